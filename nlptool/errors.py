@@ -1,0 +1,53 @@
+"""Every failure a user can meet: one message, what to do about it, one exit code.
+
+| exit code | meaning                                                |
+|-----------|--------------------------------------------------------|
+| 0         | done                                                   |
+| 2         | usage or recipe: nothing was read or written           |
+| 3         | data: a corpus, a store, a checkpoint, a disk          |
+| 4         | the loss became NaN or infinite                        |
+| 75        | stopped by a signal, state saved; run again to go on   |
+"""
+
+
+class NlptoolError(Exception):
+    """Something a user can put right.
+
+    message: what is wrong and where (file, line or key), what was expected.
+    hint: what to do next, or None.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(NlptoolError):
+    """The command line cannot be carried out as written."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """The recipe is wrong; the message lists every problem, one a line."""
+
+
+class DataError(NlptoolError):
+    """A corpus, token store, checkpoint or disk is not what it should be."""
+
+    exit_code = 3
+
+
+class NonFiniteLoss(NlptoolError):
+    """The loss or the gradient became NaN or infinite."""
+
+    exit_code = 4
+
+
+class Preempted(NlptoolError):
+    """A signal asked the run to stop; its state is saved."""
+
+    exit_code = 75
