@@ -1,0 +1,82 @@
+"""Recipe blocks of the trainer. No torch here: a broken recipe must fail before torch is imported."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.recipe import Block, Budget
+
+
+class Optimizer(Block):
+    """AdamW as Loshchilov & Hutter 2019; BERT, ALBERT and ELECTRA train it without bias correction."""
+
+    name: Literal["adamw"] = Field("adamw", description="the update rule")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the first and second moment")
+    eps: float = Field(1e-6, gt=0, description="added to the root of the second moment")
+    weight_decay: float = Field(
+        0.01, ge=0, description="decoupled decay of matrices; never of biases and layer norms"
+    )
+    bias_correction: bool = Field(
+        True, description="divide the moments by 1 - beta^t; Google's BERT, ALBERT and ELECTRA code does not"
+    )
+
+
+class Stage(Block):
+    """A stretch of the run with its own sequence length and batch, e.g. BERT's last tenth at 512 tokens."""
+
+    length: int = Field(gt=3, description="tokens per sequence, special tokens included")
+    batch: int = Field(gt=0, description="sequences per step, over all ranks and micro-batches")
+    share: float = Field(gt=0, le=1, description="share of the run's steps")
+
+
+class Train(Block):
+    """How the objective is minimised."""
+
+    steps: int | None = Field(None, gt=0, description="optimiser steps; or give budget")
+    budget: Budget | None = Field(
+        None, description="instead of steps: 2B tokens, 1.5 epochs, 30 min, 1e17 flops"
+    )
+    batch: int = Field(32, gt=0, description="sequences per step, over all ranks and micro-batches")
+    length: int = Field(128, gt=3, description="tokens per sequence, special tokens included")
+    stages: tuple[Stage, ...] = Field((), description="in place of batch and length: several stretches in turn")
+    accumulate: int = Field(1, gt=0, description="micro-batches per rank and step; changes memory, not results")
+    lr: float = Field(1e-4, gt=0, description="peak learning rate")
+    warmup: int | float = Field(0.01, ge=0, description="steps, or a share of the run if below 1")
+    schedule: Literal["linear", "cosine", "wsd", "constant"] = Field(
+        "linear", description="course of the learning rate after warm-up"
+    )
+    floor: float = Field(0.0, ge=0, lt=1, description="final learning rate as a share of the peak")
+    cooldown: float = Field(0.2, gt=0, le=1, description="wsd: share of the run in which the rate falls")
+    clip: float = Field(1.0, gt=0, description="largest global gradient norm")
+    optimizer: Optimizer = Field(Optimizer(), description="update rule and its constants")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast on a GPU, weights stay fp32")
+    compile: bool = Field(False, description="torch.compile the objective (needs a C++ compiler on CPU)")
+    recompute: bool = Field(False, description="activation checkpointing: less memory, a third more work")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.steps is None) == (self.budget is None):
+            raise ValueError("give either steps or budget, not both" if self.steps else "give steps or budget")
+        if isinstance(self.warmup, float) and self.warmup >= 1 and not self.warmup.is_integer():
+            raise ValueError("warmup is a whole number of steps, or a share below 1")
+        if self.stages and abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
+            raise ValueError(f"the shares of stages must add up to 1, not {sum(s.share for s in self.stages):g}")
+        return self
+
+    def plan(self) -> tuple[Stage, ...]:
+        """The stages, also where the recipe gives only one length and batch."""
+        return self.stages or (Stage(length=self.length, batch=self.batch, share=1.0),)
+
+
+class Evaluate(Block):
+    """Held-out loss during training."""
+
+    every: int = Field(500, gt=0, description="steps between evaluations; the last step always has one")
+    batches: int = Field(20, gt=0, description="held-out batches, the same ones each time")
+
+
+class Save(Block):
+    """Checkpoints."""
+
+    every: int = Field(1000, gt=0, description="steps between checkpoints; the last step always has one")
+    keep: int = Field(2, gt=0, description="newest checkpoints kept, besides the best one")

@@ -1,0 +1,175 @@
+"""The one training loop: it minimises something it cannot name.
+
+`train` is a generator. It yields after every step; logging, evaluating and saving are the caller's business.
+Step n is a function of (state before it, n): its batch is batches.get(n), its dropout comes from (seed, n). So the state
+to save is the weights, the optimiser and n, and a run that resumes takes the same steps to the same bits.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nlptool.data.batches import Batch
+from nlptool.errors import Preempted
+from nlptool.train.config import Train
+from nlptool.train.distributed import World
+from nlptool.train.interrupts import Interrupts
+from nlptool.train.optim import AdamW
+from nlptool.train.schedule import learning_rate
+
+
+class Objective(Protocol):
+    """What the trainer needs of an objective; nlptool.objectives.base.Objective has it."""
+
+    weights: dict[str, float]
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss terms as sums over batch.counts[term]."""
+        ...
+
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """Held-out sums."""
+        ...
+
+    def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
+        """Held-out figures."""
+        ...
+
+
+class BatchSource(Protocol):
+    """Numbered batches: this rank's micro-batches of step n, a pure function of n."""
+
+    def get(self, n: int) -> list[Batch]:
+        """Micro-batches of step n."""
+        ...
+
+
+@dataclass
+class State:
+    """Everything that a step changes."""
+
+    module: nn.Module
+    optimizer: AdamW
+    step: int = 0
+    tokens: int = 0
+    elapsed: float = 0.0
+    best: float = field(default=float("inf"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did. Tensors stay on their device until somebody reads them."""
+
+    number: int
+    """Steps taken so far, this one included."""
+    sums: dict[str, Tensor]
+    """Loss sums of this rank; divide by counts."""
+    counts: dict[str, int]
+    """Predictions per term, of this rank."""
+    lr: float
+    grad_norm: Tensor
+    """[] before clipping; not finite when the step was skipped."""
+    tokens: int
+    """Real tokens of all ranks in this step."""
+
+
+def train(
+    state: State,
+    objective: Objective,
+    batches: BatchSource,
+    config: Train,
+    *,
+    steps: int,
+    seed: int,
+    world: World,
+    interrupts: Interrupts,
+    seconds: float | None = None,
+) -> Iterator[Step]:
+    """Take steps state.step .. steps - 1.
+
+    A step whose gradient is not finite leaves the weights as they were; the caller sees it in grad_norm.
+    seconds: a time budget; it replaces steps as the measure of progress, and ends the run.
+    Raises Preempted when a signal asked for it; the state is then that of the last whole step.
+    """
+    module = world.wrap(state.module)
+    parameters = state.optimizer.gradients
+    started = time.monotonic() - state.elapsed
+    while state.step < steps:
+        number = state.step
+        micro_batches = batches.get(number)
+        terms = sorted(objective.weights)
+        own = [sum(batch.counts.get(term, 0) for batch in micro_batches) for term in terms]
+        tokens = sum(batch.tokens for batch in micro_batches)
+        *totals, all_tokens, stopping = world.sum([*own, tokens, interrupts.arrived])
+        if stopping:
+            raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")
+        scale = {term: objective.weights[term] / max(total, 1) for term, total in zip(terms, totals, strict=True)}
+
+        sums: dict[str, Tensor] = {}
+        module.train()
+        state.optimizer.zero_grad()
+        for index, batch in enumerate(micro_batches):
+            torch.manual_seed(mix(seed, number, world.rank, index))
+            last = index == len(micro_batches) - 1
+            with nullcontext() if last or world.size == 1 else module.no_sync():  # type: ignore[operator]
+                with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                    losses = module(batch.to(world.device))
+                # DistributedDataParallel averages over ranks; ours is a sum over all of them.
+                sum(scale[term] * losses[term] for term in terms).mul(world.size).backward()  # type: ignore[union-attr]
+            for term in terms:
+                value = losses[term].detach()
+                sums[term] = sums[term] + value if term in sums else value
+
+        gradients = parameters()
+        norm = torch.nn.utils.get_total_norm(gradients)
+        progress = number / steps
+        if seconds is not None:
+            (progress,) = world.sum([min(1.0, (time.monotonic() - started) / seconds) / world.size])
+        lr = learning_rate(config, number, steps, progress)
+        with interrupts.shield():
+            state.optimizer.step(lr, (norm / config.clip).clamp(min=1.0), (~norm.isfinite()).float())
+            state.step = number + 1
+            state.tokens += int(all_tokens)
+            state.elapsed = time.monotonic() - started
+        counts = dict(zip(terms, own, strict=True))
+        yield Step(number + 1, sums, counts, lr, norm, int(all_tokens))
+        if progress >= 1:
+            return
+
+
+@torch.no_grad()
+def held_out(
+    state: State, objective: Objective, batches: BatchSource, number: int, config: Train, world: World, interrupts: Interrupts
+) -> dict[str, float]:
+    """Figures over held-out batches 0 .. number - 1, all ranks together. Raises Preempted like `train`."""
+    state.module.eval()
+    totals: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    for index in range(number):
+        for batch in batches.get(index):
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                sums = objective.measure(batch.to(world.device))
+            for name, value in sums.items():
+                value = value.double()
+                totals[name] = totals[name] + value if name in totals else value
+            for name, count in batch.counts.items():
+                counts[name] = counts.get(name, 0) + count
+    names = sorted(counts)
+    *summed, stopping = world.sum([*(counts[name] for name in names), interrupts.arrived])
+    if stopping:
+        raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")
+    state.module.train()
+    return objective.summary(
+        world.sum_tensors(totals), {name: int(value) for name, value in zip(names, summed, strict=True)}
+    )
+
+
+def mix(*numbers: int) -> int:
+    """One 63-bit seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
