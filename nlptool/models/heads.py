@@ -1,0 +1,79 @@
+"""Heads on top of an encoder, and the cross-entropy that goes with a vocabulary."""
+
+# B batch, N rows (positions), D width of the encoder, E width of the embeddings, V vocabulary, C classes
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool.models.layers import Activation, activate, init_truncated
+
+IGNORED = -100  # label of a row that takes no part in the loss, as in torch and Hugging Face
+
+
+class MaskedLM(nn.Module):
+    """BERT's head of the masked LM: dense, activation, layer norm, product with the word embeddings, bias.
+
+    The embeddings are passed in at each call, so that they are stored once, in the encoder.
+    ALBERT's and ELECTRA's heads narrow from width to embedding_width.
+    """
+
+    def __init__(
+        self, width: int, embedding_width: int, vocab_size: int, activation: Activation, epsilon: float
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.dense = nn.Linear(width, embedding_width)
+        self.norm = nn.LayerNorm(embedding_width, eps=epsilon)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        init_truncated(self)
+
+    def transform(self, hidden_ND: Tensor) -> Tensor:
+        """[..., E]: what is compared with each word embedding."""
+        return self.norm(activate(self.dense(hidden_ND), self.activation))  # type: ignore[no-any-return]
+
+    def forward(self, hidden_ND: Tensor, embeddings_VE: Tensor) -> Tensor:
+        """Logits [..., V]."""
+        return F.linear(self.transform(hidden_ND), embeddings_VE, self.bias)
+
+    def loss(self, hidden_ND: Tensor, embeddings_VE: Tensor, labels_N: Tensor) -> Tensor:
+        """Cross-entropy in nats, summed over the rows whose label is not -100.
+
+        hidden_ND: [..., D]; labels_N: [...].
+        """
+        return linear_cross_entropy(self.transform(hidden_ND), embeddings_VE, self.bias, labels_N)
+
+
+class Pooler(nn.Module):
+    """tanh(Linear) of the first token's hidden state, [B, T, D] -> [B, D]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        init_truncated(self)
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        """[B, D]."""
+        return torch.tanh(self.dense(hidden_BTD[:, 0]))
+
+
+class PairOrder(nn.Module):
+    """Two classes from the pooled state: is the second segment what the data construction labels 0, or 1?
+
+    BERT's next sentence: 0 is the next, 1 a random one. ALBERT's sentence order: 0 as written, 1 swapped.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, 2)
+        init_truncated(self)
+
+    def forward(self, pooled_BD: Tensor) -> Tensor:
+        """Logits [B, 2]."""
+        return self.dense(pooled_BD)  # type: ignore[no-any-return]
+
+
+def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor) -> Tensor:
+    """Sum over rows of -log softmax(x W' + b)[label], in nats; rows labelled -100 count nothing."""
+    logits_NV = F.linear(x_ND, weight_VD, bias_V).flatten(0, -2)
+    return F.cross_entropy(logits_NV.float(), labels_N.flatten(), ignore_index=IGNORED, reduction="sum")
