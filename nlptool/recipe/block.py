@@ -13,8 +13,9 @@ from nlptool import registry
 class Block(BaseModel):
     """A block of a recipe: a frozen value whose fields are its keys.
 
-    Types are taken at their word: "32" is not a whole number, true is not 1; a whole number is a number. Unknown
-    keys are errors. Lists arrive as tuples. Every field carries a description, for editors and resolved recipes.
+    Types are taken at their word: "32" is not a whole number, true is not 1; a whole number is a number.
+    Unknown keys are errors. Lists arrive as tuples. Every field has a description, for editors and resolved
+    recipes.
     """
 
     model_config = ConfigDict(
@@ -99,22 +100,17 @@ class Budget:
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        units = "|".join(UNITS)
+    ) -> dict[str, Any]:
         number = PATTERN.rpartition("(")[0]
         examples = ["2B tokens", "1.5 epochs", "30 min"]
-        return {
-            "type": "string",
-            "pattern": f"^{number}({units})$",
-            "examples": ["2B tokens", "1.5 epochs", "30 min"],
-        }
+        return {"type": "string", "pattern": f"^{number}({'|'.join(UNITS)})$", "examples": examples}
 
 
 class Chosen:
     """A block whose type is chosen by its key `name` among the folders of the registry.
 
-    `model: Annotated[Block, Chosen("models")]` takes the `Config` of nlptool/models/NAME/config.py; names after
-    the kind leave only those. A Config declares itself with `name: Literal["bert"] = "bert"`.
+    `model: Annotated[Block, Chosen("models")]` takes the `Config` of nlptool/models/NAME/config.py; names
+    after the kind leave only those. A Config declares itself with `name: Literal["bert"] = "bert"`.
     """
 
     def __init__(self, kind: registry.Kind, *names: str) -> None:
