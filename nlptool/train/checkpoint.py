@@ -3,7 +3,7 @@
 checkpoints/step-00001000/
     model.safetensors      the objective's weights
     optimizer.safetensors  moments and step counter
-    state.json             step, tokens, seconds, best held-out figure, digest of the recipe
+    state.json             step, tokens, seconds, held-out loss, digest of the recipe
     manifest.json          size and SHA-256 of each file above
 """
 
@@ -28,8 +28,11 @@ class Broken:
     reason: str
 
 
-def save(state: State, folder: Path, recipe_digest: str) -> None:
-    """Write one checkpoint. Raises DataError when the disk refuses; nothing of it is left then."""
+def save(state: State, folder: Path, recipe_digest: str, heldout: float | None) -> None:
+    """Write one checkpoint. Raises DataError when the disk refuses; nothing of it is left then.
+
+    heldout: the held-out loss of just these weights, if it was measured.
+    """
     with written_aside(folder) as aside:
         try:
             save_file(state.module.state_dict(), aside / "model.safetensors")
@@ -40,7 +43,7 @@ def save(state: State, folder: Path, recipe_digest: str) -> None:
             "step": state.step,
             "tokens": state.tokens,
             "elapsed": state.elapsed,
-            "best": state.best if state.best != float("inf") else None,
+            "heldout": heldout,
             "recipe": recipe_digest,
         }
         (aside / "state.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf8")
@@ -61,7 +64,6 @@ def load(state: State, folder: Path) -> str:
             f"{folder}: its weights are not those of this recipe's model", hint=f"resume with the recipe it was saved by ({error})"
         ) from error
     state.step, state.tokens, state.elapsed = facts["step"], facts["tokens"], facts["elapsed"]
-    state.best = float("inf") if facts["best"] is None else facts["best"]
     return str(facts["recipe"])
 
 
@@ -82,10 +84,18 @@ def newest(folder: Path) -> tuple[Path | None, list[Broken]]:
     return None, broken
 
 
-def prune(folder: Path, keep: int, best: Path | None) -> None:
-    """Delete all but the newest `keep` checkpoints and `best`, and what a killed run left half-written."""
+def best(folder: Path) -> Path | None:
+    """The checkpoint with the lowest held-out loss, if any has one."""
+    scores = {path: _facts(path).get("heldout") for path in steps(folder)}
+    known = {path: score for path, score in scores.items() if score is not None}
+    return min(known, key=lambda path: known[path]) if known else None
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints and the best one, and what a killed run left half-written."""
+    spared = best(folder)
     for path in steps(folder)[keep:]:
-        if path != best:
+        if path != spared:
             shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob("*.partial"):
         shutil.rmtree(path, ignore_errors=True)
@@ -94,3 +104,11 @@ def prune(folder: Path, keep: int, best: Path | None) -> None:
 def path_of(folder: Path, step: int) -> Path:
     """Where the checkpoint of a step lies."""
     return folder / f"step-{step:08d}"
+
+
+def _facts(path: Path) -> dict[str, float | None]:
+    try:
+        facts: dict[str, float | None] = json.loads((path / "state.json").read_text("utf8"))
+    except (OSError, ValueError):
+        return {}
+    return facts

@@ -8,7 +8,7 @@ to save is the weights, the optimiser and n, and a run that resumes takes the sa
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -59,7 +59,6 @@ class State:
     step: int = 0
     tokens: int = 0
     elapsed: float = 0.0
-    best: float = field(default=float("inf"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""The run folder: never overwritten by accident, complete enough to know later what was run.
+
+OUT/recipe.yaml        the recipe with every default written out
+OUT/command.txt        the command lines that worked on it
+OUT/environment.json   versions, device, threads
+OUT/metrics.jsonl      figures by step
+OUT/checkpoints/       state to resume from
+OUT/final/             the result, a Hugging Face folder
+"""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nlptool import __version__
+from nlptool.errors import UsageError
+from nlptool.recipe import Block, difference, dump
+
+# A run that goes on with another value of these would not be the same run: its batches or its net would differ.
+FIXED = ("tokens", "model", "start", "objective", "seed", "train.batch", "train.length", "train.stages")
+
+
+def claim(out: Path, *, resume: str | None, overwrite: bool) -> Path | None:
+    """Make sure that `out` may be written; returns the run folder or checkpoint to go on from, or None.
+
+    Raises UsageError when there is something in `out` that neither `resume` nor `overwrite` accounts for.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file, not a folder", hint="choose another folder with --out")
+    used = out.is_dir() and any(out.iterdir())
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
+    if resume and resume != "auto":
+        source = Path(resume)
+        if not (source / "recipe.yaml").exists() and not (source / "state.json").exists():
+            raise UsageError(f"--resume {source}: neither a run folder nor a checkpoint")
+        return source
+    if resume:
+        return out if used else None
+    if used and not overwrite:
+        raise UsageError(
+            f"{out}: already holds something",
+            hint="--resume auto goes on with it, --overwrite starts again, --out names another folder",
+        )
+    return None
+
+
+def start(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: bool) -> None:
+    """Make the folder and write down what is run."""
+    if overwrite and out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.yaml").write_text(dump(recipe), encoding="utf8")
+    with (out / "command.txt").open("a", encoding="utf8") as file:
+        file.write(shlex.join(["nlptool", *sys.argv[1:]]) + "\n")
+    (out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf8")
+
+
+def changes(old: Block, new: Block) -> list[str]:
+    """What a resumed run changes, one line a key. Raises UsageError when it changes what must stay."""
+    changed = [entry for entry in difference(old, new) if entry.path != "out"]
+    lines = {entry.path: f"{entry.path}: {entry.old} -> {entry.new}" for entry in changed}
+    fixed = [line for path, line in lines.items() if _under(path, FIXED)]
+    if fixed:
+        raise UsageError(
+            "the run to resume was made with another recipe:\n  " + "\n  ".join(fixed),
+            hint="put these back, or start a new run with another --out",
+        )
+    return list(lines.values())
+
+
+def environment(packages: Iterable[str], device: str, ranks: int) -> dict[str, Any]:
+    """What a figure may depend on besides the recipe."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "nlptool": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: installed(name) for name in packages},
+        "device": device,
+        "ranks": ranks,
+        "cpus": os.cpu_count(),
+    }
+
+
+def _under(path: str, blocks: tuple[str, ...]) -> bool:
+    return any(path == block or path.startswith((f"{block}.", f"{block}[")) for block in blocks)
