@@ -14,7 +14,7 @@ class Config(Block):
     medium (8, 512, 8), base (12, 768, 12), large (24, 1024, 16).
 
     The default activation is the exact GELU, as in the paper and in Hugging Face's "gelu". Google's
-    TensorFlow code computes the tanh approximation, `gelu_tanh`; the two differ by less than 5e-4 at any input.
+    TensorFlow code computes the tanh approximation, `gelu_tanh`; the two differ by less than 5e-4 everywhere.
     """
 
     name: Literal["bert"] = Field("bert", description="model family")

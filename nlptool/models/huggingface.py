@@ -1,0 +1,166 @@
+"""Hugging Face model folders: config.json and safetensors, read and written.
+
+The `model_type` in config.json names the family. Each family's own huggingface.py translates names and configuration. Inside nlptool a state dict has the parts
+`backbone.*` (the family's Net) and heads such as `mlm.*`, `pooler.*` and `nsp.*`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from nlptool import registry
+from nlptool.errors import DataError
+from nlptool.recipe import Block
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLE = "pytorch_model.bin"
+
+
+class Pretrained(NamedTuple):
+    """A model folder in nlptool's own terms."""
+
+    config: Block
+    vocab_size: int
+    state: dict[str, Tensor]
+
+
+class Loaded(NamedTuple):
+    """What `load` could not match: heads of the module that start fresh, heads of the state that it lacks."""
+
+    fresh: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def load_pretrained(folder: Path) -> Pretrained:
+    """Read a model folder as `transformers` writes it. Weights become float32.
+
+    Raises DataError for a family or setting that nlptool does not have, and for missing, unexpected or broken
+    files and tensors.
+    """
+    settings = read_config(folder)
+    family = settings.get("model_type")
+    if family not in registry.names("models"):
+        known = ", ".join(registry.names("models"))
+        raise DataError(
+            f"{folder / CONFIG}: model_type {family!r} is not a family nlptool has; it has {known}"
+        )
+    names = registry.load("models", str(family), "huggingface")
+    try:
+        config: Block = names.from_hf_config(settings)
+        state: dict[str, Tensor] = names.from_hf(read_tensors(folder))
+    except ValueError as error:
+        raise DataError(f"{folder}: {error}") from error
+    return Pretrained(config, int(settings["vocab_size"]), {key: state[key].float() for key in state})
+
+
+def save_pretrained(
+    folder: Path, config: Block, state: Mapping[str, Tensor], special: Mapping[str, int]
+) -> None:
+    """Write config.json and model.safetensors into an existing folder, as `transformers` reads them.
+
+    special: ids of the special tokens, "pad" among them. The tokenizer's files are the caller's to add.
+    """
+    names = registry.load("models", str(config.model_dump()["name"]), "huggingface")
+    vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
+    write(folder, names.hf_config(config, vocab_size, special, names.architecture(state)), names.to_hf(state))
+
+
+def load(module: nn.Module, state: Mapping[str, Tensor]) -> Loaded:
+    """Copy a state into a module part by part ("backbone", "mlm", ...).
+
+    The backbone must be there; a head may be missing on either side, and is then reported; but a part that both
+    have must match in every name and shape. Raises DataError otherwise.
+    """
+    own = module.state_dict()
+    parts = {key.partition(".")[0] for key in own}
+    given = {key.partition(".")[0] for key in state}
+    if "backbone" not in parts & given:
+        raise DataError("the weights have no backbone: they are not those of a pretrained model")
+    wanted = [key for key in own if key.partition(".")[0] in given]
+    offered = [key for key in state if key.partition(".")[0] in parts]
+    problems = [f"{key} is missing" for key in wanted if key not in state]
+    problems += [f"{key} is not expected" for key in offered if key not in own]
+    problems += [
+        f"{key} has shape {list(state[key].shape)}, expected {list(own[key].shape)}"
+        for key in wanted
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if problems:
+        raise DataError("the weights do not fit the model:\n" + _first(problems))
+    module.load_state_dict({key: state[key] for key in wanted}, strict=False)
+    return Loaded(tuple(sorted(parts - given)), tuple(sorted(given - parts)))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings in config.json. Raises DataError when there are none."""
+    settings = _json(folder / CONFIG)
+    if not isinstance(settings.get("vocab_size"), int):
+        raise DataError(f"{folder / CONFIG}: vocab_size is missing, or not a number")
+    return settings
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of model.safetensors, or of the shards named in its index."""
+    if (folder / WEIGHTS).is_file():
+        return _tensors(folder / WEIGHTS)
+    if (folder / INDEX).is_file():
+        files = set(_json(folder / INDEX).get("weight_map", {}).values())
+        if any(Path(name).name != name for name in files):
+            raise DataError(f"{folder / INDEX}: a shard lies outside the folder")
+        tensors: dict[str, Tensor] = {}
+        for name in sorted(files):
+            tensors.update(_tensors(folder / name))
+        return tensors
+    if (folder / PICKLE).is_file():
+        raise DataError(
+            f"{folder}: the weights are only in {PICKLE}, a pickle; nothing here unpickles, as it can run any program",
+            hint="if you trust it, convert it once: python -c "
+            '"from transformers import AutoModelForPreTraining as M; '
+            f"M.from_pretrained('{folder}').save_pretrained('{folder}')\"",
+        )
+    raise DataError(f"{folder}: no {WEIGHTS} there", hint="name a folder that save_pretrained wrote")
+
+
+def write(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write model.safetensors, then config.json, into an existing folder."""
+    try:
+        contiguous = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+        save_file(contiguous, folder / WEIGHTS, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise DataError(f"{folder / WEIGHTS}: could not be written: {error}") from error
+    (folder / CONFIG).write_text(json.dumps(dict(settings), indent=2, sort_keys=True) + "\n", encoding="utf8")
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: the index names this shard, but it is not there") from error
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", hint="copy or download it again") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file", hint="name a folder that save_pretrained wrote") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected a JSON object")
+    return value
+
+
+def _first(problems: list[str], most: int = 8) -> str:
+    rest = len(problems) - most
+    return "\n".join(f"  {problem}" for problem in problems[:most]) + (
+        f"\n  and {rest} more" if rest > 0 else ""
+    )
