@@ -1,7 +1,8 @@
 """Hugging Face model folders: config.json and safetensors, read and written.
 
-The `model_type` in config.json names the family. Each family's own huggingface.py translates names and configuration. Inside nlptool a state dict has the parts
-`backbone.*` (the family's Net) and heads such as `mlm.*`, `pooler.*` and `nsp.*`.
+The `model_type` in config.json names the family. Each family's own huggingface.py translates names and settings.
+Inside nlptool a state dict has the parts `backbone.*` (the family's Net) and heads such as `mlm.*`, `pooler.*`
+and `nsp.*`.
 """
 
 import json
@@ -75,7 +76,7 @@ def save_pretrained(
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> Loaded:
     """Copy a state into a module part by part ("backbone", "mlm", ...).
 
-    The backbone must be there; a head may be missing on either side, and is then reported; but a part that both
+    The backbone must be there; a head may be missing on either side, and is then reported; a part that both
     have must match in every name and shape. Raises DataError otherwise.
     """
     own = module.state_dict()
@@ -120,7 +121,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return tensors
     if (folder / PICKLE).is_file():
         raise DataError(
-            f"{folder}: the weights are only in {PICKLE}, a pickle; nothing here unpickles, as it can run any program",
+            f"{folder}: the weights are only in {PICKLE}; nothing here unpickles, since a pickle can run any program",
             hint="if you trust it, convert it once: python -c "
             '"from transformers import AutoModelForPreTraining as M; '
             f"M.from_pretrained('{folder}').save_pretrained('{folder}')\"",
