@@ -1,8 +1,8 @@
 """Hugging Face model folders: config.json and safetensors, read and written.
 
-The `model_type` in config.json names the family. Each family's own huggingface.py translates names and settings.
-Inside nlptool a state dict has the parts `backbone.*` (the family's Net) and heads such as `mlm.*`, `pooler.*`
-and `nsp.*`.
+The `model_type` in config.json names the family; each family's own huggingface.py translates names and
+settings. Inside nlptool a state dict has the parts `backbone.*` (the family's Net) and heads such as `mlm.*`,
+`pooler.*` and `nsp.*`.
 """
 
 import json
@@ -121,7 +121,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return tensors
     if (folder / PICKLE).is_file():
         raise DataError(
-            f"{folder}: the weights are only in {PICKLE}; nothing here unpickles, since a pickle can run any program",
+            f"{folder}: the weights are only in {PICKLE}; nothing unpickles here: a pickle can run any program",
             hint="if you trust it, convert it once: python -c "
             '"from transformers import AutoModelForPreTraining as M; '
             f"M.from_pretrained('{folder}').save_pretrained('{folder}')\"",
