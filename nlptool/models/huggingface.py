@@ -121,7 +121,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return tensors
     if (folder / PICKLE).is_file():
         raise DataError(
-            f"{folder}: the weights are only in {PICKLE}; nothing unpickles here: a pickle can run any program",
+            f"{folder}: the weights are only in {PICKLE}; a pickle can run any program, so none is read",
             hint="if you trust it, convert it once: python -c "
             '"from transformers import AutoModelForPreTraining as M; '
             f"M.from_pretrained('{folder}').save_pretrained('{folder}')\"",
