@@ -61,7 +61,8 @@ def load(state: State, folder: Path) -> str:
         state.optimizer.load_state_dict(load_file(folder / "optimizer.safetensors"))
     except (KeyError, RuntimeError) as error:
         raise DataError(
-            f"{folder}: its weights are not those of this recipe's model", hint=f"resume with the recipe it was saved by ({error})"
+            f"{folder}: its weights are not those of this recipe's model",
+            hint=f"resume with the recipe it was saved by ({error})",
         ) from error
     state.step, state.tokens, state.elapsed = facts["step"], facts["tokens"], facts["elapsed"]
     return str(facts["recipe"])

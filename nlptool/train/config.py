@@ -38,8 +38,12 @@ class Train(Block):
     )
     batch: int = Field(32, gt=0, description="sequences per step, over all ranks and micro-batches")
     length: int = Field(128, gt=3, description="tokens per sequence, special tokens included")
-    stages: tuple[Stage, ...] = Field((), description="in place of batch and length: several stretches in turn")
-    accumulate: int = Field(1, gt=0, description="micro-batches per rank and step; changes memory, not results")
+    stages: tuple[Stage, ...] = Field(
+        (), description="in place of batch and length: several stretches in turn"
+    )
+    accumulate: int = Field(
+        1, gt=0, description="micro-batches per rank and step; changes memory, not results"
+    )
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     warmup: int | float = Field(0.01, ge=0, description="steps, or a share of the run if below 1")
     schedule: Literal["linear", "cosine", "wsd", "constant"] = Field(
@@ -49,18 +53,24 @@ class Train(Block):
     cooldown: float = Field(0.2, gt=0, le=1, description="wsd: share of the run in which the rate falls")
     clip: float = Field(1.0, gt=0, description="largest global gradient norm")
     optimizer: Optimizer = Field(Optimizer(), description="update rule and its constants")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast on a GPU, weights stay fp32")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: autocast on a GPU, weights stay fp32"
+    )
     compile: bool = Field(False, description="torch.compile the objective (needs a C++ compiler on CPU)")
     recompute: bool = Field(False, description="activation checkpointing: less memory, a third more work")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.steps is None) == (self.budget is None):
-            raise ValueError("give either steps or budget, not both" if self.steps else "give steps or budget")
+            raise ValueError(
+                "give either steps or budget, not both" if self.steps else "give steps or budget"
+            )
         if isinstance(self.warmup, float) and self.warmup >= 1 and not self.warmup.is_integer():
             raise ValueError("warmup is a whole number of steps, or a share below 1")
         if self.stages and abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
-            raise ValueError(f"the shares of stages must add up to 1, not {sum(s.share for s in self.stages):g}")
+            raise ValueError(
+                f"the shares of stages must add up to 1, not {sum(s.share for s in self.stages):g}"
+            )
         return self
 
     def plan(self) -> tuple[Stage, ...]:

@@ -1,15 +1,18 @@
 """One process or many: the few collectives that a step needs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from nlptool.errors import UsageError
+from nlptool.errors import NlptoolError, UsageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,21 @@ class World:
                 dist.all_reduce(tensors[name])
         return tensors
 
-    def barrier(self) -> None:
-        """Wait for all ranks."""
-        if self.size > 1:
-            dist.barrier()
+    def on_first(self, work: Callable[[], T]) -> T:
+        """Do something on rank 0 only; every rank gets its result, or its NlptoolError."""
+        if self.size == 1:
+            return work()
+        outcome: list[T | NlptoolError | None] = [None]
+        if self.first:
+            try:
+                outcome[0] = work()
+            except NlptoolError as error:
+                outcome[0] = error
+        dist.broadcast_object_list(outcome)
+        (result,) = outcome
+        if isinstance(result, NlptoolError):
+            raise result
+        return result  # type: ignore[return-value]
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """Average gradients over the ranks in the backward pass."""

@@ -108,7 +108,9 @@ def train(
         *totals, all_tokens, stopping = world.sum([*own, tokens, interrupts.arrived])
         if stopping:
             raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")
-        scale = {term: objective.weights[term] / max(total, 1) for term, total in zip(terms, totals, strict=True)}
+        scale = {
+            term: objective.weights[term] / max(total, 1) for term, total in zip(terms, totals, strict=True)
+        }
 
         sums: dict[str, Tensor] = {}
         module.train()
@@ -144,7 +146,13 @@ def train(
 
 @torch.no_grad()
 def held_out(
-    state: State, objective: Objective, batches: BatchSource, number: int, config: Train, world: World, interrupts: Interrupts
+    state: State,
+    objective: Objective,
+    batches: BatchSource,
+    number: int,
+    config: Train,
+    world: World,
+    interrupts: Interrupts,
 ) -> dict[str, float]:
     """Figures over held-out batches 0 .. number - 1, all ranks together. Raises Preempted like `train`."""
     state.module.eval()

@@ -1,0 +1,313 @@
+"""What every training command shares: the loop around the trainer that logs, evaluates and saves."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nlptool.commands import folder
+from nlptool.console import Console, Options, Panel
+from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted
+from nlptool.files import written_aside
+from nlptool.objectives.base import Objective
+from nlptool.recipe import Block, digest
+from nlptool.train import checkpoint, distributed
+from nlptool.train.config import Evaluate, Save, Train
+from nlptool.train.distributed import World
+from nlptool.train.interrupts import Interrupts
+from nlptool.train.malloc import keep_freed_memory
+from nlptool.train.metrics import Metrics, Tracker
+from nlptool.train.optim import AdamW
+from nlptool.train.trainer import BatchSource, State, Step, held_out, mix, train
+
+LOG_EVERY = 10  # steps; reading a figure waits for the device
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The blocks of a recipe that every training command has."""
+
+    recipe: Block
+    out: Path
+    train: Train
+    evaluate: Evaluate
+    save: Save
+    track: tuple[Tracker, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command brings to the loop."""
+
+    objective: Objective
+    batches: BatchSource
+    held_out: BatchSource | None
+    """None where the store has no held-out documents."""
+    steps: int
+    seconds: float | None
+    """A time budget in place of steps."""
+    flops_per_token: float
+    """Multiplications and additions of one training step per real token."""
+    export: Callable[[Path], None]
+    """Writes the finished model as a Hugging Face folder."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    steps: int
+    tokens: int
+    seconds: float
+    training: dict[str, float]
+    heldout: dict[str, float]
+    final: Path
+
+
+def run(
+    settings: Settings,
+    options: Options,
+    console: Console,
+    build: Callable[[World], Job],
+    schema: Callable[[Path], Block],
+) -> Outcome:
+    """Train from the start or from a checkpoint, to the end or to a signal.
+
+    build: makes the job, once the process group stands and seeds are set.
+    schema: reads the resolved recipe of an earlier run.
+    Raises Preempted with the state saved, NonFiniteLoss, DataError for a disk or checkpoint that fails.
+    """
+    world = distributed.join(os.environ)
+    console.mute(not world.first)
+    try:
+        keep_freed_memory()
+        with Interrupts(alone=world.size == 1) as interrupts:
+            source = world.on_first(
+                lambda: folder.claim(settings.out, resume=options.resume, overwrite=options.overwrite)
+            )
+            torch.manual_seed(mix(settings.seed))
+            job = build(world)
+            session = Session(settings, job, console, world, interrupts)
+            if source is not None:
+                session.resume(source, schema)
+            world.on_first(lambda: session.begin(overwrite=options.overwrite))
+            return session.train()
+    finally:
+        distributed.leave()
+
+
+class Session:
+    """One process's part in one run."""
+
+    def __init__(
+        self, settings: Settings, job: Job, console: Console, world: World, interrupts: Interrupts
+    ) -> None:
+        self.settings, self.job, self.console, self.world, self.interrupts = (
+            settings,
+            job,
+            console,
+            world,
+            interrupts,
+        )
+        module = job.objective.to(world.device)
+        self.state = State(module, AdamW(module, settings.train.optimizer))
+        self.folder = settings.out / "checkpoints"
+        self.digest = digest(settings.recipe)
+        self.saved = 0
+        self.training: dict[str, float] = {}
+        self.heldout: dict[str, float] = {}
+
+    def resume(self, source: Path, schema: Callable[[Path], Block]) -> None:
+        """Take up the newest whole checkpoint of a run folder, or the very checkpoint that is named."""
+        named = (source / "state.json").exists()
+        run_folder = source.parent.parent if named else source
+        changed = folder.changes(schema(run_folder / "recipe.yaml"), self.settings.recipe)
+        for line in changed:
+            self.console.note(f"resuming with another {line}")
+        path, broken = checkpoint.newest(source) if not named else (source, [])
+        if not named:
+            path, broken = checkpoint.newest(run_folder / "checkpoints")
+        for bad in broken:
+            self.console.note(f"passed over {bad.folder}: {bad.reason}")
+        if path is None:
+            if broken:
+                raise DataError(f"{run_folder}: no whole checkpoint", hint="start again with --overwrite")
+            self.console.note(f"{run_folder} holds no checkpoint yet; starting at step 0")
+            return
+        checkpoint.load(self.state, path)
+        self.saved = self.state.step
+        self.console.note(f"going on from {path}, step {self.state.step:,} of {self.job.steps:,}")
+
+    def begin(self, *, overwrite: bool) -> None:
+        """Write down what is run."""
+        names = ("torch", "numpy", "tokenizers", "safetensors")
+        device = torch.cuda.get_device_name(self.world.device) if self.world.device.type == "cuda" else "cpu"
+        facts = folder.environment(names, device, self.world.size) | {"threads": torch.get_num_threads()}
+        folder.start(self.settings.out, self.settings.recipe, facts, overwrite=overwrite)
+
+    def train(self) -> Outcome:
+        """Run to the end; logs, evaluates and saves on the way."""
+        settings, job, state = self.settings, self.job, self.state
+        trackers = settings.track if self.world.first else ()
+        with (
+            Metrics(
+                settings.out, state.step, trackers, settings.recipe.model_dump(mode="json"), self.world.first
+            ) as metrics,
+            self.console.training(settings.out.name, job.steps, state.step) as panel,
+        ):
+            self.metrics, self.panel, self.log = metrics, panel, Log()
+            try:
+                for step in train(
+                    state,
+                    job.objective,
+                    job.batches,
+                    settings.train,
+                    steps=job.steps,
+                    seed=settings.seed,
+                    world=self.world,
+                    interrupts=self.interrupts,
+                    seconds=job.seconds,
+                ):
+                    self._after(step)
+                self._write_log()
+                if self.saved < state.step:
+                    self._evaluate()
+                    self._save()
+                elif not self.heldout:
+                    self._evaluate()
+            except Preempted as stop:
+                raise self._stopped(stop) from None
+            except NonFiniteLoss as error:
+                raise self._not_finite(error) from None
+        final = settings.out / "final"
+        with self.interrupts.shield():
+            self.world.on_first(lambda: self._export(final))
+        return Outcome(state.step, state.tokens, state.elapsed, self.training, self.heldout, final)
+
+    def _after(self, step: Step) -> None:
+        self.log.add(step)
+        evaluates = step.number % self.settings.evaluate.every == 0
+        saves = step.number % self.settings.save.every == 0
+        if step.number % LOG_EVERY == 0 or step.number == 1 or evaluates or saves:
+            self._write_log()
+        if evaluates or saves:
+            self._evaluate()
+        if saves:
+            self._save()
+
+    def _write_log(self) -> None:
+        if not self.log.norms:
+            return
+        figures = self.log.figures(self.state.step, self.world)
+        self.log = Log()
+        self.training = figures
+        with self.interrupts.shield():
+            self.metrics.write(
+                self.state.step, tokens=self.state.tokens, seconds=self.state.elapsed, **figures
+            )
+        self.panel.update(
+            step=self.state.step,
+            tokens=self.state.tokens,
+            figures=figures,
+            flops_per_second=figures["tokens_per_second"] * self.job.flops_per_token,
+        )
+
+    def _evaluate(self) -> None:
+        if self.job.held_out is None:
+            return
+        self.panel.status("evaluating")
+        self.heldout = held_out(
+            self.state,
+            self.job.objective,
+            self.job.held_out,
+            self.settings.evaluate.batches,
+            self.settings.train,
+            self.world,
+            self.interrupts,
+        )
+        with self.interrupts.shield():
+            self.metrics.write(
+                self.state.step, **{f"heldout/{name}": value for name, value in self.heldout.items()}
+            )
+        self.panel.heldout(self.heldout)
+        self.log = Log()
+
+    def _save(self) -> None:
+        weights = self.job.objective.weights
+        loss = sum(weights[term] * self.heldout[term] for term in weights) if self.heldout else None
+        path = checkpoint.path_of(self.folder, self.state.step)
+        with self.interrupts.shield():
+            self.world.on_first(lambda: self._write(path, loss))
+            self.saved = self.state.step
+        self.panel.saved(path)
+
+    def _write(self, path: Path, loss: float | None) -> None:
+        try:
+            checkpoint.save(self.state, path, self.digest, loss)
+        except DataError as error:
+            whole, _ = checkpoint.newest(self.folder)
+            raise DataError(error.message, hint=f"{error.hint}; newest whole checkpoint: {whole}") from error
+        checkpoint.prune(self.folder, self.settings.save.keep)
+
+    def _export(self, final: Path) -> None:
+        with written_aside(final) as aside:
+            self.job.export(aside)
+
+    def _stopped(self, stop: Preempted) -> NlptoolError:
+        """Save what a signal left, if there is anything new."""
+        if self.state.step > self.saved:
+            self.heldout = {}
+            self._save()
+        where = checkpoint.path_of(self.folder, self.saved) if self.saved else "nowhere, as no step was taken"
+        return Preempted(
+            f"{stop.message} after step {self.state.step:,}; state saved: {where}",
+            hint="the same command with --resume auto goes on from there",
+        )
+
+    def _not_finite(self, error: NonFiniteLoss) -> NlptoolError:
+        whole, _ = checkpoint.newest(self.folder)
+        return NonFiniteLoss(
+            f"{error.message}; last good checkpoint: {whole or 'none yet'}",
+            hint="lower train.lr, lengthen train.warmup or lower train.clip, then --resume auto",
+        )
+
+
+class Log:
+    """Sums since the last line of the log."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.tokens = 0
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.norms: list[Tensor] = []
+        self.lr = 0.0
+
+    def add(self, step: Step) -> None:
+        """Take in one step."""
+        self.tokens += step.tokens
+        self.norms.append(step.grad_norm)
+        self.lr = step.lr
+        for term, value in step.sums.items():
+            self.sums[term] = self.sums[term] + value if term in self.sums else value
+            self.counts[term] = self.counts.get(term, 0) + step.counts[term]
+
+    def figures(self, last: int, world: World) -> dict[str, float]:
+        """Means over the steps up to `last`. Raises NonFiniteLoss for the first bad one."""
+        finite = torch.stack(self.norms).isfinite().tolist()
+        if not all(finite):
+            bad = last - len(finite) + finite.index(False) + 1
+            raise NonFiniteLoss(f"step {bad:,}: the gradient is not finite")
+        terms = sorted(self.sums)
+        values = world.sum([*(self.sums[t].item() for t in terms), *(float(self.counts[t]) for t in terms)])
+        sums, counts = values[: len(terms)], values[len(terms) :]
+        figures = {term: s / max(c, 1) for term, s, c in zip(terms, sums, counts, strict=True)}
+        figures["lr"] = self.lr
+        figures["grad_norm"] = self.norms[-1].item()
+        figures["tokens_per_second"] = self.tokens / max(time.monotonic() - self.started, 1e-9)
+        return figures

@@ -1,0 +1,64 @@
+"""What a run will need, found by taking one step on the meta device: shapes without data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nlptool.data.batches import Batch
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Counts for one micro-batch on one rank; bytes for fp32 weights and two moments."""
+
+    parameters: int
+    flops_per_token: float
+    """Multiplications and additions of one training step per real token: matrix products and attention only."""
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    """What the backward pass keeps."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes in all."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str) -> Estimate:
+    """Build the objective on the meta device and take one step with a batch of the run's shape.
+
+    Takes tens of milliseconds at any model size.
+    """
+    with torch.device("meta"):
+        module = build()
+    module.train()
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter) and not tensor.is_leaf:
+            kept[id(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    meta = batch.to(torch.device("meta"))
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t),
+    ):
+        sums = module(meta)
+        torch.stack([value.float() for value in sums.values()]).sum().backward()
+    parameters = sum(p.numel() for p in module.parameters())
+    weights = 4 * parameters
+    activations = sum(kept.values()) // (2 if precision == "bf16" else 1)
+    return Estimate(
+        parameters=parameters,
+        flops_per_token=counter.get_total_flops() / max(batch.tokens, 1),
+        weights=weights,
+        gradients=weights,
+        optimizer=2 * weights,
+        activations=activations,
+    )

@@ -1,0 +1,102 @@
+import pytest
+import torch
+from torch import nn
+
+from nlptool.train.config import Optimizer
+from nlptool.train.optim import AdamW
+
+ONE, NEVER = torch.tensor(1.0), torch.tensor(0.0)
+
+
+def net(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 3))
+
+
+def backward(module: nn.Module, step: int) -> None:
+    torch.manual_seed(100 + step)
+    module(torch.randn(7, 5)).square().sum().backward()
+
+
+def test_equals_torch_with_decay_on_matrices_only():
+    ours, theirs = net(), net()
+    matrices = [p for p in theirs.parameters() if p.ndim > 1]
+    vectors = [p for p in theirs.parameters() if p.ndim == 1]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    reference = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.98), eps=1e-6)
+    optimizer = AdamW(ours, Optimizer(betas=(0.9, 0.98), weight_decay=0.1))
+    for step in range(5):
+        optimizer.zero_grad()
+        reference.zero_grad()
+        backward(ours, step)
+        backward(theirs, step)
+        optimizer.step(3e-3, ONE, NEVER)
+        reference.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-7)
+
+
+def test_without_bias_correction_is_googles_update():
+    module = net()
+    weight = next(module.parameters())
+    optimizer = AdamW(module, Optimizer(bias_correction=False, weight_decay=0.01))
+    w, m, v = weight.detach().clone(), torch.zeros_like(weight), torch.zeros_like(weight)
+    for step in range(3):
+        optimizer.zero_grad()
+        backward(module, step)
+        g = weight.grad.clone()
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w = w - 1e-3 * (m / (v.sqrt() + 1e-6) + 0.01 * w)
+        optimizer.step(1e-3, ONE, NEVER)
+    torch.testing.assert_close(weight.detach(), w, rtol=1e-5, atol=1e-7)
+
+
+def test_scale_divides_the_gradient_as_clipping_does():
+    clipped, scaled = net(), net()
+    one, other = AdamW(clipped, Optimizer()), AdamW(scaled, Optimizer())
+    backward(clipped, 0)
+    backward(scaled, 0)
+    norm = torch.nn.utils.clip_grad_norm_(clipped.parameters(), 0.5)
+    one.step(1e-2, ONE, NEVER)
+    other.step(1e-2, (norm / 0.5).clamp(min=1.0), NEVER)
+    for a, b in zip(clipped.parameters(), scaled.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_skipped_step_changes_nothing():
+    module = net()
+    optimizer = AdamW(module, Optimizer())
+    backward(module, 0)
+    optimizer.step(1e-2, ONE, NEVER)
+    before = {name: t.clone() for name, t in (optimizer.state_dict() | module.state_dict()).items()}
+    for p in module.parameters():
+        p.grad.fill_(float("nan"))
+    optimizer.step(1e-2, torch.tensor(float("nan")), torch.tensor(1.0))
+    for name, tensor in (optimizer.state_dict() | module.state_dict()).items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_a_saved_state_goes_on_to_the_same_bits():
+    straight, resumed = net(), net(1)
+    first = AdamW(straight, Optimizer())
+    for step in range(2):
+        first.zero_grad()
+        backward(straight, step)
+        first.step(1e-2, ONE, NEVER)
+    second = AdamW(resumed, Optimizer())
+    resumed.load_state_dict(straight.state_dict())
+    second.load_state_dict({name: t.clone() for name, t in first.state_dict().items()})
+    for module, optimizer in ((straight, first), (resumed, second)):
+        optimizer.zero_grad()
+        backward(module, 2)
+        optimizer.step(1e-2, ONE, NEVER)
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_missing_moment_is_an_error():
+    optimizer = AdamW(net(), Optimizer())
+    state = optimizer.state_dict()
+    del state["first.0.weight"]
+    with pytest.raises(KeyError, match=r"first\.0\.weight"):
+        optimizer.load_state_dict(state)
