@@ -1,4 +1,4 @@
-"""BERT against transformers' BERT: the same numbers, forward and backward, through files in both directions."""
+"""BERT against transformers: the same numbers, forward and backward, through files both ways."""
 
 from pathlib import Path
 
