@@ -22,7 +22,7 @@ from nlptool import __version__
 from nlptool.errors import UsageError
 from nlptool.recipe import Block, difference, dump
 
-# A run that goes on with another value of these would not be the same run: its batches or its net would differ.
+# A run that goes on with another value of these would not be the same: its batches or its net would differ.
 FIXED = ("tokens", "model", "start", "objective", "seed", "train.batch", "train.length", "train.stages")
 
 

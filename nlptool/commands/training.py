@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nlptool.commands import folder
-from nlptool.console import Console, Options, Panel
+from nlptool.console import Console, Options
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted
 from nlptool.files import written_aside
 from nlptool.objectives.base import Objective

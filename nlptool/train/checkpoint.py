@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nlptool.errors import DataError
-from nlptool.files import fault, written_aside, write_manifest
+from nlptool.files import fault, write_manifest, written_aside
 from nlptool.train.trainer import State
 
 
@@ -93,7 +93,7 @@ def best(folder: Path) -> Path | None:
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints and the best one, and what a killed run left half-written."""
+    """Delete all but the newest `keep` checkpoints and the best one, and what a killed run left behind."""
     spared = best(folder)
     for path in steps(folder)[keep:]:
         if path != spared:

@@ -69,7 +69,7 @@ class World:
 def join(environment: Mapping[str, str]) -> World:
     """Join the process group that torchrun announces in `environment`; alone if there is none.
 
-    NCCL on GPUs, gloo on CPU. Raises UsageError when more processes than GPUs were started on a machine that has GPUs.
+    NCCL on GPUs, gloo on CPU. Raises UsageError when there are GPUs, but fewer than processes.
     """
     size = int(environment.get("WORLD_SIZE", "1"))
     local = int(environment.get("LOCAL_RANK", "0"))

@@ -16,7 +16,7 @@ class Estimate:
 
     parameters: int
     flops_per_token: float
-    """Multiplications and additions of one training step per real token: matrix products and attention only."""
+    """Multiplications and additions of a training step per real token: matrix products and attention only."""
     weights: int
     gradients: int
     optimizer: int

@@ -1,9 +1,10 @@
 """Signals that ask a run to stop, honoured at any moment.
 
-A run's whole state is its weights, its optimiser and a step number; everything else is recomputed from them. So a single
-process may stop between any two Python instructions (while compiling, evaluating, in the middle of a backward pass),
-except while those three change: such stretches are shielded. Several ranks must stop after the same step, or they would wait
-for each other for ever; they only take note of the signal and agree at the next step.
+A run's whole state is its weights, its optimiser and a step number; everything else is recomputed from
+them. So a single process may stop between any two Python instructions (while compiling, evaluating, in the
+middle of a backward pass), except while those three change: such stretches are shielded. Several ranks must
+stop after the same step, or they would wait for each other for ever; they only take note of the signal and
+agree at the next step.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""Keep freed memory: glibc gives large blocks back to the system at once, and a training step asks for them again."""
+"""Keep freed memory: glibc gives large blocks back at once, and the next step asks for them again."""
 
 import ctypes
 import sys

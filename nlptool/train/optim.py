@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from nlptool.train.config import Optimizer
 
-# 1 - beta^t is exactly 1 in float32 from here on: a step counter that starts this high turns bias correction off.
+# 1 - beta^t is exactly 1 from here on: a step counter that starts this high turns bias correction off.
 NEVER_CORRECTED = 1e9
 
 
@@ -14,9 +14,9 @@ class AdamW:
 
     Matrices and embeddings decay; vectors (biases, layer norms) do not, as in every system here
     (google-research/bert optimization.py excludes "LayerNorm|layer_norm|bias").
-    Calls the fused kernel itself: torch.optim would import the compiler, two seconds of a start that need not be.
-    Gradients may be scaled inside the kernel, and one flag skips the update, so clipping and the guard against
-    non-finite gradients cost no pass over memory.
+    Calls the fused kernel itself: torch.optim would import the compiler, two seconds at every start.
+    Gradients may be scaled inside the kernel, and one flag skips the update, so clipping and the guard
+    against non-finite gradients cost no pass over memory.
     """
 
     def __init__(self, module: nn.Module, config: Optimizer) -> None:

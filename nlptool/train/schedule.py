@@ -8,9 +8,10 @@ from nlptool.train.config import Train
 def learning_rate(config: Train, step: int, steps: int, progress: float) -> float:
     """Rate of update `step` (0-based) of `steps`.
 
-    progress: share of the run that is done, in [0, 1): step / steps, or elapsed / allowed time under a time budget.
+    progress: share of the run that is done, in [0, 1): step / steps, or elapsed / allowed time.
     Warm-up multiplies the course, as in ELECTRA's code; "linear" after warm-up is exactly BERT's 1 - t/T
-    (google-research/bert optimization.py), which also counts from step 0. The first update uses lr/warmup, not 0.
+    (google-research/bert optimization.py), which also counts from step 0. The first update uses lr/warmup,
+    not 0.
     """
     if config.warmup >= 1:
         warm = min(1.0, (step + 1) / config.warmup)

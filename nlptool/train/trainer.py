@@ -1,8 +1,9 @@
 """The one training loop: it minimises something it cannot name.
 
 `train` is a generator. It yields after every step; logging, evaluating and saving are the caller's business.
-Step n is a function of (state before it, n): its batch is batches.get(n), its dropout comes from (seed, n). So the state
-to save is the weights, the optimiser and n, and a run that resumes takes the same steps to the same bits.
+Step n is a function of (state before it, n): its batch is batches.get(n), its dropout comes from (seed, n).
+So the state to save is the weights, the optimiser and n, and a run that resumes takes the same steps to the
+same bits.
 """
 
 import time
@@ -163,8 +164,7 @@ def held_out(
             with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 sums = objective.measure(batch.to(world.device))
             for name, value in sums.items():
-                value = value.double()
-                totals[name] = totals[name] + value if name in totals else value
+                totals[name] = totals.get(name, 0) + value.double()
             for name, count in batch.counts.items():
                 counts[name] = counts.get(name, 0) + count
     names = sorted(counts)
