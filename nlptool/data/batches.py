@@ -1,0 +1,141 @@
+"""Batch n of a run, as a function of (recipe, seed, n)."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, device
+
+from nlptool.data.draws import Draws
+from nlptool.data.order import shuffled
+from nlptool.errors import DataError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch."""
+
+    tensors: dict[str, Tensor]
+    counts: dict[str, int]
+    """The denominator of each loss term, known before the forward pass."""
+    tokens: int
+    """Real tokens: padding does not count."""
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def to(self, place: device) -> "Batch":
+        """The same batch on another device; copies to a GPU do not wait."""
+        if place.type == "cpu":
+            return self
+        pinned = place.type == "cuda"
+        moved = {
+            name: (t.pin_memory() if pinned else t).to(place, non_blocking=pinned)
+            for name, t in self.tensors.items()
+        }
+        return Batch(moved, self.counts, self.tokens)
+
+
+class Examples(Protocol):
+    """A split cut into training examples, by random access."""
+
+    def __len__(self) -> int:
+        """Examples per epoch."""
+        ...
+
+    def take(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: Draws) -> Sequence[Any]:
+        """Examples `indices` [N] as cut in `epochs` [N]: N consecutive rows of a step, the first is draws.first."""
+        ...
+
+
+class Collates(Protocol):
+    """Makes a micro-batch of examples; every random choice comes from `draws`."""
+
+    def __call__(self, examples: Sequence[Any], draws: Draws) -> Batch:
+        """One micro-batch."""
+        ...
+
+
+class Stage(NamedTuple):
+    """Steps from `first_step` to the next stage's take `batch` examples each, over all ranks."""
+
+    first_step: int
+    batch: int
+    examples: Examples
+
+
+class Batches:
+    """This rank's micro-batches of any step, made on demand.
+
+    Row r of step n is position n * batch + r of an endless stream of epochs, each in its own order. Ranks and
+    micro-batches take consecutive stretches of the rows, so neither their number nor a restart changes the order.
+    Raises DataError when a stage has no example, ValueError when rows cannot be shared out evenly.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        collate: Collates,
+        *,
+        seed: int,
+        shuffle: bool = True,
+        rank: int = 0,
+        world: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        for stage in stages:
+            if len(stage.examples) == 0:
+                raise DataError(
+                    "the store holds not one example of this length",
+                    hint="tokenize more text, or shorten train.length",
+                )
+            if stage.batch % (world * accumulate):
+                raise ValueError(f"{stage.batch} rows cannot be shared out to {world} x {accumulate}")
+        self.stages, self.collate, self.seed, self.shuffle = stages, collate, seed, shuffle
+        self.rank, self.world, self.accumulate = rank, world, accumulate
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n, n from 0."""
+        stage = next(s for s in reversed(self.stages) if s.first_step <= n)
+        rows = stage.batch // (self.world * self.accumulate)
+        return [
+            self._micro_batch(stage, n, (self.rank * self.accumulate + part) * rows, rows)
+            for part in range(self.accumulate)
+        ]
+
+    def _micro_batch(self, stage: Stage, n: int, first: int, rows: int) -> Batch:
+        positions = (n - stage.first_step) * stage.batch + first + np.arange(rows)
+        size = len(stage.examples)
+        epochs, indices = positions // size, positions % size
+        if self.shuffle:
+            for epoch in np.unique(epochs):
+                chosen = epochs == epoch
+                indices[chosen] = shuffled(indices[chosen], size, self.seed, int(epoch))
+        draws = Draws(self.seed, n, first)
+        return self.collate(stage.examples.take(indices, epochs, draws), draws)
+
+
+class Ahead:
+    """Makes step n + 1's batches in a thread while step n runs."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._next: tuple[int, Future[list[Batch]]] | None = None
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n; what fails in the thread is raised here."""
+        number, future = self._next or (n, None)
+        made = future.result() if future is not None and number == n else self.batches.get(n)
+        self._next = (n + 1, self._thread.submit(self.batches.get, n + 1))
+        return made
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)

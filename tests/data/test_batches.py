@@ -1,0 +1,104 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from nlptool.data.batches import Ahead, Batch, Batches, Stage
+from nlptool.data.draws import Draws
+from nlptool.errors import DataError
+
+
+class Numbers:
+    """Example i of an epoch is the pair (epoch, i)."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def take(self, indices: np.ndarray, epochs: np.ndarray, draws: Draws) -> list[tuple[int, int]]:
+        return list(zip(epochs.tolist(), indices.tolist(), strict=True))
+
+
+def collate(examples: Sequence[tuple[int, int]], draws: Draws) -> Batch:
+    chance = torch.from_numpy(draws.uniform(0, len(examples), 1))
+    return Batch({"pairs": torch.tensor(examples), "chance": chance}, {"n": len(examples)}, len(examples))
+
+
+def rows(batches: Batches, n: int) -> list[tuple]:
+    parts = batches.get(n)
+    return [
+        (*pair, chance)
+        for b in parts
+        for pair, (chance,) in zip(b["pairs"].tolist(), b["chance"].tolist(), strict=True)
+    ]
+
+
+def test_rows_do_not_depend_on_ranks_or_micro_batches():
+    stages = [Stage(0, 8, Numbers(21))]
+    whole = [rows(Batches(stages, collate, seed=1), n) for n in range(6)]
+    for world, accumulate in ((1, 2), (2, 1), (2, 2), (4, 2)):
+        for n in range(6):
+            cut = [
+                row
+                for rank in range(world)
+                for row in rows(
+                    Batches(stages, collate, seed=1, rank=rank, world=world, accumulate=accumulate), n
+                )
+            ]
+            assert cut == whole[n]
+
+
+def test_each_epoch_holds_every_example_once_in_another_order():
+    batches = Batches([Stage(0, 7, Numbers(21))], collate, seed=1)
+    seen = [row[:2] for n in range(6) for row in rows(batches, n)]
+    first, second = seen[:21], seen[21:]
+    assert sorted(first) == [(0, i) for i in range(21)]
+    assert sorted(second) == [(1, i) for i in range(21)]
+    assert [i for _, i in first] != [i for _, i in second]
+
+
+def test_a_later_stage_has_its_own_batch_and_examples():
+    batches = Batches([Stage(0, 4, Numbers(8)), Stage(3, 2, Numbers(1000))], collate, seed=1)
+    assert [len(rows(batches, n)) for n in range(5)] == [4, 4, 4, 2, 2]
+    assert max(i for _, i, _ in rows(batches, 3)) > 8
+
+
+def test_without_shuffling_examples_come_in_their_order():
+    batches = Batches([Stage(0, 4, Numbers(8))], collate, seed=1, shuffle=False)
+    assert [i for n in range(2) for _, i, _ in rows(batches, n)] == list(range(8))
+
+
+def test_no_example_is_an_error_with_a_remedy():
+    with pytest.raises(DataError, match="not one example") as caught:
+        Batches([Stage(0, 4, Numbers(0))], collate, seed=1)
+    assert "train.length" in (caught.value.hint or "")
+
+
+def test_rows_that_cannot_be_shared_out_are_refused():
+    with pytest.raises(ValueError, match="6 rows cannot be shared out to 2 x 2"):
+        Batches([Stage(0, 6, Numbers(9))], collate, seed=1, world=2, accumulate=2)
+
+
+def test_batches_made_ahead_are_the_same_in_any_order():
+    plain = Batches([Stage(0, 4, Numbers(50))], collate, seed=1)
+    ahead = Ahead(plain)
+    for n in (0, 1, 2, 7, 3, 4):
+        assert [b["pairs"].tolist() for b in ahead.get(n)] == [b["pairs"].tolist() for b in plain.get(n)]
+    ahead.close()
+
+
+def test_what_fails_in_the_thread_is_raised_by_the_step_that_needs_it():
+    class Fails(Batches):
+        def get(self, n: int) -> list[Batch]:
+            if n == 1:
+                raise DataError("broken row")
+            return super().get(n)
+
+    ahead = Ahead(Fails([Stage(0, 4, Numbers(50))], collate, seed=1))
+    ahead.get(0)
+    with pytest.raises(DataError, match="broken row"):
+        ahead.get(1)
+    ahead.close()

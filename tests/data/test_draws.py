@@ -1,0 +1,24 @@
+import numpy as np
+
+from nlptool.data.draws import Draws
+
+
+def test_a_row_draws_the_same_whoever_computes_it():
+    whole = Draws(7, 3).uniform(0, 8, 10)
+    parts = [Draws(7, 3, first).uniform(0, 2, 10) for first in (0, 2, 4, 6)]
+    assert np.array_equal(whole, np.concatenate(parts))
+    assert np.array_equal(whole[5:], Draws(7, 3).at(5).uniform(0, 3, 10))
+
+
+def test_seed_step_and_stream_each_give_other_numbers():
+    one = Draws(7, 3).uniform(0, 4, 8)
+    others = [Draws(8, 3).uniform(0, 4, 8), Draws(7, 4).uniform(0, 4, 8), Draws(7, 3).uniform(1, 4, 8)]
+    assert all(not np.isclose(one, other).any() for other in others)
+
+
+def test_numbers_are_uniform():
+    numbers = Draws(0, 0).uniform(0, 1000, 101).ravel()
+    assert abs(numbers.mean() - 0.5) < 0.005
+    assert np.histogram(numbers, 10, (0, 1))[0].min() > 9_600
+    assert 0 <= numbers.min()
+    assert numbers.max() < 1
