@@ -50,7 +50,7 @@ class Examples(Protocol):
         ...
 
     def take(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: Draws) -> Sequence[Any]:
-        """Examples `indices` [N] as cut in `epochs` [N]: N consecutive rows of a step, the first is draws.first."""
+        """Examples `indices` [N] as cut in `epochs` [N]: consecutive rows, the first is draws.first."""
         ...
 
 
@@ -74,7 +74,7 @@ class Batches:
     """This rank's micro-batches of any step, made on demand.
 
     Row r of step n is position n * batch + r of an endless stream of epochs, each in its own order. Ranks and
-    micro-batches take consecutive stretches of the rows, so neither their number nor a restart changes the order.
+    micro-batches take consecutive stretches of rows: neither their number nor a restart changes the order.
     Raises DataError when a stage has no example, ValueError when rows cannot be shared out evenly.
     """
 

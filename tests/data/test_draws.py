@@ -20,5 +20,5 @@ def test_numbers_are_uniform():
     numbers = Draws(0, 0).uniform(0, 1000, 101).ravel()
     assert abs(numbers.mean() - 0.5) < 0.005
     assert np.histogram(numbers, 10, (0, 1))[0].min() > 9_600
-    assert 0 <= numbers.min()
+    assert numbers.min() >= 0
     assert numbers.max() < 1

@@ -29,5 +29,5 @@ def test_neighbours_are_torn_apart():
 def test_a_size_beyond_memory_costs_nothing():
     order = shuffled(np.arange(32) + 10**14, 3 * 10**14, 0, 0)
     assert len(set(order.tolist())) == 32
-    assert 0 <= order.min()
+    assert order.min() >= 0
     assert order.max() < 3 * 10**14
