@@ -1,0 +1,138 @@
+"""A recipe as a frozen value: read, written out in full, hashed, compared."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from nlptool.recipe.block import Block
+from nlptool.recipe.explain import explain
+from nlptool.recipe.source import Problem, Source, override, parse, read
+
+Recipe = TypeVar("Recipe", bound=Block)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[Recipe]):
+    """A recipe and where each of its keys was written."""
+
+    recipe: Recipe
+    source: Source
+
+    def require(self, problems: Sequence[Problem]) -> None:
+        """Raise RecipeError naming every problem with file and line, unless there is none."""
+        self.source.refuse(problems)
+
+
+def load(path: Path, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[Recipe]:
+    """Read `path`, apply `a.b=value` and `~a.b`, check against `schema`.
+
+    Raises RecipeError with every problem at once: where it was written, what was expected, what was found,
+    what was probably meant.
+    """
+    return check(read(path), overrides, schema)
+
+
+def loads(text: str, schema: type[Recipe]) -> Recipe:
+    """Read a recipe from a text, e.g. from what `dump` wrote. Raises RecipeError."""
+    return check(parse(text, "recipe"), (), schema).recipe
+
+
+def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[Recipe]:
+    """Apply the overrides and check against `schema`. Raises RecipeError with every problem at once."""
+    override(source, overrides)
+    try:
+        recipe = schema.model_validate(source.data)
+    except ValidationError as error:
+        source.problems += explain(error, schema, source.data)
+    source.refuse(source.problems)
+    return Loaded(recipe, source)
+
+
+def dump(recipe: Block) -> str:
+    """The recipe as YAML, every default written out and explained; `load` reads it back to an equal value."""
+    return "\n".join(_lines(recipe, recipe.model_dump(mode="json"))) + "\n"
+
+
+def digest(recipe: Block) -> str:
+    """SHA-256 of the recipe with every default, in hexadecimal."""
+    text = json.dumps(
+        recipe.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Change(NamedTuple):
+    """A dotted key whose value differs; None where there is no such key."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+def difference(old: Block, new: Block) -> list[Change]:
+    """The keys whose values differ between two recipes, defaults included."""
+    before = dict(_leaves(old.model_dump(mode="json")))
+    after = dict(_leaves(new.model_dump(mode="json")))
+    paths = [*after, *(path for path in before if path not in after)]
+    changes = [Change(path, before.get(path), after.get(path)) for path in paths]
+    return [change for change in changes if change.old != change.new]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}.{index}")
+    else:
+        yield path, value
+
+
+def _lines(block: Any, values: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """The lines of a block; `block` has the descriptions, `values` what is written."""
+    fields = type(block).model_fields if isinstance(block, Block) else {}
+    for key, value in values.items():
+        comment = f"  # {fields[key].description}" if key in fields and fields[key].description else ""
+        inner = getattr(block, key) if key in fields else None
+        name = f"{indent}{_scalar(key)}:"
+        if isinstance(value, dict) and value:
+            yield name + comment
+            yield from _lines(inner, value, indent + "  ")
+        elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+            yield name + comment
+            for block_of_entry, entry in zip(inner or value, value, strict=True):
+                first, *rest = _lines(block_of_entry, entry, "")
+                yield f"{indent}  - {first}"
+                yield from (f"{indent}    {line}" for line in rest)
+        else:
+            yield f"{name} {_flow(value)}{comment}"
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_scalar(key)}: {_flow(inner)}' for key, inner in value.items())}}}"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """One YAML scalar. Text is left bare only where no reader could take it for anything else."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if not isinstance(value, str):
+        return repr(value)
+    reserved = value.lower() in ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
+    if re.fullmatch(r"[A-Za-z_./][\w./+-]*( [\w./+-]+)*|[0-9][\w.+]* [A-Za-z]+", value) and not reserved:
+        number = re.fullmatch(r"[-+.0-9]+(e[-+]?[0-9]+)?|\.(inf|nan)", value.lower())
+        if not number and value not in (".", "..."):
+            return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'

@@ -1,0 +1,41 @@
+"""The recipes that come with nlptool, and how a recipe is found by path or by name."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from nlptool.errors import RecipeError
+
+
+def folder() -> Path:
+    """Where the recipes lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"
+
+
+def shipped() -> dict[str, Path]:
+    """Recipes by name, e.g. `bert/base`."""
+    paths = sorted(folder().rglob("*.yaml"))
+    return {path.relative_to(folder()).with_suffix("").as_posix(): path for path in paths}
+
+
+def find(argument: str) -> Path:
+    """The file that a command line means by a path or by the name of a shipped recipe.
+
+    Raises RecipeError with the nearest names.
+    """
+    path, recipes = Path(argument), shipped()
+    if path.exists() and not path.is_dir():
+        return path
+    name = argument.removesuffix(".yaml").removeprefix("recipes/")
+    if name in recipes:
+        return recipes[name]
+    if path.is_dir():
+        inside = ", ".join(str(p) for p in sorted(path.glob("*.yaml"))[:5])
+        raise RecipeError(
+            f"{argument}: a folder; a recipe is a file", hint=f"e.g. {inside}" if inside else None
+        )
+    near = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    close = get_close_matches(argument, near, 2) + get_close_matches(name, recipes, 2)
+    hint = f"did you mean {' or '.join(close)}?" if close else "nlptool recipes ls lists the shipped ones"
+    raise RecipeError(f"{argument}: no such recipe", hint=hint)

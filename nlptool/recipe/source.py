@@ -1,0 +1,248 @@
+"""The text of a recipe: YAML 1.2 and key=value, as plain values that remember where they were written."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from nlptool.errors import RecipeError
+
+TAG = "tag:yaml.org,2002:"
+TAGS = ("null", "bool", "int", "float", "str", "timestamp", "value", "seq", "map")
+PLAIN_WORDS = [  # what ruamel.yaml says, and what a person wants to know
+    ("found character '\\t'", "a tab; YAML is indented by spaces"),
+    (
+        "mapping values are not allowed",
+        "a key where none can stand; check indentation, quote text that holds ': '",
+    ),
+    ("could not find expected ':'", "expected key: value, found a lone word"),
+    ("expected <block end>", "the indentation does not fit the lines above"),
+    ("that cannot start any token", "a value cannot begin with this character; quote it"),
+    ("found unexpected end of stream", "a quote that is never closed"),
+    ("but got '<stream end>'", "a bracket that is never closed"),
+    ("but found another document", "a second document (---); a recipe is one"),
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a recipe: the dotted key it concerns (empty: the whole recipe), and what to do."""
+
+    path: str
+    message: str
+
+
+@dataclass
+class Source:
+    """What was written, before anything is checked against a schema."""
+
+    name: str
+    """The file, as messages call it."""
+    data: dict[str, Any]
+    """Mappings, tuples and scalars."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Where each dotted key was written: `recipe.yaml:12` or `command line: train.lr=fast`."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong already, e.g. duplicate keys."""
+    refused: list[str] = field(default_factory=list)
+    """Arguments of the command line that could not be applied, and why."""
+
+    def place(self, path: str) -> str:
+        """Where a key was written, or else the block that should hold it."""
+        while path not in self.places and path:
+            path = path.rpartition(".")[0]
+        return self.places.get(path, f"{self.name}:1")
+
+    def render(self, problem: Problem) -> str:
+        """The problem on one line, place first."""
+        place = self.place(problem.path)
+        argument = place.partition("command line: ")[2]
+        if not problem.path or argument.removeprefix("~").partition("=")[0] == problem.path:
+            return f"{place}: {problem.message}"
+        return f"{place}: {problem.path}: {problem.message}"
+
+    def refuse(self, problems: Sequence[Problem]) -> None:
+        """Raise RecipeError with all problems in the order of their lines, unless there is none."""
+        rendered = dict.fromkeys(self.render(problem) for problem in problems)
+        lines = [*sorted(rendered, key=_by_line), *self.refused]
+        if len(lines) == 1:
+            raise RecipeError(lines[0])
+        if lines:
+            raise RecipeError("\n  ".join([f"{len(lines)} problems in {self.name}", *lines]))
+
+
+def read(path: Path) -> Source:
+    """Read a recipe file. Raises RecipeError where it cannot be read as one YAML mapping."""
+    name = str(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RecipeError(f"{name}:{line}: not UTF-8 (byte {error.object[error.start]:#04x})") from None
+    except OSError as error:
+        raise RecipeError(f"{name}: {error.strerror}") from None
+    return parse(text, name)
+
+
+def parse(text: str, name: str) -> Source:
+    """Read a recipe's text. Raises RecipeError where it is not one YAML mapping."""
+    try:
+        node = _compose(text)
+    except _NotYamlError as error:
+        raise RecipeError(f"{name}:{error.line}: not valid YAML: {error.words}") from None
+    if node is None:
+        raise RecipeError(f"{name}:1: the recipe is empty", hint="nlptool recipes ls shows complete ones")
+    if not isinstance(node, MappingNode):
+        what = "a list" if isinstance(node, SequenceNode) else "text"
+        raise RecipeError(f"{name}:{node.start_mark.line + 1}: expected key: value lines, found {what}")
+    source = Source(name, {})
+    source.data = _Reader(source).value(node, "")
+    return source
+
+
+def override(source: Source, arguments: Sequence[str]) -> None:
+    """Apply `a.b=value` and `~a.b` of the command line in turn, in place; failures go to `refused`."""
+    for argument in arguments:
+        path, equals, text = argument.removeprefix("~").partition("=")
+        try:
+            if argument.startswith("~") == bool(equals) or not re.fullmatch(r"[^\s.]+(\.[^\s.]+)*", path):
+                raise ValueError("expected key=value or ~key, e.g. train.lr=3e-4 or ~train.stages")
+            node = _compose(text) if equals else None
+            if equals and node is None:
+                raise ValueError(f"no value after =; write {path}=null or {path}='\"\"'")
+            source.data = _changed(source, source.data, "", path.split("."), argument, node)
+        except _NotYamlError as error:
+            source.refused.append(f"command line: {argument}: not valid YAML: {error.words}")
+        except ValueError as error:
+            source.refused.append(f"command line: {argument}: {error}")
+
+
+def _changed(
+    source: Source, block: Any, above: str, keys: list[str], argument: str, node: Node | None
+) -> Any:
+    """A copy of `block`, found under the key `above`, in which the entry at `keys` is `node`, or is removed.
+
+    Raises ValueError in words that follow the argument.
+    """
+    key, rest = keys[0], keys[1:]
+    path, place = f"{above}.{key}".removeprefix("."), f"command line: {argument}"
+    if block is None and node is not None and not key.isdigit():
+        block = {}
+    if not isinstance(block, dict | tuple):
+        what = f"{above} is {block!r}, not a block" if block is not None else f"the recipe has no {above}"
+        raise ValueError(f"{what}; give it whole: {above}=...")
+    entries: dict[Any, Any] = dict(enumerate(block)) if isinstance(block, tuple) else dict(block)
+    name: str | int = int(key) if isinstance(block, tuple) and key.isdigit() else key
+    if name not in entries and (node is None or isinstance(block, tuple)):
+        close = get_close_matches(key, [str(entry) for entry in entries], 1)
+        hint = f"did you mean {above}.{close[0]}?".replace(" .", " ") if close else f"{above or 'it'} holds "
+        held = "" if close else ", ".join(map(str, entries)) or "nothing"
+        raise ValueError(f"the recipe has no {path}; {hint}{held}")
+    if rest:
+        entries[name] = _changed(source, entries.get(name), path, rest, argument, node)
+        source.places.setdefault(path, place)
+    else:
+        moved = above if isinstance(block, tuple) and node is None else path
+        for known in [known for known in source.places if known.startswith(f"{moved}.")]:
+            del source.places[known]
+        if node is None:
+            del entries[name]
+        else:
+            entries[name] = _Reader(source, place).value(node, path)
+        source.places[moved] = place
+    return tuple(entries.values()) if isinstance(block, tuple) else entries
+
+
+class _NotYamlError(Exception):
+    """A text that is not YAML: on which line, and why in plain words."""
+
+    def __init__(self, line: int, words: str) -> None:
+        super().__init__(words)
+        self.line, self.words = line, words
+
+
+def _compose(text: str) -> Node | None:
+    """The nodes of a YAML text; None when it holds none. Raises _NotYamlError."""
+    try:
+        return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
+    except MarkedYAMLError as error:
+        mark, problem = error.problem_mark or error.context_mark, str(error.problem)
+        words = next((words for key, words in PLAIN_WORDS if key in problem), problem)
+        raise _NotYamlError(mark.line + 1 if mark else 1, words) from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise _NotYamlError(line, f"a control character, {error.character:#04x}") from None
+    except (YAMLError, RecursionError) as error:
+        raise _NotYamlError(1, str(error)) from None
+
+
+@dataclass
+class _Reader:
+    """Turns nodes into plain values; notes places and problems in `source`."""
+
+    source: Source
+    place: str | None = None
+    """The argument of the command line that is being read; None: the file."""
+    open: tuple[Node, ...] = ()
+    """The nodes around the present one."""
+
+    def value(self, node: Node, path: str) -> Any:
+        if node in self.open:
+            raise RecipeError(f"{self._at(node)}: {path}: an alias that contains itself")
+        if str(node.tag).removeprefix(TAG) not in TAGS:
+            self.source.problems.append(Problem(path, f"a recipe has no tags such as {node.tag}"))
+        inner = _Reader(self.source, self.place, (*self.open, node))
+        if isinstance(node, MappingNode):
+            return inner.mapping(node, path)
+        if isinstance(node, SequenceNode):
+            entries = []
+            for index, item in enumerate(node.value):
+                where = f"{path}.{index}" if path else str(index)
+                self.source.places[where] = self._at(item)
+                entries.append(inner.value(item, where))
+            return tuple(entries)
+        return _scalar(str(node.value), str(node.tag).removeprefix(TAG))
+
+    def mapping(self, node: MappingNode, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                raise RecipeError(f"{self._at(key_node)}: a key must be a word, not a list or block")
+            key = str(key_node.value)
+            where = f"{path}.{key}" if path else key
+            if key in found:
+                first = self.source.places[where]
+                self.source.places[where] = self._at(key_node)
+                self.source.problems.append(Problem(where, f"given twice; first at {first}"))
+            self.source.places[where] = self._at(key_node)
+            found[key] = self.value(value_node, where)
+        return found
+
+    def _at(self, node: Node) -> str:
+        return self.place or f"{self.source.name}:{node.start_mark.line + 1}"
+
+
+def _scalar(text: str, kind: str) -> Any:
+    """The value that YAML 1.2 gives a scalar of this kind; what only looks like a number stays text."""
+    digits = text.replace("_", "")
+    special = digits.lower().lstrip("+-")
+    try:
+        if kind == "int":
+            return int(digits, 0) if re.match(r"[-+]?0[xob]", digits) else int(digits)
+        if kind == "float":
+            return float(digits.replace(".", "", 1) if special in (".inf", ".nan") else digits)
+    except ValueError:
+        return text
+    return {"null": None, "bool": text.lower() == "true"}.get(kind, text)
+
+
+def _by_line(rendered: str) -> tuple[int, int]:
+    match = re.match(r".*?:(\d+): ", rendered)
+    return (1, 0) if rendered.startswith("command line") or match is None else (0, int(match[1]))
