@@ -1,0 +1,133 @@
+"""Which tokens a masked language model has to guess, and what it sees in their place.
+
+Pure functions on whole batches; all randomness comes in as uniform numbers. A row's result depends on that
+row's ids and numbers alone.
+"""
+
+# B rows, T tokens, K slots for masked positions, U units (words or tokens), numbered from 0 in each row
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.data.vocabulary import Vocabulary
+
+Ids = NDArray[np.integer[Any]]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Uniforms = NDArray[np.float64]
+
+
+def budget(lengths_B: Ints, rate: float) -> Ints:
+    """Positions to mask in rows of so many tokens, special ones included: max(1, round(rate * length)).
+
+    As in BERT's create_pretraining_data.py, without its separate cap max_predictions_per_seq.
+    """
+    rounded_B: Ints = np.rint(rate * lengths_B).astype(np.int64)
+    return np.maximum(1, rounded_B)
+
+
+def pick_tokens(candidates_BT: Bools, budget_B: Ints, order_BT: Uniforms) -> Bools:
+    """[B, T], True at the budget_B candidates of least `order`; at all of them where there are fewer."""
+    keys = np.where(candidates_BT, order_BT, 2.0)
+    most = min(int(budget_B.max(initial=0)), keys.shape[1])
+    scanned = np.argsort(keys, axis=1)[:, :most]
+    picked = np.zeros(keys.shape, bool)
+    np.put_along_axis(picked, scanned, np.arange(most) < budget_B[:, None], axis=1)
+    return picked & candidates_BT
+
+
+def word_starts(ids_BT: Ids, candidates_BT: Bools, vocabulary: Vocabulary) -> Bools:
+    """[B, T], True where a candidate begins a word; the first one after anything else always does."""
+    starts = candidates_BT.copy()
+    first, last = vocabulary.first_class[ids_BT[:, 1:]], vocabulary.last_class[ids_BT[:, :-1]]
+    starts[:, 1:] &= (first != last) | ~candidates_BT[:, :-1]
+    return starts
+
+
+def pick_spans(
+    starts_BT: Bools, candidates_BT: Bools, budget_B: Ints, order_BT: Uniforms, size_BT: Uniforms, ngram: int
+) -> Bools:
+    """[B, T], True at the tokens of spans of 1 to `ngram` whole units, at most budget_B tokens per row.
+
+    starts_BT: where a unit begins; it lasts to the next start. Units follow each other over what is no
+    candidate, as in ALBERT's code: a span may reach over a [SEP], which stays as it is.
+
+    The scan is BERT's and ALBERT's. Units are taken in the order of `order` (unit u of a row has number u of
+    its row). From each, a span of n units, p(n) ~ 1/n (ALBERT, section 4.1; n from `size`), is shortened
+    until it fits the rest of the budget; it is dropped when not even one unit fits or when it would meet an
+    earlier span. A unit is never split, so a row may end under its budget.
+    """
+    unit_BT, begin_BU, units_B = _units(starts_BT, candidates_BT, ngram)
+    row_B = np.arange(len(units_B))
+    taken_BU = np.zeros(begin_BU.shape, bool)
+    chances_N = np.cumsum(1 / np.arange(1, ngram + 1))
+    wanted_BU = 1 + np.searchsorted(chances_N[:-1], size_BT * chances_N[-1], side="right")
+    keys_BU = np.where(np.arange(order_BT.shape[1]) < units_B[:, None], order_BT, 2.0)
+    length_BU = np.diff(begin_BU[:, : order_BT.shape[1] + 1])
+    left_B = budget_B.copy()
+    while True:
+        keys_BU[length_BU > left_B[:, None]] = 2.0  # too long now is too long for the rest of the scan
+        unit_B = keys_BU.argmin(axis=1)
+        alive_B = keys_BU[row_B, unit_B] < 2.0
+        if not alive_B.any():
+            break
+        keys_BU[row_B, unit_B] = 2.0
+        span_BN = unit_B[:, None] + np.arange(ngram)
+        tokens_BN = begin_BU[row_B[:, None], span_BN + 1] - begin_BU[row_B, unit_B][:, None]
+        fits_B = (tokens_BN <= left_B[:, None]).sum(axis=1)
+        size_B = np.minimum(np.minimum(wanted_BU[row_B, unit_B], fits_B), units_B - unit_B)
+        inside_BN = np.arange(ngram) < size_B[:, None]
+        alive_B &= ~(taken_BU[row_B[:, None], span_BN] & inside_BN).any(axis=1)
+        taken_BU[row_B[:, None], span_BN] |= inside_BN & alive_B[:, None]
+        left_B -= np.where(alive_B, tokens_BN[row_B, size_B - 1], 0)
+    return np.take_along_axis(taken_BU, unit_BT, axis=1) & candidates_BT
+
+
+def _units(starts_BT: Bools, candidates_BT: Bools, spare: int) -> tuple[Ints, Ints, Ints]:
+    """The unit of each token, [B, T]; candidates before each unit, [B, T + 1 + spare]; units per row, [B].
+
+    Entries behind a row's last unit hold the number of its candidates.
+    """
+    rows, tokens = starts_BT.shape
+    unit_BT = np.where(candidates_BT, np.cumsum(starts_BT, axis=1) - 1, tokens)
+    counts = np.bincount(
+        (unit_BT + (tokens + 1) * np.arange(rows)[:, None]).ravel(), minlength=rows * (tokens + 1)
+    )
+    begin_BU = np.zeros((rows, tokens + 1 + spare), np.int64)
+    begin_BU[:, 1 : tokens + 1] = np.cumsum(counts.reshape(rows, tokens + 1)[:, :tokens], axis=1)
+    begin_BU[:, tokens + 1 :] = begin_BU[:, [tokens]]
+    return unit_BT, begin_BU, starts_BT.sum(axis=1)
+
+
+def slots(picked_BT: Bools, width: int) -> tuple[Ints, Bools]:
+    """Positions of the picked tokens, ascending, in `width` slots per row, and which slots are used: [B, K].
+
+    Unused slots hold position 0.
+    """
+    row, column = np.nonzero(picked_BT)
+    counts_B = picked_BT.sum(axis=1)
+    at_BK = np.zeros((len(picked_BT), width), np.int64)
+    at_BK[row, np.arange(len(row)) - np.repeat(np.cumsum(counts_B) - counts_B, counts_B)] = column
+    return at_BK, np.arange(width) < counts_B[:, None]
+
+
+def replacements(
+    originals_BK: Ids,
+    what_BK: Uniforms,
+    which_BK: Uniforms,
+    corrupt: tuple[float, float, float],
+    vocabulary: Vocabulary,
+) -> Ids:
+    """What is shown in place of masked tokens: [MASK], a random token, or the token itself, each by itself.
+
+    corrupt: shares of the three (BERT, appendix A.1: 80 %, 10 %, 10 %).
+
+    A random token is any but a special one, as in RoBERTa; BERT's code draws from the whole list, [CLS] and
+    [PAD] included.
+    """
+    masked, random, _ = corrupt
+    choice_BK = vocabulary.ordinary[(which_BK * len(vocabulary.ordinary)).astype(np.int64)]
+    shown = np.where(what_BK < masked + random, choice_BK, originals_BK)
+    return np.where(what_BK < masked, vocabulary.special["mask"], shown)

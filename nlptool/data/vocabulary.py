@@ -1,0 +1,59 @@
+"""What training needs to know of a tokenizer: sizes, special ids, where words begin. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Tokenizes(Protocol):
+    """The part of nlptool.text.tokenizer.Tokenizer that a Vocabulary is made of."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        ...
+
+    @property
+    def special(self) -> Mapping[str, int]:
+        """Ids of the special tokens by role."""
+        ...
+
+    def word_boundaries(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """Classes of each token's first and last character."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The tokens of a store.
+
+    first_class, last_class: int8 [size]; token t begins a word iff first_class[t] differs
+    from last_class of the token before it.
+    """
+
+    size: int
+    special: Mapping[str, int]
+    """Ids by role: "pad", "unk", "cls", "sep", "mask", and "eos" where there is one."""
+    first_class: NDArray[np.int8]
+    last_class: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizes) -> "Vocabulary":
+        """What `tokenizer` knows."""
+        return cls(tokenizer.vocab_size, dict(tokenizer.special), *tokenizer.word_boundaries())
+
+    @cached_property
+    def is_special(self) -> NDArray[np.bool_]:
+        """[size], True for special tokens."""
+        table = np.zeros(self.size, bool)
+        table[list(self.special.values())] = True
+        return table
+
+    @cached_property
+    def ordinary(self) -> NDArray[np.int32]:
+        """Ids of all tokens that are not special."""
+        return np.flatnonzero(~self.is_special).astype(np.int32)
