@@ -97,4 +97,4 @@ def environment(packages: Iterable[str], device: str, ranks: int) -> dict[str, A
 
 
 def _under(path: str, blocks: tuple[str, ...]) -> bool:
-    return any(path == block or path.startswith((f"{block}.", f"{block}[")) for block in blocks)
+    return any(path == block or path.startswith(f"{block}.") for block in blocks)

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from nlptool.commands import folder
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted
-from nlptool.files import written_aside
+from nlptool.files import fault, written_aside
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, digest
 from nlptool.train import checkpoint, distributed
@@ -119,6 +120,8 @@ class Session:
         self.folder = settings.out / "checkpoints"
         self.digest = digest(settings.recipe)
         self.saved = 0
+        self.metrics: Metrics | None = None
+        self.log = Log()
         self.training: dict[str, float] = {}
         self.heldout: dict[str, float] = {}
 
@@ -126,22 +129,26 @@ class Session:
         """Take up the newest whole checkpoint of a run folder, or the very checkpoint that is named."""
         named = (source / "state.json").exists()
         run_folder = source.parent.parent if named else source
-        changed = folder.changes(schema(run_folder / "recipe.yaml"), self.settings.recipe)
-        for line in changed:
+        written = run_folder / "recipe.yaml"
+        if not written.exists():
+            raise DataError(f"{run_folder}: holds no run to go on with", hint="--overwrite starts one there")
+        for line in folder.changes(schema(written), self.settings.recipe):
             self.console.note(f"resuming with another {line}")
-        path, broken = checkpoint.newest(source) if not named else (source, [])
-        if not named:
+        if named:
+            why = fault(source)
+            path, broken = (None, [checkpoint.Broken(source, why)]) if why else (source, [])
+        else:
             path, broken = checkpoint.newest(run_folder / "checkpoints")
         for bad in broken:
             self.console.note(f"passed over {bad.folder}: {bad.reason}")
-        if path is None:
-            if broken:
-                raise DataError(f"{run_folder}: no whole checkpoint", hint="start again with --overwrite")
+        if path is not None:
+            checkpoint.load(self.state, path)
+            self.saved = self.state.step
+            self.console.note(f"going on from {path}, step {self.state.step:,} of {self.job.steps:,}")
+        elif broken:
+            raise DataError(f"{run_folder}: no whole checkpoint", hint="--overwrite starts again")
+        else:
             self.console.note(f"{run_folder} holds no checkpoint yet; starting at step 0")
-            return
-        checkpoint.load(self.state, path)
-        self.saved = self.state.step
-        self.console.note(f"going on from {path}, step {self.state.step:,} of {self.job.steps:,}")
 
     def begin(self, *, overwrite: bool) -> None:
         """Write down what is run."""
@@ -153,14 +160,15 @@ class Session:
     def train(self) -> Outcome:
         """Run to the end; logs, evaluates and saves on the way."""
         settings, job, state = self.settings, self.job, self.state
-        trackers = settings.track if self.world.first else ()
-        with (
-            Metrics(
-                settings.out, state.step, trackers, settings.recipe.model_dump(mode="json"), self.world.first
-            ) as metrics,
-            self.console.training(settings.out.name, job.steps, state.step) as panel,
-        ):
-            self.metrics, self.panel, self.log = metrics, panel, Log()
+        with ExitStack() as stack:
+            if self.world.first:
+                written = settings.recipe.model_dump(mode="json")
+                self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
+            self.panel = stack.enter_context(
+                self.console.training(
+                    settings.out.name, total=job.steps, seconds=job.seconds, done=state.step
+                )
+            )
             try:
                 for step in train(
                     state,
@@ -206,10 +214,7 @@ class Session:
         figures = self.log.figures(self.state.step, self.world)
         self.log = Log()
         self.training = figures
-        with self.interrupts.shield():
-            self.metrics.write(
-                self.state.step, tokens=self.state.tokens, seconds=self.state.elapsed, **figures
-            )
+        self._record(tokens=self.state.tokens, seconds=self.state.elapsed, **figures)
         self.panel.update(
             step=self.state.step,
             tokens=self.state.tokens,
@@ -230,12 +235,14 @@ class Session:
             self.world,
             self.interrupts,
         )
-        with self.interrupts.shield():
-            self.metrics.write(
-                self.state.step, **{f"heldout/{name}": value for name, value in self.heldout.items()}
-            )
+        self._record(**{f"heldout/{name}": value for name, value in self.heldout.items()})
         self.panel.heldout(self.heldout)
         self.log = Log()
+
+    def _record(self, **figures: float) -> None:
+        if self.metrics is not None:
+            with self.interrupts.shield():
+                self.metrics.write(self.state.step, **figures)
 
     def _save(self) -> None:
         weights = self.job.objective.weights

@@ -13,33 +13,20 @@ Tracker = Literal["tensorboard", "wandb"]
 class Metrics:
     """Appends one JSON object a line to FOLDER/metrics.jsonl, and mirrors it to the trackers.
 
-    step: the step to go on from; lines of later steps, left by a run that was killed, are dropped.
+    step: the step to go on from; lines of later steps, left by a run that was killed, are dropped. In a run of
+    several ranks only the first keeps metrics.
     Raises UsageError when a tracker's package is not installed.
     """
 
     def __init__(
         self, folder: Path, step: int, trackers: tuple[Tracker, ...], recipe: dict[str, Any]
     ) -> None:
+        self._tensorboard = _tensorboard(folder, step) if "tensorboard" in trackers else None
+        self._wandb = _wandb(folder, recipe) if "wandb" in trackers else None
         path = folder / "metrics.jsonl"
         kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf8")
         self._file = path.open("a", encoding="utf8")
-        self._tensorboard: Any = None
-        self._wandb: Any = None
-        if "tensorboard" in trackers:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise _missing("tensorboard") from None
-            self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-        if "wandb" in trackers:
-            try:
-                import wandb
-            except ImportError:
-                raise _missing("wandb") from None
-            self._wandb = wandb.init(
-                project="nlptool", name=folder.name, dir=str(folder), config=recipe, resume="allow"
-            )
 
     def write(self, step: int, **figures: float) -> None:
         """Record figures of a step. Names may hold slashes: `heldout/mlm`."""
@@ -62,6 +49,22 @@ class Metrics:
             self._tensorboard.close()
         if self._wandb is not None:
             self._wandb.finish(exit_code=0 if kind is None else 1)
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise _missing("tensorboard") from None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+
+def _wandb(folder: Path, recipe: dict[str, Any]) -> Any:
+    try:
+        import wandb
+    except ImportError:
+        raise _missing("wandb") from None
+    return wandb.init(project="nlptool", name=folder.name, dir=str(folder), config=recipe, resume="allow")
 
 
 def _whole_lines(path: Path) -> list[str]:

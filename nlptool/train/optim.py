@@ -29,7 +29,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, lr: float, scale: Tensor, skip: Tensor) -> None:
-        """One update. Gradients are divided by `scale` [] first; nothing changes where `skip` [] is 1."""
+        """One update. Gradients are divided by `scale` [] first; nothing changes where `skip` [] is true."""
         for decays in (True, False):
             names = [name for name, p in self.named.items() if (p.ndim > 1) == decays and p.grad is not None]
             if not names:
@@ -49,10 +49,10 @@ class AdamW:
                 eps=self.config.eps,
                 amsgrad=False,
                 maximize=False,
-                grad_scale=scale,
-                found_inf=skip,
+                grad_scale=scale.float(),
+                found_inf=skip.float(),
             )
-        self.count += 1 - skip
+        self.count += 1 - skip.float()
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

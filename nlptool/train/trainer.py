@@ -135,7 +135,7 @@ def train(
             (progress,) = world.sum([min(1.0, (time.monotonic() - started) / seconds) / world.size])
         lr = learning_rate(config, number, steps, progress)
         with interrupts.shield():
-            state.optimizer.step(lr, (norm / config.clip).clamp(min=1.0), (~norm.isfinite()).float())
+            state.optimizer.step(lr, (norm / config.clip).clamp(min=1.0), ~norm.isfinite())
             state.step = number + 1
             state.tokens += int(all_tokens)
             state.elapsed = time.monotonic() - started

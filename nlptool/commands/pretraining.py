@@ -1,0 +1,262 @@
+"""The heavy half of `pretrain`: from a checked recipe and its store to batches, a net and a run."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlptool import registry
+from nlptool.commands import training
+from nlptool.commands.options import Options
+from nlptool.commands.pretrain import Recipe
+from nlptool.commands.training import Job, Outcome, Settings
+from nlptool.console import Console
+from nlptool.data.batches import Ahead, Batches, Stage
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError, UsageError
+from nlptool.models import huggingface
+from nlptool.objectives.base import Objective
+from nlptool.recipe import Block, dump, loads
+from nlptool.text.store import TokenStore
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.distributed import World
+from nlptool.train.estimate import Estimate, estimate
+
+HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
+ENDLESS = 1 << 62  # steps of a run that a clock ends
+
+
+class Plan:
+    """A recipe together with its store: all that follows from the two before any weight is made.
+
+    Raises DataError when store, tokenizer and weights do not belong together, or the store is too small.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.store = TokenStore(Path(recipe.tokens))
+        tokenizer = Tokenizer.load(self.store.tokenizer)
+        if tokenizer.fingerprint != self.store.fingerprint:
+            raise DataError(
+                f"{self.store.tokenizer}: is not the tokenizer that {self.store.path} was made with",
+                hint="put the original back, or make the store again with nlptool tokenize",
+            )
+        self.vocabulary = Vocabulary.of(tokenizer)
+        self.pretrained = huggingface.load_pretrained(Path(recipe.start)) if recipe.start else None
+        if self.pretrained is not None and self.pretrained.vocab_size != self.vocabulary.size:
+            raise DataError(
+                f"{recipe.start}: has a vocabulary of {self.pretrained.vocab_size:,} tokens, "
+                f"{recipe.tokens} one of {self.vocabulary.size:,}",
+                hint=f"make the store with that tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
+            )
+        with torch.device("meta"):
+            self.shape = self.objective()
+        split = self.store.split("train")
+        self.stages = [
+            (stage, self.shape.examples(split, stage.length, recipe.seed)) for stage in recipe.train.plan()
+        ]
+        self.estimate = self._estimate()
+        self.steps, self.seconds = self._duration()
+
+    @property
+    def model(self) -> Block:
+        """The net's block, from the recipe or from the folder it starts from."""
+        block = self.pretrained.config if self.pretrained is not None else self.recipe.model
+        assert block is not None  # the recipe has one of the two
+        return block
+
+    def objective(self) -> Objective:
+        """A new objective with random weights, on the device that torch makes tensors on."""
+        name = str(self.recipe.objective.model_dump()["name"])
+        made: Objective = registry.load("objectives", name, "objective").build(
+            self.recipe.objective, self.model, self.vocabulary
+        )
+        return made
+
+    def batches(self, objective: Objective, world: World) -> Batches:
+        """The run's batches, stage by stage."""
+        shares = [0.0]
+        for stage, _ in self.stages[:-1]:
+            shares.append(shares[-1] + stage.share)
+        stages = [
+            Stage(round(share * self.steps) if share else 0, stage.batch, examples)
+            for share, (stage, examples) in zip(shares, self.stages, strict=True)
+        ]
+        accumulate = self.recipe.train.accumulate
+        for stage, _ in self.stages:
+            if stage.batch % (world.size * accumulate):
+                raise UsageError(
+                    f"train.batch: {stage.batch} sequences cannot be shared out evenly to {world.size} ranks "
+                    f"with {accumulate} micro-batches each",
+                    hint="choose a batch that ranks times accumulate divides",
+                )
+        return Batches(
+            stages,
+            objective.collate,
+            seed=self.recipe.seed,
+            rank=world.rank,
+            world=world.size,
+            accumulate=accumulate,
+        )
+
+    def held_out(self, objective: Objective, world: World) -> Batches | None:
+        """Held-out batches, at the first stage's length; None where the store has no held-out document."""
+        stage, _ = self.stages[0]
+        split = self.store.split("heldout")
+        examples = objective.examples(split, stage.length, HELD_OUT_SEED) if len(split) else []
+        rows = min(stage.batch, len(examples)) // world.size * world.size
+        if not rows:
+            return None
+        return Batches(
+            [Stage(0, rows, examples)],
+            objective.collate,
+            seed=HELD_OUT_SEED,
+            rank=world.rank,
+            world=world.size,
+        )
+
+    def export(self, objective: Objective, path: Path) -> None:
+        """Write the model and its tokenizer as one Hugging Face folder."""
+        huggingface.save_pretrained(path, self.model, objective.state_dict(), self.vocabulary.special)
+        shutil.copytree(self.store.tokenizer, path, dirs_exist_ok=True)
+
+    def _estimate(self) -> Estimate:
+        longest, examples = max(self.stages, key=lambda pair: pair[0].length)
+        rows = longest.batch // self.recipe.train.accumulate
+        sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
+        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision)
+
+    def _duration(self) -> tuple[int, float | None]:
+        """Steps, and the seconds that end the run where the budget is one of time."""
+        train = self.recipe.train
+        if train.budget is None:
+            assert train.steps is not None  # the recipe has one of the two
+            return train.steps, None
+        per_step = sum(stage.share * stage.batch * stage.length for stage, _ in self.stages)
+        tokens = {
+            "tokens": train.budget.amount,
+            "epochs": train.budget.amount * self.store.split("train").tokens,
+            "flops": train.budget.amount / self.estimate.flops_per_token,
+        }
+        if train.budget.measure == "seconds":
+            return ENDLESS, train.budget.amount
+        return max(1, math.ceil(tokens[train.budget.measure] / per_step)), None
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Pretrain, to the end or to a signal."""
+    settings = Settings(
+        recipe=recipe,
+        out=Path(recipe.out),
+        train=recipe.train,
+        evaluate=recipe.evaluate,
+        save=recipe.save,
+        track=recipe.track,
+        seed=recipe.seed,
+    )
+    plans: list[Plan] = []
+
+    def build(world: World) -> Job:
+        plan = Plan(recipe)
+        plans.append(plan)
+        return job(plan, world)
+
+    outcome = training.run(
+        settings, options, console, build, lambda path: loads(path.read_text("utf8"), Recipe)
+    )
+    report(plans[0], outcome, console, as_json=options.json)
+
+
+def job(plan: Plan, world: World) -> Job:
+    """Everything that the training loop needs, on one rank."""
+    if plan.recipe.train.precision == "bf16" and world.device.type == "cpu":
+        raise UsageError(
+            "train.precision: bf16 is for GPUs; most CPUs compute it in software, 20 to 50 times slower than fp32",
+            hint="train.precision=fp32",
+        )
+    objective = plan.objective()
+    if plan.pretrained is not None:
+        huggingface.load(objective, plan.pretrained.state)
+    objective.backbone.recompute = plan.recipe.train.recompute  # type: ignore[assignment]
+    return Job(
+        objective=objective,
+        batches=Ahead(plan.batches(objective, world)),
+        held_out=plan.held_out(objective, world),
+        steps=plan.steps,
+        seconds=plan.seconds,
+        flops_per_token=plan.estimate.flops_per_token,
+        export=lambda path: plan.export(objective, path),
+    )
+
+
+def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+    """Show the resolved recipe and what the run would take; makes no weights and writes nothing."""
+    plan = Plan(recipe)
+    train = plan.store.split("train")
+    tokens = sum(plan.steps * s.share * s.batch * s.length for s, _ in plan.stages)
+    facts: dict[str, Any] = {
+        "parameters": plan.estimate.parameters,
+        "flops_per_token": plan.estimate.flops_per_token,
+        "memory": {
+            "weights": plan.estimate.weights,
+            "gradients": plan.estimate.gradients,
+            "optimizer": plan.estimate.optimizer,
+            "activations": plan.estimate.activations,
+            "total": plan.estimate.memory,
+        },
+        "steps": plan.steps if plan.seconds is None else None,
+        "seconds": plan.seconds,
+        "tokens": tokens if plan.seconds is None else None,
+        "epochs": tokens / max(train.tokens, 1) if plan.seconds is None else None,
+    }
+    if as_json:
+        console.json(facts | {"recipe": recipe.model_dump(mode="json")})
+        return
+    console.out(dump(recipe))
+    memory = ", ".join(f"{name} {_bytes(size)}" for name, size in facts["memory"].items() if name != "total")
+    rows = [
+        ("parameters", f"{plan.estimate.parameters:,}"),
+        ("FLOPs per token", f"{plan.estimate.flops_per_token:.3g} (one training step, matrix products)"),
+        ("memory", f"{_bytes(plan.estimate.memory)}: {memory}"),
+    ]
+    if plan.seconds is None:
+        rows += [
+            ("steps", f"{plan.steps:,}"),
+            ("tokens", f"{tokens:,.0f}, {facts['epochs']:.3g} epochs of {train.tokens:,}"),
+            ("FLOPs", f"{tokens * plan.estimate.flops_per_token:.3g}"),
+        ]
+    else:
+        rows.append(("time", f"{plan.seconds:,.0f} s"))
+    console.table("what this run would take", rows)
+
+
+def report(plan: Plan, outcome: Outcome, console: Console, *, as_json: bool) -> None:
+    """The figures that a run ends with, on stdout."""
+    entropy = plan.store.info.get("unigram_entropy")
+    facts: dict[str, Any] = {
+        "steps": outcome.steps,
+        "tokens": outcome.tokens,
+        "seconds": outcome.seconds,
+        "heldout": outcome.heldout,
+        "unigram_entropy": entropy,
+        "final": str(outcome.final),
+    }
+    if as_json:
+        console.json(facts)
+        return
+    rows = [("steps", f"{outcome.steps:,}"), ("tokens", f"{outcome.tokens:,}")]
+    rows += [(f"held-out {name}", f"{value:.4f}") for name, value in outcome.heldout.items()]
+    if entropy is not None:
+        rows.append(("unigram entropy", f"{entropy:.4f} (a model that knows only word frequencies)"))
+    rows.append(("model", str(outcome.final)))
+    console.table(plan.recipe.out, rows)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} TiB"

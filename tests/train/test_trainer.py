@@ -1,0 +1,134 @@
+import os
+import signal
+
+import pytest
+import torch
+from toy import ALONE, Source, Toy, make
+
+from nlptool.errors import Preempted
+from nlptool.train.config import Train
+from nlptool.train.interrupts import Interrupts
+from nlptool.train.trainer import State, Step, held_out, train
+
+CONFIG = Train(steps=12, lr=0.01, warmup=2)
+
+
+def take(state: State, source: Source, until: int, config: Train = CONFIG) -> list[Step]:
+    """The steps up to number `until` of a run of 12."""
+    taken = []
+    with Interrupts(alone=True) as interrupts:
+        for step in train(
+            state, state.module, source, config, steps=12, seed=3, world=ALONE, interrupts=interrupts
+        ):
+            taken.append(step)
+            if step.number == until:
+                break
+    return taken
+
+
+def weights(state: State) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in state.module.parameters()]
+
+
+@pytest.mark.parametrize("pieces", [2, 4, 8])
+def test_the_result_does_not_depend_on_accumulation(pieces: int):
+    whole, cut = make(dtype=torch.float64), make(dtype=torch.float64)
+    take(whole, Source(1, torch.float64), 12)
+    take(cut, Source(pieces, torch.float64), 12)
+    for a, b in zip(weights(whole), weights(cut), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_each_term_is_divided_by_its_own_count():
+    state = make(dtype=torch.float64)
+    batch = Source(1, torch.float64).get(0)[0]
+    fit, sign = state.module(batch).values()
+    (fit / 8 + 0.5 * sign / 3).backward()
+    expected = torch.cat([p.grad.flatten() for p in state.module.parameters()]).norm()
+    (step,) = take(make(dtype=torch.float64), Source(1, torch.float64), 1)
+    assert step.grad_norm.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert step.counts == {"fit": 8, "sign": 3}
+
+
+def test_a_run_cut_in_two_ends_with_the_same_bits():
+    straight, halves = make(dropout=0.3), make(dropout=0.3)
+    take(straight, Source(), 12)
+    take(halves, Source(), 5)
+    resumed = make(dropout=0.3)
+    resumed.module.load_state_dict(halves.module.state_dict())
+    resumed.optimizer.load_state_dict(halves.optimizer.state_dict())
+    resumed.step = halves.step
+    torch.manual_seed(12345)  # whatever happened in between
+    take(resumed, Source(), 12)
+    assert all(torch.equal(a, b) for a, b in zip(weights(straight), weights(resumed), strict=True))
+
+
+def test_dropout_differs_from_step_to_step():
+    state = make(dropout=0.5)
+    config = Train(steps=12, lr=1e-30)  # weights stand still, so only dropout can change the loss
+    source = Source()
+    source.get = lambda n: Source().get(0)
+    losses = [step.sums["fit"].item() for step in take(state, source, 4, config)]
+    assert len(set(losses)) == 4
+
+
+def test_a_step_that_is_not_finite_leaves_the_weights():
+    state = make()
+    steps = take(state, Source(bad=3), 3)
+    before = weights(state)
+    (bad,) = take(state, Source(bad=3), 4)
+    assert all(step.grad_norm.isfinite() for step in steps)
+    assert not bad.grad_norm.isfinite()
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(state), strict=True))
+
+
+def test_a_signal_in_the_middle_of_a_step_leaves_the_step_before():
+    class Signalled(Toy):
+        def forward(self, batch):
+            sums = super().forward(batch)
+            if self.training and len(losses) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            losses.append(1)
+            return sums
+
+    losses: list[int] = []
+    state = make()
+    signalled = State(Signalled(), state.optimizer)
+    signalled.module.load_state_dict(state.module.state_dict())
+    signalled.optimizer = type(state.optimizer)(signalled.module, state.optimizer.config)
+    with pytest.raises(Preempted):
+        take(signalled, Source(), 12)
+    assert signalled.step == 3
+    take(state, Source(), 3)
+    assert all(torch.equal(a, b) for a, b in zip(weights(state), weights(signalled), strict=True))
+
+
+def test_a_time_budget_ends_the_run():
+    state = make()
+    with Interrupts(alone=True) as interrupts:
+        taken = list(
+            train(
+                state,
+                state.module,
+                Source(),
+                CONFIG,
+                steps=1 << 62,
+                seed=3,
+                world=ALONE,
+                interrupts=interrupts,
+                seconds=0.3,
+            )
+        )
+    assert 1 < len(taken) < 100_000
+    assert 0.3 <= state.elapsed < 3
+    assert taken[-1].lr < taken[len(taken) // 2].lr
+
+
+def test_held_out_figures_are_means_over_all_batches():
+    state = make(dropout=0.9)
+    with Interrupts(alone=True) as interrupts:
+        figures = held_out(state, state.module, Source(pieces=4), 3, CONFIG, ALONE, interrupts)
+    state.module.eval()
+    batches = [Source().get(n)[0] for n in range(3)]
+    expected = sum(state.module(batch)["fit"].item() for batch in batches) / 24
+    assert figures["fit"] == pytest.approx(expected)
