@@ -1,0 +1,115 @@
+"""The only way to the screen: results on stdout; messages, progress and errors on stderr.
+
+Colours obey NO_COLOR. Nothing here knows what is trained or tokenized.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import rich.console
+from rich.table import Table
+from rich.text import Text
+
+from nlptool.errors import NlptoolError
+from nlptool.live import Panel, Progress, Screen
+
+__all__ = ["Console", "Options", "Panel", "Progress"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a command line says besides the recipe; the same for every command that takes one."""
+
+    out: str | None = None
+    """The output folder; also in the recipe, as `out`."""
+    resume: str | None = None
+    """`auto`, or the path of a run folder or checkpoint; None: start afresh."""
+    overwrite: bool = False
+    dry_run: bool = False
+    json: bool = False
+
+
+class Console:
+    """Where a command speaks."""
+
+    def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        out, err = stdout or sys.stdout, stderr or sys.stderr
+        for stream in (out, err):
+            if hasattr(stream, "reconfigure"):  # a log in ASCII must not stop a run
+                stream.reconfigure(errors="backslashreplace")
+        wide = None if out.isatty() else 1000
+        self._out = rich.console.Console(file=out, highlight=False, markup=False, emoji=False, width=wide)
+        self._err = rich.console.Console(file=err, highlight=False, markup=False, emoji=False)
+        self._live = err.isatty() and not self._err.is_dumb_terminal
+        self._muted = False
+
+    def mute(self, muted: bool) -> None:
+        """Say nothing but errors, e.g. on all ranks but the first."""
+        self._muted = muted
+
+    def error(self, error: NlptoolError) -> None:
+        """What went wrong, and what to do about it."""
+        self._err.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
+        if error.hint:
+            self._err.print(Text.assemble(("hint: ", "bold"), error.hint), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A message."""
+        if not self._muted:
+            self._err.print(Text(text), soft_wrap=True)
+
+    def result(self, text: str) -> None:
+        """Lines of a result."""
+        if not self._muted:
+            self._out.print(Text(text), soft_wrap=True)
+
+    def json(self, value: Any) -> None:
+        """A result for programs."""
+        self.result(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def facts(self, title: str, facts: Mapping[str, object]) -> None:
+        """A result of named values, one a line."""
+        if self._muted:
+            return
+        grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        grid.add_column(style="dim")
+        grid.add_column(overflow="fold")
+        for name, value in facts.items():
+            grid.add_row(Text(name), Text(str(value)))
+        self._out.print(Text(title, "bold"))
+        self._out.print(grid)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
+    ) -> None:
+        """A result of rows; numbers stand to the right."""
+        if self._muted:
+            return
+        cells = [list(row) for row in rows]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for index, name in enumerate(columns):
+            numeric = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(_number(c) if isinstance(c, int | float) else str(c)) for c in row))
+        if title:
+            self._out.print(Text(title, "bold"))
+        self._out.print(table)
+
+    def progress(self, label: str, total: float | None, unit: str) -> Progress:
+        """A context in which `advance` moves a bar. unit: `B` for bytes, or a plural such as `documents`."""
+        return Progress(label, total, unit, self._screen())
+
+    def training(self, name: str, steps: int, start: int = 0) -> Panel:
+        """A context that shows a training run. start: steps already taken."""
+        return Panel(name, steps, start, self._screen())
+
+    def _screen(self) -> Screen:
+        return Screen(self._err, live=self._live, muted=self._muted)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

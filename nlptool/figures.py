@@ -1,0 +1,70 @@
+"""Figures as people write them."""
+
+from itertools import pairwise
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def duration(seconds: float) -> str:
+    """Time as a person says it: `41s`, `2m31s`, `3h05m`, `2d04h`."""
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole // 60 % 60:02d}m"
+    return f"{whole // 86400}d{whole // 3600 % 24:02d}h"
+
+
+def quantity(amount: float, unit: str) -> str:
+    """An amount with its unit: `1.2 GB`, `3.4 TFLOP/s`, `12,345 documents`, `2.10 M tokens`."""
+    if unit in ("B", "FLOP/s"):
+        for prefix in ("", "k", "M", "G", "T", "P"):
+            if abs(amount) < 1000 or prefix == "P":
+                break
+            amount /= 1000
+        return (
+            f"{amount:.0f} {prefix}{unit}"
+            if prefix == "" or amount >= 100
+            else f"{amount:.2g} {prefix}{unit}"
+        )
+    if amount < 10**6:
+        return f"{amount:,.0f} {unit}"
+    scale, letter = (10**9, "B") if amount >= 10**9 else (10**6, "M")
+    return f"{amount / scale:.3g}{letter} {unit}"
+
+
+def scientific(value: float) -> str:
+    """A small number in few characters: `3.1e-4`."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+class History:
+    """All values of one figure, thinned as they grow in number."""
+
+    def __init__(self) -> None:
+        self.last = float("nan")
+        self._values: list[float] = []
+        self._each, self._sum, self._count = 1, 0.0, 0
+
+    def add(self, value: float) -> None:
+        """Append a value."""
+        self.last = value
+        self._sum, self._count = self._sum + value, self._count + 1
+        if self._count == self._each:
+            self._values.append(self._sum / self._count)
+            self._sum, self._count = 0.0, 0
+        if len(self._values) == 256:
+            self._values = [(a + b) / 2 for a, b in zip(self._values[::2], self._values[1::2], strict=True)]
+            self._each *= 2
+
+    def line(self, width: int) -> str:
+        """The values as one line of little bars, at most `width` wide."""
+        values = [v for v in self._values if v == v and abs(v) != float("inf")]
+        count = min(width, len(values))
+        cuts = [round(i * len(values) / count) for i in range(count + 1)] if count else []
+        means = [sum(values[a:b]) / (b - a) for a, b in pairwise(cuts)]
+        low, high = min(means, default=0.0), max(means, default=0.0)
+        return "".join(BARS[round((v - low) / (high - low) * 7) if high > low else 0] for v in means)

@@ -1,0 +1,269 @@
+"""What changes while it is shown: a bar for a piece of work, a panel for a training run.
+
+On a terminal they are live; elsewhere they are one plain line every few seconds, ever more slowly, so that the
+logs of batch jobs stay readable.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import rich.console
+from rich.live import Live
+from rich.panel import Panel as Frame
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nlptool.figures import History, duration, quantity, scientific
+
+EVERY = 5.0  # seconds between plain lines at first; a log of a week should not have 100,000 of them
+SLOWEST = 60.0
+REFRESH = 2  # live frames per second
+WIDEST = 96
+
+
+class Screen:
+    """One thing that changes while it is shown: live on a terminal, else lines that come ever more slowly."""
+
+    def __init__(self, console: rich.console.Console, *, live: bool, muted: bool) -> None:
+        self.console, self.muted = console, muted
+        self.live = live and not muted
+        self._lock = threading.Lock()
+        self._started = self._last = time.monotonic()
+        self._display: Live | None = None
+
+    def open(self, frame: Callable[[], rich.console.RenderableType], *, transient: bool) -> None:
+        """Begin to show `frame()` on a terminal."""
+        if self.live:
+            self._display = Live(
+                get_renderable=frame,
+                console=self.console,
+                refresh_per_second=REFRESH,
+                transient=transient,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._display.start(refresh=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+
+    def line(self, text: Callable[[], str]) -> None:
+        """Print `text()` where there is no live display and the last line is long enough ago."""
+        with self._lock:
+            now = time.monotonic()
+            wait = min(SLOWEST, max(EVERY, (now - self._started) / 100))
+            if self.live or now - self._last < wait:
+                return
+            self._last = now
+        self.say(text())
+
+    def say(self, text: str) -> None:
+        """Print a line now."""
+        if not self.muted:
+            self.console.print(Text(text), soft_wrap=True)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this was made."""
+        return time.monotonic() - self._started
+
+
+class Progress:
+    """How far a piece of work is: share, rate and time left."""
+
+    def __init__(self, label: str, total: float | None, unit: str, screen: Screen) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self.done = 0.0
+        self._screen = screen
+
+    def __enter__(self) -> Self:
+        self._screen.open(self._frame, transient=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._screen.close()
+        if kind is None:
+            rate = f", {self._rate()}" if self.done else ""
+            self._screen.say(f"{self.label}: {self._amount()} in {duration(self._screen.elapsed)}{rate}")
+
+    def advance(self, amount: float) -> None:
+        """So much more is done."""
+        self.to(self.done + amount)
+
+    def to(self, done: float) -> None:
+        """So much is done in all."""
+        self.done = done
+        self._screen.line(lambda: "  ".join([self.label, *self._figures()]))
+
+    def _figures(self) -> list[str]:
+        figures = [f"{min(self.done / self.total, 1):.0%}"] if self.total else []
+        figures += [self._amount(), self._rate()]
+        if self.total and self.done:
+            left = self._screen.elapsed * max(self.total / self.done - 1, 0)
+            figures.append(f"eta {duration(left)}")
+        return figures
+
+    def _amount(self) -> str:
+        done = quantity(self.done, self.unit)
+        return (
+            f"{done} of {quantity(self.total, self.unit)}" if self.total and self.done < self.total else done
+        )
+
+    def _rate(self) -> str:
+        return f"{quantity(self.done / max(self._screen.elapsed, 1e-9), self.unit)}/s"
+
+    def _frame(self) -> rich.console.RenderableType:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        bar = ProgressBar(self.total or 100, self.done, width=20, pulse=not self.total)
+        grid.add_row(Text(self.label), bar, *(Text(text, "dim") for text in self._figures()))
+        return grid
+
+
+class Panel:
+    """A training run as it goes: losses and their history, held-out figures, speed, time left, checkpoint."""
+
+    def __init__(self, name: str, steps: int, start: int, screen: Screen) -> None:
+        self.name, self.steps, self.step = name, steps, start
+        self._screen = screen
+        self._losses: dict[str, History] = {}
+        self._heldout: dict[str, float] = {}
+        self._facts: dict[str, str] = {}
+        self._status = "starting"
+        self._saved: tuple[str, float] | None = None
+        self._times: deque[tuple[float, int]] = deque([(time.monotonic(), start)], maxlen=50)
+        self._left: float | None = None
+
+    def __enter__(self) -> Self:
+        self._screen.open(self._frame, transient=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status = "done" if kind is None else "stopped"
+        self._screen.close()
+        if not self._screen.live and self._losses:
+            self._screen.say(self._line())
+
+    def update(
+        self,
+        *,
+        step: int,
+        tokens: int,
+        figures: Mapping[str, float],
+        flops_per_second: float | None = None,
+        memory: float | None = None,
+        seconds_left: float | None = None,
+    ) -> None:
+        """Figures of the last steps.
+
+        tokens: real tokens so far. figures: mean of each loss term, and lr, grad_norm, tokens_per_second.
+        memory: bytes in use. seconds_left: where the run has a budget of time; else the steps tell.
+        """
+        self.step, self._left, self._status = step, seconds_left, ""
+        self._times.append((time.monotonic(), step))
+        shown = {
+            "lr": lambda value: f"lr {scientific(value)}",
+            "grad_norm": lambda value: f"gradient {value:.3g}",
+            "tokens_per_second": lambda value: f"{value:,.0f} tokens/s",
+        }
+        for name, value in figures.items():
+            if name in shown:
+                self._facts[name] = shown[name](value)
+            else:
+                self._losses.setdefault(name, History()).add(value)
+        if flops_per_second is not None:
+            self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
+        if memory is not None:
+            self._facts["memory"] = quantity(memory, "B")
+        self._facts["tokens"] = quantity(tokens, "tokens")
+        self._screen.line(self._line)
+
+    def status(self, text: str) -> None:
+        """What is going on besides steps, until the next update: `evaluating`."""
+        self._status = text
+
+    def heldout(self, figures: Mapping[str, float]) -> None:
+        """Held-out figures at this step."""
+        self._heldout, self._status = dict(figures), ""
+        if not self._screen.live:
+            values = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            self._screen.say(f"step {self.step:,}  held-out  {values}")
+
+    def saved(self, path: Path) -> None:
+        """A checkpoint is whole."""
+        self._saved, self._status = (path.name, time.monotonic()), ""
+        if not self._screen.live:
+            self._screen.say(f"step {self.step:,}  saved {path}")
+
+    def _eta(self) -> str:
+        (then, first), (now, last) = self._times[0], self._times[-1]
+        left = self._left
+        if left is None and last > first:
+            left = (now - then) / (last - first) * max(self.steps - last, 0)
+        return "" if left is None else f"eta {duration(left)}"
+
+    def _line(self) -> str:
+        losses = [f"{name} {history.last:.4g}" for name, history in self._losses.items()]
+        facts = [
+            self._facts[name] for name in ("lr", "grad_norm", "tokens_per_second") if name in self._facts
+        ]
+        return "  ".join([f"step {self.step:,}/{self.steps:,}", *losses, *facts, self._eta()]).rstrip()
+
+    def _frame(self) -> rich.console.RenderableType:
+        width = min(self._screen.console.width, WIDEST)
+        head = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        head.add_column(no_wrap=True)
+        head.add_column(ratio=1)
+        head.add_column(no_wrap=True, justify="right")
+        share = self.step / max(self.steps, 1)
+        head.add_row(
+            Text(f"step {self.step:,} of {self.steps:,}", "bold"),
+            ProgressBar(max(self.steps, 1), self.step),
+            Text(f"{share:.0%}  {self._eta()}".rstrip()),
+        )
+        body = Table.grid(padding=(0, 2, 0, 0))
+        body.add_row("", Text("training", "dim"), "", Text("held-out", "dim"))
+        spark = max(8, min(36, width - 46))
+        for name in dict.fromkeys([*self._losses, *self._heldout]):
+            history, heldout = self._losses.get(name), self._heldout.get(name)
+            body.add_row(
+                Text(name),
+                Text(f"{history.last:.4g}" if history else "", "bold"),
+                Text(
+                    history.line(spark)
+                    if history and self._screen.console.encoding.startswith("utf")
+                    else "",
+                    "cyan",
+                ),
+                Text("" if heldout is None else f"{heldout:.4g}", "bold"),
+            )
+        saved = (
+            ""
+            if self._saved is None
+            else f"{self._saved[0]}, {duration(time.monotonic() - self._saved[1])} ago"
+        )
+        facts = Text(" · ".join(self._facts.values()), "dim")
+        foot = Text(" · ".join(filter(None, [self._status, saved and f"saved {saved}"])), "dim")
+        rows = Table.grid(expand=True)
+        for row in (head, "", body, "", facts, foot):
+            rows.add_row(row)
+        return Frame(
+            rows,
+            title=Text(f" {self.name} "),
+            title_align="left",
+            border_style="dim",
+            width=width,
+            padding=(0, 1),
+        )
