@@ -78,7 +78,7 @@ class Console:
         grid.add_column(style="dim")
         grid.add_column(overflow="fold")
         for name, value in facts.items():
-            grid.add_row(Text(name), Text(str(value)))
+            grid.add_row(Text(name), Text(_text(value)))
         self._out.print(Text(title, "bold"))
         self._out.print(grid)
 
@@ -94,7 +94,7 @@ class Console:
             numeric = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
             table.add_column(name, justify="right" if numeric else "left", overflow="fold")
         for row in cells:
-            table.add_row(*(Text(_number(c) if isinstance(c, int | float) else str(c)) for c in row))
+            table.add_row(*(Text(_text(cell)) for cell in row))
         if title:
             self._out.print(Text(title, "bold"))
         self._out.print(table)
@@ -111,5 +111,9 @@ class Console:
         return Screen(self._err, live=self._live, muted=self._muted)
 
 
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -38,7 +38,7 @@ def quantity(amount: float, unit: str) -> str:
 def scientific(value: float) -> str:
     """A small number in few characters: `3.1e-4`."""
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
 class History:

@@ -1,7 +1,7 @@
 """What changes while it is shown: a bar for a piece of work, a panel for a training run.
 
-On a terminal they are live; elsewhere they are one plain line every few seconds, ever more slowly, so that the
-logs of batch jobs stay readable.
+On a terminal they are live; elsewhere one plain line every few seconds, ever more slowly, as suits a batch log.
+of batch jobs stay readable.
 """
 
 import threading
@@ -46,7 +46,7 @@ class Screen:
                 refresh_per_second=REFRESH,
                 transient=transient,
                 redirect_stdout=False,
-                redirect_stderr=False,
+                redirect_stderr=True,  # warnings of libraries go above the display
             )
             self._display.start(refresh=True)
 
@@ -140,6 +140,7 @@ class Panel:
         self._heldout: dict[str, float] = {}
         self._facts: dict[str, str] = {}
         self._status = "starting"
+        self._tokens = 0
         self._saved: tuple[str, float] | None = None
         self._times: deque[tuple[float, int]] = deque([(time.monotonic(), start)], maxlen=50)
         self._left: float | None = None
@@ -187,7 +188,7 @@ class Panel:
             self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
         if memory is not None:
             self._facts["memory"] = quantity(memory, "B")
-        self._facts["tokens"] = quantity(tokens, "tokens")
+        self._tokens = tokens
         self._screen.line(self._line)
 
     def status(self, text: str) -> None:
@@ -235,33 +236,27 @@ class Panel:
         )
         body = Table.grid(padding=(0, 2, 0, 0))
         body.add_row("", Text("training", "dim"), "", Text("held-out", "dim"))
-        spark = max(8, min(36, width - 46))
+        drawn = self._screen.console.encoding.startswith("utf")
+        spark = max(8, min(36, width - 46)) if drawn else 0
         for name in dict.fromkeys([*self._losses, *self._heldout]):
             history, heldout = self._losses.get(name), self._heldout.get(name)
             body.add_row(
                 Text(name),
                 Text(f"{history.last:.4g}" if history else "", "bold"),
-                Text(
-                    history.line(spark)
-                    if history and self._screen.console.encoding.startswith("utf")
-                    else "",
-                    "cyan",
-                ),
+                Text((history.line(spark) if history else "").ljust(spark), "cyan"),
                 Text("" if heldout is None else f"{heldout:.4g}", "bold"),
             )
-        saved = (
-            ""
-            if self._saved is None
-            else f"{self._saved[0]}, {duration(time.monotonic() - self._saved[1])} ago"
-        )
         facts = Text(" · ".join(self._facts.values()), "dim")
-        foot = Text(" · ".join(filter(None, [self._status, saved and f"saved {saved}"])), "dim")
+        news = [self._status, quantity(self._tokens, "tokens")]
+        if self._saved is not None:
+            news.append(f"saved {self._saved[0]} {duration(time.monotonic() - self._saved[1])} ago")
+        foot = Text(" · ".join(filter(None, news)), "dim")
         rows = Table.grid(expand=True)
         for row in (head, "", body, "", facts, foot):
             rows.add_row(row)
         return Frame(
             rows,
-            title=Text(f" {self.name} "),
+            title=Text(self.name),
             title_align="left",
             border_style="dim",
             width=width,
