@@ -7,8 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from nlptool.commands import folder
-from nlptool.commands.options import Options
-from nlptool.console import Console
+from nlptool.console import Console, Options
 from nlptool.recipe import Block, Chosen, Problem
 from nlptool.train.config import Evaluate, Save, Train
 from nlptool.train.metrics import Tracker
@@ -63,7 +62,7 @@ def check(recipe: Recipe) -> list[Problem]:
             problems.append(
                 Problem(
                     f"{where}batch",
-                    f"{stage.batch} sequences cannot be cut into train.accumulate = {recipe.train.accumulate} equal parts",
+                    f"{stage.batch} sequences do not make {recipe.train.accumulate} equal micro-batches",
                 )
             )
     budget = recipe.train.budget

@@ -9,13 +9,13 @@ import torch
 
 from nlptool import registry
 from nlptool.commands import training
-from nlptool.commands.options import Options
 from nlptool.commands.pretrain import Recipe
 from nlptool.commands.training import Job, Outcome, Settings
-from nlptool.console import Console
+from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead, Batches, Stage
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
+from nlptool.figures import duration, quantity
 from nlptool.models import huggingface
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, dump, loads
@@ -49,7 +49,7 @@ class Plan:
             raise DataError(
                 f"{recipe.start}: has a vocabulary of {self.pretrained.vocab_size:,} tokens, "
                 f"{recipe.tokens} one of {self.vocabulary.size:,}",
-                hint=f"make the store with that tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
+                hint=f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
             )
         with torch.device("meta"):
             self.shape = self.objective()
@@ -105,7 +105,9 @@ class Plan:
         """Held-out batches, at the first stage's length; None where the store has no held-out document."""
         stage, _ = self.stages[0]
         split = self.store.split("heldout")
-        examples = objective.examples(split, stage.length, HELD_OUT_SEED) if len(split) else []
+        if not len(split):
+            return None
+        examples = objective.examples(split, stage.length, HELD_OUT_SEED)
         rows = min(stage.batch, len(examples)) // world.size * world.size
         if not rows:
             return None
@@ -173,7 +175,7 @@ def job(plan: Plan, world: World) -> Job:
     """Everything that the training loop needs, on one rank."""
     if plan.recipe.train.precision == "bf16" and world.device.type == "cpu":
         raise UsageError(
-            "train.precision: bf16 is for GPUs; most CPUs compute it in software, 20 to 50 times slower than fp32",
+            "train.precision: bf16 needs a GPU; most CPUs compute it in software, 20 to 50 times slower",
             hint="train.precision=fp32",
         )
     objective = plan.objective()
@@ -214,22 +216,22 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     if as_json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
-    console.out(dump(recipe))
-    memory = ", ".join(f"{name} {_bytes(size)}" for name, size in facts["memory"].items() if name != "total")
-    rows = [
-        ("parameters", f"{plan.estimate.parameters:,}"),
-        ("FLOPs per token", f"{plan.estimate.flops_per_token:.3g} (one training step, matrix products)"),
-        ("memory", f"{_bytes(plan.estimate.memory)}: {memory}"),
-    ]
+    console.result(dump(recipe))
+    memory = ", ".join(f"{name} {quantity(size, 'B')}" for name, size in facts["memory"].items())
+    shown = {
+        "parameters": f"{plan.estimate.parameters:,}",
+        "FLOPs per token": f"{plan.estimate.flops_per_token:.3g}, forward and backward, matrix products",
+        "memory": memory,
+    }
     if plan.seconds is None:
-        rows += [
-            ("steps", f"{plan.steps:,}"),
-            ("tokens", f"{tokens:,.0f}, {facts['epochs']:.3g} epochs of {train.tokens:,}"),
-            ("FLOPs", f"{tokens * plan.estimate.flops_per_token:.3g}"),
-        ]
+        shown |= {
+            "steps": f"{plan.steps:,}",
+            "tokens": f"{tokens:,.0f}: {facts['epochs']:.3g} epochs of {train.tokens:,}",
+            "FLOPs": f"{tokens * plan.estimate.flops_per_token:.3g}",
+        }
     else:
-        rows.append(("time", f"{plan.seconds:,.0f} s"))
-    console.table("what this run would take", rows)
+        shown["time"] = duration(plan.seconds)
+    console.facts("this run would take", shown)
 
 
 def report(plan: Plan, outcome: Outcome, console: Console, *, as_json: bool) -> None:
@@ -246,17 +248,13 @@ def report(plan: Plan, outcome: Outcome, console: Console, *, as_json: bool) -> 
     if as_json:
         console.json(facts)
         return
-    rows = [("steps", f"{outcome.steps:,}"), ("tokens", f"{outcome.tokens:,}")]
-    rows += [(f"held-out {name}", f"{value:.4f}") for name, value in outcome.heldout.items()]
+    shown = {
+        "steps": f"{outcome.steps:,}",
+        "tokens": f"{outcome.tokens:,}",
+        "time": duration(outcome.seconds),
+    }
+    shown |= {f"held-out {name}": f"{value:.4f}" for name, value in outcome.heldout.items()}
     if entropy is not None:
-        rows.append(("unigram entropy", f"{entropy:.4f} (a model that knows only word frequencies)"))
-    rows.append(("model", str(outcome.final)))
-    console.table(plan.recipe.out, rows)
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.3g} {unit}"
-        size /= 1024
-    return f"{size:.3g} TiB"
+        shown["unigram entropy"] = f"{entropy:.4f} nats, the loss of knowing only how frequent each token is"
+    shown["model"] = str(outcome.final)
+    console.facts(plan.recipe.out, shown)

@@ -164,11 +164,7 @@ class Session:
             if self.world.first:
                 written = settings.recipe.model_dump(mode="json")
                 self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
-            self.panel = stack.enter_context(
-                self.console.training(
-                    settings.out.name, total=job.steps, seconds=job.seconds, done=state.step
-                )
-            )
+            self.panel = stack.enter_context(self.console.training(settings.out.name, job.steps, state.step))
             try:
                 for step in train(
                     state,
@@ -220,6 +216,8 @@ class Session:
             tokens=self.state.tokens,
             figures=figures,
             flops_per_second=figures["tokens_per_second"] * self.job.flops_per_token,
+            memory=_memory(self.world.device),
+            seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
         )
 
     def _evaluate(self) -> None:
@@ -318,3 +316,12 @@ class Log:
         figures["grad_norm"] = self.norms[-1].item()
         figures["tokens_per_second"] = self.tokens / max(time.monotonic() - self.started, 1e-9)
         return figures
+
+
+def _memory(device: torch.device) -> float:
+    """Bytes that this process holds at most so far: of the GPU, else of main memory."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_reserved(device))
+    import resource
+
+    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

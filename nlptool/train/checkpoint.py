@@ -76,7 +76,7 @@ def steps(folder: Path) -> list[Path]:
 
 def newest(folder: Path) -> tuple[Path | None, list[Broken]]:
     """The newest whole checkpoint, and the broken ones that are newer."""
-    broken = []
+    broken: list[Broken] = []
     for path in steps(folder):
         why = fault(path)
         if why is None:

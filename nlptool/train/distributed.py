@@ -34,7 +34,7 @@ class World:
             return values
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return total.tolist()  # type: ignore[no-any-return]
+        return total.tolist()
 
     def sum_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sum of each tensor over all ranks. Every rank must bring the same names and shapes."""

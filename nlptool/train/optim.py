@@ -34,7 +34,7 @@ class AdamW:
             names = [name for name, p in self.named.items() if (p.ndim > 1) == decays and p.grad is not None]
             if not names:
                 continue
-            parameters = [self.named[name] for name in names]
+            parameters: list[Tensor] = [self.named[name] for name in names]
             torch._fused_adamw_(
                 parameters,
                 [p.grad for p in parameters if p.grad is not None],

@@ -123,7 +123,7 @@ def train(
                 with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                     losses = module(batch.to(world.device))
                 # DistributedDataParallel averages over ranks; ours is a sum over all of them.
-                sum(scale[term] * losses[term] for term in terms).mul(world.size).backward()  # type: ignore[union-attr]
+                sum(scale[term] * losses[term] for term in terms).mul(world.size).backward()
             for term in terms:
                 value = losses[term].detach()
                 sums[term] = sums[term] + value if term in sums else value
