@@ -1,7 +1,6 @@
 """What changes while it is shown: a bar for a piece of work, a panel for a training run.
 
-On a terminal they are live; elsewhere one plain line every few seconds, ever more slowly, as suits a batch log.
-of batch jobs stay readable.
+On a terminal they are live; elsewhere one plain line every few seconds, ever more slowly, as suits a log.
 """
 
 import threading
@@ -25,6 +24,11 @@ EVERY = 5.0  # seconds between plain lines at first; a log of a week should not 
 SLOWEST = 60.0
 REFRESH = 2  # live frames per second
 WIDEST = 96
+SHOWN: dict[str, Callable[[float], str]] = {  # figures that are no losses
+    "lr": lambda value: f"lr {scientific(value)}",
+    "grad_norm": lambda value: f"gradient {value:.3g}",
+    "tokens_per_second": lambda value: f"{value:,.0f} tokens/s",
+}
 
 
 class Screen:
@@ -142,6 +146,7 @@ class Panel:
         self._status = "starting"
         self._tokens = 0
         self._saved: tuple[str, float] | None = None
+        self._lock = threading.Lock()  # the live display draws from its own thread
         self._times: deque[tuple[float, int]] = deque([(time.monotonic(), start)], maxlen=50)
         self._left: float | None = None
 
@@ -172,23 +177,18 @@ class Panel:
         tokens: real tokens so far. figures: mean of each loss term, and lr, grad_norm, tokens_per_second.
         memory: bytes in use. seconds_left: where the run has a budget of time; else the steps tell.
         """
-        self.step, self._left, self._status = step, seconds_left, ""
-        self._times.append((time.monotonic(), step))
-        shown = {
-            "lr": lambda value: f"lr {scientific(value)}",
-            "grad_norm": lambda value: f"gradient {value:.3g}",
-            "tokens_per_second": lambda value: f"{value:,.0f} tokens/s",
-        }
-        for name, value in figures.items():
-            if name in shown:
-                self._facts[name] = shown[name](value)
-            else:
-                self._losses.setdefault(name, History()).add(value)
-        if flops_per_second is not None:
-            self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
-        if memory is not None:
-            self._facts["memory"] = quantity(memory, "B")
-        self._tokens = tokens
+        with self._lock:
+            self.step, self._left, self._status, self._tokens = step, seconds_left, "", tokens
+            self._times.append((time.monotonic(), step))
+            for name, value in figures.items():
+                if name in SHOWN:
+                    self._facts[name] = SHOWN[name](value)
+                else:
+                    self._losses.setdefault(name, History()).add(value)
+            if flops_per_second is not None:
+                self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
+            if memory is not None:
+                self._facts["memory"] = quantity(memory, "B")
         self._screen.line(self._line)
 
     def status(self, text: str) -> None:
@@ -197,7 +197,8 @@ class Panel:
 
     def heldout(self, figures: Mapping[str, float]) -> None:
         """Held-out figures at this step."""
-        self._heldout, self._status = dict(figures), ""
+        with self._lock:
+            self._heldout, self._status = dict(figures), ""
         if not self._screen.live:
             values = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
             self._screen.say(f"step {self.step:,}  held-out  {values}")
@@ -217,12 +218,14 @@ class Panel:
 
     def _line(self) -> str:
         losses = [f"{name} {history.last:.4g}" for name, history in self._losses.items()]
-        facts = [
-            self._facts[name] for name in ("lr", "grad_norm", "tokens_per_second") if name in self._facts
-        ]
+        facts = [self._facts[name] for name in SHOWN if name in self._facts]
         return "  ".join([f"step {self.step:,}/{self.steps:,}", *losses, *facts, self._eta()]).rstrip()
 
     def _frame(self) -> rich.console.RenderableType:
+        with self._lock:
+            return self._drawn()
+
+    def _drawn(self) -> rich.console.RenderableType:
         width = min(self._screen.console.width, WIDEST)
         head = Table.grid(padding=(0, 2, 0, 0), expand=True)
         head.add_column(no_wrap=True)
@@ -235,7 +238,8 @@ class Panel:
             Text(f"{share:.0%}  {self._eta()}".rstrip()),
         )
         body = Table.grid(padding=(0, 2, 0, 0))
-        body.add_row("", Text("training", "dim"), "", Text("held-out", "dim"))
+        if self._losses:
+            body.add_row("", Text("training", "dim"), "", Text("held-out", "dim"))
         drawn = self._screen.console.encoding.startswith("utf")
         spark = max(8, min(36, width - 46)) if drawn else 0
         for name in dict.fromkeys([*self._losses, *self._heldout]):
