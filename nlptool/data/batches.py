@@ -49,15 +49,18 @@ class Examples(Protocol):
         """Examples per epoch."""
         ...
 
-    def take(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: Draws) -> Sequence[Any]:
-        """Examples `indices` [N] as cut in `epochs` [N]: consecutive rows, the first is draws.first."""
+    def take(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: Draws) -> Any:
+        """Examples `indices` [N] as cut in `epochs` [N]: consecutive rows, the first is draws.first.
+
+        What they come as is between an objective's examples and its collate.
+        """
         ...
 
 
 class Collates(Protocol):
     """Makes a micro-batch of examples; every random choice comes from `draws`."""
 
-    def __call__(self, examples: Sequence[Any], draws: Draws) -> Batch:
+    def __call__(self, examples: Any, draws: Draws) -> Batch:
         """One micro-batch."""
         ...
 

@@ -1,22 +1,26 @@
 """Which tokens a masked language model has to guess, and what it sees in their place.
 
-Pure functions on whole batches; all randomness comes in as uniform numbers. A row's result depends on that
-row's ids and numbers alone.
+`mask` does it all. The rest are its parts: pure functions on whole batches, to which all randomness comes in
+as uniform numbers. A row's result depends on that row's ids and numbers alone.
 """
 
 # B rows, T tokens, K slots for masked positions, U units (words or tokens), numbered from 0 in each row
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptool.data.draws import Draws
 from nlptool.data.vocabulary import Vocabulary
 
 Ids = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Uniforms = NDArray[np.float64]
+
+ORDER, SIZE, WHAT, WHICH = range(4)  # streams of draws; data/examples.py has those from 16 on
 
 
 def budget(lengths_B: Ints, rate: float) -> Ints:
@@ -131,3 +135,52 @@ def replacements(
     choice_BK = vocabulary.ordinary[(which_BK * len(vocabulary.ordinary)).astype(np.int64)]
     shown = np.where(what_BK < masked + random, choice_BK, originals_BK)
     return np.where(what_BK < masked, vocabulary.special["mask"], shown)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How much is masked, in what units, and what is shown instead."""
+
+    rate: float
+    whole_word: bool
+    ngram: int
+    corrupt: tuple[float, float, float]
+
+
+class Masked(NamedTuple):
+    """Rows to guess from. K is the budget of a row without padding, so shapes do not vary."""
+
+    ids: Ids
+    """[B, T], what the model sees."""
+    at: Ints
+    """[B, K], masked positions, ascending; 0 in unused slots."""
+    originals: Ids
+    """[B, K], what was there."""
+    used: Bools
+    """[B, K]."""
+
+
+def mask(ids_BT: Ids, lengths_B: Ints | None, scheme: Scheme, vocabulary: Vocabulary, draws: Draws) -> Masked:
+    """Mask each row. Special tokens, padding among them, never are.
+
+    lengths_B: real tokens per row, which set its budget; None: no row has padding.
+    """
+    rows, tokens = ids_BT.shape
+    budget_B = budget(np.full(rows, tokens) if lengths_B is None else lengths_B, scheme.rate)
+    width = int(budget(np.array([tokens]), scheme.rate)[0])
+    candidates_BT = ~vocabulary.is_special[ids_BT]
+    order_BT = draws.uniform(ORDER, rows, tokens)
+    if scheme.whole_word or scheme.ngram > 1:
+        starts_BT = word_starts(ids_BT, candidates_BT, vocabulary) if scheme.whole_word else candidates_BT
+        size_BT = draws.uniform(SIZE, rows, tokens)
+        picked_BT = pick_spans(starts_BT, candidates_BT, budget_B, order_BT, size_BT, scheme.ngram)
+    else:
+        picked_BT = pick_tokens(candidates_BT, budget_B, order_BT)
+    at_BK, used_BK = slots(picked_BT, width)
+    originals_BK = np.take_along_axis(ids_BT, at_BK, axis=1)
+    what_BK, which_BK = draws.uniform(WHAT, rows, width), draws.uniform(WHICH, rows, width)
+    shown_BK = replacements(originals_BK, what_BK, which_BK, scheme.corrupt, vocabulary)
+    masked_BT = ids_BT.copy()
+    row, slot = np.nonzero(used_BK)
+    masked_BT[row, at_BK[row, slot]] = shown_BK[row, slot]
+    return Masked(masked_BT, at_BK, originals_BK, used_BK)

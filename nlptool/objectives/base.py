@@ -1,36 +1,34 @@
 """What an objective is: a net, how its batches are made, and what they cost.
 
-A loss is a set of named sums over named counts. `forward` returns the sums; the batch carries the counts, known when it
-is collated; the trainer divides by the totals over all micro-batches and ranks. So the gradient of a step does not
-depend on how its batch was cut.
+A loss is a set of named sums over named counts. `forward` returns the sums; the batch carries the counts,
+known when it is collated; the trainer divides by the totals over all micro-batches and ranks. So the gradient
+of a step does not depend on how its batch was cut.
+
+An objective is a folder here: `config.py` holds its recipe block `Config`, `objective.py` its class and
+
+    def build(config: Config, model: Block, vocabulary: Vocabulary) -> Objective
+
+which is all that a command calls. `model` is a model family's Config. `build` finds the net by its name,
+registry.load("models", model.name, "net"), once or as often as the objective has nets, and adds the heads. It
+makes random weights, on whatever device torch makes tensors on, "meta" included; it reads no file.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlptool.data.batches import Batch
+from nlptool.data.batches import Batch, Examples
 from nlptool.data.draws import Draws
 from nlptool.text.store import Split
 
 
-class Examples(Protocol):
-    """A store cut into training examples, by random access."""
-
-    def __len__(self) -> int:
-        """Examples per epoch."""
-        ...
-
-    def take(self, indices: np.ndarray, epochs: np.ndarray, draws: Draws) -> Sequence[Any]:
-        """Examples `indices` [N] as cut in `epochs` [N]; N consecutive rows of one step, first row draws.first."""
-        ...
-
-
 class Objective(nn.Module):
-    """Wraps a net with what tells BERT from ALBERT from ELECTRA: examples, masking, heads and loss terms."""
+    """Wraps a net with what tells BERT from ALBERT from ELECTRA: examples, masking, heads and loss terms.
+
+    Its state dict has one name in front per part, `backbone.` for the net; a family's huggingface.py maps
+    these.
+    """
 
     weights: dict[str, float]
     """Weight of each loss term, e.g. {"mlm": 1.0, "rtd": 50.0}."""
@@ -39,15 +37,21 @@ class Objective(nn.Module):
     """What fine-tuning, prompting, distillation and export load."""
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
-        """Cut `split` into examples of at most `length` tokens, special tokens included."""
+        """Cut `split` into examples of at most `length` tokens, special tokens included.
+
+        Raises DataError when the split has not what the objective needs.
+        """
         raise NotImplementedError
 
-    def collate(self, examples: Sequence[Any], draws: Draws) -> Batch:
-        """Make one micro-batch; every random choice comes from `draws`."""
+    def collate(self, examples: Any, draws: Draws) -> Batch:
+        """Make one micro-batch of what `examples(...).take` returns; every random choice comes from `draws`.
+
+        counts has every term of `weights`. The net is not touched, so batches can be made in a thread.
+        """
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Loss terms, each the SUM over `batch.counts[term]` predictions."""
+        """Loss terms, each the SUM over `batch.counts[term]` predictions, in nats."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -56,5 +60,14 @@ class Objective(nn.Module):
         return self(batch)  # type: ignore[no-any-return]
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Held-out figures from the sums and counts of all held-out batches."""
-        return {term: totals[term].item() / max(counts[term], 1) for term in self.weights}
+        """Held-out figures from the sums and counts of all held-out batches.
+
+        The mean of each term, and TERM_accuracy where `measure` gives TERM_correct.
+        """
+        figures = {}
+        for term in self.weights:
+            count = max(counts[term], 1)
+            figures[term] = totals[term].item() / count
+            if f"{term}_correct" in totals:
+                figures[f"{term}_accuracy"] = totals[f"{term}_correct"].item() / count
+        return figures

@@ -1,0 +1,256 @@
+"""Cuts a split of a token store into rows for pretraining, by random access.
+
+Nothing is listed or indexed: where row i of an epoch lies is computed, and found in the split by bisection.
+So the first batch costs the same at any store size, and so does resuming.
+"""
+
+# N rows, T tokens
+
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.data.draws import Draws
+from nlptool.errors import DataError
+from nlptool.text.store import Ids, Split
+
+Ints = NDArray[np.int64]
+
+PAIR = 16  # stream of draws; data/masking.py has those below 16
+SHORT = 0.1  # short_seq_prob of BERT's create_pretraining_data.py
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N rows of T token ids."""
+
+    ids: Ints
+    """[N, T]."""
+    lengths: Ints | None = None
+    """[N], real tokens per row, the rest is [PAD]; None: no row has padding."""
+    types: Ints | None = None
+    """[N, T], 0 in the first segment, 1 in the second; None: one segment."""
+    labels: Ints | None = None
+    """[N], 0 if the second segment follows the first, 1 if not; None: one segment."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class PackedRows:
+    """Rows without padding, cut from the split's text as one endless stream.
+
+    Documents follow each other in the store's order, each followed by the token `between`; the stream starts
+    again at its end. A row is `first`, a stretch of the stream, `last`; tokens that are None are left out.
+    A row may hold pieces of several documents, and these see each other, as in RoBERTa's FULL-SENTENCES (Liu
+    et al. 2019, section 4.2); other than there, a row may begin and end within a sentence, so none is padded.
+
+    BERT: first=[CLS], between=last=[SEP]. GPT-2: between=<|endoftext|>.
+
+    Each epoch starts at another place of the stream, so that the cuts fall elsewhere. Less than a row of an
+    epoch's stream is left over.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        length: int,
+        seed: int,
+        *,
+        between: int,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> None:
+        self.split, self.length, self.seed = split, length, seed
+        self.between, self.first, self.last = between, first, last
+        self.inner = slice(int(first is not None), length - int(last is not None))
+        self.stretch = self.inner.stop - self.inner.start
+        self.stream = split.tokens + len(split)
+
+    def __len__(self) -> int:
+        """Rows per epoch."""
+        return self.stream // self.stretch if self.split.tokens else 0
+
+    def take(self, indices: Ints, epochs: Ints, draws: Draws) -> Rows:
+        """Rows `indices` [N] of `epochs` [N]; no draw is needed."""
+        ids_NT = np.empty((len(indices), self.length), np.int64)
+        if self.first is not None:
+            ids_NT[:, 0] = self.first
+        if self.last is not None:
+            ids_NT[:, -1] = self.last
+        begins = (_phases(self.seed, epochs, self.stream) + indices * self.stretch) % self.stream
+        ids_NT[:, self.inner] = self._read(begins)
+        return Rows(ids_NT)
+
+    def _read(self, begin_N: Ints) -> Ints:
+        """The stretches of the stream that begin there."""
+        rows, documents = len(begin_N), len(self.split)
+        laps, ends = np.divmod(begin_N + self.stretch, self.stream)
+        both = self._document_at(np.concatenate((begin_N, ends)))
+        # Documents are numbered on over the end of the stream: the first one is also number `documents`.
+        before_N, after_N = both[:rows], both[rows:] + laps * documents
+        closed_N = after_N - before_N  # documents that end in the stretch, each with a `between`
+        row = np.repeat(np.arange(rows), closed_N)
+        document = np.arange(len(row)) - np.repeat(np.cumsum(closed_N) - closed_N - before_N, closed_N)
+        lap, number = np.divmod(document, documents)
+        column = self._begin(number + 1) - 1 + lap * self.stream - begin_N[row]
+        text = np.ones((rows, self.stretch), bool)
+        text[row, column] = False
+        result = np.full((rows, self.stretch), self.between, np.int64)
+        starts = (begin_N - before_N).tolist()
+        stops = (begin_N - before_N + self.stretch - closed_N).tolist()
+        result[text] = np.concatenate(
+            [piece for a, b in zip(starts, stops, strict=True) for piece in self._pieces(a, b)]
+        )
+        return result
+
+    def _pieces(self, start: int, stop: int) -> list[Ids]:
+        """Tokens [start, stop) of the split repeated."""
+        size = self.split.tokens
+        if stop <= size:
+            return [self.split.read(start, stop)]
+        return [self.split.read(start, size), self.split.read(0, stop - size)]
+
+    def _begin(self, documents: Ints) -> Ints:
+        """Where documents begin in the stream; len(split) gives its end."""
+        sentences, _ = self.split.sentence_range(np.minimum(documents, len(self.split) - 1))
+        sentences = np.where(documents < len(self.split), sentences, self.split.sentences)
+        return self.split.starts(sentences) + documents
+
+    def _document_at(self, positions: Ints) -> Ints:
+        """The document that holds, or whose `between` is, each position of the stream."""
+        low, high = np.zeros(len(positions), np.int64), np.full(len(positions), len(self.split), np.int64)
+        for _ in range(len(self.split).bit_length()):
+            middle = (low + high) // 2
+            right = self._begin(middle) <= positions
+            low, high = np.where(right, middle, low), np.where(right, high, middle)
+        return low
+
+
+class SegmentPairs:
+    """BERT's input for next-sentence prediction: [CLS] A [SEP] B [SEP], padded at the end.
+
+    B is the text that follows A (label 0) or a stretch of another document (label 1), half and half
+    (Devlin et al. 2019, section 3.1, task 2, and appendix A.2).
+
+    create_pretraining_data.py cuts each document, from its start, into chunks of whole sentences that follow
+    each other, once per pass, and shuffles the list of all pairs. Here pair i is anchored at token position
+    i * stride + phase(epoch) of the split: its chunk begins with the sentence there and goes on to the target
+    length or the end of the document. So any pair can be made by itself: a run resumes without a list, and
+    each epoch cuts elsewhere. The price is that an epoch is no partition: chunks may share sentences, and a
+    sentence may be missed. Anchors are the longest chunk's length apart, so an epoch reads about as many
+    tokens as the split has.
+
+    Two smaller departures. The target length is drawn for each pair, not once per pass over a document. Of a
+    segment that is too long, every stretch of the right length is kept with the same chance; there, a coin
+    per token decides between front and back, so that the middle is kept.
+    """
+
+    def __init__(self, split: Split, length: int, seed: int, *, cls: int, sep: int, pad: int) -> None:
+        """Raises DataError when the split has no two documents, or no two sentences in any of them."""
+        if len(split) == 1:
+            raise DataError(
+                "next-sentence pairs need at least two documents, and there is one",
+                hint="set objective.next_sentence=false, or separate the documents of the corpus",
+            )
+        if split.tokens and split.sentences == len(split):
+            raise DataError(
+                "next-sentence pairs need documents of two sentences or more, and there is none",
+                hint="set objective.next_sentence=false, or tokenize with another sentence segmentation",
+            )
+        self.split, self.length, self.seed = split, length, seed
+        self.cls, self.sep, self.pad = cls, sep, pad
+        self.longest = length - 3
+
+    def __len__(self) -> int:
+        """Pairs per epoch."""
+        return self.split.tokens // self.longest
+
+    def take(self, indices: Ints, epochs: Ints, draws: Draws) -> Rows:
+        """Pairs `indices` [N] of `epochs` [N]."""
+        split = self.split
+        anchors = (_phases(self.seed, epochs, split.tokens) + indices * self.longest) % split.tokens
+        u = draws.uniform(PAIR, len(indices), 8).T
+        target = np.where(u[0] < SHORT, _among(u[1], 2, self.longest), self.longest)
+        first, last = self._chunk(anchors, target)
+        middle = np.where(first == last, last + 1, _among(u[2], first + 1, last))
+        a_start, a_stop = split.starts(first), split.starts(middle)
+        random = (first == last) | (u[3] < 0.5)
+        r_start, r_stop = self._elsewhere(first, target - (a_stop - a_start), u[4], u[5])
+        b_start = np.where(random, r_start, a_stop)
+        b_stop = np.where(random, r_stop, split.starts(last + 1))
+        a_length, b_length = fit(a_stop - a_start, b_stop - b_start, self.longest)
+        a_start = _among(u[6], a_start, a_stop - a_length)
+        b_start = _among(u[7], b_start, b_stop - b_length)
+        return self._rows(a_start, a_length, b_start, b_length, random)
+
+    def _chunk(self, anchors: Ints, target: Ints) -> tuple[Ints, Ints]:
+        """First and last sentence of each chunk."""
+        first = self.split.sentence_at(anchors)
+        return first, self._last(first, target)
+
+    def _last(self, first: Ints, target: Ints) -> Ints:
+        """The sentence by which `target` tokens from sentence `first` on are read, or the document's last."""
+        _, stop = self.split.sentence_range(self.split.document_of(first))
+        end = np.minimum(self.split.starts(first) + np.maximum(target, 1), self.split.starts(stop))
+        return self.split.sentence_at(end - 1)
+
+    def _elsewhere(
+        self, sentence: Ints, target: Ints, which: NDArray[np.float64], where: NDArray[np.float64]
+    ) -> tuple[Ints, Ints]:
+        """Tokens [start, stop) of whole sentences of another document, up to the target."""
+        documents = len(self.split)
+        own = self.split.document_of(sentence)
+        other = (own + _among(which, 1, documents - 1)) % documents
+        begin, end = self.split.sentence_range(other)
+        first = _among(where, begin, end - 1)
+        return self.split.starts(first), self.split.starts(self._last(first, target) + 1)
+
+    def _rows(
+        self, a_start: Ints, a_length: Ints, b_start: Ints, b_length: Ints, random: NDArray[np.bool_]
+    ) -> Rows:
+        lengths = a_length + b_length + 3
+        position_T = np.arange(self.length)
+        real_NT = position_T < lengths[:, None]
+        ids_NT = np.full(real_NT.shape, self.pad, np.int64)
+        cls, sep = np.array([self.cls], self.split.dtype), np.array([self.sep], self.split.dtype)
+        read = self.split.read
+        starts_and_stops = np.stack(
+            (a_start, a_start + a_length, b_start, b_start + b_length), axis=1
+        ).tolist()
+        ids_NT[real_NT] = np.concatenate(
+            list(
+                chain.from_iterable(
+                    (cls, read(a, b), sep, read(c, d), sep) for a, b, c, d in starts_and_stops
+                )
+            )
+        )
+        types_NT = real_NT & (position_T >= a_length[:, None] + 2)
+        return Rows(ids_NT, lengths, types_NT.astype(np.int64), random.astype(np.int64))
+
+
+def fit(a: Ints, b: Ints, longest: int) -> tuple[Ints, Ints]:
+    """Lengths of two segments after tokens are taken from the longer one until both fit; on a tie from b.
+
+    The outcome of BERT's truncate_seq_pair, without its loop.
+    """
+    a_kept = np.where(a + b > longest, np.minimum(a, np.maximum((longest + 1) // 2, longest - b)), a)
+    return a_kept, np.minimum(b, longest - a_kept)
+
+
+def _among(uniform: NDArray[np.float64], low: Ints | int, high: Ints | int) -> Ints:
+    """A whole number from low to high, both included."""
+    span = np.asarray(high) - low + 1
+    return low + (uniform * span).astype(np.int64)
+
+
+def _phases(seed: int, epochs: Ints, size: int) -> Ints:
+    """A number in [0, size) for each epoch."""
+    distinct, which = np.unique(epochs, return_inverse=True)
+    states = [
+        np.random.SeedSequence((seed, int(epoch), PAIR)).generate_state(1, np.uint64) for epoch in distinct
+    ]
+    phases: Ints = (np.concatenate(states) % np.uint64(size)).astype(np.int64)
+    return phases[which]
