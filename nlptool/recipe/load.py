@@ -77,22 +77,22 @@ class Change(NamedTuple):
 
 def difference(old: Block, new: Block) -> list[Change]:
     """The keys whose values differ between two recipes, defaults included."""
-    before = dict(_leaves(old.model_dump(mode="json")))
-    after = dict(_leaves(new.model_dump(mode="json")))
-    paths = [*after, *(path for path in before if path not in after)]
-    changes = [Change(path, before.get(path), after.get(path)) for path in paths]
-    return [change for change in changes if change.old != change.new]
+    return list(_changes(old.model_dump(mode="json"), new.model_dump(mode="json"), ""))
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}".removeprefix("."))
-    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
-        for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}.{index}")
-    else:
-        yield path, value
+def _changes(old: Any, new: Any, path: str) -> Iterator[Change]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*new, *(key for key in old if key not in new)]:
+            yield from _changes(old.get(key), new.get(key), f"{path}.{key}".removeprefix("."))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _has_blocks(new):
+        for index, entries in enumerate(zip(old, new, strict=True)):
+            yield from _changes(*entries, f"{path}.{index}")
+    elif old != new:
+        yield Change(path, old, new)
+
+
+def _has_blocks(entries: list[Any]) -> bool:
+    return any(isinstance(entry, dict) for entry in entries)
 
 
 def _lines(block: Any, values: dict[str, Any], indent: str = "") -> Iterator[str]:
@@ -105,7 +105,7 @@ def _lines(block: Any, values: dict[str, Any], indent: str = "") -> Iterator[str
         if isinstance(value, dict) and value:
             yield name + comment
             yield from _lines(inner, value, indent + "  ")
-        elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        elif isinstance(value, list) and _has_blocks(value):
             yield name + comment
             for block_of_entry, entry in zip(inner or value, value, strict=True):
                 first, *rest = _lines(block_of_entry, entry, "")

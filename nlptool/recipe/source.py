@@ -142,9 +142,13 @@ def _changed(
     name: str | int = int(key) if isinstance(block, tuple) and key.isdigit() else key
     if name not in entries and (node is None or isinstance(block, tuple)):
         close = get_close_matches(key, [str(entry) for entry in entries], 1)
-        hint = f"did you mean {above}.{close[0]}?".replace(" .", " ") if close else f"{above or 'it'} holds "
-        held = "" if close else ", ".join(map(str, entries)) or "nothing"
-        raise ValueError(f"the recipe has no {path}; {hint}{held}")
+        if close:
+            hint = "did you mean " + f"{above}.{close[0]}?".removeprefix(".")
+        elif isinstance(block, tuple):
+            hint = f"{above} has {len(block)} entries, counted from 0"
+        else:
+            hint = f"{above or 'it'} holds {', '.join(entries) or 'nothing'}"
+        raise ValueError(f"the recipe has no {path}; {hint}")
     if rest:
         entries[name] = _changed(source, entries.get(name), path, rest, argument, node)
         source.places.setdefault(path, place)
