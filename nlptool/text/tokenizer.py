@@ -1,0 +1,211 @@
+"""Text to token ids and back: byte-level BPE trained here, or a tokenizer that exists.
+
+What is trained is GPT-2's tokenizer (Radford et al. 2019, section 2.2) with BERT's special tokens, so that
+one store serves encoders and decoders. A tokenizer is the JSON that Hugging Face's `tokenizers` reads; its
+digest is the fingerprint that stores and checkpoints carry.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from nlptool.errors import DataError
+from nlptool.files import reason
+from nlptool.text import words
+
+SPECIAL = {
+    "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]", "eos": "<|endoftext|>",
+}  # fmt: skip
+KNOWN = {  # the names under which tokenizers without a configuration have these
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "mask": ("[MASK]", "<mask>"),
+    "eos": ("<|endoftext|>", "</s>"),
+}
+SMALLEST = len(SPECIAL) + 256
+MAX_LENGTH = 512  # tokens a model reads at once where nothing else is known (BERT)
+
+
+class Tokenizer:
+    """A tokenizer; `load` and `train` make one.
+
+    Text is always ordinary text: a document that contains the letters [MASK] gets the ids of these letters.
+    """
+
+    def __init__(
+        self, content: dict[str, Any], special: Mapping[str, str] | None = None, max_length: int = MAX_LENGTH
+    ) -> None:
+        """content: tokenizer.json. special: special tokens by role, where a configuration names them."""
+        self.content = content | {"truncation": None, "padding": None}
+        self.max_length = max_length
+        self._encoder = tokenizers.Tokenizer.from_str(json.dumps(self.content))
+        self._encoder.encode_special_tokens = True
+        ids = self._encoder.get_vocab(with_added_tokens=True)
+        self.tokens: dict[int, str] = {token_id: token for token, token_id in ids.items()}
+        self.vocab_size = max(self.tokens) + 1
+        named = special or {
+            role: found
+            for role, names in KNOWN.items()
+            if (found := next((n for n in names if n in ids), None))
+        }
+        self.special: dict[str, int] = {role: ids[token] for role, token in named.items() if token in ids}
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a Hugging Face folder, a tokenizer.json or a WordPiece vocab.txt.
+
+        Raises DataError where there is none or it cannot be read.
+        """
+        folder = path if path.is_dir() else path.parent
+        found = next((f for f in (path / "tokenizer.json", path / "vocab.txt") if f.is_file()), path)
+        if not found.is_file():
+            raise DataError(
+                f"{path}: no tokenizer here",
+                hint="name a folder with tokenizer.json or vocab.txt, or one of these files",
+            )
+        try:
+            config = _json(folder / "tokenizer_config.json")
+            special = _special(config | _json(folder / "special_tokens_map.json"))
+            content = _word_piece(found, config) if found.suffix == ".txt" else _json(found)
+            limit = config.get("model_max_length", MAX_LENGTH)
+            return cls(content, special, int(limit) if limit < 1 << 30 else MAX_LENGTH)
+        except Exception as error:  # the library raises bare Exception on what it cannot read
+            raise DataError(f"{found}: cannot be read as a tokenizer: {reason(error)}") from error
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab: int) -> Self:
+        """Train byte-level BPE on `texts`; the vocabulary stays smaller than `vocab` where pairs run out.
+
+        Ids are those of SPECIAL in its order, then the 256 bytes, then merges as they were found.
+        """
+        encoder = tokenizers.Tokenizer(models.BPE())
+        encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        encoder.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab,
+            min_frequency=2,
+            special_tokens=list(SPECIAL.values()),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        encoder.train_from_iterator(texts, trainer)
+        encoder.post_processor = _bert_template(encoder)
+        return cls(json.loads(encoder.to_str()), SPECIAL)
+
+    @property
+    def byte_level(self) -> bool:
+        """Whether tokens are runs of bytes, so that nothing is lost and nothing unknown."""
+        return "ByteLevel" in json.dumps([self.content.get("pre_tokenizer"), self.content.get("decoder")])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of tokenizer.json, whatever its layout and the order of its keys."""
+        text = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, no special token added."""
+        ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text; on all cores unless TOKENIZERS_PARALLELISM is false."""
+        batch = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in batch]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens by their names."""
+        text: str = self._encoder.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def word_boundaries(self) -> tuple[words.Classes, words.Classes]:
+        """First and last class of each token, int8 [vocab_size].
+
+        Token t begins a word iff first[t] != last[token before it].
+        """
+        special = {*self.special.values(), *(token["id"] for token in self._added() if token["special"])}
+        model = self.content["model"]
+        if model["type"] == "WordPiece":
+            prefix = model["continuing_subword_prefix"]
+            return words.of_pieces(self.tokens, self.vocab_size, special, prefix)
+        if self.byte_level:
+            return words.of_bytes(self.tokens, self.vocab_size, special)
+        texts = {token_id: token.replace("▁", " ") for token_id, token in self.tokens.items()}
+        return words.of_texts(texts, self.vocab_size, special)
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face folder that AutoTokenizer loads with identical ids."""
+        folder.mkdir(parents=True, exist_ok=True)
+        named = {f"{role}_token": self.tokens[token_id] for role, token_id in self.special.items()}
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": self.max_length,
+            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+            "clean_up_tokenization_spaces": False,
+            **named,
+        }
+        files = {"tokenizer": self.content, "tokenizer_config": config, "special_tokens_map": named}
+        for name, value in files.items():
+            text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+            (folder / f"{name}.json").write_text(text, encoding="utf8")
+        if self.content["model"]["type"] == "WordPiece":
+            lines = (self.tokens.get(token_id, f"[unused-{token_id}]") for token_id in range(self.vocab_size))
+            (folder / "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf8")
+
+    def _added(self) -> list[dict[str, Any]]:
+        return list(self.content.get("added_tokens") or ())
+
+
+def _bert_template(encoder: tokenizers.Tokenizer) -> processors.TemplateProcessing:
+    """[CLS] A [SEP] and [CLS] A [SEP] B [SEP], B the second segment (Devlin et al. 2019, section 3)."""
+    names = (SPECIAL["cls"], SPECIAL["sep"])
+    return processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, encoder.token_to_id(name)) for name in names],
+    )
+
+
+def _word_piece(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """tokenizer.json of a BERT vocabulary; lower case is put where the configuration or all tokens say so."""
+    lines = path.read_text(encoding="utf8").removesuffix("\n").split("\n")
+    vocab = {line.rstrip("\r"): number for number, line in enumerate(lines)}
+    ordinary = [token for token in vocab if not re.fullmatch(r"\[.+\]", token)]
+    missing = [SPECIAL[role] for role in ("unk", "cls", "sep") if SPECIAL[role] not in vocab]
+    if missing:
+        raise ValueError(f"no {', '.join(missing)} in this vocabulary")
+    lowercase = config.get("do_lower_case", all(token == token.lower() for token in ordinary))
+    encoder = tokenizers.Tokenizer(models.WordPiece(vocab, unk_token=SPECIAL["unk"]))
+    encoder.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    encoder.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    encoder.decoder = decoders.WordPiece()
+    encoder.post_processor = _bert_template(encoder)
+    encoder.add_special_tokens([name for name in SPECIAL.values() if name in vocab])
+    content: dict[str, Any] = json.loads(encoder.to_str())
+    return content
+
+
+def _special(config: Mapping[str, Any]) -> dict[str, str]:
+    """Special tokens by role from a Hugging Face configuration, where a token is a text or a block."""
+    found = {role: config.get(f"{role}_token") for role in SPECIAL}
+    texts = {role: token["content"] if isinstance(token, dict) else token for role, token in found.items()}
+    return {role: text for role, text in texts.items() if isinstance(text, str)}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON file; empty where a configuration is missing."""
+    if not path.exists():
+        return {}
+    value = json.loads(path.read_text(encoding="utf8"))
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
