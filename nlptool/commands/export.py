@@ -1,0 +1,51 @@
+"""`nlptool export RUN --to hf`: a checkpoint of a run as a folder that Hugging Face transformers loads."""
+
+from pathlib import Path
+
+from nlptool.commands import folder
+from nlptool.console import Console
+from nlptool.errors import DataError, UsageError
+from nlptool.files import fault, written_aside
+from nlptool.recipe import loads
+
+
+def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Console) -> None:
+    """Write the model of one checkpoint, with its tokenizer, to `out`.
+
+    checkpoint: `newest` (whole), `best` (lowest held-out loss) or a folder's name such as step-00001000.
+    """
+    recipe_path = run / "recipe.yaml"
+    if not recipe_path.exists():
+        raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
+    folder.claim(out, resume=None, overwrite=overwrite)
+    from safetensors.torch import load_file
+
+    from nlptool.commands.pretrain import Recipe
+    from nlptool.commands.pretraining import Plan
+
+    chosen = _choose(run / "checkpoints", checkpoint)
+    plan = Plan(loads(recipe_path.read_text("utf8"), Recipe))
+    objective = plan.objective()
+    objective.load_state_dict(load_file(chosen / "model.safetensors"))
+    with written_aside(out) as aside:
+        plan.export(objective, aside)
+    console.facts(str(out), {"from": str(chosen), "format": "Hugging Face transformers"})
+
+
+def _choose(checkpoints: Path, wanted: str) -> Path:
+    from nlptool.train import checkpoint
+
+    if wanted == "newest":
+        path, broken = checkpoint.newest(checkpoints)
+        if path is None:
+            reasons = "; ".join(f"{bad.folder.name}: {bad.reason}" for bad in broken)
+            raise DataError(f"{checkpoints}: no whole checkpoint{reasons and f' ({reasons})'}")
+        return path
+    named = checkpoint.best(checkpoints) if wanted == "best" else checkpoints / wanted
+    if named is None or not named.is_dir():
+        known = ", ".join(path.name for path in checkpoint.steps(checkpoints)) or "none"
+        raise UsageError(f"{checkpoints}: no checkpoint {wanted}", hint=f"there are: {known}")
+    why = fault(named)
+    if why is not None:
+        raise DataError(f"{named}: {why}")
+    return named

@@ -1,0 +1,73 @@
+"""Ask a masked language model for the words under [MASK]."""
+
+# T tokens, M masks of all texts, V vocabulary
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nlptool import registry
+from nlptool.errors import DataError, UsageError
+from nlptool.models import heads, huggingface
+from nlptool.text.tokenizer import Tokenizer
+
+MASK = "[MASK]"
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One candidate for a masked token."""
+
+    text: str
+    probability: float
+
+
+class FillMask:
+    """A Hugging Face folder with an encoder, its masked-LM head and a tokenizer.
+
+    Raises DataError when one of the three is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        pretrained = huggingface.load_pretrained(folder)
+        self.tokenizer = Tokenizer.load(folder)
+        family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
+        self.net = family.Net(pretrained.config, pretrained.vocab_size)
+        width, embedding_width = self.net.config.hidden, self.net.word_embeddings.shape[1]
+        self.head = heads.MaskedLM(
+            width, embedding_width, pretrained.vocab_size, self.net.config.activation, family.EPSILON
+        )
+        module = nn.ModuleDict({"backbone": self.net, "mlm": self.head})
+        loaded = huggingface.load(module, pretrained.state)
+        if loaded.fresh:
+            raise DataError(
+                f"{folder}: the model has no masked-LM head", hint="name the final/ of a pretrain run"
+            )
+        module.eval()
+
+    @torch.inference_mode()
+    def guesses(self, text: str, number: int = 5) -> list[list[Guess]]:
+        """The `number` likeliest tokens under each [MASK] of a text. UsageError where there is none."""
+        special = self.tokenizer.special
+        pieces = text.split(MASK)
+        if len(pieces) == 1:
+            raise UsageError(f"no {MASK} in: {text}", hint=f"write {MASK} where a word is to be guessed")
+        ids = [special["cls"]]
+        for index, piece in enumerate(pieces):
+            # The space before a word belongs to its token, so the one before [MASK] is what it stands for.
+            ids += self.tokenizer.encode(piece.rstrip(" ") if index < len(pieces) - 1 else piece)
+            ids.append(special["sep"] if index == len(pieces) - 1 else special["mask"])
+        positions = self.net.config.positions
+        if len(ids) > positions:
+            raise UsageError(f"the text has {len(ids)} tokens, the model reads {positions}")
+        ids_1T = torch.tensor([ids])
+        at_1M = (ids_1T == special["mask"]).nonzero()[:, 1][None]
+        logits_MV = self.head(self.net(ids_1T, at_BK=at_1M), self.net.word_embeddings)[0]
+        logits_MV[:, list(special.values())] = float("-inf")
+        best = logits_MV.softmax(-1).topk(number)
+        return [
+            [Guess(self.tokenizer.decode([i]).strip(), p) for i, p in zip(row, shares, strict=True)]
+            for row, shares in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
