@@ -80,7 +80,7 @@ class Console:
         for name, value in facts.items():
             grid.add_row(Text(name), Text(_text(value)))
         self._out.print(Text(title, "bold"))
-        self._out.print(grid)
+        self._grid(grid)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
@@ -97,7 +97,16 @@ class Console:
             table.add_row(*(Text(_text(cell)) for cell in row))
         if title:
             self._out.print(Text(title, "bold"))
-        self._out.print(table)
+        self._grid(table)
+
+    def _grid(self, table: Table) -> None:
+        if self._out.is_terminal:
+            self._out.print(table)
+            return
+        with self._out.capture() as capture:
+            self._out.print(table)
+        lines = capture.get().splitlines()
+        self._out.print(Text("\n".join(line.rstrip() for line in lines)), soft_wrap=True)
 
     def progress(self, label: str, total: float | None, unit: str) -> Progress:
         """A context in which `advance` moves a bar. unit: `B` for bytes, or a plural such as `documents`."""
