@@ -33,7 +33,7 @@ class Row(NamedTuple):
     help: str
 
 
-DATA, TRAIN, LOOK = "From text to tokens", "Training", "Recipes"
+DATA, TRAIN, RUNS, LOOK = "From text to tokens", "Training", "Runs and machines", "Recipes"
 COMMANDS = (
     Row("tokenize", "tokenize", DATA, "Read text, train or load a tokenizer, write a token store."),
     Row("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),
@@ -159,6 +159,37 @@ for row in COMMANDS:
         epilog=f"All keys: nlptool schema {row.name}. Examples: nlptool recipes ls.",
         context_settings={"ignore_unknown_options": True},
     )(_recipe_command(row))
+
+
+@app.command("export", rich_help_panel=RUNS)
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    to: Annotated[str, typer.Option("--to", metavar="hf", help="Format: Hugging Face transformers.")] = "hf",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where to; RUN/hf when not given.")
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", metavar="NAME", help="newest, best or e.g. step-00001000.")
+    ] = "newest",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
+) -> None:
+    """Write a checkpoint of a run as a folder that transformers loads."""
+    if to != "hf":
+        raise UsageError(f"--to {to}: no such format", hint="--to hf is the one there is")
+    from nlptool.commands import export as command
+
+    command.run(run, out or run / "hf", checkpoint, overwrite=overwrite, console=_console())
+
+
+@app.command("doctor", rich_help_panel=RUNS)
+def doctor(
+    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run folder to check.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Check this machine, or a run folder."""
+    from nlptool.commands import doctor as command
+
+    command.run(run, as_json=as_json, console=_console())
 
 
 @app.command("schema", rich_help_panel=LOOK)

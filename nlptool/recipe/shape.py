@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from nlptool import registry
 from nlptool.recipe.block import Block, Budget, Chosen
 
@@ -27,7 +29,10 @@ class Shape:
         """The shape of a field's annotation."""
         if get_origin(annotation) is Annotated:
             inner, *more = get_args(annotation)
-            return cls.of(inner, [*limits, *more])
+            within = [
+                limit for one in more for limit in (one.metadata if isinstance(one, FieldInfo) else [one])
+            ]
+            return cls.of(inner, [*limits, *within])
         if get_origin(annotation) in (Union, UnionType):
             members = [member for member in get_args(annotation) if member is not NoneType]
             return cls.of(members[0], limits) if len(members) == 1 else cls(tuple(members), tuple(limits))
