@@ -183,7 +183,7 @@ def export(
 
 @app.command("doctor", rich_help_panel=RUNS)
 def doctor(
-    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run folder to check.")] = None,
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder to check.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Check this machine, or a run folder."""

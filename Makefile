@@ -1,0 +1,57 @@
+# What can be made of this repository; `make` alone says so. Every target does its own set-up.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format slow bench golden clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv with nlptool in it
+
+# A name may be a shim that only says it is not installed, so each is asked for its version.
+$(READY): pyproject.toml constraints.txt
+	@for name in $(PYTHON) python3.12 python3.13 python3.11 python3; do \
+	  if $$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python=$$name; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "no Python 3.11 or newer found; name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; \
+	fi; \
+	if [ ! -x $(BIN)/python ]; then echo "$(VENV) with $$python"; $$python -m venv $(VENV); fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+demo: $(READY)  ## text to tokens to a pretrained encoder, in runs/demo, within minutes
+	$(BIN)/nlptool tokenize demo/tokenize --overwrite
+	$(BIN)/nlptool pretrain-mlm demo/bert --overwrite
+
+test: check  ## all checks and tests but the slow ones
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)  ## put the format right
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+slow: $(READY)  ## the tests that take long
+	$(BIN)/python -m pytest -m slow
+
+bench: $(READY)  ## measure against other tools; writes benchmarks/REPORT-cpu.md
+	$(BIN)/python -m benchmarks
+
+golden: $(READY)  ## take the losses of today as those to keep to
+	$(BIN)/python -m pytest -m golden --golden=write
+
+clean:  ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
