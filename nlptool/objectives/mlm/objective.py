@@ -14,6 +14,7 @@ from nlptool.data.draws import Draws
 from nlptool.data.examples import PackedRows, Rows, SegmentPairs
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
+from nlptool.models.loss import IGNORED
 from nlptool.objectives.base import Objective
 from nlptool.objectives.mlm.config import Config
 from nlptool.recipe import Block
@@ -58,7 +59,7 @@ class MaskedLM(Objective):
         Of pairs also types [B, T], lengths and order [B]; at is then [B, 1 + K], position 0 in front.
         """
         masked = masking.mask(examples.ids, examples.lengths, self.scheme, self.vocabulary, draws)
-        labels = np.where(masked.used, masked.originals, heads.IGNORED)
+        labels = np.where(masked.used, masked.originals, IGNORED)
         arrays = {"ids": masked.ids, "at": masked.at, "labels": labels}
         counts = {"mlm": int(masked.used.sum())}
         tokens = examples.ids.size
@@ -75,7 +76,7 @@ class MaskedLM(Objective):
         terms = {"mlm": self.mlm.loss(masked_BKD, self._embeddings, batch["labels"])}
         if first_BD is not None:
             logits_B2 = self.nsp(self.pooler(first_BD))
-            terms["nsp"] = F.cross_entropy(logits_B2.float(), batch["order"], reduction="sum")
+            terms["nsp"] = F.cross_entropy(logits_B2, batch["order"], reduction="sum")
         return terms
 
     @torch.no_grad()
@@ -104,7 +105,7 @@ class MaskedLM(Objective):
 
 
 def _score(term: str, logits_NC: Tensor, labels_N: Tensor) -> dict[str, Tensor]:
-    loss = F.cross_entropy(logits_NC.float(), labels_N, ignore_index=heads.IGNORED, reduction="sum")
+    loss = F.cross_entropy(logits_NC, labels_N, ignore_index=IGNORED, reduction="sum")
     return {term: loss, f"{term}_correct": (logits_NC.argmax(-1) == labels_N).sum()}
 
 

@@ -1,0 +1,229 @@
+"""What holds for every objective. An objective is found by its folder; nothing here names its class.
+
+VARIANTS lists settings worth a run of their own; FAMILY, the net where it is not BERT.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool import registry
+from nlptool.data.batches import Batch
+from nlptool.data.draws import Draws
+from nlptool.objectives.base import Objective
+from nlptool.text.store import Split
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "mlm": [{}, {"whole_word": True, "ngram": 3}, {"next_sentence": True}],
+}
+FAMILY: dict[str, str] = {}
+AT_INIT = {"mlm": math.log(tiny.SIZE), "nsp": math.log(2)}  # nats per prediction, before anything is learnt
+
+CASES = [(name, variant) for name in registry.names("objectives") for variant in VARIANTS.get(name, [{}])]
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    return tiny.store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join([case[0], *case[1]]))
+def case(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any], str]:
+    name, variant = request.param
+    return name, variant, FAMILY.get(name, "bert")
+
+
+@pytest.fixture
+def objective(case) -> Objective:
+    return tiny.build(*case)
+
+
+@pytest.fixture
+def batch(objective: Objective, split: Split) -> Batch:
+    return tiny.batches(objective, split).get(0)[0]
+
+
+def loss(objective: Objective, micro_batches: list[Batch]) -> Tensor:
+    """As the trainer does: weighted sums over the counts of all micro-batches."""
+    total = {term: sum(b.counts[term] for b in micro_batches) for term in objective.weights}
+    return sum(
+        objective.weights[term] * value / total[term]
+        for b in micro_batches
+        for term, value in objective(b).items()
+    )
+
+
+def single_rows(batch: Batch) -> list[Batch]:
+    return [
+        Batch({name: t[row : row + 1] for name, t in batch.tensors.items()}, batch.counts, 0)
+        for row in range(len(batch["ids"]))
+    ]
+
+
+def test_every_term_has_a_weight_and_a_positive_count(objective: Objective, batch: Batch):
+    sums = objective(batch)
+    assert set(sums) == set(objective.weights) == set(batch.counts)
+    assert all(count > 0 for count in batch.counts.values())
+    assert all(weight > 0 for weight in objective.weights.values())
+    assert all(value.shape == () for value in sums.values())
+
+
+def test_tokens_counts_what_is_not_padding(batch: Batch):
+    assert batch.tokens == int((batch["ids"] != tiny.SPECIAL["pad"]).sum())
+
+
+def test_before_training_the_loss_is_that_of_knowing_nothing(objective: Objective, split: Split):
+    source = tiny.batches(objective, split)
+    sums, counts = dict.fromkeys(objective.weights, 0.0), dict.fromkeys(objective.weights, 0)
+    for n in range(4):
+        (batch,) = source.get(n)
+        for term, value in objective(batch).items():
+            sums[term] += value.item()
+            counts[term] += batch.counts[term]
+    for term in objective.weights:
+        assert sums[term] / counts[term] == pytest.approx(AT_INIT[term], abs=0.03)
+
+
+def test_padding_neither_costs_nor_changes_anything(objective: Objective, batch: Batch):
+    if "lengths" not in batch:
+        pytest.skip("rows of this objective are never padded")
+    objective.double()
+    tensors = dict(batch.tensors)
+    wide = {name: F.pad(tensors[name], (0, 9), value=7) for name in ("ids", "types") if name in tensors}
+    wide["types"] = wide["types"].clamp(max=1)
+    padded = Batch(tensors | wide, batch.counts, batch.tokens)
+    other = dict(batch.tensors)
+    behind = torch.arange(tiny.LENGTH) >= other["lengths"][:, None]
+    assert behind.any()
+    other["ids"] = torch.where(behind, 9, other["ids"])
+    expected = objective(batch)
+    for changed in (padded, Batch(other, batch.counts, batch.tokens)):
+        for term, value in objective(changed).items():
+            assert value.item() == pytest.approx(expected[term].item(), rel=1e-12)
+
+
+def test_a_row_costs_the_same_alone_and_among_others(objective: Objective, batch: Batch):
+    objective.double()
+    whole = objective(batch)
+    alone = [objective(row) for row in single_rows(batch)]
+    for term in objective.weights:
+        assert sum(sums[term].item() for sums in alone) == pytest.approx(whole[term].item(), rel=1e-12)
+
+
+def test_what_is_hidden_cannot_be_seen(objective: Objective, split: Split):
+    examples = objective.examples(split, tiny.LENGTH, 0)
+    draws, indices = Draws(0, 0), np.arange(8)
+    seen, hidden = [], 0
+    objective.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    rows = examples.take(indices, indices * 0, draws)
+    batch = objective.collate(rows, draws)
+    masked = batch["ids"].numpy() == tiny.SPECIAL["mask"]
+    if not masked.any():
+        pytest.skip("this objective shows no [MASK]")
+    hidden = rows.ids.copy()
+    rows.ids[masked] = tiny.twin(rows.ids[masked])
+    assert (rows.ids != hidden).sum() == masked.sum() > 0
+    other = objective.collate(rows, draws)
+    first, second = objective(batch), objective(other)
+    for one, two in zip(*seen, strict=True):
+        assert (one is None and two is None) or torch.equal(one, two)
+    assert any(first[term] != second[term] for term in first)
+
+
+def test_the_same_seed_gives_the_same_batch_and_another_seed_another(objective: Objective, split: Split):
+    first, again = (tiny.batches(objective, split, seed=1).get(5)[0] for _ in range(2))
+    other = tiny.batches(objective, split, seed=2).get(5)[0]
+    assert tiny.rows_of(first) == tiny.rows_of(again)
+    assert tiny.rows_of(first) != tiny.rows_of(other)
+
+
+def test_masks_and_order_change_from_step_to_step(objective: Objective, split: Split):
+    source = tiny.batches(objective, split)
+    assert tiny.rows_of(source.get(0)[0]) != tiny.rows_of(source.get(1)[0])
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_gradients_do_not_depend_on_accumulation(objective: Objective, split: Split, accumulate: int):
+    objective.double()
+    gradients = []
+    for parts in (1, accumulate):
+        objective.zero_grad()
+        loss(objective, tiny.batches(objective, split, accumulate=parts).get(3)).backward()
+        gradients.append([p.grad.clone() for p in objective.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(list(objective.parameters()))
+    for one, two in zip(*gradients, strict=True):
+        assert (one - two).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_rows_and_masks_do_not_depend_on_ranks(
+    objective: Objective, split: Split, world: int, accumulate: int
+):
+    for n in (0, 7):
+        (whole,) = tiny.batches(objective, split).get(n)
+        cut = [
+            part
+            for rank in range(world)
+            for part in tiny.batches(objective, split, rank=rank, world=world, accumulate=accumulate).get(n)
+        ]
+        assert [row for part in cut for row in tiny.rows_of(part)] == tiny.rows_of(whole)
+        for term in whole.counts:
+            assert sum(part.counts[term] for part in cut) == whole.counts[term]
+        assert sum(part.tokens for part in cut) == whole.tokens
+
+
+def test_eight_examples_are_learnt_by_heart(objective: Objective, batch: Batch):
+    optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss(objective, [batch]).backward()
+        optimizer.step()
+    objective.eval()
+    figures = objective.summary(objective.measure(batch), batch.counts)
+    for term in objective.weights:
+        assert figures[term] < 0.1 * AT_INIT[term]
+        assert figures.get(f"{term}_accuracy", 1.0) == 1.0
+
+
+def test_held_out_figures_are_means_of_the_same_losses(objective: Objective, batch: Batch):
+    objective.eval()
+    sums = objective(batch)
+    figures = objective.summary(objective.measure(batch), batch.counts)
+    for term in objective.weights:
+        assert figures[term] == pytest.approx(sums[term].item() / batch.counts[term], rel=1e-5)
+        assert 0 <= figures.get(f"{term}_accuracy", 0.0) <= 1
+
+
+def test_weights_come_back_from_a_file(case, batch: Batch, tmp_path: Path):
+    trained, fresh = tiny.build(*case, seed=1), tiny.build(*case, seed=2)
+    assert any(trained(batch)[term] != fresh(batch)[term] for term in trained.weights)
+    save_file(trained.state_dict(), tmp_path / "weights.safetensors")
+    fresh.load_state_dict(load_file(tmp_path / "weights.safetensors"), strict=True)
+    for term, value in trained(batch).items():
+        assert fresh(batch)[term].item() == value.item()
+
+
+def test_the_backbone_is_stored_under_its_name(objective: Objective):
+    own = {f"backbone.{name}" for name in objective.backbone.state_dict()}
+    assert own == {name for name in objective.state_dict() if name.startswith("backbone.")}
+    assert own
+
+
+def test_an_objective_is_built_and_makes_batches_without_weights(case, split: Split):
+    with torch.device("meta"):
+        shape = tiny.build(*case)
+    assert all(parameter.is_meta for parameter in shape.parameters())
+    weighty = tiny.build(*case)
+    assert sum(p.numel() for p in shape.parameters()) == sum(p.numel() for p in weighty.parameters())
+    assert tiny.rows_of(tiny.batches(shape, split).get(0)[0]) == tiny.rows_of(
+        tiny.batches(weighty, split).get(0)[0]
+    )

@@ -1,0 +1,126 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from pydantic import ValidationError
+
+from nlptool import registry
+from nlptool.data.batches import Batch
+from nlptool.data.draws import Draws
+from nlptool.models.loss import IGNORED
+from nlptool.objectives.mlm.config import Config
+from nlptool.text.store import Split
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    return tiny.store(tmp_path_factory.mktemp("store"))
+
+
+def one(split: Split, **settings) -> Batch:
+    return tiny.batches(tiny.build("mlm", settings, "bert"), split, rows=16).get(0)[0]
+
+
+def test_labels_are_what_stood_there_and_everything_else_is_shown(split: Split):
+    objective = tiny.build("mlm", {}, "bert")
+    examples = objective.examples(split, tiny.LENGTH, 0)
+    index = torch.arange(16).numpy()
+    rows = examples.take(index, index * 0, Draws(0, 0))
+    batch = objective.collate(rows, Draws(0, 0))
+    original = torch.from_numpy(rows.ids)
+    assert torch.equal(original.gather(1, batch["at"]), batch["labels"])
+    shown = original.scatter(1, batch["at"], batch["ids"].gather(1, batch["at"]))
+    assert torch.equal(shown, batch["ids"])
+
+
+def test_packed_rows_have_no_padding_and_a_full_budget(split: Split):
+    batch = one(split)
+    assert set(batch.tensors) == {"ids", "at", "labels"}
+    assert batch["labels"].shape == (16, 4)  # round(0.15 * 24)
+    assert batch.counts == {"mlm": 64}
+    assert batch.tokens == 16 * tiny.LENGTH
+
+
+def test_special_tokens_are_never_predicted(split: Split):
+    for settings in ({"mask_rate": 0.9}, {"mask_rate": 0.9, "next_sentence": True}):
+        labels = one(split, **settings)["labels"]
+        assert set(labels[labels != IGNORED].tolist()).isdisjoint(tiny.SPECIAL.values())
+
+
+def test_unused_slots_are_ignored_and_shapes_do_not_vary(split: Split):
+    objective = tiny.build("mlm", {"next_sentence": True}, "bert")
+    source = tiny.batches(objective, split)
+    counts = set()
+    for n in range(10):
+        (batch,) = source.get(n)
+        assert batch["labels"].shape == (8, 4)
+        assert batch["at"].shape == (8, 5)
+        assert int((batch["labels"] != IGNORED).sum()) == batch.counts["mlm"]
+        assert not batch["at"][:, 1:][batch["labels"] == IGNORED].any()
+        counts.add(batch.counts["mlm"])
+    assert len(counts) > 1
+
+
+def test_pairs_ask_for_the_first_position_too(split: Split):
+    batch = one(split, next_sentence=True)
+    assert not batch["at"][:, 0].any()
+    assert (batch["ids"][:, 0] == tiny.SPECIAL["cls"]).all()
+    assert batch.counts["nsp"] == 16
+
+
+def test_the_pruned_last_layer_gives_the_losses_of_the_whole_one(split: Split):
+    objective = tiny.build("mlm", {"next_sentence": True}, "bert").double()
+    batch = one(split, next_sentence=True)
+    hidden_BTD = objective.backbone(batch["ids"], batch["types"], batch["lengths"])
+    embeddings = objective.backbone.word_embeddings
+    logits = objective.mlm(hidden_BTD, embeddings)
+    labels = torch.full_like(batch["ids"], IGNORED).scatter(1, batch["at"][:, 1:], batch["labels"])
+    labels[:, 0] = IGNORED
+    mlm = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
+    order = objective.nsp(objective.pooler(hidden_BTD))
+    nsp = torch.nn.functional.cross_entropy(order, batch["order"], reduction="sum")
+    sums = objective(batch)
+    assert sums["mlm"].item() == pytest.approx(mlm.item(), rel=1e-12)
+    assert sums["nsp"].item() == pytest.approx(nsp.item(), rel=1e-12)
+
+
+def test_whole_words_are_masked_whole(split: Split):
+    objective = tiny.build("mlm", {"whole_word": True, "mask_rate": 0.5}, "bert")
+    examples = objective.examples(split, tiny.LENGTH, 0)
+    index = torch.arange(16).numpy()
+    rows = examples.take(index, index * 0, Draws(0, 0))
+    batch = objective.collate(rows, Draws(0, 0))
+    picked = torch.zeros(16, tiny.LENGTH, dtype=torch.bool)
+    for row in range(16):
+        picked[row, batch["at"][row][batch["labels"][row] != IGNORED]] = True
+    continues = torch.from_numpy(tiny.CONTINUES[rows.ids].astype(bool))
+    special = torch.from_numpy(tiny.VOCABULARY.is_special[rows.ids])
+    joined = continues[:, 1:] & ~special[:, 1:] & ~special[:, :-1]
+    assert joined.any()
+    assert torch.equal(picked[:, 1:][joined], picked[:, :-1][joined])
+
+
+def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():
+    parts = {name.partition(".")[0] for name in tiny.build("mlm", {}, "bert").state_dict()}
+    assert parts == {"backbone", "mlm"}
+    both = tiny.build("mlm", {"next_sentence": True}, "bert").state_dict()
+    assert {name.partition(".")[0] for name in both} == {"backbone", "mlm", "pooler", "nsp"}
+    names = registry.load("models", "bert", "huggingface").to_hf(both)
+    assert "cls.seq_relationship.weight" in names
+
+
+def test_shares_must_add_up_to_one():
+    with pytest.raises(ValidationError, match=r"add up to 1, not to 0\.9"):
+        Config.model_validate({"corrupt": (0.8, 0.1, 0.0)})
+
+
+def test_settings_import_no_torch():
+    code = (
+        "import sys, nlptool.objectives.mlm.config; sys.exit({'torch', 'numpy'} & set(sys.modules) != set())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
