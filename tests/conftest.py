@@ -1,5 +1,6 @@
 """Fixtures that several rooms use."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,72 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("development data not at hand: ../shared/data")
     return folder
+
+
+WORDS = (
+    "the",
+    "river",
+    "old",
+    "town",
+    "a",
+    "bell",
+    "small",
+    "house",
+    "winter",
+    "wood",
+    "stone",
+    "light",
+    "reads",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A token store of 60 training and 6 held-out documents of made-up sentences, vocabulary below 400."""
+    import numpy as np
+
+    from nlptool.text.store import SplitWriter, dtype_for
+    from nlptool.text.tokenizer import Tokenizer
+
+    rng = np.random.default_rng(0)
+    texts = [
+        [" " + " ".join(rng.choice(WORDS, rng.integers(4, 12))) + "." for _ in range(12)] for _ in range(66)
+    ]
+    tokenizer = Tokenizer.train((sentence for text in texts for sentence in text), 400)
+    store = tmp_path_factory.mktemp("store") / "tokens"
+    tokenizer.save(store / "tokenizer")
+    for split, chosen in (("train", texts[:60]), ("heldout", texts[60:])):
+        writer = SplitWriter(store / split, dtype_for(tokenizer.vocab_size))
+        for text in chosen:
+            ids = tokenizer.encode_batch(text)
+            writer.add(np.concatenate(ids), np.array([len(i) for i in ids], np.int32))
+        writer.close()
+    facts = {
+        "fingerprint": tokenizer.fingerprint,
+        "vocab_size": tokenizer.vocab_size,
+        "special": tokenizer.special,
+    }
+    (store / "store.json").write_text(json.dumps(facts))
+    return store
+
+
+def write_tiny_recipe(store: Path, folder: Path) -> Path:
+    """A recipe that pretrains a two-layer BERT for 12 steps in a second, with dropout, into folder/run."""
+    path = folder / "tiny.yaml"
+    path.write_text(
+        f"tokens: {store}\n"
+        "model: {name: bert, layers: 2, hidden: 16, heads: 2, positions: 64}\n"
+        "objective: {name: mlm}\n"
+        "train: {steps: 12, batch: 8, length: 32, lr: 1e-3, warmup: 2}\n"
+        "evaluate: {every: 6, batches: 2}\n"
+        "save: {every: 4, keep: 2}\n"
+        "seed: 7\n"
+        f"out: {folder / 'run'}\n"
+    )
+    return path
+
+
+@pytest.fixture
+def tiny_recipe(tiny_store: Path, tmp_path: Path) -> Path:
+    """The recipe of `write_tiny_recipe`, in this test's own folder."""
+    return write_tiny_recipe(tiny_store, tmp_path)
