@@ -1,14 +1,12 @@
-"""Heads on top of an encoder, and the cross-entropy that goes with a vocabulary."""
+"""Heads on top of an encoder."""
 
 # B batch, N rows (positions), D width of the encoder, E width of the embeddings, V vocabulary, C classes
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
-from nlptool.models.layers import Activation, activate, init_truncated
-
-IGNORED = -100  # label of a row that takes no part in the loss, as in torch and Hugging Face
+from nlptool.models.layers import Activation, Linear, activate, init_truncated, linear
+from nlptool.models.loss import linear_cross_entropy
 
 
 class MaskedLM(nn.Module):
@@ -23,7 +21,7 @@ class MaskedLM(nn.Module):
     ) -> None:
         super().__init__()
         self.activation = activation
-        self.dense = nn.Linear(width, embedding_width)
+        self.dense = Linear(width, embedding_width)
         self.norm = nn.LayerNorm(embedding_width, eps=epsilon)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         init_truncated(self)
@@ -34,7 +32,7 @@ class MaskedLM(nn.Module):
 
     def forward(self, hidden_ND: Tensor, embeddings_VE: Tensor) -> Tensor:
         """Logits [..., V]."""
-        return F.linear(self.transform(hidden_ND), embeddings_VE, self.bias)
+        return linear(self.transform(hidden_ND), embeddings_VE, self.bias)
 
     def loss(self, hidden_ND: Tensor, embeddings_VE: Tensor, labels_N: Tensor) -> Tensor:
         """Cross-entropy in nats, summed over the rows whose label is not -100.
@@ -71,9 +69,3 @@ class PairOrder(nn.Module):
     def forward(self, pooled_BD: Tensor) -> Tensor:
         """Logits [B, 2]."""
         return self.dense(pooled_BD)  # type: ignore[no-any-return]
-
-
-def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor) -> Tensor:
-    """Sum over rows of -log softmax(x W' + b)[label], in nats; rows labelled -100 count nothing."""
-    logits_NV = F.linear(x_ND, weight_VD, bias_V).flatten(0, -2)
-    return F.cross_entropy(logits_NV.float(), labels_N.flatten(), ignore_index=IGNORED, reduction="sum")

@@ -1,0 +1,202 @@
+"""Model folders: what is refused, what is forgiven, what is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from nlptool.errors import DataError
+from nlptool.models import huggingface
+from nlptool.models.bert import huggingface as names
+from nlptool.models.bert.config import Config
+from nlptool.models.bert.net import EPSILON, Net
+from nlptool.models.heads import MaskedLM, PairOrder, Pooler
+
+CONFIG = Config(layers=2, hidden=8, heads=2, positions=16, dropout=0.2, activation="gelu_tanh")
+
+
+def model(*heads: str) -> nn.ModuleDict:
+    every = {
+        "mlm": MaskedLM(8, 8, 40, "gelu_tanh", EPSILON),
+        "pooler": Pooler(8),
+        "nsp": PairOrder(8),
+    }
+    return nn.ModuleDict({"backbone": Net(CONFIG, 40), **{name: every[name] for name in heads}})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An exported model with all heads."""
+    torch.manual_seed(0)
+    state = model("mlm", "pooler", "nsp").state_dict()
+    huggingface.save_pretrained(tmp_path, CONFIG, state, {"pad": 3})
+    return tmp_path
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | changes))
+
+
+def test_what_is_written_is_read_back(folder: Path) -> None:
+    torch.manual_seed(0)
+    state = model("mlm", "pooler", "nsp").state_dict()
+    config, vocab_size, again = huggingface.load_pretrained(folder)
+    assert (config, vocab_size) == (CONFIG, 40)
+    assert again.keys() == state.keys()
+    assert all(torch.equal(again[key], state[key]) for key in state)
+
+
+def test_the_tied_matrix_is_stored_once_and_the_padding_id_is_told(folder: Path) -> None:
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+        assert "cls.predictions.decoder.weight" not in file.keys()  # noqa: SIM118
+    settings = json.loads((folder / "config.json").read_text())
+    assert settings["pad_token_id"] == 3
+    assert settings["architectures"] == ["BertForPreTraining"]
+
+
+def test_heads_missing_on_either_side_are_reported(folder: Path) -> None:
+    state = huggingface.load_pretrained(folder).state
+    assert huggingface.load(model("mlm"), state) == huggingface.Loaded((), ("nsp", "pooler"))
+    bare = {key: tensor for key, tensor in state.items() if key.startswith("backbone.")}
+    assert huggingface.load(model("mlm", "pooler"), bare) == huggingface.Loaded(("mlm", "pooler"), ())
+
+
+def test_loading_copies_every_weight(folder: Path) -> None:
+    state = huggingface.load_pretrained(folder).state
+    fresh = model("mlm")
+    huggingface.load(fresh, state)
+    assert all(torch.equal(tensor, state[key]) for key, tensor in fresh.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone.layers.0.mlp.up.bias": None}, "backbone.layers.0.mlp.up.bias is missing"),
+        ({"backbone.layers.9.mlp.up.bias": torch.ones(32)}, "backbone.layers.9.mlp.up.bias is not expected"),
+        ({"mlm.bias": torch.ones(41)}, r"mlm.bias has shape \[41\], expected \[40\]"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_by_name(
+    change: dict[str, torch.Tensor | None], message: str, folder: Path
+) -> None:
+    given = huggingface.load_pretrained(folder).state | change
+    with pytest.raises(DataError, match=message):
+        huggingface.load(model("mlm"), {key: t for key, t in given.items() if t is not None})
+
+
+def test_weights_without_a_backbone_are_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match="no backbone"):
+        huggingface.load(model("mlm"), {"mlm.bias": torch.ones(40)})
+
+
+def test_names_of_before_2019_bare_encoders_and_half_precision_are_understood(folder: Path) -> None:
+    expected = huggingface.load_pretrained(folder).state
+    tensors = {}
+    for key, tensor in load_file(folder / "model.safetensors").items():
+        old = key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        if old.startswith("bert."):
+            tensors[old.removeprefix("bert.")] = tensor.to(torch.bfloat16)
+    tensors["embeddings.position_ids"] = torch.arange(16)[None]
+    save_file(tensors, folder / "model.safetensors")
+    state = huggingface.load_pretrained(folder).state
+    assert {key.partition(".")[0] for key in state} == {"backbone", "pooler"}
+    for key, tensor in state.items():
+        assert tensor.dtype == torch.float32
+        assert torch.allclose(tensor, expected[key], rtol=0.01)
+
+
+def test_a_stored_decoder_is_accepted_when_tied_and_refused_when_not(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    words = tensors["bert.embeddings.word_embeddings.weight"]
+    tied = tensors | {"cls.predictions.decoder.weight": words}
+    tied["cls.predictions.decoder.bias"] = tied.pop("cls.predictions.bias")
+    assert names.from_hf(tied).keys() == names.from_hf(tensors).keys()
+    with pytest.raises(ValueError, match="tied decoder only"):
+        names.from_hf(tensors | {"cls.predictions.decoder.weight": words + 1})
+
+
+def test_a_missing_key_matrix_is_named(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["bert.encoder.layer.1.attention.self.key.weight"]
+    with pytest.raises(ValueError, match=r"layer\.1\.attention\.self\.key\.weight is missing"):
+        names.from_hf(tensors)
+
+
+def test_an_unknown_tensor_is_named(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"no place for: bert\.adapter\.weight"):
+        names.from_hf(load_file(folder / "model.safetensors") | {"bert.adapter.weight": torch.ones(2)})
+
+
+def test_shards_are_read_through_their_index(folder: Path) -> None:
+    expected = huggingface.load_pretrained(folder).state
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    placed = {key: f"model-0000{i % 2 + 1}-of-00002.safetensors" for i, key in enumerate(tensors)}
+    for name in set(placed.values()):
+        save_file({key: t for key, t in tensors.items() if placed[key] == name}, folder / name)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": placed}))
+    state = huggingface.load_pretrained(folder).state
+    assert all(torch.equal(state[key], expected[key]) for key in expected)
+
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(DataError, match="the index names this shard, but it is not there"):
+        huggingface.load_pretrained(folder)
+    index.write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
+    with pytest.raises(DataError, match="outside the folder"):
+        huggingface.load_pretrained(folder)
+
+
+def test_a_pickle_is_refused_with_the_way_out(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(DataError, match="a pickle can run any program") as caught:
+        huggingface.load_pretrained(folder)
+    assert caught.value.hint is not None
+    assert "save_pretrained" in caught.value.hint
+
+
+def test_a_broken_file_is_named(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"model\.safetensors: cannot be read"):
+        huggingface.load_pretrained(folder)
+
+
+def test_an_empty_folder_and_broken_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"config\.json: no such file"):
+        huggingface.load_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(DataError, match=r"config\.json: cannot be read"):
+        huggingface.load_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(DataError, match="vocab_size is missing"):
+        huggingface.load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "llama"}, "'llama' is not a family nlptool has; it has bert"),
+        ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; nlptool's BERT has 1e-12 only"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
+        ({"num_attention_heads": 3}, r"heads \(3\) must divide hidden \(8\)"),
+    ],
+)
+def test_settings_that_nlptool_has_not_are_refused_by_name(
+    changes: dict[str, object], message: str, folder: Path
+) -> None:
+    change_config(folder, **changes)
+    with pytest.raises(DataError, match=message):
+        huggingface.load_pretrained(folder)
+
+
+def test_a_set_of_heads_without_a_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no Hugging Face BERT class has the parts backbone, nsp"):
+        huggingface.save_pretrained(tmp_path, CONFIG, model("nsp").state_dict(), {"pad": 0})
