@@ -50,6 +50,29 @@ def word_starts(ids_BT: Ids, candidates_BT: Bools, vocabulary: Vocabulary) -> Bo
     return starts
 
 
+def pick_words(starts_BT: Bools, candidates_BT: Bools, budget_B: Ints, order_BT: Uniforms) -> Bools:
+    """[B, T], True at the tokens of whole units, at most budget_B tokens per row: `pick_spans` with ngram 1.
+
+    Whole runs of the scan at a time: what fits is taken, and everything behind that is longer than what is
+    left is passed over at once.
+    """
+    unit_BT, begin_BU, units_B = _units(starts_BT, candidates_BT, 0)
+    tokens = order_BT.shape[1]
+    scan_BU = np.argsort(np.where(np.arange(tokens) < units_B[:, None], order_BT, 2.0), axis=1)
+    size_BU = np.take_along_axis(np.diff(begin_BU), scan_BU, axis=1)
+    while True:
+        total_BU = np.cumsum(size_BU, axis=1)
+        fits_BU = total_BU <= budget_B[:, None]
+        left_B = budget_B - np.where(fits_BU, total_BU, 0).max(axis=1)
+        too_long_BU = ~fits_BU & (size_BU > left_B[:, None])
+        if not too_long_BU.any():
+            break
+        size_BU[too_long_BU] = 0
+    taken_BU = np.zeros((len(order_BT), tokens + 1), bool)
+    np.put_along_axis(taken_BU, scan_BU, size_BU > 0, axis=1)
+    return np.take_along_axis(taken_BU, unit_BT, axis=1)
+
+
 def pick_spans(
     starts_BT: Bools, candidates_BT: Bools, budget_B: Ints, order_BT: Uniforms, size_BT: Uniforms, ngram: int
 ) -> Bools:
@@ -170,10 +193,12 @@ def mask(ids_BT: Ids, lengths_B: Ints | None, scheme: Scheme, vocabulary: Vocabu
     width = int(budget(np.array([tokens]), scheme.rate)[0])
     candidates_BT = ~vocabulary.is_special[ids_BT]
     order_BT = draws.uniform(ORDER, rows, tokens)
-    if scheme.whole_word or scheme.ngram > 1:
-        starts_BT = word_starts(ids_BT, candidates_BT, vocabulary) if scheme.whole_word else candidates_BT
+    starts_BT = word_starts(ids_BT, candidates_BT, vocabulary) if scheme.whole_word else candidates_BT
+    if scheme.ngram > 1:
         size_BT = draws.uniform(SIZE, rows, tokens)
         picked_BT = pick_spans(starts_BT, candidates_BT, budget_B, order_BT, size_BT, scheme.ngram)
+    elif scheme.whole_word:
+        picked_BT = pick_words(starts_BT, candidates_BT, budget_B, order_BT)
     else:
         picked_BT = pick_tokens(candidates_BT, budget_B, order_BT)
     at_BK, used_BK = slots(picked_BT, width)

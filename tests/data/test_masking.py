@@ -29,6 +29,8 @@ def spans(budget: int, order: np.ndarray, size: np.ndarray | float = 0.0, ngram:
     starts = masking.word_starts(SENTENCE, CANDIDATES, VOCABULARY)
     sizes = np.broadcast_to(np.asarray(size, float), (1, 10))
     picked = masking.pick_spans(starts, CANDIDATES, np.array([budget]), order, sizes, ngram)
+    if ngram == 1:
+        assert (masking.pick_words(starts, CANDIDATES, np.array([budget]), order) == picked).all()
     return np.flatnonzero(picked[0]).tolist()
 
 
@@ -150,6 +152,8 @@ def test_many_rows_at_once_are_scanned_as_one_row_by_itself(seed: int, ngram: in
     order, size = rng.random((2, rows, tokens))
     budget = rng.integers(1, 12, rows)
     picked = masking.pick_spans(starts, candidates, budget, order, size, ngram)
+    if ngram == 1:
+        assert (masking.pick_words(starts, candidates, budget, order) == picked).all()
     for row in range(rows):
         unit = np.cumsum(starts[row]) - 1
         lengths = [int((candidates[row] & (unit == u)).sum()) for u in range(starts[row].sum())]
@@ -163,8 +167,9 @@ def test_without_words_the_span_scan_picks_what_the_token_scan_picks():
     rng = np.random.default_rng(0)
     everything = np.ones((20, 64), bool)
     order, budget = rng.random((20, 64)), rng.integers(1, 20, 20)
-    spanned = masking.pick_spans(everything, everything, budget, order, order, 1)
-    assert (spanned == masking.pick_tokens(everything, budget, order)).all()
+    picked = masking.pick_tokens(everything, budget, order)
+    assert (masking.pick_words(everything, everything, budget, order) == picked).all()
+    assert (masking.pick_spans(everything, everything, budget, order, order, 1) == picked).all()
 
 
 def test_every_position_is_as_likely_as_any_other():
