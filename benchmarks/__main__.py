@@ -1,0 +1,59 @@
+"""`make bench`: every benchmark, one after the other, into benchmarks/REPORT-cpu.md."""
+
+import datetime
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+STORE = HERE.parent / "runs" / "bench-tokens"
+
+
+def main() -> None:
+    recipe = "tokenizer.train.vocab=16384"
+    if not STORE.exists():
+        subprocess.run(
+            [sys.executable, "-m", "nlptool", "tokenize", "demo/tokenize", recipe, "--out", STORE], check=True
+        )
+    parts = [
+        ("Training", ["train_mlm.py", str(STORE), "--sizes", "4x256", "12x256", "12x768"]),
+        ("Start", ["start.py", str(STORE)]),
+        ("Growth", ["growth.py", str(STORE)]),
+    ]
+    lines = [
+        "# Measured on a CPU",
+        "",
+        f"{datetime.date.today()}, {cpu()}, Python {platform.python_version()}. Ratios of interleaved medians; "
+        "seconds on shared machines drift. `make bench` writes this file.",
+    ]
+    for title, command in parts:
+        print(title, file=sys.stderr)
+        done = subprocess.run(
+            [sys.executable, HERE / command[0], *command[1:]], capture_output=True, text=True, check=True
+        )
+        shown = " ".join(
+            ["python", f"benchmarks/{command[0]}", *(c.replace(str(STORE), "STORE") for c in command[1:])]
+        )
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            f"    {shown}",
+            "",
+            *(f"    {line}" for line in done.stdout.splitlines()),
+        ]
+    (HERE / "REPORT-cpu.md").write_text("\n".join(lines) + "\n")
+
+
+def cpu() -> str:
+    names = [
+        line.partition(": ")[2]
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()
