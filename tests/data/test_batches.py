@@ -66,6 +66,14 @@ def test_a_later_stage_has_its_own_batch_and_examples():
     assert max(i for _, i, _ in rows(batches, 3)) > 8
 
 
+def test_a_later_stage_begins_its_first_epoch_with_its_first_example():
+    stages = [Stage(0, 4, Numbers(8)), Stage(3, 2, Numbers(5))]
+    batches = Batches(stages, collate, seed=1, shuffle=False)
+    assert [row[:2] for n in (3, 4, 5) for row in rows(batches, n)] == [
+        (0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0),
+    ]  # fmt: skip
+
+
 def test_without_shuffling_examples_come_in_their_order():
     batches = Batches([Stage(0, 4, Numbers(8))], collate, seed=1, shuffle=False)
     assert [i for n in range(2) for _, i, _ in rows(batches, n)] == list(range(8))

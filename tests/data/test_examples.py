@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -218,16 +219,66 @@ def test_a_single_sentence_left_in_its_document_always_gets_a_random_second(tmp_
             assert (a[0] < 20) != (b[0] < 20)
 
 
-def test_half_of_the_pairs_are_random_and_a_tenth_is_short(tmp_path: Path):
+def test_half_of_the_pairs_are_random(tmp_path: Path):
     sentences = [[[10 + i] * 5 for i in range(40)] for _ in range(60)]
     examples = pairs_of(tmp_path, sentences, 103)
     rows = [take(examples, list(range(len(examples))), epoch, seed=epoch) for epoch in range(30)]
     labels = np.concatenate([r.labels for r in rows if r.labels is not None])
-    lengths = np.concatenate([r.lengths for r in rows if r.lengths is not None])
+    assert len(labels) == 30 * (60 * 200 // 100)
     assert abs(labels.mean() - 0.5) < 0.04
-    assert 0.2 < (lengths < 103).mean() < 0.6  # a document of 200 tokens ends within half of the chunks
-    full = np.concatenate([r.ids[:, 0] for r in rows])
-    assert len(full) == 30 * (60 * 200 // 100)
+
+
+@dataclass
+class Draw:
+    """What was drawn for one pair."""
+
+    random: bool
+    a: int
+    """Tokens of the first segment."""
+    total: int
+    other: int
+    """How many documents further the second segment lies."""
+    at: int
+    """Its first sentence."""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Draw]:
+    """3,750 pairs of up to 40 tokens from three documents of 5,000 sentences of one token each."""
+    base, sentences = 10_000, 5_000
+    corpus = [[[base * (1 + d) + i] for i in range(sentences)] for d in range(3)]
+    examples = pairs_of(tmp_path_factory.mktemp("drawn"), corpus, 43)
+    result = []
+    for epoch in range(10):
+        rows = take(examples, list(range(len(examples))), epoch, seed=epoch)
+        assert rows.labels is not None
+        for i, label in enumerate(rows.labels.tolist()):
+            a, b = parts(rows, i)
+            other = (b[0] // base - a[0] // base) % 3
+            result.append(Draw(label == 1, len(a), len(a) + len(b), other, b[0] % base))
+    return result
+
+
+def test_one_pair_in_ten_aims_at_a_shorter_length_any_from_two_on(drawn: list[Draw]):
+    short = [draw.total for draw in drawn if draw.total < 40]
+    assert 0.075 < len(short) / len(drawn) < 0.125
+    assert min(short) in (2, 3)
+    assert abs(np.mean(short) - 20.5) < 2.5  # random seconds included: they get what the first left
+
+
+def test_the_first_segment_is_any_part_of_the_chunk_but_never_all(drawn: list[Draw]):
+    for random in (False, True):
+        firsts = [draw.a for draw in drawn if draw.total == 40 and draw.random == random]
+        assert (min(firsts), max(firsts)) == (1, 39)
+        assert abs(np.mean(firsts) - 20) < 1.5
+
+
+def test_a_random_second_begins_anywhere_in_any_other_document(drawn: list[Draw]):
+    random = [draw for draw in drawn if draw.random]
+    assert {draw.other for draw in random} == {1, 2}
+    assert abs(np.mean([draw.other for draw in random]) - 1.5) < 0.06
+    quarters = np.histogram([draw.at for draw in random], 4, (0, 5_000))[0] / len(random)
+    assert np.abs(quarters - 0.25).max() < 0.05
 
 
 def test_what_is_too_long_is_taken_from_the_longer_segment():
@@ -249,11 +300,13 @@ def test_what_is_too_long_is_taken_from_the_longer_segment():
 def test_a_long_sentence_is_cut_at_the_front_or_the_back(tmp_path: Path):
     corpus = [[list(range(100, 200)), [10]], [list(range(200, 300)), [11]]]
     examples = pairs_of(tmp_path, corpus, 23)
-    segments = [parts(take(examples, [0], epoch, seed=epoch), 0)[0] for epoch in range(80)]
-    firsts = {a[0] % 100 for a in segments if a[0] >= 100}
-    assert all(consecutive(a) for a in segments)
-    assert min(firsts) < 20
-    assert max(firsts) > 60
+    segments = [parts(take(examples, [0], epoch, seed=epoch), 0) for epoch in range(80)]
+    for side in (0, 1):
+        long = [pair[side] for pair in segments if pair[side][0] >= 100 and len(pair[side]) > 1]
+        firsts = {segment[0] % 100 for segment in long}
+        assert min(firsts) < 20
+        assert max(firsts) > 60
+    assert all(consecutive(a) for a, _ in segments)
 
 
 def test_a_pair_is_the_same_whatever_rows_come_with_it(tmp_path: Path, corpus):

@@ -38,6 +38,19 @@ def test_labels_are_what_stood_there_and_everything_else_is_shown(split: Split):
     assert torch.equal(shown, batch["ids"])
 
 
+@pytest.mark.parametrize(
+    ("corrupt", "masked", "kept"),
+    [((1.0, 0.0, 0.0), 256, 0), ((0.0, 0.0, 1.0), 0, 256), ((0.0, 1.0, 0.0), 0, 256 / 54)],
+)
+def test_predicted_tokens_are_shown_as_the_recipe_says(
+    split: Split, corrupt: tuple[float, ...], masked: int, kept: float
+):
+    batch = tiny.batches(tiny.build("mlm", {"corrupt": corrupt}, "bert"), split, rows=64).get(0)[0]
+    shown = batch["ids"].gather(1, batch["at"])
+    assert int((shown == tiny.SPECIAL["mask"]).sum()) == masked
+    assert int((shown == batch["labels"]).sum()) == pytest.approx(kept, abs=10 if 0 < kept < 256 else 0)
+
+
 def test_packed_rows_have_no_padding_and_a_full_budget(split: Split):
     batch = one(split)
     assert set(batch.tensors) == {"ids", "at", "labels"}
