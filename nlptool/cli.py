@@ -4,6 +4,7 @@ Thin, and lazy: a command's module is imported when it is called, so `--help` ne
 """
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ COMMANDS = (
     Row("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),
 )
 FLAGS = ("--out", "-o", "--resume", "--overwrite", "--dry-run", "--json", "--help")
+INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
 STATEMENTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE)
 
 
@@ -80,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=arguments, prog_name="nlptool", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # which typer has made of KeyboardInterrupt
+            _console().note("interrupted")
         return code if isinstance(code, int) else 0
     except NlptoolError as error:
         return _fail(error)
@@ -88,12 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _console().note(error.format_message())
             return 2
         return _fail(_usage(error))
-    except (KeyboardInterrupt, typer.Abort):
-        _console().note("interrupted")
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it goes nowhere
-        return 141
+        return CLOSED_PIPE
     except OSError as error:
         if error.errno not in STATEMENTS:
             return _fail(_defect(error))
@@ -145,7 +146,7 @@ def _run(command: ModuleType, recipe: str, changes: list[str], options: "Options
     from nlptool.recipe import load, shelf
 
     path = shelf.find(recipe)
-    folder = [] if options.out is None else [f'out="{options.out}"']
+    folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
     loaded = load(path, [*changes, *folder], command.Recipe)
     loaded.require(command.check(loaded.recipe))
     command.run(loaded.recipe, options, _console())

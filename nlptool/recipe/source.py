@@ -16,18 +16,20 @@ from nlptool.errors import RecipeError
 
 TAG = "tag:yaml.org,2002:"
 TAGS = ("null", "bool", "int", "float", "str", "timestamp", "value", "seq", "map")
-PLAIN_WORDS = [  # what ruamel.yaml says, and what a person wants to know
+PLAIN_WORDS = [  # what ruamel.yaml says; what a person wants to know
     ("found character '\\t'", "a tab; YAML is indented by spaces"),
     (
         "mapping values are not allowed",
         "a key where none can stand; check indentation, quote text that holds ': '",
     ),
-    ("could not find expected ':'", "expected key: value, found a lone word"),
     ("expected <block end>", "the indentation does not fit the lines above"),
     ("that cannot start any token", "a value cannot begin with this character; quote it"),
+    ("but found another document", "a second document (---); a recipe is one"),
+]
+PLAIN_WORDS_AT_START = [  # the same for faults that are noticed long after their line
+    ("could not find expected ':'", "expected key: value, found a lone word"),
     ("found unexpected end of stream", "a quote that is never closed"),
     ("but got '<stream end>'", "a bracket that is never closed"),
-    ("but found another document", "a second document (---); a recipe is one"),
 ]
 
 
@@ -80,7 +82,8 @@ class Source:
 
 def read(path: Path) -> Source:
     """Read a recipe file. Raises RecipeError where it cannot be read as one YAML mapping."""
-    name = str(path)
+    here = Path.cwd()
+    name = str(path.relative_to(here) if path.is_relative_to(here) else path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -141,14 +144,7 @@ def _changed(
     entries: dict[Any, Any] = dict(enumerate(block)) if isinstance(block, tuple) else dict(block)
     name: str | int = int(key) if isinstance(block, tuple) and key.isdigit() else key
     if name not in entries and (node is None or isinstance(block, tuple)):
-        close = get_close_matches(key, [str(entry) for entry in entries], 1)
-        if close:
-            hint = "did you mean " + f"{above}.{close[0]}?".removeprefix(".")
-        elif isinstance(block, tuple):
-            hint = f"{above} has {len(block)} entries, counted from 0"
-        else:
-            hint = f"{above or 'it'} holds {', '.join(entries) or 'nothing'}"
-        raise ValueError(f"the recipe has no {path}; {hint}")
+        raise ValueError(f"the recipe has no {path}; {_instead(key, above, block)}")
     if rest:
         entries[name] = _changed(source, entries.get(name), path, rest, argument, node)
         source.places.setdefault(path, place)
@@ -164,6 +160,15 @@ def _changed(
     return tuple(entries.values()) if isinstance(block, tuple) else entries
 
 
+def _instead(key: str, above: str, block: dict[str, Any] | tuple[Any, ...]) -> str:
+    """What the block or list under `above` holds in place of `key`."""
+    if isinstance(block, tuple):
+        return f"{above} has {len(block)} entries, counted from 0"
+    if close := get_close_matches(key, block, 1):
+        return "did you mean " + f"{above}.{close[0]}?".removeprefix(".")
+    return f"{above or 'it'} holds {', '.join(block) or 'nothing'}"
+
+
 class _NotYamlError(Exception):
     """A text that is not YAML: on which line, and why in plain words."""
 
@@ -177,9 +182,15 @@ def _compose(text: str) -> Node | None:
     try:
         return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
     except MarkedYAMLError as error:
-        mark, problem = error.problem_mark or error.context_mark, str(error.problem)
-        words = next((words for key, words in PLAIN_WORDS if key in problem), problem)
-        raise _NotYamlError(mark.line + 1 if mark else 1, words) from None
+        for table, mark in (
+            (PLAIN_WORDS, error.problem_mark),
+            (PLAIN_WORDS_AT_START, error.context_mark or error.problem_mark),
+        ):
+            for key, words in table:
+                if key in str(error.problem) and mark is not None:
+                    raise _NotYamlError(mark.line + 1, words) from None
+        mark = error.problem_mark or error.context_mark
+        raise _NotYamlError(mark.line + 1 if mark else 1, str(error.problem)) from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _NotYamlError(line, f"a control character, {error.character:#04x}") from None

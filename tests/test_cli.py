@@ -1,0 +1,247 @@
+"""The command line: what it offers, and how what goes wrong is shown."""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlptool import __version__
+from nlptool.cli import COMMANDS, main
+from nlptool.commands import pretrain
+from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
+from nlptool.recipe import load, shelf
+
+RECIPE = """\
+tokens: store
+model: {name: bert, layers: 1}
+objective: {name: mlm}
+train: {steps: 1}
+out: run
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe that passes all checks, in the folder that is worked in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "store.json").write_text("{}")
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    return tmp_path / "r.yaml"
+
+
+def raising(error: BaseException) -> Any:
+    def run(*_: object) -> None:
+        raise error
+
+    return run
+
+
+def nlptool(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nlptool", *arguments], capture_output=True, text=True, check=False, **how
+    )
+
+
+@pytest.mark.parametrize("command", [row.name for row in COMMANDS])
+def test_every_command_with_a_recipe_has_the_same_options(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    helped = capsys.readouterr().out
+    assert re.findall(r"^  (-\S, )?(--[a-z-]+)( [^ ]+)?", helped, re.M) == [
+        ("-o, ", "--out", " FOLDER"),
+        ("", "--resume", " auto|PATH"),
+        ("", "--overwrite", ""),
+        ("", "--dry-run", ""),
+        ("", "--json", ""),
+        ("-h, ", "--help", ""),
+    ]
+    assert f"nlptool {command} [OPTIONS] {{RECIPE}} [KEY=VALUE | ~KEY]..." in helped
+
+
+def test_help_fits_80_columns_and_groups_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options:", "From text to tokens:", "Training:", "Runs and machines:", "Recipes:"]
+
+
+def test_help_comes_in_less_than_a_quarter_of_a_second() -> None:
+    seconds = []
+    for _ in range(3):
+        before = os.times()
+        assert nlptool("--help").returncode == 0
+        after = os.times()  # of the processor, so that a busy machine changes nothing
+        seconds.append(sum(after[2:4]) - sum(before[2:4]))
+    assert min(seconds) < 0.25
+
+
+def test_no_command_shows_the_help_as_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Usage: nlptool")
+
+
+def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nlptool {__version__}\n"
+
+
+def test_a_misspelt_command_is_a_usage_error_with_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tokenise"]) == 2
+    assert "tokenize" in capsys.readouterr().err
+
+
+def test_a_missing_recipe_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pretrain-mlm"]) == 2
+    assert "Missing argument 'RECIPE'" in capsys.readouterr().err
+
+
+def test_a_command_gets_its_recipe_and_options(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(pretrain, "run", lambda *given: seen.append(given))
+    line = ["pretrain-mlm", "r.yaml", "train.lr=3e-4", "--resume", "auto", "-o", 'a "b"', "~train.steps"]
+    assert main([*line, "--json", "train.budget=2 h"]) == 0
+    (given, options, _), *rest = seen
+    assert rest == []
+    assert (given.train.lr, str(given.train.budget), given.out) == (3e-4, "2 h", 'a "b"')
+    assert (options.out, options.resume, options.overwrite) == ('a "b"', "auto", False)
+    assert (options.dry_run, options.json) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), 2),
+        (DataError("x"), 3),
+        (NonFiniteLoss("x"), 4),
+        (Preempted("x"), 75),
+        (NlptoolError("x"), 1),
+    ],
+)
+def test_each_kind_of_failure_has_its_exit_code(
+    error: NlptoolError,
+    code: int,
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error.hint = "do this"
+    monkeypatch.setattr(pretrain, "run", raising(error))
+    assert main(["pretrain-mlm", "r.yaml"]) == code
+    assert capsys.readouterr() == ("", "error: x\nhint: do this\n")
+
+
+def test_a_defect_is_called_so_and_its_traceback_goes_to_a_file(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NLPTOOL_DEBUG", raising=False)
+    monkeypatch.setattr(pretrain, "run", raising(KeyError("lost")))
+    assert main(["pretrain-mlm", "r.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: this is a defect of nlptool: KeyError: 'lost'\nhint: ")
+    assert "Traceback" not in said
+    report = Path(said.split()[-1])
+    assert "KeyError: 'lost'" in report.read_text("utf8")
+    report.unlink()
+
+
+def test_a_defect_shows_its_traceback_where_that_is_asked_for(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NLPTOOL_DEBUG", "1")
+    monkeypatch.setattr(pretrain, "run", raising(KeyError("lost")))
+    assert main(["pretrain-mlm", "r.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    Path(said.split()[-1]).unlink()
+
+
+def test_a_full_disk_is_told_as_such(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "run/x.bin")
+    monkeypatch.setattr(pretrain, "run", raising(full))
+    assert main(["pretrain-mlm", "r.yaml"]) == 3
+    assert capsys.readouterr().err == "error: run/x.bin: No space left on device\n"
+
+
+def test_an_interrupt_ends_with_one_line_and_130(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pretrain, "run", raising(KeyboardInterrupt()))
+    assert main(["pretrain-mlm", "r.yaml"]) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_a_closed_pipe_is_no_news() -> None:
+    line = f"{sys.executable} -m nlptool schema pretrain-mlm | head -c 1"
+    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("{", "")
+
+
+def test_python_m_nlptool_gives_the_exit_code() -> None:
+    assert nlptool("--version").returncode == 0
+    assert nlptool("pretrain-mlm", "nowhere.yaml").returncode == 2
+
+
+def test_recipes_are_listed_with_their_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "ls", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed.keys() == shelf.shipped().keys()
+    assert listed["bert/base"].startswith("BERT-base: 12 layers")
+    assert all(listed.values())
+    assert main(["recipes", "ls"]) == 0
+    assert "bert/base" in capsys.readouterr().out
+
+
+def test_a_recipe_is_shown_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "show", "bert/base"]) == 0
+    assert capsys.readouterr().out == shelf.find("bert/base").read_text("utf8")
+
+
+def test_a_recipe_is_copied_but_never_over_a_file(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "cp", "bert/base", "mine.yaml"]) == 0
+    assert Path("mine.yaml").read_bytes() == shelf.find("bert/base").read_bytes()
+    assert main(["recipes", "cp", "bert/base", "."]) == 0
+    assert Path("base.yaml").exists()
+    capsys.readouterr()
+    assert main(["recipes", "cp", "bert/tiny", "mine.yaml"]) == 2
+    assert "mine.yaml: exists already" in capsys.readouterr().err
+    assert Path("mine.yaml").read_bytes() == shelf.find("bert/base").read_bytes()
+
+
+def test_an_unknown_recipe_name_is_compared_with_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "show", "bert/bas"]) == 2
+    assert "did you mean bert/base" in capsys.readouterr().err
+
+
+def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", "pretrain-mlm"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert list(schema["properties"]) == list(pretrain.Recipe.model_fields)
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out.split() == [row.name for row in COMMANDS]
+    assert main(["schema", "pretrain"]) == 2
+    assert "did you mean pretrain-mlm?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", shelf.shipped())
+def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
+    text = shelf.shipped()[name].read_text("utf8")
+    header = [line for line in text.splitlines() if line.startswith("#")]
+    commands = re.findall(rf"nlptool (\S+) {name}\b", "\n".join(header))
+    assert len(commands) == 1, "the header shows the command line, once"
+    row = next(row for row in COMMANDS if row.name == commands[0])
+    schema = import_module(f"nlptool.commands.{row.module}").Recipe
+    load(shelf.find(name), [] if "\nout:" in text else ["out=x"], schema)
