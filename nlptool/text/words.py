@@ -1,9 +1,9 @@
 """Where words begin, told from the tokens alone, for whole-word masking with any tokenizer.
 
 Each token has a class at its first and at its last character; a token begins a word iff its first class
-differs from the last class of the token before. The rule is the same for byte-level BPE, where a word is a
-run of letters, of digits or of other signs and white space parts; for WordPiece, where `##` continues; and for
-Korean, where a word in this sense is an eojeol without its punctuation.
+differs from the last class of the token before. The rule is the same for byte-level BPE, where a word is
+a run of letters, of digits or of other signs and white space parts; for WordPiece, where `##` continues; and
+for Korean, where a word in this sense is an eojeol without its punctuation.
 """
 
 import unicodedata

@@ -1,0 +1,143 @@
+"""Writing a token store: encoded batches into its two splits, and what there is to know about them."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool import __version__
+from nlptool.errors import DataError
+from nlptool.files import digest
+from nlptool.text.encode import Part, Work, encode
+from nlptool.text.store import SPLITS, SplitWriter, dtype_for
+from nlptool.text.tokenizer import Tokenizer
+
+
+@dataclass
+class Counts:
+    """Sizes of a split; `bytes` and `words` (between white space) are those of its text."""
+
+    documents: int = 0
+    sentences: int = 0
+    tokens: int = 0
+    bytes: int = 0
+    words: int = 0
+
+
+@dataclass
+class Written:
+    """What was put into a store."""
+
+    splits: dict[str, Counts]
+    frequencies: NDArray[np.int64]
+    """How often each token occurs."""
+    single: int = 0
+    """Documents of one sentence."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    corpus: str = ""
+    """Digest of the documents in their order."""
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of single tokens in nats: the loss of a model that knows their frequencies and nothing else."""
+        counts = self.frequencies[self.frequencies > 0]
+        shares = counts / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+
+    def total(self) -> Counts:
+        """Sizes of both splits together."""
+        return Counts(
+            *(sum(values) for values in zip(*(vars(c).values() for c in self.splits.values()), strict=True))
+        )
+
+
+def write(batches: Iterable[list[str]], work: Work, workers: int, folder: Path) -> Written:
+    """Encode documents into FOLDER/train and FOLDER/heldout.
+
+    A document is held out by the hash of its text, so that copies of it stay on one side. Where this leaves a
+    split without any, the last document of the other moves there, unless nothing was to be held out.
+
+    Raises EngineDiffers, DataError when nothing is left to write, OSError when the disk refuses.
+    """
+    size = Tokenizer(work.tokenizer).vocab_size
+    written = Written({name: Counts() for name in SPLITS}, np.zeros(size, np.int64))
+    corpus = hashlib.sha256()
+    with ExitStack() as stack:
+        writers = {name: SplitWriter(folder / name, dtype_for(size)) for name in SPLITS}
+        for writer in writers.values():
+            stack.callback(_abandon, writer)
+        last: dict[str, Part] = {}
+        for encoded in stack.enter_context(closing(encode(batches, work, workers))):
+            for name, part in encoded.parts.items():
+                writers[name].add_many(part.ids, part.lengths, part.counts)
+                written.splits[name].bytes += part.bytes
+                written.splits[name].words += part.words
+                written.frequencies += np.bincount(part.ids, minlength=size)
+                last[name] = part if len(part.counts) else last.get(name, part)
+            corpus.update(encoded.digests)
+            written.single += encoded.single
+            written.dropped += encoded.dropped
+        if not any(writer.documents for writer in writers.values()):
+            raise DataError(
+                "the source holds no text to encode", hint="name files that hold text: source.files=PATH"
+            )
+        if work.heldout:
+            _balance(writers, written, last)
+        for name, writer in writers.items():
+            writer.close()
+            counts = written.splits[name]
+            counts.documents, counts.sentences, counts.tokens = (
+                writer.documents,
+                writer.sentences,
+                writer.tokens,
+            )
+    written.corpus = corpus.hexdigest()
+    return written
+
+
+def facts(written: Written, work: Work, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+    """The contents of store.json."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".bin", ".idx"))
+    return {
+        "nlptool": __version__,
+        "fingerprint": tokenizer.fingerprint,
+        "vocab_size": tokenizer.vocab_size,
+        "special": tokenizer.special,
+        "dtype": dtype_for(tokenizer.vocab_size).name,
+        "splits": {name: vars(counts) for name, counts in written.splits.items()},
+        "unigram_entropy": written.entropy,
+        "corpus": written.corpus,
+        "normalise": work.normalise.model_dump(),
+        "sentences": work.sentences.model_dump(),
+        "files": {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in files},
+    }
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON file for programs and people."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf8")
+
+
+def _balance(writers: dict[str, SplitWriter], written: Written, last: dict[str, Part]) -> None:
+    """Leave neither split empty where there are two documents."""
+    for empty, full in (SPLITS, reversed(SPLITS)):
+        if writers[empty].documents == 0 and writers[full].documents > 1:
+            writers[empty].add(*writers[full].pop())
+            size, words = last[full].last
+            for name, sign in ((empty, 1), (full, -1)):
+                written.splits[name].bytes += sign * size
+                written.splits[name].words += sign * words
+
+
+def _abandon(writer: SplitWriter) -> None:
+    try:
+        writer.abandon()
+    except OSError:  # on a full disk: what is buffered cannot be written, and the folder is given up anyway
+        writer.abandon()
