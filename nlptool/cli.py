@@ -193,6 +193,21 @@ def doctor(
     command.run(run, as_json=as_json, console=_console())
 
 
+@app.command("fill-mask", rich_help_panel=RUNS)
+def fill_mask(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final.")
+    ],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts with [MASK] in them.")],
+    number: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Guesses per mask.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show the likeliest words under each [MASK]."""
+    from nlptool.commands import fill_mask as command
+
+    command.run(model, texts, number, as_json=as_json, console=_console())
+
+
 @app.command("schema", rich_help_panel=LOOK)
 def schema(
     command: Annotated[str | None, typer.Argument(metavar="COMMAND", help="A command with a recipe.")] = None,

@@ -2,8 +2,8 @@
 
 # T tokens, M masks of all texts, V vocabulary
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,8 +16,7 @@ from nlptool.text.tokenizer import Tokenizer
 MASK = "[MASK]"
 
 
-@dataclass(frozen=True)
-class Guess:
+class Guess(NamedTuple):
     """One candidate for a masked token."""
 
     text: str
