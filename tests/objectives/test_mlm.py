@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from nlptool import registry
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
+from nlptool.errors import RecipeError
 from nlptool.models.loss import IGNORED
 from nlptool.objectives.mlm.config import Config
 from nlptool.text.store import Split
@@ -125,6 +126,13 @@ def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():
     assert {name.partition(".")[0] for name in both} == {"backbone", "mlm", "pooler", "nsp"}
     names = registry.load("models", "bert", "huggingface").to_hf(both)
     assert "cls.seq_relationship.weight" in names
+
+
+def test_pairs_need_a_model_with_two_types_of_segment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(tiny.MODELS["bert"], "types", 1)
+    tiny.build("mlm", {}, "bert")
+    with pytest.raises(RecipeError, match=r"objective\.next_sentence"):
+        tiny.build("mlm", {"next_sentence": True}, "bert")
 
 
 def test_shares_must_add_up_to_one():
