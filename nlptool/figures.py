@@ -20,18 +20,17 @@ def duration(seconds: float) -> str:
 def quantity(amount: float, unit: str) -> str:
     """An amount with its unit: `1.2 GB`, `3.4 TFLOP/s`, `12,345 documents`, `2.10 M tokens`."""
     if unit in ("B", "FLOP/s"):
-        for prefix in ("", "k", "M", "G", "T", "P"):
-            if abs(amount) < 1000 or prefix == "P":
-                break
+        prefixes = ["", "k", "M", "G", "T", "P"]
+        while abs(amount) >= 999.5 and len(prefixes) > 1:
             amount /= 1000
-        return (
-            f"{amount:.0f} {prefix}{unit}"
-            if prefix == "" or amount >= 100
-            else f"{amount:.2g} {prefix}{unit}"
-        )
-    if amount < 10**6:
+            prefixes.pop(0)
+        digits = f"{amount:.0f}" if amount >= 9.95 else f"{amount:.1f}".removesuffix(".0")
+        return f"{digits} {prefixes[0]}{unit}"
+    if amount < 999_500:
         return f"{amount:,.0f} {unit}"
-    scale, letter = (10**9, "B") if amount >= 10**9 else (10**6, "M")
+    scale, letter = next(
+        (s, letter) for s, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")) if amount >= 0.9995 * s
+    )
     return f"{amount / scale:.3g}{letter} {unit}"
 
 

@@ -1,0 +1,295 @@
+"""What is shown, where, and how it reads in a log and on a terminal."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nlptool import live
+from nlptool.console import Console
+from nlptool.errors import UsageError
+from nlptool.figures import History, duration, quantity, scientific
+from nlptool.live import Panel, Screen
+
+LOSSES = {"mlm": 6.41234, "lr": 3.1e-4, "grad_norm": 1.2345, "tokens_per_second": 4812.3}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def streams() -> tuple[io.StringIO, io.StringIO]:
+    return io.StringIO(), io.StringIO()
+
+
+@pytest.fixture
+def console(streams: tuple[io.StringIO, io.StringIO]) -> Console:
+    return Console(*streams)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch):
+    """A clock that stands still until it is moved."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(live, "time", clock)
+    return clock
+
+
+def drawn(panel: Panel, width: int = 80) -> list[str]:
+    """The panel as a terminal of that width shows it."""
+    terminal = Terminal()
+    screen = Console(io.StringIO(), terminal)._err
+    screen.width = width
+    panel._screen = Screen(screen, live=True, muted=False)
+    screen.print(panel._frame())
+    return re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+
+
+def test_results_go_to_stdout_and_messages_to_stderr(console: Console, streams) -> None:
+    console.result("a result")
+    console.note("a note")
+    assert (streams[0].getvalue(), streams[1].getvalue()) == ("a result\n", "a note\n")
+
+
+def test_an_error_is_its_message_and_its_hint(console: Console, streams) -> None:
+    console.error(UsageError("it is wrong [bold]", hint="do it right"))
+    assert streams[1].getvalue() == "error: it is wrong [bold]\nhint: do it right\n"
+
+
+def test_a_long_line_is_not_broken(console: Console, streams) -> None:
+    console.error(UsageError("x" * 300))
+    console.result("word " * 100)
+    assert streams[1].getvalue() == f"error: {'x' * 300}\n"
+    assert streams[0].getvalue() == "word " * 100 + "\n"
+
+
+def test_a_mute_console_says_nothing_but_errors(console: Console, streams) -> None:
+    console.mute(True)
+    console.note("a")
+    console.result("b")
+    console.json({})
+    console.table(["c"], [[1]])
+    console.facts("d", {})
+    with console.progress("e", 10, "B") as progress, console.training("f", 10) as panel:
+        progress.advance(10)
+        panel.update(step=1, tokens=1, figures=LOSSES)
+        panel.heldout({"mlm": 1.0})
+    assert (streams[0].getvalue(), streams[1].getvalue()) == ("", "")
+    console.error(UsageError("g"))
+    assert streams[1].getvalue() == "error: g\n"
+
+
+def test_a_table_in_a_file_is_aligned_without_trailing_space(console: Console, streams) -> None:
+    console.table(["word", "count"], [["서울", 12345], ["a", 0.123456]])
+    assert streams[0].getvalue() == "word   count\n서울  12,345\na     0.1235\n"
+
+
+def test_facts_are_names_and_values(console: Console, streams) -> None:
+    console.facts("store", {"documents": 12345, "whole": True, "path": "a/b"})
+    assert streams[0].getvalue() == "store\ndocuments  12,345\nwhole      yes\npath       a/b\n"
+
+
+def test_json_keeps_other_alphabets(console: Console, streams) -> None:
+    console.json({"도시": 1})
+    assert streams[0].getvalue() == '{\n  "도시": 1\n}\n'
+
+
+def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    said = []
+    for unwanted in (None, "1"):
+        if unwanted:
+            monkeypatch.setenv("NO_COLOR", unwanted)
+        terminal = Terminal()
+        Console(io.StringIO(), terminal).error(UsageError("x"))
+        said.append(terminal.getvalue())
+    assert "\x1b[1;31m" in said[0]
+    assert "31m" not in said[1]
+
+
+def test_progress_in_a_log_is_a_line_every_few_seconds(console: Console, streams, clock) -> None:
+    with console.progress("encode", 2_000_000, "B") as progress:
+        for _ in range(20):
+            clock.now += 1
+            progress.advance(100_000)
+    assert streams[1].getvalue().splitlines() == [
+        "encode  25%  500 kB of 2 MB  100 kB/s  eta 15s",
+        "encode  50%  1 MB of 2 MB  100 kB/s  eta 10s",
+        "encode  75%  1.5 MB of 2 MB  100 kB/s  eta 5s",
+        "encode  100%  2 MB  100 kB/s  eta 0s",
+        "encode: 2 MB in 20s, 100 kB/s",
+    ]
+
+
+def test_progress_without_a_total_has_no_share(console: Console, streams, clock) -> None:
+    with console.progress("read", None, "documents") as progress:
+        clock.now += 10
+        progress.to(1230)
+    assert streams[1].getvalue().splitlines() == [
+        "read  1,230 documents  123 documents/s",
+        "read: 1,230 documents in 10s, 123 documents/s",
+    ]
+
+
+def test_the_lines_of_a_long_job_come_ever_more_slowly(console: Console, streams, clock) -> None:
+    with console.progress("x", None, "documents") as progress:
+        for _ in range(7 * 24 * 60):
+            clock.now += 60
+            progress.advance(1)
+            progress.advance(1)
+    lines = streams[1].getvalue().splitlines()
+    assert 7 * 24 * 60 <= len(lines) <= 7 * 24 * 60 + 1
+
+
+def test_progress_that_fails_says_nothing_of_success(console: Console, streams) -> None:
+    with pytest.raises(ZeroDivisionError), console.progress("x", 1, "B"):
+        raise ZeroDivisionError
+    assert streams[1].getvalue() == ""
+
+
+def test_training_in_a_log_is_one_line_of_figures(console: Console, streams, clock) -> None:
+    with console.training("runs/demo", 1000, 100) as panel:
+        clock.now += 10
+        panel.update(step=120, tokens=10_000, figures=LOSSES)
+        panel.update(step=130, tokens=10_000, figures=LOSSES)
+        panel.heldout({"mlm": 6.5, "mlm_accuracy": 0.12345})
+        panel.saved(Path("runs/demo/checkpoints/step-00000130"))
+    assert streams[1].getvalue().splitlines() == [
+        "step 120/1,000  mlm 6.412  lr 3.1e-4  gradient 1.23  4,812 tokens/s  eta 7m20s",
+        "step 130  held-out  mlm 6.5  mlm_accuracy 0.1235",
+        "step 130  saved runs/demo/checkpoints/step-00000130",
+        "step 130/1,000  mlm 6.412  lr 3.1e-4  gradient 1.23  4,812 tokens/s  eta 4m50s",
+    ]
+
+
+def test_the_time_left_may_be_given(console: Console, streams, clock) -> None:
+    with console.training("x", 10**9) as panel:
+        clock.now += 10
+        panel.update(step=1, tokens=1, figures={}, seconds_left=90)
+    assert streams[1].getvalue() == "step 1/1,000,000,000  eta 1m30s\n"
+
+
+def test_the_panel_fits_80_columns_and_shows_all_that_it_was_told(console: Console, clock) -> None:
+    panel = console.training("runs/demo", 1000)
+    clock.now += 60
+    panel.update(step=250, tokens=1_234_567, figures=LOSSES, flops_per_second=4.1e11, memory=1.2e9)
+    panel.heldout({"mlm": 6.5, "mlm_accuracy": 0.12345})
+    panel.saved(Path("runs/demo/checkpoints/step-00000250"))
+    panel.status("evaluating")
+    lines = drawn(panel)
+    assert {len(line) for line in lines} == {80}
+    text = "\n".join(lines)
+    for words in (
+        "runs/demo",
+        "step 250 of 1,000",
+        "25%",
+        "eta 3m00s",
+        "6.412",
+        "0.1235",
+        "410 GFLOP/s",
+        "1.2 GB",
+    ):
+        assert words in text
+    for words in ("evaluating", "1.23M tokens", "saved step-00000250 0s ago", "lr 3.1e-4", "4,812 tokens/s"):
+        assert words in text
+
+
+def test_the_panel_has_a_frame_before_the_first_step(console: Console) -> None:
+    assert "step 0 of 10" in "\n".join(drawn(console.training("x", 10)))
+
+
+def test_an_exception_leaves_the_terminal_as_it_was() -> None:
+    program = """
+from nlptool.console import Console
+with Console().training("x", 10) as panel:
+    panel.update(step=1, tokens=1, figures={"mlm": 1.0})
+    raise SystemExit(7)
+"""
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=child, env=environment)
+    assert process.wait() == 7
+    os.close(child)
+    shown = b""
+    try:
+        while piece := os.read(parent, 65536):
+            shown += piece
+    except OSError:  # how a pseudo-terminal ends
+        pass
+    os.close(parent)
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1
+    assert shown.index(b"\x1b[?25l") < shown.index(b"\x1b[?25h")
+    assert b"stopped" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (41.4, "41s"), (59.6, "1m00s"), (151, "2m31s"), (11100, "3h05m"), (187200, "2d04h")],
+)
+def test_a_duration_reads_as_a_person_says_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "text"),
+    [
+        (512, "B", "512 B"),
+        (1_234_567_890, "B", "1.2 GB"),
+        (37_400_000, "B", "37 MB"),
+        (999_600, "B", "1 MB"),
+        (99_600, "B", "100 kB"),
+        (9_960, "B", "10 kB"),
+        (3e18, "FLOP/s", "3000 PFLOP/s"),
+        (999_600, "tokens", "1M tokens"),
+        (1e12, "tokens", "1T tokens"),
+        (4.1e11, "FLOP/s", "410 GFLOP/s"),
+        (12345, "documents", "12,345 documents"),
+        (2_100_000, "tokens", "2.1M tokens"),
+        (3_000_000_000, "tokens", "3B tokens"),
+    ],
+)
+def test_a_quantity_has_two_or_three_digits_and_its_unit(amount: float, unit: str, text: str) -> None:
+    assert quantity(amount, unit) == text
+
+
+def test_a_small_number_is_short() -> None:
+    assert [scientific(value) for value in (3.1e-4, 1e-4, 0.0, 2.5)] == ["3.1e-4", "1e-4", "0e0", "2.5e0"]
+
+
+def test_a_history_is_drawn_from_low_to_high() -> None:
+    history = History()
+    for value in (8, 7, 6, 5, 4, 3, 2, 1):
+        history.add(value)
+    assert history.line(8) == "█▇▆▅▄▃▂▁"
+    assert history.line(4) == "█▆▃▁"
+    assert history.last == 1
+
+
+def test_a_history_of_any_length_keeps_its_shape_in_little_room() -> None:
+    history = History()
+    for step in range(100_000):
+        history.add(-step)
+    assert len(history._values) < 256
+    assert history.line(8) == "█▇▆▅▄▃▂▁"
+
+
+def test_a_history_passes_over_what_is_not_finite() -> None:
+    history = History()
+    for value in (1.0, float("nan"), float("inf"), 2.0):
+        history.add(value)
+    assert history.line(8) == "▁█"
+    assert History().line(8) == ""
