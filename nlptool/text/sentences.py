@@ -32,9 +32,9 @@ def segmenter(config: Sentences) -> Callable[[str], list[str]]:
     """A function from a text to its sentences, with `"".join(sentences) == text`.
 
     The white space before a sentence belongs to it, and that at the end of the text to the last one; so no
-    sentence is blank unless the text is. A boundary lies before white space, or between a full stop and a
-    letter or digit after a script without capitals (Korean often lacks the space); so a byte-level tokenizer
-    gives, sentence by sentence, the ids of the whole text.
+    sentence is blank unless the text is. A boundary lies before white space, or at a full stop between letters
+    of a script without capitals (Korean often lacks the space); so a byte-level tokenizer gives, sentence by
+    sentence, the ids of the whole text.
     """
     if config.split == "none":
         return lambda text: [text] if text else []
@@ -73,7 +73,7 @@ def _end(text: str, visible: int, proposal: int) -> int:
         proposal -= 1  # an opening mark that the rules left with the sentence before
     elif before not in WHITE and after not in WHITE:
         word = text[max(visible, proposal - 4) : proposal].rstrip(ENDERS)[-1:]
-        unspaced = before in ENDERS and _uncased(word) and (_uncased(after) or after.isdigit())
+        unspaced = before in ENDERS and _uncased(word) and _uncased(after)
         return proposal if unspaced else visible
     return visible + len(text[visible:proposal].rstrip(WHITE))
 

@@ -131,11 +131,12 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path: Path) -> Non
 
 
 def test_the_hub_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
     folder = tmp_path / "someone" / "words"
     folder.mkdir(parents=True)
     pq.write_table(pa.table({"text": ["One.", "", "Two."]}), folder / "train.parquet")
     monkeypatch.chdir(tmp_path)  # `datasets` takes a folder of that name for the data set
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     assert texts(hub="someone/words") == ["One.", "Two."]
     assert texts(hub="someone/words", streaming=True, documents="file") == ["One.\n\nTwo."]
 
