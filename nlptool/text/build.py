@@ -77,8 +77,7 @@ def write(batches: Iterable[list[str]], work: Work, workers: int, folder: Path) 
         for encoded in stack.enter_context(closing(encode(batches, work, workers))):
             for name, part in encoded.parts.items():
                 writers[name].add_many(part.ids, part.lengths, part.counts)
-                written.splits[name].bytes += part.bytes
-                written.splits[name].words += part.words
+                _count(written.splits[name], part.sizes, 1)
                 written.frequencies += np.bincount(part.ids, minlength=size)
                 last[name] = part if len(part.counts) else last.get(name, part)
             corpus.update(encoded.digests)
@@ -130,10 +129,14 @@ def _balance(writers: dict[str, SplitWriter], written: Written, last: dict[str, 
     for empty, full in (SPLITS, reversed(SPLITS)):
         if writers[empty].documents == 0 and writers[full].documents > 1:
             writers[empty].add(*writers[full].pop())
-            size, words = last[full].last
-            for name, sign in ((empty, 1), (full, -1)):
-                written.splits[name].bytes += sign * size
-                written.splits[name].words += sign * words
+            _count(written.splits[empty], last[full].sizes[-1:], 1)
+            _count(written.splits[full], last[full].sizes[-1:], -1)
+
+
+def _count(counts: Counts, sizes: NDArray[np.int64], sign: int) -> None:
+    size, words = sizes.sum(0)
+    counts.bytes += sign * int(size)
+    counts.words += sign * int(words)
 
 
 def _abandon(writer: SplitWriter) -> None:

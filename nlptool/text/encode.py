@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing import get_context, parent_process
 from typing import Any
@@ -27,7 +27,7 @@ from nlptool.text.config import Normalise, Sentences
 from nlptool.text.engine import Engine, EngineName
 from nlptool.text.normalise import normaliser
 from nlptool.text.sentences import segmenter
-from nlptool.text.store import SPLITS, dtype_for
+from nlptool.text.store import dtype_for
 from nlptool.text.tokenizer import Tokenizer
 
 BATCH = 1 << 18  # characters
@@ -50,15 +50,13 @@ class Work:
 
 @dataclass
 class Part:
-    """Documents of one split, as SplitWriter.add_many takes them, and their sizes in other units."""
+    """Documents of one split, as SplitWriter.add_many takes them."""
 
     ids: NDArray[np.integer[Any]]
     lengths: NDArray[np.int32]
     counts: NDArray[np.int64]
-    bytes: int
-    words: int
-    last: tuple[int, int]
-    """Bytes and words of the last document."""
+    sizes: NDArray[np.int64]
+    """[documents, 2]: bytes and words of their texts."""
 
 
 @dataclass
@@ -70,7 +68,7 @@ class Encoded:
     """Of the documents' texts, end to end."""
     single: int
     """Documents of one sentence."""
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str]
 
 
 class Worker:
@@ -86,29 +84,32 @@ class Worker:
 
     def __call__(self, texts: list[str]) -> Encoded:
         """Encode a batch; one stretch of it is checked against the tokenizer."""
-        splits = {name: _Gathered() for name in SPLITS}
-        encoded = Encoded({}, b"", 0)
-        digests, longest = [], ""
-        for raw in texts:
-            text = self._normalise(raw)
-            sentences = self._segment(text)
-            ids, lengths = self._engine.encode(sentences)
-            lengths = lengths[lengths > 0]
-            if not len(lengths):
-                encoded.dropped["nothing left after normalising"] += 1
-                continue
-            data = text.encode()
-            digest = hashlib.blake2b(data, digest_size=16).digest()
-            held_out = int.from_bytes(digest[:8], "big") < self._heldout
-            splits["heldout" if held_out else "train"].add(ids.astype(self._dtype), lengths, data, text)
-            digests.append(digest)
-            encoded.single += len(lengths) == 1
-            longest = max(longest, text, key=len)
-        middle = max(len(longest) // 2 - CHECKED // 2, 0)
-        self._engine.verify(self._segment(longest[middle : middle + CHECKED]))
-        encoded.digests = b"".join(digests)
-        encoded.parts = {name: split.part(self._dtype) for name, split in splits.items()}
-        return encoded
+        normal = [text for text in map(self._normalise, texts) if text]
+        documents = [self._segment(text) for text in normal]
+        ids, lengths = self._engine.encode(documents)
+        self._engine.verify([self._segment(_middle(max(normal, key=len, default="")))])
+        counts = np.array([len(sentences) for sentences in documents], np.int64)
+        owner = np.repeat(np.arange(len(normal)), counts)[
+            lengths > 0
+        ]  # a tokenizer may leave nothing of a sentence
+        lengths, counts = lengths[lengths > 0], np.bincount(owner, minlength=len(normal))
+        data = [text.encode() for text in normal]
+        digests = [hashlib.blake2b(text, digest_size=16).digest() for text in data]
+        heldout = np.array([int.from_bytes(digest[:8], "big") < self._heldout for digest in digests], bool)
+        sizes = np.array(
+            [(len(bytes_), len(text.split())) for bytes_, text in zip(data, normal, strict=True)]
+        )
+        sizes = sizes.reshape(-1, 2)
+        parts = {}
+        for name, chosen in (("train", ~heldout & (counts > 0)), ("heldout", heldout & (counts > 0))):
+            sentences = chosen[owner]
+            tokens = np.repeat(sentences, lengths)
+            parts[name] = Part(
+                ids[tokens].astype(self._dtype), lengths[sentences], counts[chosen], sizes[chosen]
+            )
+        kept = [digest for digest, count in zip(digests, counts, strict=True) if count]
+        dropped = Counter({"nothing left after normalising": len(texts) - len(kept)})
+        return Encoded(parts, b"".join(kept), int((counts == 1).sum()), +dropped)
 
 
 def batches(texts: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
@@ -155,32 +156,9 @@ def encode(batches: Iterable[list[str]], work: Work, workers: int) -> Generator[
         pool.shutdown(cancel_futures=True)
 
 
-@dataclass
-class _Gathered:
-    """Documents of one split while a batch is encoded."""
-
-    ids: list[NDArray[np.integer[Any]]] = field(default_factory=list)
-    lengths: list[NDArray[np.int32]] = field(default_factory=list)
-    size: int = 0
-    words: int = 0
-    last: tuple[int, int] = (0, 0)
-
-    def add(self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.int32], data: bytes, text: str) -> None:
-        self.ids.append(ids)
-        self.lengths.append(lengths)
-        self.last = (len(data), len(text.split()))
-        self.size += self.last[0]
-        self.words += self.last[1]
-
-    def part(self, dtype: np.dtype[Any]) -> Part:
-        return Part(
-            np.concatenate([np.empty(0, dtype), *self.ids]),
-            np.concatenate([np.empty(0, np.int32), *self.lengths]),
-            np.array([len(lengths) for lengths in self.lengths], np.int64),
-            self.size,
-            self.words,
-            self.last,
-        )
+def _middle(text: str) -> str:
+    start = max((len(text) - CHECKED) // 2, 0)
+    return text[start : start + CHECKED]
 
 
 _ours: list[Worker] = []  # in a worker process, the one worker
