@@ -8,6 +8,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", choices=["check", "write"], default="check", help="losses on record")
+
+
 @pytest.fixture(scope="session")
 def sample_data() -> Path:
     """The sample texts that come with the project."""

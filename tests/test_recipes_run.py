@@ -1,0 +1,43 @@
+"""Every shipped recipe is carried out as far as a dry run goes; the demo's are run in full by `make demo`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nlptool.cli import main
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+PRETRAINING = sorted(str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("*/*bert*.yaml"))
+PRETRAINING += sorted(str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("bert/*.yaml"))
+TOKENIZING = sorted(str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("**/tokenize*.yaml"))
+
+
+def test_every_recipe_is_of_a_known_kind():
+    every = {str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("**/*.yaml")}
+    assert every == {*PRETRAINING, *TOKENIZING}
+
+
+@pytest.mark.parametrize("name", PRETRAINING)
+def test_a_pretraining_recipe_can_be_planned(name: str, tiny_store: Path, tmp_path: Path, capsys):
+    arguments = [f"tokens={tiny_store}", "--out", str(tmp_path / "run"), "--dry-run", "--json"]
+    assert main(["pretrain-mlm", name, *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["parameters"] > 10**5
+    assert told["flops_per_token"] > 10**5
+    assert told["memory"]["activations"] > 10**5
+
+
+@pytest.mark.parametrize("name", TOKENIZING)
+def test_a_tokenizing_recipe_can_be_planned(name: str, sample_data: Path, tmp_path: Path, capsys):
+    language = "ko" if name.endswith("ko") else "en"
+    source = ["~source", f"source.files={sample_data}/sample.{language}.txt"]
+    assert main(["tokenize", name, *source, "--out", str(tmp_path / "tokens"), "--dry-run"]) == 0
+    assert not (tmp_path / "tokens").exists()
+
+
+@pytest.mark.parametrize("name", [*PRETRAINING, *TOKENIZING])
+def test_a_recipe_opens_with_what_it_is_and_the_command(name: str):
+    comment = [line for line in (RECIPES / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
+    assert len(comment) >= 3
+    assert any("nlptool " in line for line in comment)
