@@ -67,8 +67,8 @@ class Normalise(Block):
     unicode: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
     whitespace: Literal["keep", "collapse"] = Field(
         "keep",
-        description="collapse: each run of white space becomes one space, or one newline where it holds a "
-        "blank line, and none is left at the ends",
+        description="collapse: each run of white space becomes one space, or one blank line where it holds "
+        "any, and none is left at the ends",
     )
 
 

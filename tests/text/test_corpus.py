@@ -255,9 +255,10 @@ def test_text_is_composed_by_default_and_left_alone_if_asked() -> None:
     assert normaliser(Normalise(unicode="none"))(decomposed) == decomposed
 
 
-def test_collapsed_white_space_is_one_space_or_one_newline_between_paragraphs() -> None:
+def test_collapsed_white_space_is_one_space_or_one_blank_line() -> None:
     collapse = normaliser(Normalise(whitespace="collapse"))
-    assert collapse("  One\n line,\t two. \n \n\n Next\u00a0\u3000one.\n\n") == "One line, two.\nNext one."
+    assert collapse("  One\n line,\t two. \n \n\n Next\u00a0\u3000one.\n\n") == "One line, two.\n\nNext one."
+    assert collapse("a\n\nb") == "a\n\nb"
     assert collapse(" \n\n ") == ""
     assert normaliser(Normalise())(" a\n\n\nb ") == " a\n\n\nb "
 
