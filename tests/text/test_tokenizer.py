@@ -14,8 +14,9 @@ ENGLISH = "The quick brown fox jumps over the lazy dog. It didn't see 1,234 dogs
 KOREAN = "국민 여러분, 안녕하십니까. 대한민국의 헌법을 지키겠습니다. "
 HARD = [
     "", " ", "\n", "a\r\nb", "\x00", "a\x00b", "  two  spaces ", "\t\ttabs", "한글", "한글 자모", "ㄱㄴㄷ",
-    "가", "😀", "👩‍👩‍👧", "🇰🇷", "e\u0301", "\u00a0x", "\u3000전각", "\u2028", "\ufeffBOM", "\uff11\uff12", "½",
-    "don't I'LL we've", "\x1c\x1d\x1e\x1f", "\x85", "\u200b", "क्षि", "[MASK]", "<|endoftext|>x", "\U0010ffff",
+    "가", "😀", "👩‍👩‍👧", "🇰🇷", "\u00a0x", "\u3000전각", "\u2028", "\ufeffBOM", "\uff11\uff12", "½",
+    "e\u0301", "don't I'LL we've", "\x1c\x1d\x1e\x1f", "\x85", "\u200b", "क्षि", "[MASK]",
+    "<|endoftext|>x", "\U0010ffff",
 ]  # fmt: skip
 TEXTS = st.text(st.characters(codec="utf8"), max_size=60) | st.lists(st.sampled_from(HARD)).map("".join)
 
