@@ -208,7 +208,11 @@ def fill_mask(
     command.run(model, texts, number, as_json=as_json, console=_console())
 
 
-@app.command("schema", rich_help_panel=LOOK)
+@app.command(
+    "schema",
+    rich_help_panel=LOOK,
+    epilog="In a recipe's first line: # yaml-language-server: $schema=FILE",
+)
 def schema(
     command: Annotated[str | None, typer.Argument(metavar="COMMAND", help="A command with a recipe.")] = None,
 ) -> None:
