@@ -143,9 +143,12 @@ class SegmentPairs:
     sentence may be missed. Anchors are the longest chunk's length apart, so an epoch reads about as many
     tokens as the split has.
 
-    Two smaller departures. The target length is drawn for each pair, not once per pass over a document. Of a
-    segment that is too long, every stretch of the right length is kept with the same chance; there, a coin
-    per token decides between front and back, so that the middle is kept.
+    Smaller departures. A chunk has two sentences or more, if its document has: where there is only a last or
+    a very long one, the sentence before or after it is added. (There, such a chunk always gets a random B;
+    here anchors would meet long sentences so often that most pairs of some corpora were random.) The target
+    length is drawn for each pair, not once per pass over a document. Of a segment that is too long, every
+    stretch of the right length is kept with the same chance; there, a coin per token decides between front
+    and back, so that the middle is kept.
     """
 
     def __init__(self, split: Split, length: int, seed: int, *, cls: int, sep: int, pad: int) -> None:
@@ -174,11 +177,11 @@ class SegmentPairs:
         anchors = (_phases(self.seed, epochs, split.tokens) + indices * self.longest) % split.tokens
         u = draws.uniform(PAIR, len(indices), 8).T
         target = np.where(u[0] < SHORT, _among(u[1], 2, self.longest), self.longest)
-        first, last = self._chunk(anchors, target)
+        document, first, last = self._chunk(anchors, target)
         middle = np.where(first == last, last + 1, _among(u[2], first + 1, last))
         a_start, a_stop = split.starts(first), split.starts(middle)
         random = (first == last) | (u[3] < 0.5)
-        r_start, r_stop = self._elsewhere(first, target - (a_stop - a_start), u[4], u[5])
+        r_start, r_stop = self._elsewhere(document, target - (a_stop - a_start), u[4], u[5])
         b_start = np.where(random, r_start, a_stop)
         b_stop = np.where(random, r_stop, split.starts(last + 1))
         a_length, b_length = fit(a_stop - a_start, b_stop - b_start, self.longest)
@@ -186,27 +189,28 @@ class SegmentPairs:
         b_start = _among(u[7], b_start, b_stop - b_length)
         return self._rows(a_start, a_length, b_start, b_length, random)
 
-    def _chunk(self, anchors: Ints, target: Ints) -> tuple[Ints, Ints]:
-        """First and last sentence of each chunk."""
-        first = self.split.sentence_at(anchors)
-        return first, self._last(first, target)
-
-    def _last(self, first: Ints, target: Ints) -> Ints:
-        """The sentence by which `target` tokens from sentence `first` on are read, or the document's last."""
-        _, stop = self.split.sentence_range(self.split.document_of(first))
-        end = np.minimum(self.split.starts(first) + np.maximum(target, 1), self.split.starts(stop))
-        return self.split.sentence_at(end - 1)
+    def _chunk(self, anchors: Ints, target: Ints) -> tuple[Ints, Ints, Ints]:
+        """Document, first and last sentence of each chunk: two sentences or more, if the document has them."""
+        sentence = self.split.sentence_at(anchors)
+        document = self.split.document_of(sentence)
+        begin, stop = self.split.sentence_range(document)
+        first = np.maximum(np.minimum(sentence, stop - 2), begin)
+        last = np.maximum(self._last(first, stop, target), np.minimum(first + 1, stop - 1))
+        return document, first, last
 
     def _elsewhere(
-        self, sentence: Ints, target: Ints, which: NDArray[np.float64], where: NDArray[np.float64]
+        self, own: Ints, target: Ints, which: NDArray[np.float64], where: NDArray[np.float64]
     ) -> tuple[Ints, Ints]:
-        """Tokens [start, stop) of whole sentences of another document, up to the target."""
-        documents = len(self.split)
-        own = self.split.document_of(sentence)
-        other = (own + _among(which, 1, documents - 1)) % documents
-        begin, end = self.split.sentence_range(other)
-        first = _among(where, begin, end - 1)
-        return self.split.starts(first), self.split.starts(self._last(first, target) + 1)
+        """Tokens [start, stop) of whole sentences of any document but `own`, up to the target."""
+        other = (own + _among(which, 1, len(self.split) - 1)) % len(self.split)
+        begin, stop = self.split.sentence_range(other)
+        first = _among(where, begin, stop - 1)
+        return self.split.starts(first), self.split.starts(self._last(first, stop, target) + 1)
+
+    def _last(self, first: Ints, stop: Ints, target: Ints) -> Ints:
+        """The sentence, before `stop`, by which `target` tokens from `first` on are read; or the last one."""
+        end = np.minimum(self.split.starts(first) + np.maximum(target, 1), self.split.starts(stop))
+        return self.split.sentence_at(end - 1)
 
     def _rows(
         self, a_start: Ints, a_length: Ints, b_start: Ints, b_length: Ints, random: NDArray[np.bool_]

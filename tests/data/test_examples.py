@@ -207,25 +207,38 @@ def test_segments_that_are_not_truncated_are_whole_sentences(tmp_path: Path, cor
     assert whole > 5
 
 
-def test_a_single_sentence_left_in_its_document_always_gets_a_random_second(tmp_path: Path):
-    corpus = [[[10, 11, 12, 13]], [[20, 21, 22], [23, 24, 25]]]
-    examples = pairs_of(tmp_path, corpus, 13)
-    for seed in range(40):
+def test_a_document_of_one_sentence_always_gets_a_random_second(tmp_path: Path):
+    examples = pairs_of(tmp_path, [[[10, 11, 12, 13]], [[20, 21, 22], [23, 24, 25]]], 13)
+    labels: dict[bool, set[int]] = {True: set(), False: set()}
+    for seed in range(60):
         rows = take(examples, [0], epoch=seed, seed=seed)
-        a, b = parts(rows, 0)
-        if a[0] in (10, 23):
-            assert rows.labels is not None
-            assert rows.labels[0] == 1
-            assert (a[0] < 20) != (b[0] < 20)
+        assert rows.labels is not None
+        labels[parts(rows, 0)[0][0] < 20].add(int(rows.labels[0]))
+    assert labels == {True: {1}, False: {0, 1}}
 
 
-def test_half_of_the_pairs_are_random(tmp_path: Path):
-    sentences = [[[10 + i] * 5 for i in range(40)] for _ in range(60)]
-    examples = pairs_of(tmp_path, sentences, 103)
-    rows = [take(examples, list(range(len(examples))), epoch, seed=epoch) for epoch in range(30)]
-    labels = np.concatenate([r.labels for r in rows if r.labels is not None])
-    assert len(labels) == 30 * (60 * 200 // 100)
-    assert abs(labels.mean() - 0.5) < 0.04
+def test_a_last_and_a_very_long_sentence_get_company(tmp_path: Path):
+    document = [[10, 11], list(range(12, 60)), [60, 61]]
+    examples = pairs_of(tmp_path, [document, [[70 + i for i in range(30)]] * 2], 13)
+    seen = set()
+    for seed in range(300):
+        rows = take(examples, list(range(len(examples))), epoch=seed, seed=seed)
+        assert rows.labels is not None
+        for i in np.flatnonzero(rows.labels == 0):
+            a, b = parts(rows, i)
+            seen.add((a[-1], b[0]))
+    assert {(11, 12), (59, 60)} <= seen
+
+
+def test_half_of_the_pairs_are_random_whatever_the_length_of_sentences(tmp_path: Path):
+    for name, size in (("short", 5), ("long", 150)):
+        corpus = [[[10 + i] * size for i in range(200 // size + 1)] for _ in range(60)]
+        (tmp_path / name).mkdir()
+        examples = pairs_of(tmp_path / name, corpus, 103)
+        rows = [take(examples, list(range(len(examples))), epoch, seed=epoch) for epoch in range(30)]
+        labels = np.concatenate([r.labels for r in rows if r.labels is not None])
+        assert len(labels) == 30 * len(examples) >= 30 * 100
+        assert abs(labels.mean() - 0.5) < 0.04
 
 
 @dataclass
