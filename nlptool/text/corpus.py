@@ -14,6 +14,10 @@ from nlptool.text import readers, sources
 from nlptool.text.config import Source
 from nlptool.text.readers import LONGEST, Read, Record, Unreadable
 
+DESERT = (
+    1 << 16
+)  # characters; a longer run of white space is shortened: regular expressions of tokenizers fail on it
+WASTE = re.compile(rf"(?<!\s)\s{{{DESERT + 1},}}")
 SURROGATE = re.compile("[\ud800-\udfff]")
 BROKEN = (OSError, EOFError, zlib.error, LZMAError)  # what the readers of compressed files raise
 
@@ -157,11 +161,12 @@ def _clean(name: str, records: Read, source: Source, tally: Tally) -> Iterator[D
         if not text or text.isspace():
             tally.dropped["blank"] += 1
             continue
-        for part in _bounded(text):
+        parts = list(_bounded(text))
+        if record.cut or len(parts) > 1:
+            tally.repaired["overlong document, cut"] += record.cut + len(parts) - 1
+        for part in parts:
             tally.documents += 1
             yield Document(f"{name}:{record.line}", part)
-        if record.cut or len(text) > LONGEST:
-            tally.repaired["overlong document, cut"] += 1
 
 
 def _stop(name: str, record: Unreadable) -> NoReturn:
@@ -180,6 +185,11 @@ def _repair(text: str, tally: Tally) -> str:
     if not text.isascii() and SURROGATE.search(text):
         text, count = SURROGATE.subn("\ufffd", text)
         tally.repaired["lone surrogate, replaced by U+FFFD"] += count
+    # A run that long holds a character whose place is a multiple of DESERT.
+    if any(text[place].isspace() for place in range(DESERT, len(text), DESERT)):
+        text, count = WASTE.subn(lambda run: run[0][:DESERT], text)
+        if count:
+            tally.repaired["endless white space, shortened"] += count
     if len(text) > tally.longest_line:
         tally.longest_line = max(tally.longest_line, *map(len, text.split("\n")))
     return text

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nlptool.errors import DataError, RecipeError
 from nlptool.text import readers, sources
 from nlptool.text.config import Source
-from nlptool.text.corpus import Tally, documents, find
+from nlptool.text.corpus import DESERT, Tally, documents, find
 
 
 def fails(source: Source) -> tuple[str, str]:
@@ -242,6 +242,22 @@ def test_fifty_megabytes_on_one_line_are_read_in_seconds_and_bounded_documents(t
     assert max(lengths) <= readers.LONGEST
     assert tally.repaired == {"overlong document, cut": len(lengths) - 1}
     assert time.perf_counter() - started < 20
+
+
+def test_endless_white_space_is_shortened_and_counted(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", "One." + " " * 3_000_000 + "Two.\n").model_copy(
+        update={"documents": "file"}
+    )
+    tally = Tally()
+    assert [d.text for d in documents(source, tally)] == ["One." + " " * DESERT + "Two.\n"]
+    assert tally.repaired == {"endless white space, shortened": 1}
+
+
+def test_white_space_where_it_is_looked_for_is_left_alone(tmp_path: Path) -> None:
+    text = "x" * DESERT + " " * DESERT + "x" * (DESERT - 1) + "   y"
+    tally = Tally()
+    assert [d.text for d in documents(write(tmp_path / "a.txt", text), tally)] == [text]
+    assert tally.repaired == {}
 
 
 @pytest.mark.slow
