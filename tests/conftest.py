@@ -94,3 +94,13 @@ def write_tiny_recipe(store: Path, folder: Path) -> Path:
 def tiny_recipe(tiny_store: Path, tmp_path: Path) -> Path:
     """The recipe of `write_tiny_recipe`, in this test's own folder."""
     return write_tiny_recipe(tiny_store, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run of the tiny recipe; tests that change it make a copy."""
+    from nlptool.cli import main
+
+    folder = tmp_path_factory.mktemp("original")
+    assert main(["pretrain-mlm", str(write_tiny_recipe(tiny_store, folder))]) == 0
+    return folder / "run"

@@ -25,6 +25,7 @@ from nlptool.train.distributed import World
 from nlptool.train.estimate import Estimate, estimate
 
 HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
+COMPILERS = ("g++", "clang++", "c++")
 ENDLESS = 1 << 62  # steps of a run that a clock ends
 
 
@@ -177,6 +178,11 @@ def job(plan: Plan, world: World) -> Job:
         raise UsageError(
             "train.precision: bf16 needs a GPU; most CPUs compute it in software, 20 to 50 times slower",
             hint="train.precision=fp32",
+        )
+    if plan.recipe.train.compile and world.device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
+        raise UsageError(
+            "train.compile: torch.compile needs a C++ compiler on a CPU, and there is none",
+            hint=f"install one of {', '.join(COMPILERS)}, or leave train.compile out",
         )
     objective = plan.objective()
     if plan.pretrained is not None:

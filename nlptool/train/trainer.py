@@ -97,7 +97,8 @@ def train(
     seconds: a time budget; it replaces steps as the measure of progress, and ends the run.
     Raises Preempted when a signal asked for it; the state is then that of the last whole step.
     """
-    module = world.wrap(state.module)
+    net = torch.compile(state.module, dynamic=False) if config.compile else state.module
+    module = world.wrap(net)  # type: ignore[arg-type]
     parameters = state.optimizer.gradients
     started = time.monotonic() - state.elapsed
     while state.step < steps:

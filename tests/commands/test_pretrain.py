@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_tiny_recipe
 from safetensors.torch import load_file
 
 from nlptool.cli import main
@@ -30,18 +29,10 @@ def logged(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
-def original(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that the tiny recipe makes."""
-    folder = tmp_path_factory.mktemp("original")
-    assert train(write_tiny_recipe(tiny_store, folder)) == 0
-    return folder / "run"
-
-
 @pytest.fixture
-def finished(original: Path, tmp_path: Path) -> Path:
-    """A copy of it, to be changed."""
-    return Path(shutil.copytree(original, tmp_path / "run"))
+def finished(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny run, to be changed."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
 
 
 def test_a_run_folder_tells_what_was_run(finished: Path):
@@ -231,6 +222,34 @@ def test_a_dry_run_writes_nothing_and_counts_everything(tiny_recipe: Path, tmp_p
 def weights_of_a_new_net(recipe: Path, tmp_path: Path) -> dict[str, torch.Tensor]:
     assert train(recipe, "train.steps=1") == 0
     return load_file(tmp_path / "run" / "checkpoints" / "step-00000001" / "model.safetensors")
+
+
+def test_figures_go_to_tensorboard_when_asked(tiny_recipe: Path, tmp_path: Path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert train(tiny_recipe, "track=[tensorboard]") == 0
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("mlm")][-1] == 12
+    assert {"heldout/mlm", "lr", "grad_norm"} <= set(events.Tags()["scalars"])
+
+
+def test_a_tracker_that_is_not_installed_is_named_before_training(tiny_recipe: Path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert train(tiny_recipe, "track=[wandb]") == 2
+    assert "pip install 'nlptool[track]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
+def test_a_compiled_run_learns_the_same(tiny_recipe: Path, tmp_path: Path):
+    plain = ["model.dropout=0", "model.attention_dropout=0"]
+    assert train(tiny_recipe, *plain) == 0
+    assert train(tiny_recipe, *plain, "train.compile=true", "--out", str(tmp_path / "compiled")) == 0
+    for a, b in zip(logged(tmp_path / "run"), logged(tmp_path / "compiled"), strict=True):
+        if "mlm" in a:
+            assert a["mlm"] == pytest.approx(b["mlm"], abs=1e-4)
 
 
 def test_results_go_to_stdout_and_messages_to_stderr(tiny_recipe: Path, capsys):

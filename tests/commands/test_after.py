@@ -1,0 +1,133 @@
+"""What is done with a finished run: export, doctor, fill-mask."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from nlptool.cli import main
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+def test_the_newest_checkpoint_is_exported_as_final_was(run: Path, tmp_path: Path):
+    assert main(["export", str(run), "--to", "hf", "-o", str(tmp_path / "hf")]) == 0
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        assert (tmp_path / "hf" / name).read_bytes() == (run / "final" / name).read_bytes()
+
+
+def test_an_earlier_checkpoint_is_another_model(run: Path, tmp_path: Path):
+    assert main(["export", str(run), "--checkpoint", "step-00000008", "-o", str(tmp_path / "hf")]) == 0
+    early, late = (load_file(p / "model.safetensors") for p in (tmp_path / "hf", run / "final"))
+    assert early.keys() == late.keys()
+    assert any((early[name] != late[name]).any() for name in early)
+
+
+def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(run: Path, tmp_path: Path, capsys):
+    assert main(["export", str(run), "--checkpoint", "step-9", "-o", str(tmp_path / "hf")]) == 2
+    assert "step-00000012, step-00000008" in capsys.readouterr().err
+
+
+def test_a_broken_checkpoint_is_not_exported(run: Path, tmp_path: Path, capsys):
+    model = run / "checkpoints" / "step-00000012" / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-1])
+    assert main(["export", str(run), "--checkpoint", "step-00000012", "-o", str(tmp_path / "hf")]) == 3
+    assert "model.safetensors has" in capsys.readouterr().err
+    assert not (tmp_path / "hf").exists()
+
+
+def test_export_does_not_overwrite_unasked(run: Path, capsys):
+    assert main(["export", str(run), "-o", str(run / "final")]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_sound_run_passes_the_doctor(run: Path, capsys):
+    assert main(["doctor", str(run), "--json"]) == 0
+    found = {finding["subject"]: finding["good"] for finding in json.loads(capsys.readouterr().out)}
+    assert not [subject for subject, good in found.items() if good is False]
+    assert found["round trip"] is found["final weights"] is found["step-00000012"] is True
+
+
+@pytest.mark.parametrize(
+    ("damage", "subject"),
+    [
+        (lambda run: _flip(run / "checkpoints" / "step-00000012" / "optimizer.safetensors"), "step-00000012"),
+        (lambda run: _poison(run / "final" / "model.safetensors"), "final weights"),
+        (lambda run: _drop(run / "final" / "model.safetensors"), "round trip"),
+        (lambda run: (run / "metrics.jsonl").write_text("{"), "metrics.jsonl"),
+    ],
+)
+def test_the_doctor_finds_what_is_wrong(run: Path, capsys, damage, subject: str):
+    damage(run)
+    assert main(["doctor", str(run), "--json"]) == 3
+    found = {finding["subject"]: finding["good"] for finding in json.loads(capsys.readouterr().out)}
+    bad = [name for name, good in found.items() if good is False]
+    assert subject in bad or (subject == "round trip" and "final" in bad)
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def _poison(path: Path) -> None:
+    tensors = load_file(path)
+    tensors["bert.embeddings.LayerNorm.weight"][0] = np.nan
+    save_file(tensors, path)
+
+
+def _drop(path: Path) -> None:
+    tensors = load_file(path)
+    del tensors["bert.encoder.layer.0.attention.self.query.weight"]
+    save_file(tensors, path)
+
+
+def test_the_doctor_looks_at_the_machine(capsys):
+    assert main(["doctor", "--json"]) == 0
+    subjects = {finding["subject"] for finding in json.loads(capsys.readouterr().out)}
+    assert {"nlptool", "torch", "threads", "GPU", "disk"} <= subjects
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys):
+    assert main(["doctor", str(tmp_path)]) == 2
+    assert main(["export", str(tmp_path)]) == 2
+    assert "not a run folder" in capsys.readouterr().err
+
+
+def test_guesses_are_those_of_transformers(run: Path, capsys):
+    transformers = pytest.importorskip("transformers")
+    text = "the old [MASK] stood by the [MASK]."
+    assert main(["fill-mask", str(run / "final"), text, "--json", "--top", "3"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(run / "final")
+    model = transformers.AutoModelForMaskedLM.from_pretrained(run / "final")
+    inputs = tokenizer("the old[MASK] stood by the[MASK].", return_tensors="pt")
+    at = (inputs.input_ids[0] == tokenizer.mask_token_id).nonzero()[:, 0]
+    with torch.no_grad():
+        logits = model(**inputs).logits[0, at]
+    logits[:, tokenizer.all_special_ids] = -torch.inf
+    best = logits.softmax(-1).topk(3)
+    assert len(told) == 2
+    for row, found in enumerate(told):
+        shares = [guess["probability"] for guess in found["guesses"]]
+        assert shares == pytest.approx(best.values[row].tolist(), abs=1e-5)
+        assert found["guesses"][0]["text"] == tokenizer.decode(best.indices[row][:1]).strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [(["no mask here"], 2, "no [MASK] in"), (["[MASK] " * 70], 2, "tokens, the model reads 64")],
+)
+def test_a_text_that_cannot_be_asked_is_refused(
+    run: Path, capsys, arguments: list[str], code: int, words: str
+):
+    assert main(["fill-mask", str(run / "final"), *arguments]) == code
+    assert words in capsys.readouterr().err
