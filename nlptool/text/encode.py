@@ -139,10 +139,9 @@ def encode(batches: Iterable[list[str]], work: Work, workers: int) -> Generator[
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (work,))
     pending: deque[Future[Encoded]] = deque()
     try:
-        with _deaf():  # workers inherit it: an interrupt is the reader's to handle
-            pending.append(pool.submit(_encode, head[0]))
-        for batch in chain(head[1:], stream):
-            pending.append(pool.submit(_encode, batch))
+        for batch in chain(head, stream):
+            with _interrupts_held():  # the pool starts its processes one by one, as batches come
+                pending.append(pool.submit(_encode, batch))
             if len(pending) > 2 * workers:
                 yield pending.popleft().result()
         while pending:
@@ -183,12 +182,13 @@ def _encode(texts: list[str]) -> Encoded:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
+def _interrupts_held() -> Iterator[None]:
+    """Keep back Ctrl-C; a process started meanwhile never hears it, so that stopping is left to the reader."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
