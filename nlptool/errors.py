@@ -3,10 +3,12 @@
 | exit code | meaning                                                |
 |-----------|--------------------------------------------------------|
 | 0         | done                                                   |
+| 1         | a defect of nlptool; the traceback is in a file        |
 | 2         | usage or recipe: nothing was read or written           |
 | 3         | data: a corpus, a store, a checkpoint, a disk          |
 | 4         | the loss became NaN or infinite                        |
 | 75        | stopped by a signal, state saved; run again to go on   |
+| 130, 141  | interrupted by Ctrl-C; the reader of a pipe went away  |
 """
 
 

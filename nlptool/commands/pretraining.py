@@ -108,7 +108,13 @@ class Plan:
         split = self.store.split("heldout")
         if not len(split):
             return None
-        examples = objective.examples(split, stage.length, HELD_OUT_SEED)
+        try:
+            examples = objective.examples(split, stage.length, HELD_OUT_SEED)
+        except DataError as error:
+            raise DataError(
+                f"{self.store.path}: held-out split: {error.message}",
+                hint="make the store again with a larger share held out, e.g. heldout=0.1",
+            ) from error
         rows = min(stage.batch, len(examples)) // world.size * world.size
         if not rows:
             return None

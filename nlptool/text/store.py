@@ -42,7 +42,9 @@ class Split:
         index = prefix.with_suffix(".idx")
         data = prefix.with_suffix(".bin")
         try:
-            raw = np.memmap(index, mode="r")
+            raw = np.asarray(
+                np.memmap(index, mode="r")
+            )  # slices of a plain array cost half those of a memmap
             magic, version, code, self.sentences, documents = struct.unpack("<9sQBQQ", raw[:34].tobytes())
         except (OSError, ValueError, struct.error):
             raise _damaged(index, "is missing or empty") from None
@@ -60,7 +62,9 @@ class Split:
         size = data.stat().st_size if data.exists() else -1
         if size != self.tokens * self.dtype.itemsize:
             raise _damaged(data, f"has {size:,} bytes, not {self.tokens * self.dtype.itemsize:,}")
-        self._ids: Ids = np.memmap(data, self.dtype, mode="r") if self.tokens else np.empty(0, self.dtype)
+        self._ids: Ids = (
+            np.asarray(np.memmap(data, self.dtype, mode="r")) if self.tokens else np.empty(0, self.dtype)
+        )
 
     def __len__(self) -> int:
         return len(self._documents) - 1

@@ -33,6 +33,7 @@ def test_documents_come_back_as_they_were_written(tmp_path: Path, vocab_size: in
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.bin", "train.idx"]
 
 
+@pytest.mark.slow  # importing megatron takes seconds
 def test_megatron_reads_the_same_tokens(tmp_path: Path):
     indexed = pytest.importorskip("megatron.core.datasets.indexed_dataset")
     write(tmp_path / "train", DOCUMENTS)
