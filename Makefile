@@ -32,7 +32,7 @@ demo: $(READY)  ## text to tokens to a pretrained encoder, in runs/demo, within 
 	$(BIN)/nlptool pretrain-mlm demo/bert --overwrite
 
 test: check  ## all checks and tests but the slow ones
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .
