@@ -62,7 +62,8 @@ def write(batches: Iterable[list[str]], work: Work, workers: int, folder: Path) 
     """Encode documents into FOLDER/train and FOLDER/heldout.
 
     A document is held out by the hash of its text, so that copies of it stay on one side. Where this leaves a
-    split without any, the last document of the other moves there, unless nothing was to be held out.
+    split without any, the last document of the other moves there, unless nothing was to be held out; a single
+    document is for training.
 
     Raises EngineDiffers, DataError when nothing is left to write, OSError when the disk refuses.
     """
@@ -125,9 +126,9 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _balance(writers: dict[str, SplitWriter], written: Written, last: dict[str, Part]) -> None:
-    """Leave neither split empty where there are two documents."""
-    for empty, full in (SPLITS, reversed(SPLITS)):
-        if writers[empty].documents == 0 and writers[full].documents > 1:
+    """Leave neither split empty where there are two documents; a single one is for training."""
+    for empty, full, needed in (("train", "heldout", 1), ("heldout", "train", 2)):
+        if writers[empty].documents == 0 and writers[full].documents >= needed:
             writers[empty].add(*writers[full].pop())
             _count(written.splits[empty], last[full].sizes[-1:], 1)
             _count(written.splits[full], last[full].sizes[-1:], -1)

@@ -121,8 +121,9 @@ def test_two_documents_are_enough_for_both_splits(tmp_path: Path, tokenizer: Tok
     assert [vars(counts)["words"] for counts in found.splits.values()] == [2, 4]
 
 
-def test_a_single_document_is_for_training(tmp_path: Path, work: Work):
-    folder = store(tmp_path / "store", ["Only one."], work)
+@pytest.mark.parametrize("heldout", [1e-9, 1 - 1e-9])  # whatever its hash says
+def test_a_single_document_is_for_training(tmp_path: Path, work: Work, heldout: float):
+    folder = store(tmp_path / "store", ["Only one."], changed(work, heldout=heldout))
     assert (len(Split(folder / "train")), len(Split(folder / "heldout"))) == (1, 0)
 
 
