@@ -52,6 +52,8 @@ class Plan:
                 f"{recipe.tokens} one of {self.vocabulary.size:,}",
                 hint=f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
             )
+        # Needed at the very end only, but a long run must not find a newer nlptool there by then.
+        registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
         with torch.device("meta"):
             self.shape = self.objective()
         split = self.store.split("train")

@@ -122,7 +122,7 @@ def hf_config(
         "attention_probs_dropout_prob": config.attention_dropout,
         "max_position_embeddings": config.positions,
         "type_vocab_size": config.types,
-        "initializer_range": 0.02,
+        "initializer_range": config.init,
         "layer_norm_eps": 1e-12,
         "pad_token_id": special["pad"],
         "tie_word_embeddings": True,
@@ -153,6 +153,7 @@ def from_hf_config(settings: Mapping[str, Any]) -> Config:
             "activation": ACTIVATIONS[activation],
             "dropout": settings.get("hidden_dropout_prob", 0.1),
             "attention_dropout": settings.get("attention_probs_dropout_prob", 0.1),
+            "init": settings.get("initializer_range", 0.02),
         }
     )
 

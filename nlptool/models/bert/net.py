@@ -37,7 +37,7 @@ class Net(nn.Module):
             )
             for _ in range(config.layers)
         )
-        init_truncated(self)
+        init_truncated(self, config.init)
 
     @property
     def word_embeddings(self) -> Tensor:
