@@ -94,10 +94,10 @@ class _Linear(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight_OI = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
-        grad_NO = grad.flatten(0, -2)
+        grad_NO = grad.reshape(-1, grad.shape[-1])
         return (
             product(grad, weight_OI.t()) if for_x else None,
-            grad_NO.t() @ x.flatten(0, -2) if for_weight else None,
+            grad_NO.t() @ x.reshape(-1, x.shape[-1]) if for_weight else None,
             grad_NO.sum(0) if for_bias else None,
         )
 

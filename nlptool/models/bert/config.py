@@ -32,7 +32,9 @@ class Config(Block):
     dropout: float = Field(0.1, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
     attention_dropout: float = Field(0.1, ge=0, lt=1, description="rate on attention probabilities")
     init: float = Field(
-        0.02, gt=0, description="standard deviation of the initial weights; narrow nets learn sooner with more"
+        0.02,
+        gt=0,
+        description="standard deviation of the initial weights; narrow nets learn sooner with more",
     )
 
     @field_validator("heads")
