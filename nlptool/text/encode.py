@@ -30,7 +30,7 @@ from nlptool.text.sentences import segmenter
 from nlptool.text.store import dtype_for
 from nlptool.text.tokenizer import Tokenizer
 
-BATCH = 1 << 18  # characters
+BATCH = 1 << 19  # characters
 FEW = 4  # batches; a smaller corpus is done before a second process has started
 CHECKED = 1 << 12  # characters of each batch that are encoded by the tokenizer itself, too
 
@@ -88,22 +88,20 @@ class Worker:
         documents = [self._segment(text) for text in normal]
         ids, lengths = self._engine.encode(documents)
         self._engine.verify([self._segment(_middle(max(normal, key=len, default="")))])
-        counts = np.array([len(sentences) for sentences in documents], np.int64)
-        owner = np.repeat(np.arange(len(normal)), counts)[
-            lengths > 0
-        ]  # a tokenizer may leave nothing of a sentence
-        lengths, counts = lengths[lengths > 0], np.bincount(owner, minlength=len(normal))
+        owner = np.repeat(np.arange(len(normal)), [len(sentences) for sentences in documents])
+        owner, lengths = (
+            owner[lengths > 0],
+            lengths[lengths > 0],
+        )  # a tokenizer may leave nothing of a sentence
+        counts = np.bincount(owner, minlength=len(normal))
         data = [text.encode() for text in normal]
-        digests = [hashlib.blake2b(text, digest_size=16).digest() for text in data]
+        digests = [hashlib.blake2b(each, digest_size=16).digest() for each in data]
+        sizes = np.array([list(map(len, data)), [len(text.split()) for text in normal]]).T
         heldout = np.array([int.from_bytes(digest[:8], "big") < self._heldout for digest in digests], bool)
-        sizes = np.array(
-            [(len(bytes_), len(text.split())) for bytes_, text in zip(data, normal, strict=True)]
-        )
-        sizes = sizes.reshape(-1, 2)
         parts = {}
         for name, chosen in (("train", ~heldout & (counts > 0)), ("heldout", heldout & (counts > 0))):
             sentences = chosen[owner]
-            tokens = np.repeat(sentences, lengths)
+            tokens = slice(None) if sentences.all() else np.repeat(sentences, lengths)
             parts[name] = Part(
                 ids[tokens].astype(self._dtype), lengths[sentences], counts[chosen], sizes[chosen]
             )
