@@ -8,8 +8,10 @@ digest is the fingerprint that stores and checkpoints carry.
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -97,7 +99,7 @@ class Tokenizer:
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        encoder.train_from_iterator(texts, trainer)
+        _train(encoder, texts, trainer)
         encoder.post_processor = _bert_template(encoder)
         return cls(json.loads(encoder.to_str()), SPECIAL)
 
@@ -163,6 +165,28 @@ class Tokenizer:
 
     def _added(self) -> list[dict[str, Any]]:
         return list(self.content.get("added_tokens") or ())
+
+
+def _train(encoder: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.BpeTrainer) -> None:
+    """Train in a thread, which Ctrl-C leaves behind: the library hears no signal, at times for a minute."""
+    left = threading.Event()
+    failed: list[BaseException] = []
+
+    def train() -> None:
+        try:
+            encoder.train_from_iterator(takewhile(lambda _: not left.is_set(), texts), trainer)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=train, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    finally:
+        left.set()
+    if failed:
+        raise failed[0]
 
 
 def _bert_template(encoder: tokenizers.Tokenizer) -> processors.TemplateProcessing:

@@ -1,4 +1,8 @@
 import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -74,6 +78,31 @@ def test_a_small_corpus_gives_a_smaller_vocabulary():
 def test_training_is_repeatable():
     one, two = (Tokenizer.train([ENGLISH, KOREAN] * 20, 340) for _ in range(2))
     assert one.fingerprint == two.fingerprint
+
+
+def test_an_interrupt_does_not_wait_for_the_end_of_training():
+    never = threading.Event()
+
+    def interrupting() -> Iterator[str]:
+        yield ENGLISH
+        assert threading.current_thread() is not threading.main_thread()  # which alone hears it
+        signal.raise_signal(signal.SIGINT)
+        never.wait(30)
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Tokenizer.train(interrupting(), 300)
+    never.set()
+    assert time.monotonic() - started < 10
+
+
+def test_what_fails_while_texts_are_read_is_raised():
+    def failing() -> Iterator[str]:
+        yield ENGLISH
+        raise DataError("broken file")
+
+    with pytest.raises(DataError, match="broken file"):
+        Tokenizer.train(failing(), 300)
 
 
 @given(TEXTS)
