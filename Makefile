@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+BLANKS := "The people of the United [MASK] are free." "I thank the Congress of the United States for [MASK] work." \
+  "Last [MASK] we signed a treaty with Great Britain." "We must reduce the [MASK] of the Federal Government."
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format slow bench golden clean
 
@@ -30,6 +33,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## text to tokens to a pretrained encoder, in runs/demo, within minutes
 	$(BIN)/nlptool tokenize demo/tokenize --overwrite
 	$(BIN)/nlptool pretrain-mlm demo/bert --overwrite
+	$(BIN)/nlptool fill-mask runs/demo/final $(BLANKS)
 
 test: check  ## all checks and tests but the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4
