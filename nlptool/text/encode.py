@@ -2,7 +2,7 @@
 
 The process that reads cuts documents into batches; worker processes normalise, segment and encode them; results
 come back in the order of the corpus, so a store's bytes do not depend on the number of workers. Processes, not
-threads: segmenting holds Python's lock (benchmarks/REPORT-tokenize.md).
+threads, because normalising and segmenting are Python code, of which one thread runs at a time.
 """
 
 import hashlib
