@@ -142,8 +142,9 @@ def _head(recipe: Recipe) -> list[str]:
 
 def _texts(source: Source, tally: Tally, bar: Progress) -> Iterator[str]:
     """The texts of a source, while the bar follows the reading."""
-    for document in corpus.documents(source, tally):
-        bar.to(tally.read)
+    for number, document in enumerate(corpus.documents(source, tally)):
+        if number % 100 == 0:
+            bar.to(tally.read)
         yield document.text
 
 

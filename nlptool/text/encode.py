@@ -32,7 +32,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 BATCH = 1 << 19  # characters
 FEW = 4  # batches; a smaller corpus is done before a second process has started
-CHECKED = 1 << 12  # characters of each batch that are encoded by the tokenizer itself, too
+CHECKED = 1 << 10  # characters of each batch that are encoded by the tokenizer itself, too
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,12 @@ class Worker:
         ids, lengths = self._engine.encode(documents)
         self._engine.verify([self._segment(_middle(max(normal, key=len, default="")))])
         owner = np.repeat(np.arange(len(normal)), [len(sentences) for sentences in documents])
-        owner, lengths = (
-            owner[lengths > 0],
-            lengths[lengths > 0],
-        )  # a tokenizer may leave nothing of a sentence
+        some = lengths > 0  # a tokenizer may leave nothing of a sentence
+        owner, lengths = owner[some], lengths[some]
         counts = np.bincount(owner, minlength=len(normal))
         data = [text.encode() for text in normal]
         digests = [hashlib.blake2b(each, digest_size=16).digest() for each in data]
-        sizes = np.array([list(map(len, data)), [len(text.split()) for text in normal]]).T
+        sizes = np.stack([np.array([len(each) for each in data], np.int64), _words(data)], axis=1)
         heldout = np.array([int.from_bytes(digest[:8], "big") < self._heldout for digest in digests], bool)
         parts = {}
         for name, chosen in (("train", ~heldout & (counts > 0)), ("heldout", heldout & (counts > 0))):
@@ -151,6 +149,15 @@ def encode(batches: Iterable[list[str]], work: Work, workers: int) -> Generator[
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _words(texts: list[bytes]) -> NDArray[np.int64]:
+    """How many words, between ASCII white space, each of some texts has; none is empty."""
+    joined = np.frombuffer(b"\n".join([b"", *texts]), np.uint8)
+    visible = joined > ord(" ")
+    begins = np.flatnonzero(visible[1:] & ~visible[:-1])
+    ends = np.cumsum([len(text) + 1 for text in texts])
+    return np.diff(np.searchsorted(begins, ends), prepend=0)
 
 
 def _middle(text: str) -> str:

@@ -140,7 +140,11 @@ def mergeable(tokenizer: Tokenizer) -> dict[bytes, int] | None:
 
 
 def _stretches(sentences: Sequence[str]) -> Iterator[Sequence[str]]:
+    """All sentences at once, unless that is too much."""
     start = size = 0
+    if sum(map(len, sentences)) < STRETCH:
+        yield sentences
+        return
     for number, sentence in enumerate(sentences, start=1):
         size += len(sentence)
         if size >= STRETCH or number == len(sentences):

@@ -19,14 +19,16 @@ from nlptool.text.sentences import WHITE
 
 SPACE, BLANK, LETTER, NUMBER, OTHER, UNKNOWN = range(6)
 CHARACTERS = 0x110000
+PLANES = 0x40000  # characters that Unicode uses, but for private ones and selectors of variants
 ALIKE = {LETTER: "a", NUMBER: "1", OTHER: "."}  # characters that must stay with one of the same kind
+FIRST = -0x40  # bytes of UTF-8 below this, as signed numbers, go on with a character; others begin one
 APOSTROPHE = ord("'")
 SHORT = np.frombuffer(b"sdmt", np.uint8)  # what makes a piece with an apostrophe before it
 LONG = (("l", "l"), ("v", "e"), ("r", "e"))
 
 
 class UnknownCharacterError(Exception):
-    """A character on whose kind Python and `tokenizers` do not agree; most often it is assigned to nothing."""
+    """A character on whose kind Python and `tokenizers` do not agree; most often an unassigned one."""
 
 
 class Pieces(NamedTuple):
@@ -55,7 +57,7 @@ def split(sentences: Sequence[str]) -> Pieces:
     starts = np.flatnonzero(_starts(points, bounds))
     first = np.searchsorted(starts, bounds)
     if not text.isascii():
-        starts = _bytes_before(points)[starts]
+        starts = np.flatnonzero(np.frombuffer(data, np.int8) >= FIRST)[starts]
     return Pieces(data, starts, np.diff(starts, append=len(data)), first)
 
 
@@ -104,23 +106,13 @@ def _contract(
         starts[places[chosen] + length] = True
 
 
-def _bytes_before(points: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
-    """How many bytes of UTF-8 come before each character."""
-    sizes = np.ones(len(points), np.int64)
-    for limit in (0x80, 0x800, 0x10000):
-        sizes += points >= limit
-    before: NDArray[np.int64] = np.cumsum(sizes) - sizes
-    return before
-
-
 @cache
 def _kinds() -> NDArray[np.uint8]:
     """The kind of each character, as Python's Unicode data has it and `tokenizers` agrees."""
     kind = {"L": LETTER, "N": NUMBER}
-    categories = map(unicodedata.category, map(chr, range(CHARACTERS)))
-    kinds = np.array(
-        [UNKNOWN if name in ("Cn", "Cs") else kind.get(name[0], OTHER) for name in categories], np.uint8
-    )
+    categories = map(unicodedata.category, map(chr, range(PLANES)))
+    kinds = np.full(CHARACTERS, UNKNOWN, np.uint8)
+    kinds[:PLANES] = [UNKNOWN if name in ("Cn", "Cs") else kind.get(name[0], OTHER) for name in categories]
     kinds[[ord(character) for character in WHITE]] = BLANK
     kinds[ord(" ")] = SPACE
     theirs = pre_tokenizers.ByteLevel(add_prefix_space=False)
