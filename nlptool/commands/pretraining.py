@@ -5,8 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from nlptool import registry
 from nlptool.commands import training
 from nlptool.commands.pretrain import Recipe
@@ -22,7 +20,7 @@ from nlptool.recipe import Block, dump, loads
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import World
-from nlptool.train.estimate import Estimate, estimate
+from nlptool.train.estimate import Estimate, estimate, shapes_only
 
 HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
 COMPILERS = ("g++", "clang++", "c++")
@@ -54,7 +52,7 @@ class Plan:
             )
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
-        with torch.device("meta"):
+        with shapes_only():
             self.shape = self.objective()
         split = self.store.split("train")
         self.stages = [

@@ -1,10 +1,13 @@
 """What a run will need, found by taking one step on the meta device: shapes without data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from nlptool.data.batches import Batch
@@ -29,12 +32,31 @@ class Estimate:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
+class _Uninitialised(TorchFunctionMode):
+    """Leaves every tensor as it is made: on the meta device the first `normal_` would import the compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name.endswith("_") and not name.startswith("_"):  # works in place, as all initialisation does
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Modules made here are on the meta device: shapes without data, at no cost."""
+    with torch.device("meta"), _Uninitialised():
+        yield
+
+
 def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str) -> Estimate:
     """Build the objective on the meta device and take one step with a batch of the run's shape.
 
     Takes tens of milliseconds at any model size.
     """
-    with torch.device("meta"):
+    with shapes_only():
         module = build()
     module.train()
     kept: dict[int, int] = {}
