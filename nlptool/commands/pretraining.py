@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,6 @@ class Plan:
         self.stages = [
             (stage, self.shape.examples(split, stage.length, recipe.seed)) for stage in recipe.train.plan()
         ]
-        self.estimate = self._estimate()
         self.steps, self.seconds = self._duration()
 
     @property
@@ -131,7 +131,9 @@ class Plan:
         huggingface.save_pretrained(path, self.model, objective.state_dict(), self.vocabulary.special)
         shutil.copytree(self.store.tokenizer, path, dirs_exist_ok=True)
 
-    def _estimate(self) -> Estimate:
+    @cached_property
+    def estimate(self) -> Estimate:
+        """What the run needs. Costs a second or two, since torch's meta device imports the compiler."""
         longest, examples = max(self.stages, key=lambda pair: pair[0].length)
         rows = longest.batch // self.recipe.train.accumulate
         sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
@@ -144,14 +146,14 @@ class Plan:
             assert train.steps is not None  # the recipe has one of the two
             return train.steps, None
         per_step = sum(stage.share * stage.batch * stage.length for stage, _ in self.stages)
-        tokens = {
-            "tokens": train.budget.amount,
-            "epochs": train.budget.amount * self.store.split("train").tokens,
-            "flops": train.budget.amount / self.estimate.flops_per_token,
-        }
         if train.budget.measure == "seconds":
             return ENDLESS, train.budget.amount
-        return max(1, math.ceil(tokens[train.budget.measure] / per_step)), None
+        tokens = train.budget.amount
+        if train.budget.measure == "epochs":
+            tokens *= self.store.split("train").tokens
+        if train.budget.measure == "flops":
+            tokens /= self.estimate.flops_per_token
+        return max(1, math.ceil(tokens / per_step)), None
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -200,7 +202,7 @@ def job(plan: Plan, world: World) -> Job:
         held_out=plan.held_out(objective, world),
         steps=plan.steps,
         seconds=plan.seconds,
-        flops_per_token=plan.estimate.flops_per_token,
+        flops_per_token=lambda: plan.estimate.flops_per_token,
         export=lambda path: plan.export(objective, path),
     )
 

@@ -52,8 +52,8 @@ class Job:
     steps: int
     seconds: float | None
     """A time budget in place of steps."""
-    flops_per_token: float
-    """Multiplications and additions of one training step per real token."""
+    flops_per_token: Callable[[], float]
+    """Multiplications and additions of one training step per real token; asked for after the first steps."""
     export: Callable[[Path], None]
     """Writes the finished model as a Hugging Face folder."""
 
@@ -122,6 +122,7 @@ class Session:
         self.saved = 0
         self.metrics: Metrics | None = None
         self.log = Log()
+        self.panel_updates = 0
         self.training: dict[str, float] = {}
         self.heldout: dict[str, float] = {}
 
@@ -208,17 +209,21 @@ class Session:
         if not self.log.norms:
             return
         figures = self.log.figures(self.state.step, self.world)
-        self.log = Log()
         self.training = figures
+        # Not after the first step: counting takes a second or two, and whoever watches wants to see a loss.
+        later = self.panel_updates > 0 and self.world.first
+        flops = figures["tokens_per_second"] * self.job.flops_per_token() if later else None
+        self.panel_updates += 1
         self._record(tokens=self.state.tokens, seconds=self.state.elapsed, **figures)
         self.panel.update(
             step=self.state.step,
             tokens=self.state.tokens,
             figures=figures,
-            flops_per_second=figures["tokens_per_second"] * self.job.flops_per_token,
+            flops_per_second=flops,
             memory=_memory(self.world.device),
             seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
         )
+        self.log = Log()
 
     def _evaluate(self) -> None:
         if self.job.held_out is None:
