@@ -23,6 +23,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 VOCABULARY = 32768
 HEAD = 1 << 18  # characters of the corpus on which the fast engine is tried
+STEP = 1 << 16  # bytes read between two looks at the clock
 SLOWER = "tiktoken does not give this tokenizer's ids here; encoding with tokenizers, which is slower"
 
 
@@ -142,10 +143,13 @@ def _head(recipe: Recipe) -> list[str]:
 
 def _texts(source: Source, tally: Tally, bar: Progress) -> Iterator[str]:
     """The texts of a source, while the bar follows the reading."""
-    for number, document in enumerate(corpus.documents(source, tally)):
-        if number % 100 == 0:
+    due = 0
+    for document in corpus.documents(source, tally):
+        if tally.read >= due:
             bar.to(tally.read)
+            due = tally.read + STEP
         yield document.text
+    bar.to(tally.read)
 
 
 def _show(out: Path, report: dict[str, Any], options: Options, console: Console) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from nlptool import cli
 from nlptool.commands import tokenize, tokenizing
-from nlptool.console import Console, Options
+from nlptool.console import Console, Options, quantity
 from nlptool.errors import DataError, RecipeError, UsageError
 from nlptool.recipe import load, loads
 from nlptool.text import engine
@@ -112,6 +112,11 @@ def test_the_report_reads_well(recipe: tokenize.Recipe):
     out = run(recipe).out.getvalue()
     for words in ("a token store", "documents", "unigram entropy", "held out", "tiktoken", "nothing"):
         assert words in out
+
+
+def test_progress_ends_at_the_size_of_the_corpus(recipe: tokenize.Recipe, corpus: Path):
+    messages = run(recipe).err.getvalue()
+    assert f"tokenizing: {quantity(corpus.stat().st_size, 'B')} in" in messages
 
 
 def test_the_same_recipe_gives_the_same_bytes(recipe: tokenize.Recipe, tmp_path: Path):
