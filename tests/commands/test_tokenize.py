@@ -12,8 +12,9 @@ import pytest
 
 from nlptool import cli
 from nlptool.commands import tokenize, tokenizing
-from nlptool.console import Console, Options, quantity
+from nlptool.console import Console, Options
 from nlptool.errors import DataError, RecipeError, UsageError
+from nlptool.figures import quantity
 from nlptool.recipe import load, loads
 from nlptool.text import engine
 from nlptool.text.store import SplitWriter, TokenStore
