@@ -48,7 +48,7 @@ def main() -> None:
                 subprocess.run([BIN / "nlptool", *command], capture_output=True, check=True)
                 lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
                 logged = [line for line in map(json.loads, lines) if "seconds" in line]
-                first, last = logged[1], logged[-1]
+                first, last = logged[0], logged[-1]
                 steps[size].append((last["seconds"] - first["seconds"]) / (last["step"] - first["step"]))
     for size in SIZES:
         start, step = statistics.median(starts[size]), statistics.median(steps[size])

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["4x256", "12x256"])
     parser.add_argument("--dropout", nargs="+", type=float, default=[0.1, 0.0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=40)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         rows = Path(scratch) / "rows.npy"
@@ -48,7 +48,7 @@ def compare(args: argparse.Namespace, size: str, dropout: float, rows: Path, scr
         peak = sgemm()
         ours.append(nlptool(args.store, layers, hidden, dropout, args.steps, scratch))
         shares.append(ours[-1]["flops_per_second"] / peak)
-        theirs.append(hugging_face(args.store, rows, layers, hidden, dropout, args.steps // 2))
+        theirs.append(hugging_face(args.store, rows, layers, hidden, dropout, max(5, args.steps // 2)))
     speed, other = (statistics.median(r["tokens_per_second"] for r in runs) for runs in (ours, theirs))
     memory, rest = (statistics.median(r["peak"] for r in runs) for runs in (ours, theirs))
     print(
@@ -76,7 +76,8 @@ def nlptool(
     _, peak = child(command)
     lines = (scratch / "run" / "metrics.jsonl").read_text().splitlines()
     logged = [line for line in map(json.loads, lines) if "seconds" in line]
-    first, last = logged[1], logged[-1]  # the first entry is step 1, which warms up
+    first = max((x for x in logged[:-1] if 2 * x["step"] <= steps), key=lambda x: x["step"])  # past warm-up
+    last = logged[-1]
     speed = (last["tokens"] - first["tokens"]) / (last["seconds"] - first["seconds"])
     flops = json.loads(needs)["flops_per_token"]
     return {"tokens_per_second": speed, "peak": peak, "flops_per_second": speed * flops}
