@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import cpu, heads
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import EPSILON, Net
+from nlptool.models.bert.net import Net
 from nlptool.models.heads import MaskedLM
 from nlptool.train.malloc import keep_freed_memory
 
@@ -74,7 +74,7 @@ def training_step(options: argparse.Namespace, dropout: float) -> Step:
         attention_dropout=dropout,
     )
     net = Net(config, VOCAB)
-    head = MaskedLM(config.hidden, config.hidden, VOCAB, config.activation, EPSILON)
+    head = MaskedLM(config.hidden, config.hidden, VOCAB, config.activation)
     parameters = [*net.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     asked = round(0.15 * options.tokens)

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
     name: str
     module: str
-    """In nlptool.commands: has Recipe, check(recipe) -> problems, run(recipe, options, console)."""
+    """In nlptool.commands: Recipe, check(recipe, name) -> problems, run(recipe, options, console)."""
     group: str
     help: str
 
@@ -38,6 +38,9 @@ DATA, TRAIN, RUNS, LOOK = "From text to tokens", "Training", "Runs and machines"
 COMMANDS = (
     Row("tokenize", "tokenize", DATA, "Read text, train or load a tokenizer, write a token store."),
     Row("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),
+    Row("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
+    Row("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
+    Row("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
 )
 FLAGS = ("--out", "-o", "--resume", "--overwrite", "--dry-run", "--json", "--help")
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
@@ -136,19 +139,19 @@ def _recipe_command(row: Row) -> Callable[..., None]:
         from nlptool.console import Options
 
         options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
-        _run(import_module(f"nlptool.commands.{row.module}"), recipe, changes or [], options)
+        _run(row.name, import_module(f"nlptool.commands.{row.module}"), recipe, changes or [], options)
 
     return command
 
 
-def _run(command: ModuleType, recipe: str, changes: list[str], options: "Options") -> None:
+def _run(name: str, command: ModuleType, recipe: str, changes: list[str], options: "Options") -> None:
     """Read and check the recipe, then hand it to the command."""
     from nlptool.recipe import load, shelf
 
     path = shelf.find(recipe)
     folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
     loaded = load(path, [*changes, *folder], command.Recipe)
-    loaded.require(command.check(loaded.recipe))
+    loaded.require(command.check(loaded.recipe, name))
     command.run(loaded.recipe, options, _console())
 
 

@@ -232,7 +232,7 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
     assert list(schema["properties"]) == list(pretrain.Recipe.model_fields)
     assert main(["schema"]) == 0
     assert capsys.readouterr().out.split() == [row.name for row in COMMANDS]
-    assert main(["schema", "pretrain"]) == 2
+    assert main(["schema", "pretrain-ml"]) == 2
     assert "did you mean pretrain-mlm?" in capsys.readouterr().err
 
 

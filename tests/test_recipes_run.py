@@ -4,24 +4,26 @@ import json
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from nlptool.cli import main
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-PRETRAINING = sorted(str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("*/*bert*.yaml"))
-PRETRAINING += sorted(str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("bert/*.yaml"))
-TOKENIZING = sorted(str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("**/tokenize*.yaml"))
+BY_NAME = {
+    str(path.relative_to(RECIPES))[:-5]: YAML(typ="safe").load(path) for path in RECIPES.glob("**/*.yaml")
+}
+PRETRAINING = sorted(name for name, recipe in BY_NAME.items() if "objective" in recipe)
+TOKENIZING = sorted(name for name, recipe in BY_NAME.items() if "tokenizer" in recipe)
 
 
 def test_every_recipe_is_of_a_known_kind():
-    every = {str(path.relative_to(RECIPES))[:-5] for path in RECIPES.glob("**/*.yaml")}
-    assert every == {*PRETRAINING, *TOKENIZING}
+    assert set(BY_NAME) == {*PRETRAINING, *TOKENIZING}
 
 
 @pytest.mark.parametrize("name", PRETRAINING)
 def test_a_pretraining_recipe_can_be_planned(name: str, tiny_store: Path, tmp_path: Path, capsys):
     arguments = [f"tokens={tiny_store}", "--out", str(tmp_path / "run"), "--dry-run", "--json"]
-    assert main(["pretrain-mlm", name, *arguments]) == 0
+    assert main([f"pretrain-{BY_NAME[name]['objective']['name']}", name, *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["parameters"] > 10**5
     assert told["flops_per_token"] > 10**5

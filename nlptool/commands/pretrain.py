@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from nlptool import registry
 from nlptool.commands import folder
 from nlptool.console import Console, Options
 from nlptool.recipe import Block, Chosen, Problem
@@ -37,9 +38,19 @@ class Recipe(Block):
         return self
 
 
-def check(recipe: Recipe) -> list[Problem]:
+def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems = []
+    objective = recipe.objective.model_dump()["name"]
+    if command != f"pretrain-{objective}":
+        problems.append(
+            Problem(
+                "objective.name",
+                f"{command} has another objective; nlptool pretrain-{objective} is the command",
+            )
+        )
+    if recipe.model is not None:
+        problems += check_objective(recipe.objective, recipe.model)
     if not (Path(recipe.tokens) / "store.json").exists():
         problems.append(
             Problem(
@@ -70,6 +81,13 @@ def check(recipe: Recipe) -> list[Problem]:
         problems.append(
             Problem("train.budget", "a time budget cannot be shared out to stages; give steps or tokens")
         )
+    return problems
+
+
+def check_objective(objective: Block, model: Block) -> list[Problem]:
+    """What of an objective and a model does not go together."""
+    module = registry.load("objectives", str(objective.model_dump()["name"]), "config")
+    problems: list[Problem] = module.check(objective, model)
     return problems
 
 

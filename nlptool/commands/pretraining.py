@@ -8,7 +8,7 @@ from typing import Any
 
 from nlptool import registry
 from nlptool.commands import training
-from nlptool.commands.pretrain import Recipe
+from nlptool.commands.pretrain import Recipe, check_objective
 from nlptool.commands.training import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead, Batches, Stage
@@ -16,6 +16,7 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import duration, quantity
 from nlptool.models import huggingface
+from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, dump, loads
 from nlptool.text.store import TokenStore
@@ -51,6 +52,10 @@ class Plan:
                 f"{recipe.tokens} one of {self.vocabulary.size:,}",
                 hint=f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
             )
+        if self.pretrained is not None:
+            problems = check_objective(recipe.objective, self.model)
+            if problems:
+                raise DataError(f"{recipe.start}: {problems[0].path}: {problems[0].message}")
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
         with shapes_only():
@@ -127,9 +132,12 @@ class Plan:
         )
 
     def export(self, objective: Objective, path: Path) -> None:
-        """Write the model and its tokenizer as one Hugging Face folder."""
-        huggingface.save_pretrained(path, self.model, objective.state_dict(), self.vocabulary.special)
-        shutil.copytree(self.store.tokenizer, path, dirs_exist_ok=True)
+        """Write the model and its tokenizer as a Hugging Face folder, a second model into a folder in it."""
+        for name, (config, state) in objective.folders(self.model).items():
+            folder = path / name
+            folder.mkdir(exist_ok=True)
+            huggingface.save_pretrained(folder, config, state, self.vocabulary.special)
+            shutil.copytree(self.store.tokenizer, folder, dirs_exist_ok=True)
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -195,7 +203,9 @@ def job(plan: Plan, world: World) -> Job:
     objective = plan.objective()
     if plan.pretrained is not None:
         huggingface.load(objective, plan.pretrained.state)
-    objective.backbone.recompute = plan.recipe.train.recompute  # type: ignore[assignment]
+    for part in objective.modules():
+        if isinstance(part, Layers):
+            part.recompute = plan.recipe.train.recompute
     return Job(
         objective=objective,
         batches=Ahead(plan.batches(objective, world)),

@@ -53,7 +53,7 @@ class Recipe(Block):
     out: str = Field(description="folder of the token store")
 
 
-def check(recipe: Recipe) -> list[Problem]:
+def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
     """Rules that look beyond a block; nothing heavy is imported."""
     load = recipe.tokenizer.load
     if load is not None and not Path(load).exists():

@@ -239,6 +239,8 @@ class Session:
             self.interrupts,
         )
         self._record(**{f"heldout/{name}": value for name, value in self.heldout.items()})
+        for remark in self.job.objective.remarks(self.heldout):
+            self.console.note(f"step {self.state.step:,}: {remark}")
         self.panel.heldout(self.heldout)
         self.log = Log()
 

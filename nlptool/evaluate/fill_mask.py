@@ -34,10 +34,7 @@ class FillMask:
         self.tokenizer = Tokenizer.load(folder)
         family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
         self.net = family.Net(pretrained.config, pretrained.vocab_size)
-        width, embedding_width = self.net.config.hidden, self.net.word_embeddings.shape[1]
-        self.head = heads.MaskedLM(
-            width, embedding_width, pretrained.vocab_size, self.net.config.activation, family.EPSILON
-        )
+        self.head = heads.MaskedLM.of(self.net.config, pretrained.vocab_size)
         module = nn.ModuleDict({"backbone": self.net, "mlm": self.head})
         loaded = huggingface.load(module, pretrained.state)
         if loaded.fresh:

@@ -5,7 +5,8 @@
 import torch
 from torch import Tensor, nn
 
-from nlptool.models.layers import Activation, Linear, activate, init_truncated, linear
+from nlptool.models.config import EPSILON, Activation, EncoderConfig
+from nlptool.models.layers import Linear, activate, init_truncated, linear
 from nlptool.models.loss import linear_cross_entropy
 
 
@@ -17,14 +18,26 @@ class MaskedLM(nn.Module):
     """
 
     def __init__(
-        self, width: int, embedding_width: int, vocab_size: int, activation: Activation, epsilon: float
+        self,
+        width: int,
+        embedding_width: int,
+        vocab_size: int,
+        activation: Activation,
+        *,
+        init: float = 0.02,
+        epsilon: float = EPSILON,
     ) -> None:
         super().__init__()
         self.activation = activation
         self.dense = Linear(width, embedding_width)
         self.norm = nn.LayerNorm(embedding_width, eps=epsilon)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
-        init_truncated(self)
+        init_truncated(self, init)
+
+    @classmethod
+    def of(cls, config: EncoderConfig, vocab_size: int) -> "MaskedLM":
+        """The head for an encoder."""
+        return cls(config.hidden, config.embedding_width, vocab_size, config.activation, init=config.init)
 
     def transform(self, hidden_ND: Tensor) -> Tensor:
         """[..., E]: what is compared with each word embedding."""
@@ -45,10 +58,10 @@ class MaskedLM(nn.Module):
 class Pooler(nn.Module):
     """tanh(Linear) of the first token's hidden state, [B, T, D] -> [B, D]."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, init: float = 0.02) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
-        init_truncated(self)
+        init_truncated(self, init)
 
     def forward(self, hidden_BTD: Tensor) -> Tensor:
         """[B, D]."""
@@ -61,10 +74,10 @@ class PairOrder(nn.Module):
     BERT's next sentence: 0 is the next, 1 a random one. ALBERT's sentence order: 0 as written, 1 swapped.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, init: float = 0.02) -> None:
         super().__init__()
         self.dense = nn.Linear(width, 2)
-        init_truncated(self)
+        init_truncated(self, init)
 
     def forward(self, pooled_BD: Tensor) -> Tensor:
         """Logits [B, 2]."""

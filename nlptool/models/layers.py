@@ -1,19 +1,19 @@
-"""What Transformers are made of: embeddings, attention, MLP and the layer that joins them.
+"""What Transformers are made of: embeddings, attention, MLP and the stack that joins them.
 
-One layer serves BERT, ALBERT, ELECTRA and DistilBERT (post-LN) and GPT-2 (pre-LN, causal).
+One stack serves BERT, ALBERT, ELECTRA and DistilBERT (post-LN) and GPT-2 (pre-LN, causal).
 """
 
 # B batch, T tokens, K asked positions per row, D width, H heads, E width of one head
 
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
 
 from nlptool.models import cpu
-
-Activation = Literal["gelu", "gelu_tanh"]
+from nlptool.models.config import Activation
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:
@@ -101,93 +101,135 @@ class Embeddings(nn.Module):
         return self.dropout(self.norm(x_BTD))  # type: ignore[no-any-return]
 
 
-class SelfAttention(nn.Module):
-    """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
+@dataclass(frozen=True)
+class Shape:
+    """What the layers of a Transformer have in common."""
 
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int
+    activation: Activation
+    dropout: float
+    """Rate on each sub-layer's output."""
+    attention_dropout: float
+    """Rate on attention probabilities."""
+    epsilon: float
+    """Of every layer norm."""
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2) as a sub-layer.
+
+    Post-LN (BERT): LN(x + dropout(attention(x))). Pre-LN (GPT-2): x + dropout(attention(LN(x))).
     One matrix makes queries, keys and values: the first third of `qkv`'s rows all queries, then keys, values.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float, causal: bool = False) -> None:
+    def __init__(self, shape: Shape, *, pre_norm: bool, causal: bool) -> None:
         super().__init__()
-        self.heads = heads
-        self.rate = dropout
-        self.causal = causal
-        self.qkv = Linear(width, 3 * width)
-        self.out = Linear(width, width)
+        self.heads, self.rate, self.pre_norm, self.causal = (
+            shape.heads,
+            shape.attention_dropout,
+            pre_norm,
+            causal,
+        )
+        self.qkv = Linear(shape.hidden, 3 * shape.hidden)
+        self.out = Linear(shape.hidden, shape.hidden)
+        self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, x_BTD: Tensor, mask: Tensor | None = None, at_BK: Tensor | None = None) -> Tensor:
-        """[B, T, D], or [B, K, D] when only the queries at positions at_BK are asked for.
+        """[B, T, D], or [B, K, D] when only the positions at_BK are asked for.
 
         mask: bool, broadcast to [B, H, T, T], True where a query may look at a key.
         """
-        width = x_BTD.shape[-1]
+        normed_BTD = self.norm(x_BTD) if self.pre_norm else x_BTD
         if at_BK is None:
-            q, k, v = self._heads(self.qkv(x_BTD), 3)
+            asked = x_BTD
+            q, k, v = self._heads(self.qkv(normed_BTD), 3)
         else:
             if self.causal:
                 raise ValueError("a causal layer cannot be pruned to some positions")
+            asked, width = gather_rows(x_BTD, at_BK), x_BTD.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
-            (q,) = self._heads(linear(gather_rows(x_BTD, at_BK), weight[:width], bias[:width]), 1)
-            k, v = self._heads(linear(x_BTD, weight[width:], bias[width:]), 2)
+            (q,) = self._heads(linear(gather_rows(normed_BTD, at_BK), weight[:width], bias[:width]), 1)
+            k, v = self._heads(linear(normed_BTD, weight[width:], bias[width:]), 2)
         rate = self.rate if self.training else 0.0
-        return self.out(attend(q, k, v, mask, rate, self.causal).flatten(2))  # type: ignore[no-any-return]
+        x = asked + self.dropout(self.out(attend(q, k, v, mask, rate, self.causal).flatten(2)))
+        return x if self.pre_norm else self.norm(x)  # type: ignore[no-any-return]
 
     def _heads(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
         return x.view(*x.shape[:-1], parts, self.heads, -1).unbind(2)
 
 
 class MLP(nn.Module):
-    """Two matrices with an activation between them, for each position by itself."""
+    """Two matrices with an activation between them, for each position by itself, as a sub-layer.
 
-    def __init__(self, width: int, intermediate: int, activation: Activation) -> None:
+    Post-LN: LN(x + dropout(mlp(x))). Pre-LN: x + dropout(mlp(LN(x))).
+    """
+
+    def __init__(self, shape: Shape, *, pre_norm: bool) -> None:
         super().__init__()
-        self.activation = activation
-        self.up = Linear(width, intermediate)
-        self.down = Linear(intermediate, width)
+        self.activation, self.pre_norm = shape.activation, pre_norm
+        self.up = Linear(shape.hidden, shape.intermediate)
+        self.down = Linear(shape.intermediate, shape.hidden)
+        self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] -> [..., D]."""
-        return self.down(activate(self.up(x), self.activation))  # type: ignore[no-any-return]
+        y = self.up(self.norm(x) if self.pre_norm else x)
+        x = x + self.dropout(self.down(activate(y, self.activation)))
+        return x if self.pre_norm else self.norm(x)
 
 
-class Layer(nn.Module):
-    """Attention and MLP, each with dropout, residual and layer normalisation.
+class Layers(nn.Module):
+    """`shape.layers` layers of attention and MLP, one after the other.
 
-    Post-LN (BERT): x = LN(x + attention(x)), then x = LN(x + mlp(x)).
-    Pre-LN (GPT-2): x = x + attention(LN(x)), then x = x + mlp(LN(x)).
+    inputs: width of what comes in, which a matrix projects to the hidden width; None: it is as wide.
+    attentions, mlps: how many distinct sub-layers there are; None: one a layer. Fewer are shared: layer i of L
+    takes number i * attentions // L, as the groups in ALBERT's code.
+    recompute: activation checkpointing. Each layer keeps only its input and runs again in the backward pass,
+    with the same dropout.
     """
 
     def __init__(
         self,
-        width: int,
-        heads: int,
-        intermediate: int,
-        activation: Activation,
-        dropout: float,
-        attention_dropout: float,
-        epsilon: float,
+        shape: Shape,
+        *,
+        inputs: int | None = None,
+        attentions: int | None = None,
+        mlps: int | None = None,
         pre_norm: bool = False,
         causal: bool = False,
     ) -> None:
         super().__init__()
-        self.pre_norm = pre_norm
-        self.attention = SelfAttention(width, heads, attention_dropout, causal)
-        self.attention_norm = nn.LayerNorm(width, eps=epsilon)
-        self.mlp = MLP(width, intermediate, activation)
-        self.mlp_norm = nn.LayerNorm(width, eps=epsilon)
-        self.dropout = Dropout(dropout)
+        self.depth, self.recompute = shape.layers, False
+        self.projection = None if inputs is None else Linear(inputs, shape.hidden)
+        self.attention = nn.ModuleList(
+            Attention(shape, pre_norm=pre_norm, causal=causal) for _ in range(attentions or shape.layers)
+        )
+        self.mlp = nn.ModuleList(MLP(shape, pre_norm=pre_norm) for _ in range(mlps or shape.layers))
 
     def forward(self, x_BTD: Tensor, mask: Tensor | None = None, at_BK: Tensor | None = None) -> Tensor:
-        """[B, T, D], or [B, K, D] when only the positions at_BK of this layer's output are asked for.
+        """[B, T, D], or [B, K, D] when only the positions at_BK of the last layer's output are asked for.
 
-        Then keys and values are still computed for all positions; queries, attention output and MLP are not.
+        Then keys and values of that layer are still computed for all positions; queries, attention output and
+        MLP are not.
         """
-        asked = x_BTD if at_BK is None else gather_rows(x_BTD, at_BK)
-        if self.pre_norm:
-            x = asked + self.dropout(self.attention(self.attention_norm(x_BTD), mask, at_BK))
-            return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
-        x = self.attention_norm(asked + self.dropout(self.attention(x_BTD, mask, at_BK)))
-        return self.mlp_norm(x + self.dropout(self.mlp(x)))  # type: ignore[no-any-return]
+        x = x_BTD if self.projection is None else self.projection(x_BTD)
+        for number in range(self.depth):
+            at = at_BK if number == self.depth - 1 else None
+            if self.recompute and self.training:
+                x = checkpoint(self._layer, number, x, mask, at, use_reentrant=False)
+            else:
+                x = self._layer(number, x, mask, at)
+        return x
+
+    def _layer(self, number: int, x: Tensor, mask: Tensor | None, at_BK: Tensor | None) -> Tensor:
+        attention = self.attention[number * len(self.attention) // self.depth]
+        mlp = self.mlp[number * len(self.mlp) // self.depth]
+        return mlp(attention(x, mask, at_BK))  # type: ignore[no-any-return]
 
 
 def init_truncated(module: nn.Module, std: float = 0.02) -> None:

@@ -4,7 +4,11 @@ A loss is a set of named sums over named counts. `forward` returns the sums; the
 known when it is collated; the trainer divides by the totals over all micro-batches and ranks. So the gradient
 of a step does not depend on how its batch was cut.
 
-An objective is a folder here: `config.py` holds its recipe block `Config`, `objective.py` its class and
+An objective is a folder here: `config.py` holds its recipe block `Config` and
+
+    def check(objective: Config, model: Block) -> list[Problem]
+
+which says what of the two blocks does not go together; `objective.py` holds its class and
 
     def build(config: Config, model: Block, vocabulary: Vocabulary) -> Objective
 
@@ -13,14 +17,23 @@ registry.load("models", model.name, "net"), once or as often as the objective ha
 makes random weights, on whatever device torch makes tensors on, "meta" included; it reads no file.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.draws import Draws
+from nlptool.recipe import Block
 from nlptool.text.store import Split
+
+
+class Folder(NamedTuple):
+    """What a Hugging Face folder is made of, in nlptool's names."""
+
+    config: Block
+    state: Mapping[str, Tensor]
 
 
 class Objective(nn.Module):
@@ -71,3 +84,11 @@ class Objective(nn.Module):
             if f"{term}_correct" in totals:
                 figures[f"{term}_accuracy"] = totals[f"{term}_correct"].item() / count
         return figures
+
+    def remarks(self, figures: dict[str, float]) -> list[str]:
+        """What held-out figures give reason to warn of, such as a net that has collapsed."""
+        return []
+
+    def folders(self, model: Block) -> dict[str, Folder]:
+        """What to export, by the name of a folder; "" is the run's `final` itself."""
+        return {"": Folder(model, self.state_dict())}

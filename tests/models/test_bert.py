@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import EPSILON, Net
+from nlptool.models.bert.net import Net
 from nlptool.models.heads import MaskedLM, PairOrder, Pooler
 
 SMALL = Config(layers=2, hidden=32, heads=4, positions=16)
@@ -38,7 +38,7 @@ def test_published_sizes_have_their_parameter_counts(
     config = Config(layers=layers, hidden=hidden, heads=heads)
     with torch.device("meta"):
         net, pooler = Net(config, 30522), Pooler(hidden)
-        mlm = MaskedLM(hidden, hidden, 30522, config.activation, EPSILON)
+        mlm = MaskedLM(hidden, hidden, 30522, config.activation)
         nsp = PairOrder(hidden)
     assert count(net, pooler) == encoder
     assert count(net, pooler, mlm, nsp) == with_heads
@@ -103,7 +103,7 @@ def test_recomputed_activations_give_the_same_gradients_with_dropout(asked: torc
     gradients = []
     for recompute in (False, True):
         net = small(dropout=0.2)
-        net.recompute = recompute
+        net.layers.recompute = recompute
         torch.manual_seed(1)
         (net(ids_BT, None, lengths_B, asked) * slope_D).sum().backward()
         gradients.append([p.grad for p in net.parameters() if p.grad is not None])
@@ -138,7 +138,7 @@ def test_initial_weights_are_normal_cut_at_two_deviations() -> None:
 def test_an_untrained_head_knows_nothing() -> None:
     """Cross-entropy near log V: no constant favours a word."""
     net = small().eval()
-    head = MaskedLM(32, 32, 50, "gelu", EPSILON)
+    head = MaskedLM(32, 32, 50, "gelu")
     hidden_BTD = net(torch.randint(0, 50, (4, 16)))
     total = head.loss(hidden_BTD, net.word_embeddings, torch.randint(0, 50, (4, 16)))
     assert total.item() / 64 == pytest.approx(3.912, abs=0.05)

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool.models import huggingface
 from nlptool.models.bert import huggingface as names
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import EPSILON, Net
+from nlptool.models.bert.net import Net
 from nlptool.models.heads import MaskedLM, PairOrder, Pooler
 
 transformers = pytest.importorskip("transformers")
@@ -31,7 +31,7 @@ def ours(config: Config, vocab_size: int) -> nn.ModuleDict:
     return nn.ModuleDict(
         {
             "backbone": Net(config, vocab_size),
-            "mlm": MaskedLM(config.hidden, config.hidden, vocab_size, config.activation, EPSILON),
+            "mlm": MaskedLM(config.hidden, config.hidden, vocab_size, config.activation),
             "pooler": Pooler(config.hidden),
             "nsp": PairOrder(config.hidden),
         }

@@ -13,7 +13,7 @@ from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.bert import huggingface as names
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import EPSILON, Net
+from nlptool.models.bert.net import Net
 from nlptool.models.heads import MaskedLM, PairOrder, Pooler
 
 CONFIG = Config(layers=2, hidden=8, heads=2, positions=16, dropout=0.2, activation="gelu_tanh")
@@ -21,7 +21,7 @@ CONFIG = Config(layers=2, hidden=8, heads=2, positions=16, dropout=0.2, activati
 
 def model(*heads: str) -> nn.ModuleDict:
     every = {
-        "mlm": MaskedLM(8, 8, 40, "gelu_tanh", EPSILON),
+        "mlm": MaskedLM(8, 8, 40, "gelu_tanh"),
         "pooler": Pooler(8),
         "nsp": PairOrder(8),
     }
@@ -77,8 +77,8 @@ def test_loading_copies_every_weight(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"backbone.layers.0.mlp.up.bias": None}, "backbone.layers.0.mlp.up.bias is missing"),
-        ({"backbone.layers.9.mlp.up.bias": torch.ones(32)}, "backbone.layers.9.mlp.up.bias is not expected"),
+        ({"backbone.layers.mlp.0.up.bias": None}, "backbone.layers.mlp.0.up.bias is missing"),
+        ({"backbone.layers.mlp.9.up.bias": torch.ones(32)}, "backbone.layers.mlp.9.up.bias is not expected"),
         ({"mlm.bias": torch.ones(41)}, r"mlm.bias has shape \[41\], expected \[40\]"),
     ],
 )

@@ -1,10 +1,10 @@
 """What holds for every objective. An objective is found by its folder; nothing here names its class.
 
-VARIANTS lists settings worth a run of their own; FAMILY, the net where it is not BERT; SHOWS_ALL, the
-objectives that hide nothing.
+What must be known of it is in facts/NAME.py: MODEL, the net to try it with (without dropout); VARIANTS, settings
+worth a run of their own; AT_INIT, the loss of each term before anything is learnt, in nats per prediction; HIDES,
+whether tokens are hidden from the net.
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,7 @@ from nlptool.data.draws import Draws
 from nlptool.objectives.base import Objective
 from nlptool.text.store import Split
 
-VARIANTS: dict[str, list[dict[str, Any]]] = {
-    "mlm": [{}, {"whole_word": True, "ngram": 3}, {"next_sentence": True}],
-}
-FAMILY: dict[str, str] = {}
-SHOWS_ALL: set[str] = set()  # objectives whose net sees every token as it is, such as a causal LM
-AT_INIT = {"mlm": math.log(tiny.SIZE), "nsp": math.log(2)}  # nats per prediction, before anything is learnt
-
-CASES = [(name, variant) for name in registry.names("objectives") for variant in VARIANTS.get(name, [{}])]
+CASES = [(name, variant) for name in registry.names("objectives") for variant in tiny.facts(name).VARIANTS]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +31,8 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 
 @pytest.fixture(params=CASES, ids=lambda case: "-".join([case[0], *case[1]]))
-def case(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any], str]:
-    name, variant = request.param
-    return name, variant, FAMILY.get(name, "bert")
+def case(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return request.param
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ def test_tokens_counts_what_is_not_padding(batch: Batch):
     assert batch.tokens == int((batch["ids"] != tiny.SPECIAL["pad"]).sum())
 
 
-def test_before_training_the_loss_is_that_of_knowing_nothing(objective: Objective, split: Split):
+def test_before_training_the_loss_is_that_of_knowing_nothing(case, objective: Objective, split: Split):
     source = tiny.batches(objective, split)
     sums, counts = dict.fromkeys(objective.weights, 0.0), dict.fromkeys(objective.weights, 0)
     for n in range(4):
@@ -91,7 +83,7 @@ def test_before_training_the_loss_is_that_of_knowing_nothing(objective: Objectiv
             sums[term] += value.item()
             counts[term] += batch.counts[term]
     for term in objective.weights:
-        assert sums[term] / counts[term] == pytest.approx(AT_INIT[term], abs=0.03)
+        assert sums[term] / counts[term] == pytest.approx(tiny.facts(case[0]).AT_INIT[term], abs=0.03)
 
 
 def test_padding_neither_costs_nor_changes_anything(objective: Objective, batch: Batch):
@@ -121,7 +113,7 @@ def test_a_row_costs_the_same_alone_and_among_others(objective: Objective, batch
 
 
 def test_what_is_hidden_cannot_be_seen(case, objective: Objective, split: Split):
-    if case[0] in SHOWS_ALL:
+    if not tiny.facts(case[0]).HIDES:
         pytest.skip("this objective hides no token")
     examples = objective.examples(split, tiny.LENGTH, 0)
     draws, indices = Draws(0, 0), np.arange(8)
@@ -184,7 +176,7 @@ def test_rows_and_masks_do_not_depend_on_ranks(
         assert sum(part.tokens for part in cut) == whole.tokens
 
 
-def test_eight_examples_are_learnt_by_heart(objective: Objective, batch: Batch):
+def test_eight_examples_are_learnt_by_heart(case, objective: Objective, batch: Batch):
     optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
     for _ in range(80):
         optimizer.zero_grad()
@@ -193,7 +185,7 @@ def test_eight_examples_are_learnt_by_heart(objective: Objective, batch: Batch):
     objective.eval()
     figures = objective.summary(objective.measure(batch), batch.counts)
     for term in objective.weights:
-        assert figures[term] < 0.1 * AT_INIT[term]
+        assert figures[term] < 0.1 * tiny.facts(case[0]).AT_INIT[term]
         assert figures.get(f"{term}_accuracy", 1.0) == 1.0
 
 

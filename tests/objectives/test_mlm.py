@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from nlptool import registry
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
-from nlptool.errors import RecipeError
+from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.loss import IGNORED
-from nlptool.objectives.mlm.config import Config
+from nlptool.objectives.mlm.config import Config, check
 from nlptool.text.store import Split
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +24,11 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 
 def one(split: Split, **settings) -> Batch:
-    return tiny.batches(tiny.build("mlm", settings, "bert"), split, rows=16).get(0)[0]
+    return tiny.batches(tiny.build("mlm", settings), split, rows=16).get(0)[0]
 
 
 def test_labels_are_what_stood_there_and_everything_else_is_shown(split: Split):
-    objective = tiny.build("mlm", {}, "bert")
+    objective = tiny.build("mlm", {})
     examples = objective.examples(split, tiny.LENGTH, 0)
     index = torch.arange(16).numpy()
     rows = examples.take(index, index * 0, Draws(0, 0))
@@ -46,7 +46,7 @@ def test_labels_are_what_stood_there_and_everything_else_is_shown(split: Split):
 def test_predicted_tokens_are_shown_as_the_recipe_says(
     split: Split, corrupt: tuple[float, ...], masked: int, kept: float
 ):
-    batch = tiny.batches(tiny.build("mlm", {"corrupt": corrupt}, "bert"), split, rows=64).get(0)[0]
+    batch = tiny.batches(tiny.build("mlm", {"corrupt": corrupt}), split, rows=64).get(0)[0]
     shown = batch["ids"].gather(1, batch["at"])
     assert int((shown == tiny.SPECIAL["mask"]).sum()) == masked
     assert int((shown == batch["labels"]).sum()) == pytest.approx(kept, abs=10 if 0 < kept < 256 else 0)
@@ -67,7 +67,7 @@ def test_special_tokens_are_never_predicted(split: Split):
 
 
 def test_unused_slots_are_ignored_and_shapes_do_not_vary(split: Split):
-    objective = tiny.build("mlm", {"next_sentence": True}, "bert")
+    objective = tiny.build("mlm", {"next_sentence": True})
     source = tiny.batches(objective, split)
     counts = set()
     for n in range(10):
@@ -88,7 +88,7 @@ def test_pairs_ask_for_the_first_position_too(split: Split):
 
 
 def test_the_pruned_last_layer_gives_the_losses_of_the_whole_one(split: Split):
-    objective = tiny.build("mlm", {"next_sentence": True}, "bert").double()
+    objective = tiny.build("mlm", {"next_sentence": True}).double()
     batch = one(split, next_sentence=True)
     hidden_BTD = objective.backbone(batch["ids"], batch["types"], batch["lengths"])
     embeddings = objective.backbone.word_embeddings
@@ -104,7 +104,7 @@ def test_the_pruned_last_layer_gives_the_losses_of_the_whole_one(split: Split):
 
 
 def test_whole_words_are_masked_whole(split: Split):
-    objective = tiny.build("mlm", {"whole_word": True, "mask_rate": 0.5}, "bert")
+    objective = tiny.build("mlm", {"whole_word": True, "mask_rate": 0.5})
     examples = objective.examples(split, tiny.LENGTH, 0)
     index = torch.arange(16).numpy()
     rows = examples.take(index, index * 0, Draws(0, 0))
@@ -120,19 +120,19 @@ def test_whole_words_are_masked_whole(split: Split):
 
 
 def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():
-    parts = {name.partition(".")[0] for name in tiny.build("mlm", {}, "bert").state_dict()}
+    parts = {name.partition(".")[0] for name in tiny.build("mlm", {}).state_dict()}
     assert parts == {"backbone", "mlm"}
-    both = tiny.build("mlm", {"next_sentence": True}, "bert").state_dict()
+    both = tiny.build("mlm", {"next_sentence": True}).state_dict()
     assert {name.partition(".")[0] for name in both} == {"backbone", "mlm", "pooler", "nsp"}
     names = registry.load("models", "bert", "huggingface").to_hf(both)
     assert "cls.seq_relationship.weight" in names
 
 
-def test_pairs_need_a_model_with_two_types_of_segment(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(tiny.MODELS["bert"], "types", 1)
-    tiny.build("mlm", {}, "bert")
-    with pytest.raises(RecipeError, match=r"objective\.next_sentence"):
-        tiny.build("mlm", {"next_sentence": True}, "bert")
+def test_pairs_need_a_model_with_two_types_of_segment():
+    one_type = BertConfig(types=1)
+    assert check(Config(), one_type) == []
+    (problem,) = check(Config(next_sentence=True), one_type)
+    assert problem.path == "objective.next_sentence"
 
 
 def test_shares_must_add_up_to_one():

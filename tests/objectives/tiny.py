@@ -1,6 +1,8 @@
 """A store, a vocabulary and nets small enough to try every objective in seconds."""
 
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,10 @@ LENGTH = 24
 CONTINUES = np.arange(SIZE) // 2 % 2
 VOCABULARY = Vocabulary(SIZE, SPECIAL, (1 + CONTINUES).astype(np.int8), np.full(SIZE, 2, np.int8))
 
-MODELS: dict[str, dict[str, Any]] = {
-    "bert": {"layers": 2, "hidden": 32, "heads": 2, "positions": 40, "dropout": 0.0, "attention_dropout": 0.0}
-}
+
+def facts(name: str) -> ModuleType:
+    """What must be known of an objective to try it: facts/NAME.py."""
+    return import_module(f"facts.{name}")
 
 
 def twin(ids: np.ndarray) -> np.ndarray:
@@ -41,11 +44,12 @@ def store(folder: Path) -> Split:
     return Split(folder / "train")
 
 
-def build(name: str, settings: dict[str, Any], family: str, seed: int = 0) -> Objective:
-    """An objective over a tiny net, random weights from `seed`."""
+def build(name: str, settings: dict[str, Any], seed: int = 0) -> Objective:
+    """An objective over a tiny net without dropout, random weights from `seed`."""
     torch.manual_seed(seed)
     config = registry.config("objectives", name).model_validate({"name": name, **settings})
-    model = registry.config("models", family).model_validate({"name": family, **MODELS[family]})
+    block = {"dropout": 0.0, "attention_dropout": 0.0} | facts(name).MODEL
+    model = registry.config("models", block["name"]).model_validate(block)
     made: Objective = registry.load("objectives", name, "objective").build(config, model, VOCABULARY)
     return made
 

@@ -4,35 +4,44 @@ Query, key and value are three matrices there and one here. The decoder is tied,
 the word embeddings.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nlptool.models.bert.config import Config
+from nlptool.models.names import Names
 
-# own name -> Hugging Face's; {i} is a layer's number
-LAYER = {
-    "attention.out": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "mlp.up": "intermediate.dense",
-    "mlp.down": "output.dense",
-    "mlp_norm": "output.LayerNorm",
-}
-REST = {
-    "backbone.embeddings.tokens": "bert.embeddings.word_embeddings",
-    "backbone.embeddings.positions": "bert.embeddings.position_embeddings",
-    "backbone.embeddings.types": "bert.embeddings.token_type_embeddings",
-    "backbone.embeddings.norm": "bert.embeddings.LayerNorm",
-    "pooler.dense": "bert.pooler.dense",
-    "mlm.dense": "cls.predictions.transform.dense",
-    "mlm.norm": "cls.predictions.transform.LayerNorm",
-    "mlm": "cls.predictions",
-    "nsp.dense": "cls.seq_relationship",
-}
-QKV = ("query", "key", "value")
+NAMES = Names(
+    family="BERT",
+    modules={
+        "backbone.embeddings.tokens": "bert.embeddings.word_embeddings",
+        "backbone.embeddings.positions": "bert.embeddings.position_embeddings",
+        "backbone.embeddings.types": "bert.embeddings.token_type_embeddings",
+        "backbone.embeddings.norm": "bert.embeddings.LayerNorm",
+        "backbone.layers.attention.{i}.out": "bert.encoder.layer.{i}.attention.output.dense",
+        "backbone.layers.attention.{i}.norm": "bert.encoder.layer.{i}.attention.output.LayerNorm",
+        "backbone.layers.mlp.{i}.up": "bert.encoder.layer.{i}.intermediate.dense",
+        "backbone.layers.mlp.{i}.down": "bert.encoder.layer.{i}.output.dense",
+        "backbone.layers.mlp.{i}.norm": "bert.encoder.layer.{i}.output.LayerNorm",
+        "pooler.dense": "bert.pooler.dense",
+        "mlm.dense": "cls.predictions.transform.dense",
+        "mlm.norm": "cls.predictions.transform.LayerNorm",
+        "mlm": "cls.predictions",
+        "nsp.dense": "cls.seq_relationship",
+    },
+    split={
+        "backbone.layers.attention.{i}.qkv": (
+            "bert.encoder.layer.{i}.attention.self.query",
+            "bert.encoder.layer.{i}.attention.self.key",
+            "bert.encoder.layer.{i}.attention.self.value",
+        )
+    },
+    tied={
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
+)
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -57,52 +66,16 @@ def architecture(state: Mapping[str, Tensor]) -> str:
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """nlptool's state dict (`backbone.*`, `mlm.*`, `pooler.*`, `nsp.*`) under Hugging Face's names."""
-    tensors: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        module, _, kind = key.rpartition(".")
-        layer = re.fullmatch(r"backbone\.layers\.(\d+)\.(.+)", module)
-        if layer and layer[2] == "attention.qkv":
-            for name, part in zip(QKV, tensor.chunk(3), strict=True):
-                tensors[f"bert.encoder.layer.{layer[1]}.attention.self.{name}.{kind}"] = part
-        elif layer:
-            tensors[f"bert.encoder.layer.{layer[1]}.{LAYER[layer[2]]}.{kind}"] = tensor
-        else:
-            tensors[f"{REST[module]}.{kind}"] = tensor
-    return tensors
+    return NAMES.to_hf(state)
 
 
 def from_hf(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Hugging Face's tensors under nlptool's names; heads that are not there stay away.
 
     Names of before 2019 (LayerNorm.gamma), bare encoders (no `bert.` in front) and position_ids buffers are
-    understood. Raises ValueError for other names, for a decoder that is not tied and for a missing query, key
-    or value.
+    understood. Raises ValueError as Names.from_hf does.
     """
-    given = {_modern(key): tensor for key, tensor in tensors.items() if not key.endswith("position_ids")}
-    _drop_tied(given)
-    own_layer = {theirs: own for own, theirs in LAYER.items()}
-    own_rest = {theirs: own for own, theirs in REST.items()}
-    state: dict[str, Tensor] = {}
-    unknown = []
-    for key in sorted(given):
-        module, _, kind = key.rpartition(".")
-        layer = re.fullmatch(r"bert\.encoder\.layer\.(\d+)\.(.+)", module)
-        attention = layer and re.fullmatch(r"attention\.self\.(query|key|value)", layer[2])
-        if layer and attention:
-            own = f"backbone.layers.{layer[1]}.attention.qkv.{kind}"
-            if own not in state:
-                state[own] = torch.cat(
-                    [_required(given, f"{module.rpartition('.')[0]}.{q}.{kind}") for q in QKV]
-                )
-        elif layer and layer[2] in own_layer:
-            state[f"backbone.layers.{layer[1]}.{own_layer[layer[2]]}.{kind}"] = given[key]
-        elif module in own_rest:
-            state[f"{own_rest[module]}.{kind}"] = given[key]
-        else:
-            unknown.append(key)
-    if unknown:
-        raise ValueError(f"tensors that nlptool's BERT has no place for: {', '.join(unknown[:8])}")
-    return state
+    return NAMES.from_hf({_modern(k): t for k, t in tensors.items() if not k.endswith("position_ids")})
 
 
 def hf_config(
@@ -161,22 +134,3 @@ def from_hf_config(settings: Mapping[str, Any]) -> Config:
 def _modern(key: str) -> str:
     key = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
     return f"bert.{key}" if key.startswith(("embeddings.", "encoder.", "pooler.")) else key
-
-
-def _drop_tied(given: dict[str, Tensor]) -> None:
-    """Remove the second names of tied tensors, after making sure that they are tied."""
-    pairs = {
-        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-        "cls.predictions.decoder.bias": "cls.predictions.bias",
-    }
-    for second, first in pairs.items():
-        if second in given:
-            tensor = given.pop(second)
-            if not torch.equal(given.setdefault(first, tensor), tensor):
-                raise ValueError(f"{second} differs from {first}; nlptool's BERT has a tied decoder only")
-
-
-def _required(given: Mapping[str, Tensor], key: str) -> Tensor:
-    if key not in given:
-        raise ValueError(f"{key} is missing")
-    return given[key]

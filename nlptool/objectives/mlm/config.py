@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from nlptool.recipe import Block
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import Block, Problem
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -35,3 +36,17 @@ class Config(Block):
         if abs(sum(corrupt) - 1) > 1e-6:
             raise ValueError(f"three shares that add up to 1, not to {sum(corrupt):g}")
         return corrupt
+
+
+def check(objective: Config, model: Block) -> list[Problem]:
+    """What of the two blocks does not go together."""
+    if not isinstance(model, EncoderConfig):
+        return [Problem("model.name", "a masked language model is an encoder, such as bert")]
+    if objective.next_sentence and model.types < 2:
+        return [
+            Problem(
+                "objective.next_sentence",
+                "a pair has two types of segment, and model.types is 1; set model.types=2, or leave it out",
+            )
+        ]
+    return []

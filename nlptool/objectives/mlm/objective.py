@@ -13,7 +13,6 @@ from nlptool.data.batches import Batch, Examples
 from nlptool.data.draws import Draws
 from nlptool.data.examples import PackedRows, Rows, SegmentPairs
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.errors import RecipeError
 from nlptool.models import heads
 from nlptool.models.loss import IGNORED
 from nlptool.objectives.base import Objective
@@ -111,19 +110,11 @@ def _score(term: str, logits_NC: Tensor, labels_N: Tensor) -> dict[str, Tensor]:
 
 
 def build(config: Config, model: Block, vocabulary: Vocabulary) -> MaskedLM:
-    """BERT with its heads, as `model` and `config` say.
-
-    Raises RecipeError when pairs are asked for and the net cannot tell two segments apart.
-    """
+    """An encoder with its heads, as `model` and `config` say."""
     family = registry.load("models", model.model_dump()["name"], "net")
     net = family.Net(model, vocabulary.size)
-    if config.next_sentence and net.config.types < 2:
-        raise RecipeError(
-            "objective.next_sentence: a pair has two types of segment, the model only one",
-            hint="model.types=2, or objective.next_sentence=false",
-        )
-    width, embedding_width = net.config.hidden, net.word_embeddings.shape[1]
-    mlm = heads.MaskedLM(width, embedding_width, vocabulary.size, net.config.activation, family.EPSILON)
+    mlm = heads.MaskedLM.of(net.config, vocabulary.size)
     if not config.next_sentence:
         return MaskedLM(config, vocabulary, net, mlm)
-    return MaskedLM(config, vocabulary, net, mlm, heads.Pooler(width), heads.PairOrder(width))
+    width, init = net.config.hidden, net.config.init
+    return MaskedLM(config, vocabulary, net, mlm, heads.Pooler(width, init), heads.PairOrder(width, init))

@@ -1,0 +1,51 @@
+"""What the recipe blocks of encoders have in common. No torch here: a broken recipe must fail before it."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from nlptool.recipe import Block
+
+Activation = Literal["gelu", "gelu_tanh"]
+EPSILON = 1e-12  # of every layer norm: variance_epsilon in Google's code, layer_norm_eps in Hugging Face's
+
+
+class EncoderConfig(Block):
+    """An encoder as BERT's (Devlin et al. 2019): post-LN, learned positions."""
+
+    layers: int = Field(12, gt=0, description="Transformer layers")
+    hidden: int = Field(768, gt=0, description="width of the hidden states")
+    heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")
+    intermediate: int = Field(
+        0, ge=0, validate_default=True, description="width between a layer's two MLP matrices; 0: 4 * hidden"
+    )
+    positions: int = Field(512, gt=0, description="longest sequence that has position embeddings, in tokens")
+    types: int = Field(2, gt=0, description="segment types, e.g. sentence A and sentence B")
+    activation: Activation = Field(
+        "gelu", description="gelu: exact, by erf; gelu_tanh: the approximation of Google's BERT code"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
+    attention_dropout: float = Field(0.1, ge=0, lt=1, description="rate on attention probabilities")
+    init: float = Field(
+        0.02,
+        gt=0,
+        description="standard deviation of the initial weights; narrow nets learn sooner with more",
+    )
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the word embeddings."""
+        return self.hidden
+
+    @field_validator("heads")
+    @classmethod
+    def _divides_hidden(cls, heads: int, info: ValidationInfo) -> int:
+        hidden = info.data.get("hidden", heads)
+        if hidden % heads:
+            raise ValueError(f"heads ({heads}) must divide hidden ({hidden})")
+        return heads
+
+    @field_validator("intermediate")
+    @classmethod
+    def _four_times_hidden(cls, intermediate: int, info: ValidationInfo) -> int:
+        return intermediate or 4 * int(info.data.get("hidden", 0))

@@ -1,0 +1,71 @@
+"""The encoder of BERT (Devlin et al. 2019, section 3), of which ALBERT and ELECTRA are variants."""
+
+# B batch, T tokens, K asked positions per row, E width of the embeddings, D hidden width
+
+from torch import Tensor, nn
+
+from nlptool.models.config import EPSILON, EncoderConfig
+from nlptool.models.layers import Embeddings, Layers, Shape, init_truncated, padding_mask
+
+
+def shape(config: EncoderConfig) -> Shape:
+    """The layers that a recipe block asks for."""
+    return Shape(
+        layers=config.layers,
+        hidden=config.hidden,
+        heads=config.heads,
+        intermediate=config.intermediate,
+        activation=config.activation,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+        epsilon=EPSILON,
+    )
+
+
+class Encoder(nn.Module):
+    """Embeddings and post-LN layers, without heads.
+
+    projected: a matrix between embeddings and layers, whether or not their widths differ.
+    attentions, mlps: distinct sub-layers, as Layers takes them.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        vocab_size: int,
+        *,
+        projected: bool = False,
+        attentions: int | None = None,
+        mlps: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        width = config.embedding_width
+        self.embeddings = Embeddings(
+            vocab_size, width, config.positions, config.types, config.dropout, EPSILON
+        )
+        self.layers = Layers(
+            shape(config), inputs=width if projected else None, attentions=attentions, mlps=mlps
+        )
+        init_truncated(self, config.init)
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """[V, E]: the matrix that a masked-LM head shares."""
+        return self.embeddings.tokens.weight
+
+    def forward(
+        self,
+        ids_BT: Tensor,
+        types_BT: Tensor | None = None,
+        lengths_B: Tensor | None = None,
+        at_BK: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states of the last layer, [B, T, D]; with at_BK those at the asked positions, [B, K, D].
+
+        types_BT: segment of each token; None: all 0.
+        lengths_B: real tokens per row, the rest is padding that no token looks at; None: no row has padding.
+        at_BK: positions within each row; the last layer then skips what the other positions do not need.
+        """
+        mask = None if lengths_B is None else padding_mask(lengths_B, ids_BT.shape[1])
+        return self.layers(self.embeddings(ids_BT, types_BT), mask, at_BK)  # type: ignore[no-any-return]
