@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "nlptool"
-BASE = {"recipe", "registry", "errors", "files", "figures"}
+BASE = {"recipe", "registry", "errors", "files", "figures", "flops"}
 MAY_IMPORT = {
     "errors": set(),
     "figures": set(),
+    "flops": set(),
     "files": {"errors"},
     "registry": set(),
     "recipe": {"registry", "errors"},

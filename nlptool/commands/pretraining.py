@@ -6,7 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nlptool import registry
+import torch
+
+from nlptool import flops, registry
 from nlptool.commands import training
 from nlptool.commands.pretrain import Recipe, check_objective
 from nlptool.commands.training import Job, Outcome, Settings
@@ -147,6 +149,14 @@ class Plan:
         sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
         return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision)
 
+    def flops_per_token(self, objective: Objective, world: World) -> float:
+        """Of a training step, counted on one row: no second is lost as with `estimate`."""
+        _, examples = max(self.stages, key=lambda pair: pair[0].length)
+        (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
+        with torch.no_grad(), flops.counting() as count:
+            objective(row.to(world.device))
+        return flops.STEP * count.operations / row.tokens
+
     def _duration(self) -> tuple[int, float | None]:
         """Steps, and the seconds that end the run where the budget is one of time."""
         train = self.recipe.train
@@ -212,7 +222,7 @@ def job(plan: Plan, world: World) -> Job:
         held_out=plan.held_out(objective, world),
         steps=plan.steps,
         seconds=plan.seconds,
-        flops_per_token=lambda: plan.estimate.flops_per_token,
+        flops_per_token=lambda: plan.flops_per_token(objective, world),
         export=lambda path: plan.export(objective, path),
     )
 

@@ -69,7 +69,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
     if previous is not None and (previous / "store.json").exists():
         _require_same(recipe, previous)
-        tokenizing.report_again(previous, options, console)
+        tokenizing.report_again(recipe, previous, options, console)
     elif options.dry_run:
         tokenizing.dry_run(recipe, options, console)
     else:

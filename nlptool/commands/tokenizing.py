@@ -54,11 +54,18 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     console.facts("tokenize, dry run: nothing was written", shown)
 
 
-def report_again(path: Path, options: Options, console: Console) -> None:
+def report_again(recipe: Recipe, path: Path, options: Options, console: Console) -> None:
     """Say that a store is finished; nothing is done."""
     TokenStore(path).split("train")
+    report = json.loads((path / "report.json").read_text("utf8"))
     console.note(f"{path}: is finished, nothing to do")
-    _show(path, json.loads((path / "report.json").read_text("utf8")), options, console)
+    now = corpus.find(recipe.source).size
+    if now != report.get("source_bytes", now):
+        console.note(
+            f"its sources hold {now:,} bytes today, {report['source_bytes']:,} when it was made; "
+            "--overwrite makes it again"
+        )
+    _show(path, report, options, console)
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -117,6 +124,7 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         "bytes_per_token": total.bytes / total.tokens,
         "tokens_per_word": total.tokens / total.words if total.words else None,
         "single_sentence_documents": written.single / total.documents,
+        "source_bytes": corpus.find(recipe.source).size,
         "longest_line": tally.longest_line,
         "dropped": dict(tally.dropped + written.dropped),
         "repaired": dict(tally.repaired),

@@ -53,7 +53,7 @@ class Job:
     seconds: float | None
     """A time budget in place of steps."""
     flops_per_token: Callable[[], float]
-    """Multiplications and additions of one training step per real token; asked for after the first steps."""
+    """Of one training step per real token; asked for after the first steps."""
     export: Callable[[Path], None]
     """Writes the finished model as a Hugging Face folder."""
 
@@ -122,7 +122,6 @@ class Session:
         self.saved = 0
         self.metrics: Metrics | None = None
         self.log = Log()
-        self.panel_updates = 0
         self.training: dict[str, float] = {}
         self.heldout: dict[str, float] = {}
 
@@ -209,11 +208,10 @@ class Session:
         if not self.log.norms:
             return
         figures = self.log.figures(self.state.step, self.world)
+        # Not after the first step: counting takes a moment, and whoever watches wants to see a loss.
+        counts = bool(self.training) and self.world.first
+        flops = figures["tokens_per_second"] * self.job.flops_per_token() if counts else None
         self.training = figures
-        # Not after the first step: counting takes a second or two, and whoever watches wants to see a loss.
-        later = self.panel_updates > 0 and self.world.first
-        flops = figures["tokens_per_second"] * self.job.flops_per_token() if later else None
-        self.panel_updates += 1
         self._record(tokens=self.state.tokens, seconds=self.state.elapsed, **figures)
         self.panel.update(
             step=self.state.step,

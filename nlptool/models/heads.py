@@ -60,7 +60,7 @@ class Pooler(nn.Module):
 
     def __init__(self, width: int, init: float = 0.02) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, width)
+        self.dense = Linear(width, width)
         init_truncated(self, init)
 
     def forward(self, hidden_BTD: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class PairOrder(nn.Module):
 
     def __init__(self, width: int, init: float = 0.02) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, 2)
+        self.dense = Linear(width, 2)
         init_truncated(self, init)
 
     def forward(self, pooled_BD: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
+from nlptool import flops
 from nlptool.models import cpu
 from nlptool.models.config import Activation
 
@@ -23,6 +24,7 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """F.linear, faster on a CPU."""
+    flops.product(x.numel() // x.shape[-1], x.shape[-1], weight.shape[0])
     return cpu.linear(x, weight, bias) if cpu.usable(x) else F.linear(x, weight, bias)
 
 
@@ -55,6 +57,8 @@ def attend(
 
     mask: bool, broadcast to [B, H, T, S], True where a query may look at a key.
     """
+    batch, queries, heads, width = q_BTHE.shape
+    flops.product(2 * batch * heads * queries, width, k_BSHE.shape[1])
     if rate and cpu.usable(q_BTHE):
         return cpu.attention(q_BTHE, k_BSHE, v_BSHE, mask, rate, causal)
     q, k, v = (x.transpose(1, 2) for x in (q_BTHE, k_BSHE, v_BSHE))

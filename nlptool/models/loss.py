@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
+from nlptool import flops
 from nlptool.models import cpu
 
 IGNORED = -100  # label of a row that takes no part in the loss, as in torch and Hugging Face
@@ -21,6 +22,7 @@ def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None,
     x_ND: [..., D]; labels_N: [...]. The softmax is float32 (or float64 when x is).
     """
     x_ND, labels_N = x_ND.flatten(0, -2), labels_N.flatten()
+    flops.product(x_ND.shape[0], x_ND.shape[1], weight_VD.shape[0])
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         logits_NV = F.linear(x_ND, weight_VD, bias_V)
         wide = torch.promote_types(logits_NV.dtype, torch.float32)

@@ -33,6 +33,7 @@ KNOWN = {  # the names under which tokenizers without a configuration have these
     "mask": ("[MASK]", "<mask>"),
     "eos": ("<|endoftext|>", "</s>"),
 }
+LONGEST = 64  # bytes of a trained token: no rule of dashes becomes one
 SMALLEST = len(SPECIAL) + 256
 MAX_LENGTH = 512  # tokens a model reads at once where nothing else is known (BERT)
 
@@ -97,6 +98,7 @@ class Tokenizer:
             min_frequency=2,
             special_tokens=list(SPECIAL.values()),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            max_token_length=LONGEST,
             show_progress=False,
         )
         _train(encoder, texts, trainer)

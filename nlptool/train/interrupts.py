@@ -46,7 +46,7 @@ class Interrupts:
 
     def _check(self) -> None:
         if self.arrived and self.alone and self._shields == 0:
-            self._shields += 1  # raised once: what follows is the saving, which must not be stopped
+            self.alone = False  # raised once: what follows is the saving, which must not be stopped
             raise Preempted(f"stopped by {self.name}")
 
     @contextmanager

@@ -99,7 +99,6 @@ def train(
     """
     net = torch.compile(state.module, dynamic=False) if config.compile else state.module
     module = world.wrap(net)  # type: ignore[arg-type]
-    parameters = state.optimizer.gradients
     started = time.monotonic() - state.elapsed
     while state.step < steps:
         number = state.step
@@ -114,23 +113,11 @@ def train(
             term: objective.weights[term] / max(total, 1) for term, total in zip(terms, totals, strict=True)
         }
 
-        sums: dict[str, Tensor] = {}
         module.train()
         state.optimizer.zero_grad()
-        for index, batch in enumerate(micro_batches):
-            torch.manual_seed(mix(seed, number, world.rank, index))
-            last = index == len(micro_batches) - 1
-            with nullcontext() if last or world.size == 1 else module.no_sync():  # type: ignore[operator]
-                with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                    losses = module(batch.to(world.device))
-                # DistributedDataParallel averages over ranks; ours is a sum over all of them.
-                sum(scale[term] * losses[term] for term in terms).mul(world.size).backward()
-            for term in terms:
-                value = losses[term].detach()
-                sums[term] = sums[term] + value if term in sums else value
-
-        gradients = parameters()
-        norm = torch.nn.utils.get_total_norm(gradients)
+        seeds = [mix(seed, number, world.rank, index) for index in range(len(micro_batches))]
+        sums = _backward(module, micro_batches, seeds, scale, config, world)
+        norm = torch.nn.utils.get_total_norm(state.optimizer.gradients())
         progress = number / steps
         if seconds is not None:
             (progress,) = world.sum([min(1.0, (time.monotonic() - started) / seconds) / world.size])
@@ -144,6 +131,30 @@ def train(
         yield Step(number + 1, sums, counts, lr, norm, int(all_tokens))
         if progress >= 1:
             return
+
+
+def _backward(
+    module: nn.Module,
+    micro_batches: list[Batch],
+    seeds: list[int],
+    scale: dict[str, float],
+    config: Train,
+    world: World,
+) -> dict[str, Tensor]:
+    """Leave the gradient of the scaled sums over all micro-batches in the parameters; the sums of this rank."""
+    sums: dict[str, Tensor] = {}
+    for index, (batch, seed) in enumerate(zip(micro_batches, seeds, strict=True)):
+        torch.manual_seed(seed)
+        last = index == len(micro_batches) - 1
+        with nullcontext() if last or world.size == 1 else module.no_sync():  # type: ignore[operator]
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                losses = module(batch.to(world.device))
+            # DistributedDataParallel averages over ranks; ours is a sum over all of them.
+            sum(scale[term] * losses[term] for term in scale).mul(world.size).backward()
+        for term in scale:
+            value = losses[term].detach()
+            sums[term] = sums[term] + value if term in sums else value
+    return sums
 
 
 @torch.no_grad()

@@ -112,6 +112,23 @@ def test_a_batch_that_ranks_cannot_share_is_one_clear_error(tiny_recipe: Path):
 
 
 @pytest.mark.slow
+def test_torchrun_hands_a_signal_on_and_the_ranks_save_one_state(tiny_recipe: Path, tmp_path: Path):
+    long = ["train.steps=2000", "save.every=5000", "evaluate.every=5000"]
+    process = subprocess.Popen(
+        command(tiny_recipe, *long, ranks=2), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    wait_for(lambda: logged(tmp_path / "run", "mlm"), process)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[1]
+    assert "stopped by SIGTERM" in told
+    assert process.returncode != 0
+    (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
+    again = run(tiny_recipe, *long, f"train.steps={int(saved.name[5:]) + 3}", "--resume", "auto", ranks=2)
+    assert again.returncode == 0, again.stderr
+    assert f"going on from {saved}" in again.stderr
+
+
+@pytest.mark.slow
 def test_twenty_kills_at_random_moments_change_no_bit(tiny_recipe: Path, tmp_path: Path):
     steps = ["train.steps=60", "save.every=7", "evaluate.every=10"]
     straight = run(tiny_recipe, *steps, "--out", str(tmp_path / "straight"))

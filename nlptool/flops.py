@@ -1,0 +1,41 @@
+"""How much arithmetic a forward pass is, counted as it is carried out.
+
+One formula everywhere (dry runs, utilisation, budgets in FLOPs, comparisons): a product of [N, I] and [I, O] is
+2 N I O operations, attention two such products for each head, and a training step three forward passes, since the
+backward pass has two products for each one (Kaplan et al. 2020, section 2.1). Only what is computed counts: the head
+and the last layer at the masked positions, not elsewhere. Embedding lookups, norms, activations and the recomputation
+of activation checkpointing count nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+STEP = 3  # forward passes that a step is worth
+
+
+@dataclass
+class Count:
+    """Operations so far."""
+
+    operations: int = 0
+
+
+_open: list[Count] = []
+
+
+@contextmanager
+def counting() -> Iterator[Count]:
+    """Count the products of this process until the end of the block."""
+    count = Count()
+    _open.append(count)
+    try:
+        yield count
+    finally:
+        _open.remove(count)
+
+
+def product(rows: int, inputs: int, outputs: int) -> None:
+    """Say that [rows, inputs] is multiplied with [inputs, outputs]."""
+    for count in _open:
+        count.operations += 2 * rows * inputs * outputs
