@@ -44,6 +44,12 @@ def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
     return _Linear.apply(x, weight_OI, bias_O)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def mlp(x: Tensor, up_FD: Tensor, up_F: Tensor, down_DF: Tensor, down_D: Tensor, tanh: bool) -> Tensor:
+    """Linear, GELU, linear. Of the widest tensors only one is kept: GELU is computed again for the gradient."""
+    approximate = "tanh" if tanh else "none"
+    return _MLP.apply(x, up_FD, up_F, down_DF, down_D, approximate)  # type: ignore[no-any-return, no-untyped-call]
+
+
 def dropout(x: Tensor, rate: float) -> Tensor:
     """Each element is 0 with probability `rate`, to within 2^-17, and else divided by its chance to stay.
 
@@ -100,6 +106,28 @@ class _Linear(Function):
             grad_NO.t() @ x.reshape(-1, x.shape[-1]) if for_weight else None,
             grad_NO.sum(0) if for_bias else None,
         )
+
+
+class _MLP(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, up_FD: Tensor, up_F: Tensor, down_DF: Tensor, down_D: Tensor, approximate: str
+    ) -> Tensor:
+        h = product(x, up_FD, up_F)
+        ctx.save_for_backward(x, h, up_FD, down_DF)
+        ctx.approximate = approximate
+        return product(F.gelu(h, approximate=approximate), down_DF, down_D)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, h, up_FD, down_DF = ctx.saved_tensors
+        x_ND, h_NF, dy_ND = (t.reshape(-1, t.shape[-1]) for t in (x, h, grad))
+        ddown_DF = dy_ND.t() @ F.gelu(h_NF, approximate=ctx.approximate)
+        dh_NF = product(dy_ND, down_DF.t())
+        torch.ops.aten.gelu_backward.grad_input(dh_NF, h_NF, approximate=ctx.approximate, grad_input=dh_NF)
+        dx = product(dh_NF, up_FD.t()).view(x.shape)
+        return dx, dh_NF.t() @ x_ND, dh_NF.sum(0), ddown_DF, dy_ND.sum(0), None
 
 
 class _Dropout(Function):

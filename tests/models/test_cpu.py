@@ -42,6 +42,26 @@ def test_linear_reads_slices_and_transposed_inputs() -> None:
     assert_close((cpu.linear(x, weight, None),), (F.linear(x, weight),))
 
 
+@pytest.mark.parametrize("tanh", [True, False])
+@pytest.mark.parametrize("shape", [(0, 12), (7, 12), (3, 5, 12)])
+def test_mlp_is_torchs_forward_and_backward(shape: tuple[int, ...], tanh: bool) -> None:
+    torch.manual_seed(0)
+    inputs = [torch.randn(s, requires_grad=True) for s in (shape, (20, 12), (20,), (12, 20), (12,))]
+    x, up, up_bias, down, down_bias = inputs
+    ours = cpu.mlp(*inputs, tanh)
+    gelu = F.gelu(F.linear(x, up, up_bias), approximate="tanh" if tanh else "none")
+    theirs = F.linear(gelu, down, down_bias)
+    assert_close((ours, *gradients(ours, *inputs)), (theirs, *gradients(theirs, *inputs)))
+
+
+def test_mlp_keeps_one_wide_tensor() -> None:
+    inputs = [torch.randn(s, requires_grad=True) for s in ((9, 12), (50, 12), (50,), (12, 50), (12,))]
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        cpu.mlp(*inputs, False)
+    assert [tuple(t.shape) for t in kept] == [(9, 12), (9, 50), (50, 12), (12, 50)]
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.003])
 def test_dropout_drops_at_its_exact_rate_and_scales_by_the_chance_to_stay(rate: float) -> None:
     torch.manual_seed(0)
