@@ -135,11 +135,13 @@ class Plan:
 
     def export(self, objective: Objective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder, a second model into a folder in it."""
-        for name, (config, state) in objective.folders(self.model).items():
+        for name, made in objective.folders(self.model).items():
             folder = path / name
             folder.mkdir(exist_ok=True)
-            huggingface.save_pretrained(folder, config, state, self.vocabulary.special)
+            huggingface.save_pretrained(folder, made.config, made.state, self.vocabulary.special)
             shutil.copytree(self.store.tokenizer, folder, dirs_exist_ok=True)
+            if not made.template:
+                Tokenizer.load(self.store.tokenizer).bare().save(folder)
 
     @cached_property
     def estimate(self) -> Estimate:

@@ -47,7 +47,10 @@ class PackedRows:
     A row may hold pieces of several documents, and these see each other, as in RoBERTa's FULL-SENTENCES (Liu
     et al. 2019, section 4.2); other than there, a row may begin and end within a sentence, so none is padded.
 
-    BERT: first=[CLS], between=last=[SEP]. GPT-2: between=<|endoftext|>.
+    overlap: how many tokens of a row are also the first ones of the next. With 1, where a row's tokens are
+    guessed from those before them, an epoch guesses each token of the stream once.
+
+    BERT: first=[CLS], between=last=[SEP]. GPT-2: between=<|endoftext|>, overlap=1.
 
     Each epoch starts at another place of the stream, so that the cuts fall elsewhere. Less than a row of an
     epoch's stream is left over.
@@ -62,16 +65,18 @@ class PackedRows:
         between: int,
         first: int | None = None,
         last: int | None = None,
+        overlap: int = 0,
     ) -> None:
         self.split, self.length, self.seed = split, length, seed
         self.between, self.first, self.last = between, first, last
         self.inner = slice(int(first is not None), length - int(last is not None))
         self.stretch = self.inner.stop - self.inner.start
+        self.stride = self.stretch - overlap
         self.stream = split.tokens + len(split)
 
     def __len__(self) -> int:
         """Rows per epoch."""
-        return self.stream // self.stretch if self.split.tokens else 0
+        return self.stream // self.stride if self.split.tokens else 0
 
     def take(self, indices: Ints, epochs: Ints, draws: Draws) -> Rows:
         """Rows `indices` [N] of `epochs` [N]; no draw is needed."""
@@ -80,7 +85,7 @@ class PackedRows:
             ids_NT[:, 0] = self.first
         if self.last is not None:
             ids_NT[:, -1] = self.last
-        begins = (_phases(self.seed, epochs, self.stream) + indices * self.stretch) % self.stream
+        begins = (_phases(self.seed, epochs, self.stream) + indices * self.stride) % self.stream
         ids_NT[:, self.inner] = self._read(begins)
         return Rows(ids_NT)
 

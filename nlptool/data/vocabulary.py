@@ -22,6 +22,10 @@ class Tokenizes(Protocol):
         """Ids of the special tokens by role."""
         ...
 
+    def byte_counts(self) -> NDArray[np.int32] | None:
+        """Bytes of text that each token stands for."""
+        ...
+
     def word_boundaries(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Classes of each token's first and last character."""
         ...
@@ -40,11 +44,14 @@ class Vocabulary:
     """Ids by role: "pad", "unk", "cls", "sep", "mask", and "eos" where there is one."""
     first_class: NDArray[np.int8]
     last_class: NDArray[np.int8]
+    bytes: NDArray[np.int32] | None = None
+    """[size], bytes of text that each token stands for, special tokens 0; None where they do not add up to it."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizes) -> "Vocabulary":
         """What `tokenizer` knows."""
-        return cls(tokenizer.vocab_size, dict(tokenizer.special), *tokenizer.word_boundaries())
+        first, last = tokenizer.word_boundaries()
+        return cls(tokenizer.vocab_size, dict(tokenizer.special), first, last, tokenizer.byte_counts())
 
     @cached_property
     def is_special(self) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nlptool import flops
 from nlptool.models import cpu
+from nlptool.models.cache import Cache
 from nlptool.models.config import Activation
 
 
@@ -79,30 +80,35 @@ def gather_rows(x_BTD: Tensor, at_BK: Tensor) -> Tensor:
 class Embeddings(nn.Module):
     """Token, position and segment embeddings, added, normalised, dropped out (BERT, figure 2).
 
-    types 0: no segment embeddings.
+    types 0: no segment embeddings. epsilon None: no norm, as pre-LN layers have their own.
     """
 
     def __init__(
-        self, vocab_size: int, width: int, positions: int, types: int, dropout: float, epsilon: float
+        self, vocab_size: int, width: int, positions: int, types: int, dropout: float, epsilon: float | None
     ) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocab_size, width)
         self.positions = nn.Embedding(positions, width)
         self.types = nn.Embedding(types, width) if types else None
-        self.norm = nn.LayerNorm(width, eps=epsilon)
+        self.norm = None if epsilon is None else nn.LayerNorm(width, eps=epsilon)
         self.dropout = Dropout(dropout)
 
-    def forward(self, ids_BT: Tensor, types_BT: Tensor | None = None) -> Tensor:
-        """[B, T, D]. types_BT None: every token is of type 0."""
+    def forward(
+        self, ids_BT: Tensor, types_BT: Tensor | None = None, positions_BT: Tensor | None = None
+    ) -> Tensor:
+        """[B, T, D]. types_BT None: every token is of type 0. positions_BT None: rows begin at position 0."""
         tokens = ids_BT.shape[1]
         if tokens > self.positions.num_embeddings:
             raise ValueError(
                 f"a row of {tokens} tokens, but the net has {self.positions.num_embeddings} positions"
             )
-        x_BTD = self.tokens(ids_BT) + self.positions.weight[:tokens]
+        positions = self.positions.weight[:tokens] if positions_BT is None else self.positions(positions_BT)
+        x_BTD = self.tokens(ids_BT) + positions
         if self.types is not None:
             x_BTD = x_BTD + (self.types.weight[0] if types_BT is None else self.types(types_BT))
-        return self.dropout(self.norm(x_BTD))  # type: ignore[no-any-return]
+        if self.norm is not None:
+            x_BTD = self.norm(x_BTD)
+        return self.dropout(x_BTD)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -142,10 +148,18 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
         self.dropout = Dropout(shape.dropout)
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None = None, at_BK: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_BTD: Tensor,
+        mask: Tensor | None = None,
+        at_BK: Tensor | None = None,
+        cache: Cache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
         """[B, T, D], or [B, K, D] when only the positions at_BK are asked for.
 
         mask: bool, broadcast to [B, H, T, T], True where a query may look at a key.
+        cache: keys and values of what stands before x, under the number of this layer; its mask is the mask.
         """
         normed_BTD = self.norm(x_BTD) if self.pre_norm else x_BTD
         if at_BK is None:
@@ -158,8 +172,12 @@ class Attention(nn.Module):
             weight, bias = self.qkv.weight, self.qkv.bias
             (q,) = self._heads(linear(gather_rows(normed_BTD, at_BK), weight[:width], bias[:width]), 1)
             k, v = self._heads(linear(normed_BTD, weight[width:], bias[width:]), 2)
+        if cache is not None:
+            k, v = cache.put(layer, k, v)
+            mask = cache.mask_B1TS
         rate = self.rate if self.training else 0.0
-        x = asked + self.dropout(self.out(attend(q, k, v, mask, rate, self.causal).flatten(2)))
+        causal = self.causal and cache is None
+        x = asked + self.dropout(self.out(attend(q, k, v, mask, rate, causal).flatten(2)))
         return x if self.pre_norm else self.norm(x)  # type: ignore[no-any-return]
 
     def _heads(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
@@ -221,11 +239,17 @@ class Layers(nn.Module):
         )
         self.mlp = nn.ModuleList(MLP(shape, pre_norm=pre_norm) for _ in range(mlps or shape.layers))
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None = None, at_BK: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_BTD: Tensor,
+        mask: Tensor | None = None,
+        at_BK: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
         """[B, T, D], or [B, K, D] when only the positions at_BK of the last layer's output are asked for.
 
         Then keys and values of that layer are still computed for all positions; queries, attention output and
-        MLP are not.
+        MLP are not. cache, of causal layers: x follows what is in it, and `cache.extend` has made room.
         """
         x = x_BTD if self.projection is None else self.projection(x_BTD)
         for number in range(self.depth):
@@ -233,13 +257,20 @@ class Layers(nn.Module):
             if self.recompute and self.training:
                 x = checkpoint(self._layer, number, x, mask, at, use_reentrant=False)
             else:
-                x = self._layer(number, x, mask, at)
+                x = self._layer(number, x, mask, at, cache)
         return x
 
-    def _layer(self, number: int, x: Tensor, mask: Tensor | None, at_BK: Tensor | None) -> Tensor:
+    def _layer(
+        self,
+        number: int,
+        x: Tensor,
+        mask: Tensor | None,
+        at_BK: Tensor | None,
+        cache: Cache | None = None,
+    ) -> Tensor:
         attention = self.attention[number * len(self.attention) // self.depth]
         mlp = self.mlp[number * len(self.mlp) // self.depth]
-        return mlp(attention(x, mask, at_BK))  # type: ignore[no-any-return]
+        return mlp(attention(x, mask, at_BK, cache, number))  # type: ignore[no-any-return]
 
 
 def init_truncated(module: nn.Module, std: float = 0.02) -> None:

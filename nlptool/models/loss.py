@@ -22,8 +22,10 @@ def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None,
     x_ND: [..., D]; labels_N: [...]. The softmax is float32 (or float64 when x is).
     """
     x_ND, labels_N = x_ND.flatten(0, -2), labels_N.flatten()
+    if not torch.is_grad_enabled():
+        return linear_scores(x_ND, weight_VD, bias_V, labels_N)[0]
     flops.product(x_ND.shape[0], x_ND.shape[1], weight_VD.shape[0])
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+    if torch.compiler.is_compiling():
         logits_NV = F.linear(x_ND, weight_VD, bias_V)
         wide = torch.promote_types(logits_NV.dtype, torch.float32)
         return F.cross_entropy(logits_NV.to(wide), labels_N, ignore_index=IGNORED, reduction="sum")
@@ -33,6 +35,24 @@ def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None,
         rows = max(1, CHUNK // weight_VD.shape[0])
         arguments = (x_ND.to(low), weight_VD.to(low), bias_V, labels_N, rows)
         return _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
+
+
+@torch.no_grad()
+def linear_scores(
+    x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same sum, and how many labels have the largest logit; without a gradient."""
+    x_ND, labels_N = x_ND.flatten(0, -2), labels_N.flatten()
+    flops.product(x_ND.shape[0], x_ND.shape[1], weight_VD.shape[0])
+    product = cpu.product if cpu.usable(x_ND) else F.linear
+    wide = torch.promote_types(x_ND.dtype, torch.float32)
+    total, correct = x_ND.new_zeros((), dtype=wide), labels_N.new_zeros(())
+    rows = max(1, CHUNK // weight_VD.shape[0])
+    for x_CD, labels_C in zip(torch.split(x_ND, rows), torch.split(labels_N, rows), strict=True):
+        logits_CV = product(x_CD, weight_VD, bias_V).to(wide)
+        total += F.cross_entropy(logits_CV, labels_C, ignore_index=IGNORED, reduction="sum")
+        correct += (logits_CV.argmax(1) == labels_C).sum()
+    return total, correct
 
 
 class _LinearCrossEntropy(Function):

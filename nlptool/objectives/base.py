@@ -34,6 +34,8 @@ class Folder(NamedTuple):
 
     config: Block
     state: Mapping[str, Tensor]
+    template: bool = True
+    """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
 
 
 class Objective(nn.Module):

@@ -15,7 +15,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import tokenizers
+from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from nlptool.errors import DataError
@@ -136,7 +138,7 @@ class Tokenizer:
 
         Token t begins a word iff first[t] != last[token before it].
         """
-        special = {*self.special.values(), *(token["id"] for token in self._added() if token["special"])}
+        special = self._special_ids()
         model = self.content["model"]
         if model["type"] == "WordPiece":
             prefix = model["continuing_subword_prefix"]
@@ -146,14 +148,42 @@ class Tokenizer:
         texts = {token_id: token.replace("▁", " ") for token_id, token in self.tokens.items()}
         return words.of_texts(texts, self.vocab_size, special)
 
+    def byte_counts(self) -> NDArray[np.int32] | None:
+        """Bytes of text that each token stands for, int32 [vocab_size], special tokens 0.
+
+        None for tokenizers that are not byte-level, whose tokens do not add up to the text.
+        """
+        if not self.byte_level:
+            return None
+        stands_for, counts = words.byte_table(), np.zeros(self.vocab_size, np.int32)
+        for token_id, token in self.tokens.items():
+            spelled = all(character in stands_for for character in token)
+            counts[token_id] = len(token) if spelled else len(token.encode())
+        counts[list(self._special_ids())] = 0
+        return counts
+
+    def bare(self) -> Self:
+        """The same tokenizer for a decoder: it puts no special token around a text, and tells no types.
+
+        Hugging Face's GPT-2 would take types for further tokens.
+        """
+        after = self.content.get("post_processor")
+        kept = after if after and after["type"] == "ByteLevel" else None
+        special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
+        return type(self)(self.content | {"post_processor": kept}, special, self.max_length)
+
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder that AutoTokenizer loads with identical ids."""
         folder.mkdir(parents=True, exist_ok=True)
         named = {f"{role}_token": self.tokens[token_id] for role, token_id in self.special.items()}
+        after = self.content.get("post_processor") or {
+            "type": "ByteLevel"
+        }  # which puts nothing around a text
+        types = [] if after["type"] == "ByteLevel" else ["token_type_ids"]
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": self.max_length,
-            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+            "model_input_names": ["input_ids", *types, "attention_mask"],
             "clean_up_tokenization_spaces": False,
             **named,
         }
@@ -164,6 +194,9 @@ class Tokenizer:
         if self.content["model"]["type"] == "WordPiece":
             lines = (self.tokens.get(token_id, f"[unused-{token_id}]") for token_id in range(self.vocab_size))
             (folder / "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf8")
+
+    def _special_ids(self) -> set[int]:
+        return {*self.special.values(), *(token["id"] for token in self._added() if token["special"])}
 
     def _added(self) -> list[dict[str, Any]]:
         return list(self.content.get("added_tokens") or ())

@@ -137,6 +137,16 @@ def test_rows_of_ten_million_sentences_take_no_memory_but_their_own(tmp_path: Pa
     assert peak < 4e6
 
 
+def test_overlapping_rows_share_their_ends(tmp_path: Path):
+    corpus = numbered(np.random.default_rng(0), 40, 5, 7)
+    packed = PackedRows(write(tmp_path / "train", corpus), 10, 0, between=EOT, overlap=1)
+    assert len(packed) == len(stream(corpus, EOT)) // 9
+    rows = take(packed, list(range(len(packed)))).ids
+    assert (rows[1:, 0] == rows[:-1, -1]).all()
+    whole = ",".join(map(str, stream(corpus, EOT) * 2))
+    assert ",".join(map(str, [rows[0, 0], *rows[:, 1:].flatten()])) in whole
+
+
 # Segment pairs
 
 

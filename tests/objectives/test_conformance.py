@@ -186,7 +186,8 @@ def test_eight_examples_are_learnt_by_heart(case, objective: Objective, batch: B
     figures = objective.summary(objective.measure(batch), batch.counts)
     for term in objective.weights:
         assert figures[term] < 0.1 * tiny.facts(case[0]).AT_INIT[term]
-        assert figures.get(f"{term}_accuracy", 1.0) == 1.0
+        # Of 192 tokens, two may follow the same beginning.
+        assert figures.get(f"{term}_accuracy", 1.0) > 0.99
 
 
 def test_held_out_figures_are_means_of_the_same_losses(objective: Objective, batch: Batch):

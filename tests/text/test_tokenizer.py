@@ -243,6 +243,27 @@ def test_word_piece_continues_a_word_with_its_prefix(tmp_path: Path):
     assert words(tokenizer, "unaffable a!") == [["un", "##aff", "##able"], ["a"], ["!"]]
 
 
+@given(TEXTS)
+@settings(max_examples=200, deadline=None)
+def test_bytes_of_the_tokens_are_those_of_the_text(trained: Tokenizer, text: str):
+    counts = trained.byte_counts()
+    assert counts is not None
+    assert counts[trained.encode(text)].sum() == len(text.encode())
+    assert not counts[list(trained.special.values())].any()
+
+
+def test_pieces_of_words_have_no_bytes(tmp_path: Path):
+    assert Tokenizer.load(word_piece(tmp_path, "un", "##able")).byte_counts() is None
+
+
+def test_for_a_decoder_nothing_is_put_around_a_text(trained: Tokenizer, tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    trained.bare().save(tmp_path)
+    inputs = transformers.AutoTokenizer.from_pretrained(tmp_path)("The fox")
+    assert inputs["input_ids"] == trained.encode("The fox")
+    assert set(inputs) == {"input_ids", "attention_mask"}
+
+
 def test_special_tokens_neither_continue_a_word_nor_are_continued(trained: Tokenizer):
     first, last = trained.word_boundaries()
     special = np.array(list(trained.special.values()))

@@ -1,0 +1,61 @@
+"""What a causal net remembers of the tokens it has read."""
+
+# L layers, B rows, T new tokens, S columns, H heads, E width of one head, N rows to go on with
+
+import torch
+from torch import Tensor
+
+
+class Cache:
+    """Keys and values of all tokens so far, so that a further token costs the work of one token.
+
+    Token s of a row lies in column s, so rows may have read different numbers of tokens. What lies behind the
+    end of a row is never looked at, and is overwritten as the row goes on.
+    """
+
+    def __init__(self, keys_LBSHE: Tensor, values_LBSHE: Tensor) -> None:
+        self.keys_LBSHE, self.values_LBSHE = keys_LBSHE, values_LBSHE
+        self.lengths_B = keys_LBSHE.new_zeros(keys_LBSHE.shape[1], dtype=torch.long)
+        self.used = 0
+        """Columns that any row uses."""
+        self.positions_BT = self.lengths_B[:, None]
+        """Of the tokens that are being read."""
+        self.mask_B1TS = torch.ones_like(self.positions_BT, dtype=torch.bool)[:, None, None]
+        """True where one of these may look."""
+
+    @property
+    def columns(self) -> int:
+        """Tokens that a row has room for."""
+        return self.keys_LBSHE.shape[2]
+
+    def extend(self, tokens: int) -> Tensor:
+        """Begin to read `tokens` more tokens in each row; their positions, [B, T]. ValueError without room."""
+        self.used += tokens
+        if self.used > self.columns:
+            raise ValueError(f"{self.used} tokens in a cache with room for {self.columns}")
+        device = self.lengths_B.device
+        self.positions_BT = self.lengths_B[:, None] + torch.arange(tokens, device=device)
+        self.lengths_B = self.lengths_B + tokens
+        columns_S = torch.arange(self.used, device=device)
+        self.mask_B1TS = columns_S <= self.positions_BT[:, None, :, None]
+        return self.positions_BT
+
+    def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the new tokens' keys and values of a layer; those of all tokens, [B, S, H, E] each."""
+        rows_B1 = torch.arange(len(self.lengths_B), device=self.lengths_B.device)[:, None]
+        kept = []
+        for buffer_LBSHE, new_BTHE in ((self.keys_LBSHE, k_BTHE), (self.values_LBSHE, v_BTHE)):
+            buffer_LBSHE[layer, rows_B1, self.positions_BT] = new_BTHE.to(buffer_LBSHE.dtype)
+            kept.append(buffer_LBSHE[layer, :, : self.used])
+        return kept[0], kept[1]
+
+    def cut(self, lengths_B: Tensor) -> None:
+        """Forget what stands behind these lengths, such as the padding of prompts."""
+        self.lengths_B = lengths_B.to(self.lengths_B)
+        self.used = int(lengths_B.max())
+
+    def take(self, rows_N: Tensor) -> "Cache":
+        """A cache of some rows, in any order and any number of times: one prefix for many ends, or beams."""
+        taken = Cache(self.keys_LBSHE[:, rows_N], self.values_LBSHE[:, rows_N])
+        taken.cut(self.lengths_B[rows_N])
+        return taken

@@ -1,0 +1,82 @@
+"""GPT-2's decoder (Radford et al. 2019, section 2.3), without its head, which is the word embeddings."""
+
+# B batch, T tokens, D width, V vocabulary
+
+import torch
+from torch import Tensor, nn
+
+from nlptool.models.cache import Cache
+from nlptool.models.gpt2.config import Config
+from nlptool.models.layers import Embeddings, Layers, Linear, Shape
+
+EPSILON = 1e-5  # of every layer norm (openai/gpt-2, model.py)
+
+
+class Net(nn.Module):
+    """Token and position embeddings, pre-LN layers in which no token sees a later one, and a last norm."""
+
+    def __init__(self, config: Config, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        shape = Shape(
+            layers=config.layers,
+            hidden=config.hidden,
+            heads=config.heads,
+            intermediate=4 * config.hidden,
+            activation="gelu_tanh",
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+            epsilon=EPSILON,
+        )
+        self.embeddings = Embeddings(vocab_size, config.hidden, config.positions, 0, config.dropout, None)
+        self.layers = Layers(shape, pre_norm=True, causal=True)
+        self.norm = nn.LayerNorm(config.hidden, eps=EPSILON)
+        self._init()
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """[V, D]: the head's matrix, too; it has no bias."""
+        return self.embeddings.tokens.weight
+
+    def cache(self, rows: int, tokens: int) -> Cache:
+        """An empty cache for `rows` rows of up to `tokens` tokens; more than the positions are not kept."""
+        config, words = self.config, self.word_embeddings
+        shape = (
+            config.layers,
+            rows,
+            min(tokens, config.positions),
+            config.heads,
+            config.hidden // config.heads,
+        )
+        return Cache(words.new_zeros(shape), words.new_zeros(shape))
+
+    def forward(self, ids_BT: Tensor, cache: Cache | None = None) -> Tensor:
+        """Hidden states, [B, T, D]: what stands at t has seen ids 0 to t.
+
+        cache: what each row has read before; the ids go on from there, and are kept in it. Rows padded at the
+        end need no mask, since nothing looks at what comes later.
+        """
+        positions_BT = None if cache is None else cache.extend(ids_BT.shape[1])
+        x_BTD = self.embeddings(ids_BT, positions_BT=positions_BT)
+        return self.norm(self.layers(x_BTD, cache=cache))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _init(self) -> None:
+        """Normal weights, not cut; biases 0, norms 1.
+
+        Standard deviations: 0.02 of matrices and word embeddings, 0.01 of positions (openai/gpt-2, model.py;
+        Hugging Face takes 0.02 there too). Matrices that write to the residual stream, two a layer, start
+        1/sqrt(2 * layers) as large: the paper's "factor of 1/sqrt(N) where N is the number of residual
+        layers" (section 2.3), as Hugging Face reads it. The released code has no such factor.
+        """
+        by_place = {
+            "embeddings.positions": 0.5,
+            "out": (2 * self.config.layers) ** -0.5,
+            "down": (2 * self.config.layers) ** -0.5,
+        }
+        for name, part in self.named_modules():
+            if isinstance(part, Linear | nn.Embedding):
+                factor = next((f for end, f in by_place.items() if name.endswith(end)), 1.0)
+                nn.init.normal_(part.weight, std=self.config.init * factor)
+            if isinstance(part, Linear):
+                nn.init.zeros_(part.bias)
