@@ -165,6 +165,53 @@ for row in COMMANDS:
     )(_recipe_command(row))
 
 
+@app.command(
+    "compare",
+    rich_help_panel=TRAIN,
+    epilog="E.g. nlptool compare recipes/compare/*.yaml tokens=runs/tokens train.budget='2e14 flops'",
+    context_settings={"ignore_unknown_options": True},
+)
+def compare(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE... [KEY=VALUE | ~KEY]...", help="Pretraining recipes; changes to all."
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Where to; runs/compare when not given."),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
+    ] = None,
+    most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Pairs of each file.")] = 100,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="auto", help="Go on with what the output folder holds, if anything."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start again in an output folder that holds something.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, say what it would take, do nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train several recipes on the same tokens and budget, score them, write one table and picture."""
+    _refuse_flags(arguments)
+    recipes = [a for a in arguments if not _changes(a)]
+    from nlptool.commands import compare as command
+    from nlptool.console import Options
+
+    options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
+    probes = command.Probes(pairs, most)
+    command.run(recipes, [a for a in arguments if _changes(a)], probes, options, _console())
+
+
 @app.command("export", rich_help_panel=RUNS)
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
@@ -259,6 +306,11 @@ def recipes_cp(
     from nlptool.commands import recipes as shelf
 
     shelf.cp(name, target, _console())
+
+
+def _changes(argument: str) -> bool:
+    """Whether an argument is a change to a recipe, not its name."""
+    return argument.startswith("~") or "=" in argument
 
 
 def _print_version(wanted: bool) -> None:

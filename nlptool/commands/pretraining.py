@@ -177,6 +177,12 @@ class Plan:
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Pretrain, to the end or to a signal, and report."""
+    plan, outcome = pretrain(recipe, options, console)
+    report(plan, outcome, console, as_json=options.json)
+
+
+def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Plan, Outcome]:
     """Pretrain, to the end or to a signal."""
     settings = Settings(
         recipe=recipe,
@@ -197,7 +203,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     outcome = training.run(
         settings, options, console, build, lambda path: loads(path.read_text("utf8"), Recipe)
     )
-    report(plans[0], outcome, console, as_json=options.json)
+    return plans[0], outcome
 
 
 def job(plan: Plan, world: World) -> Job:

@@ -1,0 +1,197 @@
+"""The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nlptool.commands import pretraining
+from nlptool.commands.compare import Entry, Probes
+from nlptool.commands.pretraining import Plan
+from nlptool.console import Console, Options
+from nlptool.errors import DataError
+from nlptool.evaluate import minimal_pairs
+from nlptool.evaluate.interval import Share
+from nlptool.evaluate.scoring import scorer
+from nlptool.figures import duration, quantity
+from nlptool.files import digest
+from nlptool.recipe import difference, loads
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train import checkpoint
+from nlptool.train.distributed import World
+
+VERSION = 1  # of what is asked; another one asks again
+
+
+def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> None:
+    """What each run would take; trains nothing."""
+    rows = []
+    for entry in entries:
+        plan = Plan(entry.recipe)
+        tokens = sum(plan.steps * s.share * s.batch * s.length for s, _ in plan.stages)
+        known = plan.seconds is None
+        rows.append(
+            {
+                "run": entry.name,
+                "parameters": plan.estimate.parameters,
+                "flops_per_token": plan.estimate.flops_per_token,
+                "steps": plan.steps if known else None,
+                "tokens": tokens if known else None,
+                "flops": tokens * plan.estimate.flops_per_token if known else None,
+            }
+        )
+    if as_json:
+        console.json(rows)
+        return
+    columns = ("run", "parameters", "FLOPs per token", "steps", "tokens", "FLOPs")
+    console.table(columns, [["" if v is None else v for v in row.values()] for row in rows])
+
+
+def run(entries: Sequence[Entry], probes: Probes, out: Path, options: Options, console: Console) -> None:
+    """Train, probe, write; what is done already is not done again."""
+    if probes.pairs is not None:
+        list(_pairs(probes.pairs, 1))  # what is missing is told now, not after hours
+    for number, entry in enumerate(entries, start=1):
+        console.note(f"run {number} of {len(entries)}: {entry.name}")
+        _train(entry, console)
+    runs = []
+    for entry in entries:
+        console.note(f"probing {entry.name}")
+        runs.append(_probed(entry, probes, console))
+    (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
+    columns, rows = table(runs)
+    (out / "compare.md").write_text(markdown(columns, rows), encoding="utf8")
+    if options.json:
+        console.json(runs)
+        return
+    console.table(columns, rows)
+
+
+def _train(entry: Entry, console: Console) -> None:
+    """Carry a run out, or as much of it as is missing."""
+    out = Path(entry.recipe.out)
+    written = out / "recipe.yaml"
+    if (out / "final").is_dir():
+        old = loads(written.read_text("utf8"), type(entry.recipe))
+        if all(change.path == "out" for change in difference(old, entry.recipe)):
+            console.note(f"{out}: is finished")
+            return
+    resume = "auto" if written.exists() else None
+    pretraining.pretrain(entry.recipe, Options(out=str(out), resume=resume), console)
+
+
+def _probed(entry: Entry, probes: Probes, console: Console) -> dict[str, Any]:
+    """A run with its checkpoints, oldest first, and their scores."""
+    import torch
+
+    out = Path(entry.recipe.out)
+    plan = Plan(entry.recipe)
+    objective = plan.objective()
+    flops_per_token = plan.flops_per_token(objective, World(0, 1, torch.device("cpu")))
+    heldout = _heldout(out / "metrics.jsonl")
+    known = _read(out / "probes.json")
+    points = []
+    for path in reversed(checkpoint.steps(out / "checkpoints")):
+        facts = json.loads((path / "state.json").read_text("utf8"))
+        asked = _asked(path, probes)
+        if asked not in known:
+            known[asked] = _scores(plan, path, probes, console)
+            (out / "probes.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
+        points.append(
+            {
+                "step": facts["step"],
+                "tokens": facts["tokens"],
+                "flops": facts["tokens"] * flops_per_token,
+                "seconds": facts["elapsed"],
+                "heldout": heldout.get(facts["step"], {}),
+                "scores": known[asked],
+            }
+        )
+    if not points:
+        raise DataError(f"{out}: no checkpoint to probe")
+    parameters = sum(p.numel() for p in objective.parameters())
+    return {"run": entry.name, "out": str(out), "parameters": parameters, "points": points}
+
+
+def _scores(plan: Plan, path: Path, probes: Probes, console: Console) -> dict[str, Any]:
+    """What one checkpoint gets in each probe that it can take."""
+    from safetensors.torch import load_file
+
+    objective = plan.objective()
+    objective.load_state_dict(load_file(path / "model.safetensors"))
+    scores: dict[str, Share] = {}
+    if probes.pairs is not None:
+        config, state = objective.folders(plan.model)[""]
+        model = scorer(config, state, Tokenizer.load(plan.store.tokenizer))
+        pairs = list(_pairs(probes.pairs, probes.most))
+        with console.progress("minimal pairs", len(pairs), "pairs") as bar:
+            right = 0
+            for start in range(0, len(pairs), 200):
+                right += minimal_pairs.accuracy(model, pairs[start : start + 200]).right
+                bar.to(start)
+            bar.to(len(pairs))
+        scores["minimal pairs"] = Share(right, len(pairs))
+    return {
+        name: {"value": s.value, "low": s.interval[0], "high": s.interval[1], "of": s.total}
+        for name, s in scores.items()
+    }
+
+
+def _pairs(folder: Path, most: int) -> Iterator[minimal_pairs.Pair]:
+    files = sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
+    if not files:
+        raise DataError(f"{folder}: no *.jsonl or *.jsonl.gz with minimal pairs")
+    for file in files:
+        yield from minimal_pairs.read(file, most)
+
+
+def _asked(path: Path, probes: Probes) -> str:
+    """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
+    weights = digest(path / "model.safetensors")[:16]
+    return f"{path.name} {weights} {VERSION} {probes.pairs} {probes.most}"
+
+
+def _heldout(path: Path) -> dict[int, dict[str, float]]:
+    """Held-out figures by step."""
+    found: dict[int, dict[str, float]] = {}
+    for line in map(json.loads, path.read_text("utf8").splitlines()):
+        figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
+        if figures:
+            found[line["step"]] = figures
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text("utf8"))
+    except (OSError, ValueError):
+        return {}
+    return value
+
+
+def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of where each run ended."""
+    lasts = [run["points"][-1] for run in runs]
+    figures = list(dict.fromkeys(name for last in lasts for name in last["heldout"]))
+    scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
+    columns = ["run", "parameters", "FLOPs", "tokens", "time", *figures, *scores]
+    rows = []
+    for run, last in zip(runs, lasts, strict=True):
+        cells = [run["run"], quantity(run["parameters"], "").strip(), f"{last['flops']:.2e}"]
+        cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
+        cells += [f"{last['heldout'][name]:.3f}" if name in last["heldout"] else "" for name in figures]
+        cells += [_share(last["scores"].get(name)) for name in scores]
+        rows.append(cells)
+    return columns, rows
+
+
+def _share(score: dict[str, float] | None) -> str:
+    if score is None:
+        return ""
+    return f"{100 * score['value']:.1f} % ± {50 * (score['high'] - score['low']):.1f}"
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,33 @@
+"""How sure a share is."""
+
+import math
+from typing import NamedTuple
+
+Z = 1.959964  # of a normal distribution, for 95 %
+
+
+class Share(NamedTuple):
+    """`right` of `total`, and the interval that holds the true share with 95 % confidence (Wilson 1927)."""
+
+    right: int
+    total: int
+
+    @property
+    def value(self) -> float:
+        """The share itself; not a number where nothing was asked."""
+        return self.right / self.total if self.total else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high end."""
+        if not self.total:
+            return 0.0, 1.0
+        n, p = self.total, self.value
+        middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+        half = Z / (1 + Z * Z / n) * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def __str__(self) -> str:
+        """E.g. `61.3 % ± 1.2`, half the interval's width behind the sign."""
+        low, high = self.interval
+        return f"{100 * self.value:.1f} % ± {50 * (high - low):.1f}"

@@ -1,0 +1,85 @@
+"""Several recipes on the same tokens and budget, from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nlptool.cli import main
+
+PAIRS = [("the river", "river the"), ("a bell.", "bell a."), ("the old town", "old the town")]
+
+
+@pytest.fixture
+def two(tiny_recipe: Path, tmp_path: Path) -> list[str]:
+    """Two recipes that differ in their objective."""
+    text = tiny_recipe.read_text()
+    (tmp_path / "plain.yaml").write_text(text)
+    (tmp_path / "pairs.yaml").write_text(text.replace("{name: mlm}", "{name: mlm, next_sentence: true}"))
+    folder = tmp_path / "blimp"
+    folder.mkdir()
+    lines = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in PAIRS]
+    (folder / "order.jsonl").write_text("\n".join(lines) + "\n")
+    return [str(tmp_path / "plain.yaml"), str(tmp_path / "pairs.yaml")]
+
+
+def test_each_checkpoint_of_each_run_is_scored(two: list[str], tmp_path: Path, capsys) -> None:
+    out = ["--out", str(tmp_path / "out"), "--pairs", str(tmp_path / "blimp")]
+    assert main(["compare", *two, *out, "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)
+    assert runs == json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert [run["run"] for run in runs] == ["plain", "pairs"]
+    for run in runs:
+        assert [point["step"] for point in run["points"]] == [8, 12]
+        last = run["points"][-1]
+        assert last["scores"]["minimal pairs"]["of"] == 3
+        assert last["tokens"] > run["points"][0]["tokens"]
+        assert last["flops"] > 10**6
+        assert "mlm" in last["heldout"]
+    table = (tmp_path / "out" / "compare.md").read_text().splitlines()
+    assert len(table) == 4
+    assert table[0].endswith("| minimal pairs |")
+
+
+def test_what_is_done_is_not_done_again(two: list[str], tmp_path: Path, capsys) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["compare", two[0], *out]) == 0
+    trained = (tmp_path / "out" / "plain" / "final" / "model.safetensors").stat().st_mtime_ns
+    assert main(["compare", *two, *out]) == 2
+    assert "--resume auto" in capsys.readouterr().err
+    assert main(["compare", *two, *out, "--resume", "auto"]) == 0
+    assert f"{tmp_path / 'out' / 'plain'}: is finished" in capsys.readouterr().err
+    assert (tmp_path / "out" / "plain" / "final" / "model.safetensors").stat().st_mtime_ns == trained
+    assert (tmp_path / "out" / "pairs" / "final").is_dir()
+
+
+def test_changes_are_made_to_all(two: list[str], tmp_path: Path, capsys) -> None:
+    out = ["--out", str(tmp_path / "out"), "--dry-run", "--json"]
+    assert main(["compare", *two, "train.steps=5", *out]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["run"], row["steps"]) for row in rows] == [("plain", 5), ("pairs", 5)]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("key", "old", "new"), [("train.budget", "steps: 12", "steps: 13")])
+def test_runs_that_could_not_be_compared_are_refused(
+    two: list[str], tmp_path: Path, key: str, old: str, new: str, capsys
+) -> None:
+    path = Path(two[1])
+    path.write_text(path.read_text().replace(old, new))
+    assert main(["compare", *two, "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert f"the runs differ in {key}" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_recipes_of_one_name_are_refused(two: list[str], tmp_path: Path, capsys) -> None:
+    assert main(["compare", two[0], two[0], "--out", str(tmp_path / "out")]) == 2
+    assert "two recipes are called plain" in capsys.readouterr().err
+
+
+def test_a_folder_without_pairs_is_told_before_anything_is_trained(two: list[str], tmp_path: Path, capsys):
+    arguments = ["--out", str(tmp_path / "out"), "--pairs", str(tmp_path)]
+    assert main(["compare", *two, *arguments]) == 3
+    assert "no *.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

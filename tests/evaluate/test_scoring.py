@@ -1,0 +1,104 @@
+"""Scores of texts against transformers, and minimal pairs from files."""
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from nlptool.errors import DataError
+from nlptool.evaluate import minimal_pairs, scoring
+from nlptool.evaluate.interval import Share
+from nlptool.models import huggingface
+from nlptool.text.tokenizer import Tokenizer
+
+TEXTS = ["the river", "the old town reads a bell.", "stone", ""]
+
+
+def scorer(final: Path) -> scoring.Scorer:
+    pretrained = huggingface.load_pretrained(final)
+    return scoring.scorer(pretrained.config, pretrained.state, Tokenizer.load(final))
+
+
+def test_pseudo_log_likelihood_masks_each_token_in_turn(tiny_run: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    final = tiny_run / "final"
+    model = transformers.AutoModelForMaskedLM.from_pretrained(final).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(final)
+    expected = []
+    for text in TEXTS:
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        total = 0.0
+        for at in range(1, ids.shape[1] - 1):
+            masked = ids.clone()
+            masked[0, at] = tokenizer.mask_token_id
+            with torch.no_grad():
+                total += model(masked).logits[0, at].log_softmax(-1)[ids[0, at]].item()
+        expected.append(total)
+    assert scorer(final).scores(TEXTS) == pytest.approx(expected, abs=1e-4)
+
+
+def test_scores_do_not_depend_on_the_batch(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = scorer(tiny_run / "final")
+    together = model.scores(TEXTS)
+    monkeypatch.setattr(scoring, "BATCH", 1)
+    assert model.scores(TEXTS[::-1]) == pytest.approx(together[::-1], abs=1e-5)
+
+
+def test_a_text_longer_than_the_model_reads_is_refused(tiny_run: Path) -> None:
+    with pytest.raises(DataError, match="the model reads 64"):
+        scorer(tiny_run / "final").scores(["river " * 100])
+
+
+def test_a_model_without_a_head_cannot_score(tiny_run: Path) -> None:
+    pretrained = huggingface.load_pretrained(tiny_run / "final")
+    state = {key: t for key, t in pretrained.state.items() if not key.startswith("mlm")}
+    with pytest.raises(DataError, match="backbone cannot score"):
+        scoring.scorer(pretrained.config, state, Tokenizer.load(tiny_run / "final"))
+
+
+class Longer:
+    """Finds longer texts likelier."""
+
+    def scores(self, texts: list[str]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+
+def test_a_pair_is_right_when_the_good_sentence_scores_higher() -> None:
+    pairs = [minimal_pairs.Pair("abc", "ab"), minimal_pairs.Pair("a", "ab"), minimal_pairs.Pair("a", "b")]
+    assert minimal_pairs.accuracy(Longer(), pairs) == Share(1, 3)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+def test_pairs_are_read_up_to_the_most_that_are_wanted(tmp_path: Path, suffix: str) -> None:
+    rows = [{"sentence_good": f"good {i}", "sentence_bad": f"bad {i}", "field": "x"} for i in range(5)]
+    path = tmp_path / f"pairs.{suffix}"
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
+    assert minimal_pairs.read(path, 2) == [("good 0", "bad 0"), ("good 1", "bad 1")]
+    assert len(minimal_pairs.read(path)) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.jsonl", b'{"sentence_good": "x", "sentence_bad": "y"}\n{"good": 1}\n', "a.jsonl:2: expected"),
+        ("a.jsonl", b"not json\n", "a.jsonl:1: expected"),
+        ("a.jsonl", b"\xff\n", "a.jsonl: cannot be read"),
+        ("a.jsonl.gz", b"no gzip", "a.jsonl.gz: cannot be read"),
+    ],
+)
+def test_what_is_no_pair_is_told_with_its_place(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=told):
+        minimal_pairs.read(tmp_path / name)
+
+
+def test_the_interval_is_wilsons() -> None:
+    low, high = Share(8, 10).interval  # worked out by hand: (0.9921 -+ 0.3130) / 1.38415
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-3), pytest.approx(0.9433, abs=1e-3))
+    assert Share(0, 0).interval == (0.0, 1.0)
+    assert math.isnan(Share(0, 0).value)
+    assert str(Share(50, 100)) == "50.0 % ± 9.6"
