@@ -121,8 +121,8 @@ def _scores(plan: Plan, path: Path, probes: Probes, console: Console) -> dict[st
     objective.load_state_dict(load_file(path / "model.safetensors"))
     scores: dict[str, Share] = {}
     if probes.pairs is not None:
-        config, state = objective.folders(plan.model)[""]
-        model = scorer(config, state, Tokenizer.load(plan.store.tokenizer))
+        exported = objective.folders(plan.model)[""]
+        model = scorer(exported.config, exported.state, Tokenizer.load(plan.store.tokenizer))
         pairs = list(_pairs(probes.pairs, probes.most))
         with console.progress("minimal pairs", len(pairs), "pairs") as bar:
             right = 0

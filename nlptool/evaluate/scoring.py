@@ -1,7 +1,7 @@
 """How likely a model finds a text: one number a text, in nats, whatever kind of model it is.
 
 A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right ones
-are added (Salazar et al. 2020, section 2.2).
+are added (Salazar et al. 2020, section 2.2). A causal LM gives the log-likelihood.
 """
 
 # B rows, T tokens, V vocabulary
@@ -11,12 +11,12 @@ from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from nlptool import registry
 from nlptool.errors import DataError
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig
+from nlptool.models.loss import IGNORED, linear_scores
 from nlptool.recipe import Block
 from nlptool.text.tokenizer import Tokenizer
 
@@ -38,6 +38,8 @@ def scorer(config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> 
     parts = {key.partition(".")[0] for key in state}
     if isinstance(config, EncoderConfig) and "mlm" in parts:
         return MaskedScorer(config, state, tokenizer)
+    if not isinstance(config, EncoderConfig):
+        return CausalScorer(config, state, tokenizer)
     raise DataError(f"a model with the parts {', '.join(sorted(parts))} cannot score a text")
 
 
@@ -65,10 +67,36 @@ class MaskedScorer:
             at_B1 = torch.tensor([[at] for _, at in chosen])
             labels_B1 = ids_BT.gather(1, at_B1)
             ids_BT.scatter_(1, at_B1, special["mask"])
-            hidden_B1D = self.net(ids_BT, None, lengths_B, at_B1)
-            logits_BV = self.head(hidden_B1D[:, 0], self.net.word_embeddings)
-            found_B = -F.cross_entropy(logits_BV, labels_B1[:, 0], reduction="none")
-            totals.index_add_(0, torch.tensor([number for number, _ in chosen]), found_B.double())
+            hidden_B1D = self.head.transform(self.net(ids_BT, None, lengths_B, at_B1))
+            loss_B1, _ = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
+            totals.index_add_(0, torch.tensor([number for number, _ in chosen]), -loss_B1[:, 0].double())
+        return totals.tolist()
+
+
+class CausalScorer:
+    """Log-likelihood by a decoder, each text the beginning of a document."""
+
+    def __init__(self, config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
+        self.tokenizer, self.positions = tokenizer, int(config.model_dump()["positions"])
+        family = registry.load("models", str(config.model_dump()["name"]), "net")
+        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        huggingface.load(nn.ModuleDict({"backbone": self.net}).eval(), state)
+
+    @torch.inference_mode()
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """The sum of the log-probabilities of a text's tokens, each given those before it."""
+        special = self.tokenizer.special
+        start = special.get("eos", special.get("sep", 0))
+        rows = [[start, *ids] for ids in self.tokenizer.encode_batch(texts)]
+        _refuse_long(rows, texts, self.positions)
+        totals = torch.zeros(len(rows), dtype=torch.float64)
+        for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
+            ids_BT, lengths_B = padded([rows[number] for number in chosen], 0)
+            real_BT = torch.arange(1, ids_BT.shape[1]) < lengths_B[:, None]
+            labels_BT = torch.where(real_BT, ids_BT[:, 1:], IGNORED)
+            hidden_BTD = self.net(ids_BT[:, :-1])
+            loss_BT, _ = linear_scores(hidden_BTD, self.net.word_embeddings, None, labels_BT)
+            totals[chosen] = -loss_BT.double().sum(1)
         return totals.tolist()
 
 
@@ -76,9 +104,7 @@ def framed(texts: Sequence[str], tokenizer: Tokenizer, positions: int) -> list[l
     """[CLS] text [SEP] of each text. Raises DataError for one that is longer than the model reads."""
     cls, sep = tokenizer.special["cls"], tokenizer.special["sep"]
     rows = [[cls, *ids, sep] for ids in tokenizer.encode_batch(texts)]
-    for row, text in zip(rows, texts, strict=True):
-        if len(row) > positions:
-            raise DataError(f"a text of {len(row)} tokens, and the model reads {positions}: {text[:60]}...")
+    _refuse_long(rows, texts, positions)
     return rows
 
 
@@ -88,6 +114,12 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     longest = max(lengths)
     ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
     return ids, torch.tensor(lengths)
+
+
+def _refuse_long(rows: Sequence[Sequence[int]], texts: Sequence[str], positions: int) -> None:
+    for row, text in zip(rows, texts, strict=True):
+        if len(row) > positions:
+            raise DataError(f"a text of {len(row)} tokens, and the model reads {positions}: {text[:60]}...")
 
 
 def _batches(items: Sequence[T], lengths: Sequence[int]) -> Iterator[list[T]]:

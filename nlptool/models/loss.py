@@ -23,7 +23,7 @@ def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None,
     """
     x_ND, labels_N = x_ND.flatten(0, -2), labels_N.flatten()
     if not torch.is_grad_enabled():
-        return linear_scores(x_ND, weight_VD, bias_V, labels_N)[0]
+        return linear_scores(x_ND, weight_VD, bias_V, labels_N)[0].sum()
     flops.product(x_ND.shape[0], x_ND.shape[1], weight_VD.shape[0])
     if torch.compiler.is_compiling():
         logits_NV = F.linear(x_ND, weight_VD, bias_V)
@@ -41,18 +41,20 @@ def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None,
 def linear_scores(
     x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same sum, and how many labels have the largest logit; without a gradient."""
+    """The same row by row, and whether the label has the largest logit; both [...], without a gradient."""
+    shape = labels_N.shape
     x_ND, labels_N = x_ND.flatten(0, -2), labels_N.flatten()
     flops.product(x_ND.shape[0], x_ND.shape[1], weight_VD.shape[0])
     product = cpu.product if cpu.usable(x_ND) else F.linear
     wide = torch.promote_types(x_ND.dtype, torch.float32)
-    total, correct = x_ND.new_zeros((), dtype=wide), labels_N.new_zeros(())
+    losses_N, correct_N = torch.empty_like(labels_N, dtype=wide), torch.empty_like(labels_N, dtype=torch.bool)
     rows = max(1, CHUNK // weight_VD.shape[0])
-    for x_CD, labels_C in zip(torch.split(x_ND, rows), torch.split(labels_N, rows), strict=True):
+    chunks = (torch.split(t, rows) for t in (x_ND, labels_N, losses_N, correct_N))
+    for x_CD, labels_C, losses_C, correct_C in zip(*chunks, strict=True):
         logits_CV = product(x_CD, weight_VD, bias_V).to(wide)
-        total += F.cross_entropy(logits_CV, labels_C, ignore_index=IGNORED, reduction="sum")
-        correct += (logits_CV.argmax(1) == labels_C).sum()
-    return total, correct
+        losses_C.copy_(F.cross_entropy(logits_CV, labels_C, ignore_index=IGNORED, reduction="none"))
+        correct_C.copy_(logits_CV.argmax(1) == labels_C)
+    return losses_N.view(shape), correct_N.view(shape)
 
 
 class _LinearCrossEntropy(Function):

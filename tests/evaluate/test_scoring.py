@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nlptool.cli import main
 from nlptool.errors import DataError
 from nlptool.evaluate import minimal_pairs, scoring
 from nlptool.evaluate.interval import Share
@@ -102,3 +103,20 @@ def test_the_interval_is_wilsons() -> None:
     assert Share(0, 0).interval == (0.0, 1.0)
     assert math.isnan(Share(0, 0).value)
     assert str(Share(50, 100)) == "50.0 % ± 9.6"
+
+
+def test_a_causal_model_gives_the_log_likelihood(tiny_recipe: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = json.dumps({"name": "gpt2", "layers": 2, "hidden": 16, "heads": 2, "positions": 64})
+    changes = [f"model={model}", 'objective={"name": "clm"}', "train.steps=3"]
+    assert main(["pretrain-clm", str(tiny_recipe), *changes]) == 0
+    final = tmp_path / "run" / "final"
+    reference = transformers.AutoModelForCausalLM.from_pretrained(final).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(final)
+    expected = []
+    for text in TEXTS:
+        ids = torch.tensor([[tokenizer.eos_token_id, *tokenizer(text)["input_ids"]]])
+        with torch.no_grad():
+            found = reference(ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])
+        expected.append(found.sum().item())
+    assert scorer(final).scores(TEXTS) == pytest.approx(expected, abs=1e-4)

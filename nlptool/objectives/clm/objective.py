@@ -57,8 +57,10 @@ class CausalLM(Objective):
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         """The term, how many tokens are guessed right, and the bytes of text that they stand for."""
-        loss, correct = linear_scores(self.backbone(batch["ids"]), self._embeddings, None, batch["labels"])
-        sums = {"clm": loss, "clm_correct": correct}
+        loss_BT, correct_BT = linear_scores(
+            self.backbone(batch["ids"]), self._embeddings, None, batch["labels"]
+        )
+        sums = {"clm": loss_BT.sum(), "clm_correct": correct_BT.sum()}
         return sums | ({"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {})
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
