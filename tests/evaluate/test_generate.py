@@ -1,0 +1,140 @@
+"""Continuing texts: with a cache as without, alone as among others, here as in transformers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nlptool.errors import DataError, UsageError
+from nlptool.evaluate.generate import Generator, continuations, greedy
+from nlptool.models import huggingface
+from nlptool.models.bert.config import Config as BertConfig
+from nlptool.models.bert.net import Net as BertNet
+from nlptool.models.gpt2.config import Config
+from nlptool.models.gpt2.net import Net
+from nlptool.text.tokenizer import Tokenizer
+
+VOCAB = 200
+CONFIG = Config(layers=3, hidden=48, heads=4, positions=40, init=0.3)  # large weights, so that texts vary
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    torch.manual_seed(0)
+    return Net(CONFIG, VOCAB).eval()
+
+
+@pytest.fixture(scope="module")
+def prompts() -> list[list[int]]:
+    """20 prompts of 1 to 20 tokens."""
+    torch.manual_seed(1)
+    return [torch.randint(0, VOCAB, (length,)).tolist() for length in range(1, 21)]
+
+
+def without_cache(net: Net, prompt: list[int], tokens: int) -> list[int]:
+    ids = list(prompt)
+    with torch.no_grad():
+        for _ in range(tokens):
+            ids.append(int((net(torch.tensor([ids]))[0, -1] @ net.word_embeddings.t()).argmax()))
+    return ids[len(prompt) :]
+
+
+def with_cache(
+    net: Net, prompts: list[list[int]], tokens: int, ends: tuple[int, ...] = ()
+) -> list[list[int]]:
+    made: list[list[int]] = [[] for _ in prompts]
+    for number, token in continuations(net, prompts, tokens, ends):
+        made[number].append(token)
+    return made
+
+
+def test_the_cache_changes_no_token_of_20_prompts(net: Net, prompts: list[list[int]]):
+    expected = [without_cache(net, prompt, 16) for prompt in prompts]
+    assert len({tuple(tokens) for tokens in expected}) == 20
+    assert len({token for tokens in expected for token in tokens}) > 20
+    assert [with_cache(net, [prompt], 16)[0] for prompt in prompts] == expected
+    assert with_cache(net, prompts, 16) == expected
+
+
+def test_tokens_are_those_of_transformers(net: Net, prompts: list[list[int]], tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    state = nn.ModuleDict({"backbone": net}).state_dict()
+    huggingface.save_pretrained(tmp_path, CONFIG, state, {"eos": 7, "pad": 0})
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    expected = []
+    for prompt in prompts:
+        out = theirs.generate(
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+            max_new_tokens=16,
+            do_sample=False,
+        )
+        tokens = out[0, len(prompt) :].tolist()
+        expected.append(tokens[: tokens.index(7)] if 7 in tokens else tokens)
+    assert with_cache(net, prompts, 16, ends=(7,)) == expected
+
+
+def test_a_text_ends_before_its_end_token_and_others_go_on(net: Net, prompts: list[list[int]]):
+    whole = with_cache(net, prompts, 16)
+    ends = (whole[3][5], whole[8][0])
+    cut = [next((tokens[:i] for i, t in enumerate(tokens) if t in ends), tokens) for tokens in whole]
+    assert len({len(tokens) for tokens in cut}) > 2
+    assert with_cache(net, prompts, 16, ends) == cut
+
+
+def test_tokens_come_one_of_each_prompt_in_turn(net: Net):
+    assert [number for number, _ in continuations(net, [[1], [2, 3]], 3)] == [0, 1, 0, 1, 0, 1]
+
+
+def test_a_text_ends_at_the_last_position_whatever_its_neighbours(net: Net):
+    long, short = list(range(38)), [5]
+    made = with_cache(net, [long, short], 60)
+    assert [len(tokens) for tokens in made] == [3, 40]  # what is guessed at the last position is never read
+    assert made == [with_cache(net, [long], 60)[0], with_cache(net, [short], 60)[0]]
+
+
+def test_another_choice_makes_another_text(net: Net):
+    second = [t for _, t in continuations(net, [[1]], 4, choose=lambda logits: logits.topk(2).indices[:, 1])]
+    assert second[0] != without_cache(net, [1], 1)[0]
+    assert greedy(torch.tensor([[0.0, 2.0, 1.0]])).tolist() == [1]
+
+
+def test_nothing_is_made_of_nothing(net: Net):
+    assert list(continuations(net, [], 4)) == []
+    assert list(continuations(net, [[1]], 0)) == []
+    with pytest.raises(ValueError, match="a prompt needs a token"):
+        list(continuations(net, [[1], []], 4))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.train(["the old bell of the old town reads the winter light"] * 5, 300)
+
+
+@pytest.fixture
+def folder(tokenizer: Tokenizer, tmp_path: Path) -> Path:
+    torch.manual_seed(2)
+    state = nn.ModuleDict({"backbone": Net(CONFIG, tokenizer.vocab_size)}).state_dict()
+    huggingface.save_pretrained(tmp_path, CONFIG, state, tokenizer.special)
+    tokenizer.bare().save(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_continues_texts_and_begins_from_nothing(folder: Path, tokenizer: Tokenizer):
+    generator = Generator(folder)
+    texts = ["the old", "", "winter"]
+    prompts = [tokenizer.encode(text) or [tokenizer.special["eos"]] for text in texts]
+    expected = with_cache(generator.net, prompts, 6, (tokenizer.special["eos"],))
+    assert generator.complete(texts, 6) == [tokenizer.decode(ids) for ids in expected]
+    with pytest.raises(UsageError, match="a text has 41 tokens, the model reads 40"):
+        generator.complete(["x" * 41], 1)
+
+
+def test_an_encoder_is_refused(tokenizer: Tokenizer, tmp_path: Path):
+    config = BertConfig(layers=1, hidden=8, heads=2, positions=16)
+    state = nn.ModuleDict({"backbone": BertNet(config, tokenizer.vocab_size)}).state_dict()
+    huggingface.save_pretrained(tmp_path, config, state, tokenizer.special)
+    tokenizer.save(tmp_path)
+    with pytest.raises(DataError, match="is no decoder"):
+        Generator(tmp_path)
