@@ -66,21 +66,27 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a Hugging Face folder, a tokenizer.json or a WordPiece vocab.txt.
+        """Read a Hugging Face folder, a tokenizer.json, a WordPiece vocab.txt or GPT-2's vocab.json.
 
-        Raises DataError where there is none or it cannot be read.
+        Merges lie beside vocab.json, in merges.txt. Raises DataError where there is none or it cannot be read.
         """
         folder = path if path.is_dir() else path.parent
-        found = next((f for f in (path / "tokenizer.json", path / "vocab.txt") if f.is_file()), path)
+        files = [path / name for name in ("tokenizer.json", "vocab.txt", "vocab.json")]
+        found = next((file for file in files if file.is_file()), path)
         if not found.is_file():
             raise DataError(
                 f"{path}: no tokenizer here",
-                hint="name a folder with tokenizer.json or vocab.txt, or one of these files",
+                hint="name a folder with tokenizer.json, vocab.txt or vocab.json, or one of these files",
             )
         try:
             config = _json(folder / "tokenizer_config.json")
             special = _special(config | _json(folder / "special_tokens_map.json"))
-            content = _word_piece(found, config) if found.suffix == ".txt" else _json(found)
+            if found.suffix == ".txt":
+                content = _word_piece(found, config)
+            elif found.name == "vocab.json":
+                content = _byte_pairs(found, folder / "merges.txt", config, special)
+            else:
+                content = _json(found)
             limit = config.get("model_max_length", MAX_LENGTH)
             return cls(content, special, int(limit) if limit < 1 << 30 else MAX_LENGTH)
         except Exception as error:  # the library raises bare Exception on what it cannot read
@@ -249,6 +255,27 @@ def _word_piece(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     encoder.decoder = decoders.WordPiece()
     encoder.post_processor = _bert_template(encoder)
     encoder.add_special_tokens([name for name in SPECIAL.values() if name in vocab])
+    content: dict[str, Any] = json.loads(encoder.to_str())
+    return content
+
+
+def _byte_pairs(
+    path: Path, merges: Path, config: Mapping[str, Any], special: Mapping[str, str]
+) -> dict[str, Any]:
+    """tokenizer.json of a GPT-2 vocabulary {token: id} and its merges, two tokens a line, in their order."""
+    if not merges.is_file():
+        raise ValueError("no merges.txt beside it")
+    vocab = _json(path)
+    first, *rest = merges.read_text(encoding="utf8").split("\n")
+    lines = rest if first.startswith("#version") else [first, *rest]
+    pairs = [(a, b) for a, _, b in (line.partition(" ") for line in lines if line)]
+    encoder = tokenizers.Tokenizer(models.BPE(vocab, pairs))
+    space = bool(config.get("add_prefix_space", False))
+    encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
+    encoder.decoder = decoders.ByteLevel()
+    encoder.post_processor = processors.ByteLevel(trim_offsets=False)
+    known = {*special.values(), *(name for names in KNOWN.values() for name in names)}
+    encoder.add_special_tokens(sorted(known & vocab.keys(), key=vocab.__getitem__))
     content: dict[str, Any] = json.loads(encoder.to_str())
     return content
 

@@ -8,15 +8,19 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nlptool import cli
 from nlptool.commands import tokenize, tokenizing
 from nlptool.console import Console, Options
+from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, RecipeError, UsageError
 from nlptool.figures import quantity
 from nlptool.recipe import load, loads
 from nlptool.text import engine
+from nlptool.text.corpus import Tally, documents
+from nlptool.text.normalise import normaliser
 from nlptool.text.store import SplitWriter, TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
@@ -283,6 +287,32 @@ def test_a_tokenizer_is_loaded_from_a_store(recipe: tokenize.Recipe, tmp_path: P
     assert tokenize.check(again) == []
     run(again)
     assert TokenStore(Path(again.out)).fingerprint == TokenStore(Path(recipe.out)).fingerprint
+
+
+@pytest.mark.parametrize("whitespace", ["keep", "collapse"])
+@pytest.mark.parametrize("split", ["language", "none"])
+def test_a_document_can_be_read_back_and_counts_its_bytes(
+    sample_data: Path, tmp_path: Path, whitespace: str, split: str
+):
+    """Without this a figure in bits per byte would be one of another text."""
+    made = loads(
+        f"source: {{files: [{sample_data / 'sample.en.txt'}, {sample_data / 'sample.ko.txt'}]}}\n"
+        f"normalise: {{whitespace: {whitespace}}}\nsentences: {{split: {split}}}\n"
+        f"tokenizer: {{vocab: 600}}\nheldout: 0\nworkers: 1\nout: {tmp_path / 'tokens'}\n",
+        tokenize.Recipe,
+    )
+    run(made)
+    store = TokenStore(tmp_path / "tokens")
+    tokenizer, train = Tokenizer.load(store.tokenizer), store.split("train")
+    normalise = normaliser(made.normalise)
+    texts = [normalise(document.text) for document in documents(made.source, Tally())]
+    assert len(texts) == len(train) > 20
+    counts = Vocabulary.of(tokenizer).bytes
+    assert counts is not None
+    for number, text in enumerate(texts):
+        ids = np.concatenate(train.document(number))
+        assert tokenizer.decode(ids.tolist()) == text
+        assert counts[ids].sum() == len(text.encode())
 
 
 def test_a_word_piece_vocabulary_makes_a_store(recipe: tokenize.Recipe, tmp_path: Path):

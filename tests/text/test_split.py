@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import regex  # which tiktoken brings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
@@ -79,6 +80,26 @@ def test_pieces_are_those_of_tokenizers(sentences: list[str]):
         for sentence in sentences
     ]
     assert pieces(*sentences) == expected
+
+
+# As it stands in openai/gpt-2, encoder.py, for the same module.
+GPT2 = regex.compile(r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""")
+KINDS = {
+    "Hangul": ["한글", "다", "ㄱㄴㄷ", "\u1112\u1161\u11ab", "ㅋㅋㅋ", "韓國", "。", "·"],
+    "emoji": ["😀", "👩‍👩‍👧", "🇰🇷", "👍🏽", "❤️", "1️⃣", "™"],
+    "contractions": ["'s", "'S", "'ll", "'LL", "'re", "'ve", "'m", "'d", "'t", "'", "\u2019s", "''", "I", "we"],
+    "white space": [" ", "  ", "   ", "\n", "\r\n", "\t", "\v", "\u00a0", "\u2003", "\u3000", "\x85", "\u200b", "\x1c"],
+    "all": [*PARTS, "é", "ﬁ", "٣", "Ⅷ", "क्षि", "\x00", "\ufeff", "x"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_pieces_are_those_of_gpt2s_own_expression(kind: str, data: st.DataObject):
+    parts = KINDS[kind] + ["word", " ", "7", "."]
+    text = data.draw(st.lists(st.sampled_from(parts), max_size=20).map("".join))
+    assert pieces(text) == [GPT2.findall(text)]
 
 
 def test_characters_without_a_meaning_are_left_to_the_tokenizer():

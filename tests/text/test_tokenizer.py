@@ -188,6 +188,57 @@ def test_word_piece_takes_names_of_special_tokens_for_text(tmp_path: Path):
     assert tokenizer.encode("[MASK]") == [5, 7, 6]
 
 
+def gpt2_folder(folder: Path, trained: Tokenizer) -> dict[int, int]:
+    """vocab.json and merges.txt as OpenAI's: bytes, merges, end of text. Returns the trained ids' numbers there."""
+    order = [i for i in range(trained.vocab_size) if i not in trained.special.values()]
+    order.append(trained.special["eos"])
+    vocab = {trained.tokens[old]: new for new, old in enumerate(order)}
+    merges = ["#version: 0.2", *(" ".join(pair) for pair in trained.content["model"]["merges"])]
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    (folder / "merges.txt").write_text("\n".join(merges) + "\n", encoding="utf8")
+    return {old: new for new, old in enumerate(order)}
+
+
+def test_a_folder_of_gpt2_reads_as_gpt2_reads_it(trained: Tokenizer, tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    numbers = gpt2_folder(tmp_path, trained)
+    loaded = Tokenizer.load(tmp_path)
+    theirs = transformers.GPT2Tokenizer.from_pretrained(tmp_path)
+    assert loaded.special == {"eos": 334}
+    assert loaded.vocab_size == 335
+    for text in [*HARD, ENGLISH, KOREAN]:
+        ids = loaded.encode(text)
+        assert ids == [numbers[i] for i in trained.encode(text)]
+        assert loaded.decode(ids) == text
+        if not any(name in text for name in SPECIAL.values()):
+            assert theirs.encode(text) == ids
+    assert Tokenizer.load(tmp_path / "vocab.json").fingerprint == loaded.fingerprint
+    loaded.save(tmp_path / "saved")
+    saved = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert saved(ENGLISH)["input_ids"] == loaded.encode(ENGLISH)
+    assert set(saved(ENGLISH)) == {"input_ids", "attention_mask"}
+    assert saved.eos_token_id == 334
+
+
+def test_a_folder_of_gpt2_may_name_other_special_tokens_and_begin_texts_with_a_space(
+    trained: Tokenizer, tmp_path: Path
+):
+    numbers = gpt2_folder(tmp_path, trained)
+    config = {"eos_token": "<|endoftext|>", "pad_token": "!", "add_prefix_space": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"model_max_length": 1024}))
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded.special == {"eos": 334, "pad": numbers[trained.encode("!")[0]]}
+    assert loaded.encode("fox") == [numbers[i] for i in trained.encode(" fox")]
+    assert loaded.max_length == 1024
+
+
+def test_a_vocabulary_without_its_merges_is_an_error(trained: Tokenizer, tmp_path: Path):
+    gpt2_folder(tmp_path, trained)
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(DataError, match=r"no merges\.txt beside it"):
+        Tokenizer.load(tmp_path)
+
+
 def test_special_tokens_are_found_by_the_configuration(trained: Tokenizer, tmp_path: Path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(trained.content))
     config = {"mask_token": {"content": "[SEP]"}, "pad_token": "[PAD]", "model_max_length": 77}
