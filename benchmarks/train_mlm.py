@@ -93,11 +93,11 @@ def hugging_face(
     return json.loads(printed.splitlines()[-1]) | {"peak": peak}
 
 
-def child(command: list[str]) -> tuple[str, float]:
-    """Run a command; what it printed, and its peak memory in bytes."""
+def child(command: list[str], cwd: Path | None = None) -> tuple[str, float]:
+    """Run a command in a folder; what it printed, and its peak memory in bytes."""
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=cwd)
         _, status, usage = os.wait4(process.pid, 0)
         out.seek(0)
         err.seek(0)
