@@ -232,6 +232,21 @@ def export(
     command.run(run, out or run / "hf", checkpoint, overwrite=overwrite, console=_console())
 
 
+@app.command("report", rich_help_panel=RUNS)
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders to show side by side.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to; report when not given.")
+    ] = Path("report"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Draw the curves of runs and compare them, as a page and as pictures."""
+    from nlptool.commands import report as command
+
+    command.run(runs, out, overwrite=overwrite, as_json=as_json, console=_console())
+
+
 @app.command("doctor", rich_help_panel=RUNS)
 def doctor(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder to check.")] = None,

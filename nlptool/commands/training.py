@@ -123,6 +123,7 @@ class Session:
         self.saved = 0
         self.metrics: Metrics | None = None
         self.log = Log()
+        self.flops_per_token: float | None = None
         self.training: dict[str, float] = {}
         self.heldout: dict[str, float] = {}
 
@@ -213,19 +214,25 @@ class Session:
             return
         figures = self.log.figures(self.state.step, self.world)
         # Not after the first step: counting takes a moment, and whoever watches wants to see a loss.
-        counts = bool(self.training) and self.world.first
-        flops = figures["tokens_per_second"] * self.job.flops_per_token() if counts else None
+        cost = self._cost() if self.training and self.flops_per_token is None and self.world.first else {}
+        rate = self.flops_per_token
         self.training = figures
-        self._record(tokens=self.state.tokens, seconds=self.state.elapsed, **figures)
+        self._record(tokens=self.state.tokens, seconds=self.state.elapsed, **figures, **cost)
         self.panel.update(
             step=self.state.step,
             tokens=self.state.tokens,
             figures=figures,
-            flops_per_second=flops,
+            flops_per_second=None if rate is None else figures["tokens_per_second"] * rate,
             memory=_memory(self.world.device),
             seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
         )
         self.log = Log()
+
+    def _cost(self) -> dict[str, float]:
+        """What stands in the log once: it is the same at every step."""
+        self.flops_per_token = self.job.flops_per_token()
+        parameters = sum(parameter.numel() for parameter in self.state.module.parameters())
+        return {"parameters": parameters, "flops_per_token": self.flops_per_token}
 
     def _evaluate(self) -> None:
         if self.job.held_out is None:

@@ -75,23 +75,32 @@ class Change(NamedTuple):
     new: Any
 
 
-def difference(old: Block, new: Block) -> list[Change]:
-    """The keys whose values differ between two recipes, defaults included."""
-    return list(_changes(old.model_dump(mode="json"), new.model_dump(mode="json"), ""))
+def difference(old: Block | dict[str, Any], new: Block | dict[str, Any]) -> list[Change]:
+    """The keys whose values differ between two recipes, defaults included; each a block, or read as plain values."""
+    return list(_changes(_plain(old), _plain(new), ""))
+
+
+def _plain(recipe: Block | dict[str, Any]) -> dict[str, Any]:
+    return recipe.model_dump(mode="json") if isinstance(recipe, Block) else recipe
 
 
 def _changes(old: Any, new: Any, path: str) -> Iterator[Change]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*new, *(key for key in old if key not in new)]:
             yield from _changes(old.get(key), new.get(key), f"{path}.{key}".removeprefix("."))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _has_blocks(new):
+    elif (
+        isinstance(old, list | tuple)
+        and isinstance(new, list | tuple)
+        and len(old) == len(new)
+        and _has_blocks(new)
+    ):
         for index, entries in enumerate(zip(old, new, strict=True)):
             yield from _changes(*entries, f"{path}.{index}")
     elif old != new:
         yield Change(path, old, new)
 
 
-def _has_blocks(entries: list[Any]) -> bool:
+def _has_blocks(entries: Sequence[Any]) -> bool:
     return any(isinstance(entry, dict) for entry in entries)
 
 

@@ -1,0 +1,88 @@
+"""`nlptool report RUN ...`: what runs came to, as one page, as pictures, and as a table on the screen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlptool.commands import folder
+from nlptool.console import Console
+from nlptool.errors import UsageError
+from nlptool.files import written_aside
+
+if TYPE_CHECKING:
+    from nlptool.report.runs import Run
+
+PAGE = "index.html"
+
+
+def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, console: Console) -> None:
+    """Write the page and, beside it, each chart as SVG and PNG against each axis.
+
+    Raises UsageError for a folder that is no run, and when matplotlib is not installed.
+    """
+    folder.claim(out, resume=None, overwrite=overwrite)
+    from nlptool.report import runs as reading
+    from nlptool.report import tables
+
+    runs = reading.read_all(paths)
+    _require_matplotlib()
+    with written_aside(out) as aside:
+        pictures = _write(runs, aside, console)
+    differences = tables.differences(runs)
+    if as_json:
+        console.json(
+            {
+                "page": str(out / PAGE),
+                "pictures": [str(out / name) for name in pictures],
+                "runs": [tables.facts(run) for run in runs],
+                "differences": {key: values for key, *values in differences.rows},
+            }
+        )
+        return
+    console.table(*tables.final(runs))
+    if differences.rows:
+        console.result("")
+        console.table(*differences)
+    console.result("")
+    console.facts(
+        str(out), {"page": str(out / PAGE), "pictures": f"{len(pictures)} SVG and PNG files beside it"}
+    )
+
+
+def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
+    """The page and the pictures; the names of the pictures."""
+    from nlptool.report import curves as curving
+    from nlptool.report import drawing
+    from nlptool.report.page import page
+
+    look = drawing.Look.of([run.name for run in runs])
+    if look.missing:
+        console.note(
+            f"no font here has {look.missing}; the pictures lack these letters, the page takes the reader's fonts"
+        )
+    charts, axes = curving.charts(runs), curving.axes(runs)
+    drawn, pictures = {}, []
+    with console.progress("charts", len(charts) * len(axes), "charts") as progress:
+        for chart in charts:
+            for axis in axes:
+                curves = curving.curves(chart, runs, axis)
+                for log in (False, True):
+                    figure = drawing.draw(chart, curves, axis, look, log=log)
+                    drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
+                    if not log:
+                        name = f"{chart.name}-{axis.name}"
+                        (out / f"{name}.svg").write_text(
+                            drawing.svg(figure, look, letters=False), encoding="utf8"
+                        )
+                        (out / f"{name}.png").write_bytes(drawing.png(figure, look))
+                        pictures += [f"{name}.svg", f"{name}.png"]
+                progress.advance(1)
+    (out / PAGE).write_text(page(runs, charts, axes, drawn), encoding="utf8")
+    return pictures
+
+
+def _require_matplotlib() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise UsageError("report: matplotlib is not installed", hint="pip install 'nlptool[report]'")

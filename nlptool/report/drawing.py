@@ -1,0 +1,261 @@
+"""Charts by matplotlib: restrained, named at the ends of their lines, told apart by the colour-blind too."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from nlptool.report.curves import Axis, Chart, Curve, Floats
+from nlptool.report.fonts import FONT, fonts_for
+
+INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
+# Okabe & Ito 2008, without the yellow, which print does not show.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5c6470")
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)))  # for the runs of the second and third round of colours
+WIDTH, HEIGHT = 6.6, 3.5  # inches, about the width of a page's text
+LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
+WIDEST = 1.5  # inches for a name at the right
+LINE = 11.5  # points from one name to the next
+SIZE = 8.5
+FALL = 0.02  # share of a run, its beginning
+SCALES = {  # unit: (factor, how the axis calls it), largest first
+    "s": ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
+    "FLOP": tuple(
+        (10.0**p, f"{letter}FLOP") for p, letter in ((21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"))
+    ),
+    "tokens": ((1e12, "trillion tokens"), (1e9, "billion tokens"), (1e6, "million tokens"), (1.0, "tokens")),
+    "steps": ((1.0, "steps"),),
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the charts of a report are drawn, whatever they show."""
+
+    names: Sequence[str]
+    """What the runs are called, in their order; long names are shortened to their ends."""
+    fonts: Sequence[str]
+    """Families, each used for the letters that those before it lack."""
+    missing: str = ""
+    """Letters of the names that no font of this machine has."""
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> "Look":
+        """The look of a report on runs of these names."""
+        fonts, missing = fonts_for(names)
+        look = cls(names, fonts, missing)
+        with _style(look):
+            figure = Figure(figsize=(WIDTH, HEIGHT))
+            FigureCanvasAgg(figure)
+            return cls([_short(figure, name) for name in names], fonts, missing)
+
+
+def colour(run: int) -> str:
+    """The colour of a run, the same in every chart."""
+    return PALETTE[run % len(PALETTE)]
+
+
+def draw(chart: Chart, curves: Sequence[Curve], axis: Axis, look: Look, *, log: bool = False) -> Figure:
+    """One chart against one axis."""
+    with _style(look):
+        figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
+        FigureCanvasAgg(figure)
+        plot = figure.add_axes((0, 0, 1, 1))
+        factor, unit = _scale(axis, curves)
+        for curve in curves:
+            _line(plot, curve, factor, log=log)
+        _frame(plot, chart, curves, factor, log=log)
+        plot.set_xlabel(unit + (", logarithmic" if log else ""), color=MUTED, labelpad=5)
+        labels = _labels(chart, curves, look)
+        right = _width(figure, [text for *_, text in labels]) + 0.22
+        plot.set_position(
+            (LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - right) / WIDTH, (HEIGHT - TOP - BOTTOM) / HEIGHT)
+        )
+        _title(figure, chart, curves)
+        _place(figure, plot, labels)
+    return figure
+
+
+def svg(figure: Figure, look: Look, *, letters: bool) -> str:
+    """The figure as SVG. letters: text stays text, in the reader's font; else it is drawn, alike everywhere."""
+    with (
+        _style(look),
+        matplotlib.rc_context({"svg.fonttype": "none" if letters else "path", "svg.hashsalt": "0"}),
+    ):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def png(figure: Figure, look: Look) -> bytes:
+    """The figure as PNG on white, 200 dots per inch."""
+    with _style(look):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+@contextmanager
+def _style(look: Look) -> Iterator[None]:
+    settings: Any = {
+        "font.family": list(look.fonts),
+        "font.size": SIZE,
+        "axes.unicode_minus": False,
+        "text.color": INK,
+        "path.simplify_threshold": 0.3,
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def _scale(axis: Axis, curves: Sequence[Curve]) -> tuple[float, str]:
+    """By what the axis is divided so that its numbers are short, and how it is then called."""
+    most = max((curve.x.max() for curve in curves), default=0.0)
+    scales = SCALES[axis.unit]
+    return next(((factor, unit) for factor, unit in scales if most >= 2 * factor), scales[-1])
+
+
+def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
+    keep = curve.x > 0 if log else np.ones(len(curve.x), bool)
+    x, y = curve.x[keep] / factor, curve.y[keep]
+    ink, dash = colour(curve.run), DASHES[curve.run // len(PALETTE) % len(DASHES)]
+    if curve.heldout:
+        plot.plot(x, y, color=ink, linestyle=dash, lw=1.5, zorder=4)
+        plot.plot(x, y, color=ink, linestyle="", marker="o", ms=3.4 if len(x) < 40 else 2, mew=0, zorder=4)
+    elif curve.smooth is None:
+        plot.plot(x, y, color=ink, linestyle=dash, lw=1.1, zorder=3)
+    else:
+        plot.plot(x, y, color=ink, lw=0.6, alpha=0.22, zorder=2)
+        plot.plot(x, curve.smooth[keep], color=ink, linestyle=dash, lw=1.0, zorder=3)
+
+
+def _settled(curve: Curve, *, log: bool) -> Floats:
+    """What must be seen of a curve: on a linear axis not its first fall, beside which all else would be flat."""
+    y = curve.y if curve.smooth is None else curve.smooth
+    return y if log or curve.smooth is None else y[curve.x >= FALL * curve.x[-1]]
+
+
+def _frame(plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, log: bool) -> None:
+    """Limits, ticks, a horizontal grid and no box."""
+    shown = [_settled(curve, log=log) for curve in curves]
+    low = min((y.min() for y in shown), default=0.0)
+    high = max((y.max() for y in shown), default=1.0)
+    margin = (high - low or abs(high) or 1.0) * 0.05
+    bottom = 0.0 if chart.share or (not chart.main and low >= 0) else low - margin
+    plot.set_ylim(bottom, high + margin)
+    plot.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+    if chart.share:
+        plot.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g}"))
+    else:
+        plot.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _number(v)))
+    if log:
+        plot.set_xscale("log")
+        plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
+        plot.xaxis.set_minor_locator(NullLocator())
+        plot.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        plot.set_xlim(0, 1.01 * max((curve.x.max() / factor for curve in curves), default=1.0))
+        plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    plot.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _number(v)))
+    plot.grid(axis="y", color=GRID, lw=0.7)
+    plot.set_axisbelow(True)
+    plot.patch.set_visible(False)
+    plot.spines[["top", "left", "right"]].set_visible(False)
+    plot.spines["bottom"].set_color(MUTED)
+    plot.spines["bottom"].set_linewidth(0.7)
+    plot.tick_params(axis="y", length=0, labelcolor=MUTED)
+    plot.tick_params(axis="x", length=3, width=0.7, color=MUTED, labelcolor=MUTED)
+
+
+def _number(value: float) -> str:
+    """As short as it can be said: 1,200, 0.25, 3e-4."""
+    if value and abs(value) < 1e-2:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    return f"{value:,.10g}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _title(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
+    """What is shown; and, where there are two kinds of line, which is which."""
+    y = 1 - 0.2 / HEIGHT
+    figure.text(0.06 / WIDTH, y, chart.title, fontsize=10, fontweight="bold", fontfamily=FONT, va="center")
+    kinds = {curve.heldout for curve in curves}
+    smoothed = any(curve.smooth is not None for curve in curves)
+    training = ["training batches"] * chart.main + ["smoothed"] * smoothed
+    told = [(False, ", ".join(training)), (True, "held-out")]
+    x, below = 0.06, y - 0.2 / HEIGHT
+    for heldout, text in [pair for pair in told if pair[0] in kinds and pair[1]]:
+        line = Line2D(
+            [x / WIDTH, (x + 0.22) / WIDTH], [below, below], color=MUTED, lw=1.5 if heldout else 1.0
+        )
+        figure.add_artist(line)
+        if heldout:
+            dot = Line2D([(x + 0.11) / WIDTH], [below], color=MUTED, marker="o", ms=3.4, mew=0)
+            figure.add_artist(dot)
+        figure.text((x + 0.28) / WIDTH, below, text, color=MUTED, va="center", fontsize=8)
+        x += 0.28 + _width(figure, [text]) + 0.2
+
+
+def _labels(chart: Chart, curves: Sequence[Curve], look: Look) -> list[tuple[float, int, str]]:
+    """Height, run and text of what stands at the end of each run's line: its name and, of results, last value."""
+    last = {curve.run: curve for curve in curves}  # the held-out curve comes after that of the training
+    labels = []
+    for run, curve in last.items():
+        y = float((curve.y if curve.smooth is None else curve.smooth)[-1])
+        value = f"  {100 * y:.1f}" if chart.share else f"  {y:.2f}"
+        labels.append((y, run, look.names[run] + value * chart.main))
+    return labels
+
+
+def _short(figure: Figure, name: str) -> str:
+    """The name, or as much of both its ends as there is room for."""
+    text, kept = name, len(name)
+    while kept > 4 and _width(figure, [text]) > WIDEST:
+        kept -= 1
+        text = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
+    return text
+
+
+def _width(figure: Figure, texts: Sequence[str]) -> float:
+    """Inches that the longest of these takes."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    widest = 0.0
+    for text in texts:
+        shown = figure.text(0, 0, text, fontsize=SIZE)
+        widest = max(widest, shown.get_window_extent(renderer).width / figure.dpi)
+        shown.remove()
+    return widest
+
+
+def _place(figure: Figure, plot: Axes, labels: Sequence[tuple[float, int, str]]) -> None:
+    """Write the labels at the right, each at its line's height or as near as the others let it."""
+    bottom, top = plot.get_ylim()
+    height = (HEIGHT - TOP - BOTTOM) * 72 / LINE  # in lines of text
+    ordered = sorted(labels)
+    wanted = [(y - bottom) / (top - bottom) * height for y, *_ in ordered]
+    for at, (_, run, text) in zip(apart(wanted), ordered, strict=True):
+        plot.text(1.015, at / height, text, transform=plot.transAxes, color=colour(run), va="center")
+
+
+def apart(wanted: Sequence[float]) -> list[float]:
+    """Places at least 1 apart, in the given (rising) order, as near to the wanted ones as can be.
+
+    Neighbours that would touch move together, about their middle (pool adjacent violators).
+    """
+    blocks: list[tuple[float, int]] = []  # mean of wanted place less rank, number of labels
+    for rank, place in enumerate(wanted):
+        blocks.append((place - rank, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, n), (b, m) = blocks[-2:]
+            blocks[-2:] = [((a * n + b * m) / (n + m), n + m)]
+    starts = [mean for mean, number in blocks for _ in range(number)]
+    return [start + rank for rank, start in enumerate(starts)]

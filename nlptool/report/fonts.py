@@ -1,0 +1,41 @@
+"""Fonts for names in any script: matplotlib's own, and of this machine's what that one lacks."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from matplotlib import font_manager
+
+FONT = "DejaVu Sans"  # which matplotlib brings
+PLACEHOLDERS = "Last Resort"  # a font of boxes, which has all letters and shows none
+
+
+def fonts_for(texts: Sequence[str]) -> tuple[list[str], str]:
+    """Font families that have every letter of these texts between them, and the letters that no font has."""
+    families = [FONT]
+    missing = {letter for text in texts for letter in text} - _letters(font_manager.findfont(FONT))
+    for entry in _fonts() if missing else ():
+        try:
+            known = missing & _letters(entry.fname)
+        except (OSError, RuntimeError):  # a font that is gone or broken
+            continue
+        if known and not entry.name.startswith(PLACEHOLDERS):
+            families.append(entry.name)
+            missing -= known
+    return families, "".join(sorted(missing))
+
+
+def _fonts() -> list[font_manager.FontEntry]:
+    """The fonts of this machine, upright ones of normal weight first."""
+    manager = font_manager.fontManager
+    listed = {entry.fname for entry in manager.ttflist}
+    for path in set(font_manager.findSystemFonts()) - listed:  # newer than matplotlib's list of them
+        with suppress(OSError, RuntimeError):
+            manager.addfont(path)
+    return sorted(
+        manager.ttflist, key=lambda e: (str(e.weight) not in ("400", "normal"), e.style != "normal", e.name)
+    )
+
+
+def _letters(path: str) -> set[str]:
+    """All that a font can show."""
+    return {chr(code) for code in font_manager.get_font(path).get_charmap()} | {"\n"}

@@ -1,0 +1,137 @@
+"""The report as one HTML page that needs nothing else: no network, no other file, and of scripts only the switch."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+from nlptool.report import tables
+from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart
+from nlptool.report.drawing import GRID, INK, MUTED, PALETTE
+from nlptool.report.runs import Run
+
+# The palette on a dark ground, colour by colour: lighter where it would sink into it.
+DARK = ("#4aa8e0", "#f2854b", "#2fc79a", "#e3a1c6", "#f0b93a", "#8fd0f5", "#a6afba")
+AXIS_NAMES = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs", "time": "time"}
+NUMBER = re.compile(r"-?[\d,.]*( %)?|[\d.]+e[+-]?\d+|(\d+[smhd]\d*)+[smh]?")
+
+Drawn = Mapping[tuple[str, str, bool], str]
+"""SVG texts by name of the chart, name of the axis, and whether it is logarithmic."""
+
+
+def page(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
+    """The page. Colours are variables in it, so that it is light or dark as the reader's screen."""
+    template = Template((Path(__file__).parent / "page.html").read_text("utf8"))
+    differences = tables.differences(runs)
+    title = runs[0].name if len(runs) == 1 else f"{len(runs)} training runs"
+    return template.substitute(
+        title=escape(title),
+        light=_variables(PALETTE),
+        dark=_variables(DARK),
+        shown="\n".join(
+            f'[data-x="{axis.name}"][data-scale="{scale}"] svg[data-x="{axis.name}"][data-scale="{scale}"] '
+            "{ display: block }"
+            for axis in axes
+            for scale in ("linear", "log")
+        ),
+        first=axes[0].name if axes else "",
+        runs="".join(_chip(number, run) for number, run in enumerate(runs)),
+        figures=_figures(runs, charts, axes, drawn),
+        final=_table(tables.final(runs)),
+        differences=_section("Where the recipes differ", _table(differences)) if differences.rows else "",
+        environment=_table(tables.environment(runs)),
+    )
+
+
+def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
+    if not axes or not charts:
+        return '<p class="note">No figures yet.</p>'
+    radios = "".join(
+        f'<label><input type="radio" name="x" value="{axis.name}"{" checked" * (index == 0)}> '
+        f"{AXIS_NAMES[axis.name]}</label>"
+        for index, axis in enumerate(axes)
+    )
+    log = '<label><input type="checkbox" name="log" value="1"> logarithmic</label>'
+    switch = f'<form class="switch" autocomplete="off"><span>against</span>{radios}{log}</form>'
+    notes = [
+        f"A figure of training is a mean over the steps since the one before. Where there are {SMOOTH_FROM} or more, "
+        f"they are faint, and the strong line is their {EMA}."
+    ]
+    lacking = [run.name for run in runs if run.step and run.last("flops_per_token") is None]
+    if lacking and any(axis.name == "flops" for axis in axes):
+        notes.append(
+            f"Not shown against FLOPs, which they did not record: {', '.join(map(escape, lacking))}."
+        )
+    main = _grid([chart for chart in charts if chart.main], axes, drawn)
+    course = _grid([chart for chart in charts if not chart.main], axes, drawn)
+    note = f'<p class="note">{" ".join(notes)}</p>'
+    return f"{switch}{main}{note}{_section('How the runs went', course) if course else ''}"
+
+
+def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
+    figures = ""
+    for chart in charts:
+        inner = "".join(
+            inline(drawn[chart.name, axis.name, log], chart, axis, log=log)
+            for axis in axes
+            for log in (False, True)
+        )
+        figures += f'<figure id="{escape(chart.name)}">{inner}</figure>\n'
+    return f'<div class="figures">{figures}</div>' if figures else ""
+
+
+def inline(svg: str, chart: Chart, axis: Axis, *, log: bool) -> str:
+    """An SVG of matplotlib as part of a page: names of its own, colours from the page, as wide as there is room."""
+    scale = "log" if log else "linear"
+    own = f"{chart.name}-{axis.name}-{scale}-"
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', body))
+    known = {name for pair in used for name in pair if name}
+    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{own}{m[1]}"' if m[1] in known else "", body)
+    body = re.sub(r'xlink:href="#', f'href="#{own}', body)
+    body = body.replace("url(#", f"url(#{own}")
+    colours = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
+        c: f"--run{i}" for i, c in enumerate(PALETTE)
+    }
+    for colour, variable in colours.items():
+        body = body.replace(colour, f"var({variable})")
+    view = re.search(r'viewBox="[^"]+"', body)
+    assert view is not None  # matplotlib gives every figure one
+    label = escape(f"{chart.title} against {AXIS_NAMES[axis.name]}{', logarithmic' * log}")
+    start = f'<svg {view[0]} data-x="{axis.name}" data-scale="{scale}" role="img" aria-label="{label}">'
+    return re.sub(r"\s*\n\s*", "\n", start + body[body.index(">") + 1 :]).strip()
+
+
+def _chip(number: int, run: Run) -> str:
+    variable = f"--run{number % len(PALETTE)}"
+    style = ("solid", "dashed", "dotted")[number // len(PALETTE) % 3]
+    line = f'<i style="border-color: var({variable}); border-top-style: {style}"></i>'
+    path = f" <small>{escape(str(run.path))}</small>" * (str(run.path) != run.name)
+    return f"<li>{line}{escape(run.name)}{path}</li>"
+
+
+def _section(title: str, content: str) -> str:
+    return f'<h2>{title}</h2>\n<div class="wide">{content}</div>'
+
+
+def _table(table: tables.Table) -> str:
+    """Columns of numbers stand to the right."""
+    numeric = [
+        column > 0 and all(NUMBER.fullmatch(row[column]) for row in table.rows)
+        for column in range(len(table.columns))
+    ]
+    classes = [' class="n"' * number for number in numeric]
+    head = "".join(
+        f"<th{kind}>{escape(name)}</th>" for kind, name in zip(classes, table.columns, strict=True)
+    )
+    rows = ""
+    for row in table.rows:
+        cells = [f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(classes[1:], row[1:], strict=True)]
+        rows += f"<tr><th>{escape(row[0])}</th>{''.join(cells)}</tr>\n"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _variables(colours: Sequence[str]) -> str:
+    return " ".join(f"--run{number}: {colour};" for number, colour in enumerate(colours))

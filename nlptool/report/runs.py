@@ -1,0 +1,149 @@
+"""What a run folder tells of a run: its recipe, its figures by step, what it ran on.
+
+A run that is going on, was stopped, went on again or has no figure yet is a run like any other.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlptool.errors import DataError, UsageError
+from nlptool.recipe.source import parse
+
+HELD_OUT = "heldout/"
+
+
+class Series(NamedTuple):
+    """One figure in the order of its steps."""
+
+    steps: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as read."""
+
+    name: str
+    path: Path
+    recipe: dict[str, Any]
+    """With every default, as plain values."""
+    environment: dict[str, Any]
+    figures: dict[str, Series]
+    """By their names in metrics.jsonl; held-out ones are heldout/NAME."""
+    finished: bool
+    unigram_entropy: float | None
+    """Of the tokens it learns from, where the store still lies where the recipe says."""
+
+    def last(self, figure: str) -> float | None:
+        """The newest value of a figure, if it has any."""
+        series = self.figures.get(figure)
+        return series.values[-1] if series else None
+
+    @property
+    def step(self) -> int:
+        """The newest step with a figure; 0 where there is none."""
+        return max((series.steps[-1] for series in self.figures.values()), default=0)
+
+    @property
+    def steps(self) -> int | None:
+        """The steps that the recipe asks for; None where it gives a budget instead."""
+        steps: int | None = self.recipe.get("train", {}).get("steps")
+        return steps
+
+    @property
+    def stages(self) -> list[int]:
+        """The steps after which another stage begins, where the recipe has stages and a number of steps."""
+        shares = [stage["share"] for stage in self.recipe.get("train", {}).get("stages", ())]
+        return [round(share * (self.steps or 0)) for share in accumulate(shares[:-1])]
+
+
+def read_all(paths: Sequence[Path]) -> list[Run]:
+    """The runs in these folders, each with a name of its own: the folder's, or else as much of its path as it takes.
+
+    Raises UsageError for a folder that is no run or given twice, DataError for files that cannot be read.
+    """
+    resolved = [path.resolve() for path in paths]
+    for path, whole in zip(paths, resolved, strict=True):
+        if resolved.count(whole) > 1:
+            raise UsageError(f"{path}: given twice")
+    return [read(path, name) for path, name in zip(paths, _names(resolved), strict=True)]
+
+
+def read(path: Path, name: str) -> Run:
+    """The run in a folder. Raises UsageError when it is none, DataError when its files cannot be read."""
+    for file in ("recipe.yaml", "environment.json"):
+        if not (path / file).exists():
+            raise UsageError(
+                f"{path}: is not a run folder (no {file})",
+                hint="name the output folder of a training command",
+            )
+    recipe = parse((path / "recipe.yaml").read_text("utf8"), str(path / "recipe.yaml")).data
+    return Run(
+        name=name,
+        path=path,
+        recipe=recipe,
+        environment=_object(path / "environment.json"),
+        figures=_figures(path / "metrics.jsonl"),
+        finished=(path / "final").is_dir(),
+        unigram_entropy=_entropy(Path(str(recipe.get("tokens", "")))),
+    )
+
+
+def _figures(path: Path) -> dict[str, Series]:
+    """Every figure; where a run went back some steps to go on from there, what it did before is forgotten."""
+    found: dict[str, dict[int, float]] = {}
+    newest = 0
+    for number, line in enumerate(_whole_lines(path), 1):
+        try:
+            row = json.loads(line)
+            step = int(row.pop("step"))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise DataError(f"{path}:{number}: expected figures of a step, found {line[:40]!r}") from None
+        if step < newest:
+            found = {name: {s: v for s, v in points.items() if s < step} for name, points in found.items()}
+        newest = step
+        for name, value in row.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                found.setdefault(name, {})[step] = value
+    return {name: Series(list(points), list(points.values())) for name, points in found.items() if points}
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines that are written to their end; a run that is going on may be amid one."""
+    if not path.exists():
+        return []
+    return path.read_text("utf8", errors="replace").split("\n")[:-1]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf8"))
+    except ValueError as error:
+        raise DataError(f"{path}: is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: expected an object")
+    return found
+
+
+def _entropy(store: Path) -> float | None:
+    """What tokenize wrote into the store, in nats."""
+    path = store / "store.json"
+    value = _object(path).get("unigram_entropy") if path.exists() else None
+    return value if isinstance(value, float) else None
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart."""
+    names = [path.name for path in paths]
+    longest = max((len(path.parts) for path in paths), default=1)
+    for length in range(2, longest + 1):
+        names = [
+            "/".join(path.parts[-length:]).replace("//", "/") if names.count(name) > 1 else name
+            for path, name in zip(paths, names, strict=True)
+        ]
+    return names

@@ -1,0 +1,138 @@
+"""The report in words: what the runs ended with, how their recipes differ, what they ran on."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from nlptool.figures import duration, quantity
+from nlptool.recipe import difference
+from nlptool.report.curves import COSTS, COURSE
+from nlptool.report.runs import HELD_OUT, Run
+
+NOT_COMPARED = ("out",)  # where a run lies is no difference
+
+
+class Table(NamedTuple):
+    """Rows of text under headings."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """The figures that a run ended with, or has come to."""
+    speeds = run.figures.get("tokens_per_second")
+    rate, tokens = run.last("flops_per_token"), run.last("tokens")
+    parameters = run.last("parameters")
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "finished": run.finished,
+        "step": run.step,
+        "steps": run.steps,
+        "heldout": {
+            name.removeprefix(HELD_OUT): run.last(name) for name in run.figures if name.startswith(HELD_OUT)
+        },
+        "training": {name: run.last(name) for name in run.figures if _is_loss(name)},
+        "unigram_entropy": run.unigram_entropy,
+        "parameters": None if parameters is None else int(parameters),
+        "tokens": None if tokens is None else int(tokens),
+        "flops": None if rate is None or tokens is None else rate * tokens,
+        "seconds": run.last("seconds"),
+        "tokens_per_second": median(speeds.values) if speeds else None,
+    }
+
+
+def final(runs: Sequence[Run]) -> Table:
+    """A row a run."""
+    told = [facts(run) for run in runs]
+    heldout = list(dict.fromkeys(name for fact in told for name in fact["heldout"]))
+    columns = ["run", "state", *(f"held-out {name}" for name in heldout)]
+    entropy = any(fact["unigram_entropy"] is not None for fact in told)
+    columns += ["unigram entropy"] * entropy + ["parameters", "tokens", "FLOP", "time", "tokens/s"]
+    rows = []
+    for fact in told:
+        row = [fact["name"], _state(fact)]
+        row += [_value(name, fact["heldout"].get(name)) for name in heldout]
+        row += [_value("", fact["unigram_entropy"])] * entropy
+        row += [_count(fact["parameters"]), _count(fact["tokens"])]
+        row += ["" if fact["flops"] is None else f"{fact['flops']:.3g}"]
+        row += ["" if fact["seconds"] is None else duration(fact["seconds"])]
+        rows.append([*row, _count(fact["tokens_per_second"])])
+    filled = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    return Table([columns[i] for i in filled], [[row[i] for i in filled] for row in rows])
+
+
+def differences(runs: Sequence[Run]) -> Table:
+    """A row a key of the recipe that is not the same in all runs."""
+    first, *others = [run.recipe for run in runs]
+    paths = dict.fromkeys(change.path for other in others for change in difference(first, other))
+    keys = [path for path in paths if path not in NOT_COMPARED]
+    return Table(
+        ["key", *(run.name for run in runs)],
+        [[key, *(_show(_at(run.recipe, key)) for run in runs)] for key in keys],
+    )
+
+
+def environment(runs: Sequence[Run]) -> Table:
+    """A row a fact; one column where all runs have the same."""
+    flat = [_flat(run.environment) for run in runs]
+    keys = list(dict.fromkeys(key for facts in flat for key in facts))
+    rows = [[key, *(_show(facts.get(key)) for facts in flat)] for key in keys]
+    if all(len(set(row[1:])) == 1 for row in rows):
+        return Table(["", "all runs" if len(runs) > 1 else runs[0].name], [row[:2] for row in rows])
+    return Table(["", *(run.name for run in runs)], rows)
+
+
+def _state(fact: dict[str, Any]) -> str:
+    if not fact["step"]:
+        return "no figures yet"
+    if fact["finished"]:
+        return f"finished, {quantity(fact['step'], 'steps')}"
+    return f"at step {fact['step']:,}" + (f" of {fact['steps']:,}" if fact["steps"] else "")
+
+
+def _is_loss(name: str) -> bool:
+    return name not in COSTS and name not in COURSE and not name.startswith(HELD_OUT)
+
+
+def _value(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.1f} %" if name.endswith("_accuracy") else f"{value:.3f}"
+
+
+def _count(number: float | None) -> str:
+    return "" if number is None else f"{number:,.0f}"
+
+
+def _at(recipe: Any, path: str) -> Any:
+    """The value of a dotted key; None where there is no such key."""
+    for part in path.split("."):
+        if isinstance(recipe, dict):
+            recipe = recipe.get(part)
+        elif isinstance(recipe, list | tuple) and part.isdigit() and int(part) < len(recipe):
+            recipe = recipe[int(part)]
+        else:
+            return None
+    return recipe
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Objects within taken apart: packages.torch becomes torch."""
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_show, value))}]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_show(inner)}" for key, inner in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,84 @@
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nlptool.cli import main
+
+
+def test_a_run_is_reported_with_its_costs_and_figures(tiny_run: Path, tmp_path: Path, capsys):
+    pytest.importorskip("matplotlib")
+    assert main(["report", str(tiny_run), "--out", str(tmp_path / "report"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    (run,) = told["runs"]
+    assert (run["finished"], run["step"], run["steps"], run["tokens"]) == (True, 12, 12, 12 * 8 * 32)
+    assert run["parameters"] == parameters(tiny_run)
+    assert run["flops"] > 2 * 3 * run["tokens"] * 12 * 16**2, "a whole layer of width 16, three passes"
+    assert 0 <= run["heldout"]["mlm_accuracy"] <= 1
+    assert told["page"] == str(tmp_path / "report" / "index.html")
+    assert {Path(name).name for name in told["pictures"]} | {"index.html"} == {
+        path.name for path in (tmp_path / "report").iterdir()
+    }
+    assert {"mlm-steps.svg", "mlm-flops.png", "mlm_accuracy-time.svg"} <= {
+        Path(n).name for n in told["pictures"]
+    }
+
+
+def parameters(run: Path) -> int:
+    from safetensors.torch import load_file
+
+    state = load_file(run / "checkpoints" / "step-00000012" / "model.safetensors")
+    return sum(tensor.numel() for tensor in state.values())
+
+
+def test_the_costs_stand_in_the_log_once(tiny_run: Path):
+    lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    assert len([line for line in lines if "flops_per_token" in line]) == 1
+
+
+def test_runs_are_compared_on_the_screen(tiny_run: Path, tmp_path: Path, capsys):
+    pytest.importorskip("matplotlib")
+    other = Path(shutil.copytree(tiny_run, tmp_path / "other"))
+    recipe = (other / "recipe.yaml").read_text()
+    (other / "recipe.yaml").write_text(recipe.replace("lr: 0.001", "lr: 0.002"))
+    assert main(["report", str(tiny_run), str(other), "--out", str(tmp_path / "report")]) == 0
+    shown = capsys.readouterr().out
+    assert "finished, 12 steps" in shown
+    assert "train.lr  0.001  0.002" in " ".join(shown.split()).replace(" 0", "  0")
+    assert str(tmp_path / "report" / "index.html") in shown
+
+
+def test_a_run_without_figures_has_a_page(tiny_run: Path, tmp_path: Path, capsys):
+    pytest.importorskip("matplotlib")
+    empty = Path(shutil.copytree(tiny_run, tmp_path / "empty"))
+    (empty / "metrics.jsonl").write_text("")
+    assert main(["report", str(empty), "--out", str(tmp_path / "report")]) == 0
+    assert "no figures yet" in capsys.readouterr().out
+    assert "No figures yet" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_folder_that_is_no_run_is_a_usage_error_and_nothing_is_written(
+    tiny_store: Path, tmp_path: Path, capsys
+):
+    assert main(["report", str(tiny_store), "--out", str(tmp_path / "report")]) == 2
+    assert "tokens: is not a run folder (no recipe.yaml)" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_report_is_not_overwritten_unasked(tiny_run: Path, tmp_path: Path, capsys):
+    (tmp_path / "mine.txt").write_text("keep")
+    assert main(["report", str(tiny_run), "--out", str(tmp_path)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_without_matplotlib_it_is_said_what_to_install(tiny_run: Path, tmp_path: Path, monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)
+    )
+    assert main(["report", str(tiny_run), "--out", str(tmp_path / "report")]) == 2
+    assert "pip install 'nlptool[report]'" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()

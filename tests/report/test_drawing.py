@@ -1,0 +1,71 @@
+import io
+from pathlib import Path
+
+import pytest
+from folders import falling, write_run
+
+pytest.importorskip("matplotlib")
+
+import matplotlib.image
+
+from nlptool.report.curves import AXES, charts, curves
+from nlptool.report.drawing import HEIGHT, WIDTH, Look, apart, draw, png, svg
+from nlptool.report.fonts import fonts_for
+from nlptool.report.runs import read_all
+
+
+def test_labels_keep_their_places_where_there_is_room():
+    assert apart([0.0, 2.0, 5.0]) == [0.0, 2.0, 5.0]
+
+
+def test_labels_that_would_touch_move_apart_about_their_middle():
+    assert apart([1.0, 1.0]) == [0.5, 1.5]
+    assert apart([1.0, 1.5, 5.0]) == [0.75, 1.75, 5.0]
+    assert apart([0.0, 0.0, 0.0, 1.0]) == pytest.approx([-1.25, -0.25, 0.75, 1.75])
+
+
+def test_a_chart_is_a_picture_of_its_size(tmp_path: Path):
+    runs = read_all([write_run(tmp_path / "a", falling())])
+    look = Look.of(["a"])
+    figure = draw(charts(runs)[0], curves(charts(runs)[0], runs, AXES[0]), AXES[0], look)
+    pixels = matplotlib.image.imread(io.BytesIO(png(figure, look)))
+    assert pixels.shape[:2] == (round(200 * HEIGHT), round(200 * WIDTH))
+    assert 0.01 < (pixels[:, :, :3] < 0.9).any(axis=2).mean() < 0.2
+
+
+def test_a_name_stays_text_in_a_page_and_is_drawn_in_a_file(tmp_path: Path):
+    runs = read_all([write_run(tmp_path / "demo-run", falling())])
+    look = Look.of(["demo-run"])
+    figure = draw(charts(runs)[0], curves(charts(runs)[0], runs, AXES[0]), AXES[0], look)
+    assert ">demo-run  " in svg(figure, look, letters=True)
+    assert "<text" not in svg(figure, look, letters=False)
+
+
+def test_the_same_run_is_drawn_to_the_same_bytes(tmp_path: Path):
+    runs = read_all([write_run(tmp_path / "a", falling())])
+    chart, look = charts(runs)[0], Look.of(["a"])
+    drawn = [
+        svg(draw(chart, curves(chart, runs, AXES[0]), AXES[0], look), look, letters=False) for _ in range(2)
+    ]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_long_name_is_shortened_to_its_ends():
+    (name,) = Look.of(["bert-base-with-a-name-that-tells-the-whole-story-v2"]).names
+    assert name.startswith("bert-")
+    assert name.endswith("-v2")
+    assert "…" in name
+
+
+def test_letters_that_no_font_has_are_told():
+    families, missing = fonts_for(["plain", "\U0010ffff"])  # a code that is no letter
+    assert families == ["DejaVu Sans"]
+    assert missing == "\U0010ffff"
+
+
+def test_hangul_is_drawn_where_a_font_of_this_machine_has_it():
+    families, missing = fonts_for(["말뭉치"])
+    if missing:
+        pytest.skip("no font with Hangul on this machine")
+    assert len(families) > 1
+    assert not any(family.startswith("Last Resort") for family in families)
