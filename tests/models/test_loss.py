@@ -82,3 +82,65 @@ def test_logits_far_from_zero_stay_finite() -> None:
     x = torch.full((1, 1), 1e4, requires_grad=True)
     total = linear_cross_entropy(x, torch.tensor([[1.0], [-1.0]]), None, torch.tensor([1]))
     assert total.item() == pytest.approx(2e4)
+
+
+UNIFORM = torch.tensor([0.0, 0.49, 0.5, 0.74, 0.76, 0.999])
+
+
+def test_draws_invert_the_distribution() -> None:
+    weight = torch.tensor([[0.5], [0.25], [0.25]]).log()
+    x = torch.ones(6, 1)
+    losses, _, drawn = loss.linear_scores_and_draw(x, weight, None, torch.zeros(6).long(), UNIFORM)
+    assert drawn.tolist() == [0, 0, 1, 1, 2, 2]
+    assert losses.tolist() == pytest.approx([math.log(2)] * 6)
+    # At temperature 1/2 the chances are 4 : 1 : 1.
+    _, _, colder = loss.linear_scores_and_draw(x, weight, None, torch.zeros(6).long(), UNIFORM, 0.5)
+    assert colder.tolist() == [0, 0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_draws_follow_the_softmax(temperature: float) -> None:
+    """Chi-square with 16 degrees of freedom is below 39.3 but for one time in a thousand."""
+    x, weight, bias, _ = problem(torch.float64)
+    rows = x[:1].expand(20_000, 6)
+    uniform = torch.rand(20_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels = torch.zeros(20_000, dtype=torch.long)
+    _, drawn = loss.linear_cross_entropy_and_draw(rows, weight, bias, labels, uniform, temperature)
+    expected = 20_000 * ((x[0] @ weight.t() + bias) / temperature).softmax(0)
+    assert ((torch.bincount(drawn, minlength=17) - expected) ** 2 / expected).sum() < 39.3
+
+
+@pytest.mark.parametrize("logits_at_once", [1, 17 * 4, 1 << 22])
+def test_loss_and_draws_are_the_same_with_and_without_gradient_in_any_chunks(
+    logits_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, weight, bias, labels = problem(torch.float64)
+    uniform = torch.rand(10, dtype=torch.float64)
+    plain_draws = ((x @ weight.t() + bias).softmax(1).cumsum(1) <= uniform[:, None]).sum(1)
+    monkeypatch.setattr(loss, "CHUNK", logits_at_once)
+    total, drawn = loss.linear_cross_entropy_and_draw(x, weight, bias, labels, uniform)
+    with torch.no_grad():
+        again, same = loss.linear_cross_entropy_and_draw(x, weight, bias, labels, uniform)
+    assert torch.equal(drawn, plain_draws)
+    assert torch.equal(same, plain_draws)
+    assert not drawn.requires_grad
+    assert total.item() == pytest.approx(again.item(), rel=1e-12)
+    for one, other in zip(
+        torch.autograd.grad(total, (x, weight, bias)),
+        torch.autograd.grad(linear_cross_entropy(x, weight, bias, labels), (x, weight, bias)),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("logits_at_once", [17 * 4, 1 << 22])
+def test_losses_row_by_row_have_a_gradient_each(logits_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "CHUNK", logits_at_once)
+    x, weight, bias, labels = problem(torch.float64)
+    labels = labels.clamp(min=0)
+    losses = loss.linear_cross_entropies(x, weight, bias, labels)
+    expected = F.cross_entropy(x @ weight.t() + bias, labels, reduction="none")
+    assert torch.allclose(losses, expected, rtol=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda *a: loss.linear_cross_entropies(*a, labels).square(), (x, weight, bias)
+    )
