@@ -25,7 +25,7 @@ def shape(config: EncoderConfig) -> Shape:
 class Encoder(nn.Module):
     """Embeddings and post-LN layers, without heads.
 
-    projected: a matrix between embeddings and layers, whether or not their widths differ.
+    projected: a matrix between embeddings and layers, also where their widths do not differ.
     attentions, mlps: distinct sub-layers, as Layers takes them.
     """
 
@@ -45,7 +45,10 @@ class Encoder(nn.Module):
             vocab_size, width, config.positions, config.types, config.dropout, EPSILON
         )
         self.layers = Layers(
-            shape(config), inputs=width if projected else None, attentions=attentions, mlps=mlps
+            shape(config),
+            inputs=width if projected or width != config.hidden else None,
+            attentions=attentions,
+            mlps=mlps,
         )
         init_truncated(self, config.init)
 

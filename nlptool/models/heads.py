@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from nlptool.models.config import EPSILON, Activation, EncoderConfig
 from nlptool.models.layers import Linear, activate, init_truncated, linear
-from nlptool.models.loss import linear_cross_entropy
+from nlptool.models.loss import (
+    linear_cross_entropies,
+    linear_cross_entropy,
+    linear_cross_entropy_and_draw,
+    linear_scores,
+    linear_scores_and_draw,
+)
 
 
 class MaskedLM(nn.Module):
@@ -54,6 +60,40 @@ class MaskedLM(nn.Module):
         """
         return linear_cross_entropy(self.transform(hidden_ND), embeddings_VE, self.bias, labels_N)
 
+    def loss_and_samples(
+        self,
+        hidden_ND: Tensor,
+        embeddings_VE: Tensor,
+        labels_N: Tensor,
+        uniform_N: Tensor,
+        temperature: float,
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, and [...]: a token for each row, sampled by a number in [0, 1) each. From the same logits."""
+        x_NE = self.transform(hidden_ND)
+        given = (labels_N, uniform_N, temperature)
+        return linear_cross_entropy_and_draw(x_NE, embeddings_VE, self.bias, *given)
+
+    def scores_and_samples(
+        self,
+        hidden_ND: Tensor,
+        embeddings_VE: Tensor,
+        labels_N: Tensor,
+        uniform_N: Tensor,
+        temperature: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As scores, and the samples of loss_and_samples."""
+        x_NE = self.transform(hidden_ND)
+        given = (labels_N, uniform_N, temperature)
+        return linear_scores_and_draw(x_NE, embeddings_VE, self.bias, *given)
+
+    def scores(self, hidden_ND: Tensor, embeddings_VE: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of each row, and whether its label has the largest logit: both [...], without a gradient."""
+        return linear_scores(self.transform(hidden_ND), embeddings_VE, self.bias, labels_N)
+
+    def losses(self, hidden_ND: Tensor, embeddings_VE: Tensor, labels_N: Tensor) -> Tensor:
+        """Cross-entropy of each row, [...], in nats, with a gradient."""
+        return linear_cross_entropies(self.transform(hidden_ND), embeddings_VE, self.bias, labels_N)
+
 
 class Pooler(nn.Module):
     """tanh(Linear) of the first token's hidden state, [B, T, D] -> [B, D]."""
@@ -82,3 +122,20 @@ class PairOrder(nn.Module):
     def forward(self, pooled_BD: Tensor) -> Tensor:
         """Logits [B, 2]."""
         return self.dense(pooled_BD)  # type: ignore[no-any-return]
+
+
+class ReplacedToken(nn.Module):
+    """ELECTRA's discriminator head: is a token the original one, or was it replaced? Dense, GELU, dense.
+
+    As in Google's code; the paper has one matrix only (Clark et al. 2020, section 3.1).
+    """
+
+    def __init__(self, width: int, init: float = 0.02) -> None:
+        super().__init__()
+        self.dense = Linear(width, width)
+        self.out = Linear(width, 1)
+        init_truncated(self, init)
+
+    def forward(self, hidden_ND: Tensor) -> Tensor:
+        """Logits [...] of "replaced"."""
+        return self.out(activate(self.dense(hidden_ND), "gelu")).squeeze(-1)  # type: ignore[no-any-return]
