@@ -10,8 +10,15 @@ from nlptool import registry
 from nlptool.cli import main
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def run_name(name: str, variant: dict[str, object]) -> str:
+    """An objective and the settings that differ, e.g. mlm-whole_word-ngram or electra-learn_masked."""
+    return "-".join([name, *(f"{k}_{v}" if isinstance(v, str) else k for k, v in variant.items())])
+
+
 RUNS = {
-    "-".join([name, *variant]): (name, variant)
+    run_name(name, variant): (name, variant)
     for name in registry.names("objectives")
     for variant in import_module(f"objectives.facts.{name}").VARIANTS
 }

@@ -209,3 +209,27 @@ def mask(ids_BT: Ids, lengths_B: Ints | None, scheme: Scheme, vocabulary: Vocabu
     row, slot = np.nonzero(used_BK)
     masked_BT[row, at_BK[row, slot]] = shown_BK[row, slot]
     return Masked(masked_BT, at_BK, originals_BK, used_BK)
+
+
+def mask_with_replacement(
+    ids_BT: Ids, rate: float, masked: float, vocabulary: Vocabulary, draws: Draws
+) -> Masked:
+    """Mask rows without padding as ELECTRA's pretrain_helpers.py does: each slot draws a position by itself.
+
+    masked: chance that a slot shows [MASK] at its position; else it shows what was there.
+
+    So positions come in no order, about 7 % of slots at 15 % of 128 tokens repeat one, and less than `rate` of the
+    tokens is predicted. The number of slots is min(int((rate + 0.005) T), round(rate T)), at least 1.
+    """
+    rows, tokens = ids_BT.shape
+    width = max(1, min(int((rate + 0.005) * tokens), round(rate * tokens)))
+    candidates_BT = ~vocabulary.is_special[ids_BT]
+    count_B1 = candidates_BT.sum(axis=1, keepdims=True)
+    chosen_BK = (draws.uniform(ORDER, rows, width) * count_B1).astype(np.int64)
+    at_BK = np.take_along_axis(np.argsort(~candidates_BT, axis=1, kind="stable"), chosen_BK, axis=1)
+    used_BK = np.broadcast_to(count_B1 > 0, at_BK.shape)
+    row, slot = np.nonzero(used_BK & (draws.uniform(WHAT, rows, width) < masked))
+    masked_BT = ids_BT.copy()
+    masked_BT[row, at_BK[row, slot]] = vocabulary.special["mask"]
+    at_BK = np.where(used_BK, at_BK, 0)
+    return Masked(masked_BT, at_BK, np.take_along_axis(ids_BT, at_BK, axis=1), used_BK)

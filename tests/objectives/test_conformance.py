@@ -2,7 +2,8 @@
 
 What must be known of it is in facts/NAME.py: MODEL, the net to try it with (without dropout); VARIANTS, settings
 worth a run of their own; AT_INIT, the loss of each term before anything is learnt, in nats per prediction; HIDES,
-whether tokens are hidden from the net.
+whether tokens are hidden from the net. And, where they are needed, BY_HEART, settings to learn eight examples by heart
+with, and STEPS to do it in.
 """
 
 from pathlib import Path
@@ -176,9 +177,11 @@ def test_rows_and_masks_do_not_depend_on_ranks(
         assert sum(part.tokens for part in cut) == whole.tokens
 
 
-def test_eight_examples_are_learnt_by_heart(case, objective: Objective, batch: Batch):
+def test_eight_examples_are_learnt_by_heart(case, batch: Batch):
+    name, variant = case
+    objective = tiny.build(name, variant | getattr(tiny.facts(name), "BY_HEART", {}))
     optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
-    for _ in range(80):
+    for _ in range(getattr(tiny.facts(name), "STEPS", 80)):
         optimizer.zero_grad()
         loss(objective, [batch]).backward()
         optimizer.step()

@@ -1,0 +1,107 @@
+"""The recipe block of ELECTRA's replaced-token detection. No torch here."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from nlptool.models.electra.config import Config as Electra
+from nlptool.recipe import Block, Problem
+
+Learn = Literal["replaced", "masked", "replace_mlm", "all_tokens"]
+BINARY = ("replaced", "masked")
+
+
+class Config(Block):
+    """Replaced-token detection (Clark et al. 2020, section 3.1), with the variants of its sections 3.2 and 3.5.
+
+    A small masked LM, the generator, fills masked positions with samples; the model of the recipe, the
+    discriminator, says of every token whether it is the original one. Both are trained at once, and no gradient
+    goes from one to the other through the samples. Rows are packed with text and hold no padding, as of objective
+    mlm; Google's script makes padded pairs of segments, which it uses for no loss.
+
+    learn: `replaced` is ELECTRA. `masked`, ELECTRA 15 %, takes the loss at masked positions only. `replace_mlm`
+    guesses the original tokens at the masked positions, which show samples in place of [MASK]. `all_tokens`
+    guesses the original token everywhere, with a gate that may copy the one shown (sections 3.5 and 3.2's end).
+    """
+
+    name: Literal["electra"] = Field("electra", description="objective")
+    learn: Learn = Field(
+        "replaced",
+        description="replaced: ELECTRA; the baselines masked (ELECTRA 15 %), replace_mlm, all_tokens",
+    )
+    mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens that may be replaced")
+    faithful: Literal["paper", "code"] = Field(
+        "paper",
+        description="paper: distinct positions, all masked; code: drawn with replacement, 85 % masked, as Google's",
+    )
+    generator: float = Field(
+        0.25, gt=0, le=1, description="width of the generator as a share of model.hidden"
+    )
+    generator_layers: float = Field(
+        1.0, gt=0, le=1, description="layers of the generator as a share of model.layers"
+    )
+    tie: Literal["embeddings", "none", "all"] = Field(
+        "embeddings", description="weights that generator and discriminator share; all: but for their heads"
+    )
+    weight: float = Field(
+        0,
+        ge=0,
+        validate_default=True,
+        description="of the discriminator's loss, the generator's having 1; 0: 50, and 1 where tokens are guessed",
+    )
+    temperature: float = Field(1.0, gt=0, description="of the generator's samples")
+
+    @field_validator("weight")
+    @classmethod
+    def _of_the_paper(cls, weight: float, info: ValidationInfo) -> float:
+        return weight or (50.0 if info.data.get("learn") in BINARY else 1.0)
+
+
+def generator(objective: Config, model: Electra) -> Electra:
+    """The generator's shape, as in Google's code: heads of 64, MLPs of four times the width.
+
+    Raises ValueError where there is no such net.
+    """
+    hidden = round(model.hidden * objective.generator)
+    shape = {"layers": round(model.layers * objective.generator_layers), "hidden": hidden}
+    if objective.tie == "all":
+        return model
+    shape |= {"heads": max(1, hidden // 64), "intermediate": 4 * hidden, "embedding": model.embedding}
+    return Electra.model_validate(model.model_dump() | shape)
+
+
+def check(objective: Config, model: Block) -> list[Problem]:
+    """What of the two blocks does not go together."""
+    if not isinstance(model, Electra):
+        return [
+            Problem(
+                "model.name", "replaced-token detection trains the family electra; set model.name=electra"
+            )
+        ]
+    if objective.tie == "all" and (objective.generator, objective.generator_layers) != (1, 1):
+        return [
+            Problem(
+                "objective.tie",
+                "generator and discriminator can share all weights only if they are of one size; "
+                "set objective.generator=1, or objective.tie=embeddings",
+            )
+        ]
+    if round(model.layers * objective.generator_layers) < 1:
+        return [
+            Problem(
+                "objective.generator_layers",
+                f"{objective.generator_layers:g} of model.layers ({model.layers}) is not one layer",
+            )
+        ]
+    try:
+        generator(objective, model)
+    except ValueError:
+        hidden = round(model.hidden * objective.generator)
+        return [
+            Problem(
+                "objective.generator",
+                f"{objective.generator:g} of model.hidden makes a generator {hidden} wide, which {hidden // 64} "
+                "heads cannot share; choose a share that gives a multiple of 64, or a width from 1 to 127",
+            )
+        ]
+    return []

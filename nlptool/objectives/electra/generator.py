@@ -1,0 +1,83 @@
+"""ELECTRA's generator: a small masked LM whose samples the discriminator has to find."""
+
+# B batch, T tokens, K slots for masked positions, D width, E width of the embeddings, V vocabulary
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nlptool.data.batches import Batch
+from nlptool.models import heads
+from nlptool.models.config import EPSILON, EncoderConfig
+from nlptool.models.encoder import Encoder, shape
+from nlptool.models.layers import Embeddings, Layers, init_truncated
+from nlptool.models.loss import IGNORED
+
+
+class Guesses(NamedTuple):
+    """What a generator made of a batch."""
+
+    sums: dict[str, Tensor]
+    """The loss in nats as "mlm", and what else was asked for."""
+    samples: Tensor
+    """[B, K], a token for each slot, unused ones too; no gradient goes through them."""
+
+
+class Generator(nn.Module):
+    """Guesses masked tokens, and fills them in with samples (Clark et al. 2020, section 3.1).
+
+    Layers, and a masked LM's head, whose word embeddings are those that the layers begin with. What `tie` says is
+    shared is not here, but taken from the discriminator's net at each call: the embeddings (token, position and
+    type tables and their layer norm, as in Google's code), or embeddings and layers.
+    """
+
+    def __init__(self, config: EncoderConfig, vocab_size: int, tie: str, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        width = config.embedding_width
+        self.embeddings = self.layers = None
+        if tie == "none":
+            tables = (vocab_size, width, config.positions, config.types)
+            self.embeddings = Embeddings(*tables, config.dropout, EPSILON)
+        if tie != "all":
+            self.layers = Layers(shape(config), inputs=width if width != config.hidden else None)
+        init_truncated(self, config.init)
+        self.mlm = heads.MaskedLM.of(config, vocab_size)
+
+    def forward(self, batch: Batch, backbone: Encoder) -> Guesses:
+        """The loss over the used slots, and samples, from the same logits."""
+        hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
+        asked = (batch["labels"], batch["uniform"], self.temperature)
+        loss, samples_BK = self.mlm.loss_and_samples(hidden_BKD, embeddings_VE, *asked)
+        return Guesses({"mlm": loss}, samples_BK)
+
+    @torch.no_grad()
+    def measure(self, batch: Batch, backbone: Encoder) -> Guesses:
+        """The same, and how many slots are right by the likeliest token (mlm_correct) and by the sample (sampled).
+
+        labels: [V], how often each token was to be guessed.
+        """
+        hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
+        labels_BK = batch["labels"]
+        asked = (labels_BK, batch["uniform"], self.temperature)
+        losses_BK, correct_BK, samples_BK = self.mlm.scores_and_samples(hidden_BKD, embeddings_VE, *asked)
+        sums = {"mlm": losses_BK.sum(), "mlm_correct": correct_BK.sum()}
+        sums["sampled"] = (samples_BK == labels_BK).sum()
+        sums["labels"] = torch.bincount(labels_BK[labels_BK != IGNORED], minlength=len(embeddings_VE))
+        return Guesses(sums, samples_BK)
+
+    def state(self, backbone: Encoder) -> dict[str, Tensor]:
+        """The generator as a net by itself: `backbone.*` and `mlm.*`, with its copy of what it shares."""
+        parts: dict[str, nn.Module] = {
+            "backbone.embeddings": self.embeddings or backbone.embeddings,
+            "backbone.layers": self.layers or backbone.layers,
+            "mlm": self.mlm,
+        }
+        return {f"{name}.{key}": t for name, part in parts.items() for key, t in part.state_dict().items()}
+
+    def _hidden(self, batch: Batch, backbone: Encoder) -> tuple[Tensor, Tensor]:
+        """Last hidden states at the slots, [B, K, D], and the word embeddings, [V, E]."""
+        embeddings = self.embeddings or backbone.embeddings
+        layers = self.layers or backbone.layers
+        return layers(embeddings(batch["ids"]), None, batch["at"]), embeddings.tokens.weight

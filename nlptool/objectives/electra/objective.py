@@ -1,0 +1,212 @@
+"""ELECTRA: replaced-token detection (Clark et al. 2020)."""
+
+# B batch, T tokens, K slots for masked positions, D width, E width of the embeddings, V vocabulary
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool import registry
+from nlptool.data import masking
+from nlptool.data.batches import Batch, Examples
+from nlptool.data.draws import Draws
+from nlptool.data.examples import PackedRows, Rows
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.models import heads
+from nlptool.models.electra.config import Config as Model
+from nlptool.models.encoder import Encoder
+from nlptool.models.loss import IGNORED
+from nlptool.objectives.base import Folder, Objective
+from nlptool.objectives.electra import scores
+from nlptool.objectives.electra.config import BINARY, Config
+from nlptool.objectives.electra.config import generator as generator_shape
+from nlptool.objectives.electra.copying import CopyGate
+from nlptool.objectives.electra.generator import Generator, Guesses
+from nlptool.objectives.electra.remarks import remarks
+from nlptool.recipe import Block
+from nlptool.text.store import Split
+
+SAMPLE = 8  # stream of draws; data/masking.py has those from 0 on
+MASKED = 0.85  # chance that a slot shows [MASK] in Google's pretrain_helpers.py
+
+
+class Corrupted(NamedTuple):
+    """What the discriminator has to do with."""
+
+    shown: Tensor
+    """[B, T], the generator's samples in place of the masked tokens."""
+    original: Tensor
+    """[B, T]."""
+
+    @property
+    def replaced(self) -> Tensor:
+        """[B, T] bool. A sample that is the original token counts as original (section 3.1)."""
+        return self.shown != self.original
+
+
+class Electra(Objective):
+    """Generator and discriminator, trained at once.
+
+    The loss is mlm + weight * rtd; rtd, replaced-token detection, gives way to replace_mlm or all_tokens where
+    that is learnt. The generator sees masked rows, the discriminator, `backbone`, the same rows with samples in
+    the masks' place, each with its own dropout.
+    """
+
+    def __init__(
+        self, config: Config, vocabulary: Vocabulary, backbone: Encoder, generator: Generator
+    ) -> None:
+        super().__init__()
+        self.config, self.vocabulary = config, vocabulary
+        self.term = "rtd" if config.learn in BINARY else str(config.learn)
+        self.weights = {"mlm": 1.0, self.term: config.weight}
+        self.backbone: Encoder = backbone
+        self.generator = generator
+        model = backbone.config
+        if self.term == "rtd":
+            self.rtd = heads.ReplacedToken(model.hidden, model.init)
+        else:
+            self.mlm = heads.MaskedLM.of(model, vocabulary.size)
+        if self.term == "all_tokens":
+            self.gate = CopyGate(model.hidden)
+
+    def examples(self, split: Split, length: int, seed: int) -> Examples:
+        """Packed rows, [CLS] text [SEP]."""
+        cls, sep = self.vocabulary.special["cls"], self.vocabulary.special["sep"]
+        return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
+
+    def collate(self, examples: Rows, draws: Draws) -> Batch:
+        """Mask the rows: ids [B, T]; at, labels and uniform, which the samples are drawn by, [B, K].
+
+        Labels of unused slots are -100, their position is 0.
+        """
+        rate = self.config.mask_rate
+        if self.config.faithful == "code":
+            masked = masking.mask_with_replacement(examples.ids, rate, MASKED, self.vocabulary, draws)
+        else:
+            scheme = masking.Scheme(rate, whole_word=False, ngram=1, corrupt=(1.0, 0.0, 0.0))
+            masked = masking.mask(examples.ids, None, scheme, self.vocabulary, draws)
+        arrays = {
+            "ids": masked.ids,
+            "at": masked.at,
+            "labels": np.where(masked.used, masked.originals, IGNORED),
+            "uniform": draws.uniform(SAMPLE, *masked.at.shape).astype(np.float32),
+        }
+        used, tokens = int(masked.used.sum()), examples.ids.size
+        everywhere = self.config.learn in ("replaced", "all_tokens")
+        counts = {"mlm": used, self.term: tokens if everywhere else used}
+        return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, counts, tokens)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Sums of the two losses."""
+        guesses: Guesses = self.generator(batch, self.backbone)
+        rows = corrupt(batch, guesses.samples)
+        if self.term == "rtd":
+            loss = _binary_cross_entropy(*self._detect(batch, rows))
+        elif self.term == "replace_mlm":
+            hidden_BKD = self.backbone(rows.shown, None, None, batch["at"])
+            loss = self.mlm.loss(hidden_BKD, self.backbone.word_embeddings, batch["labels"])
+        else:
+            hidden_BTD = self.backbone(rows.shown)
+            losses_BT = self.mlm.losses(hidden_BTD, self.backbone.word_embeddings, rows.original)
+            loss = self.gate.loss(hidden_BTD, losses_BT, ~rows.replaced)
+        return guesses.sums | {self.term: loss}
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms, how many of each are right, and what `summary` tells of samples and scores."""
+        guesses = self.generator.measure(batch, self.backbone)
+        rows = corrupt(batch, guesses.samples)
+        sums = guesses.sums | {"replaced": rows.replaced.sum(), "positions": _number(rows.shown)}
+        if self.term == "rtd":
+            found = self._detect(batch, rows)
+            return sums | {"rtd": _binary_cross_entropy(*found), "scores": scores.histograms(*found)}
+        return sums | self._guess(batch, rows)
+
+    def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
+        """Loss and accuracy of both; beside an accuracy that of the best constant answer, TERM_majority.
+
+        sampled_right: share of the masked positions whose sample was the original token. replaced: share of all
+        positions whose token was not. rtd_auc, rtd_precision and rtd_recall are those of "replaced".
+        """
+        figures = super().summary(totals, counts)
+        masked = max(counts["mlm"], 1)
+        figures["mlm_majority"] = totals["labels"].max().item() / masked
+        figures["sampled_right"] = totals["sampled"].item() / masked
+        figures["replaced"] = totals["replaced"].item() / totals["positions"].item()
+        if self.term == "rtd":
+            figures["rtd_auc"] = scores.area(totals["scores"])
+            figures |= {f"rtd_{name}": value for name, value in scores.decisions(totals["scores"]).items()}
+        return figures
+
+    def remarks(self, figures: dict[str, float]) -> list[str]:
+        """Known ways in which generator or discriminator come to nothing."""
+        return remarks(figures)
+
+    def folders(self, model: Block) -> dict[str, Folder]:
+        """The discriminator, and in `generator` the generator with its copy of what it shares.
+
+        The gate of all_tokens has no place in Hugging Face's models and stays in the checkpoints.
+        """
+        own = {
+            k: t for k, t in self.state_dict().items() if k.partition(".")[0] in ("backbone", "rtd", "mlm")
+        }
+        assert isinstance(model, Model)
+        generator = Folder(generator_shape(self.config, model), self.generator.state(self.backbone))
+        return {"": Folder(model, own), "generator": generator}
+
+    def _detect(self, batch: Batch, rows: Corrupted) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Logits of "replaced", what is true, what counts (None: all): [B, T], or [B, K] for ELECTRA 15 %."""
+        if self.config.learn == "replaced":
+            return self.rtd(self.backbone(rows.shown)), rows.replaced, None
+        logits_BK = self.rtd(self.backbone(rows.shown, None, None, batch["at"]))
+        return logits_BK, rows.replaced.gather(1, batch["at"]), batch["labels"] != IGNORED
+
+    def _guess(self, batch: Batch, rows: Corrupted) -> dict[str, Tensor]:
+        """Loss and number of right guesses of replace_mlm or all_tokens."""
+        words_VE = self.backbone.word_embeddings
+        if self.term == "replace_mlm":
+            hidden_BKD = self.backbone(rows.shown, None, None, batch["at"])
+            losses, correct = self.mlm.scores(hidden_BKD, words_VE, batch["labels"])
+        else:
+            hidden_BTD = self.backbone(rows.shown)
+            every = (hidden_BTD, rows.original, rows.shown)
+            losses, correct = self.gate.scores(self.mlm, words_VE, *(x.flatten(0, 1) for x in every))
+        return {self.term: losses.sum(), f"{self.term}_correct": correct.sum()}
+
+
+def corrupt(batch: Batch, samples_BK: Tensor) -> Corrupted:
+    """The batch's rows with the samples, and with the labels, in the used slots' positions.
+
+    Where several slots have one position, as only Google's drawing makes them, it gets the mean of their samples,
+    rounded down: an arbitrary token. That is what scatter_update in its pretrain_helpers.py does.
+    """
+    ids_BT, at_BK, used_BK = batch["ids"], batch["at"], (batch["labels"] != IGNORED).long()
+    slots_BT = torch.zeros_like(ids_BT).scatter_add(1, at_BK, used_BK)
+
+    def written(values_BK: Tensor) -> Tensor:
+        sums_BT = torch.zeros_like(ids_BT).scatter_add(1, at_BK, values_BK * used_BK)
+        return torch.where(slots_BT > 0, sums_BT // slots_BT.clamp(min=1), ids_BT)
+
+    return Corrupted(written(samples_BK), written(batch["labels"]))
+
+
+def _binary_cross_entropy(logits: Tensor, replaced: Tensor, counted: Tensor | None) -> Tensor:
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    weights = None if counted is None else counted.to(wide)
+    return F.binary_cross_entropy_with_logits(logits.to(wide), replaced.to(wide), weights, reduction="sum")
+
+
+def _number(ids_BT: Tensor) -> Tensor:
+    return ids_BT.new_tensor(ids_BT.numel())
+
+
+def build(config: Config, model: Block, vocabulary: Vocabulary) -> Electra:
+    """Discriminator and generator, as `model` and `config` say."""
+    assert isinstance(model, Model)  # check() says so before
+    backbone = registry.load("models", model.name, "net").Net(model, vocabulary.size)
+    shape = generator_shape(config, model)
+    generator = Generator(shape, vocabulary.size, config.tie, config.temperature)
+    return Electra(config, vocabulary, backbone, generator)
