@@ -148,11 +148,37 @@ def test_attention_of_some_queries_to_all_keys() -> None:
     assert_close((ours, *gradients(ours, q, k, v)), (theirs, *gradients(theirs, q, k, v)))
 
 
-def test_causal_attention_looks_at_nothing_later() -> None:
+@pytest.mark.parametrize("mask", [None, PADDING])
+@pytest.mark.parametrize("queries_at_once", [1, 4, 6, 128])
+def test_causal_attention_looks_at_nothing_later(
+    queries_at_once: int, mask: Tensor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "QUERIES", queries_at_once)
     q, k, v = qkv(6, 6)
-    ours = cpu.attention(q, k, v, None, 0.0, causal=True)
-    theirs = reference(q, k, v, torch.ones(1, 1, 6, 6, dtype=torch.bool).tril(), 1.0)
+    ours = cpu.attention(q, k, v, mask, 0.0, causal=True)
+    earlier = torch.ones(1, 1, 6, 6, dtype=torch.bool).tril()
+    theirs = reference(q, k, v, earlier if mask is None else earlier & mask, 1.0)
     assert_close((ours, *gradients(ours, q, k, v)), (theirs, *gradients(theirs, q, k, v)))
+
+
+def test_causal_attention_drops_out_in_each_block_and_keeps_no_later_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cpu, "QUERIES", 2)
+    q, k, _ = (torch.zeros(1, 6, 1, 6, requires_grad=True) for _ in range(3))
+    v = torch.eye(6)[None, :, None].requires_grad_()  # so that the output is the probabilities
+    torch.manual_seed(0)
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        p_TS = cpu.attention(q, k, v, None, 0.5, causal=True)[0, :, 0]
+    assert [tuple(t.shape) for t in kept if t.dtype == torch.int8] == [
+        (1, 1, 2, 2),
+        (1, 1, 2, 4),
+        (1, 1, 2, 6),
+    ]
+    expected_TS = torch.ones(6, 6).tril() / torch.arange(1, 7)[:, None] * 2
+    assert (p_TS.isclose(expected_TS) | p_TS.eq(0)).all()
+    assert 0 < (p_TS > 0).sum() < 21
 
 
 def test_attention_without_dropout_is_torchs() -> None:
