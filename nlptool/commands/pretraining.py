@@ -198,6 +198,8 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Plan, 
     def build(world: World) -> Job:
         plan = Plan(recipe)
         plans.append(plan)
+        for remark in plan.shape.left_out(plan.stages[0][1]):
+            console.note(remark)
         return job(plan, world)
 
     outcome = training.run(

@@ -8,6 +8,7 @@ So the first batch costs the same at any store size, and so does resuming.
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,11 @@ from nlptool.text.store import Ids, Split
 
 Ints = NDArray[np.int64]
 
-PAIR = 16  # stream of draws; data/masking.py has those below 16
+Pairs = Literal["next", "order", "none"]
+
+PAIR, MOVED = 16, 17  # streams of draws; data/masking.py has those below 16
+AHEAD = 64  # documents that are looked at together for the next one of two sentences
+CHUNK = 1 << 20  # documents that are counted together
 SHORT = 0.1  # short_seq_prob of BERT's create_pretraining_data.py
 
 
@@ -135,10 +140,12 @@ class PackedRows:
 
 
 class SegmentPairs:
-    """BERT's input for next-sentence prediction: [CLS] A [SEP] B [SEP], padded at the end.
+    """Two segments of text: [CLS] A [SEP] B [SEP], padded at the end.
 
-    B is the text that follows A (label 0) or a stretch of another document (label 1), half and half
-    (Devlin et al. 2019, section 3.1, task 2, and appendix A.2).
+    pairs "next", BERT's next-sentence prediction: B is the text that follows A (label 0) or a stretch of another
+    document (label 1), half and half (Devlin et al. 2019, section 3.1, task 2, and appendix A.2). "order",
+    ALBERT's sentence order: B follows A (0), or the two are swapped (1), half and half (Lan et al. 2020,
+    section 3.1). "none": B always follows A.
 
     create_pretraining_data.py cuts each document, from its start, into chunks of whole sentences that follow
     each other, once per pass, and shuffles the list of all pairs. Here pair i is anchored at token position
@@ -154,21 +161,27 @@ class SegmentPairs:
     length is drawn for each pair, not once per pass over a document. Of a segment that is too long, every
     stretch of the right length is kept with the same chance; there, a coin per token decides between front
     and back, so that the middle is kept.
+
+    A document of one sentence has no order. ALBERT's create_pretraining_data.py gives it a random B and calls that
+    swapped; here an anchor that falls into one is moved into the next document that has more, to any place in it.
     """
 
-    def __init__(self, split: Split, length: int, seed: int, *, cls: int, sep: int, pad: int) -> None:
-        """Raises DataError when the split has no two documents, or no two sentences in any of them."""
-        if len(split) == 1:
+    def __init__(
+        self, split: Split, length: int, seed: int, pairs: Pairs = "next", *, cls: int, sep: int, pad: int
+    ) -> None:
+        """Raises DataError when the split has not the documents that `pairs` needs."""
+        if pairs == "next" and len(split) == 1:
             raise DataError(
                 "next-sentence pairs need at least two documents, and there is one",
-                hint="set objective.next_sentence=false, or separate the documents of the corpus",
+                hint="separate the documents of the corpus, or do without these pairs: "
+                "objective.next_sentence=false, objective.pairs=order",
             )
         if split.tokens and split.sentences == len(split):
             raise DataError(
-                "next-sentence pairs need documents of two sentences or more, and there is none",
-                hint="set objective.next_sentence=false, or tokenize with another sentence segmentation",
+                "pairs need documents of two sentences or more, and there is none",
+                hint="tokenize with another sentence segmentation, or keep lines together as documents",
             )
-        self.split, self.length, self.seed = split, length, seed
+        self.split, self.length, self.seed, self.pairs = split, length, seed, pairs
         self.cls, self.sep, self.pad = cls, sep, pad
         self.longest = length - 3
 
@@ -180,19 +193,54 @@ class SegmentPairs:
         """Pairs `indices` [N] of `epochs` [N]."""
         split = self.split
         anchors = (_phases(self.seed, epochs, split.tokens) + indices * self.longest) % split.tokens
+        if self.pairs != "next":
+            anchors = self._moved(anchors, draws)
         u = draws.uniform(PAIR, len(indices), 8).T
         target = np.where(u[0] < SHORT, _among(u[1], 2, self.longest), self.longest)
         document, first, last = self._chunk(anchors, target)
-        middle = np.where(first == last, last + 1, _among(u[2], first + 1, last))
-        a_start, a_stop = split.starts(first), split.starts(middle)
-        random = (first == last) | (u[3] < 0.5)
-        r_start, r_stop = self._elsewhere(document, target - (a_stop - a_start), u[4], u[5])
-        b_start = np.where(random, r_start, a_stop)
-        b_stop = np.where(random, r_stop, split.starts(last + 1))
-        a_length, b_length = fit(a_stop - a_start, b_stop - b_start, self.longest)
-        a_start = _among(u[6], a_start, a_stop - a_length)
-        b_start = _among(u[7], b_start, b_stop - b_length)
-        return self._rows(a_start, a_length, b_start, b_length, random)
+        alone = first == last
+        middle = np.where(alone, last + 1, _among(u[2], first + 1, last))
+        a_2N = split.starts(np.stack((first, middle)))
+        b_2N = split.starts(np.stack((middle, last + 1)))
+        wrong = (u[3] < 0.5) & (self.pairs != "none")
+        if self.pairs == "next":
+            wrong |= alone
+            b_2N = np.where(wrong, self._elsewhere(document, target - (a_2N[1] - a_2N[0]), u[4], u[5]), b_2N)
+        else:
+            a_2N, b_2N = np.where(wrong, (b_2N, a_2N), (a_2N, b_2N))
+        a_length, b_length = fit(a_2N[1] - a_2N[0], b_2N[1] - b_2N[0], self.longest)
+        a_start = _among(u[6], a_2N[0], a_2N[1] - a_length)
+        b_start = _among(u[7], b_2N[0], b_2N[1] - b_length)
+        return self._rows(a_start, a_length, b_start, b_length, wrong)
+
+    def passed_over(self) -> int:
+        """Documents of one sentence, where these pairs never show them. Reads the store's index once."""
+        if self.pairs == "next":
+            return 0
+        total = 0
+        for first in range(0, len(self.split), CHUNK):
+            some = np.arange(first, min(first + CHUNK, len(self.split)))
+            total += int((self._sentences(some) == 1).sum())
+        return total
+
+    def _moved(self, anchors: Ints, draws: Draws) -> Ints:
+        """The anchors, those in documents of one sentence moved to any token of the next one that has more."""
+        document = self.split.document_at(anchors)
+        found = document.copy()
+        left = np.flatnonzero(self._sentences(document) < 2)
+        while len(left):
+            ahead_NA = (found[left, None] + np.arange(AHEAD)) % len(self.split)
+            more_NA = self._sentences(ahead_NA) > 1
+            found[left] = ahead_NA[np.arange(len(left)), np.where(more_NA.any(1), more_NA.argmax(1), -1)]
+            left = left[~more_NA.any(1)]
+        begin, stop = self.split.sentence_range(found)
+        u = draws.uniform(MOVED, len(anchors), 1)[:, 0]
+        places = _among(u, self.split.starts(begin), self.split.starts(stop) - 1)
+        return np.where(found == document, anchors, places)
+
+    def _sentences(self, documents: Ints) -> Ints:
+        begin, stop = self.split.sentence_range(documents)
+        return stop - begin
 
     def _chunk(self, anchors: Ints, target: Ints) -> tuple[Ints, Ints, Ints]:
         """Document, first and last sentence of each chunk: two sentences or more, if the document has them."""
@@ -218,7 +266,7 @@ class SegmentPairs:
         return self.split.sentence_at(end - 1)
 
     def _rows(
-        self, a_start: Ints, a_length: Ints, b_start: Ints, b_length: Ints, random: NDArray[np.bool_]
+        self, a_start: Ints, a_length: Ints, b_start: Ints, b_length: Ints, wrong: NDArray[np.bool_]
     ) -> Rows:
         lengths = a_length + b_length + 3
         position_T = np.arange(self.length)
@@ -237,7 +285,7 @@ class SegmentPairs:
             )
         )
         types_NT = real_NT & (position_T >= a_length[:, None] + 2)
-        return Rows(ids_NT, lengths, types_NT.astype(np.int64), random.astype(np.int64))
+        return Rows(ids_NT, lengths, types_NT.astype(np.int64), wrong.astype(np.int64))
 
 
 def fit(a: Ints, b: Ints, longest: int) -> tuple[Ints, Ints]:

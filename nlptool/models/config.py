@@ -37,6 +37,21 @@ class EncoderConfig(Block):
         """Width of the word embeddings."""
         return self.hidden
 
+    @property
+    def projected(self) -> bool:
+        """Whether a matrix stands between embeddings and layers."""
+        return self.embedding_width != self.hidden
+
+    @property
+    def attentions(self) -> int:
+        """Distinct attention sub-layers; where fewer than layers, layers share them."""
+        return self.layers
+
+    @property
+    def mlps(self) -> int:
+        """Distinct MLP sub-layers."""
+        return self.layers
+
     @field_validator("heads")
     @classmethod
     def _divides_hidden(cls, heads: int, info: ValidationInfo) -> int:

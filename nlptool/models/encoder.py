@@ -23,21 +23,9 @@ def shape(config: EncoderConfig) -> Shape:
 
 
 class Encoder(nn.Module):
-    """Embeddings and post-LN layers, without heads.
+    """Embeddings and post-LN layers, without heads; all that tells families apart is in the config."""
 
-    projected: a matrix between embeddings and layers, also where their widths do not differ.
-    attentions, mlps: distinct sub-layers, as Layers takes them.
-    """
-
-    def __init__(
-        self,
-        config: EncoderConfig,
-        vocab_size: int,
-        *,
-        projected: bool = False,
-        attentions: int | None = None,
-        mlps: int | None = None,
-    ) -> None:
+    def __init__(self, config: EncoderConfig, vocab_size: int) -> None:
         super().__init__()
         self.config = config
         width = config.embedding_width
@@ -46,9 +34,9 @@ class Encoder(nn.Module):
         )
         self.layers = Layers(
             shape(config),
-            inputs=width if projected or width != config.hidden else None,
-            attentions=attentions,
-            mlps=mlps,
+            inputs=width if config.projected else None,
+            attentions=config.attentions,
+            mlps=config.mlps,
         )
         init_truncated(self, config.init)
 

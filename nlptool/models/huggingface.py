@@ -2,7 +2,7 @@
 
 The `model_type` in config.json names the family; each family's own huggingface.py translates names and
 settings. Inside nlptool a state dict has the parts `backbone.*` (the family's Net) and heads such as `mlm.*`,
-`pooler.*` and `nsp.*`.
+`pooler.*` and `pair.*`.
 """
 
 import json
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from nlptool import registry
 from nlptool.errors import DataError
+from nlptool.models.config import EncoderConfig
+from nlptool.models.sharing import collapsed
 from nlptool.recipe import Block
 
 CONFIG = "config.json"
@@ -56,6 +58,8 @@ def load_pretrained(folder: Path) -> Pretrained:
     try:
         config: Block = names.from_hf_config(settings)
         state: dict[str, Tensor] = names.from_hf(read_tensors(folder))
+        if isinstance(config, EncoderConfig):
+            state = collapsed(state, config)
     except ValueError as error:
         raise DataError(f"{folder}: {error}") from error
     return Pretrained(config, int(settings["vocab_size"]), {key: state[key].float() for key in state})

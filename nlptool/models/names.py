@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+GELU = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+}
+"""Their names of activations -> ours."""
+
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 

@@ -8,7 +8,7 @@ An objective is a folder here: `config.py` holds its recipe block `Config` and
 
     def check(objective: Config, model: Block) -> list[Problem]
 
-which says what of the two blocks does not go together; `objective.py` holds its class and
+which says what of the two blocks does not go together; `objective.py` makes it:
 
     def build(config: Config, model: Block, vocabulary: Vocabulary) -> Objective
 
@@ -86,6 +86,10 @@ class Objective(nn.Module):
             if f"{term}_correct" in totals:
                 figures[f"{term}_accuracy"] = totals[f"{term}_correct"].item() / count
         return figures
+
+    def left_out(self, examples: Examples) -> list[str]:
+        """What of a split its examples never show, and why; told when a run begins."""
+        return []
 
     def remarks(self, figures: dict[str, float]) -> list[str]:
         """What held-out figures give reason to warn of, such as a net that has collapsed."""

@@ -68,7 +68,7 @@ def test_a_signal_saves_exits_75_and_the_run_goes_on_to_the_same_bits(tiny_recip
 
 
 def test_a_signal_while_evaluating_is_honoured(tiny_recipe: Path, tmp_path: Path, monkeypatch, capsys):
-    from nlptool.objectives.mlm.objective import MaskedLM
+    from nlptool.objectives.masked import MaskedLM
 
     plain = MaskedLM.measure
 
@@ -85,7 +85,7 @@ def test_a_signal_while_evaluating_is_honoured(tiny_recipe: Path, tmp_path: Path
 def test_a_signal_before_the_first_step_says_that_nothing_is_saved(
     tiny_recipe: Path, tmp_path: Path, monkeypatch, capsys
 ):
-    from nlptool.objectives.mlm.objective import MaskedLM
+    from nlptool.objectives.masked import MaskedLM
 
     def signalled(self, batch):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nlptool.data.draws import Draws
-from nlptool.data.examples import PackedRows, Rows, SegmentPairs, fit
+from nlptool.data.examples import PackedRows, Pairs, Rows, SegmentPairs, fit
 from nlptool.errors import DataError
 from nlptool.text.store import DTYPES, Split, SplitWriter
 
@@ -150,8 +150,10 @@ def test_overlapping_rows_share_their_ends(tmp_path: Path):
 # Segment pairs
 
 
-def pairs_of(tmp_path: Path, corpus: list[list[list[int]]], length: int, seed: int = 0) -> SegmentPairs:
-    return SegmentPairs(write(tmp_path / "train", corpus), length, seed, cls=CLS, sep=SEP, pad=PAD)
+def pairs_of(
+    tmp_path: Path, corpus: list[list[list[int]]], length: int, seed: int = 0, pairs: Pairs = "next"
+) -> SegmentPairs:
+    return SegmentPairs(write(tmp_path / "train", corpus), length, seed, pairs, cls=CLS, sep=SEP, pad=PAD)
 
 
 def parts(rows: Rows, i: int) -> tuple[list[int], list[int]]:
@@ -352,3 +354,115 @@ def test_pairs_need_two_documents(tmp_path: Path):
 def test_pairs_need_a_document_of_two_sentences(tmp_path: Path):
     with pytest.raises(DataError, match="two sentences or more"):
         pairs_of(tmp_path, [[[10, 11]], [[12]], [[13]]], 16)
+
+
+# Sentence order
+
+
+def lonely(rng: np.random.Generator, documents: int, share: float) -> list[list[list[int]]]:
+    """Numbered documents of which about `share` have one sentence, the others two to nine."""
+    following, corpus = 10, []
+    for _ in range(documents):
+        document = []
+        for _ in range(1 if rng.random() < share else int(rng.integers(2, 10))):
+            size = int(rng.integers(1, 9))
+            document.append(list(range(following, following + size)))
+            following += size
+        corpus.append(document)
+    return corpus
+
+
+def test_order_is_told_of_segments_that_follow_each_other(tmp_path: Path, corpus):
+    document = owner(corpus)
+    starts = {s[0] for text in corpus for s in text}
+    examples = pairs_of(tmp_path, corpus, 40, pairs="order")
+    labels, adjacent = [], 0
+    for epoch in range(20):
+        rows = take(examples, list(range(len(examples))), epoch, seed=epoch)
+        assert rows.labels is not None
+        for i, label in enumerate(rows.labels.tolist()):
+            first, second = parts(rows, i) if label == 0 else reversed(parts(rows, i))
+            assert consecutive(first)
+            assert consecutive(second)
+            assert document[first[0]] == document[second[-1]]
+            assert first[-1] < second[0]
+            adjacent += second[0] == first[-1] + 1 and second[0] in starts
+            labels.append(label)
+    assert adjacent > 0.6 * len(labels)  # others are cut to the length
+    assert abs(np.mean(labels) - 0.5) < 4 * 0.5 / len(labels) ** 0.5
+
+
+def test_without_a_question_the_segments_of_order_are_as_written(tmp_path: Path, corpus):
+    split = write(tmp_path / "train", corpus)
+    swapped, kept = (
+        take(SegmentPairs(split, 40, 0, pairs, cls=CLS, sep=SEP, pad=PAD), list(range(20)))
+        for pairs in ("order", "none")
+    )
+    assert swapped.labels is not None
+    assert kept.labels is not None
+    assert set(kept.labels.tolist()) == {0}
+    assert set(swapped.labels.tolist()) == {0, 1}
+    for i, label in enumerate(swapped.labels.tolist()):
+        a, b = parts(swapped, i)
+        first, second = parts(kept, i)
+        assert first[-1] < second[0]
+        if label == 0:
+            assert (a, b) == (first, second)
+        else:
+            assert document_ends(a, b) == document_ends(second, first)
+
+
+def document_ends(a: list[int], b: list[int]) -> tuple[bool, int]:
+    """Which comes first, and how many tokens there are: where one is cut differs between front and back."""
+    return a[0] < b[0], len(a) + len(b)
+
+
+@pytest.mark.parametrize("pairs", ["order", "none"])
+def test_two_segments_of_a_document_need_no_second_document(tmp_path: Path, pairs: Pairs):
+    examples = pairs_of(tmp_path, [[[10, 11], [12], [13, 14]]], 8, pairs=pairs)
+    first, second = sorted(parts(take(examples, [0]), 0))
+    assert consecutive(first + second)
+
+
+def test_documents_of_one_sentence_are_passed_over_and_counted(tmp_path: Path):
+    corpus = lonely(np.random.default_rng(3), 400, 0.6)
+    single = {i for text in corpus if len(text) == 1 for i in text[0]}
+    examples = pairs_of(tmp_path, corpus, 24, pairs="order")
+    for epoch in range(5):
+        rows = take(examples, list(range(len(examples))), epoch, seed=epoch)
+        assert single.isdisjoint(rows.ids.ravel().tolist())
+    assert examples.passed_over() == sum(len(text) == 1 for text in corpus) > 200
+    assert pairs_of(tmp_path, corpus, 24, pairs="next").passed_over() == 0
+
+
+def test_a_long_run_of_documents_of_one_sentence_is_passed_over_too(tmp_path: Path):
+    corpus = [[[10 + n % 50] * 5] for n in range(1000)] + [[[100, 101], [102, 103]]]
+    examples = pairs_of(tmp_path, corpus, 9, pairs="order")
+    rows = take(examples, list(range(0, len(examples), 40)))
+    for i in range(len(rows)):
+        assert sorted(id_ for segment in parts(rows, i) for id_ in segment) == [100, 101, 102, 103]
+
+
+def test_a_place_that_replaces_one_passed_over_is_any_in_its_document(tmp_path: Path):
+    long = [[100 + i] for i in range(1000)]
+    examples = pairs_of(tmp_path, [[[10] * 3000], long], 13, pairs="none")
+    firsts = []
+    for epoch in range(4):
+        rows = take(examples, list(range(len(examples))), epoch, seed=epoch)
+        firsts += [parts(rows, i)[0][0] for i in range(len(rows))]
+    assert len(firsts) > 1000
+    quarters = np.histogram(firsts, 4, (100, 1100))[0] / len(firsts)
+    assert np.abs(quarters - 0.25).max() < 4 * (0.25 * 0.75 / len(firsts)) ** 0.5
+
+
+def test_a_swapped_pair_is_the_same_whatever_rows_come_with_it(tmp_path: Path):
+    examples = pairs_of(tmp_path, lonely(np.random.default_rng(4), 80, 0.5), 24, pairs="order")
+    indices, epochs = np.arange(8), np.zeros(8, np.int64)
+    together = examples.take(indices, epochs, Draws(0, 5))
+    rest = examples.take(indices[3:], epochs[3:], Draws(0, 5, first=3))
+    assert rest.ids.tolist() == together.ids[3:].tolist()
+
+
+def test_order_needs_a_document_of_two_sentences(tmp_path: Path):
+    with pytest.raises(DataError, match="two sentences or more"):
+        pairs_of(tmp_path, [[[10, 11]], [[12]]], 16, pairs="order")

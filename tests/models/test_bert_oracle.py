@@ -33,7 +33,7 @@ def ours(config: Config, vocab_size: int) -> nn.ModuleDict:
             "backbone": Net(config, vocab_size),
             "mlm": MaskedLM(config.hidden, config.hidden, vocab_size, config.activation),
             "pooler": Pooler(config.hidden),
-            "nsp": PairOrder(config.hidden),
+            "pair": PairOrder(config.hidden),
         }
     ).eval()
 
@@ -81,7 +81,7 @@ def our_outputs(
 ) -> tuple[Tensor, Tensor]:
     hidden_BTD = model["backbone"](ids_BT, types_BT, lengths_B)
     logits_BTV = model["mlm"](hidden_BTD, model["backbone"].word_embeddings)
-    return logits_BTV, model["nsp"](model["pooler"](hidden_BTD))
+    return logits_BTV, model["pair"](model["pooler"](hidden_BTD))
 
 
 def assert_same_logits(model: nn.ModuleDict, reference: nn.Module) -> None:
@@ -145,7 +145,7 @@ def test_gradients_of_the_summed_loss_are_those_of_transformers(name: str) -> No
     at_first_and_asked = torch.cat([torch.zeros(4, 1, dtype=torch.long), at_BK], dim=1)
     hidden_BKD = backbone(ids_BT, types_BT, lengths_B, at_first_and_asked)
     ours_mlm = model["mlm"].loss(hidden_BKD[:, 1:], words, labels_BK)
-    our_nsp = model["nsp"](model["pooler"](hidden_BKD))
+    our_nsp = model["pair"](model["pooler"](hidden_BKD))
     (ours_mlm + F.cross_entropy(our_nsp, order_B, reduction="sum")).backward()
 
     expected = names.from_hf({key: p.grad for key, p in reference.named_parameters()})
@@ -173,7 +173,7 @@ def test_tanh_gelu_is_gelu_new_of_transformers(tmp_path: Path) -> None:
         (("backbone",), "BertModel"),
         (("backbone", "pooler"), "BertModel"),
         (("backbone", "mlm"), "BertForMaskedLM"),
-        (("backbone", "mlm", "pooler", "nsp"), "BertForPreTraining"),
+        (("backbone", "mlm", "pooler", "pair"), "BertForPreTraining"),
     ],
 )
 def test_each_set_of_heads_loads_in_its_own_class(

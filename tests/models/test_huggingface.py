@@ -23,7 +23,7 @@ def model(*heads: str) -> nn.ModuleDict:
     every = {
         "mlm": MaskedLM(8, 8, 40, "gelu_tanh"),
         "pooler": Pooler(8),
-        "nsp": PairOrder(8),
+        "pair": PairOrder(8),
     }
     return nn.ModuleDict({"backbone": Net(CONFIG, 40), **{name: every[name] for name in heads}})
 
@@ -32,7 +32,7 @@ def model(*heads: str) -> nn.ModuleDict:
 def folder(tmp_path: Path) -> Path:
     """An exported model with all heads."""
     torch.manual_seed(0)
-    state = model("mlm", "pooler", "nsp").state_dict()
+    state = model("mlm", "pooler", "pair").state_dict()
     huggingface.save_pretrained(tmp_path, CONFIG, state, {"pad": 3})
     return tmp_path
 
@@ -44,7 +44,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 def test_what_is_written_is_read_back(folder: Path) -> None:
     torch.manual_seed(0)
-    state = model("mlm", "pooler", "nsp").state_dict()
+    state = model("mlm", "pooler", "pair").state_dict()
     config, vocab_size, again = huggingface.load_pretrained(folder)
     assert (config, vocab_size) == (CONFIG, 40)
     assert again.keys() == state.keys()
@@ -62,7 +62,7 @@ def test_the_tied_matrix_is_stored_once_and_the_padding_id_is_told(folder: Path)
 
 def test_heads_missing_on_either_side_are_reported(folder: Path) -> None:
     state = huggingface.load_pretrained(folder).state
-    assert huggingface.load(model("mlm"), state) == huggingface.Loaded((), ("nsp", "pooler"))
+    assert huggingface.load(model("mlm"), state) == huggingface.Loaded((), ("pair", "pooler"))
     bare = {key: tensor for key, tensor in state.items() if key.startswith("backbone.")}
     assert huggingface.load(model("mlm", "pooler"), bare) == huggingface.Loaded(("mlm", "pooler"), ())
 
@@ -182,7 +182,7 @@ def test_an_empty_folder_and_broken_settings_are_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "llama"}, "'llama' is not a family nlptool has; it has bert"),
+        ({"model_type": "llama"}, "'llama' is not a family nlptool has; it has .*bert"),
         ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
         ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; nlptool's BERT has 1e-12 only"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
@@ -198,5 +198,5 @@ def test_settings_that_nlptool_has_not_are_refused_by_name(
 
 
 def test_a_set_of_heads_without_a_class_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no Hugging Face BERT class has the parts backbone, nsp"):
-        huggingface.save_pretrained(tmp_path, CONFIG, model("nsp").state_dict(), {"pad": 0})
+    with pytest.raises(ValueError, match="no Hugging Face BERT class has the parts backbone, pair"):
+        huggingface.save_pretrained(tmp_path, CONFIG, model("pair").state_dict(), {"pad": 0})

@@ -96,7 +96,7 @@ def test_the_pruned_last_layer_gives_the_losses_of_the_whole_one(split: Split):
     labels = torch.full_like(batch["ids"], IGNORED).scatter(1, batch["at"][:, 1:], batch["labels"])
     labels[:, 0] = IGNORED
     mlm = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
-    order = objective.nsp(objective.pooler(hidden_BTD))
+    order = objective.pair(objective.pooler(hidden_BTD))
     nsp = torch.nn.functional.cross_entropy(order, batch["order"], reduction="sum")
     sums = objective(batch)
     assert sums["mlm"].item() == pytest.approx(mlm.item(), rel=1e-12)
@@ -123,7 +123,7 @@ def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():
     parts = {name.partition(".")[0] for name in tiny.build("mlm", {}).state_dict()}
     assert parts == {"backbone", "mlm"}
     both = tiny.build("mlm", {"next_sentence": True}).state_dict()
-    assert {name.partition(".")[0] for name in both} == {"backbone", "mlm", "pooler", "nsp"}
+    assert {name.partition(".")[0] for name in both} == {"backbone", "mlm", "pooler", "pair"}
     names = registry.load("models", "bert", "huggingface").to_hf(both)
     assert "cls.seq_relationship.weight" in names
 

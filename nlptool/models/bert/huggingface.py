@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from nlptool.models.bert.config import Config
-from nlptool.models.names import Names
+from nlptool.models.names import GELU, Names
 
 NAMES = Names(
     family="BERT",
@@ -28,7 +28,7 @@ NAMES = Names(
         "mlm.dense": "cls.predictions.transform.dense",
         "mlm.norm": "cls.predictions.transform.LayerNorm",
         "mlm": "cls.predictions",
-        "nsp.dense": "cls.seq_relationship",
+        "pair.dense": "cls.seq_relationship",
     },
     split={
         "backbone.layers.attention.{i}.qkv": (
@@ -42,14 +42,8 @@ NAMES = Names(
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
 )
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-}
 ARCHITECTURES = {
-    frozenset({"backbone", "mlm", "pooler", "nsp"}): "BertForPreTraining",
+    frozenset({"backbone", "mlm", "pooler", "pair"}): "BertForPreTraining",
     frozenset({"backbone", "mlm"}): "BertForMaskedLM",
     frozenset({"backbone", "pooler"}): "BertModel",
     frozenset({"backbone"}): "BertModel",
@@ -65,7 +59,7 @@ def architecture(state: Mapping[str, Tensor]) -> str:
 
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """nlptool's state dict (`backbone.*`, `mlm.*`, `pooler.*`, `nsp.*`) under Hugging Face's names."""
+    """nlptool's state dict (`backbone.*`, `mlm.*`, `pooler.*`, `pair.*`) under Hugging Face's names."""
     return NAMES.to_hf(state)
 
 
@@ -111,10 +105,8 @@ def from_hf_config(settings: Mapping[str, Any]) -> Config:
         if settings.get(key, value) != value:
             raise ValueError(f"config.json: {key} is {settings[key]!r}; nlptool's BERT has {value!r} only")
     activation = settings.get("hidden_act", "gelu")
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"config.json: hidden_act is {activation!r}; nlptool's BERT has {', '.join(ACTIVATIONS)}"
-        )
+    if activation not in GELU:
+        raise ValueError(f"config.json: hidden_act is {activation!r}; nlptool's BERT has {', '.join(GELU)}")
     return Config.model_validate(
         {
             "layers": settings.get("num_hidden_layers", 12),
@@ -123,7 +115,7 @@ def from_hf_config(settings: Mapping[str, Any]) -> Config:
             "intermediate": settings.get("intermediate_size", 3072),
             "positions": settings.get("max_position_embeddings", 512),
             "types": settings.get("type_vocab_size", 2),
-            "activation": ACTIVATIONS[activation],
+            "activation": GELU[activation],
             "dropout": settings.get("hidden_dropout_prob", 0.1),
             "attention_dropout": settings.get("attention_probs_dropout_prob", 0.1),
             "init": settings.get("initializer_range", 0.02),

@@ -1,0 +1,146 @@
+"""ALBERT's names and settings in Hugging Face's `transformers`, both ways.
+
+Query, key and value are three matrices there and one here. The decoder is tied, so it is stored once, as the word
+embeddings, and its bias once, as that of the head.
+
+transformers shares whole layers only. A net that shares attention alone, or MLPs alone, is written with a group of
+its own for each layer; the key `nlptool_share` in config.json, which transformers ignores, says what to join again.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from nlptool.models.albert.config import Config
+from nlptool.models.names import GELU, Names
+from nlptool.models.sharing import expanded
+
+SHARE, GROUPS = "nlptool_share", "nlptool_groups"
+LAYER = "albert.encoder.albert_layer_groups.{i}.albert_layers.0"
+BUFFER = re.compile(r"(position_ids|token_type_ids)$")
+NAMES = Names(
+    family="ALBERT",
+    modules={
+        "backbone.embeddings.tokens": "albert.embeddings.word_embeddings",
+        "backbone.embeddings.positions": "albert.embeddings.position_embeddings",
+        "backbone.embeddings.types": "albert.embeddings.token_type_embeddings",
+        "backbone.embeddings.norm": "albert.embeddings.LayerNorm",
+        "backbone.layers.projection": "albert.encoder.embedding_hidden_mapping_in",
+        "backbone.layers.attention.{i}.out": f"{LAYER}.attention.dense",
+        "backbone.layers.attention.{i}.norm": f"{LAYER}.attention.LayerNorm",
+        "backbone.layers.mlp.{i}.up": f"{LAYER}.ffn",
+        "backbone.layers.mlp.{i}.down": f"{LAYER}.ffn_output",
+        "backbone.layers.mlp.{i}.norm": f"{LAYER}.full_layer_layer_norm",
+        "pooler.dense": "albert.pooler",
+        "mlm.dense": "predictions.dense",
+        "mlm.norm": "predictions.LayerNorm",
+        "mlm": "predictions",
+        "pair.dense": "sop_classifier.classifier",
+    },
+    split={
+        "backbone.layers.attention.{i}.qkv": (
+            f"{LAYER}.attention.query",
+            f"{LAYER}.attention.key",
+            f"{LAYER}.attention.value",
+        )
+    },
+    tied={
+        "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+        "predictions.decoder.bias": "predictions.bias",
+    },
+)
+ARCHITECTURES = {
+    frozenset({"backbone", "mlm", "pooler", "pair"}): "AlbertForPreTraining",
+    frozenset({"backbone", "mlm"}): "AlbertForMaskedLM",
+    frozenset({"backbone", "pooler"}): "AlbertModel",
+    frozenset({"backbone"}): "AlbertModel",
+}
+
+
+def architecture(state: Mapping[str, Tensor]) -> str:
+    """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
+    parts = frozenset(key.partition(".")[0] for key in state)
+    if parts not in ARCHITECTURES:
+        raise ValueError(f"no Hugging Face ALBERT class has the parts {', '.join(sorted(parts))}")
+    return ARCHITECTURES[parts]
+
+
+def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """nlptool's state dict (`backbone.*`, `mlm.*`, `pooler.*`, `pair.*`) under Hugging Face's names."""
+    return NAMES.to_hf(expanded(state))
+
+
+def from_hf(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Hugging Face's tensors under nlptool's names; heads that are not there stay away.
+
+    Bare encoders (no `albert.` in front) and buffers are understood. Raises ValueError as Names.from_hf does.
+    """
+    return NAMES.from_hf({_full(key): t for key, t in tensors.items() if not BUFFER.search(key)})
+
+
+def hf_config(
+    config: Config, vocab_size: int, special: Mapping[str, int], architecture: str
+) -> dict[str, Any]:
+    """The settings for config.json."""
+    return {
+        "architectures": [architecture],
+        "model_type": "albert",
+        "vocab_size": vocab_size,
+        "embedding_size": config.embedding,
+        "hidden_size": config.hidden,
+        "num_hidden_layers": config.layers,
+        "num_hidden_groups": max(config.attentions, config.mlps),
+        "inner_group_num": 1,
+        SHARE: config.share,
+        GROUPS: config.groups,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.intermediate,
+        "hidden_act": "gelu" if config.activation == "gelu" else "gelu_new",
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": config.attention_dropout,
+        "classifier_dropout_prob": 0.1,
+        "max_position_embeddings": config.positions,
+        "type_vocab_size": config.types,
+        "initializer_range": config.init,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": special["pad"],
+        "bos_token_id": special.get("cls"),
+        "eos_token_id": special.get("sep"),
+        "tie_word_embeddings": True,
+        "dtype": "float32",
+    }
+
+
+def from_hf_config(settings: Mapping[str, Any]) -> Config:
+    """The Config behind a config.json. Raises ValueError for a setting that nlptool's ALBERT does not have."""
+    fixed = {"layer_norm_eps": 1e-12, "position_embedding_type": "absolute"}
+    fixed |= {"inner_group_num": 1, "tie_word_embeddings": True}
+    for key, value in fixed.items():
+        if settings.get(key, value) != value:
+            raise ValueError(f"config.json: {key} is {settings[key]!r}; nlptool's ALBERT has {value!r} only")
+    activation = settings.get("hidden_act", "gelu_new")
+    if activation not in GELU:
+        raise ValueError(f"config.json: hidden_act is {activation!r}; nlptool's ALBERT has {', '.join(GELU)}")
+    return Config.model_validate(
+        {
+            "layers": settings.get("num_hidden_layers", 12),
+            "hidden": settings.get("hidden_size", 4096),
+            "heads": settings.get("num_attention_heads", 64),
+            "intermediate": settings.get("intermediate_size", 16384),
+            "positions": settings.get("max_position_embeddings", 512),
+            "types": settings.get("type_vocab_size", 2),
+            "activation": GELU[activation],
+            "dropout": settings.get("hidden_dropout_prob", 0.0),
+            "attention_dropout": settings.get("attention_probs_dropout_prob", 0.0),
+            "init": settings.get("initializer_range", 0.02),
+            "embedding": settings.get("embedding_size", 128),
+            "share": settings.get(SHARE, "all"),
+            "groups": settings.get(GROUPS if SHARE in settings else "num_hidden_groups", 1),
+        }
+    )
+
+
+def _full(key: str) -> str:
+    return f"albert.{key}" if key.startswith(("embeddings.", "encoder.", "pooler.")) else key

@@ -1,0 +1,133 @@
+"""Masked language models, with or without a question about pairs of segments: BERT's and ALBERT's pretraining."""
+
+# B batch, T tokens, K slots for masked positions, D width, V vocabulary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool import registry
+from nlptool.data import masking
+from nlptool.data.batches import Batch, Examples
+from nlptool.data.draws import Draws
+from nlptool.data.examples import PackedRows, Pairs, Rows, SegmentPairs
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.models import heads
+from nlptool.models.loss import IGNORED, linear_scores
+from nlptool.objectives.base import Objective
+from nlptool.objectives.config import MaskingConfig
+from nlptool.recipe import Block
+from nlptool.text.store import Split
+
+TERMS: dict[Pairs, str] = {"next": "nsp", "order": "sop"}
+
+
+class MaskedLM(Objective):
+    """Guess the masked tokens; of pairs of segments, also whether B follows A, or which comes first.
+
+    The last layer and the head are computed at the masked positions only. Both terms have weight 1, as in BERT
+    and ALBERT.
+    """
+
+    def __init__(
+        self,
+        config: MaskingConfig,
+        vocabulary: Vocabulary,
+        backbone: nn.Module,
+        mlm: heads.MaskedLM,
+        pairs: Pairs | None = None,
+        pooler: heads.Pooler | None = None,
+        pair: heads.PairOrder | None = None,
+    ) -> None:
+        """pairs None: packed rows. pooler and pair are there where `pairs` asks a question."""
+        super().__init__()
+        self.config, self.vocabulary, self.pairs = config, vocabulary, pairs
+        self.scheme = masking.Scheme(config.mask_rate, config.whole_word, config.ngram, config.corrupt)
+        self.backbone, self.mlm = backbone, mlm
+        self.term = TERMS.get(pairs) if pairs is not None else None
+        self.weights = {"mlm": 1.0} | ({} if self.term is None else {self.term: 1.0})
+        if pooler is not None and pair is not None:
+            self.pooler, self.pair = pooler, pair
+
+    def examples(self, split: Split, length: int, seed: int) -> Examples:
+        """Packed rows, or pairs of segments."""
+        special = self.vocabulary.special
+        cls, sep = special["cls"], special["sep"]
+        if self.pairs is None:
+            return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
+        return SegmentPairs(split, length, seed, self.pairs, cls=cls, sep=sep, pad=special["pad"])
+
+    def left_out(self, examples: Examples) -> list[str]:
+        """Documents that have no pair."""
+        if not isinstance(examples, SegmentPairs) or not (number := examples.passed_over()):
+            return []
+        share = number / len(examples.split)
+        return [f"{number:,} documents ({share:.2g}) have one sentence, so no pair: they are passed over"]
+
+    def collate(self, examples: Rows, draws: Draws) -> Batch:
+        """Mask the rows: ids [B, T], at and labels [B, K].
+
+        Of pairs also types [B, T] and lengths [B], and of those with a question order [B]; at is then [B, 1 + K],
+        position 0 in front.
+        """
+        masked = masking.mask(examples.ids, examples.lengths, self.scheme, self.vocabulary, draws)
+        labels = np.where(masked.used, masked.originals, IGNORED)
+        arrays = {"ids": masked.ids, "at": masked.at, "labels": labels}
+        counts = {"mlm": int(masked.used.sum())}
+        tokens = examples.ids.size
+        if examples.lengths is not None and examples.types is not None:
+            arrays |= {"types": examples.types, "lengths": examples.lengths}
+            tokens = int(examples.lengths.sum())
+        if self.term is not None and examples.labels is not None:
+            arrays["at"] = np.pad(masked.at, ((0, 0), (1, 0)))
+            arrays["order"] = examples.labels
+            counts[self.term] = len(examples)
+        return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, counts, tokens)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Sums of the cross-entropies."""
+        masked_BKD, first_BD = self._hidden(batch)
+        terms = {"mlm": self.mlm.loss(masked_BKD, self._embeddings, batch["labels"])}
+        if self.term is not None:
+            logits_B2 = self.pair(self.pooler(first_BD))
+            terms[self.term] = F.cross_entropy(logits_B2, batch["order"], reduction="sum")
+        return terms
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms, and how many of each are guessed right."""
+        masked_BKD, first_BD = self._hidden(batch)
+        x_BKE = self.mlm.transform(masked_BKD)
+        loss_BK, correct_BK = linear_scores(x_BKE, self._embeddings, self.mlm.bias, batch["labels"])
+        sums = {"mlm": loss_BK.sum(), "mlm_correct": correct_BK.sum()}
+        if self.term is not None:
+            logits_B2 = self.pair(self.pooler(first_BD))
+            sums[self.term] = F.cross_entropy(logits_B2, batch["order"], reduction="sum")
+            sums[f"{self.term}_correct"] = (logits_B2.argmax(-1) == batch["order"]).sum()
+        return sums
+
+    def _hidden(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Last hidden states of the masked positions, [B, K, D], and where pairs are judged of [CLS], [B, 1, D]."""
+        types_BT, lengths_B = batch.tensors.get("types"), batch.tensors.get("lengths")
+        hidden_BKD = self.backbone(batch["ids"], types_BT, lengths_B, batch["at"])
+        first = int(self.term is not None)
+        return hidden_BKD[:, first:], hidden_BKD[:, :first]
+
+    @property
+    def _embeddings(self) -> Tensor:
+        embeddings = self.backbone.word_embeddings
+        assert isinstance(embeddings, Tensor)
+        return embeddings
+
+
+def build(config: MaskingConfig, model: Block, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
+    """An encoder with its heads, as `model` says."""
+    family = registry.load("models", model.model_dump()["name"], "net")
+    net = family.Net(model, vocabulary.size)
+    mlm = heads.MaskedLM.of(net.config, vocabulary.size)
+    if pairs not in TERMS:
+        return MaskedLM(config, vocabulary, net, mlm, pairs)
+    width, init = net.config.hidden, net.config.init
+    judges = heads.Pooler(width, init), heads.PairOrder(width, init)
+    return MaskedLM(config, vocabulary, net, mlm, pairs, *judges)
