@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,48 @@ def run(entries: Sequence[Entry], probes: Probes, out: Path, options: Options, c
     (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
     columns, rows = table(runs)
     (out / "compare.md").write_text(markdown(columns, rows), encoding="utf8")
+    pictures = _pictures(runs, out, console)
     if options.json:
         console.json(runs)
         return
     console.table(columns, rows)
+    console.result("")
+    console.facts(str(out), {"table": "compare.md, compare.json", "pictures": ", ".join(pictures) or "none"})
+
+
+def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> list[str]:
+    """Each score against compute, as in ELECTRA's figure 1; the files' names."""
+    names = list(dict.fromkeys(name for run in runs for name in run["points"][-1]["scores"]))
+    if not names:
+        return []
+    if find_spec("matplotlib") is None:
+        console.note("no picture: matplotlib is not installed; pip install 'nlptool[report]'")
+        return []
+    import numpy as np
+
+    from nlptool.report import drawing
+    from nlptool.report.curves import Axis, Chart, Curve
+
+    look, written = drawing.Look.of([run["run"] for run in runs]), []
+    for name in names:
+        curves = []
+        for number, run in enumerate(runs):
+            points = [p for p in run["points"] if name in p["scores"]]
+            if points:
+                x, y, low, high = np.array(
+                    [
+                        [p["flops"], *(p["scores"][name][key] for key in ("value", "low", "high"))]
+                        for p in points
+                    ]
+                ).T
+                curves.append(Curve(number, True, x, y, None, (low, high)))
+        file = f"compare-{name.replace(' ', '-')}"
+        chart = Chart(file, f"{name} (%)", True, None, name, True, from_zero=False)
+        figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look, log=True)
+        (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
+        (out / f"{file}.png").write_bytes(drawing.png(figure, look))
+        written += [f"{file}.svg", f"{file}.png"]
+    return written
 
 
 def _train(entry: Entry, console: Console) -> None:

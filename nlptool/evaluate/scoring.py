@@ -2,6 +2,7 @@
 
 A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right ones
 are added (Salazar et al. 2020, section 2.2). A causal LM gives the log-likelihood.
+ELECTRA's discriminator gives how original it finds all tokens.
 """
 
 # B rows, T tokens, V vocabulary
@@ -11,6 +12,7 @@ from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from nlptool import registry
 from nlptool.errors import DataError
@@ -38,6 +40,8 @@ def scorer(config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> 
     parts = {key.partition(".")[0] for key in state}
     if isinstance(config, EncoderConfig) and "mlm" in parts:
         return MaskedScorer(config, state, tokenizer)
+    if isinstance(config, EncoderConfig) and "rtd" in parts:
+        return DiscriminatorScorer(config, state, tokenizer)
     if not isinstance(config, EncoderConfig):
         return CausalScorer(config, state, tokenizer)
     raise DataError(f"a model with the parts {', '.join(sorted(parts))} cannot score a text")
@@ -70,6 +74,33 @@ class MaskedScorer:
             hidden_B1D = self.head.transform(self.net(ids_BT, None, lengths_B, at_B1))
             loss_B1, _ = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
             totals.index_add_(0, torch.tensor([number for number, _ in chosen]), -loss_B1[:, 0].double())
+        return totals.tolist()
+
+
+class DiscriminatorScorer:
+    """How original ELECTRA's discriminator finds a text: the log-probabilities that each token is, added.
+
+    One pass over the text as it is. Not a likelihood; it ranks texts as one does.
+    """
+
+    def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
+        self.tokenizer, self.positions = tokenizer, config.positions
+        family = registry.load("models", str(config.model_dump()["name"]), "net")
+        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        self.head = heads.ReplacedToken(config.hidden)
+        huggingface.load(nn.ModuleDict({"backbone": self.net, "rtd": self.head}).eval(), state)
+
+    @torch.inference_mode()
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """The sum over a text's tokens of log P(original)."""
+        rows = framed(texts, self.tokenizer, self.positions)
+        totals = torch.zeros(len(rows), dtype=torch.float64)
+        for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
+            ids_BT, lengths_B = padded([rows[number] for number in chosen], self.tokenizer.special["pad"])
+            logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double()
+            at_T = torch.arange(ids_BT.shape[1])
+            real_BT = (at_T > 0) & (at_T < lengths_B[:, None] - 1)  # [CLS] and [SEP] are never replaced
+            totals[chosen] = torch.where(real_BT, logsigmoid(-logits_BT), 0).sum(1)
         return totals.tolist()
 
 

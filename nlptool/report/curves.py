@@ -46,6 +46,8 @@ class Chart:
     heldout: str | None
     main: bool
     """A result; not how the run went about it."""
+    from_zero: bool = True
+    """Whether the axis of a share begins at 0."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Curve:
     y: Floats
     smooth: Floats | None
     """The moving average of y, where y is noisy."""
+    band: tuple[Floats, Floats] | None = None
+    """Low and high ends of an interval around y, where one is known."""
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:

@@ -128,6 +128,9 @@ def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
     keep = curve.x > 0 if log else np.ones(len(curve.x), bool)
     x, y = curve.x[keep] / factor, curve.y[keep]
     ink, dash = colour(curve.run), DASHES[curve.run // len(PALETTE) % len(DASHES)]
+    if curve.band is not None:
+        low, high = (end[keep] for end in curve.band)
+        plot.fill_between(x, low, high, color=ink, alpha=0.12, lw=0, zorder=1)
     if curve.heldout:
         plot.plot(x, y, color=ink, linestyle=dash, lw=1.5, zorder=4)
         plot.plot(x, y, color=ink, linestyle="", marker="o", ms=3.4 if len(x) < 40 else 2, mew=0, zorder=4)
@@ -147,10 +150,12 @@ def _settled(curve: Curve, *, log: bool) -> Floats:
 def _frame(plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, log: bool) -> None:
     """Limits, ticks, a horizontal grid and no box."""
     shown = [_settled(curve, log=log) for curve in curves]
+    shown += [end for curve in curves if curve.band is not None for end in curve.band]
     low = min((y.min() for y in shown), default=0.0)
     high = max((y.max() for y in shown), default=1.0)
     margin = (high - low or abs(high) or 1.0) * 0.05
-    bottom = 0.0 if chart.share or (not chart.main and low >= 0) else low - margin
+    zero = chart.share and chart.from_zero
+    bottom = 0.0 if zero or (not chart.main and low >= 0) else low - margin
     plot.set_ylim(bottom, high + margin)
     plot.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
     if chart.share:
@@ -191,7 +196,11 @@ def _title(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
     kinds = {curve.heldout for curve in curves}
     smoothed = any(curve.smooth is not None for curve in curves)
     training = ["training batches"] * chart.main + ["smoothed"] * smoothed
-    told = [(False, ", ".join(training)), (True, "held-out")]
+    banded = any(curve.band is not None for curve in curves)
+    told = [
+        (False, ", ".join(training)),
+        (True, "checkpoints, with 95 % intervals" if banded else "held-out"),
+    ]
     x, below = 0.06, y - 0.2 / HEIGHT
     for heldout, text in [pair for pair in told if pair[0] in kinds and pair[1]]:
         line = Line2D(

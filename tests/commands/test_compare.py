@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -39,6 +40,9 @@ def test_each_checkpoint_of_each_run_is_scored(two: list[str], tmp_path: Path, c
     table = (tmp_path / "out" / "compare.md").read_text().splitlines()
     assert len(table) == 4
     assert table[0].endswith("| minimal pairs |")
+    assert (tmp_path / "out" / "compare-minimal-pairs.png").read_bytes().startswith(b"\x89PNG")
+    drawn = ElementTree.parse(tmp_path / "out" / "compare-minimal-pairs.svg")
+    assert drawn.getroot().tag.endswith("svg")
 
 
 def test_what_is_done_is_not_done_again(two: list[str], tmp_path: Path, capsys) -> None:

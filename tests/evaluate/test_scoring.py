@@ -120,3 +120,19 @@ def test_a_causal_model_gives_the_log_likelihood(tiny_recipe: Path, tmp_path: Pa
             found = reference(ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])
         expected.append(found.sum().item())
     assert scorer(final).scores(TEXTS) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_discriminator_gives_how_original_it_finds_all_tokens(tiny_recipe: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = json.dumps({"name": "electra", "layers": 2, "hidden": 16, "heads": 2, "positions": 64})
+    changes = [f"model={model}", 'objective={"name": "electra"}', "train.steps=3"]
+    assert main(["pretrain-electra", str(tiny_recipe), *changes]) == 0
+    final = tmp_path / "run" / "final"
+    reference = transformers.ElectraForPreTraining.from_pretrained(final).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(final)
+    expected = []
+    for text in TEXTS:
+        with torch.no_grad():
+            logits = reference(**tokenizer(text, return_tensors="pt")).logits[0, 1:-1]
+        expected.append(torch.nn.functional.logsigmoid(-logits).sum().item())
+    assert scorer(final).scores(TEXTS) == pytest.approx(expected, abs=1e-4)
