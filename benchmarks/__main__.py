@@ -19,6 +19,7 @@ def main() -> None:
     parts = [
         ("Training", ["train_mlm.py", str(STORE), "--sizes", "4x256", "12x256", "12x768"]),
         ("Causal language model", ["train_clm.py", str(STORE)]),
+        ("ELECTRA", ["train_electra.py", str(STORE)]),
         ("Start", ["start.py", str(STORE)]),
         ("Growth", ["growth.py", str(STORE)]),
     ]
