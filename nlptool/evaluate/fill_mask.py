@@ -11,6 +11,7 @@ from torch import nn
 from nlptool import registry
 from nlptool.errors import DataError, UsageError
 from nlptool.models import heads, huggingface
+from nlptool.models.config import EncoderConfig
 from nlptool.text.tokenizer import Tokenizer
 
 MASK = "[MASK]"
@@ -31,16 +32,17 @@ class FillMask:
 
     def __init__(self, folder: Path) -> None:
         pretrained = huggingface.load_pretrained(folder)
+        heads_there = {key.partition(".")[0] for key in pretrained.state}
+        if not isinstance(pretrained.config, EncoderConfig) or "mlm" not in heads_there:
+            raise DataError(
+                f"{folder}: the model has no masked-LM head", hint="name the final/ of a pretrain-mlm run"
+            )
         self.tokenizer = Tokenizer.load(folder)
         family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
         self.net = family.Net(pretrained.config, pretrained.vocab_size)
         self.head = heads.MaskedLM.of(self.net.config, pretrained.vocab_size)
         module = nn.ModuleDict({"backbone": self.net, "mlm": self.head})
-        loaded = huggingface.load(module, pretrained.state)
-        if loaded.fresh:
-            raise DataError(
-                f"{folder}: the model has no masked-LM head", hint="name the final/ of a pretrain run"
-            )
+        huggingface.load(module, pretrained.state)
         module.eval()
 
     @torch.inference_mode()

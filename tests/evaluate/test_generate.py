@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nlptool.errors import DataError, UsageError
+from nlptool.evaluate.fill_mask import FillMask
 from nlptool.evaluate.generate import Generator, continuations, greedy
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as BertConfig
@@ -129,6 +130,11 @@ def test_a_folder_continues_texts_and_begins_from_nothing(folder: Path, tokenize
     assert generator.complete(texts, 6) == [tokenizer.decode(ids) for ids in expected]
     with pytest.raises(UsageError, match="a text has 41 tokens, the model reads 40"):
         generator.complete(["x" * 41], 1)
+
+
+def test_a_decoder_has_no_words_under_masks(folder: Path):
+    with pytest.raises(DataError, match="no masked-LM head"):
+        FillMask(folder)
 
 
 def test_an_encoder_is_refused(tokenizer: Tokenizer, tmp_path: Path):
