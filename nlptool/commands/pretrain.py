@@ -50,7 +50,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             )
         )
     if recipe.model is not None:
-        problems += check_objective(recipe.objective, recipe.model)
+        problems += check_model(recipe, recipe.model)
     if not (Path(recipe.tokens) / "store.json").exists():
         problems.append(
             Problem(
@@ -60,15 +60,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         )
     if recipe.start is not None and not (Path(recipe.start) / "config.json").exists():
         problems.append(Problem("start", f"no Hugging Face folder at {recipe.start} (no config.json)"))
-    positions = getattr(recipe.model, "positions", None)
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."
-        if positions is not None and stage.length > positions:
-            problems.append(
-                Problem(
-                    f"{where}length", f"{stage.length} tokens are more than model.positions ({positions})"
-                )
-            )
         if stage.batch % recipe.train.accumulate:
             problems.append(
                 Problem(
@@ -84,10 +77,16 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     return problems
 
 
-def check_objective(objective: Block, model: Block) -> list[Problem]:
-    """What of an objective and a model does not go together."""
-    module = registry.load("objectives", str(objective.model_dump()["name"]), "config")
-    problems: list[Problem] = module.check(objective, model)
+def check_model(recipe: Recipe, model: Block) -> list[Problem]:
+    """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
+    module = registry.load("objectives", str(recipe.objective.model_dump()["name"]), "config")
+    problems: list[Problem] = module.check(recipe.objective, model)
+    positions = getattr(model, "positions", None)
+    for index, stage in enumerate(recipe.train.plan()):
+        if positions is not None and stage.length > positions:
+            where = f"train.stages.{index}.length" if recipe.train.stages else "train.length"
+            text = f"{stage.length} tokens are more than model.positions ({positions})"
+            problems.append(Problem(where, text))
     return problems
 
 

@@ -10,7 +10,7 @@ import torch
 
 from nlptool import flops, registry
 from nlptool.commands import training
-from nlptool.commands.pretrain import Recipe, check_objective
+from nlptool.commands.pretrain import Recipe, check_model
 from nlptool.commands.training import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead, Batches, Stage
@@ -55,7 +55,7 @@ class Plan:
                 hint=f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
             )
         if self.pretrained is not None:
-            problems = check_objective(recipe.objective, self.model)
+            problems = check_model(recipe, self.model)
             if problems:
                 raise DataError(f"{recipe.start}: {problems[0].path}: {problems[0].message}")
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.

@@ -128,6 +128,19 @@ def test_settings_import_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
 
 
+def test_what_is_trained_can_be_trained_on_up_to_its_positions(
+    tiny_store: Path, tiny_recipe: Path, tmp_path: Path, capsys
+):
+    model = 'model={"name": "gpt2", "layers": 1, "hidden": 16, "heads": 2, "positions": 32}'
+    command = ["pretrain-clm", str(tiny_recipe), 'objective={"name": "clm"}', "train.steps=2"]
+    assert main([*command, model]) == 0
+    more = [*command, "~model", f"start={tmp_path / 'run' / 'final'}", "--out", str(tmp_path / "more")]
+    assert main(more) == 0
+    capsys.readouterr()
+    assert main([*more, "train.length=33", "--overwrite"]) == 3
+    assert "train.length: 33 tokens are more than model.positions (32)" in capsys.readouterr().err
+
+
 def test_what_is_trained_continues_texts_in_transformers(tiny_store: Path, tiny_recipe: Path, tmp_path: Path):
     transformers = pytest.importorskip("transformers")
     model = 'model={"name": "gpt2", "layers": 2, "hidden": 16, "heads": 2, "positions": 64}'
