@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool import registry
+from nlptool import flops, registry
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.objectives.base import Objective
@@ -200,6 +200,14 @@ def test_held_out_figures_are_means_of_the_same_losses(objective: Objective, bat
     for term in objective.weights:
         assert figures[term] == pytest.approx(sums[term].item() / batch.counts[term], rel=1e-5)
         assert 0 <= figures.get(f"{term}_accuracy", 0.0) <= 1
+
+
+def test_as_much_arithmetic_is_counted_with_a_gradient_as_without(objective: Objective, batch: Batch):
+    with flops.counting() as trained:
+        loss(objective, [batch]).backward()  # the backward pass counts nothing
+    with torch.no_grad(), flops.counting() as looked_at:
+        objective(batch)
+    assert trained.operations == looked_at.operations > 0
 
 
 def test_weights_come_back_from_a_file(case, batch: Batch, tmp_path: Path):
