@@ -22,7 +22,7 @@ from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import give_back_free_memory, keep_freed_memory
 from nlptool.train.metrics import Metrics, Tracker
-from nlptool.train.optim import AdamW
+from nlptool.train.optim import Adam
 from nlptool.train.trainer import BatchSource, State, Step, held_out, mix, train
 
 LOG_EVERY = 10  # steps; reading a figure waits for the device
@@ -116,7 +116,7 @@ class Session:
             interrupts,
         )
         module = job.objective.to(world.device)
-        self.state = State(module, AdamW(module, settings.train.optimizer))
+        self.state = State(module, Adam(module, settings.train.optimizer))
         self.folder = settings.out / "checkpoints"
         self.digest = digest(settings.recipe)
         self.first_step = 1

@@ -8,9 +8,14 @@ from nlptool.recipe import Block, Budget
 
 
 class Optimizer(Block):
-    """AdamW as Loshchilov & Hutter 2019; BERT, ALBERT and ELECTRA train it without bias correction."""
+    """AdamW as Loshchilov & Hutter 2019, or LAMB as You et al. 2020.
 
-    name: Literal["adamw"] = Field("adamw", description="the update rule")
+    BERT, ALBERT and ELECTRA train without bias correction. ALBERT's LAMB is that; the LAMB of its paper corrects.
+    """
+
+    name: Literal["adamw", "lamb"] = Field(
+        "adamw", description="the update rule; lamb: for batches of thousands of sequences"
+    )
     betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the first and second moment")
     eps: float = Field(1e-6, gt=0, description="added to the root of the second moment")
     weight_decay: float = Field(

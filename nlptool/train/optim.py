@@ -1,4 +1,4 @@
-"""AdamW over the fused kernel, with the published variants."""
+"""AdamW and LAMB over the fused kernel, with the published variants."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,13 @@ from nlptool.train.config import Optimizer
 NEVER_CORRECTED = 1e9
 
 
-class AdamW:
-    """AdamW (Loshchilov & Hutter 2019, algorithm 2), decay scaled by the learning rate.
+class Adam:
+    """AdamW (Loshchilov & Hutter 2019, algorithm 2), decay scaled by the learning rate; or LAMB.
+
+    LAMB (You et al. 2020, algorithm 2) scales AdamW's step for each matrix by the length of the matrix over that
+    of the step, 1 where either is 0, and vectors not at all. As in ALBERT's code (google-research/albert
+    lamb_optimizer.py), no bound is put on the length. A layer that is shared is one matrix. Queries, keys and
+    values are one as well; there they are three.
 
     Matrices and embeddings decay; vectors (biases, layer norms) do not, as in every system here
     (google-research/bert optimization.py excludes "LayerNorm|layer_norm|bias").
@@ -34,25 +39,43 @@ class AdamW:
             names = [name for name, p in self.named.items() if (p.ndim > 1) == decays and p.grad is not None]
             if not names:
                 continue
+            decay = self.config.weight_decay if decays else 0.0
             parameters: list[Tensor] = [self.named[name] for name in names]
-            torch._fused_adamw_(
-                parameters,
-                [p.grad for p in parameters if p.grad is not None],
-                [self.first[name] for name in names],
-                [self.second[name] for name in names],
-                [],
-                [self.count + 1] * len(names),
-                lr=lr,
-                beta1=self.config.betas[0],
-                beta2=self.config.betas[1],
-                weight_decay=self.config.weight_decay if decays else 0.0,
-                eps=self.config.eps,
-                amsgrad=False,
-                maximize=False,
-                grad_scale=scale.float(),
-                found_inf=skip.float(),
-            )
+            if decays and self.config.name == "lamb":
+                # From zero, with rate 1: what the kernel leaves is the step itself, or nothing where it skips.
+                steps = [torch.zeros_like(p) for p in parameters]
+                self._adamw(names, steps, 1.0, 0.0, scale, skip)
+                torch._foreach_add_(steps, parameters, alpha=-decay)
+                ratios = _ratios(parameters, steps)
+                rates = (torch.where(skip.bool(), 0.0, lr * ratios)).unbind()
+                torch._foreach_mul_(steps, rates)
+                torch._foreach_add_(parameters, steps)
+            else:
+                self._adamw(names, parameters, lr, decay, scale, skip)
         self.count += 1 - skip.float()
+
+    def _adamw(
+        self, names: list[str], changed: list[Tensor], lr: float, decay: float, scale: Tensor, skip: Tensor
+    ) -> None:
+        """One update of `changed` by the gradients and moments of the parameters `names`."""
+        gradients = [self.named[name].grad for name in names]
+        torch._fused_adamw_(
+            changed,
+            [gradient for gradient in gradients if gradient is not None],
+            [self.first[name] for name in names],
+            [self.second[name] for name in names],
+            [],
+            [self.count + 1] * len(names),
+            lr=lr,
+            beta1=self.config.betas[0],
+            beta2=self.config.betas[1],
+            weight_decay=decay,
+            eps=self.config.eps,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=scale.float(),
+            found_inf=skip.float(),
+        )
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -74,3 +97,9 @@ class AdamW:
         with torch.no_grad():
             for name, tensor in self.state_dict().items():
                 tensor.copy_(state[name])
+
+
+def _ratios(parameters: list[Tensor], steps: list[Tensor]) -> Tensor:
+    """LAMB's trust ratio of each parameter, [N]."""
+    lengths, of_steps = (torch.stack(torch._foreach_norm(tensors)) for tensors in (parameters, steps))
+    return torch.where((lengths > 0) & (of_steps > 0), lengths / of_steps, 1.0)

@@ -21,7 +21,7 @@ from nlptool.errors import Preempted
 from nlptool.train.config import Train
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
-from nlptool.train.optim import AdamW
+from nlptool.train.optim import Adam
 from nlptool.train.schedule import learning_rate
 
 
@@ -56,7 +56,7 @@ class State:
     """Everything that a step changes."""
 
     module: nn.Module
-    optimizer: AdamW
+    optimizer: Adam
     step: int = 0
     tokens: int = 0
     elapsed: float = 0.0

@@ -15,7 +15,7 @@ from nlptool.models.heads import MaskedLM, PairOrder, Pooler
 from nlptool.models.sharing import expanded
 from nlptool.train import checkpoint
 from nlptool.train.config import Optimizer
-from nlptool.train.optim import AdamW
+from nlptool.train.optim import Adam
 from nlptool.train.trainer import State
 
 SMALL = {"layers": 4, "hidden": 16, "heads": 2, "embedding": 8, "positions": 16}
@@ -158,7 +158,7 @@ def test_shared_layers_take_their_room_once_in_optimiser_and_checkpoint(tmp_path
     saved = {}
     for share in ("all", "none"):
         module = Net(Config.model_validate(SMALL | {"layers": 12, "share": share}), 40)
-        state = State(module, AdamW(module, Optimizer()))
+        state = State(module, Adam(module, Optimizer()))
         for p in module.parameters():
             p.grad = torch.ones_like(p)
         state.optimizer.step(1e-3, torch.tensor(1.0), torch.tensor(0.0))

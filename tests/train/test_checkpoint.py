@@ -8,7 +8,7 @@ from nlptool.errors import DataError
 from nlptool.files import fault
 from nlptool.train import checkpoint
 from nlptool.train.config import Optimizer
-from nlptool.train.optim import AdamW
+from nlptool.train.optim import Adam
 from nlptool.train.trainer import State
 
 
@@ -72,7 +72,7 @@ def test_weights_of_another_model_are_refused(tmp_path: Path):
     saved(tmp_path, 1)
     module = Toy()
     module.net[0] = torch.nn.Linear(4, 9)
-    other = State(module, AdamW(module, Optimizer()))
+    other = State(module, Adam(module, Optimizer()))
     with pytest.raises(DataError, match="not those of this recipe's model"):
         checkpoint.load(other, tmp_path / "step-00000001")
 

@@ -3,9 +3,14 @@ import torch
 from torch import nn
 
 from nlptool.train.config import Optimizer
-from nlptool.train.optim import AdamW
+from nlptool.train.optim import Adam
 
+RULES = ("adamw", "lamb")
 ONE, NEVER = torch.tensor(1.0), torch.tensor(0.0)
+
+
+def rule(name: str) -> Optimizer:
+    return Optimizer.model_validate({"name": name})
 
 
 def net(seed: int = 0) -> nn.Module:
@@ -24,7 +29,7 @@ def test_equals_torch_with_decay_on_matrices_only():
     vectors = [p for p in theirs.parameters() if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     reference = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.98), eps=1e-6)
-    optimizer = AdamW(ours, Optimizer(betas=(0.9, 0.98), weight_decay=0.1))
+    optimizer = Adam(ours, Optimizer(betas=(0.9, 0.98), weight_decay=0.1))
     for step in range(5):
         optimizer.zero_grad()
         reference.zero_grad()
@@ -39,7 +44,7 @@ def test_equals_torch_with_decay_on_matrices_only():
 def test_without_bias_correction_is_googles_update():
     module = net()
     weight = next(module.parameters())
-    optimizer = AdamW(module, Optimizer(bias_correction=False, weight_decay=0.01))
+    optimizer = Adam(module, Optimizer(bias_correction=False, weight_decay=0.01))
     w, m, v = weight.detach().clone(), torch.zeros_like(weight), torch.zeros_like(weight)
     for step in range(3):
         optimizer.zero_grad()
@@ -53,7 +58,7 @@ def test_without_bias_correction_is_googles_update():
 
 def test_scale_divides_the_gradient_as_clipping_does():
     clipped, scaled = net(), net()
-    one, other = AdamW(clipped, Optimizer()), AdamW(scaled, Optimizer())
+    one, other = Adam(clipped, Optimizer()), Adam(scaled, Optimizer())
     backward(clipped, 0)
     backward(scaled, 0)
     norm = torch.nn.utils.clip_grad_norm_(clipped.parameters(), 0.5)
@@ -63,9 +68,50 @@ def test_scale_divides_the_gradient_as_clipping_does():
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_a_skipped_step_changes_nothing():
+@pytest.mark.parametrize("bias_correction", [False, True])
+def test_lamb_is_the_update_of_its_paper_or_of_alberts_code(bias_correction: bool):
     module = net()
-    optimizer = AdamW(module, Optimizer())
+    with torch.no_grad():
+        module[2].weight.zero_()  # no length: its ratio is 1
+    settings = Optimizer(name="lamb", bias_correction=bias_correction, weight_decay=0.01)
+    optimizer = Adam(module, settings)
+    reference = {name: p.detach().clone() for name, p in module.named_parameters()}
+    moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in reference.items()}
+    for step in range(4):
+        optimizer.zero_grad()
+        backward(module, step)
+        for name, p in module.named_parameters():
+            w, g, (m, v) = reference[name], p.grad / 2, moments[name]
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            moments[name] = m, v
+            corrections = (1 - 0.9 ** (step + 1), 1 - 0.999 ** (step + 1)) if bias_correction else (1, 1)
+            u = m / corrections[0] / ((v / corrections[1]).sqrt() + 1e-6)
+            ratio = 1.0
+            if p.ndim > 1:
+                u = u + 0.01 * w
+                ratio = (w.norm() / u.norm()).item() if w.norm() > 0 and u.norm() > 0 else 1.0
+            reference[name] = w - 1e-2 * ratio * u
+        optimizer.step(1e-2, torch.tensor(2.0), NEVER)
+    for name, p in module.named_parameters():
+        torch.testing.assert_close(p.detach(), reference[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_of_lamb_is_a_share_of_each_matrix_whatever_its_gradient():
+    module = net()
+    optimizer = Adam(module, Optimizer(name="lamb", bias_correction=False))
+    backward(module, 0)
+    module[0].weight.grad *= 1e4
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    optimizer.step(1e-2, ONE, NEVER)
+    for name, p in module.named_parameters():
+        if p.ndim > 1:
+            assert ((p - before[name]).norm() / before[name].norm()).item() == pytest.approx(1e-2, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_skipped_step_changes_nothing(name: str):
+    module = net()
+    optimizer = Adam(module, rule(name))
     backward(module, 0)
     optimizer.step(1e-2, ONE, NEVER)
     before = {name: t.clone() for name, t in (optimizer.state_dict() | module.state_dict()).items()}
@@ -76,14 +122,15 @@ def test_a_skipped_step_changes_nothing():
         assert torch.equal(tensor, before[name]), name
 
 
-def test_a_saved_state_goes_on_to_the_same_bits():
+@pytest.mark.parametrize("name", RULES)
+def test_a_saved_state_goes_on_to_the_same_bits(name: str):
     straight, resumed = net(), net(1)
-    first = AdamW(straight, Optimizer())
+    first = Adam(straight, rule(name))
     for step in range(2):
         first.zero_grad()
         backward(straight, step)
         first.step(1e-2, ONE, NEVER)
-    second = AdamW(resumed, Optimizer())
+    second = Adam(resumed, rule(name))
     resumed.load_state_dict(straight.state_dict())
     second.load_state_dict({name: t.clone() for name, t in first.state_dict().items()})
     for module, optimizer in ((straight, first), (resumed, second)):
@@ -95,7 +142,7 @@ def test_a_saved_state_goes_on_to_the_same_bits():
 
 
 def test_a_missing_moment_is_an_error():
-    optimizer = AdamW(net(), Optimizer())
+    optimizer = Adam(net(), Optimizer())
     state = optimizer.state_dict()
     del state["first.0.weight"]
     with pytest.raises(KeyError, match=r"first\.0\.weight"):

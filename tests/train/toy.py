@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from nlptool.data.batches import Batch
 from nlptool.train.config import Optimizer
 from nlptool.train.distributed import World
-from nlptool.train.optim import AdamW
+from nlptool.train.optim import Adam
 from nlptool.train.trainer import State
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -53,4 +53,4 @@ class Source:
 
 def make(dropout: float = 0.0, dtype: torch.dtype = torch.float32) -> State:
     module = Toy(dropout).to(dtype)
-    return State(module, AdamW(module, Optimizer()))
+    return State(module, Adam(module, Optimizer()))
