@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nlptool.commands import pretraining
 from nlptool.commands.compare import Entry, Probes
@@ -13,6 +13,7 @@ from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.evaluate import minimal_pairs
 from nlptool.evaluate.interval import Share
+from nlptool.evaluate.pairs import PairJudge
 from nlptool.evaluate.scoring import scorer
 from nlptool.figures import duration, quantity
 from nlptool.files import digest
@@ -21,7 +22,8 @@ from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 from nlptool.train.distributed import World
 
-VERSION = 1  # of what is asked; another one asks again
+VERSION = 2  # of what is asked; another one asks again
+PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
 
 def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> None:
@@ -170,6 +172,15 @@ def _scores(plan: Plan, path: Path, probes: Probes, console: Console) -> dict[st
                 bar.to(start)
             bar.to(len(pairs))
         scores["minimal pairs"] = Share(right, len(pairs))
+    split = plan.store.split("heldout")
+    if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
+        exported = objective.folders(plan.model)[""]
+        judge = PairJudge(exported.config, exported.state, plan.vocabulary.special)
+        for name, task in PAIR_TASKS.items():
+            try:
+                scores[name] = judge.accuracy(split, task, plan.stages[0][0].length)
+            except DataError as error:  # of a held-out split without such pairs
+                console.note(f"{name} is not asked: {error.message}")
     return {
         name: {"value": s.value, "low": s.interval[0], "high": s.interval[1], "of": s.total}
         for name, s in scores.items()

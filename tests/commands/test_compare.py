@@ -39,7 +39,11 @@ def test_each_checkpoint_of_each_run_is_scored(two: list[str], tmp_path: Path, c
         assert "mlm" in last["heldout"]
     table = (tmp_path / "out" / "compare.md").read_text().splitlines()
     assert len(table) == 4
-    assert table[0].endswith("| minimal pairs |")
+    assert table[0].endswith("| minimal pairs | sentence order | next sentence |")
+    assert set(runs[1]["points"][0]["scores"]) - set(runs[0]["points"][0]["scores"]) == {
+        "sentence order",
+        "next sentence",
+    }
     assert (tmp_path / "out" / "compare-minimal-pairs.png").read_bytes().startswith(b"\x89PNG")
     drawn = ElementTree.parse(tmp_path / "out" / "compare-minimal-pairs.svg")
     assert drawn.getroot().tag.endswith("svg")

@@ -1,0 +1,75 @@
+"""What a model knows of how two segments of text follow each other, whatever it was trained to tell of them."""
+
+# B rows, T tokens
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nlptool import registry
+from nlptool.data.draws import Draws
+from nlptool.data.examples import SegmentPairs
+from nlptool.errors import DataError
+from nlptool.evaluate.interval import Share
+from nlptool.models import heads, huggingface
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import Block
+from nlptool.text.store import Split
+
+BATCH = 16384  # tokens at once, padding included
+SEED = 0  # the same pairs for every model, so that models can be compared
+
+
+class PairJudge:
+    """An encoder with a two-way head on its pooled state, trained on either task.
+
+    The head says 0 of segments that follow each other as they stand. So one that was trained on sentence order also
+    answers whether B is the next text, and the reverse: "in order" is taken for "next". These are the intrinsic
+    accuracies of Lan et al. 2020, table 5. No token is masked here.
+
+    Raises DataError when the model has no such head.
+    """
+
+    def __init__(self, config: Block, state: Mapping[str, Tensor], special: Mapping[str, int]) -> None:
+        parts = {key.partition(".")[0] for key in state}
+        if not isinstance(config, EncoderConfig) or not {"pooler", "pair"} <= parts:
+            raise DataError(
+                f"a model with the parts {', '.join(sorted(parts))} has no head that judges pairs",
+                hint="objective.pairs=order or next, or objective.next_sentence=true trains one",
+            )
+        self.special, self.positions = special, config.positions
+        family = registry.load("models", str(config.model_dump()["name"]), "net")
+        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        self.pooler, self.pair = heads.Pooler(config.hidden), heads.PairOrder(config.hidden)
+        module = nn.ModuleDict({"backbone": self.net, "pooler": self.pooler, "pair": self.pair}).eval()
+        huggingface.load(module, state)
+
+    @torch.inference_mode()
+    def accuracy(
+        self, split: Split, pairs: Literal["order", "next"], length: int = 128, most: int = 2000
+    ) -> Share:
+        """How many of at most `most` pairs of a held-out split are judged right.
+
+        order: are A and B in order, or swapped? next: does B follow A, or come from another document? Pairs have up
+        to `length` tokens. Raises DataError when the split has no such pairs.
+        """
+        special = {role: self.special[role] for role in ("cls", "sep", "pad")}
+        examples = SegmentPairs(split, min(length, self.positions), SEED, pairs, **special)
+        total, right = min(most, len(examples)), 0
+        # Spread over the split: neighbours often share a document.
+        chosen = np.linspace(0, len(examples) - 1, total).astype(np.int64) if total else np.empty(0, np.int64)
+        rows = max(1, BATCH // length)
+        for first in range(0, total, rows):
+            indices = chosen[first : first + rows]
+            made = examples.take(indices, indices * 0, Draws(SEED, 0, first))
+            assert made.types is not None
+            assert made.lengths is not None
+            assert made.labels is not None
+            ids_BT, types_BT, lengths_B = map(torch.from_numpy, (made.ids, made.types, made.lengths))
+            first_B1 = torch.zeros(len(ids_BT), 1, dtype=torch.long)
+            logits_B2 = self.pair(self.pooler(self.net(ids_BT, types_BT, lengths_B, first_B1)))
+            right += int((logits_B2.argmax(1) == torch.from_numpy(made.labels)).sum())
+        return Share(right, total)
