@@ -212,6 +212,32 @@ def compare(
     command.run(recipes, [a for a in arguments if _changes(a)], probes, options, _console())
 
 
+@app.command(
+    "plan",
+    rich_help_panel=TRAIN,
+    epilog="E.g. nlptool plan demo/bert train.batch=256",
+    context_settings={"ignore_unknown_options": True},
+)
+def plan(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Of pretraining: a YAML file, or a shipped recipe's name.")
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE | ~KEY", help="Set a key, e.g. train.batch=64, or remove one."),
+    ] = None,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Take no steps to see how long one is.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Say what a pretraining run would take: memory, disk and time, here."""
+    _refuse_flags([recipe, *(changes or ())])
+    from nlptool.commands import plan as command
+
+    command.run(recipe, changes or [], probe=not no_probe, as_json=as_json, console=_console())
+
+
 @app.command("export", rich_help_panel=RUNS)
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],

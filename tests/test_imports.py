@@ -145,6 +145,7 @@ def test_recipes_are_checked_without_heavy_imports() -> None:
         "commands.doctor",
         "commands.export",
         "commands.report",
+        "commands.plan",
     ]
     if (PACKAGE / "commands" / "tokenize.py").exists():
         light.append("commands.tokenize")

@@ -23,6 +23,7 @@ from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, dump, loads
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.config import Stage as StageBlock
 from nlptool.train.distributed import World
 from nlptool.train.estimate import Estimate, estimate, shapes_only
 
@@ -81,6 +82,9 @@ class Plan:
         made: Objective = registry.load("objectives", name, "objective").build(
             self.recipe.objective, self.model, self.vocabulary
         )
+        for part in made.modules():
+            if isinstance(part, Layers):
+                part.recompute = self.recipe.train.recompute
         return made
 
     def batches(self, objective: Objective, world: World) -> Batches:
@@ -145,11 +149,18 @@ class Plan:
 
     @cached_property
     def estimate(self) -> Estimate:
-        """What the run needs. Costs a second or two, since torch's meta device imports the compiler."""
-        longest, examples = max(self.stages, key=lambda pair: pair[0].length)
-        rows = longest.batch // self.recipe.train.accumulate
+        """What the stage with the longest sequences needs, and so the run."""
+        return self.estimate_of(max(self.stages, key=lambda pair: pair[0].length)[0])
+
+    def estimate_of(self, stage: StageBlock, rows: int | None = None) -> Estimate:
+        """What a stage needs with micro-batches of `rows`; None: those of the recipe.
+
+        The first call costs a second or two, since torch's meta device imports the compiler.
+        """
+        examples = next(examples for one, examples in self.stages if one is stage)
+        rows = rows or stage.batch // self.recipe.train.accumulate
         sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
-        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision)
+        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.size)
 
     def flops_per_token(self, objective: Objective, world: World) -> float:
         """Of a training step, counted on one row: no second is lost as with `estimate`."""
@@ -223,9 +234,6 @@ def job(plan: Plan, world: World) -> Job:
     objective = plan.objective()
     if plan.pretrained is not None:
         huggingface.load(objective, plan.pretrained.state)
-    for part in objective.modules():
-        if isinstance(part, Layers):
-            part.recompute = plan.recipe.train.recompute
     return Job(
         objective=objective,
         batches=Ahead(plan.batches(objective, world)),
@@ -250,6 +258,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
             "gradients": plan.estimate.gradients,
             "optimizer": plan.estimate.optimizer,
             "activations": plan.estimate.activations,
+            "logits": plan.estimate.logits,
             "total": plan.estimate.memory,
         },
         "steps": plan.steps if plan.seconds is None else None,

@@ -1,13 +1,16 @@
 """What a run will need, found by taking one step on the meta device: shapes without data."""
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nlptool import flops
 from nlptool.data.batches import Batch
@@ -17,19 +20,34 @@ from nlptool.data.batches import Batch
 class Estimate:
     """Counts for one micro-batch on one rank; bytes for fp32 weights and two moments."""
 
-    parameters: int
+    rows: int
+    """Sequences of the micro-batch."""
+    parts: dict[str, int]
+    """Parameters by part of the objective; what parts share counts where it comes first."""
     flops_per_token: float
     """Of a training step per real token, as nlptool.flops counts them."""
     weights: int
     gradients: int
     optimizer: int
     activations: int
-    """What the backward pass keeps."""
+    """The most that is there at once besides: what the backward pass needs, and what is on the way."""
+    logits: int
+    """The most that scores of a whole vocabulary take at once."""
+
+    @property
+    def parameters(self) -> int:
+        """In all."""
+        return sum(self.parts.values())
+
+    @property
+    def fixed(self) -> int:
+        """Bytes that do not depend on the micro-batch, or hardly: the loss goes through logits in chunks."""
+        return self.weights + self.gradients + self.optimizer + self.logits
 
     @property
     def memory(self) -> int:
-        """Bytes in all."""
-        return self.weights + self.gradients + self.optimizer + self.activations
+        """Bytes in all, as if all kinds were at their most at once."""
+        return self.fixed + self.activations
 
 
 class _Uninitialised(TorchFunctionMode):
@@ -51,7 +69,53 @@ def shapes_only() -> Iterator[None]:
         yield
 
 
-def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str) -> Estimate:
+class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps account of the memory of tensors that are made in it: when it is taken, when given back."""
+
+    def __init__(self, *there: Tensor) -> None:
+        """there: tensors that exist already; views of them, which operations return, are not made."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._living = {tensor.untyped_storage()._cdata: -1 for tensor in there}
+        self._shapes: list[torch.Size] = []
+        self._changes: list[
+            tuple[int, int]
+        ] = []  # number of the storage, bytes taken or (below 0) given back
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._living:
+                self._take(tensor)
+        return made
+
+    def _take(self, tensor: Tensor) -> None:
+        storage, number = tensor.untyped_storage(), len(self._shapes)
+        self._living[storage._cdata] = number
+        self._shapes.append(tensor.shape)
+        self._changes.append((number, storage.nbytes()))
+        weakref.finalize(storage, self._give_back, storage._cdata, number, storage.nbytes())
+
+    def _give_back(self, address: int, number: int, size: int) -> None:
+        del self._living[address]
+        self._changes.append((number, -size))
+
+    def numbers(self, tensors: Iterable[Tensor]) -> set[int]:
+        """The storages of tensors that are still there."""
+        return {self._living[tensor.untyped_storage()._cdata] for tensor in tensors}
+
+    def with_last(self, size: int) -> set[int]:
+        """The storages of matrices whose rows are this long."""
+        return {n for n, shape in enumerate(self._shapes) if len(shape) > 1 and shape[-1] == size}
+
+    def most(self, counts: Callable[[int], bool]) -> int:
+        """The most bytes that the storages for which `counts` holds had at once."""
+        sizes = (size for number, size in self._changes if counts(number))
+        return max(accumulate(sizes), default=0)
+
+
+def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab_size: int) -> Estimate:
     """Build the objective on the meta device and take one step with a batch of the run's shape.
 
     Tens of milliseconds at any model size, after a second or two in which the meta device imports sympy.
@@ -59,28 +123,33 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str) -> Es
     with shapes_only():
         module = build()
     module.train()
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, nn.Parameter) and not tensor.is_leaf:
-            kept[id(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
-        return tensor
-
     meta = batch.to(torch.device("meta"))
-    with (
-        flops.counting() as count,
-        torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t),
-    ):
+    weights = 4 * sum(p.numel() for p in module.parameters())
+    storages = _Storages(*module.parameters(), *module.buffers(), *meta.tensors.values())
+    with flops.counting() as count, storages:
         sums = module(meta)
         torch.stack([value.float() for value in sums.values()]).sum().backward()  # type: ignore[no-untyped-call]
-    parameters = sum(p.numel() for p in module.parameters())
-    weights = 4 * parameters
-    activations = sum(kept.values()) // (2 if precision == "bf16" else 1)
+    gradients = storages.numbers(p.grad for p in module.parameters() if p.grad is not None)
+    logits = storages.with_last(vocab_size)
+    activations = storages.most(lambda number: number not in gradients and number not in logits)
     return Estimate(
-        parameters=parameters,
+        rows=len(next(iter(batch.tensors.values()))),
+        parts=parts(module),
         flops_per_token=flops.STEP * count.operations / max(batch.tokens, 1),
         weights=weights,
         gradients=weights,
         optimizer=2 * weights,
-        activations=activations,
+        activations=activations // (2 if precision == "bf16" else 1),
+        logits=storages.most(lambda number: number in logits),
     )
+
+
+def parts(module: nn.Module) -> dict[str, int]:
+    """Parameters by child of an objective, such as its heads; of a net, which has layers, by child of the net."""
+    found: dict[str, int] = {}
+    for name, parameter in module.named_parameters():
+        child, _, rest = name.partition(".")
+        net = hasattr(getattr(module, child), "layers") and "." in rest
+        part = f"{child}.{rest.partition('.')[0]}" if net else child
+        found[part] = found.get(part, 0) + parameter.numel()
+    return found

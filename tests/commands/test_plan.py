@@ -1,0 +1,159 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from nlptool.cli import main
+from nlptool.commands import planning
+from nlptool.commands.planning import Fit, Machine, fit
+from nlptool.commands.pretrain import Recipe
+from nlptool.commands.pretraining import Plan
+from nlptool.recipe import load
+
+BIG = Machine("test", 10**12, 0, 10**12)
+
+
+def told(recipe: Path, capsys, *arguments: str) -> dict:
+    assert main(["plan", str(recipe), "--json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def plan_of(recipe: Path, *changes: str) -> Plan:
+    return Plan(load(recipe, changes, Recipe).recipe)
+
+
+def test_parameters_of_the_parts_are_those_of_the_formula(tiny_recipe: Path, tiny_store: Path, capsys):
+    """Two layers of width 16: each 12 * 16^2 weights and 13 * 16 biases and norms."""
+    found = told(tiny_recipe, capsys, "--no-probe")
+    vocabulary = json.loads((tiny_store / "store.json").read_text())["vocab_size"]
+    assert found["parameters"]["parts"] == {
+        "backbone.embeddings": (vocabulary + 64 + 2 + 2) * 16,
+        "backbone.layers": 2 * (12 * 16**2 + 13 * 16),
+        "mlm": 16 * 16 + 3 * 16 + vocabulary,
+    }
+    assert found["parameters"]["total"] == sum(found["parameters"]["parts"].values())
+
+
+def test_memory_is_told_by_kind(tiny_recipe: Path, tiny_store: Path, capsys):
+    found = told(tiny_recipe, capsys, "--no-probe")
+    memory, parameters = found["memory"], found["parameters"]["total"]
+    vocabulary = json.loads((tiny_store / "store.json").read_text())["vocab_size"]
+    assert (memory["weights"], memory["gradients"], memory["optimizer"]) == tuple(
+        4 * parameters * n for n in (1, 1, 2)
+    )
+    kinds = ("weights", "gradients", "optimizer", "activations", "logits")
+    assert memory["total"] == sum(memory[kind] for kind in kinds)
+    # 15 % of 32 tokens, less [CLS] and [SEP], are at most 5 slots a row.
+    assert 0 < memory["logits"] <= 2 * 4 * 8 * 5 * vocabulary
+
+
+def test_micro_batches_take_less_memory(tiny_recipe: Path, capsys):
+    whole = told(tiny_recipe, capsys, "--no-probe")["memory"]
+    cut = told(tiny_recipe, capsys, "--no-probe", "train.accumulate=4")["memory"]
+    assert (whole["micro_batch"], cut["micro_batch"]) == (8, 2)
+    assert cut["activations"] < 0.5 * whole["activations"]
+
+
+def test_recomputing_takes_less_memory(tiny_recipe: Path, capsys):
+    deep = ("--no-probe", "model.layers=8")
+    assert (
+        told(tiny_recipe, capsys, *deep, "train.recompute=true")["memory"]["activations"]
+        < 0.5 * told(tiny_recipe, capsys, *deep)["memory"]["activations"]
+    )
+
+
+def test_tokens_and_epochs_follow_from_steps(tiny_recipe: Path, capsys):
+    found = told(tiny_recipe, capsys, "--no-probe")
+    assert (found["steps"], found["tokens"]) == (12, 12 * 8 * 32)
+    assert found["epochs"] == pytest.approx(12 * 8 * 32 / found["tokens_per_epoch"])
+    assert found["flops"] == found["tokens"] * found["flops_per_token"]
+
+
+def test_disk_is_what_a_run_leaves(tiny_recipe: Path, tiny_run: Path, capsys):
+    disk = told(tiny_recipe, capsys, "--no-probe")["disk"]
+    kept = list((tiny_run / "checkpoints").iterdir())
+    size = (kept[0] / "model.safetensors").stat().st_size + (kept[0] / "optimizer.safetensors").stat().st_size
+    assert disk["checkpoint"] == pytest.approx(size, rel=0.15), "but for the headers"
+    assert disk["checkpoints"] == 3, "two newest and the best"
+    assert disk["final"] == pytest.approx((tiny_run / "final" / "model.safetensors").stat().st_size, rel=0.15)
+    assert disk["total"] == 3 * disk["checkpoint"] + disk["final"] + disk["store"]
+
+
+def test_a_probe_measures_time_and_memory_and_writes_nothing(tiny_recipe: Path, tmp_path: Path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    found = told(tiny_recipe, capsys)
+    assert sorted(tmp_path.rglob("*")) == before
+    (probe,) = found["probes"]
+    assert (probe["rows"], probe["micro_batch"], probe["steps"]) == (8, 8, 15)
+    assert probe["seconds"] > 0
+    assert probe["tokens_per_second"] == pytest.approx(8 * 32 / probe["step"])
+    assert found["seconds"]["training"] == pytest.approx(12 * probe["seconds"])
+    # At 4, 6, 8 and 12 steps, two batches each, a pass of three.
+    assert found["seconds"]["evaluation"] == pytest.approx(4 * 2 * probe["seconds"] / 3)
+
+
+def test_each_stage_is_probed(tiny_recipe: Path, tmp_path: Path, capsys):
+    stages = "stages: [{length: 16, batch: 8, share: 0.75}, {length: 64, batch: 2, share: 0.25}]"
+    recipe = tmp_path / "stages.yaml"
+    recipe.write_text(tiny_recipe.read_text().replace("batch: 8, length: 32", stages))
+    found = told(recipe, capsys, "train.accumulate=2")
+    assert [(p["length"], p["rows"], p["micro_batch"]) for p in found["probes"]] == [(16, 8, 4), (64, 2, 1)]
+    first, second = (probe["seconds"] for probe in found["probes"])
+    assert found["seconds"]["training"] == pytest.approx(9 * first + 3 * second)
+
+
+def test_steps_that_take_long_are_probed_with_fewer_sequences(tiny_recipe: Path, monkeypatch, capsys):
+    monkeypatch.setattr("nlptool.commands.probing.LONGEST", 1e-9)
+    monkeypatch.setattr("nlptool.commands.probing.QUICK", 0.0)
+    (probe,) = told(tiny_recipe, capsys)["probes"]
+    assert (probe["rows"], probe["micro_batch"]) == (1, 1)
+    assert probe["seconds"] == pytest.approx(8 * probe["step"])
+
+
+def test_a_budget_of_time_gives_the_steps(tiny_recipe: Path, capsys):
+    found = told(tiny_recipe, capsys, "~train.steps", "train.budget=60 s")
+    assert found["seconds"]["total"] == 60
+    assert found["steps"] == int(60 / found["probes"][0]["seconds"])
+    assert told(tiny_recipe, capsys, "~train.steps", "train.budget=60 s", "--no-probe")["steps"] is None
+
+
+def test_what_fits_is_found_by_the_estimate(tiny_recipe: Path):
+    plan = plan_of(tiny_recipe)
+    estimates = [plan.estimate]
+    row = plan.estimate.activations / 8
+    assert fit(plan, estimates, BIG).fits
+    assert fit(plan, estimates, BIG).accumulate == 1
+    tight = Machine("test", 1000 + plan.estimate.fixed + int(3.5 * row), 1000, 10**12)
+    assert fit(plan, estimates, tight) == Fit(1000 + plan.estimate.memory, False, 3, 4)
+    full = Machine("test", 1000 + plan.estimate.fixed, 1000, 10**12)
+    assert fit(plan, estimates, full) == Fit(1000 + plan.estimate.memory, False, None, None)
+
+
+def test_it_is_said_whether_the_run_fits(tiny_recipe: Path, monkeypatch, capsys):
+    assert main(["plan", str(tiny_recipe), "--no-probe"]) == 0
+    shown = capsys.readouterr().out
+    assert "fits with" in shown
+    assert "does not fit" not in shown
+    monkeypatch.setattr(planning, "look", lambda _: Machine("a small one", 10**4, 0, 10**9))
+    assert main(["plan", str(tiny_recipe), "--no-probe"]) == 0
+    assert "does not fit, not even one sequence at a time" in capsys.readouterr().out
+
+
+def test_an_error_is_that_of_the_command_that_the_recipe_belongs_to(
+    tiny_recipe: Path, tmp_path: Path, capsys
+):
+    assert main(["plan", str(tiny_recipe), "train.warmupp=3"]) == 2
+    assert "did you mean warmup?" in capsys.readouterr().err
+    assert main(["plan", str(tiny_recipe), f"tokens={tmp_path}"]) == 2
+    assert "no token store" in capsys.readouterr().err
+    assert main(["plan", "demo/tokenize"]) == 2
+
+
+def test_a_recipe_for_a_gpu_can_be_planned_without_one(tiny_recipe: Path, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert main(["plan", str(tiny_recipe), "train.precision=bf16", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["probes"] is None
+    assert "bf16 needs a GPU" in shown.err
