@@ -13,7 +13,7 @@ from nlptool.data.batches import Batches, Stage
 from nlptool.train import distributed
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import keep_freed_memory
-from nlptool.train.optim import AdamW
+from nlptool.train.optim import Adam
 from nlptool.train.trainer import State, train
 
 STEPS, WARM_UP = 20, 5  # of a probe; the first ones are slower and not counted
@@ -65,7 +65,7 @@ class _Runner:
     def __init__(self, plan: Plan, world: distributed.World) -> None:
         self.world, self.recipe = world, plan.recipe
         self.objective = pretraining.job(plan, world).objective.to(world.device)
-        self.state = State(self.objective, AdamW(self.objective, plan.recipe.train.optimizer))
+        self.state = State(self.objective, Adam(self.objective, plan.recipe.train.optimizer))
 
     def probe(self, stage: Stage, before: int) -> Probe:
         most = stage.batch // self.recipe.train.accumulate
