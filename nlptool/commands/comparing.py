@@ -22,7 +22,7 @@ from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 from nlptool.train.distributed import World
 
-VERSION = 2  # of what is asked; another one asks again
+VERSION = 3  # of what is asked; another one asks again
 PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
 
@@ -178,7 +178,7 @@ def _scores(plan: Plan, path: Path, probes: Probes, console: Console) -> dict[st
         judge = PairJudge(exported.config, exported.state, plan.vocabulary.special)
         for name, task in PAIR_TASKS.items():
             try:
-                scores[name] = judge.accuracy(split, task, plan.stages[0][0].length)
+                scores[name] = judge.accuracy(split, task, plan.stages[-1][0].length)
             except DataError as error:  # of a held-out split without such pairs
                 console.note(f"{name} is not asked: {error.message}")
     return {
