@@ -41,7 +41,7 @@ class Plan:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.store = TokenStore(Path(recipe.tokens))
-        tokenizer = Tokenizer.load(self.store.tokenizer)
+        self.tokenizer = tokenizer = Tokenizer.load(self.store.tokenizer)
         if tokenizer.fingerprint != self.store.fingerprint:
             raise DataError(
                 f"{self.store.tokenizer}: is not the tokenizer that {self.store.path} was made with",
@@ -143,9 +143,8 @@ class Plan:
             folder = path / name
             folder.mkdir(exist_ok=True)
             huggingface.save_pretrained(folder, made.config, made.state, self.vocabulary.special)
-            shutil.copytree(self.store.tokenizer, folder, dirs_exist_ok=True)
-            if not made.template:
-                Tokenizer.load(self.store.tokenizer).bare().save(folder)
+            tokenizer = self.tokenizer if made.template else self.tokenizer.bare()
+            tokenizer.save(folder, max_length=made.config.model_dump()["positions"])
 
     @cached_property
     def estimate(self) -> Estimate:

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptool.errors import DataError
+
 
 class Tokenizes(Protocol):
     """The part of nlptool.text.tokenizer.Tokenizer that a Vocabulary is made of."""
@@ -52,6 +54,17 @@ class Vocabulary:
         """What `tokenizer` knows."""
         first, last = tokenizer.word_boundaries()
         return cls(tokenizer.vocab_size, dict(tokenizer.special), first, last, tokenizer.byte_counts())
+
+    def ids(self, *roles: str) -> dict[str, int]:
+        """Ids of the special tokens of these roles. Raises DataError when the tokenizer lacks one."""
+        missing = [f"{role}_token" for role in roles if role not in self.special]
+        if missing:
+            raise DataError(
+                f"the store's tokenizer names no {', '.join(missing)}, which this objective puts into its rows",
+                hint="name it in the tokenizer_config.json of the tokenizer and make the store again, "
+                "or train a tokenizer: nlptool tokenize ... ~tokenizer.load",
+            )
+        return {role: self.special[role] for role in roles}
 
     @cached_property
     def is_special(self) -> NDArray[np.bool_]:

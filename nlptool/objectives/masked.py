@@ -52,7 +52,7 @@ class MaskedLM(Objective):
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Packed rows, or pairs of segments."""
-        special = self.vocabulary.special
+        special = self.vocabulary.ids("cls", "sep", "mask", "pad")
         cls, sep = special["cls"], special["sep"]
         if self.pairs is None:
             return PackedRows(split, length, seed, first=cls, between=sep, last=sep)

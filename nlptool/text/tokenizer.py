@@ -178,8 +178,11 @@ class Tokenizer:
         special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
         return type(self)(self.content | {"post_processor": kept}, special, self.max_length)
 
-    def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder that AutoTokenizer loads with identical ids."""
+    def save(self, folder: Path, max_length: int | None = None) -> None:
+        """Write a Hugging Face folder that AutoTokenizer loads with identical ids.
+
+        max_length: tokens that the model it goes with reads at once; None: as was known of the tokenizer.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         named = {f"{role}_token": self.tokens[token_id] for role, token_id in self.special.items()}
         after = self.content.get("post_processor") or {
@@ -188,7 +191,7 @@ class Tokenizer:
         types = [] if after["type"] == "ByteLevel" else ["token_type_ids"]
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": self.max_length,
+            "model_max_length": max_length or self.max_length,
             "model_input_names": ["input_ids", *types, "attention_mask"],
             "clean_up_tokenization_spaces": False,
             **named,

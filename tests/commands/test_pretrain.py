@@ -66,6 +66,7 @@ def test_transformers_loads_the_result_with_its_tokenizer(finished: Path):
     tokenizer = transformers.AutoTokenizer.from_pretrained(finished / "final")
     inputs = tokenizer("the old [MASK] under the river", return_tensors="pt")
     assert model(**inputs).logits.shape[-1] == len(tokenizer)
+    assert tokenizer.model_max_length == 64
 
 
 def test_the_same_recipe_gives_the_same_bits(finished: Path, tiny_recipe: Path, tmp_path: Path):
@@ -207,6 +208,22 @@ def test_another_tokenizer_is_refused_by_name(tiny_store: Path, tiny_recipe: Pat
     path.write_text(json.dumps(content))
     assert train(tiny_recipe, f"tokens={copy}") == 3
     assert "not the tokenizer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("objective", ["mlm", "sop", "electra"])
+def test_a_tokenizer_without_the_tokens_of_an_encoder_is_refused(
+    tiny_store: Path, tiny_recipe: Path, tmp_path: Path, objective: str, capsys
+):
+    copy = tmp_path / "tokens"
+    shutil.copytree(tiny_store, copy)
+    for name in ("tokenizer_config", "special_tokens_map"):
+        path = copy / "tokenizer" / f"{name}.json"
+        kept = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("cls_token", "mask_token")}
+        path.write_text(json.dumps(kept))
+    model = {"mlm": "bert", "sop": "albert", "electra": "electra"}[objective]
+    changes = [f"tokens={copy}", f"model.name={model}", f'objective={{"name": "{objective}"}}']
+    assert main([f"pretrain-{objective}", str(tiny_recipe), *changes]) == 3
+    assert "names no cls_token, mask_token" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing_and_counts_everything(tiny_recipe: Path, tmp_path: Path, capsys):

@@ -74,7 +74,8 @@ class Electra(Objective):
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Packed rows, [CLS] text [SEP]."""
-        cls, sep = self.vocabulary.special["cls"], self.vocabulary.special["sep"]
+        special = self.vocabulary.ids("cls", "sep", "mask", "pad")
+        cls, sep = special["cls"], special["sep"]
         return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
 
     def collate(self, examples: Rows, draws: Draws) -> Batch:
