@@ -76,6 +76,18 @@ class Plan:
         assert block is not None  # the recipe has one of the two
         return block
 
+    def fresh(self) -> list[str]:
+        """What the folder that the run starts from does not have."""
+        if self.pretrained is None:
+            return []
+        given = {key.partition(".")[0] for key in self.pretrained.state}
+        parts = [
+            name for name, part in self.shape.named_children() if name not in given and part.state_dict()
+        ]
+        return (
+            [f"{self.recipe.start} has no {', '.join(parts)}: random weights to begin with"] if parts else []
+        )
+
     def objective(self) -> Objective:
         """A new objective with random weights, on the device that torch makes tensors on."""
         name = str(self.recipe.objective.model_dump()["name"])
@@ -208,7 +220,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Plan, 
     def build(world: World) -> Job:
         plan = Plan(recipe)
         plans.append(plan)
-        for remark in plan.shape.left_out(plan.stages[0][1]):
+        for remark in [*plan.shape.left_out(plan.stages[0][1]), *plan.fresh()]:
             console.note(remark)
         return job(plan, world)
 

@@ -147,7 +147,7 @@ def test_nothing_is_overwritten_unasked(finished: Path, tiny_recipe: Path, capsy
     assert logged(finished)[-1]["step"] == 1
 
 
-def test_a_run_goes_on_from_pretrained_weights(finished: Path, tiny_recipe: Path, tmp_path: Path):
+def test_a_run_goes_on_from_pretrained_weights(finished: Path, tiny_recipe: Path, tmp_path: Path, capsys):
     recipe = tmp_path / "more.yaml"
     text = tiny_recipe.read_text().splitlines()
     recipe.write_text(
@@ -156,6 +156,11 @@ def test_a_run_goes_on_from_pretrained_weights(finished: Path, tiny_recipe: Path
     assert train(recipe, "train.steps=1", "train.lr=1e-9", "--out", str(tmp_path / "more")) == 0
     for name, tensor in weights(finished).items():
         torch.testing.assert_close(tensor, weights(tmp_path / "more")[name], rtol=1e-5, atol=1e-6)
+    assert "random weights" not in capsys.readouterr().err
+    assert (
+        train(recipe, "train.steps=1", "objective.next_sentence=true", "--out", str(tmp_path / "pairs")) == 0
+    )
+    assert "has no pooler, pair: random weights to begin with" in capsys.readouterr().err
 
 
 def test_next_sentence_pairs_train_and_export(tiny_recipe: Path, tmp_path: Path):
