@@ -1,38 +1,20 @@
 """The heavy half of `plan`: a recipe and its store put together, counted, and compared with this machine."""
 
-import os
-import shutil
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from nlptool.commands.machine import Machine, look
 from nlptool.commands.pretrain import Recipe
 from nlptool.commands.pretraining import Plan
-from nlptool.commands.probing import Probe, in_use, probe
+from nlptool.commands.probing import Probe, probe
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.figures import duration, quantity
-from nlptool.train import distributed
 from nlptool.train.estimate import Estimate
 
-CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 PASSES = 3  # a held-out batch is one of a step's three passes
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What there is to fit into."""
-
-    name: str
-    memory: int
-    """Bytes of the GPU, or of main memory as far as this process may use it."""
-    taken: int
-    """Bytes that Python and torch have before there is a net; on a GPU unknown, and 0."""
-    disk: int
-    """Bytes free where the run folder will be."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +48,6 @@ def _probed(plan: Plan, console: Console) -> list[Probe] | None:
     except UsageError as error:  # a recipe for another machine can be planned on this one
         console.note(f"no time is known: {error.message}")
         return None
-
-
-def look(out: Path) -> Machine:
-    """This machine, for a run folder at `out`."""
-    device = distributed.join({}).device
-    place = out.absolute()
-    while not place.exists():
-        place = place.parent
-    disk = shutil.disk_usage(place).free
-    if device.type == "cuda":
-        facts = torch.cuda.get_device_properties(device)
-        return Machine(facts.name, facts.total_memory, 0, disk)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for path in CGROUPS:
-        limit = path.read_text().strip() if path.exists() else "max"
-        memory = min(memory, int(limit)) if limit.isdigit() else memory
-    return Machine(f"{os.cpu_count()} CPU cores", memory, in_use(device), disk)
 
 
 def figures(plan: Plan, command: str, machine: Machine, probes: list[Probe] | None) -> dict[str, Any]:

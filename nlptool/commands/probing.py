@@ -2,11 +2,11 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from nlptool.commands import pretraining
+from nlptool.commands.machine import in_use, most_in_use
 from nlptool.commands.pretraining import Plan
 from nlptool.console import Console
 from nlptool.data.batches import Batches, Stage
@@ -19,7 +19,6 @@ from nlptool.train.trainer import State, train
 STEPS, WARM_UP = 20, 5  # of a probe; the first ones are slower and not counted
 LONGEST = 2.0  # seconds that a step of a probe should take at most; longer ones are cut to fewer sequences
 QUICK = 0.5  # seconds: below, more sequences are tried, since they may cost a GPU no more time
-MEASURED = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Probe:
     tokens_per_second: float
     """Real tokens."""
     memory: int
-    """The most bytes that were in use, less those before the net was made: so with torch's kernels, once used."""
+    """The most bytes that were in use up to then, less those before the net was made. On a CPU what torch's own
+    code takes when it is first used counts too: tens of MB."""
 
 
 def probe(plan: Plan, console: Console) -> list[Probe]:
@@ -123,24 +123,3 @@ class _Runner:
 def _cut(rows: int, most: int) -> tuple[int, int]:
     """As many rows as make whole micro-batches of at most `most`, and how many of these they make."""
     return (rows, 1) if rows <= most else (rows // most * most, rows // most)
-
-
-def in_use(device: torch.device) -> int:
-    """Bytes of memory that this process has now: on a GPU those of tensors."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    if MEASURED.exists():
-        import resource
-
-        return int(MEASURED.read_text().split()[1]) * resource.getpagesize()
-    return most_in_use(device)
-
-
-def most_in_use(device: torch.device) -> int:
-    """The most bytes that this process has had."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource
-
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

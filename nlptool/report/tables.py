@@ -67,7 +67,9 @@ def differences(runs: Sequence[Run]) -> Table:
     """A row a key of the recipe that is not the same in all runs."""
     first, *others = [run.recipe for run in runs]
     paths = dict.fromkeys(change.path for other in others for change in difference(first, other))
-    keys = [path for path in paths if path not in NOT_COMPARED]
+    keys = [
+        path for path in paths if path not in NOT_COMPARED and not any(map(paths.__contains__, _above(path)))
+    ]
     return Table(
         ["key", *(run.name for run in runs)],
         [[key, *(_show(_at(run.recipe, key)) for run in runs)] for key in keys],
@@ -82,6 +84,11 @@ def environment(runs: Sequence[Run]) -> Table:
     if all(len(set(row[1:])) == 1 for row in rows):
         return Table(["", "all runs" if len(runs) > 1 else runs[0].name], [row[:2] for row in rows])
     return Table(["", *(run.name for run in runs)], rows)
+
+
+def _above(path: str) -> list[str]:
+    """The keys that a dotted key lies within: of a.b.c these are a and a.b."""
+    return [path[:end] for end, letter in enumerate(path) if letter == "."]
 
 
 def _state(fact: dict[str, Any]) -> str:

@@ -108,6 +108,17 @@ def test_only_keys_that_differ_are_compared_and_where_a_run_lies_is_none(tmp_pat
     assert tables.differences(runs[:1]).rows == []
 
 
+def test_a_key_that_differs_as_a_whole_is_not_taken_apart_again(tmp_path: Path):
+    """Three runs: the second has other stages than the first, the third has none."""
+    paths = [write_run(tmp_path / name, []) for name in "abc"]
+    for path, stages in zip(paths, ("[{length: 8}]", "[{length: 9}]", "[]"), strict=True):
+        recipe = (path / "recipe.yaml").read_text()
+        (path / "recipe.yaml").write_text(recipe.replace("train:\n", f"train:\n  stages: {stages}\n"))
+    runs = read_all(paths)
+    assert tables.differences(runs[:2]).rows == [["train.stages.0.length", "8", "9"]]
+    assert tables.differences(runs).rows == [["train.stages", "[length 8]", "[length 9]", "[]"]]
+
+
 def test_what_all_runs_ran_on_is_told_once(tmp_path: Path):
     runs = read_all([write_run(tmp_path / name, []) for name in "ab"])
     assert tables.environment(runs) == (

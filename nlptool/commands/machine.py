@@ -1,0 +1,64 @@
+"""The machine that a run would be on: its memory, what of it is in use, its disk."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nlptool.train import distributed
+
+CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+MEASURED = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to fit into."""
+
+    name: str
+    memory: int
+    """Bytes of the GPU, or of main memory as far as this process may use it."""
+    taken: int
+    """Bytes that Python and torch have before there is a net; on a GPU unknown, and 0."""
+    disk: int
+    """Bytes free where the run folder will be."""
+
+
+def look(out: Path) -> Machine:
+    """This machine, for a run folder at `out`."""
+    device = distributed.join({}).device
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    disk = shutil.disk_usage(place).free
+    if device.type == "cuda":
+        facts = torch.cuda.get_device_properties(device)
+        return Machine(facts.name, facts.total_memory, 0, disk)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in CGROUPS:
+        limit = path.read_text().strip() if path.exists() else "max"
+        memory = min(memory, int(limit)) if limit.isdigit() else memory
+    return Machine(f"{os.cpu_count()} CPU cores", memory, in_use(device), disk)
+
+
+def in_use(device: torch.device) -> int:
+    """Bytes of memory that this process has now: on a GPU those of tensors."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    if MEASURED.exists():
+        import resource
+
+        return int(MEASURED.read_text().split()[1]) * resource.getpagesize()
+    return most_in_use(device)
+
+
+def most_in_use(device: torch.device) -> int:
+    """The most bytes that this process has had."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
