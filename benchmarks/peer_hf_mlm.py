@@ -13,6 +13,8 @@ import time
 import numpy as np
 from datasets import Dataset
 from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
@@ -35,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("rows")
     parser.add_argument("tokenizer")
+    parser.add_argument("--family", choices=["bert", "albert"], default="bert")
     for name in ("layers", "hidden", "heads", "steps", "batch"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--dropout", type=float, required=True)
@@ -49,19 +52,23 @@ def main() -> None:
             "special_tokens_mask": special.tolist(),
         }
     )
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        num_hidden_layers=args.layers,
-        hidden_size=args.hidden,
-        num_attention_heads=args.heads,
-        intermediate_size=4 * args.hidden,
-        hidden_dropout_prob=args.dropout,
-        attention_probs_dropout_prob=args.dropout,
-    )
+    shape = {
+        "vocab_size": len(tokenizer),
+        "num_hidden_layers": args.layers,
+        "hidden_size": args.hidden,
+        "num_attention_heads": args.heads,
+        "intermediate_size": 4 * args.hidden,
+        "hidden_dropout_prob": args.dropout,
+        "attention_probs_dropout_prob": args.dropout,
+    }
+    if args.family == "albert":
+        model = AlbertForMaskedLM(AlbertConfig(embedding_size=128, **shape))
+    else:
+        model = BertForMaskedLM(BertConfig(**shape))
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            BertForMaskedLM(config),
+            model,
             TrainingArguments(
                 folder,
                 per_device_train_batch_size=args.batch,

@@ -1,10 +1,11 @@
 """Masked-LM training: nlptool against Hugging Face's Trainer, interleaved, on the same rows.
 
-    python benchmarks/train_mlm.py STORE [--sizes 4x256 12x256 12x768] [--dropout 0.1 0] [--rounds 3]
+    python benchmarks/train_mlm.py STORE [--family bert|albert] [--sizes 4x256 12x256 12x768] [--dropout 0.1 0]
 
 STORE is a token store (nlptool tokenize). Each round runs one, then the other, each in its own process with its
-own defaults: batch 32 x 128, fp32, AdamW, 15 % masked. Prints the median of each, the ratio, peak memory, and
-nlptool's FLOP/s as a share of a 2048^3 fp32 product measured in the same round.
+own defaults: batch 32 x 128, fp32, AdamW, 15 % masked; an ALBERT has embeddings of 128 and one shared layer. Prints the
+median of each, the ratio, peak memory, and nlptool's FLOP/s as a share of a 2048^3 fp32 product measured in the same
+round.
 """
 
 import argparse
@@ -27,6 +28,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("store", type=Path)
+    parser.add_argument("--family", choices=["bert", "albert"], default="bert")
     parser.add_argument("--sizes", nargs="+", default=["4x256", "12x256"])
     parser.add_argument("--dropout", nargs="+", type=float, default=[0.1, 0.0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -46,9 +48,11 @@ def compare(args: argparse.Namespace, size: str, dropout: float, rows: Path, scr
     ours, theirs, shares = [], [], []
     for _ in range(args.rounds):
         peak = sgemm()
-        ours.append(nlptool(args.store, layers, hidden, dropout, args.steps, scratch))
+        ours.append(nlptool(args.family, args.store, layers, hidden, dropout, args.steps, scratch))
         shares.append(ours[-1]["flops_per_second"] / peak)
-        theirs.append(hugging_face(args.store, rows, layers, hidden, dropout, max(5, args.steps // 2)))
+        theirs.append(
+            hugging_face(args.family, args.store, rows, layers, hidden, dropout, max(5, args.steps // 2))
+        )
     speed, other = (statistics.median(r["tokens_per_second"] for r in runs) for runs in (ours, theirs))
     memory, rest = (statistics.median(r["peak"] for r in runs) for runs in (ours, theirs))
     print(
@@ -59,12 +63,12 @@ def compare(args: argparse.Namespace, size: str, dropout: float, rows: Path, scr
 
 
 def nlptool(
-    store: Path, layers: int, hidden: int, dropout: float, steps: int, scratch: Path
+    family: str, store: Path, layers: int, hidden: int, dropout: float, steps: int, scratch: Path
 ) -> dict[str, float]:
     recipe = scratch / "recipe.yaml"
     recipe.write_text(
         f"tokens: {store}\n"
-        f"model: {{name: bert, layers: {layers}, hidden: {hidden}, heads: {hidden // 64}, "
+        f"model: {{name: {family}, layers: {layers}, hidden: {hidden}, heads: {hidden // 64}, "
         f"dropout: {dropout}, attention_dropout: {dropout}}}\n"
         "objective: {name: mlm}\n"
         f"train: {{steps: {steps}, batch: {BATCH}, length: {LENGTH}, lr: 5e-4}}\n"
@@ -84,9 +88,16 @@ def nlptool(
 
 
 def hugging_face(
-    store: Path, rows: Path, layers: int, hidden: int, dropout: float, steps: int
+    family: str, store: Path, rows: Path, layers: int, hidden: int, dropout: float, steps: int
 ) -> dict[str, float]:
-    settings = {"layers": layers, "hidden": hidden, "heads": hidden // 64, "steps": steps, "batch": BATCH}
+    settings = {
+        "family": family,
+        "layers": layers,
+        "hidden": hidden,
+        "heads": hidden // 64,
+        "steps": steps,
+        "batch": BATCH,
+    }
     options = [f"--{name}={value}" for name, value in settings.items()]
     command = [sys.executable, str(HERE / "peer_hf_mlm.py"), str(rows), str(store / "tokenizer"), *options]
     printed, peak = child([*command, f"--dropout={dropout}"])
