@@ -1,0 +1,87 @@
+"""What a run promises, for every objective and each of its variants, found by their folders."""
+
+import json
+import os
+import signal
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlptool import registry
+from nlptool.cli import main
+from nlptool.commands import training
+
+CASES = {
+    "-".join([name, *(f"{key}-{value}" for key, value in variant.items())]): (name, variant)
+    for name in registry.names("objectives")
+    for variant in import_module(f"objectives.facts.{name}").VARIANTS
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path) -> list[str]:
+    """A command line that trains the objective for 12 steps, with dropout."""
+    name, variant = CASES[request.param]
+    model = {"dropout": 0.1, "attention_dropout": 0.1} | import_module(f"objectives.facts.{name}").MODEL
+    recipe: dict[str, Any] = {
+        "tokens": str(tiny_store),
+        "model": model,
+        "objective": {"name": name, **variant},
+        "train": {"steps": 12, "batch": 8, "length": 32, "lr": 1e-3, "accumulate": 2},
+        "evaluate": {"every": 6, "batches": 2},
+        "save": {"every": 4, "keep": 2},
+        "out": "told on the command line",
+    }
+    path = tmp_path_factory.mktemp(name) / "recipe.yaml"
+    path.write_text(json.dumps(recipe))
+    return [f"pretrain-{name}", str(path)]
+
+
+@pytest.fixture(scope="module")
+def finished(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run, carried out without a stop."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert main([*command, "--out", str(out)]) == 0
+    return out
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+    command: list[str], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = training.Session._after
+
+    def stop(session: training.Session, step: Any) -> None:
+        after(session, step)
+        if step.number == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Session, "_after", stop)
+        assert main([*command, "--out", str(out)]) == 75
+    assert (out / "checkpoints" / "step-00000007").is_dir()
+    assert main([*command, "--out", str(out), "--resume", "auto"]) == 0
+    models = [path.relative_to(finished) for path in finished.glob("final/**/model.safetensors")]
+    assert models
+    for model in models:
+        assert (out / model).read_bytes() == (finished / model).read_bytes()
+
+
+def test_the_doctor_finds_nothing(finished: Path) -> None:
+    assert main(["doctor", str(finished)]) == 0
+
+
+def test_what_is_exported_loads_in_transformers_without_a_stray_key(finished: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    for config in finished.glob("final/**/config.json"):
+        (name,) = json.loads(config.read_text())["architectures"]
+        _, told = getattr(transformers, name).from_pretrained(config.parent, output_loading_info=True)
+        assert not any(told.values()), (name, told)
+
+
+def test_a_checkpoint_is_exported_as_the_end_of_the_run_was(finished: Path, tmp_path: Path) -> None:
+    assert main(["export", str(finished), "--out", str(tmp_path / "hf")]) == 0
+    for path in finished.glob("final/**/*.safetensors"):
+        assert (tmp_path / "hf" / path.relative_to(finished / "final")).read_bytes() == path.read_bytes()
