@@ -41,6 +41,7 @@ COMMANDS = (
     Row("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
     Row("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
     Row("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
+    Row("finetune", "finetune", TRAIN, "Fine-tune a pretrained net on a labelled task."),
 )
 FLAGS = ("--out", "-o", "--resume", "--overwrite", "--dry-run", "--json", "--help")
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals

@@ -1,7 +1,8 @@
 """The folder is the registry: objective "mlm" is the package nlptool/objectives/mlm.
 
 Each entry is a folder with a `config.py` (its recipe block, importable without torch) and the module that does the
-work (`net.py` for a model family, `objective.py` for an objective). A new entry is a new folder; no list is kept.
+work (`net.py` for a model family, `objective.py` for an objective or a kind of task). A new entry is a new
+folder; no list is kept.
 """
 
 from functools import cache
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from nlptool.recipe import Block
 
-Kind = Literal["models", "objectives"]
+Kind = Literal["models", "objectives", "tasks"]
 
 
 @cache
 def names(kind: Kind) -> tuple[str, ...]:
-    """Names of all model families or objectives, sorted."""
+    """Names of all model families, objectives or kinds of task, sorted."""
     return tuple(sorted(p.parent.name for p in (Path(__file__).parent / kind).glob("*/config.py")))
 
 

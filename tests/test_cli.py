@@ -14,7 +14,7 @@ import pytest
 
 from nlptool import __version__
 from nlptool.cli import COMMANDS, main
-from nlptool.commands import pretrain
+from nlptool.commands import finetune, pretrain
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
 from nlptool.recipe import load, shelf
 
@@ -236,7 +236,10 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
     assert "did you mean pretrain-mlm?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", shelf.shipped())
+TASKS = shelf.shipped("tasks")
+
+
+@pytest.mark.parametrize("name", [name for name in shelf.shipped() if not name.startswith("tasks/")])
 def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
     text = shelf.shipped()[name].read_text("utf8")
     header = [line for line in text.splitlines() if line.startswith("#")]
@@ -245,3 +248,12 @@ def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
     row = next(row for row in COMMANDS if row.name == commands[0])
     schema = import_module(f"nlptool.commands.{row.module}").Recipe
     load(shelf.find(name), [] if "\nout:" in text else ["out=x"], schema)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_shipped_task_is_right_and_names_the_command_that_takes_it(name: str) -> None:
+    header = [line for line in TASKS[name].read_text("utf8").splitlines() if line.startswith("#")]
+    commands = re.findall(rf"nlptool finetune (\S+) task={name} ", "\n".join(header))
+    assert len(commands) == 1, "the header shows the command line, once"
+    recipe = load(shelf.find(commands[0]), [f"task={name}"], finetune.Recipe).recipe
+    assert recipe.config.metrics

@@ -14,10 +14,43 @@ BY_NAME = {
 }
 PRETRAINING = sorted(name for name, recipe in BY_NAME.items() if "objective" in recipe)
 TOKENIZING = sorted(name for name, recipe in BY_NAME.items() if "tokenizer" in recipe)
+TUNING = sorted(name for name, recipe in BY_NAME.items() if "task" in recipe)
+TASKS = sorted(name.removeprefix("tasks/") for name in BY_NAME if name.startswith("tasks/"))
+ALL = sorted(BY_NAME)
 
 
 def test_every_recipe_is_of_a_known_kind():
-    assert set(BY_NAME) == {*PRETRAINING, *TOKENIZING}
+    assert set(BY_NAME) == {*PRETRAINING, *TOKENIZING, *TUNING, *(f"tasks/{name}" for name in TASKS)}
+
+
+def write_rows(task: dict, folder: Path) -> None:
+    """Ten rows for every split of a task that classifies."""
+    for split in (task.get("train", "train"), *task.get("validation", ["validation"]), *task.get("test", [])):
+        lines = []
+        for number in range(10):
+            row = dict.fromkeys(task["inputs"], "the old river")
+            value = number % len(task["labels"]) if "labels" in task else 0.5 * number
+            *above, last = task.get("label", "label").split(".")
+            lines.append(json.dumps(row | ({above[0]: {last: value}} if above else {last: value})))
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("recipe", TUNING)
+def test_a_fine_tuning_recipe_can_be_planned(recipe: str, tiny_run: Path, tmp_path: Path, capsys):
+    write_rows(BY_NAME[f"tasks/{BY_NAME[recipe]['task']}"], tmp_path)
+    arguments = [f"start={tiny_run}/final", f"data={tmp_path}", "train.length=32", "--dry-run", "--json"]
+    assert main(["finetune", recipe, *arguments, "--out", str(tmp_path / "run")]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"]["train"] == 10
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_reads_its_columns(task: str, tiny_run: Path, tmp_path: Path, capsys):
+    write_rows(BY_NAME[f"tasks/{task}"], tmp_path)
+    arguments = [f"start={tiny_run}/final", f"data={tmp_path}", "train.length=32", "--dry-run", "--json"]
+    assert main(["finetune", "finetune/bert", f"task={task}", *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["rows"].values()) == {10}
+    assert told["baseline"]
 
 
 @pytest.mark.parametrize("name", PRETRAINING)
@@ -38,7 +71,7 @@ def test_a_tokenizing_recipe_can_be_planned(name: str, sample_data: Path, tmp_pa
     assert not (tmp_path / "tokens").exists()
 
 
-@pytest.mark.parametrize("name", [*PRETRAINING, *TOKENIZING])
+@pytest.mark.parametrize("name", ALL)
 def test_a_recipe_opens_with_what_it_is_and_the_command(name: str):
     comment = [line for line in (RECIPES / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
     assert len(comment) >= 3

@@ -23,7 +23,10 @@ from nlptool.errors import UsageError
 from nlptool.recipe import Block, difference, dump
 
 # A run that goes on with another value of these would not be the same: its batches or its net would differ.
-FIXED = ("tokens", "model", "start", "objective", "seed", "train.batch", "train.length", "train.stages")
+FIXED = (
+    "tokens", "model", "start", "objective", "seed", "train.batch", "train.length", "train.stages",
+    "task", "data", "dropout", "train.layer_decay",
+)  # fmt: skip
 
 
 def claim(out: Path, *, resume: str | None, overwrite: bool) -> Path | None:

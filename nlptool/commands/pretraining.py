@@ -26,6 +26,8 @@ from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Stage as StageBlock
 from nlptool.train.distributed import World
 from nlptool.train.estimate import Estimate, estimate, shapes_only
+from nlptool.train.interrupts import Interrupts
+from nlptool.train.trainer import State, held_out
 
 HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
 COMPILERS = ("g++", "clang++", "c++")
@@ -154,7 +156,9 @@ class Plan:
         for name, made in objective.folders(self.model).items():
             folder = path / name
             folder.mkdir(exist_ok=True)
-            huggingface.save_pretrained(folder, made.config, made.state, self.vocabulary.special)
+            huggingface.save_pretrained(
+                folder, made.config, made.state, self.vocabulary.special, made.settings
+            )
             tokenizer = self.tokenizer if made.template else self.tokenizer.bare()
             tokenizer.save(folder, max_length=made.config.model_dump()["positions"])
 
@@ -210,7 +214,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Plan, 
         recipe=recipe,
         out=Path(recipe.out),
         train=recipe.train,
-        evaluate=recipe.evaluate,
+        evaluate_every=recipe.evaluate.every,
         save=recipe.save,
         track=recipe.track,
         seed=recipe.seed,
@@ -245,10 +249,17 @@ def job(plan: Plan, world: World) -> Job:
     objective = plan.objective()
     if plan.pretrained is not None:
         huggingface.load(objective, plan.pretrained.state)
+    batches = plan.held_out(objective, world)
+
+    def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
+        assert batches is not None  # else this is not called
+        number, train = plan.recipe.evaluate.batches, plan.recipe.train
+        return held_out(state, objective, batches, number, train, world, interrupts)
+
     return Job(
         objective=objective,
         batches=Ahead(plan.batches(objective, world)),
-        held_out=plan.held_out(objective, world),
+        evaluate=None if batches is None else evaluate,
         steps=plan.steps,
         seconds=plan.seconds,
         flops_per_token=lambda: plan.flops_per_token(objective, world),

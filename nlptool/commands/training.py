@@ -1,10 +1,11 @@
 """What every training command shares: the loop around the trainer that logs, evaluates and saves."""
 
+import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,13 +18,13 @@ from nlptool.files import fault, written_aside
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, digest
 from nlptool.train import checkpoint, distributed
-from nlptool.train.config import Evaluate, Save, Train
+from nlptool.train.config import Save, Updates
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import give_back_free_memory, keep_freed_memory
-from nlptool.train.metrics import Metrics, Tracker
+from nlptool.train.metrics import Metrics, Tracker, whole_lines
 from nlptool.train.optim import Adam
-from nlptool.train.trainer import BatchSource, State, Step, held_out, mix, train
+from nlptool.train.trainer import BatchSource, State, Step, mix, train
 
 LOG_EVERY = 10  # steps; reading a figure waits for the device
 
@@ -34,8 +35,8 @@ class Settings:
 
     recipe: Block
     out: Path
-    train: Train
-    evaluate: Evaluate
+    train: Updates
+    evaluate_every: int
     save: Save
     track: tuple[Tracker, ...]
     seed: int
@@ -47,8 +48,8 @@ class Job:
 
     objective: Objective
     batches: BatchSource
-    held_out: BatchSource | None
-    """None where the store has no held-out documents."""
+    evaluate: Callable[[State, Interrupts], dict[str, float]] | None
+    """Held-out figures; None where there is nothing to evaluate on."""
     steps: int
     seconds: float | None
     """A time budget in place of steps."""
@@ -56,6 +57,12 @@ class Job:
     """Of one training step per real token; asked for after the first steps."""
     export: Callable[[Path], None]
     """Writes the finished model as a Hugging Face folder."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Learning rates of parameters as shares of the step's; 1 for those not named."""
+    patience: int | None = None
+    """The run ends when so many evaluations in turn have brought nothing better than the best."""
+    best: bool = False
+    """Whether the result is the best checkpoint, in place of the last."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,19 @@ class Outcome:
     training: dict[str, float]
     heldout: dict[str, float]
     final: Path
+
+
+@contextmanager
+def ranks(console: Console) -> Iterator[tuple[World, Interrupts]]:
+    """The processes that torchrun started, or this one alone; signals are heeded, the first one speaks."""
+    world = distributed.join(os.environ)
+    console.mute(not world.first)
+    try:
+        keep_freed_memory()
+        with Interrupts(alone=world.size == 1) as interrupts:
+            yield world, interrupts
+    finally:
+        distributed.leave()
 
 
 def run(
@@ -83,23 +103,29 @@ def run(
     schema: reads the resolved recipe of an earlier run.
     Raises Preempted with the state saved, NonFiniteLoss, DataError for a disk or checkpoint that fails.
     """
-    world = distributed.join(os.environ)
-    console.mute(not world.first)
-    try:
-        keep_freed_memory()
-        with Interrupts(alone=world.size == 1) as interrupts:
-            source = world.on_first(
-                lambda: folder.claim(settings.out, resume=options.resume, overwrite=options.overwrite)
-            )
-            torch.manual_seed(mix(settings.seed))
-            job = build(world)
-            session = Session(settings, job, console, world, interrupts)
-            if source is not None:
-                session.resume(source, schema)
-            world.on_first(lambda: session.begin(overwrite=options.overwrite))
-            return session.train()
-    finally:
-        distributed.leave()
+    with ranks(console) as (world, interrupts):
+        return run_here(settings, options, console, build, schema, world, interrupts)
+
+
+def run_here(
+    settings: Settings,
+    options: Options,
+    console: Console,
+    build: Callable[[World], Job],
+    schema: Callable[[Path], Block],
+    world: World,
+    interrupts: Interrupts,
+) -> Outcome:
+    """The same among processes that stand already."""
+    source = world.on_first(
+        lambda: folder.claim(settings.out, resume=options.resume, overwrite=options.overwrite)
+    )
+    torch.manual_seed(mix(settings.seed))
+    session = Session(settings, build(world), console, world, interrupts)
+    if source is not None:
+        session.resume(source, schema)
+    world.on_first(lambda: session.begin(overwrite=options.overwrite))
+    return session.train()
 
 
 class Session:
@@ -116,7 +142,7 @@ class Session:
             interrupts,
         )
         module = job.objective.to(world.device)
-        self.state = State(module, Adam(module, settings.train.optimizer))
+        self.state = State(module, Adam(module, settings.train.optimizer, job.rates))
         self.folder = settings.out / "checkpoints"
         self.digest = digest(settings.recipe)
         self.first_step = 1
@@ -126,6 +152,7 @@ class Session:
         self.flops_per_token: float | None = None
         self.training: dict[str, float] = {}
         self.heldout: dict[str, float] = {}
+        self.losses: list[float] = []
 
     def resume(self, source: Path, schema: Callable[[Path], Block]) -> None:
         """Take up the newest whole checkpoint of a run folder, or the very checkpoint that is named."""
@@ -147,6 +174,8 @@ class Session:
             checkpoint.load(self.state, path)
             self.saved = self.state.step
             self.first_step = self.state.step + 1
+            if self.job.patience is not None:
+                self.losses = self._losses(run_folder / "metrics.jsonl")
             self.console.note(f"going on from {path}, step {self.state.step:,} of {self.job.steps:,}")
         elif broken:
             raise DataError(f"{run_folder}: no whole checkpoint", hint="--overwrite starts again")
@@ -169,7 +198,7 @@ class Session:
                 self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
             self.panel = stack.enter_context(self.console.training(settings.out.name, job.steps, state.step))
             try:
-                for step in train(
+                steps = train(
                     state,
                     job.objective,
                     job.batches,
@@ -179,7 +208,8 @@ class Session:
                     world=self.world,
                     interrupts=self.interrupts,
                     seconds=job.seconds,
-                ):
+                )
+                while not self._patience_is_over() and (step := next(steps, None)):
                     self._after(step)
                 self._write_log()
                 if self.saved < state.step:
@@ -192,6 +222,8 @@ class Session:
             except NonFiniteLoss as error:
                 raise self._not_finite(error) from None
         final = settings.out / "final"
+        if job.best:
+            self._take_best()
         with self.interrupts.shield():
             self.world.on_first(lambda: self._export(final))
         return Outcome(state.step, state.tokens, state.elapsed, self.training, self.heldout, final)
@@ -200,7 +232,7 @@ class Session:
         self.log.add(step)
         if step.number == self.first_step:
             give_back_free_memory()
-        evaluates = step.number % self.settings.evaluate.every == 0
+        evaluates = step.number % self.settings.evaluate_every == 0
         saves = step.number % self.settings.save.every == 0
         if step.number % LOG_EVERY == 0 or step.number == 1 or evaluates or saves:
             self._write_log()
@@ -235,18 +267,11 @@ class Session:
         return {"parameters": parameters, "flops_per_token": self.flops_per_token}
 
     def _evaluate(self) -> None:
-        if self.job.held_out is None:
+        if self.job.evaluate is None:
             return
         self.panel.status("evaluating")
-        self.heldout = held_out(
-            self.state,
-            self.job.objective,
-            self.job.held_out,
-            self.settings.evaluate.batches,
-            self.settings.train,
-            self.world,
-            self.interrupts,
-        )
+        self.heldout = self.job.evaluate(self.state, self.interrupts)
+        self.losses.append(self.job.objective.loss(self.heldout))
         self._record(**{f"heldout/{name}": value for name, value in self.heldout.items()})
         for remark in self.job.objective.remarks(self.heldout):
             self.console.note(f"step {self.state.step:,}: {remark}")
@@ -259,8 +284,7 @@ class Session:
                 self.metrics.write(self.state.step, **figures)
 
     def _save(self) -> None:
-        weights = self.job.objective.weights
-        loss = sum(weights[term] * self.heldout[term] for term in weights) if self.heldout else None
+        loss = self.job.objective.loss(self.heldout) if self.heldout else None
         path = checkpoint.path_of(self.folder, self.state.step)
         with self.interrupts.shield():
             self.world.on_first(lambda: self._write(path, loss))
@@ -274,6 +298,27 @@ class Session:
             whole, _ = checkpoint.newest(self.folder)
             raise DataError(error.message, hint=f"{error.hint}; newest whole checkpoint: {whole}") from error
         checkpoint.prune(self.folder, self.settings.save.keep)
+
+    def _patience_is_over(self) -> bool:
+        if self.job.patience is None or not self.losses:
+            return False
+        return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.job.patience
+
+    def _losses(self, metrics: Path) -> list[float]:
+        """What the evaluations of a run that goes on have found so far."""
+        found = []
+        for line in map(json.loads, whole_lines(metrics)):
+            figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
+            if figures and line["step"] <= self.state.step:
+                found.append(self.job.objective.loss(figures))
+        return found
+
+    def _take_best(self) -> None:
+        """Put the weights of the best checkpoint in place of the last."""
+        path = checkpoint.best(self.folder)
+        if path is not None and path != checkpoint.path_of(self.folder, self.state.step):
+            checkpoint.load(self.state, path)
+            self.console.note(f"the best checkpoint is that of step {self.state.step:,}")
 
     def _export(self, final: Path) -> None:
         with written_aside(final) as aside:

@@ -124,10 +124,18 @@ class Batches:
         return self.collate(stage.examples.take(indices, epochs, draws), draws)
 
 
+class Numbered(Protocol):
+    """Batches by number."""
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n."""
+        ...
+
+
 class Ahead:
     """Makes step n + 1's batches in a thread while step n runs."""
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Numbered) -> None:
         self.batches = batches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._next: tuple[int, Future[list[Batch]]] | None = None

@@ -1,6 +1,6 @@
 """What the recipe blocks of encoders have in common. No torch here: a broken recipe must fail before it."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -12,6 +12,9 @@ EPSILON = 1e-12  # of every layer norm: variance_epsilon in Google's code, layer
 
 class EncoderConfig(Block):
     """An encoder as BERT's (Devlin et al. 2019): post-LN, learned positions."""
+
+    pooled: ClassVar[bool] = True
+    """Whether a whole text is told by a pooler, as BERT's, on which a classifier is one matrix."""
 
     layers: int = Field(12, gt=0, description="Transformer layers")
     hidden: int = Field(768, gt=0, description="width of the hidden states")

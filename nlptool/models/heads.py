@@ -1,12 +1,12 @@
 """Heads on top of an encoder."""
 
-# B batch, N rows (positions), D width of the encoder, E width of the embeddings, V vocabulary, C classes
+# B batch, N rows (positions), D width of the encoder, E width of the embeddings, V vocabulary, C classes or numbers
 
 import torch
 from torch import Tensor, nn
 
 from nlptool.models.config import EPSILON, Activation, EncoderConfig
-from nlptool.models.layers import Linear, activate, init_truncated, linear
+from nlptool.models.layers import Dropout, Linear, activate, init_truncated, linear
 from nlptool.models.loss import (
     linear_cross_entropies,
     linear_cross_entropy,
@@ -139,3 +139,28 @@ class ReplacedToken(nn.Module):
     def forward(self, hidden_ND: Tensor) -> Tensor:
         """Logits [...] of "replaced"."""
         return self.out(activate(self.dense(hidden_ND), "gelu")).squeeze(-1)  # type: ignore[no-any-return]
+
+
+class Classifier(nn.Module):
+    """Classes, or one number, from what the first token says of the whole text, [B, ..., D] -> [B, C].
+
+    BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). dense: ELECTRA's as
+    in Hugging Face, a dense layer with GELU before the matrix, with dropout before each; Google's ELECTRA has a
+    single matrix, but no class of transformers would load that.
+    """
+
+    def __init__(
+        self, width: int, outputs: int, dropout: float, *, dense: bool = False, init: float = 0.02
+    ) -> None:
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        self.dense = Linear(width, width) if dense else None
+        self.out = Linear(width, outputs)
+        init_truncated(self, init)
+
+    def forward(self, first_BD: Tensor) -> Tensor:
+        """Logits [B, C]."""
+        x = self.dropout(first_BD)
+        if self.dense is not None:
+            x = self.dropout(activate(self.dense(x), "gelu"))
+        return self.out(x)  # type: ignore[no-any-return]

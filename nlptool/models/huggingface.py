@@ -8,6 +8,7 @@ settings. Inside nlptool a state dict has the parts `backbone.*` (the family's N
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
@@ -66,15 +67,21 @@ def load_pretrained(folder: Path) -> Pretrained:
 
 
 def save_pretrained(
-    folder: Path, config: Block, state: Mapping[str, Tensor], special: Mapping[str, int]
+    folder: Path,
+    config: Block,
+    state: Mapping[str, Tensor],
+    special: Mapping[str, int],
+    further: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write config.json and model.safetensors into an existing folder, as `transformers` reads them.
 
-    special: ids of the special tokens, "pad" among them. The tokenizer's files are the caller's to add.
+    special: ids of the special tokens, "pad" among them. further: settings besides the family's. The tokenizer's
+    files are the caller's to add.
     """
     names = registry.load("models", str(config.model_dump()["name"]), "huggingface")
     vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
-    write(folder, names.hf_config(config, vocab_size, special, names.architecture(state)), names.to_hf(state))
+    settings = names.hf_config(config, vocab_size, special, names.architecture(state)) | dict(further)
+    write(folder, settings, names.to_hf(state))
 
 
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> Loaded:

@@ -18,6 +18,7 @@ makes random weights, on whatever device torch makes tensors on, "meta" included
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -36,6 +37,8 @@ class Folder(NamedTuple):
     state: Mapping[str, Tensor]
     template: bool = True
     """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
+    settings: Mapping[str, Any] = MappingProxyType({})
+    """Further settings in config.json, such as the names of classes."""
 
 
 class Objective(nn.Module):
@@ -90,6 +93,10 @@ class Objective(nn.Module):
     def left_out(self, examples: Examples) -> list[str]:
         """What of a split its examples never show, and why; told when a run begins."""
         return []
+
+    def loss(self, figures: dict[str, float]) -> float:
+        """Of held-out figures, what the best checkpoint has least of: the weighted sum of the terms."""
+        return sum(weight * figures[term] for term, weight in self.weights.items())
 
     def remarks(self, figures: dict[str, float]) -> list[str]:
         """What held-out figures give reason to warn of, such as a net that has collapsed."""

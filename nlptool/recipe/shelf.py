@@ -13,21 +13,24 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "recipes"
 
 
-def shipped() -> dict[str, Path]:
-    """Recipes by name, e.g. `bert/base`."""
-    paths = sorted(folder().rglob("*.yaml"))
-    return {path.relative_to(folder()).with_suffix("").as_posix(): path for path in paths}
+def shipped(room: str = "") -> dict[str, Path]:
+    """Recipes by name, e.g. `bert/base`; room: those in a folder, by their names in it."""
+    inside = folder() / room
+    return {
+        path.relative_to(inside).with_suffix("").as_posix(): path for path in sorted(inside.rglob("*.yaml"))
+    }
 
 
-def find(argument: str) -> Path:
+def find(argument: str, room: str = "") -> Path:
     """The file that a command line means by a path or by the name of a shipped recipe.
 
+    room: folder among the recipes in which the name is looked up, such as `tasks`.
     Raises RecipeError with the nearest names.
     """
-    path, recipes = Path(argument), shipped()
+    path, recipes = Path(argument), shipped(room)
     if path.exists() and not path.is_dir():
         return path
-    name = argument.removesuffix(".yaml").removeprefix("recipes/")
+    name = argument.removesuffix(".yaml").removeprefix("recipes/").removeprefix(f"{room}/")
     if name in recipes:
         return recipes[name]
     if path.is_dir():

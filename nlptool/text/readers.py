@@ -128,7 +128,7 @@ def _document(data: bytes, line: int, offset: int, documents: str, cut: bool) ->
 
 def read_jsonl(stream: IO[bytes], field: str) -> Read:
     """One JSON object a line; blank lines are passed over."""
-    for number, line in enumerate(_lines(stream), start=1):
+    for number, line in enumerate(lines(stream), start=1):
         if isinstance(line, Unreadable):
             yield line._replace(line=number)
         elif not line.isspace():
@@ -144,13 +144,13 @@ def read_csv(stream: IO[bytes], field: str, delimiter: str) -> Read:
     csv.field_size_limit(RECORD)
     faults: list[Unreadable] = []
 
-    def lines() -> Iterator[str]:
-        for line in _lines(stream):
+    def texts() -> Iterator[str]:
+        for line in lines(stream):
             if isinstance(line, Unreadable):
                 faults.append(line)
             yield "" if isinstance(line, Unreadable) else line
 
-    rows = csv.reader(lines(), delimiter=delimiter, strict=True)
+    rows = csv.reader(texts(), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
         number = rows.line_num + 1
@@ -178,7 +178,7 @@ def read_csv(stream: IO[bytes], field: str, delimiter: str) -> Read:
             yield Record(number, row[header.index(field)])
 
 
-def _lines(stream: IO[bytes]) -> Iterator[str | Unreadable]:
+def lines(stream: IO[bytes]) -> Iterator[str | Unreadable]:
     """Lines as text. The part of an overlong line that exceeds RECORD bytes counts as another line."""
     first = True
     while data := stream.readline(RECORD):

@@ -39,6 +39,7 @@ class Split:
     """Documents of sentences of token ids; len() counts documents, sentences are numbered throughout."""
 
     def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
         index = prefix.with_suffix(".idx")
         data = prefix.with_suffix(".bin")
         try:

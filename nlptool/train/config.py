@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nlptool.recipe import Block, Budget
 
@@ -34,18 +34,11 @@ class Stage(Block):
     share: float = Field(gt=0, le=1, description="share of the run's steps")
 
 
-class Train(Block):
-    """How the objective is minimised."""
+class Updates(Block):
+    """What a step takes and how it changes the weights; the same in pretraining and fine-tuning."""
 
-    steps: int | None = Field(None, gt=0, description="optimiser steps; or give budget")
-    budget: Budget | None = Field(
-        None, description="instead of steps: 2B tokens, 1.5 epochs, 30 min, 1e17 flops"
-    )
     batch: int = Field(32, gt=0, description="sequences per step, over all ranks and micro-batches")
     length: int = Field(128, gt=3, description="tokens per sequence, special tokens included")
-    stages: tuple[Stage, ...] = Field(
-        (), description="in place of batch and length: several stretches in turn"
-    )
     accumulate: int = Field(
         1, gt=0, description="micro-batches per rank and step; changes memory, not results"
     )
@@ -64,14 +57,31 @@ class Train(Block):
     compile: bool = Field(False, description="torch.compile the objective (needs a C++ compiler on CPU)")
     recompute: bool = Field(False, description="activation checkpointing: less memory, a third more work")
 
+    @field_validator("warmup")
+    @classmethod
+    def _steps_or_share(cls, warmup: int | float) -> int | float:
+        if isinstance(warmup, float) and warmup >= 1 and not warmup.is_integer():
+            raise ValueError("warmup is a whole number of steps, or a share below 1")
+        return warmup
+
+
+class Train(Updates):
+    """How a pretraining objective is minimised."""
+
+    steps: int | None = Field(None, gt=0, description="optimiser steps; or give budget")
+    budget: Budget | None = Field(
+        None, description="instead of steps: 2B tokens, 1.5 epochs, 30 min, 1e17 flops"
+    )
+    stages: tuple[Stage, ...] = Field(
+        (), description="in place of batch and length: several stretches in turn"
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.steps is None) == (self.budget is None):
             raise ValueError(
                 "give either steps or budget, not both" if self.steps else "give steps or budget"
             )
-        if isinstance(self.warmup, float) and self.warmup >= 1 and not self.warmup.is_integer():
-            raise ValueError("warmup is a whole number of steps, or a share below 1")
         if self.stages and abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
             raise ValueError(
                 f"the shares of stages must add up to 1, not {sum(s.share for s in self.stages):g}"
@@ -81,6 +91,18 @@ class Train(Block):
     def plan(self) -> tuple[Stage, ...]:
         """The stages, also where the recipe gives only one length and batch."""
         return self.stages or (Stage(length=self.length, batch=self.batch, share=1.0),)
+
+
+class Tune(Updates):
+    """How a pretrained net is fine-tuned; the defaults are BERT's (Devlin et al. 2019, appendix A.3)."""
+
+    epochs: float = Field(3.0, gt=0, description="passes over the training rows")
+    steps: int | None = Field(None, gt=0, description="in place of epochs: optimiser steps")
+    lr: float = Field(2e-5, gt=0, description="peak learning rate")
+    warmup: int | float = Field(0.1, ge=0, description="steps, or a share of the run if below 1")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer as a share of that of the layer above it"
+    )
 
 
 class Evaluate(Block):

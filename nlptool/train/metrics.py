@@ -24,7 +24,7 @@ class Metrics:
         self._tensorboard = _tensorboard(folder, step) if "tensorboard" in trackers else None
         self._wandb = _wandb(folder, recipe) if "wandb" in trackers else None
         path = folder / "metrics.jsonl"
-        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+        kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= step]
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf8")
         self._file = path.open("a", encoding="utf8")
 
@@ -67,7 +67,7 @@ def _wandb(folder: Path, recipe: dict[str, Any]) -> Any:
     return wandb.init(project="nlptool", name=folder.name, dir=str(folder), config=recipe, resume="allow")
 
 
-def _whole_lines(path: Path) -> list[str]:
+def whole_lines(path: Path) -> list[str]:
     """The lines that a kill did not cut."""
     if not path.exists():
         return []

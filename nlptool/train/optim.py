@@ -1,5 +1,8 @@
 """AdamW and LAMB over the fused kernel, with the published variants."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 
@@ -20,13 +23,19 @@ class Adam:
     Matrices and embeddings decay; vectors (biases, layer norms) do not, as in every system here
     (google-research/bert optimization.py excludes "LayerNorm|layer_norm|bias").
     Calls the fused kernel itself: torch.optim would import the compiler, two seconds at every start.
+    rates: learning rate of a parameter as a share of the step's; 1 for those it does not name.
     Gradients may be scaled inside the kernel, and one flag skips the update, so clipping and the guard
     against non-finite gradients cost no pass over memory.
     """
 
-    def __init__(self, module: nn.Module, config: Optimizer) -> None:
+    def __init__(
+        self, module: nn.Module, config: Optimizer, rates: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
         self.config = config
         self.named = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.groups: dict[tuple[bool, float], list[str]] = {}  # by whether they decay, and rate
+        for name, p in self.named.items():
+            self.groups.setdefault((p.ndim > 1, rates.get(name, 1.0)), []).append(name)
         self.first = {name: torch.zeros_like(p) for name, p in self.named.items()}
         self.second = {name: torch.zeros_like(p) for name, p in self.named.items()}
         device = next(iter(self.named.values())).device
@@ -35,8 +44,8 @@ class Adam:
     @torch.no_grad()
     def step(self, lr: float, scale: Tensor, skip: Tensor) -> None:
         """One update. Gradients are divided by `scale` [] first; nothing changes where `skip` [] is true."""
-        for decays in (True, False):
-            names = [name for name, p in self.named.items() if (p.ndim > 1) == decays and p.grad is not None]
+        for (decays, rate), group in self.groups.items():
+            names = [name for name in group if self.named[name].grad is not None]
             if not names:
                 continue
             decay = self.config.weight_decay if decays else 0.0
@@ -47,11 +56,11 @@ class Adam:
                 self._adamw(names, steps, 1.0, 0.0, scale, skip)
                 torch._foreach_add_(steps, parameters, alpha=-decay)
                 ratios = _ratios(parameters, steps)
-                rates = (torch.where(skip.bool(), 0.0, lr * ratios)).unbind()
+                rates = (torch.where(skip.bool(), 0.0, lr * rate * ratios)).unbind()
                 torch._foreach_mul_(steps, rates)
                 torch._foreach_add_(parameters, steps)
             else:
-                self._adamw(names, parameters, lr, decay, scale, skip)
+                self._adamw(names, parameters, lr * rate, decay, scale, skip)
         self.count += 1 - skip.float()
 
     def _adamw(

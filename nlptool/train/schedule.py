@@ -2,10 +2,10 @@
 
 import math
 
-from nlptool.train.config import Train
+from nlptool.train.config import Updates
 
 
-def learning_rate(config: Train, step: int, steps: int, progress: float) -> float:
+def learning_rate(config: Updates, step: int, steps: int, progress: float) -> float:
     """Rate of update `step` (0-based) of `steps`.
 
     progress: share of the run that is done, in [0, 1): step / steps, or elapsed / allowed time.

@@ -7,7 +7,7 @@ same bits.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch
 from nlptool.errors import Preempted
-from nlptool.train.config import Train
+from nlptool.train.config import Updates
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.optim import Adam
@@ -83,7 +83,7 @@ def train(
     state: State,
     objective: Objective,
     batches: BatchSource,
-    config: Train,
+    config: Updates,
     *,
     steps: int,
     seed: int,
@@ -138,7 +138,7 @@ def _backward(
     micro_batches: list[Batch],
     seeds: list[int],
     scale: dict[str, float],
-    config: Train,
+    config: Updates,
     world: World,
 ) -> dict[str, Tensor]:
     """Leave the gradient of the scaled sums over all micro-batches in the parameters; the sums of this rank."""
@@ -163,7 +163,7 @@ def held_out(
     objective: Objective,
     batches: BatchSource,
     number: int,
-    config: Train,
+    config: Updates,
     world: World,
     interrupts: Interrupts,
 ) -> dict[str, float]:
@@ -187,6 +187,37 @@ def held_out(
     return objective.summary(
         world.sum_tensors(totals), {name: int(value) for name, value in zip(names, summed, strict=True)}
     )
+
+
+@torch.no_grad()
+def predictions(
+    module: nn.Module,
+    predict: Callable[[Batch], Tensor],
+    batches: BatchSource,
+    number: int,
+    shape: tuple[int, int],
+    config: Updates,
+    world: World,
+    interrupts: Interrupts,
+) -> Tensor:
+    """What `predict` says of each row, float64 `shape` [rows, width] on the CPU, all of it on every rank.
+
+    Batches 0 .. number - 1 hold every row once, over all ranks, with its number in batch["row"]; `predict` gives
+    `width` numbers a row. Metrics that are no means, such as a rank correlation, are computed from this.
+    Raises Preempted like `train`.
+    """
+    module.eval()
+    gathered = torch.zeros(shape, dtype=torch.float64, device=world.device)
+    for index in range(number):
+        for batch in batches.get(index):
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                said = predict(batch.to(world.device))
+            gathered[batch["row"].to(world.device)] = said.double()
+    (stopping,) = world.sum([interrupts.arrived])
+    if stopping:
+        raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")
+    module.train()
+    return world.sum_tensors({"rows": gathered})["rows"].cpu()
 
 
 def mix(*numbers: int) -> int:

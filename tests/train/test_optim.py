@@ -147,3 +147,23 @@ def test_a_missing_moment_is_an_error():
     del state["first.0.weight"]
     with pytest.raises(KeyError, match=r"first\.0\.weight"):
         optimizer.load_state_dict(state)
+
+
+def test_a_share_of_the_rate_is_a_smaller_rate():
+    whole, shared, slow = net(), net(), net()
+    decays = Optimizer(weight_decay=0.1)
+    steps = (
+        (whole, Adam(whole, decays), 1e-2),
+        (shared, Adam(shared, decays, {"0.weight": 0.25, "0.bias": 0.25}), 1e-2),
+        (slow, Adam(slow, decays), 0.25e-2),
+    )
+    for step in range(3):
+        for module, optimizer, lr in steps:
+            torch.manual_seed(step)
+            for p in module.parameters():
+                p.grad = torch.randn_like(p)
+            optimizer.step(lr, ONE, NEVER)
+    for name, p in shared.named_parameters():
+        other = (slow if name in ("0.weight", "0.bias") else whole).get_parameter(name)
+        assert torch.equal(p, other), name
+    assert not torch.equal(whole[0].weight, slow[0].weight)

@@ -38,6 +38,7 @@ NAMES = Names(
         "mlm.norm": "predictions.LayerNorm",
         "mlm": "predictions",
         "pair.dense": "sop_classifier.classifier",
+        "classifier.out": "classifier",
     },
     split={
         "backbone.layers.attention.{i}.qkv": (
@@ -54,6 +55,7 @@ NAMES = Names(
 ARCHITECTURES = {
     frozenset({"backbone", "mlm", "pooler", "pair"}): "AlbertForPreTraining",
     frozenset({"backbone", "mlm"}): "AlbertForMaskedLM",
+    frozenset({"backbone", "pooler", "classifier"}): "AlbertForSequenceClassification",
     frozenset({"backbone", "pooler"}): "AlbertModel",
     frozenset({"backbone"}): "AlbertModel",
 }

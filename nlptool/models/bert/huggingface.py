@@ -29,6 +29,7 @@ NAMES = Names(
         "mlm.norm": "cls.predictions.transform.LayerNorm",
         "mlm": "cls.predictions",
         "pair.dense": "cls.seq_relationship",
+        "classifier.out": "classifier",
     },
     split={
         "backbone.layers.attention.{i}.qkv": (
@@ -45,6 +46,7 @@ NAMES = Names(
 ARCHITECTURES = {
     frozenset({"backbone", "mlm", "pooler", "pair"}): "BertForPreTraining",
     frozenset({"backbone", "mlm"}): "BertForMaskedLM",
+    frozenset({"backbone", "pooler", "classifier"}): "BertForSequenceClassification",
     frozenset({"backbone", "pooler"}): "BertModel",
     frozenset({"backbone"}): "BertModel",
 }

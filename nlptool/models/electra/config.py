@@ -1,6 +1,6 @@
 """The recipe block of ELECTRA. No torch here: a broken recipe must fail before torch is imported."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -17,6 +17,8 @@ class Config(EncoderConfig):
     begin with a normal distribution cut at two deviations; Google's code does so too, but for the projection of
     the embeddings and the discriminator's last matrix, which there begin with Glorot's uniform one.
     """
+
+    pooled: ClassVar[bool] = False
 
     name: Literal["electra"] = Field("electra", description="model family")
     activation: Literal["gelu"] = Field("gelu", description="gelu: exact, by erf")

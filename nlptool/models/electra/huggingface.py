@@ -30,6 +30,8 @@ NAMES = Names(
         "mlm.dense": "generator_predictions.dense",
         "mlm.norm": "generator_predictions.LayerNorm",
         "mlm": "generator_lm_head",
+        "classifier.dense": "classifier.dense",
+        "classifier.out": "classifier.out_proj",
     },
     split={
         "backbone.layers.attention.{i}.qkv": (
@@ -43,6 +45,7 @@ NAMES = Names(
 ARCHITECTURES = {
     frozenset({"backbone", "rtd"}): "ElectraForPreTraining",
     frozenset({"backbone", "mlm"}): "ElectraForMaskedLM",
+    frozenset({"backbone", "classifier"}): "ElectraForSequenceClassification",
     frozenset({"backbone"}): "ElectraModel",
 }
 

@@ -1,0 +1,100 @@
+"""The rows of a labelled task: read and encoded once for all runs of a recipe, then opened.
+
+OUT/rows/SPLIT.bin .idx .labels   encoded rows
+OUT/rows/rows.json                what they were made of
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nlptool.commands.finetune import Recipe
+from nlptool.console import Console
+from nlptool.data import inputs
+from nlptool.errors import DataError
+from nlptool.files import written_aside
+from nlptool.recipe import digest
+from nlptool.text import rows
+from nlptool.text.rows import Example, Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+FACTS = "rows.json"
+
+
+def prepare(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> None:
+    """Encode all splits into `folder`, unless it holds just these rows already.
+
+    Raises DataError for what is wrong with a row, with its file and line; for a split that is missing or empty; and
+    where `folder` holds other rows.
+    """
+    made_of = _made_of(recipe, tokenizer)
+    if (folder / FACTS).exists():
+        before = json.loads((folder / FACTS).read_text("utf8"))
+        if {key: before.get(key) for key in made_of} != made_of:
+            raise DataError(
+                f"{folder}: these rows were made of other files, or with another tokenizer",
+                hint="put these back, or start again with --overwrite",
+            )
+        return
+    counts = {}
+    with written_aside(folder) as aside:
+        for split in made_of["splits"]:
+            labelled = split not in recipe.config.test
+            with console.progress(f"encoding {split}", None, "rows") as bar:
+                examples = _watched(_examples(recipe, split, labelled=labelled), bar)
+                counts[split] = inputs.write(examples, tokenizer, aside / split)
+            if not counts[split]:
+                raise DataError(f"{recipe.data or recipe.config.source}: the split {split} has no row")
+        (aside / FACTS).write_text(json.dumps(made_of | {"rows": counts}, indent=2) + "\n", encoding="utf8")
+
+
+def opened(folder: Path) -> dict[str, Split]:
+    """The splits that `prepare` has written."""
+    facts = json.loads((folder / FACTS).read_text("utf8"))
+    return {name: Split(folder / name) for name in facts["rows"]}
+
+
+def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What decides the rows. Of local files their names and sizes; test splits may be missing."""
+    task = recipe.config
+    wanted = (task.train, *task.validation)
+    splits: dict[str, Any] = {}
+    for split in (*wanted, *task.test):
+        if recipe.data is None:
+            splits[split] = None
+            continue
+        found = rows.files(Path(recipe.data), split)
+        if not found and split in wanted:
+            there = ", ".join(sorted(path.name for path in Path(recipe.data).iterdir())[:8])
+            raise DataError(
+                f"{recipe.data}: no file for the split {split}; the folder holds {there or 'nothing'}",
+                hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)",
+            )
+        if found:
+            splits[split] = [[file.path.name, file.size] for file in found]
+    return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
+
+
+def _examples(recipe: Recipe, split: str, *, labelled: bool) -> Iterator[Example]:
+    task = recipe.config
+    for row in _rows(recipe, split):
+        yield task.example(row, labelled=labelled)
+
+
+def _rows(recipe: Recipe, split: str) -> Iterator[Row]:
+    if recipe.data is not None:
+        return rows.read(rows.files(Path(recipe.data), split))
+    source = recipe.config.source
+    assert source is not None  # as the check of the recipe has made sure
+    return rows.hub(source.hub, source.name, split)
+
+
+def _watched(examples: Iterator[Example], bar: Any) -> Iterator[Example]:
+    number = 0
+    for number, example in enumerate(examples, start=1):
+        if number % inputs.AT_ONCE == 0:
+            bar.to(number)
+        yield example
+    bar.to(number)

@@ -1,0 +1,123 @@
+"""Rows of a labelled task: encoded once into a store, read back as what a net takes.
+
+A row is a document of the store, each of its texts a sentence with [SEP] at its end, uncut; so a text may be empty,
+and another length needs no new encoding. Labels lie beside it: PREFIX.labels, float64, as many numbers a row as the
+kind of task has.
+"""
+
+# N rows, P texts of a row, T tokens
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.data.draws import Draws
+from nlptool.errors import DataError
+from nlptool.text.rows import Example
+from nlptool.text.store import Split, SplitWriter, dtype_for
+from nlptool.text.tokenizer import Tokenizer
+
+Ints = NDArray[np.int64]
+AT_ONCE = 1000  # rows encoded together
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Some rows, ready for a net."""
+
+    ids: Ints
+    """[N, T], [CLS] A [SEP] or [CLS] A [SEP] B [SEP], padded at the end to the longest of them."""
+    types: Ints
+    """[N, T], 0 up to the first [SEP], 1 up to the second."""
+    lengths: Ints
+    """[N], real tokens."""
+    labels: NDArray[np.float64]
+    """[N, numbers a label has]."""
+    rows: Ints
+    """[N], their numbers."""
+
+
+def write(examples: Iterable[Example], tokenizer: Tokenizer, prefix: Path) -> int:
+    """Encode examples into a store at `prefix`, in bounded memory; returns how many there are.
+
+    Raises DataError for a tokenizer without a separator.
+    """
+    separator = special(tokenizer)["sep"]
+    source: Iterator[Example] = iter(examples)
+    writer = SplitWriter(prefix, dtype_for(tokenizer.vocab_size))
+    try:
+        with prefix.with_suffix(".labels").open("wb") as labels:
+            while some := list(islice(source, AT_ONCE)):
+                encoded = tokenizer.encode_batch([text for example in some for text in example.texts])
+                lengths = np.array([len(ids) + 1 for ids in encoded], np.int32)
+                ids = np.fromiter(chain.from_iterable((*ids, separator) for ids in encoded), np.int64)
+                counts = np.array([len(example.texts) for example in some], np.int64)
+                writer.add_many(ids, lengths, counts)
+                labels.write(np.array([example.label for example in some], "<f8").data)
+        writer.close()
+    finally:
+        writer.abandon()
+    return writer.documents
+
+
+def special(tokenizer: Tokenizer) -> dict[str, int]:
+    """Ids of [CLS], [SEP] and [PAD]. Raises DataError where one is missing."""
+    missing = [role for role in ("cls", "sep", "pad") if role not in tokenizer.special]
+    if missing:
+        raise DataError(f"the tokenizer has no {', '.join(missing)} token, as an encoder's has")
+    return tokenizer.special
+
+
+class Inputs:
+    """A split of such rows, by random access, cut to at most `length` tokens."""
+
+    def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int) -> None:
+        self.split, self.cls, self.sep, self.pad = split, cls, sep, pad
+        size = len(split)
+        self.labels = np.fromfile(split.prefix.with_suffix(".labels"), "<f8").reshape(size, -1)
+        first, last = split.sentence_range(np.arange(size))
+        parts = int((last - first).max()) if size else 1
+        sentences_NP = first[:, None] + np.arange(parts)
+        self._begins_NP = split.starts(sentences_NP.ravel()).reshape(size, parts)
+        ends_NP = split.starts(sentences_NP.ravel() + 1).reshape(size, parts)
+        self._sizes_NP = truncated(ends_NP - self._begins_NP - 1, length - 1 - parts)
+        self.lengths = self._sizes_NP.sum(1) + 1 + parts
+        """[N], tokens of each row, special ones included."""
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def take(self, indices: Ints, epochs: Ints, draws: Draws) -> Encoded:
+        """Rows `indices` [N]; no epoch or draw changes them."""
+        lengths_N = self.lengths[indices]
+        ids_NT = np.full((len(indices), int(lengths_N.max())), self.pad, np.int64)
+        types_NT = np.zeros_like(ids_NT)
+        ids_NT[:, 0] = self.cls
+        for ids_T, types_T, row in zip(ids_NT, types_NT, indices, strict=True):
+            at = 1
+            for part, begin in enumerate(self._begins_NP[row]):
+                size = self._sizes_NP[row, part]
+                ids_T[at : at + size] = self.split.read(begin, begin + size)
+                ids_T[at + size] = self.sep
+                types_T[at : at + size + 1] = part
+                at += size + 1
+        return Encoded(ids_NT, types_NT, lengths_N, self.labels[indices], indices)
+
+
+def truncated(sizes_NP: Ints, room: int) -> Ints:
+    """Tokens kept of each text so that a row's fit into `room`, [N, P]; P is 1 or 2.
+
+    Tokens are taken off the end of the longer text, of the second where both are equally long, until both fit
+    (_truncate_seq_pair of google-research/bert run_classifier.py, here in one go).
+    """
+    if sizes_NP.shape[1] == 1:
+        return np.minimum(sizes_NP, room)
+    a_N, b_N = sizes_NP.T
+    half_up, half_down = room - room // 2, room // 2
+    kept_a = np.where(a_N + b_N <= room, a_N, np.minimum(a_N, np.maximum(room - b_N, half_up)))
+    kept_b = np.where(a_N + b_N <= room, b_N, np.minimum(b_N, np.maximum(room - a_N, half_down)))
+    return np.stack((kept_a, kept_b), 1)

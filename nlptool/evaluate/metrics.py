@@ -1,0 +1,104 @@
+"""Figures for labelled tasks, as GLUE and SuperGLUE compute them (Wang et al. 2018, 2019).
+
+Accuracy is plain; F1 and Matthews' correlation are scikit-learn's, Pearson's and Spearman's correlation scipy's.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.errors import UsageError
+
+Numbers = NDArray[np.float64]
+
+
+def accuracy(decided: Numbers, labels: Numbers) -> float:
+    """Share of rows that got their label."""
+    return float((decided == labels).mean())
+
+
+def f1(decided: Numbers, labels: Numbers) -> float:
+    """Of the second of two classes, as for MRPC and QQP."""
+    from sklearn import metrics
+
+    return float(metrics.f1_score(labels, decided, zero_division=0.0))
+
+
+def macro_f1(decided: Numbers, labels: Numbers) -> float:
+    """Mean over the classes, as for CB."""
+    from sklearn import metrics
+
+    return float(metrics.f1_score(labels, decided, average="macro", zero_division=0.0))
+
+
+def matthews(decided: Numbers, labels: Numbers) -> float:
+    """Matthews' correlation coefficient, as for CoLA; 0 where all rows get one class."""
+    from sklearn import metrics
+
+    return float(metrics.matthews_corrcoef(labels, decided))
+
+
+def pearson(decided: Numbers, labels: Numbers) -> float:
+    """Pearson's correlation; 0 where either does not vary."""
+    from scipy import stats
+
+    return float(stats.pearsonr(decided, labels)[0]) if _both_vary(decided, labels) else 0.0
+
+
+def spearman(decided: Numbers, labels: Numbers) -> float:
+    """Spearman's rank correlation; 0 where either does not vary."""
+    from scipy import stats
+
+    return float(stats.spearmanr(decided, labels)[0]) if _both_vary(decided, labels) else 0.0
+
+
+METRICS: dict[str, Callable[[Numbers, Numbers], float]] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "macro_f1": macro_f1,
+    "matthews": matthews,
+    "pearson": pearson,
+    "spearman": spearman,
+}
+
+
+def require(names: Sequence[str]) -> None:
+    """Raise UsageError when a metric's package is missing, before anything is trained."""
+    needed = [name for name in names if name != "accuracy"]
+    if needed and (find_spec("sklearn") is None or find_spec("scipy") is None):
+        raise UsageError(
+            f"{', '.join(needed)}: scikit-learn is not installed", hint="pip install 'nlptool[eval]'"
+        )
+
+
+def scores(names: Sequence[str], decided: Numbers, labels: Numbers) -> dict[str, float]:
+    """Each metric of the labels decided on, [N], against the true ones, [N].
+
+    Predictions that are not finite, of a net that has diverged, score 0.
+    """
+    if not np.isfinite(decided).all():
+        return dict.fromkeys(names, 0.0)
+    return {name: METRICS[name](decided, labels) for name in names}
+
+
+def baseline(labels: Numbers, *, classes: bool) -> float:
+    """What knows only the training labels [N]: the most frequent class (the first of them), or their mean."""
+    if not classes:
+        return float(labels.mean())
+    values, counts = np.unique(labels, return_counts=True)
+    return float(values[counts.argmax()])
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation; the latter is 0 for one value."""
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return mean, 0.0
+    return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _both_vary(decided: Numbers, labels: Numbers) -> bool:
+    return bool(np.ptp(decided) > 0 and np.ptp(labels) > 0)

@@ -1,0 +1,97 @@
+"""The recipe block of classification and regression. No torch here."""
+
+import math
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import Block, Problem
+from nlptool.tasks.config import TaskConfig
+from nlptool.text.rows import Example, Row
+
+OF_NUMBERS = ("pearson", "spearman")
+
+
+class Config(TaskConfig):
+    """A text or a pair of texts gets one class, or one number (Devlin et al. 2019, section 4.1).
+
+    With `labels`, a class of these, learnt by cross-entropy; rows may give its name or its place in the list, from
+    0. Without, a number, learnt by the squared error, such as the similarity of STS-B.
+    """
+
+    name: Literal["classify"] = Field("classify", description="kind of task")
+    inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
+    label: str = Field("label", description="column of the class or number; dots lead into objects")
+    labels: tuple[str, ...] = Field((), description="names of the classes; none: the label is a number")
+    empty: bool = Field(False, description="whether a text may be empty")
+
+    @property
+    def width(self) -> int:
+        """Numbers that the net says of a row: one a class, or the one."""
+        return len(self.labels) or 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
+            raise ValueError("labels: two or more different names, or none for a number")
+        wrong = [name for name in self.metrics if (name in OF_NUMBERS) == bool(self.labels)]
+        if wrong:
+            what = "classes" if self.labels else "numbers"
+            raise ValueError(f"metrics: {', '.join(wrong)} is not for {what}")
+        if "f1" in self.metrics and len(self.labels) != 2:
+            raise ValueError("metrics: f1 is of the second of two classes; macro_f1 is the mean over classes")
+        return self
+
+    def example(self, row: Row, *, labelled: bool) -> Example:
+        """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        texts = tuple(row.text(column) for column in self.inputs)
+        for column, text in zip(self.inputs, texts, strict=True):
+            if not self.empty and not text.strip():
+                raise DataError(
+                    f"{row.place}: column '{column}' is empty",
+                    hint="mend or remove the row, or say empty: true in the task",
+                )
+        return Example(row.place, texts, (self._number(row) if labelled else math.nan,))
+
+    def _number(self, row: Row) -> float:
+        value = row.get(self.label)
+        found = self._class(value) if self.labels else _float(value)
+        if found is not None:
+            return found
+        place = f"{row.place}: column '{self.label}' holds {value!r}"
+        if not self.labels:
+            raise DataError(f"{place}; a finite number is expected", hint="mend or remove the row")
+        names = ", ".join(f"{number} {name}" for number, name in enumerate(self.labels))
+        hidden = str(value) in ("-1", "None", "")
+        raise DataError(
+            f"{place}; expected one of {names}",
+            hint="its label is hidden or was not agreed on: remove the row, or name a split with labels"
+            if hidden
+            else "mend the row, or list the class in the task's labels, in the order of their ids",
+        )
+
+    def _class(self, value: Any) -> float | None:
+        if isinstance(value, str) and value in self.labels:
+            return float(self.labels.index(value))
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        known = isinstance(number, int) and 0 <= number < len(self.labels)
+        return float(number) if known else None
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def check(task: Config, model: Block) -> list[Problem]:
+    """What of a task and a model does not go together."""
+    if not isinstance(model, EncoderConfig):
+        return [Problem("start", "a task of this kind takes an encoder, such as bert")]
+    return []

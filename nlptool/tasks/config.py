@@ -1,0 +1,55 @@
+"""What the recipe blocks of all kinds of task have in common. No torch here."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.recipe import Block
+from nlptool.text.rows import Example, Row
+
+Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
+
+
+class Source(Block):
+    """A data set of the Hugging Face hub."""
+
+    hub: str = Field(description="id of the data set, e.g. nyu-mll/glue")
+    name: str | None = Field(None, description="its configuration, e.g. sst2")
+
+
+class Submission(Block):
+    """Files that a benchmark's server takes: index and prediction of each test row, tab-separated."""
+
+    files: tuple[str, ...] = Field(description="a file for each test split, e.g. MNLI-m.tsv, MNLI-mm.tsv")
+    write: Literal["names", "ids"] = Field("ids", description="how classes are written")
+
+
+class TaskConfig(Block):
+    """A task: rows, what of them the net reads, what it should say, and how that is scored.
+
+    Columns have the names of the hub's data set, so that a folder with the same rows reads alike: a file for
+    each split, named after it (train.jsonl, validation.tsv.gz, test-00000-of-00002.parquet).
+    """
+
+    metrics: tuple[Metric, ...] = Field(
+        min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
+    )
+    source: Source | None = Field(None, description="where the rows are, unless the recipe names a folder")
+    train: str = Field("train", description="split to learn from")
+    validation: tuple[str, ...] = Field(
+        ("validation",), min_length=1, description="splits to score on; the first one chooses"
+    )
+    test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
+    submission: Submission | None = Field(None, description="files to hand in, besides the predictions")
+
+    def example(self, row: Row, *, labelled: bool) -> Example:
+        """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _a_file_for_each_test_split(self) -> Self:
+        if self.submission is not None and len(self.submission.files) != len(self.test):
+            raise ValueError(
+                f"submission.files: {len(self.submission.files)} files for {len(self.test)} test splits"
+            )
+        return self

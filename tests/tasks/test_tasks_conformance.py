@@ -1,0 +1,162 @@
+"""What holds for every kind of task. A kind is found by its folder; what must be known of it is in kinds/NAME.py."""
+
+from pathlib import Path
+
+import pytest
+import small
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool import registry
+from nlptool.data.batches import Batch
+from nlptool.data.inputs import Inputs
+from nlptool.tasks.base import TaskObjective
+from nlptool.text.tokenizer import Tokenizer
+
+CASES = [(name, v) for name in registry.names("tasks") for v in small.facts(name).VARIANTS]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_store: Path) -> Tokenizer:
+    return Tokenizer.load(tiny_store / "tokenizer")
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def case(request: pytest.FixtureRequest) -> tuple[str, dict]:
+    name, variant = request.param
+    return name, small.facts(name).VARIANTS[variant]
+
+
+@pytest.fixture
+def objective(case, tokenizer: Tokenizer) -> TaskObjective:
+    return small.build(*case, tokenizer)
+
+
+@pytest.fixture
+def rows(case, objective: TaskObjective, tokenizer: Tokenizer, tmp_path: Path) -> Inputs:
+    return objective.examples(small.encoded(*case, tokenizer, tmp_path), small.LENGTH, 0)
+
+
+@pytest.fixture
+def batch(objective: TaskObjective, rows: Inputs) -> Batch:
+    return small.batches(objective, rows).get(0)[0]
+
+
+def loss(objective: TaskObjective, micro_batches: list[Batch]) -> Tensor:
+    (term,) = objective.weights
+    total = sum(b.counts[term] for b in micro_batches)
+    return sum(objective(b)[term] for b in micro_batches) / total
+
+
+def test_every_term_has_a_weight_and_a_positive_count(objective: TaskObjective, batch: Batch):
+    sums = objective(batch)
+    assert set(sums) == set(objective.weights) == set(batch.counts)
+    assert all(count > 0 for count in batch.counts.values())
+    assert all(value.shape == () for value in sums.values())
+
+
+def test_tokens_counts_what_is_not_padding(objective: TaskObjective, batch: Batch):
+    pad = objective.vocabulary.special["pad"]
+    assert batch.tokens == int((batch["ids"] != pad).sum()) == int(batch["lengths"].sum())
+
+
+def test_a_head_that_says_nothing_costs_as_much_as_knowing_nothing(
+    case, objective: TaskObjective, batch: Batch
+):
+    torch.nn.init.zeros_(objective.classifier.out.weight)
+    (term,) = objective.weights
+    expected = small.facts(case[0]).AT_INIT[term]
+    mean = objective(batch)[term].item() / batch.counts[term]
+    if expected is None:
+        assert mean == pytest.approx(batch["labels"].square().mean().item(), rel=1e-5)
+    else:
+        assert mean == pytest.approx(expected(objective.width), rel=1e-5)
+
+
+def test_padding_neither_costs_nor_changes_anything(objective: TaskObjective, rows: Inputs):
+    objective.double()
+    (batch,) = small.all_rows(objective, rows, 40)
+    wide = dict(batch.tensors)
+    wide["ids"] = F.pad(batch["ids"], (0, 7), value=9)
+    wide["types"] = F.pad(batch["types"], (0, 7), value=1)
+    other = dict(batch.tensors)
+    behind = torch.arange(batch["ids"].shape[1]) >= batch["lengths"][:, None]
+    assert behind.any()
+    other["ids"] = torch.where(behind, 9, batch["ids"])
+    expected = objective.predict(batch)
+    for changed in (wide, other):
+        said = objective.predict(Batch(changed, batch.counts, batch.tokens))
+        assert (said - expected).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("size", [1, 8, 64])
+def test_what_is_said_of_a_row_does_not_depend_on_the_batch(
+    objective: TaskObjective, rows: Inputs, size: int
+):
+    objective.double()
+    together = small.all_rows(objective, rows, 40)
+    assert len(together) == 1
+    expected = torch.empty(40, objective.width, dtype=torch.float64)
+    expected[together[0]["row"]] = objective.predict(together[0])
+    seen = []
+    for some in small.all_rows(objective, rows, size):
+        assert (objective.predict(some) - expected[some["row"]]).abs().max() < 1e-12
+        seen += some["row"].tolist()
+    assert sorted(seen) == list(range(40))
+
+
+def test_the_summed_cost_of_what_is_said_is_the_loss(objective: TaskObjective, batch: Batch):
+    (term,) = objective.weights
+    said = objective.predict(batch)
+    assert objective.cost(said, batch["labels"]).item() == objective(batch)[term].item()
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_gradients_do_not_depend_on_accumulation(objective: TaskObjective, rows: Inputs, accumulate: int):
+    objective.double()
+    gradients = []
+    for parts in (1, accumulate):
+        objective.zero_grad()
+        loss(objective, small.batches(objective, rows, accumulate=parts).get(3)).backward()
+        gradients.append([p.grad.clone() for p in objective.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(list(objective.parameters()))
+    for one, two in zip(*gradients, strict=True):
+        assert (one - two).abs().max() < 1e-9
+
+
+def test_eight_rows_are_learnt_by_heart(objective: TaskObjective, batch: Batch):
+    optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
+    first = loss(objective, [batch]).item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss(objective, [batch]).backward()
+        optimizer.step()
+    objective.eval()
+    assert loss(objective, [batch]).item() < 0.05 * first
+    decided = objective.decide(objective.predict(batch).detach().double().numpy())
+    labels = batch["labels"].double().numpy()
+    assert abs(decided - labels).max() < 0.6
+    spelt = [objective.spell(label) for label in decided.tolist()]
+    assert all(objective.answer([0.0] * objective.width, label)["prediction"] in spelt for label in decided)
+
+
+def test_a_task_is_built_without_weights(case, objective: TaskObjective, tokenizer: Tokenizer):
+    with torch.device("meta"):
+        shape = small.build(*case, tokenizer)
+    assert all(p.is_meta for p in shape.parameters())
+    assert {n: p.shape for n, p in shape.named_parameters()} == {
+        n: p.shape for n, p in objective.named_parameters()
+    }
+
+
+def test_the_best_checkpoint_is_that_with_the_highest_metric(objective: TaskObjective):
+    assert objective.loss({objective.metric: 0.9}) < objective.loss({objective.metric: 0.8})
