@@ -26,6 +26,7 @@ ENDERS = ".!?…。！？"  # noqa: RUF001
 QUOTES = "\"'“”‘’«»「」『』"  # noqa: RUF001
 CLOSED = re.compile(rf"(?<![.!?…])([.!?…]+)([{QUOTES})]+)(?=\s)")
 HIDDEN = str.maketrans(dict.fromkeys(QUOTES, "X"))
+PLAIN = str.maketrans(dict.fromkeys([*WHITE, *"\x1c\x1d\x1e\x1f"], " ") | {"\n": "\n"})
 
 
 def segmenter(config: Sentences) -> Callable[[str], list[str]]:
@@ -96,7 +97,7 @@ def _rules(text: str, start: int, stop: int, language: str) -> Iterator[int]:
     """Block by block, so that memory and time stay in proportion on a line of any length."""
     while start < stop:
         block = text[start : min(start + BLOCK, stop)]
-        parts = sentencex.segment(language, block)
+        parts = _segment(language, block)
         whole = start + len(block) == stop
         if not whole:  # the last part may go on in the next block
             parts = parts[:-1] or [block[: block.rfind(" ") + 1] or block]
@@ -109,9 +110,24 @@ def _rules(text: str, start: int, stop: int, language: str) -> Iterator[int]:
             return
 
 
+def _segment(language: str, text: str) -> list[str]:
+    """The library's sentences, by their lengths: white space is shown to it as spaces.
+
+    It breaks off on a capital followed by white space of several bytes and a full stop ("B\\xa0."). Should it do so
+    on anything else, that text costs its boundaries, not the run.
+    """
+    try:
+        parts: list[str] = sentencex.segment(language, text.translate(PLAIN))
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # Rust's, which has no name to import
+            raise
+        return [text]
+    return parts
+
+
 def _inside(part: str, start: int, language: str) -> Iterator[int]:
     """Boundaries within quotations: the rules have none, so that a speech or an apostrophe swallows pages."""
     shown = CLOSED.sub(r"\2\1", part).translate(HIDDEN)
-    for inner in sentencex.segment(language, shown)[:-1]:
+    for inner in _segment(language, shown)[:-1]:
         start += len(inner)
         yield start

@@ -104,6 +104,23 @@ any_text = st.one_of(
 )
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("text", ["B\xa0. He left.", 'B\x85."B', "M\r\x85\u2028.\n", "A\u3000. Yes. No."])
+def test_white_space_of_several_bytes_before_a_full_stop_stops_nothing(language: str, text: str) -> None:
+    assert "".join(segmenter(Sentences(language=language))(text)) == text
+
+
+def test_a_text_that_the_library_breaks_off_on_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        pass
+
+    def panic(language: str, text: str) -> list[str]:
+        raise PanicException("not a char boundary")
+
+    monkeypatch.setattr("nlptool.text.sentences.sentencex.segment", panic)
+    assert segmenter(Sentences(language="en"))("One. Two.") == ["One. Two."]
+
+
 @settings(max_examples=400, deadline=None)
 @given(any_text)
 def test_no_character_is_lost_and_no_sentence_is_blank(text: str) -> None:
