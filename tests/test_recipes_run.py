@@ -23,15 +23,28 @@ def test_every_recipe_is_of_a_known_kind():
     assert set(BY_NAME) == {*PRETRAINING, *TOKENIZING, *TUNING, *(f"tasks/{name}" for name in TASKS)}
 
 
+def put(row: dict, column: str, value: object) -> None:
+    """Set a column; dots lead into objects."""
+    *above, last = column.split(".")
+    for name in above:
+        row = row.setdefault(name, {})
+    row[last] = value
+
+
 def write_rows(task: dict, folder: Path) -> None:
-    """Ten rows for every split of a task that classifies."""
+    """Ten rows for every split of a task."""
     for split in (task.get("train", "train"), *task.get("validation", ["validation"]), *task.get("test", [])):
         lines = []
         for number in range(10):
-            row = dict.fromkeys(task["inputs"], "the old river")
-            value = number % len(task["labels"]) if "labels" in task else 0.5 * number
-            *above, last = task.get("label", "label").split(".")
-            lines.append(json.dumps(row | ({above[0]: {last: value}} if above else {last: value})))
+            row: dict = {}
+            for column in task["inputs"]:
+                put(row, column, "the old river")
+            listed = len(task.get("choices", [])) == 1
+            for column in task.get("choices", []):
+                put(row, column, ["a bell"] * len(task["labels"]) if listed else "a bell")
+            label = number % len(task["labels"]) if "labels" in task else 0.5 * number
+            put(row, task.get("label", "label"), label)
+            lines.append(json.dumps(row))
         (folder / f"{split}.jsonl").write_text("\n".join(lines))
 
 

@@ -1,13 +1,13 @@
 """Rows of a labelled task: encoded once into a store, read back as what a net takes.
 
-A row is a document of the store, each of its texts a sentence with [SEP] at its end, uncut; so a text may be empty,
-and another length needs no new encoding. Labels lie beside it: PREFIX.labels, float64, as many numbers a row as the
-kind of task has.
+What the net reads at once is a document of the store, each of its texts a sentence with [SEP] at its end, uncut; so a
+text may be empty, and another length needs no new encoding. A row is one document, or one for each of its choices.
+Labels lie beside it: PREFIX.labels, float64, as many numbers a row as the kind of task has.
 """
 
-# N rows, P texts of a row, T tokens
+# N rows (documents, where a row has several), P texts of a document, T tokens
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -27,7 +27,7 @@ AT_ONCE = 1000  # rows encoded together
 
 @dataclass(frozen=True)
 class Encoded:
-    """Some rows, ready for a net."""
+    """Some rows, ready for a net. C documents a row stand one after the other: N is rows times C."""
 
     ids: Ints
     """[N, T], [CLS] A [SEP] or [CLS] A [SEP] B [SEP], padded at the end to the longest of them."""
@@ -36,32 +36,34 @@ class Encoded:
     lengths: Ints
     """[N], real tokens."""
     labels: NDArray[np.float64]
-    """[N, numbers a label has]."""
+    """[rows, numbers a label has]."""
     rows: Ints
-    """[N], their numbers."""
+    """[rows], their numbers."""
 
 
 def write(examples: Iterable[Example], tokenizer: Tokenizer, prefix: Path) -> int:
-    """Encode examples into a store at `prefix`, in bounded memory; returns how many there are.
+    """Encode examples into a store at `prefix`, in bounded memory; returns how many rows there are.
 
     Raises DataError for a tokenizer without a separator.
     """
     separator = special(tokenizer)["sep"]
-    source: Iterator[Example] = iter(examples)
+    source, rows = iter(examples), 0
     writer = SplitWriter(prefix, dtype_for(tokenizer.vocab_size))
     try:
         with prefix.with_suffix(".labels").open("wb") as labels:
             while some := list(islice(source, AT_ONCE)):
-                encoded = tokenizer.encode_batch([text for example in some for text in example.texts])
+                documents = [texts for example in some for texts in example.inputs]
+                encoded = tokenizer.encode_batch([text for texts in documents for text in texts])
                 lengths = np.array([len(ids) + 1 for ids in encoded], np.int32)
                 ids = np.fromiter(chain.from_iterable((*ids, separator) for ids in encoded), np.int64)
-                counts = np.array([len(example.texts) for example in some], np.int64)
+                counts = np.array([len(texts) for texts in documents], np.int64)
                 writer.add_many(ids, lengths, counts)
                 labels.write(np.array([example.label for example in some], "<f8").data)
+                rows += len(some)
         writer.close()
     finally:
         writer.abandon()
-    return writer.documents
+    return rows
 
 
 def special(tokenizer: Tokenizer) -> dict[str, int]:
@@ -73,39 +75,47 @@ def special(tokenizer: Tokenizer) -> dict[str, int]:
 
 
 class Inputs:
-    """A split of such rows, by random access, cut to at most `length` tokens."""
+    """A split of such rows, by random access, cut to at most `length` tokens.
 
-    def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int) -> None:
-        self.split, self.cls, self.sep, self.pad = split, cls, sep, pad
-        size = len(split)
-        self.labels = np.fromfile(split.prefix.with_suffix(".labels"), "<f8").reshape(size, -1)
-        first, last = split.sentence_range(np.arange(size))
-        parts = int((last - first).max()) if size else 1
-        sentences_NP = first[:, None] + np.arange(parts)
-        self._begins_NP = split.starts(sentences_NP.ravel()).reshape(size, parts)
-        ends_NP = split.starts(sentences_NP.ravel() + 1).reshape(size, parts)
-        self._sizes_NP = truncated(ends_NP - self._begins_NP - 1, length - 1 - parts)
-        self.lengths = self._sizes_NP.sum(1) + 1 + parts
-        """[N], tokens of each row, special ones included."""
+    choices: documents of each row; all have the same number.
+    """
+
+    def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int, choices: int = 1) -> None:
+        self.split, self.choices = split, choices
+        self.cls, self.sep, self.pad = cls, sep, pad
+        documents = len(split)
+        labels = np.fromfile(split.prefix.with_suffix(".labels"), "<f8")
+        self.labels = labels.reshape(documents // choices, -1)
+        """[N, numbers a label has]."""
+        first, last = split.sentence_range(np.arange(documents))
+        parts = int((last - first).max()) if documents else 1
+        sentences = (first[:, None] + np.arange(parts)).ravel()
+        self._begins = split.starts(sentences).reshape(documents, parts)
+        ends = split.starts(sentences + 1).reshape(documents, parts)
+        self._sizes = truncated(ends - self._begins - 1, length - 1 - parts)
+        self._lengths = self._sizes.sum(1) + 1 + parts
+        self.lengths: Ints = self._lengths.reshape(-1, choices).max(1, initial=0)
+        """[N], tokens of each row's longest document, special ones included."""
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.lengths)
 
     def take(self, indices: Ints, epochs: Ints, draws: Draws) -> Encoded:
         """Rows `indices` [N]; no epoch or draw changes them."""
-        lengths_N = self.lengths[indices]
-        ids_NT = np.full((len(indices), int(lengths_N.max())), self.pad, np.int64)
+        documents = (indices[:, None] * self.choices + np.arange(self.choices)).ravel()
+        lengths = self._lengths[documents]
+        ids_NT = np.full((len(documents), int(lengths.max())), self.pad, np.int64)
         types_NT = np.zeros_like(ids_NT)
         ids_NT[:, 0] = self.cls
-        for ids_T, types_T, row in zip(ids_NT, types_NT, indices, strict=True):
+        for ids_T, types_T, document in zip(ids_NT, types_NT, documents, strict=True):
             at = 1
-            for part, begin in enumerate(self._begins_NP[row]):
-                size = self._sizes_NP[row, part]
+            for part, begin in enumerate(self._begins[document]):
+                size = self._sizes[document, part]
                 ids_T[at : at + size] = self.split.read(begin, begin + size)
                 ids_T[at + size] = self.sep
                 types_T[at : at + size + 1] = part
                 at += size + 1
-        return Encoded(ids_NT, types_NT, lengths_N, self.labels[indices], indices)
+        return Encoded(ids_NT, types_NT, lengths, self.labels[indices], indices)
 
 
 def truncated(sizes_NP: Ints, room: int) -> Ints:

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from nlptool.errors import DataError
 from nlptool.recipe import Block
 from nlptool.text.rows import Example, Row
 
@@ -53,3 +54,31 @@ class TaskConfig(Block):
                 f"submission.files: {len(self.submission.files)} files for {len(self.test)} test splits"
             )
         return self
+
+
+def filled(row: Row, column: str, text: str, *, empty: bool = False) -> str:
+    """A text. Raises DataError where it is blank and should not be."""
+    if not empty and not text.strip():
+        raise DataError(
+            f"{row.place}: column '{column}' is empty",
+            hint="mend or remove the row, or say empty: true in the task",
+        )
+    return text
+
+
+def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
+    """The place of a row's class among `labels`; the row has its name or its place. Raises DataError otherwise."""
+    value = row.get(column)
+    if isinstance(value, str) and value in labels:
+        return float(labels.index(value))
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if isinstance(number, int) and 0 <= number < len(labels):
+        return float(number)
+    names = ", ".join(f"{place} {name}" for place, name in enumerate(labels))
+    hidden = str(value) in ("-1", "None", "")
+    raise DataError(
+        f"{row.place}: column '{column}' holds {value!r}; expected one of {names}",
+        hint="its label is hidden or was not agreed on: remove the row, or name a split with labels"
+        if hidden
+        else "mend the row, or list the class in the task's labels, in the order of their ids",
+    )

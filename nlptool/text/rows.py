@@ -26,12 +26,16 @@ class Row(NamedTuple):
     values: dict[str, Any]
 
     def get(self, column: str) -> Any:
-        """The value of a column; dots lead into an object: `labels.label`. Raises DataError where there is none."""
+        """The value of a column; dots lead into an object: `labels.label`; of a list, into each of its objects.
+
+        Raises DataError where there is none.
+        """
         value: Any = self.values
         for name in column.split("."):
-            if not isinstance(value, dict) or name not in value:
+            each = value if isinstance(value, list) else [value]
+            if not all(isinstance(one, dict) and name in one for one in each):
                 raise DataError(f"{self.place}: no column '{column}'; {_has(self.values)}")
-            value = value[name]
+            value = [one[name] for one in each] if isinstance(value, list) else value[name]
         return value
 
     def text(self, column: str) -> str:
@@ -43,11 +47,13 @@ class Row(NamedTuple):
 
 
 class Example(NamedTuple):
-    """What a task takes of a row: the texts that the net reads, and the label as numbers (NaN: hidden)."""
+    """What a task takes of a row."""
 
     place: str
-    texts: tuple[str, ...]
+    inputs: tuple[tuple[str, ...], ...]
+    """What the net reads, one after the other: a text or a pair; of several choices, one for each."""
     label: tuple[float, ...]
+    """As numbers; NaN: hidden."""
 
 
 def files(folder: Path, split: str) -> list[File]:

@@ -20,7 +20,7 @@ def tokenizer(tiny_store: Path) -> Tokenizer:
 
 
 def stored(tokenizer: Tokenizer, folder: Path, *rows: tuple[str, ...], length: int = 64) -> Inputs:
-    examples = [Example("", texts, (float(number),)) for number, texts in enumerate(rows)]
+    examples = [Example("", (texts,), (float(number),)) for number, texts in enumerate(rows)]
     inputs.write(examples, tokenizer, folder / "rows")
     special = tokenizer.special
     split = Split(folder / "rows")

@@ -61,7 +61,7 @@ def test_a_score_that_is_no_finite_number_is_refused(score):
 def test_an_empty_text_is_refused_unless_the_task_has_such():
     with pytest.raises(DataError, match=r"rows.jsonl:7: column 'b' is empty"):
         task().example(row(b=" "), labelled=True)
-    assert task(empty=True).example(row(b=" "), labelled=True).texts == ("one", " ")
+    assert task(empty=True).example(row(b=" "), labelled=True).inputs == (("one", " "),)
 
 
 def test_a_text_that_is_none_and_a_missing_column_are_refused():

@@ -38,6 +38,7 @@ NAMES = Names(
         "mlm.norm": "predictions.LayerNorm",
         "mlm": "predictions",
         "pair.dense": "sop_classifier.classifier",
+        "chooser.out": "classifier",  # both are called so there; read, it is the next one
         "classifier.out": "classifier",
     },
     split={
@@ -56,6 +57,7 @@ ARCHITECTURES = {
     frozenset({"backbone", "mlm", "pooler", "pair"}): "AlbertForPreTraining",
     frozenset({"backbone", "mlm"}): "AlbertForMaskedLM",
     frozenset({"backbone", "pooler", "classifier"}): "AlbertForSequenceClassification",
+    frozenset({"backbone", "pooler", "chooser"}): "AlbertForMultipleChoice",
     frozenset({"backbone", "pooler"}): "AlbertModel",
     frozenset({"backbone"}): "AlbertModel",
 }

@@ -29,6 +29,7 @@ NAMES = Names(
         "mlm.norm": "cls.predictions.transform.LayerNorm",
         "mlm": "cls.predictions",
         "pair.dense": "cls.seq_relationship",
+        "chooser.out": "classifier",  # both are called so there; read, it is the next one
         "classifier.out": "classifier",
     },
     split={
@@ -47,6 +48,7 @@ ARCHITECTURES = {
     frozenset({"backbone", "mlm", "pooler", "pair"}): "BertForPreTraining",
     frozenset({"backbone", "mlm"}): "BertForMaskedLM",
     frozenset({"backbone", "pooler", "classifier"}): "BertForSequenceClassification",
+    frozenset({"backbone", "pooler", "chooser"}): "BertForMultipleChoice",
     frozenset({"backbone", "pooler"}): "BertModel",
     frozenset({"backbone"}): "BertModel",
 }

@@ -1,14 +1,14 @@
 """The recipe block of classification and regression. No torch here."""
 
 import math
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
-from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.config import TaskConfig, class_of, filled
 from nlptool.text.rows import Example, Row
 
 OF_NUMBERS = ("pearson", "spearman")
@@ -46,48 +46,25 @@ class Config(TaskConfig):
 
     def example(self, row: Row, *, labelled: bool) -> Example:
         """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
-        texts = tuple(row.text(column) for column in self.inputs)
-        for column, text in zip(self.inputs, texts, strict=True):
-            if not self.empty and not text.strip():
-                raise DataError(
-                    f"{row.place}: column '{column}' is empty",
-                    hint="mend or remove the row, or say empty: true in the task",
-                )
-        return Example(row.place, texts, (self._number(row) if labelled else math.nan,))
+        texts = tuple(filled(row, column, row.text(column), empty=self.empty) for column in self.inputs)
+        return Example(row.place, (texts,), (self._number(row) if labelled else math.nan,))
 
     def _number(self, row: Row) -> float:
-        value = row.get(self.label)
-        found = self._class(value) if self.labels else _float(value)
-        if found is not None:
-            return found
-        place = f"{row.place}: column '{self.label}' holds {value!r}"
-        if not self.labels:
-            raise DataError(f"{place}; a finite number is expected", hint="mend or remove the row")
-        names = ", ".join(f"{number} {name}" for number, name in enumerate(self.labels))
-        hidden = str(value) in ("-1", "None", "")
-        raise DataError(
-            f"{place}; expected one of {names}",
-            hint="its label is hidden or was not agreed on: remove the row, or name a split with labels"
-            if hidden
-            else "mend the row, or list the class in the task's labels, in the order of their ids",
-        )
-
-    def _class(self, value: Any) -> float | None:
-        if isinstance(value, str) and value in self.labels:
-            return float(self.labels.index(value))
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
-        known = isinstance(number, int) and 0 <= number < len(self.labels)
-        return float(number) if known else None
+        return class_of(row, self.label, self.labels) if self.labels else _float(row, self.label)
 
 
-def _float(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
+def _float(row: Row, column: str) -> float:
+    value = row.get(column)
     try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(
+            f"{row.place}: column '{column}' holds {value!r}; a finite number is expected",
+            hint="mend or remove the row",
+        )
+    return number
 
 
 def check(task: Config, model: Block) -> list[Problem]:

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool import registry
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.data.inputs import Encoded, Inputs
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
-from nlptool.models.config import EncoderConfig
 from nlptool.objectives.base import Folder
 from nlptool.recipe import Block
+from nlptool.tasks import reading
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.classify.config import Config
 from nlptool.text.store import Split
@@ -44,26 +43,15 @@ class Classify(TaskObjective):
         self.term = "cross_entropy" if config.labels else "squared_error"
         self.weights = {self.term: 1.0}
         self.width, self.metric = config.width, config.metrics[0]
-        self.backbone, self.classifier = backbone, classifier
-        if pooler is not None:
-            self.pooler = pooler
+        self.backbone, self.pooler, self.classifier = backbone, pooler, classifier
 
     def examples(self, split: Split, length: int, seed: int) -> Inputs:
         """The rows; no seed changes them."""
-        special = self.vocabulary.special
-        return Inputs(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+        return reading.open_rows(split, length, self.vocabulary)
 
     def collate(self, examples: Encoded, draws: Draws) -> Batch:
         """ids and types [B, T], lengths and row [B], labels [B, 1]; nothing is drawn."""
-        arrays = {
-            "ids": examples.ids,
-            "types": examples.types,
-            "lengths": examples.lengths,
-            "row": examples.rows,
-            "labels": examples.labels.astype(np.float32),
-        }
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return Batch(tensors, {self.term: len(examples.rows)}, int(examples.lengths.sum()))
+        return reading.batch_of(examples, self.term)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
@@ -71,15 +59,8 @@ class Classify(TaskObjective):
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits, or the number, [B, W]."""
-        first_B1 = torch.zeros_like(batch["lengths"])[:, None]
-        hidden_B1D = self.backbone(batch["ids"], self._types(batch), batch["lengths"], first_B1)
-        pooled_BD = self.pooler(hidden_B1D) if "pooler" in self._modules else hidden_B1D[:, 0]
+        pooled_BD = reading.first_token(self.backbone, self.pooler, batch)
         return self.classifier(pooled_BD)  # type: ignore[no-any-return]
-
-    def _types(self, batch: Batch) -> Tensor | None:
-        """Nets with one type of segment do not tell the two texts apart but by [SEP]."""
-        two = self.backbone.config.types > 1  # type: ignore[union-attr, operator]
-        return batch["types"] if two else None
 
     def cost(self, said: Tensor, labels: Tensor) -> Tensor:
         """Summed cross-entropy in nats, or squared error. said: [N, W]; labels: [N, 1]."""
@@ -124,10 +105,5 @@ class Classify(TaskObjective):
 
 def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Classify:
     """An encoder with the head of its family."""
-    assert isinstance(model, EncoderConfig)  # as `check` has made sure
-    net = registry.load("models", str(model.model_dump()["name"]), "net").Net(model, vocabulary.size)
-    pooler = heads.Pooler(model.hidden, model.init) if model.pooled else None
-    classifier = heads.Classifier(
-        model.hidden, config.width, dropout, dense=not model.pooled, init=model.init
-    )
-    return Classify(config, vocabulary, net, classifier, pooler)
+    net, pooler = reading.build_parts(model, vocabulary)
+    return Classify(config, vocabulary, net, reading.head(model, config.width, dropout), pooler)

@@ -12,6 +12,7 @@ VARIANTS = {
 }
 AT_INIT = {"cross_entropy": math.log, "squared_error": None}
 """Loss before anything is learnt, of the number of classes; None: it depends on the labels."""
+HEAD = "classifier"
 
 
 def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dict:

@@ -1,0 +1,70 @@
+"""The recipe block of multiple choice. No torch here."""
+
+import math
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import Block, Problem
+from nlptool.tasks.config import TaskConfig, class_of, filled
+from nlptool.text.rows import Example, Row
+
+
+class Config(TaskConfig):
+    """One of several texts is chosen, as for SWAG (Devlin et al. 2019, section 4.4): each is read with the question."""
+
+    name: Literal["choose"] = Field("choose", description="kind of task")
+    inputs: tuple[str, ...] = Field(
+        min_length=1, description="columns of the question; several are joined by spaces"
+    )
+    choices: tuple[str, ...] = Field(
+        min_length=1,
+        description="column of each choice, or one column that holds a list; dots lead into objects",
+    )
+    label: str = Field("label", description="column of the right choice, its name or its place from 0")
+    labels: tuple[str, ...] = Field(min_length=2, description="names of the choices, one for each")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: different names")
+        if len(self.choices) not in (1, len(self.labels)):
+            raise ValueError(f"choices: a column for each of {len(self.labels)} labels, or one with a list")
+        if self.metrics != ("accuracy",):
+            raise ValueError("metrics: choices are scored by accuracy")
+        return self
+
+    def example(self, row: Row, *, labelled: bool) -> Example:
+        """The question with each choice. Raises DataError, with the row's place, for what is not as it should be."""
+        question = " ".join(filled(row, column, row.text(column)) for column in self.inputs)
+        pairs = tuple((question, choice) for choice in self._choices(row))
+        return Example(row.place, pairs, (class_of(row, self.label, self.labels) if labelled else math.nan,))
+
+    def _choices(self, row: Row) -> list[str]:
+        if len(self.choices) > 1:
+            return [filled(row, column, row.text(column)) for column in self.choices]
+        (column,) = self.choices
+        found = row.get(column)
+        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+            raise DataError(f"{row.place}: column '{column}' holds {found!r}; a list of texts is expected")
+        if len(found) != len(self.labels):
+            raise DataError(
+                f"{row.place}: column '{column}' has {len(found)} choices, the task {len(self.labels)}",
+                hint="mend or remove the row, or give the task as many labels",
+            )
+        return [filled(row, column, text) for text in found]
+
+
+def check(task: Config, model: Block) -> list[Problem]:
+    """What of a task and a model does not go together."""
+    if not isinstance(model, EncoderConfig):
+        return [Problem("start", "a task of this kind takes an encoder, such as bert")]
+    if not model.pooled:
+        return [
+            Problem(
+                "start", "multiple choice takes a net with a pooler, bert or albert: so does transformers"
+            )
+        ]
+    return []
