@@ -12,6 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from nlptool.cli import main
+from nlptool.models import huggingface
+from nlptool.models.albert.config import Config as Albert
+from nlptool.models.albert.net import Net
+from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 
 WORDS = ("the", "river", "old", "town", "a", "small", "house", "winter", "wood", "stone", "light")
@@ -211,6 +215,18 @@ def test_layers_change_less_the_deeper_they_lie(work: Path, tiny_run: Path):
     names.insert(0, "bert.embeddings.position_embeddings.weight")
     moved = [(after[name] - before[name]).abs().max().item() for name in names]
     assert moved[0] < 0.3 * moved[1] < 0.09 * moved[2]
+
+
+def test_shared_layers_have_one_rate(work: Path, tiny_run: Path, capsys):
+    tokenizer = Tokenizer.load(tiny_run / "final")
+    model = Albert(layers=2, hidden=16, heads=2, embedding=8, positions=64)
+    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    tokenizer.save(work / "albert")
+    huggingface.save_pretrained(work / "albert", model, state, tokenizer.special)
+    start = f"start={work}/albert"
+    assert tune(work, start, "train.layer_decay=0.8") == 2
+    assert "share their weights" in capsys.readouterr().err
+    assert tune(work, start, "train.steps=1") == 0
 
 
 def test_transformers_loads_the_result(work: Path):
