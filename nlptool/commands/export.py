@@ -17,6 +17,12 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
     recipe_path = run / "recipe.yaml"
     if not recipe_path.exists():
         raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
+    written = recipe_path.read_text("utf8")
+    if "\ntask:" in f"\n{written}":
+        raise UsageError(
+            f"{run}: is a run of finetune, whose result is exported already",
+            hint=f"{run / 'final'} is the best checkpoint, a folder that transformers loads",
+        )
     folder.claim(out, resume=None, overwrite=overwrite)
     from safetensors.torch import load_file
 
@@ -24,7 +30,7 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
     from nlptool.commands.pretraining import Plan
 
     chosen = _choose(run / "checkpoints", checkpoint)
-    plan = Plan(loads(recipe_path.read_text("utf8"), Recipe))
+    plan = Plan(loads(written, Recipe))
     objective = plan.objective()
     objective.load_state_dict(load_file(chosen / "model.safetensors"))
     with written_aside(out) as aside:

@@ -241,6 +241,35 @@ def test_transformers_loads_the_result(work: Path):
     assert said["score"] == pytest.approx(max(line["scores"].values()), abs=1e-5)
 
 
+def test_what_was_fine_tuned_is_fine_tuned_for_another_task(work: Path, capsys):
+    """As RTE from MNLI's weights: encoder and pooler go on, the head starts anew with its own width."""
+    assert tune(work, "train.steps=1", "train.lr=1e-30") == 0
+    capsys.readouterr()
+    (work / "bell.yaml").write_text(
+        "name: classify\ninputs: [sentence]\nlabels: [silent, bell, none]\nmetrics: [accuracy]\n"
+    )
+    again = [
+        f"start={work}/run/seed-0/final",
+        "train.steps=1",
+        "train.lr=1e-30",
+        "--out",
+        str(work / "second"),
+    ]
+    assert tune(work, *again) == 0
+    assert "from random weights: classifier\n" in capsys.readouterr().err
+    before, after = weights(work / "run/seed-0"), weights(work / "second/seed-0")
+    assert torch.equal(before["bert.pooler.dense.weight"], after["bert.pooler.dense.weight"])
+    assert after["classifier.weight"].shape == (3, 16)
+
+
+def test_export_says_that_the_result_is_there_already(work: Path, capsys):
+    assert tune(work, "train.steps=1") == 0
+    assert main(["export", str(work / "run/seed-0")]) == 2
+    told = capsys.readouterr().err
+    assert "is a run of finetune" in told
+    assert "seed-0/final" in told
+
+
 def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
     assert tune(work, "seeds=3", "--dry-run", "--json") == 0
     told = json.loads(capsys.readouterr().out)

@@ -113,3 +113,23 @@ def test_a_split_that_is_not_there_has_no_files_and_two_are_refused(tmp_path: Pa
         rows.files(tmp_path, "train")
     with pytest.raises(DataError, match="no such folder"):
         rows.files(tmp_path / "nowhere", "train")
+
+
+def test_rows_of_the_hub_are_numbered_and_a_failure_names_the_way_out(monkeypatch: pytest.MonkeyPatch):
+    datasets = pytest.importorskip("datasets")
+    asked = []
+
+    def load(name: str, subset: str | None, split: str) -> list[dict]:
+        asked.append((name, subset, split))
+        if split != "train":
+            raise ConnectionError("no route to the hub")
+        return TWO
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    found = list(rows.hub("nyu-mll/glue", "sst2", "train"))
+    assert [row.values for row in found] == TWO
+    assert found[1].place == "nyu-mll/glue/train:2"
+    with pytest.raises(DataError, match="no route to the hub") as told:
+        list(rows.hub("nyu-mll/glue", "sst2", "test"))
+    assert "data=FOLDER" in told.value.hint
+    assert asked == [("nyu-mll/glue", "sst2", "train"), ("nyu-mll/glue", "sst2", "test")]
