@@ -23,7 +23,7 @@ class Probes(NamedTuple):
     """What is asked of every checkpoint."""
 
     pairs: Path | None
-    """A folder of minimal pairs, JSON lines."""
+    """A folder of minimal pairs, JSON lines; None: they are not asked."""
     most: int
     """Pairs of each file."""
 
@@ -49,6 +49,8 @@ def read(recipes: Sequence[str], changes: Sequence[str], out: Path) -> list[Entr
 
     Raises RecipeError for what is wrong in one, UsageError for names that occur twice.
     """
+    if not recipes:
+        raise UsageError("no recipe to compare", hint="e.g. nlptool compare recipes/compare/*.yaml")
     entries = []
     for argument in recipes:
         path = shelf.find(argument)

@@ -1,7 +1,9 @@
 """The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +24,9 @@ from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 from nlptool.train.distributed import World
 
-VERSION = 3  # of what is asked; another one asks again
+VERSION = 4  # of what is asked; another one asks again
+Pairs = list[minimal_pairs.Pair]
+
 PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
 
@@ -31,16 +35,16 @@ def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> Non
     rows = []
     for entry in entries:
         plan = Plan(entry.recipe)
-        tokens = sum(plan.steps * s.share * s.batch * s.length for s, _ in plan.stages)
+        tokens = plan.steps * plan.tokens_per_step
         known = plan.seconds is None
         rows.append(
             {
                 "run": entry.name,
                 "parameters": plan.estimate.parameters,
-                "flops_per_token": plan.estimate.flops_per_token,
+                "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
                 "steps": plan.steps if known else None,
                 "tokens": tokens if known else None,
-                "flops": tokens * plan.estimate.flops_per_token if known else None,
+                "flops": plan.steps * plan.flops_per_step if known else None,
             }
         )
     if as_json:
@@ -52,15 +56,14 @@ def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> Non
 
 def run(entries: Sequence[Entry], probes: Probes, out: Path, options: Options, console: Console) -> None:
     """Train, probe, write; what is done already is not done again."""
-    if probes.pairs is not None:
-        list(_pairs(probes.pairs, 1))  # what is missing is told now, not after hours
+    pairs = _pairs(probes, entries)  # what is wrong with them is told now, not after hours
     for number, entry in enumerate(entries, start=1):
         console.note(f"run {number} of {len(entries)}: {entry.name}")
-        _train(entry, console)
+        _train(entry, options.overwrite, console)
     runs = []
     for entry in entries:
         console.note(f"probing {entry.name}")
-        runs.append(_probed(entry, probes, console))
+        runs.append(_probed(entry, pairs, console))
     (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
     columns, rows = table(runs)
     (out / "compare.md").write_text(markdown(columns, rows), encoding="utf8")
@@ -108,41 +111,41 @@ def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> li
     return written
 
 
-def _train(entry: Entry, console: Console) -> None:
+def _train(entry: Entry, overwrite: bool, console: Console) -> None:
     """Carry a run out, or as much of it as is missing."""
     out = Path(entry.recipe.out)
     written = out / "recipe.yaml"
-    if (out / "final").is_dir():
+    if (out / "final").is_dir() and not overwrite:
         old = loads(written.read_text("utf8"), type(entry.recipe))
         if all(change.path == "out" for change in difference(old, entry.recipe)):
             console.note(f"{out}: is finished")
             return
-    resume = "auto" if written.exists() else None
-    pretraining.pretrain(entry.recipe, Options(out=str(out), resume=resume), console)
+    resume = "auto" if written.exists() and not overwrite else None
+    pretraining.pretrain(entry.recipe, Options(out=str(out), resume=resume, overwrite=overwrite), console)
 
 
-def _probed(entry: Entry, probes: Probes, console: Console) -> dict[str, Any]:
+def _probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
     """A run with its checkpoints, oldest first, and their scores."""
     import torch
 
     out = Path(entry.recipe.out)
     plan = Plan(entry.recipe)
     objective = plan.objective()
-    flops_per_token = plan.flops_per_token(objective, World(0, 1, torch.device("cpu")))
+    per_row = plan.flops_per_row(objective, World(0, 1, torch.device("cpu")))
     heldout = _heldout(out / "metrics.jsonl")
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
         facts = json.loads((path / "state.json").read_text("utf8"))
-        asked = _asked(path, probes)
+        asked = _asked(plan, path, pairs)
         if asked not in known:
-            known[asked] = _scores(plan, path, probes, console)
+            known[asked] = _scores(plan, path, pairs, console)
             (out / "probes.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
         points.append(
             {
                 "step": facts["step"],
                 "tokens": facts["tokens"],
-                "flops": facts["tokens"] * flops_per_token,
+                "flops": plan.flops(facts["step"], per_row),
                 "seconds": facts["elapsed"],
                 "heldout": heldout.get(facts["step"], {}),
                 "scores": known[asked],
@@ -154,17 +157,20 @@ def _probed(entry: Entry, probes: Probes, console: Console) -> dict[str, Any]:
     return {"run": entry.name, "out": str(out), "parameters": parameters, "points": points}
 
 
-def _scores(plan: Plan, path: Path, probes: Probes, console: Console) -> dict[str, Any]:
+def _scores(plan: Plan, path: Path, pairs: Pairs, console: Console) -> dict[str, Any]:
     """What one checkpoint gets in each probe that it can take."""
     from safetensors.torch import load_file
 
     objective = plan.objective()
     objective.load_state_dict(load_file(path / "model.safetensors"))
     scores: dict[str, Share] = {}
-    if probes.pairs is not None:
+    if pairs and not objective.sees_mask:
+        console.note(
+            "minimal pairs are not asked: the net has never seen the [MASK] by which they are scored"
+        )
+    elif pairs:
         exported = objective.folders(plan.model)[""]
         model = scorer(exported.config, exported.state, Tokenizer.load(plan.store.tokenizer))
-        pairs = list(_pairs(probes.pairs, probes.most))
         with console.progress("minimal pairs", len(pairs), "pairs") as bar:
             right = 0
             for start in range(0, len(pairs), 200):
@@ -187,18 +193,30 @@ def _scores(plan: Plan, path: Path, probes: Probes, console: Console) -> dict[st
     }
 
 
-def _pairs(folder: Path, most: int) -> Iterator[minimal_pairs.Pair]:
-    files = sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
+def _pairs(probes: Probes, entries: Sequence[Entry]) -> Pairs:
+    """All pairs to be scored. Raises DataError for what cannot be read, or is longer than a model reads."""
+    if probes.pairs is None:
+        return []
+    files = sorted([*probes.pairs.glob("*.jsonl"), *probes.pairs.glob("*.jsonl.gz")])
     if not files:
-        raise DataError(f"{folder}: no *.jsonl or *.jsonl.gz with minimal pairs")
+        raise DataError(f"{probes.pairs}: no *.jsonl or *.jsonl.gz with minimal pairs")
+    tokenizer = Tokenizer.load(Path(entries[0].recipe.tokens) / "tokenizer")
+    positions = min(getattr(entry.recipe.model, "positions", sys.maxsize) for entry in entries)
+    pairs: list[minimal_pairs.Pair] = []
     for file in files:
-        yield from minimal_pairs.read(file, most)
+        read = minimal_pairs.read(file, probes.most)
+        longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
+        if longest > positions:
+            raise DataError(f"{file}: a sentence of {longest} tokens, and a model that reads {positions}")
+        pairs += read
+    return pairs
 
 
-def _asked(path: Path, probes: Probes) -> str:
+def _asked(plan: Plan, path: Path, pairs: Pairs) -> str:
     """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
     weights = digest(path / "model.safetensors")[:16]
-    return f"{path.name} {weights} {VERSION} {probes.pairs} {probes.most}"
+    asked = hashlib.sha256(json.dumps([VERSION, pairs, plan.stages[-1][0].length]).encode()).hexdigest()[:16]
+    return f"{path.name} {weights} {asked}"
 
 
 def _heldout(path: Path) -> dict[int, dict[str, float]]:

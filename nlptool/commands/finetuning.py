@@ -12,6 +12,7 @@ OUT/scores.json             all seeds, their mean and spread, and the majority b
 import json
 import math
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from nlptool.models import huggingface
 from nlptool.models.config import EncoderConfig
 from nlptool.models.layers import Layers
 from nlptool.models.rates import layer_rates
-from nlptool.recipe import loads
+from nlptool.recipe import difference, loads
 from nlptool.tasks.base import TaskObjective
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Save
@@ -138,7 +139,10 @@ class Plan:
         cost = objective.cost(torch.from_numpy(said), torch.from_numpy(labels)).item()
         (term,) = objective.weights
         found = {term: cost / len(labels)}
-        found |= metrics.scores(self.task.metrics, objective.decide(said)[:, 0], labels[:, 0])
+        decided = objective.decide(said)[:, 0]
+        if not np.isfinite(said).all():  # of a net that has diverged; the largest of its numbers says nothing
+            decided = np.full_like(decided, np.nan, dtype=np.float64)
+        found |= metrics.scores(self.task.metrics, decided, labels[:, 0])
         return self._named(split, found)
 
     def baseline(self) -> dict[str, float]:
@@ -213,16 +217,15 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         size = recipe.train.batch // recipe.train.accumulate
         (sample,) = Bucketed(rows, rows.lengths, plan.shape.collate, batch=size, steps=1, seed=0).get(0)
         need = estimate(plan.objective, sample, recipe.train.precision, plan.vocabulary.size)
-        tokens = float(rows.lengths.mean()) * plan.steps * recipe.train.batch
         facts: dict[str, Any] = {
             "rows": {name: len(split) for name, split in plan.splits.items()},
             "cut": {name: _cut(split, recipe.train.length) for name, split in plan.splits.items()},
             "parameters": need.parameters,
-            "flops_per_token": need.flops_per_token,
+            "flops_per_token": need.flops_per_row * need.rows / sample.tokens,
             "memory": need.memory,
             "steps": plan.steps,
             "seeds": len(recipe.seeds),
-            "flops": need.flops_per_token * tokens * len(recipe.seeds),
+            "flops": need.flops_per_row * plan.steps * recipe.train.batch * len(recipe.seeds),
             "baseline": plan.baseline(),
         }
     if as_json:
@@ -277,11 +280,12 @@ def _one(
 ) -> dict[str, Any]:
     """One run, or what it has reached if it is finished."""
     out = Path(plan.recipe.out) / f"seed-{seed}"
+    recipe = plan.recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
     if (out / "scores.json").exists():
+        _require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), recipe, out)
         console.note(f"{out}: is finished")
         finished: dict[str, Any] = json.loads((out / "scores.json").read_text("utf8"))
         return finished
-    recipe = plan.recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
     every = recipe.evaluate.every or plan.epoch
     settings = Settings(
         recipe=recipe,
@@ -309,13 +313,17 @@ def _one(
                 found |= plan.figures(split, plan.said(objective, split, world, interrupts))
             return found
 
+        def flops_so_far() -> Callable[[int, int], float]:
+            rate = plan.flops_per_token(objective, world)
+            return lambda steps, tokens: rate * tokens
+
         return Job(
             objective=objective,
             batches=Ahead(plan.batches(objective, seed, world)),
             evaluate=evaluate,
             steps=plan.steps,
             seconds=None,
-            flops_per_token=lambda: plan.flops_per_token(objective, world),
+            flops=flops_so_far,
             export=lambda path: plan.export(objective, path),
             rates=plan.rates,
             patience=recipe.evaluate.patience,
@@ -333,6 +341,17 @@ def _one(
         interrupts,
     )
     return _scores(plan, seed, trained[0], outcome, world, interrupts)
+
+
+def _require_same(old: Recipe, new: Recipe, out: Path) -> None:
+    """Raise UsageError when a finished seed was trained in another way: no mean would make sense."""
+    changed = [change for change in difference(old, new) if change.path not in ("out", "track")]
+    if changed:
+        lines = "".join(f"\n  {path}: {before} -> {now}" for path, before, now in changed)
+        raise UsageError(
+            f"{out}: is finished, but was trained with another recipe:{lines}",
+            hint="put these back, train all seeds again with --overwrite, or choose another --out",
+        )
 
 
 def _scores(
@@ -408,4 +427,7 @@ def _cut(rows: Inputs, length: int) -> float:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf8")
+    """Whole or not at all: that the file is there says that its seed is finished."""
+    aside = path.with_suffix(".partial")
+    aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf8")
+    aside.replace(path)

@@ -59,13 +59,12 @@ def figures(plan: Plan, command: str, machine: Machine, probes: list[Probe] | No
     steps = plan.steps if plan.seconds is None else None
     if steps is None and probes is not None and plan.seconds is not None:
         steps = max(1, int(plan.seconds / probes[0].seconds))  # a budget of time has one stage
-    tokens = None if steps is None else sum(steps * s.share * s.batch * s.length for s, _ in plan.stages)
-    flops = plan.estimate.flops_per_token
+    tokens = None if steps is None else steps * plan.tokens_per_step
     return {
         "command": command,
         "parameters": {"total": most.parameters, "parts": most.parts},
-        "flops_per_token": flops,
-        "flops": None if tokens is None else tokens * flops,
+        "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
+        "flops": None if steps is None else steps * plan.flops_per_step,
         "steps": steps,
         "tokens": tokens,
         "epochs": None if tokens is None else tokens / max(train.tokens, 1),

@@ -2,7 +2,9 @@
 
 import math
 import shutil
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -101,21 +103,24 @@ class Plan:
                 part.recompute = self.recipe.train.recompute
         return made
 
+    @property
+    def first_steps(self) -> list[int]:
+        """The step at which each stage begins, from 0."""
+        shares = accumulate((stage.share for stage, _ in self.stages[:-1]), initial=0.0)
+        return [round(share * self.steps) if share else 0 for share in shares]
+
     def batches(self, objective: Objective, world: World) -> Batches:
         """The run's batches, stage by stage."""
-        shares = [0.0]
-        for stage, _ in self.stages[:-1]:
-            shares.append(shares[-1] + stage.share)
         stages = [
-            Stage(round(share * self.steps) if share else 0, stage.batch, examples)
-            for share, (stage, examples) in zip(shares, self.stages, strict=True)
+            Stage(first, stage.batch, examples)
+            for first, (stage, examples) in zip(self.first_steps, self.stages, strict=True)
         ]
-        accumulate = self.recipe.train.accumulate
+        parts = self.recipe.train.accumulate
         for stage, _ in self.stages:
-            if stage.batch % (world.size * accumulate):
+            if stage.batch % (world.size * parts):
                 raise UsageError(
                     f"train.batch: {stage.batch} sequences cannot be shared out evenly to {world.size} ranks "
-                    f"with {accumulate} micro-batches each",
+                    f"with {parts} micro-batches each",
                     hint="choose a batch that ranks times accumulate divides",
                 )
         return Batches(
@@ -124,7 +129,7 @@ class Plan:
             seed=self.recipe.seed,
             rank=world.rank,
             world=world.size,
-            accumulate=accumulate,
+            accumulate=parts,
         )
 
     def held_out(self, objective: Objective, world: World) -> Batches | None:
@@ -177,13 +182,36 @@ class Plan:
         sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
         return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.size)
 
-    def flops_per_token(self, objective: Objective, world: World) -> float:
-        """Of a training step, counted on one row: no second is lost as with `estimate`."""
-        _, examples = max(self.stages, key=lambda pair: pair[0].length)
-        (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
-        with torch.no_grad(), flops.counting() as count:
-            objective(row.to(world.device))
-        return flops.STEP * count.operations / row.tokens
+    def flops_per_row(self, objective: Objective, world: World) -> list[float]:
+        """Of a training step, stage by stage, counted on one row of each: no second is lost as with `estimate`.
+
+        All rows of a stage cost the same, since shapes do not vary: padding is computed, too.
+        """
+        found: list[float] = []
+        for _, examples in self.stages:
+            (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
+            with torch.no_grad(), flops.counting() as count:
+                objective(row.to(world.device))
+            found.append(flops.STEP * count.operations)
+        return found
+
+    def flops(self, steps: int, per_row: Sequence[float]) -> float:
+        """Of the first `steps` steps."""
+        ends = [*self.first_steps[1:], self.steps]
+        return sum(
+            max(0, min(steps, end) - first) * stage.batch * row
+            for first, end, (stage, _), row in zip(self.first_steps, ends, self.stages, per_row, strict=True)
+        )
+
+    @cached_property
+    def flops_per_step(self) -> float:
+        """Of a step, in the mean over the run."""
+        return sum(s.share * s.batch * self.estimate_of(s).flops_per_row for s, _ in self.stages)
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Positions of a step, padding included, in the mean over the run."""
+        return sum(stage.share * stage.batch * stage.length for stage, _ in self.stages)
 
     def _duration(self) -> tuple[int, float | None]:
         """Steps, and the seconds that end the run where the budget is one of time."""
@@ -191,15 +219,14 @@ class Plan:
         if train.budget is None:
             assert train.steps is not None  # the recipe has one of the two
             return train.steps, None
-        per_step = sum(stage.share * stage.batch * stage.length for stage, _ in self.stages)
         if train.budget.measure == "seconds":
             return ENDLESS, train.budget.amount
-        tokens = train.budget.amount
-        if train.budget.measure == "epochs":
-            tokens *= self.store.split("train").tokens
+        amount = train.budget.amount
         if train.budget.measure == "flops":
-            tokens /= self.estimate.flops_per_token
-        return max(1, math.ceil(tokens / per_step)), None
+            return max(1, math.ceil(amount / self.flops_per_step)), None
+        if train.budget.measure == "epochs":
+            amount *= self.store.split("train").tokens
+        return max(1, math.ceil(amount / self.tokens_per_step)), None
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -256,13 +283,17 @@ def job(plan: Plan, world: World) -> Job:
         number, train = plan.recipe.evaluate.batches, plan.recipe.train
         return held_out(state, objective, batches, number, train, world, interrupts)
 
+    def flops_so_far() -> Callable[[int, int], float]:
+        per_row = plan.flops_per_row(objective, world)
+        return lambda steps, tokens: plan.flops(steps, per_row)
+
     return Job(
         objective=objective,
         batches=Ahead(plan.batches(objective, world)),
         evaluate=None if batches is None else evaluate,
         steps=plan.steps,
         seconds=plan.seconds,
-        flops_per_token=lambda: plan.flops_per_token(objective, world),
+        flops=flops_so_far,
         export=lambda path: plan.export(objective, path),
     )
 
@@ -271,10 +302,10 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     """Show the resolved recipe and what the run would take; makes no weights and writes nothing."""
     plan = Plan(recipe)
     train = plan.store.split("train")
-    tokens = sum(plan.steps * s.share * s.batch * s.length for s, _ in plan.stages)
+    tokens = plan.steps * plan.tokens_per_step
     facts: dict[str, Any] = {
         "parameters": plan.estimate.parameters,
-        "flops_per_token": plan.estimate.flops_per_token,
+        "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
         "memory": {
             "weights": plan.estimate.weights,
             "gradients": plan.estimate.gradients,
@@ -295,14 +326,14 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     memory = ", ".join(f"{name} {quantity(size, 'B')}" for name, size in facts["memory"].items())
     shown = {
         "parameters": f"{plan.estimate.parameters:,}",
-        "FLOPs per token": f"{plan.estimate.flops_per_token:.3g}, forward and backward, matrix products",
+        "FLOPs per token": f"{facts['flops_per_token']:.3g}, forward and backward, matrix products",
         "memory": memory,
     }
     if plan.seconds is None:
         shown |= {
             "steps": f"{plan.steps:,}",
             "tokens": f"{tokens:,.0f}: {facts['epochs']:.3g} epochs of {train.tokens:,}",
-            "FLOPs": f"{tokens * plan.estimate.flops_per_token:.3g}",
+            "FLOPs": f"{plan.steps * plan.flops_per_step:.3g}",
         }
     else:
         shown["time"] = duration(plan.seconds)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nlptool.commands import folder
 from nlptool.console import Console, Options
+from nlptool.data.batches import Ahead
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted
 from nlptool.files import fault, written_aside
 from nlptool.objectives.base import Objective
@@ -24,7 +25,7 @@ from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import give_back_free_memory, keep_freed_memory
 from nlptool.train.metrics import Metrics, Tracker, whole_lines
 from nlptool.train.optim import Adam
-from nlptool.train.trainer import BatchSource, State, Step, mix, train
+from nlptool.train.trainer import State, Step, mix, train
 
 LOG_EVERY = 10  # steps; reading a figure waits for the device
 
@@ -47,14 +48,14 @@ class Job:
     """What a command brings to the loop."""
 
     objective: Objective
-    batches: BatchSource
+    batches: Ahead
     evaluate: Callable[[State, Interrupts], dict[str, float]] | None
     """Held-out figures; None where there is nothing to evaluate on."""
     steps: int
     seconds: float | None
     """A time budget in place of steps."""
-    flops_per_token: Callable[[], float]
-    """Of one training step per real token; asked for after the first steps."""
+    flops: Callable[[], Callable[[int, int], float]]
+    """Gives, after the first steps, a function from steps and real tokens so far to FLOPs so far."""
     export: Callable[[Path], None]
     """Writes the finished model as a Hugging Face folder."""
     rates: Mapping[str, float] = field(default_factory=dict)
@@ -149,7 +150,8 @@ class Session:
         self.saved = 0
         self.metrics: Metrics | None = None
         self.log = Log()
-        self.flops_per_token: float | None = None
+        self.flops: Callable[[int, int], float] | None = None
+        self.spent = 0.0  # FLOPs up to the last line of the log
         self.training: dict[str, float] = {}
         self.heldout: dict[str, float] = {}
         self.losses: list[float] = []
@@ -193,6 +195,7 @@ class Session:
         """Run to the end; logs, evaluates and saves on the way."""
         settings, job, state = self.settings, self.job, self.state
         with ExitStack() as stack:
+            stack.callback(job.batches.close)
             if self.world.first:
                 written = settings.recipe.model_dump(mode="json")
                 self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
@@ -246,25 +249,30 @@ class Session:
             return
         figures = self.log.figures(self.state.step, self.world)
         # Not after the first step: counting takes a moment, and whoever watches wants to see a loss.
-        cost = self._cost() if self.training and self.flops_per_token is None and self.world.first else {}
-        rate = self.flops_per_token
+        cost = self._cost() if self.training and self.world.first else {}
+        rate = None
+        if "flops" in cost and self.spent:
+            rate = (cost["flops"] - self.spent) * figures["tokens_per_second"] / max(self.log.tokens, 1)
+        self.spent = cost.get("flops", 0.0)
         self.training = figures
         self._record(tokens=self.state.tokens, seconds=self.state.elapsed, **figures, **cost)
         self.panel.update(
             step=self.state.step,
             tokens=self.state.tokens,
             figures=figures,
-            flops_per_second=None if rate is None else figures["tokens_per_second"] * rate,
+            flops_per_second=rate,
             memory=_memory(self.world.device),
             seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
         )
         self.log = Log()
 
     def _cost(self) -> dict[str, float]:
-        """What stands in the log once: it is the same at every step."""
-        self.flops_per_token = self.job.flops_per_token()
-        parameters = sum(parameter.numel() for parameter in self.state.module.parameters())
-        return {"parameters": parameters, "flops_per_token": self.flops_per_token}
+        """FLOPs so far; and once, as they stay the same, parameters."""
+        once = {}
+        if self.flops is None:
+            self.flops = self.job.flops()
+            once["parameters"] = sum(parameter.numel() for parameter in self.state.module.parameters())
+        return {"flops": self.flops(self.state.step, self.state.tokens), **once}
 
     def _evaluate(self) -> None:
         if self.job.evaluate is None:

@@ -35,7 +35,8 @@ def read(path: Path, most: int | None = None) -> list[Pair]:
             for number, line in enumerate(file, start=1):
                 if len(pairs) == most:
                     break
-                pairs.append(_pair(line, f"{path}:{number}"))
+                if line.strip():
+                    pairs.append(_pair(line, f"{path}:{number}"))
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     return pairs

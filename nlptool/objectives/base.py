@@ -51,6 +51,9 @@ class Objective(nn.Module):
     weights: dict[str, float]
     """Weight of each loss term, e.g. {"mlm": 1.0, "rtd": 50.0}."""
 
+    sees_mask = True
+    """Whether the exported net has seen [MASK] in its rows, as scoring by pseudo-log-likelihood supposes."""
+
     backbone: nn.Module
     """What fine-tuning, prompting, distillation and export load."""
 

@@ -50,7 +50,10 @@ PATTERN = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)([kKMBT]?) *([a-z]+)"
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a run may be: tokens, epochs, seconds or floating-point operations, read from `2B tokens`."""
+    """How long a run may be: tokens, epochs, seconds or floating-point operations, read from `2B tokens`.
+
+    Tokens are positions: padding counts, as it is computed.
+    """
 
     amount: float
     measure: Measure

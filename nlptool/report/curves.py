@@ -11,7 +11,7 @@ from nlptool.report.runs import HELD_OUT, Run, Series
 
 Floats = NDArray[np.float64]
 
-COSTS = ("tokens", "seconds", "parameters", "flops_per_token")  # what a step cost, not what came of it
+COSTS = ("tokens", "seconds", "parameters", "flops")  # what a step cost, not what came of it
 COURSE = {"lr": "learning rate", "grad_norm": "gradient norm", "tokens_per_second": "tokens per second"}
 EXACT = ("lr",)  # no noise to smooth
 SMOOTH_FROM = 20  # points; fewer are shown as they are
@@ -75,12 +75,18 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
         key=lambda name: [not name.startswith(f"{loss}_") for loss in losses],
     )
     found = [
-        Chart(n, f"{n} loss (nats)", False, n, HELD_OUT + n if n in heldout else None, True) for n in losses
+        Chart(_file(n), f"{n} loss (nats)", False, n, HELD_OUT + n if n in heldout else None, True)
+        for n in losses
     ]
     for n in rest:
         share = n.endswith("_accuracy")
-        found.append(Chart(n, n.replace("_", " ") + share * " (%)", share, None, HELD_OUT + n, True))
+        found.append(Chart(_file(n), n.replace("_", " ") + share * " (%)", share, None, HELD_OUT + n, True))
     return found + [Chart(n, title, False, n, None, False) for n, title in COURSE.items() if n in names]
+
+
+def _file(figure: str) -> str:
+    """A figure's name as part of a file's: that of a second validation split has its name in front."""
+    return figure.replace("/", "-")
 
 
 def axes(runs: Sequence[Run]) -> list[Axis]:
@@ -105,18 +111,15 @@ def curves(chart: Chart, runs: Sequence[Run], axis: Axis) -> list[Curve]:
 def positions(run: Run, axis: Axis, steps: Sequence[int]) -> Floats:
     """Where steps lie on an axis; empty when the run does not tell.
 
-    Tokens and seconds are known at some steps, and in proportion between them.
+    Tokens, FLOPs and seconds are known at some steps, and in proportion between them.
     """
     at = np.array(steps, float)
     if axis.name == "steps":
         return at
-    known = run.figures.get("seconds" if axis.name == "time" else "tokens")
+    known = run.figures.get("seconds" if axis.name == "time" else axis.name)
     if known is None:
         return np.empty(0)
     x: Floats = np.interp(at, [0, *known.steps], [0.0, *known.values])
-    if axis.name == "flops":
-        rate = run.last("flops_per_token")
-        return np.empty(0) if rate is None else x * rate
     return x
 
 

@@ -58,7 +58,7 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
         f"A figure of training is a mean over the steps since the one before. Where there are {SMOOTH_FROM} or more, "
         f"they are faint, and the strong line is their {EMA}."
     ]
-    lacking = [run.name for run in runs if run.step and run.last("flops_per_token") is None]
+    lacking = [run.name for run in runs if run.step and run.last("flops") is None]
     if lacking and any(axis.name == "flops" for axis in axes):
         notes.append(
             f"Not shown against FLOPs, which they did not record: {', '.join(map(escape, lacking))}."

@@ -22,7 +22,7 @@ class Table(NamedTuple):
 def facts(run: Run) -> dict[str, Any]:
     """The figures that a run ended with, or has come to."""
     speeds = run.figures.get("tokens_per_second")
-    rate, tokens = run.last("flops_per_token"), run.last("tokens")
+    tokens = run.last("tokens")
     parameters = run.last("parameters")
     return {
         "name": run.name,
@@ -37,7 +37,7 @@ def facts(run: Run) -> dict[str, Any]:
         "unigram_entropy": run.unigram_entropy,
         "parameters": None if parameters is None else int(parameters),
         "tokens": None if tokens is None else int(tokens),
-        "flops": None if rate is None or tokens is None else rate * tokens,
+        "flops": run.last("flops"),
         "seconds": run.last("seconds"),
         "tokens_per_second": median(speeds.values) if speeds else None,
     }

@@ -24,8 +24,8 @@ class Estimate:
     """Sequences of the micro-batch."""
     parts: dict[str, int]
     """Parameters by part of the objective; what parts share counts where it comes first."""
-    flops_per_token: float
-    """Of a training step per real token, as nlptool.flops counts them."""
+    flops_per_row: float
+    """Of a training step, as nlptool.flops counts them; padding costs what a token costs."""
     weights: int
     gradients: int
     optimizer: int
@@ -126,6 +126,7 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
     meta = batch.to(torch.device("meta"))
     weights = 4 * sum(p.numel() for p in module.parameters())
     storages = _Storages(*module.parameters(), *module.buffers(), *meta.tensors.values())
+    rows = len(next(iter(batch.tensors.values())))
     with flops.counting() as count, storages:
         sums = module(meta)
         torch.stack([value.float() for value in sums.values()]).sum().backward()  # type: ignore[no-untyped-call]
@@ -133,9 +134,9 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
     logits = storages.with_last(vocab_size)
     activations = storages.most(lambda number: number not in gradients and number not in logits)
     return Estimate(
-        rows=len(next(iter(batch.tensors.values()))),
+        rows=rows,
         parts=parts(module),
-        flops_per_token=flops.STEP * count.operations / max(batch.tokens, 1),
+        flops_per_row=flops.STEP * count.operations / rows,
         weights=weights,
         gradients=weights,
         optimizer=2 * weights,

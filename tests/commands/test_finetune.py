@@ -164,6 +164,24 @@ def test_finished_seeds_are_not_trained_again_and_more_can_be_added(work: Path, 
     assert [run["seed"] for run in scores(work)["runs"]] == [0, 1]
 
 
+def test_seeds_that_were_trained_otherwise_make_no_mean(work: Path, capsys):
+    assert tune(work) == 0
+    assert tune(work, "seeds=2", "train.lr=0.1", "--resume", "auto") == 2
+    told = capsys.readouterr().err
+    assert "trained with another recipe" in told
+    assert "train.lr: 0.01 -> 0.1" in told
+
+
+def test_a_report_of_two_validation_splits_has_a_picture_of_each(work: Path):
+    pytest.importorskip("matplotlib")
+    write(work / "data" / "other.jsonl", rows(20, 3))
+    with (work / "bell.yaml").open("a") as file:
+        file.write("validation: [validation, other]\n")
+    assert tune(work) == 0
+    assert main(["report", str(work / "run" / "seed-0"), "--out", str(work / "page")]) == 0
+    assert (work / "page" / "other-accuracy-steps.svg").exists()
+
+
 def test_the_result_is_the_checkpoint_with_the_best_metric(work: Path):
     assert tune(work, "evaluate.every=8", "train.epochs=8", "train.schedule=constant") == 0
     run = work / "run" / "seed-0"

@@ -33,9 +33,12 @@ def parameters(run: Path) -> int:
     return sum(tensor.numel() for tensor in state.values())
 
 
-def test_the_costs_stand_in_the_log_once(tiny_run: Path):
+def test_the_costs_stand_in_the_log(tiny_run: Path):
     lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
-    assert len([line for line in lines if "flops_per_token" in line]) == 1
+    assert len([line for line in lines if "parameters" in line]) == 1
+    spent = {line["step"]: line["flops"] for line in lines if "flops" in line}
+    assert len(spent) > 1
+    assert len({round(flops / step) for step, flops in spent.items()}) == 1
 
 
 def test_runs_are_compared_on_the_screen(tiny_run: Path, tmp_path: Path, capsys):

@@ -25,8 +25,10 @@ def falling(points: int = 30, every: int = 10) -> list[dict[str, Any]]:
         step = point * every
         loss = 4 + 5 * 0.9**point + 0.1 * (-1) ** point
         line = {"step": step, "tokens": 100 * step, "seconds": 0.5 * step, "mlm": loss, "lr": 1e-3 / point}
+        if point >= 2:
+            line["flops"] = 2e8 * step
         if point == 2:
-            line |= {"parameters": 1234, "flops_per_token": 2e6}
+            line["parameters"] = 1234
         lines.append(line | {"grad_norm": 1.0, "tokens_per_second": 200.0})
         if point % 5 == 0:
             lines.append({"step": step, "heldout/mlm": loss + 0.2, "heldout/mlm_accuracy": point / 100})

@@ -20,7 +20,7 @@ def test_steps_have_places_on_every_axis(tmp_path: Path, axis: Axis, expected: l
 
 
 def test_an_axis_that_no_run_has_figures_for_is_not_offered(tmp_path: Path):
-    lines = [{name: v for name, v in line.items() if name != "flops_per_token"} for line in falling()]
+    lines = [{name: v for name, v in line.items() if name != "flops"} for line in falling()]
     runs = read_all([write_run(tmp_path / "a", lines), write_run(tmp_path / "empty", [])])
     assert axes(runs) == [STEPS, TOKENS, TIME]
     assert axes(runs[1:]) == []

@@ -62,6 +62,7 @@ class Electra(Objective):
         self.config, self.vocabulary = config, vocabulary
         self.term = "rtd" if config.learn in BINARY else str(config.learn)
         self.weights = {"mlm": 1.0, self.term: config.weight}
+        self.sees_mask = config.learn in BINARY  # a discriminator is scored otherwise; the others see samples
         self.backbone: Encoder = backbone
         self.generator = generator
         model = backbone.config

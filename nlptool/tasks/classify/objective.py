@@ -26,8 +26,8 @@ from nlptool.text.store import Split
 class Classify(TaskObjective):
     """The first token's last hidden state says the class, or the number.
 
-    The loss is the cross-entropy, or for numbers the squared error on their own scale, as in ELECTRA's code. The
-    last layer is computed at the first token only.
+    The loss is the cross-entropy, or for numbers the squared error on their own scale (ELECTRA's code divides
+    STS-B's by 5). The last layer is computed at the first token only.
     """
 
     def __init__(
