@@ -1,5 +1,6 @@
 """What is shown, where, and how it reads in a log and on a terminal."""
 
+import errno
 import io
 import os
 import pty
@@ -228,8 +229,9 @@ with Console().training("x", 10) as panel:
     try:
         while piece := os.read(parent, 65536):
             shown += piece
-    except OSError:  # how a pseudo-terminal ends
-        pass
+    except OSError as error:  # how a pseudo-terminal ends
+        if error.errno != errno.EIO:
+            raise
     os.close(parent)
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1
     assert shown.index(b"\x1b[?25l") < shown.index(b"\x1b[?25h")

@@ -303,32 +303,7 @@ def _one(
         trained.append(objective)
         fresh = huggingface.load(objective, plan.state).fresh
         console.note(f"seed {seed}: {plan.steps:,} steps; from random weights: {', '.join(fresh)}")
-        for part in objective.modules():
-            if isinstance(part, Layers):
-                part.recompute = recipe.train.recompute
-
-        def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
-            found: dict[str, float] = {}
-            for split in plan.task.validation:
-                found |= plan.figures(split, plan.said(objective, split, world, interrupts))
-            return found
-
-        def flops_so_far() -> Callable[[int, int], float]:
-            rate = plan.flops_per_token(objective, world)
-            return lambda steps, tokens: rate * tokens
-
-        return Job(
-            objective=objective,
-            batches=Ahead(plan.batches(objective, seed, world)),
-            evaluate=evaluate,
-            steps=plan.steps,
-            seconds=None,
-            flops=flops_so_far,
-            export=lambda path: plan.export(objective, path),
-            rates=plan.rates,
-            patience=recipe.evaluate.patience,
-            best=True,
-        )
+        return _job(plan, seed, objective, world)
 
     resume = "auto" if options.resume else None
     outcome = training.run_here(
@@ -341,6 +316,36 @@ def _one(
         interrupts,
     )
     return _scores(plan, seed, trained[0], outcome, world, interrupts)
+
+
+def _job(plan: Plan, seed: int, objective: TaskObjective, world: World) -> Job:
+    """What the training loop needs for one seed."""
+    for part in objective.modules():
+        if isinstance(part, Layers):
+            part.recompute = plan.recipe.train.recompute
+
+    def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for split in plan.task.validation:
+            found |= plan.figures(split, plan.said(objective, split, world, interrupts))
+        return found
+
+    def flops_so_far() -> Callable[[int, int], float]:
+        rate = plan.flops_per_token(objective, world)
+        return lambda steps, tokens: rate * tokens
+
+    return Job(
+        objective=objective,
+        batches=Ahead(plan.batches(objective, seed, world)),
+        evaluate=evaluate,
+        steps=plan.steps,
+        seconds=None,
+        flops=flops_so_far,
+        export=lambda path: plan.export(objective, path),
+        rates=plan.rates,
+        patience=plan.recipe.evaluate.patience,
+        best=True,
+    )
 
 
 def _require_same(old: Recipe, new: Recipe, out: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.draws import Draws
+from nlptool.data.examples import fit
 from nlptool.errors import DataError
 from nlptool.text.rows import Example
 from nlptool.text.store import Split, SplitWriter, dtype_for
@@ -127,7 +128,4 @@ def truncated(sizes_NP: Ints, room: int) -> Ints:
     if sizes_NP.shape[1] == 1:
         return np.minimum(sizes_NP, room)
     a_N, b_N = sizes_NP.T
-    half_up, half_down = room - room // 2, room // 2
-    kept_a = np.where(a_N + b_N <= room, a_N, np.minimum(a_N, np.maximum(room - b_N, half_up)))
-    kept_b = np.where(a_N + b_N <= room, b_N, np.minimum(b_N, np.maximum(room - a_N, half_down)))
-    return np.stack((kept_a, kept_b), 1)
+    return np.stack(fit(a_N, b_N, room), 1)

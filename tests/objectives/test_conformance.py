@@ -118,7 +118,7 @@ def test_what_is_hidden_cannot_be_seen(case, objective: Objective, split: Split)
         pytest.skip("this objective hides no token")
     examples = objective.examples(split, tiny.LENGTH, 0)
     draws, indices = Draws(0, 0), np.arange(8)
-    seen, hidden = [], 0
+    seen = []
     objective.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     rows = examples.take(indices, indices * 0, draws)
     batch = objective.collate(rows, draws)

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nlptool.models import settings
 from nlptool.models.albert.config import Config
 from nlptool.models.names import GELU, Names
 from nlptool.models.sharing import expanded
@@ -61,14 +62,22 @@ ARCHITECTURES = {
     frozenset({"backbone", "pooler"}): "AlbertModel",
     frozenset({"backbone"}): "AlbertModel",
 }
+DEFAULTS = {
+    "layers": 12,
+    "hidden": 4096,
+    "heads": 64,
+    "intermediate": 16384,
+    "positions": 512,
+    "types": 2,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "init": 0.02,
+}
 
 
 def architecture(state: Mapping[str, Tensor]) -> str:
     """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
-    parts = frozenset(key.partition(".")[0] for key in state)
-    if parts not in ARCHITECTURES:
-        raise ValueError(f"no Hugging Face ALBERT class has the parts {', '.join(sorted(parts))}")
-    return ARCHITECTURES[parts]
+    return settings.architecture(NAMES.family, ARCHITECTURES, state)
 
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -88,60 +97,32 @@ def hf_config(
     config: Config, vocab_size: int, special: Mapping[str, int], architecture: str
 ) -> dict[str, Any]:
     """The settings for config.json."""
-    return {
-        "architectures": [architecture],
+    return settings.written(config, vocab_size, special, architecture) | {
         "model_type": "albert",
-        "vocab_size": vocab_size,
         "embedding_size": config.embedding,
-        "hidden_size": config.hidden,
-        "num_hidden_layers": config.layers,
         "num_hidden_groups": max(config.attentions, config.mlps),
         "inner_group_num": 1,
         SHARE: config.share,
         GROUPS: config.groups,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.intermediate,
-        "hidden_act": "gelu" if config.activation == "gelu" else "gelu_new",
-        "hidden_dropout_prob": config.dropout,
-        "attention_probs_dropout_prob": config.attention_dropout,
         "classifier_dropout_prob": 0.1,
-        "max_position_embeddings": config.positions,
-        "type_vocab_size": config.types,
-        "initializer_range": config.init,
-        "layer_norm_eps": 1e-12,
-        "pad_token_id": special["pad"],
         "bos_token_id": special.get("cls"),
         "eos_token_id": special.get("sep"),
-        "tie_word_embeddings": True,
-        "dtype": "float32",
     }
 
 
-def from_hf_config(settings: Mapping[str, Any]) -> Config:
+def from_hf_config(given: Mapping[str, Any]) -> Config:
     """The Config behind a config.json. Raises ValueError for a setting that nlptool's ALBERT does not have."""
-    fixed = {"layer_norm_eps": 1e-12, "position_embedding_type": "absolute"}
-    fixed |= {"inner_group_num": 1, "tie_word_embeddings": True}
-    for key, value in fixed.items():
-        if settings.get(key, value) != value:
-            raise ValueError(f"config.json: {key} is {settings[key]!r}; nlptool's ALBERT has {value!r} only")
-    activation = settings.get("hidden_act", "gelu_new")
+    settings.require(NAMES.family, given, {"inner_group_num": 1})
+    activation = given.get("hidden_act", "gelu_new")
     if activation not in GELU:
         raise ValueError(f"config.json: hidden_act is {activation!r}; nlptool's ALBERT has {', '.join(GELU)}")
     return Config.model_validate(
-        {
-            "layers": settings.get("num_hidden_layers", 12),
-            "hidden": settings.get("hidden_size", 4096),
-            "heads": settings.get("num_attention_heads", 64),
-            "intermediate": settings.get("intermediate_size", 16384),
-            "positions": settings.get("max_position_embeddings", 512),
-            "types": settings.get("type_vocab_size", 2),
+        settings.read(given, DEFAULTS)
+        | {
             "activation": GELU[activation],
-            "dropout": settings.get("hidden_dropout_prob", 0.0),
-            "attention_dropout": settings.get("attention_probs_dropout_prob", 0.0),
-            "init": settings.get("initializer_range", 0.02),
-            "embedding": settings.get("embedding_size", 128),
-            "share": settings.get(SHARE, "all"),
-            "groups": settings.get(GROUPS if SHARE in settings else "num_hidden_groups", 1),
+            "embedding": given.get("embedding_size", 128),
+            "share": given.get(SHARE, "all"),
+            "groups": given.get(GROUPS if SHARE in given else "num_hidden_groups", 1),
         }
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nlptool.models import settings
 from nlptool.models.electra.config import Config
 from nlptool.models.names import Names
 
@@ -48,14 +49,22 @@ ARCHITECTURES = {
     frozenset({"backbone", "classifier"}): "ElectraForSequenceClassification",
     frozenset({"backbone"}): "ElectraModel",
 }
+DEFAULTS = {
+    "layers": 12,
+    "hidden": 256,
+    "heads": 4,
+    "intermediate": 1024,
+    "positions": 512,
+    "types": 2,
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "init": 0.02,
+}
 
 
 def architecture(state: Mapping[str, Tensor]) -> str:
     """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
-    parts = frozenset(key.partition(".")[0] for key in state)
-    if parts not in ARCHITECTURES:
-        raise ValueError(f"no Hugging Face ELECTRA class has the parts {', '.join(sorted(parts))}")
-    return ARCHITECTURES[parts]
+    return settings.architecture(NAMES.family, ARCHITECTURES, state)
 
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -76,52 +85,23 @@ def hf_config(
     config: Config, vocab_size: int, special: Mapping[str, int], architecture: str
 ) -> dict[str, Any]:
     """The settings for config.json."""
-    return {
-        "architectures": [architecture],
+    return settings.written(config, vocab_size, special, architecture) | {
         "model_type": "electra",
-        "vocab_size": vocab_size,
         "embedding_size": config.embedding,
-        "hidden_size": config.hidden,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.intermediate,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": config.dropout,
-        "attention_probs_dropout_prob": config.attention_dropout,
-        "max_position_embeddings": config.positions,
-        "type_vocab_size": config.types,
-        "initializer_range": config.init,
-        "layer_norm_eps": 1e-12,
-        "pad_token_id": special["pad"],
         "summary_type": "first",
         "summary_use_proj": True,
         "summary_activation": "gelu",
         "summary_last_dropout": 0.1,
-        "tie_word_embeddings": True,
-        "dtype": "float32",
     }
 
 
-def from_hf_config(settings: Mapping[str, Any]) -> Config:
+def from_hf_config(given: Mapping[str, Any]) -> Config:
     """The Config behind a config.json. Raises ValueError for a setting that nlptool's ELECTRA does not have."""
-    fixed = {"layer_norm_eps": 1e-12, "position_embedding_type": "absolute", "is_decoder": False}
-    fixed |= {"add_cross_attention": False, "tie_word_embeddings": True, "hidden_act": "gelu"}
-    for key, value in fixed.items():
-        if settings.get(key, value) != value:
-            raise ValueError(f"config.json: {key} is {settings[key]!r}; nlptool's ELECTRA has {value!r} only")
+    settings.require(
+        NAMES.family, given, {"is_decoder": False, "add_cross_attention": False, "hidden_act": "gelu"}
+    )
     return Config.model_validate(
-        {
-            "embedding": settings.get("embedding_size", 128),
-            "layers": settings.get("num_hidden_layers", 12),
-            "hidden": settings.get("hidden_size", 256),
-            "heads": settings.get("num_attention_heads", 4),
-            "intermediate": settings.get("intermediate_size", 1024),
-            "positions": settings.get("max_position_embeddings", 512),
-            "types": settings.get("type_vocab_size", 2),
-            "dropout": settings.get("hidden_dropout_prob", 0.1),
-            "attention_dropout": settings.get("attention_probs_dropout_prob", 0.1),
-            "init": settings.get("initializer_range", 0.02),
-        }
+        settings.read(given, DEFAULTS) | {"embedding": given.get("embedding_size", 128)}
     )
 
 
