@@ -14,6 +14,7 @@ import pytest
 
 from nlptool import __version__
 from nlptool.cli import COMMANDS, main
+from nlptool.cli.app import HEADINGS
 from nlptool.commands import finetune, pretrain
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
 from nlptool.recipe import load, shelf
@@ -72,7 +73,7 @@ def test_help_fits_80_columns_and_groups_the_commands(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Options:", "From text to tokens:", "Training:", "Runs and machines:", "Recipes:"]
+    assert headings == ["Options:", *(f"{heading}:" for heading in HEADINGS)]
 
 
 def test_help_comes_in_less_than_a_quarter_of_a_second() -> None:

@@ -1,0 +1,80 @@
+"""The command line: which commands there are, and how what they raise is shown.
+
+Thin, and lazy: a command's module is imported when it is called, so `--help` needs nothing heavy.
+`app` has what the commands share; `training`, `asking`, `runs` and `shelf` have the commands.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from nlptool import __version__
+from nlptool.cli import asking, runs, shelf, training
+from nlptool.cli.app import app, console
+from nlptool.cli.training import COMMANDS
+from nlptool.errors import DataError, NlptoolError, UsageError
+
+__all__ = ["COMMANDS", "app", "asking", "main", "runs", "shelf", "training"]
+
+INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
+STATEMENTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line; returns the exit code. Without `arguments`, those of the process."""
+    try:
+        code = app(args=arguments, prog_name="nlptool", standalone_mode=False)
+        sys.stdout.flush()
+        if code == INTERRUPTED:  # which typer has made of KeyboardInterrupt
+            console().note("interrupted")
+        return code if isinstance(code, int) else 0
+    except NlptoolError as error:
+        return _fail(error)
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            console().note(error.format_message())
+            return 2
+        return _fail(_usage(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it goes nowhere
+        return CLOSED_PIPE
+    except OSError as error:
+        if error.errno not in STATEMENTS:
+            return _fail(_defect(error))
+        return _fail(DataError(f"{error.filename or 'operating system'}: {error.strerror}"))
+    except Exception as error:
+        return _fail(_defect(error))
+
+
+def _usage(error: typer.TyperException) -> UsageError:
+    """What the option parser says, in our form."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "nlptool"
+    return UsageError(error.format_message().rstrip("."), hint=f"{path} --help says what it takes")
+
+
+def _defect(error: BaseException) -> NlptoolError:
+    """An exception that nothing foresaw; its traceback goes to a file."""
+    import tempfile
+    import traceback
+
+    if os.environ.get("NLPTOOL_DEBUG"):
+        traceback.print_exception(error)
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="nlptool-", suffix=".txt", delete=False, encoding="utf8"
+    ) as file:
+        file.write(f"nlptool {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n")
+        traceback.print_exception(error, file=file)
+    first = str(error).strip().partition("\n")[0]
+    return NlptoolError(
+        f"this is a defect of nlptool: {type(error).__name__}: {first}",
+        hint=f"please report it with the traceback in {file.name}",
+    )
+
+
+def _fail(error: NlptoolError) -> int:
+    console().error(error)
+    return error.exit_code

@@ -1,0 +1,103 @@
+"""The application, the options that many commands have, and what they share."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nlptool import __version__
+from nlptool.errors import UsageError
+
+if TYPE_CHECKING:
+    from nlptool.console import Console
+
+DATA, TRAIN, ASK = "From text to tokens", "Training", "Questions to a model"
+RUNS, LOOK = "Runs and machines", "Recipes"
+HEADINGS = (DATA, TRAIN, ASK, RUNS, LOOK)
+FLAGS = ("--out", "-o", "--resume", "--overwrite", "--dry-run", "--json", "--help")
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE | ~KEY", help="Set a key, e.g. train.lr=3e-4, or remove one."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Start again in an output folder that holds something.")
+]
+Replace = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, say what it would take, do nothing.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class Groups(TyperGroup):
+    """Lists the commands under the headings of `rich_help_panel`."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write one section a heading."""
+        sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None:
+                told = (command.help or "").strip().partition("\n")[0]
+                sections[str(getattr(command, "rich_help_panel", LOOK))].append((name, told))
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=16)
+
+
+app = typer.Typer(
+    cls=Groups,
+    name="nlptool",
+    help="Pretrain, compress and evaluate small language models.",
+    epilog="A command takes a recipe and changes to it: nlptool pretrain-mlm recipe.yaml train.lr=3e-4",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # typer's panels cost 140 ms of imports
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def console() -> "Console":
+    """What prints; imported when there is something to say."""
+    from nlptool.console import Console
+
+    return Console()
+
+
+def is_change(argument: str) -> bool:
+    """Whether an argument is a change to a recipe, not its name."""
+    return argument.startswith("~") or "=" in argument
+
+
+def refuse_flags(arguments: Sequence[str]) -> None:
+    """Options that do not exist come through as arguments; say what was meant."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("-"):
+            name, equals, value = argument.lstrip("-").partition("=")
+            close = get_close_matches(argument, FLAGS, 1)
+            if "." not in name and close:
+                raise UsageError(f"no option {argument}", hint=f"did you mean {close[0]}?")
+            after = arguments[index + 1] if index + 1 < len(arguments) else "..."
+            raise UsageError(
+                f"no option {argument}",
+                hint=f"keys of the recipe are set without dashes: {name}={value if equals else after}",
+            )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console().result(f"nlptool {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
