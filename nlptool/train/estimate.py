@@ -127,8 +127,9 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
     weights = 4 * sum(p.numel() for p in module.parameters())
     storages = _Storages(*module.parameters(), *module.buffers(), *meta.tensors.values())
     rows = len(next(iter(batch.tensors.values())))
-    with flops.counting() as count, storages:
-        sums = module(meta)
+    with storages:
+        with flops.counting() as count:  # not of the backward pass, which may compute activations again
+            sums = module(meta)
         torch.stack([value.float() for value in sums.values()]).sum().backward()  # type: ignore[no-untyped-call]
     gradients = storages.numbers(p.grad for p in module.parameters() if p.grad is not None)
     logits = storages.with_last(vocab_size)

@@ -55,12 +55,12 @@ def test_micro_batches_take_less_memory(tiny_recipe: Path, capsys):
     assert cut["activations"] < 0.5 * whole["activations"]
 
 
-def test_recomputing_takes_less_memory(tiny_recipe: Path, capsys):
+def test_recomputing_takes_less_memory_and_counts_no_further_operations(tiny_recipe: Path, capsys):
     deep = ("--no-probe", "model.layers=8")
-    assert (
-        told(tiny_recipe, capsys, *deep, "train.recompute=true")["memory"]["activations"]
-        < 0.5 * told(tiny_recipe, capsys, *deep)["memory"]["activations"]
-    )
+    again = told(tiny_recipe, capsys, *deep, "train.recompute=true")
+    kept = told(tiny_recipe, capsys, *deep)
+    assert again["memory"]["activations"] < 0.5 * kept["memory"]["activations"]
+    assert again["flops"] == kept["flops"]
 
 
 def test_tokens_and_epochs_follow_from_steps(tiny_recipe: Path, capsys):
