@@ -1,6 +1,5 @@
 """Commands that ask a trained model something."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from nlptool.cli.app import ASK, Json, app, console
 @app.command("fill-mask", rich_help_panel=ASK)
 def fill_mask(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final.")
+        str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
     ],
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts with [MASK] in them.")],
     number: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Guesses per mask.")] = 5,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -238,9 +239,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of where each run ended."""
+    """Columns and rows of where each run ended; held-out figures that most of them have."""
     lasts = [run["points"][-1] for run in runs]
-    figures = list(dict.fromkeys(name for last in lasts for name in last["heldout"]))
+    counts = Counter(name for last in lasts for name in last["heldout"])
+    figures = [
+        name for name, count in counts.items() if 2 * count >= len(lasts)
+    ]  # the others compare nothing
     scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
     columns = ["run", "parameters", "FLOPs", "tokens", "time", *figures, *scores]
     rows = []

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool import registry
-from nlptool.commands import folder
+from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
 from nlptool.errors import RecipeError, UsageError
 from nlptool.recipe import Block, Chosen, Problem, shelf
@@ -108,8 +108,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         )
     if recipe.data is not None and not Path(recipe.data).is_dir():
         problems.append(Problem("data", f"no folder {recipe.data}"))
-    if not (Path(recipe.start) / "config.json").exists():
-        problems.append(Problem("start", f"no Hugging Face folder at {recipe.start} (no config.json)"))
+    if wrong := hub.problem(recipe.start):
+        problems.append(Problem("start", wrong))
     if recipe.train.batch % recipe.train.accumulate:
         problems.append(
             Problem(

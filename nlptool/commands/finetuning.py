@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from nlptool import flops, registry
-from nlptool.commands import folder, labelled, training
+from nlptool.commands import folder, hub, labelled, training
 from nlptool.commands.finetune import Recipe, check_task
 from nlptool.commands.training import Job, Outcome, Settings
 from nlptool.console import Console, Options
@@ -59,7 +59,7 @@ class Plan:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.task = recipe, recipe.config
         metrics.require(self.task.metrics)
-        start = Path(recipe.start)
+        start = hub.folder(recipe.start)
         self.tokenizer = Tokenizer.load(start)
         inputs.special(self.tokenizer)
         pretrained = huggingface.load_pretrained(start)

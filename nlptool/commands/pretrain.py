@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from nlptool import registry
-from nlptool.commands import folder
+from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
 from nlptool.recipe import Block, Chosen, Problem
 from nlptool.train.config import Evaluate, Save, Train
@@ -58,8 +58,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                 f"no token store at {recipe.tokens}; make one with nlptool tokenize, or name another",
             )
         )
-    if recipe.start is not None and not (Path(recipe.start) / "config.json").exists():
-        problems.append(Problem("start", f"no Hugging Face folder at {recipe.start} (no config.json)"))
+    if recipe.start is not None and (wrong := hub.problem(recipe.start)):
+        problems.append(Problem("start", wrong))
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."
         if stage.batch % recipe.train.accumulate:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nlptool import flops, registry
-from nlptool.commands import training
+from nlptool.commands import hub, training
 from nlptool.commands.pretrain import Recipe, check_model
 from nlptool.commands.training import Job, Outcome, Settings
 from nlptool.console import Console, Options
@@ -52,7 +52,7 @@ class Plan:
                 hint="put the original back, or make the store again with nlptool tokenize",
             )
         self.vocabulary = Vocabulary.of(tokenizer)
-        self.pretrained = huggingface.load_pretrained(Path(recipe.start)) if recipe.start else None
+        self.pretrained = huggingface.load_pretrained(hub.folder(recipe.start)) if recipe.start else None
         if self.pretrained is not None and self.pretrained.vocab_size != self.vocabulary.size:
             raise DataError(
                 f"{recipe.start}: has a vocabulary of {self.pretrained.vocab_size:,} tokens, "

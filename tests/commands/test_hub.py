@@ -1,0 +1,89 @@
+"""A model's name, with the hub's client replaced by one that finds what the test has put there."""
+
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+from nlptool.commands import hub
+from nlptool.errors import DataError, UsageError
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "runs" / "bert"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text("{}")
+    return made
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[Any]:
+    """Let the hub's client answer so; what it is asked."""
+    asked: list[Any] = []
+
+    def download(repository: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((repository, revision))
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return asked
+
+
+def test_a_folder_is_itself(model: Path):
+    assert hub.problem("runs/bert") is None
+    assert hub.folder("runs/bert") == Path("runs/bert")
+
+
+def test_a_slip_in_a_path_is_not_looked_for_on_the_hub(model: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = answered(monkeypatch, model)
+    assert "no Hugging Face folder at runs/brt" in str(hub.problem("runs/brt"))
+    with pytest.raises(UsageError, match="no Hugging Face folder"):
+        hub.folder("runs/brt")
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("google/electra-small", ("google/electra-small", None)),
+        ("hf://runs/bert", ("runs/bert", None)),
+        ("hf://gpt2@main", ("gpt2", "main")),
+        ("owner/name@refs/pr/1", ("owner/name", "refs/pr/1")),
+    ],
+)
+def test_an_id_is_downloaded_at_its_version(
+    name: str, asked: Any, model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = answered(monkeypatch, model)
+    assert hub.problem(name) is None
+    assert hub.folder(name) == model
+    assert calls == [asked]
+
+
+@pytest.mark.parametrize("name", ["/absent/model", "./model", "a b/c", "model", "hf://a/b/c", "hf://"])
+def test_what_is_neither_is_a_problem(name: str, model: Path):
+    assert "no Hugging Face folder" in str(hub.problem(name))
+
+
+def test_a_model_that_the_hub_lacks_is_told(model: Path, monkeypatch: pytest.MonkeyPatch):
+    answered(monkeypatch, RepositoryNotFoundError.__new__(RepositoryNotFoundError))
+    with pytest.raises(DataError, match="owner/name: the hub has no such model"):
+        hub.folder("owner/name")
+
+
+def test_without_a_network_a_folder_is_asked_for(model: Path, monkeypatch: pytest.MonkeyPatch):
+    answered(monkeypatch, LocalEntryNotFoundError("no connection\nmore"))
+    with pytest.raises(DataError, match=r"cannot be reached: no connection$") as caught:
+        hub.folder("owner/name")
+    assert "name its folder" in str(caught.value.hint)
+
+
+def test_a_repository_without_a_model_is_told(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch):
+    answered(monkeypatch, tmp_path)
+    with pytest.raises(DataError, match=r"no config\.json"):
+        hub.folder("owner/name")
