@@ -16,6 +16,9 @@ class EncoderConfig(Block):
     pooled: ClassVar[bool] = True
     """Whether a whole text is told by a pooler, as BERT's, on which a classifier is one matrix."""
 
+    dense: ClassVar[Literal["gelu", "relu"]] = "gelu"
+    """Where there is no pooler: what follows the classifier's own dense layer."""
+
     layers: int = Field(12, gt=0, description="Transformer layers")
     hidden: int = Field(768, gt=0, description="width of the hidden states")
     heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")

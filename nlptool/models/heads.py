@@ -2,6 +2,8 @@
 
 # B batch, N rows (positions), D width of the encoder, E width of the embeddings, V vocabulary, C classes or numbers
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -144,23 +146,38 @@ class ReplacedToken(nn.Module):
 class Classifier(nn.Module):
     """Classes, or one number, from what the first token says of the whole text, [B, ..., D] -> [B, C].
 
-    BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). dense: ELECTRA's as
-    in Hugging Face, a dense layer with GELU before the matrix, with dropout before each; Google's ELECTRA has a
-    single matrix, but no class of transformers would load that.
+    BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). dense gelu:
+    ELECTRA's as in Hugging Face, a dense layer with GELU before the matrix, with dropout before each; Google's
+    ELECTRA has a single matrix, but no class of transformers would load that. dense relu: DistilBERT's, a dense
+    layer with ReLU, then dropout and the matrix.
     """
 
     def __init__(
-        self, width: int, outputs: int, dropout: float, *, dense: bool = False, init: float = 0.02
+        self,
+        width: int,
+        outputs: int,
+        dropout: float,
+        *,
+        dense: Literal["gelu", "relu"] | None = None,
+        init: float = 0.02,
     ) -> None:
         super().__init__()
+        self.activation = dense
         self.dropout = Dropout(dropout)
-        self.dense = Linear(width, width) if dense else None
+        self.dense = None if dense is None else Linear(width, width)
         self.out = Linear(width, outputs)
         init_truncated(self, init)
 
+    @classmethod
+    def of(cls, config: EncoderConfig, outputs: int, dropout: float) -> "Classifier":
+        """The classifier for an encoder."""
+        dense = None if config.pooled else config.dense
+        return cls(config.hidden, outputs, dropout, dense=dense, init=config.init)
+
     def forward(self, first_BD: Tensor) -> Tensor:
         """Logits [B, C]."""
-        x = self.dropout(first_BD)
+        x = first_BD if self.activation == "relu" else self.dropout(first_BD)
         if self.dense is not None:
-            x = self.dropout(activate(self.dense(x), "gelu"))
+            x = self.dense(x)
+            x = self.dropout(torch.relu(x) if self.activation == "relu" else activate(x, "gelu"))
         return self.out(x)  # type: ignore[no-any-return]

@@ -45,7 +45,7 @@ def build_parts(model: Block, vocabulary: Vocabulary) -> tuple[nn.Module, heads.
 def head(model: Block, outputs: int, dropout: float) -> heads.Classifier:
     """The classifier of a family."""
     assert isinstance(model, EncoderConfig)
-    return heads.Classifier(model.hidden, outputs, dropout, dense=not model.pooled, init=model.init)
+    return heads.Classifier.of(model, outputs, dropout)
 
 
 def first_token(backbone: nn.Module, pooler: nn.Module | None, batch: Batch) -> Tensor:

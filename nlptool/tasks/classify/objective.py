@@ -99,6 +99,7 @@ class Classify(TaskObjective):
             "problem_type": "single_label_classification" if self.config.labels else "regression",
             "classifier_dropout": rate,
             "classifier_dropout_prob": rate,  # as ALBERT calls it
+            "seq_classif_dropout": rate,  # as DistilBERT does
         }
         return {"": Folder(model, self.state_dict(), settings=settings)}
 

@@ -1,0 +1,72 @@
+"""How far a student is from its teacher: the losses of distillation, as sums that padding never enters.
+
+Each is a sum over rows, or over real positions; whoever calls knows how many these are, and divides. A teacher is
+given as numbers without a gradient. Of the vocabulary of a language model use `soft`, which never holds all logits.
+"""
+
+# B batch, T tokens, D width, H heads, N rows, C classes
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+
+def divergence(student_NC: Tensor, teacher_NC: Tensor, temperature: float = 1.0) -> Tensor:
+    """T^2 KL(teacher || student) of the softened classes, in nats, summed over rows (Hinton et al. 2015, section 2).
+
+    softmax(logits / T) on both sides; T^2 keeps the gradient's size whatever T is. DistilBERT's L_ce: its paper
+    writes the cross-entropy, which has the same gradient, its code this divergence, which 0 is the least of.
+    """
+    student_NC, teacher_NC = _wide(student_NC), _wide(teacher_NC)
+    student_NC = (student_NC / temperature).log_softmax(-1)
+    teacher_NC = (teacher_NC / temperature).log_softmax(-1)
+    return temperature**2 * F.kl_div(student_NC, teacher_NC, reduction="sum", log_target=True)
+
+
+def soft_cross_entropy(student_NC: Tensor, teacher_NC: Tensor, temperature: float = 1.0) -> Tensor:
+    """-softmax(teacher / T) . log softmax(student / T), summed over rows (Jiao et al. 2020, eq. 10).
+
+    TinyBERT's code takes the mean over classes, too: it has 1/C of this.
+    """
+    student_NC, teacher_NC = _wide(student_NC), _wide(teacher_NC)
+    return -((teacher_NC / temperature).softmax(-1) * (student_NC / temperature).log_softmax(-1)).sum()
+
+
+def cosine_distance(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+    """1 - cos of the two hidden states, summed over real positions (Sanh et al. 2019, section 3: L_cos)."""
+    return _real(1 - F.cosine_similarity(student_BTD, teacher_BTD, -1), lengths_B).sum()
+
+
+def hidden_error(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+    """Squared error of hidden states or embeddings, mean over their width, summed over real positions.
+
+    Of a narrower student give what a learned matrix makes of its states (Jiao et al. 2020, eqs. 8 and 9).
+    TinyBERT's code counts the padding, too.
+    """
+    return _real((student_BTD - teacher_BTD).square().mean(-1), lengths_B).sum()
+
+
+def attention_error(student_BHTT: Tensor, teacher_BHTT: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+    """Squared error of attention scores, mean over heads, summed over pairs of real positions (TinyBERT, eq. 7).
+
+    Scores are those before the softmax, which the paper found easier to fit. A row of n tokens has n^2 pairs;
+    TinyBERT's code divides by T^2, and takes keys that are padding as equal.
+    """
+    if student_BHTT.shape[1] != teacher_BHTT.shape[1]:
+        raise ValueError(f"{student_BHTT.shape[1]} heads cannot be compared with {teacher_BHTT.shape[1]}")
+    error_BTT = (student_BHTT - teacher_BHTT).square().mean(1)
+    if lengths_B is None:
+        return error_BTT.sum()
+    return _real(_real(error_BTT, lengths_B).sum(1), lengths_B).sum()
+
+
+def _real(values_BT: Tensor, lengths_B: Tensor | None) -> Tensor:
+    """[B, T, ...] with 0 in place of padding, whatever that holds."""
+    if lengths_B is None:
+        return values_BT
+    real_BT = torch.arange(values_BT.shape[1], device=lengths_B.device) < lengths_B[:, None]
+    return values_BT.where(real_BT.view(*real_BT.shape, *(1,) * (values_BT.ndim - 2)), 0.0)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
