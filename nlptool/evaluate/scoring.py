@@ -59,11 +59,19 @@ class MaskedScorer:
         module = nn.ModuleDict({"backbone": self.net, "mlm": self.head}).eval()
         huggingface.load(module, state)
 
-    @torch.inference_mode()
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Each token masked in turn; the sum of the log-probabilities of the right ones."""
+        return self.of_rows(framed(texts, self.tokenizer, self.positions))
+
+    def windows(self, ids: Sequence[int]) -> list[list[int]]:
+        """A long text as rows [CLS] ... [SEP] that the model can read, none with a token of another."""
+        cls, sep, room = self.tokenizer.special["cls"], self.tokenizer.special["sep"], self.positions - 2
+        return [[cls, *ids[at : at + room], sep] for at in range(0, len(ids), room)]
+
+    @torch.inference_mode()
+    def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        """The same of rows of ids, of which the first and the last count nothing."""
         special = self.tokenizer.special
-        rows = framed(texts, self.tokenizer, self.positions)
         queries = [(number, at) for number, row in enumerate(rows) for at in range(1, len(row) - 1)]
         totals = torch.zeros(len(rows), dtype=torch.float64)
         for chosen in _batches(queries, [len(rows[number]) for number, _ in queries]):
@@ -109,17 +117,25 @@ class CausalScorer:
 
     def __init__(self, config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
         self.tokenizer, self.positions = tokenizer, int(config.model_dump()["positions"])
+        self.start = tokenizer.special.get("eos", tokenizer.special.get("sep", 0))
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
         huggingface.load(nn.ModuleDict({"backbone": self.net}).eval(), state)
 
-    @torch.inference_mode()
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum of the log-probabilities of a text's tokens, each given those before it."""
-        special = self.tokenizer.special
-        start = special.get("eos", special.get("sep", 0))
-        rows = [[start, *ids] for ids in self.tokenizer.encode_batch(texts)]
+        rows = [[self.start, *ids] for ids in self.tokenizer.encode_batch(texts)]
         _refuse_long(rows, texts, self.positions)
+        return self.of_rows(rows)
+
+    def windows(self, ids: Sequence[int]) -> list[list[int]]:
+        """A long text as rows that the model can read, each beginning with the last token of the one before."""
+        whole = [self.start, *ids]
+        return [whole[at : at + self.positions + 1] for at in range(0, len(ids), self.positions)]
+
+    @torch.inference_mode()
+    def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        """The same of rows of ids, of which the first counts nothing."""
         totals = torch.zeros(len(rows), dtype=torch.float64)
         for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
             ids_BT, lengths_B = padded([rows[number] for number in chosen], 0)

@@ -1,0 +1,79 @@
+"""`nlptool evaluate`: one table for models of any kind."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlptool.cli import main
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    rows = [{"sentence_good": "the river reads.", "sentence_bad": "the river read."}] * 3
+    (folder / "agreement.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    assert main(["evaluate", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_masked_model_is_asked_text_and_pairs(tiny_run: Path, tiny_store: Path, pairs: Path, capsys):
+    (found,) = told(capsys, tiny_run / "final", "--tokens", tiny_store, "--characters", 60, "--pairs", pairs)
+    assert found["kind"] == "pseudo-likelihood"
+    assert (found["documents"], found["bytes"]) == (6, 360)
+    assert 0 < found["bits_per_byte_half_interval"] < found["bits_per_byte"]
+    assert found["minimal_pairs"]["files"]["agreement"]["of"] == 3
+
+
+def test_an_untrained_looking_model_pays_about_the_logarithm_of_its_vocabulary(
+    tiny_run: Path, tiny_store: Path, capsys
+):
+    """12 steps teach next to nothing: a token costs about ln 400 nats."""
+    (found,) = told(capsys, tiny_run / "final", "--tokens", tiny_store, "--characters", 60)
+    assert 5 < found["nats_per_token"] < 7
+
+
+def test_the_table_and_its_figures_are_written(tiny_run: Path, pairs: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    assert main(["evaluate", str(tiny_run / "final"), "--pairs", str(pairs), "-o", str(out)]) == 0
+    assert "minimal pairs (chance 50 %)" in capsys.readouterr().out
+    assert json.loads((out / "evaluate.json").read_text())[0]["model"] == str(tiny_run / "final")
+    assert (out / "evaluate.md").read_text().startswith("| model | parameters | minimal pairs")
+    assert main(["evaluate", str(tiny_run / "final"), "--pairs", str(pairs), "-o", str(out)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{final}"], 2, "nothing to ask the models"),
+        (["{final}x", "--tokens", "{store}"], 2, "no Hugging Face folder"),
+        (["{final}", "--pairs", "{empty}"], 3, "minimal pairs"),
+        (["{final}", "--tokens", "{empty}"], 3, "store"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(
+    arguments: list[str], code: int, message: str, tiny_run: Path, tiny_store: Path, tmp_path: Path, capsys
+):
+    (tmp_path / "empty").mkdir()
+    names = {"final": tiny_run / "final", "store": tiny_store, "empty": tmp_path / "empty"}
+    assert main(["evaluate", *(argument.format(**names) for argument in arguments)]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_store_without_held_out_text_is_told(tiny_run: Path, tiny_store: Path, tmp_path: Path, capsys):
+    from nlptool.text.store import SplitWriter, dtype_for
+
+    store = Path(shutil.copytree(tiny_store, tmp_path / "store"))
+    for suffix in (".bin", ".idx"):
+        (store / f"heldout{suffix}").unlink()
+    SplitWriter(store / "heldout", dtype_for(400)).close()
+    assert main(["evaluate", str(tiny_run / "final"), "--tokens", str(store)]) == 3
+    assert "heldout=0.05" in capsys.readouterr().err
