@@ -1,7 +1,7 @@
 """How far a student is from its teacher: the losses of distillation, as sums that padding never enters.
 
 Each is a sum over rows, or over real positions; whoever calls knows how many these are, and divides. A teacher is
-given as numbers without a gradient. Of the vocabulary of a language model use `soft`, which never holds all logits.
+given as numbers without a gradient. All is computed in single precision at least.
 """
 
 # B batch, T tokens, D width, H heads, N rows, C classes
@@ -34,7 +34,8 @@ def soft_cross_entropy(student_NC: Tensor, teacher_NC: Tensor, temperature: floa
 
 def cosine_distance(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:
     """1 - cos of the two hidden states, summed over real positions (Sanh et al. 2019, section 3: L_cos)."""
-    return _real(1 - F.cosine_similarity(student_BTD, teacher_BTD, -1), lengths_B).sum()
+    similarity_BT = F.cosine_similarity(_wide(student_BTD), _wide(teacher_BTD), -1)
+    return _real(1 - similarity_BT, lengths_B).sum()
 
 
 def hidden_error(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:
@@ -43,18 +44,23 @@ def hidden_error(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | N
     Of a narrower student give what a learned matrix makes of its states (Jiao et al. 2020, eqs. 8 and 9).
     TinyBERT's code counts the padding, too.
     """
-    return _real((student_BTD - teacher_BTD).square().mean(-1), lengths_B).sum()
+    return _real((_wide(student_BTD) - _wide(teacher_BTD)).square().mean(-1), lengths_B).sum()
 
 
-def attention_error(student_BHTT: Tensor, teacher_BHTT: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+def attention_error(
+    student_BHTT: Tensor, teacher_BHTT: Tensor, lengths_B: Tensor | None = None, *, causal: bool = False
+) -> Tensor:
     """Squared error of attention scores, mean over heads, summed over pairs of real positions (TinyBERT, eq. 7).
 
     Scores are those before the softmax, which the paper found easier to fit. A row of n tokens has n^2 pairs;
-    TinyBERT's code divides by T^2, and takes keys that are padding as equal.
+    TinyBERT's code divides by T^2, and takes keys that are padding as equal. causal: a token and those before
+    it make n (n + 1) / 2.
     """
     if student_BHTT.shape[1] != teacher_BHTT.shape[1]:
         raise ValueError(f"{student_BHTT.shape[1]} heads cannot be compared with {teacher_BHTT.shape[1]}")
-    error_BTT = (student_BHTT - teacher_BHTT).square().mean(1)
+    error_BTT = (_wide(student_BHTT) - _wide(teacher_BHTT)).square().mean(1)
+    if causal:
+        error_BTT = error_BTT.tril()
     if lengths_B is None:
         return error_BTT.sum()
     return _real(_real(error_BTT, lengths_B).sum(1), lengths_B).sum()
@@ -68,5 +74,5 @@ def _real(values_BT: Tensor, lengths_B: Tensor | None) -> Tensor:
     return values_BT.where(real_BT.view(*real_BT.shape, *(1,) * (values_BT.ndim - 2)), 0.0)
 
 
-def _wide(logits: Tensor) -> Tensor:
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+def _wide(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -2,10 +2,12 @@
 
 # B batch, T tokens, K asked positions per row, E width of the embeddings, D hidden width
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 
 from nlptool.models.config import EPSILON, EncoderConfig
-from nlptool.models.layers import Embeddings, Layers, Shape, init_truncated, padding_mask
+from nlptool.models.layers import Embeddings, Layers, Shape, Trace, init_truncated, padding_mask
 
 
 def shape(config: EncoderConfig) -> Shape:
@@ -60,3 +62,17 @@ class Encoder(nn.Module):
         """
         mask = None if lengths_B is None else padding_mask(lengths_B, ids_BT.shape[1])
         return self.layers(self.embeddings(ids_BT, types_BT), mask, at_BK)  # type: ignore[no-any-return]
+
+    def trace(
+        self,
+        ids_BT: Tensor,
+        types_BT: Tensor | None = None,
+        lengths_B: Tensor | None = None,
+        scores: Collection[int] = (),
+    ) -> Trace:
+        """What `forward` computes at all positions, layer by layer; with the attention scores of these layers.
+
+        As output_hidden_states of transformers, and output_attentions before the softmax.
+        """
+        mask = None if lengths_B is None else padding_mask(lengths_B, ids_BT.shape[1])
+        return self.layers.trace(self.embeddings(ids_BT, types_BT), mask, scores)

@@ -5,7 +5,9 @@ One stack serves BERT, ALBERT, ELECTRA and DistilBERT (post-LN) and GPT-2 (pre-L
 
 # B batch, T tokens, K asked positions per row, D width, H heads, E width of one head
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -175,8 +177,23 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.put(layer, k, v)
             mask = cache.mask_B1TS
+        return self._joined(asked, q, k, v, mask, self.causal and cache is None)
+
+    def traced(self, x_BTD: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, and QK'/sqrt(E) before the softmax, [B, H, T, T], of all pairs, whatever the mask.
+
+        One more product, since kernels of attention do not give their scores away.
+        """
+        q, k, v = self._heads(self.qkv(self.norm(x_BTD) if self.pre_norm else x_BTD), 3)
+        batch, tokens, heads, width = q.shape
+        flops.product(batch * heads * tokens, width, tokens)
+        scores_BHTT = (q * width**-0.5).transpose(1, 2) @ k.permute(0, 2, 3, 1)
+        return self._joined(x_BTD, q, k, v, mask, self.causal), scores_BHTT
+
+    def _joined(
+        self, asked: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
+    ) -> Tensor:
         rate = self.rate if self.training else 0.0
-        causal = self.causal and cache is None
         x = asked + self.dropout(self.out(attend(q, k, v, mask, rate, causal).flatten(2)))
         return x if self.pre_norm else self.norm(x)  # type: ignore[no-any-return]
 
@@ -209,6 +226,15 @@ class MLP(nn.Module):
             return down(activate(up(x), self.activation))  # type: ignore[no-any-return]
         flops.product(2 * x.numel() // x.shape[-1], x.shape[-1], len(up.weight))
         return cpu.mlp(x, up.weight, up.bias, down.weight, down.bias, self.activation == "gelu_tanh")
+
+
+class Trace(NamedTuple):
+    """What a net makes of a batch on its way, as a student sees its teacher."""
+
+    states: tuple[Tensor, ...]
+    """[B, T, D] each: what the first layer is given, and what each layer makes of it; the last is the net's output."""
+    scores: dict[int, Tensor]
+    """By the number of a layer, from 1: scores before the softmax, [B, H, T, T], of all pairs, whatever the mask."""
 
 
 class Layers(nn.Module):
@@ -260,6 +286,35 @@ class Layers(nn.Module):
                 x = self._layer(number, x, mask, at, cache)
         return x
 
+    def trace(self, x_BTD: Tensor, mask: Tensor | None = None, scores: Collection[int] = ()) -> Trace:
+        """All that `forward` computes on its way; the same numbers. scores: layers, from 1, whose scores are kept."""
+        x = x_BTD if self.projection is None else self.projection(x_BTD)
+        states, kept = [x], {}
+        for number in range(self.depth):
+            call = (number, x, mask, number + 1 in scores)
+            once_more = self.recompute and self.training
+            x, found = (
+                checkpoint(self._traced, *call, use_reentrant=False) if once_more else self._traced(*call)
+            )
+            states.append(x)
+            if found is not None:
+                kept[number + 1] = found
+        return Trace(tuple(states), kept)
+
+    def _traced(
+        self, number: int, x: Tensor, mask: Tensor | None, scored: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        attention, mlp = self._sublayers(number)
+        if not scored:
+            return mlp(attention(x, mask)), None
+        x, scores_BHTT = attention.traced(x, mask)
+        return mlp(x), scores_BHTT
+
+    def _sublayers(self, number: int) -> tuple[Attention, MLP]:
+        attention = self.attention[number * len(self.attention) // self.depth]
+        mlp = self.mlp[number * len(self.mlp) // self.depth]
+        return attention, mlp  # type: ignore[return-value]
+
     def _layer(
         self,
         number: int,
@@ -268,8 +323,7 @@ class Layers(nn.Module):
         at_BK: Tensor | None,
         cache: Cache | None = None,
     ) -> Tensor:
-        attention = self.attention[number * len(self.attention) // self.depth]
-        mlp = self.mlp[number * len(self.mlp) // self.depth]
+        attention, mlp = self._sublayers(number)
         return mlp(attention(x, mask, at_BK, cache, number))  # type: ignore[no-any-return]
 
 

@@ -42,6 +42,12 @@ def test_attention_costs_the_mean_over_heads_of_all_pairs() -> None:
         distance.attention_error(torch.zeros(1, 3, 3, 3), teacher)
 
 
+def test_what_comes_later_costs_a_decoder_nothing() -> None:
+    student = torch.ones(1, 2, 3, 3).triu(1) * 9
+    assert distance.attention_error(student, torch.zeros(1, 2, 3, 3), causal=True).item() == 0
+    assert distance.attention_error(student + 1, torch.zeros(1, 2, 3, 3), causal=True).item() == 6
+
+
 @pytest.mark.parametrize(
     ("name", "shape"),
     [("cosine_distance", (2, 5, 4)), ("hidden_error", (2, 5, 4)), ("attention_error", (2, 3, 5, 5))],
@@ -63,6 +69,9 @@ def test_padding_neither_costs_nor_has_a_gradient(name: str, shape: tuple[int, .
     assert gradient[kept == 1].all()
 
 
-def test_half_precision_logits_are_compared_in_single() -> None:
-    logits = torch.tensor([[1.0, 2.0]], dtype=torch.bfloat16)
-    assert distance.divergence(logits, logits).dtype == torch.float32
+@pytest.mark.parametrize(
+    "name", ["divergence", "soft_cross_entropy", "cosine_distance", "hidden_error", "attention_error"]
+)
+def test_half_precision_is_compared_in_single(name: str) -> None:
+    values = torch.ones(1, 2, 2, 2, dtype=torch.bfloat16)
+    assert getattr(distance, name)(values, values).dtype == torch.float32

@@ -2,12 +2,14 @@
 
 # B batch, T tokens, D width, V vocabulary
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
 from nlptool.models.cache import Cache
 from nlptool.models.gpt2.config import Config
-from nlptool.models.layers import Embeddings, Layers, Linear, Shape
+from nlptool.models.layers import Embeddings, Layers, Linear, Shape, Trace
 
 EPSILON = 1e-5  # of every layer norm (openai/gpt-2, model.py)
 
@@ -59,6 +61,15 @@ class Net(nn.Module):
         positions_BT = None if cache is None else cache.extend(ids_BT.shape[1])
         x_BTD = self.embeddings(ids_BT, positions_BT=positions_BT)
         return self.norm(self.layers(x_BTD, cache=cache))  # type: ignore[no-any-return]
+
+    def trace(self, ids_BT: Tensor, scores: Collection[int] = ()) -> Trace:
+        """What `forward` computes, layer by layer; with the attention scores of these layers, from 1.
+
+        As output_hidden_states of transformers: only the last state has been through the last norm. A score of
+        a later token counts for nothing.
+        """
+        trace = self.layers.trace(self.embeddings(ids_BT), None, scores)
+        return Trace((*trace.states[:-1], self.norm(trace.states[-1])), trace.scores)
 
     @torch.no_grad()
     def _init(self) -> None:
