@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +57,17 @@ def in_use(device: torch.device) -> int:
 
 
 def most_in_use(device: torch.device) -> int:
-    """The most bytes that this process has had."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    """The most bytes that this process has had: on a GPU those of tensors."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _most_resident()
+
+
+def most_held(device: torch.device) -> int:
+    """The most bytes that this process has had: on a GPU with those that torch keeps to use again."""
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else _most_resident()
+
+
+def _most_resident() -> int:
     import resource
 
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -2,16 +2,16 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from nlptool.commands import folder
+from nlptool.commands.log import Log
+from nlptool.commands.machine import most_held
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted
@@ -261,7 +261,7 @@ class Session:
             tokens=self.state.tokens,
             figures=figures,
             flops_per_second=rate,
-            memory=_memory(self.world.device),
+            memory=most_held(self.world.device),
             seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
         )
         self.log = Log()
@@ -349,48 +349,3 @@ class Session:
             f"{error.message}; last good checkpoint: {whole or 'none yet'}",
             hint="lower train.lr, lengthen train.warmup or lower train.clip, then --resume auto",
         )
-
-
-class Log:
-    """Sums since the last line of the log."""
-
-    def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.tokens = 0
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-        self.norms: list[Tensor] = []
-        self.lr = 0.0
-
-    def add(self, step: Step) -> None:
-        """Take in one step."""
-        self.tokens += step.tokens
-        self.norms.append(step.grad_norm)
-        self.lr = step.lr
-        for term, value in step.sums.items():
-            self.sums[term] = self.sums[term] + value if term in self.sums else value
-            self.counts[term] = self.counts.get(term, 0) + step.counts[term]
-
-    def figures(self, last: int, world: World) -> dict[str, float]:
-        """Means over the steps up to `last`. Raises NonFiniteLoss for the first bad one."""
-        finite = torch.stack(self.norms).isfinite().tolist()
-        if not all(finite):
-            bad = last - len(finite) + finite.index(False) + 1
-            raise NonFiniteLoss(f"step {bad:,}: the gradient is not finite")
-        terms = sorted(self.sums)
-        values = world.sum([*(self.sums[t].item() for t in terms), *(float(self.counts[t]) for t in terms)])
-        sums, counts = values[: len(terms)], values[len(terms) :]
-        figures = {term: s / max(c, 1) for term, s, c in zip(terms, sums, counts, strict=True)}
-        figures["lr"] = self.lr
-        figures["grad_norm"] = self.norms[-1].item()
-        figures["tokens_per_second"] = self.tokens / max(time.monotonic() - self.started, 1e-9)
-        return figures
-
-
-def _memory(device: torch.device) -> float:
-    """Bytes that this process holds at most so far: of the GPU, else of main memory."""
-    if device.type == "cuda":
-        return float(torch.cuda.max_memory_reserved(device))
-    import resource
-
-    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
