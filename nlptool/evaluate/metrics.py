@@ -1,6 +1,7 @@
-"""Figures for labelled tasks, as GLUE and SuperGLUE compute them (Wang et al. 2018, 2019).
+"""Figures by name: of labels, as GLUE and SuperGLUE compute them (Wang et al. 2018, 2019), and of free text.
 
-Accuracy is plain; F1 and Matthews' correlation are scikit-learn's, Pearson's and Spearman's correlation scipy's.
+Of labels, accuracy is plain; F1 and Matthews' correlation are scikit-learn's, Pearson's and Spearman's correlation
+scipy's. Those of free text are in `answers`, `overlap` and `deca`.
 """
 
 import math
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.errors import UsageError
+from nlptool.evaluate import answers, deca, overlap
 
 Numbers = NDArray[np.float64]
 
@@ -65,12 +67,27 @@ METRICS: dict[str, Callable[[Numbers, Numbers], float]] = {
 }
 
 
+ANSWERS: dict[str, answers.Metric] = answers.METRICS | overlap.METRICS | deca.METRICS
+"""Figures of free text."""
+
+PACKAGES = {
+    **dict.fromkeys(set(METRICS) - {"accuracy"}, ("scikit-learn", "sklearn")),
+    **{name: ("rouge-score", "rouge_score") for name in overlap.METRICS if name.startswith("rouge")},
+    **{name: ("sacrebleu", "sacrebleu") for name in overlap.METRICS if name.startswith("bleu")},
+}
+"""What computes a figure, where that is not nlptool: the package, and its name in Python."""
+
+
 def require(names: Sequence[str]) -> None:
     """Raise UsageError when a metric's package is missing, before anything is trained."""
-    needed = [name for name in names if name != "accuracy"]
-    if needed and (find_spec("sklearn") is None or find_spec("scipy") is None):
+    missing: dict[str, list[str]] = {}
+    for name in (name for name in names if name in PACKAGES):
+        package, module = PACKAGES[name]
+        if find_spec(module) is None:
+            missing.setdefault(package, []).append(name)
+    for package, wanting in missing.items():
         raise UsageError(
-            f"{', '.join(needed)}: scikit-learn is not installed", hint="pip install 'nlptool[eval]'"
+            f"{', '.join(wanting)}: {package} is not installed", hint="pip install 'nlptool[eval]'"
         )
 
 
@@ -82,6 +99,13 @@ def scores(names: Sequence[str], decided: Numbers, labels: Numbers) -> dict[str,
     if not np.isfinite(decided).all():
         return dict.fromkeys(names, 0.0)
     return {name: METRICS[name](decided, labels) for name in names}
+
+
+def answer_scores(
+    names: Sequence[str], predictions: Sequence[str], references: answers.References
+) -> dict[str, float]:
+    """Each metric of the texts given as answers, [N], against those that would be right."""
+    return {name: ANSWERS[name](predictions, references) for name in names}
 
 
 def baseline(labels: Numbers, *, classes: bool) -> float:
