@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "knowledge": BASE | {"text"},
     "train": BASE | {"text", "data", "knowledge"},
     "objectives": BASE | {"text", "data", "models", "knowledge"},
-    "tasks": BASE | {"text", "data", "models", "knowledge", "objectives"},
+    "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluate"},
     "evaluate": BASE | {"text", "data", "models", "knowledge"},
     "report": {"recipe", "errors", "figures"},
     "live": {"errors", "figures"},

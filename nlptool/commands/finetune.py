@@ -21,7 +21,10 @@ def _task(given: Any) -> Any:
     """The block behind a task's name, e.g. glue/sst2, or behind the path of its file."""
     if not isinstance(given, str):
         return given
-    source = read(shelf.find(given, "tasks"))
+    try:
+        source = read(shelf.find(given, "tasks"))
+    except RecipeError as error:
+        raise RecipeError(f"task: {error.message}", hint=error.hint) from None
     source.refuse(source.problems)
     name = source.data.get("name")
     known = registry.names("tasks")
@@ -34,16 +37,24 @@ def _task(given: Any) -> Any:
     return checked(source, (), registry.config("tasks", name)).recipe
 
 
+def _seeds(given: Any) -> Any:
+    """A number of seeds is these seeds, from 0."""
+    if type(given) is not int:
+        return given
+    if given < 1:
+        raise ValueError(
+            f"expected how many seeds, at least 1, or the seeds themselves, such as [0, 1, 2]; found {given}"
+        )
+    return tuple(range(given))
+
+
 Task = Annotated[
     Annotated[Block, Chosen("tasks")], BeforeValidator(_task, json_schema_input_type=str | dict[str, Any])
 ]
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),
-    BeforeValidator(
-        lambda given: tuple(range(given)) if type(given) is int else given,
-        json_schema_input_type=int | tuple[int, ...],
-    ),
+    BeforeValidator(_seeds, json_schema_input_type=int | tuple[int, ...]),
 ]
 
 

@@ -5,27 +5,36 @@ OUT/rows/rows.json                what they were made of
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nlptool.commands.finetune import Recipe
-from nlptool.console import Console
-from nlptool.data import inputs
+from nlptool.console import Console, Progress
 from nlptool.errors import DataError
 from nlptool.files import written_aside
 from nlptool.recipe import digest
 from nlptool.text import rows
-from nlptool.text.rows import Example, Row
+from nlptool.text.rows import Row
 from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
 FACTS = "rows.json"
+OFTEN = 1000  # rows between two looks at the progress
 
 
-def prepare(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> None:
+class Encodes(Protocol):
+    """As TaskObjective.encode."""
+
+    def __call__(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Write the rows of a split; returns how many there are."""
+        ...
+
+
+def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path, console: Console) -> None:
     """Encode all splits into `folder`, unless it holds just these rows already.
 
+    encode: how the kind of task writes rows.
     Raises DataError for what is wrong with a row, with its file and line; for a split that is missing or empty; and
     where `folder` holds other rows.
     """
@@ -43,8 +52,8 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         for split in made_of["splits"]:
             labelled = split not in recipe.config.test
             with console.progress(f"encoding {split}", None, "rows") as bar:
-                examples = _watched(_examples(recipe, split, labelled=labelled), bar)
-                counts[split] = inputs.write(examples, tokenizer, aside / split)
+                read = _watched(_rows(recipe, split), bar)
+                counts[split] = encode(read, tokenizer, aside / split, labelled=labelled)
             if not counts[split]:
                 raise DataError(f"{recipe.data or recipe.config.source}: the split {split} has no row")
         (aside / FACTS).write_text(json.dumps(made_of | {"rows": counts}, indent=2) + "\n", encoding="utf8")
@@ -77,12 +86,6 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
     return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
 
 
-def _examples(recipe: Recipe, split: str, *, labelled: bool) -> Iterator[Example]:
-    task = recipe.config
-    for row in _rows(recipe, split):
-        yield task.example(row, labelled=labelled)
-
-
 def _rows(recipe: Recipe, split: str) -> Iterator[Row]:
     if recipe.data is not None:
         return rows.read(rows.files(Path(recipe.data), split))
@@ -91,10 +94,10 @@ def _rows(recipe: Recipe, split: str) -> Iterator[Row]:
     return rows.hub(source.hub, source.name, split)
 
 
-def _watched(examples: Iterator[Example], bar: Any) -> Iterator[Example]:
+def _watched(found: Iterator[Row], bar: Progress) -> Iterator[Row]:
     number = 0
-    for number, example in enumerate(examples, start=1):
-        if number % inputs.AT_ONCE == 0:
+    for number, row in enumerate(found, start=1):
+        if number % OFTEN == 0:
             bar.to(number)
-        yield example
+        yield row
     bar.to(number)

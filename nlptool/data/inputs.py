@@ -88,12 +88,17 @@ class Inputs:
         labels = np.fromfile(split.prefix.with_suffix(".labels"), "<f8")
         self.labels = labels.reshape(documents // choices, -1)
         """[N, numbers a label has]."""
+        self.count, self.labelled = len(self.labels), not np.isnan(self.labels).any()
         first, last = split.sentence_range(np.arange(documents))
         parts = int((last - first).max()) if documents else 1
         sentences = (first[:, None] + np.arange(parts)).ravel()
         self._begins = split.starts(sentences).reshape(documents, parts)
         ends = split.starts(sentences + 1).reshape(documents, parts)
-        self._sizes = truncated(ends - self._begins - 1, length - 1 - parts)
+        whole = ends - self._begins - 1
+        self._sizes = truncated(whole, length - 1 - parts)
+        is_cut = (self._sizes < whole).any(1).reshape(-1, choices).any(1)
+        self.cut = float(is_cut.mean()) if documents else 0.0
+        """Share of rows whose end is not read."""
         self._lengths = self._sizes.sum(1) + 1 + parts
         self.lengths: Ints = self._lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""

@@ -40,5 +40,11 @@ def find(argument: str, room: str = "") -> Path:
         )
     near = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
     close = get_close_matches(argument, near, 2) + get_close_matches(name, recipes, 2)
-    hint = f"did you mean {' or '.join(close)}?" if close else "nlptool recipes ls lists the shipped ones"
-    raise RecipeError(f"{argument}: no such recipe", hint=hint)
+    hint = (
+        f"one of {', '.join(recipes)}; or the path of a file"
+        if room
+        else "nlptool recipes ls lists the shipped ones"
+    )
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    raise RecipeError(f"{argument}: no such {room.removesuffix('s') or 'recipe'}", hint=hint)

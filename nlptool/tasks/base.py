@@ -1,61 +1,129 @@
 """What a task is to fine-tuning: an objective that also answers, row by row.
 
-A kind of task is a folder here: `config.py` holds its recipe block `Config`, with
+A kind of task is a folder here: `config.py` holds its recipe block `Config` and
 
-    def example(self, row: Row, *, labelled: bool) -> Example
+    def check(task: Config, model: Block) -> list[Problem]
 
-and `check(task: Config, model: Block) -> list[Problem]`; `objective.py` has
+`objective.py` has
 
     def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> TaskObjective
 
 dropout: rate in the head. A task's file is one such block: recipes/tasks/glue/sst2.yaml.
+
+All that a kind does with a net is to decide: the class of a text, the right one of several texts, the tag of each word,
+the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what the
+net says of each are numbers, one for each alternative. `predict` and `cost` know decisions alone; how they come
+from rows and make answers is between `encode`, `examples`, `score` and `answers`.
 """
 
-from typing import Any
+# N decisions, W numbers said of a decision: one for each alternative, or the one that is asked for
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data.batches import Batch
-from nlptool.data.inputs import Inputs
+from nlptool.data.batches import Batch, Examples
 from nlptool.objectives.base import Objective
+from nlptool.tasks.config import TaskConfig
+from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+Numbers = NDArray[np.float64]
+
+
+class Rows(Examples, Protocol):
+    """A split, cut into what a net reads at once."""
+
+    lengths: NDArray[np.int64]
+    """Tokens of each example."""
+    labels: Numbers
+    """[N, 1], what is right in each decision; NaN where that is hidden."""
+    count: int
+    """Rows of the data; a long one may be several examples."""
+    labelled: bool
+    """Whether labels are known."""
+    cut: float
+    """Share of rows whose end is not read."""
 
 
 class TaskObjective(Objective):
     """A pretrained net with a head for a task."""
 
-    width: int
-    """Numbers that it says of a row."""
+    config: TaskConfig
 
-    metric: str
-    """The figure that chooses the best checkpoint; more is better."""
+    width: int
+    """W; where decisions have different numbers of alternatives, the most that one can have."""
+
+    guess: str
+    """What the baseline says, as a table calls it, e.g. majority."""
+
+    @property
+    def metric(self) -> str:
+        """The figure that chooses the best checkpoint; more is better."""
+        return self.config.metrics[0]
 
     def loss(self, figures: dict[str, float]) -> float:
         """The metric, turned round."""
         return -figures[self.metric]
 
-    def examples(self, split: Split, length: int, seed: int) -> Inputs:
-        """The rows of a split that nlptool.data.inputs has written."""
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Write the rows of a split for `examples`, in bounded memory; returns how many there are.
+
+        Raises DataError, with the row's place, for what is not as it should be.
+        """
+        raise NotImplementedError
+
+    def examples(self, split: Split, length: int, seed: int) -> Rows:
+        """The rows that `encode` has written, of at most `length` tokens."""
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> Tensor:
-        """What the net says of each row, [B, width]."""
+        """What the net says in each decision, [N, at most W]; their numbers are batch["row"] [N].
+
+        Alternatives that a decision does not have, because others have more, stand at the end, at -10,000.
+        """
         raise NotImplementedError
 
     def cost(self, said: Tensor, labels: Tensor) -> Tensor:
-        """The loss, summed over rows. said: [N, width]; labels: [N, numbers a label has]."""
+        """The loss, summed over decisions: cross-entropy in nats. said: [N, W]; labels: [N, 1]."""
+        wide = torch.promote_types(said.dtype, torch.float32)
+        return F.cross_entropy(said.to(wide), labels[:, 0].long(), reduction="sum")
+
+    def decide(self, said: Numbers) -> Numbers:
+        """[N, 1]: the likeliest alternatives, by number. said: [N, W]."""
+        return np.asarray(said.argmax(1, keepdims=True), np.float64)
+
+    def figures(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """Mean loss and metrics of what is said, [N, W]. A net that has diverged scores 0."""
+        (term,) = self.weights
+        cost = self.cost(torch.from_numpy(said), torch.from_numpy(rows.labels)).item()
+        scores = self.score(rows, np.nan_to_num(said))
+        if not np.isfinite(said).all():
+            scores = dict.fromkeys(scores, 0.0)
+        return {term: cost / len(rows.labels)} | scores
+
+    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """The task's metrics, and what there is to know besides. said: [N, W], finite."""
         raise NotImplementedError
 
-    def decide(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The label that each row gets, [N, numbers a label has]. said: [N, width]."""
+    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+        """The metrics of what needs no net: it knows the labels of `train`, and reads nothing."""
         raise NotImplementedError
 
-    def spell(self, label: list[float]) -> Any:
-        """A label as people write it: a class's name, a number."""
+    def settle(self, rows: Rows, said: Numbers) -> None:
+        """Choose on the first validation split what answers need besides a net, such as a threshold."""
+
+    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+        """A line of the predictions file for each row of the data: `prediction`, `label` if known, and more."""
         raise NotImplementedError
 
-    def answer(self, said: list[float], decided: list[float]) -> dict[str, Any]:
-        """What the predictions file says of one row: `prediction`, and what there is besides."""
-        raise NotImplementedError
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """Files that the benchmark's own program or server takes, by name."""
+        return {}

@@ -6,9 +6,7 @@ from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.recipe import Block
-from nlptool.text.rows import Example, Row
-
-Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
+from nlptool.text.rows import Row
 
 
 class Source(Block):
@@ -32,7 +30,7 @@ class TaskConfig(Block):
     each split, named after it (train.jsonl, validation.tsv.gz, test-00000-of-00002.parquet).
     """
 
-    metrics: tuple[Metric, ...] = Field(
+    metrics: tuple[str, ...] = Field(
         min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
     )
     source: Source | None = Field(None, description="where the rows are, unless the recipe names a folder")
@@ -42,10 +40,6 @@ class TaskConfig(Block):
     )
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
     submission: Submission | None = Field(None, description="files to hand in, besides the predictions")
-
-    def example(self, row: Row, *, labelled: bool) -> Example:
-        """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _a_file_for_each_test_split(self) -> Self:

@@ -1,6 +1,9 @@
-"""What tasks that read whole texts share: their rows as batches, and what the first token says of each text."""
+"""What tasks that decide once a row share: their rows as batches, what the first token says, and their figures."""
 
-# B documents, T tokens, D width
+# B documents, T tokens, D width, N rows, W numbers said of a row
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +13,12 @@ from nlptool import registry
 from nlptool.data.batches import Batch
 from nlptool.data.inputs import Encoded, Inputs
 from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluate import metrics
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block
+from nlptool.tasks.base import Numbers, Rows
+from nlptool.tasks.config import TaskConfig
 from nlptool.text.store import Split
 
 
@@ -23,7 +29,7 @@ def open_rows(split: Split, length: int, vocabulary: Vocabulary, choices: int = 
 
 
 def batch_of(examples: Encoded, term: str) -> Batch:
-    """ids and types [B, T], lengths [B]; for each row its number in row and its label in labels."""
+    """ids and types [B, T], lengths [B]; for each decision its number in row and its label in labels."""
     arrays = {
         "ids": examples.ids,
         "types": examples.types,
@@ -57,3 +63,37 @@ def first_token(backbone: nn.Module, pooler: nn.Module | None, batch: Batch) -> 
     types = batch["types"] if backbone.config.types > 1 else None  # type: ignore[union-attr, operator]
     hidden_B1D: Tensor = backbone(batch["ids"], types, batch["lengths"], first_B1)
     return hidden_B1D[:, 0] if pooler is None else pooler(hidden_B1D)
+
+
+def baseline(config: TaskConfig, train: Rows, rows: Rows, *, classes: bool) -> dict[str, float]:
+    """What the most frequent training label, or the mean, scores."""
+    known = metrics.baseline(train.labels[:, 0], classes=classes)
+    labels = rows.labels[:, 0]
+    return metrics.scores(config.metrics, np.full_like(labels, known), labels)
+
+
+def answers(
+    rows: Rows, said: Numbers, decided: Numbers, spell: Callable[[float], Any], names: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Of each row the prediction and the label as `spell` writes them; with names also their probabilities."""
+    shares_NW = torch.from_numpy(said).softmax(1).tolist()
+    for row, number in enumerate(decided[:, 0].tolist()):
+        line: dict[str, Any] = {"prediction": spell(number)}
+        if names:
+            named = zip(names, shares_NW[row], strict=True)
+            line["scores"] = {name: round(share, 6) for name, share in named}
+        if rows.labelled:
+            line["label"] = spell(float(rows.labels[row, 0]))
+        yield line
+
+
+def index_and_prediction(
+    config: TaskConfig, split: str, answers: list[dict[str, Any]], names: tuple[str, ...]
+) -> dict[str, str]:
+    """The server's file of a test split, where the task has one: tab-separated, with a header."""
+    if config.submission is None or split not in config.test:
+        return {}
+    ids = names and config.submission.write == "ids"
+    said = [answer["prediction"] for answer in answers]
+    lines = [f"{row}\t{names.index(what) if ids else what}\n" for row, what in enumerate(said)]
+    return {config.submission.files[config.test.index(split)]: "index\tprediction\n" + "".join(lines)}

@@ -88,7 +88,7 @@ def test_what_can_be_learnt_is_learnt_and_told_beside_the_majority(work: Path, c
     assert tune(work, "train.epochs=8", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     majority = sum(row["label"] == 0 for row in rows(60, 1)) / 60
-    assert told["majority"] == {"accuracy": majority, "matthews": 0.0}
+    assert told["baseline"] == {"accuracy": majority, "matthews": 0.0}
     assert told["mean"]["accuracy"] > majority + 0.2
     assert told["rows"] == {"train": 200, "validation": 60, "test": 10}
     assert told == scores(work)
@@ -209,7 +209,7 @@ def test_numbers_are_learnt_by_their_squared_error(work: Path):
     )
     assert tune(work, "train.epochs=8") == 0
     found = scores(work)
-    assert found["majority"] == {"pearson": 0.0, "spearman": 0.0}
+    assert found["baseline"] == {"pearson": 0.0, "spearman": 0.0}
     assert found["mean"]["pearson"] > 0.5
     line = json.loads((work / "run/seed-0/predictions/validation.jsonl").read_text().splitlines()[0])
     assert isinstance(line["prediction"], float)
@@ -327,11 +327,13 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["task=glue/sst3"], "glue/sst3: no such recipe"),
+        (["task=glue/sst3"], "task: glue/sst3: no such task"),
+        (["task=nope"], "one of csqa/v1_0, "),
         (["data=nowhere"], "no folder nowhere"),
         (["~data"], "data: the task names no data set of the hub"),
         (["start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
-        (["seeds=0"], "seeds"),
+        (["seeds=0"], "seeds=0: expected how many seeds, at least 1, or the seeds themselves"),
+        (["seeds=-1"], "such as [0, 1, 2]; found -1"),
         (["seeds=[1, 1]"], "different whole numbers"),
         (["train.batch=10", "train.accumulate=4"], "do not make 4 equal micro-batches"),
         (["train.compile=true"], "train.compile"),
@@ -389,4 +391,4 @@ def test_real_weights_learn_sst2_above_the_majority(shared_data: Path, tmp_path:
     files = [f"start={start}", f"data={shared_data}/glue/sst2", "seeds=1"]
     assert main(["finetune", "finetune/bert", *files, *settings, "--out", str(tmp_path / "run")]) == 0
     found = scores(tmp_path)
-    assert found["mean"]["accuracy"] > found["majority"]["accuracy"] + 0.2
+    assert found["mean"]["accuracy"] > found["baseline"]["accuracy"] + 0.2

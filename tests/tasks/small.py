@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from nlptool import registry
-from nlptool.data import inputs
 from nlptool.data.batches import Batch
 from nlptool.data.bucketed import Bucketed, InTurn
 from nlptool.data.inputs import Inputs
@@ -39,10 +38,11 @@ def config(name: str, settings: dict[str, Any]) -> TaskConfig:
 
 def encoded(name: str, settings: dict[str, Any], tokenizer: Tokenizer, folder: Path, rows: int = 40) -> Split:
     """Rows of a kind, as finetune stores them."""
-    rng, task = np.random.default_rng(0), config(name, settings)
+    rng = np.random.default_rng(0)
     made = [facts(name).row(rng, WORDS, settings) for _ in range(rows)]
-    examples = [task.example(Row(f"row {i}", row), labelled=True) for i, row in enumerate(made)]
-    assert inputs.write(examples, tokenizer, folder / "train") == rows
+    objective = build(name, settings, tokenizer)
+    numbered = [Row(f"row {i}", row) for i, row in enumerate(made)]
+    assert objective.encode(numbered, tokenizer, folder / "train", labelled=True) == rows
     return Split(folder / "train")
 
 

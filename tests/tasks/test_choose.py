@@ -69,7 +69,7 @@ def test_a_row_that_is_not_as_the_task_says_is_refused(values: dict, said: str):
     [
         ({"labels": ("a", "a")}, "different names"),
         ({"choices": ("a", "b", "c")}, "a column for each of 2 labels"),
-        ({"metrics": ("f1",)}, "scored by accuracy"),
+        ({"metrics": ("f1",)}, "Input should be 'accuracy'"),
     ],
 )
 def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):

@@ -1,7 +1,10 @@
 """What holds for every kind of task. A kind is found by its folder; what must be known of it is in kinds/NAME.py."""
 
+import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small
 import torch
@@ -79,7 +82,7 @@ def test_a_head_that_says_nothing_costs_as_much_as_knowing_nothing(
     if expected is None:
         assert mean == pytest.approx(batch["labels"].square().mean().item(), rel=1e-5)
     else:
-        assert mean == pytest.approx(expected(objective.width), rel=1e-5)
+        assert mean == pytest.approx(expected(objective, batch), rel=1e-5)
 
 
 def test_padding_neither_costs_nor_changes_anything(objective: TaskObjective, rows: Inputs):
@@ -95,7 +98,9 @@ def test_padding_neither_costs_nor_changes_anything(objective: TaskObjective, ro
     expected = objective.predict(batch)
     for changed in (wide, other):
         said = objective.predict(Batch(changed, batch.counts, batch.tokens))
-        assert (said - expected).abs().max() < 1e-12
+        assert (said[:, : expected.shape[1]] - expected).abs().max() < 1e-12
+        costs = [objective.cost(numbers, batch["labels"]) for numbers in (said, expected)]
+        assert (costs[0] - costs[1]).abs() < 1e-9
 
 
 @pytest.mark.parametrize("size", [1, 8, 64])
@@ -105,13 +110,15 @@ def test_what_is_said_of_a_row_does_not_depend_on_the_batch(
     objective.double()
     together = small.all_rows(objective, rows, 40)
     assert len(together) == 1
-    expected = torch.empty(40, objective.width, dtype=torch.float64)
-    expected[together[0]["row"]] = objective.predict(together[0])
+    said = objective.predict(together[0])
+    expected = torch.empty(len(rows.labels), said.shape[1], dtype=torch.float64)
+    expected[together[0]["row"]] = said
     seen = []
     for some in small.all_rows(objective, rows, size):
-        assert (objective.predict(some) - expected[some["row"]]).abs().max() < 1e-12
+        said = objective.predict(some)
+        assert (said - expected[some["row"], : said.shape[1]]).abs().max() < 1e-12
         seen += some["row"].tolist()
-    assert sorted(seen) == list(range(40))
+    assert sorted(seen) == list(range(len(rows.labels)))
 
 
 def test_the_summed_cost_of_what_is_said_is_the_loss(objective: TaskObjective, batch: Batch):
@@ -143,10 +150,45 @@ def test_eight_rows_are_learnt_by_heart(objective: TaskObjective, batch: Batch):
     objective.eval()
     assert loss(objective, [batch]).item() < 0.05 * first
     decided = objective.decide(objective.predict(batch).detach().double().numpy())
-    labels = batch["labels"].double().numpy()
-    assert abs(decided - labels).max() < 0.6
-    spelt = [objective.spell(label) for label in decided.tolist()]
-    assert all(objective.answer([0.0] * objective.width, label)["prediction"] in spelt for label in decided)
+    assert abs(decided - batch["labels"].double().numpy()).max() < 0.6
+
+
+def right(objective: TaskObjective, rows: Inputs) -> np.ndarray:
+    """What a net says that is right, and sure of it."""
+    if objective.width == 1:
+        return rows.labels
+    return 20.0 * np.eye(objective.width)[rows.labels[:, 0].astype(int)]
+
+
+def test_who_says_what_is_right_scores_all_and_costs_nothing(objective: TaskObjective, rows: Inputs):
+    figures = objective.figures(rows, right(objective, rows))
+    (term,) = objective.weights
+    assert figures[term] < 1e-6
+    for name in objective.config.metrics:
+        assert figures[name] == pytest.approx(1.0)
+
+
+def test_a_net_that_has_diverged_scores_nothing(objective: TaskObjective, rows: Inputs):
+    said = right(objective, rows)
+    said[0] = math.nan
+    figures = objective.figures(rows, said)
+    assert {figures[name] for name in objective.config.metrics} == {0.0}
+
+
+def test_the_baseline_reads_nothing_and_scores_less(objective: TaskObjective, rows: Inputs):
+    found = objective.baseline(rows, rows)
+    assert set(found) == set(objective.config.metrics)
+    assert 0 <= found[objective.metric] < 0.9
+    assert objective.guess
+
+
+def test_there_is_an_answer_to_each_row(objective: TaskObjective, rows: Inputs):
+    said = right(objective, rows)
+    objective.settle(rows, said)
+    answers = list(objective.answers(rows, said))
+    assert len(answers) == rows.count == 40
+    assert all(answer["prediction"] == answer["label"] for answer in answers)
+    json.dumps(answers)
 
 
 def test_a_task_is_built_without_weights(case, objective: TaskObjective, tokenizer: Tokenizer):

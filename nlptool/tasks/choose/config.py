@@ -26,14 +26,16 @@ class Config(TaskConfig):
     label: str = Field("label", description="column of the right choice, its name or its place from 0")
     labels: tuple[str, ...] = Field(min_length=2, description="names of the choices, one for each")
 
+    metrics: tuple[Literal["accuracy"], ...] = Field(
+        ("accuracy",), min_length=1, max_length=1, description="figure on the validation rows"
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: different names")
         if len(self.choices) not in (1, len(self.labels)):
             raise ValueError(f"choices: a column for each of {len(self.labels)} labels, or one with a list")
-        if self.metrics != ("accuracy",):
-            raise ValueError("metrics: choices are scored by accuracy")
         return self
 
     def example(self, row: Row, *, labelled: bool) -> Example:

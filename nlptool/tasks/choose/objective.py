@@ -2,25 +2,27 @@
 
 # B rows, C choices, N rows
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
+from nlptool.data import inputs
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.data.inputs import Encoded, Inputs
 from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluate import metrics
 from nlptool.models import heads
 from nlptool.objectives.base import Folder
 from nlptool.recipe import Block
 from nlptool.tasks import reading
-from nlptool.tasks.base import TaskObjective
+from nlptool.tasks.base import Numbers, Rows, TaskObjective
 from nlptool.tasks.choose.config import Config
+from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
 
 
 class Choose(TaskObjective):
@@ -35,10 +37,16 @@ class Choose(TaskObjective):
         pooler: heads.Pooler | None,
     ) -> None:
         super().__init__()
-        self.config, self.vocabulary = config, vocabulary
+        self.config: Config = config
+        self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
-        self.width, self.metric = len(config.labels), config.metrics[0]
+        self.width, self.guess = len(config.labels), "majority"
         self.backbone, self.pooler, self.chooser = backbone, pooler, chooser
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Each row as many documents as it has choices."""
+        examples = (self.config.example(row, labelled=labelled) for row in rows)
+        return inputs.write(examples, tokenizer, prefix)
 
     def examples(self, split: Split, length: int, seed: int) -> Inputs:
         """The rows; no seed changes them."""
@@ -57,27 +65,24 @@ class Choose(TaskObjective):
         logits: Tensor = self.chooser(reading.first_token(self.backbone, self.pooler, batch))
         return logits.view(-1, self.width)
 
-    def cost(self, said: Tensor, labels: Tensor) -> Tensor:
-        """Summed cross-entropy in nats. said: [N, C]; labels: [N, 1]."""
-        wide = torch.promote_types(said.dtype, torch.float32)
-        return F.cross_entropy(said.to(wide), labels[:, 0].long(), reduction="sum")
+    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """Accuracy."""
+        return metrics.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
 
-    def decide(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[N, 1]: the place of the likeliest choice."""
-        return np.asarray(said.argmax(1, keepdims=True), np.float64)
+    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+        """What the place at which the right choice stands most often scores."""
+        return reading.baseline(self.config, train, rows, classes=True)
 
-    def spell(self, label: list[float]) -> Any:
-        """A choice's name."""
-        return self.config.labels[int(label[0])]
+    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction`, `scores`, the probabilities of all choices, and `label`."""
+        return reading.answers(rows, said, self.decide(said), self._spell, self.config.labels)
 
-    def answer(self, said: list[float], decided: list[float]) -> dict[str, Any]:
-        """`prediction` and `scores`, the probabilities of all choices."""
-        shares = torch.tensor(said, dtype=torch.float64).softmax(0).tolist()
-        named = zip(self.config.labels, shares, strict=True)
-        return {
-            "prediction": self.spell(decided),
-            "scores": {name: round(share, 6) for name, share in named},
-        }
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """The server's file of a test split."""
+        return reading.index_and_prediction(self.config, split, answers, self.config.labels)
+
+    def _spell(self, label: float) -> str:
+        return self.config.labels[int(label)]
 
     def folders(self, model: Block) -> dict[str, Folder]:
         """One."""

@@ -11,6 +11,7 @@ from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, class_of, filled
 from nlptool.text.rows import Example, Row
 
+Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
 OF_NUMBERS = ("pearson", "spearman")
 
 
@@ -25,6 +26,9 @@ class Config(TaskConfig):
     inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
     label: str = Field("label", description="column of the class or number; dots lead into objects")
     labels: tuple[str, ...] = Field((), description="names of the classes; none: the label is a number")
+    metrics: tuple[Metric, ...] = Field(
+        min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
+    )
     empty: bool = Field(False, description="whether a text may be empty")
 
     @property

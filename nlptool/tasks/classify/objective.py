@@ -2,25 +2,29 @@
 
 # B batch, T tokens, D width, N rows, W numbers said of a row: one a class, or one
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from nlptool.data import inputs
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.data.inputs import Encoded, Inputs
 from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluate import metrics
 from nlptool.models import heads
 from nlptool.objectives.base import Folder
 from nlptool.recipe import Block
 from nlptool.tasks import reading
-from nlptool.tasks.base import TaskObjective
+from nlptool.tasks.base import Numbers, Rows, TaskObjective
 from nlptool.tasks.classify.config import Config
+from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
 
 
 class Classify(TaskObjective):
@@ -39,11 +43,17 @@ class Classify(TaskObjective):
         pooler: heads.Pooler | None,
     ) -> None:
         super().__init__()
-        self.config, self.vocabulary = config, vocabulary
+        self.config: Config = config
+        self.vocabulary = vocabulary
         self.term = "cross_entropy" if config.labels else "squared_error"
         self.weights = {self.term: 1.0}
-        self.width, self.metric = config.width, config.metrics[0]
+        self.width, self.guess = config.width, "majority" if config.labels else "mean"
         self.backbone, self.pooler, self.classifier = backbone, pooler, classifier
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """The texts, each a document of one or two sentences, and the labels."""
+        examples = (self.config.example(row, labelled=labelled) for row in rows)
+        return inputs.write(examples, tokenizer, prefix)
 
     def examples(self, split: Split, length: int, seed: int) -> Inputs:
         """The rows; no seed changes them."""
@@ -64,30 +74,33 @@ class Classify(TaskObjective):
 
     def cost(self, said: Tensor, labels: Tensor) -> Tensor:
         """Summed cross-entropy in nats, or squared error. said: [N, W]; labels: [N, 1]."""
-        wide = torch.promote_types(said.dtype, torch.float32)
         if self.config.labels:
-            return F.cross_entropy(said.to(wide), labels[:, 0].long(), reduction="sum")
+            return super().cost(said, labels)
+        wide = torch.promote_types(said.dtype, torch.float32)
         return F.mse_loss(said.to(wide), labels.to(wide), reduction="sum")
 
-    def decide(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
+    def decide(self, said: Numbers) -> Numbers:
         """[N, 1]: the likeliest class, or the number."""
-        if not self.config.labels:
-            return said
-        return np.asarray(said.argmax(1, keepdims=True), np.float64)
+        return super().decide(said) if self.config.labels else said
 
-    def spell(self, label: list[float]) -> Any:
-        """A class's name, or the number."""
-        return self.config.labels[int(label[0])] if self.config.labels else label[0]
+    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """The metrics of the task."""
+        return metrics.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
 
-    def answer(self, said: list[float], decided: list[float]) -> dict[str, Any]:
-        """`prediction`, and for classes also `scores`, their probabilities."""
-        answer = {"prediction": self.spell(decided)}
-        if self.config.labels:
-            shares = torch.tensor(said, dtype=torch.float64).softmax(0).tolist()
-            answer["scores"] = {
-                name: round(share, 6) for name, share in zip(self.config.labels, shares, strict=True)
-            }
-        return answer
+    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+        """What the most frequent class scores, or the mean."""
+        return reading.baseline(self.config, train, rows, classes=bool(self.config.labels))
+
+    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction`, for classes also `scores`, their probabilities, and `label`."""
+        return reading.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """The server's file of a test split."""
+        return reading.index_and_prediction(self.config, split, answers, self.config.labels)
+
+    def _spell(self, label: float) -> Any:
+        return self.config.labels[int(label)] if self.config.labels else label
 
     def folders(self, model: Block) -> dict[str, Folder]:
         """One, with the names of the classes."""

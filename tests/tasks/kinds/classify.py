@@ -10,8 +10,8 @@ VARIANTS = {
     "classes-of-two-texts": PAIR | {"labels": ["x", "y", "z"], "metrics": ["accuracy"]},
     "numbers-of-two-texts": PAIR | {"metrics": ["pearson", "spearman"]},
 }
-AT_INIT = {"cross_entropy": math.log, "squared_error": None}
-"""Loss before anything is learnt, of the number of classes; None: it depends on the labels."""
+AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width), "squared_error": None}
+"""Loss before anything is learnt; None: it depends on the labels."""
 HEAD = "classifier"
 
 
