@@ -120,12 +120,13 @@ class Progress:
 
     def _amount(self) -> str:
         done = quantity(self.done, self.unit)
-        return (
-            f"{done} of {quantity(self.total, self.unit)}" if self.total and self.done < self.total else done
-        )
+        if not self.total or self.done >= self.total:
+            return done
+        return f"{done.removesuffix(f' {self.unit}')} of {quantity(self.total, self.unit)}"
 
     def _rate(self) -> str:
-        return f"{quantity(self.done / max(self._screen.elapsed, 1e-9), self.unit)}/s"
+        rate = self.done / max(self._screen.elapsed, 1e-9)
+        return f"{rate:.2g} {self.unit}/s" if rate < 9.95 else f"{quantity(rate, self.unit)}/s"
 
     def _frame(self) -> rich.console.RenderableType:
         grid = Table.grid(padding=(0, 2, 0, 0))

@@ -146,6 +146,19 @@ def test_progress_without_a_total_has_no_share(console: Console, streams, clock)
     ]
 
 
+def test_slow_progress_tells_its_rate_in_two_digits(console: Console, streams, clock) -> None:
+    with console.progress("read", 4, "documents") as progress:
+        clock.now += 12
+        progress.to(1)
+        clock.now += 36
+        progress.to(4)
+    assert streams[1].getvalue().splitlines() == [
+        "read  25%  1 of 4 documents  0.083 documents/s  eta 36s",
+        "read  100%  4 documents  0.083 documents/s  eta 0s",
+        "read: 4 documents in 48s, 0.083 documents/s",
+    ]
+
+
 def test_the_lines_of_a_long_job_come_ever_more_slowly(console: Console, streams, clock) -> None:
     with console.progress("x", None, "documents") as progress:
         for _ in range(7 * 24 * 60):
