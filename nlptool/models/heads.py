@@ -146,10 +146,10 @@ class ReplacedToken(nn.Module):
 class Classifier(nn.Module):
     """Classes, or one number, from what the first token says of the whole text, [B, ..., D] -> [B, C].
 
-    BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). dense gelu:
-    ELECTRA's as in Hugging Face, a dense layer with GELU before the matrix, with dropout before each; Google's
-    ELECTRA has a single matrix, but no class of transformers would load that. dense relu: DistilBERT's, a dense
-    layer with ReLU, then dropout and the matrix.
+    BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). Without a pooler, a
+    dense layer with its activation comes before, and dropout between the two. As in Hugging Face: GELU for ELECTRA,
+    whose classifier has dropout also before the dense layer, its chooser of texts not; ReLU for DistilBERT. Google's
+    ELECTRA has a single matrix, but no class of transformers would load that.
     """
 
     def __init__(
@@ -159,10 +159,11 @@ class Classifier(nn.Module):
         dropout: float,
         *,
         dense: Literal["gelu", "relu"] | None = None,
+        twice: bool = False,
         init: float = 0.02,
     ) -> None:
         super().__init__()
-        self.activation = dense
+        self.activation, self.twice = dense, twice
         self.dropout = Dropout(dropout)
         self.dense = None if dense is None else Linear(width, width)
         self.out = Linear(width, outputs)
@@ -172,12 +173,37 @@ class Classifier(nn.Module):
     def of(cls, config: EncoderConfig, outputs: int, dropout: float) -> "Classifier":
         """The classifier for an encoder."""
         dense = None if config.pooled else config.dense
-        return cls(config.hidden, outputs, dropout, dense=dense, init=config.init)
+        return cls(config.hidden, outputs, dropout, dense=dense, twice=dense == "gelu", init=config.init)
+
+    @classmethod
+    def chooser(cls, config: EncoderConfig, dropout: float) -> "Classifier":
+        """One number a text, to choose among several, for an encoder."""
+        dense = None if config.pooled else config.dense
+        return cls(config.hidden, 1, dropout, dense=dense, init=config.init)
 
     def forward(self, first_BD: Tensor) -> Tensor:
         """Logits [B, C]."""
-        x = first_BD if self.activation == "relu" else self.dropout(first_BD)
+        x = self.dropout(first_BD) if self.dense is None or self.twice else first_BD
         if self.dense is not None:
             x = self.dense(x)
             x = self.dropout(torch.relu(x) if self.activation == "relu" else activate(x, "gelu"))
         return self.out(x)  # type: ignore[no-any-return]
+
+
+class EachToken(nn.Module):
+    """Numbers for each token: dropout and a matrix on its last hidden state, [..., D] -> [..., C].
+
+    For tags of words, and for where an answer begins and ends (Devlin et al. 2019, sections 4.2, 5.3), in all families
+    as in Hugging Face. Google's ALBERT and ELECTRA find an answer's end given its start, by layers of their own and
+    a beam search, and say by another head whether there is one; no class of transformers would load these.
+    """
+
+    def __init__(self, width: int, outputs: int, dropout: float, init: float = 0.02) -> None:
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        self.out = Linear(width, outputs)
+        init_truncated(self, init)
+
+    def forward(self, hidden_ND: Tensor) -> Tensor:
+        """Logits [..., C]."""
+        return self.out(self.dropout(hidden_ND))  # type: ignore[no-any-return]

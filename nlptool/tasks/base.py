@@ -85,9 +85,9 @@ class TaskObjective(Objective):
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> Tensor:
-        """What the net says in each decision, [N, at most W]; their numbers are batch["row"] [N].
+        """What the net says in each decision, [N, W]; their numbers are batch["row"] [N].
 
-        Alternatives that a decision does not have, because others have more, stand at the end, at -10,000.
+        Alternatives that a decision does not have, because others have more, stand at -10,000.
         """
         raise NotImplementedError
 

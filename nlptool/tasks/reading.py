@@ -54,6 +54,12 @@ def head(model: Block, outputs: int, dropout: float) -> heads.Classifier:
     return heads.Classifier.of(model, outputs, dropout)
 
 
+def chooser(model: Block, dropout: float) -> heads.Classifier:
+    """What says how good a choice is, in a family."""
+    assert isinstance(model, EncoderConfig)
+    return heads.Classifier.chooser(model, dropout)
+
+
 def first_token(backbone: nn.Module, pooler: nn.Module | None, batch: Batch) -> Tensor:
     """What the first token says of each document, [B, D]. The last layer is computed there only.
 

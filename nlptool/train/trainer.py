@@ -203,8 +203,7 @@ def predictions(
     """What `predict` says of each row, float64 `shape` [rows, width] on the CPU, all of it on every rank.
 
     Batches 0 .. number - 1 hold every row once, over all ranks, with its number in batch["row"]; `predict` gives
-    at most `width` numbers a row, those missing at its end are 0. Metrics that are no means, such as a rank
-    correlation, are computed from this.
+    `width` numbers a row. Metrics that are no means, such as a rank correlation, are computed from this.
     Raises Preempted like `train`.
     """
     module.eval()
@@ -213,7 +212,7 @@ def predictions(
         for batch in batches.get(index):
             with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 said = predict(batch.to(world.device))
-            gathered[batch["row"].to(world.device), : said.shape[1]] = said.double()
+            gathered[batch["row"].to(world.device)] = said.double()
     (stopping,) = world.sum([interrupts.arrived])
     if stopping:
         raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")

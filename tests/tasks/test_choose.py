@@ -11,6 +11,7 @@ from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.electra.config import Config as Electra
+from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.tasks.choose.config import Config, check
 from nlptool.text.rows import Row
 from nlptool.text.store import Split
@@ -77,12 +78,12 @@ def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):
         Config.model_validate(COPA | settings)
 
 
-def test_nets_without_a_pooler_are_refused():
-    assert check(Config.model_validate(COPA), Bert()) == []
-    assert check(Config.model_validate(COPA), Electra())[0].path == "start"
+def test_only_encoders_are_taken():
+    assert [check(Config.model_validate(COPA), net) for net in (Bert(), Electra())] == [[], []]
+    assert check(Config.model_validate(COPA), Gpt2())[0].path == "start"
 
 
-@pytest.mark.parametrize("family", ["bert", "albert"])
+@pytest.mark.parametrize("family", ["bert", "albert", "electra", "distilbert"])
 def test_transformers_says_the_same(family: str, tiny_store: Path, tmp_path: Path):
     transformers = pytest.importorskip("transformers")
     settings = kind.VARIANTS["a-list-of-three"]

@@ -98,9 +98,7 @@ def test_padding_neither_costs_nor_changes_anything(objective: TaskObjective, ro
     expected = objective.predict(batch)
     for changed in (wide, other):
         said = objective.predict(Batch(changed, batch.counts, batch.tokens))
-        assert (said[:, : expected.shape[1]] - expected).abs().max() < 1e-12
-        costs = [objective.cost(numbers, batch["labels"]) for numbers in (said, expected)]
-        assert (costs[0] - costs[1]).abs() < 1e-9
+        assert (said - expected).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("size", [1, 8, 64])
@@ -110,13 +108,11 @@ def test_what_is_said_of_a_row_does_not_depend_on_the_batch(
     objective.double()
     together = small.all_rows(objective, rows, 40)
     assert len(together) == 1
-    said = objective.predict(together[0])
-    expected = torch.empty(len(rows.labels), said.shape[1], dtype=torch.float64)
-    expected[together[0]["row"]] = said
+    expected = torch.empty(len(rows.labels), objective.width, dtype=torch.float64)
+    expected[together[0]["row"]] = objective.predict(together[0])
     seen = []
     for some in small.all_rows(objective, rows, size):
-        said = objective.predict(some)
-        assert (said - expected[some["row"], : said.shape[1]]).abs().max() < 1e-12
+        assert (objective.predict(some) - expected[some["row"]]).abs().max() < 1e-12
         seen += some["row"].tolist()
     assert sorted(seen) == list(range(len(rows.labels)))
 

@@ -39,7 +39,10 @@ NAMES = Names(
         "mlm.norm": "predictions.LayerNorm",
         "mlm": "predictions",
         "pair.dense": "sop_classifier.classifier",
-        "chooser.out": "classifier",  # both are called so there; read, it is the next one
+        "span.out": "qa_outputs",
+        # Three heads are called classifier there. Read, it is the last one.
+        "tagger.out": "classifier",
+        "chooser.out": "classifier",
         "classifier.out": "classifier",
     },
     split={
@@ -58,6 +61,8 @@ ARCHITECTURES = {
     frozenset({"backbone", "mlm", "pooler", "pair"}): "AlbertForPreTraining",
     frozenset({"backbone", "mlm"}): "AlbertForMaskedLM",
     frozenset({"backbone", "pooler", "classifier"}): "AlbertForSequenceClassification",
+    frozenset({"backbone", "span"}): "AlbertForQuestionAnswering",
+    frozenset({"backbone", "tagger"}): "AlbertForTokenClassification",
     frozenset({"backbone", "pooler", "chooser"}): "AlbertForMultipleChoice",
     frozenset({"backbone", "pooler"}): "AlbertModel",
     frozenset({"backbone"}): "AlbertModel",

@@ -30,7 +30,10 @@ NAMES = Names(
         "mlm.norm": "cls.predictions.transform.LayerNorm",
         "mlm": "cls.predictions",
         "pair.dense": "cls.seq_relationship",
-        "chooser.out": "classifier",  # both are called so there; read, it is the next one
+        "span.out": "qa_outputs",
+        # Three heads are called classifier there. Read, it is the last one.
+        "tagger.out": "classifier",
+        "chooser.out": "classifier",
         "classifier.out": "classifier",
     },
     split={
@@ -49,6 +52,8 @@ ARCHITECTURES = {
     frozenset({"backbone", "mlm", "pooler", "pair"}): "BertForPreTraining",
     frozenset({"backbone", "mlm"}): "BertForMaskedLM",
     frozenset({"backbone", "pooler", "classifier"}): "BertForSequenceClassification",
+    frozenset({"backbone", "span"}): "BertForQuestionAnswering",
+    frozenset({"backbone", "tagger"}): "BertForTokenClassification",
     frozenset({"backbone", "pooler", "chooser"}): "BertForMultipleChoice",
     frozenset({"backbone", "pooler"}): "BertModel",
     frozenset({"backbone"}): "BertModel",

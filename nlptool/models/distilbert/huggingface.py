@@ -27,6 +27,11 @@ NAMES = Names(
         "mlm.dense": "vocab_transform",
         "mlm.norm": "vocab_layer_norm",
         "mlm": "vocab_projector",
+        "span.out": "qa_outputs",
+        # Three heads are called classifier there, and two pre_classifier. Read, it is the last one.
+        "tagger.out": "classifier",
+        "chooser.dense": "pre_classifier",
+        "chooser.out": "classifier",
         "classifier.dense": "pre_classifier",
         "classifier.out": "classifier",
     },
@@ -42,6 +47,9 @@ NAMES = Names(
 ARCHITECTURES = {
     frozenset({"backbone", "mlm"}): "DistilBertForMaskedLM",
     frozenset({"backbone", "classifier"}): "DistilBertForSequenceClassification",
+    frozenset({"backbone", "span"}): "DistilBertForQuestionAnswering",
+    frozenset({"backbone", "tagger"}): "DistilBertForTokenClassification",
+    frozenset({"backbone", "chooser"}): "DistilBertForMultipleChoice",
     frozenset({"backbone"}): "DistilBertModel",
 }
 SETTINGS = {  # our key -> theirs, and what it is where config.json does not say

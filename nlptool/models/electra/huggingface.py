@@ -31,6 +31,10 @@ NAMES = Names(
         "mlm.dense": "generator_predictions.dense",
         "mlm.norm": "generator_predictions.LayerNorm",
         "mlm": "generator_lm_head",
+        "span.out": "qa_outputs",
+        "tagger.out": "classifier",  # both are called so there; read, it is the next one
+        "chooser.dense": "sequence_summary.summary",
+        "chooser.out": "classifier",
         "classifier.dense": "classifier.dense",
         "classifier.out": "classifier.out_proj",
     },
@@ -47,6 +51,9 @@ ARCHITECTURES = {
     frozenset({"backbone", "rtd"}): "ElectraForPreTraining",
     frozenset({"backbone", "mlm"}): "ElectraForMaskedLM",
     frozenset({"backbone", "classifier"}): "ElectraForSequenceClassification",
+    frozenset({"backbone", "span"}): "ElectraForQuestionAnswering",
+    frozenset({"backbone", "tagger"}): "ElectraForTokenClassification",
+    frozenset({"backbone", "chooser"}): "ElectraForMultipleChoice",
     frozenset({"backbone"}): "ElectraModel",
 }
 DEFAULTS = {

@@ -63,10 +63,4 @@ def check(task: Config, model: Block) -> list[Problem]:
     """What of a task and a model does not go together."""
     if not isinstance(model, EncoderConfig):
         return [Problem("start", "a task of this kind takes an encoder, such as bert")]
-    if not model.pooled:
-        return [
-            Problem(
-                "start", "multiple choice takes a net with a pooler, bert or albert: so does transformers"
-            )
-        ]
     return []

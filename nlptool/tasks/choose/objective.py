@@ -87,11 +87,17 @@ class Choose(TaskObjective):
     def folders(self, model: Block) -> dict[str, Folder]:
         """One."""
         rate = self.chooser.dropout.rate
-        settings = {"classifier_dropout": rate, "classifier_dropout_prob": rate}  # BERT's name, ALBERT's
+        names = (
+            "classifier_dropout",
+            "classifier_dropout_prob",
+            "summary_last_dropout",
+            "seq_classif_dropout",
+        )
+        settings = dict.fromkeys(names, rate)  # as BERT, ALBERT, ELECTRA and DistilBERT call it
         return {"": Folder(model, self.state_dict(), settings=settings)}
 
 
 def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Choose:
     """An encoder with a head of one output."""
     net, pooler = reading.build_parts(model, vocabulary)
-    return Choose(config, vocabulary, net, reading.head(model, 1, dropout), pooler)
+    return Choose(config, vocabulary, net, reading.chooser(model, dropout), pooler)
