@@ -2,10 +2,10 @@
 
 One formula everywhere (dry runs, utilisation, budgets in FLOPs, comparisons): a product of [N, I] and [I, O] is
 2 N I O operations, attention two such products for each head, and a training step three forward passes, since the
-backward pass has two products for each one (Kaplan et al. 2020, section 2.1). Only what is computed counts: the head
-and the last layer at the masked positions, not elsewhere; but padding, too. Causal attention counts whole rows of
-scores, as is the custom, though kernels leave out what comes later. Embedding lookups, norms, activations and the
-recomputation of activation checkpointing count nothing.
+backward pass has two products for each one (Kaplan et al. 2020, section 2.1); a teacher's part, which no backward pass
+follows, counts once. Only what is computed counts: the head and the last layer at the masked positions, not elsewhere;
+but padding, too. Causal attention counts whole rows of scores, as is the custom, though kernels leave out what comes
+later. Embedding lookups, norms, activations and the recomputation of activation checkpointing count nothing.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,18 @@ class Count:
     """Operations so far."""
 
     operations: int = 0
+    """Of the forward pass."""
+    once: int = 0
+    """Those of them that no backward pass follows."""
+
+    @property
+    def step(self) -> int:
+        """Of a training step with this forward pass."""
+        return STEP * (self.operations - self.once) + self.once
 
 
 _open: list[Count] = []
+_forward_only: list[None] = []
 
 
 @contextmanager
@@ -36,7 +45,18 @@ def counting() -> Iterator[Count]:
         _open.remove(count)
 
 
+@contextmanager
+def no_backward() -> Iterator[None]:
+    """What is computed here has no backward pass, in training neither."""
+    _forward_only.append(None)
+    try:
+        yield
+    finally:
+        _forward_only.pop()
+
+
 def product(rows: int, inputs: int, outputs: int) -> None:
     """Say that [rows, inputs] is multiplied with [inputs, outputs]."""
     for count in _open:
         count.operations += 2 * rows * inputs * outputs
+        count.once += 2 * rows * inputs * outputs if _forward_only else 0

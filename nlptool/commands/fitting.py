@@ -138,7 +138,7 @@ class Plan:
         (batch,) = Bucketed(rows, rows.lengths, objective.collate, batch=1, steps=1, seed=0).get(0)
         with torch.no_grad(), flops.counting() as count:
             objective(batch.to(world.device))
-        return flops.STEP * count.operations / batch.tokens
+        return count.step / batch.tokens
 
     def _named(self, split: str, found: dict[str, float]) -> dict[str, float]:
         """Figures of the first validation split by their names, of others with the split's in front."""

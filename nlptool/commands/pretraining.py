@@ -192,7 +192,7 @@ class Plan:
             (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
             with torch.no_grad(), flops.counting() as count:
                 objective(row.to(world.device))
-            found.append(flops.STEP * count.operations)
+            found.append(count.step)
         return found
 
     def flops(self, steps: int, per_row: Sequence[float]) -> float:

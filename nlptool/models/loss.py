@@ -2,8 +2,6 @@
 
 # N rows, C rows of one chunk, D width, V vocabulary
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,10 +10,9 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
-from nlptool.models import cpu
+from nlptool.models.chunks import add_gradients, logits_of, rows_at_once, without_autocast
 
 IGNORED = -100  # label of a row that takes no part in the loss, as in torch and Hugging Face
-CHUNK = 1 << 22  # logits held at once: 16 MB, about what stays in a CPU's last cache
 
 
 def linear_cross_entropy(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor) -> Tensor:
@@ -85,8 +82,8 @@ def linear_cross_entropies(
         logits_NV = F.linear(x_ND, weight_VD, bias_V)
         wide = torch.promote_types(logits_NV.dtype, torch.float32)
         return F.cross_entropy(logits_NV.to(wide), labels_N, reduction="none").view(shape)
-    with _without_autocast(x_ND) as low:
-        arguments = (x_ND.to(low), weight_VD.to(low), bias_V, labels_N, _rows(weight_VD))
+    with without_autocast(x_ND) as low:
+        arguments = (x_ND.to(low), weight_VD.to(low), bias_V, labels_N, rows_at_once(weight_VD))
         losses_N: Tensor = _LinearCrossEntropies.apply(*arguments)  # type: ignore[no-untyped-call]
     return losses_N.view(shape)
 
@@ -114,10 +111,10 @@ def _scores(
     wide = torch.promote_types(x_ND.dtype, torch.float32)
     losses_N, correct_N = torch.empty_like(labels_N, dtype=wide), torch.empty_like(labels_N, dtype=torch.bool)
     drawn_N = labels_N.clone()
-    rows = _rows(weight_VD)
+    rows = rows_at_once(weight_VD)
     for begin in range(0, len(x_ND), rows):
         chunk = slice(begin, begin + rows)
-        logits_CV = _logits(x_ND[chunk], weight_VD, bias_V, wide)
+        logits_CV = logits_of(x_ND[chunk], weight_VD, bias_V, wide)
         losses_N[chunk] = F.cross_entropy(logits_CV, labels_N[chunk], ignore_index=IGNORED, reduction="none")
         correct_N[chunk] = logits_CV.argmax(1) == labels_N[chunk]
         if uniform_N is not None:
@@ -142,22 +139,9 @@ def _loss_and_drawn(
         if uniform_N is None:
             return total, labels_N
         return total, _invert((logits_NV.detach() / temperature).softmax(-1), uniform_N)
-    with _without_autocast(x_ND) as low:
+    with without_autocast(x_ND) as low:
         arguments = (x_ND.to(low), weight_VD.to(low), bias_V, labels_N, uniform_N, temperature)
-        return _LinearCrossEntropy.apply(*arguments, _rows(weight_VD))  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _rows(weight_VD: Tensor) -> int:
-    return max(1, CHUNK // weight_VD.shape[0])
-
-
-@contextmanager
-def _without_autocast(x: Tensor) -> Iterator[torch.dtype]:
-    """Turns autocast off, and says to what type it would have turned x."""
-    device = "cpu" if x.is_meta else x.device.type  # autocast does not know the meta device
-    low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-    with torch.autocast(device, enabled=False):
-        yield low
+        return _LinearCrossEntropy.apply(*arguments, rows_at_once(weight_VD))  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _LinearCrossEntropy(Function):
@@ -185,7 +169,7 @@ class _LinearCrossEntropy(Function):
             x_CD, labels_C = x_ND[chunk], labels_N[chunk]
             keep_C1 = (labels_C != IGNORED).to(wide)[:, None]
             label_C1 = labels_C.clamp(min=0)[:, None]
-            p_CV = _logits(x_CD, weight_VD, bias_V, wide)
+            p_CV = logits_of(x_CD, weight_VD, bias_V, wide)
             p_CV -= p_CV.amax(1, keepdim=True)
             chosen_C1 = p_CV.gather(1, label_C1)
             sum_C1 = p_CV.exp_().sum(1, keepdim=True)
@@ -197,7 +181,7 @@ class _LinearCrossEntropy(Function):
             d_CV = p_CV.scatter_add_(
                 1, label_C1, -keep_C1
             )  # the gradient: probabilities less one for the label
-            _add_gradients(d_CV, x_CD, weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
+            add_gradients(d_CV, x_CD, weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
         ctx.save_for_backward(dx_ND, dweight_VD.to(weight_VD.dtype), dbias_V)
         ctx.mark_non_differentiable(drawn_N)
         return total, drawn_N
@@ -223,7 +207,7 @@ class _LinearCrossEntropies(Function):
         losses_N, norms_N = (x_ND.new_empty(len(x_ND), dtype=wide) for _ in range(2))
         for begin in range(0, len(x_ND), rows):
             chunk = slice(begin, begin + rows)
-            logits_CV = _logits(x_ND[chunk], weight_VD, bias_V, wide)
+            logits_CV = logits_of(x_ND[chunk], weight_VD, bias_V, wide)
             norms_N[chunk] = logits_CV.logsumexp(1)
             losses_N[chunk] = norms_N[chunk] - logits_CV.gather(1, labels_N[chunk, None])[:, 0]
         ctx.save_for_backward(x_ND, weight_VD, bias_V, labels_N, norms_N)
@@ -241,35 +225,7 @@ class _LinearCrossEntropies(Function):
         for begin in range(0, len(x_ND), ctx.rows):
             chunk = slice(begin, begin + ctx.rows)
             grad_C1 = grad_N[chunk, None]
-            d_CV = _logits(x_ND[chunk], weight_VD, bias_V, wide).sub_(norms_N[chunk, None]).exp_()
+            d_CV = logits_of(x_ND[chunk], weight_VD, bias_V, wide).sub_(norms_N[chunk, None]).exp_()
             d_CV.mul_(grad_C1).scatter_add_(1, labels_N[chunk, None], -grad_C1)
-            _add_gradients(d_CV, x_ND[chunk], weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
+            add_gradients(d_CV, x_ND[chunk], weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
         return dx_ND, dweight_VD.to(weight_VD.dtype), dbias_V, None, None
-
-
-def _product(x: Tensor, weight: Tensor) -> Tensor:
-    return cpu.product(x, weight) if cpu.usable(x) else F.linear(x, weight)
-
-
-def _logits(x_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, wide: torch.dtype) -> Tensor:
-    logits_CV = _product(x_CD, weight_VD).to(wide)
-    return logits_CV if bias_V is None else logits_CV.add_(bias_V)
-
-
-def _add_gradients(
-    d_CV: Tensor,
-    x_CD: Tensor,
-    weight_VD: Tensor,
-    dx_CD: Tensor,
-    dweight_VD: Tensor,
-    dbias_V: Tensor | None,
-) -> None:
-    """What a chunk adds to the gradients, given that of its logits; dx is written."""
-    if dbias_V is not None:
-        dbias_V += d_CV.sum(0)
-    d_CV = d_CV.to(x_CD.dtype)
-    dx_CD.copy_(_product(d_CV, weight_VD.t()))
-    if dweight_VD.dtype == x_CD.dtype:
-        dweight_VD.addmm_(d_CV.t(), x_CD)
-    else:
-        dweight_VD += d_CV.t() @ x_CD

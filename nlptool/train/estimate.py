@@ -137,7 +137,7 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
     return Estimate(
         rows=rows,
         parts=parts(module),
-        flops_per_row=flops.STEP * count.operations / rows,
+        flops_per_row=count.step / rows,
         weights=weights,
         gradients=weights,
         optimizer=2 * weights,

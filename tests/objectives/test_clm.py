@@ -13,12 +13,12 @@ import torch
 from nlptool.cli import main
 from nlptool.data.draws import Draws
 from nlptool.errors import DataError
-from nlptool.models import loss
+from nlptool.models import chunks
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.gpt2.config import Config as Gpt2Config
 from nlptool.models.gpt2.net import Net
+from nlptool.objectives.causal import CausalLM
 from nlptool.objectives.clm.config import Config, check
-from nlptool.objectives.clm.objective import CausalLM
 from nlptool.text.store import Split
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def test_the_loss_is_the_cross_entropy_of_the_next_token(split: Split):
 def test_held_out_figures_do_not_depend_on_the_chunks(
     split: Split, logits_at_once: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(loss, "CHUNK", logits_at_once)
+    monkeypatch.setattr(chunks, "CHUNK", logits_at_once)
     made = objective().double()
     (batch,) = tiny.batches(made, split).get(0)
     figures = made.summary(made.measure(batch), batch.counts)

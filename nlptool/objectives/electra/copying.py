@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from nlptool.models.chunks import rows_at_once
 from nlptool.models.heads import MaskedLM
 from nlptool.models.layers import Linear
-from nlptool.models.loss import CHUNK
 
 
 class CopyGate(nn.Module):
@@ -40,7 +40,7 @@ class CopyGate(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """-log p(label) of each token, and whether the label is the likeliest one: both [N]."""
         losses_N, correct_N = (torch.empty_like(labels_N, dtype=t) for t in (torch.float32, torch.bool))
-        rows = max(1, CHUNK // len(embeddings_VE))
+        rows = rows_at_once(embeddings_VE)
         for begin in range(0, len(labels_N), rows):
             chunk = slice(begin, begin + rows)
             logits_CV = head(hidden_ND[chunk], embeddings_VE).float()

@@ -1,0 +1,91 @@
+"""The causal language model of GPT-2 (Radford et al. 2019, section 2)."""
+
+# B batch, T tokens, D width, V vocabulary
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nlptool import registry
+from nlptool.data.batches import Batch, Examples
+from nlptool.data.draws import Draws
+from nlptool.data.examples import PackedRows, Rows
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError
+from nlptool.models.loss import linear_cross_entropy, linear_scores
+from nlptool.objectives.base import Folder, Objective
+from nlptool.recipe import Block
+from nlptool.text.store import Split
+
+
+class CausalLM(Objective):
+    """Guess each token from those before it. The head is the word embeddings; logits are never held at once."""
+
+    def __init__(self, vocabulary: Vocabulary, backbone: nn.Module) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.weights = {"clm": 1.0}
+        self.backbone = backbone
+
+    def examples(self, split: Split, length: int, seed: int) -> Examples:
+        """Packed rows of length + 1 tokens, each the last one of the row before: inputs and labels."""
+        special = self.vocabulary.special
+        between = special.get("eos", special.get("sep"))
+        if between is None:
+            raise DataError(
+                "the tokenizer has no token that ends a text (eos_token, or sep_token)",
+                hint="name it in the tokenizer_config.json of the tokenizer, and make the token store again",
+            )
+        return PackedRows(split, length + 1, seed, between=between, overlap=1)
+
+    def collate(self, examples: Rows, draws: Draws) -> Batch:
+        """ids and labels [B, T], labels one token on; of byte-level tokens also bytes [B], those of the labels."""
+        ids, labels = examples.ids[:, :-1], examples.ids[:, 1:]
+        arrays = {"ids": ids, "labels": labels}
+        if self.vocabulary.bytes is not None:
+            arrays["bytes"] = self.vocabulary.bytes[labels].sum(1)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Batch(tensors, {"clm": labels.size}, ids.size)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Sum of the cross-entropies."""
+        loss = linear_cross_entropy(self.backbone(batch["ids"]), self._embeddings, None, batch["labels"])
+        return {"clm": loss}
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """The term, how many tokens are guessed right, and the bytes of text that they stand for."""
+        loss_BT, correct_BT = linear_scores(
+            self.backbone(batch["ids"]), self._embeddings, None, batch["labels"]
+        )
+        sums = {"clm": loss_BT.sum(), "clm_correct": correct_BT.sum()}
+        return sums | ({"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {})
+
+    def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
+        """Loss, accuracy, perplexity per token, and of byte-level tokens bits per byte of text.
+
+        Bits per byte compares across tokenizers, as GPT-2's paper does (section 3.1): what it costs to guess
+        all tokens, ends of texts included, over the bytes of the text alone.
+        """
+        figures = super().summary(totals, counts)
+        figures["perplexity"] = torch.tensor(figures["clm"]).exp().item()
+        if totals.get("clm_bytes"):
+            figures["bits_per_byte"] = totals["clm"].item() / math.log(2) / totals["clm_bytes"].item()
+        return figures
+
+    def folders(self, model: Block) -> dict[str, Folder]:
+        """One folder; a text is continued, so nothing is put around it."""
+        return {"": Folder(model, self.state_dict(), template=False)}
+
+    @property
+    def _embeddings(self) -> Tensor:
+        embeddings = self.backbone.word_embeddings
+        assert isinstance(embeddings, Tensor)
+        return embeddings
+
+
+def build(model: Block, vocabulary: Vocabulary) -> CausalLM:
+    """A decoder, as `model` says."""
+    family = registry.load("models", model.model_dump()["name"], "net")
+    return CausalLM(vocabulary, family.Net(model, vocabulary.size))
