@@ -25,7 +25,8 @@ from nlptool.data.bucketed import Bucketed
 from nlptool.errors import UsageError
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
-from nlptool.recipe import difference, loads
+from nlptool.objectives.base import Objective
+from nlptool.recipe import Block, difference, loads
 from nlptool.tasks.base import TaskObjective
 from nlptool.train.config import Save
 from nlptool.train.distributed import World
@@ -59,7 +60,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
         plan = Plan(recipe)
         world.on_first(lambda: _begin(plan, source, options, console))
         plan.open(out / "rows")
-        done = [_one(plan, seed, options, console, world, interrupts) for seed in recipe.seeds]
+        done = [one(plan, seed, options, console, world, interrupts) for seed in recipe.seeds]
         result = answering.summary(plan, done)
         world.on_first(lambda: answering.write_json(out / "scores.json", result))
     return result
@@ -101,14 +102,23 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     console.facts("these runs would take", shown)
 
 
-def _one(
-    plan: Plan, seed: int, options: Options, console: Console, world: World, interrupts: Interrupts
+def one(
+    plan: Plan,
+    seed: int,
+    options: Options,
+    console: Console,
+    world: World,
+    interrupts: Interrupts,
+    taught: Callable[[TaskObjective], Objective] = lambda objective: objective,
 ) -> dict[str, Any]:
-    """One run, or what it has reached if it is finished."""
+    """One run, or what it has reached if it is finished.
+
+    taught: makes of the task's objective the one that is minimised, with the same parts, where that is another.
+    """
     out = Path(plan.recipe.out) / f"seed-{seed}"
     recipe = plan.recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
     if (out / "scores.json").exists():
-        _require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), recipe, out)
+        require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), recipe, out)
         console.note(f"{out}: is finished")
         finished: dict[str, Any] = json.loads((out / "scores.json").read_text("utf8"))
         return finished
@@ -128,8 +138,9 @@ def _one(
         objective = plan.objective()
         trained.append(objective)
         fresh = huggingface.load(objective, plan.state).fresh
-        console.note(f"seed {seed}: {plan.steps:,} steps; from random weights: {', '.join(fresh)}")
-        return _job(plan, seed, objective, world)
+        random = f"; from random weights: {', '.join(fresh)}" if fresh else ""
+        console.note(f"seed {seed}: {plan.steps:,} steps{random}")
+        return _job(plan, seed, objective, taught(objective), world)
 
     resume = "auto" if options.resume else None
     outcome = training.run_here(
@@ -144,8 +155,8 @@ def _one(
     return _scores(plan, seed, trained[0], outcome, world, interrupts)
 
 
-def _job(plan: Plan, seed: int, objective: TaskObjective, world: World) -> Job:
-    """What the training loop needs for one seed."""
+def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, world: World) -> Job:
+    """What the training loop needs for one seed. taught: what is minimised, mostly the objective itself."""
     for part in objective.modules():
         if isinstance(part, Layers):
             part.recompute = plan.recipe.train.recompute
@@ -157,12 +168,12 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, world: World) -> Job:
         return found
 
     def flops_so_far() -> Callable[[int, int], float]:
-        rate = plan.flops_per_token(objective, world)
+        rate = plan.flops_per_token(taught, world)
         return lambda steps, tokens: rate * tokens
 
     return Job(
-        objective=objective,
-        batches=Ahead(plan.batches(objective, seed, world)),
+        objective=taught,
+        batches=Ahead(plan.batches(taught, seed, world)),
         evaluate=evaluate,
         steps=plan.steps,
         seconds=None,
@@ -174,7 +185,7 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, world: World) -> Job:
     )
 
 
-def _require_same(old: Recipe, new: Recipe, out: Path) -> None:
+def require_same(old: Block, new: Block, out: Path) -> None:
     """Raise UsageError when a finished seed was trained in another way: no mean would make sense."""
     changed = [change for change in difference(old, new) if change.path not in ("out", "track")]
     if changed:

@@ -1,11 +1,13 @@
 """A task fitted to a net: a recipe with its net and its rows, all that the runs of its seeds share."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nlptool import flops, registry
 from nlptool.commands import hub, labelled
@@ -20,6 +22,7 @@ from nlptool.models import huggingface
 from nlptool.models.config import EncoderConfig
 from nlptool.models.layers import Layers
 from nlptool.models.rates import layer_rates
+from nlptool.objectives.base import Objective
 from nlptool.tasks.base import Numbers, Rows, TaskObjective
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import World
@@ -35,15 +38,16 @@ class Plan:
 
     Raises DataError when net, tokenizer and rows do not go together, UsageError when the recipe asks of them what
     they do not have.
+    whole: the head of the pretrained net is kept, too, in place of one that starts fresh.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, *, whole: bool = False) -> None:
         self.recipe, self.task = recipe, recipe.config
         metrics.require(self.task.metrics)
-        start = hub.folder(recipe.start)
-        self.tokenizer = Tokenizer.load(start)
+        self.folder = hub.folder(recipe.start)
+        self.tokenizer = Tokenizer.load(self.folder)
         inputs.special(self.tokenizer)
-        pretrained = huggingface.load_pretrained(start)
+        pretrained = huggingface.load_pretrained(self.folder)
         problems = check_task(self.task, pretrained.config)
         if problems:
             raise DataError(f"{recipe.start}: {problems[0].message}")
@@ -53,7 +57,6 @@ class Plan:
                 f"{pretrained.vocab_size:,}"
             )
         self.vocabulary = replace(Vocabulary.of(self.tokenizer), size=pretrained.vocab_size)
-        self.state = {k: t for k, t in pretrained.state.items() if k.partition(".")[0] in KEPT}
         self.model = _with_dropout(pretrained.config, recipe)
         if recipe.train.length > self.model.positions:
             raise UsageError(
@@ -61,6 +64,7 @@ class Plan:
             )
         with shapes_only():
             self.shape = self.objective()
+        self.state = self._kept(pretrained.state, whole=whole)
         self.rates = self._rates()
 
     def encode(self, rows: Path, console: Console) -> None:
@@ -85,7 +89,7 @@ class Plan:
         )
         return made
 
-    def batches(self, objective: TaskObjective, seed: int, world: World) -> Bucketed:
+    def batches(self, objective: Objective, seed: int, world: World) -> Bucketed:
         """A run's batches."""
         train, rows = self.recipe.train, self.splits[self.task.train]
         if train.batch % (world.size * train.accumulate):
@@ -132,13 +136,21 @@ class Plan:
         huggingface.save_pretrained(path, made.config, made.state, self.tokenizer.special, made.settings)
         self.tokenizer.save(path, max_length=self.model.positions)
 
-    def flops_per_token(self, objective: TaskObjective, world: World) -> float:
+    def flops_per_token(self, objective: Objective, world: World) -> float:
         """Of a training step, counted on one row."""
         rows = self.splits[self.task.train]
         (batch,) = Bucketed(rows, rows.lengths, objective.collate, batch=1, steps=1, seed=0).get(0)
         with torch.no_grad(), flops.counting() as count:
             objective(batch.to(world.device))
         return count.step / batch.tokens
+
+    def _kept(self, state: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
+        """The parts of the pretrained net that the objective has, without its head or with it."""
+        parts = {name for name, _ in self.shape.named_children()}
+        if "chooser" in parts:  # transformers calls it a classifier
+            state = {re.sub(r"^classifier\.", "chooser.", key): tensor for key, tensor in state.items()}
+        kept = parts if whole else KEPT
+        return {key: tensor for key, tensor in state.items() if key.partition(".")[0] in kept}
 
     def _named(self, split: str, found: dict[str, float]) -> dict[str, float]:
         """Figures of the first validation split by their names, of others with the split's in front."""
