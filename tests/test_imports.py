@@ -154,6 +154,7 @@ def test_recipes_are_checked_without_heavy_imports() -> None:
     light += [
         "commands.pretrain",
         "commands.finetune",
+        "commands.distill_task",
         "commands.recipes",
         "commands.schema",
         "commands.doctor",

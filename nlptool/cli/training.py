@@ -43,6 +43,7 @@ COMMANDS = (
     Row("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
     Row("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
     Row("finetune", "finetune", TRAIN, "Fine-tune a pretrained net on a labelled task."),
+    Row("distill-task", "distill_task", TRAIN, "Teach a small net a labelled task, by a fine-tuned one."),
 )
 
 

@@ -1,0 +1,323 @@
+"""A small net learns a task from a fine-tuned one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nlptool.cli import main
+from nlptool.commands import training
+from nlptool.models import huggingface
+from nlptool.models.bert.config import Config as Bert
+from nlptool.models.bert.net import Net
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train import checkpoint
+
+WORDS = ("the", "river", "old", "town", "a", "small", "house", "winter", "wood", "stone", "light")
+
+
+def rows(number: int, seed: int) -> list[dict]:
+    """Sentences; the label is whether there is a bell in them."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(number):
+        label = int(rng.random() < 0.4)
+        words = [*rng.choice(WORDS, rng.integers(3, 9)), *(["bell"] if label else [])]
+        made.append({"sentence": " ".join(rng.permutation(words)), "label": label})
+    return made
+
+
+def write(folder: Path, **splits: list[dict]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, made in splits.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+
+
+@pytest.fixture(scope="module")
+def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/, a task, a net of four layers that has been fine-tuned on it, and a recipe."""
+    folder = tmp_path_factory.mktemp("taught")
+    write(folder / "data", train=rows(200, 0), validation=rows(60, 1))
+    (folder / "bell.yaml").write_text(
+        "name: classify\ninputs: [sentence]\nlabels: [silent, bell]\nmetrics: [accuracy]\n"
+    )
+    torch.manual_seed(0)
+    tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=4, hidden=32, heads=2, init=0.1)
+    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    tokenizer.save(folder / "net")
+    huggingface.save_pretrained(folder / "net", model, state, tokenizer.special)
+    (folder / "tune.yaml").write_text(
+        f"task: {folder}/bell.yaml\ndata: {folder}/data\nstart: {folder}/net\n"
+        f"train: {{epochs: 8, batch: 16, length: 32, lr: 3e-3}}\nout: {folder}/teacher\n"
+    )
+    assert main(["finetune", str(folder / "tune.yaml")]) == 0
+    return folder
+
+
+@pytest.fixture
+def work(taught: Path, tmp_path: Path) -> Path:
+    """A folder with a recipe that takes a second or two."""
+    stage = "batch: 16, length: 32, lr: 3e-3"
+    (tmp_path / "distil.yaml").write_text(
+        f"task: {taught}/bell.yaml\ndata: {taught}/data\nteacher: {taught}/teacher/seed-0/final\nlayers: 2\n"
+        f"intermediate: {{epochs: 2, {stage}}}\nprediction: {{epochs: 2, {stage}}}\nout: {tmp_path}/run\n"
+    )
+    return tmp_path
+
+
+def distil(work: Path, *arguments: str) -> int:
+    return main(["distill-task", str(work / "distil.yaml"), *arguments])
+
+
+def scores(work: Path, run: str = "run") -> dict:
+    return json.loads((work / run / "scores.json").read_text())
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(a: Path, b: Path) -> bool:
+    one, two = weights(a), weights(b)
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_student_of_half_the_layers_says_mostly_what_its_teacher_says(work: Path, taught: Path, capsys):
+    assert distil(work, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == scores(work)
+    teacher, student = told["models"]["teacher"], told["models"]["student"]
+    finetuned = json.loads((taught / "teacher/scores.json").read_text())
+    assert teacher["mean"]["accuracy"] == finetuned["mean"]["accuracy"] > 0.9
+    assert student["kept"]["accuracy"] == student["mean"]["accuracy"] / teacher["mean"]["accuracy"] > 0.9
+    assert "layer.1." in "".join(weights(work / "run/prediction/seed-0/final"))
+    assert "layer.2." not in "".join(weights(work / "run/prediction/seed-0/final"))
+    assert student["parameters"] < teacher["parameters"]
+    assert student["bytes"] == 4 * student["parameters"]
+    assert student["faster"]["one"] == pytest.approx(teacher["latency"] / student["latency"])
+    assert "twin" not in told["models"]
+
+
+def test_the_table_stands_on_the_screen_and_in_the_folder(work: Path, capsys):
+    assert distil(work, "seeds=2", "twin=true", "prediction.epochs=1", "intermediate.epochs=1") == 0
+    out = capsys.readouterr().out
+    assert [line.split("  ")[0] for line in out.splitlines()[2:]] == [
+        "teacher",
+        "student",
+        "without a teacher",
+    ]
+    written = (work / "run/retention.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in written[2:]] == ["| teacher", "| student", "| without a teacher"]
+    found = scores(work)["models"]
+    assert (
+        f"{found['student']['mean']['accuracy']:.4f} ± {found['student']['deviation']['accuracy']:.4f}" in out
+    )
+    assert [run["seed"] for run in found["twin"]["runs"]] == [0, 1]
+    assert found["twin"]["parameters"] == found["student"]["parameters"]
+
+
+def test_a_twin_takes_as_many_steps_as_both_stages(work: Path):
+    assert distil(work, "twin=true", "intermediate.steps=3", "prediction.steps=4") == 0
+    lines = (work / "run/twin/seed-0/metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 7
+
+
+def test_the_first_stage_comes_nearer_to_the_teacher_and_leaves_the_head_alone(work: Path):
+    assert distil(work, "intermediate.epochs=4") == 0
+    run = work / "run/intermediate/seed-0"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for term in ("hidden", "attention"):
+        found = [line[f"heldout/{term}"] for line in lines if f"heldout/{term}" in line]
+        assert len(found) == 4
+        assert found[-1] < 0.8 * found[0]
+    before, after = weights(work / "run/start"), weights(run / "final")
+    for name in ("classifier.weight", "bert.pooler.dense.weight"):
+        assert torch.equal(before[name], after[name])
+    assert not torch.equal(
+        before["bert.embeddings.word_embeddings.weight"], after["bert.embeddings.word_embeddings.weight"]
+    )
+
+
+def test_a_student_begins_from_alternate_layers_of_its_teacher_with_its_head(work: Path, taught: Path):
+    assert distil(work, "prediction.steps=1", "intermediate=null") == 0
+    teacher, start = weights(taught / "teacher/seed-0/final"), weights(work / "run/start")
+    for mine, theirs in ((0, 0), (1, 3)):
+        name = "bert.encoder.layer.{}.intermediate.dense.weight"
+        assert torch.equal(start[name.format(mine)], teacher[name.format(theirs)])
+    assert torch.equal(start["classifier.weight"], teacher["classifier.weight"])
+    assert not (work / "run/intermediate").exists()
+
+
+def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep: None)
+    every = ["seeds=2", "evaluate.every=10", "dropout.head=0.2"]
+    assert distil(work, *every) == 0
+    shutil.copytree(work / "run", work / "whole")
+    shutil.rmtree(work / "run/prediction/seed-0")
+    shutil.rmtree(work / "run/prediction/seed-1")
+    second = work / "run/intermediate/seed-1"
+    shutil.rmtree(second / "final")
+    for path in sorted((second / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(path)
+    assert distil(work, *every, "--resume", "auto") == 0
+    for stage in ("intermediate", "prediction"):
+        for seed in ("seed-0", "seed-1"):
+            assert same(work / "run" / stage / seed / "final", work / "whole" / stage / seed / "final")
+    both = (scores(work, name)["models"]["student"]["mean"] for name in ("run", "whole"))
+    assert next(both) == next(both)
+
+
+def test_what_is_finished_is_not_done_again(work: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    assert distil(work) == 0
+    monkeypatch.setattr(training, "run_here", None)
+    assert distil(work, "--resume", "auto") == 0
+    told = capsys.readouterr().err
+    assert "run/intermediate/seed-0: is finished" in told
+    assert "run/prediction/seed-0: is finished" in told
+
+
+def test_the_second_stage_can_be_done_again_otherwise_after_the_same_first_one(work: Path, capsys):
+    assert distil(work) == 0
+    before = (work / "run/intermediate/seed-0/final/model.safetensors").stat().st_mtime_ns
+    assert distil(work, "prediction.lr=1e-3", "--resume", "auto") == 2
+    assert "prediction/seed-0: is finished, but was trained with another recipe" in capsys.readouterr().err
+    shutil.rmtree(work / "run/prediction")
+    assert distil(work, "prediction.lr=1e-3", "--resume", "auto") == 0
+    assert (work / "run/intermediate/seed-0/final/model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_teacher_that_was_another_is_refused_when_a_run_goes_on(work: Path, taught: Path, capsys):
+    assert distil(work, "prediction.steps=1", "intermediate=null") == 0
+    shutil.copytree(taught / "teacher/seed-0/final", work / "other")
+    assert distil(work, f"teacher={work}/other", "--resume", "auto") == 2
+    assert f"-> {work}/other" in capsys.readouterr().err
+
+
+def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Path, tiny_store: Path, capsys):
+    tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=2, hidden=16, heads=2, init=0.1)
+    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    tokenizer.save(work / "small")
+    huggingface.save_pretrained(work / "small", model, state, tokenizer.special)
+    assert distil(work, "~layers", f"start={work}/small") == 0
+    assert "from random weights: classifier\n" in capsys.readouterr().err
+    assert not (work / "run/start").exists()
+    assert weights(work / "run/prediction/seed-0/final")["classifier.weight"].shape == (2, 16)
+
+
+def test_transformers_loads_the_student(work: Path):
+    transformers = pytest.importorskip("transformers")
+    assert distil(work, "prediction.steps=2", "intermediate.steps=2") == 0
+    final = work / "run/prediction/seed-0"
+    classify = transformers.pipeline("text-classification", str(final / "final"))
+    (said,) = classify(rows(60, 1)[0]["sentence"])
+    line = json.loads((final / "predictions/validation.jsonl").read_text().splitlines()[0])
+    assert said["label"] == line["prediction"]
+    assert said["score"] == pytest.approx(max(line["scores"].values()), abs=1e-5)
+
+
+def test_choices_can_be_taught(work: Path, taught: Path):
+    rng = np.random.default_rng(0)
+    made = [
+        {
+            "q": "the old town",
+            "a": "a bell" if label else "wood",
+            "b": "stone" if label else "a bell",
+            "label": 1 - label,
+        }
+        for label in rng.integers(0, 2, 80).tolist()
+    ]
+    write(work / "choices", train=made[:60], validation=made[60:])
+    (work / "choose.yaml").write_text(
+        "name: choose\ninputs: [q]\nchoices: [a, b]\nlabels: [a, b]\nmetrics: [accuracy]\n"
+    )
+    task = [f"task={work}/choose.yaml", f"data={work}/choices"]
+    tuning = [*task, "train.epochs=1", "--out", str(work / "chooser")]
+    assert main(["finetune", str(taught / "tune.yaml"), *tuning]) == 0
+    assert distil(work, *task, f"teacher={work}/chooser/seed-0/final") == 0
+    found = scores(work)["models"]
+    tuned = json.loads((work / "chooser/scores.json").read_text())
+    assert found["teacher"]["mean"]["accuracy"] == tuned["mean"]["accuracy"]
+
+
+def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
+    assert distil(work, "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == {"train": 200, "validation": 60}
+    assert told["steps"] == {"intermediate": 25, "prediction": 25}
+    assert told["parameters"]["student"] < told["parameters"]["teacher"]
+    assert distil(work, "--dry-run", "twin=true") == 0
+    assert "25 + 25 with each of 1 seeds, and as many without a teacher" in capsys.readouterr().out
+    assert not (work / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["start=somewhere"], "give either start or layers, not both"),
+        (["~layers"], "give start or layers"),
+        (["~layers", "start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
+        (["teacher=nowhere"], "teacher=nowhere: no Hugging Face folder at nowhere"),
+        (["layers=5"], "layers: 5 layers cannot be taken from a teacher that has 4"),
+        (
+            ["prediction.batch=10", "prediction.accumulate=4"],
+            "prediction.batch=10: 10 sequences do not make 4",
+        ),
+        (["intermediate.compile=true"], "intermediate.compile"),
+        (["data=nowhere"], "no folder nowhere"),
+        (["seeds=[1, 1]"], "different whole numbers"),
+        (["--resume", "elsewhere"], "go on in their own folder"),
+    ],
+)
+def test_a_recipe_that_cannot_be_carried_out_is_refused(work: Path, arguments: list[str], said: str, capsys):
+    assert distil(work, *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (work / "run").exists()
+
+
+def test_a_teacher_without_a_head_does_not_know_the_task(work: Path, taught: Path, capsys):
+    assert distil(work, f"teacher={taught}/net") == 3
+    assert "has no classifier and no pooler, so it does not know the task" in capsys.readouterr().err
+    assert not (work / "run").exists()
+
+
+def test_a_teacher_of_other_classes_is_refused(work: Path, taught: Path, capsys):
+    (work / "other.yaml").write_text(
+        "name: classify\ninputs: [sentence]\nlabels: [bell, silent]\nmetrics: [accuracy]\n"
+    )
+    assert distil(work, f"task={work}/other.yaml") == 3
+    assert "its classes are silent, bell; those of the task are bell, silent" in capsys.readouterr().err
+    (work / "other.yaml").write_text(
+        "name: classify\ninputs: [sentence]\nlabels: [silent, bell, drum]\nmetrics: [accuracy]\n"
+    )
+    assert distil(work, f"task={work}/other.yaml") == 3
+    assert "classifier.out.weight has shape [2, 32], expected [3, 32]" in capsys.readouterr().err
+
+
+def test_a_student_that_reads_other_tokens_is_refused(work: Path, taught: Path, capsys):
+    shutil.copytree(taught / "net", work / "student")
+    path = work / "student/tokenizer.json"
+    content = json.loads(path.read_text())
+    vocab = content["model"]["vocab"]
+    a, b = (token for token, number in vocab.items() if number in (300, 301))
+    vocab[a], vocab[b] = vocab[b], vocab[a]
+    path.write_text(json.dumps(content))
+    assert distil(work, "~layers", f"start={work}/student") == 3
+    assert f"token 300 is '{b}' in the one, '{a}' in the other" in capsys.readouterr().err
+    assert not (work / "run").exists()
+
+
+def test_a_student_with_other_heads_is_refused_where_attention_is_compared(
+    work: Path, tiny_store: Path, capsys
+):
+    tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=2, hidden=32, heads=4)
+    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    tokenizer.save(work / "small")
+    huggingface.save_pretrained(work / "small", model, state, tokenizer.special)
+    start = ["~layers", f"start={work}/small", "prediction.steps=1"]
+    assert distil(work, *start, "--dry-run") == 2
+    assert "the student has 4 attention heads, the teacher 2" in capsys.readouterr().err
+    assert distil(work, *start, "intermediate=null") == 0
