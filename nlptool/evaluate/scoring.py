@@ -1,13 +1,14 @@
-"""How likely a model finds a text: one number a text, in nats, whatever kind of model it is.
+"""How likely a model finds a text, or an answer after a context: in nats, whatever kind of model it is.
 
 A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right ones
 are added (Salazar et al. 2020, section 2.2). A causal LM gives the log-likelihood.
-ELECTRA's discriminator gives how original it finds all tokens.
+ELECTRA's discriminator gives how original it finds all tokens. Of an answer only its own tokens count; an encoder sees
+its context and itself, a decoder what stands before.
 """
 
 # B rows, T tokens, V vocabulary
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -16,22 +17,33 @@ from torch.nn.functional import logsigmoid
 
 from nlptool import registry
 from nlptool.errors import DataError
+from nlptool.evaluate.requests import Encoded, Request, Scored, encoded, fitted, in_order, totals
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig
-from nlptool.models.loss import IGNORED, linear_scores
+from nlptool.models.loss import linear_scores
 from nlptool.recipe import Block
 from nlptool.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
+Tokens = Iterator[tuple[int, float, bool]]
+"""Of each token of an answer: the request's number, the log-probability, whether the token is the first choice."""
 
 BATCH = 16384  # tokens at once, padding included
 
 
 class Scorer(Protocol):
-    """A model that scores texts."""
+    """A model that scores texts, and answers given their contexts."""
 
     def scores(self, texts: Sequence[str]) -> list[float]:
-        """Log-likelihood of each text, or what stands for it, in nats."""
+        """Log-likelihood of each text, or what stands for it, in nats. Raises DataError for one that is too long."""
+        ...
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """What it finds of each answer. Raises DataError for one that has no token or is too long by itself."""
+        ...
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """The same with the request's number, in any order, as soon as it is known."""
         ...
 
 
@@ -52,6 +64,7 @@ class MaskedScorer:
 
     def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
         self.tokenizer, self.positions = tokenizer, config.positions
+        self.special = _special(tokenizer, "cls", "sep", "mask")
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
         self.net = family.Net(config, vocab_size)
@@ -61,98 +74,156 @@ class MaskedScorer:
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Each token masked in turn; the sum of the log-probabilities of the right ones."""
-        return self.of_rows(framed(texts, self.tokenizer, self.positions))
+        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, 2))
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """The same of the answer's tokens, each with all others in view."""
+        return in_order(self.answered(requests))
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """As they are known, the longest first."""
+        pairs = [fitted(pair, self.positions - 2) for pair in encoded(requests, self.tokenizer)]
+        return totals(self._tokens(pairs), pairs)
 
     def windows(self, ids: Sequence[int]) -> list[list[int]]:
         """A long text as rows [CLS] ... [SEP] that the model can read, none with a token of another."""
-        cls, sep, room = self.tokenizer.special["cls"], self.tokenizer.special["sep"], self.positions - 2
+        cls, sep, room = self.special["cls"], self.special["sep"], self.positions - 2
         return [[cls, *ids[at : at + room], sep] for at in range(0, len(ids), room)]
 
-    @torch.inference_mode()
     def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """The same of rows of ids, of which the first and the last count nothing."""
-        special = self.tokenizer.special
-        queries = [(number, at) for number, row in enumerate(rows) for at in range(1, len(row) - 1)]
-        totals = torch.zeros(len(rows), dtype=torch.float64)
+        """The score of rows of ids, of which the first and the last count nothing."""
+        return _sums(self._tokens, [Encoded([], list(row[1:-1])) for row in rows])
+
+    @torch.inference_mode()
+    def _tokens(self, pairs: Sequence[Encoded]) -> Tokens:
+        rows = [framed(pair, self.special) for pair in pairs]
+        queries = [
+            (number, 1 + len(pair.context) + at)
+            for number, pair in enumerate(pairs)
+            for at in range(len(pair.answer))
+        ]
         for chosen in _batches(queries, [len(rows[number]) for number, _ in queries]):
-            ids_BT, lengths_B = padded([rows[number] for number, _ in chosen], special["pad"])
+            ids_BT, lengths_B = padded([rows[number] for number, _ in chosen], self.special["sep"])
             at_B1 = torch.tensor([[at] for _, at in chosen])
             labels_B1 = ids_BT.gather(1, at_B1)
-            ids_BT.scatter_(1, at_B1, special["mask"])
+            ids_BT.scatter_(1, at_B1, self.special["mask"])
             hidden_B1D = self.head.transform(self.net(ids_BT, None, lengths_B, at_B1))
-            loss_B1, _ = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
-            totals.index_add_(0, torch.tensor([number for number, _ in chosen]), -loss_B1[:, 0].double())
-        return totals.tolist()
+            loss_B1, first_B1 = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
+            numbers = [number for number, _ in chosen]
+            yield from zip(numbers, (-loss_B1[:, 0]).tolist(), first_B1[:, 0].tolist(), strict=True)
 
 
 class DiscriminatorScorer:
     """How original ELECTRA's discriminator finds a text: the log-probabilities that each token is, added.
 
-    One pass over the text as it is. Not a likelihood; it ranks texts as one does.
+    One pass over the text as it is. Not a likelihood; it ranks texts as one does. Its first choice is a token that
+    it finds rather original than replaced.
     """
 
     def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
         self.tokenizer, self.positions = tokenizer, config.positions
+        self.special = _special(tokenizer, "cls", "sep")
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
         self.head = heads.ReplacedToken(config.hidden)
         huggingface.load(nn.ModuleDict({"backbone": self.net, "rtd": self.head}).eval(), state)
 
-    @torch.inference_mode()
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum over a text's tokens of log P(original)."""
-        rows = framed(texts, self.tokenizer, self.positions)
-        totals = torch.zeros(len(rows), dtype=torch.float64)
+        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, 2))
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """The same over the answer's tokens, with the context before them."""
+        return in_order(self.answered(requests))
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """As they are known, the longest first."""
+        pairs = [fitted(pair, self.positions - 2) for pair in encoded(requests, self.tokenizer)]
+        return totals(self._tokens(pairs), pairs)
+
+    @torch.inference_mode()
+    def _tokens(self, pairs: Sequence[Encoded]) -> Tokens:
+        rows = [framed(pair, self.special) for pair in pairs]
         for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
-            ids_BT, lengths_B = padded([rows[number] for number in chosen], self.tokenizer.special["pad"])
+            ids_BT, lengths_B = padded([rows[number] for number in chosen], self.special["sep"])
             logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double()
-            at_T = torch.arange(ids_BT.shape[1])
-            real_BT = (at_T > 0) & (at_T < lengths_B[:, None] - 1)  # [CLS] and [SEP] are never replaced
-            totals[chosen] = torch.where(real_BT, logsigmoid(-logits_BT), 0).sum(1)
-        return totals.tolist()
+            for number, logits_T in zip(chosen, logits_BT, strict=True):
+                begin, stop = 1 + len(pairs[number].context), len(rows[number]) - 1
+                for logit in logits_T[begin:stop]:
+                    yield number, logsigmoid(-logit).item(), logit.item() < 0
 
 
 class CausalScorer:
-    """Log-likelihood by a decoder, each text the beginning of a document."""
+    """Log-likelihood by a decoder; a text, or an answer without a context, is the beginning of a document."""
 
     def __init__(self, config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
         self.tokenizer, self.positions = tokenizer, int(config.model_dump()["positions"])
-        self.start = tokenizer.special.get("eos", tokenizer.special.get("sep", 0))
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
         huggingface.load(nn.ModuleDict({"backbone": self.net}).eval(), state)
 
+    @property
+    def start(self) -> int:
+        """What stands before a document: the end of another. Raises DataError where the tokenizer has none."""
+        special = self.tokenizer.special
+        return special["eos"] if "eos" in special else _special(self.tokenizer, "sep")["sep"]
+
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum of the log-probabilities of a text's tokens, each given those before it."""
-        rows = [[self.start, *ids] for ids in self.tokenizer.encode_batch(texts)]
-        _refuse_long(rows, texts, self.positions)
-        return self.of_rows(rows)
+        pairs = whole(texts, self.tokenizer, self.positions, 1)
+        return _sums(self._tokens, [Encoded([self.start], pair.answer) for pair in pairs])
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """The same of the answer's tokens."""
+        return in_order(self.answered(requests))
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """As they are known."""
+        begun = [
+            pair if pair.context else Encoded([self.start], pair.answer)
+            for pair in encoded(requests, self.tokenizer)
+        ]
+        pairs = [fitted(pair, self.positions + 1, least=1) for pair in begun]  # the last token is not read
+        return totals(self._tokens(pairs), pairs)
 
     def windows(self, ids: Sequence[int]) -> list[list[int]]:
         """A long text as rows that the model can read, each beginning with the last token of the one before."""
-        whole = [self.start, *ids]
-        return [whole[at : at + self.positions + 1] for at in range(0, len(ids), self.positions)]
+        document = [self.start, *ids]
+        return [document[at : at + self.positions + 1] for at in range(0, len(ids), self.positions)]
+
+    def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        """The score of rows of ids, of which the first counts nothing."""
+        return _sums(self._tokens, [Encoded(list(row[:1]), list(row[1:])) for row in rows])
 
     @torch.inference_mode()
-    def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """The same of rows of ids, of which the first counts nothing."""
-        totals = torch.zeros(len(rows), dtype=torch.float64)
+    def _tokens(self, pairs: Sequence[Encoded]) -> Tokens:
+        rows = [[*pair.context, *pair.answer] for pair in pairs]
         for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
-            ids_BT, lengths_B = padded([rows[number] for number in chosen], 0)
-            real_BT = torch.arange(1, ids_BT.shape[1]) < lengths_B[:, None]
-            labels_BT = torch.where(real_BT, ids_BT[:, 1:], IGNORED)
+            ids_BT, _ = padded([rows[number] for number in chosen], 0)
             hidden_BTD = self.net(ids_BT[:, :-1])
-            loss_BT, _ = linear_scores(hidden_BTD, self.net.word_embeddings, None, labels_BT)
-            totals[chosen] = -loss_BT.double().sum(1)
-        return totals.tolist()
+            for number, hidden_TD in zip(chosen, hidden_BTD, strict=True):
+                begin, stop = len(pairs[number].context) - 1, len(rows[number]) - 1
+                labels_T = torch.tensor(pairs[number].answer)
+                found = linear_scores(hidden_TD[begin:stop], self.net.word_embeddings, None, labels_T)
+                for loss, first in zip(*(x.tolist() for x in found), strict=True):
+                    yield number, -loss, first
 
 
-def framed(texts: Sequence[str], tokenizer: Tokenizer, positions: int) -> list[list[int]]:
-    """[CLS] text [SEP] of each text. Raises DataError for one that is longer than the model reads."""
-    cls, sep = tokenizer.special["cls"], tokenizer.special["sep"]
-    rows = [[cls, *ids, sep] for ids in tokenizer.encode_batch(texts)]
-    _refuse_long(rows, texts, positions)
-    return rows
+def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: int) -> list[Encoded]:
+    """Each text as an answer without a context, for a row with `around` special tokens.
+
+    Raises DataError for one that is longer than the model reads.
+    """
+    pairs = [Encoded([], ids) for ids in tokenizer.encode_batch(texts)]
+    for pair, text in zip(pairs, texts, strict=True):
+        if (length := len(pair.answer) + around) > positions:
+            raise DataError(f"a text of {length} tokens, and the model reads {positions}: {text[:60]}...")
+    return pairs
+
+
+def framed(pair: Encoded, special: Mapping[str, int]) -> list[int]:
+    """[CLS] context answer [SEP]."""
+    return [special["cls"], *pair.context, *pair.answer, special["sep"]]
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
@@ -163,10 +234,15 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     return ids, torch.tensor(lengths)
 
 
-def _refuse_long(rows: Sequence[Sequence[int]], texts: Sequence[str], positions: int) -> None:
-    for row, text in zip(rows, texts, strict=True):
-        if len(row) > positions:
-            raise DataError(f"a text of {len(row)} tokens, and the model reads {positions}: {text[:60]}...")
+def _special(tokenizer: Tokenizer, *roles: str) -> dict[str, int]:
+    """Ids of these special tokens. Raises DataError where there is none."""
+    if missing := [role for role in roles if role not in tokenizer.special]:
+        raise DataError(f"the model's tokenizer has no {', '.join(missing)} token, which scoring needs")
+    return {role: tokenizer.special[role] for role in roles}
+
+
+def _sums(tokens: Callable[[Sequence[Encoded]], Tokens], pairs: Sequence[Encoded]) -> list[float]:
+    return [found.logprob for found in in_order(totals(tokens(pairs), pairs))]
 
 
 def _batches(items: Sequence[T], lengths: Sequence[int]) -> Iterator[list[T]]:

@@ -1,0 +1,94 @@
+"""Answers to be scored given their contexts, and their token ids: cut where lm-eval 0.4 cuts them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from nlptool.errors import DataError
+from nlptool.text.tokenizer import Tokenizer
+
+
+class Request(NamedTuple):
+    """How likely is this answer after this context? A space between the two belongs to the answer."""
+
+    context: str
+    answer: str
+
+
+class Scored(NamedTuple):
+    """What a model finds of an answer."""
+
+    logprob: float
+    """Nats, summed over the answer's tokens."""
+    tokens: int
+    """Of the answer."""
+    greedy: bool
+    """Whether each of them is the model's first choice."""
+    cut: int = 0
+    """Tokens left out at the beginning of the context, since the model does not read as many."""
+
+
+class Encoded(NamedTuple):
+    """A request in token ids."""
+
+    context: list[int]
+    answer: list[int]
+    cut: int = 0
+
+
+def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
+    """The ids of each request, as lm-eval's `_encode_pair` finds them.
+
+    White space at the end of a context goes to the answer. Both are encoded together, and the answer's tokens are
+    those behind as many as the context has by itself. A context without a token stays empty (lm-eval refuses one of
+    white space alone). Raises DataError for an answer that adds no token.
+    """
+    contexts = [request.context.rstrip() for request in requests]
+    wholes = [request.context + request.answer for request in requests]
+    distinct = list(dict.fromkeys([*contexts, *wholes]))
+    ids = dict(zip(distinct, tokenizer.encode_batch(distinct), strict=True))
+    pairs = []
+    for request, context, whole in zip(requests, contexts, wholes, strict=True):
+        answer = ids[whole][len(ids[context]) :]
+        if not answer:
+            raise DataError(f"the answer {request.answer!r} adds no token to {_end(request.context)!r}")
+        pairs.append(Encoded(ids[context], answer))
+    return pairs
+
+
+def fitted(pair: Encoded, room: int, least: int = 0) -> Encoded:
+    """The same, its context cut at the beginning so that both have at most `room` tokens.
+
+    Raises DataError where `least` tokens of context and the whole answer have no room.
+    """
+    spare = room - len(pair.answer)
+    if spare < least:
+        raise DataError(f"an answer of {len(pair.answer):,} tokens, and the model reads {room - least:,}")
+    cut = max(0, len(pair.context) - spare)
+    return Encoded(pair.context[cut:], pair.answer, pair.cut + cut)
+
+
+def totals(
+    tokens: Iterable[tuple[int, float, bool]], pairs: Sequence[Encoded]
+) -> Iterator[tuple[int, Scored]]:
+    """What was found of each request, with its number, as soon as all tokens of its answer are known.
+
+    tokens: of all requests, in any order: the request's number, the token's log-probability, whether it is first.
+    """
+    sums, greedy, left = [0.0] * len(pairs), [True] * len(pairs), [len(pair.answer) for pair in pairs]
+    yield from ((number, Scored(0.0, 0, True)) for number, tokens_left in enumerate(left) if not tokens_left)
+    for number, logprob, first in tokens:
+        sums[number] += logprob
+        greedy[number] &= first
+        left[number] -= 1
+        if not left[number]:
+            pair = pairs[number]
+            yield number, Scored(sums[number], len(pair.answer), greedy[number], pair.cut)
+
+
+def in_order(scored: Iterable[tuple[int, Scored]]) -> list[Scored]:
+    """Of pairs (number of the request, what was found), in any order, each request once."""
+    return [found for _, found in sorted(scored)]
+
+
+def _end(text: str) -> str:
+    return text if len(text) <= 60 else f"...{text[-60:]}"
