@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from nlptool.recipe import Block
 
-Kind = Literal["models", "objectives", "tasks"]
+Kind = Literal["models", "objectives", "tasks", "prompts"]
 
 
 @cache

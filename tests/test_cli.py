@@ -15,6 +15,7 @@ import pytest
 from nlptool import __version__
 from nlptool.cli import COMMANDS, main
 from nlptool.cli.app import HEADINGS
+from nlptool.cli.asking import PROMPT
 from nlptool.commands import finetune, pretrain
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
 from nlptool.recipe import load, shelf
@@ -232,7 +233,7 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
     schema = json.loads(capsys.readouterr().out)
     assert list(schema["properties"]) == list(pretrain.Recipe.model_fields)
     assert main(["schema"]) == 0
-    assert capsys.readouterr().out.split() == [row.name for row in COMMANDS]
+    assert capsys.readouterr().out.split() == [row.name for row in (*COMMANDS, PROMPT)]
     assert main(["schema", "pretrain-ml"]) == 2
     assert "did you mean pretrain-mlm?" in capsys.readouterr().err
 
@@ -240,13 +241,15 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
 TASKS = shelf.shipped("tasks")
 
 
-@pytest.mark.parametrize("name", [name for name in shelf.shipped() if not name.startswith("tasks/")])
+@pytest.mark.parametrize(
+    "name", [name for name in shelf.shipped() if not name.startswith(("tasks/", "prompts/"))]
+)
 def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
     text = shelf.shipped()[name].read_text("utf8")
     header = [line for line in text.splitlines() if line.startswith("#")]
     commands = re.findall(rf"nlptool (\S+) {name}\b", "\n".join(header))
     assert len(commands) == 1, "the header shows the command line, once"
-    row = next(row for row in COMMANDS if row.name == commands[0])
+    row = next(row for row in (*COMMANDS, PROMPT) if row.name == commands[0])
     schema = import_module(f"nlptool.commands.{row.module}").Recipe
     load(shelf.find(name), [] if "\nout:" in text else ["out=x"], schema)
 

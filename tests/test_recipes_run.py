@@ -16,11 +16,16 @@ PRETRAINING = sorted(name for name, recipe in BY_NAME.items() if "objective" in 
 TOKENIZING = sorted(name for name, recipe in BY_NAME.items() if "tokenizer" in recipe)
 TUNING = sorted(name for name, recipe in BY_NAME.items() if "task" in recipe)
 TASKS = sorted(name.removeprefix("tasks/") for name in BY_NAME if name.startswith("tasks/"))
+PROMPTING = sorted(
+    name for name, recipe in BY_NAME.items() if "shots" in recipe
+)  # carried out by tests/prompts
+PROMPTS = sorted(name for name in BY_NAME if name.startswith("prompts/"))
 ALL = sorted(BY_NAME)
 
 
 def test_every_recipe_is_of_a_known_kind():
-    assert set(BY_NAME) == {*PRETRAINING, *TOKENIZING, *TUNING, *(f"tasks/{name}" for name in TASKS)}
+    training = {*PRETRAINING, *TOKENIZING, *TUNING, *(f"tasks/{name}" for name in TASKS)}
+    assert set(BY_NAME) == {*training, *PROMPTING, *PROMPTS}
 
 
 def put(row: dict, column: str, value: object) -> None:

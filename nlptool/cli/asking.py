@@ -5,7 +5,22 @@ from typing import Annotated
 
 import typer
 
-from nlptool.cli.app import ASK, Json, Replace, app, console
+from nlptool.cli.app import (
+    ASK,
+    Changes,
+    DryRun,
+    Json,
+    Overwrite,
+    Replace,
+    app,
+    console,
+    is_change,
+    refuse_flags,
+)
+from nlptool.cli.training import Row, run_recipe
+from nlptool.errors import UsageError
+
+PROMPT = Row("prompt", "prompt", ASK, "Ask models tasks by text, with no, one or a few examples.")
 
 
 @app.command("fill-mask", rich_help_panel=ASK)
@@ -58,3 +73,40 @@ def evaluate(
 
     questions = command.Questions(tokens, characters, pairs, most)
     command.run(models, questions, out, overwrite=overwrite, as_json=as_json, console=console())
+
+
+@app.command(
+    PROMPT.name,
+    help=PROMPT.help,
+    rich_help_panel=PROMPT.group,
+    epilog="E.g. nlptool prompt prompt/grammar models=runs/demo/final data=FOLDER. All keys: nlptool schema prompt.",
+    context_settings={"ignore_unknown_options": True},
+)
+def prompt(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+    ] = None,
+    changes: Changes = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="auto", help="Keep what the output folder holds of answers."),
+    ] = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Ask models tasks by text, with no, one or a few examples."""
+    refuse_flags([*([recipe] if recipe else []), *(changes or ())])
+    if recipe is None or is_change(recipe):
+        raise UsageError(
+            "no recipe that says what is asked",
+            hint="e.g. nlptool prompt prompt/grammar models=MODEL data=FOLDER; nlptool recipes ls lists them",
+        )
+    from nlptool.console import Options
+
+    options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
+    run_recipe(PROMPT, recipe, changes or [], options)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nlptool.cli.app import LOOK, Json, app, console
+from nlptool.cli.asking import PROMPT
 from nlptool.cli.training import COMMANDS
 from nlptool.errors import UsageError
 
@@ -28,11 +29,12 @@ def schema(
     """Print the JSON schema of a command's recipe, with which editors complete and check it."""
     from nlptool.commands import schema as schemas
 
-    names = [row.name for row in COMMANDS]
+    rows = (*COMMANDS, PROMPT)
+    names = [row.name for row in rows]
     if command is None:
         console().result("\n".join(names))
         return
-    row = next((row for row in COMMANDS if row.name == command), None)
+    row = next((row for row in rows if row.name == command), None)
     if row is None:
         close = get_close_matches(command, names, 1)
         hint = f"did you mean {close[0]}?" if close else f"those with a recipe: {', '.join(names)}"

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -73,19 +72,20 @@ def _recipe_command(row: Row) -> Callable[..., None]:
         from nlptool.console import Options
 
         options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
-        _run(row.name, import_module(f"nlptool.commands.{row.module}"), recipe, changes or [], options)
+        run_recipe(row, recipe, changes or [], options)
 
     return command
 
 
-def _run(name: str, command: ModuleType, recipe: str, changes: list[str], options: "Options") -> None:
+def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") -> None:
     """Read and check the recipe, then hand it to the command."""
     from nlptool.recipe import load, shelf
 
+    command = import_module(f"nlptool.commands.{row.module}")
     path = shelf.find(recipe)
     folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
     loaded = load(path, [*changes, *folder], command.Recipe)
-    loaded.require(command.check(loaded.recipe, name))
+    loaded.require(command.check(loaded.recipe, row.name))
     command.run(loaded.recipe, options, console())
 
 

@@ -1,0 +1,189 @@
+"""The heavy half of `prompt`."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlptool.commands import folder, hub, replies, sheets
+from nlptool.commands.prompt import Recipe
+from nlptool.commands.scoreboard import labels, record, table
+from nlptool.commands.sheets import Asking, Sheet
+from nlptool.console import Console, Options
+from nlptool.errors import DataError, Preempted
+from nlptool.evaluate.requests import Request
+from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.models import huggingface
+from nlptool.prompts.config import Reply
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.interrupts import Interrupts
+
+KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
+AT_ONCE = 64  # answers that are written together
+
+
+class Model(NamedTuple):
+    """A model that is asked."""
+
+    label: str
+    scorer: Scorer
+    tokenizer: Tokenizer
+    room: int
+    """Tokens that it surely reads at once: its positions, but for two that may stand around a text."""
+    digest: str
+    parameters: int
+
+    @property
+    def kind(self) -> str:
+        """What its scores are."""
+        return KINDS.get(type(self.scorer), "originality")
+
+
+def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+    """Read all rows; show how many questions there are, and the first one of each task as it would be read."""
+    told: list[dict[str, Any]] = []
+    for sheet in sheets.read(recipe, console):
+        for shots in recipe.shots:
+            asked = sheets.fitted(sheet, shots, 10**9, lambda texts: [len(text) for text in texts])
+            told.append(
+                {
+                    "task": sheet.name,
+                    "shots": shots,
+                    "questions": len(asked),
+                    "requests": sum(len(one.requests) for one in asked),
+                    "characters": sum(len(context) + len(a) for one in asked for context, a in one.requests),
+                    "first": asked[0].requests,
+                    "right": sheet.questions[0].answers[sheet.questions[0].gold],
+                }
+            )
+    if as_json:
+        console.json(told)
+        return
+    for one in told:
+        console.result(f"--- {one['task']}, {one['shots']} shots: the first question, and the right answer")
+        console.result(f"{one['first'][0][0]}⟦{one['right']}⟧\n")
+    names = ("task", "shots", "questions", "requests", "characters")
+    console.table(names, [[one[name] for name in names] for one in told], title="for each model")
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Ask every model every task, then write and show the scores."""
+    out = Path(recipe.out)
+    read = sheets.read(recipe, console)
+    places = [hub.folder(name) for name in recipe.models]
+    packages = ("torch", "numpy", "tokenizers", "datasets")
+    folder.start(out, recipe, folder.environment(packages, "cpu", 1), overwrite=options.overwrite)
+    records: list[dict[str, Any]] = []
+    try:
+        with Interrupts(alone=True) as interrupts:
+            for name, label, place in zip(recipe.models, labels(recipe.models), places, strict=True):
+                model = _model(name, label, place)
+                for sheet in read:
+                    for shots in recipe.shots:
+                        records.append(_asked(model, sheet, shots, out, interrupts, console))
+                        _tell_of_length(records[-1], console)
+    except Preempted as stopped:
+        raise Preempted(
+            f"{stopped.message}; the answers so far are in {out / 'answers'}",
+            hint="the same command with --resume auto goes on",
+        ) from None
+    columns, rows = table(records)
+    (out / "results.json").write_text(
+        json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf8"
+    )
+    lines = [columns, ["---"] * len(columns), *rows]
+    (out / "results.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf8")
+    if options.json:
+        console.json(records)
+        return
+    console.table(
+        columns, rows, title=f"± is the standard error; answers and prompts are in {out / 'answers'}"
+    )
+
+
+def _model(name: str, label: str, place: Path) -> Model:
+    pretrained = huggingface.load_pretrained(place)
+    parameters = sum(tensor.numel() for tensor in pretrained.state.values())
+    tokenizer, positions = Tokenizer.load(place), int(pretrained.config.model_dump()["positions"])
+    try:
+        found = scorer(pretrained.config, pretrained.state, tokenizer)
+    except DataError as error:
+        raise DataError(f"{name}: {error.message}", error.hint) from error
+    return Model(label, found, tokenizer, positions - 2, replies.of_model(place), parameters)
+
+
+def _asked(
+    model: Model, sheet: Sheet, shots: int, out: Path, interrupts: Interrupts, console: Console
+) -> dict[str, Any]:
+    """One model's answers to a task, those known already and those asked for now, and their scores."""
+
+    def count(texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in model.tokenizer.encode_batch(texts)]
+
+    path = out / "answers" / _plain(model.label) / f"{_plain(sheet.name)}-{shots}.jsonl"
+    asked = sheets.fitted(sheet, shots, model.room, count)
+    digests = [replies.of_question(model.digest, one.requests) for one in asked]
+    known = replies.read(path)
+    missing = [number for number, digest in enumerate(digests) if digest not in known]
+    with console.progress(f"{model.label}: {sheet.name}, {shots} shots", len(asked), "questions") as bar:
+        bar.to(len(asked) - len(missing))
+        waiting: list[dict[str, Any]] = []
+        for done, (number, made) in enumerate(_replies(model, sheet, [asked[i] for i in missing]), start=1):
+            at = missing[number]
+            waiting.append(_entry(sheet, at, asked[at], digests[at], made))
+            if len(waiting) == AT_ONCE or done == len(missing):
+                with interrupts.shield():
+                    replies.add(path, waiting)
+                    known |= {entry["digest"]: entry for entry in waiting}
+                    waiting = []
+            bar.to(len(asked) - len(missing) + done)
+    entries = [known[digest] for digest in digests]
+    with interrupts.shield():
+        replies.replace(path, entries)
+    return record(model.label, model.kind, model.parameters, sheet, shots, entries)
+
+
+def _tell_of_length(told: dict[str, Any], console: Console) -> None:
+    """Say where a model does not read as much as it was to be asked."""
+    where, total = f"{told['model']}: {told['task']}, {told['shots']} shots", told["questions"]
+    if fewer := told["fewer_shots"]:
+        console.note(f"{where}: {fewer:,} of {total:,} questions have fewer demonstrations, to fit the model")
+    if cut := told["cut"]:
+        console.note(f"{where}: of {cut:,} of {total:,} questions the model reads the end only")
+
+
+def _replies(model: Model, sheet: Sheet, asked: Sequence[Asking]) -> Iterator[tuple[int, list[Reply]]]:
+    """What the model makes of each question, with the question's number, as soon as it is known."""
+    requests = [Request(*pair) for one in asked for pair in one.requests]
+    places = [(number, at) for number, one in enumerate(asked) for at in range(len(one.requests))]
+    found: list[dict[int, Reply]] = [{} for _ in asked]
+    try:
+        for request, scored in model.scorer.answered(requests):
+            number, at = places[request]
+            found[number][at] = Reply(scored.logprob, scored.tokens, scored.greedy, scored.cut)
+            if len(found[number]) == len(asked[number].requests):
+                yield number, [reply for _, reply in sorted(found[number].items())]
+    except DataError as error:
+        raise DataError(f"{model.label}: {sheet.name}: {error.message}", error.hint) from error
+
+
+def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:
+    """What is kept of a question."""
+    question = sheet.questions[number]
+    alike = len({context for context, _ in asked.requests}) == 1
+    return {
+        "place": question.place,
+        **({"part": question.part} if question.part else {}),
+        "shots": asked.shots,
+        "prompt": asked.requests[0][0] if alike else [context for context, _ in asked.requests],
+        "answers": [answer for _, answer in asked.requests],
+        "gold": question.gold,
+        "replies": [reply._asdict() for reply in made],
+        "digest": digest,
+    }
+
+
+def _plain(name: str) -> str:
+    """A name as that of a file."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-")

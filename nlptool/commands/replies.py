@@ -1,0 +1,81 @@
+"""The answers of one model to one task: a file with a line for each question, which is also what is not asked again.
+
+A line holds the digest of the model and of all that was asked; where both are the same, the answer stands. Lines are
+written as answers come, so a run that was stopped goes on behind the last whole one.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nlptool import files
+from nlptool.errors import DataError
+from nlptool.prompts.config import Reply
+
+PARTS = ("config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json")
+
+
+def of_model(folder: Path) -> str:
+    """SHA-256 of all that decides what a model answers: settings, weights and tokenizer."""
+    paths = sorted({path for pattern in PARTS for path in folder.glob(pattern) if path.is_file()})
+    return _digest([[path.name, files.digest(path)] for path in paths])
+
+
+def of_question(model: str, requests: Sequence[Sequence[Any]]) -> str:
+    """SHA-256 of a model's digest and of what it is asked."""
+    return _digest([model, requests])
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """The lines by digest. A last line that breaks off is left out, and cut off the file.
+
+    Raises DataError for any other line that is not as it was written.
+    """
+    if not path.exists():
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
+        try:
+            entry = json.loads(line)
+            of_line(entry)
+            found[entry["digest"]] = entry
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}:{number}: is not an answer as it was written ({error})",
+                hint="remove the file, and only its answers are asked for again; or start again with --overwrite",
+            ) from None
+    if rest:
+        with path.open("r+b") as file:
+            file.truncate(len(whole) + 1 if whole else 0)
+    return found
+
+
+def of_line(entry: Mapping[str, Any]) -> list[Reply]:
+    """The replies that a line holds."""
+    return [Reply(**reply) for reply in entry["replies"]]
+
+
+def add(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Append lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf8") as file:
+        file.write("".join(_line(entry) for entry in entries))
+
+
+def replace(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """The file with just these lines, in this order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.partial")
+    aside.write_text("".join(_line(entry) for entry in entries), encoding="utf8")
+    aside.replace(path)
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()

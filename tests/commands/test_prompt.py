@@ -1,0 +1,259 @@
+"""`nlptool prompt`: models asked by text alone, through the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nlptool.cli import main
+from nlptool.commands.scoreboard import labels, shown
+from nlptool.models import huggingface
+from nlptool.models.gpt2.config import Config
+from nlptool.models.gpt2.net import Net
+from nlptool.text.tokenizer import Tokenizer
+
+TASK = """\
+name: choices
+prompt: "the {place} is"
+choices: ["{a}", "{b}"]
+metrics: [accuracy, accuracy_per_token]
+"""
+WORD = """\
+name: continuation
+prompt: "the {place}"
+answer: " {a}"
+metrics: [accuracy, perplexity]
+"""
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random GPT-2 that reads 96 tokens, with the tokenizer of the tiny store."""
+    folder = tmp_path_factory.mktemp("decoder") / "gpt"
+    torch.manual_seed(0)
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer").bare()
+    config = Config(layers=2, hidden=16, heads=2, positions=96, init=0.3)
+    net = Net(config, tokenizer.vocab_size)
+    tokenizer.save(folder)
+    state = nn.ModuleDict({"backbone": net}).state_dict()
+    huggingface.save_pretrained(folder, config, state, tokenizer.special)
+    return folder
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in: two tasks, and 12 questions with 8 examples."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "towns.yaml").write_text(TASK)
+    (tmp_path / "word.yaml").write_text(WORD)
+    for task in ("towns", "word"):
+        (tmp_path / "data" / task).mkdir(parents=True)
+        for split, count in (("validation", 12), ("train", 8)):
+            rows = [
+                {"place": f"{split} town {n}", "a": "old", "b": "small winter", "label": n % 3 % 2}
+                for n in range(count)
+            ]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (tmp_path / "data" / task / f"{split}.jsonl").write_text(text)
+    return tmp_path
+
+
+def recipe(room: Path, *models: Path, **keys: Any) -> str:
+    given = {"models": [str(m) for m in models], "tasks": ["towns.yaml", "word.yaml"], "data": "data"}
+    (room / "r.yaml").write_text(json.dumps(given | {"shots": [0, 2], "out": "out"} | keys))
+    return "r.yaml"
+
+
+def told(capsys: pytest.CaptureFixture[str], *line: str) -> Any:
+    capsys.readouterr()
+    assert main(["prompt", *line, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def lines(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text("utf8").splitlines()]
+
+
+def test_models_of_any_kind_are_asked_the_same(room: Path, decoder: Path, tiny_run: Path, capsys):
+    found = told(capsys, recipe(room, decoder, tiny_run / "final"))
+    assert [(one["model"], one["task"], one["shots"]) for one in found[:4]] == [
+        (found[0]["model"], task, shots) for task in ("towns", "word") for shots in (0, 2)
+    ]
+    assert [one["kind"] for one in found] == ["likelihood"] * 4 + ["pseudo-likelihood"] * 4
+    assert found[0]["questions"] == 12
+    assert found[0]["baselines"] == {"chance": 0.5, "majority": pytest.approx(2 / 3)}
+    score = found[0]["scores"]["accuracy"]
+    assert 0 <= score["value"] <= 1
+    assert score["error"] == pytest.approx((score["value"] * (1 - score["value"]) / 11) ** 0.5)
+    assert found[2]["scores"]["perplexity"]["value"] > 1
+
+
+def test_every_answer_is_kept_with_the_text_that_was_read(room: Path, decoder: Path, capsys):
+    found = told(capsys, recipe(room, decoder))
+    kept = lines("out/answers/gpt/towns-2.jsonl")
+    assert len(kept) == 12
+    first = kept[0]
+    assert first["place"] == "data/towns/validation.jsonl:1"
+    assert first["prompt"].endswith("\n\nthe validation town 0 is")
+    assert first["prompt"].count("the train town") == 2
+    assert first["answers"] == [" old", " small winter"]
+    right = sum(max((0, 1), key=lambda i: one["replies"][i]["logprob"]) == one["gold"] for one in kept)
+    assert found[1]["scores"]["accuracy"]["value"] == pytest.approx(right / 12)
+
+
+def test_both_models_see_the_same_demonstrations(room: Path, decoder: Path, tiny_run: Path, capsys):
+    told(capsys, recipe(room, decoder, tiny_run / "final", tasks=["towns.yaml"]))
+    one, other = (lines(str(path)) for path in sorted(Path("out/answers").glob("*/towns-2.jsonl")))
+    assert [entry["prompt"] for entry in one] == [entry["prompt"] for entry in other]
+
+
+def test_what_is_answered_is_not_asked_again(room: Path, decoder: Path, capsys, monkeypatch):
+    from nlptool.commands import prompting
+
+    line = recipe(room, decoder)
+    first = told(capsys, line)
+    asked = []
+    plain = prompting._replies
+    monkeypatch.setattr(prompting, "_replies", lambda *given: asked.append(len(given[2])) or plain(*given))
+    assert told(capsys, line, "--resume", "auto") == first
+    assert sum(asked) == 0
+    told(capsys, line, "--resume", "auto", "seed=1")
+    assert asked[4::2] == [0, 0]
+    assert min(asked[5::2]) > 6  # other demonstrations are other questions, unless two seeds draw the same
+
+
+def test_more_questions_keep_the_answers_to_the_first_ones(room: Path, decoder: Path, capsys, monkeypatch):
+    from nlptool.commands import prompting
+
+    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    told(capsys, line, "limit=5")
+    asked = []
+    plain = prompting._replies
+    monkeypatch.setattr(prompting, "_replies", lambda *given: asked.append(len(given[2])) or plain(*given))
+    assert told(capsys, line, "--resume", "auto")[0]["questions"] == 12
+    assert asked == [7]
+
+
+def test_a_line_that_breaks_off_is_asked_again_and_a_damaged_one_is_told(room: Path, decoder: Path, capsys):
+    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    first = told(capsys, line)
+    path = Path("out/answers/gpt/towns-0.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    assert told(capsys, line, "--resume", "auto") == first
+    assert path.read_bytes() == whole
+    path.write_bytes(b"{}\n" + whole)
+    assert main(["prompt", line, "--resume", "auto"]) == 3
+    assert "towns-0.jsonl:1: is not an answer as it was written" in capsys.readouterr().err
+
+
+def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path, capsys):
+    found = told(capsys, recipe(room, decoder, tasks=["towns.yaml"], shots=[6]))
+    assert found[0]["fewer_shots"] == 12
+    kept = lines("out/answers/gpt/towns-6.jsonl")
+    assert all(0 < entry["shots"] < 6 for entry in kept)
+    assert all(entry["prompt"].count("train town") == entry["shots"] for entry in kept)
+    tokenizer = Tokenizer.load(decoder)
+    assert all(len(tokenizer.encode(entry["prompt"])) <= 96 for entry in kept)
+    main(["prompt", "r.yaml", "--overwrite"])
+    assert "12 of 12 questions have fewer demonstrations, to fit the model" in capsys.readouterr().err
+
+
+def test_the_table_stands_on_stdout_and_in_the_folder(room: Path, decoder: Path, capsys):
+    assert main(["prompt", recipe(room, decoder)]) == 0
+    printed = capsys.readouterr().out
+    assert "task   shots  questions  score" in printed
+    table = Path("out/results.md").read_text("utf8").splitlines()
+    assert table[0] == "| task | shots | questions | score | gpt | chance | majority |"
+    assert [line.split(" | ")[0].strip("| ") for line in table[2::2]] == ["towns", "towns", "word", "word"]
+    assert json.loads(Path("out/results.json").read_text())[0]["task"] == "towns"
+
+
+def test_a_dry_run_shows_the_first_question_and_writes_nothing(room: Path, decoder: Path, capsys):
+    assert main(["prompt", recipe(room, decoder), "--dry-run"]) == 0
+    assert "the validation town 0 is⟦ old⟧" in capsys.readouterr().out
+    assert not Path("out").exists()
+
+
+def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
+    source = Path("data/towns/validation.jsonl")
+    asked = [{"task": "towns.yaml", "data": str(source)}]
+    told(capsys, recipe(room, decoder, tasks=asked, data=None, shots=[1]))
+    for number, entry in enumerate(lines("out/answers/gpt/towns-1.jsonl")):
+        shown, question = entry["prompt"].split("\n\n")
+        assert question == f"the validation town {number} is"
+        assert not shown.startswith(question + " ")
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "message"),
+    [
+        ({"shots": [9]}, 3, "9 demonstrations are asked for, and there are 8 other examples"),
+        ({"shots": [1, 1]}, 2, "shots: 1 is given twice"),
+        ({"data": "nowhere"}, 2, "r.yaml:1: data: no folder nowhere"),
+        ({"data": None}, 2, "towns names no data set of the hub"),
+        ({"models": "gone"}, 2, "no Hugging Face folder at gone"),
+        ({"tasks": ["nothing.yaml"]}, 2, "nothing.yaml: no such prompt"),
+        ({"tasks": ["r.yaml"]}, 2, "None is no kind of prompted task"),
+        ({"tasks": [{"task": "towns.yaml", "data": "gone.jsonl"}]}, 2, "no file or folder gone.jsonl"),
+        ({"shots": [-1]}, 2, "at least 0"),
+    ],
+)
+def test_what_is_wrong_is_told(room: Path, decoder: Path, keys: dict, code: int, message: str, capsys):
+    assert main(["prompt", recipe(room, decoder, **keys)]) == code
+    assert message in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_a_row_without_a_column_is_told_with_its_line(room: Path, decoder: Path, capsys):
+    with Path("data/towns/validation.jsonl").open("a") as file:
+        file.write('{"place": "x", "a": "b", "label": 0}\n')
+    assert main(["prompt", recipe(room, decoder)]) == 3
+    assert "data/towns/validation.jsonl:13: no column 'b'; it has place, a, label" in capsys.readouterr().err
+
+
+def test_without_a_recipe_it_says_what_to_give(capsys):
+    assert main(["prompt"]) == 2
+    assert "nlptool prompt prompt/" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="signals")
+def test_a_stopped_run_keeps_its_answers(room: Path, decoder: Path, capsys):
+    rows = "".join(
+        json.dumps({"place": f"town {n}", "a": "old", "b": "small", "label": 0}) + "\n" for n in range(9000)
+    )
+    Path("data/towns/validation.jsonl").write_text(rows)
+    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nlptool", "prompt", line], stderr=subprocess.PIPE, text=True
+    )
+    path, deadline = Path("out/answers/gpt/towns-0.jsonl"), time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGTERM)
+    _, said = process.communicate()
+    assert process.returncode == 75
+    assert "--resume auto goes on" in said
+    assert 0 < len(lines(str(path))) < 9000
+    assert not Path("out/results.json").exists()
+
+
+def test_models_are_called_by_what_tells_them_apart():
+    assert labels(["runs/a/final"]) == ["a"]
+    assert labels(["runs/x/a/final", "runs/x/b/final"]) == ["a", "b"]
+    assert labels(["a/final", "b/c"]) == ["a", "b/c"]
+    assert labels(["runs/a", "runs/a/final"]) == ["runs/a", "runs/a/final"]
+
+
+def test_scores_are_shown_with_their_error():
+    assert shown("accuracy", 0.6131, 0.0112) == "61.3 ± 1.1"
+    assert shown("perplexity", 35.13, 2.31) == "35.13 ± 2.3"
+    assert shown("perplexity", float("inf"), None) == "∞"

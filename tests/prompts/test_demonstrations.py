@@ -1,0 +1,62 @@
+"""Which examples stand before a question."""
+
+from collections import Counter
+
+import pytest
+
+from nlptool.errors import DataError
+from nlptool.prompts.continuation.config import Config
+from nlptool.prompts.demonstrations import Pool, before, drawn
+from nlptool.text.rows import Row
+
+TASK = Config(prompt="{q} =", answer=" {a}", header="Sums:\n", separator="\n")
+
+
+def rows(count: int) -> list[Row]:
+    return [Row(f"f:{n}", {"q": f"{n} + 1", "a": n + 1}) for n in range(count)]
+
+
+def test_a_seed_and_a_number_decide_the_examples():
+    pool = Pool(TASK, rows(100))
+    question = TASK.question(Row("g:1", {"q": "x", "a": 1}), "")
+    first = drawn(pool, question, 3, 5, seed=0)
+    assert first == drawn(Pool(TASK, rows(100)), question, 3, 5, seed=0)
+    assert first != drawn(pool, question, 4, 5, seed=0)
+    assert first != drawn(pool, question, 3, 5, seed=1)
+
+
+def test_the_examples_of_fewer_shots_are_the_last_ones_of_more():
+    pool = Pool(TASK, rows(20))
+    question = TASK.question(Row("g:1", {"q": "x", "a": 1}), "")
+    assert drawn(pool, question, 0, 3, seed=0) == drawn(pool, question, 0, 8, seed=0)[-3:]
+
+
+def test_neither_the_question_nor_its_twin_is_shown():
+    twins = [*rows(4), Row("f:9", {"q": "2 + 1", "a": "three"})]
+    pool = Pool(TASK, twins)
+    for number in range(30):
+        found = drawn(pool, pool[2], number, 3, seed=0)
+        assert {one.place for one in found} == {"f:0", "f:1", "f:3"}
+
+
+def test_more_shots_than_examples_is_told():
+    pool = Pool(TASK, rows(4))
+    with pytest.raises(
+        DataError, match="f:0: 4 demonstrations are asked for, and there are 3 other examples"
+    ) as e:
+        drawn(pool, pool[0], 0, 4, seed=0)
+    assert "shots=[3]" in str(e.value.hint)
+
+
+def test_every_example_is_drawn_about_as_often():
+    pool = Pool(TASK, rows(10))
+    question = TASK.question(Row("g:1", {"q": "x", "a": 1}), "")
+    counts = Counter(one.place for n in range(2000) for one in drawn(pool, question, n, 2, seed=0))
+    assert len(counts) == 10
+    assert all(330 < count < 470 for count in counts.values())  # 400 on average, deviation 18
+
+
+def test_the_header_comes_first_and_a_separator_behind_each_example():
+    pool = Pool(TASK, rows(2))
+    assert before(TASK.header, TASK.separator, [pool[0], pool[1]]) == "Sums:\n0 + 1 = 1\n1 + 1 = 2\n"
+    assert before("", "\n", []) == ""
