@@ -6,6 +6,9 @@ from typing import NamedTuple
 from nlptool.errors import DataError
 from nlptool.text.tokenizer import Tokenizer
 
+Tokens = Iterator[tuple[int, float, bool]]
+"""Of tokens of answers: the request's number, the log-probability, whether the token is the model's first choice."""
+
 
 class Request(NamedTuple):
     """How likely is this answer after this context? A space between the two belongs to the answer."""
@@ -67,12 +70,10 @@ def fitted(pair: Encoded, room: int, least: int = 0) -> Encoded:
     return Encoded(pair.context[cut:], pair.answer, pair.cut + cut)
 
 
-def totals(
-    tokens: Iterable[tuple[int, float, bool]], pairs: Sequence[Encoded]
-) -> Iterator[tuple[int, Scored]]:
+def totals(tokens: Tokens, pairs: Sequence[Encoded]) -> Iterator[tuple[int, Scored]]:
     """What was found of each request, with its number, as soon as all tokens of its answer are known.
 
-    tokens: of all requests, in any order: the request's number, the token's log-probability, whether it is first.
+    tokens: of all requests, in any order.
     """
     sums, greedy, left = [0.0] * len(pairs), [True] * len(pairs), [len(pair.answer) for pair in pairs]
     yield from ((number, Scored(0.0, 0, True)) for number, tokens_left in enumerate(left) if not tokens_left)

@@ -17,7 +17,8 @@ from torch.nn.functional import logsigmoid
 
 from nlptool import registry
 from nlptool.errors import DataError
-from nlptool.evaluate.requests import Encoded, Request, Scored, encoded, fitted, in_order, totals
+from nlptool.evaluate.requests import Encoded, Request, Scored, Tokens, encoded, fitted, in_order, totals
+from nlptool.evaluate.tree import foretold
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig
 from nlptool.models.loss import linear_scores
@@ -25,8 +26,6 @@ from nlptool.recipe import Block
 from nlptool.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
-Tokens = Iterator[tuple[int, float, bool]]
-"""Of each token of an answer: the request's number, the log-probability, whether the token is the first choice."""
 
 BATCH = 16384  # tokens at once, padding included
 
@@ -195,18 +194,8 @@ class CausalScorer:
         """The score of rows of ids, of which the first counts nothing."""
         return _sums(self._tokens, [Encoded(list(row[:1]), list(row[1:])) for row in rows])
 
-    @torch.inference_mode()
     def _tokens(self, pairs: Sequence[Encoded]) -> Tokens:
-        rows = [[*pair.context, *pair.answer] for pair in pairs]
-        for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
-            ids_BT, _ = padded([rows[number] for number in chosen], 0)
-            hidden_BTD = self.net(ids_BT[:, :-1])
-            for number, hidden_TD in zip(chosen, hidden_BTD, strict=True):
-                begin, stop = len(pairs[number].context) - 1, len(rows[number]) - 1
-                labels_T = torch.tensor(pairs[number].answer)
-                found = linear_scores(hidden_TD[begin:stop], self.net.word_embeddings, None, labels_T)
-                for loss, first in zip(*(x.tolist() for x in found), strict=True):
-                    yield number, -loss, first
+        return foretold(self.net, pairs)
 
 
 def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: int) -> list[Encoded]:

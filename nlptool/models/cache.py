@@ -2,8 +2,27 @@
 
 # L layers, B rows, T new tokens, S columns, H heads, E width of one head, N rows to go on with
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+
+class Memory(Protocol):
+    """What the layers of a causal net ask of a cache."""
+
+    @property
+    def mask_B1TS(self) -> Tensor | None:  # noqa: N802
+        """Where the tokens that are being read may look, as `attend` takes it."""
+        ...
+
+    def extend(self, tokens: int) -> Tensor:
+        """Begin to read `tokens` more tokens in each row; their positions, [B, T]."""
+        ...
+
+    def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the new tokens' keys and values of a layer; those of all tokens in view, [B, S, H, E] each."""
+        ...
 
 
 class Cache:

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nlptool import flops
 from nlptool.models import cpu
-from nlptool.models.cache import Cache
+from nlptool.models.cache import Memory
 from nlptool.models.config import Activation
 
 
@@ -100,7 +100,7 @@ class Embeddings(nn.Module):
     ) -> Tensor:
         """[B, T, D]. types_BT None: every token is of type 0. positions_BT None: rows begin at position 0."""
         tokens = ids_BT.shape[1]
-        if tokens > self.positions.num_embeddings:
+        if positions_BT is None and tokens > self.positions.num_embeddings:
             raise ValueError(
                 f"a row of {tokens} tokens, but the net has {self.positions.num_embeddings} positions"
             )
@@ -155,7 +155,7 @@ class Attention(nn.Module):
         x_BTD: Tensor,
         mask: Tensor | None = None,
         at_BK: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Memory | None = None,
         layer: int = 0,
     ) -> Tensor:
         """[B, T, D], or [B, K, D] when only the positions at_BK are asked for.
@@ -270,7 +270,7 @@ class Layers(nn.Module):
         x_BTD: Tensor,
         mask: Tensor | None = None,
         at_BK: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Memory | None = None,
     ) -> Tensor:
         """[B, T, D], or [B, K, D] when only the positions at_BK of the last layer's output are asked for.
 
@@ -321,7 +321,7 @@ class Layers(nn.Module):
         x: Tensor,
         mask: Tensor | None,
         at_BK: Tensor | None,
-        cache: Cache | None = None,
+        cache: Memory | None = None,
     ) -> Tensor:
         attention, mlp = self._sublayers(number)
         return mlp(attention(x, mask, at_BK, cache, number))  # type: ignore[no-any-return]

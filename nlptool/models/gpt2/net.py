@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from nlptool.models.cache import Cache
+from nlptool.models.cache import Cache, Memory
 from nlptool.models.gpt2.config import Config
 from nlptool.models.layers import Embeddings, Layers, Linear, Shape, Trace
 
@@ -52,7 +52,7 @@ class Net(nn.Module):
         )
         return Cache(words.new_zeros(shape), words.new_zeros(shape))
 
-    def forward(self, ids_BT: Tensor, cache: Cache | None = None) -> Tensor:
+    def forward(self, ids_BT: Tensor, cache: Memory | None = None) -> Tensor:
         """Hidden states, [B, T, D]: what stands at t has seen ids 0 to t.
 
         cache: what each row has read before; the ids go on from there, and are kept in it. Rows padded at the
