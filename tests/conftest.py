@@ -104,3 +104,21 @@ def tiny_run(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("original")
     assert main(["pretrain-mlm", str(write_tiny_recipe(tiny_store, folder))]) == 0
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-2 of two layers that was pretrained for a second, as a Hugging Face folder."""
+    from nlptool.cli import main
+
+    folder = tmp_path_factory.mktemp("decoder")
+    (folder / "tiny.yaml").write_text(
+        f"tokens: {tiny_store}\n"
+        "model: {name: gpt2, layers: 2, hidden: 32, heads: 2, positions: 128, init: 0.2}\n"
+        "objective: {name: clm}\n"
+        "train: {steps: 30, batch: 8, length: 32, lr: 3e-3, warmup: 2}\n"
+        "evaluate: {every: 30, batches: 2}\n"
+        f"out: {folder / 'run'}\n"
+    )
+    assert main(["pretrain-clm", str(folder / "tiny.yaml")]) == 0
+    return folder / "run" / "final"

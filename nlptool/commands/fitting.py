@@ -13,13 +13,11 @@ from nlptool import flops, registry
 from nlptool.commands import hub, labelled
 from nlptool.commands.finetune import Recipe, check_task
 from nlptool.console import Console
-from nlptool.data import inputs
 from nlptool.data.bucketed import Bucketed, InTurn
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate import metrics
 from nlptool.models import huggingface
-from nlptool.models.config import EncoderConfig
 from nlptool.models.layers import Layers
 from nlptool.models.rates import layer_rates
 from nlptool.objectives.base import Objective
@@ -46,7 +44,6 @@ class Plan:
         metrics.require(self.task.metrics)
         self.folder = hub.folder(recipe.start)
         self.tokenizer = Tokenizer.load(self.folder)
-        inputs.special(self.tokenizer)
         pretrained = huggingface.load_pretrained(self.folder)
         problems = check_task(self.task, pretrained.config)
         if problems:
@@ -134,7 +131,8 @@ class Plan:
         """Write the model and its tokenizer as a Hugging Face folder."""
         made = objective.folders(self.model)[""]
         huggingface.save_pretrained(path, made.config, made.state, self.tokenizer.special, made.settings)
-        self.tokenizer.save(path, max_length=self.model.positions)
+        tokenizer = self.tokenizer if made.template else self.tokenizer.bare()
+        tokenizer.save(path, max_length=self.model.positions)
 
     def flops_per_token(self, objective: Objective, world: World) -> float:
         """Of a training step, counted on one row."""
@@ -170,9 +168,7 @@ class Plan:
         return layer_rates((name for name, _ in self.shape.named_parameters()), layers.depth, decay)
 
 
-def _with_dropout(model: Any, recipe: Recipe) -> EncoderConfig:
+def _with_dropout(model: Any, recipe: Recipe) -> Any:
     """The net's block with the dropout that the recipe asks for."""
     rates = {"dropout": recipe.dropout.net, "attention_dropout": recipe.dropout.attention}
-    changed = model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})
-    assert isinstance(changed, EncoderConfig)  # as check_task has made sure
-    return changed
+    return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})

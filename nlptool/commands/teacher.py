@@ -44,7 +44,8 @@ class Teacher:
     @property
     def layers(self) -> int:
         """How many it has."""
-        return self.plan.model.layers
+        layers: int = self.plan.model.layers
+        return layers
 
     def part(self, layers: int) -> dict[str, Tensor]:
         """So many of its layers, with its head. Raises UsageError where it has fewer, or shares their weights."""

@@ -1,6 +1,6 @@
 """What training needs to know of a tokenizer: sizes, special ids, where words begin. No torch here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -28,6 +28,10 @@ class Tokenizes(Protocol):
         """Bytes of text that each token stands for."""
         ...
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids."""
+        ...
+
     def word_boundaries(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Classes of each token's first and last character."""
         ...
@@ -48,12 +52,21 @@ class Vocabulary:
     last_class: NDArray[np.int8]
     bytes: NDArray[np.int32] | None = None
     """[size], bytes of text that each token stands for, special tokens 0; None where they do not add up to it."""
+    decode: Callable[[Sequence[int]], str] | None = None
+    """The text of ids."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizes) -> "Vocabulary":
         """What `tokenizer` knows."""
         first, last = tokenizer.word_boundaries()
-        return cls(tokenizer.vocab_size, dict(tokenizer.special), first, last, tokenizer.byte_counts())
+        return cls(
+            tokenizer.vocab_size,
+            dict(tokenizer.special),
+            first,
+            last,
+            tokenizer.byte_counts(),
+            tokenizer.decode,
+        )
 
     def ids(self, *roles: str) -> dict[str, int]:
         """Ids of the special tokens of these roles. Raises DataError when the tokenizer lacks one."""

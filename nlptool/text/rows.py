@@ -26,12 +26,16 @@ class Row(NamedTuple):
     values: dict[str, Any]
 
     def get(self, column: str) -> Any:
-        """The value of a column; dots lead into an object: `labels.label`; of a list, into each of its objects.
+        """The value of a column; dots lead into an object: `labels.label`; into a list by place: `options.0`, or by
+        name into each of its objects.
 
         Raises DataError where there is none.
         """
         value: Any = self.values
         for name in column.split("."):
+            if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+                value = value[int(name)]
+                continue
             each = value if isinstance(value, list) else [value]
             if not all(isinstance(one, dict) and name in one for one in each):
                 raise DataError(f"{self.place}: no column '{column}'; {_has(self.values)}")

@@ -1,0 +1,114 @@
+"""The recipe block of questions that a decoder answers in its own words. No torch here."""
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import Block, Problem
+from nlptool.tasks.answer.forms import FORMS, Asked
+from nlptool.tasks.config import TaskConfig, class_of, filled
+from nlptool.text.rows import Row
+
+Metric = Literal[
+    "exact",
+    "squad_exact",
+    "squad_f1",
+    "squad2_exact",
+    "squad2_f1",
+    "korquad_exact",
+    "korquad_f1",
+    "triviaqa_exact",
+    "triviaqa_f1",
+    "coqa_exact",
+    "coqa_f1",
+    "quac_f1",
+    "quac_heq",
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "rouge",
+    "bleu",
+    "bleu_lower",
+    "corpus_f1",
+    "joint_goal",
+    "logical_form",
+]
+COLUMN = re.compile(r"\{([\w.]+)\}")
+UNANSWERABLE = "unanswerable"
+
+
+class Config(TaskConfig):
+    """A question about a context gets an answer, written token by token, as in decaNLP (McCann et al. 2018).
+
+    In `question` and `context`, {premise} stands for the text of the column `premise`; dots lead into objects and
+    lists: {translation.en}, {options.0}. The net reads `Context: ... Question: ... Answer:` and learns the answer
+    and the end of the text.
+    """
+
+    name: Literal["answer"] = Field("answer", description="kind of task")
+    form: Literal["columns", "qa_srl", "qa_zre", "woz", "wikisql"] = Field(
+        "columns", description="how a row is read: by the columns named here, or as this data set's rows are"
+    )
+    question: str = Field("", description="the question, with {column} for what differs from row to row")
+    context: str = Field("", description="what it is about, likewise; a long one is cut at its end")
+    answer: str = Field(
+        "answer",
+        description="column of the answer, or of several, of which the first is learnt; none: unanswerable",
+    )
+    labels: tuple[str, ...] = Field((), description="answers by number, where the column holds a number")
+    metrics: tuple[Metric, ...] = Field(
+        min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
+    )
+    tokens: int = Field(50, gt=0, description="longest answer that is learnt or written, in tokens")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.form == "columns") != bool(self.question):
+            raise ValueError("question: needed with form: columns, and with it only")
+        if self.form != "columns" and (self.context or self.labels):
+            raise ValueError(f"form: {self.form} says what the context and the answers are")
+        for metric, form in (("joint_goal", "woz"), ("logical_form", "wikisql")):
+            if metric in self.metrics and self.form != form:
+                raise ValueError(f"metrics: {metric} is for form: {form}")
+        if self.submission is not None:
+            raise ValueError("submission: answers are in the predictions file only")
+        return self
+
+    def asked(self, row: Row, *, labelled: bool) -> list[Asked]:
+        """The questions of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        if self.form != "columns":
+            return FORMS[self.form](row, labelled=labelled)
+        said = self._answers(row) if labelled else ("",)
+        return [Asked(_fill(row, self.question), _fill(row, self.context), said[0], said)]
+
+    def _answers(self, row: Row) -> tuple[str, ...]:
+        if self.labels:
+            return (self.labels[int(class_of(row, self.answer, self.labels))],)
+        value = row.get(self.answer)
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in texts):
+            raise DataError(
+                f"{row.place}: column '{self.answer}' holds {value!r}; a text is expected, or a list of texts",
+                hint="mend the row, or list the answers in the task's labels, in the order of their ids",
+            )
+        return tuple(filled(row, self.answer, text).strip() for text in texts) or (UNANSWERABLE,)
+
+
+def _fill(row: Row, template: str) -> str:
+    """The template with each column's text in it."""
+
+    def text(found: re.Match[str]) -> str:
+        value: Any = row.text(found[1])
+        return filled(row, found[1], value).strip()
+
+    return COLUMN.sub(text, template)
+
+
+def check(task: Config, model: Block) -> list[Problem]:
+    """What of a task and a model does not go together."""
+    if isinstance(model, EncoderConfig):
+        return [Problem("start", "answers are written by a decoder, such as gpt2; this is an encoder")]
+    return []

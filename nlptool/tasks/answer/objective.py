@@ -1,0 +1,160 @@
+"""Answers written by a decoder (McCann et al. 2018; as a language model, Radford et al. 2019, section 3)."""
+
+# B batch, T tokens, D width, M tokens of answers, N rows, W = 2 + most tokens of an answer
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nlptool import registry
+from nlptool.data import prompts
+from nlptool.data.batches import Batch
+from nlptool.data.draws import Draws
+from nlptool.data.prompts import Prompt, Prompted, Prompts
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluate import metrics
+from nlptool.evaluate.generate import continuations
+from nlptool.models.loss import linear_cross_entropy, linear_scores
+from nlptool.objectives.base import Folder
+from nlptool.recipe import Block
+from nlptool.tasks.answer.config import Config
+from nlptool.tasks.answer.forms import Asked
+from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.text.rows import Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+GUESS = "majority"
+
+
+class Answer(TaskObjective):
+    """Each token of the answer, and the end of the text, is guessed from the prompt and the answer before it.
+
+    The loss is the cross-entropy of these tokens alone. decaNLP's own net points into question and context; here
+    the decoder copies as it can. Answers are written greedily. What is said of a row, [W], is its loss in nats, the
+    number of tokens it is of, and the ids that were written, -1 where there are no more.
+    """
+
+    def __init__(self, config: Config, vocabulary: Vocabulary, backbone: nn.Module) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.weights = {"clm": 1.0}
+        self.width, self.guess = 2 + config.tokens, GUESS
+        self.backbone = backbone
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Each question of a row by itself."""
+        asked = (one for row in rows for one in self.config.asked(row, labelled=labelled))
+        return prompts.write((prompt(one) for one in asked), tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> Prompts:
+        """The rows; no seed changes them."""
+        return Prompts(split, length, self.config.tokens)
+
+    def collate(self, examples: Prompted, draws: Draws) -> Batch:
+        """ids [B, T], tokens of the prompts in lengths [B], row [B]; for each token of an answer its label in labels,
+        the place in ids before it, counted through all rows, in at, and its row of the batch in owner [M]."""
+        places_T = np.arange(examples.ids.shape[1])
+        written_BT = (places_T >= examples.prompts[:, None]) & (places_T < examples.lengths[:, None])
+        owner_M, place_M = written_BT.nonzero()
+        ids_BT = examples.ids[:, :-1]
+        arrays = {
+            "ids": ids_BT,
+            "lengths": examples.prompts,
+            "row": examples.rows,
+            "labels": examples.ids[written_BT],
+            "at": owner_M * ids_BT.shape[1] + place_M - 1,
+            "owner": owner_M,
+        }
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Batch(tensors, {"clm": len(owner_M)}, int((examples.lengths - 1).sum()))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the cross-entropies."""
+        return {"clm": linear_cross_entropy(self._before(batch), self._embeddings, None, batch["labels"])}
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> Tensor:
+        """Loss, its tokens and the answer that is written, [B, W]."""
+        loss_M, _ = linear_scores(self._before(batch), self._embeddings, None, batch["labels"])
+        said_BW = torch.full((len(batch["row"]), self.width), -1.0, dtype=torch.float64, device=loss_M.device)
+        said_BW[:, :2] = 0
+        said_BW[:, 0].index_add_(0, batch["owner"], loss_M.double())
+        said_BW[:, 1].index_add_(0, batch["owner"], torch.ones_like(loss_M, dtype=torch.float64))
+        asked = [
+            ids[:length] for ids, length in zip(batch["ids"].tolist(), batch["lengths"].tolist(), strict=True)
+        ]
+        written: list[list[int]] = [[] for _ in asked]
+        end = prompts.end_of_text(self.vocabulary.special)
+        with torch.autocast(loss_M.device.type, enabled=False):
+            for number, token in continuations(self.backbone, asked, self.config.tokens, (end,)):
+                written[number].append(token)
+        for row, ids in enumerate(written):
+            said_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
+        return said_BW
+
+    def figures(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """Mean loss of a token, and the metrics of what is written. A net that has diverged scores 0."""
+        scores = self.score(rows, said)
+        if not np.isfinite(said[:, 0]).all():
+            scores = dict.fromkeys(scores, 0.0)
+        return {"clm": float(said[:, 0].sum() / said[:, 1].sum())} | scores
+
+    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """The task's metrics."""
+        assert isinstance(rows, Prompts)
+        return metrics.answer_scores(self.config.metrics, self._texts(said), rows.references)
+
+    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+        """What the most frequent answer scores."""
+        assert isinstance(train, Prompts)
+        assert isinstance(rows, Prompts)
+        ((answer, _),) = Counter(train.answers).most_common(1)
+        return metrics.answer_scores(self.config.metrics, [answer] * len(rows), rows.references)
+
+    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction`, and as `label` the answer that was to be learnt."""
+        assert isinstance(rows, Prompts)
+        for text, label in zip(self._texts(said), rows.answers, strict=True):
+            yield {"prediction": text} | ({"label": label} if rows.labelled else {})
+
+    def folders(self, model: Block) -> dict[str, Folder]:
+        """One, as a causal language model; a prompt is continued, so nothing is put around it."""
+        return {"": Folder(model, self.state_dict(), template=False)}
+
+    def _texts(self, said: Numbers) -> list[str]:
+        decode = self.vocabulary.decode
+        assert decode is not None
+        return [decode([int(token) for token in row if token >= 0]).strip() for row in said[:, 2:]]
+
+    def _before(self, batch: Batch) -> Tensor:
+        """What the net has made of all that is before each token of an answer, [M, D]."""
+        hidden_BTD: Tensor = self.backbone(batch["ids"])
+        return hidden_BTD.flatten(0, 1)[batch["at"]]
+
+    @property
+    def _embeddings(self) -> Tensor:
+        embeddings = self.backbone.word_embeddings
+        assert isinstance(embeddings, Tensor)
+        return embeddings
+
+
+def prompt(asked: Asked) -> Prompt:
+    """decaNLP's `Context: ... Question: ...` (generic.py, get_context_question), and ` Answer:` for a decoder.
+
+    Without a context only the question. An answer begins with a space, as the words of a text do.
+    """
+    before, question = ("Question:", "") if not asked.context else (f"Context: {asked.context}", " Question:")
+    return Prompt(before, f"{question} {asked.question} Answer:", f" {asked.answer}", asked.references)
+
+
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Answer:
+    """A decoder; its head is its word embeddings, so nothing is new."""
+    family = registry.load("models", str(model.model_dump()["name"]), "net")
+    return Answer(config, vocabulary, family.Net(model, vocabulary.size))

@@ -1,0 +1,241 @@
+"""Answers that a decoder writes: what is learnt, what is written, and what of a long row is read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import WORDS
+
+from nlptool.data.bucketed import Bucketed, InTurn
+from nlptool.data.draws import Draws
+from nlptool.data.prompts import Prompts
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError, UsageError
+from nlptool.models.bert.config import Config as Bert
+from nlptool.models.gpt2.config import Config as Gpt2
+from nlptool.tasks.answer import config as answer
+from nlptool.tasks.answer.config import Config
+from nlptool.tasks.answer.objective import Answer, build
+from nlptool.text.rows import Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+NET = Gpt2(layers=2, hidden=32, heads=2, positions=64, dropout=0.0, attention_dropout=0.0, init=0.3)
+TASK = Config.model_validate(
+    {"question": "Which {what}?", "context": "{text}", "metrics": ("exact", "squad_f1"), "tokens": 6}
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_store: Path) -> Tokenizer:
+    return Tokenizer.load(tiny_store / "tokenizer")
+
+
+@pytest.fixture
+def objective(tokenizer: Tokenizer) -> Answer:
+    torch.manual_seed(0)
+    return build(TASK, NET, Vocabulary.of(tokenizer), 0.0)
+
+
+def made(number: int) -> list[Row]:
+    rng = np.random.default_rng(0)
+
+    def text(most: int) -> str:
+        return " ".join(rng.choice(WORDS, rng.integers(1, most)))
+
+    return [Row(f"row {n}", {"what": text(3), "text": text(12), "answer": text(4)}) for n in range(number)]
+
+
+def encoded(
+    objective: Answer, rows: list[Row], tokenizer: Tokenizer, folder: Path, length: int = 60
+) -> Prompts:
+    objective.encode(rows, tokenizer, folder / "train", labelled="answer" in rows[0].values)
+    return objective.examples(Split(folder / "train"), length, 0)
+
+
+@pytest.fixture
+def rows(objective: Answer, tokenizer: Tokenizer, tmp_path: Path) -> Prompts:
+    return encoded(objective, made(24), tokenizer, tmp_path)
+
+
+def text_of(rows: Prompts, row: int, tokenizer: Tokenizer) -> tuple[str, str]:
+    """Prompt and answer of a row, as the net reads them."""
+    some = rows.take(np.array([row]), np.zeros(1, np.int64), Draws(0, 0))
+    cut = int(some.prompts[0])
+    return tokenizer.decode(some.ids[0, :cut].tolist()), tokenizer.decode(some.ids[0, cut:].tolist())
+
+
+def end(tokenizer: Tokenizer) -> str:
+    special = tokenizer.special
+    return tokenizer.decode([special.get("eos", special["sep"])])
+
+
+def row(**values: str) -> list[Row]:
+    return [Row("row 0", {"what": "town", "text": "the old river", "answer": "a bell"} | values)]
+
+
+def test_a_row_is_context_question_answer_and_the_end(objective, tokenizer: Tokenizer, tmp_path: Path):
+    rows = encoded(objective, row(), tokenizer, tmp_path)
+    assert text_of(rows, 0, tokenizer) == (
+        "Context: the old river Question: Which town? Answer:",
+        f" a bell{end(tokenizer)}",
+    )
+    assert rows.cut == 0
+
+
+def test_without_a_context_there_is_only_the_question(tokenizer: Tokenizer, tmp_path: Path):
+    task = Config.model_validate({"question": "Who?", "metrics": ("exact",)})
+    rows = encoded(build(task, NET, Vocabulary.of(tokenizer), 0.0), row(), tokenizer, tmp_path)
+    assert text_of(rows, 0, tokenizer)[0] == "Question: Who? Answer:"
+
+
+def test_of_a_long_row_the_context_loses_its_end(objective, tokenizer: Tokenizer, tmp_path: Path):
+    rows = encoded(objective, row(text="the old river " * 30), tokenizer, tmp_path)
+    prompt, answer = text_of(rows, 0, tokenizer)
+    assert prompt.startswith("Context: the old river the old")
+    assert prompt.endswith(" Question: Which town? Answer:")
+    assert answer == f" a bell{end(tokenizer)}"
+    assert rows.lengths.tolist() == [60]
+    assert rows.cut == 1
+
+
+def test_of_a_long_answer_the_end_is_not_learnt(objective, tokenizer: Tokenizer, tmp_path: Path):
+    rows = encoded(objective, row(answer="a bell " * 9), tokenizer, tmp_path)
+    assert text_of(rows, 0, tokenizer)[1] == " a bell a bell a bell"
+
+
+def test_a_length_without_room_for_a_question_is_refused(objective, tokenizer: Tokenizer, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"train\.length: 7 tokens leave no room"):
+        encoded(objective, row(), tokenizer, tmp_path, length=7)
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused(objective, tokenizer: Tokenizer, tmp_path: Path):
+    class Endless:
+        special: dict[str, int] = {}  # noqa: RUF012
+
+    with pytest.raises(DataError, match="no token that ends a text"):
+        objective.encode(row(), Endless(), tmp_path / "train", labelled=True)
+
+
+def test_an_encoder_is_refused():
+    (problem,) = answer.check(TASK, Bert())
+    assert "written by a decoder" in problem.message
+    assert answer.check(TASK, NET) == []
+
+
+def batch_of(objective: Answer, rows: Prompts, size: int = 24):
+    (batch,) = InTurn(rows, rows.lengths, objective.collate, batch=size).get(0)
+    return batch
+
+
+def test_the_loss_is_that_of_the_answers_tokens_alone(objective: Answer, rows: Prompts):
+    """Against each row by itself, with the logits of the whole row."""
+    objective.double()
+    total, tokens = 0.0, 0
+    for number in range(len(rows)):
+        some = rows.take(np.array([number]), np.zeros(1, np.int64), Draws(0, 0))
+        ids = torch.from_numpy(some.ids)
+        logits = objective.backbone(ids) @ objective.backbone.word_embeddings.T
+        prompt = int(some.prompts[0])
+        losses = torch.nn.functional.cross_entropy(
+            logits[0, prompt - 1 : -1], ids[0, prompt:], reduction="sum"
+        )
+        total, tokens = total + losses.item(), tokens + ids.shape[1] - prompt
+    batch = batch_of(objective, rows)
+    assert objective(batch)["clm"].item() == pytest.approx(total, rel=1e-12)
+    assert batch.counts == {"clm": tokens}
+    assert batch.tokens == int((rows.lengths - 1).sum())
+    said = objective.predict(batch)
+    assert said[:, 0].sum().item() == pytest.approx(total, rel=1e-12)
+    assert said[:, 1].sum().item() == tokens
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_gradients_do_not_depend_on_accumulation(objective: Answer, rows: Prompts, accumulate: int):
+    objective.double()
+    gradients = []
+    for parts in (1, accumulate):
+        objective.zero_grad()
+        source = Bucketed(rows, rows.lengths, objective.collate, batch=8, steps=4, seed=0, accumulate=parts)
+        micro = source.get(3)
+        loss = sum(objective(b)["clm"] for b in micro) / sum(b.counts["clm"] for b in micro)
+        loss.backward()
+        gradients.append([p.grad.clone() for p in objective.parameters()])
+    assert all((one - two).abs().max() < 1e-9 for one, two in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_what_is_written_does_not_depend_on_the_batch(objective: Answer, rows: Prompts, size: int):
+    objective.double().eval()
+    together = batch_of(objective, rows)
+    expected = torch.empty(len(rows), objective.width, dtype=torch.float64)
+    expected[together["row"]] = objective.predict(together)
+    source = InTurn(rows, rows.lengths, objective.collate, batch=size)
+    for n in range(len(source)):
+        (some,) = source.get(n)
+        assert (objective.predict(some) - expected[some["row"]]).abs().max() < 1e-9
+    assert (expected[:, 2:] >= 0).any()
+
+
+def test_rows_learnt_by_heart_are_answered(objective: Answer, rows: Prompts):
+    batch = batch_of(objective, rows)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
+    for _ in range(120):
+        optimizer.zero_grad()
+        (objective(batch)["clm"] / batch.counts["clm"]).backward()
+        optimizer.step()
+    objective.eval()
+    said = np.empty((len(rows), objective.width))
+    said[batch["row"].numpy()] = objective.predict(batch).numpy()
+    figures = objective.figures(rows, said)
+    assert figures["clm"] < 0.05
+    assert figures["exact"] == figures["squad_f1"] == 1.0
+    lines = list(objective.answers(rows, said))
+    assert all(line["prediction"] == line["label"] for line in lines)
+    json.dumps(lines)
+
+
+def test_a_net_that_has_diverged_scores_nothing(objective: Answer, rows: Prompts):
+    said = np.full((len(rows), objective.width), np.nan)
+    said[:, 2:] = -1
+    figures = objective.figures(rows, said)
+    assert (figures["exact"], figures["squad_f1"]) == (0.0, 0.0)
+
+
+def test_the_baseline_says_the_most_frequent_answer(objective: Answer, tokenizer: Tokenizer, tmp_path: Path):
+    answers = ("yes", "no", "yes")
+    rows = [Row(str(n), {"what": "a", "text": "b", "answer": text}) for n, text in enumerate(answers)]
+    known = encoded(objective, rows, tokenizer, tmp_path)
+    assert objective.baseline(known, known) == pytest.approx({"exact": 2 / 3, "squad_f1": 2 / 3})
+
+
+def test_hidden_answers_are_not_labels(objective: Answer, tokenizer: Tokenizer, tmp_path: Path):
+    hidden = encoded(objective, [Row("row 0", {"what": "a", "text": "b"})], tokenizer, tmp_path)
+    assert not hidden.labelled
+    assert np.isnan(hidden.labels).all()
+    said = np.full((1, objective.width), -1.0)
+    assert list(objective.answers(hidden, said)) == [{"prediction": ""}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "question: needed with form: columns"),
+        ({"form": "woz", "question": "Who?"}, "question: needed with form: columns, and with it only"),
+        ({"form": "woz", "context": "{a}"}, "says what the context and the answers are"),
+        ({"question": "Who?", "metrics": ("joint_goal",)}, "joint_goal is for form: woz"),
+    ],
+)
+def test_what_does_not_go_together_is_told(settings: dict, told: str):
+    with pytest.raises(ValueError, match=told):
+        Config.model_validate({"metrics": ("exact",)} | settings)
