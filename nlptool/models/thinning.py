@@ -66,3 +66,14 @@ def thinned(state: Mapping[str, Tensor], chosen: Sequence[int]) -> dict[str, Ten
     if len(found) != 2 * len(numbers):
         raise ValueError("layers that share their weights cannot be taken one by one")
     return result
+
+
+def without_types(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A BERT's state for DistilBERT, which has no segment types: the positions take in type 0.
+
+    So a text of one segment is embedded as the teacher does it. DistilBERT's script drops the types.
+    """
+    types, positions = (f"backbone.embeddings.{kind}.weight" for kind in ("types", "positions"))
+    return {key: tensor for key, tensor in state.items() if key != types} | {
+        positions: state[positions] + state[types][0]
+    }

@@ -12,7 +12,8 @@ which says what of the two blocks does not go together; `objective.py` makes it:
 
     def build(config: Config, model: Block, vocabulary: Vocabulary) -> Objective
 
-which is all that a command calls. `model` is a model family's Config. `build` finds the net by its name,
+which is all that a command calls. `model` is a model family's Config; an objective whose Config says that it is
+`taught` has a further argument, the Config of its teacher. `build` finds the net by its name,
 registry.load("models", model.name, "net"), once or as often as the objective has nets, and adds the heads. It
 makes random weights, on whatever device torch makes tensors on, "meta" included; it reads no file.
 """
@@ -56,6 +57,11 @@ class Objective(nn.Module):
 
     backbone: nn.Module
     """What fine-tuning, prompting, distillation and export load."""
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """A trained net that this one learns from; outside the module, so in no state dict, and without gradient."""
+        return None
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Cut `split` into examples of at most `length` tokens, special tokens included.

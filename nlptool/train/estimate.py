@@ -27,6 +27,7 @@ class Estimate:
     flops_per_row: float
     """Of a training step, as nlptool.flops counts them; padding costs what a token costs."""
     weights: int
+    """With a teacher's."""
     gradients: int
     optimizer: int
     activations: int
@@ -124,8 +125,10 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
         module = build()
     module.train()
     meta = batch.to(torch.device("meta"))
-    weights = 4 * sum(p.numel() for p in module.parameters())
-    storages = _Storages(*module.parameters(), *module.buffers(), *meta.tensors.values())
+    learnt = 4 * sum(p.numel() for p in module.parameters())
+    teacher = getattr(module, "teacher", None)
+    read = () if teacher is None else tuple(teacher.parameters())
+    storages = _Storages(*module.parameters(), *module.buffers(), *read, *meta.tensors.values())
     rows = len(next(iter(batch.tensors.values())))
     with storages:
         with flops.counting() as count:  # not of the backward pass, which may compute activations again
@@ -138,9 +141,9 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
         rows=rows,
         parts=parts(module),
         flops_per_row=count.step / rows,
-        weights=weights,
-        gradients=weights,
-        optimizer=2 * weights,
+        weights=learnt + 4 * sum(p.numel() for p in read),
+        gradients=learnt,
+        optimizer=2 * learnt,
         activations=activations // (2 if precision == "bf16" else 1),
         logits=storages.most(lambda number: number in logits),
     )

@@ -2,8 +2,9 @@
 
 What must be known of it is in facts/NAME.py: MODEL, the net to try it with (without dropout); VARIANTS, settings
 worth a run of their own; AT_INIT, the loss of each term before anything is learnt, in nats per prediction; HIDES,
-whether tokens are hidden from the net. And, where they are needed, BY_HEART, settings to learn eight examples by heart
-with, and STEPS to do it in.
+whether tokens are hidden from the net. And, where they are needed: TEACHER, a net to learn from, with weights from
+TEACHER_SEED; WITHIN, how far AT_INIT may be off; BY_HEART, settings to learn eight examples by heart with, and STEPS to
+do it in.
 """
 
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool import flops, registry
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
+from nlptool.models.layers import Embeddings
 from nlptool.objectives.base import Objective
 from nlptool.text.store import Split
 
@@ -83,8 +85,11 @@ def test_before_training_the_loss_is_that_of_knowing_nothing(case, objective: Ob
         for term, value in objective(batch).items():
             sums[term] += value.item()
             counts[term] += batch.counts[term]
+    facts = tiny.facts(case[0])
     for term in objective.weights:
-        assert sums[term] / counts[term] == pytest.approx(tiny.facts(case[0]).AT_INIT[term], abs=0.03)
+        assert sums[term] / counts[term] == pytest.approx(
+            facts.AT_INIT[term], abs=getattr(facts, "WITHIN", 0.03)
+        )
 
 
 def test_padding_neither_costs_nor_changes_anything(objective: Objective, batch: Batch):
@@ -119,9 +124,13 @@ def test_what_is_hidden_cannot_be_seen(case, objective: Objective, split: Split)
     examples = objective.examples(split, tiny.LENGTH, 0)
     draws, indices = Draws(0, 0), np.arange(8)
     seen = []
-    objective.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    for part in objective.backbone.modules():
+        if isinstance(part, Embeddings):
+            part.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     rows = examples.take(indices, indices * 0, draws)
     batch = objective.collate(rows, draws)
+    if "labels" not in batch:
+        pytest.skip("this variant hides no token")
     masked = batch["ids"].numpy() == tiny.SPECIAL["mask"]
     assert masked.any()
     hidden = rows.ids.copy()
@@ -129,7 +138,8 @@ def test_what_is_hidden_cannot_be_seen(case, objective: Objective, split: Split)
     assert (rows.ids != hidden).sum() == masked.sum() > 0
     other = objective.collate(rows, draws)
     first, second = objective(batch), objective(other)
-    for one, two in zip(*seen, strict=True):
+    half = [one for inputs in seen[: len(seen) // 2] for one in inputs]
+    for one, two in zip(half, [two for inputs in seen[len(seen) // 2 :] for two in inputs], strict=True):
         assert (one is None and two is None) or torch.equal(one, two)
     assert any(first[term] != second[term] for term in first)
 
@@ -188,7 +198,7 @@ def test_eight_examples_are_learnt_by_heart(case, batch: Batch):
     objective.eval()
     figures = objective.summary(objective.measure(batch), batch.counts)
     for term in objective.weights:
-        assert figures[term] < 0.1 * tiny.facts(case[0]).AT_INIT[term]
+        assert figures[term] < 0.1 * tiny.facts(case[0]).AT_INIT[term], term
         # Of 192 tokens, two may follow the same beginning.
         assert figures.get(f"{term}_accuracy", 1.0) > 0.99
 

@@ -45,12 +45,23 @@ def store(folder: Path) -> Split:
 
 
 def build(name: str, settings: dict[str, Any], seed: int = 0) -> Objective:
-    """An objective over a tiny net without dropout, random weights from `seed`."""
-    torch.manual_seed(seed)
+    """An objective over a tiny net without dropout, random weights from `seed`; its teacher is always the same."""
     config = registry.config("objectives", name).model_validate({"name": name, **settings})
-    block = {"dropout": 0.0, "attention_dropout": 0.0} | facts(name).MODEL
-    model = registry.config("models", block["name"]).model_validate(block)
-    made: Objective = registry.load("objectives", name, "objective").build(config, model, VOCABULARY)
+    blocks = [facts(name).MODEL, *([facts(name).TEACHER] if hasattr(facts(name), "TEACHER") else [])]
+    model, *teacher = [
+        registry.config("models", block["name"]).model_validate(
+            {"dropout": 0.0, "attention_dropout": 0.0} | block
+        )
+        for block in blocks
+    ]
+    objective = registry.load("objectives", name, "objective")
+    torch.manual_seed(seed)
+    made: Objective = objective.build(config, model, VOCABULARY, *teacher)
+    if made.teacher is not None:
+        torch.manual_seed(facts(name).TEACHER_SEED)
+        made.teacher.load_state_dict(
+            objective.build(config, model, VOCABULARY, *teacher).teacher.state_dict()
+        )
     return made
 
 

@@ -1,0 +1,61 @@
+"""The recipe block of general distillation. No torch here."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from nlptool.models.config import EncoderConfig
+from nlptool.objectives.config import MaskingConfig
+from nlptool.recipe import Block, Problem
+
+
+class Config(MaskingConfig):
+    """A student learns from a teacher's answers and from what it computes on the way; 0 leaves a term out.
+
+    The defaults are DistilBERT's (Sanh et al. 2019, section 3, and the weights of its code's README). TinyBERT's
+    general stage is hidden, attention and embedding 1, all others 0 (Jiao et al. 2020, section 3.2). Masking
+    concerns encoders; where neither soft nor lm is learnt nothing is masked, as in TinyBERT's code.
+    """
+
+    taught: ClassVar[bool] = True
+    """The recipe has a teacher."""
+
+    name: Literal["distil"] = Field("distil", description="objective")
+    soft: float = Field(5.0, ge=0, description="weight of the divergence from the teacher's distribution")
+    lm: float = Field(2.0, ge=0, description="weight of the language model's own loss, masked or causal")
+    cosine: float = Field(1.0, ge=0, description="weight of 1 - cosine of the last hidden states")
+    hidden: float = Field(
+        0.0, ge=0, description="weight of the squared error of hidden states, layer by layer"
+    )
+    attention: float = Field(0.0, ge=0, description="weight of the squared error of attention scores")
+    embedding: float = Field(0.0, ge=0, description="weight of the squared error of the embeddings")
+    temperature: float = Field(2.0, gt=0, description="softens both distributions of soft")
+    soft_at: Literal["all", "masked"] = Field(
+        "all",
+        description="where a masked LM's soft is learnt: at all positions, or at the masked, for less work",
+    )
+    layers: Literal["uniform", "top", "bottom"] | tuple[int, ...] = Field(
+        "uniform",
+        description="the teacher's layers that hidden and attention look at, or a list of them, from 1",
+    )
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The weights that are not 0."""
+        names = ("soft", "lm", "cosine", "hidden", "attention", "embedding")
+        return {name: weight for name in names if (weight := getattr(self, name))}
+
+
+def check(objective: Config, model: Block) -> list[Problem]:
+    """What of the two blocks does not go together."""
+    problems = []
+    if not objective.terms.keys() & {"soft", "lm", "cosine", "hidden"}:
+        problems.append(
+            Problem(
+                "objective",
+                "of soft, lm, cosine and hidden give one a weight: else the last layer learns nothing",
+            )
+        )
+    if objective.soft_at == "masked" and not isinstance(model, EncoderConfig):
+        problems.append(Problem("objective.soft_at", "a causal language model masks nothing; leave it out"))
+    return problems

@@ -1,0 +1,202 @@
+"""General distillation: a language model that learns from a larger one (Sanh et al. 2019; Jiao et al. 2020)."""
+
+# B batch, T tokens, K slots for masked positions, D width of the student, E of the teacher
+
+from collections.abc import Callable, Collection
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from nlptool import flops
+from nlptool.data.batches import Batch, Examples
+from nlptool.data.draws import Draws
+from nlptool.data.examples import Rows
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.models import distance, heads
+from nlptool.models.config import EncoderConfig
+from nlptool.models.layers import Linear, Trace, gather_rows, init_truncated
+from nlptool.models.loss import IGNORED, linear_cross_entropy, linear_scores
+from nlptool.models.soft import Scores, linear_divergence
+from nlptool.models.thinning import mapped
+from nlptool.objectives import causal, masked
+from nlptool.objectives.base import Folder, Objective
+from nlptool.objectives.distil.config import Config
+from nlptool.objectives.distil.teacher import Teacher
+from nlptool.recipe import Block
+from nlptool.text.store import Split
+
+
+class Distil(Objective):
+    """A masked or causal language model, its student, and a teacher that reads the same masked rows.
+
+    hidden and attention add up the layers' errors, as both papers do. The teacher is no part of the module: it is
+    in no state dict, has no gradient, and only goes along to another device or type.
+    """
+
+    def __init__(
+        self, config: Config, student: masked.MaskedLM | causal.CausalLM, model: Block, teacher: Teacher
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.outside = (
+            student,
+            teacher,
+        )  # a tuple, so that neither is a child: the student's parts are, below
+        self.backbone = student.backbone
+        self.causal = isinstance(student, causal.CausalLM)
+        self.term = "clm" if self.causal else "mlm"
+        self.weights = {self.term if name == "lm" else name: weight for name, weight in config.terms.items()}
+        guesses = config.soft > 0 or config.lm > 0
+        self.sees_mask = guesses and not self.causal
+        if isinstance(student, masked.MaskedLM) and guesses:
+            self.mlm = student.mlm
+        width, wide = (int(net.model_dump()["hidden"]) for net in (model, teacher.config))
+        depth, deep = (int(net.model_dump()["layers"]) for net in (model, teacher.config))
+        if width != wide and (config.hidden or config.embedding):
+            # One for embeddings and all layers, as in TinyBERT's code; the paper has two (eqs. 8 and 9). The code
+            # has it for a student of the teacher's width, too.
+            self.projection = Linear(width, wide)
+            init_truncated(self.projection)
+        looks = config.hidden or config.attention
+        self.layers = dict(enumerate(mapped(deep, depth, config.layers), start=1)) if looks else {}
+
+    @property
+    def student(self) -> masked.MaskedLM | causal.CausalLM:
+        """The language model without its teacher."""
+        return self.outside[0]
+
+    @property
+    def teacher(self) -> Teacher:
+        """What it learns from."""
+        return self.outside[1]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Where torch moves and converts modules: the teacher goes along."""
+        self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def examples(self, split: Split, length: int, seed: int) -> Examples:
+        """Packed rows, as the language model has them."""
+        return self.student.examples(split, length, seed)
+
+    def collate(self, examples: Rows, draws: Draws) -> Batch:
+        """The language model's batch; without masks and labels where nothing is guessed."""
+        if self.causal or self.sees_mask:
+            batch = self.student.collate(examples, draws)
+        else:
+            batch = Batch({"ids": torch.from_numpy(examples.ids)}, {}, examples.ids.size)
+        rows, tokens = batch["ids"].shape
+        positions = rows * tokens
+        counts = dict.fromkeys(self.weights, positions) | batch.counts
+        if self.config.soft_at == "masked":
+            counts["soft"] = batch.counts[self.term]
+        counts["attention"] = rows * (tokens * (tokens + 1) // 2 if self.causal else tokens**2)
+        return Batch(batch.tensors, {name: counts[name] for name in self.weights}, batch.tokens)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Sums of the terms."""
+        return self._sums(batch, measured=False)
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms; of the language model also how many guesses are right, and how good the teacher is at it."""
+        return self._sums(batch, measured=True)
+
+    def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
+        """Means of the terms; of the language model what it tells by itself, and the teacher's as teacher_TERM."""
+        figures = super().summary(totals, counts)
+        if self.term in self.weights:
+            figures |= self.student.summary(totals, counts)
+            for name in (self.term, f"{self.term}_correct"):
+                told = name.replace("correct", "accuracy")
+                figures[f"teacher_{told}"] = totals[f"teacher_{name}"].item() / max(counts[self.term], 1)
+        return figures
+
+    def folders(self, model: Block) -> dict[str, Folder]:
+        """The student by itself; the projection to the teacher's width stays in the checkpoints."""
+        own = {k: t for k, t in self.state_dict().items() if not k.startswith("projection.")}
+        return {"": Folder(model, own, template=not self.causal)}
+
+    def _sums(self, batch: Batch, *, measured: bool) -> dict[str, Tensor]:
+        with torch.no_grad(), flops.no_backward():
+            taught = self._trace(self.teacher.backbone, batch, self.layers.values())
+        own = self._trace(self.backbone, batch, self.layers)
+        sums = self._on_the_way(own, taught)
+        if "cosine" in self.weights:
+            sums["cosine"] = distance.cosine_distance(own.states[-1], taught.states[-1])
+        return sums | self._answers((own.states[-1], taught.states[-1]), batch, measured=measured)
+
+    def _trace(self, net: nn.Module, batch: Batch, layers: Collection[int]) -> Trace:
+        scored = layers if "attention" in self.weights else ()
+        return net.trace(batch["ids"], scores=scored)  # type: ignore[no-any-return, operator]
+
+    def _on_the_way(self, own: Trace, taught: Trace) -> dict[str, Tensor]:
+        """What is learnt from embeddings, layers and their attention."""
+        sums = {}
+        if "embedding" in self.weights:
+            sums["embedding"] = distance.hidden_error(self._widened(own.states[0]), taught.states[0])
+        if "hidden" in self.weights:
+            errors = [
+                distance.hidden_error(self._widened(own.states[m]), taught.states[n])
+                for m, n in self.layers.items()
+            ]
+            sums["hidden"] = torch.stack(errors).sum()
+        if "attention" in self.weights:
+            errors = [
+                distance.attention_error(own.scores[m], taught.scores[n], causal=self.causal)
+                for m, n in self.layers.items()
+            ]
+            sums["attention"] = torch.stack(errors).sum()
+        return sums
+
+    def _answers(self, states: tuple[Tensor, Tensor], batch: Batch, *, measured: bool) -> dict[str, Tensor]:
+        """What is learnt from the guesses that are made of the last states, the student's and the teacher's."""
+        sums: dict[str, Tensor] = {}
+        own, taught = states
+        if "at" in batch:
+            own, taught = (gather_rows(state, batch["at"]) for state in states)
+        if "soft" in self.weights:
+            if self.config.soft_at == "all":
+                pair, counted = (_scores(self, states[0]), self._taught(states[1])), None
+            else:
+                pair, counted = (_scores(self, own), self._taught(taught)), batch["labels"] != IGNORED
+            sums["soft"] = linear_divergence(*pair, self.config.temperature, counted)
+        if self.term in self.weights and measured:
+            for front, scores in (("", _scores(self, own)), ("teacher_", self._taught(taught))):
+                losses, correct = linear_scores(*scores, batch["labels"])
+                sums |= {
+                    f"{front}{self.term}": losses.sum(),
+                    f"{front}{self.term}_correct": correct.sum(),
+                }
+            if "bytes" in batch:
+                sums["clm_bytes"] = batch["bytes"].sum()
+        elif self.term in self.weights:
+            sums[self.term] = linear_cross_entropy(*_scores(self, own), batch["labels"])
+        return sums
+
+    def _widened(self, state_BTD: Tensor) -> Tensor:
+        """As wide as the teacher's."""
+        return self.projection(state_BTD) if hasattr(self, "projection") else state_BTD
+
+    def _taught(self, state: Tensor) -> Scores:
+        with torch.no_grad(), flops.no_backward():
+            return _scores(self.teacher, state)
+
+
+def _scores(net: nn.Module, state: Tensor) -> Scores:
+    """Logits to be, of a net with its language model's head; a decoder's is its word embeddings."""
+    words_VE: Tensor = net.backbone.word_embeddings  # type: ignore[union-attr, assignment]
+    head: heads.MaskedLM | None = getattr(net, "mlm", None)
+    if head is None:
+        return Scores(state, words_VE, None)
+    return Scores(head.transform(state), words_VE, head.bias)
+
+
+def build(config: Config, model: Block, vocabulary: Vocabulary, teacher: Block) -> Distil:
+    """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
+    made = Teacher(teacher, vocabulary.size, guesses=config.soft > 0 or config.lm > 0)
+    if isinstance(model, EncoderConfig):
+        return Distil(config, masked.build(config, model, vocabulary, None), model, made)
+    return Distil(config, causal.build(model, vocabulary), model, made)
