@@ -1,7 +1,9 @@
 """Fixtures that several rooms use."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,31 @@ def write_tiny_recipe(store: Path, folder: Path) -> Path:
         f"out: {folder / 'run'}\n"
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def write_teacher(tiny_store: Path) -> Callable[[Path, dict[str, Any]], Path]:
+    """Makes a language model with random weights that reads the tiny store's tokens, as a run leaves it."""
+    import torch
+
+    from nlptool import registry
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.models import huggingface
+    from nlptool.text.tokenizer import Tokenizer
+
+    def write(folder: Path, block: dict[str, Any]) -> Path:
+        tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+        model = registry.config("models", block["name"]).model_validate(block)
+        name = "clm" if block["name"] == "gpt2" else "mlm"
+        objective = registry.load("objectives", name, "objective")
+        torch.manual_seed(0)
+        made = objective.build(registry.config("objectives", name)(), model, Vocabulary.of(tokenizer))
+        folder.mkdir()
+        huggingface.save_pretrained(folder, model, made.state_dict(), tokenizer.special)
+        tokenizer.save(folder, max_length=model.positions)
+        return folder
+
+    return write
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import pytest
 
 from nlptool import registry
 from nlptool.cli import main
+from nlptool.commands.pretrain import Recipe
+from nlptool.recipe import load
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -26,15 +28,19 @@ RUNS = {
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", RUNS)
-def test_losses_are_those_of_before(name: str, tiny_recipe: Path, tmp_path: Path, request):
+def test_losses_are_those_of_before(name: str, tiny_recipe: Path, write_teacher, tmp_path: Path, request):
     objective, variant = RUNS[name]
-    model = {"dropout": 0, "attention_dropout": 0} | import_module(f"objectives.facts.{objective}").MODEL
+    facts = import_module(f"objectives.facts.{objective}")
+    model = {"dropout": 0, "attention_dropout": 0} | facts.MODEL
     changes = [f"model={json.dumps(model)}", f"objective={json.dumps({'name': objective, **variant})}"]
-    assert main([f"pretrain-{objective}", str(tiny_recipe), *changes, "evaluate.every=1"]) == 0
+    if hasattr(facts, "TEACHER"):
+        changes.append(f"teacher={write_teacher(tmp_path / 'teacher', facts.TEACHER)}")
+    command = load(tiny_recipe, changes, Recipe).recipe.command
+    assert main([command, str(tiny_recipe), *changes, "evaluate.every=1"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses: dict[str, dict[str, float]] = {}
     for line in lines:
-        for term in import_module(f"objectives.facts.{objective}").AT_INIT:
+        for term in facts.AT_INIT:
             if f"heldout/{term}" in line:
                 losses.setdefault(term, {})[str(line["step"])] = line[f"heldout/{term}"]
     path = GOLDEN / f"{name}.json"

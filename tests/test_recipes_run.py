@@ -12,7 +12,10 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 BY_NAME = {
     str(path.relative_to(RECIPES))[:-5]: YAML(typ="safe").load(path) for path in RECIPES.glob("**/*.yaml")
 }
-PRETRAINING = sorted(name for name, recipe in BY_NAME.items() if "objective" in recipe)
+DISTILLING = sorted(name for name, recipe in BY_NAME.items() if "objective" in recipe and "teacher" in recipe)
+PRETRAINING = sorted(
+    name for name, recipe in BY_NAME.items() if "objective" in recipe and name not in DISTILLING
+)
 TOKENIZING = sorted(name for name, recipe in BY_NAME.items() if "tokenizer" in recipe)
 TUNING = sorted(name for name, recipe in BY_NAME.items() if "task" in recipe)
 TASKS = sorted(name.removeprefix("tasks/") for name in BY_NAME if name.startswith("tasks/"))
@@ -27,7 +30,7 @@ ALL = sorted(BY_NAME)
 
 
 def test_every_recipe_is_of_a_known_kind():
-    training = {*PRETRAINING, *TOKENIZING, *TUNING, *(f"tasks/{name}" for name in TASKS)}
+    training = {*PRETRAINING, *DISTILLING, *TOKENIZING, *TUNING, *(f"tasks/{name}" for name in TASKS)}
     assert set(BY_NAME) == {*training, *PROMPTING, *PROMPTS}
 
 
@@ -82,6 +85,19 @@ def test_a_pretraining_recipe_can_be_planned(name: str, tiny_store: Path, tmp_pa
     assert told["parameters"] > 10**5
     assert told["flops_per_token"] > 10**5
     assert told["memory"]["activations"] > 10**5
+
+
+@pytest.mark.parametrize("name", DISTILLING)
+def test_a_distilling_recipe_can_be_planned(
+    name: str, tiny_store: Path, write_teacher, tmp_path: Path, capsys
+):
+    block = {"name": "gpt2" if "gpt2" in name else "bert", "layers": 12, "hidden": 24}
+    teacher = write_teacher(tmp_path / "teacher", block)
+    arguments = [f"tokens={tiny_store}", f"teacher={teacher}", "--out", str(tmp_path / "run")]
+    assert main(["distill", name, *arguments, "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["parameters"] > 10**4
+    assert told["flops_per_token"] > 10**4
 
 
 @pytest.mark.parametrize("name", TOKENIZING)

@@ -41,6 +41,7 @@ COMMANDS = (
     Row("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
     Row("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
     Row("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
+    Row("distill", "pretrain", TRAIN, "Teach a small language model by a larger one."),
     Row("finetune", "finetune", TRAIN, "Fine-tune a pretrained net on a labelled task."),
     Row("distill-task", "distill_task", TRAIN, "Teach a small net a labelled task, by a fine-tuned one."),
 )

@@ -55,8 +55,7 @@ def read(recipes: Sequence[str], changes: Sequence[str], out: Path) -> list[Entr
     for argument in recipes:
         path = shelf.find(argument)
         loaded = load(path, [*changes, f"out={json.dumps(str(out / path.stem))}"], Recipe)
-        objective = loaded.recipe.objective.model_dump()["name"]
-        loaded.require(pretrain.check(loaded.recipe, f"pretrain-{objective}"))
+        loaded.require(pretrain.check(loaded.recipe, loaded.recipe.command))
         entries.append(Entry(path.stem, loaded.recipe))
     names = [entry.name for entry in entries]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -2,30 +2,32 @@
 
 OUT/recipe.yaml        the recipe with every default written out
 OUT/command.txt        the command lines that worked on it
-OUT/environment.json   versions, device, threads
+OUT/environment.json   versions, device, threads; digests of models that every step reads
 OUT/metrics.jsonl      figures by step
 OUT/checkpoints/       state to resume from
 OUT/final/             the result, a Hugging Face folder
 """
 
+import hashlib
 import json
 import os
 import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nlptool import __version__
-from nlptool.errors import UsageError
+from nlptool.errors import DataError, UsageError
+from nlptool.files import digest
 from nlptool.recipe import Block, difference, dump
 
 # A run that goes on with another value of these would not be the same: its batches or its net would differ.
 FIXED = (
     "tokens", "model", "start", "objective", "seed", "train.batch", "train.length", "train.stages",
-    "task", "data", "dropout", "train.layer_decay", "teacher", "layers",
+    "task", "data", "dropout", "train.layer_decay", "teacher", "student", "layers",
 )  # fmt: skip
 
 
@@ -76,6 +78,27 @@ def changes(old: Block, new: Block) -> list[str]:
             hint="put these back, or start a new run with another --out",
         )
     return list(lines.values())
+
+
+def digests(models: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of each model's settings and weights."""
+    found = {}
+    for key, path in models.items():
+        files = sorted([path / "config.json", *path.glob("*.safetensors")])
+        found[key] = hashlib.sha256("".join(digest(file) for file in files).encode()).hexdigest()
+    return found
+
+
+def require_same_models(run: Path, models: Mapping[str, Path]) -> None:
+    """Raise DataError where the models that a run read are not those of today."""
+    written = run / "environment.json"
+    known = json.loads(written.read_text("utf8")).get("models", {}) if written.exists() else {}
+    for key, found in digests(models).items():
+        if known.get(key, found) != found:
+            raise DataError(
+                f"{models[key]}: is not the {key} that {run} began with (its digest differs)",
+                hint=f"put the {key} back that was there, or start a new run with another --out",
+            )
 
 
 def environment(packages: Iterable[str], device: str, ranks: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
     Raises RecipeError, DataError as the command that the recipe belongs to.
     """
     loaded = load(shelf.find(recipe), changes, pretrain.Recipe)
-    command = f"pretrain-{loaded.recipe.objective.model_dump()['name']}"
+    command = loaded.recipe.command
     loaded.require(pretrain.check(loaded.recipe, command))
     from nlptool.commands import planning
 

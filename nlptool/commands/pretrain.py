@@ -1,8 +1,8 @@
-"""Pretraining from a token store: one command for every objective, named after it (`pretrain-mlm`)."""
+"""Pretraining from a token store: one command for every objective, named after it (`pretrain-mlm`); and `distill`."""
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,15 @@ from nlptool.train.config import Evaluate, Save, Train
 from nlptool.train.metrics import Tracker
 
 
+class Student(Block):
+    """A net that begins as some of its teacher's layers, the first and the last among them, with all else."""
+
+    layers: int = Field(gt=0, description="how many, taken at equal distances; 6 of 12 are 0, 2, 4, 7, 9, 11")
+    name: Literal["distilbert"] | None = Field(
+        None, description="distilbert: a BERT's layers as DistilBERT's; null: of the teacher's family"
+    )
+
+
 class Recipe(Block):
     """A pretraining run."""
 
@@ -22,6 +31,12 @@ class Recipe(Block):
     start: str | None = Field(
         None,
         description="in place of model: a Hugging Face folder, e.g. a run's final/, to go on from",
+    )
+    teacher: str | None = Field(
+        None, description="of distill: the net to learn from, a Hugging Face folder or hub id"
+    )
+    student: Student | None = Field(
+        None, description="of distill, in place of model: begin as the teacher does"
     )
     objective: Annotated[Block, Chosen("objectives")] = Field(description="what is learnt")
     train: Train = Field(description="how the objective is minimised")
@@ -33,22 +48,43 @@ class Recipe(Block):
 
     @model_validator(mode="after")
     def _one_net(self) -> Self:
-        if (self.model is None) == (self.start is None):
-            raise ValueError("give either model or start, not both" if self.model else "give model or start")
+        given = [name for name in ("model", "start", "student") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give either {' or '.join(given)}, not both")
+        if not given:
+            raise ValueError("give student, model or start" if self.taught else "give model or start")
         return self
+
+    @property
+    def taught(self) -> bool:
+        """Whether the objective needs a teacher."""
+        return getattr(self.objective, "taught", False)
+
+    @property
+    def command(self) -> str:
+        """The command that carries it out."""
+        return "distill" if self.taught else f"pretrain-{self.objective.model_dump()['name']}"
 
 
 def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems = []
-    objective = recipe.objective.model_dump()["name"]
-    if command != f"pretrain-{objective}":
+    if command != recipe.command:
         problems.append(
             Problem(
-                "objective.name",
-                f"{command} has another objective; nlptool pretrain-{objective} is the command",
+                "objective.name", f"{command} has another objective; nlptool {recipe.command} is the command"
             )
         )
+    if recipe.taught and recipe.teacher is None:
+        problems.append(
+            Problem("teacher", "name the net to learn from, such as the final/ of a pretraining run")
+        )
+    if not recipe.taught:
+        problems += [
+            Problem(key, "only nlptool distill has one")
+            for key in ("teacher", "student")
+            if getattr(recipe, key) is not None
+        ]
     if recipe.model is not None:
         problems += check_model(recipe, recipe.model)
     if not (Path(recipe.tokens) / "store.json").exists():
@@ -58,8 +94,9 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                 f"no token store at {recipe.tokens}; make one with nlptool tokenize, or name another",
             )
         )
-    if recipe.start is not None and (wrong := hub.problem(recipe.start)):
-        problems.append(Problem("start", wrong))
+    for key, name in (("start", recipe.start), ("teacher", recipe.teacher)):
+        if name is not None and (wrong := hub.problem(name)):
+            problems.append(Problem(key, wrong))
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."
         if stage.batch % recipe.train.accumulate:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nlptool import flops, registry
-from nlptool.commands import hub, training
+from nlptool.commands import distilling, hub, training
 from nlptool.commands.pretrain import Recipe, check_model
 from nlptool.commands.training import Job, Outcome, Settings
 from nlptool.console import Console, Options
@@ -20,6 +20,7 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import duration, quantity
 from nlptool.models import huggingface
+from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, dump, loads
@@ -52,7 +53,8 @@ class Plan:
                 hint="put the original back, or make the store again with nlptool tokenize",
             )
         self.vocabulary = Vocabulary.of(tokenizer)
-        self.pretrained = huggingface.load_pretrained(hub.folder(recipe.start)) if recipe.start else None
+        self.teacher = distilling.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
+        self.pretrained = self._beginning()
         if self.pretrained is not None and self.pretrained.vocab_size != self.vocabulary.size:
             raise DataError(
                 f"{recipe.start}: has a vocabulary of {self.pretrained.vocab_size:,} tokens, "
@@ -62,11 +64,16 @@ class Plan:
         if self.pretrained is not None:
             problems = check_model(recipe, self.model)
             if problems:
-                raise DataError(f"{recipe.start}: {problems[0].path}: {problems[0].message}")
+                origin = recipe.start or recipe.teacher
+                raise DataError(f"{origin}: {problems[0].path}: {problems[0].message}")
+        if self.teacher is not None:
+            distilling.require_fit(self.teacher, recipe, self.model)
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
         with shapes_only():
             self.shape = self.objective()
+        if self.teacher is not None:
+            distilling.require_heads(self.teacher, self.shape)
         split = self.store.split("train")
         self.stages = [
             (stage, self.shape.examples(split, stage.length, recipe.seed)) for stage in recipe.train.plan()
@@ -75,28 +82,28 @@ class Plan:
 
     @property
     def model(self) -> Block:
-        """The net's block, from the recipe or from the folder it starts from."""
+        """The net's block, from the recipe or from the weights it starts from."""
         block = self.pretrained.config if self.pretrained is not None else self.recipe.model
         assert block is not None  # the recipe has one of the two
         return block
 
     def fresh(self) -> list[str]:
-        """What the folder that the run starts from does not have."""
+        """What the weights that the run starts from do not have."""
         if self.pretrained is None:
             return []
+        origin = self.recipe.start or self.recipe.teacher
         given = {key.partition(".")[0] for key in self.pretrained.state}
         parts = [
             name for name, part in self.shape.named_children() if name not in given and part.state_dict()
         ]
-        return (
-            [f"{self.recipe.start} has no {', '.join(parts)}: random weights to begin with"] if parts else []
-        )
+        return [f"{origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
 
     def objective(self) -> Objective:
-        """A new objective with random weights, on the device that torch makes tensors on."""
+        """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
         name = str(self.recipe.objective.model_dump()["name"])
+        teacher = [] if self.teacher is None else [self.teacher.pretrained.config]
         made: Objective = registry.load("objectives", name, "objective").build(
-            self.recipe.objective, self.model, self.vocabulary
+            self.recipe.objective, self.model, self.vocabulary, *teacher
         )
         for part in made.modules():
             if isinstance(part, Layers):
@@ -213,6 +220,14 @@ class Plan:
         """Positions of a step, padding included, in the mean over the run."""
         return sum(stage.share * stage.batch * stage.length for stage, _ in self.stages)
 
+    def _beginning(self) -> Pretrained | None:
+        """The weights that the recipe begins with, if not random ones."""
+        if self.recipe.start is not None:
+            return huggingface.load_pretrained(hub.folder(self.recipe.start))
+        if self.recipe.student is not None and self.teacher is not None:
+            return distilling.begin(self.teacher, self.recipe.student)
+        return None
+
     def _duration(self) -> tuple[int, float | None]:
         """Steps, and the seconds that end the run where the budget is one of time."""
         train = self.recipe.train
@@ -276,6 +291,8 @@ def job(plan: Plan, world: World) -> Job:
     objective = plan.objective()
     if plan.pretrained is not None:
         huggingface.load(objective, plan.pretrained.state)
+    if plan.teacher is not None and objective.teacher is not None:
+        huggingface.load(objective.teacher, plan.teacher.pretrained.state)
     batches = plan.held_out(objective, world)
 
     def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
@@ -295,6 +312,7 @@ def job(plan: Plan, world: World) -> Job:
         seconds=plan.seconds,
         flops=flops_so_far,
         export=lambda path: plan.export(objective, path),
+        models={} if plan.teacher is None else {"teacher": plan.teacher.folder},
     )
 
 

@@ -64,6 +64,8 @@ class Job:
     """The run ends when so many evaluations in turn have brought nothing better than the best."""
     best: bool = False
     """Whether the result is the best checkpoint, in place of the last."""
+    models: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of models that every step reads, by the recipe's key; a run goes on with the same ones only."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class Session:
             raise DataError(f"{run_folder}: holds no run to go on with", hint="--overwrite starts one there")
         for line in folder.changes(schema(written), self.settings.recipe):
             self.console.note(f"resuming with another {line}")
+        folder.require_same_models(run_folder, self.job.models)
         if named:
             why = fault(source)
             path, broken = (None, [checkpoint.Broken(source, why)]) if why else (source, [])
@@ -189,6 +192,7 @@ class Session:
         names = ("torch", "numpy", "tokenizers", "safetensors")
         device = torch.cuda.get_device_name(self.world.device) if self.world.device.type == "cuda" else "cpu"
         facts = folder.environment(names, device, self.world.size) | {"threads": torch.get_num_threads()}
+        facts |= {"models": folder.digests(self.job.models)} if self.job.models else {}
         folder.start(self.settings.out, self.settings.recipe, facts, overwrite=overwrite)
 
     def train(self) -> Outcome:

@@ -12,6 +12,7 @@ import pytest
 from nlptool import registry
 from nlptool.cli import main
 from nlptool.commands import training
+from nlptool.commands.pretrain import Recipe
 
 CASES = {
     "-".join([name, *(f"{key}-{value}" for key, value in variant.items())]): (name, variant)
@@ -21,10 +22,11 @@ CASES = {
 
 
 @pytest.fixture(scope="module", params=CASES)
-def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path) -> list[str]:
+def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path, write_teacher) -> list[str]:
     """A command line that trains the objective for 12 steps, with dropout."""
     name, variant = CASES[request.param]
-    model = {"dropout": 0.1, "attention_dropout": 0.1} | import_module(f"objectives.facts.{name}").MODEL
+    facts = import_module(f"objectives.facts.{name}")
+    model = {"dropout": 0.1, "attention_dropout": 0.1} | facts.MODEL
     recipe: dict[str, Any] = {
         "tokens": str(tiny_store),
         "model": model,
@@ -34,9 +36,12 @@ def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path) 
         "save": {"every": 4, "keep": 2},
         "out": "told on the command line",
     }
-    path = tmp_path_factory.mktemp(name) / "recipe.yaml"
+    folder = tmp_path_factory.mktemp(name)
+    if hasattr(facts, "TEACHER"):
+        recipe["teacher"] = str(write_teacher(folder / "teacher", facts.TEACHER))
+    path = folder / "recipe.yaml"
     path.write_text(json.dumps(recipe))
-    return [f"pretrain-{name}", str(path)]
+    return [Recipe.model_validate(recipe).command, str(path)]
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,8 @@ def test_what_is_exported_loads_in_transformers_without_a_stray_key(finished: Pa
     for config in finished.glob("final/**/config.json"):
         (name,) = json.loads(config.read_text())["architectures"]
         _, told = getattr(transformers, name).from_pretrained(config.parent, output_loading_info=True)
+        bare = name == "BertModel"  # has a pooler there, which nothing trains before a task does
+        told["missing_keys"] = {k for k in told["missing_keys"] if not (bare and k.startswith("pooler."))}
         assert not any(told.values()), (name, told)
 
 

@@ -1,8 +1,8 @@
 """The recipe block of general distillation. No torch here."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nlptool.models.config import EncoderConfig
 from nlptool.objectives.config import MaskingConfig
@@ -39,6 +39,14 @@ class Config(MaskingConfig):
         description="the teacher's layers that hidden and attention look at, or a list of them, from 1",
     )
 
+    @model_validator(mode="after")
+    def _reaches_the_last_layer(self) -> Self:
+        if not self.terms.keys() & {"soft", "lm", "cosine", "hidden"}:
+            raise ValueError(
+                "of soft, lm, cosine and hidden give one a weight, or the last layer learns nothing"
+            )
+        return self
+
     @property
     def terms(self) -> dict[str, float]:
         """The weights that are not 0."""
@@ -48,14 +56,6 @@ class Config(MaskingConfig):
 
 def check(objective: Config, model: Block) -> list[Problem]:
     """What of the two blocks does not go together."""
-    problems = []
-    if not objective.terms.keys() & {"soft", "lm", "cosine", "hidden"}:
-        problems.append(
-            Problem(
-                "objective",
-                "of soft, lm, cosine and hidden give one a weight: else the last layer learns nothing",
-            )
-        )
     if objective.soft_at == "masked" and not isinstance(model, EncoderConfig):
-        problems.append(Problem("objective.soft_at", "a causal language model masks nothing; leave it out"))
-    return problems
+        return [Problem("objective.soft_at", "a causal language model masks nothing; leave it out")]
+    return []

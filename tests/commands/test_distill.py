@@ -1,0 +1,200 @@
+"""`nlptool distill` as a user runs it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nlptool.cli import main
+from nlptool.commands.pretrain import Recipe
+from nlptool.commands.pretraining import Plan, job
+from nlptool.recipe import load
+from nlptool.train.distributed import World
+
+BERT = {"name": "bert", "layers": 4, "hidden": 16, "heads": 2, "positions": 64}
+GPT2 = {"name": "gpt2", "layers": 4, "hidden": 16, "heads": 2, "positions": 64}
+
+
+@pytest.fixture(scope="module")
+def teacher(write_teacher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_teacher(tmp_path_factory.mktemp("bert") / "teacher", BERT)
+
+
+@pytest.fixture(scope="module")
+def decoder(write_teacher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_teacher(tmp_path_factory.mktemp("gpt2") / "teacher", GPT2)
+
+
+@pytest.fixture
+def recipe(tiny_store: Path, teacher: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "distil.yaml"
+    path.write_text(
+        f"tokens: {tiny_store}\n"
+        f"teacher: {teacher}\n"
+        "student: {layers: 2}\n"
+        "objective: {name: distil}\n"
+        "train: {steps: 6, batch: 8, length: 32, lr: 1e-3}\n"
+        "evaluate: {every: 3, batches: 2}\n"
+        "save: {every: 3, keep: 2}\n"
+        f"out: {tmp_path / 'run'}\n"
+    )
+    return path
+
+
+def begun(recipe: Path, *changes: str) -> dict[str, torch.Tensor]:
+    """A student's weights before its first step."""
+    plan = Plan(load(recipe, changes, Recipe).recipe)
+    made = job(plan, World(0, 1, torch.device("cpu")))
+    made.batches.close()
+    return made.objective.state_dict()
+
+
+def test_a_student_begins_as_the_teachers_first_and_last_layers(recipe: Path, teacher: Path) -> None:
+    state, theirs = begun(recipe), load_file(teacher / "model.safetensors")
+    for own, other in ((0, 0), (1, 3)):
+        expected = theirs[f"bert.encoder.layer.{other}.output.dense.weight"]
+        assert torch.equal(state[f"backbone.layers.mlp.{own}.down.weight"], expected)
+    assert torch.equal(
+        state["backbone.embeddings.tokens.weight"], theirs["bert.embeddings.word_embeddings.weight"]
+    )
+    assert torch.equal(state["mlm.dense.weight"], theirs["cls.predictions.transform.dense.weight"])
+
+
+def test_distilbert_embeds_as_the_bert_it_begins_as_and_loads_in_transformers(
+    recipe: Path, teacher: Path, tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    changes = ["student.name=distilbert", "train.lr=1e-12"]
+    assert main(["distill", str(recipe), *changes]) == 0
+    made, told = transformers.DistilBertForMaskedLM.from_pretrained(
+        tmp_path / "run" / "final", output_loading_info=True
+    )
+    assert not any(told.values())
+    bert = transformers.BertForMaskedLM.from_pretrained(teacher)
+    ids = torch.randint(6, 300, (2, 9))
+    with torch.no_grad():
+        ours, theirs = made.distilbert.embeddings(ids), bert.bert.embeddings(ids)
+        assert (ours - theirs).abs().max() < 1e-6
+        hidden = bert.bert.encoder.layer[0](theirs)
+        hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+        first = made.eval()(ids, output_hidden_states=True).hidden_states[1]
+        assert (first - hidden).abs().max() < 1e-4
+
+
+def test_a_gpt2_is_taught_to_half_its_layers(recipe: Path, decoder: Path, tmp_path: Path, capsys) -> None:
+    transformers = pytest.importorskip("transformers")
+    assert main(["distill", str(recipe), f"teacher={decoder}", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["heldout"]
+    assert {"soft", "clm", "cosine", "teacher_clm", "perplexity", "bits_per_byte"} <= told.keys()
+    made, info = transformers.GPT2LMHeadModel.from_pretrained(
+        tmp_path / "run" / "final", output_loading_info=True
+    )
+    assert made.config.n_layer == 2
+    assert not any(info.values())
+
+
+def test_what_is_learnt_brings_the_student_nearer_to_its_teacher(recipe: Path, capsys) -> None:
+    random = f"model={json.dumps(BERT | {'layers': 2})}"
+    changes = ["~student", random, "objective.lm=0", "train.steps=40", "train.lr=1e-2", "evaluate.every=1"]
+    assert main(["distill", str(recipe), *changes]) == 0
+    lines = (recipe.parent / "run" / "metrics.jsonl").read_text().splitlines()
+    found = [line["heldout/soft"] for line in map(json.loads, lines) if "heldout/soft" in line]
+    assert found[-1] < 0.5 * found[0]
+
+
+def test_the_teachers_weights_take_memory_but_no_gradients(recipe: Path, capsys) -> None:
+    assert main(["plan", str(recipe), "--no-probe", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    own = told["parameters"]["total"]
+    assert told["command"] == "distill"
+    assert told["memory"]["gradients"] == 4 * own
+    layer = 12 * 16**2 + 13 * 16
+    assert told["memory"]["weights"] == 4 * (2 * own + 2 * layer)
+
+
+def test_another_teacher_is_refused_when_a_run_goes_on(
+    recipe: Path, teacher: Path, tmp_path: Path, capsys
+) -> None:
+    mine = Path(shutil.copytree(teacher, tmp_path / "mine"))
+    named = f"teacher={mine}"
+    assert main(["distill", str(recipe), named]) == 0
+    assert main(["distill", str(recipe), named, "train.steps=8", "--resume", "auto"]) == 0
+    assert main(["distill", str(recipe), "train.steps=10", "--resume", "auto"]) == 2
+    assert "teacher: " in capsys.readouterr().err
+    state = load_file(mine / "model.safetensors")
+    save_file(
+        {key: t + 0.01 for key, t in state.items()}, mine / "model.safetensors", metadata={"format": "pt"}
+    )
+    assert main(["distill", str(recipe), named, "train.steps=10", "--resume", "auto"]) == 3
+    assert "is not the teacher that" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "told"),
+    [
+        (["~teacher"], 2, "name the net to learn from"),
+        (["teacher=/nowhere"], 2, "no Hugging Face folder at /nowhere"),
+        (["~student"], 2, "give student, model or start"),
+        (["student.layers=5"], 3, "student.layers: 5 layers cannot be taken from a teacher that has 4"),
+        (["objective.name=mlm"], 2, "nlptool pretrain-mlm is the command"),
+        (["objective.soft=0", "objective.lm=0", "objective.cosine=0"], 2, "the last layer learns nothing"),
+        (["train.length=80"], 3, "80 tokens are more than model.positions"),
+        (
+            ["~student", "model={name: bert, layers: 2, hidden: 8, heads: 2, positions: 64}"],
+            3,
+            "objective.cosine",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_line(
+    recipe: Path, changes: list[str], code: int, told: str, capsys
+) -> None:
+    assert main(["distill", str(recipe), *changes]) == code
+    assert told in capsys.readouterr().err
+    assert not (recipe.parent / "run").exists()
+
+
+def test_other_commands_have_no_teacher(tiny_recipe: Path, teacher: Path, capsys) -> None:
+    assert main(["pretrain-mlm", str(tiny_recipe), f"teacher={teacher}"]) == 2
+    assert "teacher: only nlptool distill has one" in capsys.readouterr().err
+    assert main(["distill", str(tiny_recipe)]) == 2
+    assert "nlptool pretrain-mlm is the command" in capsys.readouterr().err
+
+
+def test_a_teacher_of_other_tokens_is_refused(recipe: Path, teacher: Path, tmp_path: Path, capsys) -> None:
+    other = Path(shutil.copytree(teacher, tmp_path / "other"))
+    content = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (other / "tokenizer.json").write_text(json.dumps(content))
+    assert main(["distill", str(recipe), f"teacher={other}"]) == 3
+    told = capsys.readouterr().err
+    assert "is 'b', in" in told
+    assert "tokenizer.load=" in told
+
+
+def test_a_teacher_that_cannot_guess_is_refused_unless_it_need_not(
+    recipe: Path, teacher: Path, tmp_path: Path, capsys
+) -> None:
+    bare = Path(shutil.copytree(teacher, tmp_path / "bare"))
+    state = load_file(bare / "model.safetensors")
+    kept = {key: t for key, t in state.items() if key.startswith("bert.")}
+    save_file(kept, bare / "model.safetensors", metadata={"format": "pt"})
+    assert main(["distill", str(recipe), f"teacher={bare}"]) == 3
+    assert "has no mlm, so it cannot say what it would guess" in capsys.readouterr().err
+    terms = ["objective.soft=0", "objective.lm=0", "objective.cosine=0", "objective.hidden=1"]
+    assert main(["distill", str(recipe), f"teacher={bare}", *terms, "--dry-run"]) == 0
+
+
+def test_runs_of_distillation_are_compared_exported_and_doctored(
+    recipe: Path, tmp_path: Path, capsys
+) -> None:
+    assert main(["compare", str(recipe), "--out", str(tmp_path / "cmp"), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["points"][-1]["flops"] > 0
+    run = tmp_path / "cmp" / "distil"
+    assert main(["export", str(run), "--out", str(tmp_path / "hf")]) == 0
+    assert main(["doctor", str(run)]) == 0
