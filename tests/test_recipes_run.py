@@ -17,7 +17,8 @@ PRETRAINING = sorted(
     name for name, recipe in BY_NAME.items() if "objective" in recipe and name not in DISTILLING
 )
 TOKENIZING = sorted(name for name, recipe in BY_NAME.items() if "tokenizer" in recipe)
-TUNING = sorted(name for name, recipe in BY_NAME.items() if "task" in recipe)
+TEACHING = sorted(name for name, recipe in BY_NAME.items() if {"task", "teacher"} <= set(recipe))
+TUNING = sorted(name for name, recipe in BY_NAME.items() if "task" in recipe and name not in TEACHING)
 TASKS = sorted(name.removeprefix("tasks/") for name in BY_NAME if name.startswith("tasks/"))
 PROMPTING = sorted(
     name for name, recipe in BY_NAME.items() if "shots" in recipe
@@ -30,8 +31,8 @@ ALL = sorted(BY_NAME)
 
 
 def test_every_recipe_is_of_a_known_kind():
-    training = {*PRETRAINING, *DISTILLING, *TOKENIZING, *TUNING, *(f"tasks/{name}" for name in TASKS)}
-    assert set(BY_NAME) == {*training, *PROMPTING, *PROMPTS}
+    training = {*PRETRAINING, *DISTILLING, *TOKENIZING, *TUNING, *TEACHING}
+    assert set(BY_NAME) == {*training, *(f"tasks/{name}" for name in TASKS), *PROMPTING, *PROMPTS}
 
 
 def put(row: dict, column: str, value: object) -> None:
@@ -65,6 +66,28 @@ def test_a_fine_tuning_recipe_can_be_planned(recipe: str, tiny_run: Path, tmp_pa
     arguments = [f"start={tiny_run}/final", f"data={tmp_path}", "train.length=32", "--dry-run", "--json"]
     assert main(["finetune", recipe, *arguments, "--out", str(tmp_path / "run")]) == 0
     assert json.loads(capsys.readouterr().out)["rows"]["train"] == 10
+
+
+@pytest.mark.parametrize("recipe", TEACHING)
+def test_a_recipe_that_distils_a_task_can_be_planned(recipe: str, tiny_run: Path, tmp_path: Path, capsys):
+    task = BY_NAME[recipe]["task"]
+    write_rows(BY_NAME[f"tasks/{task}"], tmp_path)
+    learnt = [
+        f"task={task}",
+        f"start={tiny_run}/final",
+        f"data={tmp_path}",
+        "train.steps=1",
+        "train.length=32",
+    ]
+    assert main(["finetune", "finetune/bert", *learnt, "--out", str(tmp_path / "teacher")]) == 0
+    capsys.readouterr()
+    teacher = f"teacher={tmp_path}/teacher/seed-0/final"
+    student = ["layers=1"] if "layers" in BY_NAME[recipe] else [f"start={tiny_run}/final"]
+    lengths = [f"{stage}.length=32" for stage in ("intermediate", "prediction")]
+    guesser = [f"augment.model={tiny_run}/final"] if BY_NAME[recipe]["augment"].get("model") else []
+    arguments = [teacher, *student, f"data={tmp_path}", *lengths, *guesser, "--dry-run", "--json"]
+    assert main(["distill-task", recipe, *arguments, "--out", str(tmp_path / "run")]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"]["train"] > 10
 
 
 @pytest.mark.parametrize("task", ENCODED)

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from nlptool.commands import finetune, folder
+from nlptool.commands import finetune, folder, hub
 from nlptool.commands.finetune import Dropout, Evaluate, Seeds, Task
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
@@ -14,6 +14,19 @@ from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import Tune
 from nlptool.train.metrics import Tracker
+
+
+class Augment(Block):
+    """Copies of the training rows for the teacher to label, some words replaced (Jiao et al. 2020, algorithm 1)."""
+
+    copies: int = Field(20, gt=0, description="of each row; of each of its texts, where it has several")
+    probability: float = Field(0.4, gt=0, le=1, description="with which a word is replaced")
+    candidates: int = Field(15, gt=0, description="words of which one takes its place")
+    model: str | None = Field(
+        None,
+        description="a masked language model that knows the likeliest words: a Hugging Face folder or hub id; "
+        "null: the nearest words, by the teacher's embeddings",
+    )
 
 
 class Recipe(Block):
@@ -31,6 +44,7 @@ class Recipe(Block):
     layers: int | None = Field(
         None, gt=0, description="in place of start: the student is so many of the teacher's layers"
     )
+    augment: Augment | None = Field(None, description="copies of the training rows; null: none")
     dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
     intermediate: Tune | None = Field(
         Tune(epochs=10, lr=5e-5, schedule="constant"),
@@ -79,6 +93,9 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             "the task's rows have several decisions each; one that has one is expected, such as glue/sst2"
         )
         problems[Problem("task", message)] = None
+    guesser = recipe.augment.model if recipe.augment else None
+    if guesser is not None and (wrong := hub.problem(guesser)):
+        problems[Problem("augment.model", wrong)] = None
     stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
     models = {"teacher": recipe.teacher, "start": recipe.start or recipe.teacher}
     for stage, train in stages.items():

@@ -64,9 +64,12 @@ class Plan:
         self.state = self._kept(pretrained.state, whole=whole)
         self.rates = self._rates()
 
-    def encode(self, rows: Path, console: Console) -> None:
-        """Encode the rows of all splits into the folder `rows`, unless it holds them already."""
-        labelled.prepare(self.recipe, self.tokenizer, self.shape.encode, rows, console)
+    def encode(self, rows: Path, console: Console, encode: labelled.Encodes | None = None) -> None:
+        """Encode the rows of all splits into the folder `rows`, unless it holds them already.
+
+        encode: in place of the task's own.
+        """
+        labelled.prepare(self.recipe, self.tokenizer, encode or self.shape.encode, rows, console)
 
     def open(self, rows: Path) -> None:
         """Take up the rows that `encode` has written."""

@@ -27,7 +27,7 @@ from nlptool.recipe import Block, difference, dump
 # A run that goes on with another value of these would not be the same: its batches or its net would differ.
 FIXED = (
     "tokens", "model", "start", "objective", "seed", "train.batch", "train.length", "train.stages",
-    "task", "data", "dropout", "train.layer_decay", "teacher", "student", "layers",
+    "task", "data", "dropout", "train.layer_decay", "teacher", "student", "layers", "augment",
 )  # fmt: skip
 
 

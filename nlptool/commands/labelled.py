@@ -52,8 +52,8 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
         for split in made_of["splits"]:
             labelled = split not in recipe.config.test
             with console.progress(f"encoding {split}", None, "rows") as bar:
-                read = _watched(_rows(recipe, split), bar)
-                counts[split] = encode(read, tokenizer, aside / split, labelled=labelled)
+                watched = _watched(read(recipe, split), bar)
+                counts[split] = encode(watched, tokenizer, aside / split, labelled=labelled)
             if not counts[split]:
                 raise DataError(f"{recipe.data or recipe.config.source}: the split {split} has no row")
         (aside / FACTS).write_text(json.dumps(made_of | {"rows": counts}, indent=2) + "\n", encoding="utf8")
@@ -86,7 +86,8 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
     return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
 
 
-def _rows(recipe: Recipe, split: str) -> Iterator[Row]:
+def read(recipe: Recipe, split: str) -> Iterator[Row]:
+    """The rows of a split."""
     if recipe.data is not None:
         return rows.read(rows.files(Path(recipe.data), split))
     source = recipe.config.source

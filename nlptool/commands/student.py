@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from nlptool.commands import hub
+from nlptool.commands.augmenting import Copying
 from nlptool.commands.distill_task import Recipe
 from nlptool.commands.fitting import Plan
 from nlptool.commands.teacher import Teacher
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
+from nlptool.evaluate.fill_mask import FillMask
 from nlptool.models.thinning import mapped
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distilled import Imitation
@@ -16,6 +19,8 @@ from nlptool.train.estimate import shapes_only
 
 def require(recipe: Recipe, teacher: Teacher) -> None:
     """Raise DataError or UsageError unless the teacher can teach the student; nothing is written."""
+    if recipe.augment is not None and recipe.augment.model is not None:
+        FillMask(hub.folder(recipe.augment.model))
     if recipe.layers is not None:
         teacher.part(recipe.layers)
         return
@@ -32,7 +37,9 @@ def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> st
     start = recipe.start or str(out / "start")
     if recipe.layers is not None and not (out / "start").exists():
         teacher.write(recipe.layers, out / "start")
-    student(recipe, recipe.prediction, start, out).encode(out / "rows", console)
+    plan = student(recipe, recipe.prediction, start, out)
+    copying = None if recipe.augment is None else Copying(recipe.augment, plan, teacher)
+    plan.encode(out / "rows", console, copying)
     return start
 
 

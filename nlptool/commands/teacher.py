@@ -87,12 +87,12 @@ class Teacher:
 
 
 class _Watched:
-    """Batches, and a bar that says how many of them have been asked for."""
+    """Batches, and a bar that counts those that have been asked for."""
 
     def __init__(self, source: InTurn, bar: Progress) -> None:
         self.source, self.bar = source, bar
 
     def get(self, n: int) -> list[Batch]:
         """Batch n."""
-        self.bar.to(n)
+        self.bar.to(n + 1)
         return self.source.get(n)

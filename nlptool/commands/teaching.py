@@ -1,12 +1,12 @@
 """The heavy half of `distill-task`: a fine-tuned teacher, a student, two stages, and what the student is worth.
 
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
-OUT/rows/                  encoded rows
+OUT/rows/                  encoded rows, with their copies
 OUT/start/                 the student before its first step, where it is made of the teacher's layers
 OUT/teacher.npy            what the teacher says of the training rows
 OUT/intermediate/seed-N/   the first stage, a run folder
 OUT/prediction/seed-N/     the second stage, as of finetune; its final/ is the student
-OUT/twin/seed-N/           the same without a teacher
+OUT/twin/seed-N/           the same without a teacher, on the rows as they are, OUT/twin/rows/
 and what nlptool.commands.retention writes.
 """
 
@@ -90,8 +90,12 @@ class _Runs:
         return self.world.on_first(lambda: retention.measured(plan, subjects, teacher, found, self.out))
 
     def _plan(self, train: Tune, start: str, stage: str) -> Plan:
-        plan = student(self.recipe, train, start, self.out / stage)
-        plan.open(self.out / "rows")
+        """The student of a stage on its rows; the twin has no copies of them, whose labels may be false."""
+        plan, rows = student(self.recipe, train, start, self.out / stage), self.out / "rows"
+        if stage == "twin" and self.recipe.augment is not None:
+            rows = self.out / stage / "rows"
+            self.world.on_first(lambda: plan.encode(rows, self.console))
+        plan.open(rows)
         return plan
 
     def _imitate(self, plan: Plan, train: Tune, seed: int) -> str:
@@ -192,9 +196,12 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
     teacher = Teacher(recipe)
     require(recipe, teacher)
+    brief = recipe
+    if recipe.augment is not None:  # about as many copies, without what a masked language model would take
+        brief = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"model": None})})
     with tempfile.TemporaryDirectory() as aside:
         out = Path(aside)
-        start = prepare(recipe, teacher, out, console)
+        start = prepare(brief, teacher, out, console)
         stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
         plans = {name: student(recipe, train, start, out) for name, train in stages.items() if train}
         for plan in plans.values():

@@ -208,6 +208,42 @@ def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Pa
     assert weights(work / "run/prediction/seed-0/final")["classifier.weight"].shape == (2, 16)
 
 
+def test_copies_are_labelled_by_the_teacher_and_not_for_the_twin(work: Path, capsys):
+    settings = ["augment.copies=3", "twin=true", "prediction.steps=5", "intermediate.steps=5"]
+    assert distil(work, *settings) == 0
+    count = json.loads((work / "run/rows/rows.json").read_text())["rows"]
+    assert 600 < count["train"] <= 800
+    assert count["validation"] == 60
+    assert np.load(work / "run/teacher.npy").shape == (count["train"], 2)
+    assert json.loads((work / "run/twin/rows/rows.json").read_text())["rows"]["train"] == 200
+    assert distil(work, *settings, "--out", str(work / "again")) == 0
+    for name in ("train.bin", "train.labels"):
+        assert (work / "run/rows" / name).read_bytes() == (work / "again/rows" / name).read_bytes()
+    assert distil(work, *settings, "augment.copies=4", "--resume", "auto") == 2
+    assert "augment.copies: 3 -> 4" in capsys.readouterr().err
+
+
+def test_a_masked_language_model_finds_other_words(work: Path, tiny_run: Path):
+    settings = ["augment.copies=2", "augment.probability=1", "prediction.steps=2", "intermediate=null"]
+    assert distil(work, *settings) == 0
+    assert distil(work, *settings, f"augment.model={tiny_run}/final", "--out", str(work / "masked")) == 0
+    sizes = [
+        json.loads((work / run / "rows/rows.json").read_text())["rows"]["train"] for run in ("run", "masked")
+    ]
+    assert min(sizes) > 500
+    assert (work / "run/rows/train.bin").read_bytes() != (work / "masked/rows/train.bin").read_bytes()
+
+
+def test_a_model_without_a_head_for_words_is_refused_before_anything_is_written(
+    work: Path, taught: Path, capsys
+):
+    assert distil(work, f"augment.model={taught}/net") == 3
+    assert "has no masked-LM head" in capsys.readouterr().err
+    assert distil(work, "augment.model=nowhere") == 2
+    assert "augment.model=nowhere: no Hugging Face folder at nowhere" in capsys.readouterr().err
+    assert not (work / "run").exists()
+
+
 def test_transformers_loads_the_student(work: Path):
     transformers = pytest.importorskip("transformers")
     assert distil(work, "prediction.steps=2", "intermediate.steps=2") == 0
