@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nlptool import registry
 from nlptool.errors import DataError, UsageError
 from nlptool.models import huggingface
-from nlptool.models.layers import gather_rows, linear
+from nlptool.models.layers import gather_rows
 from nlptool.text.tokenizer import Tokenizer
 
 Choose = Callable[[Tensor], Tensor]
@@ -50,7 +50,7 @@ def continuations(
     for _ in range(tokens if prompts else 0):
         hidden_ND = gather_rows(net(ids_NT, cache), last_N[:, None])[:, 0]
         cache.cut(lengths_N)  # padding was read, and is forgotten
-        chosen_N = choose(linear(hidden_ND, net.word_embeddings, None))
+        chosen_N = choose(net.logits(hidden_ND))
         ended_N = torch.isin(chosen_N, ends_C)
         for number, token, ended in zip(numbers, chosen_N.tolist(), ended_N.tolist(), strict=True):
             if not ended:
@@ -78,6 +78,7 @@ class Generator:
             )
         huggingface.load(nn.ModuleDict({"backbone": self.net}), pretrained.state)
         self.net.eval()
+        self.net.pack()
         special = self.tokenizer.special
         self.ends = [special[role] for role in ("eos", "sep") if role in special][:1]
 

@@ -37,10 +37,12 @@ class Cache:
         self.lengths_B = keys_LBSHE.new_zeros(keys_LBSHE.shape[1], dtype=torch.long)
         self.used = 0
         """Columns that any row uses."""
+        self.even = True
+        """Whether all rows have read as many tokens."""
         self.positions_BT = self.lengths_B[:, None]
         """Of the tokens that are being read."""
-        self.mask_B1TS = torch.ones_like(self.positions_BT, dtype=torch.bool)[:, None, None]
-        """True where one of these may look."""
+        self.mask_B1TS: Tensor | None = None
+        """Added to scores: 0 where one of these may look, else -inf. None: it may look everywhere."""
 
     @property
     def columns(self) -> int:
@@ -55,23 +57,31 @@ class Cache:
         device = self.lengths_B.device
         self.positions_BT = self.lengths_B[:, None] + torch.arange(tokens, device=device)
         self.lengths_B = self.lengths_B + tokens
-        columns_S = torch.arange(self.used, device=device)
-        self.mask_B1TS = columns_S <= self.positions_BT[:, None, :, None]
+        self.mask_B1TS = None
+        if tokens > 1 or not self.even:
+            later_BTS = torch.arange(self.used, device=device) > self.positions_BT[:, :, None]
+            mask_BTS = self.keys_LBSHE.new_zeros(later_BTS.shape).masked_fill_(later_BTS, -torch.inf)
+            self.mask_B1TS = mask_BTS[:, None]
+        first_B1 = torch.arange(len(self.lengths_B), device=device)[:, None] * self.columns
+        self.places = (first_B1 + self.positions_BT).flatten()
         return self.positions_BT
 
     def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
         """Keep the new tokens' keys and values of a layer; those of all tokens, [B, S, H, E] each."""
-        rows_B1 = torch.arange(len(self.lengths_B), device=self.lengths_B.device)[:, None]
         kept = []
         for buffer_LBSHE, new_BTHE in ((self.keys_LBSHE, k_BTHE), (self.values_LBSHE, v_BTHE)):
-            buffer_LBSHE[layer, rows_B1, self.positions_BT] = new_BTHE.to(buffer_LBSHE.dtype)
-            kept.append(buffer_LBSHE[layer, :, : self.used])
+            buffer_BSHE = buffer_LBSHE[layer]
+            buffer_BSHE.flatten(0, 1).index_copy_(
+                0, self.places, new_BTHE.flatten(0, 1).to(buffer_BSHE.dtype)
+            )
+            kept.append(buffer_BSHE[:, : self.used])
         return kept[0], kept[1]
 
     def cut(self, lengths_B: Tensor) -> None:
         """Forget what stands behind these lengths, such as the padding of prompts."""
         self.lengths_B = lengths_B.to(self.lengths_B)
-        self.used = int(lengths_B.max())
+        lengths = lengths_B.tolist()
+        self.used, self.even = max(lengths), len(set(lengths)) == 1
 
     def take(self, rows_N: Tensor) -> "Cache":
         """A cache of some rows, in any order and any number of times: one prefix for many ends, or beams."""

@@ -29,13 +29,14 @@ def usable(x: Tensor) -> bool:
 
 
 @cache
-def _has_onednn() -> bool:
+def has_onednn() -> bool:
+    """Whether this torch can multiply by oneDNN."""
     return torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """x W' + b without gradient, by oneDNN, which is 10 to 20 % faster here than the BLAS behind F.linear."""
-    if not _has_onednn():
+    if not has_onednn():
         return F.linear(x, weight_OI, bias_O)
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")
     return result
@@ -43,6 +44,8 @@ def product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tenso
 
 def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
     """x W' + b."""
+    if not torch.is_grad_enabled():
+        return product(x, weight_OI, bias_O)
     return _Linear.apply(x, weight_OI, bias_O)  # type: ignore[no-any-return, no-untyped-call]
 
 

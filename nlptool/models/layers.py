@@ -222,7 +222,7 @@ class MLP(nn.Module):
 
     def _mlp(self, x: Tensor) -> Tensor:
         up, down = self.up, self.down
-        if not cpu.usable(x):
+        if not cpu.usable(x) or not torch.is_grad_enabled():
             return down(activate(up(x), self.activation))  # type: ignore[no-any-return]
         flops.product(2 * x.numel() // x.shape[-1], x.shape[-1], len(up.weight))
         return cpu.mlp(x, up.weight, up.bias, down.weight, down.bias, self.activation == "gelu_tanh")

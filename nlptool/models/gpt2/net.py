@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from nlptool.models.cache import Cache, Memory
 from nlptool.models.gpt2.config import Config
-from nlptool.models.layers import Embeddings, Layers, Linear, Shape, Trace
+from nlptool.models.layers import Embeddings, Layers, Linear, Shape, Trace, linear
+from nlptool.models.packed import Packed, pack, packable
 
 EPSILON = 1e-5  # of every layer norm (openai/gpt-2, model.py)
 
@@ -33,12 +34,24 @@ class Net(nn.Module):
         self.embeddings = Embeddings(vocab_size, config.hidden, config.positions, 0, config.dropout, None)
         self.layers = Layers(shape, pre_norm=True, causal=True)
         self.norm = nn.LayerNorm(config.hidden, eps=EPSILON)
+        self.head: Packed | None = None
+        """The word embeddings once more, of a net that is packed."""
         self._init()
 
     @property
     def word_embeddings(self) -> Tensor:
         """[V, D]: the head's matrix, too; it has no bias."""
         return self.embeddings.tokens.weight
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., D] -> [..., V]."""
+        return linear(hidden, self.word_embeddings, None) if self.head is None else self.head(hidden)
+
+    def pack(self) -> None:
+        """Make answers faster and training impossible; state_dict has no matrices any more."""
+        pack(self)
+        if packable(self.word_embeddings):
+            self.head = Packed(self.word_embeddings, None)
 
     def cache(self, rows: int, tokens: int) -> Cache:
         """An empty cache for `rows` rows of up to `tokens` tokens; more than the positions are not kept."""

@@ -1,0 +1,50 @@
+"""Matrices that lie in memory as a CPU multiplies a few rows by them fastest: for nets that only answer.
+
+A decoder reads every weight once for each token it makes, so it is as fast as memory lets it be. From rows that
+lie one after the other oneDNN reads at half the speed of memory or less, from its own blocks at nearly all of it.
+benchmarks/generate.py measures what this gains.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from nlptool import flops
+from nlptool.models import cpu
+from nlptool.models.layers import Linear
+
+ROWS = 8  # that oneDNN is told of: it chooses the same blocks for any number but one, and those serve one as well
+
+
+@cache
+def _has_blocks() -> bool:
+    return cpu.has_onednn() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+
+
+class Packed(nn.Module):
+    """x W' + b without gradient."""
+
+    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
+        super().__init__()
+        self.outputs = len(weight_OI)
+        self.blocks: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight_OI.detach(), ROWS)
+        self.bias_O = None if bias_O is None else bias_O.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] -> [..., outputs]."""
+        flops.product(x.numel() // x.shape[-1], x.shape[-1], self.outputs)
+        return cpu.product(x, self.blocks, self.bias_O)
+
+
+def packable(weight_OI: Tensor) -> bool:
+    """Whether this matrix can be packed here: float32 on a CPU, and a torch with oneDNN."""
+    return cpu.usable(weight_OI) and _has_blocks()
+
+
+def pack(module: nn.Module) -> None:
+    """Put Packed in the place of every Linear, whose weights are then gone: only answers can be asked for."""
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, Linear) and packable(child.weight):
+                setattr(parent, name, Packed(child.weight, child.bias))
