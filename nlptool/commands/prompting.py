@@ -2,42 +2,21 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nlptool.commands import folder, hub, replies, sheets
 from nlptool.commands.prompt import Recipe
+from nlptool.commands.respondent import Respondent
 from nlptool.commands.scoreboard import labels, record, table
 from nlptool.commands.sheets import Asking, Sheet
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, Preempted
-from nlptool.evaluate.requests import Request
-from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
-from nlptool.models import huggingface
 from nlptool.prompts.config import Reply
-from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.interrupts import Interrupts
 
-KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
 AT_ONCE = 64  # answers that are written together
-
-
-class Model(NamedTuple):
-    """A model that is asked."""
-
-    label: str
-    scorer: Scorer
-    tokenizer: Tokenizer
-    room: int
-    """Tokens that it surely reads at once: its positions, but for two that may stand around a text."""
-    digest: str
-    parameters: int
-
-    @property
-    def kind(self) -> str:
-        """What its scores are."""
-        return KINDS.get(type(self.scorer), "originality")
 
 
 def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
@@ -71,14 +50,16 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Ask every model every task, then write and show the scores."""
     out = Path(recipe.out)
     read = sheets.read(recipe, console)
-    places = [hub.folder(name) for name in recipe.models]
+    named = zip(recipe.models, labels(recipe.models), strict=True)
+    models = [(name, label, hub.folder(name)) for name, label in named]
+    _require_writers([Respondent(*model) for model in models], read)
     packages = ("torch", "numpy", "tokenizers", "datasets")
     folder.start(out, recipe, folder.environment(packages, "cpu", 1), overwrite=options.overwrite)
     records: list[dict[str, Any]] = []
     try:
         with Interrupts(alone=True) as interrupts:
-            for name, label, place in zip(recipe.models, labels(recipe.models), places, strict=True):
-                model = _model(name, label, place)
+            for given in models:
+                model = Respondent(*given)  # one at a time in memory
                 for sheet in read:
                     for shots in recipe.shots:
                         records.append(_asked(model, sheet, shots, out, interrupts, console))
@@ -102,34 +83,23 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     )
 
 
-def _model(name: str, label: str, place: Path) -> Model:
-    pretrained = huggingface.load_pretrained(place)
-    parameters = sum(tensor.numel() for tensor in pretrained.state.values())
-    tokenizer, positions = Tokenizer.load(place), int(pretrained.config.model_dump()["positions"])
-    try:
-        found = scorer(pretrained.config, pretrained.state, tokenizer)
-    except DataError as error:
-        raise DataError(f"{name}: {error.message}", error.hint) from error
-    return Model(label, found, tokenizer, positions - 2, replies.of_model(place), parameters)
-
-
 def _asked(
-    model: Model, sheet: Sheet, shots: int, out: Path, interrupts: Interrupts, console: Console
+    model: Respondent, sheet: Sheet, shots: int, out: Path, interrupts: Interrupts, console: Console
 ) -> dict[str, Any]:
     """One model's answers to a task, those known already and those asked for now, and their scores."""
 
-    def count(texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in model.tokenizer.encode_batch(texts)]
-
+    writing = sheet.task.writing
     path = out / "answers" / _plain(model.label) / f"{_plain(sheet.name)}-{shots}.jsonl"
-    asked = sheets.fitted(sheet, shots, model.room, count)
-    digests = [replies.of_question(model.digest, one.requests) for one in asked]
+    asked = sheets.fitted(sheet, shots, model.room(writing), model.count)
+    digests = [replies.of_question(model.digest, [one.requests, writing]) for one in asked]
     known = replies.read(path)
     missing = [number for number, digest in enumerate(digests) if digest not in known]
     with console.progress(f"{model.label}: {sheet.name}, {shots} shots", len(asked), "questions") as bar:
         bar.to(len(asked) - len(missing))
         waiting: list[dict[str, Any]] = []
-        for done, (number, made) in enumerate(_replies(model, sheet, [asked[i] for i in missing]), start=1):
+        for done, (number, made) in enumerate(
+            model.replies([asked[i].requests for i in missing], writing), start=1
+        ):
             at = missing[number]
             waiting.append(_entry(sheet, at, asked[at], digests[at], made))
             if len(waiting) == AT_ONCE or done == len(missing):
@@ -141,7 +111,18 @@ def _asked(
     entries = [known[digest] for digest in digests]
     with interrupts.shield():
         replies.replace(path, entries)
-    return record(model.label, model.kind, model.parameters, sheet, shots, entries)
+    return record(model.label, model.kind(writing), model.parameters, sheet, shots, entries)
+
+
+def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
+    """Raise DataError, before anything is asked, where a model is no decoder and a task wants an answer written."""
+    free = [sheet.name for sheet in read if sheet.task.writing is not None]
+    unable = [model.name for model in models if free and not model.is_decoder]
+    if unable:
+        raise DataError(
+            f"{', '.join(unable)}: an encoder writes no text, and {', '.join(free)} is answered by writing",
+            hint="leave out the model or the task; tasks of choices and continuations can be asked of both",
+        )
 
 
 def _tell_of_length(told: dict[str, Any], console: Console) -> None:
@@ -153,21 +134,6 @@ def _tell_of_length(told: dict[str, Any], console: Console) -> None:
         console.note(f"{where}: of {cut:,} of {total:,} questions the model reads the end only")
 
 
-def _replies(model: Model, sheet: Sheet, asked: Sequence[Asking]) -> Iterator[tuple[int, list[Reply]]]:
-    """What the model makes of each question, with the question's number, as soon as it is known."""
-    requests = [Request(*pair) for one in asked for pair in one.requests]
-    places = [(number, at) for number, one in enumerate(asked) for at in range(len(one.requests))]
-    found: list[dict[int, Reply]] = [{} for _ in asked]
-    try:
-        for request, scored in model.scorer.answered(requests):
-            number, at = places[request]
-            found[number][at] = Reply(scored.logprob, scored.tokens, scored.greedy, scored.cut)
-            if len(found[number]) == len(asked[number].requests):
-                yield number, [reply for _, reply in sorted(found[number].items())]
-    except DataError as error:
-        raise DataError(f"{model.label}: {sheet.name}: {error.message}", error.hint) from error
-
-
 def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:
     """What is kept of a question."""
     question = sheet.questions[number]
@@ -177,8 +143,11 @@ def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence
         **({"part": question.part} if question.part else {}),
         "shots": asked.shots,
         "prompt": asked.requests[0][0] if alike else [context for context, _ in asked.requests],
-        "answers": [answer for _, answer in asked.requests],
-        "gold": question.gold,
+        **(
+            {"references": question.references}
+            if sheet.task.writing
+            else {"answers": [answer for _, answer in asked.requests], "gold": question.gold}
+        ),
         "replies": [reply._asdict() for reply in made],
         "digest": digest,
     }

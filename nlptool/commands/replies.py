@@ -23,9 +23,9 @@ def of_model(folder: Path) -> str:
     return _digest([[path.name, files.digest(path)] for path in paths])
 
 
-def of_question(model: str, requests: Sequence[Sequence[Any]]) -> str:
+def of_question(model: str, asked: Sequence[Any]) -> str:
     """SHA-256 of a model's digest and of what it is asked."""
-    return _digest([model, requests])
+    return _digest([model, asked])
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:

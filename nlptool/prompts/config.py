@@ -68,6 +68,15 @@ class Reply(NamedTuple):
     text: str = ""
 
 
+class Writing(NamedTuple):
+    """How a free answer is written."""
+
+    tokens: int
+    """At most."""
+    stop: tuple[str, ...]
+    """Strings before which it ends."""
+
+
 class Figure(NamedTuple):
     """A score over rows."""
 
@@ -95,6 +104,11 @@ class PromptConfig(Block):
     prompt: Template = Field(description="an example without its answer; columns in {braces}")
     answer: Template = Field(description="the right answer, with the space in front of it")
     separator: str = Field("\n\n", description="text behind each demonstration")
+
+    @property
+    def writing(self) -> Writing | None:
+        """How an answer is written; None where answers are given and scored."""
+        return None
 
     def question(self, row: Row, part: str) -> Question:
         """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""

@@ -11,7 +11,19 @@ from typing import Any, Literal, get_args
 from nlptool.errors import DataError
 from nlptool.text.rows import Row
 
-Preparation = Literal["last_word", "agnews", "hellaswag", "copa", "kobest_copa", "wic", "wsc", "winogrande"]
+Preparation = Literal[
+    "last_word",
+    "agnews",
+    "hellaswag",
+    "copa",
+    "kobest_copa",
+    "coqa",
+    "quac",
+    "foundry",
+    "wic",
+    "wsc",
+    "winogrande",
+]
 
 CONNECTORS = {"cause": "because", "effect": "therefore", "원인": "왜냐하면", "결과": "그래서"}
 
@@ -68,6 +80,40 @@ def kobest_copa(row: Row) -> Iterator[Row]:
     yield _with(row, connector=_connector(row))
 
 
+def coqa(row: Row) -> Iterator[Row]:
+    """A row for each turn: `history` of questions and answers before it, `question`, and `texts`, all answers to it.
+
+    As CoQA's own script scores it, every turn. Of the last turn the text is lm-eval's, which asks no other.
+    """
+    questions, answers = _texts(row, "questions.input_text"), _texts(row, "answers.input_text")
+    more = row.values.get("additional_answers") or {}
+    others = [_texts(row, f"additional_answers.{key}.input_text") for key in more if more[key]]
+    if len({len(texts) for texts in (questions, answers, *others)}) > 1:
+        raise DataError(f"{row.place}: has not as many answers as questions")
+    history = ""
+    for turn, (question, answer) in enumerate(zip(questions, answers, strict=True)):
+        texts = [answer, *(texts[turn] for texts in others)]
+        yield _turn(row, turn, history=history, question=question, texts=texts)
+        history += f"Q: {question}\n\nA: {answer}\n\n"
+
+
+def quac(row: Row) -> Iterator[Row]:
+    """A row for each turn: `history`, `question`, `said`, the answer of the dialogue, and `texts`, all answers."""
+    questions, answers = _texts(row, "questions"), _texts(row, "orig_answers.texts")
+    texts = row.get("answers.texts")
+    if len(questions) != len(answers) or not isinstance(texts, list) or len(texts) != len(questions):
+        raise DataError(f"{row.place}: has not as many answers as questions")
+    history = ""
+    for turn, (question, answer) in enumerate(zip(questions, answers, strict=True)):
+        yield _turn(row, turn, history=history, question=question, said=answer, texts=texts[turn])
+        history += f"Q: {question}\nA: {answer}\n"
+
+
+def foundry(row: Row) -> Iterator[Row]:
+    """`texts`: the answer and its aliases (llm-foundry's local form)."""
+    yield _with(row, texts=[row.text("answer"), *_texts(row, "aliases")])
+
+
 def wic(row: Row) -> Iterator[Row]:
     """`shown`: the word as the first sentence has it (lm-eval's wic)."""
     start, end = row.get("start1"), row.get("end1")
@@ -99,6 +145,9 @@ RULES: dict[str, Callable[[Row], Iterator[Row]]] = {
     "hellaswag": hellaswag,
     "copa": copa,
     "kobest_copa": kobest_copa,
+    "coqa": coqa,
+    "quac": quac,
+    "foundry": foundry,
     "wic": wic,
     "wsc": wsc,
     "winogrande": winogrande,
@@ -108,6 +157,17 @@ assert set(RULES) == set(get_args(Preparation))
 
 def _with(row: Row, **values: Any) -> Row:
     return Row(row.place, row.values | values)
+
+
+def _turn(row: Row, turn: int, **values: Any) -> Row:
+    return Row(f"{row.place}, turn {turn + 1}", row.values | values)
+
+
+def _texts(row: Row, column: str) -> list[str]:
+    found = row.get(column)
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise DataError(f"{row.place}: column '{column}' holds {found!r}; a list of texts is expected")
+    return found
 
 
 def _connector(row: Row) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
+from nlptool.commands.respondent import Respondent, until
 from nlptool.commands.scoreboard import labels, shown
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
@@ -31,6 +32,16 @@ name: continuation
 prompt: "the {place}"
 answer: " {a}"
 metrics: [accuracy, perplexity]
+"""
+
+
+FREE = """\
+name: answer
+prompt: "where is the {place}? the"
+answer: " {names}"
+stop: ["\\n", "."]
+tokens: 4
+metrics: [squad_f1, squad_exact, bleu]
 """
 
 
@@ -78,6 +89,14 @@ def told(capsys: pytest.CaptureFixture[str], *line: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many questions models are asked, call by call."""
+    asked: list[int] = []
+    plain = Respondent.replies
+    monkeypatch.setattr(Respondent, "replies", lambda *given: asked.append(len(given[1])) or plain(*given))
+    return asked
+
+
 def lines(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text("utf8").splitlines()]
 
@@ -116,13 +135,9 @@ def test_both_models_see_the_same_demonstrations(room: Path, decoder: Path, tiny
 
 
 def test_what_is_answered_is_not_asked_again(room: Path, decoder: Path, capsys, monkeypatch):
-    from nlptool.commands import prompting
-
     line = recipe(room, decoder)
     first = told(capsys, line)
-    asked = []
-    plain = prompting._replies
-    monkeypatch.setattr(prompting, "_replies", lambda *given: asked.append(len(given[2])) or plain(*given))
+    asked = counted(monkeypatch)
     assert told(capsys, line, "--resume", "auto") == first
     assert sum(asked) == 0
     told(capsys, line, "--resume", "auto", "seed=1")
@@ -131,13 +146,9 @@ def test_what_is_answered_is_not_asked_again(room: Path, decoder: Path, capsys, 
 
 
 def test_more_questions_keep_the_answers_to_the_first_ones(room: Path, decoder: Path, capsys, monkeypatch):
-    from nlptool.commands import prompting
-
     line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
     told(capsys, line, "limit=5")
-    asked = []
-    plain = prompting._replies
-    monkeypatch.setattr(prompting, "_replies", lambda *given: asked.append(len(given[2])) or plain(*given))
+    asked = counted(monkeypatch)
     assert told(capsys, line, "--resume", "auto")[0]["questions"] == 12
     assert asked == [7]
 
@@ -218,6 +229,60 @@ def test_a_row_without_a_column_is_told_with_its_line(room: Path, decoder: Path,
         file.write('{"place": "x", "a": "b", "label": 0}\n')
     assert main(["prompt", recipe(room, decoder)]) == 3
     assert "data/towns/validation.jsonl:13: no column 'b'; it has place, a, label" in capsys.readouterr().err
+
+
+def asked_freely(room: Path, places: list[str]) -> Path:
+    """A task that is answered by writing, and its questions."""
+    (room / "free.yaml").write_text(FREE)
+    rows = [{"place": place, "names": ["old town", "town"]} for place in places]
+    (room / "free.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return room / "free.jsonl"
+
+
+def test_a_decoder_writes_what_it_would_write_by_itself(room: Path, decoder: Path, capsys):
+    from nlptool.evaluate.generate import Generator
+
+    pytest.importorskip("sacrebleu")
+    file = asked_freely(room, ["bell", "river", "small house in the wood"])
+    (found,) = told(
+        capsys, recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], shots=1, data=None)
+    )
+    assert found["kind"] == "generation"
+    kept = lines("out/answers/gpt/free-1.jsonl")
+    assert kept[0]["references"] == ["old town", "town"]
+    assert kept[0]["prompt"].count("? the old town\n\n") == 1
+    (alone,) = Generator(decoder).complete([kept[2]["prompt"]], 4)
+    assert kept[2]["replies"][0]["text"] == until(alone, ["\n", "."])
+    assert found["scores"]["bleu"]["error"] is None
+    assert 0 <= found["scores"]["squad_f1"]["value"] <= 1
+
+
+def test_a_prompt_that_is_too_long_is_read_from_its_end(room: Path, decoder: Path, capsys):
+    from nlptool.evaluate.generate import Generator
+
+    pytest.importorskip("sacrebleu")
+    file = asked_freely(room, ["bell " * 90, "bell"])
+    asked = [{"task": "free.yaml", "data": str(file)}]
+    (found,) = told(capsys, recipe(room, decoder, tasks=asked, shots=0, data=None))
+    assert found["cut"] == 1
+    entry, tokenizer = lines("out/answers/gpt/free-0.jsonl")[0], Tokenizer.load(decoder)
+    ids = tokenizer.encode(entry["prompt"])
+    assert entry["replies"][0]["cut"] == len(ids) - 92
+    (alone,) = Generator(decoder).complete([tokenizer.decode(ids[-92:])], 4)
+    assert entry["replies"][0]["text"] == until(alone, ["\n", "."])
+
+
+def test_an_encoder_is_not_asked_to_write(room: Path, decoder: Path, tiny_run: Path, capsys):
+    file = asked_freely(room, ["bell"])
+    asked = ["towns.yaml", {"task": "free.yaml", "data": str(file)}]
+    assert main(["prompt", recipe(room, decoder, tiny_run / "final", tasks=asked, shots=0)]) == 3
+    assert "final: an encoder writes no text, and free is answered by writing" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_an_answer_ends_before_the_first_stop_string():
+    assert until(" a bell.\nQ: no", ["\nQ:", "."]) == " a bell"
+    assert until(" a bell", ["\n"]) == " a bell"
 
 
 def test_without_a_recipe_it_says_what_to_give(capsys):

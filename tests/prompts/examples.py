@@ -209,6 +209,81 @@ EXAMPLES: dict[str, Example] = {
     "nsmc": Example(
         {"id": "1", "document": "재미있다", "label": 1}, "문장: 재미있다 긍부정:", (" 부정", " 긍정"), 1
     ),
+    "triviaqa": Example(
+        {"question": "Who rang?", "answer": {"aliases": ["Tom", "Thomas"], "value": "Tom"}},
+        "Question: Who rang??\nAnswer:",
+        (" Tom",),
+        0,
+        ("Tom", "Thomas"),
+    ),
+    "nq": Example(
+        {"question": "who rang", "answer": ["Tom", "Max"]}, "Q: who rang?\nA:", (" Tom",), 0, ("Tom", "Max")
+    ),
+    "coqa": Example(
+        {
+            "story": "Tom rang.",
+            "questions": {"input_text": ["Who?", "What?"]},
+            "answers": {"input_text": ["Tom", "a bell"]},
+            "additional_answers": {
+                "0": {"input_text": ["he", "bell"]},
+                "1": {"input_text": ["Tom", "a bell"]},
+                "2": {"input_text": ["Tom", "the bell"]},
+            },
+        },
+        "Tom rang.\n\nQ: Who?\n\nA: Tom\n\nQ: What?\n\nA:",
+        (" a bell",),
+        0,
+        ("a bell", "bell", "a bell", "the bell"),
+    ),
+    "quac": Example(
+        {
+            "wikipedia_page_title": "Bells",
+            "section_title": "History",
+            "context": "Tom rang. CANNOTANSWER",
+            "questions": ["Who?", "Why?"],
+            "orig_answers": {"texts": ["Tom", "CANNOTANSWER"]},
+            "answers": {"texts": [["Tom", "Tom rang"], ["CANNOTANSWER", "CANNOTANSWER"]]},
+        },
+        "TITLE: Bells - History\nPARAGRAPH: Tom rang. CANNOTANSWER\nQ: Who?\nA: Tom\nQ: Why?\nA:",
+        (" CANNOTANSWER",),
+        0,
+        ("CANNOTANSWER", "CANNOTANSWER"),
+    ),
+    "squad2": Example(
+        {
+            "title": "Bells",
+            "context": "Tom rang.",
+            "question": "Why?",
+            "answers": {"text": [], "answer_start": []},
+        },
+        "Title: Bells\n\nBackground: Tom rang.\n\nQuestion: Why?\n\nAnswer:",
+        (" unanswerable",),
+        0,
+    ),
+    "cnn_dailymail": Example(
+        {"article": "Tom rang. All woke.", "highlights": "Tom woke all.", "id": "1"},
+        "Tom rang. All woke.\nTL;DR:",
+        (" Tom woke all.",),
+        0,
+        ("Tom woke all.",),
+    ),
+    "wmt14/en-fr": Example(
+        {"translation": {"en": "a bell", "fr": "une cloche"}},
+        "a bell =",
+        (" une cloche",),
+        0,
+        ("une cloche",),
+    ),
+    "wmt14/fr-en": Example(
+        {"translation": {"en": "a bell", "fr": "une cloche"}}, "une cloche =", (" a bell",), 0, ("a bell",)
+    ),
+    "foundry/answer": Example(
+        {"context": "Who?", "answer": "Tom", "aliases": ["Thomas"]},
+        "Who?\nAnswer:",
+        (" Tom",),
+        0,
+        ("Tom", "Thomas"),
+    ),
     "foundry/question": Example(FOUNDRY, "Question: Is it?\nAnswer:", (" no", " yes"), 1),
     "foundry/ending": Example(FOUNDRY, "Question: Is it?", (" no", " yes"), 1),
     "foundry/continuation": Example(

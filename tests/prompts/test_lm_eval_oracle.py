@@ -1,6 +1,8 @@
 """Where lm-eval has a task, the text that is read, and what is scored, are its own, with and without demonstrations."""
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -43,6 +45,10 @@ SAME = {
     "kobest/hellaswag": "kobest_hellaswag",
     "kobest/sentineg": "kobest_sentineg",
     "kobest/wic": "kobest_wic",
+    "triviaqa": "triviaqa",
+    "nq": "nq_open",
+    "coqa": "coqa",
+    "squad2": "squadv2",
 }
 DOUBLED = ("lambada",)
 """Where lm-eval's right answer begins with a space of its own, so that its demonstrations have two; ours have one."""
@@ -79,7 +85,15 @@ def theirs(manager: TaskManager, name: str) -> Task:
 
 @pytest.mark.parametrize("shots", [0, 2])
 @pytest.mark.parametrize("name", SAME)
-def test_prompts_and_answers_are_lm_evals(name: str, shots: int, manager: TaskManager, rows: list):
+def test_prompts_and_answers_are_lm_evals(
+    name: str, shots: int, manager: TaskManager, rows: list, monkeypatch
+):
+    if name == "squad2" and shots:
+        pytest.skip("lm-eval 0.4.13 raises TypeError for demonstrations of squadv2")
+    if name == "coqa":  # whose module wants one that transformers 5 has no more
+        for gone in ("transformers.data.metrics", "transformers.data.metrics.squad_metrics"):
+            monkeypatch.setitem(sys.modules, gone, ModuleType(gone))
+        sys.modules["transformers.data.metrics"].squad_metrics = ModuleType("squad_metrics")
     rows.append(EXAMPLES[name].row)
     other, task = theirs(manager, name), ours(name)
     (doc,) = list(other.eval_docs)
@@ -91,7 +105,11 @@ def test_prompts_and_answers_are_lm_evals(name: str, shots: int, manager: TaskMa
     asked = other.construct_requests(doc, context, metadata=(None, 0, 1))
     expected = [one.arguments for one in (asked if isinstance(asked, list) else [asked])]
 
-    (row,) = prepared(Row("f:1", EXAMPLES[name].row), task.prepare)
+    *_, row = prepared(Row("f:1", EXAMPLES[name].row), task.prepare)
     question = task.question(row, "")
     found = task.requests(question, before(task.header, task.separator, [question] * shots))
-    assert found[: len(expected)] == expected
+    if task.writing:  # a text to go on, and where to stop
+        assert found[0][0] == expected[0][0]
+        assert set(expected[0][1]["until"]) <= set(task.writing.stop)
+    else:
+        assert found[: len(expected)] == expected

@@ -1,0 +1,54 @@
+"""Free answers: what is right, and what silence is worth."""
+
+import pytest
+
+from nlptool.errors import DataError
+from nlptool.prompts.answer.config import Config
+from nlptool.prompts.config import Reply
+from nlptool.text.rows import Row
+
+KEYS = {"prompt": "Q: {q}\nA:", "answer": " {a}", "stop": ("\n",), "tokens": 5}
+SQUAD = Config(**KEYS, metrics=("squad2_f1", "squad2_exact"), no_answer="unanswerable")
+
+
+def scores(task: Config, row: dict, said: str) -> list[float]:
+    question = task.question(Row("f:1", row), "")
+    return [figure.value for figure in task.figures([question], [[Reply(text=said)]]).values()]
+
+
+def test_the_best_reference_counts():
+    task = Config(**KEYS, metrics=("squad_f1", "squad_exact"))
+    assert scores(task, {"q": "?", "a": ["the old bell", "a bell"]}, " Bell!") == [1, 1]
+    assert scores(task, {"q": "?", "a": ["the old bell"]}, " Bell") == [pytest.approx(2 / 3), 0]
+
+
+def test_where_there_is_no_answer_saying_so_is_right_and_so_is_silence():
+    assert scores(SQUAD, {"q": "?", "a": []}, " unanswerable") == [1, 1]
+    assert scores(SQUAD, {"q": "?", "a": []}, "") == [1, 1]
+    assert scores(SQUAD, {"q": "?", "a": []}, " a bell") == [0, 0]
+    assert scores(SQUAD, {"q": "?", "a": ["a bell"]}, " Unanswerable") == [0, 0]
+    assert SQUAD.question(Row("f:1", {"q": "?", "a": []}), "").demonstration == "Q: ?\nA: unanswerable"
+
+
+def test_a_row_without_an_answer_is_told_where_none_is_foreseen():
+    with pytest.raises(DataError, match="f:1: has no answer"):
+        Config(**KEYS, metrics=("squad_f1",)).question(Row("f:1", {"q": "?", "a": []}), "")
+
+
+def test_references_can_be_others_than_what_is_shown():
+    task = Config(**KEYS, references="{r}", metrics=("coqa_f1",))
+    row = {"q": "?", "a": "bell", "r": ["bell", "horn", "bell"]}
+    assert task.question(Row("f:1", row), "").references == ("bell", "horn", "bell")
+    # each reference is left out in turn: bell, horn stay, then bell twice, then bell and horn
+    assert scores(task, row, "horn") == [pytest.approx(2 / 3)]
+
+
+def test_dialogues_are_asked_turn_by_turn():
+    from examples import EXAMPLES
+
+    from nlptool.prompts.prepare import prepared
+
+    for name in ("coqa", "quac"):
+        turns = list(prepared(Row("f:7", EXAMPLES[name].row), name))
+        assert [row.place for row in turns] == ["f:7, turn 1", "f:7, turn 2"]
+        assert turns[0].values["history"] == ""
