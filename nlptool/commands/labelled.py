@@ -6,6 +6,7 @@ OUT/rows/rows.json                what they were made of
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,11 +89,13 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def read(recipe: Recipe, split: str) -> Iterator[Row]:
     """The rows of a split."""
+    task = recipe.config
     if recipe.data is not None:
-        return rows.read(rows.files(Path(recipe.data), split))
-    source = recipe.config.source
-    assert source is not None  # as the check of the recipe has made sure
-    return rows.hub(source.hub, source.name, split)
+        found = rows.read(rows.files(Path(recipe.data), split))
+    else:
+        assert task.source is not None  # as the check of the recipe has made sure
+        found = rows.hub(task.source.hub, task.source.name, split)
+    return chain.from_iterable(map(task.flat, found))
 
 
 def _watched(found: Iterator[Row], bar: Progress) -> Iterator[Row]:
