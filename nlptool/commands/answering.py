@@ -15,6 +15,8 @@ from nlptool.console import Console
 from nlptool.evaluate import metrics
 from nlptool.tasks.base import Numbers
 
+ABREAST = 6  # figures side by side; more have a line each
+
 
 def write_answers(plan: Plan, out: Path, split: str, said: Numbers) -> None:
     """A line for each row of a split, and the files to hand in."""
@@ -52,15 +54,17 @@ def summary(plan: Plan, done: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def report(result: dict[str, Any], console: Console) -> None:
-    """The scores, on stdout, the baseline beneath them."""
+    """The scores, on stdout, a line each, or a column each where there are many figures; the baseline last."""
+    runs = [(f"seed {run['seed']}", f"{run['step']:,}", run["figures"]) for run in result["runs"]]
+    if len(runs) > 1:
+        runs += [("mean", "", result["mean"]), ("deviation", "", result["deviation"])]
+    runs.append((result["guess"], "", result["baseline"]))
     names = list(result["mean"])
-
-    def line(head: str, step: str, figures: dict[str, float]) -> list[str]:
-        return [head, step, *(f"{figures[name]:.4f}" if name in figures else "" for name in names)]
-
-    rows = [line(f"seed {run['seed']}", f"{run['step']:,}", run["figures"]) for run in result["runs"]]
-    if len(rows) > 1:
-        rows += [line("mean", "", result["mean"]), line("deviation", "", result["deviation"])]
-    rows.append(line(result["guess"], "", result["baseline"]))
+    lines = [["", *(head for head, _, _ in runs)], ["step", *(step for _, step, _ in runs)]]
+    lines += [
+        [name, *(f"{figures[name]:.4f}" if name in figures else "" for *_, figures in runs)] for name in names
+    ]
+    if len(names) <= ABREAST:
+        lines = [list(line) for line in zip(*lines, strict=True)]
     counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
-    console.table(("", "step", *names), rows, title=f"{result['out']}: {counts} rows")
+    console.table(lines[0], lines[1:], title=f"{result['out']}: {counts} rows")

@@ -9,32 +9,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
-from nlptool.errors import RecipeError, UsageError
-from nlptool.recipe import Block, Chosen, Problem, shelf
-from nlptool.recipe.source import read
+from nlptool.errors import UsageError
+from nlptool.recipe import Block, Chosen, Problem
 from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.named import named
 from nlptool.train.config import Tune
 from nlptool.train.metrics import Tracker
-
-
-def _task(given: Any) -> Any:
-    """The block behind a task's name, e.g. glue/sst2, or behind the path of its file."""
-    if not isinstance(given, str):
-        return given
-    try:
-        source = read(shelf.find(given, "tasks"))
-    except RecipeError as error:
-        raise RecipeError(f"task: {error.message}", hint=error.hint) from None
-    source.refuse(source.problems)
-    name = source.data.get("name")
-    known = registry.names("tasks")
-    if name not in known:
-        raise RecipeError(
-            f"{source.name}: name: {name!r} is no kind of task", hint=f"one of {', '.join(known)}"
-        )
-    from nlptool.recipe.load import check as checked
-
-    return checked(source, (), registry.config("tasks", name)).recipe
 
 
 def _seeds(given: Any) -> Any:
@@ -49,7 +29,7 @@ def _seeds(given: Any) -> Any:
 
 
 Task = Annotated[
-    Annotated[Block, Chosen("tasks")], BeforeValidator(_task, json_schema_input_type=str | dict[str, Any])
+    Annotated[Block, Chosen("tasks")], BeforeValidator(named, json_schema_input_type=str | dict[str, Any])
 ]
 Seeds = Annotated[
     tuple[int, ...],
@@ -113,7 +93,8 @@ class Recipe(Block):
 def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems = []
-    if recipe.data is None and recipe.config.source is None:
+    task = recipe.config
+    if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
         problems.append(
             Problem("data", "the task names no data set of the hub; name a folder with its files")
         )

@@ -165,7 +165,7 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
         found: dict[str, float] = {}
         for split in plan.task.validation:
             found |= plan.figures(split, plan.said(objective, split, world, interrupts))
-        return found
+        return found | plan.shape.total(found)
 
     def flops_so_far() -> Callable[[int, int], float]:
         rate = plan.flops_per_token(taught, world)
@@ -215,6 +215,7 @@ def _scores(
             found |= plan.figures(split, said)
         with interrupts.shield():
             world.on_first(lambda split=split, said=said: answering.write_answers(plan, out, split, said))  # type: ignore[misc]
+    found |= plan.shape.total(found)
     scores = {"seed": seed, "step": outcome.steps, "seconds": outcome.seconds, "figures": found}
     with interrupts.shield():
         world.on_first(lambda: answering.write_json(out / "scores.json", scores))

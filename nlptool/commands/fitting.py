@@ -13,7 +13,7 @@ from nlptool import flops, registry
 from nlptool.commands import hub, labelled
 from nlptool.commands.finetune import Recipe, check_task
 from nlptool.console import Console
-from nlptool.data.bucketed import Bucketed, InTurn
+from nlptool.data.bucketed import Bucketed, InRounds, InTurn
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate import metrics
@@ -74,9 +74,9 @@ class Plan:
     def open(self, rows: Path) -> None:
         """Take up the rows that `encode` has written."""
         train, opened = self.recipe.train, labelled.opened(rows)
-        self.splits: dict[str, Rows] = {
-            name: self.shape.examples(split, train.length, 0) for name, split in opened.items()
-        }
+        self.splits: dict[str, Rows] = self.shape.gathered(
+            {name: self.shape.examples(split, train.length, 0) for name, split in opened.items()}
+        )
         examples = len(self.splits[self.task.train])
         self.epoch = max(1, math.ceil(examples / train.batch))
         self.steps = train.steps or max(1, math.ceil(train.epochs * examples / train.batch))
@@ -89,7 +89,7 @@ class Plan:
         )
         return made
 
-    def batches(self, objective: Objective, seed: int, world: World) -> Bucketed:
+    def batches(self, objective: Objective, seed: int, world: World) -> InRounds:
         """A run's batches."""
         train, rows = self.recipe.train, self.splits[self.task.train]
         if train.batch % (world.size * train.accumulate):
@@ -98,16 +98,22 @@ class Plan:
                 f"with {train.accumulate} micro-batches each",
                 hint="choose a batch that ranks times accumulate divides",
             )
-        return Bucketed(
-            rows,
-            rows.lengths,
-            objective.collate,
-            batch=train.batch,
-            steps=self.steps,
-            seed=seed,
-            rank=world.rank,
-            world=world.size,
-            accumulate=train.accumulate,
+        turns = self.shape.turns(rows)
+        return InRounds(
+            [
+                Bucketed(
+                    part,
+                    part.lengths,
+                    objective.collate,
+                    batch=train.batch,
+                    steps=len(range(turn, self.steps, len(turns))),
+                    seed=seed,
+                    rank=world.rank,
+                    world=world.size,
+                    accumulate=train.accumulate,
+                )
+                for turn, part in enumerate(turns)
+            ]
         )
 
     def said(self, objective: TaskObjective, split: str, world: World, interrupts: Interrupts) -> Numbers:
@@ -128,7 +134,7 @@ class Plan:
         train, found = self.splits[self.task.train], dict[str, float]()
         for split in self.task.validation:
             found |= self._named(split, self.shape.baseline(train, self.splits[split]))
-        return found
+        return found | self.shape.total(found)
 
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""
@@ -155,8 +161,7 @@ class Plan:
 
     def _named(self, split: str, found: dict[str, float]) -> dict[str, float]:
         """Figures of the first validation split by their names, of others with the split's in front."""
-        front = "" if split == self.task.validation[0] else f"{split}/"
-        return {f"{front}{name}": value for name, value in found.items()}
+        return {f"{self.task.heading(split)}{name}": value for name, value in found.items()}
 
     def _rates(self) -> dict[str, float]:
         decay = self.recipe.train.layer_decay

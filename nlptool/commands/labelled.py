@@ -6,7 +6,6 @@ OUT/rows/rows.json                what they were made of
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from nlptool.files import written_aside
 from nlptool.recipe import digest
 from nlptool.text import rows
 from nlptool.text.rows import Row
+from nlptool.text.sources import File
 from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
@@ -56,7 +56,9 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
                 watched = _watched(read(recipe, split), bar)
                 counts[split] = encode(watched, tokenizer, aside / split, labelled=labelled)
             if not counts[split]:
-                raise DataError(f"{recipe.data or recipe.config.source}: the split {split} has no row")
+                raise DataError(
+                    f"{recipe.data or recipe.config.source_of(split)}: the split {split} has no row"
+                )
         (aside / FACTS).write_text(json.dumps(made_of | {"rows": counts}, indent=2) + "\n", encoding="utf8")
 
 
@@ -69,18 +71,19 @@ def opened(folder: Path) -> dict[str, Split]:
 def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
     """What decides the rows. Of local files their names and sizes; test splits may be missing."""
     task = recipe.config
-    wanted = (task.train, *task.validation)
+    wanted = (*task.learnt, *task.validation)
     splits: dict[str, Any] = {}
     for split in (*wanted, *task.test):
         if recipe.data is None:
             splits[split] = None
             continue
-        found = rows.files(Path(recipe.data), split)
+        found = _files(recipe.data, split)
         if not found and split in wanted:
-            there = ", ".join(sorted(path.name for path in Path(recipe.data).iterdir())[:8])
+            folder = (Path(recipe.data) / split).parent
+            there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
             raise DataError(
-                f"{recipe.data}: no file for the split {split}; the folder holds {there or 'nothing'}",
-                hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)",
+                f"{folder}: no file for the split {Path(split).name}; the folder holds {there or 'nothing'}",
+                hint=f"name it {Path(split).name}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)",
             )
         if found:
             splits[split] = [[file.path.name, file.size] for file in found]
@@ -89,13 +92,16 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def read(recipe: Recipe, split: str) -> Iterator[Row]:
     """The rows of a split."""
-    task = recipe.config
     if recipe.data is not None:
-        found = rows.read(rows.files(Path(recipe.data), split))
-    else:
-        assert task.source is not None  # as the check of the recipe has made sure
-        found = rows.hub(task.source.hub, task.source.name, split)
-    return chain.from_iterable(map(task.flat, found))
+        return rows.read(_files(recipe.data, split))
+    source = recipe.config.source_of(split)
+    assert source is not None  # as the check of the recipe has made sure
+    return rows.hub(source.hub, source.name, Path(split).name)
+
+
+def _files(data: str, split: str) -> list[File]:
+    """Of split A/B, those of B in the folder A."""
+    return rows.files((Path(data) / split).parent, Path(split).name)
 
 
 def _watched(found: Iterator[Row], bar: Progress) -> Iterator[Row]:

@@ -1,5 +1,7 @@
 """Batches of rows of about the same length, as a function of (seed, n)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,6 +69,22 @@ class Bucketed:
         batches = indices[np.argsort(self.lengths[indices], kind="stable")].reshape(steps, self.batch)
         order = np.random.default_rng((self.seed, number)).permutation(steps)
         return batches[order]
+
+
+class InRounds:
+    """Batches of several sets of rows, one of each in turn: step n is of set n modulo their number.
+
+    So each is learnt from equally often, however many rows it has, as decaNLP's round-robin (McCann et al. 2018,
+    section 3.2).
+    """
+
+    def __init__(self, sources: Sequence[Bucketed]) -> None:
+        self.sources = sources
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n, n from 0; none after the last step."""
+        number, turn = divmod(n, len(self.sources))
+        return self.sources[turn].get(number)
 
 
 class InTurn:

@@ -8,7 +8,7 @@ beside it, a line of JSON for each row: PREFIX.answers.
 # N rows, T tokens
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
@@ -46,6 +46,8 @@ class Prompted:
     """[N], tokens of the prompt."""
     lengths: Ints
     """[N], tokens of both."""
+    most: Ints
+    """[N], tokens that an answer may have."""
     rows: Ints
     """[N], their numbers."""
 
@@ -104,7 +106,7 @@ class Prompts:
                 f"train.length: {length} tokens leave no room for a question beside an answer of up to {answer}",
                 hint=f"train.length={2 * answer + 2}, or fewer `tokens` in the task",
             )
-        self.split = split
+        self.split, self.most = split, answer
         first, _ = split.sentence_range(np.arange(len(split)))
         bounds = split.starts((first[:, None] + np.arange(4)).ravel()).reshape(-1, 4)
         begins, sizes = bounds[:, :3], np.diff(bounds, axis=1)
@@ -127,15 +129,13 @@ class Prompts:
 
     def take(self, indices: Ints, epochs: Ints, draws: Draws) -> Prompted:
         """Rows `indices` [N]; no epoch or draw changes them."""
-        sizes, begins = self._sizes[indices], self._begins[indices]
-        lengths = sizes.sum(1)
-        ids_NT = np.zeros((len(indices), int(lengths.max())), np.int64)
-        for ids_T, size, begin in zip(ids_NT, sizes.tolist(), begins.tolist(), strict=True):
-            at = 0
-            for tokens, start in zip(size, begin, strict=True):
-                ids_T[at : at + tokens] = self.split.read(start, start + tokens)
-                at += tokens
-        return Prompted(ids_NT, sizes[:, :2].sum(1), lengths, indices)
+        return _padded([self.ids(row) for row in indices.tolist()], indices)
+
+    def ids(self, row: int) -> tuple[Ints, int, int]:
+        """A row's tokens [T], those of its prompt, and the most that an answer may have."""
+        sizes, begins = self._sizes[row].tolist(), self._begins[row].tolist()
+        parts = [self.split.read(begin, begin + size) for begin, size in zip(begins, sizes, strict=True)]
+        return np.concatenate(parts).astype(np.int64), sum(sizes[:2]), self.most
 
     @property
     def answers(self) -> list[str]:
@@ -155,3 +155,36 @@ class Prompts:
     def _answers(self) -> list[tuple[str, list[str]]]:
         with self._path.open(encoding="utf8") as lines:
             return [(answer, references) for answer, references in map(json.loads, lines)]
+
+
+class Joined:
+    """Several splits one after the other; `parts` are what they were."""
+
+    def __init__(self, parts: Sequence[Prompts]) -> None:
+        self.parts = parts
+        self.lengths: Ints = np.concatenate([part.lengths for part in parts])
+        self.labels = np.concatenate([part.labels for part in parts])
+        self.count, self.labelled = len(self.lengths), True
+        self.cut = sum(part.cut * part.count for part in parts) / max(self.count, 1)
+        self._ends = np.cumsum([part.count for part in parts])
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self, indices: Ints, epochs: Ints, draws: Draws) -> Prompted:
+        """Rows `indices` [N], of whatever parts."""
+        of = np.searchsorted(self._ends, indices, side="right")
+        inside = indices - (self._ends - [part.count for part in self.parts])[of]
+        return _padded(
+            [self.parts[part].ids(row) for part, row in zip(of.tolist(), inside.tolist(), strict=True)],
+            indices,
+        )
+
+
+def _padded(rows: Sequence[tuple[Ints, int, int]], numbers: Ints) -> Prompted:
+    ids, prompts, most = zip(*rows, strict=True)
+    lengths = np.array([len(ids_T) for ids_T in ids])
+    ids_NT = np.zeros((len(ids), int(lengths.max())), np.int64)
+    for row, ids_T in enumerate(ids):
+        ids_NT[row, : len(ids_T)] = ids_T
+    return Prompted(ids_NT, np.array(prompts), lengths, np.array(most), numbers)

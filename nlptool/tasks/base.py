@@ -84,6 +84,14 @@ class TaskObjective(Objective):
         """The rows that `encode` has written, of at most `length` tokens."""
         raise NotImplementedError
 
+    def gathered(self, splits: dict[str, Rows]) -> dict[str, Rows]:
+        """The splits of a run by name: several that are learnt from have become one, `config.train`."""
+        return splits
+
+    def turns(self, rows: Rows) -> list[Rows]:
+        """What batches are made of, of each by itself, in turn: mostly all rows."""
+        return [rows]
+
     def predict(self, batch: Batch) -> Tensor:
         """What the net says in each decision, [N, W]; their numbers are batch["row"] [N].
 
@@ -112,6 +120,10 @@ class TaskObjective(Objective):
     def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
         """The task's metrics, and what there is to know besides. said: [N, W], finite."""
         raise NotImplementedError
+
+    def total(self, figures: dict[str, float]) -> dict[str, float]:
+        """Figures of all validation splits together, from those of each."""
+        return {}
 
     def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
         """The metrics of what needs no net: it knows the labels of `train`, and reads nothing."""

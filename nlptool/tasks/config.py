@@ -1,6 +1,5 @@
 """What the recipe blocks of all kinds of task have in common. No torch here."""
 
-from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -42,9 +41,18 @@ class TaskConfig(Block):
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
     submission: Submission | None = Field(None, description="files to hand in, besides the predictions")
 
-    def flat(self, row: Row) -> Iterable[Row]:
-        """The rows that are in what was read as one, such as all questions of a file."""
-        return (row,)
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """The splits that are learnt from; A/B is split B in the folder A of the data."""
+        return (self.train,)
+
+    def source_of(self, split: str) -> Source | None:
+        """The hub's data set that a split is of."""
+        return self.source
+
+    def heading(self, split: str) -> str:
+        """What stands before the names of a validation split's figures: nothing for the first one."""
+        return "" if split == self.validation[0] else f"{split}/"
 
     @model_validator(mode="after")
     def _a_file_for_each_test_split(self) -> Self:

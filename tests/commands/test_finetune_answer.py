@@ -1,13 +1,16 @@
 """A decoder learns to answer, through the command line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from nlptool.cli import main
+from nlptool.train import checkpoint
 
 WORDS = ("the", "river", "old", "town", "a", "small", "house", "winter", "wood", "stone", "light")
 
@@ -110,3 +113,86 @@ def test_a_dry_run_says_what_it_would_take(work: Path, capsys):
     assert told["steps"] == 120
     assert told["flops"] > 0
     assert not (work / "run").exists()
+
+
+def several(work: Path) -> None:
+    """Two tasks, the second one with other questions, and a recipe for both."""
+    other = {"bell": "house", "stone": "old"}
+    for name in ("bell", "turned"):
+        folder = work / "data" / name
+        folder.mkdir()
+        for split, number, seed in (("train", 96 if name == "bell" else 24, 0), ("validation", 20, 1)):
+            made = rows(number, seed)
+            turned = [row | {"what": other[row["what"]]} for row in made]
+            write(folder / f"{split}.jsonl", made if name == "bell" else turned)
+    task = (work / "bell.yaml").read_text().replace("test: [test]\n", "")
+    (work / "bell.yaml").write_text(task)
+    (work / "turned.yaml").write_text(task.replace("metrics: [exact, squad_f1]", "metrics: [squad_f1]"))
+    recipe = (work / "tune.yaml").read_text().partition("\n")[2].replace("epochs: 6", "steps: 150")
+    tasks = f"{{bell: {work}/bell.yaml, turned: {work}/turned.yaml}}"
+    (work / "tune.yaml").write_text(f"task: {{name: answer, tasks: {tasks}}}\n{recipe}")
+
+
+def test_several_tasks_are_learnt_together(work: Path, capsys):
+    several(work)
+    assert tune(work, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == {"train": 120, "bell/validation": 20, "turned/validation": 20}
+    assert told["mean"]["bell/exact"] == told["mean"]["turned/squad_f1"] == 1.0
+    assert told["mean"]["sum"] == 2.0
+    assert "turned/exact" not in told["mean"]
+    majority = max(sum(row["answer"] == text for row in rows(20, 1)) / 20 for text in ("light", "winter"))
+    assert told["baseline"]["bell/exact"] == majority
+    assert told["baseline"]["sum"] == pytest.approx(2 * majority)
+    assert len((work / "run/seed-0/predictions/turned/validation.jsonl").read_text().splitlines()) == 20
+
+
+def test_several_tasks_go_on_as_if_nothing_had_been(work: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep: None)
+    several(work)
+    short = ("train.steps=12", "evaluate.every=5")
+    assert tune(work, *short) == 0
+    again = work / "again"
+    shutil.copytree(work / "run", again)
+    for path in (again / "scores.json", again / "seed-0/scores.json"):
+        path.unlink()
+    for step in ("00000010", "00000012"):
+        shutil.rmtree(again / "seed-0/checkpoints" / f"step-{step}")
+    shutil.rmtree(again / "seed-0/final")
+    assert tune(work, *short, "--out", str(again), "--resume", "auto") == 0
+    one, two = (load_file(run / "seed-0/final/model.safetensors") for run in (work / "run", again))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_task_without_its_folder_is_told(work: Path, capsys):
+    several(work)
+    shutil.rmtree(work / "data" / "turned")
+    assert tune(work) == 3
+    assert f"{work}/data/turned: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("task.tasks.bell=deca/sts", "did you mean"),
+        ("task.metrics=[exact]", "metrics: each of the tasks says its own"),
+        ("task.question=Who?", "question: each of the tasks says its own"),
+    ],
+)
+def test_what_several_tasks_cannot_say_is_told(work: Path, changed: str, told: str, capsys):
+    several(work)
+    assert tune(work, changed) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_many_figures_have_a_line_each(work: Path, capsys):
+    several(work)
+    assert tune(work, "train.steps=2") == 0
+    few = capsys.readouterr().out.splitlines()
+    assert few[1].split()[:2] == ["step", "bell/clm"]
+    with_more = (work / "bell.yaml").read_text().replace("squad_f1]", "squad_f1, squad_exact, korquad_f1]")
+    (work / "bell.yaml").write_text(with_more)
+    assert tune(work, "train.steps=2", "--overwrite") == 0
+    many = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert many[1] == ["seed", "0", "majority"]
+    assert [line[0] for line in many[2:]][:3] == ["step", "bell/clm", "bell/exact"]

@@ -6,7 +6,7 @@ import torch
 
 from nlptool.data import bucketed
 from nlptool.data.batches import Batch
-from nlptool.data.bucketed import POOL, Bucketed, InTurn
+from nlptool.data.bucketed import POOL, Bucketed, InRounds, InTurn
 
 ROWS = 1000
 LENGTHS = np.random.default_rng(0).integers(5, 200, ROWS)
@@ -112,3 +112,11 @@ def test_a_pool_is_sorted_once(monkeypatch: pytest.MonkeyPatch):
     for n in range(POOL):
         made.get(n)
     assert sorts == [1]
+
+
+def test_sets_of_rows_take_turns_and_each_has_its_own_epochs():
+    """Of 7 batches, 4 are of the first set and 3 of the second."""
+    one, two = source(steps=4), source(steps=3, seed=1)
+    rounds = InRounds([one, two])
+    assert [rows(rounds, n) for n in range(7)] == [rows((one, two)[n % 2], n // 2) for n in range(7)]
+    assert rounds.get(7) == rounds.get(8) == []

@@ -9,16 +9,16 @@ import pytest
 from deca_rows import ROWS, SENTENCE, WOZ
 
 from nlptool.cli import main
-from nlptool.commands.finetune import _task
 from nlptool.errors import DataError
 from nlptool.evaluate import deca, metrics
 from nlptool.tasks.answer.config import Config
 from nlptool.tasks.answer.forms import Asked
+from nlptool.tasks.named import named
 from nlptool.text.rows import Row
 
 
 def asked(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[Asked]:
-    config = _task(f"deca/{task}")
+    config = named(f"deca/{task}")
     assert isinstance(config, Config)
     return config.asked(Row("rows:1", row), labelled=labelled)
 
@@ -28,7 +28,7 @@ def first(task: str, number: int = 0) -> Asked:
 
 
 def test_every_task_is_scored_as_in_deca():
-    assert {task: _task(f"deca/{task}").metrics[0] for task in deca.TASKS} == deca.TASKS
+    assert {task: named(f"deca/{task}").metrics[0] for task in deca.TASKS} == deca.TASKS
     assert set(ROWS) == set(deca.TASKS)
 
 
@@ -151,6 +151,23 @@ def test_every_task_can_be_planned_with_a_decoder(task: str, tiny_decoder: Path,
     told = json.loads(capsys.readouterr().out)
     assert set(told["rows"].values()) == {15 if task == "woz" else 10}
     assert told["baseline"][deca.TASKS[task]] <= 1
+
+
+def test_the_ten_tasks_together_have_a_deca_score(tiny_decoder: Path, tmp_path: Path, capsys):
+    for task, made in ROWS.items():
+        (tmp_path / task).mkdir()
+        for split in ("train", "validation", "validation_matched", "validation_mismatched"):
+            (tmp_path / task / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    arguments = [f"start={tiny_decoder}", f"data={tmp_path}", "train.length=128", "--dry-run", "--json"]
+    assert main(["finetune", "finetune/deca", *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"]["train"] == 21
+    assert len(told["rows"]) == 1 + 11, "MNLI has two splits to score on"
+    baseline = told["baseline"]
+    first = [baseline[f"{task}/{metric}"] for task, metric in deca.TASKS.items()]
+    assert baseline["sum"] == pytest.approx(sum(first))
+    assert baseline["deca_score"] == pytest.approx(100 * sum(first))
+    assert "mnli/validation_mismatched/exact" in baseline
 
 
 def test_real_dialogues_can_be_read(shared_data: Path):

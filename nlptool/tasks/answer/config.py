@@ -1,15 +1,16 @@
 """The recipe block of questions that a decoder answers in its own words. No torch here."""
 
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.answer.forms import FORMS, Asked
-from nlptool.tasks.config import TaskConfig, class_of, filled
+from nlptool.tasks.config import Source, TaskConfig, class_of, filled
+from nlptool.tasks.named import named
 from nlptool.text.rows import Row
 
 Metric = Literal[
@@ -35,12 +36,13 @@ Metric = Literal[
     "corpus_f1",
     "joint_goal",
     "logical_form",
+    "sum",
 ]
 COLUMN = re.compile(r"\{([\w.]+)\}")
 UNANSWERABLE = "unanswerable"
 
 
-class Config(TaskConfig):
+class Asking(TaskConfig):
     """A question about a context gets an answer, written token by token, as in decaNLP (McCann et al. 2018).
 
     In `question` and `context`, {premise} stands for the text of the column `premise`; dots lead into objects and
@@ -66,6 +68,10 @@ class Config(TaskConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        self._check()
+        return self
+
+    def _check(self) -> None:
         if (self.form == "columns") != bool(self.question):
             raise ValueError("question: needed with form: columns, and with it only")
         if self.form != "columns" and (self.context or self.labels):
@@ -73,9 +79,10 @@ class Config(TaskConfig):
         for metric, form in (("joint_goal", "woz"), ("logical_form", "wikisql")):
             if metric in self.metrics and self.form != form:
                 raise ValueError(f"metrics: {metric} is for form: {form}")
+        if not self.metrics or "sum" in self.metrics:
+            raise ValueError("metrics: at least one, such as exact; sum is for several tasks")
         if self.submission is not None:
             raise ValueError("submission: answers are in the predictions file only")
-        return self
 
     def asked(self, row: Row, *, labelled: bool) -> list[Asked]:
         """The questions of a row. Raises DataError, with the row's place, for what is not as it should be."""
@@ -95,6 +102,72 @@ class Config(TaskConfig):
                 hint="mend the row, or list the answers in the task's labels, in the order of their ids",
             )
         return tuple(filled(row, self.answer, text).strip() for text in texts) or (UNANSWERABLE,)
+
+
+class Config(Asking):
+    """One such task, or several that one net learns together, a batch of each in turn.
+
+    Of several, each has its rows in a folder of its name: FOLDER/squad/train.jsonl. `sum`, that of the first metric
+    of each, chooses the best checkpoint; of decaNLP's ten tasks it is their decaScore, 100 times that.
+    """
+
+    metrics: tuple[Metric, ...] = Field(
+        (), description="figures on the validation rows; the first one chooses the best checkpoint"
+    )
+    tasks: dict[str, Annotated[Asking, BeforeValidator(lambda given: named(given, Asking))]] = Field(
+        {},
+        description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
+    )
+
+    @property
+    def parts(self) -> dict[str, Asking]:
+        """The tasks by name; the only one is called nothing."""
+        return dict(self.tasks) or {"": self}
+
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """The training split of each task."""
+        return tuple(f"{name}/{task.train}" for name, task in self.tasks.items()) or (self.train,)
+
+    def part(self, split: str) -> tuple[str, Asking]:
+        """The task that a split is of, and its name."""
+        name = split.rpartition("/")[0]
+        return name, self.parts[name]
+
+    def source_of(self, split: str) -> Source | None:
+        """The hub's data set that a split is of."""
+        return self.part(split)[1].source
+
+    def heading(self, split: str) -> str:
+        """Of several tasks, a figure has the task's name before it."""
+        name, task = self.part(split)
+        inside = super().heading(split) if task is self else task.heading(split.rpartition("/")[2])
+        return f"{name}/{inside}" if name else inside
+
+    def _check(self) -> None:
+        if not self.tasks:
+            super()._check()
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if not self.tasks:
+            return self
+        if bad := [name for name in self.tasks if not name or "/" in name]:
+            raise ValueError(f"tasks: {bad[0]!r} is no name of a folder")
+        found: dict[str, Any] = {
+            split: tuple(
+                f"{name}/{inside}" for name, task in self.tasks.items() for inside in getattr(task, split)
+            )
+            for split in ("validation", "test")
+        }
+        each = (metric for task in self.tasks.values() for metric in task.metrics)
+        found["metrics"] = ("sum", *dict.fromkeys(each))
+        derived = {**found, "tokens": max(task.tokens for task in self.tasks.values())}
+        for key in self.model_fields_set - {"name", "tasks", "train"}:
+            default = type(self).model_fields[key].default
+            if getattr(self, key) not in (derived.get(key, default), default):
+                raise ValueError(f"{key}: each of the tasks says its own")
+        return self.model_copy(update=derived)
 
 
 def _fill(row: Row, template: str) -> str:

@@ -15,14 +15,14 @@ from nlptool import registry
 from nlptool.data import prompts
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
-from nlptool.data.prompts import Prompt, Prompted, Prompts
+from nlptool.data.prompts import Joined, Prompt, Prompted, Prompts
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.evaluate import metrics
+from nlptool.evaluate import deca, metrics
 from nlptool.evaluate.generate import continuations
 from nlptool.models.loss import linear_cross_entropy, linear_scores
 from nlptool.objectives.base import Folder
 from nlptool.recipe import Block
-from nlptool.tasks.answer.config import Config
+from nlptool.tasks.answer.config import Asking, Config
 from nlptool.tasks.answer.forms import Asked
 from nlptool.tasks.base import Numbers, Rows, TaskObjective
 from nlptool.text.rows import Row
@@ -49,13 +49,29 @@ class Answer(TaskObjective):
         self.backbone = backbone
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Each question of a row by itself."""
-        asked = (one for row in rows for one in self.config.asked(row, labelled=labelled))
+        """Each question of a row by itself; of several tasks, the folder of `prefix` says which one."""
+        task = self._task_of(prefix)
+        prefix.parent.mkdir(exist_ok=True)
+        asked = (one for row in rows for one in task.asked(row, labelled=labelled))
         return prompts.write((prompt(one) for one in asked), tokenizer, prefix)
 
     def examples(self, split: Split, length: int, seed: int) -> Prompts:
         """The rows; no seed changes them."""
-        return Prompts(split, length, self.config.tokens)
+        return Prompts(split, length, self._task_of(split.prefix).tokens)
+
+    def gathered(self, splits: dict[str, Rows]) -> dict[str, Rows]:
+        """The training splits of several tasks as one."""
+        if not self.config.tasks:
+            return splits
+        rest = {name: rows for name, rows in splits.items() if name not in self.config.learnt}
+        return {
+            self.config.train: Joined([part for name in self.config.learnt for part in _parts(splits[name])]),
+            **rest,
+        }
+
+    def turns(self, rows: Rows) -> list[Rows]:
+        """A batch of each task in turn."""
+        return list(rows.parts) if isinstance(rows, Joined) else [rows]
 
     def collate(self, examples: Prompted, draws: Draws) -> Batch:
         """ids [B, T], tokens of the prompts in lengths [B], row [B]; for each token of an answer its label in labels,
@@ -67,6 +83,7 @@ class Answer(TaskObjective):
         arrays = {
             "ids": ids_BT,
             "lengths": examples.prompts,
+            "most": examples.most,
             "row": examples.rows,
             "labels": examples.ids[written_BT],
             "at": owner_M * ids_BT.shape[1] + place_M - 1,
@@ -93,7 +110,7 @@ class Answer(TaskObjective):
         written: list[list[int]] = [[] for _ in asked]
         end = prompts.end_of_text(self.vocabulary.special)
         with torch.autocast(loss_M.device.type, enabled=False):
-            for number, token in continuations(self.backbone, asked, self.config.tokens, (end,)):
+            for number, token in continuations(self.backbone, asked, int(batch["most"].max()), (end,)):
                 written[number].append(token)
         for row, ids in enumerate(written):
             said_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
@@ -109,14 +126,26 @@ class Answer(TaskObjective):
     def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
         """The task's metrics."""
         assert isinstance(rows, Prompts)
-        return metrics.answer_scores(self.config.metrics, self._texts(said), rows.references)
+        task = self._task_of(rows.split.prefix)
+        return metrics.answer_scores(task.metrics, self._texts(said), rows.references)
+
+    def total(self, figures: dict[str, float]) -> dict[str, float]:
+        """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore."""
+        tasks = {name: task.metrics[0] for name, task in self.config.tasks.items()}
+        if not tasks:
+            return {}
+        first = {name: figures[f"{name}/{metric}"] for name, metric in tasks.items()}
+        whole = {"deca_score": deca.score(first)} if tasks.items() >= deca.TASKS.items() else {}
+        return {"sum": sum(first.values())} | whole
 
     def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
-        """What the most frequent answer scores."""
-        assert isinstance(train, Prompts)
+        """What the task's most frequent answer scores."""
         assert isinstance(rows, Prompts)
-        ((answer, _),) = Counter(train.answers).most_common(1)
-        return metrics.answer_scores(self.config.metrics, [answer] * len(rows), rows.references)
+        folder = rows.split.prefix.parent
+        (known,) = (part for part in _parts(train) if part.split.prefix.parent == folder)
+        ((answer, _),) = Counter(known.answers).most_common(1)
+        task = self._task_of(rows.split.prefix)
+        return metrics.answer_scores(task.metrics, [answer] * len(rows), rows.references)
 
     def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, and as `label` the answer that was to be learnt."""
@@ -127,6 +156,9 @@ class Answer(TaskObjective):
     def folders(self, model: Block) -> dict[str, Folder]:
         """One, as a causal language model; a prompt is continued, so nothing is put around it."""
         return {"": Folder(model, self.state_dict(), template=False)}
+
+    def _task_of(self, prefix: Path) -> Asking:
+        return self.config.parts[prefix.parent.name if self.config.tasks else ""]
 
     def _texts(self, said: Numbers) -> list[str]:
         decode = self.vocabulary.decode
@@ -143,6 +175,11 @@ class Answer(TaskObjective):
         embeddings = self.backbone.word_embeddings
         assert isinstance(embeddings, Tensor)
         return embeddings
+
+
+def _parts(rows: Rows) -> list[Prompts]:
+    parts = rows.parts if isinstance(rows, Joined) else [rows]
+    return [part for part in parts if isinstance(part, Prompts)]
 
 
 def prompt(asked: Asked) -> Prompt:
