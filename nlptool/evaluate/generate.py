@@ -2,26 +2,21 @@
 
 # N prompts that are still going on, T tokens, D width, V vocabulary, C tokens that end a text
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nlptool import registry
 from nlptool.errors import DataError, UsageError
+from nlptool.evaluate.beams import Beams, beam_search
+from nlptool.evaluate.sampling import Choose, Going, greedy
+from nlptool.evaluate.streaming import Stream
 from nlptool.models import huggingface
 from nlptool.models.layers import gather_rows
 from nlptool.text.tokenizer import Tokenizer
-
-Choose = Callable[[Tensor], Tensor]
-"""From logits [N, V] to one token for each prompt, [N]."""
-
-
-def greedy(logits_NV: Tensor) -> Tensor:
-    """The likeliest token."""
-    return logits_NV.argmax(-1)
 
 
 @torch.inference_mode()
@@ -31,12 +26,14 @@ def continuations(
     tokens: int,
     ends: Collection[int] = (),
     choose: Choose = greedy,
+    stopped: Collection[int] = (),
 ) -> Iterator[tuple[int, int]]:
     """Tokens that go on with each prompt, as they are made: (number of the prompt, token).
 
     One of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or
-    the net has no further position. net: a decoder with `cache`, in evaluation mode. A prompt goes on alike
-    whatever others it is with. ValueError for a prompt without a token or longer than the net's positions.
+    the net has no further position. net: a decoder with `cache`, in evaluation mode. stopped: numbers of prompts
+    that the caller wants no more of; read after each round. A prompt goes on alike whatever others it is with.
+    ValueError for a prompt without a token or longer than the net's positions.
     """
     if not all(prompts):
         raise ValueError("a prompt needs a token")
@@ -45,23 +42,27 @@ def continuations(
     longest, numbers = max(map(len, prompts), default=0), list(range(len(prompts)))
     padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
     ids_NT, last_N = torch.tensor(padded, dtype=torch.long, device=device), lengths_N - 1
-    ends_C = torch.tensor(list(ends), dtype=torch.long, device=device)
-    cache = net.cache(len(prompts), longest + tokens)
-    for _ in range(tokens if prompts else 0):
+    cache, so_far = net.cache(len(prompts), longest + tokens), [list(prompt) for prompt in prompts]
+    for step in range(tokens if prompts else 0):
         hidden_ND = gather_rows(net(ids_NT, cache), last_N[:, None])[:, 0]
-        cache.cut(lengths_N)  # padding was read, and is forgotten
-        chosen_N = choose(net.logits(hidden_ND))
-        ended_N = torch.isin(chosen_N, ends_C)
-        for number, token, ended in zip(numbers, chosen_N.tolist(), ended_N.tolist(), strict=True):
-            if not ended:
-                yield number, token
-        going = (~ended_N & (lengths_N < positions)).nonzero()[:, 0]
+        if not step:
+            cache.cut(lengths_N)  # padding was read, and is forgotten
+        chosen_N = choose(net.logits(hidden_ND), Going(numbers, [so_far[n] for n in numbers], step))
+        chosen, going = chosen_N.tolist(), []
+        for row, (number, token) in enumerate(zip(numbers, chosen, strict=True)):
+            if token in ends:
+                continue
+            so_far[number].append(token)
+            yield number, token
+            if number not in stopped and len(so_far[number]) <= positions:
+                going.append(row)
+        if not going:
+            return
+        ids_NT = chosen_N[:, None]
         if len(going) < len(numbers):
-            numbers = [numbers[row] for row in going.tolist()]
-            if not numbers:
-                return
-            cache = cache.take(going)
-        ids_NT, last_N, lengths_N = chosen_N[going, None], torch.zeros_like(going), lengths_N[going] + 1
+            numbers, going_N = [numbers[row] for row in going], torch.tensor(going, device=device)
+            cache, ids_NT = cache.take(going_N), ids_NT[going_N]
+        last_N = torch.zeros(len(numbers), dtype=torch.long, device=device)
 
 
 class Generator:
@@ -82,10 +83,25 @@ class Generator:
         special = self.tokenizer.special
         self.ends = [special[role] for role in ("eos", "sep") if role in special][:1]
 
-    def complete(self, texts: Sequence[str], tokens: int, choose: Choose = greedy) -> list[str]:
+    def complete(
+        self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy
+    ) -> list[str]:
         """How each text goes on, up to `tokens` tokens; an empty text begins after an end of text.
 
-        Raises UsageError for a text with more tokens than the net has positions.
+        A continuation ends before a stop string. Raises UsageError for a text with more tokens than the net has
+        positions; at the last position a continuation ends.
+        """
+        made = [""] * len(texts)
+        for number, piece in self.stream(texts, tokens, stop, choose):
+            made[number] += piece
+        return made
+
+    def stream(
+        self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy
+    ) -> Iterator[tuple[int, str]]:
+        """`complete`, in pieces of whole characters as they are made: (number of the text, piece).
+
+        Beams have nothing to give before they are done.
         """
         prompts = [self.tokenizer.encode(text) or self.ends for text in texts]
         if not all(prompts):
@@ -93,7 +109,22 @@ class Generator:
         positions = self.net.config.positions
         if len(longest := max(prompts, key=len, default=[])) > positions:
             raise UsageError(f"a text has {len(longest)} tokens, the model reads {positions}")
-        made: list[list[int]] = [[] for _ in prompts]
-        for number, token in continuations(self.net, prompts, tokens, self.ends, choose):
-            made[number].append(token)
-        return [self.tokenizer.decode(ids) for ids in made]
+        streams = [Stream(self.tokenizer, stop) for _ in prompts]
+        stopped: set[int] = set()
+        for number, token in self._tokens(prompts, tokens, choose, stopped):
+            if piece := streams[number].add(token):
+                yield number, piece
+            if streams[number].stopped:
+                stopped.add(number)
+        for number, stream in enumerate(streams):
+            if piece := stream.rest():
+                yield number, piece
+
+    def _tokens(
+        self, prompts: list[list[int]], tokens: int, choose: Choose | Beams, stopped: Collection[int]
+    ) -> Iterator[tuple[int, int]]:
+        if not isinstance(choose, Beams):
+            yield from continuations(self.net, prompts, tokens, self.ends, choose, stopped)
+            return
+        for number, ids in enumerate(beam_search(self.net, prompts, tokens, self.ends, choose)):
+            yield from ((number, token) for token in ids)

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from nlptool.errors import DataError, UsageError
+from nlptool.evaluate.beams import Beams, beam_search
 from nlptool.evaluate.fill_mask import FillMask
-from nlptool.evaluate.generate import Generator, continuations, greedy
+from nlptool.evaluate.generate import Generator, continuations
+from nlptool.evaluate.sampling import Going, Sampling, greedy
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.bert.net import Net as BertNet
@@ -96,9 +98,11 @@ def test_a_text_ends_at_the_last_position_whatever_its_neighbours(net: Net):
 
 
 def test_another_choice_makes_another_text(net: Net):
-    second = [t for _, t in continuations(net, [[1]], 4, choose=lambda logits: logits.topk(2).indices[:, 1])]
+    second = [
+        t for _, t in continuations(net, [[1]], 4, choose=lambda logits, going: logits.topk(2).indices[:, 1])
+    ]
     assert second[0] != without_cache(net, [1], 1)[0]
-    assert greedy(torch.tensor([[0.0, 2.0, 1.0]])).tolist() == [1]
+    assert greedy(torch.tensor([[0.0, 2.0, 1.0]]), Going([0], [[1]], 0)).tolist() == [1]
 
 
 def test_nothing_is_made_of_nothing(net: Net):
@@ -130,6 +134,32 @@ def test_a_folder_continues_texts_and_begins_from_nothing(folder: Path, tokenize
     assert generator.complete(texts, 6) == [tokenizer.decode(ids) for ids in expected]
     with pytest.raises(UsageError, match="a text has 41 tokens, the model reads 40"):
         generator.complete(["x" * 41], 1)
+
+
+def test_a_continuation_stops_before_a_stop_string_and_others_go_on(folder: Path):
+    generator = Generator(folder)
+    texts = ["the old", "winter", "bell"]
+    whole = generator.complete(texts, 16)
+    stop = whole[1][2:5]
+    assert generator.complete(texts, 16, stop=[stop]) == [text.partition(stop)[0] for text in whole]
+
+
+def test_pieces_are_whole_and_begin_before_the_end(folder: Path):
+    generator = Generator(folder)
+    made: list[tuple[int, str]] = list(generator.stream(["the old", "winter"], 16))
+    assert {number for number, _ in made[:4]} == {0, 1}
+    assert ["".join(p for n, p in made if n == number) for number in (0, 1)] == generator.complete(
+        ["the old", "winter"], 16
+    )
+
+
+def test_beams_and_draws_complete_texts_too(folder: Path):
+    generator = Generator(folder)
+    prompt = generator.tokenizer.encode("the old")
+    best = beam_search(generator.net, [prompt], 6, generator.ends)[0]
+    assert generator.complete(["the old"], 6, choose=Beams()) == [generator.tokenizer.decode(best)]
+    drawn = {generator.complete(["the old"], 6, choose=Sampling(seed=seed))[0] for seed in range(3)}
+    assert len(drawn) == 3
 
 
 def test_a_decoder_has_no_words_under_masks(folder: Path):
