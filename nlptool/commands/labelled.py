@@ -6,6 +6,7 @@ OUT/rows/rows.json                what they were made of
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,11 +93,14 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def read(recipe: Recipe, split: str) -> Iterator[Row]:
     """The rows of a split."""
+    task = recipe.config
     if recipe.data is not None:
-        return rows.read(_files(recipe.data, split))
-    source = recipe.config.source_of(split)
-    assert source is not None  # as the check of the recipe has made sure
-    return rows.hub(source.hub, source.name, Path(split).name)
+        found = rows.read(_files(recipe.data, split))
+    else:
+        source = task.source_of(split)
+        assert source is not None  # as the check of the recipe has made sure
+        found = rows.hub(source.hub, source.name, Path(split).name)
+    return chain.from_iterable(map(task.flat, found))
 
 
 def _files(data: str, split: str) -> list[File]:

@@ -1,5 +1,6 @@
 """What the recipe blocks of all kinds of task have in common. No torch here."""
 
+from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -40,6 +41,10 @@ class TaskConfig(Block):
     )
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
     submission: Submission | None = Field(None, description="files to hand in, besides the predictions")
+
+    def flat(self, row: Row) -> Iterable[Row]:
+        """The rows that are in what was read as one, such as all questions of a file."""
+        return (row,)
 
     @property
     def learnt(self) -> tuple[str, ...]:

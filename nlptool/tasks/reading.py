@@ -60,6 +60,13 @@ def chooser(model: Block, dropout: float) -> heads.Classifier:
     return heads.Classifier.chooser(model, dropout)
 
 
+def all_tokens(backbone: nn.Module, batch: Batch) -> Tensor:
+    """What the net says of each token, [B, T, D]."""
+    types = batch["types"] if backbone.config.types > 1 else None  # type: ignore[union-attr, operator]
+    hidden_BTD: Tensor = backbone(batch["ids"], types, batch["lengths"])
+    return hidden_BTD
+
+
 def first_token(backbone: nn.Module, pooler: nn.Module | None, batch: Batch) -> Tensor:
     """What the first token says of each document, [B, D]. The last layer is computed there only.
 

@@ -1,7 +1,8 @@
 """Files and hub data sets to rows of named values: what a labelled task is read from.
 
 A split is a file named after it, `train.jsonl`, `validation.tsv.gz`, or several, `train-00000-of-00002.parquet`.
-Every fault is told with its file and line (parquet and hub: row), counted from 1.
+Every fault is told with its file and line (parquet and hub: row), counted from 1. A file .json may also hold one
+value over many lines, such as SQuAD's.
 """
 
 import csv
@@ -60,6 +61,17 @@ class Example(NamedTuple):
     """As numbers; NaN: hidden."""
 
 
+class Question(NamedTuple):
+    """A question whose answer is a stretch of a text."""
+
+    place: str
+    id: str
+    question: str
+    context: str
+    answers: tuple[tuple[str, int], ...] | None
+    """Each with its first character in the context; none: there is no answer; None: hidden."""
+
+
 def files(folder: Path, split: str) -> list[File]:
     """The files of a split in a folder, sorted; none where the split is not there. Raises DataError for no folder."""
     if not folder.is_dir():
@@ -90,7 +102,9 @@ def read(found: list[File]) -> Iterator[Row]:
                 yield from _parquet(name, file)
                 continue
             with opened(file) as (_, stream):
-                if file.format == "jsonl":
+                if file.format == "jsonl" and _is_one_value(file):
+                    yield from _json(name, stream)
+                elif file.format == "jsonl":
                     yield from _jsonl(name, stream)
                 elif ".tsv" in file.path.suffixes:
                     yield from _tsv(name, stream)
@@ -136,6 +150,34 @@ def _jsonl(name: str, stream: IO[bytes]) -> Iterator[Row]:
                 f"{place}: expected an object with the columns as keys",
                 hint="jq -c '.[]' FILE makes lines of an array",
             )
+        yield Row(place, values)
+
+
+def _is_one_value(file: File) -> bool:
+    """Whether a .json file is one value over many lines, or an array, in place of an object a line."""
+    if ".json" not in file.path.suffixes:
+        return False
+    with opened(file) as (_, stream):
+        first = stream.readline(RECORD).strip()
+    if first.startswith(b"["):
+        return True
+    try:
+        json.loads(first)
+    except ValueError:
+        return first in (b"", b"{") or (first.startswith(b"{") and not first.endswith(b"}"))
+    return False
+
+
+def _json(name: str, stream: IO[bytes]) -> Iterator[Row]:
+    """One value: an object is a row, and so is each object in an array. It is read into memory as a whole."""
+    try:
+        value = json.load(stream)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name}: broken JSON ({error})") from None
+    for number, values in enumerate(value if isinstance(value, list) else [value]):
+        place = f"{name}: [{number}]" if isinstance(value, list) else name
+        if not isinstance(values, dict):
+            raise DataError(f"{place}: expected an object with the columns as keys")
         yield Row(place, values)
 
 

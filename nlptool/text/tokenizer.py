@@ -134,6 +134,18 @@ class Tokenizer:
         batch = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in batch]
 
+    def encode_places(self, texts: Sequence[str]) -> list[tuple[list[int], NDArray[np.int32]]]:
+        """Ids of each text, and [ids, 2]: the characters that each stands for, first and one after the last.
+
+        White space at their ends, as byte-level tokens have it, is left out. The tokens of a character that is several
+        all stand for it.
+        """
+        batch = self._encoder.encode_batch(list(texts), add_special_tokens=False)
+        return [
+            (encoding.ids, _without_space(text, encoding.offsets))
+            for text, encoding in zip(texts, batch, strict=True)
+        ]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens by their names."""
         text: str = self._encoder.decode(list(ids), skip_special_tokens=False)
@@ -209,6 +221,17 @@ class Tokenizer:
 
     def _added(self) -> list[dict[str, Any]]:
         return list(self.content.get("added_tokens") or ())
+
+
+def _without_space(text: str, places: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+    """[places, 2], white space taken off both ends; a place with nothing else is empty."""
+    found = np.array(places, np.int32).reshape(-1, 2)
+    for number, (begin, end) in enumerate(places):
+        inner = text[begin:end]
+        if inner != inner.strip():
+            start = begin + len(inner) - len(inner.lstrip())
+            found[number] = start, start + len(inner.strip())
+    return found
 
 
 def _train(encoder: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.BpeTrainer) -> None:

@@ -160,7 +160,10 @@ def test_a_line_that_breaks_off_is_asked_again_and_a_damaged_one_is_told(room: P
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
     assert told(capsys, line, "--resume", "auto") == first
-    assert path.read_bytes() == whole
+    again, before = lines(str(path)), [json.loads(line) for line in whole.splitlines()]
+    assert [one["digest"] for one in again] == [one["digest"] for one in before]
+    for one, other in zip(again[-1]["replies"], before[-1]["replies"], strict=True):  # asked alone this time
+        assert one["logprob"] == pytest.approx(other["logprob"], rel=1e-5)
     path.write_bytes(b"{}\n" + whole)
     assert main(["prompt", line, "--resume", "auto"]) == 3
     assert "towns-0.jsonl:1: is not an answer as it was written" in capsys.readouterr().err

@@ -1,0 +1,169 @@
+"""Questions whose answer is a stretch of a text (Devlin et al. 2019, sections 4.2 and 4.3)."""
+
+# B windows, T tokens, N decisions: of each window the start and the end; W positions, the most that a window can have
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool.data import windows
+from nlptool.data.batches import Batch
+from nlptool.data.draws import Draws
+from nlptool.data.inputs import Encoded
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.data.windows import Windows
+from nlptool.evaluate import answers
+from nlptool.models import heads
+from nlptool.models.config import EncoderConfig
+from nlptool.objectives.base import Folder
+from nlptool.recipe import Block
+from nlptool.tasks import reading
+from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.tasks.span.config import Config
+from nlptool.tasks.span.search import no_answer, search
+from nlptool.text.rows import Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+NOWHERE = -10_000.0  # logit of a position that is padding
+SHOWN = 5  # answers in the predictions file
+
+
+class Span(TaskObjective):
+    """Two numbers a token, for the answer's start and its end; a softmax over the window's tokens says which it is.
+
+    The loss is the mean of both cross-entropies. Padding is no alternative, as it is in Google's code, so what is said
+    does not depend on the batch.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        vocabulary: Vocabulary,
+        backbone: nn.Module,
+        span: heads.EachToken,
+        positions: int,
+    ) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.weights = {"cross_entropy": 1.0}
+        self.width, self.guess = positions, "no answer"
+        self.threshold = 0.0
+        """Logits by which no answer must be better than the best one, to be told."""
+        self.backbone, self.span = backbone, span
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Questions and texts, uncut."""
+        questions = (self.config.question(row, labelled=labelled) for row in rows)
+        return windows.write(questions, tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> Windows:
+        """Windows of the texts; no seed changes them."""
+        special = self.vocabulary.special
+        return Windows(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+
+    def collate(self, examples: Encoded, draws: Draws) -> Batch:
+        """ids and types [B, T], lengths [B], row [2B], labels [2B, 1]; nothing is drawn."""
+        return reading.batch_of(examples, "cross_entropy")
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {"cross_entropy": self.cost(self.predict(batch), batch["labels"])}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits of positions, [2B, W]."""
+        logits_BT2 = self.span(reading.all_tokens(self.backbone, batch))
+        tokens = logits_BT2.shape[1]
+        padding_BT = torch.arange(tokens, device=logits_BT2.device) >= batch["lengths"][:, None]
+        logits_BT2 = logits_BT2.masked_fill(padding_BT[..., None], NOWHERE)
+        return F.pad(logits_BT2.mT.flatten(0, 1), (0, self.width - tokens), value=NOWHERE)
+
+    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """The official scripts' figures; where a question may have no answer, squad2_f1 is that at threshold 0."""
+        found = list(self._found(rows, said))
+        given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
+        if not self.config.unanswerable:
+            return {name: answers.METRICS[name](given, right) for name in self.config.metrics}
+        figures = {f"squad2_{k}": v for k, v in answers.squad2(given, right, odds, threshold=0.0).items()}
+        (top, *_) = [name for name in ("squad2_best_f1", "squad2_best_exact") if name in figures]
+        return {name: figures[name] for name in (*self.config.metrics, f"{top}_threshold")}
+
+    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+        """What is scored by giving no answer at all."""
+        assert isinstance(rows, Windows)
+        right = [asked.answers or [] for asked, _, _ in rows.texts()]
+        given = [""] * len(right)
+        if not self.config.unanswerable:
+            return {name: answers.METRICS[name](given, right) for name in self.config.metrics}
+        figures = answers.squad2(given, right, [0.0] * len(right), threshold=0.0)
+        return {name: figures[name.removeprefix("squad2_")] for name in self.config.metrics}
+
+    def settle(self, rows: Rows, said: Numbers) -> None:
+        """Choose the threshold with the best F1, as evaluate-v2.0.py does (best_f1_thresh)."""
+        if self.config.unanswerable:
+            found = list(self._found(rows, said))
+            given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
+            self.threshold = answers.squad2(given, right, odds)["best_f1_threshold"]
+
+    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`id`, `prediction`, `null_odds`, the likeliest answers in `best`, and the first of those that are right."""
+        for one in self._found(rows, said):
+            line = {"id": one["id"], "prediction": one["text"]}
+            if self.config.unanswerable:
+                line["null_odds"] = round(one["null_odds"], 6)
+                if one["null_odds"] > self.threshold:
+                    line["prediction"] = ""
+            line["best"] = one["best"][:SHOWN]
+            if rows.labelled:
+                line["label"] = (one["answers"] or [""])[0]
+            yield line
+
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """What SQuAD's own scripts take: the text for each id, and how much more no answer is worth than that."""
+        files = {"predictions": {one["id"]: one["prediction"] for one in answers}}
+        if self.config.unanswerable:
+            files["null_odds"] = {one["id"]: one["null_odds"] for one in answers}
+        return {
+            f"{split}/{name}.json": json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+            for name, values in files.items()
+        }
+
+    def folders(self, model: Block) -> dict[str, Folder]:
+        """One."""
+        return {"": Folder(model, self.state_dict(), settings={"qa_dropout": self.span.dropout.rate})}
+
+    def _found(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+        """Of each question the best text, even if there may be none, and what else may be said of it."""
+        assert isinstance(rows, Windows)
+        for asked, of_row, places in rows.texts():
+            found = search(rows, said, of_row)
+            texts: dict[str, float] = {}
+            for one in found:
+                begin, end = int(places[one.first, 0]), int(places[one.last, 1])
+                texts.setdefault(asked.context[begin:end], one.logit)
+            logits = np.array(list(texts.values()))
+            shares = np.exp(logits - logits.max())
+            named = zip(texts, (shares / shares.sum()).tolist(), strict=True)
+            yield {
+                "id": asked.id,
+                "text": next(iter(texts)),
+                "answers": asked.answers or [],
+                "null_odds": no_answer(said, of_row) - found[0].logit,
+                "best": [{"text": text, "probability": round(share, 6)} for text, share in named],
+            }
+
+
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Span:
+    """An encoder with a matrix for starts and ends."""
+    assert isinstance(model, EncoderConfig)  # as `check` has made sure
+    net, _ = reading.build_parts(model, vocabulary)
+    return Span(
+        config, vocabulary, net, heads.EachToken(model.hidden, 2, dropout, model.init), model.positions
+    )

@@ -1,0 +1,77 @@
+"""The best answers to a question, from what a net says of each window of its text."""
+
+# W windows' tokens, T tokens of a window that are the text's, L longest answer
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.data.windows import Windows
+from nlptool.tasks.base import Numbers
+
+BEST = 20  # answers that are kept, as n_best_size in google-research/bert run_squad.py
+LONGEST = 30  # tokens of an answer, as max_answer_length there
+
+
+class Found(NamedTuple):
+    """An answer: its logit, that of its start and of its end together, and its first and last token in the text."""
+
+    logit: float
+    first: int
+    last: int
+
+
+def search(rows: Windows, said: Numbers, windows: range) -> list[Found]:
+    """The BEST answers of a row's windows, the best first. said: [2N, tokens of the longest window].
+
+    As run_squad.py, an answer begins where its first token has the most text around it, in one of several windows.
+    That takes the 20 best starts and ends of all tokens and then those pairs that make sense; here all pairs are
+    looked at, so none better is missed.
+    """
+    fits = widest(rows, windows)
+    found = []
+    for window, fits_T in zip(windows, fits, strict=True):
+        inside = slice(rows.before[window], rows.before[window] + rows.size[window])
+        starts_T = np.where(fits_T, said[2 * window, inside], -np.inf)
+        logits_TL = starts_T[:, None] + _following(said[2 * window + 1, inside])
+        flat = logits_TL.ravel()
+        best = np.argpartition(-flat, BEST)[:BEST] if len(flat) > BEST else np.arange(len(flat))
+        begin = int(rows.first[window])
+        for place in best[np.isfinite(flat[best])].tolist():
+            first, further = divmod(place, logits_TL.shape[1])
+            found.append(Found(float(flat[place]), begin + first, begin + first + further))
+    return sorted(found, key=lambda one: (-one.logit, one.first, one.last))[:BEST]
+
+
+def no_answer(said: Numbers, windows: range) -> float:
+    """The logit of there being none: the least of all windows' logits of [CLS], as start and end together."""
+    return float(min(said[2 * window, 0] + said[2 * window + 1, 0] for window in windows))
+
+
+def widest(rows: Windows, windows: range) -> list[NDArray[np.bool_]]:
+    """Of each window's tokens whether no other window has more text around them (_check_is_max_context there).
+
+    More is what there is less of, to the left or the right, and a hundredth of the window's size; of equals the first.
+    """
+    if len(windows) == 1:
+        return [np.ones(rows.size[windows[0]], bool)]
+    end = int(rows.first[windows[-1]] + rows.size[windows[-1]])
+    around_WT = np.full((len(windows), end), -1.0)
+    for around_T, window in zip(around_WT, windows, strict=True):
+        size = int(rows.size[window])
+        places = np.arange(size)
+        begin = int(rows.first[window])
+        around_T[begin : begin + size] = np.minimum(places, size - 1 - places) + 0.01 * size
+    chosen = around_WT.argmax(0)
+    return [
+        chosen[rows.first[window] : rows.first[window] + rows.size[window]] == number
+        for number, window in enumerate(windows)
+    ]
+
+
+def _following(ends_T: Numbers) -> Numbers:
+    """[T, L]: the logits of the ends at a token and at those that follow it; -inf behind the last."""
+    longest = min(LONGEST, len(ends_T))
+    padded = np.concatenate([ends_T, np.full(longest - 1, -np.inf)])
+    return np.lib.stride_tricks.sliding_window_view(padded, longest)

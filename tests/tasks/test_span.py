@@ -1,0 +1,305 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+from kinds import span as kind
+
+from nlptool.data import windows
+from nlptool.data.draws import Draws
+from nlptool.data.windows import Windows
+from nlptool.errors import DataError
+from nlptool.models import huggingface
+from nlptool.models.gpt2.config import Config as Gpt2
+from nlptool.tasks.span.config import Config, check
+from nlptool.tasks.span.search import no_answer, search, widest
+from nlptool.text.rows import Question, Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+ANSWERABLE, UNANSWERABLE = (kind.VARIANTS[name] for name in ("answerable", "unanswerable"))
+KOREAN = "세종대왕은 1443년에 훈민정음을 창제하였다. (조선의 제4대 임금이다.)"
+
+
+def row(**values) -> Row:
+    answers = {"text": ["old river"], "answer_start": [4]}
+    shown = {"id": "7", "question": "What?", "context": "the old river", "answers": answers}
+    return Row("rows.jsonl:7", shown | values)
+
+
+def asked(context: str, *answers: str, question: str = "what") -> Question:
+    return Question("", "0", question, context, tuple((text, context.index(text)) for text in answers))
+
+
+def opened(questions: list[Question], tokenizer: Tokenizer, folder: Path, length: int) -> Windows:
+    windows.write(questions, tokenizer, folder / "some")
+    ids = tokenizer.special
+    return Windows(Split(folder / "some"), length, cls=ids["cls"], sep=ids["sep"], pad=ids["pad"])
+
+
+def every(rows: Windows):
+    return rows.take(np.arange(len(rows)), np.zeros(len(rows), np.int64), Draws(0, 0))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_store: Path) -> Tokenizer:
+    return Tokenizer.load(tiny_store / "tokenizer")
+
+
+def word_pieces(folder: Path, vocabulary: list[str], *, lower: bool) -> Tokenizer:
+    folder.mkdir()
+    (folder / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "(", ")", *vocabulary])
+    )
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
+    return Tokenizer.load(folder)
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """WordPiece without case and accents."""
+    words = ["the", "old", "ri", "##ver", "what", "e", "##cole"]
+    return word_pieces(tmp_path_factory.mktemp("pieces") / "en", words, lower=True)
+
+
+@pytest.fixture(scope="module")
+def syllables(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """WordPiece of Korean syllables."""
+    found = sorted({c for c in KOREAN if c.isalnum()})
+    return word_pieces(
+        tmp_path_factory.mktemp("pieces") / "ko", [*found, *(f"##{c}" for c in found)], lower=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"answers": {"text": ["old river"], "answer_start": [5]}}, "is not at character 5 of the context"),
+        ({"answers": {"text": ["old"], "answer_start": [-9]}}, "is not at character -9"),
+        ({"answers": {"text": [""], "answer_start": [0]}}, "the answer '' is not at"),
+        ({"answers": {"text": ["old"], "answer_start": []}}, "1 texts of answers, but 0 places"),
+        ({"answers": {"text": ["old"], "answer_start": ["4"]}}, "a list of whole numbers is expected"),
+        ({"answers": {"text": "old", "answer_start": [4]}}, "a list of texts is expected"),
+        ({"answers": {"text": [], "answer_start": []}}, "the question has no answer"),
+        ({"answers": None}, "no column 'answers.text'"),
+        ({"context": " "}, "column 'context' is empty"),
+        ({"context": None}, "column 'context' holds None"),
+        ({"id": None}, "column 'id' holds None"),
+    ],
+)
+def test_a_row_that_is_not_as_it_should_be_is_refused_with_its_place(values: dict, said: str):
+    with pytest.raises(DataError) as told:
+        Config().question(row(**values), labelled=True)
+    assert told.value.message.startswith("rows.jsonl:7: ")
+    assert said in told.value.message
+
+
+def test_a_missing_column_is_told_with_those_that_are_there():
+    with pytest.raises(DataError, match="no column 'question'; it has id, context, answers"):
+        values = row().values
+        Config().question(Row("", {k: v for k, v in values.items() if k != "question"}), labelled=True)
+
+
+def test_a_question_may_have_no_answer_where_the_task_says_so():
+    config = Config(unanswerable=True, metrics=("squad2_f1",))
+    assert config.question(row(answers={"text": [], "answer_start": []}), labelled=True).answers == ()
+    assert config.question(row(), labelled=False).answers is None
+
+
+@pytest.mark.parametrize(
+    "settings", [{"metrics": ("squad2_f1",)}, {"metrics": ("squad_f1",), "unanswerable": True}]
+)
+def test_metrics_that_do_not_fit_the_task_are_refused(settings: dict):
+    with pytest.raises(ValueError, match="unanswerable"):
+        Config.model_validate(settings)
+
+
+def test_the_questions_of_a_squad_file_are_its_rows():
+    qas = [{"id": "a", "question": "?", "answers": [{"text": "x", "answer_start": 0}]}, {"id": "b"}]
+    data = [{"paragraphs": []}, {"title": "t", "paragraphs": [{"context": "x y", "qas": qas}]}]
+    one, two = Config().flat(Row("dev.json:1", {"version": "1.1", "data": data}))
+    assert Config().question(one, labelled=True).answers == (("x", 0),)
+    assert two.place == "dev.json:1: data[1].paragraphs[0].qas[1]"
+    with pytest.raises(DataError, match=r"dev.json:1: data\[0\]: a list 'paragraphs' is expected"):
+        list(Config().flat(Row("dev.json:1", {"data": [{"qas": []}]})))
+
+
+def test_windows_begin_a_stride_after_each_other_and_reach_the_end(tokenizer: Tokenizer, tmp_path: Path):
+    """300 tokens and a question of 2: rooms of 195 at length 200, from 0 and from half of that, 97, and from 194."""
+    context = " ".join(["river"] * 300)
+    ids = tokenizer.encode(context)
+    rows = opened([asked(context)._replace(answers=())], tokenizer, tmp_path, 200)
+    question = len(tokenizer.encode("what"))
+    room = 200 - 3 - question
+    starts = list(range(0, len(ids), room // 2))
+    last = next(i for i, start in enumerate(starts) if start + room >= len(ids))
+    assert rows.first.tolist() == starts[: last + 1]
+    assert rows.size.tolist() == [min(room, len(ids) - start) for start in starts[: last + 1]]
+    read = every(rows)
+    sep, cls = tokenizer.special["sep"], tokenizer.special["cls"]
+    start = starts[1]
+    assert read.ids[1].tolist() == [cls, *tokenizer.encode("what"), sep, *ids[start : start + room], sep]
+    assert read.types[1].tolist() == [0] * (2 + question) + [1] * (room + 1)
+    assert rows.cut == 0.0
+
+
+def test_a_long_question_is_cut_at_64_tokens_and_windows_stand_128_apart(
+    tokenizer: Tokenizer, tmp_path: Path
+):
+    context, question = " ".join(["river"] * 600), "winter " * 200
+    rows = opened([asked(context, question=question)._replace(answers=())], tokenizer, tmp_path, 384)
+    assert set(rows.before.tolist()) == {66}
+    assert set(np.diff(rows.first).tolist()) == {128}
+
+
+def test_a_window_points_to_the_answer_or_to_cls(tokenizer: Tokenizer, tmp_path: Path):
+    context = " ".join(["river"] * 60 + ["stone", "bell"] + ["river"] * 60)
+    rows = opened([asked(context, "stone bell")], tokenizer, tmp_path, 64)
+    ids = every(rows).ids
+    held = 0
+    for window, (begin, end) in enumerate(rows.labels.reshape(-1, 2).astype(int).tolist()):
+        if begin:
+            held += 1
+            assert tokenizer.decode(ids[window, begin : end + 1].tolist()).strip() == "stone bell"
+        else:
+            assert end == 0
+    assert 0 < held < len(rows)
+
+
+@pytest.mark.parametrize("lengths", [(9, 9, 5), (5,), (8, 8, 8), (30, 30, 26)])
+def test_an_answer_begins_where_it_has_the_most_text_around_it(lengths: tuple[int, ...]):
+    """As google-research/bert's _check_is_max_context: min(left, right) + 0.01 * length, the first of the best."""
+    step = 4
+
+    class Some:
+        first, size = np.arange(len(lengths)) * step, np.array(lengths)
+
+    found = widest(Some(), range(len(lengths)))
+    for window, length in enumerate(lengths):
+        for place in range(length):
+            token = window * step + place
+            scores = {
+                other: min(token - begin, begin + size - 1 - token) + 0.01 * size
+                for other, (begin, size) in enumerate(zip(Some.first, Some.size, strict=True))
+                if begin <= token < begin + size
+            }
+            best = next(other for other in scores if scores[other] == max(scores.values()))
+            assert found[window][place] == (best == window)
+
+
+def test_the_search_finds_what_looking_at_all_pairs_finds(tokenizer: Tokenizer, tmp_path: Path):
+    context = " ".join(np.random.default_rng(0).choice(small.WORDS, 90))
+    rows = opened([asked(context)._replace(answers=())], tokenizer, tmp_path, 64)
+    assert len(rows) > 2
+    said = np.random.default_rng(1).normal(size=(2 * len(rows), 64))
+    fits = widest(rows, range(len(rows)))
+    pairs = {}
+    for w in range(len(rows)):
+        for s in range(rows.size[w]):
+            for e in range(s, min(s + 30, rows.size[w])):
+                if fits[w][s]:
+                    logit = said[2 * w, rows.before[w] + s] + said[2 * w + 1, rows.before[w] + e]
+                    pairs[rows.first[w] + s, rows.first[w] + e] = logit
+    expected = sorted(pairs, key=lambda pair: -pairs[pair])[:20]
+    found = search(rows, said, range(len(rows)))
+    assert [(one.first, one.last) for one in found] == expected
+    assert found[0].logit == pytest.approx(pairs[expected[0]])
+    assert no_answer(said, range(len(rows))) == min(
+        said[2 * w, 0] + said[2 * w + 1, 0] for w in range(len(rows))
+    )
+
+
+@pytest.mark.parametrize(
+    ("with_", "context", "answer", "back"),
+    [
+        ("syllables", KOREAN, "1443년", "1443년"),
+        ("syllables", KOREAN, "조선의 제4대 임금", "조선의 제4대 임금"),
+        ("tokenizer", KOREAN, "세종대왕", "세종대왕"),
+        ("tokenizer", KOREAN, "조선의 제4대 임금", "조선의 제4대 임금"),
+        ("pieces", "The  old\n river.", "old\n river", "old\n river"),
+        ("tokenizer", "The  old\n river.", "old\n river", "old\n river"),
+        ("pieces", "the École (old)", "École", "École"),
+        ("tokenizer", "the École (old)", "École", "École"),
+        ("tokenizer", "the École (old)", "old", "old"),
+        ("pieces", "the old river", "riv", "river"),  # as much as its tokens have
+    ],
+)
+def test_an_answer_comes_back_letter_by_letter(
+    with_: str, context: str, answer: str, back: str, request: pytest.FixtureRequest, tmp_path: Path
+):
+    """Whatever the tokenizer does to case, accents, white space and bytes."""
+    rows = opened([asked(context, answer)], request.getfixturevalue(with_), tmp_path, 400)
+    begin, last = (rows.labels[:, 0] - rows.before[0]).astype(int)
+    ((told, _, places),) = rows.texts()
+    assert told.context[places[begin, 0] : places[last, 1]] == back
+
+
+def test_an_answer_without_a_token_is_refused(pieces: Tokenizer, tmp_path: Path):
+    with pytest.raises(DataError, match="row 3: the tokenizer finds no token in the answer"):
+        windows.write([asked("the \u200b old", "\u200b")._replace(place="row 3")], pieces, tmp_path / "x")
+
+
+def test_only_encoders_are_taken():
+    assert check(Config(), Gpt2())[0].path == "start"
+
+
+def test_no_answer_is_the_baseline(tokenizer: Tokenizer, tmp_path: Path):
+    made = small.build("span", UNANSWERABLE, tokenizer)
+    questions = [asked("the old river", "river"), asked("a bell")._replace(answers=()), asked("old", "old")]
+    rows = opened(questions, tokenizer, tmp_path, 40)
+    assert made.baseline(rows, rows)["squad2_best_f1"] == pytest.approx(1 / 3)
+
+
+def test_the_threshold_is_that_with_the_best_f1(tokenizer: Tokenizer, tmp_path: Path):
+    """No answer is worth 2 less than the best one where there is none, 4 less where there is one: 0 is no border."""
+    made = small.build("span", UNANSWERABLE, tokenizer)
+    rows = opened(
+        [asked("old river", "river"), asked("old bell")._replace(answers=())], tokenizer, tmp_path, 40
+    )
+    said = np.full((4, 40), -50.0)
+    said[:2, rows.labels[:2, 0].astype(int)] = -50.0
+    for decision in range(2):
+        said[decision, int(rows.labels[decision, 0])] = 2.0
+    said[2:, rows.before[1]] = 1.0
+    said[:, 0] = 0.0
+    figures = made.figures(rows, said)
+    assert figures["squad2_best_f1"] == 1.0
+    assert figures["squad2_best_f1_threshold"] == pytest.approx(-4.0)
+    assert [one["prediction"] for one in made.answers(rows, said)] != ["river", ""]
+    made.settle(rows, said)
+    told = list(made.answers(rows, said))
+    assert [one["prediction"] for one in told] == ["river", ""]
+    assert [one["null_odds"] for one in told] == [-4.0, -2.0]
+
+
+@pytest.mark.parametrize("family", ["bert", "albert", "electra", "distilbert"])
+def test_transformers_says_the_same_at_the_same_cost(family: str, tokenizer: Tokenizer, tmp_path: Path):
+    """Row by row: transformers takes padding for a place where an answer may begin."""
+    transformers = pytest.importorskip("transformers")
+    made = small.build("span", ANSWERABLE, tokenizer, name=family).eval()
+    exported = made.folders(made.backbone.config)[""]
+    huggingface.save_pretrained(
+        tmp_path, exported.config, exported.state, tokenizer.special, exported.settings
+    )
+    tokenizer.save(tmp_path)
+    theirs, info = transformers.AutoModelForQuestionAnswering.from_pretrained(
+        tmp_path, output_loading_info=True
+    )
+    assert not any(info.values()), info
+    rows = made.examples(small.encoded("span", ANSWERABLE, tokenizer, tmp_path, 6), 24, 0)
+    with torch.no_grad():
+        for batch in small.all_rows(made, rows, 1):
+            start, end = batch["labels"][:, 0].long()
+            types = {} if family == "distilbert" else {"token_type_ids": batch["types"]}
+            expected = theirs.eval()(
+                input_ids=batch["ids"], **types, start_positions=start[None], end_positions=end[None]
+            )
+            said, tokens = made.predict(batch), batch["ids"].shape[1]
+            assert (said[0, :tokens] - expected.start_logits[0]).abs().max() < 1e-5
+            assert (said[1, :tokens] - expected.end_logits[0]).abs().max() < 1e-5
+            (cost,) = made(batch).values()
+            assert cost.item() / batch.counts["cross_entropy"] == pytest.approx(
+                expected.loss.item(), rel=1e-5
+            )
