@@ -75,8 +75,8 @@ class _LinearDivergence(Function):
         rows = rows_at_once(weight_VD) // 2 or 1  # two sets of logits
         for begin in range(0, len(x_ND), rows):
             chunk = slice(begin, begin + rows)
-            log_q_CV = (logits_of(x_ND[chunk], weight_VD, bias_V, wide) / temperature).log_softmax(1)
-            log_p_CV = (logits_of(x_NE[chunk], weight_VE, teacher_bias_V, wide) / temperature).log_softmax(1)
+            log_q_CV = _softened(x_ND[chunk], weight_VD, bias_V, wide, temperature)
+            log_p_CV = _softened(x_NE[chunk], weight_VE, teacher_bias_V, wide, temperature)
             counted_C1 = counted_N[chunk, None].to(wide)
             p_CV = log_p_CV.exp() * counted_C1
             total += (p_CV * log_p_CV.sub_(log_q_CV)).sum()
@@ -94,3 +94,10 @@ class _LinearDivergence(Function):
             *(None if x is None else (x * grad).to(x.dtype) for x in ctx.saved_tensors),
             *(None,) * 6,
         )
+
+
+def _softened(
+    x_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, wide: torch.dtype, temperature: float
+) -> Tensor:
+    """log softmax(logits / T), [C, V]."""
+    return logits_of(x_CD, weight_VD, bias_V, wide).div_(temperature).log_softmax(1)
