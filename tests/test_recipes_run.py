@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nlptool.cli import main
+from nlptool.commands import suite
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 BY_NAME = {
@@ -27,12 +28,19 @@ PROMPTS = sorted(name for name in BY_NAME if name.startswith("prompts/"))
 ENCODED = sorted(
     name for name in TASKS if not name.startswith("deca/")
 )  # decaNLP's: tests/tasks/test_deca_rows.py
+SUITES = sorted(name.removeprefix("suites/") for name in BY_NAME if name.startswith("suites/"))
 ALL = sorted(BY_NAME)
 
 
 def test_every_recipe_is_of_a_known_kind():
     training = {*PRETRAINING, *DISTILLING, *TOKENIZING, *TUNING, *TEACHING}
-    assert set(BY_NAME) == {*training, *(f"tasks/{name}" for name in TASKS), *PROMPTING, *PROMPTS}
+    assert set(BY_NAME) == {
+        *training,
+        *(f"tasks/{name}" for name in TASKS),
+        *PROMPTING,
+        *PROMPTS,
+        *(f"suites/{name}" for name in SUITES),
+    }
 
 
 def put(row: dict, column: str, value: object) -> None:
@@ -104,6 +112,16 @@ def test_a_task_reads_its_columns(task: str, tiny_run: Path, tmp_path: Path, cap
     told = json.loads(capsys.readouterr().out)
     assert set(told["rows"].values()) == {10}
     assert told["baseline"]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_finds_its_tasks_and_their_rows(name: str, tmp_path: Path):
+    tasks = BY_NAME[f"suites/{name}"]["finetune"]["tasks"]
+    for task in tasks:
+        (tmp_path / task).mkdir(parents=True)
+    exams = suite.read(name, str(tmp_path))
+    assert [(exam.task, exam.recipe.data) for exam in exams] == [(t, str(tmp_path / t)) for t in tasks]
+    assert f"--suite {name} " in (RECIPES / "suites" / f"{name}.yaml").read_text()
 
 
 @pytest.mark.parametrize("name", PRETRAINING)

@@ -31,6 +31,15 @@ DryRun = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
+SuiteName = Annotated[
+    str | None,
+    typer.Option("--suite", metavar="SUITE", help="Tasks to fine-tune on: a YAML file, or a shipped suite."),
+]
+SuiteData = Annotated[
+    str | None,
+    typer.Option("--data", metavar="FOLDER", help="Their rows, a folder for each task; else the hub."),
+]
+
 
 class Groups(TyperGroup):
     """Lists the commands under the headings of `rich_help_panel`."""

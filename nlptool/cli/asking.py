@@ -12,6 +12,8 @@ from nlptool.cli.app import (
     Json,
     Overwrite,
     Replace,
+    SuiteData,
+    SuiteName,
     app,
     console,
     is_change,
@@ -62,17 +64,26 @@ def evaluate(
         typer.Option("--pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
     ] = None,
     most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Pairs of each file.")] = 1000,
+    suite: SuiteName = None,
+    data: SuiteData = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Also write Markdown and JSON here.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="auto", help="Keep what the folder holds of a suite, and go on."),
     ] = None,
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Measure bits per byte, perplexity and grammar of models, in one table."""
+    """Measure bits per byte, perplexity, grammar and fine-tuned tasks of models."""
     from nlptool.commands import evaluate as command
+    from nlptool.console import Options
 
-    questions = command.Questions(tokens, characters, pairs, most)
-    command.run(models, questions, out, overwrite=overwrite, as_json=as_json, console=console())
+    questions = command.Questions(tokens, characters, pairs, most, suite, data)
+    folder = None if out is None else str(out)
+    options = Options(out=folder, resume=resume, overwrite=overwrite, dry_run=False, json=as_json)
+    command.run(models, questions, options, console())
 
 
 @app.command(

@@ -15,6 +15,8 @@ from nlptool.cli.app import (
     DryRun,
     Json,
     Overwrite,
+    SuiteData,
+    SuiteName,
     app,
     console,
     is_change,
@@ -122,6 +124,8 @@ def compare(
         typer.Option("--pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
     ] = None,
     most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Pairs of each file.")] = 100,
+    suite: SuiteName = None,
+    data: SuiteData = None,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -139,7 +143,7 @@ def compare(
     from nlptool.console import Options
 
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
-    probes = command.Probes(pairs, most)
+    probes = command.Probes(pairs, most, suite, data)
     command.run(recipes, [a for a in arguments if is_change(a)], probes, options, console())
 
 

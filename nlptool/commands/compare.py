@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nlptool.commands import folder, pretrain
+from nlptool.commands import folder, pretrain, suite
 from nlptool.commands.pretrain import Recipe
 from nlptool.console import Console, Options
 from nlptool.errors import RecipeError, UsageError
@@ -20,12 +20,16 @@ class Entry(NamedTuple):
 
 
 class Probes(NamedTuple):
-    """What is asked of every checkpoint."""
+    """What is asked of every checkpoint, and of what every run ends with."""
 
     pairs: Path | None
     """A folder of minimal pairs, JSON lines; None: they are not asked."""
     most: int
     """Pairs of each file."""
+    suite: str | None
+    """Tasks that the result of every run is fine-tuned on: the path or name of a suite."""
+    data: str | None
+    """The rows of these tasks, in place of the suite's own."""
 
 
 def run(
@@ -36,12 +40,13 @@ def run(
     folder.claim(out, resume=options.resume, overwrite=options.overwrite)
     entries = read(recipes, changes, out)
     require_equal(entries)
+    exams = suite.read(probes.suite, probes.data) if probes.suite is not None else []
     from nlptool.commands import comparing
 
     if options.dry_run:
         comparing.dry_run(entries, console, as_json=options.json)
     else:
-        comparing.run(entries, probes, out, options, console)
+        comparing.run(entries, probes, exams, out, options, console)
 
 
 def read(recipes: Sequence[str], changes: Sequence[str], out: Path) -> list[Entry]:

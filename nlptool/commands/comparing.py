@@ -7,11 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nlptool.commands import judging, pretraining
+from nlptool.commands import examining, judging, pretraining
 from nlptool.commands.compare import Entry, Probes
 from nlptool.commands.pretraining import Plan
+from nlptool.commands.suite import Exam
 from nlptool.console import Console, Options
-from nlptool.figures import duration, quantity
+from nlptool.figures import duration, markdown, quantity
 from nlptool.recipe import difference, loads
 
 
@@ -39,7 +40,14 @@ def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> Non
     console.table(columns, [["" if v is None else v for v in row.values()] for row in rows])
 
 
-def run(entries: Sequence[Entry], probes: Probes, out: Path, options: Options, console: Console) -> None:
+def run(
+    entries: Sequence[Entry],
+    probes: Probes,
+    exams: Sequence[Exam],
+    out: Path,
+    options: Options,
+    console: Console,
+) -> None:
     """Train, probe, write; what is done already is not done again."""
     pairs = judging.read_pairs(probes, entries)  # what is wrong with them is told now, not after hours
     for number, entry in enumerate(entries, start=1):
@@ -49,21 +57,29 @@ def run(entries: Sequence[Entry], probes: Probes, out: Path, options: Options, c
     for entry in entries:
         console.note(f"probing {entry.name}")
         runs.append(judging.probed(entry, pairs, console))
+    for run_, entry in zip(runs, entries, strict=True) if exams else ():
+        console.note(f"fine-tuning {entry.name}")
+        run_["suite"] = examining.take(
+            exams, Path(entry.recipe.out) / "final", out / "suite" / entry.name, console
+        )
     (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
-    columns, rows = table(runs)
-    (out / "compare.md").write_text(markdown(columns, rows), encoding="utf8")
+    tables = [table(runs)]
+    if exams:
+        tables.append(examining.table({run["run"]: run["suite"] for run in runs}))
+    (out / "compare.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
     pictures = _pictures(runs, out, console)
     if options.json:
         console.json(runs)
         return
-    console.table(columns, rows)
-    console.result("")
+    for columns, rows in tables:
+        console.table(columns, rows)
+        console.result("")
     console.facts(str(out), {"table": "compare.md, compare.json", "pictures": ", ".join(pictures) or "none"})
 
 
 def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> list[str]:
     """Each score against compute, as in ELECTRA's figure 1; the files' names."""
-    names = list(dict.fromkeys(name for run in runs for name in run["points"][-1]["scores"]))
+    names = list(dict.fromkeys(name for run in runs for name in _scores(run)))
     if not names:
         return []
     if find_spec("matplotlib") is None:
@@ -78,22 +94,33 @@ def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> li
     for name in names:
         curves = []
         for number, run in enumerate(runs):
-            points = [p for p in run["points"] if name in p["scores"]]
-            if points:
-                x, y, low, high = np.array(
-                    [
-                        [p["flops"], *(p["scores"][name][key] for key in ("value", "low", "high"))]
-                        for p in points
-                    ]
-                ).T
+            if points := _scores(run).get(name):
+                x, y, low, high = np.array(points).T
                 curves.append(Curve(number, True, x, y, None, (low, high)))
-        file = f"compare-{name.replace(' ', '-')}"
+        file = f"compare-{name.replace(' ', '-').replace('/', '-')}"
         chart = Chart(file, f"{name} (%)", True, None, name, True, from_zero=False)
         figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look, log=True)
         (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
         (out / f"{file}.png").write_bytes(drawing.png(figure, look))
         written += [f"{file}.svg", f"{file}.png"]
     return written
+
+
+def _scores(run: dict[str, Any]) -> dict[str, list[tuple[float, float, float, float]]]:
+    """Points (FLOPs, score, low, high) of a run by what was asked: of every checkpoint, in the suite of the last."""
+    found: dict[str, list[tuple[float, float, float, float]]] = {}
+    for point in run["points"]:
+        for name, score in point["scores"].items():
+            value = (point["flops"], score["value"], score["low"], score["high"])
+            found.setdefault(name, []).append(value)
+    taken = run.get("suite", [])
+    means = {one["task"]: examining.mean([one]) for one in taken}
+    if len(taken) > 1:
+        means["mean of the suite"] = examining.mean(taken)
+    flops = run["points"][-1]["flops"]
+    for name, mean in means.items():
+        found[name] = [(flops, mean.value, mean.value - mean.deviation, mean.value + mean.deviation)]
+    return found
 
 
 def _train(entry: Entry, overwrite: bool, console: Console) -> None:
@@ -132,9 +159,3 @@ def _share(score: dict[str, float] | None) -> str:
     if score is None:
         return ""
     return f"{100 * score['value']:.1f} % ± {50 * (score['high'] - score['low']):.1f}"
-
-
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nlptool.commands import folder, hub
-from nlptool.console import Console
+from nlptool.commands import folder, hub, suite
+from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 
 
@@ -20,28 +20,30 @@ class Questions(NamedTuple):
     """A folder of minimal pairs, JSON lines."""
     most: int
     """Pairs of each file."""
+    suite: str | None
+    """Tasks to fine-tune each model on: the path or name of a suite."""
+    data: str | None
+    """The rows of these tasks, in place of the suite's own."""
 
 
-def run(
-    models: Sequence[str],
-    questions: Questions,
-    out: Path | None,
-    *,
-    overwrite: bool,
-    as_json: bool,
-    console: Console,
-) -> None:
-    """Ask every model the same, and show one table. Raises UsageError when there is nothing to ask."""
-    if questions.tokens is None and questions.pairs is None:
+def run(models: Sequence[str], questions: Questions, options: Options, console: Console) -> None:
+    """Ask every model the same, and show one table, or two.
+
+    Raises UsageError when there is nothing to ask, or where the answers of a suite should be kept is not said.
+    """
+    if questions.tokens is None and questions.pairs is None and questions.suite is None:
         raise UsageError(
             "nothing to ask the models",
-            hint="--tokens STORE reads its held-out text, --pairs FOLDER minimal pairs",
+            hint="--tokens STORE reads its held-out text, --pairs FOLDER minimal pairs, --suite SUITE tasks",
         )
+    if questions.suite is not None and options.out is None:
+        raise UsageError("a suite fine-tunes each model, which needs a folder", hint="name one with --out")
     for model in models:
         if wrong := hub.problem(model):
             raise UsageError(wrong)
-    if out is not None:
-        folder.claim(out, resume=None, overwrite=overwrite)
+    exams = [] if questions.suite is None else suite.read(questions.suite, questions.data)
+    if options.out is not None:
+        folder.claim(Path(options.out), resume=options.resume, overwrite=options.overwrite)
     from nlptool.commands import evaluating
 
-    evaluating.run(models, questions, out, as_json=as_json, console=console)
+    evaluating.run(models, questions, exams, options, console)

@@ -2,18 +2,20 @@
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptool.commands import hub
+from nlptool.commands import examining, hub
 from nlptool.commands.evaluate import Questions
-from nlptool.console import Console
+from nlptool.commands.suite import Exam
+from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.evaluate import minimal_pairs, perplexity
 from nlptool.evaluate.interval import Share
 from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
-from nlptool.figures import quantity
+from nlptool.figures import markdown, quantity
 from nlptool.models import huggingface
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
@@ -22,19 +24,30 @@ KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
 
 
 def run(
-    models: Sequence[str], questions: Questions, out: Path | None, *, as_json: bool, console: Console
+    models: Sequence[str], questions: Questions, exams: Sequence[Exam], options: Options, console: Console
 ) -> None:
     """Ask, then write and show."""
     texts = _texts(questions) if questions.tokens is not None else []
     files = _files(questions.pairs, questions.most) if questions.pairs is not None else {}
-    results = [_asked(name, texts, files, console) for name in models]
-    columns, rows = table(results)
-    if out is not None:
+    results: list[dict[str, Any]] = [{"model": name} for name in models]
+    tables = []
+    if texts or files:
+        results = [_asked(name, texts, files, console) for name in models]
+        tables.append(table(results))
+    if exams and options.out is not None:
+        if options.overwrite:
+            shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
+        for found, name in zip(results, models, strict=True):
+            console.note(f"fine-tuning {name}")
+            kept = Path(options.out) / "suite" / name.strip("/").replace("://", "-").replace("/", "-")
+            found["suite"] = examining.take(exams, hub.folder(name), kept, console)
+        tables.append(examining.table({found["model"]: found["suite"] for found in results}))
+    if options.out is not None:
+        out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
         (out / "evaluate.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf8")
-        lines = [columns, ["---"] * len(columns), *rows]
-        (out / "evaluate.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), "utf8")
-    if as_json:
+        (out / "evaluate.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
+    if options.json:
         console.json(results)
         return
     asked = []
@@ -43,7 +56,10 @@ def run(
         asked.append(f"{len(texts):,} held-out documents, {quantity(size, 'B')}")
     if files:
         asked.append(f"{sum(map(len, files.values())):,} minimal pairs")
-    console.table(columns, rows, title="; ".join(asked))
+    titles = ["; ".join(asked)] if asked else []
+    titles += [f"{len(exams)} tasks, fine-tuned"] if exams else []
+    for title, (columns, rows) in zip(titles, tables, strict=True):
+        console.table(columns, rows, title=title)
 
 
 def _asked(

@@ -131,6 +131,8 @@ def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
     if curve.band is not None:
         low, high = (end[keep] for end in curve.band)
         plot.fill_between(x, low, high, color=ink, alpha=0.12, lw=0, zorder=1)
+        if len(x) == 1:
+            plot.vlines(x, low, high, color=ink, lw=1, zorder=3)
     if curve.heldout:
         plot.plot(x, y, color=ink, linestyle=dash, lw=1.5, zorder=4)
         plot.plot(x, y, color=ink, linestyle="", marker="o", ms=3.4 if len(x) < 40 else 2, mew=0, zorder=4)

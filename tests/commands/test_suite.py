@@ -1,0 +1,125 @@
+"""Models are compared by tasks that each of them is fine-tuned on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_compare import two  # noqa: F401
+
+from nlptool.cli import main
+from nlptool.commands import examining
+
+WORDS = ("the river", "an old town", "a small house", "winter wood")
+
+
+def write(folder: Path, number: int) -> None:
+    """Rows of which every second one has a bell."""
+    folder.mkdir(parents=True)
+    for split in ("train", "validation"):
+        rows = [
+            {"sentence": WORDS[i % 4] + (" bell" if i % 2 else ""), "label": i % 2, "towns": i % 3}
+            for i in range(number)
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """Two tasks, which take a second or so."""
+    write(tmp_path / "rows" / "bell", 40)
+    write(tmp_path / "rows" / "towns", 24)
+    (tmp_path / "bell.yaml").write_text(
+        "{name: classify, inputs: [sentence], labels: [silent, bell], metrics: [accuracy, f1]}"
+    )
+    (tmp_path / "towns.yaml").write_text(
+        "{name: classify, inputs: [sentence], label: towns, metrics: [spearman]}"
+    )
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        f"data: {tmp_path}/rows\n"
+        "finetune:\n"
+        f"  tasks: [{tmp_path}/bell.yaml, {tmp_path}/towns.yaml]\n"
+        "  train: {epochs: 2, batch: 8, length: 16, lr: 1e-2}\n"
+        "  seeds: 2\n"
+    )
+    return path
+
+
+def evaluate(suite: Path, model: Path, out: Path, *more: str) -> int:
+    return main(["evaluate", str(model), "--suite", str(suite), "--out", str(out), *more])
+
+
+def test_a_model_is_fine_tuned_on_each_task(tiny_run: Path, suite: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    assert evaluate(suite, tiny_run / "final", out, "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert [one["task"] for one in found["suite"]] == ["bell", "towns"]
+    bell = found["suite"][0]["figures"]
+    assert set(bell) == {"accuracy", "f1"}
+    assert bell["accuracy"]["baseline"] == 0.5
+    assert 0.5 <= bell["accuracy"]["value"] <= 1
+    assert found["suite"][0]["seeds"] == 2
+    table = (out / "evaluate.md").read_text().splitlines()
+    assert table[0] == f"| task | figure | without a net | {tiny_run / 'final'} |"
+    assert [line.split(" | ")[0] for line in table[2:]] == ["| bell", "| bell", "| towns", "| mean"]
+    left = {path.name for path in out.rglob("*")}
+    assert "predictions" in left
+    assert not left & {"checkpoints", "final", "rows"}
+
+
+def test_what_a_model_has_reached_is_not_asked_again(tiny_run: Path, suite: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    assert evaluate(suite, tiny_run / "final", out) == 0
+    scores = next(out.rglob("bell/scores.json"))
+    before = scores.stat().st_mtime_ns
+    assert evaluate(suite, tiny_run / "final", out) == 2
+    assert "--resume auto" in capsys.readouterr().err
+    assert evaluate(suite, tiny_run / "final", out, "--resume", "auto") == 0
+    assert scores.stat().st_mtime_ns == before
+    suite.write_text(suite.read_text().replace("epochs: 2", "epochs: 1"))
+    assert evaluate(suite, tiny_run / "final", out, "--resume", "auto") == 0
+    assert scores.stat().st_mtime_ns > before
+
+
+def test_the_runs_of_a_comparison_take_the_suite(two: list[str], suite: Path, tmp_path: Path, capsys):  # noqa: F811
+    out = tmp_path / "out"
+    assert main(["compare", *two, "--suite", str(suite), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "without a net" in shown
+    runs = json.loads((out / "compare.json").read_text())
+    assert [[one["task"] for one in run["suite"]] for run in runs] == [["bell", "towns"]] * 2
+    assert (out / "compare-bell.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "compare-mean-of-the-suite.svg").exists()
+    assert "| task | figure | without a net | plain | pairs |" in (out / "compare.md").read_text()
+
+
+def test_the_mean_is_over_tasks_not_figures():
+    def task(*figures: tuple[float, float]) -> dict:
+        return {"figures": {str(n): {"value": v, "deviation": d} for n, (v, d) in enumerate(figures)}}
+
+    found = examining.mean([task((0.8, 0.02), (0.6, 0.04)), task((0.5, 0.04))])
+    assert found.value == pytest.approx((0.7 + 0.5) / 2)
+    assert found.deviation == pytest.approx((0.03**2 + 0.04**2) ** 0.5 / 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "message"),
+    [
+        ("bell.yaml", "bel.yaml", 2, "did you mean"),
+        ("finetune:", "finetunes:", 2, "did you mean finetune"),
+        ("/rows", "/row", 2, "holds no folder bell"),
+        ("lr: 1e-2", "lr: fast", 2, "suite.yaml:4"),
+    ],
+)
+def test_what_is_wrong_with_a_suite_is_told_before_anything_is_trained(
+    old: str, new: str, code: int, message: str, tiny_run: Path, suite: Path, tmp_path: Path, capsys
+):
+    suite.write_text(suite.read_text().replace(old, new))
+    assert evaluate(suite, tiny_run / "final", tmp_path / "out") == code
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_suite_needs_a_folder(tiny_run: Path, suite: Path, capsys):
+    assert main(["evaluate", str(tiny_run / "final"), "--suite", str(suite)]) == 2
+    assert "--out" in capsys.readouterr().err
