@@ -72,6 +72,17 @@ class Question(NamedTuple):
     """Each with its first character in the context; none: there is no answer; None: hidden."""
 
 
+class Sentence(NamedTuple):
+    """Words, or the characters of a text, and a tag for each."""
+
+    place: str
+    tokens: tuple[str, ...]
+    tags: tuple[int, ...] | None
+    """None: hidden."""
+    between: str
+    """What stands between two of them in a text."""
+
+
 def files(folder: Path, split: str) -> list[File]:
     """The files of a split in a folder, sorted; none where the split is not there. Raises DataError for no folder."""
     if not folder.is_dir():

@@ -1,0 +1,82 @@
+"""The recipe block of tagging. No torch here."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import Block, Problem
+from nlptool.tasks.config import TaskConfig
+from nlptool.text.rows import Row, Sentence
+
+Metric = Literal["entity_f1", "entity_macro_f1", "character_macro_f1"]
+
+
+class Config(TaskConfig):
+    """Each word of a sentence gets a tag, so that entities are found (Devlin et al. 2019, section 5.3).
+
+    A word's first piece is tagged, the others are not looked at. With `characters` the tokens of a row are the
+    characters of a text, white space among them, as in KLUE-NER (Park et al. 2021): a piece has the tag of its first
+    character, its others go on with it, B-NAME as I-NAME.
+    """
+
+    name: Literal["tag"] = Field("tag", description="kind of task")
+    tokens: str = Field("tokens", description="column of the words, a list")
+    tags: str = Field(
+        "ner_tags", description="column of their tags, a list of names, or of places in labels from 0"
+    )
+    labels: tuple[str, ...] = Field(
+        min_length=3, description="names of the tags: O, and B-NAME, I-NAME of each entity"
+    )
+    characters: bool = Field(False, description="whether tokens are the characters of a text")
+    metrics: tuple[Metric, ...] = Field(
+        ("entity_f1",),
+        min_length=1,
+        description="figures on the validation rows; the first one chooses the best checkpoint",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = {label.partition("-")[2] for label in self.labels if label != "O"}
+        expected = {"O", *(f"{kind}-{name}" for name in names for kind in "BI")}
+        if len(set(self.labels)) != len(self.labels) or set(self.labels) != expected:
+            raise ValueError("labels: O, and for each kind of entity both B-NAME and I-NAME, each once")
+        return self
+
+    def sentence(self, row: Row, *, labelled: bool) -> Sentence:
+        """A row's tokens and tags. Raises DataError, with the row's place, for what is not as it should be."""
+        tokens = row.get(self.tokens)
+        if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
+            raise DataError(
+                f"{row.place}: column '{self.tokens}' holds {tokens!r}; a list of words is expected"
+            )
+        tags = self._tags(row, tokens) if labelled else None
+        return Sentence(row.place, tuple(tokens), tags, "" if self.characters else " ")
+
+    def _tags(self, row: Row, tokens: list[str]) -> tuple[int, ...]:
+        tags = row.get(self.tags)
+        if not isinstance(tags, list) or len(tags) != len(tokens):
+            what = f"{len(tags)} tags" if isinstance(tags, list) else repr(tags)
+            raise DataError(
+                f"{row.place}: column '{self.tags}' holds {what}; a tag for each of {len(tokens)} words is expected"
+            )
+        return tuple(self._number(row, place, tag) for place, tag in enumerate(tags))
+
+    def _number(self, row: Row, place: int, tag: Any) -> int:
+        if isinstance(tag, str) and tag in self.labels:
+            return self.labels.index(tag)
+        if type(tag) is int and 0 <= tag < len(self.labels):
+            return tag
+        raise DataError(
+            f"{row.place}: {self.tags}[{place}] is {tag!r}; expected one of "
+            f"{', '.join(f'{number} {name}' for number, name in enumerate(self.labels))}",
+            hint="mend the row, or list the tag in the task's labels, in the order of their ids",
+        )
+
+
+def check(task: Config, model: Block) -> list[Problem]:
+    """What of a task and a model does not go together."""
+    if not isinstance(model, EncoderConfig):
+        return [Problem("start", "a task of this kind takes an encoder, such as bert")]
+    return []

@@ -1,0 +1,138 @@
+"""Tagging: which words are an entity, and of which kind? (Devlin et al. 2019, section 5.3)"""
+
+# B sentences, T pieces, D width, A tokens of all rows, N decisions, C tags
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nlptool.data import tagged
+from nlptool.data.batches import Batch
+from nlptool.data.draws import Draws
+from nlptool.data.tagged import Placed, Tagged
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluate import entities
+from nlptool.models import heads
+from nlptool.models.config import EncoderConfig
+from nlptool.objectives.base import Folder
+from nlptool.recipe import Block
+from nlptool.tasks import reading
+from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.tasks.tag.config import Config
+from nlptool.text.rows import Row
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+
+class Tag(TaskObjective):
+    """The hidden state of a word's first piece says its tag.
+
+    What is not decided has the tag O: words behind the cut, so that a score is of all words, and what the tokenizer
+    drops.
+    """
+
+    def __init__(
+        self, config: Config, vocabulary: Vocabulary, backbone: nn.Module, tagger: heads.EachToken
+    ) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.weights = {"cross_entropy": 1.0}
+        self.width, self.guess = len(config.labels), "all O"
+        self.backbone, self.tagger = backbone, tagger
+        self._names = np.array(config.labels)
+        self._inside = np.array(
+            [config.labels.index(label.replace("B-", "I-", 1)) for label in config.labels]
+        )
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Sentences, uncut, and where their words begin."""
+        sentences = (self.config.sentence(row, labelled=labelled) for row in rows)
+        return tagged.write(sentences, tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> Tagged:
+        """The sentences; no seed changes them."""
+        special = self.vocabulary.special
+        return Tagged(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+
+    def collate(self, examples: Placed, draws: Draws) -> Batch:
+        """ids and types [B, T], lengths [B]; of each decision its row, label, document and position, [N, ...]."""
+        batch = reading.batch_of(examples.encoded, "cross_entropy")
+        places = {"documents": examples.documents, "positions": examples.positions}
+        tensors = {name: torch.from_numpy(array) for name, array in places.items()}
+        return Batch(batch.tensors | tensors, batch.counts, batch.tokens)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {"cross_entropy": self.cost(self.predict(batch), batch["labels"])}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits of tags, [N, C]."""
+        hidden_BTD = reading.all_tokens(self.backbone, batch)
+        return self.tagger(hidden_BTD[batch["documents"], batch["positions"]])  # type: ignore[no-any-return]
+
+    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+        """The metrics of the task; white space counts in none."""
+        assert isinstance(rows, Tagged)
+        return self._scores(rows, self._tags(rows, said))
+
+    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+        """What is scored by finding no entity."""
+        assert isinstance(rows, Tagged)
+        return self._scores(rows, np.full(len(rows.tags), self.config.labels.index("O")))
+
+    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction` and `label`: a tag for each token of a row."""
+        assert isinstance(rows, Tagged)
+        given = _by_row(rows, self._names[self._tags(rows, said)])
+        right = _by_row(rows, self._names[rows.tags.astype(int)]) if rows.labelled else given
+        for one, two in zip(given, right, strict=True):
+            yield {"prediction": one, "label": two} if rows.labelled else {"prediction": one}
+
+    def folders(self, model: Block) -> dict[str, Folder]:
+        """One, with the names of the tags."""
+        rate, names = self.tagger.dropout.rate, self.config.labels
+        settings = {
+            "id2label": {str(number): name for number, name in enumerate(names)},
+            "label2id": {name: number for number, name in enumerate(names)},
+            "classifier_dropout": rate,
+            "classifier_dropout_prob": rate,  # as ALBERT calls it
+        }
+        return {"": Folder(model, self.state_dict(), settings=settings)}
+
+    def _tags(self, rows: Tagged, said: Numbers) -> NDArray[np.int64]:
+        """[A], the tag of each token, by number."""
+        decided = self.decide(said)[:, 0].astype(int)[rows.decision]
+        found = np.where(rows.begins, decided, self._inside[decided])
+        return np.where(rows.decision < 0, self.config.labels.index("O"), found)
+
+    def _scores(self, rows: Tagged, given_A: NDArray[Any]) -> dict[str, float]:
+        given, right = (
+            _by_row(rows, self._names[tags.astype(int)], ~rows.spaces) for tags in (given_A, rows.tags)
+        )
+        return {
+            name: entities.METRICS[name](given, right, self.config.labels) for name in self.config.metrics
+        }
+
+
+def _by_row(rows: Tagged, values_A: NDArray[Any], kept_A: NDArray[np.bool_] | None = None) -> list[list[str]]:
+    """What there is of each token as a list for each row, of those that are kept."""
+    row_A = np.repeat(np.arange(rows.count), rows.counts)
+    if kept_A is not None:
+        row_A, values_A = row_A[kept_A], values_A[kept_A]
+    ends = np.cumsum(np.bincount(row_A, minlength=rows.count))[:-1]
+    return [part.tolist() for part in np.split(values_A, ends)]
+
+
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Tag:
+    """An encoder with a matrix for tags."""
+    assert isinstance(model, EncoderConfig)  # as `check` has made sure
+    net, _ = reading.build_parts(model, vocabulary)
+    return Tag(
+        config, vocabulary, net, heads.EachToken(model.hidden, len(config.labels), dropout, model.init)
+    )
