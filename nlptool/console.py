@@ -6,6 +6,7 @@ Colours obey NO_COLOR. Nothing here knows what is trained or tokenized.
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -15,6 +16,8 @@ from rich.text import Text
 
 from nlptool.errors import NlptoolError
 from nlptool.live import Panel, Progress, Screen
+
+CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�")
 
 __all__ = ["Console", "Options", "Panel", "Progress"]
 
@@ -65,6 +68,23 @@ class Console:
         """Lines of a result."""
         if not self._muted:
             self._out.print(Text(text), soft_wrap=True)
+
+    def piece(self, text: str) -> None:
+        """A piece of a result, as soon as it is there. On a terminal control characters are shown, not obeyed."""
+        if self._muted:
+            return
+        self._out.file.write(text.translate(CONTROL) if self._out.is_terminal else text)
+        self._out.file.flush()
+
+    def ask(self, prompt: str) -> str | None:
+        """A line that is typed, with editing and history where Python has readline; None at the end of input."""
+        with suppress(ImportError):
+            import readline  # noqa: F401
+        try:
+            return input(prompt)
+        except EOFError:
+            self.piece("\n")
+            return None
 
     def json(self, value: Any) -> None:
         """A result for programs."""

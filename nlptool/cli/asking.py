@@ -90,7 +90,9 @@ def evaluate(
     PROMPT.name,
     help=PROMPT.help,
     rich_help_panel=PROMPT.group,
-    epilog="E.g. nlptool prompt prompt/grammar models=runs/demo/final data=FOLDER. All keys: nlptool schema prompt.",
+    epilog="E.g. nlptool prompt prompt/grammar models=runs/demo/final data=FOLDER. All keys: nlptool schema prompt. "
+    "Without a recipe a decoder goes on with a text: nlptool prompt --model runs/demo/final --text 'The old', "
+    "or with each line that is typed.",
     context_settings={"ignore_unknown_options": True},
 )
 def prompt(
@@ -109,13 +111,68 @@ def prompt(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: Json = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="MODEL", help="A decoder that goes on with a text: a folder or a hub id."
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            help="The text; - for stdin. None on a terminal: each line that is typed is one.",
+        ),
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, metavar="N", help="How many at most.")] = 100,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature", min=0, metavar="T", help="Of the draws, 0.8 if not given; 0: the likeliest."
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=1, metavar="K", help="Draw from the K likeliest tokens only.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            "--top-p",
+            min=0,
+            max=1,
+            metavar="P",
+            help="Draw from the likeliest that have P together; 0.95 if not given.",
+        ),
+    ] = None,
+    beams: Annotated[
+        int | None, typer.Option("--beams", min=1, metavar="N", help="Search with N beams; GPT-3 had 4.")
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option("--stop", metavar="S", help="End before this string, e.g. '\\n'; may be given again."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the draws.")] = 0,
 ) -> None:
     """Ask models tasks by text, with no, one or a few examples."""
     refuse_flags([*([recipe] if recipe else []), *(changes or ())])
+    if model is not None or text is not None:
+        if model is None:
+            raise UsageError("no model that goes on with the text", hint="--model runs/NAME/final")
+        if recipe is not None or out or resume or overwrite or dry_run:
+            raise UsageError(
+                "a text goes on without a recipe and an output folder", hint="only --model and --text"
+            )
+        from nlptool.commands import continuing
+
+        wish = continuing.Wish(tokens, temperature, top_k, top_p, beams, tuple(stop or ()), seed)
+        continuing.run(model, text, wish, as_json=as_json, console=console())
+        return
     if recipe is None or is_change(recipe):
         raise UsageError(
             "no recipe that says what is asked",
-            hint="e.g. nlptool prompt prompt/grammar models=MODEL data=FOLDER; nlptool recipes ls lists them",
+            hint="e.g. nlptool prompt prompt/grammar models=MODEL data=FOLDER; nlptool recipes ls lists them; "
+            "or a text to go on with: nlptool prompt --model MODEL --text TEXT",
         )
     from nlptool.console import Options
 
