@@ -85,7 +85,7 @@ def require_heads(teacher: Teacher, objective: Objective) -> None:
     if missing:
         raise DataError(
             f"{teacher.name}: has no {' and no '.join(missing)}, so it cannot say what it would guess",
-            hint="name a pretrained language model; or set objective.soft and objective.lm to 0",
+            hint="name a pretrained language model; or set objective.soft to 0",
         )
 
 

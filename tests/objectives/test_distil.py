@@ -164,6 +164,15 @@ def test_held_out_figures_are_also_those_of_the_language_model_and_of_its_teache
         assert figures[f"teacher_{term}"] == pytest.approx(expected.item())
 
 
+def test_where_nothing_is_guessed_nothing_is_masked(split: Split) -> None:
+    objective = make("bert", TINYBERT | {"soft_at": "masked"})
+    batch = first_batch(objective, split)
+    assert set(batch.tensors) == {"ids"}
+    assert not (batch["ids"] == tiny.SPECIAL["mask"]).any()
+    assert not objective.sees_mask
+    assert batch.counts == {"hidden": 8 * 24, "attention": 8 * 24 * 24, "embedding": 8 * 24}
+
+
 def test_a_narrow_student_has_one_matrix_to_its_teachers_width_that_is_not_exported(split: Split) -> None:
     wide = LARGE | {"hidden": 48}
     objective = make("bert", TINYBERT, teacher=wide)

@@ -28,10 +28,11 @@ from nlptool.text.store import Split
 
 
 class Distil(Objective):
-    """A masked or causal language model, its student, and a teacher that reads the same masked rows.
+    """A student, which is a masked or causal language model, and a teacher that reads the same masked rows.
 
-    hidden and attention add up the layers' errors, as both papers do. The teacher is no part of the module: it is
-    in no state dict, has no gradient, and only goes along to another device or type.
+    Rows are packed, so none has padding. hidden and attention add up the errors of the layers (Jiao et al. 2020,
+    eq. 6). The teacher is no part of the module: it is in no state dict, has no gradient, and only goes along to
+    another device or type.
     """
 
     def __init__(
@@ -39,10 +40,7 @@ class Distil(Objective):
     ) -> None:
         super().__init__()
         self.config = config
-        self.outside = (
-            student,
-            teacher,
-        )  # a tuple, so that neither is a child: the student's parts are, below
+        self.outside = (student, teacher)  # in a tuple neither is a child; the student's parts are, below
         self.backbone = student.backbone
         self.causal = isinstance(student, causal.CausalLM)
         self.term = "clm" if self.causal else "mlm"
@@ -90,7 +88,7 @@ class Distil(Objective):
         rows, tokens = batch["ids"].shape
         positions = rows * tokens
         counts = dict.fromkeys(self.weights, positions) | batch.counts
-        if self.config.soft_at == "masked":
+        if "soft" in self.weights and self.config.soft_at == "masked":
             counts["soft"] = batch.counts[self.term]
         counts["attention"] = rows * (tokens * (tokens + 1) // 2 if self.causal else tokens**2)
         return Batch(batch.tensors, {name: counts[name] for name in self.weights}, batch.tokens)
@@ -101,7 +99,7 @@ class Distil(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms; of the language model also how many guesses are right, and how good the teacher is at it."""
+        """The terms; of the language model also how many guesses are right, and where it is asked, the teacher's."""
         return self._sums(batch, measured=True)
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
@@ -109,9 +107,10 @@ class Distil(Objective):
         figures = super().summary(totals, counts)
         if self.term in self.weights:
             figures |= self.student.summary(totals, counts)
-            for name in (self.term, f"{self.term}_correct"):
-                told = name.replace("correct", "accuracy")
-                figures[f"teacher_{told}"] = totals[f"teacher_{name}"].item() / max(counts[self.term], 1)
+        if f"teacher_{self.term}" in totals:
+            count = max(counts[self.term], 1)
+            figures[f"teacher_{self.term}"] = totals[f"teacher_{self.term}"].item() / count
+            figures[f"teacher_{self.term}_accuracy"] = totals[f"teacher_{self.term}_correct"].item() / count
         return figures
 
     def folders(self, model: Block) -> dict[str, Folder]:
@@ -126,7 +125,19 @@ class Distil(Objective):
         sums = self._on_the_way(own, taught)
         if "cosine" in self.weights:
             sums["cosine"] = distance.cosine_distance(own.states[-1], taught.states[-1])
-        return sums | self._answers((own.states[-1], taught.states[-1]), batch, measured=measured)
+        last = own.states[-1], taught.states[-1]
+        asked = (
+            (gather_rows(last[0], batch["at"]), gather_rows(last[1], batch["at"])) if "at" in batch else last
+        )
+        if "soft" in self.weights:
+            everywhere = self.config.soft_at == "all"
+            pair = last if everywhere else asked
+            counted = None if everywhere else batch["labels"] != IGNORED
+            scores = _scores(self, pair[0]), self._taught(pair[1])
+            sums["soft"] = linear_divergence(*scores, self.config.temperature, counted)
+        if self.term in self.weights:
+            sums |= self._guessed(*asked, batch) if measured else self._guesses(asked[0], batch)
+        return sums
 
     def _trace(self, net: nn.Module, batch: Batch, layers: Collection[int]) -> Trace:
         scored = layers if "attention" in self.weights else ()
@@ -151,29 +162,19 @@ class Distil(Objective):
             sums["attention"] = torch.stack(errors).sum()
         return sums
 
-    def _answers(self, states: tuple[Tensor, Tensor], batch: Batch, *, measured: bool) -> dict[str, Tensor]:
-        """What is learnt from the guesses that are made of the last states, the student's and the teacher's."""
-        sums: dict[str, Tensor] = {}
-        own, taught = states
-        if "at" in batch:
-            own, taught = (gather_rows(state, batch["at"]) for state in states)
-        if "soft" in self.weights:
-            if self.config.soft_at == "all":
-                pair, counted = (_scores(self, states[0]), self._taught(states[1])), None
-            else:
-                pair, counted = (_scores(self, own), self._taught(taught)), batch["labels"] != IGNORED
-            sums["soft"] = linear_divergence(*pair, self.config.temperature, counted)
-        if self.term in self.weights and measured:
-            for front, scores in (("", _scores(self, own)), ("teacher_", self._taught(taught))):
-                losses, correct = linear_scores(*scores, batch["labels"])
-                sums |= {
-                    f"{front}{self.term}": losses.sum(),
-                    f"{front}{self.term}_correct": correct.sum(),
-                }
-            if "bytes" in batch:
-                sums["clm_bytes"] = batch["bytes"].sum()
-        elif self.term in self.weights:
-            sums[self.term] = linear_cross_entropy(*_scores(self, own), batch["labels"])
+    def _guesses(self, own: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The language model's own loss."""
+        return {self.term: linear_cross_entropy(*_scores(self, own), batch["labels"])}
+
+    def _guessed(self, own: Tensor, taught: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """That, and how many guesses are right, of the student and of a teacher with a head."""
+        scores = {"": _scores(self, own)} | (
+            {"teacher_": self._taught(taught)} if "soft" in self.weights else {}
+        )
+        sums = {"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {}
+        for front, one in scores.items():
+            losses, correct = linear_scores(*one, batch["labels"])
+            sums |= {f"{front}{self.term}": losses.sum(), f"{front}{self.term}_correct": correct.sum()}
         return sums
 
     def _widened(self, state_BTD: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ def _scores(net: nn.Module, state: Tensor) -> Scores:
 
 def build(config: Config, model: Block, vocabulary: Vocabulary, teacher: Block) -> Distil:
     """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
-    made = Teacher(teacher, vocabulary.size, guesses=config.soft > 0 or config.lm > 0)
+    made = Teacher(teacher, vocabulary.size, guesses=config.soft > 0)
     if isinstance(model, EncoderConfig):
         return Distil(config, masked.build(config, model, vocabulary, None), model, made)
     return Distil(config, causal.build(model, vocabulary), model, made)

@@ -20,7 +20,7 @@ class Teacher(nn.Module):
     mlm: heads.MaskedLM | None
 
     def __init__(self, model: Block, vocab_size: int, *, guesses: bool) -> None:
-        """guesses: whether it needs its language model's head."""
+        """guesses: whether its guesses are asked for, and so its head."""
         super().__init__()
         self.config = model
         self.backbone = registry.load("models", model.model_dump()["name"], "net").Net(model, vocab_size)
