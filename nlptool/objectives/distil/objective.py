@@ -125,10 +125,8 @@ class Distil(Objective):
         sums = self._on_the_way(own, taught)
         if "cosine" in self.weights:
             sums["cosine"] = distance.cosine_distance(own.states[-1], taught.states[-1])
-        last = own.states[-1], taught.states[-1]
-        asked = (
-            (gather_rows(last[0], batch["at"]), gather_rows(last[1], batch["at"])) if "at" in batch else last
-        )
+        last = [own.states[-1], taught.states[-1]]
+        asked = [gather_rows(state, batch["at"]) for state in last] if "at" in batch else last
         if "soft" in self.weights:
             everywhere = self.config.soft_at == "all"
             pair = last if everywhere else asked
@@ -168,9 +166,9 @@ class Distil(Objective):
 
     def _guessed(self, own: Tensor, taught: Tensor, batch: Batch) -> dict[str, Tensor]:
         """That, and how many guesses are right, of the student and of a teacher with a head."""
-        scores = {"": _scores(self, own)} | (
-            {"teacher_": self._taught(taught)} if "soft" in self.weights else {}
-        )
+        scores = {"": _scores(self, own)}
+        if "soft" in self.weights:
+            scores["teacher_"] = self._taught(taught)
         sums = {"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {}
         for front, one in scores.items():
             losses, correct = linear_scores(*one, batch["labels"])
