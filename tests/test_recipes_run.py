@@ -121,11 +121,15 @@ def test_a_task_reads_its_columns(task: str, tiny_run: Path, tmp_path: Path, cap
 
 @pytest.mark.parametrize("name", SUITES)
 def test_a_suite_finds_its_tasks_and_their_rows(name: str, tmp_path: Path):
-    tasks = BY_NAME[f"suites/{name}"]["finetune"]["tasks"]
+    written = BY_NAME[f"suites/{name}"]
+    tasks = written.get("finetune", {}).get("tasks", [])
     for task in tasks:
         (tmp_path / task).mkdir(parents=True)
     exams = suite.read(name, str(tmp_path))
-    assert [(exam.task, exam.recipe.data) for exam in exams] == [(t, str(tmp_path / t)) for t in tasks]
+    assert [(exam.task, exam.recipe.data) for exam in exams.tuned] == [(t, str(tmp_path / t)) for t in tasks]
+    asked = [] if exams.asked is None else [task.name for task in exams.asked.tasks]
+    assert asked == written.get("prompt", {}).get("tasks", [])
+    assert tasks or asked
     assert f"--suite {name} " in (RECIPES / "suites" / f"{name}.yaml").read_text()
 
 

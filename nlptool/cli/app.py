@@ -33,7 +33,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 SuiteName = Annotated[
     str | None,
-    typer.Option("--suite", metavar="SUITE", help="Tasks to fine-tune on: a YAML file, or a shipped suite."),
+    typer.Option(
+        "--suite",
+        metavar="SUITE",
+        help="Tasks to fine-tune on or to prompt: a YAML file, or a shipped suite.",
+    ),
 ]
 SuiteData = Annotated[
     str | None,

@@ -40,7 +40,7 @@ def run(
     folder.claim(out, resume=options.resume, overwrite=options.overwrite)
     entries = read(recipes, changes, out)
     require_equal(entries)
-    exams = suite.read(probes.suite, probes.data) if probes.suite is not None else []
+    exams = suite.read(probes.suite, probes.data) if probes.suite is not None else None
     from nlptool.commands import comparing
 
     if options.dry_run:

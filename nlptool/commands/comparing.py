@@ -10,7 +10,7 @@ from typing import Any
 from nlptool.commands import examining, judging, pretraining
 from nlptool.commands.compare import Entry, Probes
 from nlptool.commands.pretraining import Plan
-from nlptool.commands.suite import Exam
+from nlptool.commands.suite import Exams
 from nlptool.console import Console, Options
 from nlptool.figures import duration, markdown, quantity
 from nlptool.recipe import difference, loads
@@ -43,7 +43,7 @@ def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> Non
 def run(
     entries: Sequence[Entry],
     probes: Probes,
-    exams: Sequence[Exam],
+    exams: Exams | None,
     out: Path,
     options: Options,
     console: Console,
@@ -57,14 +57,14 @@ def run(
     for entry in entries:
         console.note(f"probing {entry.name}")
         runs.append(judging.probed(entry, pairs, console))
-    for run_, entry in zip(runs, entries, strict=True) if exams else ():
-        console.note(f"fine-tuning {entry.name}")
-        run_["suite"] = examining.take(
-            exams, Path(entry.recipe.out) / "final", out / "suite" / entry.name, console
-        )
+    if exams is not None:
+        for found, entry in zip(runs, entries, strict=True):
+            console.note(f"the suite: {entry.name}")
+            final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
+            found["suite"] = examining.take(exams, final, kept, console)
     (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
     tables = [table(runs)]
-    if exams:
+    if exams is not None:
         tables.append(examining.table({run["run"]: run["suite"] for run in runs}))
     (out / "compare.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
     pictures = _pictures(runs, out, console)

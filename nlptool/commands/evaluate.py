@@ -41,7 +41,7 @@ def run(models: Sequence[str], questions: Questions, options: Options, console: 
     for model in models:
         if wrong := hub.problem(model):
             raise UsageError(wrong)
-    exams = [] if questions.suite is None else suite.read(questions.suite, questions.data)
+    exams = None if questions.suite is None else suite.read(questions.suite, questions.data)
     if options.out is not None:
         folder.claim(Path(options.out), resume=options.resume, overwrite=options.overwrite)
     from nlptool.commands import evaluating

@@ -9,7 +9,7 @@ from typing import Any
 
 from nlptool.commands import examining, hub
 from nlptool.commands.evaluate import Questions
-from nlptool.commands.suite import Exam
+from nlptool.commands.suite import Exams
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.evaluate import minimal_pairs, perplexity
@@ -20,11 +20,12 @@ from nlptool.models import huggingface
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
+SUITE = "in per cent; ± is the deviation between seeds, of prompted tasks the standard error"
 KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
 
 
 def run(
-    models: Sequence[str], questions: Questions, exams: Sequence[Exam], options: Options, console: Console
+    models: Sequence[str], questions: Questions, exams: Exams | None, options: Options, console: Console
 ) -> None:
     """Ask, then write and show."""
     texts = _texts(questions) if questions.tokens is not None else []
@@ -34,11 +35,11 @@ def run(
     if texts or files:
         results = [_asked(name, texts, files, console) for name in models]
         tables.append(table(results))
-    if exams and options.out is not None:
+    if exams is not None and options.out is not None:
         if options.overwrite:
             shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
         for found, name in zip(results, models, strict=True):
-            console.note(f"fine-tuning {name}")
+            console.note(f"the suite: {name}")
             kept = Path(options.out) / "suite" / name.strip("/").replace("://", "-").replace("/", "-")
             found["suite"] = examining.take(exams, hub.folder(name), kept, console)
         tables.append(examining.table({found["model"]: found["suite"] for found in results}))
@@ -57,7 +58,7 @@ def run(
     if files:
         asked.append(f"{sum(map(len, files.values())):,} minimal pairs")
     titles = ["; ".join(asked)] if asked else []
-    titles += [f"{len(exams)} tasks, fine-tuned"] if exams else []
+    titles += [SUITE] if exams is not None else []
     for title, (columns, rows) in zip(titles, tables, strict=True):
         console.table(columns, rows, title=title)
 

@@ -1,5 +1,6 @@
-"""A model takes a suite: it is fine-tuned on each task; what it has reached is kept, and asked for no second time.
+"""A model takes a suite: what it has reached in a task is kept, and asked for no second time.
 
+OUT/prompt/        as prompt leaves it: every answer
 OUT/TASK/          as finetune leaves it: predictions and scores of each seed, without weights
 OUT/TASK.json      the scores, and of which weights and settings they are
 """
@@ -10,15 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlptool.commands import answering, finetuning
+from nlptool.commands import answering, finetuning, prompt, prompting
 from nlptool.commands.finetune import check_task
-from nlptool.commands.suite import Exam
+from nlptool.commands.respondent import Respondent
+from nlptool.commands.suite import Exam, Exams
 from nlptool.console import Console, Options
 from nlptool.files import digest
 from nlptool.models import huggingface
 from nlptool.recipe import digest as recipe_digest
 
 MEAN = "mean"
+GUESSES = ("majority", "chance")  # what a score is compared with, the first that is known
 WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a task is done
 
 
@@ -26,27 +29,57 @@ class Score(NamedTuple):
     """A figure of one model."""
 
     value: float
-    """Mean over the seeds."""
+    """Mean over the seeds, or over the questions."""
     deviation: float
-    """Between the seeds."""
+    """Between the seeds; of prompted tasks the standard error."""
 
 
-def take(exams: Sequence[Exam], model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
+def take(exams: Exams, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
     """What a model reaches in each task that it can take; a folder of transformers, whatever it is called.
 
     Raises Preempted with the state saved: asked again, it goes on from there.
     """
+    found = _asked(exams.asked, model, out / "prompt", console) if exams.asked is not None else []
+    if not exams.tuned:
+        return found
     weights = digest(model / "model.safetensors")
     config = huggingface.load_pretrained(model).config
-    found = []
-    for number, exam in enumerate(exams, start=1):
+    for number, exam in enumerate(exams.tuned, start=1):
         problems = check_task(exam.recipe.config, config)
         if problems:
             console.note(f"{exam.task} is not asked: {problems[0].message}")
             continue
-        console.note(f"task {number} of {len(exams)}: {exam.task}")
+        console.note(f"task {number} of {len(exams.tuned)}: {exam.task}")
         found.append(_one(exam, model, weights, out, console))
     return found
+
+
+def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
+    """The first score of each prompted task; answers known already are not asked for again."""
+    writes = Respondent(str(model), str(model), model).is_decoder
+    able = tuple(one for one in recipe.tasks if writes or one.config.writing is None)
+    for one in recipe.tasks:
+        if one not in able:
+            console.note(f"{one.name} is not asked: an encoder writes no text")
+    if not able:
+        return []
+    recipe = recipe.model_copy(update={"models": (str(model),), "tasks": able, "out": str(out)})
+    options = Options(out=str(out), resume="auto" if out.exists() else None)
+    records = prompting.ask(recipe, options, console)
+    (out / "results.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", "utf8")
+    return [_first_score(record) for record in records]
+
+
+def _first_score(record: dict[str, Any]) -> dict[str, Any]:
+    name, score = next(iter(record["scores"].items()))
+    guess = next((one for one in GUESSES if one in record["baselines"]), None)
+    figure = {
+        "value": score["value"],
+        "deviation": score["error"] or 0.0,
+        "baseline": record["baselines"][guess] if guess else None,
+    }
+    shots = f"{record['shots']} shot{'' if record['shots'] == 1 else 's'}"
+    return {"task": f"{record['task']}, {shots}", "guess": guess, "figures": {name.replace("_", " "): figure}}
 
 
 def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> dict[str, Any]:
@@ -97,7 +130,8 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
             for name, figure in one["figures"].items():
                 key = one["task"], name
                 lines.setdefault(key, {})[model] = Score(figure["value"], figure["deviation"])
-                guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})"
+                known = figure["baseline"] is not None
+                guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})" if known else ""
     rows = [
         [task, name, guesses[task, name], *(_cell(scores.get(model)) for model in models)]
         for (task, name), scores in lines.items()

@@ -71,6 +71,18 @@ class Asked(Block):
         return self.task
 
 
+Tasks = Annotated[
+    tuple[Asked, ...],
+    BeforeValidator(_several),
+    Field(min_length=1, description="names, paths, or blocks with task and data"),
+]
+Shots = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    BeforeValidator(_several, json_schema_input_type=int | tuple[int, ...]),
+    Field(min_length=1, description="demonstrations before a question; each number is a run of its own"),
+]
+
+
 class Recipe(Block):
     """Models, tasks, and how many demonstrations stand before a question."""
 
@@ -79,19 +91,11 @@ class Recipe(Block):
         BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...]),
         Field(min_length=1, description="Hugging Face folders, e.g. a run's final, or ids of the hub"),
     ]
-    tasks: Annotated[
-        tuple[Asked, ...],
-        BeforeValidator(_several),
-        Field(min_length=1, description="names, paths, or blocks with task and data"),
-    ]
+    tasks: Tasks
     data: str | None = Field(
         None, description="folder with a folder or a file for each task, by its name; null: the hub"
     )
-    shots: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...],
-        BeforeValidator(_several, json_schema_input_type=int | tuple[int, ...]),
-        Field(min_length=1, description="demonstrations before a question; each number is a run of its own"),
-    ] = (0,)
+    shots: Shots = (0,)
     limit: int | None = Field(
         None, gt=0, description="questions of each task or part, the first ones; null: all"
     )

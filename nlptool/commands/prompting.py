@@ -13,6 +13,7 @@ from nlptool.commands.scoreboard import labels, record, table
 from nlptool.commands.sheets import Asking, Sheet
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, Preempted
+from nlptool.figures import markdown
 from nlptool.prompts.config import Reply
 from nlptool.train.interrupts import Interrupts
 
@@ -48,6 +49,26 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Ask every model every task, then write and show the scores."""
+    records = ask(recipe, options, console)
+    out = Path(recipe.out)
+    columns, rows = table(records)
+    (out / "results.json").write_text(
+        json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf8"
+    )
+    (out / "results.md").write_text(markdown(columns, rows), encoding="utf8")
+    if options.json:
+        console.json(records)
+        return
+    console.table(
+        columns, rows, title=f"± is the standard error; answers and prompts are in {out / 'answers'}"
+    )
+
+
+def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, Any]]:
+    """Ask every model every task, but for what has been answered already: scoreboard.record of each.
+
+    Raises Preempted with the answers so far kept.
+    """
     out = Path(recipe.out)
     read = sheets.read(recipe, console)
     named = zip(recipe.models, labels(recipe.models), strict=True)
@@ -69,18 +90,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
             f"{stopped.message}; the answers so far are in {out / 'answers'}",
             hint="the same command with --resume auto goes on",
         ) from None
-    columns, rows = table(records)
-    (out / "results.json").write_text(
-        json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf8"
-    )
-    lines = [columns, ["---"] * len(columns), *rows]
-    (out / "results.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf8")
-    if options.json:
-        console.json(records)
-        return
-    console.table(
-        columns, rows, title=f"± is the standard error; answers and prompts are in {out / 'answers'}"
-    )
+    return records
 
 
 def _asked(

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from nlptool.commands import prompt
 from nlptool.commands.finetune import Dropout, Evaluate, Recipe, Seeds
+from nlptool.commands.prompt import Shots, Tasks
 from nlptool.errors import UsageError
 from nlptool.recipe import Block, load, shelf
 from nlptool.train.config import Tune
@@ -25,54 +27,85 @@ class Tuning(Block):
     seeds: Seeds = Field((0, 1, 2), description="a run for each, or how many of them, from 0")
 
 
+class Prompting(Block):
+    """Tasks that every model is asked by text."""
+
+    tasks: Tasks
+    shots: Shots = (0,)
+    limit: int | None = Field(None, gt=0, description="questions of each task or part; null: all")
+    seed: int = Field(0, ge=0, description="draws the demonstrations")
+
+
 class Suite(Block):
     """What models are compared by."""
 
     data: str | None = Field(
         None, description="folder that holds a folder for each task, e.g. glue/sst2; null: the hub"
     )
-    finetune: Tuning = Field(description="tasks to fine-tune on")
+    finetune: Tuning | None = Field(None, description="tasks to fine-tune on")
+    prompt: Prompting | None = Field(None, description="tasks to be asked by text")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.finetune is None and self.prompt is None:
+            raise ValueError("give finetune, prompt or both")
+        return self
 
 
 class Exam(NamedTuple):
-    """One task of a suite."""
+    """A task to fine-tune on."""
 
     task: str
     recipe: Recipe
     """`start` and `out` are to be filled in for each model."""
 
 
-def read(argument: str, data: str | None) -> list[Exam]:
+class Exams(NamedTuple):
+    """A suite as recipes."""
+
+    tuned: list[Exam]
+    asked: prompt.Recipe | None
+    """`models` and `out` are to be filled in for each model."""
+
+
+def read(argument: str, data: str | None) -> Exams:
     """The tasks of a suite, by path or name. data: in place of the suite's own.
 
     Raises RecipeError for what is wrong in its file or in that of a task, UsageError for a task without rows.
     """
-    loaded = load(
-        shelf.find(argument, "suites"), () if data is None else (f"data={json.dumps(data)}",), Suite
-    )
-    suite, tuning = loaded.recipe, loaded.recipe.finetune
-    exams = []
-    for name in tuning.tasks:
-        shelf.find(name, "tasks")
-        task = _name(name)
-        settings: Mapping[str, object] = {
-            "task": name,
-            "data": None if suite.data is None else str(_folder(Path(suite.data), task)),
-            "start": "-",
-            "dropout": tuning.dropout,
-            "train": tuning.train,
-            "evaluate": tuning.evaluate,
-            "seeds": tuning.seeds,
-            "out": "-",
-        }
-        recipe = Recipe.model_validate(settings)
-        if suite.data is None and recipe.config.source is None:
-            raise UsageError(
-                f"{task}: names no data set of the hub",
-                hint=f"--data FOLDER, in which {task}/ holds its files",
-            )
-        exams.append(Exam(task, recipe))
-    return exams
+    change = () if data is None else (f"data={json.dumps(data)}",)
+    suite = load(shelf.find(argument, "suites"), change, Suite).recipe
+    tuned = [] if suite.finetune is None else [_exam(name, suite) for name in suite.finetune.tasks]
+    if suite.prompt is None:
+        return Exams(tuned, None)
+    asked = prompt.Recipe(data=suite.data, models=("-",), out="-", **dict(suite.prompt))
+    problems = [problem for problem in prompt.check(asked, "prompt") if not problem.path.startswith("models")]
+    if problems:
+        raise UsageError(f"{argument}: {problems[0].path}: {problems[0].message}")
+    return Exams(tuned, asked)
+
+
+def _exam(name: str, suite: Suite) -> Exam:
+    shelf.find(name, "tasks")
+    task, tuning = _name(name), suite.finetune
+    assert tuning is not None
+    settings: Mapping[str, object] = {
+        "task": name,
+        "data": None if suite.data is None else str(_folder(Path(suite.data), task)),
+        "start": "-",
+        "dropout": tuning.dropout,
+        "train": tuning.train,
+        "evaluate": tuning.evaluate,
+        "seeds": tuning.seeds,
+        "out": "-",
+    }
+    recipe = Recipe.model_validate(settings)
+    if suite.data is None and recipe.config.source is None:
+        raise UsageError(
+            f"{task}: names no data set of the hub",
+            hint=f"--data FOLDER, in which {task}/ holds its files",
+        )
+    return Exam(task, recipe)
 
 
 def _name(task: str) -> str:

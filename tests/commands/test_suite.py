@@ -123,3 +123,23 @@ def test_what_is_wrong_with_a_suite_is_told_before_anything_is_trained(
 def test_a_suite_needs_a_folder(tiny_run: Path, suite: Path, capsys):
     assert main(["evaluate", str(tiny_run / "final"), "--suite", str(suite)]) == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_prompted_tasks_stand_beside_those_that_were_learnt(
+    tiny_run: Path, suite: Path, tmp_path: Path, capsys
+):
+    rows = [{"sentence_good": "the river reads.", "sentence_bad": "the river read."}] * 3
+    folder = tmp_path / "rows" / "blimp"
+    folder.mkdir()
+    (folder / "adjunct_island.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    suite.write_text(suite.read_text() + "prompt: {tasks: [blimp, squad2], limit: 2}\n")
+    (tmp_path / "rows" / "squad2").mkdir()
+    out = tmp_path / "out"
+    assert evaluate(suite, tiny_run / "final", out, "--json") == 0
+    told = capsys.readouterr()
+    assert "squad2 is not asked: an encoder writes no text" in told.err
+    first = json.loads(told.out)[0]["suite"][0]
+    assert first["task"] == "blimp, 0 shots"
+    assert first["figures"]["accuracy"]["baseline"] == 0.5
+    assert "| blimp, 0 shots | accuracy | 50.0 (chance) |" in (out / "evaluate.md").read_text()
+    assert evaluate(suite, tiny_run / "final", out, "--resume", "auto") == 0
