@@ -7,7 +7,7 @@ Labels lie beside it: PREFIX.labels, float64, as many numbers a row as the kind 
 
 # N rows (documents, where a row has several), P texts of a document, T tokens
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nlptool.data.draws import Draws
 from nlptool.data.examples import fit
+from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.text.rows import Example
 from nlptool.text.store import Split, SplitWriter, dtype_for
@@ -67,7 +68,7 @@ def write(examples: Iterable[Example], tokenizer: Tokenizer, prefix: Path) -> in
     return rows
 
 
-def special(tokenizer: Tokenizer) -> dict[str, int]:
+def special(tokenizer: Tokenizer | Vocabulary) -> Mapping[str, int]:
     """Ids of [CLS], [SEP] and [PAD]. Raises DataError where one is missing."""
     missing = [role for role in ("cls", "sep", "pad") if role not in tokenizer.special]
     if missing:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptool import registry
+from nlptool.data import inputs
 from nlptool.data.batches import Batch
 from nlptool.data.inputs import Encoded, Inputs
 from nlptool.data.vocabulary import Vocabulary
@@ -42,7 +43,8 @@ def batch_of(examples: Encoded, term: str) -> Batch:
 
 
 def build_parts(model: Block, vocabulary: Vocabulary) -> tuple[nn.Module, heads.Pooler | None]:
-    """The net of a family, and its pooler where it has one."""
+    """The net of a family, and its pooler where it has one. Raises DataError for a tokenizer that is no encoder's."""
+    inputs.special(vocabulary)
     assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
     net = registry.load("models", str(model.model_dump()["name"]), "net").Net(model, vocabulary.size)
     return net, heads.Pooler(model.hidden, model.init) if model.pooled else None

@@ -1,5 +1,6 @@
 """Answers that a decoder writes: what is learnt, what is written, and what of a long row is read."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -119,12 +120,10 @@ def test_a_length_without_room_for_a_question_is_refused(objective, tokenizer: T
         encoded(objective, row(), tokenizer, tmp_path, length=7)
 
 
-def test_a_tokenizer_without_an_end_of_text_is_refused(objective, tokenizer: Tokenizer, tmp_path: Path):
-    class Endless:
-        special: dict[str, int] = {}  # noqa: RUF012
-
+def test_a_tokenizer_without_an_end_of_text_is_refused_before_rows_are_read(tokenizer: Tokenizer):
+    endless = dataclasses.replace(Vocabulary.of(tokenizer), special={"pad": 0})
     with pytest.raises(DataError, match="no token that ends a text"):
-        objective.encode(row(), Endless(), tmp_path / "train", labelled=True)
+        build(TASK, NET, endless, 0.0)
 
 
 def test_an_encoder_is_refused():

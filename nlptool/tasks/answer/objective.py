@@ -47,6 +47,7 @@ class Answer(TaskObjective):
         self.weights = {"clm": 1.0}
         self.width, self.guess = 2 + config.tokens, GUESS
         self.backbone = backbone
+        self.end = prompts.end_of_text(vocabulary.special)
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Each question of a row by itself; of several tasks, the folder of `prefix` says which one."""
@@ -108,9 +109,8 @@ class Answer(TaskObjective):
             ids[:length] for ids, length in zip(batch["ids"].tolist(), batch["lengths"].tolist(), strict=True)
         ]
         written: list[list[int]] = [[] for _ in asked]
-        end = prompts.end_of_text(self.vocabulary.special)
         with torch.autocast(loss_M.device.type, enabled=False):
-            for number, token in continuations(self.backbone, asked, int(batch["most"].max()), (end,)):
+            for number, token in continuations(self.backbone, asked, int(batch["most"].max()), (self.end,)):
                 written[number].append(token)
         for row, ids in enumerate(written):
             said_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
@@ -192,6 +192,6 @@ def prompt(asked: Asked) -> Prompt:
 
 
 def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Answer:
-    """A decoder; its head is its word embeddings, so nothing is new."""
+    """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
     family = registry.load("models", str(model.model_dump()["name"]), "net")
     return Answer(config, vocabulary, family.Net(model, vocabulary.size))
