@@ -1,5 +1,6 @@
 """Answers given contexts: which tokens count, and what each kind of model finds of them."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from nlptool.models.heads import ReplacedToken
 from nlptool.text.tokenizer import Tokenizer
 
 POSITIONS = 24
+WORDS = ("the", "river", "old", "town", "a", "bell", "small", "winter", "stone", "reads")
 REQUESTS = [
     Request("the old town", " reads a bell."),
     Request("the old town", " reads"),
@@ -119,6 +121,29 @@ def test_a_causal_model_finds_what_transformers_finds(folder: Path):
     assert [s[1:] for s in found] == [e[1:] for e in expected]
     assert found[1] == found[2]
     assert [s.cut > 0 for s in found] == [False] * 5 + [True, False]
+
+
+def test_log_likelihoods_are_those_of_lm_eval(folder: Path):
+    peer = pytest.importorskip("lm_eval.models.huggingface", reason="pip install 'lm-eval==0.4.*'")
+    instance = pytest.importorskip("lm_eval.api.instance").Instance
+    rng = random.Random(0)
+    shots = [" ".join(rng.choices(WORDS, k=4)) + "." for _ in range(4)]
+    contexts = [" ".join(rng.sample(shots, rng.randrange(4))) + end for end in ("", " ", "\n", " the") * 4]
+    asked = [
+        Request(c, " " + " ".join(rng.choices(WORDS, k=rng.randint(1, 4))))
+        for c in contexts
+        for _ in range(3)
+    ]
+    requests = [*REQUESTS, *(request for request in asked if request.context.strip())]
+    found = scorer(folder).answers(requests)
+    for batch in (1, 8):
+        model = peer.HFLM(str(folder), backend="causal", device="cpu", dtype="float32", batch_size=batch)
+        theirs = model.loglikelihood(
+            [instance("loglikelihood", {}, tuple(request), n) for n, request in enumerate(requests)],
+            disable_tqdm=True,
+        )
+        assert [s.logprob for s in found] == pytest.approx([one[0] for one in theirs], abs=1e-4)
+        assert [s.greedy for s in found] == [one[1] for one in theirs]
 
 
 def test_an_answer_that_the_model_would_give_is_greedy(folder: Path):
