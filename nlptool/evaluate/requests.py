@@ -58,14 +58,16 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
     return pairs
 
 
-def fitted(pair: Encoded, room: int, least: int = 0) -> Encoded:
+def fitted(pair: Encoded, room: int, request: Request, least: int = 0) -> Encoded:
     """The same, its context cut at the beginning so that both have at most `room` tokens.
 
     Raises DataError where `least` tokens of context and the whole answer have no room.
     """
     spare = room - len(pair.answer)
     if spare < least:
-        raise DataError(f"an answer of {len(pair.answer):,} tokens, and the model reads {room - least:,}")
+        raise DataError(
+            f"an answer of {len(pair.answer):,} tokens, and the model reads {room - least:,}: {request.answer[:60]}..."
+        )
     cut = max(0, len(pair.context) - spare)
     return Encoded(pair.context[cut:], pair.answer, pair.cut + cut)
 
