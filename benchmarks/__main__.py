@@ -1,6 +1,10 @@
-"""`make bench`: every benchmark, one after the other, into benchmarks/REPORT-cpu.md."""
+"""`make bench`: every benchmark, one after the other, into benchmarks/REPORT-cpu.md.
+
+That of answers needs lm-eval, which is no dependency: pip install 'lm-eval==0.4.*'.
+"""
 
 import datetime
+import importlib.util
 import platform
 import re
 import subprocess
@@ -26,6 +30,8 @@ def main() -> None:
         ("Start", ["start.py", str(STORE)]),
         ("Growth", ["growth.py", str(STORE)]),
     ]
+    if importlib.util.find_spec("lm_eval"):
+        parts.append(("Answers", ["prompt.py", str(STORE)]))
     lines = [
         "# Measured on a CPU",
         "",

@@ -42,8 +42,8 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
     """The ids of each request, as lm-eval's `_encode_pair` finds them.
 
     White space at the end of a context goes to the answer. Both are encoded together, and the answer's tokens are
-    those behind as many as the context has by itself. A context without a token stays empty (lm-eval refuses one of
-    white space alone). Raises DataError for an answer that adds no token.
+    those behind as many as the context has by itself. A context of white space alone becomes an empty one, which
+    lm-eval refuses. Raises DataError for an answer that adds no token.
     """
     contexts = [request.context.rstrip() for request in requests]
     wholes = [request.context + request.answer for request in requests]
@@ -58,18 +58,22 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
     return pairs
 
 
-def fitted(pair: Encoded, room: int, request: Request, least: int = 0) -> Encoded:
-    """The same, its context cut at the beginning so that both have at most `room` tokens.
+def fitted(pairs: Sequence[Encoded], requests: Sequence[Request], room: int, least: int = 0) -> list[Encoded]:
+    """The pairs, contexts cut at their beginning so that none has more than `room` tokens.
 
     Raises DataError where `least` tokens of context and the whole answer have no room.
     """
-    spare = room - len(pair.answer)
-    if spare < least:
-        raise DataError(
-            f"an answer of {len(pair.answer):,} tokens, and the model reads {room - least:,}: {request.answer[:60]}..."
-        )
-    cut = max(0, len(pair.context) - spare)
-    return Encoded(pair.context[cut:], pair.answer, pair.cut + cut)
+    found = []
+    for pair, request in zip(pairs, requests, strict=True):
+        spare = room - len(pair.answer)
+        if spare < least:
+            tokens, most = len(pair.answer), room - least
+            raise DataError(
+                f"an answer of {tokens:,} tokens, the model reads {most:,}: {request.answer[:60]}..."
+            )
+        cut = max(0, len(pair.context) - spare)
+        found.append(Encoded(pair.context[cut:], pair.answer, cut))
+    return found
 
 
 def totals(tokens: Tokens, pairs: Sequence[Encoded]) -> Iterator[tuple[int, Scored]]:

@@ -81,7 +81,7 @@ class MaskedScorer:
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
         """As they are known, the longest first."""
-        pairs = [fitted(pair, self.positions - 2) for pair in encoded(requests, self.tokenizer)]
+        pairs = fitted(encoded(requests, self.tokenizer), requests, self.positions - 2)
         return totals(self._tokens(pairs), pairs)
 
     def windows(self, ids: Sequence[int]) -> list[list[int]]:
@@ -137,7 +137,7 @@ class DiscriminatorScorer:
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
         """As they are known, the longest first."""
-        pairs = [fitted(pair, self.positions - 2) for pair in encoded(requests, self.tokenizer)]
+        pairs = fitted(encoded(requests, self.tokenizer), requests, self.positions - 2)
         return totals(self._tokens(pairs), pairs)
 
     @torch.inference_mode()
@@ -147,9 +147,9 @@ class DiscriminatorScorer:
             ids_BT, lengths_B = padded([rows[number] for number in chosen], self.special["sep"])
             logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double()
             for number, logits_T in zip(chosen, logits_BT, strict=True):
-                begin, stop = 1 + len(pairs[number].context), len(rows[number]) - 1
-                for logit in logits_T[begin:stop]:
-                    yield number, logsigmoid(-logit).item(), logit.item() < 0
+                asked = logits_T[1 + len(pairs[number].context) : len(rows[number]) - 1]
+                found = logsigmoid(-asked).tolist(), (asked < 0).tolist()
+                yield from ((number, logprob, original) for logprob, original in zip(*found, strict=True))
 
 
 class CausalScorer:
@@ -178,11 +178,9 @@ class CausalScorer:
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
         """As they are known."""
-        begun = [
-            pair if pair.context else Encoded([self.start], pair.answer)
-            for pair in encoded(requests, self.tokenizer)
-        ]
-        pairs = [fitted(pair, self.positions + 1, least=1) for pair in begun]  # the last token is not read
+        pairs = encoded(requests, self.tokenizer)
+        begun = [pair if pair.context else Encoded([self.start], pair.answer) for pair in pairs]
+        pairs = fitted(begun, requests, self.positions + 1, least=1)  # the last token is not read
         return totals(self._tokens(pairs), pairs)
 
     def windows(self, ids: Sequence[int]) -> list[list[int]]:

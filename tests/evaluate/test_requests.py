@@ -78,11 +78,12 @@ def test_an_answer_without_a_token_is_refused(tokenizer: Tokenizer):
 
 
 def test_a_context_is_cut_at_its_beginning_and_an_answer_never():
-    assert fitted(Encoded([1, 2, 3], [4, 5]), 4) == Encoded([2, 3], [4, 5], 1)
-    assert fitted(Encoded([1, 2, 3], [4, 5]), 5) == Encoded([1, 2, 3], [4, 5], 0)
-    assert fitted(Encoded([1], [4, 5]), 2) == Encoded([], [4, 5], 1)
-    with pytest.raises(DataError, match="an answer of 2 tokens, and the model reads 1"):
-        fitted(Encoded([1], [4, 5]), 2, least=1)
+    pair, request = Encoded([1, 2, 3], [4, 5]), Request("the old town", " reads")
+    assert fitted([pair], [request], 4) == [Encoded([2, 3], [4, 5], 1)]
+    assert fitted([pair], [request], 5) == [pair]
+    assert fitted([pair], [request], 2) == [Encoded([], [4, 5], 3)]
+    with pytest.raises(DataError, match=r"an answer of 2 tokens, the model reads 1:  reads"):
+        fitted([pair], [request], 2, least=1)
 
 
 def test_a_request_is_known_with_its_last_token():
