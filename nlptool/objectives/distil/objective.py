@@ -134,7 +134,7 @@ class Distil(Objective):
             scores = _scores(self, pair[0]), self._taught(pair[1])
             sums["soft"] = linear_divergence(*scores, self.config.temperature, counted)
         if self.term in self.weights:
-            sums |= self._guessed(*asked, batch) if measured else self._guesses(asked[0], batch)
+            sums |= self._guessed(asked, batch) if measured else self._guesses(asked, batch)
         return sums
 
     def _trace(self, net: nn.Module, batch: Batch, layers: Collection[int]) -> Trace:
@@ -160,15 +160,15 @@ class Distil(Objective):
             sums["attention"] = torch.stack(errors).sum()
         return sums
 
-    def _guesses(self, own: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The language model's own loss."""
-        return {self.term: linear_cross_entropy(*_scores(self, own), batch["labels"])}
+    def _guesses(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The language model's own loss. pair: states that labels belong to, the student's and the teacher's."""
+        return {self.term: linear_cross_entropy(*_scores(self, pair[0]), batch["labels"])}
 
-    def _guessed(self, own: Tensor, taught: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _guessed(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """That, and how many guesses are right, of the student and of a teacher with a head."""
-        scores = {"": _scores(self, own)}
+        scores = {"": _scores(self, pair[0])}
         if "soft" in self.weights:
-            scores["teacher_"] = self._taught(taught)
+            scores["teacher_"] = self._taught(pair[1])
         sums = {"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {}
         for front, one in scores.items():
             losses, correct = linear_scores(*one, batch["labels"])
