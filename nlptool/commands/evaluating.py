@@ -9,6 +9,7 @@ from typing import Any
 
 from nlptool.commands import examining, hub
 from nlptool.commands.evaluate import Questions
+from nlptool.commands.scoreboard import labels
 from nlptool.commands.suite import Exams
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
@@ -42,7 +43,8 @@ def run(
             console.note(f"the suite: {name}")
             kept = Path(options.out) / "suite" / name.strip("/").replace("://", "-").replace("/", "-")
             found["suite"] = examining.take(exams, hub.folder(name), kept, console)
-        tables.append(examining.table({found["model"]: found["suite"] for found in results}))
+        short = labels(models)
+        tables.append(examining.table(dict(zip(short, (found["suite"] for found in results), strict=True))))
     if options.out is not None:
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)

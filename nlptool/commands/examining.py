@@ -143,4 +143,6 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
 
 
 def _cell(score: Score | None) -> str:
-    return "" if score is None else f"{100 * score.value:.1f} ± {100 * score.deviation:.1f}"
+    if score is None:
+        return ""
+    return f"{100 * score.value:.1f}" + (f" ± {100 * score.deviation:.1f}" if score.deviation else "")
