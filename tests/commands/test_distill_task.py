@@ -1,7 +1,10 @@
 """A small net learns a task from a fine-tuned one."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +72,9 @@ def work(taught: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+SHORT = ("intermediate.steps=2", "prediction.steps=2")
+
+
 def distil(work: Path, *arguments: str) -> int:
     return main(["distill-task", str(work / "distil.yaml"), *arguments])
 
@@ -103,7 +109,7 @@ def test_a_student_of_half_the_layers_says_mostly_what_its_teacher_says(work: Pa
 
 
 def test_the_table_stands_on_the_screen_and_in_the_folder(work: Path, capsys):
-    assert distil(work, "seeds=2", "twin=true", "prediction.epochs=1", "intermediate.epochs=1") == 0
+    assert distil(work, "seeds=2", "twin=true", *SHORT) == 0
     out = capsys.readouterr().out
     assert [line.split("  ")[0] for line in out.splitlines()[2:]] == [
         "teacher",
@@ -154,7 +160,7 @@ def test_a_student_begins_from_alternate_layers_of_its_teacher_with_its_head(wor
 
 def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(checkpoint, "prune", lambda folder, keep: None)
-    every = ["seeds=2", "evaluate.every=10", "dropout.head=0.2"]
+    every = ["seeds=2", "evaluate.every=4", "intermediate.steps=8", "prediction.steps=5", "dropout.head=0.2"]
     assert distil(work, *every) == 0
     shutil.copytree(work / "run", work / "whole")
     shutil.rmtree(work / "run/prediction/seed-0")
@@ -172,21 +178,21 @@ def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.
 
 
 def test_what_is_finished_is_not_done_again(work: Path, capsys, monkeypatch: pytest.MonkeyPatch):
-    assert distil(work) == 0
+    assert distil(work, *SHORT) == 0
     monkeypatch.setattr(training, "run_here", None)
-    assert distil(work, "--resume", "auto") == 0
+    assert distil(work, *SHORT, "--resume", "auto") == 0
     told = capsys.readouterr().err
     assert "run/intermediate/seed-0: is finished" in told
     assert "run/prediction/seed-0: is finished" in told
 
 
 def test_the_second_stage_can_be_done_again_otherwise_after_the_same_first_one(work: Path, capsys):
-    assert distil(work) == 0
+    assert distil(work, *SHORT) == 0
     before = (work / "run/intermediate/seed-0/final/model.safetensors").stat().st_mtime_ns
-    assert distil(work, "prediction.lr=1e-3", "--resume", "auto") == 2
+    assert distil(work, *SHORT, "prediction.lr=1e-3", "--resume", "auto") == 2
     assert "prediction/seed-0: is finished, but was trained with another recipe" in capsys.readouterr().err
     shutil.rmtree(work / "run/prediction")
-    assert distil(work, "prediction.lr=1e-3", "--resume", "auto") == 0
+    assert distil(work, *SHORT, "prediction.lr=1e-3", "--resume", "auto") == 0
     assert (work / "run/intermediate/seed-0/final/model.safetensors").stat().st_mtime_ns == before
 
 
@@ -202,7 +208,7 @@ def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Pa
     state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(work / "small")
     huggingface.save_pretrained(work / "small", model, state, tokenizer.special)
-    assert distil(work, "~layers", f"start={work}/small") == 0
+    assert distil(work, "~layers", f"start={work}/small", *SHORT) == 0
     assert "from random weights: classifier\n" in capsys.readouterr().err
     assert not (work / "run/start").exists()
     assert weights(work / "run/prediction/seed-0/final")["classifier.weight"].shape == (2, 16)
@@ -246,7 +252,7 @@ def test_a_model_without_a_head_for_words_is_refused_before_anything_is_written(
 
 def test_transformers_loads_the_student(work: Path):
     transformers = pytest.importorskip("transformers")
-    assert distil(work, "prediction.steps=2", "intermediate.steps=2") == 0
+    assert distil(work, *SHORT) == 0
     final = work / "run/prediction/seed-0"
     classify = transformers.pipeline("text-classification", str(final / "final"))
     (said,) = classify(rows(60, 1)[0]["sentence"])
@@ -273,7 +279,7 @@ def test_choices_can_be_taught(work: Path, taught: Path):
     task = [f"task={work}/choose.yaml", f"data={work}/choices"]
     tuning = [*task, "train.epochs=1", "--out", str(work / "chooser")]
     assert main(["finetune", str(taught / "tune.yaml"), *tuning]) == 0
-    assert distil(work, *task, f"teacher={work}/chooser/seed-0/final") == 0
+    assert distil(work, *task, f"teacher={work}/chooser/seed-0/final", *SHORT) == 0
     found = scores(work)["models"]
     tuned = json.loads((work / "chooser/scores.json").read_text())
     assert found["teacher"]["mean"]["accuracy"] == tuned["mean"]["accuracy"]
@@ -357,3 +363,27 @@ def test_a_student_with_other_heads_is_refused_where_attention_is_compared(
     assert distil(work, *start, "--dry-run") == 2
     assert "the student has 4 attention heads, the teacher 2" in capsys.readouterr().err
     assert distil(work, *start, "intermediate=null") == 0
+
+
+@pytest.mark.slow
+def test_two_ranks_reach_what_one_reaches(work: Path):
+    quiet = [
+        "dropout.net=0",
+        "dropout.attention=0",
+        "dropout.head=0",
+        "augment.copies=1",
+        "twin=true",
+        *SHORT,
+    ]
+    assert distil(work, *quiet) == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launch, "-m", "nlptool", "distill-task", str(work / "distil.yaml"), *quiet]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--out", str(work / "two")], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (scores(work, name)["models"] for name in ("run", "two"))
+    for name in ("teacher", "student", "twin"):
+        cost = one[name]["mean"]["cross_entropy"]
+        assert two[name]["mean"]["cross_entropy"] == pytest.approx(cost, abs=1e-4)
