@@ -197,14 +197,24 @@ def test_python_m_nlptool_gives_the_exit_code() -> None:
     assert nlptool("pretrain-mlm", "nowhere.yaml").returncode == 2
 
 
-def test_recipes_are_listed_with_their_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recipes_are_listed_with_their_first_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "ls", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert listed.keys() == shelf.shipped().keys()
     assert listed["bert/base"].startswith("BERT-base: 12 layers")
     assert all(listed.values())
+    assert listed["tasks/glue/rte"].endswith("GLUE (Wang et al. 2018).")
     assert main(["recipes", "ls"]) == 0
     assert "bert/base" in capsys.readouterr().out
+
+
+def test_recipes_of_one_folder_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "ls", "suites"]) == 0
+    shown = capsys.readouterr().out
+    assert "suites/glue " in shown
+    assert "bert/base" not in shown
+    assert main(["recipes", "ls", "berts"]) == 2
+    assert "one of albert, bert" in capsys.readouterr().err
 
 
 def test_a_recipe_is_shown_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,11 +43,16 @@ def schema(
 
 
 @recipes.command("ls")
-def recipes_ls(as_json: Json = False) -> None:
-    """List the recipes, each with its first line."""
+def recipes_ls(
+    room: Annotated[
+        str | None, typer.Argument(metavar="FOLDER", help="Only those of bert, tasks, prompts and so on.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recipes, and say what each is."""
     from nlptool.commands import recipes as shelf
 
-    shelf.ls(console(), as_json=as_json)
+    shelf.ls(room, console(), as_json=as_json)
 
 
 @recipes.command("show")

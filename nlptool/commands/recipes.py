@@ -1,19 +1,36 @@
 """`nlptool recipes`: the recipes that come with nlptool."""
 
+import re
 from pathlib import Path
 
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import shelf
 
+END = re.compile(r"(?<!\bal)\.(?:\s|$)")  # of a sentence: not of "et al."
+ROOMS = {
+    "tasks": "tasks: finetune ... task=glue/sst2",
+    "prompts": "prompted tasks: prompt ... tasks=blimp",
+    "suites": "suites: evaluate ... --suite glue, compare ... --suite glue",
+}
 
-def ls(console: Console, *, as_json: bool) -> None:
-    """List names and first lines."""
-    found = {name: _first_line(path) for name, path in shelf.shipped().items()}
+
+def ls(room: str | None, console: Console, *, as_json: bool) -> None:
+    """List names and what they are, all or those of a room. Raises UsageError for a room that is none."""
+    found = {name: _first_sentence(path) for name, path in shelf.shipped().items()}
+    rooms = list(dict.fromkeys(name.partition("/")[0] for name in found))
+    if room is not None:
+        if room not in rooms:
+            raise UsageError(f"no recipes called {room}/...", hint=f"one of {', '.join(rooms)}")
+        found = {name: told for name, told in found.items() if name.startswith(f"{room}/")}
     if as_json:
         console.json(found)
-    else:
-        console.table(("recipe", "what it is"), list(found.items()))
+        return
+    titles = [ROOMS.get(name.partition("/")[0], "recipes: nlptool COMMAND RECIPE") for name in found]
+    for title in dict.fromkeys(titles):
+        rows = [row for row, of in zip(found.items(), titles, strict=True) if of == title]
+        console.table(("name", "what it is"), rows, title=title)
+        console.result("")
 
 
 def show(name: str, console: Console) -> None:
@@ -34,6 +51,8 @@ def cp(name: str, target: Path, console: Console) -> None:
     console.note(f"{path}: copied from {name}")
 
 
-def _first_line(path: Path) -> str:
-    line = next(iter(path.read_text("utf8").splitlines()), "")
-    return line.removeprefix("#").strip() if line.startswith("#") else ""
+def _first_sentence(path: Path) -> str:
+    """Of the comment that a recipe opens with."""
+    comment = path.read_text("utf8").partition("\n#\n")[0].partition("\n\n")[0]
+    text = " ".join(line.removeprefix("#").strip() for line in comment.splitlines() if line.startswith("#"))
+    return END.split(text, maxsplit=1)[0] + "."
