@@ -26,6 +26,8 @@ def named(given: Any, kind: type[Block] | None = None) -> Any:
         raise RecipeError(
             f"{source.name}: name: {name!r} is no kind of task", hint=f"one of {', '.join(known)}"
         )
+    if kind is not None and name != (wanted := kind.model_fields["name"].default):
+        raise RecipeError(f"{source.name}: a task of kind {name}; one of kind {wanted} is needed here")
     from nlptool.recipe.load import check as checked
 
     return checked(source, (), kind or registry.config("tasks", name)).recipe
