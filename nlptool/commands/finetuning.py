@@ -28,7 +28,7 @@ from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, difference, loads
 from nlptool.tasks.base import TaskObjective
-from nlptool.train.config import Save
+from nlptool.train.config import Save, Tune
 from nlptool.train.distributed import World
 from nlptool.train.estimate import estimate
 from nlptool.train.interrupts import Interrupts
@@ -51,11 +51,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
     """
     out = Path(recipe.out)
     with training.ranks(console) as (world, interrupts):
-        if recipe.train.precision == "bf16" and world.device.type == "cpu":
-            raise UsageError(
-                "train.precision: bf16 needs a GPU; most CPUs compute it in software, 20 to 50 times slower",
-                hint="train.precision=fp32",
-            )
+        require_device(recipe.train, world)
         source = world.on_first(lambda: folder.claim(out, resume=options.resume, overwrite=options.overwrite))
         plan = Plan(recipe)
         world.on_first(lambda: _begin(plan, source, options, console))
@@ -100,6 +96,15 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
     }
     console.facts("these runs would take", shown)
+
+
+def require_device(train: Tune, world: World, stage: str = "train") -> None:
+    """Raise UsageError where the device cannot compute as the recipe says."""
+    if train.precision == "bf16" and world.device.type == "cpu":
+        raise UsageError(
+            f"{stage}.precision: bf16 needs a GPU; most CPUs compute it in software, 20 to 50 times slower",
+            hint=f"{stage}.precision=fp32",
+        )
 
 
 def one(

@@ -59,6 +59,9 @@ class _Runs:
     ) -> None:
         self.recipe, self.console, self.world, self.interrupts = recipe, console, world, interrupts
         self.out = Path(recipe.out)
+        for stage, train in (("intermediate", recipe.intermediate), ("prediction", recipe.prediction)):
+            if train is not None:
+                finetuning.require_device(train, world, stage)
         self.source = world.on_first(
             lambda: folder.claim(self.out, resume=options.resume, overwrite=options.overwrite)
         )
@@ -129,7 +132,8 @@ class _Runs:
                 part.recompute = train.recompute
         objective = imitation(own, self.teacher.objective)
         told = ", ".join(map(str, objective.layers))
-        self.console.note(f"seed {seed}: {plan.steps:,} steps; layers as the teacher's {told}")
+        self.console.note(f"{plan.recipe.out}: layers as the teacher's {told}")
+        self.console.note(f"seed {seed}: {plan.steps:,} steps")
 
         def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
             rows = plan.splits[plan.task.validation[0]]
@@ -167,7 +171,7 @@ class _Runs:
 
     def _predict(self, plan: Plan, seed: int, answers_NW: Tensor) -> dict[str, Any]:
         """The second stage."""
-
+        self.console.note(f"{plan.recipe.out}: answers as the teacher's")
         given = (self.options, self.console, self.world, self.interrupts)
         return finetuning.one(plan, seed, *given, taught=lambda own: Taught(own, answers_NW))
 
@@ -177,6 +181,7 @@ class _Runs:
         if recipe.intermediate is not None:
             steps += self._plan(recipe.intermediate, self.start, "intermediate").steps
         plan = self._plan(recipe.prediction.model_copy(update={"steps": steps}), self.start, "twin")
+        self.console.note(f"{plan.recipe.out}: the same student without a teacher")
         given = (self.options, self.console, self.world, self.interrupts)
         return [finetuning.one(plan, seed, *given) for seed in recipe.seeds]
 

@@ -309,6 +309,7 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
             "prediction.batch=10: 10 sequences do not make 4",
         ),
         (["intermediate.compile=true"], "intermediate.compile"),
+        (["prediction.precision=bf16"], "prediction.precision: bf16 needs a GPU"),
         (["data=nowhere"], "no folder nowhere"),
         (["seeds=[1, 1]"], "different whole numbers"),
         (["--resume", "elsewhere"], "go on in their own folder"),
