@@ -100,6 +100,11 @@ class Recipe(Block):
         None, gt=0, description="questions of each task or part, the first ones; null: all"
     )
     seed: int = Field(0, ge=0, description="draws the demonstrations, and the rows that are made by a rule")
+    contamination: str | None = Field(
+        None,
+        description="a token store, in whose training text the questions are searched: those with a run of words in "
+        "common are scored apart",
+    )
     out: str = Field(description="folder of the results")
 
     @model_validator(mode="after")
@@ -129,6 +134,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                     f"{asked.name} names no data set of the hub; give it data: FOLDER or a file",
                 )
             )
+    if recipe.contamination is not None and not (Path(recipe.contamination) / "store.json").exists():
+        problems.append(Problem("contamination", f"no token store at {recipe.contamination} (no store.json)"))
     for at, model in enumerate(recipe.models):
         if wrong := hub.problem(model):
             problems.append(Problem(f"models.{at}", wrong))

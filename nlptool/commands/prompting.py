@@ -9,8 +9,8 @@ from typing import Any
 from nlptool.commands import folder, hub, replies, sheets
 from nlptool.commands.prompt import Recipe
 from nlptool.commands.respondent import Respondent
-from nlptool.commands.scoreboard import labels, record, table
-from nlptool.commands.sheets import Asking, Sheet
+from nlptool.commands.scoreboard import apart, labels, record, table
+from nlptool.commands.sheets import Asking, Contamination, Sheet
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, Preempted
 from nlptool.figures import markdown
@@ -41,7 +41,9 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         console.json(told)
         return
     for one in told:
-        console.result(f"--- {one['task']}, {one['shots']} shots: the first question, and the right answer")
+        console.result(
+            f"--- {one['task']}, {shots_of(one['shots'])}: the first question, and the right answer"
+        )
         console.result(f"{one['first'][0][0]}⟦{one['right']}⟧\n")
     names = ("task", "shots", "questions", "requests", "characters")
     console.table(names, [[one[name] for name in names] for one in told], title="for each model")
@@ -71,9 +73,14 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
     """
     out = Path(recipe.out)
     read = sheets.read(recipe, console)
+    seen: list[Contamination | None] = [None] * len(read)
+    if recipe.contamination is not None:
+        seen = [*sheets.contamination(recipe.contamination, read, console)]
     named = zip(recipe.models, labels(recipe.models), strict=True)
     models = [(name, label, hub.folder(name)) for name, label in named]
     _require_writers([Respondent(*model) for model in models], read)
+    for given in models:
+        _require_room(Respondent(*given), read)
     packages = ("torch", "numpy", "tokenizers", "datasets")
     folder.start(out, recipe, folder.environment(packages, "cpu", 1), overwrite=options.overwrite)
     records: list[dict[str, Any]] = []
@@ -81,10 +88,15 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
         with Interrupts(alone=True) as interrupts:
             for given in models:
                 model = Respondent(*given)  # one at a time in memory
-                for sheet in read:
+                for sheet, contamination in zip(read, seen, strict=True):
                     for shots in recipe.shots:
-                        records.append(_asked(model, sheet, shots, out, interrupts, console))
-                        _tell_of_length(records[-1], console)
+                        entries = _asked(model, sheet, shots, out, interrupts, console)
+                        kind = model.kind(sheet.task.writing)
+                        told = record(model.label, kind, model.parameters, sheet, shots, entries)
+                        if contamination is not None:
+                            told["contamination"] = apart(sheet, entries, contamination)
+                        records.append(told)
+                        _tell_of_length(told, console)
     except Preempted as stopped:
         raise Preempted(
             f"{stopped.message}; the answers so far are in {out / 'answers'}",
@@ -95,16 +107,15 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
 
 def _asked(
     model: Respondent, sheet: Sheet, shots: int, out: Path, interrupts: Interrupts, console: Console
-) -> dict[str, Any]:
-    """One model's answers to a task, those known already and those asked for now, and their scores."""
-
+) -> list[dict[str, Any]]:
+    """One model's answers to a task, those known already and those asked for now, in the order of the questions."""
     writing = sheet.task.writing
     path = out / "answers" / _plain(model.label) / f"{_plain(sheet.name)}-{shots}.jsonl"
     asked = sheets.fitted(sheet, shots, model.room(writing), model.count)
     digests = [replies.of_question(model.digest, [one.requests, writing]) for one in asked]
     known = replies.read(path)
     missing = [number for number, digest in enumerate(digests) if digest not in known]
-    with console.progress(f"{model.label}: {sheet.name}, {shots} shots", len(asked), "questions") as bar:
+    with console.progress(f"{model.label}: {sheet.name}, {shots_of(shots)}", len(asked), "questions") as bar:
         bar.to(len(asked) - len(missing))
         waiting: list[dict[str, Any]] = []
         for done, (number, made) in enumerate(
@@ -121,7 +132,7 @@ def _asked(
     entries = [known[digest] for digest in digests]
     with interrupts.shield():
         replies.replace(path, entries)
-    return record(model.label, model.kind(writing), model.parameters, sheet, shots, entries)
+    return entries
 
 
 def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
@@ -135,9 +146,26 @@ def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> Non
         )
 
 
+def _require_room(model: Respondent, read: Sequence[Sheet]) -> None:
+    """Raise DataError, before anything is asked, where a model does not even read an answer by itself."""
+    for sheet in read:
+        if sheet.task.writing is not None:
+            continue
+        room = model.room(None)
+        for question in sheet.questions:
+            # A token has at least a byte, so short answers need not be counted.
+            for answer in [one for one in question.answers if len(one.encode()) > room]:
+                (length,) = model.count([answer])
+                if length > room:
+                    raise DataError(
+                        f"{question.place}: an answer of {length:,} tokens, and {model.name} reads {room:,}",
+                        hint=f"remove the row, or do not ask this model {sheet.name}",
+                    )
+
+
 def _tell_of_length(told: dict[str, Any], console: Console) -> None:
     """Say where a model does not read as much as it was to be asked."""
-    where, total = f"{told['model']}: {told['task']}, {told['shots']} shots", told["questions"]
+    where, total = f"{told['model']}: {told['task']}, {shots_of(told['shots'])}", told["questions"]
     if fewer := told["fewer_shots"]:
         console.note(f"{where}: {fewer:,} of {total:,} questions have fewer demonstrations, to fit the model")
     if cut := told["cut"]:
@@ -161,6 +189,11 @@ def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence
         "replies": [reply._asdict() for reply in made],
         "digest": digest,
     }
+
+
+def shots_of(number: int) -> str:
+    """`1 shot`, `5 shots`."""
+    return f"{number} shot{'' if number == 1 else 's'}"
 
 
 def _plain(name: str) -> str:

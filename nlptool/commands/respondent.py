@@ -13,6 +13,7 @@ from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.models import huggingface
 from nlptool.models.config import EncoderConfig
 from nlptool.prompts.config import Reply, Writing
+from nlptool.recipe import Block
 from nlptool.text.tokenizer import Tokenizer
 
 KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
@@ -45,6 +46,19 @@ class Respondent:
         return Tokenizer.load(self.folder)
 
     @cached_property
+    def _config(self) -> Block:
+        """Its settings; its weights are read only where these are not as they should be, which says why."""
+        settings = huggingface.read_config(self.folder)
+        family = str(settings.get("model_type"))
+        if family not in registry.names("models"):
+            return self._pretrained.config
+        try:
+            config: Block = registry.load("models", family, "huggingface").from_hf_config(settings)
+        except ValueError:
+            return self._pretrained.config
+        return config
+
+    @cached_property
     def _pretrained(self) -> huggingface.Pretrained:
         return huggingface.load_pretrained(self.folder)
 
@@ -70,7 +84,7 @@ class Respondent:
 
     def room(self, writing: Writing | None) -> int:
         """Tokens of a prompt with its answer that it surely reads: two positions may stand around a text."""
-        positions = int(self._pretrained.config.model_dump()["positions"])
+        positions = int(self._config.model_dump()["positions"])
         return positions - 2 if writing is None else positions - writing.tokens
 
     def count(self, texts: Sequence[str]) -> list[int]:

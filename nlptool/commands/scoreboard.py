@@ -1,12 +1,12 @@
 """Scores of models on prompted tasks: records, and the table that is made of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from nlptool.commands import replies
-from nlptool.commands.sheets import Sheet
+from nlptool.commands.sheets import Contamination, Sheet
 
 
 def labels(models: Sequence[str]) -> list[str]:
@@ -44,6 +44,15 @@ def record(
     return told
 
 
+def apart(sheet: Sheet, entries: Sequence[Mapping[str, Any]], found: Contamination) -> dict[str, Any]:
+    """The scores of clean and of dirty questions."""
+    kinds = {"clean": [i for i, one in enumerate(found.dirty) if not one]}
+    kinds["dirty"] = [i for i, one in enumerate(found.dirty) if one]
+    return {"n": found.n} | {
+        kind: _scores(sheet, entries, chosen) for kind, chosen in kinds.items() if chosen
+    }
+
+
 def _scores(sheet: Sheet, entries: Sequence[Mapping[str, Any]], chosen: Sequence[int]) -> dict[str, Any]:
     questions = [sheet.questions[i] for i in chosen]
     figures = sheet.task.figures(questions, [replies.of_line(entries[i]) for i in chosen])
@@ -72,7 +81,18 @@ def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[st
                 for one in ("chance", "majority")
             ]
             rows.append(cells)
+        rows += _rows_apart(asked=[by_model[model, task, shots] for model in models])
     return ["task", "shots", "questions", "score", *models, "chance", "majority"], rows
+
+
+def _rows_apart(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """The main score of clean and of dirty questions, where these are known; one record for each model."""
+    found = asked[0].get("contamination", {})
+    for kind in [kind for kind in ("clean", "dirty") if kind in found]:
+        name = next(iter(found[kind]["scores"]))
+        told = [shown(name, **one["contamination"][kind]["scores"][name]) for one in asked]
+        words = f"{found['n']} words in common" if kind == "dirty" else kind
+        yield ["", "", f"{found[kind]['questions']:,}", f"{name.replace('_', ' ')}: {words}", *told, "", ""]
 
 
 def shown(name: str, value: float, error: float | None) -> str:

@@ -1,6 +1,6 @@
 """What is asked: the rows of every task as questions, with the demonstrations before them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,35 @@ class Asking(NamedTuple):
 def read(recipe: Recipe, console: Console) -> list[Sheet]:
     """The tasks of a recipe. Raises DataError for what is wrong with a row, with its place."""
     return [_sheet(recipe, asked, console) for asked in recipe.tasks]
+
+
+class Contamination(NamedTuple):
+    """Which questions of a sheet stood in a training text."""
+
+    n: int
+    """Words that a run has."""
+    dirty: list[bool]
+
+
+def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Contamination]:
+    """For each sheet; the store's training documents are read once. Raises DataError for a store that is not whole."""
+    from nlptool.prompts.contamination import dirty
+    from nlptool.text.store import TokenStore
+    from nlptool.text.tokenizer import Tokenizer
+
+    store = TokenStore(Path(path))
+    tokenizer, split = Tokenizer.load(store.tokenizer), store.split("train")
+    between = "" if tokenizer.byte_level else " "
+    texts = [[question.demonstration for question in sheet.questions] for sheet in read]
+    made = [bool(sheet.task.source and sheet.task.source.made) for sheet in read]
+    with console.progress(f"searching {path}", len(split), "documents") as bar:
+
+        def documents() -> Iterator[str]:
+            for number in range(len(split)):
+                yield between.join(tokenizer.decode(ids.tolist()) for ids in split.document(number))
+                bar.to(number + 1)
+
+        return [Contamination(*found) for found in dirty(texts, made, documents())]
 
 
 def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]], list[int]]) -> list[Asking]:

@@ -181,6 +181,18 @@ def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path,
     assert "12 of 12 questions have fewer demonstrations, to fit the model" in capsys.readouterr().err
 
 
+def test_an_answer_longer_than_the_model_reads_is_told_before_anything_is_asked(
+    room: Path, decoder: Path, tiny_run: Path, capsys
+):
+    with Path("data/word/validation.jsonl").open("a") as file:
+        file.write(json.dumps({"place": "town", "a": "bell " * 70, "b": "x", "label": 0}) + "\n")
+    assert main(["prompt", recipe(room, decoder, tiny_run / "final")]) == 3
+    printed = capsys.readouterr().err
+    assert "data/word/validation.jsonl:13: an answer of" in printed
+    assert f"{tiny_run / 'final'} reads 62" in printed  # of 64 positions
+    assert not Path("out").exists()
+
+
 def test_the_table_stands_on_stdout_and_in_the_folder(room: Path, decoder: Path, capsys):
     assert main(["prompt", recipe(room, decoder)]) == 0
     printed = capsys.readouterr().out
@@ -219,6 +231,7 @@ def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
         ({"tasks": ["r.yaml"]}, 2, "None is no kind of prompted task"),
         ({"tasks": [{"task": "towns.yaml", "data": "gone.jsonl"}]}, 2, "no file or folder gone.jsonl"),
         ({"shots": [-1]}, 2, "at least 0"),
+        ({"contamination": "data"}, 2, "no token store at data"),
     ],
 )
 def test_what_is_wrong_is_told(room: Path, decoder: Path, keys: dict, code: int, message: str, capsys):
@@ -232,6 +245,33 @@ def test_a_row_without_a_column_is_told_with_its_line(room: Path, decoder: Path,
         file.write('{"place": "x", "a": "b", "label": 0}\n')
     assert main(["prompt", recipe(room, decoder)]) == 3
     assert "data/towns/validation.jsonl:13: no column 'b'; it has place, a, label" in capsys.readouterr().err
+
+
+def test_questions_that_stood_in_the_training_text_are_scored_apart(
+    room: Path, decoder: Path, tiny_store: Path, capsys
+):
+    from nlptool.text.store import TokenStore
+
+    split = TokenStore(tiny_store).split("train")
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+    seen = tokenizer.decode(split.document(3)[0].tolist()) + tokenizer.decode(split.document(3)[1].tolist())
+    rows = [{"place": seen.strip().upper() + "!", "a": "old", "b": "new", "label": 0}]
+    rows += [
+        {"place": f"town {n} of eight words that nobody has read", "a": "old", "b": "new", "label": 0}
+        for n in (1, 2)
+    ]
+    Path("data/towns/validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0, contamination=str(tiny_store))
+    (found,) = told(capsys, line)
+    apart = found["contamination"]
+    assert 8 <= apart["n"] <= 13
+    assert (apart["clean"]["questions"], apart["dirty"]["questions"]) == (2, 1)
+    right = [
+        apart[kind]["scores"]["accuracy"]["value"] * apart[kind]["questions"] for kind in ("clean", "dirty")
+    ]
+    assert sum(right) / 3 == pytest.approx(found["scores"]["accuracy"]["value"])
+    assert main(["prompt", line, "--resume", "auto"]) == 0
+    assert f"accuracy: {apart['n']} words in common" in capsys.readouterr().out
 
 
 def asked_freely(room: Path, places: list[str]) -> Path:
