@@ -169,7 +169,7 @@ def _tell_of_length(told: dict[str, Any], console: Console) -> None:
     if fewer := told["fewer_shots"]:
         console.note(f"{where}: {fewer:,} of {total:,} questions have fewer demonstrations, to fit the model")
     if cut := told["cut"]:
-        console.note(f"{where}: of {cut:,} of {total:,} questions the model reads the end only")
+        console.note(f"{where}: the model reads only the end of {cut:,} of {total:,} questions")
 
 
 def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:

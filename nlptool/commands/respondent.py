@@ -125,8 +125,10 @@ class Respondent:
         for begin in range(0, len(order), ROWS):
             numbers = order[begin : begin + ROWS]
             read = [self._end(texts[n], room) if lengths[n] > room else texts[n] for n in numbers]
-            for n, text in zip(numbers, self._writer.complete(read, writing.tokens), strict=True):
-                yield n, [Reply(cut=max(0, lengths[n] - room), text=until(text, writing.stop))]
+            for n, text in zip(
+                numbers, self._writer.complete(read, writing.tokens, writing.stop), strict=True
+            ):
+                yield n, [Reply(cut=max(0, lengths[n] - room), text=text)]
 
     def _end(self, text: str, room: int) -> str:
         """The last `room` tokens of a text; a character that is cut in two is left out."""
@@ -136,9 +138,3 @@ class Respondent:
             if len(self.tokenizer.encode(end)) <= room:  # which may be encoded otherwise by itself
                 return end
         return ""
-
-
-def until(text: str, stop: Sequence[str]) -> str:
-    """A text up to the first of the stop strings."""
-    places = [at for at in (text.find(one) for one in stop) if at >= 0]
-    return text[: min(places, default=len(text))]

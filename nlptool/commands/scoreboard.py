@@ -86,9 +86,9 @@ def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[st
 
 
 def _rows_apart(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """The main score of clean and of dirty questions, where these are known; one record for each model."""
+    """The main score of clean and of dirty questions, where there are dirty ones; one record for each model."""
     found = asked[0].get("contamination", {})
-    for kind in [kind for kind in ("clean", "dirty") if kind in found]:
+    for kind in [kind for kind in ("clean", "dirty") if kind in found and "dirty" in found]:
         name = next(iter(found[kind]["scores"]))
         told = [shown(name, **one["contamination"][kind]["scores"][name]) for one in asked]
         words = f"{found['n']} words in common" if kind == "dirty" else kind

@@ -68,7 +68,13 @@ def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Co
                 yield between.join(tokenizer.decode(ids.tolist()) for ids in split.document(number))
                 bar.to(number + 1)
 
-        return [Contamination(*found) for found in dirty(texts, made, documents())]
+        found = [Contamination(*one) for one in dirty(texts, made, documents())]
+    for sheet, one in zip(read, found, strict=True):
+        console.note(
+            f"{sheet.name}: {sum(one.dirty):,} of {len(one.dirty):,} questions have {one.n} words in a row in common "
+            f"with {path}"
+        )
+    return found
 
 
 def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]], list[int]]) -> list[Asking]:

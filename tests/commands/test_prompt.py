@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
-from nlptool.commands.respondent import Respondent, until
+from nlptool.commands.respondent import Respondent
 from nlptool.commands.scoreboard import labels, shown
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
@@ -294,8 +294,8 @@ def test_a_decoder_writes_what_it_would_write_by_itself(room: Path, decoder: Pat
     kept = lines("out/answers/gpt/free-1.jsonl")
     assert kept[0]["references"] == ["old town", "town"]
     assert kept[0]["prompt"].count("? the old town\n\n") == 1
-    (alone,) = Generator(decoder).complete([kept[2]["prompt"]], 4)
-    assert kept[2]["replies"][0]["text"] == until(alone, ["\n", "."])
+    (alone,) = Generator(decoder).complete([kept[2]["prompt"]], 4, ["\n", "."])
+    assert kept[2]["replies"][0]["text"] == alone
     assert found["scores"]["bleu"]["error"] is None
     assert 0 <= found["scores"]["squad_f1"]["value"] <= 1
 
@@ -311,8 +311,8 @@ def test_a_prompt_that_is_too_long_is_read_from_its_end(room: Path, decoder: Pat
     entry, tokenizer = lines("out/answers/gpt/free-0.jsonl")[0], Tokenizer.load(decoder)
     ids = tokenizer.encode(entry["prompt"])
     assert entry["replies"][0]["cut"] == len(ids) - 92
-    (alone,) = Generator(decoder).complete([tokenizer.decode(ids[-92:])], 4)
-    assert entry["replies"][0]["text"] == until(alone, ["\n", "."])
+    (alone,) = Generator(decoder).complete([tokenizer.decode(ids[-92:])], 4, ["\n", "."])
+    assert entry["replies"][0]["text"] == alone
 
 
 def test_an_encoder_is_not_asked_to_write(room: Path, decoder: Path, tiny_run: Path, capsys):
@@ -321,11 +321,6 @@ def test_an_encoder_is_not_asked_to_write(room: Path, decoder: Path, tiny_run: P
     assert main(["prompt", recipe(room, decoder, tiny_run / "final", tasks=asked, shots=0)]) == 3
     assert "final: an encoder writes no text, and free is answered by writing" in capsys.readouterr().err
     assert not Path("out").exists()
-
-
-def test_an_answer_ends_before_the_first_stop_string():
-    assert until(" a bell.\nQ: no", ["\nQ:", "."]) == " a bell"
-    assert until(" a bell", ["\n"]) == " a bell"
 
 
 def test_without_a_recipe_it_says_what_to_give(capsys):
