@@ -175,6 +175,7 @@ def _tell_of_length(told: dict[str, Any], console: Console) -> None:
 def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:
     """What is kept of a question."""
     question = sheet.questions[number]
+    kept = ("text", "cut") if sheet.task.writing else ("logprob", "tokens", "greedy", "cut")
     alike = len({context for context, _ in asked.requests}) == 1
     return {
         "place": question.place,
@@ -186,7 +187,7 @@ def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence
             if sheet.task.writing
             else {"answers": [answer for _, answer in asked.requests], "gold": question.gold}
         ),
-        "replies": [reply._asdict() for reply in made],
+        "replies": [{key: value for key, value in reply._asdict().items() if key in kept} for reply in made],
         "digest": digest,
     }
 

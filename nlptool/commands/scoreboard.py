@@ -8,6 +8,8 @@ from typing import Any
 from nlptool.commands import replies
 from nlptool.commands.sheets import Contamination, Sheet
 
+PARTS = 12  # of a task that a table shows one by one
+
 
 def labels(models: Sequence[str]) -> list[str]:
     """What models are called in a table: their names without what all have in common, and without a last /final."""
@@ -81,8 +83,18 @@ def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[st
                 for one in ("chance", "majority")
             ]
             rows.append(cells)
-        rows += _rows_apart(asked=[by_model[model, task, shots] for model in models])
+        told = [by_model[model, task, shots] for model in models]
+        rows += [*_rows_of_parts(told), *_rows_apart(told)]
     return ["task", "shots", "questions", "score", *models, "chance", "majority"], rows
+
+
+def _rows_of_parts(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """The main score of each part, where they are not too many to be read."""
+    parts = asked[0].get("parts", {})
+    for part, first in parts.items() if len(parts) <= PARTS else ():
+        name = next(iter(first["scores"]))
+        told = [shown(name, **one["parts"][part]["scores"][name]) for one in asked]
+        yield ["", "", f"{first['questions']:,}", f"{name.replace('_', ' ')}: {part}", *told, "", ""]
 
 
 def _rows_apart(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:

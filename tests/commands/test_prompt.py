@@ -274,6 +274,18 @@ def test_questions_that_stood_in_the_training_text_are_scored_apart(
     assert f"accuracy: {apart['n']} words in common" in capsys.readouterr().out
 
 
+def test_few_parts_stand_in_the_table_one_by_one(room: Path, decoder: Path, capsys):
+    line = recipe(room, decoder, tasks=["arithmetic"], shots=[0, 1], limit=3)
+    (found, _) = told(capsys, line)
+    assert found["questions"] == 30
+    assert [one["questions"] for one in found["parts"].values()] == [3] * 10
+    assert main(["prompt", line, "--resume", "auto"]) == 0
+    assert "accuracy: 5ds" in capsys.readouterr().out
+    kept = lines("out/answers/gpt/arithmetic-1.jsonl")
+    assert {entry["part"] for entry in kept} == set(found["parts"])
+    assert all(entry["prompt"].startswith("Q: What is ") for entry in kept)
+
+
 def asked_freely(room: Path, places: list[str]) -> Path:
     """A task that is answered by writing, and its questions."""
     (room / "free.yaml").write_text(FREE)
