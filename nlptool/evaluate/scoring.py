@@ -163,7 +163,10 @@ class CausalScorer:
 
     @property
     def start(self) -> int:
-        """What stands before a document: the end of another. Raises DataError where the tokenizer has none."""
+        """What stands before a document: the end of another. Raises DataError where the tokenizer has none.
+
+        lm-eval prefers a token of its own for the beginning, where there is one; GPT-2 has none.
+        """
         special = self.tokenizer.special
         return special["eos"] if "eos" in special else _special(self.tokenizer, "sep")["sep"]
 

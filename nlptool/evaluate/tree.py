@@ -20,6 +20,7 @@ from nlptool.evaluate.requests import Encoded, Tokens
 from nlptool.models.loss import linear_scores
 
 NODES = 256  # read at once: fewer make small products, more look past each other
+BYTES = ">u4"  # which sort as the numbers do
 
 
 class Tree(NamedTuple):
@@ -40,9 +41,7 @@ class Tree(NamedTuple):
 
 def grown(pairs: Sequence[Encoded]) -> Tree:
     """The tree of pairs that have a context, the same in whatever order they come. The last token is not read."""
-    rows = [
-        np.array([*pair.context, *pair.answer[:-1]], ">u4") for pair in pairs
-    ]  # bytes that sort as numbers do
+    rows = [np.array([*pair.context, *pair.answer[:-1]], BYTES) for pair in pairs]
     ends_N = np.empty(sum(map(len, rows)), np.int64)
     ids, depths, nodes, labels, numbers = [], [], [], [], []
     above, path, count = rows[0][:0], np.empty(0, np.int64), 0
@@ -58,9 +57,14 @@ def grown(pairs: Sequence[Encoded]) -> Tree:
         numbers.append(np.full(len(answer), number))
         above, count = row, count + len(row) - shared
     ends_N[path] = count
-    order_Q = np.argsort(np.concatenate(nodes), kind="stable")
-    in_order = (np.concatenate(each)[order_Q] for each in (nodes, labels, numbers))
-    columns = (np.concatenate(ids), np.concatenate(depths), ends_N[:count], *in_order)
+    asked = [np.concatenate(each) for each in (nodes, labels, numbers)]
+    order_Q = np.lexsort((asked[1], asked[0]))  # by node, then by label: whoever asks, and in whatever order
+    columns = (
+        np.concatenate(ids),
+        np.concatenate(depths),
+        ends_N[:count],
+        *(each[order_Q] for each in asked),
+    )
     return Tree(*(torch.from_numpy(column.astype(np.int64)) for column in columns))
 
 
