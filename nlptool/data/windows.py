@@ -63,7 +63,7 @@ def write(questions: Iterable[Question], tokenizer: Tokenizer, prefix: Path) -> 
                     again = one.context == last
                     last = one.context
                     line = json.dumps(told if again else told | {"context": last}, ensure_ascii=False)
-                    texts.write(f"{line}\n".encode("utf8", "surrogatepass"))
+                    texts.write(f"{line}\n".encode())
                 rows += len(some)
         writer.close()
     finally:
@@ -160,7 +160,7 @@ class Windows:
         with self.split.prefix.with_suffix(".texts").open("rb") as lines:
             context, before = "", 0
             for row, (line, end) in enumerate(zip(lines, ends, strict=True)):
-                told: dict[str, Any] = json.loads(line.decode("utf8", "surrogatepass"))
+                told: dict[str, Any] = json.loads(line)
                 context = told.get("context", context)
                 tokens = slice(self._text_ends[row - 1] if row else 0, self._text_ends[row])
                 yield Asked(told["id"], context, told["answers"]), range(before, end), offsets[tokens]

@@ -161,6 +161,8 @@ def _jsonl(name: str, stream: IO[bytes]) -> Iterator[Row]:
                 f"{place}: expected an object with the columns as keys",
                 hint="jq -c '.[]' FILE makes lines of an array",
             )
+        if "\\ud" in line or "\\uD" in line:
+            _require_unicode(place, values)
         yield Row(place, values)
 
 
@@ -189,7 +191,20 @@ def _json(name: str, stream: IO[bytes]) -> Iterator[Row]:
         place = f"{name}: [{number}]" if isinstance(value, list) else name
         if not isinstance(values, dict):
             raise DataError(f"{place}: expected an object with the columns as keys")
+        _require_unicode(place, values)
         yield Row(place, values)
+
+
+def _require_unicode(place: str, values: dict[str, Any]) -> None:
+    """Raise DataError for half a character, which JSON's escapes can write and no tokenizer reads."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode("utf8")
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise DataError(
+            f"{place}: \\u{ord(half):04x} is half of a character, without its other half",
+            hint="mend or remove the row; the text was cut within an emoji or a rare character",
+        ) from None
 
 
 def _tsv(name: str, stream: IO[bytes]) -> Iterator[Row]:

@@ -241,6 +241,12 @@ def test_an_answer_without_a_token_is_refused(pieces: Tokenizer, tmp_path: Path)
         windows.write([asked("the \u200b old", "\u200b")._replace(place="row 3")], pieces, tmp_path / "x")
 
 
+def test_two_questions_with_one_id_are_refused(tokenizer: Tokenizer, tmp_path: Path):
+    made = small.build("span", ANSWERABLE, tokenizer)
+    with pytest.raises(DataError, match=r"rows\.jsonl:7: another question has the id '7'"):
+        made.encode([row(), row()], tokenizer, tmp_path / "x", labelled=True)
+
+
 def test_only_encoders_are_taken():
     assert check(Config(), Gpt2())[0].path == "start"
 

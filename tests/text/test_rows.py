@@ -38,6 +38,32 @@ def test_every_format_gives_the_same_rows(tmp_path: Path):
     assert [row.values for row in read(folder)] == TWO
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_json_may_also_be_one_value_over_many_lines_or_an_array(tmp_path: Path, indent: int | None):
+    write(tmp_path, "train.json", json.dumps(TWO, indent=indent))
+    assert [(row.place.rpartition(" ")[2], row.values) for row in read(tmp_path)] == [
+        ("[0]", TWO[0]),
+        ("[1]", TWO[1]),
+    ]
+    write(tmp_path, "train.json", json.dumps({"data": TWO}, indent=indent))
+    assert [row.values for row in read(tmp_path)] == [{"data": TWO}]
+    write(tmp_path, "train.json", "".join(json.dumps(row) + "\n" for row in TWO))
+    assert [row.values for row in read(tmp_path)] == TWO
+
+
+@pytest.mark.parametrize("text", ['{\n "data": [\n', "[1, 2]", "[{}"])
+def test_json_that_is_no_row_is_told_with_its_file(tmp_path: Path, text: str):
+    write(tmp_path, "train.json", text)
+    with pytest.raises(DataError, match=r"train\.json: "):
+        read(tmp_path)
+
+
+def test_half_a_character_is_told_with_its_line(tmp_path: Path):
+    write(tmp_path, "train.jsonl", '{"a": "\\ud83d\\ude00 \\ud55c"}\n{"a": ["x \\ud83d"]}\n')
+    with pytest.raises(DataError, match=r"train.jsonl:2: \\ud83d is half of a character"):
+        read(tmp_path)
+
+
 def test_a_quotation_mark_in_a_tsv_is_a_character(tmp_path: Path):
     write(tmp_path, "train.tsv", 'a\tlabel\n"never closed\t1\nsaid ""so""\t0\n')
     assert [row.values["a"] for row in read(tmp_path)] == ['"never closed', 'said ""so""']

@@ -18,6 +18,7 @@ from nlptool.data.draws import Draws
 from nlptool.data.inputs import Encoded
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.data.windows import Windows
+from nlptool.errors import DataError
 from nlptool.evaluate import answers
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
@@ -27,7 +28,7 @@ from nlptool.tasks import reading
 from nlptool.tasks.base import Numbers, Rows, TaskObjective
 from nlptool.tasks.span.config import Config
 from nlptool.tasks.span.search import no_answer, search
-from nlptool.text.rows import Row
+from nlptool.text.rows import Question, Row
 from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
@@ -62,7 +63,7 @@ class Span(TaskObjective):
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Questions and texts, uncut."""
         questions = (self.config.question(row, labelled=labelled) for row in rows)
-        return windows.write(questions, tokenizer, prefix)
+        return windows.write(_different(questions), tokenizer, prefix)
 
     def examples(self, split: Split, length: int, seed: int) -> Windows:
         """Windows of the texts; no seed changes them."""
@@ -158,6 +159,19 @@ class Span(TaskObjective):
                 "null_odds": no_answer(said, of_row) - found[0].logit,
                 "best": [{"text": text, "probability": round(share, 6)} for text, share in named],
             }
+
+
+def _different(questions: Iterable[Question]) -> Iterator[Question]:
+    """The questions. Raises DataError for one that has the id of another."""
+    seen = set()
+    for one in questions:
+        if one.id in seen:
+            raise DataError(
+                f"{one.place}: another question has the id {one.id!r} as well",
+                hint="give each its own: predictions.json has one answer for each id",
+            )
+        seen.add(one.id)
+        yield one
 
 
 def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Span:
