@@ -60,7 +60,9 @@ def _scores(sheet: Sheet, entries: Sequence[Mapping[str, Any]], chosen: Sequence
     figures = sheet.task.figures(questions, [replies.of_line(entries[i]) for i in chosen])
     return {
         "questions": len(questions),
-        "scores": {name: {"value": f.value, "error": f.error} for name, f in figures.items()},
+        "scores": {
+            name: {"value": _finite(f.value), "error": _finite(f.error)} for name, f in figures.items()
+        },
         "baselines": dict(sheet.task.baselines(questions)),
     }
 
@@ -107,13 +109,18 @@ def _rows_apart(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
         yield ["", "", f"{found[kind]['questions']:,}", f"{name.replace('_', ' ')}: {words}", *told, "", ""]
 
 
-def shown(name: str, value: float, error: float | None) -> str:
-    """A score and its standard error, shares in per cent."""
-    if not math.isfinite(value):
-        return "" if math.isnan(value) else "∞"
+def shown(name: str, value: float | None, error: float | None) -> str:
+    """A score and its standard error, shares in per cent; no value is a perplexity beyond all numbers."""
+    if value is None:
+        return "∞"
     if name == "perplexity":
         return f"{value:,.4g}" + (f" ± {error:,.2g}" if error is not None else "")
     return _share(value) + (f" ± {100 * error:.1f}" if error is not None else "")
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has neither infinity nor what is no number."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _share(value: float) -> str:
