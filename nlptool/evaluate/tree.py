@@ -122,8 +122,8 @@ class Branches:
 def foretold(net: Any, pairs: Sequence[Encoded]) -> Tokens:
     """What a decoder finds of each token of the answers.
 
-    A function of the set of pairs and not of their order, to the last bit. Which pairs there are else moves a
-    log-probability by rounding alone.
+    A function of the set of pairs and not of their order, to the last bit. Which other pairs there are moves an
+    answer's log-probability by rounding alone: by 1e-5 of 188 nats at the most, at GPT-2's smallest size.
     """
     if not any(pair.answer for pair in pairs):
         return
