@@ -328,7 +328,7 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
     ("arguments", "said"),
     [
         (["task=glue/sst3"], "task: glue/sst3: no such task"),
-        (["task=nope"], "one of csqa/v1_0, "),
+        (["task=nope"], "csqa/v1_0, "),
         (["data=nowhere"], "no folder nowhere"),
         (["~data"], "data: the task names no data set of the hub"),
         (["start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
