@@ -4,8 +4,8 @@ A question is a document of two sentences, the question and its text, both uncut
 lie
 
 PREFIX.labels    float64 [rows, 2], first and last token of the answer in the text; -1: none; NaN: hidden
-PREFIX.offsets   int32 [tokens of all texts, 2], the characters that each token of a text stands for
-PREFIX.texts     a JSON object a row: id, context (left out where it is the last one again), answers
+PREFIX.texts     a JSON object a row: id, context (left out where it is that of the row before), answers
+PREFIX.offsets   int32 [tokens of these contexts, 2], the characters that each token stands for
 
 so that another length needs no new encoding, and windows are never written down.
 """
@@ -55,15 +55,12 @@ def write(questions: Iterable[Question], tokenizer: Tokenizer, prefix: Path) -> 
                 for one in some:
                     places = known[one.context][1]
                     labels.write(np.array(_label(one, places), "<f8").data)
-                    offsets.write(places.astype("<i4").data)
-                    told = {
-                        "id": one.id,
-                        "answers": None if one.answers is None else [a for a, _ in one.answers],
-                    }
-                    again = one.context == last
-                    last = one.context
-                    line = json.dumps(told if again else told | {"context": last}, ensure_ascii=False)
-                    texts.write(f"{line}\n".encode())
+                    answers = None if one.answers is None else [text for text, _ in one.answers]
+                    told: dict[str, Any] = {"id": one.id, "answers": answers}
+                    if one.context != last:
+                        told["context"] = last = one.context
+                        offsets.write(places.astype("<i4").data)
+                    texts.write(f"{json.dumps(told, ensure_ascii=False)}\n".encode())
                 rows += len(some)
         writer.close()
     finally:
@@ -112,7 +109,7 @@ class Windows:
         first, _ = split.sentence_range(np.arange(rows))
         asked, text, end = (split.starts(first + part) for part in range(3))
         sizes = end - text - 1
-        self._text_ends = np.cumsum(sizes)
+        self._sizes = sizes
         question = np.minimum(text - asked - 1, min(QUESTION, (length - 3) // 2))
         room = length - 3 - question
         step = np.minimum(STRIDE, np.maximum(1, room // 2))
@@ -156,12 +153,12 @@ class Windows:
     def texts(self) -> Iterator[tuple[Asked, range, NDArray[np.int32]]]:
         """Of each row in turn what is known of it, the numbers of its windows, and its tokens' characters."""
         offsets = np.memmap(self.split.prefix.with_suffix(".offsets"), "<i4", "r").reshape(-1, 2)
-        ends = accumulate(self._counts.tolist())
+        rows = zip(self._sizes.tolist(), accumulate(self._counts.tolist()), strict=True)
         with self.split.prefix.with_suffix(".texts").open("rb") as lines:
-            context, before = "", 0
-            for row, (line, end) in enumerate(zip(lines, ends, strict=True)):
+            context, window, tokens = "", 0, slice(0, 0)
+            for line, (size, end) in zip(lines, rows, strict=True):
                 told: dict[str, Any] = json.loads(line)
-                context = told.get("context", context)
-                tokens = slice(self._text_ends[row - 1] if row else 0, self._text_ends[row])
-                yield Asked(told["id"], context, told["answers"]), range(before, end), offsets[tokens]
-                before = end
+                if "context" in told:
+                    context, tokens = told["context"], slice(tokens.stop, tokens.stop + size)
+                yield Asked(told["id"], context, told["answers"]), range(window, end), offsets[tokens]
+                window = end

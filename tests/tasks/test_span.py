@@ -236,6 +236,20 @@ def test_an_answer_comes_back_letter_by_letter(
     assert told.context[places[begin, 0] : places[last, 1]] == back
 
 
+def test_questions_on_one_text_share_it(tokenizer: Tokenizer, tmp_path: Path):
+    """Also where another comes between, and where windows are several."""
+    one, two = "the old river " * 30, "a small bell"
+    asked_in_turn = [asked(one, "old"), asked(one, "river"), asked(two, "bell"), asked(one, "the old")]
+    rows = opened(asked_in_turn, tokenizer, tmp_path, 40)
+    said = np.full((2 * len(rows), 40), -9.0)
+    said[np.arange(len(said)), rows.labels[:, 0].astype(int)] = 9.0
+    made = small.build("span", ANSWERABLE, tokenizer)
+    told = list(made.answers(rows, said))
+    assert [answer["prediction"] for answer in told] == ["old", "river", "bell", "the old"]
+    lines = (tmp_path / "some.texts").read_text().splitlines()
+    assert ["context" in json.loads(line) for line in lines] == [True, False, True, True]
+
+
 def test_an_answer_without_a_token_is_refused(pieces: Tokenizer, tmp_path: Path):
     with pytest.raises(DataError, match="row 3: the tokenizer finds no token in the answer"):
         windows.write([asked("the \u200b old", "\u200b")._replace(place="row 3")], pieces, tmp_path / "x")
