@@ -26,6 +26,7 @@ def main() -> None:
         ("Causal language model", ["train_clm.py", str(STORE)]),
         ("ELECTRA", ["train_electra.py", str(STORE)]),
         ("ALBERT", ["train_mlm.py", str(STORE), "--family", "albert", "--sizes", "4x256"]),
+        ("Generation", ["generate.py", "--threads", "1"]),
         ("Text to store", ["text_to_store.py", str(text()), "--mb", "12"]),
         ("Start", ["start.py", str(STORE)]),
         ("Growth", ["growth.py", str(STORE)]),

@@ -29,12 +29,13 @@ class Cache:
     """Keys and values of all tokens so far, so that a further token costs the work of one token.
 
     Token s of a row lies in column s, so rows may have read different numbers of tokens. What lies behind the
-    end of a row is never looked at, and is overwritten as the row goes on.
+    end of a row is never looked at, and is overwritten as the row goes on. A head's keys lie side by side, since
+    one token's attention is as fast as they are read.
     """
 
-    def __init__(self, keys_LBSHE: Tensor, values_LBSHE: Tensor) -> None:
-        self.keys_LBSHE, self.values_LBSHE = keys_LBSHE, values_LBSHE
-        self.lengths_B = keys_LBSHE.new_zeros(keys_LBSHE.shape[1], dtype=torch.long)
+    def __init__(self, keys_LBHSE: Tensor, values_LBHSE: Tensor) -> None:
+        self.keys_LBHSE, self.values_LBHSE = keys_LBHSE, values_LBHSE
+        self.lengths_B = keys_LBHSE.new_zeros(keys_LBHSE.shape[1], dtype=torch.long)
         self.used = 0
         """Columns that any row uses."""
         self.even = True
@@ -47,7 +48,7 @@ class Cache:
     @property
     def columns(self) -> int:
         """Tokens that a row has room for."""
-        return self.keys_LBSHE.shape[2]
+        return self.keys_LBHSE.shape[3]
 
     def extend(self, tokens: int) -> Tensor:
         """Begin to read `tokens` more tokens in each row; their positions, [B, T]. ValueError without room."""
@@ -60,21 +61,21 @@ class Cache:
         self.mask_B1TS = None
         if tokens > 1 or not self.even:
             later_BTS = torch.arange(self.used, device=device) > self.positions_BT[:, :, None]
-            mask_BTS = self.keys_LBSHE.new_zeros(later_BTS.shape).masked_fill_(later_BTS, -torch.inf)
+            mask_BTS = self.keys_LBHSE.new_zeros(later_BTS.shape).masked_fill_(later_BTS, -torch.inf)
             self.mask_B1TS = mask_BTS[:, None]
-        first_B1 = torch.arange(len(self.lengths_B), device=device)[:, None] * self.columns
-        self.places = (first_B1 + self.positions_BT).flatten()
+        batch, heads = self.keys_LBHSE.shape[1:3]
+        first_BH = torch.arange(batch * heads, device=device).view(batch, heads) * self.columns
+        self._places = (first_BH[:, :, None] + self.positions_BT[:, None]).flatten()
         return self.positions_BT
 
     def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
         """Keep the new tokens' keys and values of a layer; those of all tokens, [B, S, H, E] each."""
         kept = []
-        for buffer_LBSHE, new_BTHE in ((self.keys_LBSHE, k_BTHE), (self.values_LBSHE, v_BTHE)):
-            buffer_BSHE = buffer_LBSHE[layer]
-            buffer_BSHE.flatten(0, 1).index_copy_(
-                0, self.places, new_BTHE.flatten(0, 1).to(buffer_BSHE.dtype)
-            )
-            kept.append(buffer_BSHE[:, : self.used])
+        for buffer_LBHSE, new_BTHE in ((self.keys_LBHSE, k_BTHE), (self.values_LBHSE, v_BTHE)):
+            buffer_BHSE = buffer_LBHSE[layer]
+            new_BHTE = new_BTHE.transpose(1, 2).to(buffer_BHSE.dtype)
+            buffer_BHSE.flatten(0, 2).index_copy_(0, self._places, new_BHTE.flatten(0, 2))
+            kept.append(buffer_BHSE[:, :, : self.used].transpose(1, 2))
         return kept[0], kept[1]
 
     def cut(self, lengths_B: Tensor) -> None:
@@ -85,6 +86,6 @@ class Cache:
 
     def take(self, rows_N: Tensor) -> "Cache":
         """A cache of some rows, in any order and any number of times: one prefix for many ends, or beams."""
-        taken = Cache(self.keys_LBSHE[:, rows_N], self.values_LBSHE[:, rows_N])
+        taken = Cache(self.keys_LBHSE[:, rows_N], self.values_LBHSE[:, rows_N])
         taken.cut(self.lengths_B[rows_N])
         return taken

@@ -59,8 +59,8 @@ class Net(nn.Module):
         shape = (
             config.layers,
             rows,
-            min(tokens, config.positions),
             config.heads,
+            min(tokens, config.positions),
             config.hidden // config.heads,
         )
         return Cache(words.new_zeros(shape), words.new_zeros(shape))

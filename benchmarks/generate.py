@@ -1,0 +1,118 @@
+"""Generation: nlptool beside transformers' `generate`, on the same random weights, greedy.
+
+    python benchmarks/generate.py [--layers 12 --hidden 768 --heads 12 --vocab 50257 --rows 1 8 --prompt 32 --tokens 64
+                                   --rounds 5 --threads N]
+
+All take turns in one process, so that drift of the machine hits all alike; medians of seconds for a whole batch, prompt
+included. With --threads 1 the processor's time is measured instead of the clock's, which a busy machine disturbs less.
+`unpacked` is nlptool with matrices as they are trained. `floor` is the time to read all weights once for each token,
+as fast as torch can add them up: no float32 decoder that makes one token after the other can be faster.
+"""
+
+import argparse
+import copy
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import nn
+
+from nlptool.evaluate.generate import continuations
+from nlptool.models import huggingface
+from nlptool.models.gpt2.config import Config
+from nlptool.models.gpt2.net import Net
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, value in (("layers", 12), ("hidden", 768), ("heads", 12), ("vocab", 50257)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--prompt", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    net = Net(Config(layers=args.layers, hidden=args.hidden, heads=args.heads), args.vocab).eval()
+    theirs = in_transformers(net)
+    packed = copy.deepcopy(net)
+    packed.pack()
+    weights = torch.randn(
+        sum(part.weight.numel() for part in net.modules() if isinstance(part, nn.Linear))
+        + net.word_embeddings.numel()
+    )
+    print(f"{args.layers}x{args.hidden}, {weights.numel() * 4 / 1e6:.0f} MB read for each token, ", end="")
+    print(
+        f"{args.threads} thread{'s' * (args.threads > 1)}; {args.tokens} tokens from {args.prompt}; "
+        f"{'processor' if args.threads == 1 else 'clock'}"
+    )
+    for rows in args.rows:
+        ids = torch.randint(args.vocab - 1, (rows, args.prompt))
+
+        def hf(ids: torch.Tensor = ids) -> list[list[int]]:
+            out = theirs.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=args.tokens,
+                min_new_tokens=args.tokens,
+                do_sample=False,
+                pad_token_id=0,
+            )
+            return [row[args.prompt :] for row in out.tolist()]
+
+        def ours(net: Net, ids: torch.Tensor = ids) -> list[list[int]]:
+            made: list[list[int]] = [[] for _ in ids]
+            for number, token in continuations(net, ids.tolist(), args.tokens):
+                made[number].append(token)
+            return made
+
+        calls: dict[str, Callable[[], object]] = {
+            "transformers": hf,
+            "nlptool": lambda: ours(packed),
+            "unpacked": lambda: ours(net),
+            "floor": lambda: [weights.sum() for _ in range(args.tokens)],
+        }
+        measure(rows, calls, args.rounds, time.process_time if args.threads == 1 else time.perf_counter)
+        same = sum(a == b for a, b in zip(hf(), ours(packed), strict=True))
+        print(f"{'':9}  same tokens in {same} of {rows} rows", flush=True)
+
+
+def measure(
+    rows: int, calls: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
+) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds + 1):
+        for name, call in calls.items():
+            started = clock()
+            call()
+            if turn:  # the first is slower
+                seconds[name].append(clock() - started)
+    medians = {name: median(found) for name, found in seconds.items()}
+    for name, found in medians.items():
+        ratio = medians["transformers"] / found
+        print(f"batch {rows:3}  {name:14}{found:8.2f} s{ratio:8.2f} times as fast as transformers")
+
+
+def in_transformers(net: Net) -> nn.Module:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        state = nn.ModuleDict({"backbone": net}).state_dict()
+        last = net.word_embeddings.shape[0] - 1
+        huggingface.save_pretrained(Path(folder), net.config, state, {"eos": last, "pad": last})
+        model: nn.Module = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    return model
+
+
+if __name__ == "__main__":
+    main()
