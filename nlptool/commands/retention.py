@@ -70,7 +70,7 @@ def measured(
 def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows."""
     names = result["metrics"]
-    columns = ["", "parameters", "size", "one row", "many", "faster"]
+    columns = ["", "parameters", "size", "a row alone", f"{footprint.ROWS} at once", "faster, either way"]
     columns += [name for metric in names for name in (metric, "kept")]
     rows = []
     for name, found in result["models"].items():
