@@ -91,7 +91,7 @@ def evaluate(
     help=PROMPT.help,
     rich_help_panel=PROMPT.group,
     epilog="E.g. nlptool prompt prompt/grammar models=runs/demo/final data=FOLDER. All keys: nlptool schema prompt. "
-    "Without a recipe a decoder goes on with a text: nlptool prompt --model runs/demo/final --text 'The old', "
+    "Without a recipe a decoder goes on with a text: nlptool prompt --model runs/demo-gpt2/final --text 'The old', "
     "or with each line that is typed.",
     context_settings={"ignore_unknown_options": True},
 )

@@ -1,6 +1,7 @@
 """The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -97,7 +98,7 @@ def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> li
             if points := _scores(run).get(name):
                 x, y, low, high = np.array(points).T
                 curves.append(Curve(number, True, x, y, None, (low, high)))
-        file = f"compare-{name.replace(' ', '-').replace('/', '-')}"
+        file = f"compare-{re.sub(r'[^\w.-]+', '-', name)}"
         chart = Chart(file, f"{name} (%)", True, None, name, True, from_zero=False)
         figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look, log=True)
         (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
