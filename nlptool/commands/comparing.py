@@ -98,7 +98,7 @@ def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> li
             if points := _scores(run).get(name):
                 x, y, low, high = np.array(points).T
                 curves.append(Curve(number, True, x, y, None, (low, high)))
-        file = f"compare-{re.sub(r'[^\w.-]+', '-', name)}"
+        file = "compare-" + re.sub(r"[^\w.-]+", "-", name)
         chart = Chart(file, f"{name} (%)", True, None, name, True, from_zero=False)
         figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look, log=True)
         (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")

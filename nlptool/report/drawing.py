@@ -199,9 +199,15 @@ def _title(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
     smoothed = any(curve.smooth is not None for curve in curves)
     training = ["training batches"] * chart.main + ["smoothed"] * smoothed
     banded = any(curve.band is not None for curve in curves)
+    several = any(len(curve.x) > 1 for curve in curves)
     told = [
         (False, ", ".join(training)),
-        (True, "checkpoints, with 95 % intervals" if banded else "held-out"),
+        (
+            True,
+            ("checkpoints, with 95 % intervals" if several else "results, ± deviation")
+            if banded
+            else "held-out",
+        ),
     ]
     x, below = 0.06, y - 0.2 / HEIGHT
     for heldout, text in [pair for pair in told if pair[0] in kinds and pair[1]]:
