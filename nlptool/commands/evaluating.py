@@ -71,7 +71,10 @@ def _asked(
     """One model's answers. Raises DataError for a model that has no head to answer with."""
     path = hub.folder(name)
     pretrained = huggingface.load_pretrained(path)
-    model = scorer(pretrained.config, pretrained.state, Tokenizer.load(path))
+    try:
+        model = scorer(pretrained.config, pretrained.state, Tokenizer.load(path))
+    except DataError as error:
+        raise DataError(f"{name}: {error.message}", error.hint) from error
     found: dict[str, Any] = {
         "model": name,
         "parameters": sum(tensor.numel() for tensor in pretrained.state.values()),

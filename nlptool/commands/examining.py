@@ -56,7 +56,11 @@ def take(exams: Exams, model: Path, out: Path, console: Console) -> list[dict[st
 
 def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
     """The first score of each prompted task; answers known already are not asked for again."""
-    writes = Respondent(str(model), str(model), model).is_decoder
+    asked = Respondent(str(model), str(model), model)
+    if lack := asked.lacks:
+        console.note(f"prompted tasks are not asked: {lack}")
+        return []
+    writes = asked.is_decoder
     able = tuple(one for one in recipe.tasks if writes or one.config.writing is None)
     for one in recipe.tasks:
         if one not in able:

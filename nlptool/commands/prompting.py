@@ -80,7 +80,13 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
     models = [(name, label, hub.folder(name)) for name, label in named]
     _require_writers([Respondent(*model) for model in models], read)
     for given in models:
-        _require_room(Respondent(*given), read)
+        model = Respondent(*given)  # one at a time in memory
+        _require_room(model, read)
+        if any(sheet.task.writing is None for sheet in read) and (lack := model.lacks):
+            raise DataError(
+                f"{model.name}: {lack}",
+                hint="name a model with its language-model head, as pretraining leaves it",
+            )
     packages = ("torch", "numpy", "tokenizers", "datasets")
     folder.start(out, recipe, folder.environment(packages, "cpu", 1), overwrite=options.overwrite)
     records: list[dict[str, Any]] = []

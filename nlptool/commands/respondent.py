@@ -64,10 +64,17 @@ class Respondent:
 
     @cached_property
     def _scorer(self) -> Scorer:
+        return scorer(self._pretrained.config, self._pretrained.state, self.tokenizer)
+
+    @property
+    def lacks(self) -> str | None:
+        """Why it cannot score answers; None where it can. Of an encoder the weights are read."""
         try:
-            return scorer(self._pretrained.config, self._pretrained.state, self.tokenizer)
+            if not self.is_decoder:
+                _ = self._scorer
         except DataError as error:
-            raise DataError(f"{self.name}: {error.message}", error.hint) from error
+            return error.message
+        return None
 
     @cached_property
     def _writer(self) -> Generator:

@@ -55,7 +55,7 @@ def scorer(config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> 
         return DiscriminatorScorer(config, state, tokenizer)
     if not isinstance(config, EncoderConfig):
         return CausalScorer(config, state, tokenizer)
-    raise DataError(f"a model with the parts {', '.join(sorted(parts))} cannot score a text")
+    raise DataError(f"has no head that can score a text, only {', '.join(sorted(parts))}")
 
 
 class MaskedScorer:

@@ -143,3 +143,25 @@ def test_prompted_tasks_stand_beside_those_that_were_learnt(
     assert first["figures"]["accuracy"]["baseline"] == 0.5
     assert "| blimp, 0 shots | accuracy | 50.0 (chance) |" in (out / "evaluate.md").read_text()
     assert evaluate(suite, tiny_run / "final", out, "--resume", "auto") == 0
+
+
+def test_a_net_without_a_language_model_head_is_not_prompted(
+    tiny_run: Path, suite: Path, tmp_path: Path, capsys
+):
+    suite.write_text(
+        suite.read_text() + f"prompt: {{tasks: [{{task: glue/sst2, data: {tmp_path}/rows/bell}}]}}\n"
+    )
+    assert evaluate(suite, tiny_run / "final", tmp_path / "out") == 0
+    start, task = f"start={tiny_run}/final", f"task={tmp_path}/bell.yaml"
+    data, out = f"data={tmp_path}/rows/bell", str(tmp_path / "tuned")
+    assert (
+        main(["finetune", "finetune/bert", task, start, data, "train.length=16", "seeds=1", "--out", out])
+        == 0
+    )
+    tuned = tmp_path / "tuned" / "seed-0" / "final"
+    assert evaluate(suite, tuned, tmp_path / "other") == 0
+    assert "prompted tasks are not asked: has no head that can score a text" in capsys.readouterr().err
+    prompted = ["prompt", "prompt/one", f"tasks=[{{task: glue/sst2, data: {tmp_path}/rows/bell}}]"]
+    assert main([*prompted, f"models={tuned}", "--out", str(tmp_path / "asked")]) == 3
+    assert "with its language-model head" in capsys.readouterr().err
+    assert not (tmp_path / "asked").exists()

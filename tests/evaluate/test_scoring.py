@@ -56,7 +56,7 @@ def test_a_text_longer_than_the_model_reads_is_refused(tiny_run: Path) -> None:
 def test_a_model_without_a_head_cannot_score(tiny_run: Path) -> None:
     pretrained = huggingface.load_pretrained(tiny_run / "final")
     state = {key: t for key, t in pretrained.state.items() if not key.startswith("mlm")}
-    with pytest.raises(DataError, match="backbone cannot score"):
+    with pytest.raises(DataError, match="no head that can score a text, only backbone"):
         scoring.scorer(pretrained.config, state, Tokenizer.load(tiny_run / "final"))
 
 
