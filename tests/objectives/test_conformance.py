@@ -3,8 +3,7 @@
 What must be known of it is in facts/NAME.py: MODEL, the net to try it with (without dropout); VARIANTS, settings
 worth a run of their own; AT_INIT, the loss of each term before anything is learnt, in nats per prediction; HIDES,
 whether tokens are hidden from the net. And, where they are needed: TEACHER, a net to learn from, with weights from
-TEACHER_SEED; WITHIN, how far AT_INIT may be off; BY_HEART, settings to learn eight examples by heart with, and STEPS to
-do it in.
+TEACHER_SEED; WITHIN, how far AT_INIT may be off; BY_HEART, settings to learn eight examples by heart with.
 """
 
 from pathlib import Path
@@ -191,16 +190,23 @@ def test_eight_examples_are_learnt_by_heart(case, batch: Batch):
     name, variant = case
     objective = tiny.build(name, variant | getattr(tiny.facts(name), "BY_HEART", {}))
     optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
-    for _ in range(getattr(tiny.facts(name), "STEPS", 80)):
+    # Until it is learnt: after how many steps that is depends on how a processor rounds.
+    for step in range(1, 801):
         optimizer.zero_grad()
         loss(objective, [batch]).backward()
         optimizer.step()
-    objective.eval()
-    figures = objective.summary(objective.measure(batch), batch.counts)
-    for term in objective.weights:
-        assert figures[term] < 0.1 * tiny.facts(case[0]).AT_INIT[term], term
-        # Of 192 tokens, two may follow the same beginning.
-        assert figures.get(f"{term}_accuracy", 1.0) > 0.99
+        if step % 20 == 0 and not (left := _not_learnt(objective, batch, tiny.facts(name).AT_INIT)):
+            return
+    pytest.fail(f"not learnt in {step} steps: {left}")
+
+
+def _not_learnt(objective: Objective, batch: Batch, at_init: dict[str, float]) -> dict[str, float]:
+    """Figures of terms that are not below a tenth of what they were, or not right on all but one of 192 tokens."""
+    figures = objective.eval().summary(objective.measure(batch), batch.counts)
+    objective.train()
+    right = {name: figures.get(name, 1.0) for name in (f"{term}_accuracy" for term in objective.weights)}
+    slow = {term: figures[term] for term in objective.weights if figures[term] >= 0.1 * at_init[term]}
+    return slow | {name: share for name, share in right.items() if share <= 0.99}
 
 
 def test_held_out_figures_are_means_of_the_same_losses(objective: Objective, batch: Batch):

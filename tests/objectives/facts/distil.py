@@ -22,4 +22,3 @@ HIDES = True
 
 # A teacher that has learnt nothing contradicts the labels, so of these two only the teacher is learnt.
 BY_HEART = {"lm": 0.0}
-STEPS = 300

@@ -29,4 +29,3 @@ HIDES = True
 
 # Samples that hardly depend on what the generator learns: else what the discriminator learns by heart moves under it.
 BY_HEART = {"temperature": 1e3, "weight": 10.0}
-STEPS = 210
