@@ -45,9 +45,10 @@ def run(model: str, text: str | None, wish: Wish, *, as_json: bool, console: Con
     folder = hub.folder(model)
     if text == "-":
         text = _stdin()
+    from nlptool.commands import machine
     from nlptool.evaluate.generate import Generator
 
-    generator = Generator(folder)
+    generator = Generator(folder, machine.device())
     if text is None:
         _session(generator, wish, console)
         return

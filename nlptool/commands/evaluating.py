@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptool.commands import examining, hub
+from nlptool.commands import examining, hub, machine
 from nlptool.commands.evaluate import Questions
 from nlptool.commands.scoreboard import labels
 from nlptool.commands.suite import Exams
@@ -72,7 +72,7 @@ def _asked(
     path = hub.folder(name)
     pretrained = huggingface.load_pretrained(path)
     try:
-        model = scorer(pretrained.config, pretrained.state, Tokenizer.load(path))
+        model = scorer(pretrained.config, pretrained.state, Tokenizer.load(path), machine.device())
     except DataError as error:
         raise DataError(f"{name}: {error.message}", error.hint) from error
     found: dict[str, Any] = {

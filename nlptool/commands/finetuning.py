@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nlptool.commands import answering, folder, training
+from nlptool.commands import answering, folder, machine, training
 from nlptool.commands.finetune import Recipe
 from nlptool.commands.fitting import Plan
 from nlptool.commands.training import Job, Outcome, Settings
@@ -178,7 +178,7 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
 
     return Job(
         objective=taught,
-        batches=Ahead(plan.batches(taught, seed, world)),
+        batches=Ahead(plan.batches(taught, seed, world), world.device),
         evaluate=evaluate,
         steps=plan.steps,
         seconds=None,
@@ -235,7 +235,6 @@ def _begin(plan: Plan, source: Path | None, options: Options, console: Console) 
         for line in folder.changes(loads(written.read_text("utf8"), Recipe), plan.recipe):
             console.note(f"resuming with another {line}")
     names = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    facts = folder.environment(names, device, 1) | {"threads": torch.get_num_threads()}
+    facts = folder.environment(names, machine.name(machine.device()), 1) | {"threads": torch.get_num_threads()}
     folder.start(out, plan.recipe, facts, overwrite=options.overwrite)
     plan.encode(out / "rows", console)

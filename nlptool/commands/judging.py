@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file
 
+from nlptool.commands import machine
 from nlptool.commands.compare import Entry, Probes
 from nlptool.commands.pretraining import Plan
 from nlptool.console import Console
@@ -90,7 +91,8 @@ def _scores(plan: Plan, path: Path, pairs: Pairs, console: Console) -> dict[str,
         )
     elif pairs:
         exported = objective.folders(plan.model)[""]
-        model = scorer(exported.config, exported.state, Tokenizer.load(plan.store.tokenizer))
+        tokenizer = Tokenizer.load(plan.store.tokenizer)
+        model = scorer(exported.config, exported.state, tokenizer, machine.device())
         with console.progress("minimal pairs", len(pairs), "pairs") as bar:
             right = 0
             for start in range(0, len(pairs), 200):
@@ -101,7 +103,7 @@ def _scores(plan: Plan, path: Path, pairs: Pairs, console: Console) -> dict[str,
     split = plan.store.split("heldout")
     if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
         exported = objective.folders(plan.model)[""]
-        judge = PairJudge(exported.config, exported.state, plan.vocabulary.special)
+        judge = PairJudge(exported.config, exported.state, plan.vocabulary.special, machine.device())
         for name, task in PAIR_TASKS.items():
             try:
                 scores[name] = judge.accuracy(split, task, plan.stages[-1][0].length)

@@ -27,6 +27,16 @@ class Machine:
     """Bytes free where the run folder will be."""
 
 
+def device() -> torch.device:
+    """What models are asked on: a GPU where there is one."""
+    return distributed.join({}).device
+
+
+def name(device: torch.device) -> str:
+    """As environment.json has it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def look(out: Path) -> Machine:
     """This machine, for a run folder at `out`."""
     device = distributed.join({}).device

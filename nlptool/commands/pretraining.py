@@ -306,7 +306,7 @@ def job(plan: Plan, world: World) -> Job:
 
     return Job(
         objective=objective,
-        batches=Ahead(plan.batches(objective, world)),
+        batches=Ahead(plan.batches(objective, world), world.device),
         evaluate=None if batches is None else evaluate,
         steps=plan.steps,
         seconds=plan.seconds,

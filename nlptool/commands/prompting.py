@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptool.commands import folder, hub, replies, sheets
+from nlptool.commands import folder, hub, machine, replies, sheets
 from nlptool.commands.prompt import Recipe
 from nlptool.commands.respondent import Respondent
 from nlptool.commands.scoreboard import apart, labels, record, table
@@ -88,7 +88,7 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
                 hint="name a model with its language-model head, as pretraining leaves it",
             )
     packages = ("torch", "numpy", "tokenizers", "datasets")
-    folder.start(out, recipe, folder.environment(packages, "cpu", 1), overwrite=options.overwrite)
+    folder.start(out, recipe, folder.environment(packages, machine.name(machine.device()), 1), overwrite=options.overwrite)
     records: list[dict[str, Any]] = []
     try:
         with Interrupts(alone=True) as interrupts:

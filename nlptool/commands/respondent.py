@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from nlptool import registry
-from nlptool.commands import replies
+from nlptool.commands import machine, replies
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate.generate import Generator
 from nlptool.evaluate.requests import Request
@@ -64,7 +64,7 @@ class Respondent:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        return scorer(self._pretrained.config, self._pretrained.state, self.tokenizer)
+        return scorer(self._pretrained.config, self._pretrained.state, self.tokenizer, machine.device())
 
     @property
     def lacks(self) -> str | None:
@@ -78,7 +78,7 @@ class Respondent:
 
     @cached_property
     def _writer(self) -> Generator:
-        return Generator(self.folder)
+        return Generator(self.folder, machine.device())
 
     @property
     def parameters(self) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool.commands import finetuning, folder, retention, training
+from nlptool.commands import finetuning, folder, machine, retention, training
 from nlptool.commands.distill_task import Recipe
 from nlptool.commands.fitting import Plan
 from nlptool.commands.student import imitation, prepare, require, student
@@ -149,7 +149,7 @@ class _Runs:
 
         return Job(
             objective=objective,
-            batches=Ahead(plan.batches(objective, seed, world)),
+            batches=Ahead(plan.batches(objective, seed, world), world.device),
             evaluate=evaluate,
             steps=plan.steps,
             seconds=None,
@@ -191,7 +191,7 @@ class _Runs:
         if self.source is not None and written.exists():
             for line in folder.changes(loads(written.read_text("utf8"), Recipe), recipe):
                 self.console.note(f"resuming with another {line}")
-        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        device = machine.name(self.world.device)
         facts = folder.environment(PACKAGES, device, self.world.size) | {"threads": torch.get_num_threads()}
         folder.start(self.out, recipe, facts, overwrite=overwrite)
         return prepare(recipe, self.teacher, self.out, self.console)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 
-from nlptool.commands import folder
+from nlptool.commands import folder, machine
 from nlptool.commands.log import Log
-from nlptool.commands.machine import most_held
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted
@@ -149,7 +148,7 @@ class Session:
         self.folder = settings.out / "checkpoints"
         self.digest = digest(settings.recipe)
         self.first_step = 1
-        self.saved = 0
+        self.saved = self.evaluated = 0  # steps at which this was done last
         self.metrics: Metrics | None = None
         self.log = Log()
         self.flops: Callable[[int, int], float] | None = None
@@ -190,7 +189,7 @@ class Session:
     def begin(self, *, overwrite: bool) -> None:
         """Write down what is run."""
         names = ("torch", "numpy", "tokenizers", "safetensors")
-        device = torch.cuda.get_device_name(self.world.device) if self.world.device.type == "cuda" else "cpu"
+        device = machine.name(self.world.device)
         facts = folder.environment(names, device, self.world.size) | {"threads": torch.get_num_threads()}
         facts |= {"models": folder.digests(self.job.models)} if self.job.models else {}
         folder.start(self.settings.out, self.settings.recipe, facts, overwrite=overwrite)
@@ -219,11 +218,10 @@ class Session:
                 while not self._patience_is_over() and (step := next(steps, None)):
                     self._after(step)
                 self._write_log()
+                if self.evaluated < state.step:
+                    self._evaluate()
                 if self.saved < state.step:
-                    self._evaluate()
                     self._save()
-                elif not self.heldout:
-                    self._evaluate()
             except Preempted as stop:
                 raise self._stopped(stop) from None
             except NonFiniteLoss as error:
@@ -265,7 +263,7 @@ class Session:
             tokens=self.state.tokens,
             figures=figures,
             flops_per_second=rate,
-            memory=most_held(self.world.device),
+            memory=machine.most_held(self.world.device),
             seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
         )
         self.log = Log()
@@ -282,6 +280,7 @@ class Session:
         if self.job.evaluate is None:
             return
         self.panel.status("evaluating")
+        self.evaluated = self.state.step
         self.heldout = self.job.evaluate(self.state, self.interrupts)
         self.losses.append(self.job.objective.loss(self.heldout))
         self._record(**{f"heldout/{name}": value for name, value in self.heldout.items()})

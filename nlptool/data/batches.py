@@ -13,6 +13,8 @@ from nlptool.data.draws import Draws
 from nlptool.data.order import shuffled
 from nlptool.errors import DataError
 
+CPU = device("cpu")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -31,15 +33,15 @@ class Batch:
         return name in self.tensors
 
     def to(self, place: device) -> "Batch":
-        """The same batch on another device; copies to a GPU do not wait."""
+        """The same batch on another device; copies from pinned memory to a GPU do not wait."""
         if place.type == "cpu":
             return self
-        pinned = place.type == "cuda"
-        moved = {
-            name: (t.pin_memory() if pinned else t).to(place, non_blocking=pinned)
-            for name, t in self.tensors.items()
-        }
+        moved = {name: t.to(place, non_blocking=place.type == "cuda") for name, t in self.tensors.items()}
         return Batch(moved, self.counts, self.tokens)
+
+    def pinned(self) -> "Batch":
+        """The same batch in memory that a GPU reads by itself."""
+        return Batch({name: t.pin_memory() for name, t in self.tensors.items()}, self.counts, self.tokens)
 
 
 class Examples(Protocol):
@@ -133,19 +135,23 @@ class Numbered(Protocol):
 
 
 class Ahead:
-    """Makes step n + 1's batches in a thread while step n runs."""
+    """Makes step n + 1's batches in a thread while step n runs; for a GPU in pinned memory."""
 
-    def __init__(self, batches: Numbered) -> None:
-        self.batches = batches
+    def __init__(self, batches: Numbered, place: device = CPU) -> None:
+        self.batches, self.pins = batches, place.type == "cuda"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._next: tuple[int, Future[list[Batch]]] | None = None
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n; what fails in the thread is raised here."""
         number, future = self._next or (n, None)
-        made = future.result() if future is not None and number == n else self.batches.get(n)
-        self._next = (n + 1, self._thread.submit(self.batches.get, n + 1))
+        made = future.result() if future is not None and number == n else self._make(n)
+        self._next = (n + 1, self._thread.submit(self._make, n + 1))
         return made
+
+    def _make(self, n: int) -> list[Batch]:
+        made = self.batches.get(n)
+        return [batch.pinned() for batch in made] if self.pins else made
 
     def close(self) -> None:
         """Stop the thread."""

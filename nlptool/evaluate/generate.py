@@ -13,8 +13,10 @@ from nlptool import registry
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate.beams import Beams, beam_search
 from nlptool.evaluate.sampling import Choose, Going, greedy
+from nlptool.evaluate.steps import Steps, share_worth_keeping
 from nlptool.evaluate.streaming import Stream
 from nlptool.models import huggingface
+from nlptool.models.cpu import CPU
 from nlptool.models.layers import gather_rows
 from nlptool.text.tokenizer import Tokenizer
 
@@ -41,34 +43,43 @@ def continuations(
     lengths_N = torch.tensor([len(prompt) for prompt in prompts], device=device)
     longest, numbers = max(map(len, prompts), default=0), list(range(len(prompts)))
     padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
-    ids_NT, last_N = torch.tensor(padded, dtype=torch.long, device=device), lengths_N - 1
-    cache, so_far = net.cache(len(prompts), longest + tokens), [list(prompt) for prompt in prompts]
+    ids_NT, so_far = (
+        torch.tensor(padded, dtype=torch.long, device=device),
+        [list(prompt) for prompt in prompts],
+    )
+    cache, going = net.cache(len(prompts), longest + tokens), set(numbers)
+    next_token: Steps | None = None
     for step in range(tokens if prompts else 0):
-        hidden_ND = gather_rows(net(ids_NT, cache), last_N[:, None])[:, 0]
-        if not step:
+        if step == 0:
+            logits_NV = net.logits(gather_rows(net(ids_NT, cache), lengths_N[:, None] - 1)[:, 0])
             cache.cut(lengths_N)  # padding was read, and is forgotten
-        chosen_N = choose(net.logits(hidden_ND), Going(numbers, [so_far[n] for n in numbers], step))
-        chosen, going = chosen_N.tolist(), []
-        for row, (number, token) in enumerate(zip(numbers, chosen, strict=True)):
+        else:
+            next_token = next_token or Steps(net, cache)
+            logits_NV = next_token(ids_NT)
+        chosen_N = choose(logits_NV, Going(numbers, [so_far[n] for n in numbers], step))
+        for number, token in zip(numbers, chosen_N.tolist(), strict=True):
+            if number not in going:
+                continue
             if token in ends:
+                going.remove(number)
                 continue
             so_far[number].append(token)
             yield number, token
-            if number not in stopped and len(so_far[number]) <= positions:
-                going.append(row)
+            if number in stopped or len(so_far[number]) > positions:
+                going.remove(number)
         if not going:
             return
         ids_NT = chosen_N[:, None]
-        if len(going) < len(numbers):
-            numbers, going_N = [numbers[row] for row in going], torch.tensor(going, device=device)
-            cache, ids_NT = cache.take(going_N), ids_NT[going_N]
-        last_N = torch.zeros(len(numbers), dtype=torch.long, device=device)
+        if len(going) <= len(numbers) * share_worth_keeping(device) and len(going) < len(numbers):
+            rows_N = torch.tensor([row for row, n in enumerate(numbers) if n in going], device=device)
+            numbers = [number for number in numbers if number in going]
+            cache, ids_NT, next_token = cache.take(rows_N), ids_NT[rows_N], None
 
 
 class Generator:
     """A Hugging Face folder with a decoder and its tokenizer. Raises DataError when one is missing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device = CPU) -> None:
         pretrained = huggingface.load_pretrained(folder)
         self.tokenizer = Tokenizer.load(folder)
         family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
@@ -78,7 +89,7 @@ class Generator:
                 f"{folder}: the model is no decoder", hint="name the final/ of a pretrain-clm run"
             )
         huggingface.load(nn.ModuleDict({"backbone": self.net}), pretrained.state)
-        self.net.eval()
+        self.net.eval().to(device)
         self.net.pack()
         special = self.tokenizer.special
         self.ends = [special[role] for role in ("eos", "sep") if role in special][:1]

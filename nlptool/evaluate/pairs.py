@@ -16,6 +16,7 @@ from nlptool.errors import DataError
 from nlptool.evaluate.interval import Share
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig
+from nlptool.models.cpu import CPU
 from nlptool.recipe import Block
 from nlptool.text.store import Split
 
@@ -33,19 +34,26 @@ class PairJudge:
     Raises DataError when the model has no such head.
     """
 
-    def __init__(self, config: Block, state: Mapping[str, Tensor], special: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        config: Block,
+        state: Mapping[str, Tensor],
+        special: Mapping[str, int],
+        device: torch.device = CPU,
+    ) -> None:
         parts = {key.partition(".")[0] for key in state}
         if not isinstance(config, EncoderConfig) or not {"pooler", "pair"} <= parts:
             raise DataError(
                 f"a model with the parts {', '.join(sorted(parts))} has no head that judges pairs",
                 hint="objective.pairs=order or next, or objective.next_sentence=true trains one",
             )
-        self.special, self.positions = special, config.positions
+        self.special, self.positions, self.device = special, config.positions, device
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
         self.pooler, self.pair = heads.Pooler(config.hidden), heads.PairOrder(config.hidden)
         module = nn.ModuleDict({"backbone": self.net, "pooler": self.pooler, "pair": self.pair}).eval()
         huggingface.load(module, state)
+        module.to(device)
 
     @torch.inference_mode()
     def accuracy(
@@ -68,8 +76,9 @@ class PairJudge:
             assert made.types is not None
             assert made.lengths is not None
             assert made.labels is not None
-            ids_BT, types_BT, lengths_B = map(torch.from_numpy, (made.ids, made.types, made.lengths))
-            first_B1 = torch.zeros(len(ids_BT), 1, dtype=torch.long)
+            arrays = (made.ids, made.types, made.lengths)
+            ids_BT, types_BT, lengths_B = (torch.from_numpy(array).to(self.device) for array in arrays)
+            first_B1 = torch.zeros(len(ids_BT), 1, dtype=torch.long, device=self.device)
             logits_B2 = self.pair(self.pooler(self.net(ids_BT, types_BT, lengths_B, first_B1)))
-            right += int((logits_B2.argmax(1) == torch.from_numpy(made.labels)).sum())
+            right += int((logits_B2.argmax(1).cpu() == torch.from_numpy(made.labels)).sum())
         return Share(right, total)

@@ -21,6 +21,7 @@ from nlptool.evaluate.requests import Encoded, Request, Scored, Tokens, encoded,
 from nlptool.evaluate.tree import foretold
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig
+from nlptool.models.cpu import CPU
 from nlptool.models.loss import linear_scores
 from nlptool.recipe import Block
 from nlptool.text.tokenizer import Tokenizer
@@ -46,23 +47,31 @@ class Scorer(Protocol):
         ...
 
 
-def scorer(config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> Scorer:
+def scorer(
+    config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer, device: torch.device = CPU
+) -> Scorer:
     """The scorer for a model in nlptool's names. Raises DataError when it has no head that can score."""
     parts = {key.partition(".")[0] for key in state}
     if isinstance(config, EncoderConfig) and "mlm" in parts:
-        return MaskedScorer(config, state, tokenizer)
+        return MaskedScorer(config, state, tokenizer, device)
     if isinstance(config, EncoderConfig) and "rtd" in parts:
-        return DiscriminatorScorer(config, state, tokenizer)
+        return DiscriminatorScorer(config, state, tokenizer, device)
     if not isinstance(config, EncoderConfig):
-        return CausalScorer(config, state, tokenizer)
+        return CausalScorer(config, state, tokenizer, device)
     raise DataError(f"has no head that can score a text, only {', '.join(sorted(parts))}")
 
 
 class MaskedScorer:
     """Pseudo-log-likelihood by an encoder and its masked-LM head."""
 
-    def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
-        self.tokenizer, self.positions = tokenizer, config.positions
+    def __init__(
+        self,
+        config: EncoderConfig,
+        state: Mapping[str, Tensor],
+        tokenizer: Tokenizer,
+        device: torch.device = CPU,
+    ) -> None:
+        self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
         self.special = _special(tokenizer, "cls", "sep", "mask")
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
@@ -70,6 +79,7 @@ class MaskedScorer:
         self.head = heads.MaskedLM.of(config, vocab_size)
         module = nn.ModuleDict({"backbone": self.net, "mlm": self.head}).eval()
         huggingface.load(module, state)
+        module.to(device)
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Each token masked in turn; the sum of the log-probabilities of the right ones."""
@@ -102,8 +112,10 @@ class MaskedScorer:
             for at in range(len(pair.answer))
         ]
         for chosen in _batches(queries, [len(rows[number]) for number, _ in queries]):
-            ids_BT, lengths_B = padded([rows[number] for number, _ in chosen], self.special["sep"])
-            at_B1 = torch.tensor([[at] for _, at in chosen])
+            ids_BT, lengths_B = padded(
+                [rows[number] for number, _ in chosen], self.special["sep"], self.device
+            )
+            at_B1 = torch.tensor([[at] for _, at in chosen], device=self.device)
             labels_B1 = ids_BT.gather(1, at_B1)
             ids_BT.scatter_(1, at_B1, self.special["mask"])
             hidden_B1D = self.head.transform(self.net(ids_BT, None, lengths_B, at_B1))
@@ -119,13 +131,21 @@ class DiscriminatorScorer:
     it finds rather original than replaced.
     """
 
-    def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
-        self.tokenizer, self.positions = tokenizer, config.positions
+    def __init__(
+        self,
+        config: EncoderConfig,
+        state: Mapping[str, Tensor],
+        tokenizer: Tokenizer,
+        device: torch.device = CPU,
+    ) -> None:
+        self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
         self.special = _special(tokenizer, "cls", "sep")
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
         self.head = heads.ReplacedToken(config.hidden)
-        huggingface.load(nn.ModuleDict({"backbone": self.net, "rtd": self.head}).eval(), state)
+        module = nn.ModuleDict({"backbone": self.net, "rtd": self.head}).eval()
+        huggingface.load(module, state)
+        module.to(device)
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum over a text's tokens of log P(original)."""
@@ -144,8 +164,8 @@ class DiscriminatorScorer:
     def _tokens(self, pairs: Sequence[Encoded]) -> Tokens:
         rows = [framed(pair, self.special) for pair in pairs]
         for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
-            ids_BT, lengths_B = padded([rows[number] for number in chosen], self.special["sep"])
-            logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double()
+            ids_BT, lengths_B = padded([rows[number] for number in chosen], self.special["sep"], self.device)
+            logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double().cpu()
             for number, logits_T in zip(chosen, logits_BT, strict=True):
                 asked = logits_T[1 + len(pairs[number].context) : len(rows[number]) - 1]
                 found = logsigmoid(-asked).tolist(), (asked < 0).tolist()
@@ -155,11 +175,14 @@ class DiscriminatorScorer:
 class CausalScorer:
     """Log-likelihood by a decoder; a text, or an answer without a context, is the beginning of a document."""
 
-    def __init__(self, config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, config: Block, state: Mapping[str, Tensor], tokenizer: Tokenizer, device: torch.device = CPU
+    ) -> None:
         self.tokenizer, self.positions = tokenizer, int(config.model_dump()["positions"])
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
         huggingface.load(nn.ModuleDict({"backbone": self.net}).eval(), state)
+        self.net.to(device)
 
     @property
     def start(self) -> int:
@@ -216,12 +239,12 @@ def framed(pair: Encoded, special: Mapping[str, int]) -> list[int]:
     return [special["cls"], *pair.context, *pair.answer, special["sep"]]
 
 
-def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     """Ids [B, T] and lengths [B] of rows of several lengths."""
     lengths = [len(row) for row in rows]
     longest = max(lengths)
-    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
-    return ids, torch.tensor(lengths)
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+    return ids, torch.tensor(lengths, device=device)
 
 
 def _special(tokenizer: Tokenizer, *roles: str) -> dict[str, int]:

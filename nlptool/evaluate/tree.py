@@ -19,7 +19,8 @@ from torch import Tensor
 from nlptool.evaluate.requests import Encoded, Tokens
 from nlptool.models.loss import linear_scores
 
-NODES = 256  # read at once: fewer make small products, more look past each other
+# Read at once: fewer make small products, more look past each other.
+NODES, ON_GPU = 256, 2048
 BYTES = ">u4"  # which sort as the numbers do
 
 
@@ -76,11 +77,14 @@ def _shared(above: np.ndarray, row: np.ndarray) -> int:
 
 
 class Branches:
-    """Keys and values of the nodes above those that are being read: what a net needs in the place of a Cache."""
+    """Keys and values of the nodes above those that are being read: what a net needs in the place of a Cache.
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree, self.next = tree, 0
-        self.columns = int(tree.depths.max()) + NODES
+    The tree stays in main memory, where it is decided what is forgotten; a GPU has only what its net reads.
+    """
+
+    def __init__(self, tree: Tree, device: torch.device) -> None:
+        self.tree, self.device, self.next = tree, device, 0
+        self.columns = int(tree.depths.max()) + nodes_at_once(device)
         self.ends_S = tree.ends[:0]
         self.above = 0
         """Columns of nodes that have been read."""
@@ -91,11 +95,11 @@ class Branches:
         """Begin to read the next nodes; their positions, [1, T]."""
         begin, stop = self.next, self.next + tokens
         self._forget(begin)
-        nodes_T = torch.arange(begin, stop)
+        nodes_T = torch.arange(begin, stop, device=self.device)
         self.ends_S = torch.cat([self.ends_S, self.tree.ends[begin:stop]])
-        self.mask_B1TS = (nodes_T[:, None] < self.ends_S).tril(self.above)[None, None]
+        self.mask_B1TS = (nodes_T[:, None] < self.ends_S.to(self.device)).tril(self.above)[None, None]
         self.next = stop
-        return self.tree.depths[None, begin:stop]
+        return self.tree.depths[None, begin:stop].to(self.device)
 
     def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
         """Keep the new nodes' keys and values of a layer; those of all in view, [1, S, H, E] each."""
@@ -113,9 +117,15 @@ class Branches:
         """All that is not above this node."""
         kept = (self.ends_S > node).nonzero()[:, 0]
         stay = int((kept == torch.arange(len(kept))).sum())  # the first ones
+        moved = kept[stay:].to(self.device)
         for buffer_BSHE in self.buffers.values():
-            buffer_BSHE[:, stay : len(kept)] = buffer_BSHE[:, kept[stay:]]
+            buffer_BSHE[:, stay : len(kept)] = buffer_BSHE[:, moved]
         self.ends_S, self.above = self.ends_S[kept], len(kept)
+
+
+def nodes_at_once(device: torch.device) -> int:
+    """How many nodes a net reads together."""
+    return NODES if device.type == "cpu" else ON_GPU
 
 
 @torch.inference_mode()
@@ -127,11 +137,12 @@ def foretold(net: Any, pairs: Sequence[Encoded]) -> Tokens:
     """
     if not any(pair.answer for pair in pairs):
         return
-    tree = grown(pairs)
-    branches = Branches(tree)
-    for begin in range(0, len(tree.ids), NODES):
-        hidden_TD = net(tree.ids[None, begin : begin + NODES], branches)[0]
-        first, last = torch.searchsorted(tree.nodes, torch.tensor([begin, begin + NODES])).tolist()
-        asked_QD = hidden_TD[tree.nodes[first:last] - begin]
-        losses_Q, first_Q = linear_scores(asked_QD, net.word_embeddings, None, tree.labels[first:last])
+    device, tree = net.word_embeddings.device, grown(pairs)
+    branches, size = Branches(tree, device), nodes_at_once(device)
+    for begin in range(0, len(tree.ids), size):
+        hidden_TD = net(tree.ids[None, begin : begin + size].to(device), branches)[0]
+        first, last = torch.searchsorted(tree.nodes, torch.tensor([begin, begin + size])).tolist()
+        asked_QD = hidden_TD[(tree.nodes[first:last] - begin).to(device)]
+        labels_Q = tree.labels[first:last].to(device)
+        losses_Q, first_Q = linear_scores(asked_QD, net.word_embeddings, None, labels_Q)
         yield from zip(tree.rows[first:last].tolist(), (-losses_Q).tolist(), first_Q.tolist(), strict=True)

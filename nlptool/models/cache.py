@@ -31,6 +31,9 @@ class Cache:
     Token s of a row lies in column s, so rows may have read different numbers of tokens. What lies behind the
     end of a row is never looked at, and is overwritten as the row goes on. A head's keys lie side by side, since
     one token's attention is as fast as they are read.
+
+    whole: all columns are read, whatever of them is used, so that a step is the same work on the same memory each
+    time, as CUDA graphs need. Rows that are full write their last column over and over; they are of no use then.
     """
 
     def __init__(self, keys_LBHSE: Tensor, values_LBHSE: Tensor) -> None:
@@ -44,6 +47,7 @@ class Cache:
         """Of the tokens that are being read."""
         self.mask_B1TS: Tensor | None = None
         """Added to scores: 0 where one of these may look, else -inf. None: it may look everywhere."""
+        self.whole = False
 
     @property
     def columns(self) -> int:
@@ -52,14 +56,16 @@ class Cache:
 
     def extend(self, tokens: int) -> Tensor:
         """Begin to read `tokens` more tokens in each row; their positions, [B, T]. ValueError without room."""
-        self.used += tokens
+        self.used = self.columns if self.whole else self.used + tokens
         if self.used > self.columns:
             raise ValueError(f"{self.used} tokens in a cache with room for {self.columns}")
         device = self.lengths_B.device
         self.positions_BT = self.lengths_B[:, None] + torch.arange(tokens, device=device)
-        self.lengths_B = self.lengths_B + tokens
+        if self.whole:
+            self.positions_BT = self.positions_BT.clamp(max=self.columns - 1)
+        self.lengths_B += tokens
         self.mask_B1TS = None
-        if tokens > 1 or not self.even:
+        if tokens > 1 or self.whole or not self.even:
             later_BTS = torch.arange(self.used, device=device) > self.positions_BT[:, :, None]
             mask_BTS = self.keys_LBHSE.new_zeros(later_BTS.shape).masked_fill_(later_BTS, -torch.inf)
             self.mask_B1TS = mask_BTS[:, None]
@@ -80,7 +86,7 @@ class Cache:
 
     def cut(self, lengths_B: Tensor) -> None:
         """Forget what stands behind these lengths, such as the padding of prompts."""
-        self.lengths_B = lengths_B.to(self.lengths_B)
+        self.lengths_B = lengths_B.to(self.lengths_B, copy=True)
         lengths = lengths_B.tolist()
         self.used, self.even = max(lengths), len(set(lengths)) == 1
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import Function, FunctionCtx, once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
+CPU = torch.device("cpu")
 QUERIES = 128  # of causal attention at once
 
 

@@ -11,6 +11,7 @@ from nlptool.evaluate.beams import Beams, beam_search
 from nlptool.evaluate.fill_mask import FillMask
 from nlptool.evaluate.generate import Generator, continuations
 from nlptool.evaluate.sampling import Going, Sampling, greedy
+from nlptool.evaluate.steps import Steps
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.bert.net import Net as BertNet
@@ -174,3 +175,32 @@ def test_an_encoder_is_refused(tokenizer: Tokenizer, tmp_path: Path):
     tokenizer.save(tmp_path)
     with pytest.raises(DataError, match="is no decoder"):
         Generator(tmp_path)
+
+
+def test_a_step_that_reads_all_columns_gives_the_same_logits(net: Net, prompts: list[list[int]]):
+    """As a CUDA graph repeats it, whatever of the columns is used."""
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    padded = torch.tensor([[*prompt, *[0] * (20 - len(prompt))] for prompt in prompts])
+    found = []
+    for whole in (False, True):
+        with torch.inference_mode():
+            cache = net.cache(len(prompts), 30)
+            net(padded, cache)
+            cache.cut(lengths)
+            cache.whole = whole
+            step = Steps(net, cache)
+            found.append(torch.stack([step(torch.full((len(prompts), 1), token)) for token in (5, 9, 7)]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
+
+
+def test_a_full_row_that_is_read_on_disturbs_no_other(net: Net):
+    with torch.inference_mode():
+        cache = net.cache(2, 12)
+        net(torch.ones(2, 10, dtype=torch.long), cache)
+        cache.cut(torch.tensor([10, 3]))
+        cache.whole = True
+        step = Steps(net, cache)
+        ids = torch.tensor([[5], [9]])
+        found = [step(ids)[1] for _ in range(4)][-1]  # the first row has room for two of these
+    expected = net.logits(net(torch.tensor([[1, 1, 1, 9, 9, 9, 9]]))[0, -1])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
