@@ -22,10 +22,10 @@ def main() -> None:
             [sys.executable, "-m", "nlptool", "tokenize", "demo/tokenize", recipe, "--out", STORE], check=True
         )
     parts = [
-        ("Training", ["train_mlm.py", str(STORE), "--sizes", "4x256", "12x256", "12x768"]),
-        ("Causal language model", ["train_clm.py", str(STORE)]),
-        ("ELECTRA", ["train_electra.py", str(STORE)]),
-        ("ALBERT", ["train_mlm.py", str(STORE), "--family", "albert", "--sizes", "4x256"]),
+        ("Masked language model", ["train.py", "mlm", str(STORE), "--sizes", "4x256", "12x256", "12x768"]),
+        ("Causal language model", ["train.py", "clm", str(STORE)]),
+        ("ELECTRA", ["train.py", "electra", str(STORE), "--sizes", "12x256"]),
+        ("ALBERT", ["train.py", "albert", str(STORE)]),
         ("Generation", ["generate.py", "--threads", "1"]),
         ("Text to store", ["text_to_store.py", str(text()), "--mb", "12"]),
         ("Start", ["start.py", str(STORE)]),

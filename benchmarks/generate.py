@@ -1,7 +1,7 @@
 """Generation: nlptool beside transformers' `generate`, on the same random weights, greedy.
 
     python benchmarks/generate.py [--layers 12 --hidden 768 --heads 12 --vocab 50257 --rows 1 8 --prompt 32 --tokens 64
-                                   --rounds 5 --threads N]
+                                   --rounds 5 --threads N --gpu]
 
 All take turns in one process, so that drift of the machine hits all alike; medians of seconds for a whole batch, prompt
 included. With --threads 1 the processor's time is measured instead of the clock's, which a busy machine disturbs less.
@@ -38,16 +38,19 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--gpu", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    device = "cuda" if args.gpu else "cpu"
     net = Net(Config(layers=args.layers, hidden=args.hidden, heads=args.heads), args.vocab).eval()
-    theirs = in_transformers(net)
-    packed = copy.deepcopy(net)
+    theirs = in_transformers(net).to(device)
+    packed = copy.deepcopy(net.to(device))
     packed.pack()
     weights = torch.randn(
         sum(part.weight.numel() for part in net.modules() if isinstance(part, nn.Linear))
-        + net.word_embeddings.numel()
+        + net.word_embeddings.numel(),
+        device=device,
     )
     print(f"{args.layers}x{args.hidden}, {weights.numel() * 4 / 1e6:.0f} MB read for each token, ", end="")
     print(
@@ -55,7 +58,7 @@ def main() -> None:
         f"{'processor' if args.threads == 1 else 'clock'}"
     )
     for rows in args.rows:
-        ids = torch.randint(args.vocab - 1, (rows, args.prompt))
+        ids = torch.randint(args.vocab - 1, (rows, args.prompt), device=device)
 
         def hf(ids: torch.Tensor = ids) -> list[list[int]]:
             out = theirs.generate(
@@ -78,9 +81,12 @@ def main() -> None:
             "transformers": hf,
             "nlptool": lambda: ours(packed),
             "unpacked": lambda: ours(net),
-            "floor": lambda: [weights.sum() for _ in range(args.tokens)],
+            "floor": lambda: torch.stack([weights.sum() for _ in range(args.tokens)]).tolist(),
         }
-        measure(rows, calls, args.rounds, time.process_time if args.threads == 1 else time.perf_counter)
+        if args.gpu:
+            del calls["unpacked"]  # the same there
+        one = args.threads == 1 and not args.gpu
+        measure(rows, calls, args.rounds, time.process_time if one else time.perf_counter)
         same = sum(a == b for a, b in zip(hf(), ours(packed), strict=True))
         print(f"{'':9}  same tokens in {same} of {rows} rows", flush=True)
 
@@ -98,7 +104,7 @@ def measure(
     medians = {name: median(found) for name, found in seconds.items()}
     for name, found in medians.items():
         ratio = medians["transformers"] / found
-        print(f"batch {rows:3}  {name:14}{found:8.2f} s{ratio:8.2f} times as fast as transformers")
+        print(f"batch {rows:3}  {name:14}{found:8.3f} s{ratio:8.2f} times as fast as transformers")
 
 
 def in_transformers(net: Net) -> nn.Module:

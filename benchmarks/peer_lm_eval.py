@@ -18,9 +18,11 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("requests")
     parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--gpu", action="store_true")
     args = parser.parse_args()
+    device = "cuda" if args.gpu else "cpu"
     logging.disable(logging.WARNING)
-    model = HFLM(args.model, backend="causal", device="cpu", dtype="float32", batch_size=args.batch)
+    model = HFLM(args.model, backend="causal", device=device, dtype="float32", batch_size=args.batch)
     with open(args.requests) as file:
         pairs = json.load(file)
     requests = [Instance("loglikelihood", {}, tuple(pair), number) for number, pair in enumerate(pairs)]

@@ -1,6 +1,6 @@
 """Scoring of answers: nlptool against lm-eval's HFLM, interleaved, on the same requests and weights.
 
-    python benchmarks/prompt.py STORE [--questions FILE] [--python PYTHON] [--sizes 12x768] [--rounds 3]
+    python benchmarks/prompt.py STORE [--questions FILE] [--python PYTHON] [--sizes 12x768] [--rounds 3] [--gpu]
 
 STORE is a token store (nlptool tokenize), of which the tokenizer is taken; the model is GPT-2's shape with 50,257 words
 and random weights. FILE has a JSON object with query, choices and gold on each line; without it, questions are cut
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from train_mlm import HERE, child
+from processes import HERE, child
 
 SHOTS = 5
 VOCAB, POSITIONS = 50257, 1024
@@ -46,10 +46,11 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["plain", "same", "drawn"])
     parser.add_argument("--count", nargs=2, type=int, default=[60, 16], help="questions without shots, with")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--ours", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.ours:
-        answer(*map(Path, args.ours))
+        answer(*map(Path, args.ours), "cuda" if args.gpu else "cpu")
         return
     questions = read(args.questions) if args.questions else made(args.store)
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,6 +71,7 @@ def compare(args: argparse.Namespace, task: str, questions: list[Question], mode
     path.write_text(json.dumps(pairs))
     ours = [sys.executable, str(HERE / "prompt.py"), str(args.store), "--ours", str(model), str(path)]
     peer = [args.python, str(HERE / "peer_lm_eval.py"), str(model), str(path)]
+    ours, peer = ([*command, *["--gpu"] * args.gpu] for command in (ours, peer))
     commands = {0: ours} | {size: [*peer, f"--batch={size}"] for size in args.batches}
     runs: dict[int, list[dict]] = {size: [] for size in commands}
     for _ in range(args.rounds):
@@ -151,15 +153,18 @@ def save_model(store: Path, size: str, folder: Path) -> None:
     tokenizer.bare().save(folder, POSITIONS)
 
 
-def answer(model: Path, requests: Path) -> None:
+def answer(model: Path, requests: Path, device: str) -> None:
     """nlptool's part: one round, in a process of its own."""
+    import torch
+
     from nlptool.evaluate.requests import Request
     from nlptool.evaluate.scoring import scorer
     from nlptool.models import huggingface
     from nlptool.text.tokenizer import Tokenizer
 
     pretrained = huggingface.load_pretrained(model)
-    asking = scorer(pretrained.config, pretrained.state, Tokenizer.load(model))
+    tokenizer = Tokenizer.load(model)
+    asking = scorer(pretrained.config, pretrained.state, tokenizer, torch.device(device))
     pairs = [Request(*pair) for pair in json.loads(requests.read_text())]
     asking.answers(pairs[:1])
     start = time.perf_counter()

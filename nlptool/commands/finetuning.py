@@ -235,6 +235,8 @@ def _begin(plan: Plan, source: Path | None, options: Options, console: Console) 
         for line in folder.changes(loads(written.read_text("utf8"), Recipe), plan.recipe):
             console.note(f"resuming with another {line}")
     names = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
-    facts = folder.environment(names, machine.name(machine.device()), 1) | {"threads": torch.get_num_threads()}
+    facts = folder.environment(names, machine.name(machine.device()), 1) | {
+        "threads": torch.get_num_threads()
+    }
     folder.start(out, plan.recipe, facts, overwrite=options.overwrite)
     plan.encode(out / "rows", console)

@@ -88,7 +88,12 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
                 hint="name a model with its language-model head, as pretraining leaves it",
             )
     packages = ("torch", "numpy", "tokenizers", "datasets")
-    folder.start(out, recipe, folder.environment(packages, machine.name(machine.device()), 1), overwrite=options.overwrite)
+    folder.start(
+        out,
+        recipe,
+        folder.environment(packages, machine.name(machine.device()), 1),
+        overwrite=options.overwrite,
+    )
     records: list[dict[str, Any]] = []
     try:
         with Interrupts(alone=True) as interrupts:

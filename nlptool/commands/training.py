@@ -257,13 +257,14 @@ class Session:
             rate = (cost["flops"] - self.spent) * figures["tokens_per_second"] / max(self.log.tokens, 1)
         self.spent = cost.get("flops", 0.0)
         self.training = figures
-        self._record(tokens=self.state.tokens, seconds=self.state.elapsed, **figures, **cost)
+        memory = machine.most_held(self.world.device)
+        self._record(tokens=self.state.tokens, seconds=self.state.elapsed, memory=memory, **figures, **cost)
         self.panel.update(
             step=self.state.step,
             tokens=self.state.tokens,
             figures=figures,
             flops_per_second=rate,
-            memory=machine.most_held(self.world.device),
+            memory=memory,
             seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
         )
         self.log = Log()

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "objectives"))  # for tiny.py and the facts of every objective
+sys.path.insert(
+    0, str(Path(__file__).parents[1] / "objectives")
+)  # for tiny.py and the facts of every objective
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

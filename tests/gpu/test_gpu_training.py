@@ -79,8 +79,9 @@ def test_compiled_it_costs_the_same_and_is_compiled_once(case, split: Split, bf1
     compiled = torch.compile(there, dynamic=False)
     for number, batch in enumerate(batches):
         sums, norm = cost(here, batch, here.weights)
-        with torch._dynamo.config.patch(error_on_recompile=number > 0), torch.autocast(
-            "cuda", torch.bfloat16, enabled=bf16
+        with (
+            torch._dynamo.config.patch(error_on_recompile=number > 0),
+            torch.autocast("cuda", torch.bfloat16, enabled=bf16),
         ):
             found, length = cost(compiled, batch.to(GPU), here.weights)
         for term in sums:
