@@ -47,7 +47,7 @@ class Steps:
         torch.cuda.current_stream().wait_stream(stream)
         cache.lengths_B.copy_(before_B)  # what was written behind the rows' ends is written over
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.logits_NV = self._step(self.ids_N1)
 
 
