@@ -138,8 +138,8 @@ class Progress:
 class Panel:
     """A training run as it goes: losses and their history, held-out figures, speed, time left, checkpoint."""
 
-    def __init__(self, name: str, steps: int, start: int, screen: Screen) -> None:
-        self.name, self.steps, self.step = name, steps, start
+    def __init__(self, name: str, steps: int, start: int, seconds: float | None, screen: Screen) -> None:
+        self.name, self.steps, self.step, self.seconds = name, steps, start, seconds
         self._screen = screen
         self._losses: dict[str, History] = {}
         self._heldout: dict[str, float] = {}
@@ -220,7 +220,14 @@ class Panel:
     def _line(self) -> str:
         losses = [f"{name} {history.last:.4g}" for name, history in self._losses.items()]
         facts = [self._facts[name] for name in SHOWN if name in self._facts]
-        return "  ".join([f"step {self.step:,}/{self.steps:,}", *losses, *facts, self._eta()]).rstrip()
+        of = f"/{self.steps:,}" if self.seconds is None else ""
+        return "  ".join([f"step {self.step:,}{of}", *losses, *facts, self._eta()]).rstrip()
+
+    def _share(self) -> float:
+        """Of the run that is done."""
+        if self.seconds is None:
+            return self.step / max(self.steps, 1)
+        return 0.0 if self._left is None else min(1.0, 1 - max(self._left, 0.0) / self.seconds)
 
     def _frame(self) -> rich.console.RenderableType:
         with self._lock:
@@ -232,10 +239,10 @@ class Panel:
         head.add_column(no_wrap=True)
         head.add_column(ratio=1)
         head.add_column(no_wrap=True, justify="right")
-        share = self.step / max(self.steps, 1)
+        share, of = self._share(), f" of {self.steps:,}" if self.seconds is None else ""
         head.add_row(
-            Text(f"step {self.step:,} of {self.steps:,}", "bold"),
-            ProgressBar(max(self.steps, 1), self.step),
+            Text(f"step {self.step:,}{of}", "bold"),
+            ProgressBar(1.0, share),
             Text(f"{share:.0%}  {self._eta()}".rstrip()),
         )
         body = Table.grid(padding=(0, 2, 0, 0))

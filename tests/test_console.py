@@ -190,11 +190,15 @@ def test_training_in_a_log_is_one_line_of_figures(console: Console, streams, clo
     ]
 
 
-def test_the_time_left_may_be_given(console: Console, streams, clock) -> None:
-    with console.training("x", 10**9) as panel:
+def test_a_run_that_a_clock_ends_has_a_share_and_no_number_of_steps(console: Console, streams, clock) -> None:
+    with console.training("x", 1 << 62, seconds=120) as panel:
         clock.now += 10
         panel.update(step=1, tokens=1, figures={}, seconds_left=90)
-    assert streams[1].getvalue() == "step 1/1,000,000,000  eta 1m30s\n"
+        text = "\n".join(drawn(panel))
+        assert "step 1 " in text
+        assert "25%" in text
+        assert "4,611" not in text
+    assert streams[1].getvalue() == "step 1  eta 1m30s\n"
 
 
 def test_the_panel_fits_80_columns_and_shows_all_that_it_was_told(console: Console, clock) -> None:

@@ -180,7 +180,8 @@ class Session:
             self.first_step = self.state.step + 1
             if self.job.patience is not None:
                 self.losses = self._losses(run_folder / "metrics.jsonl")
-            self.console.note(f"going on from {path}, step {self.state.step:,} of {self.job.steps:,}")
+            of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
+            self.console.note(f"going on from {path}, step {self.state.step:,}{of}")
         elif broken:
             raise DataError(f"{run_folder}: no whole checkpoint", hint="--overwrite starts again")
         else:
@@ -202,7 +203,9 @@ class Session:
             if self.world.first:
                 written = settings.recipe.model_dump(mode="json")
                 self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
-            self.panel = stack.enter_context(self.console.training(settings.out.name, job.steps, state.step))
+            self.panel = stack.enter_context(
+                self.console.training(settings.out.name, job.steps, state.step, job.seconds)
+            )
             try:
                 steps = train(
                     state,
