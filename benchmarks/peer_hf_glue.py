@@ -1,6 +1,6 @@
 """What Hugging Face's Trainer reaches on a pair or sentence task, as its run_glue.py example does; prints JSON.
 
-    python benchmarks/peer_hf_glue.py MODEL TRAIN VALIDATION COLUMN[,COLUMN] [--seeds 0 1 2] [--epochs 3] [--pad] [--gpu]
+    python benchmarks/peer_hf_glue.py MODEL TRAIN VALIDATION COLUMN[,COLUMN] [--seeds 0 1 2] [--pad] [--gpu]
 
 TRAIN and VALIDATION are JSON lines, gzipped or not, with a column `label`: a class, or a number that is to be told.
 """
@@ -84,7 +84,9 @@ for seed in options.seeds:
         )
 
         def start():
-            return AutoModelForSequenceClassification.from_pretrained(options.model, num_labels=labels)
+            return AutoModelForSequenceClassification.from_pretrained(
+                options.model, num_labels=labels, dtype="float32"
+            )
 
         trainer = Trainer(
             args=arguments,
