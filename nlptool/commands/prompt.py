@@ -115,7 +115,8 @@ class Recipe(Block):
             "shots": self.shots,
         }.items():
             if twice := [name for at, name in enumerate(names) if name in names[:at]]:
-                raise ValueError(f"{key}: {twice[0]} is given twice")
+                apart = "; name one of them otherwise: {name: ..., task: ...}" if key == "tasks" else ""
+                raise ValueError(f"{key}: {twice[0]} is given twice{apart}")
         return self
 
 

@@ -82,7 +82,7 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
     for given in models:
         model = Respondent(*given)  # one at a time in memory
         _require_room(model, read)
-        if any(sheet.task.writing is None for sheet in read) and (lack := model.lacks):
+        if any(sheet.writing is None for sheet in read) and (lack := model.lacks):
             raise DataError(
                 f"{model.name}: {lack}",
                 hint="name a model with its language-model head, as pretraining leaves it",
@@ -102,7 +102,7 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
                 for sheet, contamination in zip(read, seen, strict=True):
                     for shots in recipe.shots:
                         entries = _asked(model, sheet, shots, out, interrupts, console)
-                        kind = model.kind(sheet.task.writing)
+                        kind = model.kind(sheet.writing)
                         told = record(model.label, kind, model.parameters, sheet, shots, entries)
                         if contamination is not None:
                             told["contamination"] = apart(sheet, entries, contamination)
@@ -120,7 +120,7 @@ def _asked(
     model: Respondent, sheet: Sheet, shots: int, out: Path, interrupts: Interrupts, console: Console
 ) -> list[dict[str, Any]]:
     """One model's answers to a task, those known already and those asked for now, in the order of the questions."""
-    writing = sheet.task.writing
+    writing = sheet.writing
     path = out / "answers" / _plain(model.label) / f"{_plain(sheet.name)}-{shots}.jsonl"
     asked = sheets.fitted(sheet, shots, model.room(writing), model.count)
     digests = [replies.of_question(model.digest, [one.requests, writing]) for one in asked]
@@ -130,7 +130,7 @@ def _asked(
         bar.to(len(asked) - len(missing))
         waiting: list[dict[str, Any]] = []
         for done, (number, made) in enumerate(
-            model.replies([asked[i].requests for i in missing], writing), start=1
+            model.replies([asked[i].requests for i in missing], writing, missing), start=1
         ):
             at = missing[number]
             waiting.append(_entry(sheet, at, asked[at], digests[at], made))
@@ -148,7 +148,7 @@ def _asked(
 
 def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
     """Raise DataError, before anything is asked, where a model is no decoder and a task wants an answer written."""
-    free = [sheet.name for sheet in read if sheet.task.writing is not None]
+    free = [sheet.name for sheet in read if sheet.writing is not None]
     unable = [model.name for model in models if free and not model.is_decoder]
     if unable:
         raise DataError(
@@ -160,7 +160,7 @@ def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> Non
 def _require_room(model: Respondent, read: Sequence[Sheet]) -> None:
     """Raise DataError, before anything is asked, where a model does not even read an answer by itself."""
     for sheet in read:
-        if sheet.task.writing is not None:
+        if sheet.writing is not None:
             continue
         room = model.room(None)
         for question in sheet.questions:
@@ -186,7 +186,7 @@ def _tell_of_length(told: dict[str, Any], console: Console) -> None:
 def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:
     """What is kept of a question."""
     question = sheet.questions[number]
-    kept = ("text", "cut") if sheet.task.writing else ("logprob", "tokens", "greedy", "cut")
+    kept = ("text", "cut") if sheet.writing else ("logprob", "tokens", "greedy", "cut")
     alike = len({context for context, _ in asked.requests}) == 1
     return {
         "place": question.place,
@@ -195,7 +195,7 @@ def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence
         "prompt": asked.requests[0][0] if alike else [context for context, _ in asked.requests],
         **(
             {"references": question.references}
-            if sheet.task.writing
+            if sheet.writing
             else {"answers": [answer for _, answer in asked.requests], "gold": question.gold}
         ),
         "replies": [{key: value for key, value in reply._asdict().items() if key in kept} for reply in made],

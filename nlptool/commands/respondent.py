@@ -7,8 +7,10 @@ from pathlib import Path
 from nlptool import registry
 from nlptool.commands import machine, replies
 from nlptool.errors import DataError, UsageError
+from nlptool.evaluate.beams import Beams
 from nlptool.evaluate.generate import Generator
 from nlptool.evaluate.requests import Request
+from nlptool.evaluate.sampling import Choose, Sampling, greedy, renumbered
 from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.models import huggingface
 from nlptool.models.config import EncoderConfig
@@ -99,14 +101,15 @@ class Respondent:
         return [len(ids) for ids in self.tokenizer.encode_batch(texts)]
 
     def replies(
-        self, asked: Sequence[Requests], writing: Writing | None
+        self, asked: Sequence[Requests], writing: Writing | None, numbers: Sequence[int]
     ) -> Iterator[tuple[int, list[Reply]]]:
-        """What it makes of each question, with the question's number, in any order, as soon as it is known.
+        """What it makes of each question, with its place in `asked`, in any order, as soon as it is known.
 
+        numbers: of the questions among all of the task, by which they draw.
         Raises DataError for an answer that is too long for it, or a text that it cannot begin from.
         """
         try:
-            yield from self._scored(asked) if writing is None else self._written(asked, writing)
+            yield from self._scored(asked) if writing is None else self._written(asked, writing, numbers)
         except (DataError, UsageError) as error:
             raise DataError(f"{self.name}: {error.message}", error.hint) from error
 
@@ -120,7 +123,9 @@ class Respondent:
             if len(found[number]) == len(asked[number]):
                 yield number, [reply for _, reply in sorted(found[number].items())]
 
-    def _written(self, asked: Sequence[Requests], writing: Writing) -> Iterator[tuple[int, list[Reply]]]:
+    def _written(
+        self, asked: Sequence[Requests], writing: Writing, numbers: Sequence[int]
+    ) -> Iterator[tuple[int, list[Reply]]]:
         room = self.room(writing)
         if room < 1:
             raise DataError(
@@ -130,11 +135,11 @@ class Respondent:
         lengths = self.count(texts)
         order = sorted(range(len(texts)), key=lambda number: -lengths[number])
         for begin in range(0, len(order), ROWS):
-            numbers = order[begin : begin + ROWS]
-            read = [self._end(texts[n], room) if lengths[n] > room else texts[n] for n in numbers]
-            for n, text in zip(
-                numbers, self._writer.complete(read, writing.tokens, writing.stop), strict=True
-            ):
+            some = order[begin : begin + ROWS]
+            read = [self._end(texts[n], room) if lengths[n] > room else texts[n] for n in some]
+            choose = _choice(writing, [numbers[n] for n in some])
+            made = self._writer.complete(read, writing.tokens, writing.stop, choose)
+            for n, text in zip(some, made, strict=True):
                 yield n, [Reply(cut=max(0, lengths[n] - room), text=text)]
 
     def _end(self, text: str, room: int) -> str:
@@ -145,3 +150,12 @@ class Respondent:
             if len(self.tokenizer.encode(end)) <= room:  # which may be encoded otherwise by itself
                 return end
         return ""
+
+
+def _choice(writing: Writing, numbers: Sequence[int]) -> Choose | Beams:
+    """How the next token is found, of prompts with these numbers."""
+    if writing.beams is not None:
+        return Beams(writing.beams)
+    if writing.top_k is None:
+        return greedy
+    return renumbered(Sampling(top_k=writing.top_k, seed=writing.seed), numbers)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nlptool.commands.prompt import Asked, Recipe
 from nlptool.console import Console
-from nlptool.prompts.config import PromptConfig, Question
+from nlptool.prompts.config import PromptConfig, Question, Writing
 from nlptool.prompts.demonstrations import Pool, before, drawn
 from nlptool.prompts.reading import Data
 
@@ -19,6 +19,12 @@ class Sheet(NamedTuple):
     questions: list[Question]
     pools: dict[str, Pool]
     seed: int
+
+    @property
+    def writing(self) -> Writing | None:
+        """How a free answer is written; None where answers are given and scored."""
+        writing = self.task.writing
+        return writing and (writing if writing.top_k is None else writing._replace(seed=self.seed))
 
     def prefix(self, number: int, shots: int, dropped: int = 0) -> str:
         """What stands before question `number`; of its demonstrations the first `dropped` are left out."""

@@ -190,6 +190,11 @@ def quac_heq(predictions: Sequence[str], references: References) -> float:
     return sum(equal) / len(equal) if equal else 0.0
 
 
+def counts(metric: str, references: Sequence[str]) -> bool:
+    """Whether a question has a part in a metric: all have, but for QuAC's, which people must agree on."""
+    return not metric.startswith("quac") or _quac([""], [references])[0][1] >= AGREED
+
+
 def _quac(predictions: Sequence[str], references: References) -> list[tuple[float, float]]:
     """Of each question the F1 of the prediction and that of the references among themselves."""
     found = []

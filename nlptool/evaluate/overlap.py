@@ -7,6 +7,8 @@ rouge-score is Google's translation of ROUGE-1.5.5 (Lin 2004) to Python, here wi
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from nlptool.evaluate.answers import Metric, References
 
 
@@ -32,6 +34,31 @@ def average_rouge(predictions: Sequence[str], references: References) -> float:
 def bleu(predictions: Sequence[str], references: References) -> float:
     """BLEU of the whole corpus (Papineni et al. 2002), sacrebleu's default."""
     return _bleu(predictions, references, lower=False)
+
+
+def bleu_and_error(predictions: Sequence[str], references: References) -> tuple[float, float | None]:
+    """The same and its standard error, by the jackknife (Efron and Stein 1981): each text is left out in turn.
+
+    BLEU is made of counts that add up over texts, so a text costs no second look at the others.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    def of(counts: "np.ndarray[Any, np.dtype[np.int64]]") -> float:
+        *grams, said, right = counts.tolist()
+        n = len(grams) // 2
+        return float(BLEU.compute_bleu(grams[:n], grams[n:], said, right, smooth_method="exp").score) / 100
+
+    metric = BLEU()
+    each = []
+    for prediction, right in zip(predictions, references, strict=True):
+        found = metric.corpus_score([prediction], [[text] for text in right])
+        each.append([*found.counts, *found.totals, found.sys_len, found.ref_len])
+    counts_NC = np.array(each)
+    whole, n = counts_NC.sum(0), len(counts_NC)
+    if n < 2:
+        return of(whole), None
+    without = np.array([of(whole - counts) for counts in counts_NC])
+    return of(whole), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def bleu_lower(predictions: Sequence[str], references: References) -> float:

@@ -70,6 +70,13 @@ class Sampling:
         return ids_NK.gather(1, at_N1.clamp(max=ids_NK.shape[1] - 1))[:, 0]
 
 
+def renumbered(choose: Choose, numbers: Sequence[int]) -> Choose:
+    """The same for prompts that have these numbers: then what one draws does not depend on whom it is batched with."""
+    return lambda logits_NV, going: choose(
+        logits_NV, going._replace(numbers=[numbers[n] for n in going.numbers])
+    )
+
+
 def penalised(logits_NV: Tensor, ids: Sequence[Sequence[int]], penalty: float) -> Tensor:
     """Logits of the tokens that each row has already, divided by `penalty`, or multiplied where negative.
 

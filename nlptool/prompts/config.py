@@ -75,6 +75,12 @@ class Writing(NamedTuple):
     """At most."""
     stop: tuple[str, ...]
     """Strings before which it ends."""
+    beams: int | None = None
+    """Of a search for the likeliest text."""
+    top_k: int | None = None
+    """Likeliest tokens that are drawn from; None, and no beams: the likeliest is taken."""
+    seed: int = 0
+    """Of the draws."""
 
 
 class Figure(NamedTuple):

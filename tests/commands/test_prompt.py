@@ -308,8 +308,41 @@ def test_a_decoder_writes_what_it_would_write_by_itself(room: Path, decoder: Pat
     assert kept[0]["prompt"].count("? the old town\n\n") == 1
     (alone,) = Generator(decoder).complete([kept[2]["prompt"]], 4, ["\n", "."])
     assert kept[2]["replies"][0]["text"] == alone
-    assert found["scores"]["bleu"]["error"] is None
+    assert found["scores"]["bleu"]["error"] >= 0
     assert 0 <= found["scores"]["squad_f1"]["value"] <= 1
+
+
+def test_drawn_answers_are_the_same_when_a_run_goes_on(room: Path, decoder: Path, capsys):
+    pytest.importorskip("sacrebleu")
+    file = asked_freely(room, ["bell", "river", "small house in the wood", "winter"])
+    drawn = FREE.replace("tokens: 4", "tokens: 12\ntop_k: 40")
+    (room / "free.yaml").write_text(drawn)
+    asked = recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], shots=0, data=None)
+    told(capsys, asked)
+    path = room / "out" / "answers" / "gpt" / "free-0.jsonl"
+    whole = path.read_text()
+    texts = [json.loads(line)["replies"][0]["text"] for line in whole.splitlines()]
+    assert len(set(texts)) == 4
+    first, _, *rest = whole.splitlines(keepends=True)
+    path.write_text(first + "".join(rest))
+    told(capsys, asked, "--resume", "auto")
+    assert path.read_text() == whole
+    told(capsys, asked, "seed=1", "--overwrite")
+    assert path.read_text() != whole
+
+
+def test_beams_search_for_the_answer(room: Path, decoder: Path, capsys):
+    from nlptool.evaluate.beams import Beams
+    from nlptool.evaluate.generate import Generator
+
+    pytest.importorskip("sacrebleu")
+    file = asked_freely(room, ["bell", "river"])
+    (room / "free.yaml").write_text(FREE.replace("tokens: 4", "tokens: 4\nbeams: 3"))
+    told(capsys, recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], shots=0, data=None))
+    kept = lines("out/answers/gpt/free-0.jsonl")
+    prompts = [entry["prompt"] for entry in kept]
+    expected = Generator(decoder).complete(prompts, 4, ["\n", "."], Beams(3))
+    assert [entry["replies"][0]["text"] for entry in kept] == expected
 
 
 def test_a_prompt_that_is_too_long_is_read_from_its_end(room: Path, decoder: Path, capsys):

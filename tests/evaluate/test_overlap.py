@@ -49,6 +49,22 @@ def test_questions_may_have_different_numbers_of_references():
     assert overlap.bleu(said, [[said[0], "no"], [said[1]]]) == pytest.approx(1.0)
 
 
+def test_the_error_of_bleu_is_what_leaving_out_each_text_does():
+    said = ["the cat sat on a mat", "dogs like to bark at night", "a bell rang in the town", "it is cold"]
+    right = [
+        ["the cat sat at a mat"],
+        ["dogs like to bark"],
+        ["the bell rang in town", "a bell rang"],
+        ["it was cold"],
+    ]
+    value, error = overlap.bleu_and_error(said, right)
+    assert value == pytest.approx(overlap.bleu(said, right))
+    without = [overlap.bleu(said[:i] + said[i + 1 :], right[:i] + right[i + 1 :]) for i in range(4)]
+    middle = sum(without) / 4
+    assert error == pytest.approx((3 / 4 * sum((w - middle) ** 2 for w in without)) ** 0.5)
+    assert overlap.bleu_and_error(said[:1], right[:1])[1] is None
+
+
 @pytest.mark.parametrize(("name", "package"), [("rouge1", "rouge-score"), ("bleu_lower", "sacrebleu")])
 def test_a_missing_package_is_named(name: str, package: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(metrics, "find_spec", lambda module: None)

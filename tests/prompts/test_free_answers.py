@@ -43,6 +43,26 @@ def test_references_can_be_others_than_what_is_shown():
     assert scores(task, row, "horn") == [pytest.approx(2 / 3)]
 
 
+def test_of_an_answer_the_first_sentences_may_count():
+    task = Config(**KEYS, metrics=("exact",), sentences=2)
+    assert scores(task, {"q": "?", "a": ["It rang. Then it fell."]}, " It rang. Then it fell. A horn.") == [1]
+
+
+def test_beams_and_draws_exclude_each_other():
+    with pytest.raises(ValueError, match="beams and top_k: one of them"):
+        Config(**KEYS, metrics=("exact",), beams=4, top_k=2)
+
+
+def test_quacs_error_is_that_of_the_questions_that_people_agree_on():
+    task = Config(**KEYS, references="{r}", metrics=("quac_f1", "quac_heq"))
+    rows = [["the bell", "bell"], ["the old bell", "bell"], ["a horn", "seven towns"]]
+    questions = [task.question(Row(f"f:{n}", {"q": "?", "a": "x", "r": r}), "") for n, r in enumerate(rows)]
+    said = [[Reply(text=text)] for text in ("bell", "nothing", "a horn")]
+    found = task.figures(questions, said)
+    assert found["quac_f1"] == (0.5, pytest.approx(0.5)), "1 and 0; on the third nobody agrees"
+    assert found["quac_heq"] == (0.5, pytest.approx(0.5))
+
+
 def test_dialogues_are_asked_turn_by_turn():
     from examples import EXAMPLES
 

@@ -1,14 +1,15 @@
 """The recipe block of a free answer. No torch here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.prompts.config import Figure, PromptConfig, Question, Reply, Writing
 from nlptool.prompts.figures import mean
 from nlptool.prompts.template import Template, fill, fill_each
+from nlptool.text.config import Sentences
 from nlptool.text.rows import Row
 
 Metric = Literal[
@@ -30,14 +31,13 @@ Metric = Literal[
     "rougeL",
     "bleu",
 ]
-WHOLE = ("quac_f1", "quac_heq", "bleu")
-"""Scores of all answers together, which are no mean of one each."""
 
 
 class Config(PromptConfig):
-    """The model writes on behind the prompt, the likeliest token each time, until a stop string or `tokens` are there.
+    """The model writes on behind the prompt until a stop string or `tokens` are there.
 
-    Brown et al. 2020 search with a beam of 4 (section 2.4); lm-eval is greedy, and so is this.
+    It takes the likeliest token each time, as lm-eval, unless `beams` or `top_k` say otherwise: Brown et al. 2020
+    search with 4 beams (section 2.4), Radford et al. 2019 draw summaries from the 2 likeliest tokens (section 3.6).
     """
 
     name: Literal["answer"] = Field("answer", description="kind of task")
@@ -51,14 +51,31 @@ class Config(PromptConfig):
         None,
         description="what is said where the list is empty; it counts as no text, so that silence is right",
     )
-    stop: tuple[str, ...] = Field(min_length=1, description="strings before which an answer ends")
+    stop: tuple[str, ...] = Field(description="strings before which an answer ends")
     tokens: int = Field(gt=0, description="tokens of an answer at most")
+    beams: int | None = Field(
+        None, gt=1, description="search with so many beams for the likeliest answer; length penalty 0.6"
+    )
+    top_k: int | None = Field(
+        None, gt=1, description="draw each token from so many likeliest ones, by the recipe's seed"
+    )
+    sentences: int | None = Field(
+        None, gt=0, description="of an answer only so many sentences count, the first ones"
+    )
     metrics: tuple[Metric, ...] = Field(min_length=1, description="scores; the first is the main one")
 
     @property
     def writing(self) -> Writing:
         """How an answer is written."""
-        return Writing(self.tokens, self.stop)
+        return Writing(self.tokens, self.stop, self.beams, self.top_k)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.beams is not None and self.top_k is not None:
+            raise ValueError("beams and top_k: one of them; a search draws nothing")
+        if not all(self.stop):
+            raise ValueError("stop: a string without a character would stop everything")
+        return self
 
     def question(self, row: Row, part: str) -> Question:
         """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""
@@ -85,14 +102,14 @@ class Config(PromptConfig):
         known = answers.METRICS | overlap.METRICS
         texts = [self._said(reply.text) for (reply,) in replies]
         references = [question.references for question in questions]
-        found = {}
+        found: dict[str, Figure] = {}
         for name in self.metrics:
-            metric = known[name]
-            if name in WHOLE:
-                found[str(name)] = Figure(metric(texts, references), None)
-            else:
-                pairs = zip(texts, references, strict=True)
-                found[str(name)] = mean([metric([text], [right]) for text, right in pairs])
+            if name == "bleu":  # of all answers together, no mean of one each
+                found[name] = Figure(*overlap.bleu_and_error(texts, references))
+                continue
+            pairs = [pair for pair in zip(texts, references, strict=True) if answers.counts(name, pair[1])]
+            values = [known[name]([text], [right]) for text, right in pairs]
+            found[name] = mean(values) if values else Figure(0.0, None)
         return found
 
     def baselines(self, questions: Sequence[Question]) -> Mapping[str, float]:
@@ -101,4 +118,8 @@ class Config(PromptConfig):
 
     def _said(self, text: str) -> str:
         said = text.strip()
+        if self.sentences is not None:
+            from nlptool.text.sentences import segmenter
+
+            said = "".join(segmenter(Sentences())(said)[: self.sentences])
         return "" if self.no_answer is not None and said.lower() == self.no_answer.lower() else said
