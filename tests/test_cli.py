@@ -16,7 +16,8 @@ from nlptool import __version__
 from nlptool.cli import COMMANDS, main
 from nlptool.cli.app import HEADINGS
 from nlptool.cli.asking import PROMPT
-from nlptool.commands import finetune, pretrain
+from nlptool.commands.finetune import command as finetune
+from nlptool.commands.pretrain import command as pretrain
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
 from nlptool.recipe import load, shelf
 
@@ -261,7 +262,7 @@ def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
     commands = re.findall(rf"nlptool (\S+) {name}\b", "\n".join(header))
     assert len(commands) == 1, "the header shows the command line, once"
     row = next(row for row in (*COMMANDS, PROMPT) if row.name == commands[0])
-    schema = import_module(f"nlptool.commands.{row.module}").Recipe
+    schema = import_module(f"nlptool.commands.{row.module}.command").Recipe
     load(shelf.find(name), [] if "\nout:" in text else ["out=x"], schema)
 
 

@@ -154,19 +154,19 @@ def test_help_needs_no_heavy_import() -> None:
 def test_recipes_are_checked_without_heavy_imports() -> None:
     light = [name for name, _ in modules() if name.endswith(".config")]
     light += [
-        "commands.pretrain",
-        "commands.finetune",
-        "commands.distill_task",
-        "commands.prompt",
+        "commands.pretrain.command",
+        "commands.finetune.command",
+        "commands.distill_task.command",
+        "commands.prompt.command",
         "commands.recipes",
         "commands.schema",
         "commands.doctor",
         "commands.export",
         "commands.report",
-        "commands.plan",
+        "commands.plan.command",
     ]
     if (PACKAGE / "commands" / "tokenize.py").exists():
-        light.append("commands.tokenize")
+        light.append("commands.tokenize.command")
     loaded = loaded_by("\n".join(f"import nlptool.{name}" for name in light))
     assert {f"nlptool.{name}" for name in light} <= loaded
     assert loaded.isdisjoint(HEAVY)

@@ -77,7 +77,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure bits per byte, perplexity, grammar and fine-tuned tasks of models."""
-    from nlptool.commands import evaluate as command
+    from nlptool.commands.evaluate import command
     from nlptool.console import Options
 
     questions = command.Questions(tokens, characters, pairs, most, suite, data)
@@ -163,7 +163,7 @@ def prompt(
             raise UsageError(
                 "a text goes on without a recipe and an output folder", hint="only --model and --text"
             )
-        from nlptool.commands import continuing
+        from nlptool.commands.prompt import continuing
 
         wish = continuing.Wish(tokens, temperature, top_k, top_p, beams, tuple(stop or ()), seed)
         continuing.run(model, text, wish, as_json=as_json, console=console())

@@ -84,7 +84,7 @@ def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") ->
     """Read and check the recipe, then hand it to the command."""
     from nlptool.recipe import load, shelf
 
-    command = import_module(f"nlptool.commands.{row.module}")
+    command = import_module(f"nlptool.commands.{row.module}.command")
     path = shelf.find(recipe)
     folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
     loaded = load(path, [*changes, *folder], command.Recipe)
@@ -139,7 +139,7 @@ def compare(
     """Train several recipes on the same tokens and budget, and compare them."""
     refuse_flags(arguments)
     recipes = [a for a in arguments if not is_change(a)]
-    from nlptool.commands import compare as command
+    from nlptool.commands.compare import command
     from nlptool.console import Options
 
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
@@ -165,6 +165,6 @@ def plan(
 ) -> None:
     """Say what a run would take here: memory, disk and time."""
     refuse_flags([recipe, *(changes or ())])
-    from nlptool.commands import plan as command
+    from nlptool.commands.plan import command
 
     command.run(recipe, changes or [], probe=not no_probe, as_json=as_json, console=console())

@@ -26,8 +26,8 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
     folder.claim(out, resume=None, overwrite=overwrite)
     from safetensors.torch import load_file
 
-    from nlptool.commands.pretrain import Recipe
-    from nlptool.commands.pretraining import Plan
+    from nlptool.commands.pretrain.command import Recipe
+    from nlptool.commands.pretrain.pretraining import Plan
 
     chosen = _choose(run / "checkpoints", checkpoint)
     plan = Plan(loads(written, Recipe))

@@ -106,8 +106,8 @@ def test_flops_are_those_of_the_batches_that_were_trained(
 ) -> None:
     """Of rows with padding, too, and of stages that cost different amounts."""
     from nlptool import flops
-    from nlptool.commands.pretrain import Recipe
-    from nlptool.commands.pretraining import Plan
+    from nlptool.commands.pretrain.command import Recipe
+    from nlptool.commands.pretrain.pretraining import Plan
     from nlptool.recipe import load
     from nlptool.train.distributed import World
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
-from nlptool.commands.pretrain import Recipe
-from nlptool.commands.pretraining import Plan, job
+from nlptool.commands.pretrain.command import Recipe
+from nlptool.commands.pretrain.pretraining import Plan, job
 from nlptool.recipe import load
 from nlptool.train.distributed import World
 

@@ -12,7 +12,7 @@ import pytest
 from nlptool import registry
 from nlptool.cli import main
 from nlptool.commands import training
-from nlptool.commands.pretrain import Recipe
+from nlptool.commands.pretrain.command import Recipe
 
 CASES = {
     "-".join([name, *(f"{key}-{value}" for key, value in variant.items())]): (name, variant)

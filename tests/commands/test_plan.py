@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from nlptool.cli import main
-from nlptool.commands import planning
-from nlptool.commands.planning import Fit, Machine, fit
-from nlptool.commands.pretrain import Recipe
-from nlptool.commands.pretraining import Plan
+from nlptool.commands.plan import planning
+from nlptool.commands.plan.planning import Fit, Machine, fit
+from nlptool.commands.pretrain.command import Recipe
+from nlptool.commands.pretrain.pretraining import Plan
 from nlptool.recipe import load
 
 BIG = Machine("test", 10**12, 0, 10**12)
@@ -104,8 +104,8 @@ def test_each_stage_is_probed(tiny_recipe: Path, tmp_path: Path, capsys):
 
 
 def test_steps_that_take_long_are_probed_with_fewer_sequences(tiny_recipe: Path, monkeypatch, capsys):
-    monkeypatch.setattr("nlptool.commands.probing.LONGEST", 1e-9)
-    monkeypatch.setattr("nlptool.commands.probing.QUICK", 0.0)
+    monkeypatch.setattr("nlptool.commands.plan.probing.LONGEST", 1e-9)
+    monkeypatch.setattr("nlptool.commands.plan.probing.QUICK", 0.0)
     (probe,) = told(tiny_recipe, capsys)["probes"]
     assert (probe["rows"], probe["micro_batch"]) == (1, 1)
     assert probe["seconds"] == pytest.approx(8 * probe["step"])

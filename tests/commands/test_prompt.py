@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
-from nlptool.commands.respondent import Respondent
-from nlptool.commands.scoreboard import labels, shown
+from nlptool.commands.prompt.respondent import Respondent
+from nlptool.commands.prompt.scoreboard import labels, shown
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net

@@ -7,7 +7,7 @@ import pytest
 from test_compare import two  # noqa: F401
 
 from nlptool.cli import main
-from nlptool.commands import examining
+from nlptool.commands.evaluate import examining
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from nlptool import cli
-from nlptool.commands import tokenize, tokenizing
+from nlptool.commands.tokenize import command as tokenize
+from nlptool.commands.tokenize import tokenizing
 from nlptool.console import Console, Options
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, RecipeError, UsageError

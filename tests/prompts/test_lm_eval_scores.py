@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
-from nlptool.commands import sheets
-from nlptool.commands.prompt import Recipe
+from nlptool.commands.prompt import sheets
+from nlptool.commands.prompt.command import Recipe
 from nlptool.console import Console
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config

@@ -1,0 +1,164 @@
+"""The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from nlptool.commands.compare import judging
+from nlptool.commands.compare.command import Entry, Probes
+from nlptool.commands.evaluate import examining
+from nlptool.commands.evaluate.suite import Exams
+from nlptool.commands.pretrain import pretraining
+from nlptool.commands.pretrain.pretraining import Plan
+from nlptool.console import Console, Options
+from nlptool.figures import duration, markdown, quantity
+from nlptool.recipe import difference, loads
+
+
+def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> None:
+    """What each run would take; trains nothing."""
+    rows = []
+    for entry in entries:
+        plan = Plan(entry.recipe)
+        tokens = plan.steps * plan.tokens_per_step
+        known = plan.seconds is None
+        rows.append(
+            {
+                "run": entry.name,
+                "parameters": plan.estimate.parameters,
+                "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
+                "steps": plan.steps if known else None,
+                "tokens": tokens if known else None,
+                "flops": plan.steps * plan.flops_per_step if known else None,
+            }
+        )
+    if as_json:
+        console.json(rows)
+        return
+    columns = ("run", "parameters", "FLOPs per token", "steps", "tokens", "FLOPs")
+    console.table(columns, [["" if v is None else v for v in row.values()] for row in rows])
+
+
+def run(
+    entries: Sequence[Entry],
+    probes: Probes,
+    exams: Exams | None,
+    out: Path,
+    options: Options,
+    console: Console,
+) -> None:
+    """Train, probe, write; what is done already is not done again."""
+    pairs = judging.read_pairs(probes, entries)  # what is wrong with them is told now, not after hours
+    for number, entry in enumerate(entries, start=1):
+        console.note(f"run {number} of {len(entries)}: {entry.name}")
+        _train(entry, options.overwrite, console)
+    runs = []
+    for entry in entries:
+        console.note(f"probing {entry.name}")
+        runs.append(judging.probed(entry, pairs, console))
+    if exams is not None:
+        for found, entry in zip(runs, entries, strict=True):
+            console.note(f"the suite: {entry.name}")
+            final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
+            found["suite"] = examining.take(exams, final, kept, console)
+    (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
+    tables = [table(runs)]
+    if exams is not None:
+        tables.append(examining.table({run["run"]: run["suite"] for run in runs}))
+    (out / "compare.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
+    pictures = _pictures(runs, out, console)
+    if options.json:
+        console.json(runs)
+        return
+    for columns, rows in tables:
+        console.table(columns, rows)
+        console.result("")
+    console.facts(str(out), {"table": "compare.md, compare.json", "pictures": ", ".join(pictures) or "none"})
+
+
+def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> list[str]:
+    """Each score against compute, as in ELECTRA's figure 1; the files' names."""
+    names = list(dict.fromkeys(name for run in runs for name in _scores(run)))
+    if not names:
+        return []
+    if find_spec("matplotlib") is None:
+        console.note("no picture: matplotlib is not installed; pip install 'nlptool[report]'")
+        return []
+    import numpy as np
+
+    from nlptool.report import drawing
+    from nlptool.report.curves import Axis, Chart, Curve
+
+    look, written = drawing.Look.of([run["run"] for run in runs]), []
+    for name in names:
+        curves = []
+        for number, run in enumerate(runs):
+            if points := _scores(run).get(name):
+                x, y, low, high = np.array(points).T
+                curves.append(Curve(number, True, x, y, None, (low, high)))
+        file = "compare-" + re.sub(r"[^\w.-]+", "-", name)
+        chart = Chart(file, f"{name} (%)", True, None, name, True, from_zero=False)
+        figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look, log=True)
+        (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
+        (out / f"{file}.png").write_bytes(drawing.png(figure, look))
+        written += [f"{file}.svg", f"{file}.png"]
+    return written
+
+
+def _scores(run: dict[str, Any]) -> dict[str, list[tuple[float, float, float, float]]]:
+    """Points (FLOPs, score, low, high) of a run by what was asked: of every checkpoint, in the suite of the last."""
+    found: dict[str, list[tuple[float, float, float, float]]] = {}
+    for point in run["points"]:
+        for name, score in point["scores"].items():
+            value = (point["flops"], score["value"], score["low"], score["high"])
+            found.setdefault(name, []).append(value)
+    taken = run.get("suite", [])
+    means = {one["task"]: examining.mean([one]) for one in taken}
+    if len(taken) > 1:
+        means["mean of the suite"] = examining.mean(taken)
+    flops = run["points"][-1]["flops"]
+    for name, mean in means.items():
+        found[name] = [(flops, mean.value, mean.value - mean.deviation, mean.value + mean.deviation)]
+    return found
+
+
+def _train(entry: Entry, overwrite: bool, console: Console) -> None:
+    """Carry a run out, or as much of it as is missing."""
+    out = Path(entry.recipe.out)
+    written = out / "recipe.yaml"
+    if (out / "final").is_dir() and not overwrite:
+        old = loads(written.read_text("utf8"), type(entry.recipe))
+        if all(change.path == "out" for change in difference(old, entry.recipe)):
+            console.note(f"{out}: is finished")
+            return
+    resume = "auto" if written.exists() and not overwrite else None
+    pretraining.pretrain(entry.recipe, Options(out=str(out), resume=resume, overwrite=overwrite), console)
+
+
+def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of where each run ended; held-out figures that most of them have."""
+    lasts = [run["points"][-1] for run in runs]
+    counts = Counter(name for last in lasts for name in last["heldout"])
+    figures = [
+        name for name, count in counts.items() if 2 * count >= len(lasts)
+    ]  # the others compare nothing
+    scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
+    columns = ["run", "parameters", "FLOPs", "tokens", "time", *figures, *scores]
+    rows = []
+    for run, last in zip(runs, lasts, strict=True):
+        cells = [run["run"], quantity(run["parameters"], "").strip(), f"{last['flops']:.2e}"]
+        cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
+        cells += [f"{last['heldout'][name]:.3f}" if name in last["heldout"] else "" for name in figures]
+        cells += [_share(last["scores"].get(name)) for name in scores]
+        rows.append(cells)
+    return columns, rows
+
+
+def _share(score: dict[str, float] | None) -> str:
+    if score is None:
+        return ""
+    return f"{100 * score['value']:.1f} % ± {50 * (score['high'] - score['low']):.1f}"

@@ -1,0 +1,140 @@
+"""What the checkpoints of a comparison's runs get in the probes: asked once of the same weights, then kept."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+
+from nlptool.commands import machine
+from nlptool.commands.compare.command import Entry, Probes
+from nlptool.commands.pretrain.pretraining import Plan
+from nlptool.console import Console
+from nlptool.errors import DataError
+from nlptool.evaluate import minimal_pairs
+from nlptool.evaluate.interval import Share
+from nlptool.evaluate.pairs import PairJudge
+from nlptool.evaluate.scoring import scorer
+from nlptool.files import digest
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train import checkpoint
+from nlptool.train.distributed import World
+
+VERSION = 4  # of what is asked; another one asks again
+Pairs = list[minimal_pairs.Pair]
+
+PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
+
+
+def read_pairs(probes: Probes, entries: Sequence[Entry]) -> Pairs:
+    """All pairs to be scored. Raises DataError for what cannot be read, or is longer than a model reads."""
+    if probes.pairs is None:
+        return []
+    files = sorted([*probes.pairs.glob("*.jsonl"), *probes.pairs.glob("*.jsonl.gz")])
+    if not files:
+        raise DataError(f"{probes.pairs}: no *.jsonl or *.jsonl.gz with minimal pairs")
+    tokenizer = Tokenizer.load(Path(entries[0].recipe.tokens) / "tokenizer")
+    positions = min(getattr(entry.recipe.model, "positions", sys.maxsize) for entry in entries)
+    pairs: list[minimal_pairs.Pair] = []
+    for file in files:
+        read = minimal_pairs.read(file, probes.most)
+        longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
+        if longest > positions:
+            raise DataError(f"{file}: a sentence of {longest} tokens, and a model that reads {positions}")
+        pairs += read
+    return pairs
+
+
+def probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
+    """A run with its checkpoints, oldest first, and their scores."""
+    out = Path(entry.recipe.out)
+    plan = Plan(entry.recipe)
+    objective = plan.objective()
+    per_row = plan.flops_per_row(objective, World(0, 1, torch.device("cpu")))
+    heldout = _heldout(out / "metrics.jsonl")
+    known = _read(out / "probes.json")
+    points = []
+    for path in reversed(checkpoint.steps(out / "checkpoints")):
+        facts = json.loads((path / "state.json").read_text("utf8"))
+        asked = _asked(plan, path, pairs)
+        if asked not in known:
+            known[asked] = _scores(plan, path, pairs, console)
+            (out / "probes.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
+        points.append(
+            {
+                "step": facts["step"],
+                "tokens": facts["tokens"],
+                "flops": plan.flops(facts["step"], per_row),
+                "seconds": facts["elapsed"],
+                "heldout": heldout.get(facts["step"], {}),
+                "scores": known[asked],
+            }
+        )
+    if not points:
+        raise DataError(f"{out}: no checkpoint to probe")
+    parameters = sum(p.numel() for p in objective.parameters())
+    return {"run": entry.name, "out": str(out), "parameters": parameters, "points": points}
+
+
+def _scores(plan: Plan, path: Path, pairs: Pairs, console: Console) -> dict[str, Any]:
+    """What one checkpoint gets in each probe that it can take."""
+    objective = plan.objective()
+    objective.load_state_dict(load_file(path / "model.safetensors"))
+    scores: dict[str, Share] = {}
+    if pairs and not objective.sees_mask:
+        console.note(
+            "minimal pairs are not asked: the net has never seen the [MASK] by which they are scored"
+        )
+    elif pairs:
+        exported = objective.folders(plan.model)[""]
+        tokenizer = Tokenizer.load(plan.store.tokenizer)
+        model = scorer(exported.config, exported.state, tokenizer, machine.device())
+        with console.progress("minimal pairs", len(pairs), "pairs") as bar:
+            right = 0
+            for start in range(0, len(pairs), 200):
+                right += minimal_pairs.accuracy(model, pairs[start : start + 200]).right
+                bar.to(start)
+            bar.to(len(pairs))
+        scores["minimal pairs"] = Share(right, len(pairs))
+    split = plan.store.split("heldout")
+    if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
+        exported = objective.folders(plan.model)[""]
+        judge = PairJudge(exported.config, exported.state, plan.vocabulary.special, machine.device())
+        for name, task in PAIR_TASKS.items():
+            try:
+                scores[name] = judge.accuracy(split, task, plan.stages[-1][0].length)
+            except DataError as error:  # of a held-out split without such pairs
+                console.note(f"{name} is not asked: {error.message}")
+    return {
+        name: {"value": s.value, "low": s.interval[0], "high": s.interval[1], "of": s.total}
+        for name, s in scores.items()
+    }
+
+
+def _asked(plan: Plan, path: Path, pairs: Pairs) -> str:
+    """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
+    weights = digest(path / "model.safetensors")[:16]
+    asked = hashlib.sha256(json.dumps([VERSION, pairs, plan.stages[-1][0].length]).encode()).hexdigest()[:16]
+    return f"{path.name} {weights} {asked}"
+
+
+def _heldout(path: Path) -> dict[int, dict[str, float]]:
+    """Held-out figures by step."""
+    found: dict[int, dict[str, float]] = {}
+    for line in map(json.loads, path.read_text("utf8").splitlines()):
+        figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
+        if figures:
+            found[line["step"]] = figures
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text("utf8"))
+    except (OSError, ValueError):
+        return {}
+    return value

@@ -1,0 +1,112 @@
+"""What a student is worth beside its teacher: size, speed on this machine, and the share of the score that it keeps.
+
+OUT/scores.json     all figures
+OUT/retention.md    the table
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nlptool.commands.finetune import answering
+from nlptool.commands.finetune.fitting import Plan
+from nlptool.console import Console
+from nlptool.data.batches import Batch
+from nlptool.data.draws import Draws
+from nlptool.evaluate import footprint, metrics
+from nlptool.evaluate.footprint import Subject
+from nlptool.figures import quantity
+from nlptool.tasks.base import TaskObjective
+
+
+def measured(
+    plan: Plan,
+    subjects: dict[str, TaskObjective],
+    teacher: dict[str, float],
+    found: dict[str, list[dict[str, Any]]],
+    out: Path,
+) -> dict[str, Any]:
+    """Measure the teacher and the student, and write down all figures.
+
+    plan: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of `twin`, which
+    is as large and as fast as the student.
+    """
+    single, several = (_middle(plan, subjects["teacher"], rows) for rows in (1, footprint.ROWS))
+    asked = {name: Subject(objective, objective.predict) for name, objective in subjects.items()}
+    prints = footprint.measure(asked, single, several)
+    texts = len(single["ids"]) / len(single["row"])
+    models: dict[str, Any] = {}
+    for name, runs in {"teacher": [{"figures": teacher}], **found}.items():
+        mine, whole = prints["teacher" if name == "teacher" else "student"], prints["teacher"]
+        spreads = {key: metrics.spread([run["figures"][key] for run in runs]) for key in teacher}
+        models[name] = {
+            "parameters": mine.parameters,
+            "bytes": mine.bytes,
+            "latency": mine.latency,
+            "throughput": mine.throughput / texts,
+            "faster": {"one": whole.latency / mine.latency, "many": mine.throughput / whole.throughput},
+            "mean": {key: mean for key, (mean, _) in spreads.items()},
+            "deviation": {key: deviation for key, (_, deviation) in spreads.items()},
+            "kept": {key: spreads[key][0] / teacher[key] for key in plan.task.metrics if teacher[key] > 0},
+            "runs": [run for run in runs if "seed" in run],
+        }
+    result = {
+        "out": str(out),
+        "rows": {name: split.count for name, split in plan.splits.items()},
+        "metrics": list(plan.task.metrics),
+        "tokens": {"one": single.tokens, "many": several.tokens},
+        "threads": torch.get_num_threads(),
+        "models": models,
+    }
+    columns, rows = table(result)
+    lines = [columns, ["---"] * len(columns), *rows]
+    (out / "retention.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf8")
+    answering.write_json(out / "scores.json", result)
+    return result
+
+
+def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows."""
+    names = result["metrics"]
+    columns = ["", "parameters", "size", "a row alone", f"{footprint.ROWS} at once", "faster, either way"]
+    columns += [name for metric in names for name in (metric, "kept")]
+    rows = []
+    for name, found in result["models"].items():
+        row = [
+            {"twin": "without a teacher"}.get(name, name),
+            quantity(found["parameters"], "").strip(),
+            quantity(found["bytes"], "B"),
+            f"{1000 * found['latency']:.1f} ms",
+            f"{found['throughput']:,.0f} rows/s",
+            f"{found['faster']['one']:.2f}x, {found['faster']['many']:.2f}x",
+        ]
+        for metric in names:
+            spread = f" ± {found['deviation'][metric]:.4f}" if len(found["runs"]) > 1 else ""
+            kept = found["kept"].get(metric)
+            row += [f"{found['mean'][metric]:.4f}{spread}", "" if kept is None else f"{kept:.1%}"]
+        rows.append(row)
+    return columns, rows
+
+
+def report(result: dict[str, Any], console: Console) -> None:
+    """The table, on stdout."""
+    columns, rows = table(result)
+    counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
+    console.table(columns, rows, title=f"{result['out']}: {counts} rows")
+    one, many = result["tokens"]["one"], result["tokens"]["many"]
+    console.note(
+        f"timed with {result['threads']} threads: a row of {one} tokens; {footprint.ROWS} rows, {many:,} tokens in all"
+    )
+
+
+def _middle(plan: Plan, objective: TaskObjective, number: int) -> Batch:
+    """Validation rows of middling length."""
+    rows = plan.splits[plan.task.validation[0]]
+    order = np.argsort(rows.lengths, kind="stable")
+    first = max(0, (len(order) - number) // 2)
+    chosen = order[first : first + number]
+    draws = Draws(0, 0)
+    batch = objective.collate(rows.take(chosen, np.zeros_like(chosen), draws), draws)
+    return batch.to(next(objective.parameters()).device)

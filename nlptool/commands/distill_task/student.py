@@ -1,0 +1,78 @@
+"""The student of a recipe: what it begins from, what it reads, and whether its teacher can teach it."""
+
+from pathlib import Path
+
+from nlptool.commands import hub
+from nlptool.commands.distill_task.augmenting import Copying
+from nlptool.commands.distill_task.command import Recipe
+from nlptool.commands.distill_task.teacher import Teacher
+from nlptool.commands.finetune.fitting import Plan
+from nlptool.console import Console
+from nlptool.errors import DataError, UsageError
+from nlptool.evaluate.fill_mask import FillMask
+from nlptool.models.thinning import mapped
+from nlptool.tasks.base import TaskObjective
+from nlptool.tasks.distilled import Imitation
+from nlptool.train.config import Tune
+from nlptool.train.estimate import shapes_only
+
+
+def require(recipe: Recipe, teacher: Teacher) -> None:
+    """Raise DataError or UsageError unless the teacher can teach the student; nothing is written."""
+    if recipe.augment is not None and recipe.augment.model is not None:
+        FillMask(hub.folder(recipe.augment.model))
+    if recipe.layers is not None:
+        teacher.part(recipe.layers)
+        return
+    assert recipe.start is not None
+    plan = student(recipe, recipe.prediction, recipe.start, Path(recipe.out))
+    _require_same_vocabulary(teacher.plan, plan)
+    if recipe.intermediate is not None:
+        with shapes_only():
+            imitation(plan.objective(), teacher.plan.objective())
+
+
+def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> str:
+    """Make the student, unless it is there, and encode the rows; returns the folder that the student begins from."""
+    start = recipe.start or str(out / "start")
+    if recipe.layers is not None and not (out / "start").exists():
+        teacher.write(recipe.layers, out / "start")
+    plan = student(recipe, recipe.prediction, start, out)
+    copying = None if recipe.augment is None else Copying(recipe.augment, plan, teacher)
+    plan.encode(out / "rows", console, copying)
+    return start
+
+
+def student(recipe: Recipe, train: Tune, start: str, out: Path) -> Plan:
+    """The student of one stage. Its head is taken over where it is the teacher's own."""
+    return Plan(recipe.tuning(train, start, out), whole=recipe.layers is not None)
+
+
+def imitation(own: TaskObjective, teacher: TaskObjective) -> Imitation:
+    """The objective of the first stage. Raises UsageError where layers cannot be compared."""
+    depths = [objective.backbone.layers.depth for objective in (teacher, own)]  # type: ignore[union-attr]
+    try:
+        return Imitation(own, teacher.backbone, mapped(*depths))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(
+            str(error), hint="choose another student, or leave this stage out: intermediate=null"
+        ) from error
+
+
+def _require_same_vocabulary(teacher: Plan, student: Plan) -> None:
+    """Raise DataError unless both read a text as the same tokens."""
+    ours, theirs = student.tokenizer, teacher.tokenizer
+    names = f"{student.recipe.start} and {teacher.recipe.start}"
+    for number in range(max(ours.vocab_size, theirs.vocab_size)):
+        one, other = ours.tokens.get(number), theirs.tokens.get(number)
+        if one != other:
+            raise DataError(
+                f"{names} have different vocabularies: token {number} is {one!r} in the one, {other!r} in the other",
+                hint="a student reads what its teacher reads; begin with one that has the teacher's tokenizer",
+            )
+    parts = ("normalizer", "pre_tokenizer", "model")
+    if any(ours.content.get(part) != theirs.content.get(part) for part in parts):
+        raise DataError(
+            f"{names} have the same tokens, but cut texts differently",
+            hint="copy tokenizer.json from the teacher's folder to the student's if it was pretrained with it",
+        )

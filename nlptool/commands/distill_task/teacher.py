@@ -1,0 +1,98 @@
+"""A net that knows a labelled task: what it says of rows, and a student made of its layers."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from nlptool.commands.distill_task.command import Recipe
+from nlptool.commands.finetune.fitting import Plan
+from nlptool.console import Console, Progress
+from nlptool.data.batches import Batch
+from nlptool.data.bucketed import InTurn
+from nlptool.errors import DataError, UsageError
+from nlptool.files import written_aside
+from nlptool.models import huggingface
+from nlptool.models.thinning import alternate, thinned
+from nlptool.tasks.base import Numbers
+from nlptool.train.distributed import World
+from nlptool.train.interrupts import Interrupts
+from nlptool.train.trainer import predictions
+
+
+class Teacher:
+    """A fine-tuned net. Raises DataError where it does not know the task, or knows other classes."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.plan = Plan(recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out)), whole=True)
+        self.objective = self.plan.objective()
+        fresh = huggingface.load(self.objective, self.plan.state).fresh
+        if fresh:
+            raise DataError(
+                f"{recipe.teacher}: has no {' and no '.join(fresh)}, so it does not know the task",
+                hint="fine-tune it first, nlptool finetune, and name the final/ of that run",
+            )
+        settings = self.objective.folders(self.plan.model)[""].settings
+        wanted = list(settings.get("id2label", {}).values())
+        known = list(huggingface.read_config(self.plan.folder).get("id2label", {}).values())
+        if len(wanted) > 1 and [str(name).casefold() for name in known] != [n.casefold() for n in wanted]:
+            raise DataError(
+                f"{recipe.teacher}: its classes are {', '.join(known) or 'not named'}; "
+                f"those of the task are {', '.join(wanted)}",
+                hint="where they are the same by other names, write the task's into id2label in its config.json",
+            )
+
+    @property
+    def layers(self) -> int:
+        """How many it has."""
+        layers: int = self.plan.model.layers
+        return layers
+
+    def part(self, layers: int) -> dict[str, Tensor]:
+        """So many of its layers, with its head. Raises UsageError where it has fewer, or shares their weights."""
+        try:
+            return thinned(self.plan.state, alternate(self.layers, layers))
+        except ValueError as error:
+            raise UsageError(f"layers: {error}", hint="or name a student: start=FOLDER") from error
+
+    def write(self, layers: int, path: Path) -> None:
+        """Write that part as a Hugging Face folder."""
+        model = self.plan.model.model_copy(update={"layers": layers})
+        settings = self.objective.folders(model)[""].settings
+        with written_aside(path) as aside:
+            huggingface.save_pretrained(
+                aside, model, self.part(layers), self.plan.tokenizer.special, settings
+            )
+            self.plan.tokenizer.save(aside, max_length=model.positions)
+
+    def said(
+        self, student: Plan, split: str, console: Console, world: World, interrupts: Interrupts
+    ) -> Numbers:
+        """What it says of the rows of a split as a student reads them, [N, W]."""
+        objective, rows, train = self.objective, student.splits[split], student.recipe.train
+        source = InTurn(
+            rows,
+            rows.lengths,
+            objective.collate,
+            batch=train.batch // train.accumulate,
+            rank=world.rank,
+            world=world.size,
+        )
+        shape = (len(rows.labels), objective.width)
+        with console.progress(f"the teacher reads {split}", len(source), "batches") as bar:
+            watched = _Watched(source, bar)
+            said = predictions(
+                objective, objective.predict, watched, len(source), shape, train, world, interrupts
+            )
+        return said.numpy()
+
+
+class _Watched:
+    """Batches, and a bar that counts those that have been asked for."""
+
+    def __init__(self, source: InTurn, bar: Progress) -> None:
+        self.source, self.bar = source, bar
+
+    def get(self, n: int) -> list[Batch]:
+        """Batch n."""
+        self.bar.to(n + 1)
+        return self.source.get(n)

@@ -1,0 +1,242 @@
+"""The heavy half of `distill-task`: a fine-tuned teacher, a student, two stages, and what the student is worth.
+
+OUT/recipe.yaml, command.txt, environment.json   as in every run folder
+OUT/rows/                  encoded rows, with their copies
+OUT/start/                 the student before its first step, where it is made of the teacher's layers
+OUT/teacher.npy            what the teacher says of the training rows
+OUT/intermediate/seed-N/   the first stage, a run folder
+OUT/prediction/seed-N/     the second stage, as of finetune; its final/ is the student
+OUT/twin/seed-N/           the same without a teacher, on the rows as they are, OUT/twin/rows/
+and what nlptool.commands.distill_task.retention writes.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlptool.commands import folder, machine, training
+from nlptool.commands.distill_task import retention
+from nlptool.commands.distill_task.command import Recipe
+from nlptool.commands.distill_task.student import imitation, prepare, require, student
+from nlptool.commands.distill_task.teacher import Teacher
+from nlptool.commands.finetune import finetuning
+from nlptool.commands.finetune.fitting import Plan
+from nlptool.commands.training import Job, Settings
+from nlptool.console import Console, Options
+from nlptool.data.batches import Ahead
+from nlptool.data.bucketed import InTurn
+from nlptool.models import huggingface
+from nlptool.models.layers import Layers
+from nlptool.recipe import loads
+from nlptool.tasks.distilled import Taught
+from nlptool.train.config import Save, Tune
+from nlptool.train.distributed import World
+from nlptool.train.interrupts import Interrupts
+from nlptool.train.trainer import State, held_out
+
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Distil with each seed, to the end or to a signal, and say what the student is worth."""
+    with training.ranks(console) as (world, interrupts):
+        result = _Runs(recipe, options, console, world, interrupts).all()
+        if options.json:
+            console.json(result)
+        else:
+            retention.report(result, console)
+
+
+class _Runs:
+    """One process's part in the runs of a recipe."""
+
+    def __init__(
+        self, recipe: Recipe, options: Options, console: Console, world: World, interrupts: Interrupts
+    ) -> None:
+        self.recipe, self.console, self.world, self.interrupts = recipe, console, world, interrupts
+        self.out = Path(recipe.out)
+        for stage, train in (("intermediate", recipe.intermediate), ("prediction", recipe.prediction)):
+            if train is not None:
+                finetuning.require_device(train, world, stage)
+        self.source = world.on_first(
+            lambda: folder.claim(self.out, resume=options.resume, overwrite=options.overwrite)
+        )
+        self.options = replace(options, resume="auto" if options.resume else None, overwrite=False)
+        self.teacher = Teacher(recipe)
+        require(recipe, self.teacher)
+        self.teacher.objective.to(world.device)
+        self.start = world.on_first(lambda: self._begin(overwrite=options.overwrite))
+
+    def all(self) -> dict[str, Any]:
+        """Every stage with every seed, and what came of it."""
+        recipe = self.recipe
+        starts = dict.fromkeys(recipe.seeds, self.start)
+        if recipe.intermediate is not None:
+            plan = self._plan(recipe.intermediate, self.start, "intermediate")
+            starts = {seed: self._imitate(plan, recipe.intermediate, seed) for seed in recipe.seeds}
+        plans = {seed: self._plan(recipe.prediction, start, "prediction") for seed, start in starts.items()}
+        plan = plans[recipe.seeds[0]]
+        answers_NW = self._answers(plan)
+        found = {"student": [self._predict(plans[seed], seed, answers_NW) for seed in recipe.seeds]}
+        if recipe.twin:
+            found["twin"] = self._twins(plan.steps)
+        said = {
+            split: self.teacher.said(plan, split, self.console, self.world, self.interrupts)
+            for split in plan.task.validation
+        }
+        teacher = {name: value for split in said for name, value in plan.figures(split, said[split]).items()}
+        subjects = {"teacher": self.teacher.objective, "student": plan.objective().to(self.world.device)}
+        return self.world.on_first(lambda: retention.measured(plan, subjects, teacher, found, self.out))
+
+    def _plan(self, train: Tune, start: str, stage: str) -> Plan:
+        """The student of a stage on its rows; the twin has no copies of them, whose labels may be false."""
+        plan, rows = student(self.recipe, train, start, self.out / stage), self.out / "rows"
+        if stage == "twin" and self.recipe.augment is not None:
+            rows = self.out / stage / "rows"
+            self.world.on_first(lambda: plan.encode(rows, self.console))
+        plan.open(rows)
+        return plan
+
+    def _imitate(self, plan: Plan, train: Tune, seed: int) -> str:
+        """The first stage; returns the folder of what it has made."""
+        out = self.out / "intermediate" / f"seed-{seed}"
+        later = {"prediction": Tune(), "twin": False}  # which change nothing here
+        recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
+        final = out / "final"
+        if final.exists():
+            finetuning.require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), recipe, out)
+            self.console.note(f"{out}: is finished")
+            return str(final)
+        every = recipe.evaluate.every or plan.epoch
+        settings = Settings(recipe, out, train, every, Save(every=every, keep=1), recipe.track, seed)
+        training.run_here(
+            settings,
+            self.options,
+            self.console,
+            lambda world: self._imitation(plan, train, seed),
+            lambda path: loads(path.read_text("utf8"), Recipe),
+            self.world,
+            self.interrupts,
+        )
+        return str(final)
+
+    def _imitation(self, plan: Plan, train: Tune, seed: int) -> Job:
+        own, world = plan.objective(), self.world
+        huggingface.load(own, plan.state)
+        for part in own.modules():
+            if isinstance(part, Layers):
+                part.recompute = train.recompute
+        objective = imitation(own, self.teacher.objective)
+        told = ", ".join(map(str, objective.layers))
+        self.console.note(f"{plan.recipe.out}: layers as the teacher's {told}")
+        self.console.note(f"seed {seed}: {plan.steps:,} steps")
+
+        def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
+            rows = plan.splits[plan.task.validation[0]]
+            size = train.batch // train.accumulate
+            source = InTurn(
+                rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
+            )
+            return held_out(state, objective, source, len(source), train, world, interrupts)
+
+        def flops_so_far() -> Callable[[int, int], float]:
+            rate = plan.flops_per_token(objective, world)
+            return lambda steps, tokens: rate * tokens
+
+        return Job(
+            objective=objective,
+            batches=Ahead(plan.batches(objective, seed, world), world.device),
+            evaluate=evaluate,
+            steps=plan.steps,
+            seconds=None,
+            flops=flops_so_far,
+            export=lambda path: plan.export(own, path),
+            rates=plan.rates,
+        )
+
+    def _answers(self, plan: Plan) -> Tensor:
+        """What the teacher says of the training rows, [N, W]; written down for a run that goes on."""
+        path = self.out / "teacher.npy"
+        if not path.exists():
+            said = self.teacher.said(plan, plan.task.train, self.console, self.world, self.interrupts)
+            aside = path.with_suffix(".partial.npy")
+            with self.interrupts.shield():
+                self.world.on_first(lambda: np.save(aside, said.astype(np.float32)))
+                self.world.on_first(lambda: aside.replace(path))
+        return torch.from_numpy(np.load(path))
+
+    def _predict(self, plan: Plan, seed: int, answers_NW: Tensor) -> dict[str, Any]:
+        """The second stage."""
+        self.console.note(f"{plan.recipe.out}: answers as the teacher's")
+        given = (self.options, self.console, self.world, self.interrupts)
+        return finetuning.one(plan, seed, *given, taught=lambda own: Taught(own, answers_NW))
+
+    def _twins(self, steps: int) -> list[dict[str, Any]]:
+        """The student without its teacher: the rows as they are, their labels, and as many steps as both stages."""
+        recipe = self.recipe
+        if recipe.intermediate is not None:
+            steps += self._plan(recipe.intermediate, self.start, "intermediate").steps
+        plan = self._plan(recipe.prediction.model_copy(update={"steps": steps}), self.start, "twin")
+        self.console.note(f"{plan.recipe.out}: the same student without a teacher")
+        given = (self.options, self.console, self.world, self.interrupts)
+        return [finetuning.one(plan, seed, *given) for seed in recipe.seeds]
+
+    def _begin(self, *, overwrite: bool) -> str:
+        """Write down what is run, make the student and encode the rows; returns the folder the student begins from."""
+        recipe, written = self.recipe, self.out / "recipe.yaml"
+        if self.source is not None and written.exists():
+            for line in folder.changes(loads(written.read_text("utf8"), Recipe), recipe):
+                self.console.note(f"resuming with another {line}")
+        device = machine.name(self.world.device)
+        facts = folder.environment(PACKAGES, device, self.world.size) | {"threads": torch.get_num_threads()}
+        folder.start(self.out, recipe, facts, overwrite=overwrite)
+        return prepare(recipe, self.teacher, self.out, self.console)
+
+
+def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+    """Read and check every row, then say what the runs would take; writes nothing."""
+    teacher = Teacher(recipe)
+    require(recipe, teacher)
+    brief = recipe
+    if recipe.augment is not None:  # about as many copies, without what a masked language model would take
+        brief = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"model": None})})
+    with tempfile.TemporaryDirectory() as aside:
+        out = Path(aside)
+        start = prepare(brief, teacher, out, console)
+        stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
+        plans = {name: student(recipe, train, start, out) for name, train in stages.items() if train}
+        for plan in plans.values():
+            plan.open(out / "rows")
+        facts: dict[str, Any] = {
+            "rows": {name: split.count for name, split in plan.splits.items()},
+            "cut": {name: split.cut for name, split in plan.splits.items()},
+            "parameters": {"teacher": _size(teacher.plan), "student": _size(plan)},
+            "steps": {name: plan.steps for name, plan in plans.items()},
+            "seeds": len(recipe.seeds),
+            "baseline": plan.baseline(),
+        }
+    if as_json:
+        console.json(facts | {"recipe": recipe.model_dump(mode="json")})
+        return
+    twin = ", and as many without a teacher" if recipe.twin else ""
+    told = {
+        "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
+        "longer than prediction.length": ", ".join(
+            f"{name} {share:.1%}" for name, share in facts["cut"].items()
+        ),
+        "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
+        "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
+        + f" with each of {facts['seeds']} seeds{twin}",
+        plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
+    }
+    console.facts("these runs would take", told)
+
+
+def _size(plan: Plan) -> int:
+    return sum(parameter.numel() for parameter in plan.shape.parameters())

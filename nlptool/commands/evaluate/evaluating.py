@@ -1,0 +1,177 @@
+"""The heavy half of `evaluate`."""
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nlptool.commands import hub, machine
+from nlptool.commands.evaluate import examining
+from nlptool.commands.evaluate.command import Questions
+from nlptool.commands.evaluate.suite import Exams
+from nlptool.commands.prompt.scoreboard import labels
+from nlptool.console import Console, Options
+from nlptool.errors import DataError
+from nlptool.evaluate import minimal_pairs, perplexity
+from nlptool.evaluate.interval import Share
+from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.figures import markdown, quantity
+from nlptool.models import huggingface
+from nlptool.text.store import TokenStore
+from nlptool.text.tokenizer import Tokenizer
+
+SUITE = "in per cent; ± is the deviation between seeds, of prompted tasks the standard error"
+KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
+
+
+def run(
+    models: Sequence[str], questions: Questions, exams: Exams | None, options: Options, console: Console
+) -> None:
+    """Ask, then write and show."""
+    texts = _texts(questions) if questions.tokens is not None else []
+    files = _files(questions.pairs, questions.most) if questions.pairs is not None else {}
+    results: list[dict[str, Any]] = [{"model": name} for name in models]
+    tables = []
+    if texts or files:
+        results = [_asked(name, texts, files, console) for name in models]
+        tables.append(table(results))
+    if exams is not None and options.out is not None:
+        if options.overwrite:
+            shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
+        for found, name in zip(results, models, strict=True):
+            console.note(f"the suite: {name}")
+            kept = Path(options.out) / "suite" / name.strip("/").replace("://", "-").replace("/", "-")
+            found["suite"] = examining.take(exams, hub.folder(name), kept, console)
+        short = labels(models)
+        tables.append(examining.table(dict(zip(short, (found["suite"] for found in results), strict=True))))
+    if options.out is not None:
+        out = Path(options.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "evaluate.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf8")
+        (out / "evaluate.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
+    if options.json:
+        console.json(results)
+        return
+    asked = []
+    if texts:
+        size = sum(len(text.encode()) for text in texts)
+        asked.append(f"{len(texts):,} held-out documents, {quantity(size, 'B')}")
+    if files:
+        asked.append(f"{sum(map(len, files.values())):,} minimal pairs")
+    titles = ["; ".join(asked)] if asked else []
+    titles += [SUITE] if exams is not None else []
+    for title, (columns, rows) in zip(titles, tables, strict=True):
+        console.table(columns, rows, title=title)
+
+
+def _asked(
+    name: str, texts: Sequence[str], files: dict[str, list[minimal_pairs.Pair]], console: Console
+) -> dict[str, Any]:
+    """One model's answers. Raises DataError for a model that has no head to answer with."""
+    path = hub.folder(name)
+    pretrained = huggingface.load_pretrained(path)
+    try:
+        model = scorer(pretrained.config, pretrained.state, Tokenizer.load(path), machine.device())
+    except DataError as error:
+        raise DataError(f"{name}: {error.message}", error.hint) from error
+    found: dict[str, Any] = {
+        "model": name,
+        "parameters": sum(tensor.numel() for tensor in pretrained.state.values()),
+        "kind": KINDS.get(type(model)),
+    }
+    if texts and isinstance(model, CausalScorer | MaskedScorer):
+        found |= _foreseen(model, texts, name, console)
+    elif texts:
+        console.note(f"{name}: has no likelihood of a text; minimal pairs are what it can be asked")
+    if files:
+        found["minimal_pairs"] = _told_apart(model, files, name, console)
+    return found
+
+
+def _foreseen(
+    model: CausalScorer | MaskedScorer, texts: Sequence[str], name: str, console: Console
+) -> dict[str, Any]:
+    costs = []
+    with console.progress(name, len(texts), "documents") as bar:
+        for number, text in enumerate(texts, start=1):
+            costs.append(perplexity.cost(model, text))
+            bar.to(number)
+    bits, nats = perplexity.bits_per_byte(costs), perplexity.nats_per_token(costs)
+    return {
+        "bits_per_byte": bits.value,
+        "bits_per_byte_half_interval": bits.half,
+        "perplexity": math.exp(nats.value),
+        "nats_per_token": nats.value,
+        "nats_per_token_half_interval": nats.half,
+        "documents": len(costs),
+        "tokens": sum(c.tokens for c in costs),
+        "bytes": sum(c.bytes for c in costs),
+    }
+
+
+def _told_apart(
+    model: Scorer, files: dict[str, list[minimal_pairs.Pair]], name: str, console: Console
+) -> dict[str, Any]:
+    """All pairs together, and file by file."""
+    shares = {}
+    with console.progress(f"{name}: minimal pairs", len(files), "files") as bar:
+        for number, (file, pairs) in enumerate(files.items(), start=1):
+            shares[file] = minimal_pairs.accuracy(model, pairs)
+            bar.to(number)
+    whole = Share(sum(s.right for s in shares.values()), sum(s.total for s in shares.values()))
+    return _figures(whole) | {"files": {file: _figures(share) for file, share in shares.items()}}
+
+
+def _figures(share: Share) -> dict[str, float]:
+    low, high = share.interval
+    return {"value": share.value, "low": low, "high": high, "of": share.total, "chance": 0.5}
+
+
+def _texts(questions: Questions) -> list[str]:
+    """Beginnings of the held-out documents. Raises DataError where the store has none, or not as text."""
+    assert questions.tokens is not None
+    store = TokenStore(questions.tokens)
+    tokenizer, split = Tokenizer.load(store.tokenizer), store.split("heldout")
+    if not len(split):
+        raise DataError(
+            f"{store.path}: holds no document out", hint="make it again with heldout=0.05, for instance"
+        )
+    if tokenizer.byte_counts() is None:
+        raise DataError(
+            f"{store.path}: its tokens do not spell the text they were made of, so bytes cannot be counted",
+            hint="make a store of the same text with a byte-level tokenizer: nlptool tokenize",
+        )
+    texts = ["".join(tokenizer.decode(ids.tolist()) for ids in split.document(i)) for i in range(len(split))]
+    return [text[: questions.characters] for text in texts if text.strip()]
+
+
+def _files(folder: Path, most: int) -> dict[str, list[minimal_pairs.Pair]]:
+    """Pairs by file name without its suffixes."""
+    found = sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
+    if not found:
+        raise DataError(f"{folder}: no *.jsonl or *.jsonl.gz with minimal pairs")
+    return {path.name.partition(".")[0]: minimal_pairs.read(path, most) for path in found}
+
+
+def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows, without what no model was asked."""
+    foreseen = any("bits_per_byte" in found for found in results)
+    paired = any("minimal_pairs" in found for found in results)
+    columns = ["model", "parameters"]
+    columns += ["by", "bits per byte", "perplexity"] if foreseen else []
+    columns += ["minimal pairs (chance 50 %)"] if paired else []
+    rows = []
+    for found in results:
+        cells = [found["model"], quantity(found["parameters"], "").strip()]
+        if foreseen and "bits_per_byte" in found:
+            bits = f"{found['bits_per_byte']:.3f} ± {found['bits_per_byte_half_interval']:.3f}"
+            cells += [found["kind"], bits, f"{found['perplexity']:,.1f}"]
+        elif foreseen:
+            cells += ["", "", ""]
+        if paired:
+            pairs = found["minimal_pairs"]
+            cells.append(f"{100 * pairs['value']:.1f} % ± {50 * (pairs['high'] - pairs['low']):.1f}")
+        rows.append(cells)
+    return columns, rows

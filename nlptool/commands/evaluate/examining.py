@@ -1,0 +1,154 @@
+"""A model takes a suite: what it has reached in a task is kept, and asked for no second time.
+
+OUT/prompt/        as prompt leaves it: every answer
+OUT/TASK/          as finetune leaves it: predictions and scores of each seed, without weights
+OUT/TASK.json      the scores, and of which weights and settings they are
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlptool.commands.evaluate.suite import Exam, Exams
+from nlptool.commands.finetune import answering, finetuning
+from nlptool.commands.finetune.command import check_task
+from nlptool.commands.prompt import command as prompt
+from nlptool.commands.prompt import prompting
+from nlptool.commands.prompt.respondent import Respondent
+from nlptool.console import Console, Options
+from nlptool.files import digest
+from nlptool.models import huggingface
+from nlptool.recipe import digest as recipe_digest
+
+MEAN = "mean"
+GUESSES = ("majority", "chance")  # what a score is compared with, the first that is known
+WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a task is done
+
+
+class Score(NamedTuple):
+    """A figure of one model."""
+
+    value: float
+    """Mean over the seeds, or over the questions."""
+    deviation: float
+    """Between the seeds; of prompted tasks the standard error."""
+
+
+def take(exams: Exams, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
+    """What a model reaches in each task that it can take; a folder of transformers, whatever it is called.
+
+    Raises Preempted with the state saved: asked again, it goes on from there.
+    """
+    found = _asked(exams.asked, model, out / "prompt", console) if exams.asked is not None else []
+    if not exams.tuned:
+        return found
+    weights = digest(model / "model.safetensors")
+    config = huggingface.load_pretrained(model).config
+    for number, exam in enumerate(exams.tuned, start=1):
+        problems = check_task(exam.recipe.config, config)
+        if problems:
+            console.note(f"{exam.task} is not asked: {problems[0].message}")
+            continue
+        console.note(f"task {number} of {len(exams.tuned)}: {exam.task}")
+        found.append(_one(exam, model, weights, out, console))
+    return found
+
+
+def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
+    """The first score of each prompted task; answers known already are not asked for again."""
+    asked = Respondent(str(model), str(model), model)
+    if lack := asked.lacks:
+        console.note(f"prompted tasks are not asked: {lack}")
+        return []
+    writes = asked.is_decoder
+    able = tuple(one for one in recipe.tasks if writes or one.config.writing is None)
+    for one in recipe.tasks:
+        if one not in able:
+            console.note(f"{one.name} is not asked: an encoder writes no text")
+    if not able:
+        return []
+    recipe = recipe.model_copy(update={"models": (str(model),), "tasks": able, "out": str(out)})
+    options = Options(out=str(out), resume="auto" if out.exists() else None)
+    records = prompting.ask(recipe, options, console)
+    (out / "results.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", "utf8")
+    return [_first_score(record) for record in records]
+
+
+def _first_score(record: dict[str, Any]) -> dict[str, Any]:
+    name, score = next(iter(record["scores"].items()))
+    guess = next((one for one in GUESSES if one in record["baselines"]), None)
+    figure = {
+        "value": score["value"],
+        "deviation": score["error"] or 0.0,
+        "baseline": record["baselines"][guess] if guess else None,
+    }
+    shots = f"{record['shots']} shot{'' if record['shots'] == 1 else 's'}"
+    return {"task": f"{record['task']}, {shots}", "guess": guess, "figures": {name.replace("_", " "): figure}}
+
+
+def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> dict[str, Any]:
+    """The scores in one task, from an earlier time if nothing has changed since."""
+    runs, kept = out / exam.task, out / f"{exam.task}.json"
+    asked = {"model": weights, "recipe": recipe_digest(exam.recipe)}
+    before = json.loads(kept.read_text("utf8")) if kept.exists() else {}
+    same = before.get("asked") == asked
+    if same and before["scores"]:
+        found: dict[str, Any] = before["scores"]
+        return found
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    recipe = exam.recipe.model_copy(update={"start": str(model), "out": str(runs)})
+    there = same and (runs / "recipe.yaml").exists()
+    options = Options(out=str(runs), resume="auto" if there else None, overwrite=not there and runs.exists())
+    answering.write_json(kept, {"asked": asked, "scores": None})
+    result = finetuning.finetune(recipe, options, console)
+    found = {
+        "task": exam.task,
+        "seeds": len(recipe.seeds),
+        "guess": result["guess"],
+        "figures": {
+            name: {"value": result["mean"][name], "deviation": result["deviation"][name], "baseline": value}
+            for name, value in result["baseline"].items()
+        },
+    }
+    answering.write_json(kept, {"asked": asked, "scores": found})
+    for folder in (runs, *runs.glob("seed-*")):
+        for name in WEIGHTS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+    return found
+
+
+def mean(found: Sequence[dict[str, Any]]) -> Score:
+    """Of a model over its tasks, each the mean of its figures, as GLUE has it (Wang et al. 2018, section 4)."""
+    tasks = [list(one["figures"].values()) for one in found]
+    value = sum(sum(f["value"] for f in figures) / len(figures) for figures in tasks) / len(tasks)
+    variance = sum(sum(f["deviation"] for f in figures) ** 2 / len(figures) ** 2 for figures in tasks)
+    return Score(value, variance**0.5 / len(tasks))
+
+
+def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: a line for each figure of each task, a column for what needs no net, and one for each model."""
+    lines: dict[tuple[str, str], dict[str, Score]] = {}
+    guesses: dict[tuple[str, str], str] = {}
+    for model, found in models.items():
+        for one in found:
+            for name, figure in one["figures"].items():
+                key = one["task"], name
+                lines.setdefault(key, {})[model] = Score(figure["value"], figure["deviation"])
+                known = figure["baseline"] is not None
+                guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})" if known else ""
+    rows = [
+        [task, name, guesses[task, name], *(_cell(scores.get(model)) for model in models)]
+        for (task, name), scores in lines.items()
+    ]
+    tasks = [sorted(one["task"] for one in found) for found in models.values()]
+    if len(lines) > 1 and tasks and all(names == tasks[0] for names in tasks):
+        rows.append([MEAN, "", "", *(_cell(mean(found)) for found in models.values())])
+    return ["task", "figure", "without a net", *models], rows
+
+
+def _cell(score: Score | None) -> str:
+    if score is None:
+        return ""
+    return f"{100 * score.value:.1f}" + (f" ± {100 * score.deviation:.1f}" if score.deviation else "")

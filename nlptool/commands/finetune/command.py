@@ -1,0 +1,141 @@
+"""`nlptool finetune RECIPE`: a pretrained net on a labelled task, once for each seed."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from nlptool import registry
+from nlptool.commands import folder, hub
+from nlptool.console import Console, Options
+from nlptool.errors import UsageError
+from nlptool.recipe import Block, Chosen, Problem
+from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.named import named
+from nlptool.train.config import Tune
+from nlptool.train.metrics import Tracker
+
+
+def _seeds(given: Any) -> Any:
+    """A number of seeds is these seeds, from 0."""
+    if type(given) is not int:
+        return given
+    if given < 1:
+        raise ValueError(
+            f"expected how many seeds, at least 1, or the seeds themselves, such as [0, 1, 2]; found {given}"
+        )
+    return tuple(range(given))
+
+
+Task = Annotated[
+    Annotated[Block, Chosen("tasks")], BeforeValidator(named, json_schema_input_type=str | dict[str, Any])
+]
+Seeds = Annotated[
+    tuple[int, ...],
+    Field(min_length=1),
+    BeforeValidator(_seeds, json_schema_input_type=int | tuple[int, ...]),
+]
+
+
+class Dropout(Block):
+    """Dropout while fine-tuning."""
+
+    net: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the net")
+    attention: float | None = Field(
+        None, ge=0, lt=1, description="rate on attention probabilities; null: that of the net"
+    )
+    head: float = Field(0.1, ge=0, lt=1, description="rate in the head of the task")
+
+
+class Evaluate(Block):
+    """Scores on the validation rows during training; each comes with a checkpoint."""
+
+    every: int | None = Field(
+        None, gt=0, description="steps between evaluations; null: once an epoch; the last step always has one"
+    )
+    patience: int | None = Field(
+        None, gt=0, description="stop after so many evaluations that bring nothing better; null: never"
+    )
+
+
+class Recipe(Block):
+    """A fine-tuning run, or several with different seeds."""
+
+    task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
+    data: str | None = Field(
+        None,
+        description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the hub",
+    )
+    start: str = Field(description="the pretrained net: a Hugging Face folder, e.g. a run's final")
+    dropout: Dropout = Field(Dropout(), description="dropout rates")
+    train: Tune = Field(Tune(), description="how the net is fine-tuned")
+    evaluate: Evaluate = Field(Evaluate(), description="scores during training")
+    seeds: Seeds = Field(
+        (0,), description="a run for each: of the head, order and dropout; or how many of them, from 0"
+    )
+    track: tuple[Tracker, ...] = Field((), description="also log to: tensorboard, wandb")
+    out: str = Field(description="folder of the runs")
+
+    @model_validator(mode="after")
+    def _different_seeds(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("seeds: different whole numbers, none below 0; or how many, at least 1")
+        return self
+
+    @property
+    def config(self) -> TaskConfig:
+        """The task, as what it is."""
+        assert isinstance(self.task, TaskConfig)
+        return self.task
+
+
+def check(recipe: Recipe, command: str) -> list[Problem]:
+    """Rules across blocks; nothing heavy is imported."""
+    problems = []
+    task = recipe.config
+    if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
+        problems.append(
+            Problem("data", "the task names no data set of the hub; name a folder with its files")
+        )
+    if recipe.data is not None and not Path(recipe.data).is_dir():
+        problems.append(Problem("data", f"no folder {recipe.data}"))
+    if wrong := hub.problem(recipe.start):
+        problems.append(Problem("start", wrong))
+    if recipe.train.batch % recipe.train.accumulate:
+        problems.append(
+            Problem(
+                "train.batch",
+                f"{recipe.train.batch} sequences do not make {recipe.train.accumulate} equal micro-batches",
+            )
+        )
+    if recipe.train.compile:
+        problems.append(
+            Problem(
+                "train.compile", "batches have many lengths, and each would be compiled anew; leave it out"
+            )
+        )
+    return problems
+
+
+def check_task(task: Block, model: Block) -> list[Problem]:
+    """What of a task and a model does not go together."""
+    module = registry.load("tasks", str(task.model_dump()["name"]), "config")
+    problems: list[Problem] = module.check(task, model)
+    return problems
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Carry the recipe out, or with --dry-run say what it would take."""
+    if options.resume not in (None, "auto"):
+        raise UsageError(
+            f"--resume {options.resume}: runs of finetune go on in their own folder", hint="--resume auto"
+        )
+    if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
+        folder.claim(Path(recipe.out), resume=options.resume, overwrite=options.overwrite)
+    from nlptool.commands.finetune import finetuning
+
+    if options.dry_run:
+        finetuning.dry_run(recipe, console, as_json=options.json)
+    else:
+        finetuning.run(recipe, options, console)

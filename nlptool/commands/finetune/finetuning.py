@@ -1,0 +1,243 @@
+"""The heavy half of `finetune`: from a checked recipe to runs and scores.
+
+OUT/recipe.yaml, command.txt, environment.json   as in every run folder
+OUT/rows/                   encoded rows, for all seeds
+OUT/seed-N/                 a run folder; its final/ is the best checkpoint
+and what nlptool.commands.finetune.answering writes.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlptool.commands import folder, machine, training
+from nlptool.commands.finetune import answering
+from nlptool.commands.finetune.command import Recipe
+from nlptool.commands.finetune.fitting import Plan
+from nlptool.commands.training import Job, Outcome, Settings
+from nlptool.console import Console, Options
+from nlptool.data.batches import Ahead
+from nlptool.data.bucketed import Bucketed
+from nlptool.errors import UsageError
+from nlptool.models import huggingface
+from nlptool.models.layers import Layers
+from nlptool.objectives.base import Objective
+from nlptool.recipe import Block, difference, loads
+from nlptool.tasks.base import TaskObjective
+from nlptool.train.config import Save, Tune
+from nlptool.train.distributed import World
+from nlptool.train.estimate import estimate
+from nlptool.train.interrupts import Interrupts
+from nlptool.train.trainer import State
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Fine-tune with each seed, to the end or to a signal, and report."""
+    result = finetune(recipe, options, console)
+    if options.json:
+        console.json(result)
+    else:
+        answering.report(result, console)
+
+
+def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, Any]:
+    """Fine-tune with each seed; what all have reached, as OUT/scores.json has it: answering.summary.
+
+    Raises Preempted with the state saved, DataError and UsageError for what does not go together.
+    """
+    out = Path(recipe.out)
+    with training.ranks(console) as (world, interrupts):
+        require_device(recipe.train, world)
+        source = world.on_first(lambda: folder.claim(out, resume=options.resume, overwrite=options.overwrite))
+        plan = Plan(recipe)
+        world.on_first(lambda: _begin(plan, source, options, console))
+        plan.open(out / "rows")
+        done = [one(plan, seed, options, console, world, interrupts) for seed in recipe.seeds]
+        result = answering.summary(plan, done)
+        world.on_first(lambda: answering.write_json(out / "scores.json", result))
+    return result
+
+
+def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+    """Read and check every row, then say what the runs would take; writes nothing."""
+    plan = Plan(recipe)
+    with tempfile.TemporaryDirectory() as aside:
+        plan.encode(Path(aside) / "rows", console)
+        plan.open(Path(aside) / "rows")
+        rows = plan.splits[plan.task.train]
+        size = recipe.train.batch // recipe.train.accumulate
+        (sample,) = Bucketed(rows, rows.lengths, plan.shape.collate, batch=size, steps=1, seed=0).get(0)
+        need = estimate(plan.objective, sample, recipe.train.precision, plan.vocabulary.size)
+        facts: dict[str, Any] = {
+            "rows": {name: split.count for name, split in plan.splits.items()},
+            "cut": {name: split.cut for name, split in plan.splits.items()},
+            "parameters": need.parameters,
+            "flops_per_token": need.flops_per_row * need.rows / sample.tokens,
+            "memory": need.memory,
+            "steps": plan.steps,
+            "seeds": len(recipe.seeds),
+            "flops": need.flops_per_row * plan.steps * recipe.train.batch * len(recipe.seeds),
+            "baseline": plan.baseline(),
+        }
+    if as_json:
+        console.json(facts | {"recipe": recipe.model_dump(mode="json")})
+        return
+    shown = {
+        "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
+        "longer than train.length": ", ".join(f"{name} {share:.1%}" for name, share in facts["cut"].items()),
+        "parameters": need.parameters,
+        "steps": f"{plan.steps:,}, with each of {len(recipe.seeds)} seeds",
+        "FLOPs": f"{facts['flops']:.3g}",
+        "memory": f"{need.memory / 1e9:.2f} GB",
+        plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
+    }
+    console.facts("these runs would take", shown)
+
+
+def require_device(train: Tune, world: World, stage: str = "train") -> None:
+    """Raise UsageError where the device cannot compute as the recipe says."""
+    if train.precision == "bf16" and world.device.type == "cpu":
+        raise UsageError(
+            f"{stage}.precision: bf16 needs a GPU; most CPUs compute it in software, 20 to 50 times slower",
+            hint=f"{stage}.precision=fp32",
+        )
+
+
+def one(
+    plan: Plan,
+    seed: int,
+    options: Options,
+    console: Console,
+    world: World,
+    interrupts: Interrupts,
+    taught: Callable[[TaskObjective], Objective] = lambda objective: objective,
+) -> dict[str, Any]:
+    """One run, or what it has reached if it is finished.
+
+    taught: makes of the task's objective the one that is minimised, with the same parts, where that is another.
+    """
+    out = Path(plan.recipe.out) / f"seed-{seed}"
+    recipe = plan.recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
+    if (out / "scores.json").exists():
+        require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), recipe, out)
+        console.note(f"{out}: is finished")
+        finished: dict[str, Any] = json.loads((out / "scores.json").read_text("utf8"))
+        return finished
+    every = recipe.evaluate.every or plan.epoch
+    settings = Settings(
+        recipe=recipe,
+        out=out,
+        train=recipe.train,
+        evaluate_every=every,
+        save=Save(every=every, keep=1),
+        track=recipe.track,
+        seed=seed,
+    )
+    trained: list[TaskObjective] = []
+
+    def build(world: World) -> Job:
+        objective = plan.objective()
+        trained.append(objective)
+        fresh = huggingface.load(objective, plan.state).fresh
+        random = f"; from random weights: {', '.join(fresh)}" if fresh else ""
+        console.note(f"seed {seed}: {plan.steps:,} steps{random}")
+        return _job(plan, seed, objective, taught(objective), world)
+
+    resume = "auto" if options.resume else None
+    outcome = training.run_here(
+        settings,
+        replace(options, resume=resume, overwrite=False),
+        console,
+        build,
+        lambda path: loads(path.read_text("utf8"), Recipe),
+        world,
+        interrupts,
+    )
+    return _scores(plan, seed, trained[0], outcome, world, interrupts)
+
+
+def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, world: World) -> Job:
+    """What the training loop needs for one seed. taught: what is minimised, mostly the objective itself."""
+    for part in objective.modules():
+        if isinstance(part, Layers):
+            part.recompute = plan.recipe.train.recompute
+
+    def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for split in plan.task.validation:
+            found |= plan.figures(split, plan.said(objective, split, world, interrupts))
+        return found | plan.shape.total(found)
+
+    def flops_so_far() -> Callable[[int, int], float]:
+        rate = plan.flops_per_token(taught, world)
+        return lambda steps, tokens: rate * tokens
+
+    return Job(
+        objective=taught,
+        batches=Ahead(plan.batches(taught, seed, world), world.device),
+        evaluate=evaluate,
+        steps=plan.steps,
+        seconds=None,
+        flops=flops_so_far,
+        export=lambda path: plan.export(objective, path),
+        rates=plan.rates,
+        patience=plan.recipe.evaluate.patience,
+        best=True,
+    )
+
+
+def require_same(old: Block, new: Block, out: Path) -> None:
+    """Raise UsageError when a finished seed was trained in another way: no mean would make sense."""
+    changed = [change for change in difference(old, new) if change.path not in ("out", "track")]
+    if changed:
+        lines = "".join(f"\n  {path}: {before} -> {now}" for path, before, now in changed)
+        raise UsageError(
+            f"{out}: is finished, but was trained with another recipe:{lines}",
+            hint="put these back, train all seeds again with --overwrite, or choose another --out",
+        )
+
+
+def _scores(
+    plan: Plan,
+    seed: int,
+    objective: TaskObjective,
+    outcome: Outcome,
+    world: World,
+    interrupts: Interrupts,
+) -> dict[str, Any]:
+    """Score the result on all validation rows, and write down what it says of these and of test rows."""
+    task, out = plan.task, Path(plan.recipe.out) / f"seed-{seed}"
+    found: dict[str, float] = {}
+    for split in (*task.validation, *(name for name in task.test if name in plan.splits)):
+        said = plan.said(objective, split, world, interrupts)
+        if split == task.validation[0]:
+            plan.shape.settle(plan.splits[split], said)
+        if split in task.validation:
+            found |= plan.figures(split, said)
+        with interrupts.shield():
+            world.on_first(lambda split=split, said=said: answering.write_answers(plan, out, split, said))  # type: ignore[misc]
+    found |= plan.shape.total(found)
+    scores = {"seed": seed, "step": outcome.steps, "seconds": outcome.seconds, "figures": found}
+    with interrupts.shield():
+        world.on_first(lambda: answering.write_json(out / "scores.json", scores))
+    return scores
+
+
+def _begin(plan: Plan, source: Path | None, options: Options, console: Console) -> None:
+    """Write down what is run, and encode the rows."""
+    out = Path(plan.recipe.out)
+    written = out / "recipe.yaml"
+    if source is not None and written.exists():
+        for line in folder.changes(loads(written.read_text("utf8"), Recipe), plan.recipe):
+            console.note(f"resuming with another {line}")
+    names = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
+    facts = folder.environment(names, machine.name(machine.device()), 1) | {
+        "threads": torch.get_num_threads()
+    }
+    folder.start(out, plan.recipe, facts, overwrite=options.overwrite)
+    plan.encode(out / "rows", console)

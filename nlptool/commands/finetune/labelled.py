@@ -1,0 +1,117 @@
+"""The rows of a labelled task: read and encoded once for all runs of a recipe, then opened.
+
+OUT/rows/SPLIT.bin .idx .labels   encoded rows
+OUT/rows/rows.json                what they were made of
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, Protocol
+
+from nlptool.commands.finetune.command import Recipe
+from nlptool.console import Console, Progress
+from nlptool.errors import DataError
+from nlptool.files import written_aside
+from nlptool.recipe import digest
+from nlptool.text import rows
+from nlptool.text.rows import Row
+from nlptool.text.sources import File
+from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
+
+FACTS = "rows.json"
+OFTEN = 1000  # rows between two looks at the progress
+
+
+class Encodes(Protocol):
+    """As TaskObjective.encode."""
+
+    def __call__(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Write the rows of a split; returns how many there are."""
+        ...
+
+
+def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path, console: Console) -> None:
+    """Encode all splits into `folder`, unless it holds just these rows already.
+
+    encode: how the kind of task writes rows.
+    Raises DataError for what is wrong with a row, with its file and line; for a split that is missing or empty; and
+    where `folder` holds other rows.
+    """
+    made_of = _made_of(recipe, tokenizer)
+    if (folder / FACTS).exists():
+        before = json.loads((folder / FACTS).read_text("utf8"))
+        if {key: before.get(key) for key in made_of} != made_of:
+            raise DataError(
+                f"{folder}: these rows were made of other files, or with another tokenizer",
+                hint="put these back, or start again with --overwrite",
+            )
+        return
+    counts = {}
+    with written_aside(folder) as aside:
+        for split in made_of["splits"]:
+            labelled = split not in recipe.config.test
+            with console.progress(f"encoding {split}", None, "rows") as bar:
+                watched = _watched(read(recipe, split), bar)
+                counts[split] = encode(watched, tokenizer, aside / split, labelled=labelled)
+            if not counts[split]:
+                raise DataError(
+                    f"{recipe.data or recipe.config.source_of(split)}: the split {split} has no row"
+                )
+        (aside / FACTS).write_text(json.dumps(made_of | {"rows": counts}, indent=2) + "\n", encoding="utf8")
+
+
+def opened(folder: Path) -> dict[str, Split]:
+    """The splits that `prepare` has written."""
+    facts = json.loads((folder / FACTS).read_text("utf8"))
+    return {name: Split(folder / name) for name in facts["rows"]}
+
+
+def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What decides the rows. Of local files their names and sizes; test splits may be missing."""
+    task = recipe.config
+    wanted = (*task.learnt, *task.validation)
+    splits: dict[str, Any] = {}
+    for split in (*wanted, *task.test):
+        if recipe.data is None:
+            splits[split] = None
+            continue
+        found = _files(recipe.data, split)
+        if not found and split in wanted:
+            folder = (Path(recipe.data) / split).parent
+            there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+            raise DataError(
+                f"{folder}: no file for the split {Path(split).name}; the folder holds {there or 'nothing'}",
+                hint=f"name it {Path(split).name}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)",
+            )
+        if found:
+            splits[split] = [[file.path.name, file.size] for file in found]
+    return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
+
+
+def read(recipe: Recipe, split: str) -> Iterator[Row]:
+    """The rows of a split."""
+    task = recipe.config
+    if recipe.data is not None:
+        found = rows.read(_files(recipe.data, split))
+    else:
+        source = task.source_of(split)
+        assert source is not None  # as the check of the recipe has made sure
+        found = rows.hub(source.hub, source.name, Path(split).name)
+    return chain.from_iterable(map(task.flat, found))
+
+
+def _files(data: str, split: str) -> list[File]:
+    """Of split A/B, those of B in the folder A."""
+    return rows.files((Path(data) / split).parent, Path(split).name)
+
+
+def _watched(found: Iterator[Row], bar: Progress) -> Iterator[Row]:
+    number = 0
+    for number, row in enumerate(found, start=1):
+        if number % OFTEN == 0:
+            bar.to(number)
+        yield row
+    bar.to(number)

@@ -1,0 +1,158 @@
+"""`nlptool prompt RECIPE`: models are asked tasks by text alone, with no, one or several examples before the question.
+
+OUT/recipe.yaml command.txt environment.json   as of every run
+OUT/answers/MODEL/TASK-5.jsonl                  each question: the text that was read, and what the model made of it
+OUT/results.json results.md                     the scores
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from nlptool import registry
+from nlptool.commands import folder, hub
+from nlptool.console import Console, Options
+from nlptool.errors import RecipeError, UsageError
+from nlptool.prompts.config import PromptConfig
+from nlptool.recipe import Block, Chosen, Problem, shelf
+from nlptool.recipe.source import read
+
+
+def _task(given: Any) -> Any:
+    """The block behind a task's name, e.g. superglue/boolq, or behind the path of its file."""
+    if not isinstance(given, str):
+        return given
+    source = read(shelf.find(given, "prompts"))
+    source.refuse(source.problems)
+    name, known = source.data.get("name"), registry.names("prompts")
+    if name not in known:
+        raise RecipeError(
+            f"{source.name}: name: {name!r} is no kind of prompted task", hint=f"one of {', '.join(known)}"
+        )
+    from nlptool.recipe.load import check as checked
+
+    return checked(source, (), registry.config("prompts", name)).recipe
+
+
+def _several(given: Any) -> Any:
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+Task = Annotated[
+    Annotated[Block, Chosen("prompts")], BeforeValidator(_task, json_schema_input_type=str | dict[str, Any])
+]
+
+
+class Asked(Block):
+    """A task that the models are asked."""
+
+    name: str = Field(description="what it is called in tables and folders")
+    task: Task = Field(
+        description="a task's name, e.g. superglue/boolq, the path of its file, or the block itself"
+    )
+    data: str | None = Field(
+        None, description="its own folder with a file for each split, or the file of its questions"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        block = {"task": given} if isinstance(given, str) else given
+        if isinstance(block, dict) and isinstance(block.get("task"), str) and "name" not in block:
+            path = Path(block["task"])
+            return {"name": path.stem if path.is_file() else block["task"].removesuffix(".yaml"), **block}
+        return block
+
+    @property
+    def config(self) -> PromptConfig:
+        """The task, as what it is."""
+        assert isinstance(self.task, PromptConfig)
+        return self.task
+
+
+Tasks = Annotated[
+    tuple[Asked, ...],
+    BeforeValidator(_several),
+    Field(min_length=1, description="names, paths, or blocks with task and data"),
+]
+Shots = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    BeforeValidator(_several, json_schema_input_type=int | tuple[int, ...]),
+    Field(min_length=1, description="demonstrations before a question; each number is a run of its own"),
+]
+
+
+class Recipe(Block):
+    """Models, tasks, and how many demonstrations stand before a question."""
+
+    models: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...]),
+        Field(min_length=1, description="Hugging Face folders, e.g. a run's final, or ids of the hub"),
+    ]
+    tasks: Tasks
+    data: str | None = Field(
+        None, description="folder with a folder or a file for each task, by its name; null: the hub"
+    )
+    shots: Shots = (0,)
+    limit: int | None = Field(
+        None, gt=0, description="questions of each task or part, the first ones; null: all"
+    )
+    seed: int = Field(0, ge=0, description="draws the demonstrations, and the rows that are made by a rule")
+    contamination: str | None = Field(
+        None,
+        description="a token store, in whose training text the questions are searched: those with a run of words in "
+        "common are scored apart",
+    )
+    out: str = Field(description="folder of the results")
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        for key, names in {
+            "models": self.models,
+            "tasks": tuple(asked.name for asked in self.tasks),
+            "shots": self.shots,
+        }.items():
+            if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+                apart = "; name one of them otherwise: {name: ..., task: ...}" if key == "tasks" else ""
+                raise ValueError(f"{key}: {twice[0]} is given twice{apart}")
+        return self
+
+
+def check(recipe: Recipe, command: str) -> list[Problem]:
+    """Rules across blocks; nothing heavy is imported."""
+    problems = []
+    if recipe.data is not None and not Path(recipe.data).is_dir():
+        problems.append(Problem("data", f"no folder {recipe.data}"))
+    for at, asked in enumerate(recipe.tasks):
+        if asked.data is not None and not Path(asked.data).exists():
+            problems.append(Problem(f"tasks.{at}.data", f"no file or folder {asked.data}"))
+        if asked.data is None and recipe.data is None and asked.config.source is None:
+            problems.append(
+                Problem(
+                    f"tasks.{at}",
+                    f"{asked.name} names no data set of the hub; give it data: FOLDER or a file",
+                )
+            )
+    if recipe.contamination is not None and not (Path(recipe.contamination) / "store.json").exists():
+        problems.append(Problem("contamination", f"no token store at {recipe.contamination} (no store.json)"))
+    for at, model in enumerate(recipe.models):
+        if wrong := hub.problem(model):
+            problems.append(Problem(f"models.{at}", wrong))
+    return problems
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Carry the recipe out, or with --dry-run show what would be asked."""
+    if options.resume not in (None, "auto"):
+        raise UsageError(
+            f"--resume {options.resume}: answers are kept in the output folder", hint="--resume auto"
+        )
+    folder.claim(Path(recipe.out), resume=options.resume, overwrite=options.overwrite)
+    from nlptool.commands.prompt import prompting
+
+    if options.dry_run:
+        prompting.dry_run(recipe, console, as_json=options.json)
+    else:
+        prompting.run(recipe, options, console)

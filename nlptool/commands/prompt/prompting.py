@@ -1,0 +1,214 @@
+"""The heavy half of `prompt`."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nlptool.commands import folder, hub, machine
+from nlptool.commands.prompt import replies, sheets
+from nlptool.commands.prompt.command import Recipe
+from nlptool.commands.prompt.respondent import Respondent
+from nlptool.commands.prompt.scoreboard import apart, labels, record, table
+from nlptool.commands.prompt.sheets import Asking, Contamination, Sheet
+from nlptool.console import Console, Options
+from nlptool.errors import DataError, Preempted
+from nlptool.figures import markdown
+from nlptool.prompts.config import Reply
+from nlptool.train.interrupts import Interrupts
+
+AT_ONCE = 64  # answers that are written together
+
+
+def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+    """Read all rows; show how many questions there are, and the first one of each task as it would be read."""
+    told: list[dict[str, Any]] = []
+    for sheet in sheets.read(recipe, console):
+        for shots in recipe.shots:
+            asked = sheets.fitted(sheet, shots, 10**9, lambda texts: [len(text) for text in texts])
+            told.append(
+                {
+                    "task": sheet.name,
+                    "shots": shots,
+                    "questions": len(asked),
+                    "requests": sum(len(one.requests) for one in asked),
+                    "characters": sum(len(context) + len(a) for one in asked for context, a in one.requests),
+                    "first": asked[0].requests,
+                    "right": sheet.questions[0].answers[sheet.questions[0].gold],
+                }
+            )
+    if as_json:
+        console.json(told)
+        return
+    for one in told:
+        console.result(
+            f"--- {one['task']}, {shots_of(one['shots'])}: the first question, and the right answer"
+        )
+        console.result(f"{one['first'][0][0]}⟦{one['right']}⟧\n")
+    names = ("task", "shots", "questions", "requests", "characters")
+    console.table(names, [[one[name] for name in names] for one in told], title="for each model")
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Ask every model every task, then write and show the scores."""
+    records = ask(recipe, options, console)
+    out = Path(recipe.out)
+    columns, rows = table(records)
+    (out / "results.json").write_text(
+        json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf8"
+    )
+    (out / "results.md").write_text(markdown(columns, rows), encoding="utf8")
+    if options.json:
+        console.json(records)
+        return
+    console.table(
+        columns, rows, title=f"± is the standard error; answers and prompts are in {out / 'answers'}"
+    )
+
+
+def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, Any]]:
+    """Ask every model every task, but for what has been answered already: scoreboard.record of each.
+
+    Raises Preempted with the answers so far kept.
+    """
+    out = Path(recipe.out)
+    read = sheets.read(recipe, console)
+    seen: list[Contamination | None] = [None] * len(read)
+    if recipe.contamination is not None:
+        seen = [*sheets.contamination(recipe.contamination, read, console)]
+    named = zip(recipe.models, labels(recipe.models), strict=True)
+    models = [(name, label, hub.folder(name)) for name, label in named]
+    _require_writers([Respondent(*model) for model in models], read)
+    for given in models:
+        model = Respondent(*given)  # one at a time in memory
+        _require_room(model, read)
+        if any(sheet.writing is None for sheet in read) and (lack := model.lacks):
+            raise DataError(
+                f"{model.name}: {lack}",
+                hint="name a model with its language-model head, as pretraining leaves it",
+            )
+    packages = ("torch", "numpy", "tokenizers", "datasets")
+    folder.start(
+        out,
+        recipe,
+        folder.environment(packages, machine.name(machine.device()), 1),
+        overwrite=options.overwrite,
+    )
+    records: list[dict[str, Any]] = []
+    try:
+        with Interrupts(alone=True) as interrupts:
+            for given in models:
+                model = Respondent(*given)  # one at a time in memory
+                for sheet, contamination in zip(read, seen, strict=True):
+                    for shots in recipe.shots:
+                        entries = _asked(model, sheet, shots, out, interrupts, console)
+                        kind = model.kind(sheet.writing)
+                        told = record(model.label, kind, model.parameters, sheet, shots, entries)
+                        if contamination is not None:
+                            told["contamination"] = apart(sheet, entries, contamination)
+                        records.append(told)
+                        _tell_of_length(told, console)
+    except Preempted as stopped:
+        raise Preempted(
+            f"{stopped.message}; the answers so far are in {out / 'answers'}",
+            hint="the same command with --resume auto goes on",
+        ) from None
+    return records
+
+
+def _asked(
+    model: Respondent, sheet: Sheet, shots: int, out: Path, interrupts: Interrupts, console: Console
+) -> list[dict[str, Any]]:
+    """One model's answers to a task, those known already and those asked for now, in the order of the questions."""
+    writing = sheet.writing
+    path = out / "answers" / _plain(model.label) / f"{_plain(sheet.name)}-{shots}.jsonl"
+    asked = sheets.fitted(sheet, shots, model.room(writing), model.count)
+    digests = [replies.of_question(model.digest, [one.requests, writing]) for one in asked]
+    known = replies.read(path)
+    missing = [number for number, digest in enumerate(digests) if digest not in known]
+    with console.progress(f"{model.label}: {sheet.name}, {shots_of(shots)}", len(asked), "questions") as bar:
+        bar.to(len(asked) - len(missing))
+        waiting: list[dict[str, Any]] = []
+        for done, (number, made) in enumerate(
+            model.replies([asked[i].requests for i in missing], writing, missing), start=1
+        ):
+            at = missing[number]
+            waiting.append(_entry(sheet, at, asked[at], digests[at], made))
+            if len(waiting) == AT_ONCE or done == len(missing):
+                with interrupts.shield():
+                    replies.add(path, waiting)
+                    known |= {entry["digest"]: entry for entry in waiting}
+                    waiting = []
+            bar.to(len(asked) - len(missing) + done)
+    entries = [known[digest] for digest in digests]
+    with interrupts.shield():
+        replies.replace(path, entries)
+    return entries
+
+
+def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
+    """Raise DataError, before anything is asked, where a model is no decoder and a task wants an answer written."""
+    free = [sheet.name for sheet in read if sheet.writing is not None]
+    unable = [model.name for model in models if free and not model.is_decoder]
+    if unable:
+        raise DataError(
+            f"{', '.join(unable)}: an encoder writes no text, and {', '.join(free)} is answered by writing",
+            hint="leave out the model or the task; tasks of choices and continuations can be asked of both",
+        )
+
+
+def _require_room(model: Respondent, read: Sequence[Sheet]) -> None:
+    """Raise DataError, before anything is asked, where a model does not even read an answer by itself."""
+    for sheet in read:
+        if sheet.writing is not None:
+            continue
+        room = model.room(None)
+        for question in sheet.questions:
+            # A token has at least a byte, so short answers need not be counted.
+            for answer in [one for one in question.answers if len(one.encode()) > room]:
+                (length,) = model.count([answer])
+                if length > room:
+                    raise DataError(
+                        f"{question.place}: an answer of {length:,} tokens, and {model.name} reads {room:,}",
+                        hint=f"remove the row, or do not ask this model {sheet.name}",
+                    )
+
+
+def _tell_of_length(told: dict[str, Any], console: Console) -> None:
+    """Say where a model does not read as much as it was to be asked."""
+    where, total = f"{told['model']}: {told['task']}, {shots_of(told['shots'])}", told["questions"]
+    if fewer := told["fewer_shots"]:
+        console.note(f"{where}: {fewer:,} of {total:,} questions have fewer demonstrations, to fit the model")
+    if cut := told["cut"]:
+        console.note(f"{where}: the model reads only the end of {cut:,} of {total:,} questions")
+
+
+def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:
+    """What is kept of a question."""
+    question = sheet.questions[number]
+    kept = ("text", "cut") if sheet.writing else ("logprob", "tokens", "greedy", "cut")
+    alike = len({context for context, _ in asked.requests}) == 1
+    return {
+        "place": question.place,
+        **({"part": question.part} if question.part else {}),
+        "shots": asked.shots,
+        "prompt": asked.requests[0][0] if alike else [context for context, _ in asked.requests],
+        **(
+            {"references": question.references}
+            if sheet.writing
+            else {"answers": [answer for _, answer in asked.requests], "gold": question.gold}
+        ),
+        "replies": [{key: value for key, value in reply._asdict().items() if key in kept} for reply in made],
+        "digest": digest,
+    }
+
+
+def shots_of(number: int) -> str:
+    """`1 shot`, `5 shots`."""
+    return f"{number} shot{'' if number == 1 else 's'}"
+
+
+def _plain(name: str) -> str:
+    """A name as that of a file."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-")

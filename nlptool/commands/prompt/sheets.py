@@ -1,0 +1,126 @@
+"""What is asked: the rows of every task as questions, with the demonstrations before them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nlptool.commands.prompt.command import Asked, Recipe
+from nlptool.console import Console
+from nlptool.prompts.config import PromptConfig, Question, Writing
+from nlptool.prompts.demonstrations import Pool, before, drawn
+from nlptool.prompts.reading import Data
+
+
+class Sheet(NamedTuple):
+    """All questions of a task, and where the demonstrations before each come from."""
+
+    name: str
+    task: PromptConfig
+    questions: list[Question]
+    pools: dict[str, Pool]
+    seed: int
+
+    @property
+    def writing(self) -> Writing | None:
+        """How a free answer is written; None where answers are given and scored."""
+        writing = self.task.writing
+        return writing and (writing if writing.top_k is None else writing._replace(seed=self.seed))
+
+    def prefix(self, number: int, shots: int, dropped: int = 0) -> str:
+        """What stands before question `number`; of its demonstrations the first `dropped` are left out."""
+        question = self.questions[number]
+        pool = self.pools.get(question.part)
+        examples = drawn(pool, question, number, shots, self.seed) if pool and shots else []
+        return before(self.task.header, self.task.separator, examples[dropped:])
+
+
+class Asking(NamedTuple):
+    """A question as one model reads it."""
+
+    requests: list[tuple[str, str]]
+    """Context and answer."""
+    shots: int
+    """Demonstrations that had room."""
+
+
+def read(recipe: Recipe, console: Console) -> list[Sheet]:
+    """The tasks of a recipe. Raises DataError for what is wrong with a row, with its place."""
+    return [_sheet(recipe, asked, console) for asked in recipe.tasks]
+
+
+class Contamination(NamedTuple):
+    """Which questions of a sheet stood in a training text."""
+
+    n: int
+    """Words that a run has."""
+    dirty: list[bool]
+
+
+def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Contamination]:
+    """For each sheet; the store's training documents are read once. Raises DataError for a store that is not whole."""
+    from nlptool.prompts.contamination import dirty
+    from nlptool.text.store import TokenStore
+    from nlptool.text.tokenizer import Tokenizer
+
+    store = TokenStore(Path(path))
+    tokenizer, split = Tokenizer.load(store.tokenizer), store.split("train")
+    between = "" if tokenizer.byte_level else " "
+    texts = [[question.demonstration for question in sheet.questions] for sheet in read]
+    made = [bool(sheet.task.source and sheet.task.source.made) for sheet in read]
+    with console.progress(f"searching {path}", len(split), "documents") as bar:
+
+        def documents() -> Iterator[str]:
+            for number in range(len(split)):
+                yield between.join(tokenizer.decode(ids.tolist()) for ids in split.document(number))
+                bar.to(number + 1)
+
+        found = [Contamination(*one) for one in dirty(texts, made, documents())]
+    for sheet, one in zip(read, found, strict=True):
+        console.note(
+            f"{sheet.name}: {sum(one.dirty):,} of {len(one.dirty):,} questions have {one.n} words in a row in common "
+            f"with {path}"
+        )
+    return found
+
+
+def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]], list[int]]) -> list[Asking]:
+    """Every question with its demonstrations, of which the first ones are left out until `room` tokens hold it.
+
+    count: tokens of each text. A question too long by itself stays as it is: the model reads its end.
+    """
+    kept = [shots] * len(sheet.questions)
+    made = [_asking(sheet, number, shots, 0) for number in range(len(kept))]
+    open_ = [number for number in range(len(kept)) if shots]
+    while open_:
+        lengths = count([max(("".join(pair) for pair in made[number].requests), key=len) for number in open_])
+        open_ = [
+            number for number, length in zip(open_, lengths, strict=True) if length > room and kept[number]
+        ]
+        for number in open_:
+            kept[number] -= 1
+            made[number] = _asking(sheet, number, shots, shots - kept[number])
+    return made
+
+
+def _asking(sheet: Sheet, number: int, shots: int, dropped: int) -> Asking:
+    prefix = sheet.prefix(number, shots, dropped)
+    return Asking(sheet.task.requests(sheet.questions[number], prefix), shots - dropped)
+
+
+def _sheet(recipe: Recipe, asked: Asked, console: Console) -> Sheet:
+    folder = Path(recipe.data) if recipe.data is not None else None
+    own = Path(asked.data) if asked.data is not None else None
+    data = Data(asked.config, asked.name, folder, own, recipe.seed)
+    questions, pools = [], {}
+    parts = data.parts()
+    source = asked.config.source
+    if source is not None and len(parts) < len(source.parts):
+        console.note(f"{asked.name}: {len(parts)} of its {len(source.parts)} parts are there")
+    for part in parts:
+        rows = data.questions(part, recipe.limit)
+        questions += [asked.config.question(row, part) for row in rows]
+        if max(recipe.shots):
+            pools[part] = Pool(asked.config, data.examples(part), part)
+    sheet = Sheet(asked.name, asked.config, questions, pools, recipe.seed)
+    sheet.prefix(0, max(recipe.shots))  # as many examples as are asked for
+    return sheet

@@ -1,0 +1,88 @@
+"""Text to a token store: read, normalise, segment, train or load a tokenizer, encode, write."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from nlptool.commands import folder
+from nlptool.console import Console, Options
+from nlptool.errors import UsageError
+from nlptool.recipe import Block, Problem, difference, loads
+from nlptool.text.config import Normalise, Sentences, Source
+
+SMALLEST = 262  # six special tokens and 256 bytes
+ELSEWHERE = ("out", "workers")  # keys that change nothing in a store
+
+
+class Tokenizer(Block):
+    """A byte-level BPE tokenizer to train on the corpus, or one that exists."""
+
+    vocab: int | None = Field(
+        None,
+        ge=SMALLEST,
+        le=1_000_000,
+        description="tokens to train, special ones included; 32768 when not given",
+    )
+    sample: int = Field(
+        100, ge=1, description="million characters of the corpus to train on at most, drawn evenly"
+    )
+    load: str | None = Field(
+        None,
+        description="in place of training: a token store, a Hugging Face folder, a tokenizer.json or a vocab.txt",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.load is not None and self.vocab is not None:
+            raise ValueError("give either vocab or load; a tokenizer that exists has its vocabulary")
+        return self
+
+
+class Recipe(Block):
+    """A token store."""
+
+    source: Source = Field(Source(), description="where documents come from")
+    normalise: Normalise = Field(Normalise(), description="what is done to their text")
+    sentences: Sentences = Field(Sentences(), description="how they are cut into sentences")
+    tokenizer: Tokenizer = Field(Tokenizer(), description="how sentences become token ids")
+    heldout: float = Field(
+        0.01, ge=0, le=0.5, description="share of documents held out from training, by the hash of their text"
+    )
+    workers: int | None = Field(None, ge=1, description="processes; one for each core when not given")
+    out: str = Field(description="folder of the token store")
+
+
+def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
+    """Rules that look beyond a block; nothing heavy is imported."""
+    load = recipe.tokenizer.load
+    if load is not None and not Path(load).exists():
+        return [Problem("tokenizer.load", f"{load}: no such file or folder")]
+    return []
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Write the store and report on it, or with --dry-run say what would be read."""
+    out = Path(recipe.out)
+    previous = folder.claim(out, resume=options.resume, overwrite=options.overwrite)
+    from nlptool.commands.tokenize import tokenizing
+
+    if previous is not None and (previous / "store.json").exists():
+        _require_same(recipe, previous)
+        tokenizing.report_again(recipe, previous, options, console)
+    elif options.dry_run:
+        tokenizing.dry_run(recipe, options, console)
+    else:
+        tokenizing.run(recipe, options, console)
+
+
+def _require_same(recipe: Recipe, store: Path) -> None:
+    """Raise UsageError when a finished store was made in another way than `recipe` says."""
+    old = loads((store / "recipe.yaml").read_text("utf8"), Recipe)
+    changes = [change for change in difference(old, recipe) if change.path not in ELSEWHERE]
+    if changes:
+        lines = "".join(f"\n  {path}: {before} -> {now}" for path, before, now in changes)
+        raise UsageError(
+            f"{store}: is whole, but was made with another recipe:{lines}",
+            hint="--overwrite makes it again, --out names another folder",
+        )
