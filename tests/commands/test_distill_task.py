@@ -299,8 +299,8 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["start=somewhere"], "give either start or layers, not both"),
-        (["~layers"], "give start or layers"),
+        (["start=somewhere"], "give one of start, layers and model, not start and layers"),
+        (["~layers"], "give one of start, layers and model"),
         (["~layers", "start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
         (["teacher=nowhere"], "teacher=nowhere: no Hugging Face folder at nowhere"),
         (["layers=5"], "layers: 5 layers cannot be taken from a teacher that has 4"),
@@ -388,3 +388,23 @@ def test_two_ranks_reach_what_one_reaches(work: Path):
     for name in ("teacher", "student", "twin"):
         cost = one[name]["mean"]["cross_entropy"]
         assert two[name]["mean"]["cross_entropy"] == pytest.approx(cost, abs=1e-4)
+
+
+def test_a_student_may_be_any_net_with_random_weights(work: Path, taught: Path, capsys):
+    other = ["~layers", "model={name: bert, layers: 1, hidden: 16, heads: 2, positions: 40}"]
+    assert distil(work, *other, "intermediate.steps=60", "prediction.steps=60", "twin=true") == 0
+    start = huggingface.load_pretrained(work / "run" / "start")
+    assert start.config.model_dump()["hidden"] == 16
+    assert Tokenizer.load(work / "run" / "start").fingerprint == Tokenizer.load(taught / "net").fingerprint
+    scores = json.loads((work / "run" / "scores.json").read_text())
+    assert scores["models"]["student"]["parameters"] < scores["models"]["teacher"]["parameters"]
+    assert distil(work, *other, "prediction.length=64", "--overwrite") == 2
+    assert "prediction.length=64: 64 tokens are more than model.positions (40)" in capsys.readouterr().err
+
+
+def test_a_student_of_another_kind_is_refused_before_anything_is_written(work: Path, capsys):
+    assert distil(work, "~layers", "model={name: gpt2, layers: 1, hidden: 16, heads: 2}") == 2
+    assert "model.name: a task of this kind takes an encoder" in capsys.readouterr().err
+    assert distil(work, "model={name: bert}") == 2
+    assert "give one of start, layers and model, not layers and model" in capsys.readouterr().err
+    assert not (work / "run").exists()

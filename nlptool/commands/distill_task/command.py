@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from nlptool.commands.finetune import command as finetune
 from nlptool.commands.finetune.command import Dropout, Evaluate, Seeds, Task
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Block, Chosen, Problem
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import Tune
 from nlptool.train.metrics import Tracker
@@ -40,10 +40,14 @@ class Recipe(Block):
     )
     teacher: str = Field(description="the net that knows the task: final/ of a finetune run, or a hub id")
     start: str | None = Field(
-        None, description="the student: a Hugging Face folder or hub id; or give layers"
+        None, description="the student: a Hugging Face folder or hub id; or give layers, or model"
     )
     layers: int | None = Field(
         None, gt=0, description="in place of start: the student is so many of the teacher's layers"
+    )
+    model: Annotated[Block, Chosen("models")] | None = Field(
+        None,
+        description="in place of start: the student's net, from random weights; it reads the teacher's tokens",
     )
     augment: Augment | None = Field(None, description="copies of the training rows; null: none")
     dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
@@ -66,10 +70,10 @@ class Recipe(Block):
     def _consistent(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError("seeds: different whole numbers, none below 0; or how many, at least 1")
-        if (self.start is None) == (self.layers is None):
-            raise ValueError(
-                "give either start or layers, not both" if self.start else "give start or layers"
-            )
+        given = [key for key in ("start", "layers", "model") if getattr(self, key) is not None]
+        if len(given) != 1:
+            one = "give one of start, layers and model"
+            raise ValueError(f"{one}, not {' and '.join(given)}" if given else one)
         return self
 
     @property
@@ -106,6 +110,14 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                     first, dot, rest = problem.path.partition(".")
                     path = {"start": model, "train": stage}.get(first, first) + dot + rest
                     problems[Problem(path, problem.message)] = None
+    if recipe.model is not None:
+        for problem in finetune.check_task(recipe.config, recipe.model):
+            problems[Problem("model.name", problem.message)] = None
+        for stage, train in stages.items():
+            most = recipe.model.model_dump()["positions"]
+            if train is not None and train.length > most:
+                text = f"{train.length} tokens are more than model.positions ({most})"
+                problems[Problem(f"{stage}.length", text)] = None
     return [p for p in problems if recipe.start or p.path != "start"]
 
 

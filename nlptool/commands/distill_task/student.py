@@ -24,6 +24,11 @@ def require(recipe: Recipe, teacher: Teacher) -> None:
     if recipe.layers is not None:
         teacher.part(recipe.layers)
         return
+    if recipe.model is not None:
+        if recipe.intermediate is not None:
+            with shapes_only():
+                imitation(teacher.untaught(recipe.model), teacher.plan.objective())
+        return
     assert recipe.start is not None
     plan = student(recipe, recipe.prediction, recipe.start, Path(recipe.out))
     _require_same_vocabulary(teacher.plan, plan)
@@ -35,8 +40,11 @@ def require(recipe: Recipe, teacher: Teacher) -> None:
 def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> str:
     """Make the student, unless it is there, and encode the rows; returns the folder that the student begins from."""
     start = recipe.start or str(out / "start")
-    if recipe.layers is not None and not (out / "start").exists():
-        teacher.write(recipe.layers, out / "start")
+    if not (out / "start").exists():
+        if recipe.layers is not None:
+            teacher.write(recipe.layers, out / "start")
+        elif recipe.model is not None:
+            teacher.write_untaught(recipe.model, recipe.seeds[0], out / "start")
     plan = student(recipe, recipe.prediction, start, out)
     copying = None if recipe.augment is None else Copying(recipe.augment, plan, teacher)
     plan.encode(out / "rows", console, copying)

@@ -1,9 +1,13 @@
 """A net that knows a labelled task: what it says of rows, and a student made of its layers."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from nlptool import registry
 from nlptool.commands.distill_task.command import Recipe
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.console import Console, Progress
@@ -13,10 +17,11 @@ from nlptool.errors import DataError, UsageError
 from nlptool.files import written_aside
 from nlptool.models import huggingface
 from nlptool.models.thinning import alternate, thinned
-from nlptool.tasks.base import Numbers
+from nlptool.recipe import Block
+from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
-from nlptool.train.trainer import predictions
+from nlptool.train.trainer import mix, predictions
 
 
 class Teacher:
@@ -57,11 +62,28 @@ class Teacher:
     def write(self, layers: int, path: Path) -> None:
         """Write that part as a Hugging Face folder."""
         model = self.plan.model.model_copy(update={"layers": layers})
-        settings = self.objective.folders(model)[""].settings
+        self._write(model, self.part(layers), self.objective.folders(model)[""].settings, path)
+
+    def untaught(self, model: Block) -> TaskObjective:
+        """Another net for the task, with random weights, that reads the same tokens."""
+        name, plan = str(self.plan.task.model_dump()["name"]), self.plan
+        made: TaskObjective = registry.load("tasks", name, "objective").build(
+            plan.task, model, plan.vocabulary, plan.recipe.dropout.head
+        )
+        return made
+
+    def write_untaught(self, model: Block, seed: int, path: Path) -> None:
+        """Write such a net as a Hugging Face folder."""
+        torch.manual_seed(mix(seed))
+        objective = self.untaught(model)
+        made = objective.folders(model)[""]
+        self._write(made.config, made.state, made.settings, path)
+
+    def _write(
+        self, model: Any, state: Mapping[str, Tensor], settings: Mapping[str, Any], path: Path
+    ) -> None:
         with written_aside(path) as aside:
-            huggingface.save_pretrained(
-                aside, model, self.part(layers), self.plan.tokenizer.special, settings
-            )
+            huggingface.save_pretrained(aside, model, state, self.plan.tokenizer.special, settings)
             self.plan.tokenizer.save(aside, max_length=model.positions)
 
     def said(
