@@ -1,7 +1,8 @@
 """The command line: which commands there are, and how what they raise is shown.
 
 Thin, and lazy: a command's module is imported when it is called, so `--help` needs nothing heavy.
-`app` has what the commands share; `training`, `asking`, `runs` and `shelf` have the commands.
+`app` has what the commands share; `training`, `asking`, `runs` and `shelf` have the commands. `threads` decides how
+those of torch wait.
 """
 
 import errno
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from nlptool import __version__
-from nlptool.cli import asking, runs, shelf, training
+from nlptool.cli import asking, runs, shelf, threads, training
 from nlptool.cli.app import app, console
 from nlptool.cli.training import COMMANDS
 from nlptool.errors import DataError, NlptoolError, UsageError
@@ -25,6 +26,7 @@ STATEMENTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code. Without `arguments`, those of the process."""
+    threads.share(os.environ)
     try:
         code = app(args=arguments, prog_name="nlptool", standalone_mode=False)
         sys.stdout.flush()

@@ -155,7 +155,7 @@ def compare(
 )
 def plan(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Of pretraining: a YAML file, or a shipped recipe's name.")
+        str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
     ],
     changes: Changes = None,
     no_probe: Annotated[

@@ -157,3 +157,51 @@ def test_a_recipe_for_a_gpu_can_be_planned_without_one(tiny_recipe: Path, capsys
     shown = capsys.readouterr()
     assert json.loads(shown.out)["probes"] is None
     assert "bf16 needs a GPU" in shown.err
+
+
+@pytest.fixture
+def tuning(tiny_run: Path, tmp_path: Path) -> Path:
+    """A recipe of fine-tuning: 60 rows, 20 to score on."""
+    words = ["river", "town", "bell", "stone"]
+    (tmp_path / "rows").mkdir()
+    for split, number in (("train", 60), ("validation", 20)):
+        made = [{"text": " ".join(words[: 1 + n % 4]), "kind": n % 2} for n in range(number)]
+        (tmp_path / "rows" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, made)))
+    (tmp_path / "tune.yaml").write_text(
+        "task: {name: classify, inputs: [text], label: kind, labels: [odd, even], metrics: [accuracy]}\n"
+        f"data: {tmp_path}/rows\nstart: {tiny_run}/final\nseeds: 2\n"
+        f"train: {{epochs: 3, batch: 8, length: 32}}\nout: {tmp_path}/tuned\n"
+    )
+    return tmp_path / "tune.yaml"
+
+
+def test_fine_tuning_is_planned_by_its_rows_and_timed_by_some_steps(tuning: Path, capsys):
+    found = told(tuning, capsys)
+    assert found["rows"] == {"train": 60, "validation": 20}
+    assert found["steps"] == 23, "3 times 60 rows, 8 a step"
+    assert found["seeds"] == 2
+    assert found["probe"]["steps"] == 15
+    assert found["probe"]["tokens_per_second"] > 0
+    seconds = found["seconds"]
+    assert seconds["total"] == pytest.approx(2 * (seconds["training"] + seconds["evaluation"]))
+    assert not (tuning.parent / "tuned").exists()
+    assert main(["plan", str(tuning), "--no-probe"]) == 0
+    shown = capsys.readouterr().out
+    assert "train 60, validation 20" in shown
+    assert "tokens/s" not in shown
+
+
+def test_memory_of_fine_tuning_is_that_of_its_longest_rows(tuning: Path, capsys):
+    short = told(tuning, capsys, "--no-probe")["memory"]
+    rows = tuning.parent / "rows" / "train.jsonl"
+    rows.write_text(rows.read_text() + "\n" + json.dumps({"text": "river " * 30, "kind": 0}))
+    assert told(tuning, capsys, "--no-probe")["memory"] > short
+
+
+@pytest.mark.parametrize(
+    ("recipe", "command"),
+    [("prompt/one", "prompt"), ("demo/tokenize", "tokenize"), ("distil/thin-task", "distill-task")],
+)
+def test_a_recipe_that_is_not_planned_names_its_command(recipe: str, command: str, capsys):
+    assert main(["plan", recipe]) == 2
+    assert f"nlptool {command} {recipe} --dry-run" in capsys.readouterr().err

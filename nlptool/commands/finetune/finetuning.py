@@ -8,7 +8,8 @@ and what nlptool.commands.finetune.answering writes.
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from nlptool.commands.finetune.fitting import Plan
 from nlptool.commands.training import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
-from nlptool.data.bucketed import Bucketed
+from nlptool.data.bucketed import Bucketed, InTurn
 from nlptool.errors import UsageError
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
@@ -65,38 +66,54 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
 
 def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
-    plan = Plan(recipe)
-    with tempfile.TemporaryDirectory() as aside:
-        plan.encode(Path(aside) / "rows", console)
-        plan.open(Path(aside) / "rows")
-        rows = plan.splits[plan.task.train]
-        size = recipe.train.batch // recipe.train.accumulate
-        (sample,) = Bucketed(rows, rows.lengths, plan.shape.collate, batch=size, steps=1, seed=0).get(0)
-        need = estimate(plan.objective, sample, recipe.train.precision, plan.vocabulary.size)
-        facts: dict[str, Any] = {
-            "rows": {name: split.count for name, split in plan.splits.items()},
-            "cut": {name: split.cut for name, split in plan.splits.items()},
-            "parameters": need.parameters,
-            "flops_per_token": need.flops_per_row * need.rows / sample.tokens,
-            "memory": need.memory,
-            "steps": plan.steps,
-            "seeds": len(recipe.seeds),
-            "flops": need.flops_per_row * plan.steps * recipe.train.batch * len(recipe.seeds),
-            "baseline": plan.baseline(),
-        }
+    with read(recipe, console) as plan:
+        facts = needs(plan)
     if as_json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
     shown = {
         "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
         "longer than train.length": ", ".join(f"{name} {share:.1%}" for name, share in facts["cut"].items()),
-        "parameters": need.parameters,
+        "parameters": facts["parameters"],
         "steps": f"{plan.steps:,}, with each of {len(recipe.seeds)} seeds",
         "FLOPs": f"{facts['flops']:.3g}",
-        "memory": f"{need.memory / 1e9:.2f} GB",
+        "memory": f"{facts['memory'] / 1e9:.2f} GB",
         plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
     }
     console.facts("these runs would take", shown)
+
+
+@contextmanager
+def read(recipe: Recipe, console: Console) -> Iterator[Plan]:
+    """A plan with its rows, which are encoded in a folder that goes when this ends."""
+    plan = Plan(recipe)
+    with tempfile.TemporaryDirectory() as aside:
+        plan.encode(Path(aside) / "rows", console)
+        plan.open(Path(aside) / "rows")
+        yield plan
+
+
+def needs(plan: Plan) -> dict[str, Any]:
+    """What the runs of a plan would take: of memory what the longest rows do."""
+    recipe, rows = plan.recipe, plan.splits[plan.task.train]
+    size = recipe.train.batch // recipe.train.accumulate
+    (usual,) = Bucketed(rows, rows.lengths, plan.shape.collate, batch=size, steps=1, seed=0).get(0)
+    (longest,) = InTurn(rows, rows.lengths, plan.shape.collate, batch=size).get(0)
+    need, most = (
+        estimate(plan.objective, batch, recipe.train.precision, plan.vocabulary.size)
+        for batch in (usual, longest)
+    )
+    return {
+        "rows": {name: split.count for name, split in plan.splits.items()},
+        "cut": {name: split.cut for name, split in plan.splits.items()},
+        "parameters": need.parameters,
+        "flops_per_token": need.flops_per_row * need.rows / usual.tokens,
+        "memory": most.memory,
+        "steps": plan.steps,
+        "seeds": len(recipe.seeds),
+        "flops": need.flops_per_row * plan.steps * recipe.train.batch * len(recipe.seeds),
+        "baseline": plan.baseline(),
+    }
 
 
 def require_device(train: Tune, world: World, stage: str = "train") -> None:
