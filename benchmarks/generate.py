@@ -1,12 +1,15 @@
-"""Generation: nlptool beside transformers' `generate`, on the same random weights, greedy.
+"""Generation: nlptool beside transformers' `generate`, greedy, on random weights or on a model of your own.
 
     python benchmarks/generate.py [--layers 12 --hidden 768 --heads 12 --vocab 50257 --rows 1 8 --prompt 32 --tokens 64
-                                   --rounds 5 --threads N --gpu]
+                                   --rounds 5 --threads N --gpu] [--model FOLDER --store STORE]
+
+STORE is a token store with the model's tokens, from whose held-out text the prompts are; without it they are random.
 
 All take turns in one process, so that drift of the machine hits all alike; medians of seconds for a whole batch, prompt
 included. With --threads 1 the processor's time is measured instead of the clock's, which a busy machine disturbs less.
-`unpacked` is nlptool with matrices as they are trained. `floor` is the time to read all weights once for each token,
-as fast as torch can add them up: no float32 decoder that makes one token after the other can be faster.
+`no guesses` reads a token a step, `unpacked` besides has matrices as they are trained. `floor` is the time to read all
+weights once for each token, as fast as torch can add them up: no float32 decoder that makes one token after the other
+can be faster.
 """
 
 import argparse
@@ -21,10 +24,12 @@ from statistics import median
 import torch
 from torch import nn
 
-from nlptool.evaluate.generate import continuations
+from nlptool.evaluate import generate
+from nlptool.evaluate.drafts import room
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net
+from nlptool.text.store import TokenStore
 
 
 def main() -> None:
@@ -39,11 +44,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--store", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     device = "cuda" if args.gpu else "cpu"
     net = Net(Config(layers=args.layers, hidden=args.hidden, heads=args.heads), args.vocab).eval()
+    if args.model:
+        pretrained = huggingface.load_pretrained(args.model)
+        args.layers, args.hidden = pretrained.config.layers, pretrained.config.hidden
+        args.vocab = pretrained.vocab_size
+        net = Net(pretrained.config, args.vocab).eval()
+        huggingface.load(nn.ModuleDict({"backbone": net}), pretrained.state)
     theirs = in_transformers(net).to(device)
     packed = copy.deepcopy(net.to(device))
     packed.pack()
@@ -59,6 +72,8 @@ def main() -> None:
     )
     for rows in args.rows:
         ids = torch.randint(args.vocab - 1, (rows, args.prompt), device=device)
+        if args.store:
+            ids = held_out(args.store, rows, args.prompt).to(device)
 
         def hf(ids: torch.Tensor = ids) -> list[list[int]]:
             out = theirs.generate(
@@ -71,20 +86,22 @@ def main() -> None:
             )
             return [row[args.prompt :] for row in out.tolist()]
 
-        def ours(net: Net, ids: torch.Tensor = ids) -> list[list[int]]:
+        def ours(net: Net, guesses: bool = True, ids: torch.Tensor = ids) -> list[list[int]]:
+            generate.room = room if guesses else lambda rows: 0
             made: list[list[int]] = [[] for _ in ids]
-            for number, token in continuations(net, ids.tolist(), args.tokens):
+            for number, token in generate.continuations(net, ids.tolist(), args.tokens):
                 made[number].append(token)
             return made
 
         calls: dict[str, Callable[[], object]] = {
             "transformers": hf,
             "nlptool": lambda: ours(packed),
-            "unpacked": lambda: ours(net),
+            "no guesses": lambda: ours(packed, False),
+            "unpacked": lambda: ours(net, False),
             "floor": lambda: torch.stack([weights.sum() for _ in range(args.tokens)]).tolist(),
         }
         if args.gpu:
-            del calls["unpacked"]  # the same there
+            del calls["unpacked"], calls["no guesses"]  # the same there
         one = args.threads == 1 and not args.gpu
         measure(rows, calls, args.rounds, time.process_time if one else time.perf_counter)
         same = sum(a == b for a, b in zip(hf(), ours(packed), strict=True))
@@ -105,6 +122,13 @@ def measure(
     for name, found in medians.items():
         ratio = medians["transformers"] / found
         print(f"batch {rows:3}  {name:14}{found:8.3f} s{ratio:8.2f} times as fast as transformers")
+
+
+def held_out(store: Path, rows: int, tokens: int) -> torch.Tensor:
+    """Stretches of held-out text, far from each other."""
+    split = TokenStore(store).split("heldout")
+    begins = [(1 + 2 * row) * split.tokens // (2 * rows + 1) for row in range(rows)]
+    return torch.stack([torch.from_numpy(split.read(at, at + tokens).astype("int64")) for at in begins])
 
 
 def in_transformers(net: Net) -> nn.Module:

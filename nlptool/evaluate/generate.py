@@ -12,12 +12,12 @@ from torch import nn
 from nlptool import registry
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate.beams import Beams, beam_search
+from nlptool.evaluate.drafts import Guesses, room
 from nlptool.evaluate.sampling import Choose, Going, greedy
-from nlptool.evaluate.steps import Steps, share_worth_keeping
+from nlptool.evaluate.steps import Steps
 from nlptool.evaluate.streaming import Stream
 from nlptool.models import huggingface
 from nlptool.models.cpu import CPU
-from nlptool.models.layers import gather_rows
 from nlptool.text.tokenizer import Tokenizer
 
 
@@ -32,48 +32,63 @@ def continuations(
 ) -> Iterator[tuple[int, int]]:
     """Tokens that go on with each prompt, as they are made: (number of the prompt, token).
 
-    One of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or
+    Some of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or
     the net has no further position. net: a decoder with `cache`, in evaluation mode. stopped: numbers of prompts
-    that the caller wants no more of; read after each round. A prompt goes on alike whatever others it is with.
+    that the caller wants no more of; read after each token. A prompt goes on alike whatever others it is with.
     ValueError for a prompt without a token or longer than the net's positions.
     """
     if not all(prompts):
         raise ValueError("a prompt needs a token")
-    device, positions = net.word_embeddings.device, net.config.positions
-    lengths_N = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    longest, numbers = max(map(len, prompts), default=0), list(range(len(prompts)))
-    padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
-    ids_NT, so_far = (
-        torch.tensor(padded, dtype=torch.long, device=device),
-        [list(prompt) for prompt in prompts],
-    )
-    cache, going = net.cache(len(prompts), longest + tokens), set(numbers)
-    next_token: Steps | None = None
-    for step in range(tokens if prompts else 0):
-        if step == 0:
-            logits_NV = net.logits(gather_rows(net(ids_NT, cache), lengths_N[:, None] - 1)[:, 0])
-            cache.cut(lengths_N)  # padding was read, and is forgotten
-        else:
-            next_token = next_token or Steps(net, cache)
-            logits_NV = next_token(ids_NT)
-        chosen_N = choose(logits_NV, Going(numbers, [so_far[n] for n in numbers], step))
-        for number, token in zip(numbers, chosen_N.tolist(), strict=True):
-            if number not in going:
-                continue
-            if token in ends:
-                going.remove(number)
-                continue
-            so_far[number].append(token)
-            yield number, token
-            if number in stopped or len(so_far[number]) > positions:
-                going.remove(number)
+    if not prompts or not tokens:
+        return
+    texts = [list(prompt) for prompt in prompts]
+    guesses = [Guesses(text) for text in texts]
+    numbers, going = list(range(len(prompts))), set(range(len(prompts)))
+    steps = Steps(net, prompts, tokens)
+    logits_NTV, drafts = steps.begin(), [list[int]()] * len(prompts)
+    while True:
+        alive = [row for row, number in enumerate(numbers) if number in going]
+        drafted, right = alive, dict.fromkeys(alive, 0)
+        for place in range(logits_NTV.shape[1]):  # of the last token, then of guesses that were right
+            chosen = [numbers[row] for row in drafted]
+            made = [len(texts[number]) - len(prompts[number]) for number in chosen]
+            told = Going(chosen, [texts[number] for number in chosen], made)
+            found = choose(logits_NTV[drafted, place], told).tolist()
+            agreed = []
+            for row, number, token in zip(drafted, chosen, found, strict=True):
+                if token in ends:
+                    going.remove(number)
+                    continue
+                texts[number].append(token)
+                yield number, token
+                full = len(texts[number]) > min(net.config.positions, len(prompts[number]) + tokens - 1)
+                if full or number in stopped:
+                    going.remove(number)
+                elif drafts[row][place : place + 1] == [token]:
+                    right[row] += 1
+                    agreed.append(row)
+            drafted = agreed
+            if not drafted:
+                break
+        for row in alive:
+            guesses[numbers[row]].told(len(drafts[row]), right[row])
         if not going:
             return
-        ids_NT = chosen_N[:, None]
-        if len(going) <= len(numbers) * share_worth_keeping(device) and len(going) < len(numbers):
-            rows_N = torch.tensor([row for row, n in enumerate(numbers) if n in going], device=device)
-            numbers = [number for number in numbers if number in going]
-            cache, ids_NT, next_token = cache.take(rows_N), ids_NT[rows_N], None
+        if logits_NTV.shape[1] > 1:
+            steps.forget([len(texts[number]) - 1 for number in numbers])
+        kept = [row for row, number in enumerate(numbers) if number in going]
+        if steps.worth_it(len(kept)):
+            steps.keep(kept)
+            numbers = [numbers[row] for row in kept]
+        most = 0 if steps.on_gpu else min(room(len(numbers)), steps.room - 1)
+        drafts = [guesses[number].next(most) for number in numbers]
+        longest = max(map(len, drafts))
+        logits_NTV = steps.read(
+            [
+                [texts[number][-1], *draft, *[0] * (longest - len(draft))]
+                for number, draft in zip(numbers, drafts, strict=True)
+            ]
+        )
 
 
 class Generator:

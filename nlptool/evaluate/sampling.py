@@ -22,8 +22,8 @@ class Going(NamedTuple):
     """Of each, among all prompts."""
     ids: Sequence[Sequence[int]]
     """What each has so far: the prompt, and what was made."""
-    step: int
-    """Tokens that each was given before."""
+    made: Sequence[int]
+    """How many of these were made."""
 
 
 Choose = Callable[[Tensor, Going], Tensor]
@@ -39,7 +39,7 @@ def greedy(logits_NV: Tensor, going: Going) -> Tensor:
 class Sampling:
     """Draws the next token. A Choose.
 
-    A prompt's random numbers are a function of (seed, its number, step), so what it becomes depends neither on
+    A prompt's random numbers are a function of (seed, its number, tokens made), so what it becomes depends neither on
     the size of the batch nor on its other prompts. Filters come in transformers' order: penalty, temperature,
     top-k, top-p. Of tokens exactly as likely as the last that top-k leaves, transformers leaves all.
     """
@@ -62,7 +62,8 @@ class Sampling:
             return logits_NV.argmax(-1)
         p_NK, ids_NK = filtered(logits_NV, self.temperature, self.top_k, self.top_p)
         draws = [
-            Draws(self.seed, going.step, number).uniform(STREAM, 1, 1).item() for number in going.numbers
+            Draws(self.seed, made, number).uniform(STREAM, 1, 1).item()
+            for number, made in zip(going.numbers, going.made, strict=True)
         ]
         reached_NK = p_NK.cumsum(-1)
         target_N1 = torch.tensor(draws, dtype=p_NK.dtype, device=p_NK.device)[:, None] * reached_NK[:, -1:]

@@ -48,7 +48,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
     logits = torch.tensor([[2.0, 0.0, 1.0, -1.0, 3.0]])
     numbers = list(range(4000))
     drawn = Sampling(temperature=0.7, top_k=4, seed=5)(
-        logits.expand(4000, -1), Going(numbers, [[0]] * 4000, 0)
+        logits.expand(4000, -1), Going(numbers, [[0]] * 4000, [0] * 4000)
     )
     expected = probabilities(logits, 0.7, 4, 1.0)[0]
     shares = torch.bincount(drawn, minlength=5) / 4000
@@ -57,7 +57,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
 
 
 def test_no_temperature_is_the_likeliest_token_and_repetition_counts_in_it():
-    logits, going = torch.tensor([[1.0, 3.0, 2.9]]), Going([0], [[1]], 0)
+    logits, going = torch.tensor([[1.0, 3.0, 2.9]]), Going([0], [[1]], [0])
     assert Sampling(temperature=0)(logits, going).tolist() == [1]
     assert Sampling(temperature=0, repetition_penalty=1.2)(logits, going).tolist() == [2]
 
