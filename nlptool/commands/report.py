@@ -58,7 +58,8 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
     look = drawing.Look.of([run.name for run in runs])
     if look.missing:
         console.note(
-            f"no font here has {look.missing}; the pictures lack these letters, the page takes the reader's fonts"
+            f"no font here has {look.missing}; the pictures lack these letters, the page takes the reader's "
+            "fonts (Nanum or Noto Sans CJK would have them)"
         )
     charts, axes = curving.charts(runs), curving.axes(runs)
     drawn, pictures = {}, []

@@ -1,6 +1,7 @@
 """Charts by matplotlib: restrained, named at the ends of their lines, told apart by the colour-blind too."""
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,7 +114,8 @@ def _style(look: Look) -> Iterator[None]:
         "text.color": INK,
         "path.simplify_threshold": 0.3,
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # Look.missing tells of it once
         yield
 
 
