@@ -134,6 +134,22 @@ class Numbered(Protocol):
         ...
 
 
+class Again:
+    """The batches of the first `size` steps, over and over, in another order each time."""
+
+    def __init__(self, batches: Numbered, size: int, seed: int) -> None:
+        self.batches, self.size, self.seed = batches, size, seed
+
+    def number(self, n: int) -> int:
+        """Which of the first steps step n takes up."""
+        epoch, index = divmod(n, self.size)
+        return index if not epoch else int(shuffled(np.array([index]), self.size, self.seed, epoch)[0])
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n."""
+        return self.batches.get(self.number(n))
+
+
 class Ahead:
     """Makes step n + 1's batches in a thread while step n runs; for a GPU in pinned memory."""
 

@@ -1,6 +1,6 @@
 """A teacher's distribution over a vocabulary as the label, without ever holding the logits of all rows."""
 
-# N rows, C rows of one chunk, D width of the student, E of the teacher, V vocabulary
+# N rows, C rows of one chunk, D width of the student, E of the teacher, V vocabulary, K likeliest classes
 
 from typing import Any, NamedTuple
 
@@ -93,6 +93,109 @@ class _LinearDivergence(Function):
         return (
             *(None if x is None else (x * grad).to(x.dtype) for x in ctx.saved_tensors),
             *(None,) * 6,
+        )
+
+
+@torch.no_grad()
+def likeliest(scores: Scores, temperature: float, number: int) -> tuple[Tensor, Tensor]:
+    """The K likeliest classes of each row, [..., K], and log softmax(logits / T) of these."""
+    x_ND, vocab_size = scores.x.flatten(0, -2), len(scores.weight)
+    with flops.no_backward():
+        flops.product(len(x_ND), x_ND.shape[1], vocab_size)
+    with without_autocast(x_ND) as low:
+        x_ND, weight_VD = x_ND.to(low), scores.weight.to(low)
+        wide, rows = torch.promote_types(low, torch.float32), rows_at_once(weight_VD)
+        found = [
+            _softened(x_ND[begin : begin + rows], weight_VD, scores.bias, wide, temperature).topk(number)
+            for begin in range(0, len(x_ND), rows)
+        ]
+    shape = (*scores.x.shape[:-1], number)
+    return torch.cat([f.indices for f in found]).view(shape), torch.cat([f.values for f in found]).view(shape)
+
+
+def linear_sparse_divergence(
+    student: Scores,
+    ids_NK: Tensor,
+    log_p_NK: Tensor,
+    temperature: float,
+    counted_N: Tensor | None = None,
+) -> Tensor:
+    """linear_divergence where of the teacher only its K likeliest classes are known, K < V, as `likeliest` has them.
+
+    All others are one class, whose share is what is left; so it is the divergence of K + 1 classes, never more than
+    that of all.
+    """
+    x_ND = student.x.flatten(0, -2)
+    if counted_N is None:
+        counted_N = x_ND.new_ones(len(x_ND), dtype=torch.bool)
+    flops.product(len(x_ND), x_ND.shape[1], len(student.weight))
+    ids_NK, log_p_NK = ids_NK.flatten(0, -2), log_p_NK.flatten(0, -2)
+    counted_N = counted_N.flatten()
+    if torch.compiler.is_compiling():
+        logits_NV = F.linear(x_ND, *student[1:])
+        wide = torch.promote_types(logits_NV.dtype, torch.float32)
+        log_q_NV = (logits_NV.to(wide) / temperature).log_softmax(1)
+        losses_N, *_ = _sparse(log_q_NV, ids_NK, log_p_NK.to(wide))
+        return temperature**2 * (losses_N * counted_N).sum()
+    with without_autocast(x_ND) as low:
+        own = (x_ND.to(low), student.weight.to(low), student.bias)
+        rest = (ids_NK, log_p_NK, counted_N, temperature, torch.is_grad_enabled())
+        total: Tensor = _LinearSparseDivergence.apply(*own, *rest)  # type: ignore[no-untyped-call]
+    return total
+
+
+def _sparse(log_q_CV: Tensor, ids_CK: Tensor, log_p_CK: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The divergence of each row, [C]; p of the likeliest, [C, K], and of all others, [C, 1]; q among these, [C, V]."""
+    p_CK = log_p_CK.exp()
+    other_C1 = (1 - p_CK.sum(1, keepdim=True)).clamp(min=0)
+    log_others_CV = log_q_CV.scatter(1, ids_CK, -torch.inf)
+    log_other_C1 = log_others_CV.logsumexp(1, keepdim=True)
+    known_C = (p_CK * (log_p_CK - log_q_CV.gather(1, ids_CK))).sum(1)
+    others_C = (torch.xlogy(other_C1, other_C1) - other_C1 * log_other_C1)[:, 0]
+    return known_C + others_C, p_CK, other_C1, log_others_CV.sub(log_other_C1).exp_()
+
+
+class _LinearSparseDivergence(Function):
+    """As _LinearDivergence; classes that are not known are wanted in the proportions that the student gives them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_ND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        ids_NK: Tensor,
+        log_p_NK: Tensor,
+        counted_N: Tensor,
+        temperature: float,
+        learns: bool,
+    ) -> Tensor:
+        wide = torch.promote_types(x_ND.dtype, torch.float32)
+        total = x_ND.new_zeros((), dtype=wide)
+        if learns:
+            dx_ND, dweight_VD = torch.empty_like(x_ND), torch.zeros_like(weight_VD, dtype=wide)
+            dbias_V = None if bias_V is None else torch.zeros_like(bias_V, dtype=wide)
+        rows = rows_at_once(weight_VD) // 2 or 1  # two sets of logits
+        for begin in range(0, len(x_ND), rows):
+            chunk = slice(begin, begin + rows)
+            log_q_CV = _softened(x_ND[chunk], weight_VD, bias_V, wide, temperature)
+            losses_C, p_CK, other_C1, others_CV = _sparse(log_q_CV, ids_NK[chunk], log_p_NK[chunk].to(wide))
+            counted_C1 = counted_N[chunk, None].to(wide)
+            total += (losses_C * counted_C1[:, 0]).sum()
+            if learns:
+                d_CV = log_q_CV.exp_().sub_(others_CV.mul_(other_C1)).scatter_add_(1, ids_NK[chunk], -p_CK)
+                d_CV.mul_(counted_C1).mul_(temperature)
+                add_gradients(d_CV, x_ND[chunk], weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
+        if learns:
+            ctx.save_for_backward(dx_ND, dweight_VD.to(weight_VD.dtype), dbias_V)
+        return total.mul_(temperature**2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (
+            *(None if x is None else (x * grad).to(x.dtype) for x in ctx.saved_tensors),
+            *(None,) * 5,
         )
 
 

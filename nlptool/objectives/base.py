@@ -55,6 +55,9 @@ class Objective(nn.Module):
     sees_mask = True
     """Whether the exported net has seen [MASK] in its rows, as scoring by pseudo-log-likelihood supposes."""
 
+    keeps_teacher = False
+    """Whether batches are to bring along what `ask_teacher` says of them, found once for all epochs."""
+
     backbone: nn.Module
     """What fine-tuning, prompting, distillation and export load."""
 
@@ -62,6 +65,10 @@ class Objective(nn.Module):
     def teacher(self) -> nn.Module | None:
         """A trained net that this one learns from; outside the module, so in no state dict, and without gradient."""
         return None
+
+    def ask_teacher(self, batch: Batch) -> dict[str, Tensor]:
+        """What a teacher says of a batch, where that is kept: tensors that the batch will have besides."""
+        raise NotImplementedError
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Cut `split` into examples of at most `length` tokens, special tokens included.

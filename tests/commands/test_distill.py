@@ -200,3 +200,69 @@ def test_runs_of_distillation_are_compared_exported_and_doctored(
     run = tmp_path / "cmp" / "distil"
     assert main(["export", str(run), "--out", str(tmp_path / "hf")]) == 0
     assert main(["doctor", str(run)]) == 0
+
+
+KEEPS = ("objective.cosine=0", "objective.lm=0", "objective.keep=12", "train.batch=48", "train.steps=12")
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Each time that the teacher answers for a batch that will be kept."""
+    from nlptool.objectives.distil.objective import Distil
+
+    found: list[int] = []
+    plain = Distil.ask_teacher
+    monkeypatch.setattr(Distil, "ask_teacher", lambda self, batch: found.append(1) or plain(self, batch))
+    return found
+
+
+def steps_of_an_epoch(recipe: Path, *changes: str) -> int:
+    plan = Plan(load(recipe, changes, Recipe).recipe)
+    (stage, examples), *_ = plan.stages
+    return len(examples) // stage.batch
+
+
+@pytest.mark.parametrize("where", ["all", "masked"])
+def test_what_a_teacher_says_is_asked_for_once_and_kept(
+    where: str, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = (*KEEPS, f"objective.soft_at={where}")
+    epoch = steps_of_an_epoch(recipe, *given)
+    assert 1 < epoch < 12
+    calls = asked(monkeypatch)
+    assert main(["distill", str(recipe), *given]) == 0
+    assert len(calls) == epoch
+    assert main(["distill", str(recipe), *given, "objective.keep=0", "--out", str(tmp_path / "live")]) == 0
+    kept, live = (first_loss(tmp_path / run) for run in ("run", "live"))
+    assert 0 < kept <= live, "of the first batch; what is not kept cannot be told apart"
+
+
+def first_loss(run: Path) -> float:
+    return json.loads((run / "metrics.jsonl").read_text().partition("\n")[0])["soft"]
+
+
+def test_a_run_that_goes_on_asks_for_nothing_that_is_kept_and_ends_in_the_same_bits(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [*KEEPS, "train.schedule=constant", "train.accumulate=2"]
+    assert main(["distill", str(recipe), *given]) == 0
+    straight = load_file(tmp_path / "run" / "final" / "model.safetensors")
+    out = ["--out", str(tmp_path / "parts")]
+    assert main(["distill", str(recipe), *given, *out, "train.steps=9"]) == 0
+    calls = asked(monkeypatch)
+    assert main(["distill", str(recipe), *given, *out, "--resume", "auto"]) == 0
+    assert len(calls) <= 1, "one batch is asked for to know how much a batch brings along"
+    parts = load_file(tmp_path / "parts" / "final" / "model.safetensors")
+    assert all(torch.equal(parts[name], straight[name]) for name in straight)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["objective.keep=8"], "keep: only what soft needs is kept; set cosine to 0"),
+        (["objective.keep=8", "objective.soft=0", "objective.cosine=0"], "soft is 0"),
+        (["objective.keep=8", "objective.cosine=0", "train.batch=4000"], "not the rows of a single step"),
+    ],
+)
+def test_what_cannot_be_kept_is_told(recipe: Path, changes: list[str], said: str, capsys) -> None:
+    assert main(["distill", str(recipe), *changes]) == 2
+    assert said in capsys.readouterr().err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nlptool.data.batches import Ahead, Batch, Batches, Stage
+from nlptool.data.batches import Again, Ahead, Batch, Batches, Stage
 from nlptool.data.draws import Draws
 from nlptool.errors import DataError
 
@@ -110,3 +110,15 @@ def test_what_fails_in_the_thread_is_raised_by_the_step_that_needs_it():
     with pytest.raises(DataError, match="broken row"):
         ahead.get(1)
     ahead.close()
+
+
+def test_an_epoch_again_is_the_same_batches_in_another_order():
+    class Counting:
+        def get(self, n: int) -> list[int]:
+            return [n]
+
+    again = Again(Counting(), 5, seed=3)
+    epochs = [[again.get(epoch * 5 + n)[0] for n in range(5)] for epoch in range(4)]
+    assert epochs[0] == [0, 1, 2, 3, 4]
+    assert all(sorted(epoch) == epochs[0] for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 2

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool import flops
 from nlptool.models import chunks
 from nlptool.models.distance import divergence
-from nlptool.models.soft import Scores, linear_divergence
+from nlptool.models.soft import Scores, likeliest, linear_divergence, linear_sparse_divergence
 
 ROWS, VOCAB = 11, 37
 
@@ -90,3 +90,36 @@ def test_compiled_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = linear_divergence(student, teacher, 2.0, counted)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     assert linear_divergence(student, teacher, 2.0, counted).item() == pytest.approx(expected.item())
+
+
+def known_only(student: Scores, ids: Tensor, log_p: Tensor, temperature: float, counted: Tensor) -> Tensor:
+    """The divergence of the likeliest classes and of all others as one, by torch."""
+    log_q = (F.linear(*student) / temperature).log_softmax(1)
+    p, q = log_p.exp(), log_q.gather(1, ids).exp()
+    others = [1 - share.sum(1, keepdim=True) for share in (p, q)]
+    wanted, given = (torch.cat(pair, 1) for pair in ((p, others[0]), (q, others[1])))
+    return temperature**2 * ((wanted * (wanted.log() - given.log())).sum(1) * counted).sum()
+
+
+@pytest.mark.parametrize("rows", [1, 4, 100])
+@pytest.mark.parametrize("number", [1, 5, VOCAB - 2])
+def test_of_a_teacher_the_likeliest_classes_may_be_known_only(
+    rows: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(chunks, "CHUNK", 2 * rows * VOCAB)
+    student, teacher, temperature = scores(8), scores(5), 2.0
+    counted = torch.arange(ROWS) % 3 != 1
+    ids, log_p = likeliest(teacher, temperature, number)
+    logits = F.linear(*teacher).detach() / temperature
+    assert torch.equal(ids, logits.topk(number).indices)
+    torch.testing.assert_close(log_p, logits.log_softmax(1).gather(1, ids))
+    expected = known_only(student, ids, log_p, temperature, counted.double())
+    wanted = torch.autograd.grad(3 * expected, student)
+    total = linear_sparse_divergence(student, ids, log_p, temperature, counted)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-11)
+    for one, other in zip(torch.autograd.grad(3 * total, student), wanted, strict=True):
+        assert (one - other).abs().max() < 1e-11
+    with torch.no_grad():
+        assert linear_sparse_divergence(student, ids, log_p, temperature, counted).item() == total.item()
+    assert total.item() <= linear_divergence(student, teacher, temperature, counted).item() + 1e-12

@@ -14,9 +14,10 @@ from nlptool import flops, registry
 from nlptool.commands import hub, training
 from nlptool.commands.pretrain import distilling
 from nlptool.commands.pretrain.command import Recipe, check_model
+from nlptool.commands.pretrain.remembering import Remembering
 from nlptool.commands.training import Job, Outcome, Settings
 from nlptool.console import Console, Options
-from nlptool.data.batches import Ahead, Batches, Stage
+from nlptool.data.batches import Again, Ahead, Batches, Stage
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import duration, quantity
@@ -139,6 +140,22 @@ class Plan:
             world=world.size,
             accumulate=parts,
         )
+
+    def source(self, objective: Objective, world: World) -> Ahead:
+        """The run's batches, made ahead of their steps; with what a teacher says of them, where that is kept."""
+        batches = self.batches(objective, world)
+        if not objective.keeps_teacher:
+            return Ahead(batches, world.device)
+        (stage, examples), *others = self.stages
+        epoch = len(examples) // stage.batch
+        if others or not epoch:
+            why = "stages cut other rows" if others else "the store has not the rows of a single step"
+            raise UsageError(
+                f"objective.keep: {why}, so nothing would be asked for again", hint="objective.keep=0"
+            )
+        again = Again(batches, epoch, self.recipe.seed)
+        folder, parts = Path(self.recipe.out) / "teacher", self.recipe.train.accumulate
+        return Remembering(again, objective.ask_teacher, folder, world, parts, self.vocabulary.size)
 
     def held_out(self, objective: Objective, world: World) -> Batches | None:
         """Held-out batches, at the first stage's length; None where the store has no held-out document."""
@@ -309,7 +326,7 @@ def job(plan: Plan, world: World) -> Job:
 
     return Job(
         objective=objective,
-        batches=Ahead(plan.batches(objective, world), world.device),
+        batches=plan.source(objective, world),
         evaluate=None if batches is None else evaluate,
         steps=plan.steps,
         seconds=plan.seconds,

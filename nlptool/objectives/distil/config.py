@@ -34,6 +34,12 @@ class Config(MaskingConfig):
         "all",
         description="where a masked LM's soft is learnt: at all positions, or at the masked, for less work",
     )
+    keep: int = Field(
+        0,
+        ge=0,
+        description="so many of the teacher's likeliest tokens are kept on the disk in the first epoch; later ones are "
+        "the same rows and masks in another order, and need no teacher; 0: it reads every batch",
+    )
     layers: Literal["uniform", "top", "bottom"] | tuple[int, ...] = Field(
         "uniform",
         description="the teacher's layers that hidden and attention look at, or a list of them, from 1",
@@ -44,6 +50,17 @@ class Config(MaskingConfig):
         if not self.terms.keys() & {"soft", "lm", "cosine", "hidden"}:
             raise ValueError(
                 "of soft, lm, cosine and hidden give one a weight, or the last layer learns nothing"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_guesses_only(self) -> Self:
+        others = [name for name in ("cosine", "hidden", "attention", "embedding") if getattr(self, name)]
+        if self.keep and (others or not self.soft):
+            raise ValueError(
+                f"keep: only what soft needs is kept; set {', '.join(others)} to 0"
+                if others
+                else "keep: what soft needs is kept, and soft is 0"
             )
         return self
 

@@ -17,7 +17,7 @@ from nlptool.models import distance, heads
 from nlptool.models.config import EncoderConfig
 from nlptool.models.layers import Linear, Trace, gather_rows, init_truncated
 from nlptool.models.loss import IGNORED, linear_cross_entropy, linear_scores
-from nlptool.models.soft import Scores, linear_divergence
+from nlptool.models.soft import Scores, likeliest, linear_divergence, linear_sparse_divergence
 from nlptool.models.thinning import mapped
 from nlptool.objectives import causal, masked
 from nlptool.objectives.base import Folder, Objective
@@ -25,6 +25,8 @@ from nlptool.objectives.distil.config import Config
 from nlptool.objectives.distil.teacher import Teacher
 from nlptool.recipe import Block
 from nlptool.text.store import Split
+
+KEPT = ("taught_ids", "taught_log_p")  # of a batch
 
 
 class Distil(Objective):
@@ -42,6 +44,7 @@ class Distil(Objective):
         self.config = config
         self.outside = (student, teacher)  # in a tuple neither is a child; the student's parts are, below
         self.backbone = student.backbone
+        self.keeps_teacher = config.keep > 0
         self.causal = isinstance(student, causal.CausalLM)
         self.term = "clm" if self.causal else "mlm"
         self.weights = {self.term if name == "lm" else name: weight for name, weight in config.terms.items()}
@@ -118,7 +121,19 @@ class Distil(Objective):
         own = {k: t for k, t in self.state_dict().items() if not k.startswith("projection.")}
         return {"": Folder(model, own, template=not self.causal)}
 
+    @torch.no_grad()
+    def ask_teacher(self, batch: Batch) -> dict[str, Tensor]:
+        """What the teacher finds likeliest, which a batch may bring along: ids and log-probabilities, [..., keep]."""
+        self.teacher.eval()
+        state = self._trace(self.teacher.backbone, batch, ()).states[-1]
+        if self.config.soft_at == "masked":
+            state = gather_rows(state, batch["at"])
+        found = likeliest(self._taught(state), self.config.temperature, self.config.keep)
+        return dict(zip(KEPT, found, strict=True))
+
     def _sums(self, batch: Batch, *, measured: bool) -> dict[str, Tensor]:
+        if KEPT[0] in batch:
+            return self._sums_without_teacher(batch)
         with torch.no_grad(), flops.no_backward():
             taught = self._trace(self.teacher.backbone, batch, self.layers.values())
         own = self._trace(self.backbone, batch, self.layers)
@@ -136,6 +151,17 @@ class Distil(Objective):
         if self.term in self.weights:
             sums |= self._guessed(asked, batch) if measured else self._guesses(asked, batch)
         return sums
+
+    def _sums_without_teacher(self, batch: Batch) -> dict[str, Tensor]:
+        """Of a batch that brings the teacher's answers along."""
+        hidden_BTD = self._trace(self.backbone, batch, ()).states[-1]
+        asked = gather_rows(hidden_BTD, batch["at"]) if "at" in batch else hidden_BTD
+        everywhere = self.config.soft_at == "all"
+        own = _scores(self, hidden_BTD if everywhere else asked)
+        counted = None if everywhere else batch["labels"] != IGNORED
+        ids, log_p = (batch[name] for name in KEPT)
+        sums = {"soft": linear_sparse_divergence(own, ids, log_p, self.config.temperature, counted)}
+        return sums | (self._guesses([asked], batch) if self.term in self.weights else {})
 
     def _trace(self, net: nn.Module, batch: Batch, layers: Collection[int]) -> Trace:
         scored = layers if "attention" in self.weights else ()

@@ -1,0 +1,75 @@
+"""What a teacher said of each batch of the first epoch, on the disk, so that later epochs need no teacher.
+
+OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.ids, .log_p   the likeliest tokens at each place, float16 logarithms
+OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.known         a byte for each micro-batch: 1 once the two are there
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlptool.data.batches import Again, Ahead, Batch
+from nlptool.text.store import dtype_for
+from nlptool.train.distributed import World
+
+
+class Remembering(Ahead):
+    """Batches that bring the teacher's answers along. They are asked for once, also where a run goes on."""
+
+    def __init__(
+        self,
+        batches: Again,
+        answers: Callable[[Batch], dict[str, Tensor]],
+        folder: Path,
+        world: World,
+        parts: int,
+        vocab_size: int,
+    ) -> None:
+        """answers: asks the teacher. parts: micro-batches of a step, on this rank."""
+        super().__init__(batches, world.device)
+        self.again, self.answers, self.world, self.parts = batches, answers, world, parts
+        self.path = folder / f"{world.rank}-of-{world.size}-{parts}"
+        self.types = {"ids": dtype_for(vocab_size), "log_p": np.dtype(np.float16)}
+        self.kept: dict[str, np.memmap[Any, Any]] = {}
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n."""
+        first = self.again.number(n) * self.parts
+        return [self._with_answers(first + part, batch) for part, batch in enumerate(super().get(n))]
+
+    def _with_answers(self, number: int, batch: Batch) -> Batch:
+        moved = batch.to(self.world.device)
+        if not (self.kept and self.kept["known"][number]):
+            made = {name.removeprefix("taught_"): t.cpu() for name, t in self.answers(moved).items()}
+            self._keep(number, {name: tensor.numpy() for name, tensor in made.items()})
+        known = {f"taught_{name}": self._tensor(name, number) for name in self.types}
+        return Batch(moved.tensors | known, batch.counts, batch.tokens)
+
+    def _keep(self, number: int, made: dict[str, np.ndarray[Any, Any]]) -> None:
+        if not self.kept:
+            self._open(made["ids"].shape)
+        if self.kept["known"][number]:
+            return
+        for name in self.types:
+            self.kept[name][number] = made[name]
+            self.kept[name].flush()
+        self.kept["known"][number] = 1
+        self.kept["known"].flush()
+
+    def _open(self, shape: tuple[int, ...]) -> None:
+        """The files, which grow as they are written."""
+        self.path.parent.mkdir(exist_ok=True)
+        total = self.again.size * self.parts
+        shapes = {"known": (total,)} | dict.fromkeys(self.types, (total, *shape))
+        for name, kind in ({"known": np.dtype(np.uint8)} | self.types).items():
+            file = self.path.with_name(f"{self.path.name}.{name}")
+            mode: Any = "r+" if file.exists() else "w+"
+            self.kept[name] = np.memmap(file, kind, mode, shape=shapes[name])
+
+    def _tensor(self, name: str, number: int) -> Tensor:
+        wide = np.int64 if name == "ids" else np.float32
+        return torch.from_numpy(self.kept[name][number].astype(wide)).to(self.world.device)
