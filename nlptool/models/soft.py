@@ -2,6 +2,7 @@
 
 # N rows, C rows of one chunk, D width of the student, E of the teacher, V vocabulary, K likeliest classes
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +12,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
 from nlptool.models.chunks import add_gradients, logits_of, rows_at_once, without_autocast
-from nlptool.models.distance import divergence
 
 
 class Scores(NamedTuple):
@@ -41,13 +41,31 @@ def linear_divergence(
     with flops.no_backward():
         flops.product(len(x_NE), x_NE.shape[1], vocab_size)
     if torch.compiler.is_compiling():
-        student_NV = F.linear(x_ND, *student[1:])[counted_N]
-        return divergence(student_NV, F.linear(x_NE, *teacher[1:])[counted_N].detach(), temperature)
+        log_q_NV = _at_once(x_ND, *student[1:], temperature)
+        log_p_NV = _at_once(x_NE, *teacher[1:], temperature).detach()
+        losses_N = F.kl_div(log_q_NV, log_p_NV, reduction="none", log_target=True).sum(1)
+        return temperature**2 * (losses_N * counted_N).sum()
     with without_autocast(x_ND) as low:
-        own = (x_ND.to(low), student.weight.to(low), student.bias)
         other = (x_NE.to(low), teacher.weight.detach().to(low), teacher.bias)
-        rest = (counted_N, temperature, torch.is_grad_enabled())
-        total: Tensor = _LinearDivergence.apply(*own, *other, *rest)  # type: ignore[no-untyped-call]
+
+        def wanted(chunk: slice, log_q_CV: Tensor) -> tuple[Tensor, Tensor]:
+            log_p_CV = _softened(other[0][chunk], *other[1:], log_q_CV.dtype, temperature)
+            p_CV = log_p_CV.exp()
+            return (p_CV * log_p_CV.sub_(log_q_CV)).sum(1), p_CV
+
+        own = (x_ND.to(low), student.weight.to(low), student.bias)
+        return _towards(own, wanted, counted_N, temperature)
+
+
+Wanted = Callable[[slice, Tensor], tuple[Tensor, Tensor]]
+"""Of a chunk, given log q [C, V]: each row's divergence, [C], and the distribution that would have none, [C, V]."""
+
+
+def _towards(
+    own: tuple[Tensor, Tensor, Tensor | None], wanted: Wanted, counted_N: Tensor, temperature: float
+) -> Tensor:
+    rest = (counted_N, temperature, wanted, torch.is_grad_enabled())
+    total: Tensor = _LinearDivergence.apply(*own, *rest)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -60,11 +78,9 @@ class _LinearDivergence(Function):
         x_ND: Tensor,
         weight_VD: Tensor,
         bias_V: Tensor | None,
-        x_NE: Tensor,
-        weight_VE: Tensor,
-        teacher_bias_V: Tensor | None,
         counted_N: Tensor,
         temperature: float,
+        wanted: Wanted,
         learns: bool,
     ) -> Tensor:
         wide = torch.promote_types(x_ND.dtype, torch.float32)
@@ -76,12 +92,11 @@ class _LinearDivergence(Function):
         for begin in range(0, len(x_ND), rows):
             chunk = slice(begin, begin + rows)
             log_q_CV = _softened(x_ND[chunk], weight_VD, bias_V, wide, temperature)
-            log_p_CV = _softened(x_NE[chunk], weight_VE, teacher_bias_V, wide, temperature)
+            losses_C, p_CV = wanted(chunk, log_q_CV)
             counted_C1 = counted_N[chunk, None].to(wide)
-            p_CV = log_p_CV.exp() * counted_C1
-            total += (p_CV * log_p_CV.sub_(log_q_CV)).sum()
+            total += (losses_C * counted_C1[:, 0]).sum()
             if learns:
-                d_CV = log_q_CV.exp_().mul_(counted_C1).sub_(p_CV).mul_(temperature)
+                d_CV = log_q_CV.exp_().sub_(p_CV).mul_(counted_C1).mul_(temperature)
                 add_gradients(d_CV, x_ND[chunk], weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
         if learns:
             ctx.save_for_backward(dx_ND, dweight_VD.to(weight_VD.dtype), dbias_V)
@@ -92,7 +107,7 @@ class _LinearDivergence(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return (
             *(None if x is None else (x * grad).to(x.dtype) for x in ctx.saved_tensors),
-            *(None,) * 6,
+            *(None,) * 4,
         )
 
 
@@ -132,71 +147,28 @@ def linear_sparse_divergence(
     ids_NK, log_p_NK = ids_NK.flatten(0, -2), log_p_NK.flatten(0, -2)
     counted_N = counted_N.flatten()
     if torch.compiler.is_compiling():
-        logits_NV = F.linear(x_ND, *student[1:])
-        wide = torch.promote_types(logits_NV.dtype, torch.float32)
-        log_q_NV = (logits_NV.to(wide) / temperature).log_softmax(1)
-        losses_N, *_ = _sparse(log_q_NV, ids_NK, log_p_NK.to(wide))
+        log_q_NV = _at_once(x_ND, *student[1:], temperature)
+        losses_N, _ = _sparse(log_q_NV, ids_NK, log_p_NK.to(log_q_NV.dtype))
         return temperature**2 * (losses_N * counted_N).sum()
     with without_autocast(x_ND) as low:
+
+        def wanted(chunk: slice, log_q_CV: Tensor) -> tuple[Tensor, Tensor]:
+            return _sparse(log_q_CV, ids_NK[chunk], log_p_NK[chunk].to(log_q_CV.dtype))
+
         own = (x_ND.to(low), student.weight.to(low), student.bias)
-        rest = (ids_NK, log_p_NK, counted_N, temperature, torch.is_grad_enabled())
-        total: Tensor = _LinearSparseDivergence.apply(*own, *rest)  # type: ignore[no-untyped-call]
-    return total
+        return _towards(own, wanted, counted_N, temperature)
 
 
-def _sparse(log_q_CV: Tensor, ids_CK: Tensor, log_p_CK: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The divergence of each row, [C]; p of the likeliest, [C, K], and of all others, [C, 1]; q among these, [C, V]."""
+def _sparse(log_q_CV: Tensor, ids_CK: Tensor, log_p_CK: Tensor) -> tuple[Tensor, Tensor]:
+    """Wanted, where only the K likeliest classes are known: the others have the proportions that q gives them."""
     p_CK = log_p_CK.exp()
     other_C1 = (1 - p_CK.sum(1, keepdim=True)).clamp(min=0)
     log_others_CV = log_q_CV.scatter(1, ids_CK, -torch.inf)
     log_other_C1 = log_others_CV.logsumexp(1, keepdim=True)
     known_C = (p_CK * (log_p_CK - log_q_CV.gather(1, ids_CK))).sum(1)
     others_C = (torch.xlogy(other_C1, other_C1) - other_C1 * log_other_C1)[:, 0]
-    return known_C + others_C, p_CK, other_C1, log_others_CV.sub(log_other_C1).exp_()
-
-
-class _LinearSparseDivergence(Function):
-    """As _LinearDivergence; classes that are not known are wanted in the proportions that the student gives them."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x_ND: Tensor,
-        weight_VD: Tensor,
-        bias_V: Tensor | None,
-        ids_NK: Tensor,
-        log_p_NK: Tensor,
-        counted_N: Tensor,
-        temperature: float,
-        learns: bool,
-    ) -> Tensor:
-        wide = torch.promote_types(x_ND.dtype, torch.float32)
-        total = x_ND.new_zeros((), dtype=wide)
-        if learns:
-            dx_ND, dweight_VD = torch.empty_like(x_ND), torch.zeros_like(weight_VD, dtype=wide)
-            dbias_V = None if bias_V is None else torch.zeros_like(bias_V, dtype=wide)
-        rows = rows_at_once(weight_VD) // 2 or 1  # two sets of logits
-        for begin in range(0, len(x_ND), rows):
-            chunk = slice(begin, begin + rows)
-            log_q_CV = _softened(x_ND[chunk], weight_VD, bias_V, wide, temperature)
-            losses_C, p_CK, other_C1, others_CV = _sparse(log_q_CV, ids_NK[chunk], log_p_NK[chunk].to(wide))
-            counted_C1 = counted_N[chunk, None].to(wide)
-            total += (losses_C * counted_C1[:, 0]).sum()
-            if learns:
-                d_CV = log_q_CV.exp_().sub_(others_CV.mul_(other_C1)).scatter_add_(1, ids_NK[chunk], -p_CK)
-                d_CV.mul_(counted_C1).mul_(temperature)
-                add_gradients(d_CV, x_ND[chunk], weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
-        if learns:
-            ctx.save_for_backward(dx_ND, dweight_VD.to(weight_VD.dtype), dbias_V)
-        return total.mul_(temperature**2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (
-            *(None if x is None else (x * grad).to(x.dtype) for x in ctx.saved_tensors),
-            *(None,) * 5,
-        )
+    p_CV = log_others_CV.sub_(log_other_C1).exp_().mul_(other_C1).scatter_(1, ids_CK, p_CK)
+    return known_C + others_C, p_CV
 
 
 def _softened(
@@ -204,3 +176,10 @@ def _softened(
 ) -> Tensor:
     """log softmax(logits / T), [C, V]."""
     return logits_of(x_CD, weight_VD, bias_V, wide).div_(temperature).log_softmax(1)
+
+
+def _at_once(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, temperature: float) -> Tensor:
+    """The same of all rows, [N, V], as a compiler takes it."""
+    logits_NV = F.linear(x_ND, weight_VD, bias_V)
+    wide = torch.promote_types(logits_NV.dtype, torch.float32)
+    return (logits_NV.to(wide) / temperature).log_softmax(1)
