@@ -23,7 +23,7 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
             f"{run}: is a run of finetune, whose result is exported already",
             hint=f"{run / 'final'} is the best checkpoint, a folder that transformers loads",
         )
-    folder.claim(out, resume=None, overwrite=overwrite)
+    folder.claim(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
     from safetensors.torch import load_file
 
     from nlptool.commands.pretrain.command import Recipe

@@ -31,16 +31,26 @@ FIXED = (
 )  # fmt: skip
 
 
-def claim(out: Path, *, resume: str | None, overwrite: bool) -> Path | None:
+def claim(
+    out: Path, *, resume: str | None, overwrite: bool, kind: type[Block] | str | None = None, reads: Any = ()
+) -> Path | None:
     """Make sure that `out` may be written; returns the run folder or checkpoint to go on from, or None.
 
     Raises UsageError when there is something in `out` that neither `resume` nor `overwrite` accounts for.
+    kind: whose `out` must be to be gone on with or replaced: that of runs with such a recipe, or of what leaves a file
+    with this name. reads: a recipe, or paths; nothing that is read is replaced.
     """
+    if out.name in ("", ".."):
+        raise UsageError(f"{out}: is no folder of its own", hint="name one with --out, e.g. runs/mine")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file, not a folder", hint="choose another folder with --out")
     used = out.is_dir() and any(out.iterdir())
     if resume and overwrite:
         raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
+    if used and kind is not None and (overwrite or resume == "auto"):
+        _require_own(out, kind, replaced=overwrite)
+    if used and overwrite:
+        _require_unread(out, reads.model_dump(mode="json") if isinstance(reads, Block) else reads)
     if resume and resume != "auto":
         source = Path(resume)
         if not (source / "recipe.yaml").exists() and not (source / "state.json").exists():
@@ -54,6 +64,45 @@ def claim(out: Path, *, resume: str | None, overwrite: bool) -> Path | None:
             hint="--resume auto goes on with it, --overwrite starts again, --out names another folder",
         )
     return None
+
+
+def _require_own(out: Path, kind: type[Block] | str, *, replaced: bool) -> None:
+    """Raise UsageError for a folder that is not of this kind. One that only began is of no kind yet."""
+    other = "choose another folder with --out"
+    if replaced and Path.cwd().resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"{out}: is where you are, and is not replaced", hint=other)
+    written = out / "recipe.yaml"
+    if isinstance(kind, str):
+        fits = (out / kind).exists() and not written.exists()
+    elif written.exists():
+        keys = {
+            line.partition(":")[0] for line in written.read_text("utf8").splitlines() if line[:1].isalpha()
+        }
+        fits = keys <= kind.model_fields.keys()
+    else:
+        fits = not replaced
+    if not fits:
+        held = ", ".join(sorted(path.name for path in out.iterdir())[:4])
+        raise UsageError(
+            f"{out}: holds what this command has not written ({held}, ...)",
+            hint=f"{other}, or remove it yourself" if replaced else other,
+        )
+
+
+def _require_unread(out: Path, read: Any) -> None:
+    """Raise UsageError where what is to be replaced holds something that is read."""
+    if isinstance(read, Mapping):
+        read = [value for key, value in read.items() if key != "out"]
+    if isinstance(read, str):
+        path = Path(read)
+        if read and path.exists() and path.resolve().is_relative_to(out.resolve()):
+            raise UsageError(
+                f"{out}: holds {read}, which is read, and is not replaced",
+                hint="choose another folder with --out",
+            )
+    elif isinstance(read, Iterable):
+        for value in read:
+            _require_unread(out, value)
 
 
 def start(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: bool) -> None:

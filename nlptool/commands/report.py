@@ -20,7 +20,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
 
     Raises UsageError for a folder that is no run, and when matplotlib is not installed.
     """
-    folder.claim(out, resume=None, overwrite=overwrite)
+    folder.claim(out, resume=None, overwrite=overwrite, kind=PAGE, reads=map(str, paths))
     from nlptool.report import runs as reading
     from nlptool.report import tables
 

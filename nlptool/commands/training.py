@@ -120,7 +120,13 @@ def run_here(
 ) -> Outcome:
     """The same among processes that stand already."""
     source = world.on_first(
-        lambda: folder.claim(settings.out, resume=options.resume, overwrite=options.overwrite)
+        lambda: folder.claim(
+            settings.out,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            kind=type(settings.recipe),
+            reads=settings.recipe,
+        )
     )
     torch.manual_seed(mix(settings.seed))
     session = Session(settings, build(world), console, world, interrupts)

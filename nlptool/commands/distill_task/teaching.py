@@ -65,7 +65,9 @@ class _Runs:
             if train is not None:
                 finetuning.require_device(train, world, stage)
         self.source = world.on_first(
-            lambda: folder.claim(self.out, resume=options.resume, overwrite=options.overwrite)
+            lambda: folder.claim(
+                self.out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+            )
         )
         self.options = replace(options, resume="auto" if options.resume else None, overwrite=False)
         self.teacher = Teacher(recipe)

@@ -132,7 +132,9 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
             f"--resume {options.resume}: runs of finetune go on in their own folder", hint="--resume auto"
         )
     if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
-        folder.claim(Path(recipe.out), resume=options.resume, overwrite=options.overwrite)
+        folder.claim(
+            Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+        )
     from nlptool.commands.finetune import finetuning
 
     if options.dry_run:

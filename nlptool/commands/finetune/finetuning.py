@@ -54,7 +54,11 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
     out = Path(recipe.out)
     with training.ranks(console) as (world, interrupts):
         require_device(recipe.train, world)
-        source = world.on_first(lambda: folder.claim(out, resume=options.resume, overwrite=options.overwrite))
+        source = world.on_first(
+            lambda: folder.claim(
+                out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+            )
+        )
         plan = Plan(recipe)
         world.on_first(lambda: _begin(plan, source, options, console))
         plan.open(out / "rows")

@@ -130,7 +130,9 @@ def check_model(recipe: Recipe, model: Block) -> list[Problem]:
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Carry the recipe out, or with --dry-run say what it would take."""
     if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
-        folder.claim(Path(recipe.out), resume=options.resume, overwrite=options.overwrite)
+        folder.claim(
+            Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+        )
     from nlptool.commands.pretrain import pretraining
 
     if options.dry_run:

@@ -149,7 +149,9 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         raise UsageError(
             f"--resume {options.resume}: answers are kept in the output folder", hint="--resume auto"
         )
-    folder.claim(Path(recipe.out), resume=options.resume, overwrite=options.overwrite)
+    folder.claim(
+        Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+    )
     from nlptool.commands.prompt import prompting
 
     if options.dry_run:

@@ -64,7 +64,9 @@ def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Write the store and report on it, or with --dry-run say what would be read."""
     out = Path(recipe.out)
-    previous = folder.claim(out, resume=options.resume, overwrite=options.overwrite)
+    previous = folder.claim(
+        out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+    )
     from nlptool.commands.tokenize import tokenizing
 
     if previous is not None and (previous / "store.json").exists():
