@@ -45,8 +45,8 @@ class Loaded(NamedTuple):
 def load_pretrained(folder: Path) -> Pretrained:
     """Read a model folder as `transformers` writes it. Weights become float32.
 
-    Raises DataError for a family or setting that nlptool does not have, and for missing, unexpected or broken
-    files and tensors.
+    Raises DataError for a family or setting that nlptool does not have, for missing, unexpected or broken files and
+    tensors, and for weights that are no finite numbers, as a run that diverged leaves them.
     """
     settings = read_config(folder)
     family = settings.get("model_type")
@@ -58,7 +58,9 @@ def load_pretrained(folder: Path) -> Pretrained:
     names = registry.load("models", str(family), "huggingface")
     try:
         config: Block = names.from_hf_config(settings)
-        state: dict[str, Tensor] = names.from_hf(read_tensors(folder))
+        tensors = read_tensors(folder)
+        _require_finite(folder, tensors)
+        state: dict[str, Tensor] = names.from_hf(tensors)
         if isinstance(config, EncoderConfig):
             state = collapsed(state, config)
     except ValueError as error:
@@ -148,6 +150,15 @@ def write(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tenso
     except SafetensorError as error:
         raise DataError(f"{folder / WEIGHTS}: could not be written: {error}") from error
     (folder / CONFIG).write_text(json.dumps(dict(settings), indent=2, sort_keys=True) + "\n", encoding="utf8")
+
+
+def _require_finite(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        raise DataError(
+            f"{folder}: {', '.join(bad[:3])}{', ...' if len(bad) > 3 else ''}: not all weights are finite numbers",
+            hint="the run that made it diverged; take an earlier checkpoint of it",
+        )
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -200,3 +200,11 @@ def test_settings_that_nlptool_has_not_are_refused_by_name(
 def test_a_set_of_heads_without_a_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no Hugging Face BERT class has the parts backbone, pair"):
         huggingface.save_pretrained(tmp_path, CONFIG, model("pair").state_dict(), {"pad": 0})
+
+
+def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["bert.pooler.dense.bias"][2] = torch.nan
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match=r"bert.pooler.dense.bias: not all weights are finite numbers"):
+        huggingface.load_pretrained(folder)

@@ -95,6 +95,14 @@ def test_a_model_that_tells_nothing_apart_solves_no_minimal_pair():
     assert task.figures([question], [[Reply(-3.0), Reply(-3.0)]])["accuracy"].value == 0
 
 
+@pytest.mark.parametrize(("good", "bad"), [(-3.0, float("nan")), (float("nan"), -3.0)])
+def test_what_is_no_number_is_never_the_best(good: float, bad: float):
+    task = Config(prompt="", choices=("{good}", "{bad}"), label=0)
+    question = task.question(Row("f:1", {"good": "a", "bad": "b"}), "")
+    assert task.figures([question], [[Reply(good), Reply(bad)]])["accuracy"].value == (good == -3.0)
+    assert task.figures([question], [[Reply(float("nan"))] * 2])["accuracy"].value == 0
+
+
 def test_chance_and_majority():
     questions = [PIQA.question(row(label=label), "") for label in (0, 1, 1)]
     assert PIQA.baselines(questions) == {"chance": 0.5, "majority": pytest.approx(2 / 3)}

@@ -1,5 +1,6 @@
 """The recipe block of multiple choice by prompt. No torch here."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
@@ -180,5 +181,6 @@ SCORES: dict[str, Callable[[Question, Sequence[Reply]], list[float]]] = {
 
 def _decide(question: Question, scores: Sequence[float]) -> int:
     """The place of the best choice. Where the right one and another are equal, it is the other: lm-eval takes the
-    first one, by which a model that tells nothing apart solves all minimal pairs."""
-    return max(range(len(scores)), key=lambda at: (scores[at], at != question.gold, -at))
+    first one, by which a model that tells nothing apart solves all minimal pairs. What is no number is the worst."""
+    known = [-math.inf if math.isnan(score) else score for score in scores]
+    return max(range(len(known)), key=lambda at: (known[at], at != question.gold, -at))
