@@ -30,6 +30,7 @@ parser.add_argument("columns")
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
 parser.add_argument("--epochs", type=float, default=3.0)
 parser.add_argument("--lr", type=float, default=5e-5)
+parser.add_argument("--warmup", type=float, default=0.0, help="share of the run; run_glue.py has none")
 parser.add_argument("--length", type=int, default=128)
 parser.add_argument("--steps", type=int, default=-1)
 parser.add_argument("--pad", action="store_true", help="every row to the whole length, run_glue.py's default")
@@ -74,7 +75,7 @@ for seed in options.seeds:
             learning_rate=options.lr,
             weight_decay=0.01,
             adam_epsilon=1e-6,
-            warmup_steps=0.1,
+            warmup_steps=options.warmup,
             seed=seed,
             save_strategy="no",
             report_to="none",
