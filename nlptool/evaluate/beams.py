@@ -13,6 +13,10 @@ from torch import Tensor
 from nlptool.models.cache import Cache
 from nlptool.models.layers import gather_rows
 
+STOPS = (
+    6  # candidates of a beam that may end by a stop string: line breaks, alone and with what is before them
+)
+
 
 @dataclass(frozen=True)
 class Beams:
@@ -26,12 +30,17 @@ class Beams:
     penalty: Callable[[int], float] = lambda tokens: ((5 + tokens) / 6) ** 0.6
 
 
+def _never(ids: list[int]) -> bool:
+    return False
+
+
 @dataclass
 class _Search:
     """The beams of one prompt."""
 
     beams: Beams
     ends: Collection[int]
+    stopped: Callable[[list[int]], bool]
     running: list[list[int]]
     found: list[tuple[float, list[int]]] = field(default_factory=list)
     """Whole answers and their scores, the best first."""
@@ -47,13 +56,20 @@ class _Search:
         kept: list[tuple[int, int, float]] = []
         made, width = len(before[0]) + 1, self.beams.width
         for rank, (score, beam, token) in enumerate(candidates):
-            if token in self.ends or last:
+            if rank >= width and len(kept) == width:
+                break
+            ids = before[beam] if token in self.ends else [*before[beam], token]
+            if token in self.ends or last or self.stopped(ids):
                 if rank < width and score > -math.inf:
-                    ids = before[beam] if token in self.ends else [*before[beam], token]
                     self.found.append((score / self.beams.penalty(made), ids))
             elif len(kept) < width:
-                self.running.append([*before[beam], token])
+                self.running.append(ids)
                 kept.append((beam, token, score))
+        if kept and (
+            lack := width - len(kept)
+        ):  # nearly all candidates end: beams that count for nothing fill up
+            self.running += [self.running[0]] * lack
+            kept += [(*kept[0][:2], -math.inf)] * lack
         self.found = sorted(self.found, key=lambda pair: -pair[0])[:width]
         full = len(self.found) == width
         return [] if full and kept and kept[0][2] / self.beams.penalty(made) <= self.found[-1][0] else kept
@@ -66,8 +82,11 @@ def beam_search(
     tokens: int,
     ends: Collection[int] = (),
     beams: Beams | None = None,
+    stopped: Callable[[list[int]], bool] | None = None,
 ) -> list[list[int]]:
     """The best continuation of each prompt, without the end token.
+
+    stopped: whether a continuation ends with its last token, which is given; as after a stop string.
 
     At each step the best candidates of all beams go on; those that end count if they are among the first `width`.
     A prompt is done when its best beam, were it to end now, is not better than the worst of `width` whole answers
@@ -77,8 +96,13 @@ def beam_search(
         return [[] for _ in prompts]
     beams = beams or Beams()
     width, candidates = beams.width, beams.width * (1 + max(1, len(ends)))
+    if stopped is None:
+        stopped = _never
+    else:
+        candidates += beams.width * STOPS
     device, (vocab, _) = net.word_embeddings.device, net.word_embeddings.shape
-    searches = [_Search(beams, ends, [[] for _ in range(width)]) for _ in prompts]
+    candidates = min(candidates, width * vocab)
+    searches = [_Search(beams, ends, stopped, [[] for _ in range(width)]) for _ in prompts]
     hidden_RD, cache = _read(net, prompts, tokens, width)
     scores_PB = torch.full((len(prompts), width), -torch.inf, device=device)
     scores_PB[:, 0] = 0  # all beams of a prompt are alike yet: one stands for them

@@ -135,9 +135,14 @@ class Generator:
         positions = self.net.config.positions
         if len(longest := max(prompts, key=len, default=[])) > positions:
             raise UsageError(f"a text has {len(longest)} tokens, the model reads {positions}")
-        streams = [Stream(self.tokenizer, stop) for _ in prompts]
+        streams = [Stream(self.tokenizer, stop, prompt[-1:]) for prompt in prompts]
         stopped: set[int] = set()
-        for number, token in self._tokens(prompts, tokens, choose, stopped):
+        made = (
+            self._searched(prompts, tokens, stop, choose)
+            if isinstance(choose, Beams)
+            else continuations(self.net, prompts, tokens, self.ends, choose, stopped)
+        )
+        for number, token in made:
             if piece := streams[number].add(token):
                 yield number, piece
             if streams[number].stopped:
@@ -146,11 +151,13 @@ class Generator:
             if piece := stream.rest():
                 yield number, piece
 
-    def _tokens(
-        self, prompts: list[list[int]], tokens: int, choose: Choose | Beams, stopped: Collection[int]
+    def _searched(
+        self, prompts: list[list[int]], tokens: int, stop: Sequence[str], beams: Beams
     ) -> Iterator[tuple[int, int]]:
-        if not isinstance(choose, Beams):
-            yield from continuations(self.net, prompts, tokens, self.ends, choose, stopped)
-            return
-        for number, ids in enumerate(beam_search(self.net, prompts, tokens, self.ends, choose)):
+        def stopped(ids: list[int]) -> bool:
+            text = self.tokenizer.decode(ids)
+            return any(one in text for one in stop)
+
+        found = beam_search(self.net, prompts, tokens, self.ends, beams, stopped if stop else None)
+        for number, ids in enumerate(found):
             yield from ((number, token) for token in ids)

@@ -10,15 +10,18 @@ BROKEN = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character d
 class Stream:
     """The text of one continuation, in pieces, as early as each is certain.
 
+    before: the last token of what is continued; where tokens are pieces of words, it says whether a space is between.
+
     Held back: the bytes of a character that may not be whole, such as a Hangul syllable of three bytes in two
     tokens, and what may be the beginning of a stop string. A stop string is found wherever tokens begin and end.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = (), before: Sequence[int] = ()) -> None:
         if not all(stop):
             raise ValueError("a stop string has no character")
         self.tokenizer, self.stop = tokenizer, stop
-        self.ids: list[int] = []
+        self.ids: list[int] = [] if tokenizer.byte_level else list(before)
+        self._before = len(tokenizer.decode(self.ids))
         self.text = ""
         """What was given so far."""
         self.stopped = False
@@ -29,7 +32,7 @@ class Stream:
         if self.stopped:
             return ""
         self.ids.append(token)
-        text = self.tokenizer.decode(self.ids)
+        text = self._decoded()
         found = [at for stop in self.stop if (at := text.find(stop)) >= 0]
         if found:
             self.stopped = True
@@ -39,7 +42,10 @@ class Stream:
 
     def rest(self) -> str:
         """What was held back, when no token comes any more."""
-        return "" if self.stopped else self._give(self.tokenizer.decode(self.ids))
+        return "" if self.stopped else self._give(self._decoded())
+
+    def _decoded(self) -> str:
+        return self.tokenizer.decode(self.ids)[self._before :]
 
     def _give(self, text: str) -> str:
         piece = text[len(self.text) :]

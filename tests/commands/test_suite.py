@@ -165,3 +165,22 @@ def test_a_net_without_a_language_model_head_is_not_prompted(
     assert main([*prompted, f"models={tuned}", "--out", str(tmp_path / "asked")]) == 3
     assert "with its language-model head" in capsys.readouterr().err
     assert not (tmp_path / "asked").exists()
+
+
+def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
+    def task(name: str, figure: str, value: float | None, error: float) -> dict:
+        return {
+            "task": name,
+            "guess": None,
+            "figures": {figure: {"value": value, "deviation": error, "baseline": None}},
+        }
+
+    tasks = [task("a", "accuracy", 0.5, 0.1), task("b", "perplexity", 1234.5, 20.0)]
+    beyond = [tasks[0], task("b", "perplexity", None, 0.0)]
+    _, rows = examining.table({"one": tasks, "other": beyond})
+    assert rows == [
+        ["a", "accuracy", "", "50.0 ± 10.0", "50.0 ± 10.0"],
+        ["b", "perplexity", "", "1,234 ± 20", "∞"],
+        ["mean", "", "", "50.0 ± 10.0", "50.0 ± 10.0"],
+    ]
+    assert examining.mean(tasks[1:]) is None

@@ -104,3 +104,23 @@ def test_a_search_ends_at_the_last_position_and_of_nothing_comes_nothing():
     assert [len(ids) for ids in beam_search(net, [list(range(38)), [5]], 60)] == [3, 40]
     assert beam_search(net, [], 4) == []
     assert beam_search(net, [[1]], 0) == [[]]
+
+
+def test_a_beam_that_is_stopped_counts_as_one_that_ends():
+    net, prompts = net_of(60), [[1], [2, 3, 4], [5, 6]]
+    ends = list(range(3, 60, 5))
+    ended = beam_search(net, prompts, 8, ends)
+    stopped = beam_search(net, prompts, 8, stopped=lambda ids: ids[-1] in ends)
+    assert {len(ids) for ids in ended} - {8}
+    assert [ids[:-1] if ids[-1] in ends else ids for ids in stopped] == ended
+
+
+def test_where_nearly_every_token_stops_the_best_of_all_texts_is_found():
+    net, beams = net_of(10, seed=3), Beams()
+    for prompt in ([1], [2], [4, 4]):
+        texts = [[*[5] * fives, last] for fives in range(6) for last in range(10) if last != 5] + [[5] * 6]
+        best = max(
+            texts, key=lambda ids: log_likelihood(net, prompt, ids) / beams.penalty(len(ids))
+        )  # beams of one length compete, so nothing better than this can be found
+        found = beam_search(net, [prompt], 6, beams=beams, stopped=lambda ids: ids[-1] != 5)
+        assert found == [best]

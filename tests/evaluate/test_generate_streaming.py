@@ -72,3 +72,21 @@ def test_only_what_may_become_a_stop_string_is_held_back(letters: Tokenizer):
 def test_an_empty_stop_string_is_refused(letters: Tokenizer):
     with pytest.raises(ValueError, match="no character"):
         Stream(letters, ("",))
+
+
+def test_where_tokens_are_pieces_of_words_the_space_before_the_first_one_is_kept():
+    words = {word: at for at, word in enumerate(["[UNK]", "the", "old", "bell", "##s"])}
+    model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "vocab": words}
+    content = {
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": {"type": "Whitespace"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False},
+        "model": {**model, "max_input_chars_per_word": 100},
+    }
+    tokenizer = Tokenizer(content, {})
+    for after, expected in (([2, 3], " old bell"), ([4, 2], "s old")):
+        stream = Stream(tokenizer, before=[3])
+        made = [stream.add(token) for token in after]
+        assert "".join(made) + stream.rest() == expected
+        assert made[0] == tokenizer.decode([3, after[0]])[len("bell") :]

@@ -122,7 +122,8 @@ def _scores(run: dict[str, Any]) -> dict[str, list[tuple[float, float, float, fl
         means["mean of the suite"] = examining.mean(taken)
     flops = run["points"][-1]["flops"]
     for name, mean in means.items():
-        found[name] = [(flops, mean.value, mean.value - mean.deviation, mean.value + mean.deviation)]
+        if mean is not None and mean.value is not None:
+            found[name] = [(flops, mean.value, mean.value - mean.deviation, mean.value + mean.deviation)]
     return found
 
 

@@ -17,6 +17,7 @@ from nlptool.commands.finetune.command import check_task
 from nlptool.commands.prompt import command as prompt
 from nlptool.commands.prompt import prompting
 from nlptool.commands.prompt.respondent import Respondent
+from nlptool.commands.prompt.scoreboard import PERPLEXITY, shown
 from nlptool.console import Console, Options
 from nlptool.files import digest
 from nlptool.models import huggingface
@@ -30,8 +31,8 @@ WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a t
 class Score(NamedTuple):
     """A figure of one model."""
 
-    value: float
-    """Mean over the seeds, or over the questions."""
+    value: float | None
+    """Mean over the seeds, or over the questions; None: a perplexity beyond all numbers."""
     deviation: float
     """Between the seeds; of prompted tasks the standard error."""
 
@@ -119,9 +120,15 @@ def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> 
     return found
 
 
-def mean(found: Sequence[dict[str, Any]]) -> Score:
-    """Of a model over its tasks, each the mean of its figures, as GLUE has it (Wang et al. 2018, section 4)."""
-    tasks = [list(one["figures"].values()) for one in found]
+def mean(found: Sequence[dict[str, Any]]) -> Score | None:
+    """Of a model over its tasks, each the mean of its figures, as GLUE has it (Wang et al. 2018, section 4).
+
+    Perplexities are no shares and do not count; None where nothing else is there.
+    """
+    shares = [[figure for name, figure in one["figures"].items() if name != PERPLEXITY] for one in found]
+    tasks = [figures for figures in shares if figures]
+    if not tasks:
+        return None
     value = sum(sum(f["value"] for f in figures) / len(figures) for figures in tasks) / len(tasks)
     variance = sum(sum(f["deviation"] for f in figures) ** 2 / len(figures) ** 2 for figures in tasks)
     return Score(value, variance**0.5 / len(tasks))
@@ -139,16 +146,15 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
                 known = figure["baseline"] is not None
                 guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})" if known else ""
     rows = [
-        [task, name, guesses[task, name], *(_cell(scores.get(model)) for model in models)]
+        [task, name, guesses[task, name], *(_cell(name, scores.get(model)) for model in models)]
         for (task, name), scores in lines.items()
     ]
     tasks = [sorted(one["task"] for one in found) for found in models.values()]
-    if len(lines) > 1 and tasks and all(names == tasks[0] for names in tasks):
-        rows.append([MEAN, "", "", *(_cell(mean(found)) for found in models.values())])
+    means = [mean(found) for found in models.values()]
+    if len(lines) > 1 and any(means) and all(names == tasks[0] for names in tasks):
+        rows.append([MEAN, "", "", *(_cell(MEAN, one) for one in means)])
     return ["task", "figure", "without a net", *models], rows
 
 
-def _cell(score: Score | None) -> str:
-    if score is None:
-        return ""
-    return f"{100 * score.value:.1f}" + (f" ± {100 * score.deviation:.1f}" if score.deviation else "")
+def _cell(name: str, score: Score | None) -> str:
+    return "" if score is None else shown(name, score.value, score.deviation or None)

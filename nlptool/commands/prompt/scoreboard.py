@@ -8,6 +8,7 @@ from typing import Any
 from nlptool.commands.prompt import replies
 from nlptool.commands.prompt.sheets import Contamination, Sheet
 
+PERPLEXITY = "perplexity"  # the one score that is no share
 PARTS = 12  # of a task that a table shows one by one
 
 
@@ -113,7 +114,7 @@ def shown(name: str, value: float | None, error: float | None) -> str:
     """A score and its standard error, shares in per cent; no value is a perplexity beyond all numbers."""
     if value is None:
         return "∞"
-    if name == "perplexity":
+    if name == PERPLEXITY:
         return f"{value:,.4g}" + (f" ± {error:,.2g}" if error is not None else "")
     return _share(value) + (f" ± {100 * error:.1f}" if error is not None else "")
 
