@@ -15,6 +15,12 @@ class Request(NamedTuple):
 
     context: str
     answer: str
+    place: str = ""
+    """Where it was read, for what is wrong with it."""
+
+    def told(self, wrong: str) -> DataError:
+        """The error that something is wrong with it."""
+        return DataError(f"{self.place}: {wrong}" if self.place else wrong)
 
 
 class Scored(NamedTuple):
@@ -53,7 +59,7 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
     for request, context, whole in zip(requests, contexts, wholes, strict=True):
         answer = ids[whole][len(ids[context]) :]
         if not answer:
-            raise DataError(f"the answer {request.answer!r} adds no token to {_end(request.context)!r}")
+            raise request.told(f"the answer {request.answer!r} adds no token to {_end(request.context)!r}")
         pairs.append(Encoded(ids[context], answer))
     return pairs
 
@@ -68,7 +74,7 @@ def fitted(pairs: Sequence[Encoded], requests: Sequence[Request], room: int, lea
         spare = room - len(pair.answer)
         if spare < least:
             tokens, most = len(pair.answer), room - least
-            raise DataError(
+            raise request.told(
                 f"an answer of {tokens:,} tokens, the model reads {most:,}: {request.answer[:60]}..."
             )
         cut = max(0, len(pair.context) - spare)

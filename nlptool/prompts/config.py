@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.prompts.prepare import Preparation
+from nlptool.prompts.prepare import TURN, Preparation
 from nlptool.prompts.template import Template
 from nlptool.recipe import Block
 from nlptool.text.rows import Row
@@ -53,6 +53,11 @@ class Question(NamedTuple):
     def demonstration(self) -> str:
         """The whole example, answered rightly."""
         return self.prompts[self.gold] + self.answers[self.gold]
+
+    @property
+    def row(self) -> str:
+        """Where the row is that it was made of, maybe with others: a dialogue has a question for each turn."""
+        return self.place.partition(TURN)[0]
 
 
 class Reply(NamedTuple):

@@ -29,15 +29,15 @@ class Pool:
 def drawn(pool: Pool, question: Question, number: int, shots: int, seed: int) -> list[Question]:
     """`shots` different examples for question `number`, the last one first drawn.
 
-    So those of fewer shots are the last ones of more. None has the question's own place or text. Raises DataError where
-    the pool has not as many.
+    So those of fewer shots are the last ones of more. None is of the question's own row or has its text. Raises
+    DataError where the pool has not as many.
     """
     rng = random.Random(f"{seed}/{number}")
     found: list[Question] = []
     for place in _shuffled(len(pool), rng):
         if len(found) == shots:
             break
-        if pool[place].place != question.place and not _alike(pool[place], question):
+        if pool[place].row != question.row and not _alike(pool[place], question):
             found.append(pool[place])
     if len(found) < shots:
         raise DataError(

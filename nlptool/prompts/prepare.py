@@ -25,6 +25,7 @@ Preparation = Literal[
     "winogrande",
 ]
 
+TURN = ", turn "  # stands in the place of a question that is one of several made of a row
 CONNECTORS = {"cause": "because", "effect": "therefore", "원인": "왜냐하면", "결과": "그래서"}
 
 
@@ -160,7 +161,7 @@ def _with(row: Row, **values: Any) -> Row:
 
 
 def _turn(row: Row, turn: int, **values: Any) -> Row:
-    return Row(f"{row.place}, turn {turn + 1}", row.values | values)
+    return Row(f"{row.place}{TURN}{turn + 1}", row.values | values)
 
 
 def _texts(row: Row, column: str) -> list[str]:

@@ -14,11 +14,13 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
+from nlptool.commands.prompt import replies, sheets
 from nlptool.commands.prompt.respondent import Respondent
 from nlptool.commands.prompt.scoreboard import labels, shown
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net
+from nlptool.prompts.config import Question
 from nlptool.text.tokenizer import Tokenizer
 
 TASK = """\
@@ -153,20 +155,71 @@ def test_more_questions_keep_the_answers_to_the_first_ones(room: Path, decoder: 
     assert asked == [7]
 
 
-def test_a_line_that_breaks_off_is_asked_again_and_a_damaged_one_is_told(room: Path, decoder: Path, capsys):
+def test_fewer_questions_keep_the_answers_to_the_others(room: Path, decoder: Path, capsys, monkeypatch):
     line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
     first = told(capsys, line)
-    path = Path("out/answers/gpt/towns-0.jsonl")
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-40])
+    asked = counted(monkeypatch)
+    assert told(capsys, line, "--resume", "auto", "limit=5")[0]["questions"] == 5
+    assert len(lines("out/answers/gpt/towns-0.jsonl")) == 5
+    assert len(lines("out/answers/gpt/towns-0.unused.jsonl")) == 7
     assert told(capsys, line, "--resume", "auto") == first
-    again, before = lines(str(path)), [json.loads(line) for line in whole.splitlines()]
-    assert [one["digest"] for one in again] == [one["digest"] for one in before]
-    for one, other in zip(again[-1]["replies"], before[-1]["replies"], strict=True):  # asked alone this time
-        assert one["logprob"] == pytest.approx(other["logprob"], rel=1e-5)
-    path.write_bytes(b"{}\n" + whole)
+    assert sum(asked) == 0
+    assert not Path("out/answers/gpt/towns-0.unused.jsonl").exists()
+
+
+def test_a_question_that_stands_twice_is_asked_once_and_has_two_lines(
+    room: Path, decoder: Path, capsys, monkeypatch
+):
+    file = Path("data/towns/validation.jsonl")
+    rows = lines(str(file))
+    rows[3] |= {"place": rows[0]["place"], "label": 1 - rows[0]["label"]}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = counted(monkeypatch)
+    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    told(capsys, line)
+    assert asked == [11]
+    kept = lines("out/answers/gpt/towns-0.jsonl")
+    assert [entry["place"].rpartition(":")[2] for entry in kept] == [str(n) for n in range(1, 13)]
+    assert kept[0]["replies"] == kept[3]["replies"]
+    assert kept[0]["gold"] != kept[3]["gold"]
+    rows[5]["label"] = 1 - rows[5]["label"]  # a label is mended: nothing to ask, another score
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told(capsys, line, "--resume", "auto")
+    assert sum(asked) == 11
+    assert lines("out/answers/gpt/towns-0.jsonl")[5]["gold"] == rows[5]["label"]
+
+
+def test_names_that_differ_by_a_sign_have_files_of_their_own():
+    assert replies.names(["a/b", "a-b", "???", "", "a b", "c"]) == [
+        "a-b",
+        "a-b--2",
+        "task",
+        "task--2",
+        "a-b--3",
+        "c",
+    ]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"replies": []},
+        {"replies": [{"logprob": "much"}]},
+        {"replies": [{"logprobs": 1.0}]},
+        {"replies": 3},
+    ],
+)
+def test_an_answer_that_is_not_as_it_was_written_is_told(room: Path, decoder: Path, damage: dict, capsys):
+    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    told(capsys, line)
+    path = Path("out/answers/gpt/towns-0.jsonl")
+    kept = lines(str(path))
+    kept[1] |= damage
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
     assert main(["prompt", line, "--resume", "auto"]) == 3
-    assert "towns-0.jsonl:1: is not an answer as it was written" in capsys.readouterr().err
+    told_of = capsys.readouterr().err
+    assert "towns-0.jsonl" in told_of
+    assert "Traceback" not in told_of
 
 
 def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path, capsys):
@@ -179,6 +232,35 @@ def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path,
     assert all(len(tokenizer.encode(entry["prompt"])) <= 96 for entry in kept)
     main(["prompt", "r.yaml", "--overwrite"])
     assert "12 of 12 questions have fewer demonstrations, to fit the model" in capsys.readouterr().err
+
+
+def test_as_many_demonstrations_stay_as_have_room():
+    asked = [Question(f"f:{n}", "", (f"{'q' * n}",), (" a",), ("a",), 0) for n in range(1, 30)]
+
+    class Examples:
+        header, separator = "", ""
+
+        def requests(self, question: Question, prefix: str) -> list[tuple[str, str]]:
+            return [(prefix + question.prompts[0], question.answers[0])]
+
+    class Sized(sheets.Sheet):
+        def prefix(self, number: int, shots: int, dropped: int = 0) -> str:
+            return "x" * (10 + number) * (shots - dropped)
+
+    sheet = Sized("t", Examples(), asked, list(range(29)), {}, 0)
+    calls = []
+
+    def count(texts: list[str]) -> list[int]:
+        calls.append(len(texts))
+        return [len(text) for text in texts]
+
+    found = sheets.fitted(sheet, 20, 220, count)
+    for number, one in enumerate(found):
+        room = (220 - len(asked[number].prompts[0]) - 2) // (10 + number)
+        assert one.shots == min(20, room)
+        assert len(one.requests[0][0]) == one.shots * (10 + number) + number + 1
+    assert calls[0] == 29
+    assert len(calls) <= 6  # 20 shots, halved
 
 
 def test_an_answer_longer_than_the_model_reads_is_told_before_anything_is_asked(
@@ -207,6 +289,24 @@ def test_a_dry_run_shows_the_first_question_and_writes_nothing(room: Path, decod
     assert main(["prompt", recipe(room, decoder), "--dry-run"]) == 0
     assert "the validation town 0 is⟦ old⟧" in capsys.readouterr().out
     assert not Path("out").exists()
+
+
+def test_a_dry_run_shows_the_right_answer_of_a_partial_evaluation(room: Path, decoder: Path, capsys):
+    partly = 'prompt: "it is {choice}"\nchoices: ["{b}", "{a}"]\nanswer: " in {place}"\n'
+    Path("towns.yaml").write_text(f"name: choices\n{partly}label: 1\n")
+    assert main(["prompt", recipe(room, decoder, tasks=["towns.yaml"], shots=0), "--dry-run"]) == 0
+    assert "it is old⟦ in validation town 0⟧" in capsys.readouterr().out
+
+
+def test_a_dry_run_tells_what_a_run_would(room: Path, decoder: Path, tiny_run: Path, capsys):
+    file = asked_freely(room, ["bell"])
+    tasks = [{"task": "free.yaml", "data": str(file)}]
+    line = recipe(room, tiny_run / "final", tasks=tasks, shots=0, data=None)
+    assert main(["prompt", line, "--dry-run"]) == 3
+    assert "an encoder writes no text" in capsys.readouterr().err
+    (room / "free.yaml").write_text(FREE.replace("tokens: 4", "tokens: 400"))
+    assert main(["prompt", recipe(room, decoder, tasks=tasks, shots=0, data=None), "--dry-run"]) == 3
+    assert "free: an answer of 400 tokens" in capsys.readouterr().err
 
 
 def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):

@@ -60,3 +60,12 @@ def test_the_header_comes_first_and_a_separator_behind_each_example():
     pool = Pool(TASK, rows(2))
     assert before(TASK.header, TASK.separator, [pool[0], pool[1]]) == "Sums:\n0 + 1 = 1\n1 + 1 = 2\n"
     assert before("", "\n", []) == ""
+
+
+def test_no_turn_of_the_questions_own_dialogue_is_shown():
+    turns = [Row(f"f:{n}, turn {t}", {"q": f"{n}.{t}", "a": t}) for n in range(4) for t in (1, 2)]
+    pool = Pool(TASK, turns)
+    for number in range(30):
+        assert not [one for one in drawn(pool, pool[2], number, 6, seed=0) if one.place.startswith("f:1,")]
+    with pytest.raises(DataError, match="there are 6 other examples"):
+        drawn(pool, pool[2], 0, 7, seed=0)

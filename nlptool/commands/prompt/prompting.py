@@ -1,7 +1,6 @@
 """The heavy half of `prompt`."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,12 @@ AT_ONCE = 64  # answers that are written together
 def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     """Read all rows; show how many questions there are, and the first one of each task as it would be read."""
     told: list[dict[str, Any]] = []
-    for sheet in sheets.read(recipe, console):
+    read = sheets.read(recipe, console)
+    _require_able([Respondent(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], read)
+    for sheet in read:
         for shots in recipe.shots:
             asked = sheets.fitted(sheet, shots, 10**9, lambda texts: [len(text) for text in texts])
+            first = sheet.questions[0]
             told.append(
                 {
                     "task": sheet.name,
@@ -35,7 +37,8 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
                     "requests": sum(len(one.requests) for one in asked),
                     "characters": sum(len(context) + len(a) for one in asked for context, a in one.requests),
                     "first": asked[0].requests,
-                    "right": sheet.questions[0].answers[sheet.questions[0].gold],
+                    "right": first.answers[first.gold],
+                    "gold": first.gold,
                 }
             )
     if as_json:
@@ -45,7 +48,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         console.result(
             f"--- {one['task']}, {shots_of(one['shots'])}: the first question, and the right answer"
         )
-        console.result(f"{one['first'][0][0]}⟦{one['right']}⟧\n")
+        console.result(f"{one['first'][one['gold']][0]}⟦{one['right']}⟧\n")
     names = ("task", "shots", "questions", "requests", "characters")
     console.table(names, [[one[name] for name in names] for one in told], title="for each model")
 
@@ -79,15 +82,7 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
         seen = [*sheets.contamination(recipe.contamination, read, console)]
     named = zip(recipe.models, labels(recipe.models), strict=True)
     models = [(name, label, hub.folder(name)) for name, label in named]
-    _require_writers([Respondent(*model) for model in models], read)
-    for given in models:
-        model = Respondent(*given)  # one at a time in memory
-        _require_room(model, read)
-        if any(sheet.writing is None for sheet in read) and (lack := model.lacks):
-            raise DataError(
-                f"{model.name}: {lack}",
-                hint="name a model with its language-model head, as pretraining leaves it",
-            )
+    _require_able([Respondent(*model) for model in models], read)
     packages = ("torch", "numpy", "tokenizers", "datasets")
     folder.start(
         out,
@@ -95,14 +90,18 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
         folder.environment(packages, machine.name(machine.device()), 1),
         overwrite=options.overwrite,
     )
+    files = replies.names([sheet.name for sheet in read])
+    called = [label for _, label, _ in models]
+    folder_of = dict(zip(called, replies.names(called), strict=True))
     records: list[dict[str, Any]] = []
     try:
         with Interrupts(alone=True) as interrupts:
             for given in models:
                 model = Respondent(*given)  # one at a time in memory
-                for sheet, contamination in zip(read, seen, strict=True):
+                for sheet, file, contamination in zip(read, files, seen, strict=True):
                     for shots in recipe.shots:
-                        entries = _asked(model, sheet, shots, out, interrupts, console)
+                        path = out / "answers" / folder_of[model.label] / f"{file}-{shots}.jsonl"
+                        entries = _asked(model, sheet, shots, path, interrupts, console)
                         kind = model.kind(sheet.writing)
                         told = record(model.label, kind, model.parameters, sheet, shots, entries)
                         if contamination is not None:
@@ -118,20 +117,30 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
 
 
 def _asked(
-    model: Respondent, sheet: Sheet, shots: int, out: Path, interrupts: Interrupts, console: Console
+    model: Respondent, sheet: Sheet, shots: int, path: Path, interrupts: Interrupts, console: Console
 ) -> list[dict[str, Any]]:
     """One model's answers to a task, those known already and those asked for now, in the order of the questions."""
     writing = sheet.writing
-    path = out / "answers" / _plain(model.label) / f"{_plain(sheet.name)}-{shots}.jsonl"
     asked = sheets.fitted(sheet, shots, model.room(writing), model.count)
-    digests = [replies.of_question(model.digest, [one.requests, writing]) for one in asked]
+    draws = writing is not None and writing.top_k is not None
+    digests = [
+        replies.of_question(model.digest, [one.requests, writing, *([number] if draws else [])])
+        for one, number in zip(asked, sheet.numbers, strict=True)
+    ]
     known = replies.read(path)
-    missing = [number for number, digest in enumerate(digests) if digest not in known]
+    missing = list({digest: at for at, digest in enumerate(digests) if digest not in known}.values())
     with console.progress(f"{model.label}: {sheet.name}, {shots_of(shots)}", len(asked), "questions") as bar:
-        bar.to(len(asked) - len(missing))
+        before = sum(digest in known for digest in digests)
+        bar.to(before)
         waiting: list[dict[str, Any]] = []
         for done, (number, made) in enumerate(
-            model.replies([asked[i].requests for i in missing], writing, missing), start=1
+            model.replies(
+                [asked[at].requests for at in missing],
+                writing,
+                [sheet.numbers[at] for at in missing],
+                [sheet.questions[at].place for at in missing],
+            ),
+            start=1,
         ):
             at = missing[number]
             waiting.append(_entry(sheet, at, asked[at], digests[at], made))
@@ -140,15 +149,35 @@ def _asked(
                     replies.add(path, waiting)
                     known |= {entry["digest"]: entry for entry in waiting}
                     waiting = []
-            bar.to(len(asked) - len(missing) + done)
-    entries = [known[digest] for digest in digests]
+            bar.to(before + done)
+    entries = []
+    for at, (one, digest) in enumerate(zip(asked, digests, strict=True)):
+        made = replies.of_line(known[digest])
+        if len(made) != len(one.requests):
+            raise DataError(
+                f"{path}: {len(made)} replies to {sheet.questions[at].place}, which has {len(one.requests)}",
+                hint="remove the file, and only its answers are asked for again",
+            )
+        entries.append(_entry(sheet, at, one, digest, made))
     with interrupts.shield():
-        replies.replace(path, entries)
+        replies.replace(path, entries, known)
     return entries
 
 
+def _require_able(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
+    """Raise DataError, before anything is asked, where a model cannot be asked what it is to be asked."""
+    _require_writers(models, read)
+    for model in models:
+        _require_room(model, read)
+        if any(sheet.writing is None for sheet in read) and (lack := model.lacks):
+            raise DataError(
+                f"{model.name}: {lack}",
+                hint="name a model with its language-model head, as pretraining leaves it",
+            )
+
+
 def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
-    """Raise DataError, before anything is asked, where a model is no decoder and a task wants an answer written."""
+    """Raise DataError where a model is no decoder and a task wants an answer written."""
     free = [sheet.name for sheet in read if sheet.writing is not None]
     unable = [model.name for model in models if free and not model.is_decoder]
     if unable:
@@ -159,11 +188,17 @@ def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> Non
 
 
 def _require_room(model: Respondent, read: Sequence[Sheet]) -> None:
-    """Raise DataError, before anything is asked, where a model does not even read an answer by itself."""
+    """Raise DataError where a model does not even read, or write, an answer by itself."""
     for sheet in read:
+        room = model.room(sheet.writing)
         if sheet.writing is not None:
+            if room < 1:
+                raise DataError(
+                    f"{sheet.name}: an answer of {sheet.writing.tokens:,} tokens, and {model.name} reads "
+                    f"{room + sheet.writing.tokens:,} with the question",
+                    hint="give the task fewer: tokens",
+                )
             continue
-        room = model.room(None)
         for question in sheet.questions:
             # A token has at least a byte, so short answers need not be counted.
             for answer in [one for one in question.answers if len(one.encode()) > room]:
@@ -207,8 +242,3 @@ def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence
 def shots_of(number: int) -> str:
     """`1 shot`, `5 shots`."""
     return f"{number} shot{'' if number == 1 else 's'}"
-
-
-def _plain(name: str) -> str:
-    """A name as that of a file."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-")

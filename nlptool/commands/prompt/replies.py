@@ -1,20 +1,26 @@
 """The answers of one model to one task: a file with a line for each question, which is also what is not asked again.
 
 A line holds the digest of the model and of all that was asked; where both are the same, the answer stands. Lines are
-written as answers come, so a run that was stopped goes on behind the last whole one.
+written as answers come, so a run that was stopped goes on behind the last whole one. Answers that a later recipe does
+not ask for, with a smaller `limit` for instance, lie aside in TASK-5.unused.jsonl.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from nlptool import files
 from nlptool.errors import DataError
 from nlptool.prompts.config import Reply
 
 PARTS = ("config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json")
+
+REPLIES = TypeAdapter(list[Reply])
 
 
 def of_model(folder: Path) -> str:
@@ -28,11 +34,29 @@ def of_question(model: str, asked: Sequence[Any]) -> str:
     return _digest([model, asked])
 
 
+def names(tasks: Sequence[str]) -> list[str]:
+    """What each is called as a file; no two alike."""
+    found: list[str] = []
+    for task in tasks:
+        plain = re.sub(r"[^\w.-]+", "-", task).strip("-.") or "task"
+        same = sum(name == plain or name.startswith(f"{plain}--") for name in found)
+        found.append(f"{plain}--{same + 1}" if same else plain)
+    return found
+
+
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The lines by digest. A last line that breaks off is left out, and cut off the file.
+    """The lines by digest, with those that lie aside. A last line that breaks off is left out, and cut off the file.
 
     Raises DataError for any other line that is not as it was written.
     """
+    return _lines(_unused(path)) | _lines(path)
+
+
+def _unused(path: Path) -> Path:
+    return path.with_suffix(".unused.jsonl")
+
+
+def _lines(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     found: dict[str, dict[str, Any]] = {}
@@ -40,11 +64,12 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
         try:
             entry = json.loads(line)
-            of_line(entry)
-            found[entry["digest"]] = entry
-        except (ValueError, KeyError, TypeError) as error:
+            if not of_line(entry):
+                raise ValueError
+            found[str(entry["digest"])] = entry
+        except (ValueError, KeyError, TypeError):
             raise DataError(
-                f"{path}:{number}: is not an answer as it was written ({error})",
+                f"{path}:{number}: is not an answer as it was written",
                 hint="remove the file, and only its answers are asked for again; or start again with --overwrite",
             ) from None
     if rest:
@@ -55,7 +80,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 def of_line(entry: Mapping[str, Any]) -> list[Reply]:
     """The replies that a line holds."""
-    return [Reply(**reply) for reply in entry["replies"]]
+    return REPLIES.validate_python(entry["replies"])
 
 
 def add(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -65,8 +90,17 @@ def add(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
         file.write("".join(_line(entry) for entry in entries))
 
 
-def replace(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """The file with just these lines, in this order."""
+def replace(path: Path, entries: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]) -> None:
+    """The file with just these lines, in this order; of the known ones the others lie aside."""
+    asked = {entry["digest"] for entry in entries}
+    if others := [entry for digest, entry in known.items() if digest not in asked]:
+        _write(_unused(path), others)
+    else:
+        _unused(path).unlink(missing_ok=True)
+    _write(path, entries)
+
+
+def _write(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.partial")
     aside.write_text("".join(_line(entry) for entry in entries), encoding="utf8")

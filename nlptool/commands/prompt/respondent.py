@@ -102,24 +102,30 @@ class Respondent:
         return [len(ids) for ids in self.tokenizer.encode_batch(texts)]
 
     def replies(
-        self, asked: Sequence[Requests], writing: Writing | None, numbers: Sequence[int]
+        self,
+        asked: Sequence[Requests],
+        writing: Writing | None,
+        numbers: Sequence[int],
+        places: Sequence[str],
     ) -> Iterator[tuple[int, list[Reply]]]:
         """What it makes of each question, with its place in `asked`, in any order, as soon as it is known.
 
-        numbers: of the questions among all of the task, by which they draw.
+        numbers: of the questions, by which they draw. places: where they were read, for what is wrong with one.
         Raises DataError for an answer that is too long for it, or a text that it cannot begin from.
         """
         try:
-            yield from self._scored(asked) if writing is None else self._written(asked, writing, numbers)
+            yield from (
+                self._scored(asked, places) if writing is None else self._written(asked, writing, numbers)
+            )
         except (DataError, UsageError) as error:
             raise DataError(f"{self.name}: {error.message}", error.hint) from error
 
-    def _scored(self, asked: Sequence[Requests]) -> Iterator[tuple[int, list[Reply]]]:
-        requests = [Request(*pair) for one in asked for pair in one]
-        places = [(number, at) for number, one in enumerate(asked) for at in range(len(one))]
+    def _scored(self, asked: Sequence[Requests], places: Sequence[str]) -> Iterator[tuple[int, list[Reply]]]:
+        requests = [Request(*pair, where) for one, where in zip(asked, places, strict=True) for pair in one]
+        owners = [(number, at) for number, one in enumerate(asked) for at in range(len(one))]
         found: list[dict[int, Reply]] = [{} for _ in asked]
         for request, scored in self._scorer.answered(requests):
-            number, at = places[request]
+            number, at = owners[request]
             found[number][at] = Reply(scored.logprob, scored.tokens, scored.greedy, scored.cut)
             if len(found[number]) == len(asked[number]):
                 yield number, [reply for _, reply in sorted(found[number].items())]
@@ -128,10 +134,6 @@ class Respondent:
         self, asked: Sequence[Requests], writing: Writing, numbers: Sequence[int]
     ) -> Iterator[tuple[int, list[Reply]]]:
         room = self.room(writing)
-        if room < 1:
-            raise DataError(
-                f"an answer of {writing.tokens} tokens, and the model reads {room + writing.tokens}"
-            )
         texts = [context for ((context, _),) in asked]
         lengths = self.count(texts)
         order = sorted(range(len(texts)), key=lambda number: -lengths[number])

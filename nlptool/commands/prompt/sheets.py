@@ -17,6 +17,8 @@ class Sheet(NamedTuple):
     name: str
     task: PromptConfig
     questions: list[Question]
+    numbers: list[int]
+    """Of each question within its part: by it examples and answers are drawn, however many questions there are."""
     pools: dict[str, Pool]
     seed: int
 
@@ -30,7 +32,7 @@ class Sheet(NamedTuple):
         """What stands before question `number`; of its demonstrations the first `dropped` are left out."""
         question = self.questions[number]
         pool = self.pools.get(question.part)
-        examples = drawn(pool, question, number, shots, self.seed) if pool and shots else []
+        examples = drawn(pool, question, self.numbers[number], shots, self.seed) if pool and shots else []
         return before(self.task.header, self.task.separator, examples[dropped:])
 
 
@@ -88,30 +90,33 @@ def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]],
 
     count: tokens of each text. A question too long by itself stays as it is: the model reads its end.
     """
-    kept = [shots] * len(sheet.questions)
-    made = [_asking(sheet, number, shots, 0) for number in range(len(kept))]
-    open_ = [number for number in range(len(kept)) if shots]
-    while open_:
-        lengths = count([max(("".join(pair) for pair in made[number].requests), key=len) for number in open_])
-        open_ = [
-            number for number, length in zip(open_, lengths, strict=True) if length > room and kept[number]
-        ]
-        for number in open_:
-            kept[number] -= 1
-            made[number] = _asking(sheet, number, shots, shots - kept[number])
+    made = [_asking(sheet, number, shots, 0) for number in range(len(sheet.questions))]
+    most = dict.fromkeys(range(len(made)), shots)
+    tried = dict(most)  # all examples; then, where these have no room, by halving
+    while tried := {number: kept for number, kept in tried.items() if kept > made[number].shots}:
+        some = {number: _asking(sheet, number, shots, kept) for number, kept in tried.items()}
+        lengths = count([max(("".join(pair) for pair in one.requests), key=len) for one in some.values()])
+        for (number, one), length in zip(some.items(), lengths, strict=True):
+            if length <= room:
+                made[number] = one
+            else:
+                most[number] = one.shots - 1
+        tried = {number: (made[number].shots + most[number] + 1) // 2 for number in tried}
     return made
 
 
-def _asking(sheet: Sheet, number: int, shots: int, dropped: int) -> Asking:
-    prefix = sheet.prefix(number, shots, dropped)
-    return Asking(sheet.task.requests(sheet.questions[number], prefix), shots - dropped)
+def _asking(sheet: Sheet, number: int, shots: int, kept: int) -> Asking:
+    prefix = sheet.prefix(number, shots, shots - kept)
+    return Asking(sheet.task.requests(sheet.questions[number], prefix), kept)
 
 
 def _sheet(recipe: Recipe, asked: Asked, console: Console) -> Sheet:
     folder = Path(recipe.data) if recipe.data is not None else None
     own = Path(asked.data) if asked.data is not None else None
     data = Data(asked.config, asked.name, folder, own, recipe.seed)
-    questions, pools = [], {}
+    questions: list[Question] = []
+    numbers: list[int] = []
+    pools: dict[str, Pool] = {}
     parts = data.parts()
     source = asked.config.source
     if source is not None and len(parts) < len(source.parts):
@@ -119,8 +124,10 @@ def _sheet(recipe: Recipe, asked: Asked, console: Console) -> Sheet:
     for part in parts:
         rows = data.questions(part, recipe.limit)
         questions += [asked.config.question(row, part) for row in rows]
+        numbers += range(len(rows))
         if max(recipe.shots):
             pools[part] = Pool(asked.config, data.examples(part), part)
-    sheet = Sheet(asked.name, asked.config, questions, pools, recipe.seed)
-    sheet.prefix(0, max(recipe.shots))  # as many examples as are asked for
+    sheet = Sheet(asked.name, asked.config, questions, numbers, pools, recipe.seed)
+    for first in [at for at, number in enumerate(numbers) if not number]:
+        sheet.prefix(first, max(recipe.shots))  # as many examples as are asked for
     return sheet
