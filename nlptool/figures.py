@@ -1,5 +1,6 @@
 """Figures as people write them."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -39,6 +40,19 @@ def scientific(value: float) -> str:
     """A small number in few characters: `3.1e-4`."""
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def exponential(value: float) -> float:
+    """e to this power, infinite where it is too much for a number."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def finite(value: float | None) -> float | None:
+    """A number as JSON can have it, which knows neither infinity nor what is no number."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -43,6 +43,27 @@ def test_every_recipe_is_of_a_known_kind():
     }
 
 
+@pytest.mark.parametrize(
+    ("command", "recipes"),
+    [
+        ("pretrain-mlm", PRETRAINING),
+        ("distill", DISTILLING),
+        ("tokenize", TOKENIZING),
+        ("distill-task", TEACHING),
+        ("finetune", TUNING),
+        ("prompt", PROMPTING),
+    ],
+)
+def test_an_editor_that_knows_the_schema_has_nothing_to_say(command: str, recipes: list[str], capsys):
+    jsonschema = pytest.importorskip("jsonschema")
+    assert main(["schema", command]) == 0
+    schema = jsonschema.Draft202012Validator(json.loads(capsys.readouterr().out))
+    told = [f"{name}: {error.message}" for name in recipes for error in schema.iter_errors(BY_NAME[name])]
+    assert recipes
+    assert not told
+    assert list(schema.iter_errors({"nothing": 1}))
+
+
 def put(row: dict, column: str, value: object) -> None:
     """Set a column; dots lead into objects."""
     *above, last = column.split(".")

@@ -27,6 +27,9 @@ STATEMENTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code. Without `arguments`, those of the process."""
     threads.share(os.environ)
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
+            return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
     try:
         code = app(args=arguments, prog_name="nlptool", standalone_mode=False)
         sys.stdout.flush()
@@ -41,14 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         return _fail(_usage(error))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it goes nowhere
-        return CLOSED_PIPE
+        return _closed()
+    except SystemExit as stop:  # which typer makes of a closed pipe within a command
+        if isinstance(stop.__context__, BrokenPipeError):
+            return _closed()
+        raise
     except OSError as error:
         if error.errno not in STATEMENTS:
             return _fail(_defect(error))
         return _fail(DataError(f"{error.filename or 'operating system'}: {error.strerror}"))
     except Exception as error:
         return _fail(_defect(error))
+
+
+def _closed() -> int:
+    """The end where nobody reads on."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it goes nowhere
+    return CLOSED_PIPE
 
 
 def _usage(error: typer.TyperException) -> UsageError:
@@ -66,7 +78,7 @@ def _defect(error: BaseException) -> NlptoolError:
     if os.environ.get("NLPTOOL_DEBUG"):
         traceback.print_exception(error)
     with tempfile.NamedTemporaryFile(
-        "w", prefix="nlptool-", suffix=".txt", delete=False, encoding="utf8"
+        "w", prefix="nlptool-", suffix=".txt", delete=False, encoding="utf8", errors="backslashreplace"
     ) as file:
         file.write(f"nlptool {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n")
         traceback.print_exception(error, file=file)

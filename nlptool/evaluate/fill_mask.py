@@ -37,7 +37,7 @@ class FillMask:
             raise DataError(
                 f"{folder}: the model has no masked-LM head", hint="name the final/ of a pretrain-mlm run"
             )
-        self.tokenizer = Tokenizer.load(folder)
+        self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
         self.net = family.Net(pretrained.config, pretrained.vocab_size)
         self.head = heads.MaskedLM.of(self.net.config, pretrained.vocab_size)
@@ -64,7 +64,8 @@ class FillMask:
         at_1M = (ids_1T == special["mask"]).nonzero()[:, 1][None]
         logits_MV = self.head(self.net(ids_1T, at_BK=at_1M), self.net.word_embeddings)[0]
         logits_MV[:, list(special.values())] = float("-inf")
-        best = logits_MV.softmax(-1).topk(number)
+        words = logits_MV.shape[1] - len(set(special.values()))
+        best = logits_MV.softmax(-1).topk(min(number, words))
         return [
             [Guess(self.tokenizer.decode([i]).strip(), p) for i, p in zip(row, shares, strict=True)]
             for row, shares in zip(best.indices.tolist(), best.values.tolist(), strict=True)

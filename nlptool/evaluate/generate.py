@@ -96,7 +96,7 @@ class Generator:
 
     def __init__(self, folder: Path, device: torch.device = CPU) -> None:
         pretrained = huggingface.load_pretrained(folder)
-        self.tokenizer = Tokenizer.load(folder)
+        self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
         self.net = family.Net(pretrained.config, pretrained.vocab_size)
         if not hasattr(self.net, "cache"):

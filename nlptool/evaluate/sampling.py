@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nlptool.data.draws import Draws
 
+COLD = 1e-4  # a temperature below which dividing by it tells nothing apart that is nearly alike, or overflows
 STREAM = 7  # of random numbers
 FEW = 1024  # candidates that are looked at before all are sorted, which takes longer than the layers of a small net
 
@@ -45,7 +46,7 @@ class Sampling:
     """
 
     temperature: float = 1.0
-    """What logits are divided by; 0: the likeliest token."""
+    """What logits are divided by; 0, or next to it: the likeliest token."""
     top_k: int = 0
     """Only the k likeliest tokens; 0: all."""
     top_p: float = 1.0
@@ -58,7 +59,7 @@ class Sampling:
         """One token for each prompt, [N]."""
         if self.repetition_penalty != 1:
             logits_NV = penalised(logits_NV, going.ids, self.repetition_penalty)
-        if self.temperature == 0:
+        if self.temperature < COLD:
             return logits_NV.argmax(-1)
         p_NK, ids_NK = filtered(logits_NV, self.temperature, self.top_k, self.top_p)
         draws = [

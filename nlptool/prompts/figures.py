@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from nlptool.figures import exponential
 from nlptool.prompts.config import Figure
 
 
@@ -23,11 +24,8 @@ def perplexity(logprobs: Sequence[float]) -> Figure:
     Its error is that of the mean, by the delta method.
     """
     nats = mean([-logprob for logprob in logprobs])
-    try:
-        value = math.exp(nats.value)
-    except OverflowError:
-        return Figure(math.inf, None)
-    return Figure(value, None if nats.error is None else value * nats.error)
+    value = exponential(nats.value)
+    return Figure(value, None if nats.error is None or math.isinf(value) else value * nats.error)
 
 
 def macro_f1(pairs: Sequence[tuple[int, int]]) -> Figure:

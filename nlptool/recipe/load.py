@@ -54,6 +54,9 @@ def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loa
     return Loaded(recipe, source)
 
 
+ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # in YAML's double quotes
+
+
 def dump(recipe: Block) -> str:
     """The recipe as YAML, every default written out and explained; `load` reads it back to an equal value."""
     return "\n".join(_lines(recipe, recipe.model_dump(mode="json"))) + "\n"
@@ -143,5 +146,6 @@ def _scalar(value: Any) -> str:
         number = re.fullmatch(r"[-+.0-9]+(e[-+]?[0-9]+)?|\.(inf|nan)", value.lower())
         if not number and value not in (".", "..."):
             return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+    return (
+        '"' + "".join(ESCAPES.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value) + '"'
+    )

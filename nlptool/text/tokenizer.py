@@ -93,6 +93,17 @@ class Tokenizer:
             raise DataError(f"{found}: cannot be read as a tokenizer: {reason(error)}") from error
 
     @classmethod
+    def of_model(cls, folder: Path, rows: int) -> Self:
+        """Read that of a model with so many rows of embeddings. Raises DataError where it has tokens without one."""
+        found = cls.load(folder)
+        if found.vocab_size > rows:
+            raise DataError(
+                f"{folder}: the tokenizer has {found.vocab_size:,} tokens, the model only {rows:,}",
+                hint="the tokenizer of another model lies there",
+            )
+        return found
+
+    @classmethod
     def train(cls, texts: Iterable[str], vocab: int) -> Self:
         """Train byte-level BPE on `texts`; the vocabulary stays smaller than `vocab` where pairs run out.
 

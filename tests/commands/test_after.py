@@ -10,6 +10,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from nlptool.cli import main
+from nlptool.text.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -62,6 +63,8 @@ def test_a_sound_run_passes_the_doctor(run: Path, capsys):
         (lambda run: _poison(run / "final" / "model.safetensors"), "final weights"),
         (lambda run: _drop(run / "final" / "model.safetensors"), "round trip"),
         (lambda run: (run / "metrics.jsonl").write_text("{"), "metrics.jsonl"),
+        (lambda run: (run / "final" / "model.safetensors").write_bytes(b"short"), "final"),
+        (lambda run: (run / "final" / "model.safetensors").unlink(), "final"),
     ],
 )
 def test_the_doctor_finds_what_is_wrong(run: Path, capsys, damage, subject: str):
@@ -70,6 +73,21 @@ def test_the_doctor_finds_what_is_wrong(run: Path, capsys, damage, subject: str)
     found = {finding["subject"]: finding["good"] for finding in json.loads(capsys.readouterr().out)}
     bad = [name for name, good in found.items() if good is False]
     assert subject in bad or (subject == "round trip" and "final" in bad)
+
+
+def test_a_folder_of_several_runs_is_looked_at_run_by_run(run: Path, tmp_path: Path, capsys):
+    out = tmp_path / "several"
+    out.mkdir()
+    shutil.copy(run / "recipe.yaml", out)
+    assert main(["doctor", str(out)]) == 2
+    assert "holds no checkpoint of a training run" in capsys.readouterr().err
+    for seed in (0, 1):
+        shutil.copytree(run, out / f"seed-{seed}")
+    assert main(["doctor", str(out)]) == 0
+    assert "seed-1: final weights" in capsys.readouterr().out
+    (out / "seed-0" / "final" / "model.safetensors").write_bytes(b"short")
+    assert main(["doctor", str(out)]) == 3
+    assert "checks failed: seed-0: final" in capsys.readouterr().err
 
 
 def _flip(path: Path) -> None:
@@ -131,3 +149,11 @@ def test_a_text_that_cannot_be_asked_is_refused(
 ):
     assert main(["fill-mask", str(run / "final"), *arguments]) == code
     assert words in capsys.readouterr().err
+
+
+def test_more_guesses_than_words_are_all_of_them_and_no_special_token(run: Path, capsys):
+    assert main(["fill-mask", str(run / "final"), "the [MASK]", "--json", "--top", "99999"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    tokenizer = Tokenizer.load(run / "final")
+    assert len(row["guesses"]) == tokenizer.vocab_size - len(tokenizer.special)
+    assert sum(guess["probability"] for guess in row["guesses"]) == pytest.approx(1, abs=1e-4)

@@ -82,7 +82,9 @@ def test_a_text_comes_from_stdin_and_ends_before_a_stop_string(model: Path, caps
         (["--model", "MODEL", "--text", "x", "--out", "folder"], 2, "without a recipe"),
         (["recipe.yaml", "--model", "MODEL", "--text", "x"], 2, "without a recipe"),
         (["--model", "MODEL", "--text", "!?" * 300], 2, "a text has 600 tokens, the model reads 400"),
-        (["--model", "MODEL", "--text", "\udcff"], 3, "not UTF-8"),
+        (["--model", "MODEL", "--text", "\udcff"], 2, "\\udcff is not UTF-8"),
+        (["recipe.yaml", "--seed", "3"], 2, "--seed would change nothing here"),
+        (["recipe.yaml", "--temperature", "0"], 2, "--temperature would change nothing here"),
     ],
 )
 def test_what_cannot_be_done_is_said(line: list[str], code: int, told: str, model: Path, capsys, monkeypatch):

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from nlptool.cli import main
+from nlptool.commands.evaluate import evaluating
+from nlptool.evaluate.perplexity import Rate
 
 
 @pytest.fixture
@@ -57,6 +59,12 @@ def test_the_table_and_its_figures_are_written(tiny_run: Path, pairs: Path, tmp_
         (["{final}x", "--tokens", "{store}"], 2, "no Hugging Face folder"),
         (["{final}", "--pairs", "{empty}"], 3, "minimal pairs"),
         (["{final}", "--tokens", "{empty}"], 3, "store"),
+        (["{final}", "--pairs", "{empty}", "--characters", "9"], 2, "--characters would change nothing"),
+        (["{final}", "--tokens", "{empty}", "--most", "9"], 2, "--most would change nothing"),
+        (["{final}", "--tokens", "{empty}", "--data", "x"], 2, "--data would change nothing"),
+        (["{final}", "--tokens", "{empty}", "--resume", "auto"], 2, "--resume would change nothing"),
+        (["{final}", "--tokens", "{empty}", "--overwrite"], 2, "--overwrite would change nothing"),
+        (["{final}", "--tokens", "{empty}", "-o", "x", "--resume", "y"], 2, "kept in the output folder"),
     ],
 )
 def test_what_cannot_be_asked_is_told(
@@ -77,3 +85,30 @@ def test_a_store_without_held_out_text_is_told(tiny_run: Path, tiny_store: Path,
     SplitWriter(store / "heldout", dtype_for(400)).close()
     assert main(["evaluate", str(tiny_run / "final"), "--tokens", str(store)]) == 3
     assert "heldout=0.05" in capsys.readouterr().err
+
+
+def test_what_is_beyond_all_numbers_is_none_in_json_and_infinite_in_the_table(
+    tiny_run: Path, tiny_store: Path, tmp_path: Path, capsys, monkeypatch
+):
+    monkeypatch.setattr(evaluating.perplexity, "nats_per_token", lambda costs: Rate(1000.0, float("inf")))
+    line = [tiny_run / "final", "--tokens", tiny_store, "--characters", 20]
+    assert main(["evaluate", *map(str, line), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert "Infinity" not in printed
+    (found,) = json.loads(printed)
+    assert found["perplexity"] is found["nats_per_token_half_interval"] is None
+    assert main(["evaluate", *map(str, line)]) == 0
+    assert "∞" in capsys.readouterr().out
+
+
+def test_a_tokenizer_of_another_model_is_told(tiny_run: Path, pairs: Path, tmp_path: Path, capsys):
+    final = tmp_path / "final"
+    shutil.copytree(tiny_run / "final", final)
+    tokens = json.loads((final / "tokenizer.json").read_text())
+    more = max(tokens["model"]["vocab"].values()) + 1
+    tokens["model"]["vocab"]["zzz"] = more
+    (final / "tokenizer.json").write_text(json.dumps(tokens))
+    message = f"the tokenizer has {more + 1:,} tokens, the model only {more:,}"
+    for line in (["evaluate", str(final), "--pairs", str(pairs)], ["fill-mask", str(final), "a [MASK]"]):
+        assert main(line) == 3
+        assert message in capsys.readouterr().err

@@ -324,7 +324,7 @@ def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
     [
         ({"shots": [9]}, 3, "9 demonstrations are asked for, and there are 8 other examples"),
         ({"shots": [1, 1]}, 2, "shots: 1 is given twice"),
-        ({"data": "nowhere"}, 2, "r.yaml:1: data: no folder nowhere"),
+        ({"data": "nowhere"}, 2, "r.yaml:1: data: nowhere does not exist"),
         ({"data": None}, 2, "towns names no data set of the hub"),
         ({"models": "gone"}, 2, "no Hugging Face folder at gone"),
         ({"tasks": ["nothing.yaml"]}, 2, "nothing.yaml: no such prompt"),
@@ -499,6 +499,8 @@ def test_models_are_called_by_what_tells_them_apart():
     assert labels(["runs/x/a/final", "runs/x/b/final"]) == ["a", "b"]
     assert labels(["a/final", "b/c"]) == ["a", "b/c"]
     assert labels(["runs/a", "runs/a/final"]) == ["runs/a", "runs/a/final"]
+    assert labels(["/tmp/a/final", "b/final"]) == ["/tmp/a", "b"]
+    assert labels(["./"]) == labels([str(Path.cwd())]) == [Path.cwd().name]
 
 
 def test_scores_are_shown_with_their_error():

@@ -103,7 +103,7 @@ def causal_reference(path: Path) -> list[tuple[float, int, bool, int]]:
     model = transformers.AutoModelForCausalLM.from_pretrained(path).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     expected = []
-    for context, answer in REQUESTS:
+    for context, answer, _ in REQUESTS:
         before = tokenizer.encode(context.rstrip()) or [tokenizer.eos_token_id]
         after = tokenizer.encode(context + answer)[len(tokenizer.encode(context.rstrip())) :]
         ids = torch.tensor([*before, *after])[-POSITIONS - 1 :]

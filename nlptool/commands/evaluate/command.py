@@ -38,7 +38,7 @@ def run(models: Sequence[str], questions: Questions, options: Options, console: 
             hint="--tokens STORE reads its held-out text, --pairs FOLDER minimal pairs, --suite SUITE tasks",
         )
     if questions.suite is not None and options.out is None:
-        raise UsageError("a suite fine-tunes each model, which needs a folder", hint="name one with --out")
+        raise UsageError("what a suite finds is kept in a folder", hint="name one with --out")
     for model in models:
         if wrong := hub.problem(model):
             raise UsageError(wrong)

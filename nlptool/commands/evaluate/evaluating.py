@@ -1,7 +1,6 @@
 """The heavy half of `evaluate`."""
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,13 @@ from nlptool.commands import hub, machine
 from nlptool.commands.evaluate import examining
 from nlptool.commands.evaluate.command import Questions
 from nlptool.commands.evaluate.suite import Exams
-from nlptool.commands.prompt.scoreboard import labels
+from nlptool.commands.prompt.scoreboard import labels, named
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.evaluate import minimal_pairs, perplexity
 from nlptool.evaluate.interval import Share
 from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
-from nlptool.figures import markdown, quantity
+from nlptool.figures import exponential, finite, markdown, quantity
 from nlptool.models import huggingface
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
@@ -42,8 +41,10 @@ def run(
             shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
         for found, name in zip(results, models, strict=True):
             console.note(f"the suite: {name}")
-            kept = Path(options.out) / "suite" / name.strip("/").replace("://", "-").replace("/", "-")
+            kept = Path(options.out) / "suite" / named(name).strip("/").replace("://", "-").replace("/", "-")
             found["suite"] = examining.take(exams, hub.folder(name), kept, console)
+        if not any(found["suite"] for found in results):
+            raise DataError("none of the suite's tasks can be asked of any of these models")
         short = labels(models)
         tables.append(examining.table(dict(zip(short, (found["suite"] for found in results), strict=True))))
     if options.out is not None:
@@ -73,7 +74,12 @@ def _asked(
     path = hub.folder(name)
     pretrained = huggingface.load_pretrained(path)
     try:
-        model = scorer(pretrained.config, pretrained.state, Tokenizer.load(path), machine.device())
+        model = scorer(
+            pretrained.config,
+            pretrained.state,
+            Tokenizer.of_model(path, pretrained.vocab_size),
+            machine.device(),
+        )
     except DataError as error:
         raise DataError(f"{name}: {error.message}", error.hint) from error
     found: dict[str, Any] = {
@@ -100,11 +106,11 @@ def _foreseen(
             bar.to(number)
     bits, nats = perplexity.bits_per_byte(costs), perplexity.nats_per_token(costs)
     return {
-        "bits_per_byte": bits.value,
-        "bits_per_byte_half_interval": bits.half,
-        "perplexity": math.exp(nats.value),
-        "nats_per_token": nats.value,
-        "nats_per_token_half_interval": nats.half,
+        "bits_per_byte": finite(bits.value),
+        "bits_per_byte_half_interval": finite(bits.half),
+        "perplexity": finite(exponential(nats.value)),
+        "nats_per_token": finite(nats.value),
+        "nats_per_token_half_interval": finite(nats.half),
         "documents": len(costs),
         "tokens": sum(c.tokens for c in costs),
         "bytes": sum(c.bytes for c in costs),
@@ -166,8 +172,10 @@ def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
     for found in results:
         cells = [found["model"], quantity(found["parameters"], "").strip()]
         if foreseen and "bits_per_byte" in found:
-            bits = f"{found['bits_per_byte']:.3f} ± {found['bits_per_byte_half_interval']:.3f}"
-            cells += [found["kind"], bits, f"{found['perplexity']:,.1f}"]
+            bits, half = found["bits_per_byte"], found["bits_per_byte_half_interval"]
+            told = "" if bits is None else f"{bits:.3f}" + ("" if half is None else f" ± {half:.3f}")
+            perplexity = found["perplexity"]
+            cells += [found["kind"], told, "∞" if perplexity is None else f"{perplexity:,.1f}"]
         elif foreseen:
             cells += ["", "", ""]
         if paired:

@@ -44,16 +44,11 @@ class Plan:
         self.recipe, self.task = recipe, recipe.config
         metrics.require(self.task.metrics)
         self.folder = hub.folder(recipe.start)
-        self.tokenizer = Tokenizer.load(self.folder)
         pretrained = huggingface.load_pretrained(self.folder)
+        self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)
         problems = check_task(self.task, pretrained.config)
         if problems:
             raise DataError(f"{recipe.start}: {problems[0].message}")
-        if self.tokenizer.vocab_size > pretrained.vocab_size:
-            raise DataError(
-                f"{recipe.start}: the tokenizer has {self.tokenizer.vocab_size:,} tokens, the net only "
-                f"{pretrained.vocab_size:,}"
-            )
         self.vocabulary = replace(Vocabulary.of(self.tokenizer), size=pretrained.vocab_size)
         self.model = _with_dropout(pretrained.config, recipe)
         if recipe.train.length > self.model.positions:

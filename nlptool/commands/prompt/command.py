@@ -47,7 +47,7 @@ Task = Annotated[
 class Asked(Block):
     """A task that the models are asked."""
 
-    name: str = Field(description="what it is called in tables and folders")
+    name: str = Field("", description="what it is called in tables and folders; of a task by name, its name")
     task: Task = Field(
         description="a task's name, e.g. superglue/boolq, the path of its file, or the block itself"
     )
@@ -64,6 +64,12 @@ class Asked(Block):
             return {"name": path.stem if path.is_file() else block["task"].removesuffix(".yaml"), **block}
         return block
 
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.name:
+            raise ValueError("name: a task that is written out needs one")
+        return self
+
     @property
     def config(self) -> PromptConfig:
         """The task, as what it is."""
@@ -73,7 +79,7 @@ class Asked(Block):
 
 Tasks = Annotated[
     tuple[Asked, ...],
-    BeforeValidator(_several),
+    BeforeValidator(_several, json_schema_input_type=str | Asked | tuple[str | Asked, ...]),
     Field(min_length=1, description="names, paths, or blocks with task and data"),
 ]
 Shots = Annotated[
@@ -124,7 +130,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems = []
     if recipe.data is not None and not Path(recipe.data).is_dir():
-        problems.append(Problem("data", f"no folder {recipe.data}"))
+        what = "is no folder" if Path(recipe.data).exists() else "does not exist"
+        problems.append(Problem("data", f"{recipe.data} {what}; a folder with one for each task is expected"))
     for at, asked in enumerate(recipe.tasks):
         if asked.data is not None and not Path(asked.data).exists():
             problems.append(Problem(f"tasks.{at}.data", f"no file or folder {asked.data}"))

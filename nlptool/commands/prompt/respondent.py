@@ -33,10 +33,8 @@ class Respondent:
 
     @property
     def is_decoder(self) -> bool:
-        """Whether it can write. Only its settings are read."""
-        family = str(huggingface.read_config(self.folder).get("model_type"))
-        known = family in registry.names("models")
-        return known and not issubclass(registry.config("models", family), EncoderConfig)
+        """Whether it can write. Only its settings are read. Raises DataError for a family that is not known."""
+        return not isinstance(self._config, EncoderConfig)
 
     @cached_property
     def digest(self) -> str:
@@ -46,7 +44,8 @@ class Respondent:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer."""
-        return Tokenizer.load(self.folder)
+        settings = huggingface.read_config(self.folder)
+        return Tokenizer.of_model(self.folder, int(settings.get("vocab_size") or self._pretrained.vocab_size))
 
     @cached_property
     def _config(self) -> Block:

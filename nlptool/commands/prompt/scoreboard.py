@@ -1,12 +1,12 @@
 """Scores of models on prompted tasks: records, and the table that is made of them."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from nlptool.commands.prompt import replies
 from nlptool.commands.prompt.sheets import Contamination, Sheet
+from nlptool.figures import finite
 
 PERPLEXITY = "perplexity"  # the one score that is no share
 PARTS = 12  # of a task that a table shows one by one
@@ -14,13 +14,18 @@ PARTS = 12  # of a task that a table shows one by one
 
 def labels(models: Sequence[str]) -> list[str]:
     """What models are called in a table: their names without what all have in common, and without a last /final."""
-    short = [name.rstrip("/").removesuffix("/final") or name for name in models]
+    short = [named(name).rstrip("/").removesuffix("/final") or name for name in models]
     parts = [PurePath(name).parts for name in short]
     common = 0
     while len(parts) > 1 and all(len(p) > common + 1 for p in parts) and len({p[common] for p in parts}) == 1:
         common += 1
-    found = ["/".join(p[common:]) if len(parts) > 1 else p[-1] for p in parts]
+    found = [str(PurePath(*p[common:])) if len(parts) > 1 else p[-1] for p in parts]
     return found if len(set(found)) == len(found) else list(models)
+
+
+def named(model: str) -> str:
+    """A model's name; a path that has none, as `.`, in full."""
+    return model if any(part != ".." for part in PurePath(model).parts) else str(Path(model).resolve())
 
 
 def record(
@@ -61,9 +66,7 @@ def _scores(sheet: Sheet, entries: Sequence[Mapping[str, Any]], chosen: Sequence
     figures = sheet.task.figures(questions, [replies.of_line(entries[i]) for i in chosen])
     return {
         "questions": len(questions),
-        "scores": {
-            name: {"value": _finite(f.value), "error": _finite(f.error)} for name, f in figures.items()
-        },
+        "scores": {name: {"value": finite(f.value), "error": finite(f.error)} for name, f in figures.items()},
         "baselines": dict(sheet.task.baselines(questions)),
     }
 
@@ -117,11 +120,6 @@ def shown(name: str, value: float | None, error: float | None) -> str:
     if name == PERPLEXITY:
         return f"{value:,.4g}" + (f" ± {error:,.2g}" if error is not None else "")
     return _share(value) + (f" ± {100 * error:.1f}" if error is not None else "")
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has neither infinity nor what is no number."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _share(value: float) -> str:
