@@ -29,7 +29,8 @@ def quantity(amount: float, unit: str) -> str:
         digits = f"{amount:.0f}" if amount >= 9.95 else f"{amount:.1f}".removesuffix(".0")
         return f"{digits} {prefixes[0]}{unit}"
     if amount < 999_500:
-        return f"{amount:,.0f} {unit}"
+        number = f"{amount:,.0f}"
+        return f"{number} {unit.removesuffix('s') if number == '1' and unit.isalpha() else unit}"
     scale, letter = next(
         (s, letter) for s, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")) if amount >= 0.9995 * s
     )

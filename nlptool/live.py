@@ -122,7 +122,8 @@ class Progress:
         done = quantity(self.done, self.unit)
         if not self.total or self.done >= self.total:
             return done
-        return f"{done.removesuffix(f' {self.unit}')} of {quantity(self.total, self.unit)}"
+        bare = done.removesuffix(f" {self.unit}").removesuffix(f" {self.unit.removesuffix('s')}")
+        return f"{bare} of {quantity(self.total, self.unit)}"
 
     def _rate(self) -> str:
         rate = self.done / max(self._screen.elapsed, 1e-9)

@@ -266,6 +266,8 @@ def test_a_duration_reads_as_a_person_says_it(seconds: float, text: str) -> None
 @pytest.mark.parametrize(
     ("amount", "unit", "text"),
     [
+        (1, "questions", "1 question"),
+        (0.6, "tokens/s", "1 tokens/s"),
         (512, "B", "512 B"),
         (1_234_567_890, "B", "1.2 GB"),
         (37_400_000, "B", "37 MB"),

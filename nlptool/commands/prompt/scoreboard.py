@@ -9,6 +9,7 @@ from nlptool.commands.prompt.sheets import Contamination, Sheet
 from nlptool.figures import finite
 
 PERPLEXITY = "perplexity"  # the one score that is no share
+GUESSES = ("chance", "majority")  # what needs no model
 PARTS = 12  # of a task that a table shows one by one
 
 
@@ -72,7 +73,7 @@ def _scores(sheet: Sheet, entries: Sequence[Mapping[str, Any]], chosen: Sequence
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """A row for each task, number of shots and score, a column for each model."""
+    """A row for each task, number of shots and score, a column for each model, and for what needs none."""
     models = list(dict.fromkeys(record["model"] for record in records))
     asked = list(dict.fromkeys((record["task"], record["shots"]) for record in records))
     by_model = {(record["model"], record["task"], record["shots"]): record for record in records}
@@ -86,12 +87,14 @@ def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[st
             compared = not at or name.startswith("accuracy")
             cells += [
                 _share(first["baselines"][one]) if one in first["baselines"] and compared else ""
-                for one in ("chance", "majority")
+                for one in GUESSES
             ]
             rows.append(cells)
         told = [by_model[model, task, shots] for model in models]
         rows += [*_rows_of_parts(told), *_rows_apart(told)]
-    return ["task", "shots", "questions", "score", *models, "chance", "majority"], rows
+    columns = ["task", "shots", "questions", "score", *models, *GUESSES]
+    kept = [at for at, name in enumerate(columns) if name not in GUESSES or any(row[at] for row in rows)]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 def _rows_of_parts(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
