@@ -15,14 +15,14 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nlptool import __version__
 from nlptool.errors import DataError, UsageError
 from nlptool.files import digest
-from nlptool.recipe import Block, difference, dump
+from nlptool.recipe import Block, Change, difference, dump
 
 # A run that goes on with another value of these would not be the same: its batches or its net would differ.
 FIXED = (
@@ -120,7 +120,7 @@ def start(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: b
 
 def changes(old: Block, new: Block) -> list[str]:
     """What a resumed run changes, one line a key. Raises UsageError when it changes what must stay."""
-    changed = [entry for entry in difference(old, new) if entry.path != "out"]
+    changed = moved(old, new)
     lines = {entry.path: f"{entry.path}: {entry.old} -> {entry.new}" for entry in changed}
     fixed = [line for path, line in lines.items() if _under(path, FIXED)]
     if fixed:
@@ -129,6 +129,24 @@ def changes(old: Block, new: Block) -> list[str]:
             hint="put these back, or start a new run with another --out",
         )
     return list(lines.values())
+
+
+def moved(old: Block, new: Block) -> list[Change]:
+    """What differs between the recipes of two runs besides where they lie.
+
+    The net to begin from may lie in the same place beside them, as that of an earlier stage.
+    """
+    found = [change for change in difference(old, new) if change.path != "out"]
+    outs = [str(getattr(recipe, "out", ".")) for recipe in (old, new)]
+    return [change for change in found if change.path != "start" or not _beside(change, outs)]
+
+
+def _beside(change: Change, outs: Sequence[str]) -> bool:
+    paths = (change.old, change.new)
+    if not all(isinstance(path, str) for path in paths):
+        return False
+    before, now = (os.path.relpath(path, out) for path, out in zip(paths, outs, strict=True))
+    return before == now
 
 
 def digests(models: Mapping[str, Path]) -> dict[str, str]:

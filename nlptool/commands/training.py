@@ -13,7 +13,7 @@ from nlptool.commands import folder, machine
 from nlptool.commands.log import Log
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
-from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted
+from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
 from nlptool.files import fault, written_aside
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, digest
@@ -154,6 +154,7 @@ class Session:
         self.folder = settings.out / "checkpoints"
         self.digest = digest(settings.recipe)
         self.first_step = 1
+        self.owes = False  # whether the checkpoint that is gone on from was to be evaluated, and was not
         self.saved = self.evaluated = 0  # steps at which this was done last
         self.metrics: Metrics | None = None
         self.log = Log()
@@ -170,7 +171,8 @@ class Session:
         written = run_folder / "recipe.yaml"
         if not written.exists():
             raise DataError(f"{run_folder}: holds no run to go on with", hint="--overwrite starts one there")
-        for line in folder.changes(schema(written), self.settings.recipe):
+        changed = folder.changes(schema(written), self.settings.recipe)
+        for line in changed:
             self.console.note(f"resuming with another {line}")
         folder.require_same_models(run_folder, self.job.models)
         if named:
@@ -184,6 +186,8 @@ class Session:
             checkpoint.load(self.state, path)
             self.saved = self.state.step
             self.first_step = self.state.step + 1
+            self._require_left(path, changed)
+            self.owes = checkpoint.heldout(path) is None and self._is_due(self.state.step)
             if self.job.patience is not None:
                 self.losses = self._losses(run_folder / "metrics.jsonl")
             of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
@@ -192,6 +196,31 @@ class Session:
             raise DataError(f"{run_folder}: no whole checkpoint", hint="--overwrite starts again")
         else:
             self.console.note(f"{run_folder} holds no checkpoint yet; starting at step 0")
+
+    def _require_left(self, path: Path, changed: list[str]) -> None:
+        """Raise UsageError where a run has all its steps already, and would be said to be another recipe's."""
+        step, steps = self.state.step, self.job.steps
+        if self.job.seconds is not None or step < steps:
+            return
+        if step > steps:
+            raise UsageError(
+                f"{path}: has gone further already than the {steps:,} steps that are asked for",
+                hint="ask for as many or more, resume an earlier checkpoint, or choose another --out",
+            )
+        said = [line for line in changed if not line.startswith("track")]
+        if said:
+            raise UsageError(
+                f"{path}: has all its {steps:,} steps, and nothing is left to be done with another\n  "
+                + "\n  ".join(said),
+                hint="put these back, ask for more steps, or choose another --out",
+            )
+
+    def _is_due(self, step: int) -> bool:
+        """Whether a step is followed by an evaluation and a checkpoint."""
+        often = (self.settings.evaluate_every, self.settings.save.every)
+        return self.job.evaluate is not None and (
+            any(step % every == 0 for every in often) or step == self.job.steps
+        )
 
     def begin(self, *, overwrite: bool) -> None:
         """Write down what is run."""
@@ -213,6 +242,9 @@ class Session:
                 self.console.training(settings.out.name, job.steps, state.step, job.seconds)
             )
             try:
+                if self.owes:
+                    self._evaluate()
+                    self._save()
                 steps = train(
                     state,
                     job.objective,
@@ -290,8 +322,8 @@ class Session:
         if self.job.evaluate is None:
             return
         self.panel.status("evaluating")
-        self.evaluated = self.state.step
         self.heldout = self.job.evaluate(self.state, self.interrupts)
+        self.evaluated = self.state.step
         self.losses.append(self.job.objective.loss(self.heldout))
         self._record(**{f"heldout/{name}": value for name, value in self.heldout.items()})
         for remark in self.job.objective.remarks(self.heldout):
@@ -348,7 +380,8 @@ class Session:
     def _stopped(self, stop: Preempted) -> NlptoolError:
         """Save what a signal left, if there is anything new."""
         if self.state.step > self.saved:
-            self.heldout = {}
+            if self.evaluated < self.state.step:
+                self.heldout = {}
             self._save()
         where = checkpoint.path_of(self.folder, self.saved) if self.saved else "nowhere, as no step was taken"
         return Preempted(

@@ -49,7 +49,9 @@ class Nearest:
             if ids and self._unknown not in ids:
                 self._words.setdefault(ids, word)
         spelt = list(self._words)
-        flat = torch.tensor([token for ids in spelt for token in ids], device=embeddings_VE.device)
+        flat = torch.tensor(
+            [token for ids in spelt for token in ids], device=embeddings_VE.device, dtype=torch.long
+        )
         begins = torch.tensor([0, *map(len, spelt)]).cumsum(0)[:-1].to(flat)
         vectors_WE = F.embedding_bag(flat, embeddings_VE.detach(), begins, mode="mean")
         self._vectors_WE = F.normalize(vectors_WE, dim=-1)

@@ -79,13 +79,22 @@ def filled(row: Row, column: str, text: str, *, empty: bool = False) -> str:
 
 
 def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
-    """The place of a row's class among `labels`; the row has its name or its place. Raises DataError otherwise."""
+    """The place of a row's class among `labels`; the row has its name or its place. Raises DataError otherwise.
+
+    Where the names are numbers themselves, a number is a name. true and false are the classes that are called so, or
+    yes and no.
+    """
     value = row.get(column)
-    if isinstance(value, str) and value in labels:
-        return float(labels.index(value))
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if isinstance(number, int) and 0 <= number < len(labels):
-        return float(number)
+    if isinstance(value, bool):
+        called = [name for name in labels if name.lower() in (("yes", "true") if value else ("no", "false"))]
+        if len(called) == 1:
+            return float(labels.index(called[0]))
+    elif str(value) in labels:
+        return float(labels.index(str(value)))
+    elif not any(name.isdecimal() for name in labels):
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if isinstance(number, int) and 0 <= number < len(labels):
+            return float(number)
     names = ", ".join(f"{place} {name}" for place, name in enumerate(labels))
     hidden = str(value) in ("-1", "None", "")
     raise DataError(

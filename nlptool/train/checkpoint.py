@@ -92,6 +92,11 @@ def best(folder: Path) -> Path | None:
     return min(known, key=lambda path: known[path]) if known else None
 
 
+def heldout(path: Path) -> float | None:
+    """The held-out loss of a checkpoint, if it was measured."""
+    return _facts(path).get("heldout")
+
+
 def prune(folder: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints and the best one, and what a killed run left behind."""
     spared = best(folder)

@@ -1,7 +1,7 @@
 """One process or many: the few collectives that a step needs."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -37,11 +37,28 @@ class World:
         return total.tolist()
 
     def sum_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sum of each tensor over all ranks. Every rank must bring the same names and shapes."""
+        """Sum of each tensor over all ranks, float64. A rank that lacks one brings nothing to it."""
+        if self.size == 1:
+            return tensors
+        shapes: dict[str, torch.Size] = {}
+        for some in self._gathered({name: tensor.shape for name, tensor in tensors.items()}):
+            shapes |= some
+        zeros = {name: torch.zeros(shapes[name], dtype=torch.float64, device=self.device) for name in shapes}
+        total = {name: (zeros | tensors)[name] for name in sorted(shapes)}
+        for tensor in total.values():
+            dist.all_reduce(tensor)
+        return total
+
+    def all_of(self, names: Collection[str]) -> list[str]:
+        """The names that any rank brings, sorted."""
+        return sorted({name for some in self._gathered(list(names)) for name in some})
+
+    def _gathered(self, value: T) -> list[T]:
+        """What each rank brings."""
+        found = [value] * self.size
         if self.size > 1:
-            for name in sorted(tensors):
-                dist.all_reduce(tensors[name])
-        return tensors
+            dist.all_gather_object(found, value)
+        return found
 
     def on_first(self, work: Callable[[], T]) -> T:
         """Do something on rank 0 only; every rank gets its result, or its NlptoolError."""

@@ -179,8 +179,9 @@ def held_out(
                 totals[name] = totals.get(name, 0) + value.double()
             for name, count in batch.counts.items():
                 counts[name] = counts.get(name, 0) + count
-    names = sorted(counts)
-    *summed, stopping = world.sum([*(counts[name] for name in names), interrupts.arrived])
+    # A rank that is left without a batch brings nothing.
+    names = world.all_of(counts)
+    *summed, stopping = world.sum([*(counts.get(name, 0) for name in names), interrupts.arrived])
     if stopping:
         raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")
     state.module.train()

@@ -28,7 +28,7 @@ from nlptool.errors import UsageError
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
-from nlptool.recipe import Block, difference, loads
+from nlptool.recipe import Block, loads
 from nlptool.tasks.base import TaskObjective
 from nlptool.train.config import Save, Tune
 from nlptool.train.distributed import World
@@ -142,10 +142,9 @@ def one(
 
     taught: makes of the task's objective the one that is minimised, with the same parts, where that is another.
     """
-    out = Path(plan.recipe.out) / f"seed-{seed}"
-    recipe = plan.recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
+    recipe = _require_same_seed(plan.recipe, seed)
+    out = Path(recipe.out)
     if (out / "scores.json").exists():
-        require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), recipe, out)
         console.note(f"{out}: is finished")
         finished: dict[str, Any] = json.loads((out / "scores.json").read_text("utf8"))
         return finished
@@ -212,9 +211,18 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
     )
 
 
+def _require_same_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe of one seed. Raises UsageError where its run is finished, and was trained in another way."""
+    out = Path(recipe.out) / f"seed-{seed}"
+    own = recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
+    if (out / "scores.json").exists():
+        require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), own, out)
+    return own
+
+
 def require_same(old: Block, new: Block, out: Path) -> None:
     """Raise UsageError when a finished seed was trained in another way: no mean would make sense."""
-    changed = [change for change in difference(old, new) if change.path not in ("out", "track")]
+    changed = [change for change in folder.moved(old, new) if change.path != "track"]
     if changed:
         lines = "".join(f"\n  {path}: {before} -> {now}" for path, before, now in changed)
         raise UsageError(
@@ -251,14 +259,19 @@ def _scores(
 
 def _begin(plan: Plan, source: Path | None, options: Options, console: Console) -> None:
     """Write down what is run, and encode the rows."""
-    out = Path(plan.recipe.out)
+    out, start = Path(plan.recipe.out), {"start": plan.folder}
     written = out / "recipe.yaml"
     if source is not None and written.exists():
-        for line in folder.changes(loads(written.read_text("utf8"), Recipe), plan.recipe):
+        lines = folder.changes(loads(written.read_text("utf8"), Recipe), plan.recipe)
+        folder.require_same_models(out, start)
+        for seed in plan.recipe.seeds:
+            _require_same_seed(plan.recipe, seed)
+        for line in lines:
             console.note(f"resuming with another {line}")
     names = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
     facts = folder.environment(names, machine.name(machine.device()), 1) | {
-        "threads": torch.get_num_threads()
+        "threads": torch.get_num_threads(),
+        "models": folder.digests(start),
     }
     folder.start(out, plan.recipe, facts, overwrite=options.overwrite)
     plan.encode(out / "rows", console)
