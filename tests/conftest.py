@@ -1,11 +1,14 @@
 """Fixtures that several rooms use."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: bits are compared between processes
 
 ROOT = Path(__file__).parents[1]
 

@@ -36,6 +36,8 @@ class Run:
     figures: dict[str, Series]
     """By their names in metrics.jsonl; held-out ones are heldout/NAME."""
     finished: bool
+    best: int | None
+    """The step whose checkpoint is the result, where that is not the last one."""
     unigram_entropy: float | None
     """Of the tokens it learns from, where the store still lies where the recipe says."""
 
@@ -43,6 +45,13 @@ class Run:
         """The newest value of a figure, if it has any."""
         series = self.figures.get(figure)
         return series.values[-1] if series else None
+
+    def ended(self, figure: str) -> float | None:
+        """The value of a figure for what the run has made: that of its best step, where it takes that one."""
+        series = self.figures.get(figure)
+        if series is None or self.best not in series.steps:
+            return self.last(figure)
+        return series.values[series.steps.index(self.best)]
 
     @property
     def step(self) -> int:
@@ -65,8 +74,10 @@ class Run:
 def read_all(paths: Sequence[Path]) -> list[Run]:
     """The runs in these folders, each with a name of its own: the folder's, or else as much of its path as it takes.
 
+    Of a folder of several runs, such as one a seed, all of them.
     Raises UsageError for a folder that is no run or given twice, DataError for files that cannot be read.
     """
+    paths = [run for path in paths for run in _inside(path)]
     resolved = [path.resolve() for path in paths]
     for path, whole in zip(paths, resolved, strict=True):
         if resolved.count(whole) > 1:
@@ -90,8 +101,23 @@ def read(path: Path, name: str) -> Run:
         environment=_object(path / "environment.json"),
         figures=_figures(path / "metrics.jsonl"),
         finished=(path / "final").is_dir(),
+        best=_best(path / "scores.json"),
         unigram_entropy=_entropy(Path(str(recipe.get("tokens", "")))),
     )
+
+
+def _inside(path: Path) -> list[Path]:
+    """The runs of a folder: itself, or those in it."""
+    if (path / "metrics.jsonl").exists():
+        return [path]
+    found = {file.parent for pattern in ("*/", "*/*/") for file in path.glob(f"{pattern}metrics.jsonl")}
+    return sorted(found) or [path]
+
+
+def _best(scores: Path) -> int | None:
+    """The step that fine-tuning has taken as the best."""
+    step = _object(scores).get("step") if scores.exists() else None
+    return step if isinstance(step, int) else None
 
 
 def _figures(path: Path) -> dict[str, Series]:

@@ -31,7 +31,7 @@ def facts(run: Run) -> dict[str, Any]:
         "step": run.step,
         "steps": run.steps,
         "heldout": {
-            name.removeprefix(HELD_OUT): run.last(name) for name in run.figures if name.startswith(HELD_OUT)
+            name.removeprefix(HELD_OUT): run.ended(name) for name in run.figures if name.startswith(HELD_OUT)
         },
         "training": {name: run.last(name) for name in run.figures if _is_loss(name)},
         "unigram_entropy": run.unigram_entropy,

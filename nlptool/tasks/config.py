@@ -60,6 +60,14 @@ class TaskConfig(Block):
         return "" if split == self.validation[0] else f"{split}/"
 
     @model_validator(mode="after")
+    def _splits_apart(self) -> Self:
+        if twice := [name for at, name in enumerate(self.validation) if name in self.validation[:at]]:
+            raise ValueError(f"validation: {twice[0]} is given twice")
+        if both := [name for name in self.test if name in (*self.learnt, *self.validation)]:
+            raise ValueError(f"test: {both[0]} has labels, as it is learnt from or scored on")
+        return self
+
+    @model_validator(mode="after")
     def _a_file_for_each_test_split(self) -> Self:
         if self.submission is not None and len(self.submission.files) != len(self.test):
             raise ValueError(

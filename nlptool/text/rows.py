@@ -216,7 +216,7 @@ def _tsv(name: str, stream: IO[bytes]) -> Iterator[Row]:
             _stop(place, line)
         values = line.removesuffix("\n").removesuffix("\r").split("\t")
         if header is None:
-            header = values
+            header = _header(place, values)
         elif values != [""]:
             yield Row(place, _named(place, header, values))
 
@@ -245,7 +245,7 @@ def _csv(name: str, stream: IO[bytes]) -> Iterator[Row]:
                 f"{name}:{number}: broken CSV ({error})", hint="check the quotation marks"
             ) from None
         if header is None:
-            header = values
+            header = _header(f"{name}:{number}", values)
         elif values:
             yield Row(f"{name}:{number}", _named(f"{name}:{number}", header, values))
 
@@ -263,6 +263,12 @@ def _parquet(name: str, file: File) -> Iterator[Row]:
                     yield Row(f"{name}:{row}", values)
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise OSError(str(error)) from error
+
+
+def _header(place: str, names: list[str]) -> list[str]:
+    if twice := [name for at, name in enumerate(names) if name and name in names[:at]]:
+        raise DataError(f"{place}: the header names '{twice[0]}' twice", hint="rename one of the columns")
+    return names
 
 
 def _named(place: str, header: list[str], values: list[str]) -> dict[str, str]:

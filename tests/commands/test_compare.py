@@ -61,6 +61,19 @@ def test_what_is_done_is_not_done_again(two: list[str], tmp_path: Path, capsys) 
     assert (tmp_path / "out" / "pairs" / "final").is_dir()
 
 
+def test_a_finished_run_is_not_said_to_be_another_recipes(two: list[str], tmp_path: Path, capsys) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["compare", two[0], *out]) == 0
+    written = (tmp_path / "out/plain/recipe.yaml").read_text()
+    assert main(["compare", two[0], *out, "--resume", "auto", "train.lr=0.7"]) == 2
+    assert "train.lr: " in capsys.readouterr().err
+    assert main(["compare", two[0], *out, "--resume", "auto", "train.steps=4"]) == 2
+    assert "has gone further already than the 4 steps" in capsys.readouterr().err
+    assert (tmp_path / "out/plain/recipe.yaml").read_text() == written
+    assert main(["compare", two[0], *out, "--resume", str(tmp_path / "out/plain")]) == 2
+    assert "--resume auto" in capsys.readouterr().err
+
+
 def test_changes_are_made_to_all(two: list[str], tmp_path: Path, capsys) -> None:
     out = ["--out", str(tmp_path / "out"), "--dry-run", "--json"]
     assert main(["compare", *two, "train.steps=5", *out]) == 0

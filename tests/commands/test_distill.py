@@ -255,9 +255,32 @@ def test_a_run_that_goes_on_asks_for_nothing_that_is_kept_and_ends_in_the_same_b
     assert all(torch.equal(parts[name], straight[name]) for name in straight)
 
 
+def test_what_was_kept_and_is_damaged_is_asked_for_again(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [*KEEPS, "train.schedule=constant"]
+    assert main(["distill", str(recipe), *given]) == 0
+    straight = load_file(tmp_path / "run" / "final" / "model.safetensors")
+    out = ["--out", str(tmp_path / "parts")]
+    assert main(["distill", str(recipe), *given, *out, "train.steps=9"]) == 0
+    (ids,) = (tmp_path / "parts" / "teacher").glob("*.ids")
+    ids.write_bytes(b"")
+    calls = asked(monkeypatch)
+    assert main(["distill", str(recipe), *given, *out, "--resume", "auto"]) == 0
+    assert len(calls) > 1
+    parts = load_file(tmp_path / "parts" / "final" / "model.safetensors")
+    assert all(torch.equal(parts[name], straight[name]) for name in straight)
+
+
+def test_more_cannot_be_kept_than_there_are_tokens(recipe: Path, capsys) -> None:
+    assert main(["distill", str(recipe), *KEEPS, "objective.keep=50000"]) == 3
+    assert "tokens; keep fewer" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        (["objective.layers=top"], "layers: only hidden and attention look at layers"),
         (["objective.keep=8"], "keep: only what soft needs is kept; set cosine to 0"),
         (["objective.keep=8", "objective.soft=0", "objective.cosine=0"], "soft is 0"),
         (["objective.keep=8", "objective.cosine=0", "train.batch=4000"], "not the rows of a single step"),

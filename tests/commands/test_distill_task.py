@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
 from nlptool.commands import training
@@ -203,6 +203,51 @@ def test_a_teacher_that_was_another_is_refused_when_a_run_goes_on(work: Path, ta
     assert f"-> {work}/other" in capsys.readouterr().err
 
 
+def test_another_teacher_in_the_same_place_is_refused_when_a_run_goes_on(work: Path, taught: Path, capsys):
+    shutil.copytree(taught / "teacher/seed-0/final", work / "net")
+    assert distil(work, *SHORT, f"teacher={work}/net") == 0
+    state = load_file(work / "net/model.safetensors")
+    save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
+    assert distil(work, *SHORT, f"teacher={work}/net", "--resume", "auto") == 3
+    assert "is not the teacher that" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_where_its_folder_is_named_otherwise_or_was_moved(
+    work: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(work)
+    assert distil(work, *SHORT, "--out", "here") == 0
+    assert distil(work, *SHORT, "--out", f"{work}/here", "--resume", "auto") == 0
+    (work / "here").rename(work / "there")
+    assert distil(work, *SHORT, "--out", "there", "--resume", "auto") == 0
+    assert "there/prediction/seed-0: is finished" in capsys.readouterr().err
+
+
+def test_the_teacher_is_asked_again_where_rows_are_cut_elsewhere(work: Path):
+    assert distil(work, *SHORT) == 0
+    first = (work / "run/teacher.npy").read_bytes()
+    shutil.rmtree(work / "run/prediction")
+    assert distil(work, *SHORT, "prediction.length=5", "--resume", "auto") == 0
+    assert (work / "run/teacher.npy").read_bytes() != first
+    assert distil(work, *SHORT, "prediction.length=5", "--out", str(work / "fresh")) == 0
+    assert (work / "run/teacher.npy").read_bytes() == (work / "fresh/teacher.npy").read_bytes()
+
+
+def test_texts_without_a_word_have_no_copies_and_are_no_fault(work: Path, taught: Path):
+    rows = [{"sentence": f"{n} 21 !!", "label": n % 2} for n in range(20)]
+    write(work / "numbers", train=rows, validation=rows[:8])
+    assert distil(work, *SHORT, f"data={work}/numbers", "augment.copies=2") == 0
+
+
+def test_the_twin_is_scored_as_often_as_the_student(work: Path):
+    assert distil(work, "intermediate=null", "prediction.epochs=1", "augment.copies=2", "twin=true") == 0
+    lines = {
+        kind: (work / f"run/{kind}/seed-0/metrics.jsonl").read_text().count("heldout/accuracy")
+        for kind in ("prediction", "twin")
+    }
+    assert lines["prediction"] == lines["twin"] == 1
+
+
 def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Path, tiny_store: Path, capsys):
     tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=2, hidden=16, heads=2, init=0.1)
     state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
@@ -364,6 +409,18 @@ def test_a_student_with_other_heads_is_refused_where_attention_is_compared(
     assert distil(work, *start, "--dry-run") == 2
     assert "the student has 4 attention heads, the teacher 2" in capsys.readouterr().err
     assert distil(work, *start, "intermediate=null") == 0
+
+
+@pytest.mark.slow
+def test_a_rank_without_a_validation_batch_is_no_fault(work: Path):
+    write(work / "data", train=rows(40, 0), validation=rows(6, 3))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    line = ["distill-task", str(work / "distil.yaml"), f"data={work}/data", *SHORT]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launch, "-m", "nlptool", *line], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

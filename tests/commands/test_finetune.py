@@ -2,6 +2,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
+from nlptool.commands.finetune import fitting
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config as Albert
 from nlptool.models.albert.net import Net
@@ -153,6 +155,60 @@ def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.
     assert (work / "run" / last).read_bytes() == (work / "whole" / last).read_bytes()
     figures = [[run["figures"] for run in scores(work, name)["runs"]] for name in ("run", "whole")]
     assert figures[0] == figures[1]
+
+
+def test_an_evaluation_that_a_signal_took_away_is_made_up_for(work: Path, monkeypatch: pytest.MonkeyPatch):
+    every = ["train.epochs=2", "evaluate.every=10"]
+    assert tune(work, *every, "--out", str(work / "whole")) == 0
+    plain, asked = fitting.Plan.said, []
+
+    def signalled(self, *given):
+        asked.append(1)
+        if len(asked) == 2:  # of the second evaluation, which nothing comes of
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(self, *given)
+
+    monkeypatch.setattr(fitting.Plan, "said", signalled)
+    assert tune(work, *every) == 75
+    state = json.loads((work / "run/seed-0/checkpoints/step-00000020/state.json").read_text())
+    assert state["heldout"] is None
+    assert tune(work, *every, "--resume", "auto") == 0
+    for name in ("heldout/accuracy", "heldout/cross_entropy"):
+        assert logged(work / "run/seed-0", name) == logged(work / "whole/seed-0", name)
+    assert same(work / "run/seed-0", work / "whole/seed-0")
+    assert scores(work)["runs"][0]["step"] == scores(work, "whole")["runs"][0]["step"]
+
+
+def test_a_refused_run_leaves_its_recipe_as_it_was(work: Path, capsys):
+    assert tune(work) == 0
+    written = (work / "run/recipe.yaml").read_text()
+    assert tune(work, "train.lr=0.1", "--resume", "auto") == 2
+    assert (work / "run/recipe.yaml").read_text() == written
+
+
+def test_another_net_in_the_same_place_is_refused_when_seeds_are_added(work: Path, tiny_run: Path, capsys):
+    shutil.copytree(tiny_run / "final", work / "net")
+    assert tune(work, f"start={work}/net") == 0
+    state = load_file(work / "net/model.safetensors")
+    save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
+    assert tune(work, f"start={work}/net", "seeds=2", "--resume", "auto") == 3
+    assert "is not the start that" in capsys.readouterr().err
+    assert not (work / "run/seed-1").exists()
+
+
+def test_rows_with_a_fault_leave_nothing_and_replace_nothing(work: Path, capsys):
+    good = (work / "data/train.jsonl").read_text()
+    (work / "data/train.jsonl").write_text(good + '{"sentence": "a bell", "label": "horn"}\n')
+    assert tune(work) == 3
+    assert "train.jsonl:201" in capsys.readouterr().err
+    assert not (work / "run").exists()
+    (work / "data/train.jsonl").write_text(good)
+    assert tune(work, "train.steps=2") == 0
+    before = scores(work)
+    (work / "data/train.jsonl").write_text(good + '{"sentence": "a bell", "label": "horn"}\n')
+    assert tune(work, "--overwrite") == 3
+    assert scores(work) == before
+    assert [path.name for path in work.glob("*.partial")] == []
 
 
 def test_finished_seeds_are_not_trained_again_and_more_can_be_added(work: Path, capsys):

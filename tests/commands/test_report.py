@@ -85,3 +85,21 @@ def test_without_matplotlib_it_is_said_what_to_install(tiny_run: Path, tmp_path:
     assert main(["report", str(tiny_run), "--out", str(tmp_path / "report")]) == 2
     assert "pip install 'nlptool[report]'" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+def test_a_folder_of_several_runs_is_all_of_them_and_each_has_the_figures_of_its_best_step(
+    tiny_run: Path, tmp_path: Path, capsys
+):
+    pytest.importorskip("matplotlib")
+    several = tmp_path / "several"
+    for seed in (0, 1):
+        shutil.copytree(tiny_run, several / f"seed-{seed}")
+    (several / "seed-1" / "scores.json").write_text('{"step": 6}')
+    out = tmp_path / "page"
+    assert main(["report", str(several), "--out", str(out), "--json"]) == 0
+    last, best = json.loads(capsys.readouterr().out)["runs"]
+    assert (last["name"], best["name"]) == ("seed-0", "seed-1")
+    lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    losses = {line["step"]: line["heldout/mlm"] for line in lines if "heldout/mlm" in line}
+    assert last["heldout"]["mlm"] == losses[max(losses)]
+    assert best["heldout"]["mlm"] == losses[6] != losses[max(losses)]

@@ -33,6 +33,37 @@ def test_a_class_is_given_by_its_name_or_its_place(label, expected: float):
     assert task().example(row(label=label), labelled=True).label == (expected,)
 
 
+@pytest.mark.parametrize(
+    ("labels", "label", "expected"),
+    [
+        (("1", "0"), 0, 1.0),
+        (("1", "2", "3"), 1, 0.0),
+        (("1", "2", "3"), "3", 2.0),
+        (("yes", "no"), False, 1.0),
+        (("False", "True"), True, 1.0),
+        (("entailment", "not_entailment"), 1, 1.0),
+    ],
+)
+def test_a_name_goes_before_a_place(labels: tuple[str, ...], label, expected: float):
+    assert task(labels=labels).example(row(label=label), labelled=True).label == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "label"), [(("1", "2", "3"), 0), (("entailment", "not_entailment"), True)]
+)
+def test_what_may_be_a_name_or_a_place_is_refused(labels: tuple[str, ...], label):
+    with pytest.raises(DataError, match="expected one of 0 "):
+        task(labels=labels).example(row(label=label), labelled=True)
+
+
+@pytest.mark.parametrize(
+    "splits", [{"test": ("validation",)}, {"test": ("train",)}, {"validation": ("a", "a")}]
+)
+def test_a_split_has_one_part(splits: dict):
+    with pytest.raises(ValueError, match=r"has labels|given twice"):
+        task(**splits)
+
+
 @pytest.mark.parametrize("label", [2, -1, "maybe", None, 0.5, "", [1]])
 def test_another_label_is_refused_with_its_row(label):
     with pytest.raises(DataError, match=r"rows.jsonl:7: column 'label' holds .*expected one of 0 no, 1 yes"):
@@ -52,7 +83,7 @@ def test_a_number_may_be_written_as_text(score, expected: float):
     assert task(labels=(), metrics=("pearson",)).example(row(label=score), labelled=True).label == (expected,)
 
 
-@pytest.mark.parametrize("score", [math.nan, "nan", math.inf, None, True, "three", ""])
+@pytest.mark.parametrize("score", [math.nan, "nan", math.inf, None, True, "three", "", 10**400, 1e300])
 def test_a_score_that_is_no_finite_number_is_refused(score):
     with pytest.raises(DataError, match=r"rows.jsonl:7: column 'label' holds .*a finite number is expected"):
         task(labels=(), metrics=("pearson",)).example(row(label=score), labelled=True)

@@ -159,3 +159,10 @@ def test_rows_of_the_hub_are_numbered_and_a_failure_names_the_way_out(monkeypatc
         list(rows.hub("nyu-mll/glue", "sst2", "test"))
     assert "data=FOLDER" in told.value.hint
     assert asked == [("nyu-mll/glue", "sst2", "train"), ("nyu-mll/glue", "sst2", "test")]
+
+
+@pytest.mark.parametrize(("name", "header"), [("a.csv", "text,label,label"), ("a.tsv", "text\tlabel\tlabel")])
+def test_a_header_that_names_a_column_twice_is_told(name: str, header: str, tmp_path: Path):
+    write(tmp_path, name, f"{header}\n")
+    with pytest.raises(DataError, match=f"{name}:1: the header names 'label' twice"):
+        read(tmp_path, "a")

@@ -56,7 +56,7 @@ def measured(
         "out": str(out),
         "rows": {name: split.count for name, split in plan.splits.items()},
         "metrics": list(plan.task.metrics),
-        "tokens": {"one": single.tokens, "many": several.tokens},
+        "tokens": {"one": single.tokens, "many": several.tokens, "rows": len(several["row"])},
         "threads": torch.get_num_threads(),
         "models": models,
     }
@@ -70,7 +70,14 @@ def measured(
 def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows."""
     names = result["metrics"]
-    columns = ["", "parameters", "size", "a row alone", f"{footprint.ROWS} at once", "faster, either way"]
+    columns = [
+        "",
+        "parameters",
+        "size",
+        "a row alone",
+        f"{result['tokens']['rows']} at once",
+        "faster, either way",
+    ]
     columns += [name for metric in names for name in (metric, "kept")]
     rows = []
     for name, found in result["models"].items():
@@ -95,9 +102,9 @@ def report(result: dict[str, Any], console: Console) -> None:
     columns, rows = table(result)
     counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
     console.table(columns, rows, title=f"{result['out']}: {counts} rows")
-    one, many = result["tokens"]["one"], result["tokens"]["many"]
+    one, many, several = (result["tokens"][key] for key in ("one", "many", "rows"))
     console.note(
-        f"timed with {result['threads']} threads: a row of {one} tokens; {footprint.ROWS} rows, {many:,} tokens in all"
+        f"timed with {result['threads']} threads: a row of {one} tokens; {several} rows, {many:,} tokens in all"
     )
 
 

@@ -3,15 +3,16 @@
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
 OUT/rows/                  encoded rows, with their copies
 OUT/start/                 the student before its first step, where it is made of the teacher's layers
-OUT/teacher.npy            what the teacher says of the training rows
+OUT/teacher.npy, .json     what the teacher says of the training rows, and of how much of each
 OUT/intermediate/seed-N/   the first stage, a run folder
 OUT/prediction/seed-N/     the second stage, as of finetune; its final/ is the student
 OUT/twin/seed-N/           the same without a teacher, on the rows as they are, OUT/twin/rows/
 and what nlptool.commands.distill_task.retention writes.
 """
 
+import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool.commands import folder, machine, training
+from nlptool.commands import folder, hub, machine, training
 from nlptool.commands.distill_task import retention
 from nlptool.commands.distill_task.command import Recipe
 from nlptool.commands.distill_task.student import imitation, prepare, require, student
 from nlptool.commands.distill_task.teacher import Teacher
-from nlptool.commands.finetune import finetuning
+from nlptool.commands.finetune import answering, finetuning
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.commands.training import Job, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import InTurn
+from nlptool.errors import UsageError
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.recipe import loads
@@ -87,7 +89,7 @@ class _Runs:
         answers_NW = self._answers(plan)
         found = {"student": [self._predict(plans[seed], seed, answers_NW) for seed in recipe.seeds]}
         if recipe.twin:
-            found["twin"] = self._twins(plan.steps)
+            found["twin"] = self._twins(plan.steps, plan.epoch)
         said = {
             split: self.teacher.said(plan, split, self.console, self.world, self.interrupts)
             for split in plan.task.validation
@@ -164,13 +166,16 @@ class _Runs:
 
     def _answers(self, plan: Plan) -> Tensor:
         """What the teacher says of the training rows, [N, W]; written down for a run that goes on."""
-        path = self.out / "teacher.npy"
-        if not path.exists():
+        path, made_of = self.out / "teacher.npy", self.out / "teacher.json"
+        facts = {"length": plan.recipe.train.length}  # the teacher and the rows stay
+        known = made_of.exists() and json.loads(made_of.read_text("utf8")) == facts
+        if not (known and path.exists()):
             said = self.teacher.said(plan, plan.task.train, self.console, self.world, self.interrupts)
             aside = path.with_suffix(".partial.npy")
             with self.interrupts.shield():
                 self.world.on_first(lambda: np.save(aside, said.astype(np.float32)))
                 self.world.on_first(lambda: aside.replace(path))
+                self.world.on_first(lambda: answering.write_json(made_of, facts))
         return torch.from_numpy(np.load(path))
 
     def _predict(self, plan: Plan, seed: int, answers_NW: Tensor) -> dict[str, Any]:
@@ -179,12 +184,16 @@ class _Runs:
         given = (self.options, self.console, self.world, self.interrupts)
         return finetuning.one(plan, seed, *given, taught=lambda own: Taught(own, answers_NW))
 
-    def _twins(self, steps: int) -> list[dict[str, Any]]:
-        """The student without its teacher: the rows as they are, their labels, and as many steps as both stages."""
+    def _twins(self, steps: int, epoch: int) -> list[dict[str, Any]]:
+        """The student without its teacher: the rows as they are, their labels, and as many steps as both stages.
+
+        epoch: of the student, which may read copies; after as many steps both are scored, and the best one is taken.
+        """
         recipe = self.recipe
         if recipe.intermediate is not None:
             steps += self._plan(recipe.intermediate, self.start, "intermediate").steps
         plan = self._plan(recipe.prediction.model_copy(update={"steps": steps}), self.start, "twin")
+        plan.epoch = epoch
         self.console.note(f"{plan.recipe.out}: the same student without a teacher")
         given = (self.options, self.console, self.world, self.interrupts)
         return [finetuning.one(plan, seed, *given) for seed in recipe.seeds]
@@ -193,12 +202,36 @@ class _Runs:
         """Write down what is run, make the student and encode the rows; returns the folder the student begins from."""
         recipe, written = self.recipe, self.out / "recipe.yaml"
         if self.source is not None and written.exists():
-            for line in folder.changes(loads(written.read_text("utf8"), Recipe), recipe):
+            lines = folder.changes(loads(written.read_text("utf8"), Recipe), recipe)
+            folder.require_same_models(self.out, self._models())
+            self._require_finished_alike(lines)
+            for line in lines:
                 self.console.note(f"resuming with another {line}")
         device = machine.name(self.world.device)
         facts = folder.environment(PACKAGES, device, self.world.size) | {"threads": torch.get_num_threads()}
+        facts |= {"models": folder.digests(self._models())}
         folder.start(self.out, recipe, facts, overwrite=overwrite)
         return prepare(recipe, self.teacher, self.out, self.console)
+
+    def _models(self) -> dict[str, Path]:
+        """The nets that the runs begin from or ask."""
+        recipe, found = self.recipe, {"teacher": self.teacher.plan.folder}
+        if recipe.start is not None:
+            found["start"] = hub.folder(recipe.start)
+        if recipe.augment is not None and recipe.augment.model is not None:
+            found["augment.model"] = hub.folder(recipe.augment.model)
+        return found
+
+    def _require_finished_alike(self, changes: Sequence[str]) -> None:
+        """Raise UsageError where a stage that is finished would be said to have been trained in another way."""
+        for stage, done in (("intermediate", "final"), ("prediction", "scores.json")):
+            finished = next(self.out.glob(f"{stage}/seed-*/{done}"), None)
+            if lines := [line for line in changes if finished and line.startswith(f"{stage}.")]:
+                raise UsageError(
+                    f"{finished.parent if finished else ''}: is finished, but was trained with another recipe:\n  "
+                    + "\n  ".join(lines),
+                    hint="put these back, or start again with --overwrite, or in another --out",
+                )
 
 
 def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ and what nlptool.commands.finetune.answering writes.
 """
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -273,5 +274,14 @@ def _begin(plan: Plan, source: Path | None, options: Options, console: Console) 
         "threads": torch.get_num_threads(),
         "models": folder.digests(start),
     }
-    folder.start(out, plan.recipe, facts, overwrite=options.overwrite)
-    plan.encode(out / "rows", console)
+    if source is not None:
+        folder.start(out, plan.recipe, facts, overwrite=False)
+        plan.encode(out / "rows", console)
+        return
+    aside = out.with_name(f"{out.name}.rows.partial")  # rows with a fault leave nothing, and replace nothing
+    try:
+        plan.encode(aside, console)
+        folder.start(out, plan.recipe, facts, overwrite=options.overwrite)
+        aside.rename(out / "rows")
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -69,6 +69,9 @@ def require_fit(teacher: Teacher, recipe: Recipe, model: Block) -> None:
     problems = module.check(recipe.objective, model, teacher.pretrained.config)
     told = [f"{p.path}: {p.message}" for p in problems if p.path != "teacher"]
     told += [p.message for p in problems if p.path == "teacher"]
+    size = teacher.pretrained.vocab_size
+    if getattr(recipe.objective, "keep", 0) >= size:
+        told.append(f"objective.keep: its vocabulary has {size:,} tokens; keep fewer")
     positions = teacher.pretrained.config.model_dump()["positions"]
     longest = max(stage.length for stage in recipe.train.plan())
     if longest > positions:

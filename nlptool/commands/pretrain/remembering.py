@@ -65,9 +65,16 @@ class Remembering(Ahead):
         self.path.parent.mkdir(exist_ok=True)
         total = self.again.size * self.parts
         shapes = {"known": (total,)} | dict.fromkeys(self.types, (total, *shape))
-        for name, kind in ({"known": np.dtype(np.uint8)} | self.types).items():
-            file = self.path.with_name(f"{self.path.name}.{name}")
-            mode: Any = "r+" if file.exists() else "w+"
+        kinds = {"known": np.dtype(np.uint8)} | self.types
+        files = {name: self.path.with_name(f"{self.path.name}.{name}") for name in kinds}
+        # All three as they were written, or none: a file that lost its end would be answered for by zeros.
+        whole = all(
+            file.exists() and file.stat().st_size == kinds[name].itemsize * np.prod(shapes[name])
+            for name, file in files.items()
+        )
+        mode: Any = "r+" if whole else "w+"
+        for name, kind in kinds.items():
+            file = files[name]
             self.kept[name] = np.memmap(file, kind, mode, shape=shapes[name])
 
     def _tensor(self, name: str, number: int) -> Tensor:

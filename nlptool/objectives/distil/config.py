@@ -64,6 +64,12 @@ class Config(MaskingConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _looks_at_layers(self) -> Self:
+        if self.layers != "uniform" and not self.hidden and not self.attention:
+            raise ValueError("layers: only hidden and attention look at layers, and both are 0")
+        return self
+
     @property
     def terms(self) -> dict[str, float]:
         """The weights that are not 0."""

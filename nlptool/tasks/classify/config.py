@@ -57,13 +57,16 @@ class Config(TaskConfig):
         return class_of(row, self.label, self.labels) if self.labels else _float(row, self.label)
 
 
+LARGEST = 1e18  # so that its square is a number in single precision
+
+
 def _float(row: Row, column: str) -> float:
     value = row.get(column)
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= LARGEST:
         raise DataError(
             f"{row.place}: column '{column}' holds {value!r}; a finite number is expected",
             hint="mend or remove the row",
