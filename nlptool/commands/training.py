@@ -88,6 +88,12 @@ def ranks(console: Console) -> Iterator[tuple[World, Interrupts]]:
         keep_freed_memory()
         with Interrupts(alone=world.size == 1) as interrupts:
             yield world, interrupts
+    except Preempted as stop:
+        if stop.hint:
+            raise
+        raise Preempted(
+            f"{stop.message}; what was finished is kept", hint="the same command with --resume auto goes on"
+        ) from None
     finally:
         distributed.leave()
 

@@ -5,6 +5,7 @@ scipy's. Those of free text are in `answers`, `overlap` and `deca`.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
@@ -40,7 +41,9 @@ def matthews(decided: Numbers, labels: Numbers) -> float:
     """Matthews' correlation coefficient, as for CoLA; 0 where all rows get one class."""
     from sklearn import metrics
 
-    return float(metrics.matthews_corrcoef(labels, decided))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn warns of a single class, for which it is 0
+        return float(metrics.matthews_corrcoef(labels, decided))
 
 
 def pearson(decided: Numbers, labels: Numbers) -> float:

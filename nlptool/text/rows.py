@@ -281,11 +281,11 @@ def _named(place: str, header: list[str], values: list[str]) -> dict[str, str]:
 
 
 def _has(values: dict[str, Any]) -> str:
-    names = [str(name) for name in values]
+    names = [str(name) if str(name) == str(name).strip() else repr(name) for name in values]
     told = f"it has {', '.join(names[:SHOWN]) or 'none'}{', ...' if names[SHOWN:] else ''}"
     if len(names) == 1:
         for separator, suffix in (("\t", ".tsv"), (",", ".csv"), (";", ".csv, with commas")):
-            if separator in names[0]:
+            if separator in str(next(iter(values))):
                 return f"{told}; if {separator!r} is the separator, name the file {suffix}"
     return told
 

@@ -56,7 +56,9 @@ class Recipe(Block):
         description="first, hidden states and attention as the teacher's; null: not at all",
     )
     prediction: Tune = Field(Tune(lr=3e-5), description="then, answers as the teacher's")
-    evaluate: Evaluate = Field(Evaluate(), description="scores during training")
+    evaluate: Evaluate = Field(
+        Evaluate(), description="scores during training; patience is that of the second stage and the twin"
+    )
     twin: bool = Field(
         False, description="also train the same student for as many steps on the labels, without a teacher"
     )

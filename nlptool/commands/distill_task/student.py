@@ -53,7 +53,8 @@ def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> st
 
 def student(recipe: Recipe, train: Tune, start: str, out: Path) -> Plan:
     """The student of one stage. Its head is taken over where it is the teacher's own."""
-    return Plan(recipe.tuning(train, start, out), whole=recipe.layers is not None)
+    stage = "intermediate" if train is recipe.intermediate else "prediction"
+    return Plan(recipe.tuning(train, start, out), whole=recipe.layers is not None, stage=stage)
 
 
 def imitation(own: TaskObjective, teacher: TaskObjective) -> Imitation:

@@ -19,13 +19,13 @@ from nlptool.train.metrics import Tracker
 
 def _seeds(given: Any) -> Any:
     """A number of seeds is these seeds, from 0."""
-    if type(given) is not int:
+    if type(given) is int and given > 0:
+        return tuple(range(given))
+    if isinstance(given, list | tuple) and given and all(type(seed) is int for seed in given):
         return given
-    if given < 1:
-        raise ValueError(
-            f"expected how many seeds, at least 1, or the seeds themselves, such as [0, 1, 2]; found {given}"
-        )
-    return tuple(range(given))
+    raise ValueError(
+        f"expected how many seeds, at least 1, or the seeds themselves, such as [0, 1, 2]; found {given}"
+    )
 
 
 Task = Annotated[

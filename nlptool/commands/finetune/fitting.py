@@ -37,10 +37,11 @@ class Plan:
 
     Raises DataError when net, tokenizer and rows do not go together, UsageError when the recipe asks of them what
     they do not have.
-    whole: the head of the pretrained net is kept, too, in place of one that starts fresh.
+    whole: the head of the pretrained net is kept, too, in place of one that starts fresh. stage: where `train` stands
+    in what the user wrote.
     """
 
-    def __init__(self, recipe: Recipe, *, whole: bool = False) -> None:
+    def __init__(self, recipe: Recipe, *, whole: bool = False, stage: str = "train") -> None:
         self.recipe, self.task = recipe, recipe.config
         metrics.require(self.task.metrics)
         self.folder = hub.folder(recipe.start)
@@ -53,7 +54,7 @@ class Plan:
         self.model = _with_dropout(pretrained.config, recipe)
         if recipe.train.length > self.model.positions:
             raise UsageError(
-                f"train.length: {recipe.train.length} tokens are more than the net's {self.model.positions} positions"
+                f"{stage}.length: {recipe.train.length} tokens are more than the net's {self.model.positions} positions"
             )
         with shapes_only():
             self.shape = self.objective()
