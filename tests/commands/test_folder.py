@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nlptool.cli import main
+from nlptool.commands import report
 
 
 @pytest.fixture
@@ -60,7 +61,12 @@ def test_a_run_of_another_command_is_neither_replaced_nor_gone_on_with(how: str,
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
-def test_an_export_and_a_report_replace_their_own_kind(run: Path, tmp_path: Path):
+def test_an_export_and_a_report_replace_their_own_kind(run: Path, tmp_path: Path, monkeypatch):
+    def page(runs: object, out: Path, console: object) -> list[str]:  # pictures take seconds
+        (out / report.PAGE).write_text("a page")
+        return []
+
+    monkeypatch.setattr(report, "_write", page)
     for _ in range(2):
         assert main(["export", str(run), "--out", str(tmp_path / "hf"), "--overwrite"]) == 0
         assert main(["report", str(run), "--out", str(tmp_path / "page"), "--overwrite"]) == 0
