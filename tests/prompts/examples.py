@@ -260,6 +260,30 @@ EXAMPLES: dict[str, Example] = {
         (" unanswerable",),
         0,
     ),
+    "squad": Example(
+        {
+            "title": "Bells",
+            "context": "Tom rang.",
+            "question": "Who rang?",
+            "answers": {"text": ["Tom", "Tom", "Tom."], "answer_start": [0, 0, 0]},
+        },
+        "Title: Bells\n\nBackground: Tom rang.\n\nQuestion: Who rang?\n\nAnswer:",
+        (" Tom",),
+        0,
+        ("Tom", "Tom."),
+    ),
+    "korquad": Example(
+        {
+            "title": "종",
+            "context": "종은 오래된 탑에 있다.",
+            "question": "종은 어디에 있는가?",
+            "answers": {"text": ["오래된 탑"], "answer_start": [3]},
+        },
+        "제목: 종\n\n지문: 종은 오래된 탑에 있다.\n\n질문: 종은 어디에 있는가?\n\n답:",
+        (" 오래된 탑",),
+        0,
+        ("오래된 탑",),
+    ),
     "cnn_dailymail": Example(
         {"article": "Tom rang. All woke.", "highlights": "Tom woke all.", "id": "1"},
         "Tom rang. All woke.\nTL;DR:",
