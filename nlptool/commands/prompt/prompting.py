@@ -24,7 +24,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     """Read all rows; show how many questions there are, and the first one of each task as it would be read."""
     told: list[dict[str, Any]] = []
     read = sheets.read(recipe, console)
-    _require_able([Respondent(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], read)
+    _require_able([(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], read)
     for sheet in read:
         for shots in recipe.shots:
             asked = sheets.fitted(sheet, shots, 10**9, lambda texts: [len(text) for text in texts])
@@ -82,7 +82,7 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
         seen = [*sheets.contamination(recipe.contamination, read, console)]
     named = zip(recipe.models, labels(recipe.models), strict=True)
     models = [(name, label, hub.folder(name)) for name, label in named]
-    _require_able([Respondent(*model) for model in models], read)
+    _require_able(models, read)
     packages = ("torch", "numpy", "tokenizers", "datasets")
     folder.start(
         out,
@@ -164,10 +164,14 @@ def _asked(
     return entries
 
 
-def _require_able(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
-    """Raise DataError, before anything is asked, where a model cannot be asked what it is to be asked."""
-    _require_writers(models, read)
-    for model in models:
+def _require_able(models: Sequence[tuple[str, str, Path]], read: Sequence[Sheet]) -> None:
+    """Raise DataError, before anything is asked, where a model cannot be asked what it is to be asked.
+
+    models: name, label and folder of each.
+    """
+    _require_writers([Respondent(*given) for given in models], read)  # which reads settings only
+    for given in models:
+        model = Respondent(*given)  # one at a time in memory
         _require_room(model, read)
         if any(sheet.writing is None for sheet in read) and (lack := model.lacks):
             raise DataError(
