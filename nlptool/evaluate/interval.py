@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+LOPSIDED = 0.1  # how far from its interval's middle a share may be, of half the interval
 Z = 1.959964  # of a normal distribution, for 95 %
 
 
@@ -28,6 +29,15 @@ class Share(NamedTuple):
         return max(0.0, middle - half), min(1.0, middle + half)
 
     def __str__(self) -> str:
-        """E.g. `61.3 % ± 1.2`, half the interval's width behind the sign."""
-        low, high = self.interval
-        return f"{100 * self.value:.1f} % ± {50 * (high - low):.1f}"
+        """As `told`."""
+        return told(self.value, *self.interval)
+
+
+def told(value: float, low: float, high: float) -> str:
+    """E.g. `61.3 % ± 1.2`, half the interval's width behind the sign; `100.0 % (51.0 to 100.0)` where the share is not
+    in its middle."""
+    value, low, high = 100 * value, 100 * low, 100 * high
+    half = (high - low) / 2
+    if abs(low + half - value) < LOPSIDED * half:
+        return f"{value:.1f} % ± {half:.1f}"
+    return f"{value:.1f} % ({low:.1f} to {high:.1f})"

@@ -103,6 +103,8 @@ def test_the_interval_is_wilsons() -> None:
     assert Share(0, 0).interval == (0.0, 1.0)
     assert math.isnan(Share(0, 0).value)
     assert str(Share(50, 100)) == "50.0 % ± 9.6"
+    assert str(Share(3, 3)) == "100.0 % (43.9 to 100.0)"
+    assert str(Share(1990, 3350)) == "59.4 % ± 1.7"
 
 
 def test_a_causal_model_gives_the_log_likelihood(tiny_recipe: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from nlptool.commands.evaluate.suite import Exams
 from nlptool.commands.pretrain import pretraining
 from nlptool.commands.pretrain.pretraining import Plan
 from nlptool.console import Console, Options
+from nlptool.evaluate import interval
 from nlptool.figures import duration, markdown, quantity
 from nlptool.recipe import difference, loads
 
@@ -162,4 +163,4 @@ def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
 def _share(score: dict[str, float] | None) -> str:
     if score is None:
         return ""
-    return f"{100 * score['value']:.1f} % ± {50 * (score['high'] - score['low']):.1f}"
+    return interval.told(score["value"], score["low"], score["high"])

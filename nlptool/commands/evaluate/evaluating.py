@@ -13,7 +13,7 @@ from nlptool.commands.evaluate.suite import Exams
 from nlptool.commands.prompt.scoreboard import labels, named
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
-from nlptool.evaluate import minimal_pairs, perplexity
+from nlptool.evaluate import interval, minimal_pairs, perplexity
 from nlptool.evaluate.interval import Share
 from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.figures import exponential, finite, markdown, quantity
@@ -180,6 +180,6 @@ def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
             cells += ["", "", ""]
         if paired:
             pairs = found["minimal_pairs"]
-            cells.append(f"{100 * pairs['value']:.1f} % ± {50 * (pairs['high'] - pairs['low']):.1f}")
+            cells.append(interval.told(pairs["value"], pairs["low"], pairs["high"]))
         rows.append(cells)
     return columns, rows
