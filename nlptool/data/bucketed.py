@@ -1,4 +1,4 @@
-"""Batches of rows of about the same length, as a function of (seed, n)."""
+"""Batches of rows of several lengths, little of which is padding, as a function of (seed, n)."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,17 @@ from nlptool.data.batches import Batch, Collates, Examples
 from nlptool.data.draws import Draws
 from nlptool.data.order import shuffled
 
-POOL = 50  # batches whose rows are sorted by length together
-
 
 class Bucketed:
     """This rank's micro-batches of steps 0 .. steps - 1.
 
-    Row r of the run is position r of an endless stream of epochs, each in its own order, as in Batches. The rows of
-    POOL steps are sorted by length and cut into batches, and these are shuffled. So a row is read once an epoch,
-    step n depends on (seed, n) alone, and little is padded: a batch is padded to its longest row. Ranks and
-    micro-batches take consecutive stretches of a batch.
+    Row r of the run is position r of an endless stream of epochs, each in its own order, as in Batches; a step takes
+    the next `batch` of them, so a row is read once an epoch, and step n depends on (seed, n) alone. Of these rows those
+    of like length make a micro-batch, and each is padded to its own longest row. Whole steps of like length would be
+    padded less, but labels may go with lengths: on STS-B, whose short pairs are more alike, that cost 0.03 to 0.36 of
+    Spearman's correlation after an epoch. Ranks take turns in the rows by length.
 
-    lengths: [len(examples)], tokens of each row.
+    lengths: [len(examples)], tokens of each row. part: rows of a micro-batch at most; None: as `accumulate` cuts them.
     """
 
     def __init__(
@@ -35,40 +34,31 @@ class Bucketed:
         rank: int = 0,
         world: int = 1,
         accumulate: int = 1,
+        part: int | None = None,
     ) -> None:
         if batch % (world * accumulate):
             raise ValueError(f"{batch} rows cannot be shared out to {world} x {accumulate}")
         self.examples, self.lengths, self.collate = examples, lengths, collate
-        self.batch, self.steps, self.seed = batch, steps, seed
-        self.rank, self.world, self.accumulate = rank, world, accumulate
-        self._pool: tuple[int, NDArray[np.int64]] | None = None
+        self.batch, self.steps, self.seed, self.rank, self.world = batch, steps, seed, rank, world
+        rows = batch // (world * accumulate)
+        self.parts = accumulate * (1 if part is None else -(-rows // part))
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n, n from 0; none after the last step."""
         if n >= self.steps:
             return []
-        number, inside = divmod(n, POOL)
-        if self._pool is None or self._pool[0] != number:
-            self._pool = number, self._made(number)
-        rows = self._pool[1][inside]
-        share = self.batch // (self.world * self.accumulate)
-        first = self.rank * self.accumulate * share
-        return [
-            _collated(self.examples, self.collate, rows[at : at + share], Draws(self.seed, n, at))
-            for at in range(first, first + self.accumulate * share, share)
-        ]
-
-    def _made(self, number: int) -> NDArray[np.int64]:
-        """The rows of a pool, [steps in it, batch]."""
-        steps = min(POOL, self.steps - number * POOL)
-        positions = number * POOL * self.batch + np.arange(steps * self.batch)
-        epochs, indices = np.divmod(positions, len(self.lengths))
+        positions = n * self.batch + np.arange(self.batch)
+        epochs, rows = np.divmod(positions, len(self.lengths))
         for epoch in np.unique(epochs):
             chosen = epochs == epoch
-            indices[chosen] = shuffled(indices[chosen], len(self.lengths), self.seed, int(epoch))
-        batches = indices[np.argsort(self.lengths[indices], kind="stable")].reshape(steps, self.batch)
-        order = np.random.default_rng((self.seed, number)).permutation(steps)
-        return batches[order]
+            rows[chosen] = shuffled(rows[chosen], len(self.lengths), self.seed, int(epoch))
+        mine = rows[np.argsort(self.lengths[rows], kind="stable")][self.rank :: self.world]
+        parts = np.array_split(mine, self.parts)
+        firsts = np.cumsum([self.rank * len(mine), *map(len, parts[:-1])])
+        return [
+            _collated(self.examples, self.collate, part, Draws(self.seed, n, int(first)))
+            for part, first in zip(parts, firsts, strict=True)
+        ]
 
 
 class InRounds:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from nlptool.data import bucketed
 from nlptool.data.batches import Batch
-from nlptool.data.bucketed import POOL, Bucketed, InRounds, InTurn
+from nlptool.data.bucketed import Bucketed, InRounds, InTurn
 
 ROWS = 1000
 LENGTHS = np.random.default_rng(0).integers(5, 200, ROWS)
@@ -60,18 +59,25 @@ def test_epochs_come_in_different_orders():
     assert [rows(made, n) for n in range(125)] != [rows(made, n) for n in range(125, 250)]
 
 
-def test_rows_of_a_batch_are_about_equally_long():
-    made = source(steps=250)
-    padded = sum(LENGTHS[rows(made, n)].max() * 8 for n in range(250))
-    assert LENGTHS.sum() * 2 / padded > 0.97
-    shuffled = np.random.default_rng(0).permutation(ROWS).reshape(-1, 8)
-    assert LENGTHS.sum() / sum(LENGTHS[batch].max() * 8 for batch in shuffled) < 0.7
+def test_micro_batches_are_of_about_equally_long_rows():
+    made = source(batch=40, steps=25, part=4)
+    padded = sum(LENGTHS[part["row"]].max() * 4 for n in range(25) for part in made.get(n))
+    assert LENGTHS.sum() / padded > 0.9
+    whole = source(batch=40, steps=25)
+    assert LENGTHS.sum() / sum(LENGTHS[rows(whole, n)].max() * 40 for n in range(25)) < 0.6
 
 
-def test_short_and_long_batches_are_mixed():
-    made = source()
-    means = np.array([LENGTHS[rows(made, n)].mean() for n in range(POOL)])
-    assert abs(np.corrcoef(means, np.arange(POOL))[0, 1]) < 0.5
+def test_the_rows_of_a_step_are_of_all_lengths():
+    """So a label that goes with the length does not sway a step."""
+    made = source(batch=40, steps=25)
+    means = [LENGTHS[rows(made, n)].mean() for n in range(25)]
+    assert np.std(means) == pytest.approx(LENGTHS.std() / 40**0.5, rel=0.4)
+
+
+def test_parts_are_cut_evenly():
+    assert [len(part["row"]) for part in source(batch=40, part=9).get(0)] == [8] * 5
+    assert [len(part["row"]) for part in source(batch=40, part=9, accumulate=2).get(0)] == [7, 7, 7, 7, 6, 6]
+    assert [len(part["row"]) for part in source(part=100).get(0)] == [8]
 
 
 @pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 2)])
@@ -82,7 +88,7 @@ def test_rows_do_not_depend_on_ranks_and_micro_batches(world: int, accumulate: i
             for rank in range(world)
             for row in rows(source(rank=rank, world=world, accumulate=accumulate), n)
         ]
-        assert cut == rows(source(), n)
+        assert sorted(cut) == sorted(rows(source(), n))
 
 
 def test_after_the_last_step_there_is_nothing():
@@ -103,15 +109,6 @@ def test_evaluation_reads_every_row_once(world: int, batch: int):
         turn = InTurn(Rows(), LENGTHS, collate, batch=batch, rank=rank, world=world)
         seen += [row for n in range(len(turn)) for row in rows(turn, n)]
     assert sorted(seen) == list(range(ROWS))
-
-
-def test_a_pool_is_sorted_once(monkeypatch: pytest.MonkeyPatch):
-    made, sorts = source(), []
-    argsort = np.argsort
-    monkeypatch.setattr(bucketed.np, "argsort", lambda *a, **k: sorts.append(1) or argsort(*a, **k))
-    for n in range(POOL):
-        made.get(n)
-    assert sorts == [1]
 
 
 def test_sets_of_rows_take_turns_and_each_has_its_own_epochs():

@@ -29,6 +29,7 @@ from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.trainer import predictions
 
+PART = 8  # rows that a CPU computes at once: more are padded more, fewer are not faster
 KEPT = ("backbone", "pooler")  # parts of the pretrained net; heads start fresh
 
 
@@ -108,6 +109,7 @@ class Plan:
                     rank=world.rank,
                     world=world.size,
                     accumulate=train.accumulate,
+                    part=PART if world.device.type == "cpu" else None,
                 )
                 for turn, part in enumerate(turns)
             ]
