@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,25 @@ def fault(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{MANIFEST} cannot be read ({reason(error)})"
     return None
+
+
+def plain(name: str) -> str:
+    """A name as that of a file."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"
+
+
+def plain_names(names: Iterable[str]) -> list[str]:
+    """Each name as that of a file; no two alike, also where a disk does not tell small letters from capitals."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for name in map(plain, names):
+        made, number = name, 1
+        while made.lower() in taken:
+            number += 1
+            made = f"{name}--{number}"
+        taken.add(made.lower())
+        found.append(made)
+    return found
 
 
 def digest(path: Path) -> str:

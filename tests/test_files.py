@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.files import MANIFEST, fault, write_manifest, written_aside
+from nlptool.files import MANIFEST, fault, plain_names, write_manifest, written_aside
 
 
 def test_a_folder_appears_whole(tmp_path: Path):
@@ -63,3 +63,17 @@ def test_a_changed_file_is_named(tmp_path: Path, content: bytes | None, words: s
 def test_a_broken_manifest_is_a_fault(tmp_path: Path, text: str):
     (whole(tmp_path) / MANIFEST).write_text(text)
     assert MANIFEST in (fault(tmp_path) or "")
+
+
+def test_names_that_differ_by_a_sign_have_files_of_their_own():
+    given = ["a/b", "a-b", "???", "", "a b", "c", "C", "a-b--2"]
+    assert plain_names(given) == [
+        "a-b",
+        "a-b--2",
+        "unnamed",
+        "unnamed--2",
+        "a-b--3",
+        "c",
+        "C--2",
+        "a-b--2--2",
+    ]

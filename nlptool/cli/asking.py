@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,62 @@ from nlptool.cli.training import Row, run_recipe
 from nlptool.errors import UsageError
 
 PROMPT = Row("prompt", "prompt", ASK, "Ask models tasks by text, with no, one or a few examples.")
+
+OneRecipe = Annotated[
+    str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+]
+PromptOut = Annotated[
+    str | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out.")
+]
+PromptResume = Annotated[
+    str | None,
+    typer.Option("--resume", metavar="auto", help="Keep what the output folder holds of answers."),
+]
+Writer = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="MODEL", help="A decoder that goes on with a text: a folder or a hub id."
+    ),
+]
+Text = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        metavar="TEXT",
+        help="The text; - for stdin. None on a terminal: each line that is typed is one.",
+    ),
+]
+Tokens = Annotated[
+    int | None,
+    typer.Option("--tokens", min=1, metavar="N", help="How many at most, 100 if not given."),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature", min=0, metavar="T", help="Of the draws, 0.8 if not given; 0: the likeliest."
+    ),
+]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", min=1, metavar="K", help="Draw from the K likeliest tokens only.")
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        "--top-p",
+        min=0,
+        max=1,
+        metavar="P",
+        help="Draw from the likeliest that have P together; 0.95 if not given.",
+    ),
+]
+Width = Annotated[
+    int | None, typer.Option("--beams", min=1, metavar="N", help="Search with N beams; GPT-3 had 4.")
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option("--stop", metavar="S", help="End before this string, e.g. '\\n'; may be given again."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Of the draws, 0 if not given.")]
 
 
 @app.command("fill-mask", rich_help_panel=ASK)
@@ -93,8 +149,6 @@ def evaluate(
         {"--resume": out is None and resume is not None, "--overwrite": out is None and overwrite},
         "goes with a folder: --out FOLDER",
     )
-    if resume not in (None, "auto"):
-        raise UsageError(f"--resume {resume}: answers are kept in the output folder", hint="--resume auto")
     questions = command.Questions(tokens, characters or 4000, pairs, most or 1000, suite, data)
     folder = None if out is None else str(out)
     options = Options(out=folder, resume=resume, overwrite=overwrite, dry_run=False, json=as_json)
@@ -111,71 +165,35 @@ def evaluate(
     context_settings={"ignore_unknown_options": True},
 )
 def prompt(
-    recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-    ] = None,
+    recipe: OneRecipe = None,
     changes: Changes = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out."),
-    ] = None,
-    resume: Annotated[
-        str | None,
-        typer.Option("--resume", metavar="auto", help="Keep what the output folder holds of answers."),
-    ] = None,
+    out: PromptOut = None,
+    resume: PromptResume = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: Json = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", metavar="MODEL", help="A decoder that goes on with a text: a folder or a hub id."
-        ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            "--text",
-            metavar="TEXT",
-            help="The text; - for stdin. None on a terminal: each line that is typed is one.",
-        ),
-    ] = None,
-    tokens: Annotated[
-        int | None,
-        typer.Option("--tokens", min=1, metavar="N", help="How many at most, 100 if not given."),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            "--temperature", min=0, metavar="T", help="Of the draws, 0.8 if not given; 0: the likeliest."
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, metavar="K", help="Draw from the K likeliest tokens only.")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(
-            "--top-p",
-            min=0,
-            max=1,
-            metavar="P",
-            help="Draw from the likeliest that have P together; 0.95 if not given.",
-        ),
-    ] = None,
-    beams: Annotated[
-        int | None, typer.Option("--beams", min=1, metavar="N", help="Search with N beams; GPT-3 had 4.")
-    ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option("--stop", metavar="S", help="End before this string, e.g. '\\n'; may be given again."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, metavar="N", help="Of the draws, 0 if not given.")
-    ] = None,
+    model: Writer = None,
+    text: Text = None,
+    tokens: Tokens = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    beams: Width = None,
+    stop: Stop = None,
+    seed: Seed = None,
 ) -> None:
     """Ask models tasks by text, with no, one or a few examples."""
     refuse_flags([*([recipe] if recipe else []), *(changes or ())])
+    wished: dict[str, Any] = {
+        "tokens": tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "beams": beams,
+        "stop": tuple(stop) if stop else None,
+        "seed": seed,
+    }
+    given = {name: value for name, value in wished.items() if value is not None}
     if model is not None or text is not None:
         if model is None:
             raise UsageError("no model that goes on with the text", hint="--model runs/NAME/final")
@@ -185,8 +203,7 @@ def prompt(
             )
         from nlptool.commands.prompt import continuing
 
-        wish = continuing.Wish(tokens or 100, temperature, top_k, top_p, beams, tuple(stop or ()), seed or 0)
-        continuing.run(model, text, wish, as_json=as_json, console=console())
+        continuing.run(model, text, continuing.Wish(**given), as_json=as_json, console=console())
         return
     if recipe is None or is_change(recipe):
         raise UsageError(
@@ -194,17 +211,8 @@ def prompt(
             hint="e.g. nlptool prompt prompt/grammar models=MODEL data=FOLDER; nlptool recipes ls lists them; "
             "or a text to go on with: nlptool prompt --model MODEL --text TEXT",
         )
-    wishes = {
-        "--tokens": tokens,
-        "--temperature": temperature,
-        "--top-k": top_k,
-        "--top-p": top_p,
-        "--beams": beams,
-        "--stop": stop,
-        "--seed": seed,
-    }
     _refuse(
-        {name: value not in (None, []) for name, value in wishes.items()},
+        {f"--{name.replace('_', '-')}": True for name in given},
         "goes with a text to go on with: --model MODEL --text TEXT; the recipe's keys are set as KEY=VALUE",
     )
     from nlptool.console import Options

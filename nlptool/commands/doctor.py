@@ -12,6 +12,7 @@ from nlptool import __version__
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
 from nlptool.files import fault
+from nlptool.report.runs import inside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,17 +103,15 @@ def folder(run: Path) -> Iterator[Finding]:
     """Checkpoints whole, weights finite, the export true; of every run that the folder holds, such as one a seed."""
     if not (run / "recipe.yaml").exists():
         raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
-    if any((run / name).exists() for name in LEFT):
-        yield from _one(run)
-        return
-    inside = sorted({path.parent for name in LEFT for path in run.glob(f"*/{name}")})
-    if not inside:
+    runs = inside(run)
+    if not any((runs[0] / name).exists() for name in LEFT):
         raise UsageError(
             f"{run}: holds no checkpoint of a training run", hint="name what a training command has left"
         )
-    for one in inside:
+    for one in runs:
         for finding in _one(one):
-            yield finding._replace(subject=f"{one.name}: {finding.subject}")
+            name = "" if one == run else f"{one.relative_to(run)}: "
+            yield finding._replace(subject=name + finding.subject)
 
 
 def _one(run: Path) -> Iterator[Finding]:

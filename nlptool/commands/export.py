@@ -27,7 +27,7 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
     from safetensors.torch import load_file
 
     from nlptool.commands.pretrain.command import Recipe
-    from nlptool.commands.pretrain.pretraining import Plan
+    from nlptool.commands.pretrain.fitting import Plan
 
     chosen = _choose(run / "checkpoints", checkpoint)
     plan = Plan(loads(written, Recipe))

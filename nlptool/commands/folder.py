@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from nlptool import __version__
+from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.files import digest
-from nlptool.recipe import Block, Change, difference, dump
+from nlptool.recipe import Block, Change, difference, dump, loads
 
 # A run that goes on with another value of these would not be the same: its batches or its net would differ.
 FIXED = (
@@ -66,6 +67,14 @@ def claim(
             else "--resume auto goes on with it, --overwrite starts again, --out names another folder",
         )
     return None
+
+
+def require_auto(resume: str | None) -> None:
+    """Raise UsageError where --resume names a run, and the command goes on in its output folder only."""
+    if resume not in (None, "auto"):
+        raise UsageError(
+            f"--resume {resume}: this command goes on in its own output folder", hint="--resume auto"
+        )
 
 
 def _require_own(out: Path, kind: type[Block] | str, *, replaced: bool) -> None:
@@ -118,17 +127,30 @@ def start(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: b
     (out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf8")
 
 
-def changes(old: Block, new: Block) -> list[str]:
-    """What a resumed run changes, one line a key. Raises UsageError when it changes what must stay."""
-    changed = moved(old, new)
-    lines = {entry.path: f"{entry.path}: {entry.old} -> {entry.new}" for entry in changed}
-    fixed = [line for path, line in lines.items() if _under(path, FIXED)]
-    if fixed:
+def changes(run: Path, recipe: Block, models: Mapping[str, Path]) -> list[Change]:
+    """What changes where a run goes on with this recipe. models: folders that it reads, by the recipe's key.
+
+    Raises UsageError where something changes that must stay, DataError where a model is another.
+    """
+    changed = moved(loads((run / "recipe.yaml").read_text("utf8"), type(recipe)), recipe)
+    if fixed := [change for change in changed if _under(change.path, FIXED)]:
         raise UsageError(
-            "the run to resume was made with another recipe:\n  " + "\n  ".join(fixed),
+            f"the run to resume was made with another recipe:{told(fixed)}",
             hint="put these back, or start a new run with another --out",
         )
-    return list(lines.values())
+    _require_same_models(run, models)
+    return changed
+
+
+def tell(changed: Iterable[Change], console: Console) -> None:
+    """Say what a run goes on with otherwise."""
+    for change in changed:
+        console.note(f"resuming with another {change}")
+
+
+def told(changed: Iterable[Change]) -> str:
+    """A line each, behind what is said of them."""
+    return "".join(f"\n  {change}" for change in changed)
 
 
 def moved(old: Block, new: Block) -> list[Change]:
@@ -158,8 +180,7 @@ def digests(models: Mapping[str, Path]) -> dict[str, str]:
     return found
 
 
-def require_same_models(run: Path, models: Mapping[str, Path]) -> None:
-    """Raise DataError where the models that a run read are not those of today."""
+def _require_same_models(run: Path, models: Mapping[str, Path]) -> None:
     written = run / "environment.json"
     known = json.loads(written.read_text("utf8")).get("models", {}) if written.exists() else {}
     for key, found in digests(models).items():

@@ -13,9 +13,7 @@ from torch import Tensor
 from nlptool.models.cache import Cache
 from nlptool.models.layers import gather_rows
 
-STOPS = (
-    6  # candidates of a beam that may end by a stop string: line breaks, alone and with what is before them
-)
+STOPS = 6  # candidates of a beam that may end by a stop string, such as line breaks with what is before them
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,13 @@ class Beams:
     penalty: Callable[[int], float] = lambda tokens: ((5 + tokens) / 6) ** 0.6
 
 
-def _never(ids: list[int]) -> bool:
-    return False
-
-
 @dataclass
 class _Search:
     """The beams of one prompt."""
 
     beams: Beams
     ends: Collection[int]
-    stopped: Callable[[list[int]], bool]
+    stopped: Callable[[list[int]], bool] | None
     running: list[list[int]]
     found: list[tuple[float, list[int]]] = field(default_factory=list)
     """Whole answers and their scores, the best first."""
@@ -59,15 +53,14 @@ class _Search:
             if rank >= width and len(kept) == width:
                 break
             ids = before[beam] if token in self.ends else [*before[beam], token]
-            if token in self.ends or last or self.stopped(ids):
+            if token in self.ends or last or (self.stopped is not None and self.stopped(ids)):
                 if rank < width and score > -math.inf:
                     self.found.append((score / self.beams.penalty(made), ids))
             elif len(kept) < width:
                 self.running.append(ids)
                 kept.append((beam, token, score))
-        if kept and (
-            lack := width - len(kept)
-        ):  # nearly all candidates end: beams that count for nothing fill up
+        if kept:  # where nearly all candidates end, beams that count for nothing fill up
+            lack = width - len(kept)
             self.running += [self.running[0]] * lack
             kept += [(*kept[0][:2], -math.inf)] * lack
         self.found = sorted(self.found, key=lambda pair: -pair[0])[:width]
@@ -86,8 +79,7 @@ def beam_search(
 ) -> list[list[int]]:
     """The best continuation of each prompt, without the end token.
 
-    stopped: whether a continuation ends with its last token, which is given; as after a stop string.
-
+    stopped: whether a continuation ends with its last token, which is given, as after a stop string.
     At each step the best candidates of all beams go on; those that end count if they are among the first `width`.
     A prompt is done when its best beam, were it to end now, is not better than the worst of `width` whole answers
     (transformers' early_stopping=False), or at the last position. A prompt goes on alike whatever others it is with.
@@ -96,10 +88,8 @@ def beam_search(
         return [[] for _ in prompts]
     beams = beams or Beams()
     width, candidates = beams.width, beams.width * (1 + max(1, len(ends)))
-    if stopped is None:
-        stopped = _never
-    else:
-        candidates += beams.width * STOPS
+    if stopped is not None:
+        candidates += width * STOPS
     device, (vocab, _) = net.word_embeddings.device, net.word_embeddings.shape
     candidates = min(candidates, width * vocab)
     searches = [_Search(beams, ends, stopped, [[] for _ in range(width)]) for _ in prompts]

@@ -32,10 +32,10 @@ def continuations(
 ) -> Iterator[tuple[int, int]]:
     """Tokens that go on with each prompt, as they are made: (number of the prompt, token).
 
-    Some of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or
-    the net has no further position. net: a decoder with `cache`, in evaluation mode. stopped: numbers of prompts
-    that the caller wants no more of; read after each token. A prompt goes on alike whatever others it is with.
-    ValueError for a prompt without a token or longer than the net's positions.
+    Some of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or the net
+    has no further position. net: a decoder with `cache`, in evaluation mode. stopped: numbers of prompts that the
+    caller wants no more of; read after each token. A prompt goes on alike whatever others it is with. ValueError for a
+    prompt without a token or longer than the net's positions.
     """
     if not all(prompts):
         raise ValueError("a prompt needs a token")
@@ -82,13 +82,13 @@ def continuations(
             numbers = [numbers[row] for row in kept]
         most = 0 if steps.on_gpu else min(room(len(numbers)), steps.room - 1)
         drafts = [guesses[number].next(most) for number in numbers]
-        longest = max(map(len, drafts))
-        logits_NTV = steps.read(
-            [
-                [texts[number][-1], *draft, *[0] * (longest - len(draft))]
-                for number, draft in zip(numbers, drafts, strict=True)
-            ]
-        )
+        logits_NTV = steps.read(_read_along([texts[number][-1] for number in numbers], drafts))
+
+
+def _read_along(last: Sequence[int], drafts: Sequence[list[int]]) -> list[list[int]]:
+    """The last token of each row with its guesses behind it, all as long as the longest."""
+    longest = max(map(len, drafts))
+    return [[token, *draft, *[0] * (longest - len(draft))] for token, draft in zip(last, drafts, strict=True)]
 
 
 class Generator:

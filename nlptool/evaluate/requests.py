@@ -18,7 +18,7 @@ class Request(NamedTuple):
     place: str = ""
     """Where it was read, for what is wrong with it."""
 
-    def told(self, wrong: str) -> DataError:
+    def fault(self, wrong: str) -> DataError:
         """The error that something is wrong with it."""
         return DataError(f"{self.place}: {wrong}" if self.place else wrong)
 
@@ -59,7 +59,7 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
     for request, context, whole in zip(requests, contexts, wholes, strict=True):
         answer = ids[whole][len(ids[context]) :]
         if not answer:
-            raise request.told(f"the answer {request.answer!r} adds no token to {_end(request.context)!r}")
+            raise request.fault(f"the answer {request.answer!r} adds no token to {_end(request.context)!r}")
         pairs.append(Encoded(ids[context], answer))
     return pairs
 
@@ -74,7 +74,7 @@ def fitted(pairs: Sequence[Encoded], requests: Sequence[Request], room: int, lea
         spare = room - len(pair.answer)
         if spare < least:
             tokens, most = len(pair.answer), room - least
-            raise request.told(
+            raise request.fault(
                 f"an answer of {tokens:,} tokens, the model reads {most:,}: {request.answer[:60]}..."
             )
         cut = max(0, len(pair.context) - spare)

@@ -77,6 +77,10 @@ class Change(NamedTuple):
     old: Any
     new: Any
 
+    def __str__(self) -> str:
+        """As messages have it."""
+        return f"{self.path}: {self.old} -> {self.new}"
+
 
 def difference(old: Block | dict[str, Any], new: Block | dict[str, Any]) -> list[Change]:
     """The keys whose values differ between two recipes, defaults included; each a block, or read as plain values."""
@@ -146,6 +150,8 @@ def _scalar(value: Any) -> str:
         number = re.fullmatch(r"[-+.0-9]+(e[-+]?[0-9]+)?|\.(inf|nan)", value.lower())
         if not number and value not in (".", "..."):
             return value
-    return (
-        '"' + "".join(ESCAPES.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value) + '"'
-    )
+    return f'"{"".join(map(_escaped, value))}"'
+
+
+def _escaped(sign: str) -> str:
+    return ESCAPES.get(sign) or (sign if sign.isprintable() else f"\\U{ord(sign):08x}")

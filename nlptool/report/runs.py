@@ -77,7 +77,7 @@ def read_all(paths: Sequence[Path]) -> list[Run]:
     Of a folder of several runs, such as one a seed, all of them.
     Raises UsageError for a folder that is no run or given twice, DataError for files that cannot be read.
     """
-    paths = [run for path in paths for run in _inside(path)]
+    paths = [run for path in paths for run in inside(path)]
     resolved = [path.resolve() for path in paths]
     for path, whole in zip(paths, resolved, strict=True):
         if resolved.count(whole) > 1:
@@ -106,8 +106,8 @@ def read(path: Path, name: str) -> Run:
     )
 
 
-def _inside(path: Path) -> list[Path]:
-    """The runs of a folder: itself, or those in it."""
+def inside(path: Path) -> list[Path]:
+    """The training runs of a folder: itself, or those in it, such as one a seed or a stage."""
     if (path / "metrics.jsonl").exists():
         return [path]
     found = {file.parent for pattern in ("*/", "*/*/") for file in path.glob(f"{pattern}metrics.jsonl")}

@@ -43,10 +43,11 @@ class World:
         shapes: dict[str, torch.Size] = {}
         for some in self._gathered({name: tensor.shape for name, tensor in tensors.items()}):
             shapes |= some
-        zeros = {name: torch.zeros(shapes[name], dtype=torch.float64, device=self.device) for name in shapes}
-        total = {name: (zeros | tensors)[name] for name in sorted(shapes)}
-        for tensor in total.values():
-            dist.all_reduce(tensor)
+        total = {}
+        for name in sorted(shapes):
+            lacking = torch.zeros(shapes[name], dtype=torch.float64, device=self.device)
+            total[name] = tensors.get(name, lacking)
+            dist.all_reduce(total[name])
         return total
 
     def all_of(self, names: Collection[str]) -> list[str]:

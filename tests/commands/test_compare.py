@@ -120,7 +120,7 @@ def test_flops_are_those_of_the_batches_that_were_trained(
     """Of rows with padding, too, and of stages that cost different amounts."""
     from nlptool import flops
     from nlptool.commands.pretrain.command import Recipe
-    from nlptool.commands.pretrain.pretraining import Plan
+    from nlptool.commands.pretrain.fitting import Plan
     from nlptool.recipe import load
     from nlptool.train.distributed import World
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
 from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.pretraining import Plan, job
+from nlptool.commands.pretrain.fitting import Plan
+from nlptool.commands.pretrain.pretraining import job
 from nlptool.recipe import load
 from nlptool.train.distributed import World
 

@@ -357,7 +357,7 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
         (["prediction.precision=bf16"], "prediction.precision: bf16 needs a GPU"),
         (["data=nowhere"], "no folder nowhere"),
         (["seeds=[1, 1]"], "different whole numbers"),
-        (["--resume", "elsewhere"], "go on in their own folder"),
+        (["--resume", "elsewhere"], "its own output folder"),
     ],
 )
 def test_a_recipe_that_cannot_be_carried_out_is_refused(work: Path, arguments: list[str], said: str, capsys):

@@ -64,7 +64,7 @@ def test_the_table_and_its_figures_are_written(tiny_run: Path, pairs: Path, tmp_
         (["{final}", "--tokens", "{empty}", "--data", "x"], 2, "--data would change nothing"),
         (["{final}", "--tokens", "{empty}", "--resume", "auto"], 2, "--resume would change nothing"),
         (["{final}", "--tokens", "{empty}", "--overwrite"], 2, "--overwrite would change nothing"),
-        (["{final}", "--tokens", "{empty}", "-o", "x", "--resume", "y"], 2, "kept in the output folder"),
+        (["{final}", "--tokens", "{empty}", "-o", "x", "--resume", "y"], 2, "its own output folder"),
     ],
 )
 def test_what_cannot_be_asked_is_told(

@@ -11,7 +11,7 @@ import pytest
 
 from nlptool import registry
 from nlptool.cli import main
-from nlptool.commands import training
+from nlptool.commands import session
 from nlptool.commands.pretrain.command import Recipe
 
 CASES = {
@@ -55,16 +55,16 @@ def finished(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     command: list[str], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after = training.Session._after
+    after = session.Session._after
 
-    def stop(session: training.Session, step: Any) -> None:
-        after(session, step)
+    def stop(own: session.Session, step: Any) -> None:
+        after(own, step)
         if step.number == 7:
             os.kill(os.getpid(), signal.SIGTERM)
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(training.Session, "_after", stop)
+        patch.setattr(session.Session, "_after", stop)
         assert main([*command, "--out", str(out)]) == 75
     assert (out / "checkpoints" / "step-00000007").is_dir()
     assert main([*command, "--out", str(out), "--resume", "auto"]) == 0

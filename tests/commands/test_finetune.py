@@ -395,7 +395,7 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
         (["train.compile=true"], "train.compile"),
         (["train.length=65"], "65 tokens are more than the net's 64 positions"),
         (["train.warmup=1.5"], "train.warmup=1.5: warmup is a whole number of steps"),
-        (["--resume", "elsewhere"], "go on in their own folder"),
+        (["--resume", "elsewhere"], "its own output folder"),
     ],
 )
 def test_a_recipe_that_cannot_be_carried_out_is_refused(work: Path, arguments: list[str], said: str, capsys):

@@ -8,7 +8,7 @@ from nlptool.cli import main
 from nlptool.commands.plan import planning
 from nlptool.commands.plan.planning import Fit, Machine, fit
 from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.pretraining import Plan
+from nlptool.commands.pretrain.fitting import Plan
 from nlptool.recipe import load
 
 BIG = Machine("test", 10**12, 0, 10**12)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
-from nlptool.commands.prompt import replies, sheets
+from nlptool.commands.prompt import sheets
 from nlptool.commands.prompt.respondent import Respondent
 from nlptool.commands.prompt.scoreboard import labels, shown
 from nlptool.models import huggingface
@@ -189,17 +189,6 @@ def test_a_question_that_stands_twice_is_asked_once_and_has_two_lines(
     assert lines("out/answers/gpt/towns-0.jsonl")[5]["gold"] == rows[5]["label"]
 
 
-def test_names_that_differ_by_a_sign_have_files_of_their_own():
-    assert replies.names(["a/b", "a-b", "???", "", "a b", "c"]) == [
-        "a-b",
-        "a-b--2",
-        "task",
-        "task--2",
-        "a-b--3",
-        "c",
-    ]
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -244,8 +233,8 @@ def test_as_many_demonstrations_stay_as_have_room():
             return [(prefix + question.prompts[0], question.answers[0])]
 
     class Sized(sheets.Sheet):
-        def prefix(self, number: int, shots: int, dropped: int = 0) -> str:
-            return "x" * (10 + number) * (shots - dropped)
+        def prefix(self, number: int, shots: int) -> str:
+            return "x" * (10 + number) * shots
 
     sheet = Sized("t", Examples(), asked, list(range(29)), {}, 0)
     calls = []

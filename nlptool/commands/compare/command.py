@@ -38,10 +38,7 @@ def run(
     recipes: Sequence[str], changes: Sequence[str], probes: Probes, options: Options, console: Console
 ) -> None:
     """Train what is not trained yet, probe every checkpoint, write and show the table and the picture."""
-    if options.resume not in (None, "auto"):
-        raise UsageError(
-            f"--resume {options.resume}: runs of compare go on in their own folder", hint="--resume auto"
-        )
+    folder.require_auto(options.resume)
     out = Path(options.out or "runs/compare")
     folder.claim(out, resume=options.resume, overwrite=options.overwrite)
     entries = read(recipes, changes, out)

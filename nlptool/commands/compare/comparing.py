@@ -1,7 +1,6 @@
 """The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,10 +12,11 @@ from nlptool.commands.compare.command import Entry, Probes
 from nlptool.commands.evaluate import examining
 from nlptool.commands.evaluate.suite import Exams
 from nlptool.commands.pretrain import pretraining
-from nlptool.commands.pretrain.pretraining import Plan
+from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console, Options
 from nlptool.evaluate import interval
 from nlptool.figures import duration, markdown, quantity
+from nlptool.files import plain
 from nlptool.recipe import difference, loads
 
 
@@ -101,7 +101,7 @@ def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> li
             if points := _scores(run).get(name):
                 x, y, low, high = np.array(points).T
                 curves.append(Curve(number, True, x, y, None, (low, high)))
-        file = "compare-" + re.sub(r"[^\w.-]+", "-", name)
+        file = f"compare-{plain(name)}"
         chart = Chart(file, f"{name} (%)", True, None, name, True, from_zero=False)
         figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look, log=True)
         (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
@@ -123,7 +123,7 @@ def _scores(run: dict[str, Any]) -> dict[str, list[tuple[float, float, float, fl
         means["mean of the suite"] = examining.mean(taken)
     flops = run["points"][-1]["flops"]
     for name, mean in means.items():
-        if mean is not None and mean.value is not None:
+        if mean is not None:
             found[name] = [(flops, mean.value, mean.value - mean.deviation, mean.value + mean.deviation)]
     return found
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from nlptool.commands import machine
 from nlptool.commands.compare.command import Entry, Probes
-from nlptool.commands.pretrain.pretraining import Plan
+from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console
 from nlptool.errors import DataError
 from nlptool.evaluate import minimal_pairs

@@ -10,7 +10,6 @@ from nlptool.commands import folder, hub
 from nlptool.commands.finetune import command as finetune
 from nlptool.commands.finetune.command import Dropout, Evaluate, Seeds, Task
 from nlptool.console import Console, Options
-from nlptool.errors import UsageError
 from nlptool.recipe import Block, Chosen, Problem
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import Tune
@@ -125,10 +124,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Carry the recipe out, or with --dry-run say what it would take."""
-    if options.resume not in (None, "auto"):
-        raise UsageError(
-            f"--resume {options.resume}: runs of distill-task go on in their own folder", hint="--resume auto"
-        )
+    folder.require_auto(options.resume)
     if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
         folder.claim(
             Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe

@@ -28,14 +28,14 @@ from nlptool.commands.distill_task.student import imitation, prepare, require, s
 from nlptool.commands.distill_task.teacher import Teacher
 from nlptool.commands.finetune import answering, finetuning
 from nlptool.commands.finetune.fitting import Plan
-from nlptool.commands.training import Job, Settings
+from nlptool.commands.session import Job, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import InTurn
 from nlptool.errors import UsageError
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
-from nlptool.recipe import loads
+from nlptool.recipe import Change, loads
 from nlptool.tasks.distilled import Taught
 from nlptool.train.config import Save, Tune
 from nlptool.train.distributed import World
@@ -65,7 +65,7 @@ class _Runs:
         self.out = Path(recipe.out)
         for stage, train in (("intermediate", recipe.intermediate), ("prediction", recipe.prediction)):
             if train is not None:
-                finetuning.require_device(train, world, stage)
+                training.require_device(train, world, stage)
         self.source = world.on_first(
             lambda: folder.claim(
                 self.out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
@@ -124,7 +124,6 @@ class _Runs:
             self.options,
             self.console,
             lambda world: self._imitation(plan, train, seed),
-            lambda path: loads(path.read_text("utf8"), Recipe),
             self.world,
             self.interrupts,
         )
@@ -200,16 +199,14 @@ class _Runs:
 
     def _begin(self, *, overwrite: bool) -> str:
         """Write down what is run, make the student and encode the rows; returns the folder the student begins from."""
-        recipe, written = self.recipe, self.out / "recipe.yaml"
-        if self.source is not None and written.exists():
-            lines = folder.changes(loads(written.read_text("utf8"), Recipe), recipe)
-            folder.require_same_models(self.out, self._models())
-            self._require_finished_alike(lines)
-            for line in lines:
-                self.console.note(f"resuming with another {line}")
+        recipe, models = self.recipe, self._models()
+        if self.source is not None and (self.out / "recipe.yaml").exists():
+            changed = folder.changes(self.out, recipe, models)
+            self._require_finished_alike(changed)
+            folder.tell(changed, self.console)
         device = machine.name(self.world.device)
         facts = folder.environment(PACKAGES, device, self.world.size) | {"threads": torch.get_num_threads()}
-        facts |= {"models": folder.digests(self._models())}
+        facts |= {"models": folder.digests(models)}
         folder.start(self.out, recipe, facts, overwrite=overwrite)
         return prepare(recipe, self.teacher, self.out, self.console)
 
@@ -222,15 +219,14 @@ class _Runs:
             found["augment.model"] = hub.folder(recipe.augment.model)
         return found
 
-    def _require_finished_alike(self, changes: Sequence[str]) -> None:
+    def _require_finished_alike(self, changed: Sequence[Change]) -> None:
         """Raise UsageError where a stage that is finished would be said to have been trained in another way."""
         for stage, done in (("intermediate", "final"), ("prediction", "scores.json")):
-            finished = next(self.out.glob(f"{stage}/seed-*/{done}"), None)
-            if lines := [line for line in changes if finished and line.startswith(f"{stage}.")]:
+            own = [change for change in changed if change.path.startswith(f"{stage}.")]
+            for finished in self.out.glob(f"{stage}/seed-*/{done}") if own else ():
                 raise UsageError(
-                    f"{finished.parent if finished else ''}: is finished, but was trained with another recipe:\n  "
-                    + "\n  ".join(lines),
-                    hint="put these back, or start again with --overwrite, or in another --out",
+                    f"{finished.parent}: is finished, but was trained with another recipe:{folder.told(own)}",
+                    hint="put these back, start again with --overwrite, or choose another --out",
                 )
 
 

@@ -32,6 +32,7 @@ def run(models: Sequence[str], questions: Questions, options: Options, console: 
 
     Raises UsageError when there is nothing to ask, or where the answers of a suite should be kept is not said.
     """
+    folder.require_auto(options.resume)
     if questions.tokens is None and questions.pairs is None and questions.suite is None:
         raise UsageError(
             "nothing to ask the models",

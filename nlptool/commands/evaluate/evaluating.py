@@ -10,13 +10,14 @@ from nlptool.commands import hub, machine
 from nlptool.commands.evaluate import examining
 from nlptool.commands.evaluate.command import Questions
 from nlptool.commands.evaluate.suite import Exams
-from nlptool.commands.prompt.scoreboard import labels, named
+from nlptool.commands.prompt.scoreboard import PERPLEXITY, labels, named, shown
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.evaluate import interval, minimal_pairs, perplexity
 from nlptool.evaluate.interval import Share
 from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.figures import exponential, finite, markdown, quantity
+from nlptool.files import plain_names
 from nlptool.models import huggingface
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
@@ -39,10 +40,11 @@ def run(
     if exams is not None and options.out is not None:
         if options.overwrite:
             shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
-        for found, name in zip(results, models, strict=True):
+        kept = plain_names(map(named, models))
+        for found, name, inside in zip(results, models, kept, strict=True):
             console.note(f"the suite: {name}")
-            kept = Path(options.out) / "suite" / named(name).strip("/").replace("://", "-").replace("/", "-")
-            found["suite"] = examining.take(exams, hub.folder(name), kept, console)
+            out = Path(options.out) / "suite" / inside
+            found["suite"] = examining.take(exams, hub.folder(name), out, console)
         if not any(found["suite"] for found in results):
             raise DataError("none of the suite's tasks can be asked of any of these models")
         short = labels(models)
@@ -174,8 +176,7 @@ def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
         if foreseen and "bits_per_byte" in found:
             bits, half = found["bits_per_byte"], found["bits_per_byte_half_interval"]
             told = "" if bits is None else f"{bits:.3f}" + ("" if half is None else f" ± {half:.3f}")
-            perplexity = found["perplexity"]
-            cells += [found["kind"], told, "∞" if perplexity is None else f"{perplexity:,.1f}"]
+            cells += [found["kind"], told, shown(PERPLEXITY, found["perplexity"], None)]
         elif foreseen:
             cells += ["", "", ""]
         if paired:

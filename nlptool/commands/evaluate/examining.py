@@ -31,8 +31,8 @@ WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a t
 class Score(NamedTuple):
     """A figure of one model."""
 
-    value: float | None
-    """Mean over the seeds, or over the questions; None: a perplexity beyond all numbers."""
+    value: float
+    """Mean over the seeds, or over the questions."""
     deviation: float
     """Between the seeds; of prompted tasks the standard error."""
 
@@ -85,8 +85,8 @@ def _first_score(record: dict[str, Any]) -> dict[str, Any]:
         "deviation": score["error"] or 0.0,
         "baseline": record["baselines"][guess] if guess else None,
     }
-    shots = f"{record['shots']} shot{'' if record['shots'] == 1 else 's'}"
-    return {"task": f"{record['task']}, {shots}", "guess": guess, "figures": {name.replace("_", " "): figure}}
+    task = f"{record['task']}, {prompting.shots_of(record['shots'])}"
+    return {"task": task, "guess": guess, "figures": {name.replace("_", " "): figure}}
 
 
 def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> dict[str, Any]:
@@ -136,25 +136,25 @@ def mean(found: Sequence[dict[str, Any]]) -> Score | None:
 
 def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: a line for each figure of each task, a column for what needs no net, and one for each model."""
-    lines: dict[tuple[str, str], dict[str, Score]] = {}
+    lines: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     guesses: dict[tuple[str, str], str] = {}
     for model, found in models.items():
         for one in found:
             for name, figure in one["figures"].items():
                 key = one["task"], name
-                lines.setdefault(key, {})[model] = Score(figure["value"], figure["deviation"])
+                lines.setdefault(key, {})[model] = figure
                 known = figure["baseline"] is not None
                 guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})" if known else ""
     rows = [
-        [task, name, guesses[task, name], *(_cell(name, scores.get(model)) for model in models)]
-        for (task, name), scores in lines.items()
+        [task, name, guesses[task, name], *(_cell(name, figures.get(model)) for model in models)]
+        for (task, name), figures in lines.items()
     ]
     tasks = [sorted(one["task"] for one in found) for found in models.values()]
     means = [mean(found) for found in models.values()]
     if len(lines) > 1 and any(means) and all(names == tasks[0] for names in tasks):
-        rows.append([MEAN, "", "", *(_cell(MEAN, one) for one in means)])
+        rows.append([MEAN, "", "", *(_cell(MEAN, one and one._asdict()) for one in means)])
     return ["task", "figure", "without a net", *models], rows
 
 
-def _cell(name: str, score: Score | None) -> str:
-    return "" if score is None else shown(name, score.value, score.deviation or None)
+def _cell(name: str, figure: Mapping[str, Any] | None) -> str:
+    return "" if figure is None else shown(name, figure["value"], figure["deviation"] or None)

@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
-from nlptool.errors import UsageError
 from nlptool.recipe import Block, Chosen, Problem
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.named import named
@@ -127,10 +126,7 @@ def check_task(task: Block, model: Block) -> list[Problem]:
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Carry the recipe out, or with --dry-run say what it would take."""
-    if options.resume not in (None, "auto"):
-        raise UsageError(
-            f"--resume {options.resume}: runs of finetune go on in their own folder", hint="--resume auto"
-        )
+    folder.require_auto(options.resume)
     if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
         folder.claim(
             Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe

@@ -21,7 +21,7 @@ from nlptool.commands import folder, machine, training
 from nlptool.commands.finetune import answering
 from nlptool.commands.finetune.command import Recipe
 from nlptool.commands.finetune.fitting import Plan
-from nlptool.commands.training import Job, Outcome, Settings
+from nlptool.commands.session import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import Bucketed, InTurn
@@ -31,7 +31,7 @@ from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, loads
 from nlptool.tasks.base import TaskObjective
-from nlptool.train.config import Save, Tune
+from nlptool.train.config import Save
 from nlptool.train.distributed import World
 from nlptool.train.estimate import estimate
 from nlptool.train.interrupts import Interrupts
@@ -54,7 +54,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
     """
     out = Path(recipe.out)
     with training.ranks(console) as (world, interrupts):
-        require_device(recipe.train, world)
+        training.require_device(recipe.train, world)
         source = world.on_first(
             lambda: folder.claim(
                 out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
@@ -121,15 +121,6 @@ def needs(plan: Plan) -> dict[str, Any]:
     }
 
 
-def require_device(train: Tune, world: World, stage: str = "train") -> None:
-    """Raise UsageError where the device cannot compute as the recipe says."""
-    if train.precision == "bf16" and world.device.type == "cpu":
-        raise UsageError(
-            f"{stage}.precision: bf16 needs a GPU; most CPUs compute it in software, 20 to 50 times slower",
-            hint=f"{stage}.precision=fp32",
-        )
-
-
 def one(
     plan: Plan,
     seed: int,
@@ -143,7 +134,7 @@ def one(
 
     taught: makes of the task's objective the one that is minimised, with the same parts, where that is another.
     """
-    recipe = _require_same_seed(plan.recipe, seed)
+    recipe = _of_seed(plan.recipe, seed)
     out = Path(recipe.out)
     if (out / "scores.json").exists():
         console.note(f"{out}: is finished")
@@ -175,7 +166,6 @@ def one(
         replace(options, resume=resume, overwrite=False),
         console,
         build,
-        lambda path: loads(path.read_text("utf8"), Recipe),
         world,
         interrupts,
     )
@@ -212,8 +202,8 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
     )
 
 
-def _require_same_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe of one seed. Raises UsageError where its run is finished, and was trained in another way."""
+def _of_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe of one seed's run. Raises UsageError where its run is finished, and was trained in another way."""
     out = Path(recipe.out) / f"seed-{seed}"
     own = recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
     if (out / "scores.json").exists():
@@ -225,9 +215,8 @@ def require_same(old: Block, new: Block, out: Path) -> None:
     """Raise UsageError when a finished seed was trained in another way: no mean would make sense."""
     changed = [change for change in folder.moved(old, new) if change.path != "track"]
     if changed:
-        lines = "".join(f"\n  {path}: {before} -> {now}" for path, before, now in changed)
         raise UsageError(
-            f"{out}: is finished, but was trained with another recipe:{lines}",
+            f"{out}: is finished, but was trained with another recipe:{folder.told(changed)}",
             hint="put these back, train all seeds again with --overwrite, or choose another --out",
         )
 
@@ -261,14 +250,11 @@ def _scores(
 def _begin(plan: Plan, source: Path | None, options: Options, console: Console) -> None:
     """Write down what is run, and encode the rows."""
     out, start = Path(plan.recipe.out), {"start": plan.folder}
-    written = out / "recipe.yaml"
-    if source is not None and written.exists():
-        lines = folder.changes(loads(written.read_text("utf8"), Recipe), plan.recipe)
-        folder.require_same_models(out, start)
+    if source is not None and (out / "recipe.yaml").exists():
+        changed = folder.changes(out, plan.recipe, start)
         for seed in plan.recipe.seeds:
-            _require_same_seed(plan.recipe, seed)
-        for line in lines:
-            console.note(f"resuming with another {line}")
+            _of_seed(plan.recipe, seed)
+        folder.tell(changed, console)
     names = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
     facts = folder.environment(names, machine.name(machine.device()), 1) | {
         "threads": torch.get_num_threads(),

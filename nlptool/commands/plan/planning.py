@@ -8,7 +8,7 @@ from typing import Any
 from nlptool.commands.machine import Machine, look
 from nlptool.commands.plan.probing import Probe, probe
 from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.pretraining import Plan
+from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.figures import duration, quantity

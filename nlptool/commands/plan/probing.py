@@ -7,7 +7,7 @@ import torch
 
 from nlptool.commands.machine import in_use, most_in_use
 from nlptool.commands.pretrain import pretraining
-from nlptool.commands.pretrain.pretraining import Plan
+from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console
 from nlptool.data.batches import Batches, Stage
 from nlptool.train import distributed

@@ -12,6 +12,7 @@ from nlptool.commands.finetune.command import Recipe
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.commands.machine import Machine, in_use, look, most_in_use
 from nlptool.commands.plan.planning import PASSES
+from nlptool.commands.training import require_device
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.figures import duration, quantity
@@ -43,7 +44,7 @@ def _timed(plan: Plan, console: Console) -> dict[str, Any]:
     recipe = plan.recipe
     world = distributed.join({})
     try:
-        finetuning.require_device(recipe.train, world)
+        require_device(recipe.train, world)
     except UsageError as error:  # a recipe for another machine can be planned on this one
         console.note(f"no time is known: {error.message}")
         return {}

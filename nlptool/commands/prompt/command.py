@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
-from nlptool.errors import RecipeError, UsageError
+from nlptool.errors import RecipeError
 from nlptool.prompts.config import PromptConfig
 from nlptool.recipe import Block, Chosen, Problem, shelf
 from nlptool.recipe.source import read
@@ -152,10 +152,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Carry the recipe out, or with --dry-run show what would be asked."""
-    if options.resume not in (None, "auto"):
-        raise UsageError(
-            f"--resume {options.resume}: answers are kept in the output folder", hint="--resume auto"
-        )
+    folder.require_auto(options.resume)
     folder.claim(
         Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
     )

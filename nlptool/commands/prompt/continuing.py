@@ -5,6 +5,7 @@ Without a text, on a terminal: a session, in which each line is a text of its ow
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -121,10 +122,9 @@ def _session(generator: "Generator", wish: Wish, console: Console) -> None:
         if not line.strip():
             continue
         try:
-            for piece in _answer(generator, line, replace(wish, seed=wish.seed + turn), console):
-                console.piece(piece)
-        except KeyboardInterrupt:
-            pass
+            with suppress(KeyboardInterrupt):  # which ends the answer, not the session
+                for piece in _answer(generator, line, replace(wish, seed=wish.seed + turn), console):
+                    console.piece(piece)
         except NlptoolError as error:
             console.error(error)
             continue

@@ -14,6 +14,7 @@ from nlptool.commands.prompt.sheets import Asking, Contamination, Sheet
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, Preempted
 from nlptool.figures import markdown
+from nlptool.files import plain_names
 from nlptool.prompts.config import Reply
 from nlptool.train.interrupts import Interrupts
 
@@ -90,17 +91,16 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
         folder.environment(packages, machine.name(machine.device()), 1),
         overwrite=options.overwrite,
     )
-    files = replies.names([sheet.name for sheet in read])
-    called = [label for _, label, _ in models]
-    folder_of = dict(zip(called, replies.names(called), strict=True))
+    files = plain_names(sheet.name for sheet in read)
+    folders = plain_names(label for _, label, _ in models)
     records: list[dict[str, Any]] = []
     try:
         with Interrupts(alone=True) as interrupts:
-            for given in models:
+            for given, kept in zip(models, folders, strict=True):
                 model = Respondent(*given)  # one at a time in memory
                 for sheet, file, contamination in zip(read, files, seen, strict=True):
                     for shots in recipe.shots:
-                        path = out / "answers" / folder_of[model.label] / f"{file}-{shots}.jsonl"
+                        path = out / "answers" / kept / f"{file}-{shots}.jsonl"
                         entries = _asked(model, sheet, shots, path, interrupts, console)
                         kind = model.kind(sheet.writing)
                         told = record(model.label, kind, model.parameters, sheet, shots, entries)

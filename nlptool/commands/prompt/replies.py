@@ -7,7 +7,6 @@ not ask for, with a smaller `limit` for instance, lie aside in TASK-5.unused.jso
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,16 +31,6 @@ def of_model(folder: Path) -> str:
 def of_question(model: str, asked: Sequence[Any]) -> str:
     """SHA-256 of a model's digest and of what it is asked."""
     return _digest([model, asked])
-
-
-def names(tasks: Sequence[str]) -> list[str]:
-    """What each is called as a file; no two alike."""
-    found: list[str] = []
-    for task in tasks:
-        plain = re.sub(r"[^\w.-]+", "-", task).strip("-.") or "task"
-        same = sum(name == plain or name.startswith(f"{plain}--") for name in found)
-        found.append(f"{plain}--{same + 1}" if same else plain)
-    return found
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:

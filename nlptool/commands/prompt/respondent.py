@@ -44,8 +44,7 @@ class Respondent:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer."""
-        settings = huggingface.read_config(self.folder)
-        return Tokenizer.of_model(self.folder, int(settings.get("vocab_size") or self._pretrained.vocab_size))
+        return Tokenizer.of_model(self.folder, huggingface.read_config(self.folder)["vocab_size"])
 
     @cached_property
     def _config(self) -> Block:

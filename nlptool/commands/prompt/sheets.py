@@ -28,12 +28,12 @@ class Sheet(NamedTuple):
         writing = self.task.writing
         return writing and (writing if writing.top_k is None else writing._replace(seed=self.seed))
 
-    def prefix(self, number: int, shots: int, dropped: int = 0) -> str:
-        """What stands before question `number`; of its demonstrations the first `dropped` are left out."""
+    def prefix(self, number: int, shots: int) -> str:
+        """What stands before question `number`; fewer demonstrations are the last ones of more."""
         question = self.questions[number]
         pool = self.pools.get(question.part)
         examples = drawn(pool, question, self.numbers[number], shots, self.seed) if pool and shots else []
-        return before(self.task.header, self.task.separator, examples[dropped:])
+        return before(self.task.header, self.task.separator, examples)
 
 
 class Asking(NamedTuple):
@@ -90,11 +90,11 @@ def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]],
 
     count: tokens of each text. A question too long by itself stays as it is: the model reads its end.
     """
-    made = [_asking(sheet, number, shots, 0) for number in range(len(sheet.questions))]
+    made = [_asking(sheet, number, 0) for number in range(len(sheet.questions))]
     most = dict.fromkeys(range(len(made)), shots)
     tried = dict(most)  # all examples; then, where these have no room, by halving
     while tried := {number: kept for number, kept in tried.items() if kept > made[number].shots}:
-        some = {number: _asking(sheet, number, shots, kept) for number, kept in tried.items()}
+        some = {number: _asking(sheet, number, kept) for number, kept in tried.items()}
         lengths = count([max(("".join(pair) for pair in one.requests), key=len) for one in some.values()])
         for (number, one), length in zip(some.items(), lengths, strict=True):
             if length <= room:
@@ -105,9 +105,8 @@ def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]],
     return made
 
 
-def _asking(sheet: Sheet, number: int, shots: int, kept: int) -> Asking:
-    prefix = sheet.prefix(number, shots, shots - kept)
-    return Asking(sheet.task.requests(sheet.questions[number], prefix), kept)
+def _asking(sheet: Sheet, number: int, shots: int) -> Asking:
+    return Asking(sheet.task.requests(sheet.questions[number], sheet.prefix(number, shots)), shots)
 
 
 def _sheet(recipe: Recipe, asked: Asked, console: Console) -> Sheet:

@@ -1,0 +1,254 @@
+"""A checked recipe with its store: batches, net and objective, and what the run would take."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+
+from nlptool import flops, registry
+from nlptool.commands import hub
+from nlptool.commands.pretrain import distilling
+from nlptool.commands.pretrain.command import Recipe, check_model
+from nlptool.commands.pretrain.remembering import Remembering
+from nlptool.data.batches import Again, Ahead, Batches, Stage
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError, UsageError
+from nlptool.models import huggingface
+from nlptool.models.huggingface import Pretrained
+from nlptool.models.layers import Layers
+from nlptool.objectives.base import Objective
+from nlptool.recipe import Block
+from nlptool.text.store import TokenStore
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.config import Stage as StageBlock
+from nlptool.train.distributed import World
+from nlptool.train.estimate import Estimate, estimate, shapes_only
+
+HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
+ENDLESS = 1 << 62  # steps of a run that a clock ends
+
+
+class Plan:
+    """A recipe together with its store: all that follows from the two before any weight is made.
+
+    Raises DataError when store, tokenizer and weights do not belong together, or the store is too small.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.store = TokenStore(Path(recipe.tokens))
+        self.tokenizer = tokenizer = Tokenizer.load(self.store.tokenizer)
+        if tokenizer.fingerprint != self.store.fingerprint:
+            raise DataError(
+                f"{self.store.tokenizer}: is not the tokenizer that {self.store.path} was made with",
+                hint="put the original back, or make the store again with nlptool tokenize",
+            )
+        self.vocabulary = Vocabulary.of(tokenizer)
+        self.teacher = distilling.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
+        self.pretrained = self._beginning()
+        if self.pretrained is not None and self.pretrained.vocab_size != self.vocabulary.size:
+            raise DataError(
+                f"{recipe.start}: has a vocabulary of {self.pretrained.vocab_size:,} tokens, "
+                f"{recipe.tokens} one of {self.vocabulary.size:,}",
+                hint=f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
+            )
+        if self.pretrained is not None:
+            problems = check_model(recipe, self.model)
+            if problems:
+                origin = recipe.start or recipe.teacher
+                raise DataError(f"{origin}: {problems[0].path}: {problems[0].message}")
+        if self.teacher is not None:
+            distilling.require_fit(self.teacher, recipe, self.model)
+        # Needed at the very end only, but a long run must not find a newer nlptool there by then.
+        registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
+        with shapes_only():
+            self.shape = self.objective()
+        if self.teacher is not None:
+            distilling.require_heads(self.teacher, self.shape)
+        split = self.store.split("train")
+        self.stages = [
+            (stage, self.shape.examples(split, stage.length, recipe.seed)) for stage in recipe.train.plan()
+        ]
+        self.steps, self.seconds = self._duration()
+
+    @property
+    def model(self) -> Block:
+        """The net's block, from the recipe or from the weights it starts from."""
+        block = self.pretrained.config if self.pretrained is not None else self.recipe.model
+        assert block is not None  # the recipe has one of the two
+        return block
+
+    def fresh(self) -> list[str]:
+        """What the weights that the run starts from do not have."""
+        if self.pretrained is None:
+            return []
+        origin = self.recipe.start or self.recipe.teacher
+        given = {key.partition(".")[0] for key in self.pretrained.state}
+        parts = [
+            name for name, part in self.shape.named_children() if name not in given and part.state_dict()
+        ]
+        return [f"{origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
+
+    def objective(self) -> Objective:
+        """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
+        name = str(self.recipe.objective.model_dump()["name"])
+        teacher = [] if self.teacher is None else [self.teacher.pretrained.config]
+        made: Objective = registry.load("objectives", name, "objective").build(
+            self.recipe.objective, self.model, self.vocabulary, *teacher
+        )
+        for part in made.modules():
+            if isinstance(part, Layers):
+                part.recompute = self.recipe.train.recompute
+        return made
+
+    @property
+    def first_steps(self) -> list[int]:
+        """The step at which each stage begins, from 0."""
+        shares = accumulate((stage.share for stage, _ in self.stages[:-1]), initial=0.0)
+        return [round(share * self.steps) if share else 0 for share in shares]
+
+    def batches(self, objective: Objective, world: World) -> Batches:
+        """The run's batches, stage by stage."""
+        stages = [
+            Stage(first, stage.batch, examples)
+            for first, (stage, examples) in zip(self.first_steps, self.stages, strict=True)
+        ]
+        parts = self.recipe.train.accumulate
+        for stage, _ in self.stages:
+            if stage.batch % (world.size * parts):
+                raise UsageError(
+                    f"train.batch: {stage.batch} sequences cannot be shared out evenly to {world.size} ranks "
+                    f"with {parts} micro-batches each",
+                    hint="choose a batch that ranks times accumulate divides",
+                )
+        return Batches(
+            stages,
+            objective.collate,
+            seed=self.recipe.seed,
+            rank=world.rank,
+            world=world.size,
+            accumulate=parts,
+        )
+
+    def source(self, objective: Objective, world: World) -> Ahead:
+        """The run's batches, made ahead of their steps; with what a teacher says of them, where that is kept."""
+        batches = self.batches(objective, world)
+        if not objective.keeps_teacher:
+            return Ahead(batches, world.device)
+        (stage, examples), *others = self.stages
+        epoch = len(examples) // stage.batch
+        if others or not epoch:
+            why = "stages cut other rows" if others else "the store has not the rows of a single step"
+            raise UsageError(
+                f"objective.keep: {why}, so nothing would be asked for again", hint="objective.keep=0"
+            )
+        again = Again(batches, epoch, self.recipe.seed)
+        folder, parts = Path(self.recipe.out) / "teacher", self.recipe.train.accumulate
+        return Remembering(again, objective.ask_teacher, folder, world, parts, self.vocabulary.size)
+
+    def held_out(self, objective: Objective, world: World) -> Batches | None:
+        """Held-out batches, at the first stage's length; None where the store has no held-out document."""
+        stage, _ = self.stages[0]
+        split = self.store.split("heldout")
+        if not len(split):
+            return None
+        try:
+            examples = objective.examples(split, stage.length, HELD_OUT_SEED)
+        except DataError as error:
+            raise DataError(
+                f"{self.store.path}: held-out split: {error.message}",
+                hint="make the store again with a larger share held out, e.g. heldout=0.1",
+            ) from error
+        rows = min(stage.batch, len(examples)) // world.size * world.size
+        if not rows:
+            return None
+        return Batches(
+            [Stage(0, rows, examples)],
+            objective.collate,
+            seed=HELD_OUT_SEED,
+            rank=world.rank,
+            world=world.size,
+        )
+
+    def export(self, objective: Objective, path: Path) -> None:
+        """Write the model and its tokenizer as a Hugging Face folder, a second model into a folder in it."""
+        for name, made in objective.folders(self.model).items():
+            folder = path / name
+            folder.mkdir(exist_ok=True)
+            huggingface.save_pretrained(
+                folder, made.config, made.state, self.vocabulary.special, made.settings
+            )
+            tokenizer = self.tokenizer if made.template else self.tokenizer.bare()
+            tokenizer.save(folder, max_length=made.config.model_dump()["positions"])
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """What the stage with the longest sequences needs, and so the run."""
+        return self.estimate_of(max(self.stages, key=lambda pair: pair[0].length)[0])
+
+    def estimate_of(self, stage: StageBlock, rows: int | None = None) -> Estimate:
+        """What a stage needs with micro-batches of `rows`; None: those of the recipe.
+
+        The first call costs a second or two, since torch's meta device imports the compiler.
+        """
+        examples = next(examples for one, examples in self.stages if one is stage)
+        rows = rows or stage.batch // self.recipe.train.accumulate
+        sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
+        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.size)
+
+    def flops_per_row(self, objective: Objective, world: World) -> list[float]:
+        """Of a training step, stage by stage, counted on one row of each: no second is lost as with `estimate`.
+
+        All rows of a stage cost the same, since shapes do not vary: padding is computed, too.
+        """
+        found: list[float] = []
+        for _, examples in self.stages:
+            (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
+            with torch.no_grad(), flops.counting() as count:
+                objective(row.to(world.device))
+            found.append(count.step)
+        return found
+
+    def flops(self, steps: int, per_row: Sequence[float]) -> float:
+        """Of the first `steps` steps."""
+        ends = [*self.first_steps[1:], self.steps]
+        return sum(
+            max(0, min(steps, end) - first) * stage.batch * row
+            for first, end, (stage, _), row in zip(self.first_steps, ends, self.stages, per_row, strict=True)
+        )
+
+    @cached_property
+    def flops_per_step(self) -> float:
+        """Of a step, in the mean over the run."""
+        return sum(s.share * s.batch * self.estimate_of(s).flops_per_row for s, _ in self.stages)
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Positions of a step, padding included, in the mean over the run."""
+        return sum(stage.share * stage.batch * stage.length for stage, _ in self.stages)
+
+    def _beginning(self) -> Pretrained | None:
+        """The weights that the recipe begins with, if not random ones."""
+        if self.recipe.start is not None:
+            return huggingface.load_pretrained(hub.folder(self.recipe.start))
+        if self.recipe.student is not None and self.teacher is not None:
+            return distilling.begin(self.teacher, self.recipe.student)
+        return None
+
+    def _duration(self) -> tuple[int, float | None]:
+        """Steps, and the seconds that end the run where the budget is one of time."""
+        train = self.recipe.train
+        if train.budget is None:
+            assert train.steps is not None  # the recipe has one of the two
+            return train.steps, None
+        if train.budget.measure == "seconds":
+            return ENDLESS, train.budget.amount
+        amount = train.budget.amount
+        if train.budget.measure == "flops":
+            return max(1, math.ceil(amount / self.flops_per_step)), None
+        if train.budget.measure == "epochs":
+            amount *= self.store.split("train").tokens
+        return max(1, math.ceil(amount / self.tokens_per_step)), None
