@@ -15,7 +15,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,21 @@ def start(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: b
     with (out / "command.txt").open("a", encoding="utf8") as file:
         file.write(shlex.join(["nlptool", *sys.argv[1:]]) + "\n")
     (out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf8")
+
+
+def start_with(
+    out: Path, recipe: Block, environment: dict[str, Any], make: Callable[[Path], None], *, overwrite: bool
+) -> None:
+    """`start`, and what a run begins with, which `make` writes into a folder: a fault leaves and replaces nothing."""
+    aside = out.with_name(f"{out.name}.partial")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        make(aside)
+        start(out, recipe, environment, overwrite=overwrite)
+        for path in aside.iterdir():
+            path.rename(out / path.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def changes(run: Path, recipe: Block, models: Mapping[str, Path]) -> list[Change]:

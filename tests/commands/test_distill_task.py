@@ -233,6 +233,13 @@ def test_the_teacher_is_asked_again_where_rows_are_cut_elsewhere(work: Path):
     assert (work / "run/teacher.npy").read_bytes() == (work / "fresh/teacher.npy").read_bytes()
 
 
+def test_rows_with_a_fault_leave_nothing(work: Path, capsys):
+    write(work / "data", train=[*rows(20, 0), {"sentence": "a", "label": "horn"}], validation=rows(6, 1))
+    assert distil(work, *SHORT, f"data={work}/data") == 3
+    assert "train.jsonl:21" in capsys.readouterr().err
+    assert sorted(path.name for path in work.iterdir()) == ["data", "distil.yaml"]
+
+
 def test_texts_without_a_word_have_no_copies_and_are_no_fault(work: Path, taught: Path):
     rows = [{"sentence": f"{n} 21 !!", "label": n % 2} for n in range(20)]
     write(work / "numbers", train=rows, validation=rows[:8])

@@ -37,18 +37,21 @@ def require(recipe: Recipe, teacher: Teacher) -> None:
             imitation(plan.objective(), teacher.plan.objective())
 
 
-def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> str:
-    """Make the student, unless it is there, and encode the rows; returns the folder that the student begins from."""
-    start = recipe.start or str(out / "start")
+def beginning(recipe: Recipe, out: Path) -> str:
+    """The folder that the student begins from."""
+    return recipe.start or str(out / "start")
+
+
+def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> None:
+    """Make the student, unless it is there, and encode the rows."""
     if not (out / "start").exists():
         if recipe.layers is not None:
             teacher.write(recipe.layers, out / "start")
         elif recipe.model is not None:
             teacher.write_untaught(recipe.model, recipe.seeds[0], out / "start")
-    plan = student(recipe, recipe.prediction, start, out)
+    plan = student(recipe, recipe.prediction, beginning(recipe, out), out)
     copying = None if recipe.augment is None else Copying(recipe.augment, plan, teacher)
     plan.encode(out / "rows", console, copying)
-    return start
 
 
 def student(recipe: Recipe, train: Tune, start: str, out: Path) -> Plan:

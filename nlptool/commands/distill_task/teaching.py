@@ -24,7 +24,7 @@ from torch import Tensor
 from nlptool.commands import folder, hub, machine, training
 from nlptool.commands.distill_task import retention
 from nlptool.commands.distill_task.command import Recipe
-from nlptool.commands.distill_task.student import imitation, prepare, require, student
+from nlptool.commands.distill_task.student import beginning, imitation, prepare, require, student
 from nlptool.commands.distill_task.teacher import Teacher
 from nlptool.commands.finetune import answering, finetuning
 from nlptool.commands.finetune.fitting import Plan
@@ -75,7 +75,8 @@ class _Runs:
         self.teacher = Teacher(recipe)
         require(recipe, self.teacher)
         self.teacher.objective.to(world.device)
-        self.start = world.on_first(lambda: self._begin(overwrite=options.overwrite))
+        self.start = beginning(recipe, self.out)
+        world.on_first(lambda: self._begin(overwrite=options.overwrite))
 
     def all(self) -> dict[str, Any]:
         """Every stage with every seed, and what came of it."""
@@ -197,8 +198,8 @@ class _Runs:
         given = (self.options, self.console, self.world, self.interrupts)
         return [finetuning.one(plan, seed, *given) for seed in recipe.seeds]
 
-    def _begin(self, *, overwrite: bool) -> str:
-        """Write down what is run, make the student and encode the rows; returns the folder the student begins from."""
+    def _begin(self, *, overwrite: bool) -> None:
+        """Write down what is run, make the student and encode the rows."""
         recipe, models = self.recipe, self._models()
         if self.source is not None and (self.out / "recipe.yaml").exists():
             changed = folder.changes(self.out, recipe, models)
@@ -207,8 +208,14 @@ class _Runs:
         device = machine.name(self.world.device)
         facts = folder.environment(PACKAGES, device, self.world.size) | {"threads": torch.get_num_threads()}
         facts |= {"models": folder.digests(models)}
-        folder.start(self.out, recipe, facts, overwrite=overwrite)
-        return prepare(recipe, self.teacher, self.out, self.console)
+        if self.source is None:
+            folder.start_with(self.out, recipe, facts, self._prepare, overwrite=overwrite)
+        else:
+            folder.start(self.out, recipe, facts, overwrite=False)
+            self._prepare(self.out)
+
+    def _prepare(self, out: Path) -> None:
+        prepare(self.recipe, self.teacher, out, self.console)
 
     def _models(self) -> dict[str, Path]:
         """The nets that the runs begin from or ask."""
@@ -239,7 +246,8 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         brief = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"model": None})})
     with tempfile.TemporaryDirectory() as aside:
         out = Path(aside)
-        start = prepare(brief, teacher, out, console)
+        prepare(brief, teacher, out, console)
+        start = beginning(brief, out)
         stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
         plans = {name: student(recipe, train, start, out) for name, train in stages.items() if train}
         for plan in plans.values():

@@ -7,7 +7,6 @@ and what nlptool.commands.finetune.answering writes.
 """
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -260,14 +259,14 @@ def _begin(plan: Plan, source: Path | None, options: Options, console: Console) 
         "threads": torch.get_num_threads(),
         "models": folder.digests(start),
     }
-    if source is not None:
+    if source is None:
+        folder.start_with(
+            out,
+            plan.recipe,
+            facts,
+            lambda aside: plan.encode(aside / "rows", console),
+            overwrite=options.overwrite,
+        )
+    else:
         folder.start(out, plan.recipe, facts, overwrite=False)
         plan.encode(out / "rows", console)
-        return
-    aside = out.with_name(f"{out.name}.rows.partial")  # rows with a fault leave nothing, and replace nothing
-    try:
-        plan.encode(aside, console)
-        folder.start(out, plan.recipe, facts, overwrite=options.overwrite)
-        aside.rename(out / "rows")
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
