@@ -19,7 +19,8 @@ class Bucketed:
     padded less, but labels may go with lengths, as on STS-B, whose short pairs are more alike, and would sway a step
     (benchmarks/REPORT-learning.md). Ranks take turns in the rows by length.
 
-    lengths: [len(examples)], tokens of each row. part: rows of a micro-batch at most; None: as `accumulate` cuts them.
+    lengths: [len(examples)], tokens of each row. part: tokens of a micro-batch at most, padding included, unless its
+    only row has more; None: as `accumulate` cuts them.
     """
 
     def __init__(
@@ -40,8 +41,7 @@ class Bucketed:
             raise ValueError(f"{batch} rows cannot be shared out to {world} x {accumulate}")
         self.examples, self.lengths, self.collate = examples, lengths, collate
         self.batch, self.steps, self.seed, self.rank, self.world = batch, steps, seed, rank, world
-        rows = batch // (world * accumulate)
-        self.parts = accumulate * (1 if part is None else -(-rows // part))
+        self.accumulate, self.part = accumulate, part
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n, n from 0; none after the last step."""
@@ -53,12 +53,22 @@ class Bucketed:
             chosen = epochs == epoch
             rows[chosen] = shuffled(rows[chosen], len(self.lengths), self.seed, int(epoch))
         mine = rows[np.argsort(self.lengths[rows], kind="stable")][self.rank :: self.world]
-        parts = np.array_split(mine, self.parts)
+        parts = [few for part in np.array_split(mine, self.accumulate) for few in self._cut(part)]
         firsts = np.cumsum([self.rank * len(mine), *map(len, parts[:-1])])
         return [
             _collated(self.examples, self.collate, part, Draws(self.seed, n, int(first)))
             for part, first in zip(parts, firsts, strict=True)
         ]
+
+    def _cut(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Rows, the shortest first, in as few equal parts as are small enough."""
+        if self.part is None:
+            return [rows]
+        for parts in range(1, len(rows)):
+            cut = np.array_split(rows, parts)
+            if all(len(few) * self.lengths[few[-1]] <= self.part for few in cut):
+                return cut
+        return np.split(rows, len(rows))
 
 
 class InRounds:

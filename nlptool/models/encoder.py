@@ -6,8 +6,10 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
+from nlptool.models import ragged
 from nlptool.models.config import EPSILON, EncoderConfig
 from nlptool.models.layers import Embeddings, Layers, Shape, Trace, init_truncated, padding_mask
+from nlptool.models.ragged import Ragged
 
 
 def shape(config: EncoderConfig) -> Shape:
@@ -60,8 +62,20 @@ class Encoder(nn.Module):
         lengths_B: real tokens per row, the rest is padding that no token looks at; None: no row has padding.
         at_BK: positions within each row; the last layer then skips what the other positions do not need.
         """
-        mask = None if lengths_B is None else padding_mask(lengths_B, ids_BT.shape[1])
+        tokens = ids_BT.shape[1]
+        if lengths_B is not None and ragged.usable(self.word_embeddings, lengths_B, tokens):
+            return self._without_padding(ids_BT, types_BT, Ragged.of(lengths_B, tokens), at_BK)
+        mask = None if lengths_B is None else padding_mask(lengths_B, tokens)
         return self.layers(self.embeddings(ids_BT, types_BT), mask, at_BK)  # type: ignore[no-any-return]
+
+    def _without_padding(
+        self, ids_BT: Tensor, types_BT: Tensor | None, rows: Ragged, at_BK: Tensor | None
+    ) -> Tensor:
+        types_1N = None if types_BT is None else rows.pack(types_BT)
+        x_1ND = self.embeddings(rows.pack(ids_BT), types_1N, rows.positions)
+        if at_BK is None:
+            return rows.pad(self.layers(x_1ND, rows))
+        return self.layers(x_1ND, rows, rows.at(at_BK)).view(*at_BK.shape, -1)  # type: ignore[no-any-return]
 
     def trace(
         self,

@@ -18,6 +18,7 @@ from nlptool import flops
 from nlptool.models import cpu
 from nlptool.models.cache import Memory
 from nlptool.models.config import Activation
+from nlptool.models.ragged import Ragged
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:
@@ -54,13 +55,16 @@ class Dropout(nn.Module):
 
 
 def attend(
-    q_BTHE: Tensor, k_BSHE: Tensor, v_BSHE: Tensor, mask: Tensor | None, rate: float, causal: bool
+    q_BTHE: Tensor, k_BSHE: Tensor, v_BSHE: Tensor, mask: Tensor | Ragged | None, rate: float, causal: bool
 ) -> Tensor:
     """softmax(QK'/sqrt(E))V for each head, [B, T, H, E], with dropout on the probabilities.
 
-    mask: bool, broadcast to [B, H, T, S], True where a query may look at a key.
+    mask: bool, broadcast to [B, H, T, S], True where a query may look at a key; or the rows that lie end to end.
     """
     batch, queries, heads, width = q_BTHE.shape
+    if isinstance(mask, Ragged):
+        flops.product(2 * heads * mask.pairs, width, 1)
+        return cpu.attention_of_rows(q_BTHE[0], k_BSHE[0], v_BSHE[0], mask.queries, mask.lengths, rate)[None]
     flops.product(2 * batch * heads * queries, width, k_BSHE.shape[1])
     if rate and cpu.usable(q_BTHE):
         return cpu.attention(q_BTHE, k_BSHE, v_BSHE, mask, rate, causal)
@@ -153,14 +157,14 @@ class Attention(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        mask: Tensor | None = None,
+        mask: Tensor | Ragged | None = None,
         at_BK: Tensor | None = None,
         cache: Memory | None = None,
         layer: int = 0,
     ) -> Tensor:
         """[B, T, D], or [B, K, D] when only the positions at_BK are asked for.
 
-        mask: bool, broadcast to [B, H, T, T], True where a query may look at a key.
+        mask: bool, broadcast to [B, H, T, T], True where a query may look at a key; or the rows that lie end to end.
         cache: keys and values of what stands before x, under the number of this layer; its mask is the mask.
         """
         normed_BTD = self.norm(x_BTD) if self.pre_norm else x_BTD
@@ -170,6 +174,8 @@ class Attention(nn.Module):
         else:
             if self.causal:
                 raise ValueError("a causal layer cannot be pruned to some positions")
+            if isinstance(mask, Ragged):
+                mask = mask.of_queries(at_BK.shape[1])
             asked, width = gather_rows(x_BTD, at_BK), x_BTD.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
             (q,) = self._heads(linear(gather_rows(normed_BTD, at_BK), weight[:width], bias[:width]), 1)
@@ -191,7 +197,7 @@ class Attention(nn.Module):
         return self._joined(x_BTD, q, k, v, mask, self.causal), scores_BHTT
 
     def _joined(
-        self, asked: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
+        self, asked: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Ragged | None, causal: bool
     ) -> Tensor:
         rate = self.rate if self.training else 0.0
         x = asked + self.dropout(self.out(attend(q, k, v, mask, rate, causal).flatten(2)))
@@ -268,7 +274,7 @@ class Layers(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        mask: Tensor | None = None,
+        mask: Tensor | Ragged | None = None,
         at_BK: Tensor | None = None,
         cache: Memory | None = None,
     ) -> Tensor:
@@ -319,7 +325,7 @@ class Layers(nn.Module):
         self,
         number: int,
         x: Tensor,
-        mask: Tensor | None,
+        mask: Tensor | Ragged | None,
         at_BK: Tensor | None,
         cache: Memory | None = None,
     ) -> Tensor:

@@ -9,11 +9,13 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
 from nlptool.models import cpu
 from nlptool.models.layers import Linear
 
+MANY = 500  # rows above which oneDNN makes code for each number of them here, too
 ROWS = 8  # that oneDNN is told of: it chooses the same blocks for any number but one, and those serve one as well
 
 
@@ -33,8 +35,13 @@ class Packed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] -> [..., outputs]."""
-        flops.product(x.numel() // x.shape[-1], x.shape[-1], self.outputs)
-        return cpu.product(x, self.blocks, self.bias_O)
+        rows = x.numel() // x.shape[-1]
+        flops.product(rows, x.shape[-1], self.outputs)
+        unasked = -rows % cpu.step(rows) if rows > MANY else 0
+        if not unasked:
+            return cpu.onednn(x, self.blocks, self.bias_O)
+        x_ND = F.pad(x.reshape(rows, -1), (0, 0, 0, unasked))
+        return cpu.onednn(x_ND, self.blocks, self.bias_O)[:rows].view(*x.shape[:-1], -1)
 
 
 def packable(weight_OI: Tensor) -> bool:

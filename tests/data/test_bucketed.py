@@ -60,9 +60,11 @@ def test_epochs_come_in_different_orders():
 
 
 def test_micro_batches_are_of_about_equally_long_rows():
-    made = source(batch=40, steps=25, part=4)
-    padded = sum(LENGTHS[part["row"]].max() * 4 for n in range(25) for part in made.get(n))
-    assert LENGTHS.sum() / padded > 0.9
+    made = source(batch=40, steps=25, part=800)
+    cut = [LENGTHS[part["row"]] for n in range(25) for part in made.get(n)]
+    padded = [lengths.max() * len(lengths) for lengths in cut]
+    assert max(padded) <= 800
+    assert LENGTHS.sum() / sum(padded) > 0.9
     whole = source(batch=40, steps=25)
     assert LENGTHS.sum() / sum(LENGTHS[rows(whole, n)].max() * 40 for n in range(25)) < 0.6
 
@@ -74,10 +76,15 @@ def test_the_rows_of_a_step_are_of_all_lengths():
     assert np.std(means) == pytest.approx(LENGTHS.std() / 40**0.5, rel=0.4)
 
 
-def test_parts_are_cut_evenly():
-    assert [len(part["row"]) for part in source(batch=40, part=9).get(0)] == [8] * 5
-    assert [len(part["row"]) for part in source(batch=40, part=9, accumulate=2).get(0)] == [7, 7, 7, 7, 6, 6]
-    assert [len(part["row"]) for part in source(part=100).get(0)] == [8]
+def test_parts_are_as_few_and_as_equal_as_they_can_be():
+    def sizes(**cut: int) -> list[int]:
+        return [len(part["row"]) for part in source(batch=40, **cut).get(0)]
+
+    longest = LENGTHS[rows(source(batch=40), 0)].max()
+    assert sizes(part=40 * longest) == [40]
+    assert sizes(part=40 * longest - 1) == [20, 20]
+    assert sizes(part=20 * longest, accumulate=2) == [20, 20]
+    assert sizes(part=1) == [1] * 40
 
 
 @pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 2)])

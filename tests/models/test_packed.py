@@ -16,7 +16,7 @@ def test_a_packed_matrix_multiplies_as_before_for_any_number_of_rows():
     torch.manual_seed(0)
     weight, bias = torch.randn(75, 48), torch.randn(75)
     packed = Packed(weight, bias)
-    for rows in (1, 2, 7, 40):
+    for rows in (1, 2, 7, 40, 171, 400):  # many are filled up to a multiple of some number
         x = torch.randn(rows, 3, 48)
         assert torch.allclose(packed(x), F.linear(x, weight, bias), atol=1e-5)
     x = torch.randn(5, 48)

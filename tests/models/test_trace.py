@@ -68,11 +68,12 @@ def test_states_and_scores_are_those_of_transformers(name: str, tmp_path: Any) -
 
 @every_family
 def test_its_last_state_is_the_output_bit_by_bit_also_with_dropout(name: str) -> None:
+    """Of rows without padding: rows with it lie end to end in a forward pass, and draw other dropout."""
     made, (given, _) = net(name).train(), inputs(name)
     torch.manual_seed(1)
-    expected = made(*given)
+    expected = made(*given[:2])
     torch.manual_seed(1)
-    trace = made.trace(*given, scores=(2,))  # type: ignore[operator]
+    trace = made.trace(*given[:2], scores=(2,))  # type: ignore[operator]
     assert torch.equal(trace.states[-1], expected)
     assert list(trace.scores) == [2]
 
@@ -94,6 +95,7 @@ def test_recomputed_layers_have_the_same_gradients_of_states_and_scores(name: st
 
 def test_scores_cost_one_product_more() -> None:
     made, (given, _) = net("bert").eval(), inputs("bert")
+    given = given[:2]
     with flops.counting() as plain:
         made(*given)
     with flops.counting() as traced:

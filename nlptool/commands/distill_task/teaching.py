@@ -43,6 +43,7 @@ from nlptool.train.interrupts import Interrupts
 from nlptool.train.trainer import State, held_out
 
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
+PART = 1024  # tokens at once where layers are compared, which pads the rows of a part to its longest
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -155,7 +156,7 @@ class _Runs:
 
         return Job(
             objective=objective,
-            batches=Ahead(plan.batches(objective, seed, world), world.device),
+            batches=Ahead(plan.batches(objective, seed, world, most=PART), world.device),
             evaluate=evaluate,
             steps=plan.steps,
             seconds=None,
