@@ -63,7 +63,6 @@ def attend(
     """
     batch, queries, heads, width = q_BTHE.shape
     if isinstance(mask, Ragged):
-        flops.product(2 * heads * mask.pairs, width, 1)
         return cpu.attention_of_rows(q_BTHE[0], k_BSHE[0], v_BSHE[0], mask.queries, mask.lengths, rate)[None]
     flops.product(2 * batch * heads * queries, width, k_BSHE.shape[1])
     if rate and cpu.usable(q_BTHE):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from nlptool import flops
 from nlptool.models import cpu
 
 
@@ -42,11 +43,6 @@ class Ragged:
         """Queries of each row."""
         return self.lengths if self.asked is None else (*(self.asked for _ in self.lengths[1:]), 0)
 
-    @property
-    def pairs(self) -> int:
-        """Pairs of a query and a key."""
-        return sum(q * k for q, k in zip(self.queries, self.lengths, strict=True))
-
     def pack(self, x_BT: Tensor) -> Tensor:
         """[B, T] -> [1, N]."""
         return x_BT.reshape(-1)[self.place][None]
@@ -59,7 +55,7 @@ class Ragged:
         return padded.index_copy(0, self.place[:real], x_1ND[0, :real]).view(len(lengths), self.tokens, width)
 
     def at(self, at_BK: Tensor) -> Tensor:
-        """[1, B * K]: positions within rows as positions within [1, N]."""
+        """[1, B * K]: positions of real tokens within rows as positions within [1, N]."""
         lengths_B = torch.tensor(self.lengths[:-1])
         return (at_BK + (lengths_B.cumsum(0) - lengths_B)[:, None]).view(1, -1)
 
@@ -69,5 +65,8 @@ class Ragged:
 
 
 def usable(x: Tensor, lengths_B: Tensor, tokens: int) -> bool:
-    """Whether it pays for rows that are padded to `tokens`, which a net with weights like x reads: on a CPU."""
-    return cpu.usable(x) and int(lengths_B.min()) < tokens
+    """Whether rows that are padded to `tokens`, which a net with weights like x reads, are laid end to end: on a CPU.
+
+    Not where FLOPs are counted, which are those of padded rows.
+    """
+    return cpu.usable(x) and not flops.asked() and int(lengths_B.min()) < tokens

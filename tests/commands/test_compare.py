@@ -115,12 +115,9 @@ STAGES = (
 
 @pytest.mark.parametrize("objective", ["{name: mlm}", "{name: sop}"])
 def test_flops_are_those_of_the_batches_that_were_trained(
-    tiny_recipe: Path, tmp_path: Path, objective: str, capsys, monkeypatch
+    tiny_recipe: Path, tmp_path: Path, objective: str, capsys
 ) -> None:
-    """Of rows with padding, too, and of stages that cost different amounts.
-
-    A budget is as many steps anywhere, so padding counts, though a CPU leaves it out.
-    """
+    """Of rows with padding, too, and of stages that cost different amounts."""
     from nlptool import flops
     from nlptool.commands.pretrain.command import Recipe
     from nlptool.commands.pretrain.fitting import Plan
@@ -137,7 +134,6 @@ def test_flops_are_those_of_the_batches_that_were_trained(
     plan = Plan(load(path, [], Recipe).recipe)
     world, net = World(0, 1, torch.device("cpu")), plan.objective()
     batches, spent = plan.batches(net, world), []
-    monkeypatch.setattr("nlptool.models.ragged.usable", lambda *given: False)
     for step in range(12):
         with torch.no_grad(), flops.counting() as count:
             net(batches.get(step)[0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nlptool import registry
+from nlptool import flops, registry
 from nlptool.models import cpu, ragged
 from nlptool.models.ragged import Ragged
 
@@ -87,6 +87,15 @@ def test_a_row_does_not_see_its_neighbours() -> None:
     alone = net(ids_BT[3:, :5], None, torch.tensor([5]))
     torch.testing.assert_close(net(ids_BT, None, LENGTHS)[3:, :5], alone, atol=1e-5, rtol=1e-5)
     assert not net(ids_BT, None, LENGTHS)[3, 5:].any()
+
+
+def test_what_is_counted_is_padded_as_on_any_machine() -> None:
+    net, ids_BT = made("bert"), torch.randint(0, 100, (4, 9))
+    with flops.counting() as padded:
+        net(ids_BT, None, LENGTHS)
+    with flops.counting() as full:
+        net(ids_BT)
+    assert padded.operations == full.operations > 0
 
 
 def test_few_numbers_of_rows_occur() -> None:

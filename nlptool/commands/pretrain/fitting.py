@@ -202,7 +202,7 @@ class Plan:
     def flops_per_row(self, objective: Objective, world: World) -> list[float]:
         """Of a training step, stage by stage, counted on one row of each: no second is lost as with `estimate`.
 
-        All rows of a stage cost the same, since shapes do not vary: padding is computed, too.
+        All rows of a stage cost the same, since shapes do not vary: padding counts, too.
         """
         found: list[float] = []
         for _, examples in self.stages:
