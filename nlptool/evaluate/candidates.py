@@ -117,7 +117,8 @@ class Likeliest:
                 yield one.text, one.word, words
 
     def _masked(self, number: int, parts: list[Ids]) -> Iterator[_Masked]:
-        cls, sep, mask, unknown = (self.special[role] for role in ("cls", "sep", "mask", "unk"))
+        cls, sep, mask = (self.special[role] for role in ("cls", "sep", "mask"))
+        unknown = self.special.get("unk")
         whole = [token for part in parts for token in part]
         most, at = self.net.config.positions, 1
         for place, part in enumerate(parts):
@@ -131,7 +132,7 @@ class Likeliest:
     @torch.inference_mode()
     def _guess(self, some: Sequence[_Masked]) -> list[tuple[str, ...]]:
         device, longest = self._allowed_A.device, max(len(one.ids) for one in some)
-        padded = [one.ids + [self.special["pad"]] * (longest - len(one.ids)) for one in some]
+        padded = [one.ids + [self.special["sep"]] * (longest - len(one.ids)) for one in some]
         ids_NT = torch.tensor(padded, device=device)
         lengths_N = torch.tensor([len(one.ids) for one in some], device=device)
         at_N1 = torch.tensor([[one.at] for one in some], device=device)

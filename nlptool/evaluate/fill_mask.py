@@ -27,7 +27,7 @@ class Guess(NamedTuple):
 class FillMask:
     """A Hugging Face folder with an encoder, its masked-LM head and a tokenizer.
 
-    Raises DataError when one of the three is missing.
+    Raises DataError when one of the three is missing, or the tokenizer has no mask token.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +38,7 @@ class FillMask:
                 f"{folder}: the model has no masked-LM head", hint="name the final/ of a pretrain-mlm run"
             )
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
+        self.special = self.tokenizer.ids_of("cls", "sep", "mask", where=str(folder))
         family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
         self.net = family.Net(pretrained.config, pretrained.vocab_size)
         self.head = heads.MaskedLM.of(self.net.config, pretrained.vocab_size)
@@ -47,25 +48,23 @@ class FillMask:
 
     @torch.inference_mode()
     def guesses(self, text: str, number: int = 5) -> list[list[Guess]]:
-        """The `number` likeliest tokens under each [MASK] of a text. UsageError where there is none."""
-        special = self.tokenizer.special
-        pieces = text.split(MASK)
-        if len(pieces) == 1:
+        """The `number` likeliest tokens under each mask of a text, as transformers' fill-mask has them.
+
+        Probabilities are of all rows of the embeddings, special tokens too. In the text [MASK] stands for the
+        tokenizer's mask token, or its own name does. UsageError where there is none.
+        """
+        mask = self.tokenizer.tokens[self.special["mask"]]
+        ids = self.tokenizer.encode_masked(text.replace(MASK, mask))
+        if self.special["mask"] not in ids:
             raise UsageError(f"no {MASK} in: {text}", hint=f"write {MASK} where a word is to be guessed")
-        ids = [special["cls"]]
-        for index, piece in enumerate(pieces):
-            # The space before a word belongs to its token, so the one before [MASK] is what it stands for.
-            ids += self.tokenizer.encode(piece.rstrip(" ") if index < len(pieces) - 1 else piece)
-            ids.append(special["sep"] if index == len(pieces) - 1 else special["mask"])
+        ids = [self.special["cls"], *ids, self.special["sep"]]
         positions = self.net.config.positions
         if len(ids) > positions:
             raise UsageError(f"the text has {len(ids)} tokens, the model reads {positions}")
         ids_1T = torch.tensor([ids])
-        at_1M = (ids_1T == special["mask"]).nonzero()[:, 1][None]
-        logits_MV = self.head(self.net(ids_1T, at_BK=at_1M), self.net.word_embeddings)[0]
-        logits_MV[:, list(special.values())] = float("-inf")
-        words = logits_MV.shape[1] - len(set(special.values()))
-        best = logits_MV.softmax(-1).topk(min(number, words))
+        at_1M = (ids_1T == self.special["mask"]).nonzero()[:, 1][None]
+        shares_MV = self.head(self.net(ids_1T, at_BK=at_1M), self.net.word_embeddings)[0].softmax(-1)
+        best = shares_MV.topk(min(number, shares_MV.shape[1]))
         return [
             [Guess(self.tokenizer.decode([i]).strip(), p) for i, p in zip(row, shares, strict=True)]
             for row, shares in zip(best.indices.tolist(), best.values.tolist(), strict=True)

@@ -72,7 +72,7 @@ class MaskedScorer:
         device: torch.device = CPU,
     ) -> None:
         self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
-        self.special = _special(tokenizer, "cls", "sep", "mask")
+        self.special = tokenizer.ids_of("cls", "sep", "mask")
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
         self.net = family.Net(config, vocab_size)
@@ -139,7 +139,7 @@ class DiscriminatorScorer:
         device: torch.device = CPU,
     ) -> None:
         self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
-        self.special = _special(tokenizer, "cls", "sep")
+        self.special = tokenizer.ids_of("cls", "sep")
         family = registry.load("models", str(config.model_dump()["name"]), "net")
         self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
         self.head = heads.ReplacedToken(config.hidden)
@@ -191,7 +191,7 @@ class CausalScorer:
         lm-eval prefers a token of its own for the beginning, where there is one; GPT-2 has none.
         """
         special = self.tokenizer.special
-        return special["eos"] if "eos" in special else _special(self.tokenizer, "sep")["sep"]
+        return special["eos"] if "eos" in special else self.tokenizer.ids_of("sep")["sep"]
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum of the log-probabilities of a text's tokens, each given those before it."""
@@ -245,13 +245,6 @@ def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device = CPU) 
     longest = max(lengths)
     ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
     return ids, torch.tensor(lengths, device=device)
-
-
-def _special(tokenizer: Tokenizer, *roles: str) -> dict[str, int]:
-    """Ids of these special tokens. Raises DataError where there is none."""
-    if missing := [role for role in roles if role not in tokenizer.special]:
-        raise DataError(f"the model's tokenizer has no {', '.join(missing)} token, which scoring needs")
-    return {role: tokenizer.special[role] for role in roles}
 
 
 def _sums(tokens: Callable[[Sequence[Encoded]], Tokens], pairs: Sequence[Encoded]) -> list[float]:

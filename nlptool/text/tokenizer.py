@@ -5,7 +5,6 @@ one store serves encoders and decoders. A tokenizer is the JSON that Hugging Fac
 digest is the fingerprint that stores and checkpoints carry.
 """
 
-import hashlib
 import json
 import re
 import threading
@@ -22,7 +21,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from nlptool.errors import DataError
 from nlptool.files import reason
-from nlptool.text import words
+from nlptool.text import folders, masks, words
 
 SPECIAL = {
     "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]", "eos": "<|endoftext|>",
@@ -50,9 +49,9 @@ class Tokenizer:
         self, content: dict[str, Any], special: Mapping[str, str] | None = None, max_length: int = MAX_LENGTH
     ) -> None:
         """content: tokenizer.json. special: special tokens by role, where a configuration names them."""
-        self.content = content | {"truncation": None, "padding": None}
+        given = content | {"truncation": None, "padding": None}
         self.max_length = max_length
-        self._encoder = tokenizers.Tokenizer.from_str(json.dumps(self.content))
+        self._encoder = tokenizers.Tokenizer.from_str(json.dumps(given))
         self._encoder.encode_special_tokens = True
         ids = self._encoder.get_vocab(with_added_tokens=True)
         self.tokens: dict[int, str] = {token_id: token for token, token_id in ids.items()}
@@ -63,6 +62,8 @@ class Tokenizer:
             if (found := next((n for n in names if n in ids), None))
         }
         self.special: dict[str, int] = {role: ids[token] for role, token in named.items() if token in ids}
+        self._digest_as_given = folders.digest(given)
+        self.content = self._with_mask(given, lstrip=True) if masks.take_space(given) else given
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -131,13 +132,30 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of tokenizer.json, whatever its layout and the order of its keys."""
-        text = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of tokenizer.json, whatever its layout, the order of its keys and the space before [MASK]."""
+        return folders.digest(self._with_mask(self.content, lstrip=False))
+
+    def is_called(self, fingerprint: str) -> bool:
+        """Whether this is the fingerprint, or was before the space before [MASK] was left out of it."""
+        return fingerprint in (self.fingerprint, self._digest_as_given)
+
+    def ids_of(self, *roles: str, where: str = "the model") -> dict[str, int]:
+        """Ids of these special tokens. Raises DataError where there is none. where: as the message calls it."""
+        if missing := [f"{role}_token" for role in roles if role not in self.special]:
+            raise DataError(
+                f"{where}: the tokenizer has no {', '.join(missing)}, which this needs",
+                hint="name it in tokenizer_config.json beside the tokenizer, if the model was trained with one",
+            )
+        return {role: self.special[role] for role in roles}
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, no special token added."""
         ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_masked(self, text: str) -> list[int]:
+        """Ids of a text in which the name of the mask token stands for that token, as in transformers."""
+        ids: list[int] = self._encoder_of_masks.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
@@ -207,25 +225,21 @@ class Tokenizer:
         max_length: tokens that the model it goes with reads at once; None: as was known of the tokenizer.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        named = {f"{role}_token": self.tokens[token_id] for role, token_id in self.special.items()}
-        after = self.content.get("post_processor") or {
-            "type": "ByteLevel"
-        }  # which puts nothing around a text
-        types = [] if after["type"] == "ByteLevel" else ["token_type_ids"]
-        config = {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": max_length or self.max_length,
-            "model_input_names": ["input_ids", *types, "attention_mask"],
-            "clean_up_tokenization_spaces": False,
-            **named,
-        }
-        files = {"tokenizer": self.content, "tokenizer_config": config, "special_tokens_map": named}
-        for name, value in files.items():
-            text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-            (folder / f"{name}.json").write_text(text, encoding="utf8")
-        if self.content["model"]["type"] == "WordPiece":
-            lines = (self.tokens.get(token_id, f"[unused-{token_id}]") for token_id in range(self.vocab_size))
-            (folder / "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf8")
+        special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
+        files = folders.files(self.content, self.tokens, special, max_length or self.max_length)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf8")
+
+    @cached_property
+    def _encoder_of_masks(self) -> tokenizers.Tokenizer:
+        """The encoder to which the mask token alone is no text."""
+        encoder = tokenizers.Tokenizer.from_str(json.dumps(self._with_mask(self.content, special=False)))
+        encoder.encode_special_tokens = True  # as text
+        return encoder
+
+    def _with_mask(self, content: dict[str, Any], **flags: bool) -> dict[str, Any]:
+        mask = self.special.get("mask")
+        return content if mask is None else masks.flagged(content, mask, self.tokens[mask], **flags)
 
     def _special_ids(self) -> set[int]:
         return {*self.special.values(), *(token["id"] for token in self._added() if token["special"])}

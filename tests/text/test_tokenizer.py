@@ -1,3 +1,4 @@
+import hashlib
 import json
 import signal
 import threading
@@ -327,3 +328,39 @@ def test_special_tokens_neither_continue_a_word_nor_are_continued(trained: Token
     assert first.shape == last.shape == (trained.vocab_size,)
     assert not np.isin(first[special], last).any()
     assert not np.isin(last[special], first).any()
+
+
+def test_the_space_before_a_mask_is_no_token_by_itself(trained: Tokenizer, tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    trained.save(tmp_path)
+    automatic = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    text = "the old [MASK] stood\n[MASK], by [MASK]"
+    mask = trained.special["mask"]
+    expected = trained.encode("the old"), trained.encode(" stood"), trained.encode(","), trained.encode(" by")
+    ids = [*expected[0], mask, *expected[1], mask, *expected[2], *expected[3], mask]
+    assert trained.encode_masked(text) == automatic.encode(text, add_special_tokens=False) == ids
+    assert mask not in trained.encode(text)
+    assert trained.encode_masked("[SEP] [MASK]") == [*trained.encode("[SEP]"), mask]
+
+
+def test_an_older_tokenizer_whose_mask_takes_no_space_is_the_same_and_is_saved_as_it_is_meant(
+    trained: Tokenizer, tmp_path: Path
+):
+    trained.save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(path.read_text().replace('"lstrip": true', '"lstrip": false'))
+    old = Tokenizer.load(tmp_path)
+    assert old.fingerprint == trained.fingerprint
+    assert old.encode_masked("the [MASK]") == trained.encode_masked("the [MASK]")
+    old.save(tmp_path)
+    (mask,) = (token for token in json.loads(path.read_text())["added_tokens"] if token["lstrip"])
+    assert mask["content"] == "[MASK]"
+
+
+def test_a_store_made_with_an_imported_tokenizer_before_keeps_its_fingerprint(trained: Tokenizer):
+    content = json.loads(json.dumps(trained.content))
+    before = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    assert before != trained.fingerprint
+    assert Tokenizer(content).is_called(before)
+    assert Tokenizer(content).is_called(trained.fingerprint)
+    assert not Tokenizer(content).is_called("0" * 64)

@@ -41,7 +41,7 @@ class Plan:
         self.recipe = recipe
         self.store = TokenStore(Path(recipe.tokens))
         self.tokenizer = tokenizer = Tokenizer.load(self.store.tokenizer)
-        if tokenizer.fingerprint != self.store.fingerprint:
+        if not tokenizer.is_called(self.store.fingerprint):
             raise DataError(
                 f"{self.store.tokenizer}: is not the tokenizer that {self.store.path} was made with",
                 hint="put the original back, or make the store again with nlptool tokenize",
