@@ -179,7 +179,12 @@ VALUES = [
         "batch: 8",
         "batch: [8]",
     ),
-    Case("a number for text", ("r.yaml:1: tokens: expected text; found 3",), "store", "3"),
+    Case(
+        "a number for text",
+        ('r.yaml:1: tokens: expected text; found 3; write it in quotes, "3"',),
+        "store",
+        "3",
+    ),
     Case(
         "a number for a block",
         ("r.yaml:18: evaluate: expected a block with the keys every, batches; found 5",),

@@ -120,6 +120,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     return settings
 
 
+def class_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes that a config.json names, by number: id2label maps numbers to names in whatever order; () for none.
+
+    Raises ValueError unless the numbers are 0, 1, 2 and so on.
+    """
+    names = settings.get("id2label") or {}
+    if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
+        raise ValueError("id2label: expected an object with the numbers of the classes as keys")
+    by_number = {int(number): str(name) for number, name in names.items()}
+    if sorted(by_number) != list(range(len(names))):
+        raise ValueError(f"id2label: expected a class for each number from 0 to {len(names) - 1}")
+    return tuple(by_number[number] for number in range(len(by_number)))
+
+
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """All tensors of model.safetensors, or of the shards named in its index."""
     if (folder / WEIGHTS).is_file():

@@ -63,6 +63,8 @@ def _meant(value: Any, shape: Shape) -> str:
         return "; write true or false"
     if isinstance(value, str) and value.replace(".", "", 1).isdigit():
         return "; drop the quotes"
+    if isinstance(value, int | float) and str in shape.members:
+        return f'; write it in quotes, "{found(value)}"'
     return ""
 
 

@@ -1,13 +1,13 @@
 """What the recipe blocks of all kinds of task have in common. No torch here."""
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.recipe import Block
-from nlptool.text.rows import Row
+from nlptool.text.rows import Row, is_hidden, whole
 
 
 class Source(Block):
@@ -76,38 +76,45 @@ class TaskConfig(Block):
         return self
 
 
-def filled(row: Row, column: str, text: str, *, empty: bool = False) -> str:
-    """A text. Raises DataError where it is blank and should not be."""
-    if not empty and not text.strip():
-        raise DataError(
-            f"{row.place}: column '{column}' is empty",
-            hint="mend or remove the row, or say empty: true in the task",
-        )
+def filled(row: Row, column: str, text: str, remedy: str = "mend or remove the row") -> str:
+    """A text. Raises DataError, with this hint, where it is blank."""
+    if not text.strip():
+        raise DataError(f"{row.place}: column '{column}' is empty", hint=remedy)
     return text
 
 
-def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
-    """The place of a row's class among `labels`; the row has its name or its place. Raises DataError otherwise.
+def numbered(labels: Iterable[str]) -> str:
+    """Names with their numbers, as a message has them."""
+    return ", ".join(f"{number} {name}" for number, name in enumerate(labels))
 
-    Where the names are numbers themselves, a number is a name. true and false are the classes that are called so, or
-    yes and no.
+
+def number_of(value: Any, labels: tuple[str, ...]) -> int | None:
+    """The number of the class that a value of the data means; None where it means none.
+
+    A value is a name, or the place of one. Where names are numbers themselves, a number is a name. 1.0 and "1.0" are 1,
+    as pandas writes whole numbers in a column with gaps. true and false are the classes that are called so, or yes and
+    no.
     """
-    value = row.get(column)
     if isinstance(value, bool):
         called = [name for name in labels if name.lower() in (("yes", "true") if value else ("no", "false"))]
-        if len(called) == 1:
-            return float(labels.index(called[0]))
-    elif str(value) in labels:
-        return float(labels.index(str(value)))
-    elif not any(name.isdecimal() for name in labels):
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
-        if isinstance(number, int) and 0 <= number < len(labels):
-            return float(number)
-    names = ", ".join(f"{place} {name}" for place, name in enumerate(labels))
-    hidden = str(value) in ("-1", "None", "")
+        return labels.index(called[0]) if len(called) == 1 else None
+    if str(value) in labels:
+        return labels.index(str(value))
+    number = whole(value)
+    if any(name.isdecimal() for name in labels):
+        return labels.index(str(number)) if str(number) in labels else None
+    return number if number is not None and 0 <= number < len(labels) else None
+
+
+def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
+    """The number of a row's class among `labels`: number_of. Raises DataError where it means none."""
+    value = row.get(column)
+    number = number_of(value, labels)
+    if number is not None:
+        return float(number)
     raise DataError(
-        f"{row.place}: column '{column}' holds {value!r}; expected one of {names}",
+        f"{row.place}: column '{column}' holds {value!r}; expected one of {numbered(labels)}",
         hint="its label is hidden or was not agreed on: remove the row, or name a split with labels"
-        if hidden
-        else "mend the row, or list the class in the task's labels, in the order of their ids",
+        if is_hidden(value)
+        else "mend the row, or list the class in the task's labels, in the order of their numbers",
     )

@@ -51,6 +51,21 @@ class Row(NamedTuple):
         return value
 
 
+def whole(value: Any) -> int | None:
+    """The whole number that a value is: 1, 1.0, "1" and "1.0", as pandas writes a column with gaps; None for others."""
+    if isinstance(value, str):
+        digits, _, rest = value.strip().partition(".")
+        return int(digits) if digits.removeprefix("-").isdecimal() and not rest.strip("0") else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if type(value) is int else None
+
+
+def is_hidden(label: Any) -> bool:
+    """Whether a label is written as one that is not known: -1 by GLUE, nothing by others, nan by pandas."""
+    return whole(label) == -1 or str(label).strip() in ("None", "nan", "")
+
+
 class Example(NamedTuple):
     """What a task takes of a row."""
 

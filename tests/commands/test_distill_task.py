@@ -384,12 +384,22 @@ def test_a_teacher_of_other_classes_is_refused(work: Path, taught: Path, capsys)
         "name: classify\ninputs: [sentence]\nlabels: [bell, silent]\nmetrics: [accuracy]\n"
     )
     assert distil(work, f"task={work}/other.yaml") == 3
-    assert "its classes are silent, bell; those of the task are bell, silent" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "its classes are 0 silent, 1 bell; those of the task are 0 bell, 1 silent" in told
+    assert """in the teacher's order: labels: ["silent", "bell"]""" in told
     (work / "other.yaml").write_text(
         "name: classify\ninputs: [sentence]\nlabels: [silent, bell, drum]\nmetrics: [accuracy]\n"
     )
     assert distil(work, f"task={work}/other.yaml") == 3
-    assert "classifier.out.weight has shape [2, 32], expected [3, 32]" in capsys.readouterr().err
+    assert "those of the task are 0 silent, 1 bell, 2 drum" in capsys.readouterr().err
+
+
+def test_the_order_in_which_a_teacher_names_its_classes_says_nothing(work: Path, taught: Path):
+    shutil.copytree(taught / "teacher/seed-0/final", work / "teacher")
+    config = json.loads((work / "teacher/config.json").read_text())
+    config["id2label"] = {"1": "bell", "0": "silent"}
+    (work / "teacher/config.json").write_text(json.dumps(config))
+    assert distil(work, f"teacher={work}/teacher", "--dry-run") == 0
 
 
 def test_a_student_that_reads_other_tokens_is_refused(work: Path, taught: Path, capsys):

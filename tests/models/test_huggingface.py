@@ -208,3 +208,20 @@ def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DataError, match=r"bert.pooler.dense.bias: not all weights are finite numbers"):
         huggingface.load_pretrained(folder)
+
+
+def test_classes_come_by_their_numbers_in_whatever_order_the_file_has_them():
+    names = [f"class {number}" for number in range(12)]
+    by_text = {str(number): names[number] for number in sorted(range(12), key=str)}
+    assert list(by_text) != sorted(by_text, key=int)
+    assert list(huggingface.class_names({"id2label": by_text})) == names
+    assert huggingface.class_names({"id2label": {"1": "yes", "0": "no"}}) == ("no", "yes")
+    assert huggingface.class_names({}) == ()
+
+
+@pytest.mark.parametrize(
+    "broken", [["no", "yes"], {"no": "0"}, {"0": "no", "2": "yes"}, {"1": "no", "01": "x"}]
+)
+def test_classes_without_a_number_each_are_refused(broken: object):
+    with pytest.raises(ValueError, match="id2label: expected"):
+        huggingface.class_names({"id2label": broken})

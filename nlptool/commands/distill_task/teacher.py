@@ -1,5 +1,6 @@
 """A net that knows a labelled task: what it says of rows, and a student made of its layers."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nlptool.models import huggingface
 from nlptool.models.thinning import alternate, thinned
 from nlptool.recipe import Block
 from nlptool.tasks.base import Numbers, TaskObjective
+from nlptool.tasks.config import numbered
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.trainer import mix, predictions
@@ -30,21 +32,40 @@ class Teacher:
     def __init__(self, recipe: Recipe) -> None:
         self.plan = Plan(recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out)), whole=True)
         self.objective = self.plan.objective()
-        fresh = huggingface.load(self.objective, self.plan.state).fresh
-        if fresh:
+        self._require_head()
+        self._require_same_classes()
+        huggingface.load(self.objective, self.plan.state)
+
+    def _require_head(self) -> None:
+        """Raise DataError for a net that is pretrained only."""
+        there = {name.partition(".")[0] for name in self.plan.state}
+        missing = sorted({name for name, _ in self.objective.named_children()} - there)
+        if missing:
             raise DataError(
-                f"{recipe.teacher}: has no {' and no '.join(fresh)}, so it does not know the task",
+                f"{self.plan.recipe.start}: has no {' and no '.join(missing)}, so it does not know the task",
                 hint="fine-tune it first, nlptool finetune, and name the final/ of that run",
             )
+
+    def _require_same_classes(self) -> None:
+        """Raise DataError unless each class has the same number in the teacher as in the task."""
+        teacher = self.plan.recipe.start
         settings = self.objective.folders(self.plan.model)[""].settings
-        wanted = list(settings.get("id2label", {}).values())
-        known = list(huggingface.read_config(self.plan.folder).get("id2label", {}).values())
-        if len(wanted) > 1 and [str(name).casefold() for name in known] != [n.casefold() for n in wanted]:
-            raise DataError(
-                f"{recipe.teacher}: its classes are {', '.join(known) or 'not named'}; "
-                f"those of the task are {', '.join(wanted)}",
-                hint="where they are the same by other names, write the task's into id2label in its config.json",
-            )
+        wanted = huggingface.class_names(settings)
+        try:
+            known = huggingface.class_names(huggingface.read_config(self.plan.folder))
+        except ValueError as error:
+            raise DataError(f"{teacher}: config.json: {error}") from error
+        here, there = ([name.casefold() for name in names] for names in (wanted, known))
+        if len(wanted) < 2 or here == there:
+            return
+        hint = "where they are the same by other names, write the task's into id2label in its config.json"
+        if sorted(here) == sorted(there):
+            order = json.dumps(known, ensure_ascii=False)
+            hint = f"list the task's labels in the teacher's order: labels: {order}"
+        raise DataError(
+            f"{teacher}: its classes are {numbered(known) or 'not named'}; those of the task are {numbered(wanted)}",
+            hint=hint,
+        )
 
     @property
     def layers(self) -> int:

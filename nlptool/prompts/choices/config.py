@@ -11,7 +11,7 @@ from nlptool.errors import DataError
 from nlptool.prompts.config import Figure, PromptConfig, Question, Reply
 from nlptool.prompts.figures import macro_f1, mean
 from nlptool.prompts.template import Template, columns, fill, fill_each
-from nlptool.text.rows import Row
+from nlptool.text.rows import Row, is_hidden, whole
 
 Metric = Literal[
     "accuracy",
@@ -128,8 +128,8 @@ class Config(PromptConfig):
         text = value.strip() if isinstance(value, str) else value
         if isinstance(text, str) and text in names:
             return self._place(row, names.index(text), count)
-        number = int(text) if isinstance(text, str) and text.isdecimal() and not names else text
-        return self._place(row, number, count)
+        number = None if isinstance(text, str) and names else whole(text)
+        return self._place(row, text if number is None else number, count)
 
     def _names(self, row: Row) -> list[Any]:
         if isinstance(self.labels, tuple):
@@ -144,7 +144,7 @@ class Config(PromptConfig):
         expected = f"one of {', '.join(map(str, names))}" if names else f"a place from 0 to {count - 1}"
         raise DataError(
             f"{row.place}: column '{self.label}' holds {value!r}; expected {expected}",
-            hint="its label is hidden: name a split with labels" if value in (-1, "-1", "", None) else None,
+            hint="its label is hidden: name a split with labels" if is_hidden(value) else None,
         )
 
 

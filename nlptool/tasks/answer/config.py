@@ -99,7 +99,7 @@ class Asking(TaskConfig):
         if not all(isinstance(text, str) for text in texts):
             raise DataError(
                 f"{row.place}: column '{self.answer}' holds {value!r}; a text is expected, or a list of texts",
-                hint="mend the row, or list the answers in the task's labels, in the order of their ids",
+                hint="mend the row, or list the answers in the task's labels, in the order of their numbers",
             )
         return tuple(filled(row, self.answer, text).strip() for text in texts) or (UNANSWERABLE,)
 

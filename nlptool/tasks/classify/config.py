@@ -9,7 +9,7 @@ from nlptool.errors import DataError
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, class_of, filled
-from nlptool.text.rows import Example, Row
+from nlptool.text.rows import Example, Row, is_hidden
 
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
 OF_NUMBERS = ("pearson", "spearman")
@@ -42,16 +42,24 @@ class Config(TaskConfig):
             raise ValueError("labels: two or more different names, or none for a number")
         wrong = [name for name in self.metrics if (name in OF_NUMBERS) == bool(self.labels)]
         if wrong:
-            what = "classes" if self.labels else "numbers"
-            raise ValueError(f"metrics: {', '.join(wrong)} is not for {what}")
+            is_for = (
+                "is not for classes; leave labels out where the label is a number"
+                if self.labels
+                else "is not for numbers; for classes, list their names in labels, in the order of their numbers"
+            )
+            raise ValueError(f"metrics: {', '.join(wrong)} {is_for}")
         if "f1" in self.metrics and len(self.labels) != 2:
             raise ValueError("metrics: f1 is of the second of two classes; macro_f1 is the mean over classes")
         return self
 
     def example(self, row: Row, *, labelled: bool) -> Example:
         """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
-        texts = tuple(filled(row, column, row.text(column), empty=self.empty) for column in self.inputs)
+        texts = tuple(self._text(row, column) for column in self.inputs)
         return Example(row.place, (texts,), (self._number(row) if labelled else math.nan,))
+
+    def _text(self, row: Row, column: str) -> str:
+        text, remedy = row.text(column), "mend or remove the row, or say empty: true in the task"
+        return text if self.empty else filled(row, column, text, remedy)
 
     def _number(self, row: Row) -> float:
         return class_of(row, self.label, self.labels) if self.labels else _float(row, self.label)
@@ -69,7 +77,9 @@ def _float(row: Row, column: str) -> float:
     if not abs(number) <= LARGEST:
         raise DataError(
             f"{row.place}: column '{column}' holds {value!r}; a finite number is expected",
-            hint="mend or remove the row",
+            hint="its label is hidden: remove the row, or name a split with labels"
+            if is_hidden(value)
+            else "for classes, list their names in the task, labels: [NAME, NAME]; else mend or remove the row",
         )
     return number
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from nlptool.errors import DataError
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
-from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.config import TaskConfig, number_of, numbered
 from nlptool.text.rows import Row, Sentence
 
 Metric = Literal["entity_f1", "entity_macro_f1", "character_macro_f1"]
@@ -64,14 +64,12 @@ class Config(TaskConfig):
         return tuple(self._number(row, place, tag) for place, tag in enumerate(tags))
 
     def _number(self, row: Row, place: int, tag: Any) -> int:
-        if isinstance(tag, str) and tag in self.labels:
-            return self.labels.index(tag)
-        if type(tag) is int and 0 <= tag < len(self.labels):
-            return tag
+        number = number_of(tag, self.labels)
+        if number is not None:
+            return number
         raise DataError(
-            f"{row.place}: {self.tags}[{place}] is {tag!r}; expected one of "
-            f"{', '.join(f'{number} {name}' for number, name in enumerate(self.labels))}",
-            hint="mend the row, or list the tag in the task's labels, in the order of their ids",
+            f"{row.place}: {self.tags}[{place}] is {tag!r}; expected one of {numbered(self.labels)}",
+            hint="mend the row, or list the tag in the task's labels, in the order of their numbers",
         )
 
 
