@@ -15,21 +15,16 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nlptool import __version__
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.files import digest
-from nlptool.recipe import Block, Change, difference, dump, loads
-
-# A run that goes on with another value of these would not be the same: its batches or its net would differ.
-FIXED = (
-    "tokens", "model", "start", "objective", "seed", "train.batch", "train.length", "train.stages",
-    "task", "data", "dropout", "train.layer_decay", "teacher", "student", "layers", "augment",
-)  # fmt: skip
+from nlptool.recipe import Block, Change, difference, dump, is_resumable, loads
 
 
 def claim(
@@ -142,19 +137,36 @@ def start_with(
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def changes(run: Path, recipe: Block, models: Mapping[str, Path]) -> list[Change]:
-    """What changes where a run goes on with this recipe. models: folders that it reads, by the recipe's key.
+def changes(
+    run: Path,
+    recipe: Block,
+    models: Mapping[str, Path] = MappingProxyType({}),
+    ahead: Collection[str] = (),
+) -> list[Change]:
+    """What changes where a run is resumed with this recipe.
 
-    Raises UsageError where something changes that must stay, DataError where a model is another.
+    models: folders that it reads, by the recipe's key. ahead: blocks that nothing of the run has followed yet.
+    Raises UsageError where a key changes whose field is not marked RESUMABLE, DataError where a model is another.
     """
     changed = moved(loads((run / "recipe.yaml").read_text("utf8"), type(recipe)), recipe)
-    if fixed := [change for change in changed if _under(change.path, FIXED)]:
+    values = recipe.model_dump(mode="python")
+    fixed = [
+        change
+        for change in changed
+        if change.path.partition(".")[0] not in ahead
+        and not is_resumable(type(recipe), _keys(change.path), values)
+    ]
+    if fixed:
         raise UsageError(
-            f"the run to resume was made with another recipe:{told(fixed)}",
-            hint="put these back, or start a new run with another --out",
+            f"{run}: was made with another recipe:{told(fixed)}",
+            hint="put these back, start again with --overwrite, or choose another --out",
         )
     _require_same_models(run, models)
     return changed
+
+
+def _keys(path: str) -> list[str | int]:
+    return [int(key) if key.isdigit() else key for key in path.split(".")]
 
 
 def tell(changed: Iterable[Change], console: Console) -> None:
@@ -225,7 +237,3 @@ def environment(packages: Iterable[str], device: str, ranks: int) -> dict[str, A
         "ranks": ranks,
         "cpus": os.cpu_count(),
     }
-
-
-def _under(path: str, blocks: tuple[str, ...]) -> bool:
-    return any(path == block or path.startswith(f"{block}.") for block in blocks)

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from nlptool import registry
+
+RESUMABLE: JsonDict = {"resumable": True}
+"""`Field(..., json_schema_extra=RESUMABLE)`: a run may be resumed with another value of this key.
+
+What bears no mark is fixed: the batches, the net or the rows of the run would be others. The mark of a block holds
+for all keys in it.
+"""
 
 
 class Block(BaseModel):

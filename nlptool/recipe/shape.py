@@ -117,6 +117,24 @@ def shape_at(schema: type[Block], keys: Sequence[str | int], data: Any) -> Shape
     return shape
 
 
+def is_resumable(schema: type[Block], keys: Sequence[str | int], data: Any) -> bool:
+    """Whether a run may be resumed with another value of a key: it, or a block around it, bears the mark RESUMABLE."""
+    shape: Shape | None = Shape.of(schema)
+    for key in keys:
+        if shape is None:
+            return False
+        block = shape.block(data)
+        if block is not None and key in block.model_fields and _marked(block, str(key)):
+            return True
+        shape, data = shape.inner(key, data), data[key] if holds(data, key) else None
+    return False
+
+
+def _marked(block: type[Block], key: str) -> bool:
+    extra = block.model_fields[key].json_schema_extra
+    return isinstance(extra, dict) and extra.get("resumable") is True
+
+
 def blocks(schema: type[Block], data: Any, above: str = "") -> Iterator[tuple[str, type[Block]]]:
     """All blocks of a schema with the dotted keys they stand under, a chosen one as `data` chooses it."""
     yield above, schema

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nlptool.recipe import Block, Budget
+from nlptool.recipe import RESUMABLE, Block, Budget
 
 
 class Optimizer(Block):
@@ -16,10 +16,17 @@ class Optimizer(Block):
     name: Literal["adamw", "lamb"] = Field(
         "adamw", description="the update rule; lamb: for batches of thousands of sequences"
     )
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the first and second moment")
-    eps: float = Field(1e-6, gt=0, description="added to the root of the second moment")
+    betas: tuple[float, float] = Field(
+        (0.9, 0.999), description="decay of the first and second moment", json_schema_extra=RESUMABLE
+    )
+    eps: float = Field(
+        1e-6, gt=0, description="added to the root of the second moment", json_schema_extra=RESUMABLE
+    )
     weight_decay: float = Field(
-        0.01, ge=0, description="decoupled decay of matrices; never of biases and layer norms"
+        0.01,
+        ge=0,
+        description="decoupled decay of matrices; never of biases and layer norms",
+        json_schema_extra=RESUMABLE,
     )
     bias_correction: bool = Field(
         True, description="divide the moments by 1 - beta^t; Google's BERT, ALBERT and ELECTRA code does not"
@@ -40,26 +47,44 @@ class Updates(Block):
     batch: int = Field(32, gt=0, description="sequences per step, over all ranks and micro-batches")
     length: int = Field(128, gt=3, description="tokens per sequence, special tokens included")
     accumulate: int = Field(
-        1, gt=0, description="micro-batches per rank and step; changes memory, not results"
+        1,
+        gt=0,
+        description="micro-batches per rank and step; changes memory, not results",
+        json_schema_extra=RESUMABLE,
     )
-    lr: float = Field(1e-4, gt=0, description="peak learning rate")
-    warmup: int | float = Field(0.01, ge=0, description="steps, or a share of the run if below 1")
+    lr: float = Field(1e-4, gt=0, description="peak learning rate", json_schema_extra=RESUMABLE)
+    warmup: int | float = Field(
+        0.01, ge=0, description="steps, or a share of the run if below 1", json_schema_extra=RESUMABLE
+    )
     schedule: Literal["linear", "cosine", "wsd", "constant"] = Field(
-        "linear", description="course of the learning rate after warm-up"
+        "linear", description="course of the learning rate after warm-up", json_schema_extra=RESUMABLE
     )
-    floor: float = Field(0.0, ge=0, lt=1, description="final learning rate as a share of the peak")
-    cooldown: float = Field(0.2, gt=0, le=1, description="wsd: share of the run in which the rate falls")
-    clip: float = Field(1.0, gt=0, description="largest global gradient norm")
+    floor: float = Field(
+        0.0, ge=0, lt=1, description="final learning rate as a share of the peak", json_schema_extra=RESUMABLE
+    )
+    cooldown: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="wsd: share of the run in which the rate falls",
+        json_schema_extra=RESUMABLE,
+    )
+    clip: float = Field(1.0, gt=0, description="largest global gradient norm", json_schema_extra=RESUMABLE)
     optimizer: Optimizer = Field(Optimizer(), description="update rule and its constants")
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="bf16: autocast on a GPU, weights stay fp32"
+        "fp32", description="bf16: autocast on a GPU, weights stay fp32", json_schema_extra=RESUMABLE
     )
     compile: bool = Field(
         False,
         description="torch.compile the objective: a minute at the start, faster steps on a GPU "
         "(on a CPU it needs a C++ compiler)",
+        json_schema_extra=RESUMABLE,
     )
-    recompute: bool = Field(False, description="activation checkpointing: less memory, a third more work")
+    recompute: bool = Field(
+        False,
+        description="activation checkpointing: less memory, a third more work",
+        json_schema_extra=RESUMABLE,
+    )
 
     @field_validator("warmup")
     @classmethod
@@ -72,9 +97,13 @@ class Updates(Block):
 class Train(Updates):
     """How a pretraining objective is minimised."""
 
-    steps: int | None = Field(None, gt=0, description="optimiser steps; or give budget")
+    steps: int | None = Field(
+        None, gt=0, description="optimiser steps; or give budget", json_schema_extra=RESUMABLE
+    )
     budget: Budget | None = Field(
-        None, description="instead of steps: 2B tokens, 1.5 epochs, 30 min, 1e17 flops"
+        None,
+        description="instead of steps: 2B tokens, 1.5 epochs, 30 min, 1e17 flops",
+        json_schema_extra=RESUMABLE,
     )
     stages: tuple[Stage, ...] = Field(
         (), description="in place of batch and length: several stretches in turn"
@@ -100,10 +129,14 @@ class Train(Updates):
 class Tune(Updates):
     """How a pretrained net is fine-tuned; the defaults are BERT's (Devlin et al. 2019, appendix A.3)."""
 
-    epochs: float = Field(3.0, gt=0, description="passes over the training rows")
-    steps: int | None = Field(None, gt=0, description="in place of epochs: optimiser steps")
-    lr: float = Field(2e-5, gt=0, description="peak learning rate")
-    warmup: int | float = Field(0.1, ge=0, description="steps, or a share of the run if below 1")
+    epochs: float = Field(3.0, gt=0, description="passes over the training rows", json_schema_extra=RESUMABLE)
+    steps: int | None = Field(
+        None, gt=0, description="in place of epochs: optimiser steps", json_schema_extra=RESUMABLE
+    )
+    lr: float = Field(2e-5, gt=0, description="peak learning rate", json_schema_extra=RESUMABLE)
+    warmup: int | float = Field(
+        0.1, ge=0, description="steps, or a share of the run if below 1", json_schema_extra=RESUMABLE
+    )
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer as a share of that of the layer above it"
     )
@@ -112,12 +145,26 @@ class Tune(Updates):
 class Evaluate(Block):
     """Held-out loss during training."""
 
-    every: int = Field(500, gt=0, description="steps between evaluations; the last step always has one")
-    batches: int = Field(20, gt=0, description="held-out batches, the same ones each time")
+    every: int = Field(
+        500,
+        gt=0,
+        description="steps between evaluations; the last step always has one",
+        json_schema_extra=RESUMABLE,
+    )
+    batches: int = Field(
+        20, gt=0, description="held-out batches, the same ones each time", json_schema_extra=RESUMABLE
+    )
 
 
 class Save(Block):
     """Checkpoints."""
 
-    every: int = Field(1000, gt=0, description="steps between checkpoints; the last step always has one")
-    keep: int = Field(2, gt=0, description="newest checkpoints kept, besides the best one")
+    every: int = Field(
+        1000,
+        gt=0,
+        description="steps between checkpoints; the last step always has one",
+        json_schema_extra=RESUMABLE,
+    )
+    keep: int = Field(
+        2, gt=0, description="newest checkpoints kept, besides the best one", json_schema_extra=RESUMABLE
+    )

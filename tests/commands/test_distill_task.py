@@ -192,6 +192,9 @@ def test_the_second_stage_can_be_done_again_otherwise_after_the_same_first_one(w
     assert distil(work, *SHORT, "prediction.lr=1e-3", "--resume", "auto") == 2
     assert "prediction/seed-0: is finished, but was trained with another recipe" in capsys.readouterr().err
     shutil.rmtree(work / "run/prediction")
+    for change in ("intermediate.batch=8", "intermediate.length=16"):
+        assert distil(work, *SHORT, change, "--resume", "auto") == 2
+        assert f"{change.partition('=')[0]}: " in capsys.readouterr().err
     assert distil(work, *SHORT, "prediction.lr=1e-3", "--resume", "auto") == 0
     assert (work / "run/intermediate/seed-0/final/model.safetensors").stat().st_mtime_ns == before
 

@@ -182,7 +182,8 @@ def test_an_evaluation_that_a_signal_took_away_is_made_up_for(work: Path, monkey
 def test_a_refused_run_leaves_its_recipe_as_it_was(work: Path, capsys):
     assert tune(work) == 0
     written = (work / "run/recipe.yaml").read_text()
-    assert tune(work, "train.lr=0.1", "--resume", "auto") == 2
+    for change in ("train.lr=0.1", "train.batch=8", "dropout.head=0.3"):
+        assert tune(work, change, "--resume", "auto") == 2
     assert (work / "run/recipe.yaml").read_text() == written
 
 

@@ -10,7 +10,7 @@ from nlptool.commands import folder, hub
 from nlptool.commands.finetune import command as finetune
 from nlptool.commands.finetune.command import Dropout, Evaluate, Seeds, Task
 from nlptool.console import Console, Options
-from nlptool.recipe import Block, Chosen, Problem
+from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import Tune
 from nlptool.train.metrics import Tracker
@@ -59,13 +59,19 @@ class Recipe(Block):
         Evaluate(), description="scores during training; patience is that of the second stage and the twin"
     )
     twin: bool = Field(
-        False, description="also train the same student for as many steps on the labels, without a teacher"
+        False,
+        description="also train the same student for as many steps on the labels, without a teacher",
+        json_schema_extra=RESUMABLE,
     )
     seeds: Seeds = Field(
-        (0,), description="a run for each: of order and dropout; or how many of them, from 0"
+        (0,),
+        description="a run for each: of order and dropout; or how many of them, from 0",
+        json_schema_extra=RESUMABLE,
     )
-    track: tuple[Tracker, ...] = Field((), description="also log to: tensorboard, wandb")
-    out: str = Field(description="folder of the runs")
+    track: tuple[Tracker, ...] = Field(
+        (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
+    )
+    out: str = Field(description="folder of the runs", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -43,6 +43,7 @@ from nlptool.train.interrupts import Interrupts
 from nlptool.train.trainer import State, held_out
 
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
+STAGES = ("intermediate", "prediction")
 PART = 1024  # tokens at once where layers are compared, which pads the rows of a part to its longest
 
 
@@ -203,7 +204,8 @@ class _Runs:
         """Write down what is run, make the student and encode the rows."""
         recipe, models = self.recipe, self._models()
         if self.source is not None and (self.out / "recipe.yaml").exists():
-            changed = folder.changes(self.out, recipe, models)
+            ahead = [stage for at, stage in enumerate(STAGES) if not self._have_begun(STAGES[at:])]
+            changed = folder.changes(self.out, recipe, models, ahead)
             self._require_finished_alike(changed)
             folder.tell(changed, self.console)
         device = machine.name(self.world.device)
@@ -226,6 +228,9 @@ class _Runs:
         if recipe.augment is not None and recipe.augment.model is not None:
             found["augment.model"] = hub.folder(recipe.augment.model)
         return found
+
+    def _have_begun(self, stages: Sequence[str]) -> bool:
+        return any(list(self.out.glob(f"{stage}/seed-*")) for stage in (*stages, "twin"))
 
     def _require_finished_alike(self, changed: Sequence[Change]) -> None:
         """Raise UsageError where a stage that is finished would be said to have been trained in another way."""

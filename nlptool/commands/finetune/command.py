@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
-from nlptool.recipe import Block, Chosen, Problem
+from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.named import named
 from nlptool.train.config import Tune
@@ -51,10 +51,16 @@ class Evaluate(Block):
     """Scores on the validation rows during training; each comes with a checkpoint."""
 
     every: int | None = Field(
-        None, gt=0, description="steps between evaluations; null: once an epoch; the last step always has one"
+        None,
+        gt=0,
+        description="steps between evaluations; null: once an epoch; the last step always has one",
+        json_schema_extra=RESUMABLE,
     )
     patience: int | None = Field(
-        None, gt=0, description="stop after so many evaluations that bring nothing better; null: never"
+        None,
+        gt=0,
+        description="stop after so many evaluations that bring nothing better; null: never",
+        json_schema_extra=RESUMABLE,
     )
 
 
@@ -71,10 +77,14 @@ class Recipe(Block):
     train: Tune = Field(Tune(), description="how the net is fine-tuned")
     evaluate: Evaluate = Field(Evaluate(), description="scores during training")
     seeds: Seeds = Field(
-        (0,), description="a run for each: of the head, order and dropout; or how many of them, from 0"
+        (0,),
+        description="a run for each: of the head, order and dropout; or how many of them, from 0",
+        json_schema_extra=RESUMABLE,
     )
-    track: tuple[Tracker, ...] = Field((), description="also log to: tensorboard, wandb")
-    out: str = Field(description="folder of the runs")
+    track: tuple[Tracker, ...] = Field(
+        (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
+    )
+    out: str = Field(description="folder of the runs", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
     def _different_seeds(self) -> Self:

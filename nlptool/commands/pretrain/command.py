@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
-from nlptool.recipe import Block, Chosen, Problem
+from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
 from nlptool.train.config import Evaluate, Save, Train
 from nlptool.train.metrics import Tracker
 
@@ -42,9 +42,11 @@ class Recipe(Block):
     train: Train = Field(description="how the objective is minimised")
     evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")
     save: Save = Field(Save(), description="checkpoints")
-    track: tuple[Tracker, ...] = Field((), description="also log to: tensorboard, wandb")
+    track: tuple[Tracker, ...] = Field(
+        (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
+    )
     seed: int = Field(0, ge=0, description="of weights, order, masks and dropout")
-    out: str = Field(description="run folder")
+    out: str = Field(description="run folder", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
     def _one_net(self) -> Self:

@@ -15,7 +15,7 @@ from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
 from nlptool.errors import RecipeError
 from nlptool.prompts.config import PromptConfig
-from nlptool.recipe import Block, Chosen, Problem, shelf
+from nlptool.recipe import RESUMABLE, Block, Chosen, Problem, shelf
 from nlptool.recipe.source import read
 
 
@@ -90,28 +90,42 @@ Shots = Annotated[
 
 
 class Recipe(Block):
-    """Models, tasks, and how many demonstrations stand before a question."""
+    """Models, tasks, and how many demonstrations stand before a question.
+
+    All of it may change where a run is resumed: answers are kept by the model and the very text that they answer.
+    """
 
     models: Annotated[
         tuple[str, ...],
         BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...]),
         Field(min_length=1, description="Hugging Face folders, e.g. a run's final, or ids of the hub"),
-    ]
-    tasks: Tasks
+    ] = Field(json_schema_extra=RESUMABLE)
+    tasks: Tasks = Field(json_schema_extra=RESUMABLE)
     data: str | None = Field(
-        None, description="folder with a folder or a file for each task, by its name; null: the hub"
+        None,
+        description="folder with a folder or a file for each task, by its name; null: the hub",
+        json_schema_extra=RESUMABLE,
     )
-    shots: Shots = (0,)
+    shots: Shots = Field((0,), json_schema_extra=RESUMABLE)
     limit: int | None = Field(
-        None, gt=0, description="questions of each task or part, the first ones; null: all"
+        None,
+        gt=0,
+        description="questions of each task or part, the first ones; null: all",
+        json_schema_extra=RESUMABLE,
     )
-    seed: int = Field(0, ge=0, description="draws the demonstrations, and the rows that are made by a rule")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="draws the demonstrations, and the rows that are made by a rule",
+        json_schema_extra=RESUMABLE,
+    )
     contamination: str | None = Field(
         None,
         description="a token store, in whose training text the questions are searched: those with a run of words in "
         "common are scored apart",
+        json_schema_extra=RESUMABLE,
     )
-    out: str = Field(description="folder of the results")
+    out: str = Field(description="folder of the results", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
     def _different(self) -> Self:

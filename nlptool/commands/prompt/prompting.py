@@ -84,6 +84,8 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
     named = zip(recipe.models, labels(recipe.models), strict=True)
     models = [(name, label, hub.folder(name)) for name, label in named]
     _require_able(models, read)
+    if options.resume and (out / "recipe.yaml").exists():
+        folder.tell(folder.changes(out, recipe), console)
     packages = ("torch", "numpy", "tokenizers", "datasets")
     folder.start(
         out,

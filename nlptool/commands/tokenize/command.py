@@ -7,12 +7,10 @@ from pydantic import Field, model_validator
 
 from nlptool.commands import folder
 from nlptool.console import Console, Options
-from nlptool.errors import UsageError
-from nlptool.recipe import Block, Problem, difference, loads
+from nlptool.recipe import RESUMABLE, Block, Problem
 from nlptool.text.config import Normalise, Sentences, Source
 
 SMALLEST = 262  # six special tokens and 256 bytes
-ELSEWHERE = ("out", "workers")  # keys that change nothing in a store
 
 
 class Tokenizer(Block):
@@ -49,8 +47,10 @@ class Recipe(Block):
     heldout: float = Field(
         0.01, ge=0, le=0.5, description="share of documents held out from training, by the hash of their text"
     )
-    workers: int | None = Field(None, ge=1, description="processes; one for each core when not given")
-    out: str = Field(description="folder of the token store")
+    workers: int | None = Field(
+        None, ge=1, description="processes; one for each core when not given", json_schema_extra=RESUMABLE
+    )
+    out: str = Field(description="folder of the token store", json_schema_extra=RESUMABLE)
 
 
 def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
@@ -70,21 +70,9 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     from nlptool.commands.tokenize import tokenizing
 
     if previous is not None and (previous / "store.json").exists():
-        _require_same(recipe, previous)
+        folder.changes(previous, recipe)
         tokenizing.report_again(recipe, previous, options, console)
     elif options.dry_run:
         tokenizing.dry_run(recipe, options, console)
     else:
         tokenizing.run(recipe, options, console)
-
-
-def _require_same(recipe: Recipe, store: Path) -> None:
-    """Raise UsageError when a finished store was made in another way than `recipe` says."""
-    old = loads((store / "recipe.yaml").read_text("utf8"), Recipe)
-    changes = [change for change in difference(old, recipe) if change.path not in ELSEWHERE]
-    if changes:
-        lines = "".join(f"\n  {path}: {before} -> {now}" for path, before, now in changes)
-        raise UsageError(
-            f"{store}: is whole, but was made with another recipe:{lines}",
-            hint="--overwrite makes it again, --out names another folder",
-        )
