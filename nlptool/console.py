@@ -14,7 +14,7 @@ import rich.console
 from rich.table import Table
 from rich.text import Text
 
-from nlptool.errors import NlptoolError
+from nlptool.errors import Reported
 from nlptool.live import Panel, Progress, Screen
 
 CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�")
@@ -53,7 +53,7 @@ class Console:
         """Say nothing but errors, e.g. on all ranks but the first."""
         self._muted = muted
 
-    def error(self, error: NlptoolError) -> None:
+    def error(self, error: Reported) -> None:
         """What went wrong, and what to do about it."""
         self._err.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
         if error.hint:

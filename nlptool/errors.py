@@ -8,7 +8,8 @@
 | 3         | data: a corpus, a store, a checkpoint, a disk          |
 | 4         | the loss became NaN or infinite                        |
 | 75        | stopped by a signal, state saved; run again to go on   |
-| 130, 141  | interrupted by Ctrl-C; the reader of a pipe went away  |
+| 130, 143, 129 | ended by Ctrl-C, SIGTERM or SIGHUP where there is no state to save |
+| 141       | the reader of a pipe went away                         |
 """
 
 
@@ -49,7 +50,30 @@ class NonFiniteLoss(NlptoolError):
     exit_code = 4
 
 
-class Preempted(NlptoolError):
-    """A signal asked the run to stop; its state is saved."""
+class OtherRankFailed(NlptoolError):
+    """Another rank is lost, or ended with an error that it reports itself.
+
+    exit_code: that of the other rank where it is known.
+    """
+
+    def __init__(self, message: str, exit_code: int = 3, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
+class Preempted(BaseException):
+    """A signal asked the run to stop; its state is saved.
+
+    No Exception: it is raised between any two instructions, also within a library that catches what it can.
+    """
 
     exit_code = 75
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+Reported = NlptoolError | Preempted
+"""What is shown as one message with a hint, and has an exit code."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "nlptool"
-BASE = {"recipe", "registry", "errors", "files", "figures", "flops"}
+BASE = {"launch", "recipe", "registry", "errors", "files", "figures", "flops"}
 MAY_IMPORT = {
     "errors": set(),
+    "launch": {"errors"},
     "figures": set(),
     "flops": set(),
     "files": {"errors"},
@@ -44,7 +45,7 @@ MAY_IMPORT = {
         "console",
         "live",
     },
-    "cli": {"commands", "console", "recipe", "errors"},
+    "cli": {"commands", "console", "recipe", "errors", "launch"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 import typer
 
 from nlptool import __version__
-from nlptool.cli import asking, runs, shelf, threads, training
+from nlptool import launch
+from nlptool.cli import asking, runs, shelf, signals, threads, training
 from nlptool.cli.app import app, console
 from nlptool.cli.training import COMMANDS
-from nlptool.errors import DataError, NlptoolError, UsageError
+from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 
 __all__ = ["COMMANDS", "app", "asking", "main", "runs", "shelf", "training"]
 
@@ -27,7 +28,17 @@ STATEMENTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code. Without `arguments`, those of the process."""
     threads.share(os.environ)
-    for argument in sys.argv[1:] if arguments is None else arguments:
+    if arguments is None:
+        signals.heed()
+    try:
+        return _carry_out(sys.argv[1:] if arguments is None else arguments)
+    finally:
+        if ranks := sys.modules.get("nlptool.train.distributed"):
+            ranks.leave()
+
+
+def _carry_out(arguments: Sequence[str]) -> int:
+    for argument in arguments:
         if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
             return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
     try:
@@ -36,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code == INTERRUPTED:  # which typer has made of KeyboardInterrupt
             console().note("interrupted")
         return code if isinstance(code, int) else 0
-    except NlptoolError as error:
+    except signals.Ended as end:
+        console().note(f"ended by {end}")
+        return end.exit_code
+    except (NlptoolError, Preempted) as error:
         return _fail(error)
     except typer.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
@@ -89,6 +103,20 @@ def _defect(error: BaseException) -> NlptoolError:
     )
 
 
-def _fail(error: NlptoolError) -> int:
-    console().error(error)
+def _fail(error: Reported) -> int:
+    """Show an error; of several ranks the one that it met first does, and says who it is."""
+    ranks = sys.modules.get("nlptool.train.distributed")
+    try:
+        this = launch.read(os.environ)
+    except UsageError:
+        this = launch.ALONE
+    if this.size == 1:
+        console().error(error)
+        return error.exit_code
+    if isinstance(error, OtherRankFailed) and ranks is not None and (dead := ranks.missing()):
+        error.message = f"{dead} has died"
+    shown = ranks.reports(error) if ranks is not None and ranks.is_joined() else this.local_rank == 0
+    if shown:
+        error.message = f"{this}: {error.message}"
+        console().error(error)
     return error.exit_code

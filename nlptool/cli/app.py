@@ -1,5 +1,6 @@
 """The application, the options that many commands have, and what they share."""
 
+import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nlptool import __version__
+from nlptool import __version__, launch
 from nlptool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,16 +102,34 @@ def refuse_flags(arguments: Sequence[str]) -> None:
             )
 
 
+def work_alone(command: str) -> None:
+    """Leave a command that has no use for several ranks to rank 0; the others end, having done nothing."""
+    this = launch.read(os.environ)
+    if this.size == 1:
+        return
+    if this.rank:
+        raise typer.Exit
+    console().note(f"{command} has no use for {this.size} ranks: rank 0 works alone")
+    for name in launch.VARIABLES:
+        os.environ.pop(name, None)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         console().result(f"nlptool {__version__}")
         raise typer.Exit
 
 
+RANKED = {"compare", "evaluate"}
+"""Commands that know what to do with several ranks; those that train add themselves."""
+
+
 @app.callback()
 def _options(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if ctx.invoked_subcommand is not None and ctx.invoked_subcommand not in RANKED:
+        work_alone(ctx.invoked_subcommand)

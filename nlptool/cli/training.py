@@ -10,6 +10,7 @@ import typer
 
 from nlptool.cli.app import (
     DATA,
+    RANKED,
     TRAIN,
     Changes,
     DryRun,
@@ -21,6 +22,7 @@ from nlptool.cli.app import (
     console,
     is_change,
     refuse_flags,
+    work_alone,
 )
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") ->
     """Read and check the recipe, then hand it to the command."""
     from nlptool.recipe import load, shelf
 
+    if options.dry_run:
+        work_alone("--dry-run")
     command = import_module(f"nlptool.commands.{row.module}.command")
     path = shelf.find(recipe)
     folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
@@ -93,6 +97,8 @@ def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") ->
 
 
 for row in COMMANDS:
+    if row.group == TRAIN:
+        RANKED.add(row.name)
     app.command(
         row.name,
         help=row.help,
@@ -139,6 +145,8 @@ def compare(
     """Train several recipes on the same tokens and budget, and compare them."""
     refuse_flags(arguments)
     recipes = [a for a in arguments if not is_change(a)]
+    if dry_run:
+        work_alone("--dry-run")
     from nlptool.commands.compare import command
     from nlptool.console import Options
 

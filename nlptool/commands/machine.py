@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from nlptool.launch import ALONE
 from nlptool.train import distributed
 
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -29,7 +30,7 @@ class Machine:
 
 def device() -> torch.device:
     """What models are asked on: a GPU where there is one."""
-    return distributed.join({}).device
+    return distributed.join(ALONE).device
 
 
 def name(device: torch.device) -> str:
@@ -39,7 +40,7 @@ def name(device: torch.device) -> str:
 
 def look(out: Path) -> Machine:
     """This machine, for a run folder at `out`."""
-    device = distributed.join({}).device
+    device = distributed.join(ALONE).device
     place = out.absolute()
     while not place.exists():
         place = place.parent

@@ -315,7 +315,7 @@ class Session:
         with written_aside(final) as aside:
             self.job.export(aside)
 
-    def _stopped(self, stop: Preempted) -> NlptoolError:
+    def _stopped(self, stop: Preempted) -> Preempted:
         """Save what a signal left, if there is anything new."""
         if self.state.step > self.saved:
             if self.evaluated < self.state.step:

@@ -1,11 +1,13 @@
 """What every training command shares: its processes, and the way into a session."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
+from nlptool import launch
 from nlptool.commands import folder
 from nlptool.commands.session import Job, Outcome, Session, Settings
 from nlptool.console import Console, Options
@@ -20,8 +22,12 @@ from nlptool.train.trainer import mix
 
 @contextmanager
 def ranks(console: Console) -> Iterator[tuple[World, Interrupts]]:
-    """The processes that torchrun started, or this one alone; signals are heeded, the first one speaks."""
-    world = distributed.join(os.environ)
+    """The ranks that a launcher started, or this process alone; signals are heeded, the first rank speaks.
+
+    What runs within may enter again: the ranks are joined once.
+    """
+    launch.require_launcher(os.environ, sys.argv[1:])
+    world = distributed.join(launch.read(os.environ), console.note)
     console.mute(not world.first)
     try:
         keep_freed_memory()
@@ -33,8 +39,6 @@ def ranks(console: Console) -> Iterator[tuple[World, Interrupts]]:
         raise Preempted(
             f"{stop.message}; what was finished is kept", hint="the same command with --resume auto goes on"
         ) from None
-    finally:
-        distributed.leave()
 
 
 def run(

@@ -79,8 +79,9 @@ class Batches:
     """This rank's micro-batches of any step, made on demand.
 
     Row r of step n is position n * batch + r of an endless stream of epochs, each in its own order. Ranks and
-    micro-batches take consecutive stretches of rows: neither their number nor a restart changes the order.
-    Raises DataError when a stage has no example, ValueError when rows cannot be shared out evenly.
+    micro-batches take consecutive stretches of rows, as equal as can be: neither their number nor a restart changes
+    the order. Where there are fewer rows than stretches, some have none, and no micro-batch is made of them.
+    Raises DataError when a stage has no example.
     """
 
     def __init__(
@@ -100,19 +101,16 @@ class Batches:
                     "the store holds not one example of this length",
                     hint="tokenize more text, or shorten train.length",
                 )
-            if stage.batch % (world * accumulate):
-                raise ValueError(f"{stage.batch} rows cannot be shared out to {world} x {accumulate}")
         self.stages, self.collate, self.seed, self.shuffle = stages, collate, seed, shuffle
         self.rank, self.world, self.accumulate = rank, world, accumulate
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n, n from 0."""
         stage = next(s for s in reversed(self.stages) if s.first_step <= n)
-        rows = stage.batch // (self.world * self.accumulate)
-        return [
-            self._micro_batch(stage, n, (self.rank * self.accumulate + part) * rows, rows)
-            for part in range(self.accumulate)
-        ]
+        parts = self.world * self.accumulate
+        own = range(self.rank * self.accumulate, (self.rank + 1) * self.accumulate)
+        cuts = [(part * stage.batch // parts, (part + 1) * stage.batch // parts) for part in own]
+        return [self._micro_batch(stage, n, first, end - first) for first, end in cuts if first < end]
 
     def _micro_batch(self, stage: Stage, n: int, first: int, rows: int) -> Batch:
         positions = (n - stage.first_step) * stage.batch + first + np.arange(rows)

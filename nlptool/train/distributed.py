@@ -1,7 +1,9 @@
 """One process or many: the few collectives that a step needs."""
 
 import os
-from collections.abc import Callable, Collection, Mapping
+import socket
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -9,19 +11,27 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
-from nlptool.errors import NlptoolError, UsageError
+from nlptool.errors import NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
+from nlptool.launch import ALONE, Launch
 
 T = TypeVar("T")
+STEP = timedelta(minutes=30)  # a rank that is so late in a step will not come
+FOREVER = timedelta(days=365)  # rank 0 may encode rows for hours; that it has died is noticed at once
+JOIN, LOOK = timedelta(minutes=10), timedelta(seconds=10)
+REPORTED = "nlptool/reported"
 
 
 @dataclass(frozen=True)
 class World:
-    """Who we are among the processes that torchrun started; rank 0 of 1 without torchrun."""
+    """Who we are among the ranks that a launcher started; rank 0 of 1 without one."""
 
     rank: int
     size: int
     device: torch.device
+    control: dist.ProcessGroup | None = None
+    """The ranks once more, on the CPU and without a time limit: for whatever only rank 0 does."""
 
     @property
     def first(self) -> bool:
@@ -29,12 +39,25 @@ class World:
         return self.rank == 0
 
     def sum(self, values: list[float]) -> list[float]:
-        """Sum of each value over all ranks, in float64; exact for counts below 2^53."""
+        """Sum of each value over all ranks, in float64; exact for whole numbers below 2^53, and for nothing else.
+
+        So shares of a whole are not summed: what ranks decide together is `from_first`.
+        """
         if self.size == 1:
             return values
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
+        with connected():
+            dist.all_reduce(total)
         return total.tolist()
+
+    def from_first(self, value: float) -> float:
+        """Rank 0's value on every rank, bit for bit: e.g. what its clock says."""
+        if self.size == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.float64, device=self.device)
+        with connected():
+            dist.broadcast(told, 0)
+        return float(told)
 
     def sum_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sum of each tensor over all ranks, float64. A rank that lacks one brings nothing to it."""
@@ -47,7 +70,8 @@ class World:
         for name in sorted(shapes):
             lacking = torch.zeros(shapes[name], dtype=torch.float64, device=self.device)
             total[name] = tensors.get(name, lacking)
-            dist.all_reduce(total[name])
+            with connected():
+                dist.all_reduce(total[name])
         return total
 
     def all_of(self, names: Collection[str]) -> list[str]:
@@ -58,24 +82,38 @@ class World:
         """What each rank brings."""
         found = [value] * self.size
         if self.size > 1:
-            dist.all_gather_object(found, value)
+            with connected():
+                dist.all_gather_object(found, value)
         return found
 
     def on_first(self, work: Callable[[], T]) -> T:
-        """Do something on rank 0 only; every rank gets its result, or its NlptoolError."""
+        """Do something on rank 0 only; every rank gets its result.
+
+        The others wait as long as it takes. Where it raises, rank 0 raises that, and they OtherRankFailed, or
+        Preempted if it was that.
+        """
         if self.size == 1:
             return work()
-        outcome: list[T | NlptoolError | None] = [None]
-        if self.first:
-            try:
-                outcome[0] = work()
-            except NlptoolError as error:
-                outcome[0] = error
-        dist.broadcast_object_list(outcome)
-        (result,) = outcome
-        if isinstance(result, NlptoolError):
-            raise result
-        return result  # type: ignore[return-value]
+        result: list[T | Preempted | OtherRankFailed | None] = [None]
+        if not self.first:
+            with connected():
+                dist.broadcast_object_list(result, group=self.control, device=torch.device("cpu"))
+            (told,) = result
+            if isinstance(told, Preempted | OtherRankFailed):
+                raise told
+            return told  # type: ignore[return-value]
+        try:
+            result[0] = work()
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, NlptoolError) else 1
+            failed = OtherRankFailed("rank 0 failed", code)
+            result[0] = error if isinstance(error, Preempted) else failed
+            with suppress(OtherRankFailed), connected():
+                dist.broadcast_object_list(result, group=self.control, device=torch.device("cpu"))
+            raise
+        with connected():
+            dist.broadcast_object_list(result, group=self.control, device=torch.device("cpu"))
+        return result[0]  # type: ignore[return-value]
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """Average gradients over the ranks in the backward pass."""
@@ -84,31 +122,150 @@ class World:
         return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
 
 
-def join(environment: Mapping[str, str]) -> World:
-    """Join the process group that torchrun announces in `environment`; alone if there is none.
+@contextmanager
+def connected() -> Iterator[None]:
+    """Turns what gloo and NCCL raise where another rank is gone into OtherRankFailed."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo raises nothing more special
+        words = str(error)
+        if not isinstance(error, dist.DistError) and not any(w in words for w in ("gloo", "NCCL", "Connection")):
+            raise
+        late = "Timed out" in words or "timeout" in words.lower()
+        what = f"a rank is {STEP.seconds // 60} minutes late" if late else "another rank is gone"
+        raise OtherRankFailed(what, hint="its own message, or the kernel's log, says why") from error
 
-    NCCL on GPUs, gloo on CPU. Raises UsageError when there are GPUs, but fewer than processes.
+
+def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> World:
+    """The world of this process; a group of several ranks is joined once, and stays for the life of the process.
+
+    NCCL on GPUs, gloo on CPUs. waiting: is told which ranks have not come yet.
+    Raises UsageError when there are GPUs, but fewer than ranks, and when not all ranks come.
     """
-    size = int(environment.get("WORLD_SIZE", "1"))
-    local = int(environment.get("LOCAL_RANK", "0"))
     gpus = torch.cuda.device_count()
-    if gpus and local >= gpus:
+    if gpus and this.local_rank >= gpus:
         raise UsageError(
-            f"torchrun started more processes than this machine has GPUs ({gpus})",
+            f"the launcher started more ranks than this machine has GPUs ({gpus})",
             hint=f"use --nproc-per-node={gpus}",
         )
-    device = torch.device("cuda", local) if gpus else torch.device("cpu")
+    device = torch.device("cuda", this.local_rank) if gpus else torch.device("cpu")
+    if this.size == 1:
+        return World(0, 1, device)
+    if dist.is_initialized():
+        return _world(device)
     if gpus:
         torch.cuda.set_device(device)
-    if size == 1:
-        return World(0, 1, device)
-    if not gpus:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(environment.get("LOCAL_WORLD_SIZE", "1"))))
-    dist.init_process_group("nccl" if gpus else "gloo", timeout=timedelta(minutes=30))
-    return World(dist.get_rank(), dist.get_world_size(), device)
+    elif this.threads is not None:
+        torch.set_num_threads(this.threads)
+    store = _meet(this, waiting)
+    dist.init_process_group(
+        "nccl" if gpus else "gloo",
+        store=PrefixStore("group", store),
+        rank=this.rank,
+        world_size=this.size,
+        timeout=STEP,
+    )
+    _joined.append(Joined(this, store, dist.new_group(backend="gloo", timeout=FOREVER)))
+    return _world(device)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The group that this process has joined."""
+
+    launch: Launch
+    store: Store
+    control: dist.ProcessGroup
+
+
+_joined: list[Joined] = []
+
+
+def _world(device: torch.device) -> World:
+    (joined,) = _joined
+    return World(joined.launch.rank, joined.launch.size, device, joined.control)
+
+
+def _meet(this: Launch, waiting: Callable[[str], None]) -> Store:
+    """The store where all ranks have reported. Raises UsageError when one of them does not in time."""
+    place = f"{this.address}:{this.port}"
+    try:
+        server = this.rank == 0 and not this.hosted
+        tcp = TCPStore(this.address, this.port, this.size, server, JOIN, wait_for_workers=False)
+    except (dist.DistError, ValueError, OSError) as error:
+        raise UsageError(
+            f"ranks cannot meet at {place} (MASTER_ADDR:MASTER_PORT): {str(error).splitlines()[0]}",
+            hint="start all ranks with torchrun, and let them reach the first one's host",
+        ) from error
+    store = PrefixStore(f"nlptool/{this.attempt}", tcp)
+    store.set(f"host/{this.rank}", f"{socket.gethostname()} {os.getpid()}")
+    keys = [f"host/{rank}" for rank in range(this.size)]
+    for _ in range(JOIN // LOOK):
+        try:
+            store.wait(keys, LOOK)
+            return store
+        except dist.DistStoreError:
+            late = ", ".join(key[5:] for key in keys if not store.check([key]))
+            waiting(f"{this} waits at {place} for rank {late}")
+    raise UsageError(
+        f"of {this.size} ranks these have not come within {JOIN.seconds // 60} minutes: {late}",
+        hint="start all ranks with torchrun",
+    )
+
+
+def is_joined() -> bool:
+    """Whether this process is one of several ranks that have met."""
+    return bool(_joined)
+
+
+def reports(error: Reported) -> bool:
+    """Whether this rank shows an error: the first one of all that fail, and none that only lost the others."""
+    if not _joined:
+        return True
+    this, store = _joined[0].launch, _joined[0].store
+    lost = isinstance(error, OtherRankFailed)
+    try:
+        if lost:  # whoever knows more has the word
+            with suppress(dist.DistStoreError):
+                store.wait([REPORTED], timedelta(seconds=2))
+        elif this.rank:  # most errors are all ranks' alike
+            with suppress(dist.DistStoreError):
+                store.wait([REPORTED], timedelta(seconds=1))
+        first: bool = store.add(f"{REPORTED}/count", 1) == 1
+        store.set(REPORTED, str(this.rank))
+        return first
+    except RuntimeError:  # the store went with its rank or its launcher
+        return not lost or this.rank <= 1
+
+
+def missing() -> str:
+    """The ranks of this host that have died, such as `rank 1 (process 4711)`; empty where none is known."""
+    if not _joined:
+        return ""
+    this, store = _joined[0].launch, _joined[0].store
+    dead = []
+    with suppress(RuntimeError):
+        for rank in range(this.size):
+            host, pid = store.get(f"host/{rank}").decode().rsplit(" ", 1)
+            if host == socket.gethostname() and not _alive(int(pid)):
+                dead.append(f"rank {rank} (process {pid})")
+    return ", ".join(dead)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat", encoding="utf8") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except ProcessLookupError:
+        return False
+    except OSError:  # no /proc, or another user's
+        return True
 
 
 def leave() -> None:
-    """Leave the process group, if there is one."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+    """Leave the process group, if there is one; the last thing that a process does with it."""
+    if _joined:
+        _joined.clear()
+        with suppress(RuntimeError):
+            dist.destroy_process_group()

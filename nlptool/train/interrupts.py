@@ -4,10 +4,12 @@ A run's whole state is its weights, its optimiser and a step number; everything 
 them. So a single process may stop between any two Python instructions (while compiling, evaluating, in the
 middle of a backward pass), except while those three change: such stretches are shielded. Several ranks must
 stop after the same step, or they would wait for each other for ever; they only take note of the signal and
-agree at the next step.
+agree at the next step. A launcher that dies, by whatever signal, counts as one: its ranks would train on unseen.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,13 +17,16 @@ from typing import Any
 
 from nlptool.errors import Preempted
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name))
+NAMES = ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+LOOK = 1.0  # seconds from one look at the launcher to the next
 
 
 class Interrupts:
-    """Turns SIGTERM, SIGUSR1 and Ctrl-C into `Preempted`.
+    """Turns SIGTERM, SIGUSR1, SIGHUP and Ctrl-C into `Preempted`; one that is ignored (nohup) stays so.
 
-    alone: raise at once (outside shielded stretches); otherwise only set `arrived`.
+    alone: raise at once (outside shielded stretches and imports); otherwise only set `arrived`, also when the
+    process that started this one has ended.
     """
 
     def __init__(self, alone: bool) -> None:
@@ -30,19 +35,32 @@ class Interrupts:
         self.name = ""
         self._shields = 0
         self._previous: dict[int, Any] = {}
+        self._ended = threading.Event()
 
     def __enter__(self) -> "Interrupts":
-        self._previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._receive) for number in heeded}
+        if not self.alone:
+            threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def _watch(self, launcher: int) -> None:
+        """Take note when the launcher is gone: this process then has another parent."""
+        while not self._ended.wait(LOOK):
+            if os.getppid() != launcher:
+                self.name, self.arrived = "the end of its launcher", True
+                return
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.name = signal.Signals(number).name
         self.arrived = True
-        self._check()
+        if not importing(frame):  # what catches all errors of an import would take it for one
+            self._check()
 
     def _check(self) -> None:
         if self.arrived and self.alone and self._shields == 0:
@@ -58,3 +76,12 @@ class Interrupts:
         finally:
             self._shields -= 1
         self._check()
+
+
+def importing(frame: FrameType | None) -> bool:
+    """Whether a signal has met the process within an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nlptool.data.batches import Batch
 from nlptool.errors import Preempted
 from nlptool.train.config import Updates
-from nlptool.train.distributed import World
+from nlptool.train.distributed import World, connected
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.optim import Adam
 from nlptool.train.schedule import learning_rate
@@ -120,7 +120,7 @@ def train(
         norm = torch.nn.utils.get_total_norm(state.optimizer.gradients())
         progress = number / steps
         if seconds is not None:
-            (progress,) = world.sum([min(1.0, (time.monotonic() - started) / seconds) / world.size])
+            progress = world.from_first(min(1.0, (time.monotonic() - started) / seconds))
         lr = learning_rate(config, number, steps, progress)
         with interrupts.shield():
             state.optimizer.step(lr, (norm / config.clip).clamp(min=1.0), ~norm.isfinite())
@@ -150,7 +150,9 @@ def _backward(
             with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 losses = module(batch.to(world.device))
             # DistributedDataParallel averages over ranks; ours is a sum over all of them.
-            sum(scale[term] * losses[term] for term in scale).mul(world.size).backward()
+            loss = sum(scale[term] * losses[term] for term in scale).mul(world.size)
+            with connected() if world.size > 1 else nullcontext():
+                loss.backward()
         for term in scale:
             value = losses[term].detach()
             sums[term] = sums[term] + value if term in sums else value

@@ -85,9 +85,12 @@ def test_no_example_is_an_error_with_a_remedy():
     assert "train.length" in (caught.value.hint or "")
 
 
-def test_rows_that_cannot_be_shared_out_are_refused():
-    with pytest.raises(ValueError, match="6 rows cannot be shared out to 2 x 2"):
-        Batches([Stage(0, 6, Numbers(9))], collate, seed=1, world=2, accumulate=2)
+@pytest.mark.parametrize("size", [1, 2, 11, 64])
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_every_row_of_a_step_goes_to_one_rank_whatever_their_number(size: int, world: int):
+    alone = Batches([Stage(0, size, Numbers(70))], collate, seed=1)
+    ranks = [Batches([Stage(0, size, Numbers(70))], collate, seed=1, rank=r, world=world) for r in range(world)]
+    assert [row for one in ranks for row in rows(one, 1)] == rows(alone, 1)
 
 
 def test_batches_made_ahead_are_the_same_in_any_order():

@@ -60,7 +60,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
             )
         )
         plan = Plan(recipe)
-        world.on_first(lambda: _begin(plan, source, options, console))
+        world.on_first(lambda: _begin(plan, source, options, console, world))
         plan.open(out / "rows")
         done = [one(plan, seed, options, console, world, interrupts) for seed in recipe.seeds]
         result = answering.summary(plan, done)
@@ -246,7 +246,7 @@ def _scores(
     return scores
 
 
-def _begin(plan: Plan, source: Path | None, options: Options, console: Console) -> None:
+def _begin(plan: Plan, source: Path | None, options: Options, console: Console, world: World) -> None:
     """Write down what is run, and encode the rows."""
     out, start = Path(plan.recipe.out), {"start": plan.folder}
     if source is not None and (out / "recipe.yaml").exists():
@@ -255,7 +255,7 @@ def _begin(plan: Plan, source: Path | None, options: Options, console: Console) 
             _of_seed(plan.recipe, seed)
         folder.tell(changed, console)
     names = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
-    facts = folder.environment(names, machine.name(machine.device()), 1) | {
+    facts = folder.environment(names, machine.name(world.device), world.size) | {
         "threads": torch.get_num_threads(),
         "models": folder.digests(start),
     }

@@ -10,6 +10,7 @@ from nlptool.commands.pretrain import pretraining
 from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console
 from nlptool.data.batches import Batches, Stage
+from nlptool.launch import ALONE
 from nlptool.train import distributed
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import keep_freed_memory
@@ -48,7 +49,7 @@ def probe(plan: Plan, console: Console) -> list[Probe]:
     Raises UsageError when this machine cannot carry out the recipe.
     """
     keep_freed_memory()
-    world = distributed.join({})
+    world = distributed.join(ALONE)
     before = in_use(world.device)
     torch.manual_seed(plan.recipe.seed)
     runner = _Runner(plan, world)

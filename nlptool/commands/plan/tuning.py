@@ -16,6 +16,7 @@ from nlptool.commands.training import require_device
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.figures import duration, quantity
+from nlptool.launch import ALONE
 from nlptool.train import distributed
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import keep_freed_memory
@@ -42,7 +43,7 @@ def run(recipe: Recipe, *, probe: bool, as_json: bool, console: Console) -> None
 def _timed(plan: Plan, console: Console) -> dict[str, Any]:
     """What some steps took, and what all would."""
     recipe = plan.recipe
-    world = distributed.join({})
+    world = distributed.join(ALONE)
     try:
         require_device(recipe.train, world)
     except UsageError as error:  # a recipe for another machine can be planned on this one

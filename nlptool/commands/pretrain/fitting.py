@@ -162,11 +162,8 @@ class Plan:
                 f"{self.store.path}: held-out split: {error.message}",
                 hint="make the store again with a larger share held out, e.g. heldout=0.1",
             ) from error
-        rows = min(stage.batch, len(examples)) // world.size * world.size
-        if not rows:
-            return None
         return Batches(
-            [Stage(0, rows, examples)],
+            [Stage(0, min(stage.batch, len(examples)), examples)],
             objective.collate,
             seed=HELD_OUT_SEED,
             rank=world.rank,

@@ -1,0 +1,40 @@
+"""Signals outside of training: a command ends, and takes away what it has half written."""
+
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Ended(BaseException):
+    """A signal ended the command. No Exception: a library that catches all of these must not take it for its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number  # as shells count signals
+
+    def __str__(self) -> str:
+        return signal.Signals(self.args[0]).name
+
+
+def heed() -> None:
+    """Turn SIGTERM and SIGHUP into `Ended`, SIGINT into KeyboardInterrupt; one that is ignored (nohup) stays so.
+
+    Within an import a signal ends the process at once: modules are half made, libraries catch what their imports
+    raise, and nothing is written yet.
+    """
+    for name in NAMES:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        frame = frame.f_back
+    raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)

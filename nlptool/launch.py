@@ -1,0 +1,131 @@
+"""Which process this is among those that a launcher (torchrun, or srun with its variables) started."""
+
+import os
+import shlex
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nlptool.errors import UsageError
+
+SRUN = (
+    "srun bash -c 'RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS "
+    'LOCAL_WORLD_SIZE=$SLURM_NTASKS_PER_NODE exec "$0" "$@"\' '
+)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """This process's rank, and how many there are; rank 0 of 1 without a launcher."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    """Its number among those of this host."""
+    address: str = ""
+    port: int = 0
+    """Where all ranks meet."""
+    hosted: bool = False
+    """Whether the launcher keeps that place; otherwise rank 0 does."""
+    attempt: int = 0
+    """How often the launcher has started the ranks before."""
+    threads: int | None = None
+    """Threads of this rank on a CPU; None: as many as torch takes."""
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} of {self.size} on {socket.gethostname()}"
+
+
+ALONE = Launch()
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+def read(environment: Mapping[str, str]) -> Launch:
+    """What torchrun's variables say: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
+
+    Raises UsageError where they are no numbers, do not go together, or some of them are missing.
+    """
+    size = _number(environment, "WORLD_SIZE", 1)
+    if size == 1 and environment.get("RANK", "0") == "0":
+        return ALONE
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        if name not in environment:
+            raise UsageError(
+                f"{name} is not set, though other variables say that this is one of several ranks",
+                hint="start the ranks with torchrun, which sets all of them, or unset RANK and WORLD_SIZE",
+            )
+    rank = _number(environment, "RANK", 0)
+    if rank >= size:
+        raise UsageError(f"RANK={rank}: with WORLD_SIZE={size} ranks go from 0 to {size - 1}")
+    return Launch(
+        rank,
+        size,
+        local_rank=_number(environment, "LOCAL_RANK", 0),
+        address=environment["MASTER_ADDR"],
+        port=_number(environment, "MASTER_PORT", 0),
+        hosted=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+        attempt=_number(environment, "TORCHELASTIC_RESTART_COUNT", 0),
+        threads=_threads(environment, max(1, _number(environment, "LOCAL_WORLD_SIZE", 1))),
+    )
+
+
+def require_launcher(environment: Mapping[str, str], arguments: Sequence[str]) -> None:
+    """Raise UsageError where Slurm has given a job several tasks, and this process would train as one of one.
+
+    arguments: of the command line, for the line that works.
+    """
+    tasks = environment.get("SLURM_NTASKS", "1")
+    if "WORLD_SIZE" in environment or not tasks.isdigit() or int(tasks) == 1:
+        return
+    line = shlex.join(["nlptool", *arguments])
+    if environment.get("SLURM_NNODES", environment.get("SLURM_JOB_NUM_NODES", "1")) == "1":
+        line = f"torchrun --standalone --nproc-per-node={tasks} -m {line}"
+    else:
+        line = (
+            "export MASTER_ADDR=$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1) "
+            f"MASTER_PORT=29500; {SRUN}{line}"
+        )
+    raise UsageError(
+        f"SLURM_NTASKS={tasks}, but no launcher has said which of {tasks} ranks this process is",
+        hint=f"{line}\nhint: or, for a single rank, WORLD_SIZE=1 in front of the command",
+    )
+
+
+def _threads(environment: Mapping[str, str], ranks: int) -> int | None:
+    """The CPUs that this process may use, shared among the `ranks` of its host; None: leave torch's number.
+
+    What the user set (OMP_NUM_THREADS) is kept; that torchrun sets it to 1 where nobody did is no wish of anybody's.
+    """
+    if "OMP_NUM_THREADS" in environment and not _set_by_launcher(environment):
+        return None
+    return max(1, cpus() // ranks)
+
+
+def cpus() -> int:
+    """CPUs that this process may use: its affinity, and the quota of its control group."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return count
+    return max(1, min(count, int(quota) // int(period))) if quota.isdigit() else count
+
+
+def _set_by_launcher(environment: Mapping[str, str]) -> bool:
+    """Whether OMP_NUM_THREADS=1 is torchrun's own: it was not in what torchrun itself was started with."""
+    if environment["OMP_NUM_THREADS"] != "1" or "TORCHELASTIC_RUN_ID" not in environment:
+        return False
+    try:
+        with open(f"/proc/{os.getppid()}/environ", "rb") as file:
+            return not any(line.startswith(b"OMP_NUM_THREADS=") for line in file.read().split(b"\0"))
+    except OSError:
+        return False
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    value = environment.get(name, str(default))
+    if not value.isdecimal() or (name == "WORLD_SIZE" and not int(value)):
+        raise UsageError(f"{name}={value}: expected a whole number", hint="torchrun sets it")
+    return int(value)
