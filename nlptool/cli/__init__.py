@@ -113,6 +113,7 @@ def _fail(error: Reported) -> int:
     if this.size == 1:
         console().error(error)
         return error.exit_code
+    signals.ignore()  # torchrun ends all ranks when one has failed
     if isinstance(error, OtherRankFailed) and ranks is not None and (dead := ranks.missing()):
         error.message = f"{dead} has died"
     shown = ranks.reports(error) if ranks is not None and ranks.is_joined() else this.local_rank == 0

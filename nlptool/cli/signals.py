@@ -31,6 +31,13 @@ def heed() -> None:
             signal.signal(number, _end)
 
 
+def ignore() -> None:
+    """From now on signals change nothing: the process is about to end anyway."""
+    for name in NAMES:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):

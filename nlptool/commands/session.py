@@ -12,7 +12,14 @@ from nlptool.commands import folder, machine
 from nlptool.commands.log import Log
 from nlptool.console import Console
 from nlptool.data.batches import Ahead
-from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
+from nlptool.errors import (
+    DataError,
+    NlptoolError,
+    NonFiniteLoss,
+    OtherRankFailed,
+    Preempted,
+    UsageError,
+)
 from nlptool.files import fault, written_aside
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, Change, digest
@@ -203,6 +210,9 @@ class Session:
                     self._save()
             except Preempted as stop:
                 raise self._stopped(stop) from None
+            except OtherRankFailed as lost:
+                self._rescue(lost)
+                raise
             except NonFiniteLoss as error:
                 raise self._not_finite(error) from None
         final = settings.out / "final"
@@ -326,6 +336,18 @@ class Session:
             f"{stop.message} after step {self.state.step:,}; state saved: {where}",
             hint="the same command with --resume auto goes on from there",
         )
+
+    def _rescue(self, lost: OtherRankFailed) -> None:
+        """Save the state of the last whole step without the other ranks, of which one is lost."""
+        if not self.world.first or self.state.step <= self.saved:
+            return
+        if self.evaluated < self.state.step:
+            self.heldout = {}
+        path = checkpoint.path_of(self.folder, self.state.step)
+        self._write(path, self.job.objective.loss(self.heldout) if self.heldout else None)
+        self.panel.saved(path)
+        lost.hint = f"state saved: {path}; the same command with --resume auto goes on from there"
+        lost.exit_code = Preempted.exit_code
 
     def _not_finite(self, error: NonFiniteLoss) -> NlptoolError:
         whole, _ = checkpoint.newest(self.folder)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -201,16 +202,24 @@ def _meet(this: Launch, waiting: Callable[[str], None]) -> Store:
     store.set(f"host/{this.rank}", f"{socket.gethostname()} {os.getpid()}")
     keys = [f"host/{rank}" for rank in range(this.size)]
     for _ in range(JOIN // LOOK):
-        try:
-            store.wait(keys, LOOK)
+        if _set(store, keys, LOOK):
             return store
-        except dist.DistStoreError:
-            late = ", ".join(key[5:] for key in keys if not store.check([key]))
-            waiting(f"{this} waits at {place} for rank {late}")
+        late = ", ".join(key[5:] for key in keys if not store.check([key]))
+        waiting(f"{this} waits at {place} for rank {late}")
     raise UsageError(
-        f"of {this.size} ranks these have not come within {JOIN.seconds // 60} minutes: {late}",
+        f"ranks that have not come to {place} within {JOIN.seconds // 60} minutes: {late}, of {this.size}",
         hint="start all ranks with torchrun",
     )
+
+
+def _set(store: Store, keys: list[str], patience: timedelta) -> bool:
+    """Whether keys are set before patience is over; Store.wait would say in C++ that they are not."""
+    end = time.monotonic() + patience.total_seconds()
+    while not store.check(keys):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def is_joined() -> bool:
@@ -225,12 +234,8 @@ def reports(error: Reported) -> bool:
     this, store = _joined[0].launch, _joined[0].store
     lost = isinstance(error, OtherRankFailed)
     try:
-        if lost:  # whoever knows more has the word
-            with suppress(dist.DistStoreError):
-                store.wait([REPORTED], timedelta(seconds=2))
-        elif this.rank:  # most errors are all ranks' alike
-            with suppress(dist.DistStoreError):
-                store.wait([REPORTED], timedelta(seconds=1))
+        # Whoever knows more than that others are lost has the word; most other errors are those of all ranks.
+        _set(store, [REPORTED], timedelta(seconds=2 if lost else min(this.rank, 1)))
         first: bool = store.add(f"{REPORTED}/count", 1) == 1
         store.set(REPORTED, str(this.rank))
         return first
