@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from nlptool import __version__
-from nlptool import launch
+from nlptool import __version__, launch
 from nlptool.cli import asking, runs, shelf, signals, threads, training
 from nlptool.cli.app import app, console
 from nlptool.cli.training import COMMANDS

@@ -32,10 +32,11 @@ def heed() -> None:
 
 
 def ignore() -> None:
-    """From now on signals change nothing: the process is about to end anyway."""
+    """Let signals that are heeded change nothing any more: the process is about to end anyway."""
     for name in NAMES:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is _end:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from nlptool.errors import NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
-from nlptool.launch import ALONE, Launch
+from nlptool.launch import Launch
 
 T = TypeVar("T")
 STEP = timedelta(minutes=30)  # a rank that is so late in a step will not come
@@ -130,7 +130,9 @@ def connected() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo raises nothing more special
         words = str(error)
-        if not isinstance(error, dist.DistError) and not any(w in words for w in ("gloo", "NCCL", "Connection")):
+        if not isinstance(error, dist.DistError) and not any(
+            w in words for w in ("gloo", "NCCL", "Connection")
+        ):
             raise
         late = "Timed out" in words or "timeout" in words.lower()
         what = f"a rank is {STEP.seconds // 60} minutes late" if late else "another rank is gone"
@@ -232,6 +234,8 @@ def reports(error: Reported) -> bool:
     if not _joined:
         return True
     this, store = _joined[0].launch, _joined[0].store
+    if isinstance(error, Preempted):  # as all ranks are
+        return this.rank == 0
     lost = isinstance(error, OtherRankFailed)
     try:
         # Whoever knows more than that others are lost has the word; most other errors are those of all ranks.

@@ -89,7 +89,9 @@ def test_no_example_is_an_error_with_a_remedy():
 @pytest.mark.parametrize("world", [1, 2, 3, 5])
 def test_every_row_of_a_step_goes_to_one_rank_whatever_their_number(size: int, world: int):
     alone = Batches([Stage(0, size, Numbers(70))], collate, seed=1)
-    ranks = [Batches([Stage(0, size, Numbers(70))], collate, seed=1, rank=r, world=world) for r in range(world)]
+    ranks = [
+        Batches([Stage(0, size, Numbers(70))], collate, seed=1, rank=r, world=world) for r in range(world)
+    ]
     assert [row for one in ranks for row in rows(one, 1)] == rows(alone, 1)
 
 

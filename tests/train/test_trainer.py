@@ -7,6 +7,7 @@ from toy import ALONE, Source, Toy, make
 
 from nlptool.errors import Preempted
 from nlptool.train.config import Train
+from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.trainer import State, Step, held_out, train
 
@@ -132,3 +133,26 @@ def test_held_out_figures_are_means_over_all_batches():
     batches = [Source().get(n)[0] for n in range(3)]
     expected = sum(state.module(batch)["fit"].item() for batch in batches) / 24
     assert figures["fit"] == pytest.approx(expected)
+
+
+class OneOfSix(World):
+    """A rank of six that are all alike, without the other processes."""
+
+    def sum(self, values: list[float]) -> list[float]:
+        return [value * 6 for value in values]
+
+    def from_first(self, value: float) -> float:
+        return value
+
+    def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
+        return module
+
+
+def test_a_time_budget_that_is_over_ends_the_run_whatever_six_sixths_are():
+    assert sum([1 / 6] * 6) < 1
+    state = make()
+    state.elapsed = 1.0
+    with Interrupts(alone=True) as interrupts:
+        world = OneOfSix(0, 6, torch.device("cpu"))
+        given = {"steps": 12, "seed": 3, "world": world, "interrupts": interrupts, "seconds": 0.5}
+        assert len(list(train(state, state.module, Source(), CONFIG, **given))) == 1
