@@ -56,10 +56,11 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table in Markdown, its caption before it."""
     lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    above = f"{caption}\n\n" if caption else ""
+    return above + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 class History:

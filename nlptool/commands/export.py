@@ -21,7 +21,7 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
     if "\ntask:" in f"\n{written}":
         raise UsageError(
             f"{run}: is a run of finetune, whose result is exported already",
-            hint=f"{run / 'final'} is the best checkpoint, a folder that transformers loads",
+            hint=f"{run / 'final'} is its result, a folder that transformers loads",
         )
     folder.claim(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
     from safetensors.torch import load_file

@@ -111,13 +111,15 @@ def test_a_student_of_half_the_layers_says_mostly_what_its_teacher_says(work: Pa
 def test_the_table_stands_on_the_screen_and_in_the_folder(work: Path, capsys):
     assert distil(work, "seeds=2", "twin=true", *SHORT) == 0
     out = capsys.readouterr().out
+    assert "60 rows; scores of the last step" in out
     assert [line.split("  ")[0] for line in out.splitlines()[2:]] == [
         "teacher",
         "student",
         "without a teacher",
     ]
     written = (work / "run/retention.md").read_text().splitlines()
-    assert [line.split(" | ")[0] for line in written[2:]] == ["| teacher", "| student", "| without a teacher"]
+    assert written[:2] == ["scores of the last step", ""]
+    assert [line.split(" | ")[0] for line in written[4:]] == ["| teacher", "| student", "| without a teacher"]
     found = scores(work)["models"]
     assert (
         f"{found['student']['mean']['accuracy']:.4f} ± {found['student']['deviation']['accuracy']:.4f}" in out

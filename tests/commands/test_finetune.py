@@ -239,19 +239,44 @@ def test_a_report_of_two_validation_splits_has_a_picture_of_each(work: Path):
     assert (work / "page" / "other-accuracy-steps.svg").exists()
 
 
-def test_the_result_is_the_checkpoint_with_the_best_metric(work: Path):
-    assert tune(work, "evaluate.every=8", "train.epochs=8", "train.schedule=constant") == 0
+def test_the_result_is_the_checkpoint_with_the_best_metric_where_that_is_asked_for(work: Path, capsys):
+    often = ["evaluate.every=8", "train.epochs=8", "train.schedule=constant"]
+    assert tune(work, *often, "evaluate.select=best") == 0
     run = work / "run" / "seed-0"
     accuracies = logged(run, "heldout/accuracy")
     (result,) = scores(work)["runs"]
     assert len(set(accuracies.values())) > 1
     assert result["figures"]["accuracy"] == pytest.approx(max(accuracies.values()))
     assert accuracies[result["step"]] == max(accuracies.values())
+    assert "scores of the best evaluation, chosen on the validation rows" in capsys.readouterr().out
+
+
+def test_the_result_is_the_last_step_where_nothing_else_is_asked_for(work: Path, capsys):
+    """The validation rows have the labels the wrong way round, so the more is learnt, the worse it is."""
+    write(work / "data" / "validation.jsonl", [row | {"label": 1 - row["label"]} for row in rows(60, 1)])
+    assert tune(work, "evaluate.every=2", "train.steps=40") == 0
+    accuracies = logged(work / "run" / "seed-0", "heldout/accuracy")
+    (result,) = scores(work)["runs"]
+    assert result["step"] == max(accuracies) == 40
+    assert accuracies[40] < max(accuracies.values())
+    assert result["figures"]["accuracy"] == pytest.approx(accuracies[40])
+    assert "scores of the last step" in capsys.readouterr().out
+
+
+def test_patience_that_would_wait_for_a_net_that_is_not_taken_is_refused(work: Path, capsys):
+    assert tune(work, "evaluate.patience=2") == 2
+    assert "it goes with select: best" in capsys.readouterr().err
 
 
 def test_training_stops_when_nothing_gets_better(work: Path):
     """Weights stand still, so no evaluation is better than the first one."""
-    still = ["train.lr=1e-30", "evaluate.every=5", "evaluate.patience=2", "train.epochs=9"]
+    still = [
+        "train.lr=1e-30",
+        "evaluate.every=5",
+        "evaluate.patience=2",
+        "evaluate.select=best",
+        "train.epochs=9",
+    ]
     assert tune(work, *still) == 0
     run = work / "run" / "seed-0"
     assert list(logged(run, "heldout/accuracy")) == [5, 10, 15]

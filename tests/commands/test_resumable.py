@@ -26,7 +26,7 @@ UPDATES = {
     *("optimizer.betas", "optimizer.eps", "optimizer.weight_decay"),
 }  # fmt: skip
 TUNE = {*UPDATES, "epochs", "steps"}
-RUNS = {"evaluate.every", "evaluate.patience", "seeds", "track", "out"}
+RUNS = {"evaluate.every", "evaluate.select", "evaluate.patience", "seeds", "track", "out"}
 
 
 def under(block: str, keys: set[str]) -> set[str]:

@@ -59,7 +59,8 @@ def test_a_model_is_fine_tuned_on_each_task(tiny_run: Path, suite: Path, tmp_pat
     assert bell["accuracy"]["baseline"] == 0.5
     assert 0.5 <= bell["accuracy"]["value"] <= 1
     assert found["suite"][0]["seeds"] == 2
-    table = (out / "evaluate.md").read_text().splitlines()
+    caption, _, *table = (out / "evaluate.md").read_text().splitlines()
+    assert caption == "in per cent; scores of the last step; ± is the deviation between seeds"
     assert table[0] == f"| task | figure | without a net | {tiny_run.name} |"
     assert [line.split(" | ")[0] for line in table[2:]] == ["| bell", "| bell", "| towns", "| mean"]
     left = {path.name for path in out.rglob("*")}

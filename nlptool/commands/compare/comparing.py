@@ -67,16 +67,16 @@ def run(
             final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
             found["suite"] = examining.take(exams, final, kept, console)
     (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
-    tables = [table(runs)]
+    tables = [(*table(runs), "")]
     if exams is not None:
-        tables.append(examining.table({run["run"]: run["suite"] for run in runs}))
+        tables.append((*examining.table({run["run"]: run["suite"] for run in runs}), exams.caption))
     (out / "compare.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
     pictures = _pictures(runs, out, console)
     if options.json:
         console.json(runs)
         return
-    for columns, rows in tables:
-        console.table(columns, rows)
+    for columns, rows, caption in tables:
+        console.table(columns, rows, title=caption)
         console.result("")
     console.facts(str(out), {"table": "compare.md, compare.json", "pictures": ", ".join(pictures) or "none"})
 

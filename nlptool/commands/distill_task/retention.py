@@ -17,7 +17,7 @@ from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.evaluate import footprint, metrics
 from nlptool.evaluate.footprint import Subject
-from nlptool.figures import quantity
+from nlptool.figures import markdown, quantity
 from nlptool.tasks.base import TaskObjective
 
 
@@ -52,8 +52,10 @@ def measured(
             "kept": {key: spreads[key][0] / teacher[key] for key in plan.task.metrics if teacher[key] > 0},
             "runs": [run for run in runs if "seed" in run],
         }
-    result = {
+    result: dict[str, Any] = {
         "out": str(out),
+        "select": plan.recipe.evaluate.select,
+        "caption": plan.recipe.evaluate.caption,
         "rows": {name: split.count for name, split in plan.splits.items()},
         "metrics": list(plan.task.metrics),
         "tokens": {"one": single.tokens, "many": several.tokens, "rows": len(several["row"])},
@@ -61,8 +63,7 @@ def measured(
         "models": models,
     }
     columns, rows = table(result)
-    lines = [columns, ["---"] * len(columns), *rows]
-    (out / "retention.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf8")
+    (out / "retention.md").write_text(markdown(columns, rows, result["caption"]), encoding="utf8")
     answering.write_json(out / "scores.json", result)
     return result
 
@@ -101,7 +102,7 @@ def report(result: dict[str, Any], console: Console) -> None:
     """The table, on stdout."""
     columns, rows = table(result)
     counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
-    console.table(columns, rows, title=f"{result['out']}: {counts} rows")
+    console.table(columns, rows, title=f"{result['out']}: {counts} rows; {result['caption']}")
     one, many, several = (result["tokens"][key] for key in ("one", "many", "rows"))
     console.note(
         f"timed with {result['threads']} threads: a row of {one} tokens; {several} rows, {many:,} tokens in all"

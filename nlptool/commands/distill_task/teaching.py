@@ -189,7 +189,7 @@ class _Runs:
     def _twins(self, steps: int, epoch: int) -> list[dict[str, Any]]:
         """The student without its teacher: the rows as they are, their labels, and as many steps as both stages.
 
-        epoch: of the student, which may read copies; after as many steps both are scored, and the best one is taken.
+        epoch: of the student, which may read copies; after as many steps both are scored, and the best may be chosen.
         """
         recipe = self.recipe
         if recipe.intermediate is not None:

@@ -22,7 +22,6 @@ from nlptool.models import huggingface
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
-SUITE = "in per cent; ± is the deviation between seeds, of prompted tasks the standard error"
 KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
 
 
@@ -36,7 +35,7 @@ def run(
     tables = []
     if texts or files:
         results = [_asked(name, texts, files, console) for name in models]
-        tables.append(table(results))
+        tables.append((*table(results), ""))
     if exams is not None and options.out is not None:
         if options.overwrite:
             shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
@@ -48,7 +47,8 @@ def run(
         if not any(found["suite"] for found in results):
             raise DataError("none of the suite's tasks can be asked of any of these models")
         short = labels(models)
-        tables.append(examining.table(dict(zip(short, (found["suite"] for found in results), strict=True))))
+        suites = dict(zip(short, (found["suite"] for found in results), strict=True))
+        tables.append((*examining.table(suites), exams.caption))
     if options.out is not None:
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
@@ -63,10 +63,8 @@ def run(
         asked.append(f"{len(texts):,} held-out documents, {quantity(size, 'B')}")
     if files:
         asked.append(f"{sum(map(len, files.values())):,} minimal pairs")
-    titles = ["; ".join(asked)] if asked else []
-    titles += [SUITE] if exams is not None else []
-    for title, (columns, rows) in zip(titles, tables, strict=True):
-        console.table(columns, rows, title=title)
+    for columns, rows, caption in tables:
+        console.table(columns, rows, title=caption or "; ".join(asked))
 
 
 def _asked(

@@ -67,6 +67,15 @@ class Exams(NamedTuple):
     asked: prompt.Recipe | None
     """`models` and `out` are to be filled in for each model."""
 
+    @property
+    def caption(self) -> str:
+        """What the table of its scores says of how they came about."""
+        told = ["in per cent"]
+        told += [exam.recipe.evaluate.caption for exam in self.tuned[:1]]
+        told += ["± is the deviation between seeds"] if self.tuned else []
+        told += ["± is the standard error of prompted tasks"] if self.asked else []
+        return "; ".join(told)
+
 
 def read(argument: str, data: str | None) -> Exams:
     """The tasks of a suite, by path or name. data: in place of the suite's own.

@@ -44,6 +44,8 @@ def summary(plan: Plan, done: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "out": plan.recipe.out,
         "start": plan.recipe.start,
+        "select": plan.recipe.evaluate.select,
+        "caption": plan.recipe.evaluate.caption,
         "rows": {name: split.count for name, split in plan.splits.items()},
         "runs": done,
         "mean": {name: mean for name, (mean, _) in spreads.items()},
@@ -67,4 +69,4 @@ def report(result: dict[str, Any], console: Console) -> None:
     if len(names) <= ABREAST:
         lines = [list(line) for line in zip(*lines, strict=True)]
     counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
-    console.table(lines[0], lines[1:], title=f"{result['out']}: {counts} rows")
+    console.table(lines[0], lines[1:], title=f"{result['out']}: {counts} rows; {result['caption']}")

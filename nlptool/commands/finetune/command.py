@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -56,12 +56,31 @@ class Evaluate(Block):
         description="steps between evaluations; null: once an epoch; the last step always has one",
         json_schema_extra=RESUMABLE,
     )
+    select: Literal["best", "last"] = Field(
+        "last",
+        description="the result: the net after the last step, or the best by the task's first metric, "
+        "whose score is too good by the choice, as it is made on the very rows that are scored",
+        json_schema_extra=RESUMABLE,
+    )
     patience: int | None = Field(
         None,
         gt=0,
-        description="stop after so many evaluations that bring nothing better; null: never",
+        description="stop after so many evaluations that bring nothing better; null: never; with select: best",
         json_schema_extra=RESUMABLE,
     )
+
+    @model_validator(mode="after")
+    def _patience_for_the_best(self) -> Self:
+        if self.patience is not None and self.select == "last":
+            raise ValueError("patience: waits for a better evaluation, so it goes with select: best")
+        return self
+
+    @property
+    def caption(self) -> str:
+        """What a table of scores says of how they came about."""
+        if self.select == "last":
+            return "scores of the last step"
+        return "scores of the best evaluation, chosen on the validation rows that are scored"
 
 
 class Recipe(Block):

@@ -2,7 +2,7 @@
 
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
 OUT/rows/                   encoded rows, for all seeds
-OUT/seed-N/                 a run folder; its final/ is the best checkpoint
+OUT/seed-N/                 a run folder; its final/ is the last checkpoint, or the best
 and what nlptool.commands.finetune.answering writes.
 """
 
@@ -197,7 +197,7 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
         export=lambda path: plan.export(objective, path),
         rates=plan.rates,
         patience=plan.recipe.evaluate.patience,
-        best=True,
+        best=plan.recipe.evaluate.select == "best",
     )
 
 
