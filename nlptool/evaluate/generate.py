@@ -92,7 +92,10 @@ def _read_along(last: Sequence[int], drafts: Sequence[list[int]]) -> list[list[i
 
 
 class Generator:
-    """A Hugging Face folder with a decoder and its tokenizer. Raises DataError when one is missing."""
+    """A Hugging Face folder with a decoder and its tokenizer. Raises DataError when one is missing.
+
+    A text ends at every token that the tokenizer, config.json or generation_config.json names as an end.
+    """
 
     def __init__(self, folder: Path, device: torch.device = CPU) -> None:
         pretrained = huggingface.load_pretrained(folder)
@@ -107,7 +110,8 @@ class Generator:
         self.net.eval().to(device)
         self.net.pack()
         special = self.tokenizer.special
-        self.ends = [special[role] for role in ("eos", "sep") if role in special][:1]
+        own = [special[role] for role in ("eos", "sep") if role in special][:1]
+        self.ends = list(dict.fromkeys([*own, *huggingface.end_tokens(folder)]))
 
     def complete(
         self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy
@@ -129,7 +133,7 @@ class Generator:
 
         Beams have nothing to give before they are done.
         """
-        prompts = [self.tokenizer.encode(text) or self.ends for text in texts]
+        prompts = [self.tokenizer.encode(text) or self.ends[:1] for text in texts]
         if not all(prompts):
             raise UsageError("an empty text, and the tokenizer has no end of text to begin from")
         positions = self.net.config.positions

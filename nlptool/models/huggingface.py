@@ -22,6 +22,7 @@ from nlptool.models.sharing import collapsed
 from nlptool.recipe import Block
 
 CONFIG = "config.json"
+GENERATION = "generation_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
@@ -77,6 +78,8 @@ def save_pretrained(
 ) -> None:
     """Write config.json and model.safetensors into an existing folder, as `transformers` reads them.
 
+    Of a decoder also generation_config.json, which says where a text begins and ends.
+
     special: ids of the special tokens, "pad" among them. further: settings besides the family's. The tokenizer's
     files are the caller's to add.
     """
@@ -84,6 +87,24 @@ def save_pretrained(
     vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
     settings = names.hf_config(config, vocab_size, special, names.architecture(state)) | dict(further)
     write(folder, settings, names.to_hf(state))
+    if not isinstance(config, EncoderConfig):
+        roles = {key: settings[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+        _write_json(folder / GENERATION, {key: role for key, role in roles.items() if role is not None})
+
+
+def end_tokens(folder: Path) -> list[int]:
+    """The tokens that end a text, as config.json and generation_config.json name them: a number, or a list.
+
+    Raises DataError where a file names something else.
+    """
+    found: list[int] = []
+    for path in (folder / CONFIG, folder / GENERATION):
+        named = _json(path).get("eos_token_id") if path.is_file() else None
+        ends = named if isinstance(named, list) else [] if named is None else [named]
+        if not all(type(end) is int for end in ends):
+            raise DataError(f"{path}: eos_token_id is {named!r}; expected a token's id, or a list of ids")
+        found += ends
+    return list(dict.fromkeys(found))
 
 
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> Loaded:
@@ -163,7 +184,11 @@ def write(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tenso
         save_file(contiguous, folder / WEIGHTS, metadata={"format": "pt"})
     except SafetensorError as error:
         raise DataError(f"{folder / WEIGHTS}: could not be written: {error}") from error
-    (folder / CONFIG).write_text(json.dumps(dict(settings), indent=2, sort_keys=True) + "\n", encoding="utf8")
+    _write_json(folder / CONFIG, settings)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(dict(value), indent=2, sort_keys=True) + "\n", encoding="utf8")
 
 
 def _require_finite(folder: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -1,5 +1,6 @@
 """Continuing texts: with a cache as without, alone as among others, here as in transformers."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,50 @@ def test_beams_and_draws_complete_texts_too(folder: Path):
     assert generator.complete(["the old"], 6, choose=Beams()) == [generator.tokenizer.decode(best)]
     drawn = {generator.complete(["the old"], 6, choose=Sampling(seed=seed))[0] for seed in range(3)}
     assert len(drawn) == 3
+
+
+def test_a_decoder_is_written_with_the_tokens_that_begin_and_end_a_text(folder: Path, tokenizer: Tokenizer):
+    end, pad = tokenizer.special["eos"], tokenizer.special["pad"]
+    told = json.loads((folder / "generation_config.json").read_text())
+    assert told == {"bos_token_id": end, "eos_token_id": end, "pad_token_id": pad}
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize("listed", [True, False], ids=["list", "number"])
+def test_a_text_ends_at_every_token_that_the_folder_names(
+    folder: Path, tokenizer: Tokenizer, file: str, listed: bool
+):
+    generator, prompt = Generator(folder), tokenizer.encode("the old")
+    whole = [token for _, token in continuations(generator.net, [prompt], 8)]
+    end = whole[3]
+    settings = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(settings | {"eos_token_id": [5, end] if listed else end}))
+    generator = Generator(folder)
+    assert generator.ends[0] == tokenizer.special["eos"]
+    assert generator.complete(["the old"], 8) == [tokenizer.decode(whole[: whole.index(end)])]
+    (found,) = beam_search(generator.net, [prompt], 8, generator.ends, Beams(2))
+    assert generator.complete(["the old"], 8, choose=Beams(2)) == [tokenizer.decode(found)]
+    assert end not in found
+
+
+def test_a_list_of_ends_is_that_of_transformers(folder: Path, tokenizer: Tokenizer):
+    transformers = pytest.importorskip("transformers")
+    prompt = tokenizer.encode("the old")
+    end = [token for _, token in continuations(Generator(folder).net, [prompt], 8)][3]
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(settings | {"eos_token_id": [5, end]}))
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    ids, mask = torch.tensor([prompt]), torch.ones(1, len(prompt), dtype=torch.long)
+    said = theirs.generate(ids, attention_mask=mask, max_new_tokens=8, do_sample=False)
+    *expected, last = said[0, len(prompt) :].tolist()
+    assert last == end
+    assert Generator(folder).complete(["the old"], 8) == [tokenizer.decode(expected)]
+
+
+def test_an_end_that_is_no_token_is_told(folder: Path):
+    (folder / "generation_config.json").write_text('{"eos_token_id": "<|endoftext|>"}')
+    with pytest.raises(DataError, match=r"generation_config\.json: eos_token_id is '<\|endoft"):
+        Generator(folder)
 
 
 def test_a_decoder_has_no_words_under_masks(folder: Path):

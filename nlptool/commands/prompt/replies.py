@@ -17,7 +17,8 @@ from nlptool import files
 from nlptool.errors import DataError
 from nlptool.prompts.config import Reply
 
-PARTS = ("config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json")
+PARTS = ("*config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "*tokens*.json")
+"""Of a model's folder, all that decides; *config.json is also generation_config.json, which has end tokens."""
 
 REPLIES = TypeAdapter(list[Reply])
 
