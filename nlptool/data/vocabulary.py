@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -28,7 +28,7 @@ class Tokenizes(Protocol):
         """Bytes of text that each token stands for."""
         ...
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """The text of ids."""
         ...
 
@@ -53,7 +53,7 @@ class Vocabulary:
     bytes: NDArray[np.int32] | None = None
     """[size], bytes of text that each token stands for, special tokens 0; None where they do not add up to it."""
     decode: Callable[[Sequence[int]], str] | None = None
-    """The text of ids."""
+    """The text of ids, as transformers' pipelines write it: without special tokens."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizes) -> "Vocabulary":
@@ -65,7 +65,7 @@ class Vocabulary:
             first,
             last,
             tokenizer.byte_counts(),
-            tokenizer.decode,
+            partial(tokenizer.decode, skip_special_tokens=True),
         )
 
     def ids(self, *roles: str) -> dict[str, int]:

@@ -12,6 +12,8 @@ class Stream:
 
     before: the last token of what is continued; where tokens are pieces of words, it says whether a space is between.
 
+    Special tokens show nothing, as in transformers' pipeline; one whose name is a stop string ends the text.
+
     Held back: the bytes of a character that may not be whole, such as a Hangul syllable of three bytes in two
     tokens, and what may be the beginning of a stop string. A stop string is found wherever tokens begin and end.
     """
@@ -21,7 +23,8 @@ class Stream:
             raise ValueError("a stop string has no character")
         self.tokenizer, self.stop = tokenizer, stop
         self.ids: list[int] = [] if tokenizer.byte_level else list(before)
-        self._before = len(tokenizer.decode(self.ids))
+        self._ends = {number for number, name in tokenizer.tokens.items() if name in stop}
+        self._before = len(self._whole())
         self.text = ""
         """What was given so far."""
         self.stopped = False
@@ -31,6 +34,10 @@ class Stream:
         """A further token; what has become certain, often nothing."""
         if self.stopped:
             return ""
+        if token in self._ends:
+            piece = self.rest()
+            self.stopped = True
+            return piece
         self.ids.append(token)
         text = self._decoded()
         found = [at for stop in self.stop if (at := text.find(stop)) >= 0]
@@ -45,7 +52,10 @@ class Stream:
         return "" if self.stopped else self._give(self._decoded())
 
     def _decoded(self) -> str:
-        return self.tokenizer.decode(self.ids)[self._before :]
+        return self._whole()[self._before :]
+
+    def _whole(self) -> str:
+        return self.tokenizer.decode(self.ids, skip_special_tokens=True)
 
     def _give(self, text: str) -> str:
         piece = text[len(self.text) :]

@@ -175,9 +175,9 @@ class Tokenizer:
             for text, encoding in zip(texts, batch, strict=True)
         ]
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids, special tokens by their names."""
-        text: str = self._encoder.decode(list(ids), skip_special_tokens=False)
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """The text of ids, special tokens by their names or left out."""
+        text: str = self._encoder.decode(list(ids), skip_special_tokens=skip_special_tokens)
         return text
 
     def word_boundaries(self) -> tuple[words.Classes, words.Classes]:

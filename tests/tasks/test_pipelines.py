@@ -1,0 +1,467 @@
+"""What is exported is what transformers computes: its pipelines, and its model classes where it has no pipeline, give
+on an exported folder the labels, tokens and scores that nlptool gives.
+
+Families are found by their folders, heads by the kinds of task and the language models of pretraining. Each pair of
+family and head, and of head and tokenizer, is tried; every triple by the slow tests.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import small
+import tokenizers
+import torch
+from torch import nn
+
+from nlptool import registry
+from nlptool.cli import main
+from nlptool.commands.finetune.command import Recipe as Tuning
+from nlptool.commands.finetune.fitting import Plan as TunePlan
+from nlptool.commands.pretrain.command import Recipe as Pretraining
+from nlptool.commands.pretrain.fitting import Plan
+from nlptool.console import Console
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import loads
+from nlptool.tasks.answer.objective import prompt
+from nlptool.text.rows import Row
+from nlptool.text.store import SplitWriter, dtype_for
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.distributed import World
+from nlptool.train.interrupts import Interrupts
+
+transformers = pytest.importorskip("transformers")
+
+CLOSE = 1e-4
+SIZES = {"layers": 2, "hidden": 16, "heads": 2, "positions": 192, "init": 0.4}
+FURTHER = {"albert": {"embedding": 8}, "electra": {"embedding": 8}}
+OBJECTIVES = {"albert": "sop", "electra": "electra", "gpt2": "clm"}  # of others mlm
+EXEMPT: dict[str, str] = {}
+"""Kinds of task that transformers has no class for, and why."""
+
+TEXTS = [
+    "The old town by the river reads a small bell.",
+    " A winter house of stone and wood, 12 bells!",
+    "한국어 문장은 겨울의 강을 읽는다.",
+    "中文也在这里。猫坐在垫子上。",
+    "Ça coûte déjà 3 €, señor 😀.",
+]
+
+
+# ---- tokenizers ----
+
+
+def byte_level() -> Tokenizer:
+    """As nlptool trains it."""
+    return Tokenizer.train([*TEXTS, *(" " + " ".join(small.WORDS) for _ in range(3))] * 3, 360)
+
+
+def word_piece(folder: Path) -> Tokenizer:
+    """A vocab.txt with BERT's settings."""
+    characters = sorted({c for text in (*TEXTS, *small.WORDS) for c in text.lower() if not c.isspace()})
+    words = [*small.WORDS, "read", "##s"]
+    lines = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]
+    lines += [word for word in dict.fromkeys(words) if word not in lines]
+    (folder / "vocab.txt").write_text("\n".join(lines) + "\n")
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return Tokenizer.load(folder)
+
+
+def imported(folder: Path) -> Tokenizer:
+    """RoBERTa's: byte-level, its own names, <mask> that takes the space before it, two separators between texts."""
+    trained = byte_level()
+    names = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
+    text = json.dumps(trained.content, ensure_ascii=False)
+    for role, name in names.items():
+        text = text.replace(f'"{trained.tokens[trained.special[role]]}"', f'"{name}"')
+    content = json.loads(text)
+    content["post_processor"] = {
+        "type": "RobertaProcessing",
+        "sep": ["</s>", trained.special["sep"]],
+        "cls": ["<s>", trained.special["cls"]],
+        "trim_offsets": True,
+        "add_prefix_space": False,
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    settings = {f"{role}_token": name for role, name in names.items()}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return Tokenizer.load(folder)
+
+
+def sentence_piece(folder: Path) -> Tokenizer:
+    """ALBERT's kind: Unigram, words begin with a mark for the space before them."""
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    made.normalizer = tokenizers.normalizers.NFKC()
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    made.decoder = tokenizers.decoders.Metaspace()
+    names = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = tokenizers.trainers.UnigramTrainer(
+        vocab_size=220, special_tokens=names, unk_token="<unk>", show_progress=False
+    )
+    made.train_from_iterator([*TEXTS, " ".join(small.WORDS)] * 5, trainer)
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    made.save(str(folder / "tokenizer.json"))
+    roles = ("pad", "unk", "cls", "sep", "mask")
+    settings = {f"{role}_token": name for role, name in zip(roles, names, strict=True)}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return Tokenizer.load(folder)
+
+
+TOKENIZERS: dict[str, Callable[[Path], Tokenizer]] = {
+    "byte-level": lambda folder: byte_level(),
+    "word-piece": word_piece,
+    "imported": imported,
+    "sentence-piece": sentence_piece,
+}
+
+
+# ---- what is tried ----
+
+
+def config(family: str) -> Any:
+    block = {"name": family} | SIZES | FURTHER.get(family, {})
+    return registry.config("models", family).model_validate(block)
+
+
+FAMILIES = registry.names("models")
+ENCODERS = [name for name in FAMILIES if isinstance(config(name), EncoderConfig)]
+DECODERS = [name for name in FAMILIES if name not in ENCODERS]
+KINDS = [name for name in registry.names("tasks") if name not in EXEMPT]
+OF_ENCODERS = ["fill-mask", *(kind for kind in KINDS if kind != "answer")]
+OF_DECODERS = ["text-generation", "answer"]
+
+
+def cases() -> list[Any]:
+    """Family, head and tokenizer; all pairs of two at once, the rest marked slow."""
+    names, found = list(TOKENIZERS), []
+    for families, heads in ((ENCODERS, OF_ENCODERS), (DECODERS, OF_DECODERS)):
+        for f, family in enumerate(families):
+            for h, head in enumerate(heads):
+                for t, tokenizer in enumerate(names):
+                    first = (f + h) % len(names) == t or len(families) == 1
+                    marks = [] if first else [pytest.mark.slow]
+                    found.append(pytest.param(family, head, tokenizer, marks=marks))
+    return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A token store of a tokenizer, by its name, made once."""
+
+    @cache
+    def make(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(f"store-{name}")
+        tokenizer = TOKENIZERS[name](folder)
+        tokenizer.save(folder / "tokenizer")
+        for split in ("train", "heldout"):
+            writer = SplitWriter(folder / split, dtype_for(tokenizer.vocab_size))
+            for _ in range(6):
+                ids = tokenizer.encode_batch(TEXTS)
+                writer.add(np.concatenate(ids), np.array([len(i) for i in ids], np.int32))
+            writer.close()
+        facts = {
+            "fingerprint": tokenizer.fingerprint,
+            "vocab_size": tokenizer.vocab_size,
+            "special": tokenizer.special,
+        }
+        (folder / "store.json").write_text(json.dumps(facts))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory, store) -> Callable[[str, str], Path]:
+    """The final/ of a run that pretrains a family on a store, its weights random."""
+
+    @cache
+    def make(family: str, tokenizer: str) -> Path:
+        out = tmp_path_factory.mktemp(f"{family}-{tokenizer}")
+        block = {"name": family} | SIZES | FURTHER.get(family, {})
+        recipe = loads(
+            json.dumps(
+                {
+                    "tokens": str(store(tokenizer)),
+                    "model": block,
+                    "objective": {"name": OBJECTIVES.get(family, "mlm")},
+                    "train": {"steps": 1, "batch": 2, "length": 24},
+                    "out": str(out),
+                }
+            ),
+            Pretraining,
+        )
+        plan = Plan(recipe)
+        objective = plan.objective()
+        randomise(objective)
+        (out / "final").mkdir()
+        plan.export(objective, out / "final")
+        return out / "final"
+
+    return make
+
+
+def randomise(net: nn.Module) -> None:
+    """Biases and norms away from 0 and 1, so that a forgotten one shows."""
+    torch.manual_seed(1)
+    for parameter in net.parameters():
+        if parameter.ndim == 1:
+            nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
+
+
+@pytest.mark.parametrize(("family", "head", "tokenizer"), cases())
+def test_transformers_say_what_nlptool_says(
+    family: str, head: str, tokenizer: str, pretrained, tmp_path: Path, capsys
+):
+    start = pretrained(family, tokenizer)
+    if head == "fill-mask":
+        compare_guesses(start, capsys)
+    elif head == "text-generation":
+        compare_texts(start, capsys)
+    else:
+        compared = COMPARE[head]
+        for settings in compared.variants():
+            rows = compared.rows(settings)
+            compared.check(tuned(head, settings, rows, start, tmp_path), rows)
+
+
+def test_every_kind_of_task_is_compared_or_exempt_by_name():
+    assert set(COMPARE) == set(KINDS)
+
+
+# ---- language models ----
+
+
+def compare_guesses(final: Path, capsys) -> None:
+    inside = final / "generator"  # of ELECTRA
+    final = inside if inside.is_dir() else final
+    texts = [
+        "The old [MASK] by the river.",
+        "[MASK] house, the [MASK]",
+        "a  [MASK]bell\n[MASK]",
+        "겨울의 [MASK] 읽는다 😀",
+        " 中文[MASK]在",
+    ]
+    assert main(["fill-mask", str(final), *texts, "--json", "--top", "5"]) == 0
+    ours = json.loads(capsys.readouterr().out)
+    pipe = transformers.pipeline("fill-mask", model=str(final))
+    theirs = []
+    for text in texts:
+        found = pipe(text.replace("[MASK]", pipe.tokenizer.mask_token), top_k=5)
+        theirs += found if isinstance(found[0], list) else [found]
+    assert len(ours) == len(theirs) == 7
+    for one, other in zip(ours, theirs, strict=True):
+        assert [guess["text"] for guess in one["guesses"]] == [g["token_str"].strip() for g in other]
+        scores = [guess["probability"] for guess in one["guesses"]]
+        assert scores == pytest.approx([g["score"] for g in other], abs=CLOSE)
+
+
+def continued(final: Path, text: str, tokens: int) -> str:
+    """What the pipeline writes, decoded with the token before it, which says whether a space is between."""
+    pipe = transformers.pipeline("text-generation", model=str(final))
+    prompt = pipe.tokenizer(text).input_ids
+    (made,) = pipe(text, max_new_tokens=tokens, do_sample=False, return_tensors=True)
+    ids = made["generated_token_ids"]
+    assert ids[: len(prompt)] == prompt
+    last = len(prompt) - 1
+    before, whole = (
+        pipe.tokenizer.decode(some, skip_special_tokens=True) for some in (ids[last : last + 1], ids[last:])
+    )
+    return str(whole[len(before) :])
+
+
+def compare_texts(final: Path, capsys) -> None:
+    for text in ("The old town", "겨울의 강", "a bell "):
+        asked = ["--model", str(final), "--text", text, "--temperature", "0", "--tokens", "12", "--json"]
+        assert main(["prompt", *asked]) == 0
+        assert json.loads(capsys.readouterr().out)["continuation"] == continued(final, text, 12)
+
+
+# ---- fine-tuned heads ----
+
+
+class Tuned(NamedTuple):
+    """A run of finetune, its weights random where they were not pretrained."""
+
+    task: Any
+    final: Path
+    split: Any
+    """The validation rows."""
+    numbers: np.ndarray
+    """What the net says of them, [N, W]."""
+    said: list[dict[str, Any]]
+    """What predictions/validation.jsonl has."""
+
+
+def tuned(kind: str, settings: dict, rows: list[dict], start: Path, work: Path) -> Tuned:
+    """What finetune makes of these rows, without a step of training."""
+    folder = work / f"{len(list(work.iterdir()))}"
+    (folder / "data").mkdir(parents=True)
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    for split in ("train", "validation"):
+        (folder / "data" / f"{split}.jsonl").write_text(lines)
+    recipe = {
+        "task": {"name": kind} | settings,
+        "data": str(folder / "data"),
+        "start": str(start),
+        "train": {"length": 192, "batch": 8},
+        "out": str(folder / "run"),
+    }
+    plan = TunePlan(loads(json.dumps(recipe), Tuning))
+    plan.encode(folder / "rows", Console())
+    plan.open(folder / "rows")
+    objective = plan.objective().eval()
+    objective.load_state_dict(plan.state, strict=False)
+    randomise(objective)
+    (folder / "final").mkdir()
+    plan.export(objective, folder / "final")
+    with Interrupts(alone=True) as interrupts, torch.inference_mode():
+        numbers = plan.said(objective, "validation", World(0, 1, torch.device("cpu")), interrupts)
+    split = plan.splits["validation"]
+    return Tuned(plan.task, folder / "final", split, numbers, list(plan.shape.answers(split, numbers)))
+
+
+def softmax(logits: Any) -> list[float]:
+    return torch.as_tensor(np.asarray(logits)).double().softmax(-1).tolist()
+
+
+class Compare:
+    """How a kind of task is put to transformers. `small` knows rows and variants of most."""
+
+    kind: str
+
+    def variants(self) -> list[dict]:
+        return list(small.facts(self.kind).VARIANTS.values())
+
+    def rows(self, settings: dict, number: int = 4) -> list[dict]:
+        rng = np.random.default_rng(0)
+        made = [small.facts(self.kind).row(rng, small.WORDS, settings) for _ in range(number)]
+        return [self.abroad(row, n) for n, row in enumerate(made)]
+
+    def abroad(self, row: dict, number: int) -> dict:
+        """Other scripts in some rows."""
+        return row
+
+    def check(self, run: Tuned, rows: list[dict]) -> None:
+        raise NotImplementedError
+
+
+class Classify(Compare):
+    kind = "classify"
+
+    def abroad(self, row: dict, number: int) -> dict:
+        return row | ({"a": TEXTS[number]} if number % 2 else {"b": TEXTS[number]})
+
+    def check(self, run: Tuned, rows: list[dict]) -> None:
+        pipe = transformers.pipeline("text-classification", model=str(run.final), top_k=None)
+        names = run.task.inputs
+        for row, ours in zip(rows, run.said, strict=True):
+            asked = dict(zip(("text", "text_pair"), (row[name] for name in names), strict=False))
+            theirs = {one["label"]: one["score"] for one in pipe(asked)}
+            if run.task.labels:
+                assert ours["scores"] == pytest.approx(theirs, abs=CLOSE)
+                assert ours["prediction"] == max(theirs, key=theirs.__getitem__)
+            else:
+                assert {"LABEL_0": ours["prediction"]} == pytest.approx(theirs, abs=CLOSE)
+
+
+class Choose(Compare):
+    kind = "choose"
+
+    def check(self, run: Tuned, rows: list[dict]) -> None:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(run.final)
+        model = transformers.AutoModelForMultipleChoice.from_pretrained(run.final)
+        for row, ours in zip(rows, run.said, strict=True):
+            listed = [one["text"] for one in row["listed"]]
+            choices = [row[name] for name in run.task.choices] if "a" in run.task.choices else listed
+            read = tokenizer([row["question"]] * len(choices), choices, padding=True, return_tensors="pt")
+            with torch.inference_mode():
+                logits = model(**{name: value[None] for name, value in read.items()}).logits[0]
+            assert list(ours["scores"].values()) == pytest.approx(softmax(logits), abs=CLOSE)
+
+
+class Span(Compare):
+    kind = "span"
+    BEST, LONGEST = 20, 30
+
+    def check(self, run: Tuned, rows: list[dict]) -> None:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(run.final)
+        model = transformers.AutoModelForQuestionAnswering.from_pretrained(run.final)
+        for row, ours in zip(rows, run.said, strict=True):
+            read = tokenizer(
+                row["question"], row["context"], return_offsets_mapping=True, return_tensors="pt"
+            )
+            places, inside = read.pop("offset_mapping")[0].tolist(), read.sequence_ids(0)
+            with torch.inference_mode():
+                out = model(**read)
+            start, end = out.start_logits[0].double(), out.end_logits[0].double()
+            text = [at for at, part in enumerate(inside) if part == 1]
+            pairs = [
+                (float(start[a] + end[b]), a, b) for a in text for b in text if a <= b < a + self.LONGEST
+            ]
+            best: dict[str, float] = {}
+            for logit, a, b in sorted(pairs, key=lambda pair: (-pair[0], *pair[1:]))[: self.BEST]:
+                best.setdefault(row["context"][places[a][0] : places[b][1]].strip(), logit)
+            top = max(best.values())
+            if "null_odds" in ours:
+                assert ours["null_odds"] == pytest.approx(float(start[0] + end[0]) - top, abs=CLOSE)
+            expected = dict(zip(best, softmax(list(best.values())), strict=True))
+            found = {one["text"]: one["probability"] for one in ours["best"]}
+            assert list(found) == list(expected)[: len(found)]
+            assert found == pytest.approx({text: expected[text] for text in found}, abs=CLOSE)
+
+
+class Tag(Compare):
+    kind = "tag"
+
+    def check(self, run: Tuned, rows: list[dict]) -> None:
+        pipe = transformers.pipeline("token-classification", model=str(run.final), ignore_labels=[])
+        between = "" if run.task.characters else " "
+        first = 0
+        for number, (row, ours) in enumerate(zip(rows, run.said, strict=True)):
+            theirs = {one["index"]: one for one in pipe(between.join(row["tokens"]))}
+            placed = run.split.take(np.array([number]), np.zeros(1, np.int64), None)
+            begins = np.flatnonzero(run.split.begins[first : first + len(row["tokens"])])
+            for token, at, decision in zip(
+                begins, placed.positions.tolist(), placed.encoded.rows.tolist(), strict=True
+            ):
+                assert ours["prediction"][token] == theirs[at]["entity"]
+                assert max(softmax(run.numbers[decision])) == pytest.approx(theirs[at]["score"], abs=CLOSE)
+            first += len(row["tokens"])
+
+
+class Answer(Compare):
+    kind = "answer"
+
+    def variants(self) -> list[dict]:
+        asked = {"question": "Which {what}?", "context": "{text}", "metrics": ["exact"], "tokens": 6}
+        return [asked, {"question": "Which {what}?", "metrics": ["exact"], "tokens": 6}]
+
+    def rows(self, settings: dict, number: int = 4) -> list[dict]:
+        return [{"what": "town", "text": text, "answer": "a bell"} for text in TEXTS[:number]]
+
+    def check(self, run: Tuned, rows: list[dict]) -> None:
+        for row, ours in zip(rows, run.said, strict=True):
+            (asked,) = run.task.parts[""].asked(Row("row", row), labelled=True)
+            text = "".join(prompt(asked)[:2])
+            assert ours["prediction"] == continued(run.final, text, 6).strip()
+
+
+COMPARE = {one.kind: one for one in (Classify(), Choose(), Span(), Tag(), Answer())}
