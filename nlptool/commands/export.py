@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nlptool.commands import folder
+from nlptool.commands import folder, hub
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.files import fault, written_aside
@@ -19,10 +19,7 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
         raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
     written = recipe_path.read_text("utf8")
     if "\ntask:" in f"\n{written}":
-        raise UsageError(
-            f"{run}: is a run of finetune, whose result is exported already",
-            hint=f"{run / 'final'} is its result, a folder that transformers loads",
-        )
+        raise _is_exported(run)
     folder.claim(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
     from safetensors.torch import load_file
 
@@ -36,6 +33,19 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
     with written_aside(out) as aside:
         plan.export(objective, aside)
     console.facts(str(out), {"from": str(chosen), "format": "Hugging Face transformers"})
+
+
+def _is_exported(run: Path) -> UsageError:
+    """Why a run on a labelled task is not exported: its results are folders that transformers loads."""
+    if found := hub.finals(run):
+        return UsageError(
+            f"{run}: is a run of finetune or distill-task, whose result is exported already",
+            hint=f"transformers loads {', '.join(map(str, found))}",
+        )
+    return UsageError(
+        f"{run}: is a run of finetune or distill-task, which writes its result when it ends; there is none yet",
+        hint="resume it with the command in command.txt and --resume auto",
+    )
 
 
 def _choose(checkpoints: Path, wanted: str) -> Path:

@@ -5,6 +5,7 @@ commit after it names a version: hf://google/electra-small-discriminator@main. T
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from nlptool.errors import DataError, UsageError
@@ -13,18 +14,32 @@ SCHEME = "hf://"
 ID = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
 FILES = ("*.json", "*.safetensors", "*.txt")
 """What is read of a model: settings, weights that need no unpickling, the tokenizer."""
+OF_TOKENIZER = ("*.json", "*.txt")
 
 
 def problem(name: str) -> str | None:
     """What is wrong with a model's name, as far as this machine knows."""
-    if _id(name) is not None or (Path(name) / "config.json").exists():
+    path = Path(name)
+    several = finals(path)
+    if _id(name) is not None or (path / "config.json").exists() or len(several) == 1:
         return None
+    if several:
+        return f"{name} is a run with several models; name one of them, such as {several[0]}"
+    if (path / "recipe.yaml").exists() and (path / "checkpoints").is_dir():
+        return f"{name} is a run that has no final/ yet; resume it, or name what nlptool export {name} writes"
     hint = f"; for a model of the hub, {SCHEME}OWNER/NAME" if SCHEME not in name else ""
     return f"no Hugging Face folder at {name} (no config.json){hint}"
 
 
+def finals(run: Path) -> list[Path]:
+    """The models of a run: its own final/, or those of its seeds; of distill-task the students'."""
+    patterns = ("final", "seed-*/final", "prediction/seed-*/final")
+    found = [path for pattern in patterns for path in sorted(run.glob(pattern))]
+    return [path for path in found if (path / "config.json").exists()]
+
+
 def folder(name: str) -> Path:
-    """The model's folder. A model of the hub is downloaded once, into the hub's own cache.
+    """The model's folder; of a run with one model that is its final/. A model of the hub is downloaded once, into the hub's own cache.
 
     Raises UsageError where the name is neither; DataError where the hub does not have it or cannot be reached.
     """
@@ -32,12 +47,44 @@ def folder(name: str) -> Path:
     if found is None:
         if message := problem(name):
             raise UsageError(message)
-        return Path(name)
+        return _of_run(Path(name))
+    path = _downloaded(name, found, FILES)
+    if not (path / "config.json").exists():
+        raise DataError(f"{name}: has no config.json, so it is no model of transformers")
+    return path
+
+
+def tokenizer_problem(name: str) -> str | None:
+    """What is wrong with a tokenizer's name."""
+    if _id_of_tokenizer(name) is not None or Path(name).exists():
+        return None
+    hint = f"; for a tokenizer of the hub, {SCHEME}OWNER/NAME" if SCHEME not in name else ""
+    return f"{name}: no such file or folder{hint}"
+
+
+def tokenizer(name: str) -> Path:
+    """A tokenizer's file or folder: that of a token store, of a run's final/, or of the hub, as `folder` finds it."""
+    found = _id_of_tokenizer(name)
+    if found is not None:
+        return _downloaded(name, found, OF_TOKENIZER)
+    path = Path(name)
+    return path / "tokenizer" if (path / "store.json").exists() else _of_run(path)
+
+
+def _of_run(path: Path) -> Path:
+    found = [] if (path / "config.json").exists() else finals(path)
+    return found[0] if len(found) == 1 else path
+
+
+def _downloaded(name: str, found: str, files: Sequence[str]) -> Path:
     from huggingface_hub import errors, snapshot_download
 
+    from nlptool.text.hub import answers
+
     repository, _, revision = found.partition("@")
+    answers()
     try:
-        path = Path(str(snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES))))
+        return Path(str(snapshot_download(repository, revision=revision or None, allow_patterns=list(files))))
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise DataError(
             f"{name}: the hub has no such model or version, or it is private",
@@ -48,9 +95,11 @@ def folder(name: str) -> Path:
             f"{name}: is not on this machine, and the hub cannot be reached: {_first_line(error)}",
             hint="download it where there is a network, and name its folder",
         ) from error
-    if not (path / "config.json").exists():
-        raise DataError(f"{name}: has no config.json, so it is no model of transformers")
-    return path
+
+
+def _id_of_tokenizer(name: str) -> str | None:
+    """As `_id`; a name that ends as a tokenizer's file does was meant as a path."""
+    return None if Path(name).suffix in (".json", ".txt") else _id(name)
 
 
 def _id(name: str) -> str | None:

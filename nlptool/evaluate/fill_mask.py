@@ -34,8 +34,11 @@ class FillMask:
         pretrained = huggingface.load_pretrained(folder)
         heads_there = {key.partition(".")[0] for key in pretrained.state}
         if not isinstance(pretrained.config, EncoderConfig) or "mlm" not in heads_there:
+            beside = folder / "generator"  # of ELECTRA
+            there = (beside / huggingface.CONFIG).is_file()
             raise DataError(
-                f"{folder}: the model has no masked-LM head", hint="name the final/ of a pretrain-mlm run"
+                f"{folder}: the model has no masked-LM head",
+                hint=f"{beside} has one" if there else "name the final/ of a pretrain-mlm run",
             )
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         self.special = self.tokenizer.ids_of("cls", "sep", "mask", where=str(folder))

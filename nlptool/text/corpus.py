@@ -12,6 +12,7 @@ from nlptool.errors import DataError
 from nlptool.files import reason
 from nlptool.text import readers, sources
 from nlptool.text.config import Source
+from nlptool.text.hub import dataset
 from nlptool.text.readers import LONGEST, Read, Record, Unreadable
 
 DESERT = (
@@ -127,11 +128,7 @@ def _joined(records: Read, documents: str) -> Read:
 
 def _hub(source: Source) -> Read:
     try:
-        import datasets
-
-        datasets.disable_progress_bars()
-        datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-        rows = datasets.load_dataset(source.hub, source.name, split=source.split, streaming=source.streaming)
+        rows = dataset(source.hub or "", source.name, source.split, streaming=source.streaming)
         records = readers.read_hub(rows, source.field)
         joined = source.documents in ("blank-line", "file")
         yield from _joined(records, source.documents or "") if joined else records

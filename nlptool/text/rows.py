@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple, NoReturn
 from nlptool.errors import DataError
 from nlptool.files import reason
 from nlptool.text.corpus import BROKEN
+from nlptool.text.hub import dataset
 from nlptool.text.readers import RECORD, Unreadable, lines, opened
 from nlptool.text.sources import COMPRESSIONS, FORMATS, File
 
@@ -145,11 +146,7 @@ def read(found: list[File]) -> Iterator[Row]:
 def hub(name: str, subset: str | None, split: str) -> Iterator[Row]:
     """The rows of a split of a data set on the Hugging Face hub."""
     try:
-        import datasets
-
-        datasets.disable_progress_bars()
-        datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-        rows = datasets.load_dataset(name, subset, split=split)
+        rows = dataset(name, subset, split)
     except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(

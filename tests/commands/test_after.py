@@ -175,3 +175,25 @@ def test_a_model_without_a_mask_token_is_told_what_it_lacks(run: Path, capsys):
         (run / "final" / name).write_text(json.dumps(named))
     assert main(["fill-mask", str(run / "final"), "the old [MASK] reads"]) == 3
     assert "has no mask_token" in capsys.readouterr().err
+
+
+def test_a_run_is_asked_by_its_own_name(run: Path, capsys):
+    found = []
+    for name in (run, run / "final"):
+        assert main(["fill-mask", str(name), "the old [MASK] reads", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1]
+
+
+def test_a_run_on_a_labelled_task_is_not_exported_but_names_what_is_there(tmp_path: Path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.yaml").write_text("task: {name: classify}\n")
+    assert main(["export", str(run), "-o", str(tmp_path / "hf")]) == 2
+    assert "there is none yet" in capsys.readouterr().err
+    for folder in ("seed-0/final", "seed-1/final"):
+        (run / folder).mkdir(parents=True)
+        (run / folder / "config.json").write_text("{}")
+    assert main(["export", str(run), "-o", str(tmp_path / "hf")]) == 2
+    told = "".join(capsys.readouterr().err.split())
+    assert f"{run}/seed-0/final,{run}/seed-1/final" in told

@@ -11,6 +11,20 @@ from nlptool.commands import hub
 from nlptool.errors import DataError, UsageError
 
 
+@pytest.fixture(autouse=True)
+def network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A hub that answers; whom it was asked for."""
+    asked: list[str] = []
+
+    class Session:
+        def head(self, url: str, timeout: float) -> None:
+            asked.append(url)
+
+    monkeypatch.setattr(huggingface_hub, "get_session", Session)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    return asked
+
+
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -87,3 +101,61 @@ def test_a_repository_without_a_model_is_told(tmp_path: Path, model: Path, monke
     answered(monkeypatch, tmp_path)
     with pytest.raises(DataError, match=r"no config\.json"):
         hub.folder("owner/name")
+
+
+def test_a_run_stands_for_its_final_folder(tmp_path: Path, model: Path):
+    (tmp_path / "run" / "final").mkdir(parents=True)
+    assert "no Hugging Face folder at run " in str(hub.problem("run"))
+    (tmp_path / "run" / "final" / "config.json").write_text("{}")
+    assert hub.problem("run") is None
+    assert hub.folder("run") == hub.tokenizer("run") == Path("run/final")
+    (tmp_path / "run" / "config.json").write_text("{}")
+    assert hub.folder("run") == Path("run")
+
+
+def test_a_run_without_a_final_folder_says_what_to_name(tmp_path: Path, model: Path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text("")
+    assert "nlptool export run" in str(hub.problem("run"))
+    (tmp_path / "run" / "seed-3" / "final").mkdir(parents=True)
+    (tmp_path / "run" / "seed-3" / "final" / "config.json").write_text("{}")
+    assert hub.problem("run") is None
+    assert hub.folder("run") == Path("run/seed-3/final")
+    (tmp_path / "run" / "seed-4" / "final").mkdir(parents=True)
+    (tmp_path / "run" / "seed-4" / "final" / "config.json").write_text("{}")
+    assert "name one of them, such as run/seed-3/final" in str(hub.problem("run"))
+
+
+def test_a_tokenizer_is_a_file_a_folder_a_store_or_an_id(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = answered(monkeypatch, model)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "store.json").write_text("{}")
+    assert hub.tokenizer("store") == Path("store/tokenizer")
+    assert hub.tokenizer("runs/bert") == Path("runs/bert")
+    assert hub.tokenizer_problem("store") is hub.tokenizer_problem("hf://owner/name") is None
+    assert "no such file or folder; for a tokenizer of the hub, hf://" in str(hub.tokenizer_problem("vocb"))
+    assert "no such file" in str(hub.tokenizer_problem("data/vocab.txt"))
+    assert not calls
+    assert hub.tokenizer("hf://owner/name@main") == model
+    assert calls == [("owner/name", "main")]
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(
+    model: Path, network: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    from nlptool.text.hub import answers
+
+    assert answers()
+    assert network == [huggingface_hub.constants.ENDPOINT]
+
+    def fails() -> None:
+        network.append("failed")
+        raise ConnectionError
+
+    monkeypatch.setattr(huggingface_hub, "get_session", fails)
+    assert not answers()
+    assert huggingface_hub.constants.HF_HUB_OFFLINE
+    assert not answers()
+    assert network[1:] == ["failed"]

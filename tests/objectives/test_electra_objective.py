@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
+from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.electra.config import Config as Model
@@ -380,5 +381,8 @@ def test_a_run_leaves_a_discriminator_and_a_generator_that_fills_masks(tiny_reci
     assert 0 <= last["heldout/rtd_auc"] <= 1
     assert last["heldout/rtd_majority"] == pytest.approx(1 - last["heldout/replaced"])
     assert json.loads((final / "config.json").read_text())["architectures"] == ["ElectraForPreTraining"]
+    with pytest.raises(DataError, match="no masked-LM head") as told:
+        FillMask(final)
+    assert told.value.hint == f"{final / 'generator'} has one"
     (guesses,) = FillMask(final / "generator").guesses("the old [MASK] reads")
     assert len(guesses) == 5

@@ -145,7 +145,7 @@ def test_rows_of_the_hub_are_numbered_and_a_failure_names_the_way_out(monkeypatc
     datasets = pytest.importorskip("datasets")
     asked = []
 
-    def load(name: str, subset: str | None, split: str) -> list[dict]:
+    def load(name: str, subset: str | None, split: str, streaming: bool) -> list[dict]:
         asked.append((name, subset, split))
         if split != "train":
             raise ConnectionError("no route to the hub")

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from nlptool.commands import folder
+from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
 from nlptool.recipe import RESUMABLE, Block, Problem
 from nlptool.text.config import Normalise, Sentences, Source
@@ -27,7 +27,8 @@ class Tokenizer(Block):
     )
     load: str | None = Field(
         None,
-        description="in place of training: a token store, a Hugging Face folder, a tokenizer.json or a vocab.txt",
+        description="in place of training: a token store, a Hugging Face folder or hub id, a tokenizer.json or a "
+        "vocab.txt",
     )
 
     @model_validator(mode="after")
@@ -56,8 +57,8 @@ class Recipe(Block):
 def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
     """Rules that look beyond a block; nothing heavy is imported."""
     load = recipe.tokenizer.load
-    if load is not None and not Path(load).exists():
-        return [Problem("tokenizer.load", f"{load}: no such file or folder")]
+    if load is not None and (wrong := hub.tokenizer_problem(load)):
+        return [Problem("tokenizer.load", wrong)]
     return []
 
 

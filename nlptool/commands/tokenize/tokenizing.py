@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nlptool.commands import hub
 from nlptool.commands.tokenize.command import Recipe
 from nlptool.console import Console, Options, Progress
 from nlptool.files import written_aside
@@ -32,7 +33,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     tally = corpus.find(recipe.source)
     tokenizer = recipe.tokenizer
     if tokenizer.load is not None:
-        loaded = _load(Path(tokenizer.load))
+        loaded = Tokenizer.load(hub.tokenizer(tokenizer.load))
         how = f"{tokenizer.load}, {loaded.vocab_size:,} tokens"
     else:
         how = f"byte-level BPE, {tokenizer.vocab or VOCABULARY:,} tokens, to be trained"
@@ -85,7 +86,7 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     """The tokenizer, and what the report says of its training."""
     block = recipe.tokenizer
     if block.load is not None:
-        return _load(Path(block.load)), {}
+        return Tokenizer.load(hub.tokenizer(block.load)), {}
     vocab, sample = block.vocab or VOCABULARY, Sample(block.sample * 10**6)
     with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
         pieces = sample.draw(_texts(recipe.source, Tally(), bar))
@@ -95,10 +96,6 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     if tokenizer.vocab_size < vocab:
         console.note(f"the corpus holds pairs for {tokenizer.vocab_size:,} tokens, not {vocab:,}")
     return tokenizer, {"trained_on": {"characters": sample.kept, "of": sample.seen}}
-
-
-def _load(path: Path) -> Tokenizer:
-    return Tokenizer.load(path / "tokenizer" if (path / "store.json").exists() else path)
 
 
 def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""The Hugging Face hub, asked once: where it does not answer, its libraries look into their cache alone.
+
+By themselves they try five more times, for 23 seconds, before they say so.
+"""
+
+import logging
+from typing import Any
+
+SECONDS = 5.0  # until a hub that is silent counts as out of reach
+
+
+def dataset(name: str, subset: str | None, split: str, *, streaming: bool = False) -> Any:
+    """The rows of a split of a data set. Raises whatever the libraries raise, of some dozen kinds."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    if not answers():
+        datasets.config.HF_HUB_OFFLINE = True
+    return datasets.load_dataset(name, subset, split=split, streaming=streaming)
+
+
+def answers() -> bool:
+    """Whether the hub can be reached; if not, this process does without it from now on."""
+    from huggingface_hub import constants, get_session
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=SECONDS)
+    except Exception:  # of the HTTP library, which is another one in older versions
+        constants.HF_HUB_OFFLINE = True
+    return not constants.HF_HUB_OFFLINE
