@@ -39,8 +39,9 @@ def finals(run: Path) -> list[Path]:
 
 
 def folder(name: str) -> Path:
-    """The model's folder; of a run with one model that is its final/. A model of the hub is downloaded once, into the hub's own cache.
+    """The model's folder; of a run with one model that is its final/.
 
+    A model of the hub is downloaded once, into the hub's own cache.
     Raises UsageError where the name is neither; DataError where the hub does not have it or cannot be reached.
     """
     found = _id(name)

@@ -73,20 +73,13 @@ def word_piece(folder: Path) -> Tokenizer:
 
 
 def imported(folder: Path) -> Tokenizer:
-    """RoBERTa's: byte-level, its own names, <mask> that takes the space before it, two separators between texts."""
+    """RoBERTa's: byte-level, its own names, <mask> that takes the space before it."""
     trained = byte_level()
     names = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
     text = json.dumps(trained.content, ensure_ascii=False)
     for role, name in names.items():
         text = text.replace(f'"{trained.tokens[trained.special[role]]}"', f'"{name}"')
     content = json.loads(text)
-    content["post_processor"] = {
-        "type": "RobertaProcessing",
-        "sep": ["</s>", trained.special["sep"]],
-        "cls": ["<s>", trained.special["cls"]],
-        "trim_offsets": True,
-        "add_prefix_space": False,
-    }
     (folder / "tokenizer.json").write_text(json.dumps(content))
     settings = {f"{role}_token": name for role, name in names.items()}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
