@@ -148,7 +148,7 @@ class Span(TaskObjective):
             texts: dict[str, float] = {}
             for one in found:
                 begin, end = int(places[one.first, 0]), int(places[one.last, 1])
-                texts.setdefault(asked.context[begin:end], one.logit)
+                texts.setdefault(asked.context[begin:end].strip(), one.logit)
             logits = np.array(list(texts.values()))
             shares = np.exp(logits - logits.max())
             named = zip(texts, (shares / shares.sum()).tolist(), strict=True)
