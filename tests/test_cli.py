@@ -176,7 +176,10 @@ def test_a_full_disk_is_told_as_such(
     full = OSError(errno.ENOSPC, "No space left on device", "run/x.bin")
     monkeypatch.setattr(pretrain, "run", raising(full))
     assert main(["pretrain-mlm", "r.yaml"]) == 3
-    assert capsys.readouterr().err == "error: run/x.bin: No space left on device\n"
+    assert (
+        capsys.readouterr().err
+        == "error: run/x.bin: No space left on device\nhint: free some space; what was finished is kept\n"
+    )
 
 
 def test_an_interrupt_ends_with_one_line_and_130(

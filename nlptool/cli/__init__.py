@@ -21,7 +21,10 @@ from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, 
 __all__ = ["COMMANDS", "app", "asking", "main", "runs", "shelf", "training"]
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
-STATEMENTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOENT)
+PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST)
+ALLOCATION = "can't allocate memory"  # torch's words, in a RuntimeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,11 +66,33 @@ def _carry_out(arguments: Sequence[str]) -> int:
             return _closed()
         raise
     except OSError as error:
-        if error.errno not in STATEMENTS:
-            return _fail(_defect(error))
-        return _fail(DataError(f"{error.filename or 'operating system'}: {error.strerror}"))
+        return _fail(_of_system(error))
+    except MemoryError:
+        return _fail(_too_large())
+    except ValueError as error:
+        no_path = "embedded null" in str(error)
+        return _fail(UsageError("a path with a NUL character in it") if no_path else _defect(error))
     except Exception as error:
-        return _fail(_defect(error))
+        return _fail(_too_large() if ALLOCATION in str(error) else _defect(error))
+
+
+def _of_system(error: OSError) -> NlptoolError:
+    """What the operating system refused, in one line."""
+    name = str(error.filename or "a file")
+    shown = name if len(name) <= 100 else f"{name[:97]}..."
+    if error.errno in PATHS:
+        return UsageError(f"{shown}: {error.strerror}", hint="choose another path")
+    if error.errno in DISK:
+        hint = "free some space; what was finished is kept" if error.errno in FULL else None
+        return DataError(f"{shown}: {error.strerror}", hint)
+    return _defect(error)
+
+
+def _too_large() -> DataError:
+    return DataError(
+        "this machine has not the memory for it",
+        hint="nlptool plan RECIPE says what a run takes; a smaller model or batch, or more micro-batches, take less",
+    )
 
 
 def _closed() -> int:
@@ -90,15 +115,20 @@ def _defect(error: BaseException) -> NlptoolError:
 
     if os.environ.get("NLPTOOL_DEBUG"):
         traceback.print_exception(error)
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="nlptool-", suffix=".txt", delete=False, encoding="utf8", errors="backslashreplace"
-    ) as file:
-        file.write(f"nlptool {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n")
-        traceback.print_exception(error, file=file)
+    written = "standard error (no file could be written)"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="nlptool-", suffix=".txt", delete=False, encoding="utf8", errors="backslashreplace"
+        ) as file:
+            file.write(f"nlptool {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n")
+            traceback.print_exception(error, file=file)
+            written = file.name
+    except OSError:
+        traceback.print_exception(error)
     first = str(error).strip().partition("\n")[0]
     return NlptoolError(
         f"this is a defect of nlptool: {type(error).__name__}: {first}",
-        hint=f"please report it with the traceback in {file.name}",
+        hint=f"please report it with the traceback in {written}",
     )
 
 

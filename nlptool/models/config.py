@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from nlptool.recipe import Block
 
 Activation = Literal["gelu", "gelu_tanh"]
+MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # beyond any net that was ever trained
 EPSILON = 1e-12  # of every layer norm: variance_epsilon in Google's code, layer_norm_eps in Hugging Face's
 
 
@@ -19,14 +20,20 @@ class EncoderConfig(Block):
     dense: ClassVar[Literal["gelu", "relu"]] = "gelu"
     """Where there is no pooler: what follows the classifier's own dense layer."""
 
-    layers: int = Field(12, gt=0, description="Transformer layers")
-    hidden: int = Field(768, gt=0, description="width of the hidden states")
+    layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
+    hidden: int = Field(768, gt=0, le=WIDEST, description="width of the hidden states")
     heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")
     intermediate: int = Field(
-        0, ge=0, validate_default=True, description="width between a layer's two MLP matrices; 0: 4 * hidden"
+        0,
+        ge=0,
+        le=WIDEST,
+        validate_default=True,
+        description="width between a layer's two MLP matrices; 0: 4 * hidden",
     )
-    positions: int = Field(512, gt=0, description="longest sequence that has position embeddings, in tokens")
-    types: int = Field(2, gt=0, description="segment types, e.g. sentence A and sentence B")
+    positions: int = Field(
+        512, gt=0, le=LONGEST, description="longest sequence that has position embeddings, in tokens"
+    )
+    types: int = Field(2, gt=0, le=WIDEST, description="segment types, e.g. sentence A and sentence B")
     activation: Activation = Field(
         "gelu", description="gelu: exact, by erf; gelu_tanh: the approximation of Google's BERT code"
     )

@@ -8,18 +8,21 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from nlptool.recipe.block import Block
-from nlptool.recipe.shape import Shape, blocks, holds, shape_at
-from nlptool.recipe.source import Problem
+from nlptool.recipe.shape import TOLD_WHEN_CROSSED, Shape, blocks, holds, shape_at
+from nlptool.recipe.source import SHOWN, Problem
 
 
 def explain(error: ValidationError, schema: type[Block], data: dict[str, Any]) -> list[Problem]:
     """The problems behind a failed validation of `data` as `schema`; one for each key."""
     problems: dict[str, Problem] = {}
+    explained = 0
     for detail in error.errors(include_url=False):
         keys = _keys(detail, data)
         path = ".".join(map(str, keys))
         if path not in problems:
-            problems[path] = Problem(path, _message(detail, keys, schema, data))
+            explained += 1  # what is meant takes a moment to find, and nobody reads on for ever
+            message = _message(detail, keys, schema, data) if explained <= SHOWN else str(detail["msg"])
+            problems[path] = Problem(path, message)
     return list(problems.values())
 
 
@@ -44,6 +47,8 @@ def _message(detail: ErrorDetails, keys: list[str | int], schema: type[Block], d
         return str(detail["ctx"]["error"])
     if kind == "expected":
         return f"expected {detail['ctx']['expected']}; found {found(detail['input'])}"
+    if kind == "less_than_equal" and detail["ctx"]["le"] >= TOLD_WHEN_CROSSED:
+        return f"expected at most {detail['ctx']['le']:,}; found {found(detail['input'])}"
     if kind == "extra_forbidden":
         return _unknown(str(keys[-1]), keys[:-1], schema, data)
     shape = shape_at(schema, keys, data)
@@ -100,9 +105,13 @@ def found(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'the text "{value}"' if len(value) <= 60 else f'the text "{value[:57]}..."'
+        return f'the text "{_brief(value)}"'
     if isinstance(value, dict):
-        return f"a block ({', '.join(map(str, value))})" if value else "an empty block"
+        return f"a block ({_brief(', '.join(map(str, value)))})" if value else "an empty block"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}" if value else "an empty list"
     return str(value)
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

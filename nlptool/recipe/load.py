@@ -49,7 +49,8 @@ def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loa
     try:
         recipe = schema.model_validate(source.data)
     except ValidationError as error:
-        source.problems += explain(error, schema, source.data)
+        known = {problem.path for problem in source.problems}
+        source.problems += [p for p in explain(error, schema, source.data) if p.path not in known]
     source.refuse(source.problems)
     return Loaded(recipe, source)
 

@@ -161,12 +161,15 @@ def _is_block(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Block)
 
 
+TOLD_WHEN_CROSSED = 10_000  # bounds that only a slip reaches; other messages need not have them
+
+
 def _bounds(limits: Sequence[Any], words: Sequence[tuple[str, str]], unit: str = "") -> str:
     given = [
-        f"{word} {getattr(limit, name)}{unit}"
+        f"{word} {bound}{unit}"
         for name, word in words
         for limit in limits
-        if getattr(limit, name, None) is not None
+        if (bound := getattr(limit, name, None)) is not None and bound < TOLD_WHEN_CROSSED
     ]
     of = " of" if given and given[0].startswith("at") else ""
     return f"{of} {' and '.join(given)}" if given else ""

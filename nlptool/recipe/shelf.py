@@ -1,5 +1,6 @@
 """The recipes that come with nlptool, and how a recipe is found by path or by name."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -28,17 +29,19 @@ def find(argument: str, room: str = "") -> Path:
     Raises RecipeError with the nearest names.
     """
     path, recipes = Path(argument), shipped(room)
-    if path.exists() and not path.is_dir():
+    if (
+        os.path.exists(path) and not path.is_dir()
+    ):  # unlike Path.exists, not stopped by a name that is too long
         return path
     name = argument.removesuffix(".yaml").removeprefix("recipes/").removeprefix(f"{room}/")
     if name in recipes:
         return recipes[name]
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = ", ".join(str(p) for p in sorted(path.glob("*.yaml"))[:5])
         raise RecipeError(
             f"{argument}: a folder; a recipe is a file", hint=f"e.g. {inside}" if inside else None
         )
-    near = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    near = [str(p) for p in path.parent.glob("*.yaml")] if os.path.isdir(path.parent) else []
     close = get_close_matches(argument, near, 2) + get_close_matches(name, recipes, 2)
     hint = (
         f"one of {', '.join(recipes)}; or the path of a file"
@@ -47,4 +50,5 @@ def find(argument: str, room: str = "") -> Path:
     )
     if close:
         hint = f"did you mean {' or '.join(close)}?"
-    raise RecipeError(f"{argument}: no such {room.removesuffix('s') or 'recipe'}", hint=hint)
+    shown = argument if len(argument) <= 100 else f"{argument[:97]}..."
+    raise RecipeError(f"{shown}: no such {room.removesuffix('s') or 'recipe'}", hint=hint)

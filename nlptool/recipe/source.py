@@ -15,6 +15,15 @@ from ruamel.yaml.reader import ReaderError
 from nlptool.errors import RecipeError
 
 TAG = "tag:yaml.org,2002:"
+MOST_BYTES, MOST_VALUES, DEEPEST = (
+    4_000_000,
+    50_000,
+    40,
+)  # far beyond any recipe; aliases count as what they repeat
+WHOLE = 2**63
+LONGEST_NUMBER = 100  # characters
+SHOWN = 20  # problems in one message
+SHOWN_OF_ARGUMENT = 300  # characters
 TAGS = ("null", "bool", "int", "float", "str", "timestamp", "value", "seq", "map")
 PLAIN_WORDS = [  # what ruamel.yaml says; what a person wants to know
     ("found character '\\t'", "a tab; YAML is indented by spaces"),
@@ -55,6 +64,8 @@ class Source:
     """What is wrong already, e.g. duplicate keys."""
     refused: list[str] = field(default_factory=list)
     """Arguments of the command line that could not be applied, and why."""
+    values: int = 0
+    """How many values there are, blocks and lists included."""
 
     def place(self, path: str) -> str:
         """Where a key was written, or else the block that should hold it."""
@@ -77,7 +88,8 @@ class Source:
         if len(lines) == 1:
             raise RecipeError(lines[0])
         if lines:
-            raise RecipeError("\n  ".join([f"{len(lines)} problems in {self.name}", *lines]))
+            shown = lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"and {len(lines) - SHOWN:,} more"]
+            raise RecipeError("\n  ".join([f"{len(lines):,} problems in {self.name}", *shown]))
 
 
 def read(path: Path) -> Source:
@@ -85,7 +97,11 @@ def read(path: Path) -> Source:
     here = Path.cwd()
     name = str(path.relative_to(here) if path.is_relative_to(here) else path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            written = file.read(MOST_BYTES + 1)
+        if len(written) > MOST_BYTES:
+            raise RecipeError(f"{name}: more than {MOST_BYTES:,} bytes; a recipe is a short YAML file")
+        text = written.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise RecipeError(f"{name}:{line}: not UTF-8 (byte {error.object[error.start]:#04x})") from None
@@ -112,10 +128,11 @@ def parse(text: str, name: str) -> Source:
 
 def override(source: Source, arguments: Sequence[str]) -> None:
     """Apply `a.b=value` and `~a.b` of the command line in turn, in place; failures go to `refused`."""
-    for argument in arguments:
-        path, equals, text = argument.removeprefix("~").partition("=")
+    for given in arguments:
+        argument = given if len(given) <= SHOWN_OF_ARGUMENT else f"{given[:SHOWN_OF_ARGUMENT]}..."
+        path, equals, text = given.removeprefix("~").partition("=")
         try:
-            if argument.startswith("~") == bool(equals) or not re.fullmatch(r"[^\s.]+(\.[^\s.]+)*", path):
+            if given.startswith("~") == bool(equals) or not re.fullmatch(r"[^\s.]+(\.[^\s.]+)*", path):
                 raise ValueError("expected key=value or ~key, e.g. train.lr=3e-4 or ~train.stages")
             node = _compose(text) if equals else None
             if equals and node is None:
@@ -211,6 +228,11 @@ class _Reader:
     def value(self, node: Node, path: str) -> Any:
         if node in self.open:
             raise RecipeError(f"{self._at(node)}: {path}: an alias that contains itself")
+        if len(self.open) > DEEPEST:
+            raise RecipeError(f"{self._at(node)}: blocks and lists more than {DEEPEST} deep")
+        self.source.values += 1
+        if self.source.values > MOST_VALUES:
+            raise RecipeError(f"{self._at(node)}: more than {MOST_VALUES:,} values, aliases written out")
         if str(node.tag).removeprefix(TAG) not in TAGS:
             self.source.problems.append(Problem(path, f"a recipe has no tags such as {node.tag}"))
         inner = _Reader(self.source, self.place, (*self.open, node))
@@ -223,7 +245,11 @@ class _Reader:
                 self.source.places[where] = self._at(item)
                 entries.append(inner.value(item, where))
             return tuple(entries)
-        return _scalar(str(node.value), str(node.tag).removeprefix(TAG))
+        try:
+            return _scalar(str(node.value), str(node.tag).removeprefix(TAG))
+        except ValueError as error:
+            self.source.problems.append(Problem(path, str(error)))
+            return None
 
     def mapping(self, node: MappingNode, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -245,16 +271,27 @@ class _Reader:
 
 
 def _scalar(text: str, kind: str) -> Any:
-    """The value that YAML 1.2 gives a scalar of this kind; what only looks like a number stays text."""
+    """The value that YAML 1.2 gives a scalar of this kind; what only looks like a number stays text.
+
+    Raises ValueError for what no key can have: numbers without end, half a surrogate pair.
+    """
+    if kind in ("int", "float") and len(text) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text):,} characters; quote it if it is text")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("half of a surrogate pair, which no text can hold")
     digits = text.replace("_", "")
     special = digits.lower().lstrip("+-")
     try:
         if kind == "int":
-            return int(digits, 0) if re.match(r"[-+]?0[xob]", digits) else int(digits)
+            whole = int(digits, 0) if re.match(r"[-+]?0[xob]", digits) else int(digits)
         if kind == "float":
             return float(digits.replace(".", "", 1) if special in (".inf", ".nan") else digits)
     except ValueError:
         return text
+    if kind == "int":
+        if abs(whole) >= WHOLE:
+            raise ValueError("a whole number of more than 63 bits; quote it if it is text")
+        return whole
     return {"null": None, "bool": text.lower() == "true"}.get(kind, text)
 
 

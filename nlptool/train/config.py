@@ -6,6 +6,11 @@ from pydantic import Field, field_validator, model_validator
 
 from nlptool.recipe import RESUMABLE, Block, Budget
 
+MOST_ROWS, MOST_STEPS = (
+    2**24,
+    10**12,
+)  # beyond any run; numbers that overflow would not be told apart from defects
+
 
 class Optimizer(Block):
     """AdamW as Loshchilov & Hutter 2019, or LAMB as You et al. 2020.
@@ -36,19 +41,22 @@ class Optimizer(Block):
 class Stage(Block):
     """A stretch of the run with its own sequence length and batch, e.g. BERT's last tenth at 512 tokens."""
 
-    length: int = Field(gt=3, description="tokens per sequence, special tokens included")
-    batch: int = Field(gt=0, description="sequences per step, over all ranks and micro-batches")
+    length: int = Field(gt=3, le=MOST_ROWS, description="tokens per sequence, special tokens included")
+    batch: int = Field(gt=0, le=MOST_ROWS, description="sequences per step, over all ranks and micro-batches")
     share: float = Field(gt=0, le=1, description="share of the run's steps")
 
 
 class Updates(Block):
     """What a step takes and how it changes the weights; the same in pretraining and fine-tuning."""
 
-    batch: int = Field(32, gt=0, description="sequences per step, over all ranks and micro-batches")
-    length: int = Field(128, gt=3, description="tokens per sequence, special tokens included")
+    batch: int = Field(
+        32, gt=0, le=MOST_ROWS, description="sequences per step, over all ranks and micro-batches"
+    )
+    length: int = Field(128, gt=3, le=MOST_ROWS, description="tokens per sequence, special tokens included")
     accumulate: int = Field(
         1,
         gt=0,
+        le=MOST_ROWS,
         description="micro-batches per rank and step; changes memory, not results",
         json_schema_extra=RESUMABLE,
     )
@@ -98,7 +106,7 @@ class Train(Updates):
     """How a pretraining objective is minimised."""
 
     steps: int | None = Field(
-        None, gt=0, description="optimiser steps; or give budget", json_schema_extra=RESUMABLE
+        None, gt=0, le=MOST_STEPS, description="optimiser steps; or give budget", json_schema_extra=RESUMABLE
     )
     budget: Budget | None = Field(
         None,
@@ -131,7 +139,11 @@ class Tune(Updates):
 
     epochs: float = Field(3.0, gt=0, description="passes over the training rows", json_schema_extra=RESUMABLE)
     steps: int | None = Field(
-        None, gt=0, description="in place of epochs: optimiser steps", json_schema_extra=RESUMABLE
+        None,
+        gt=0,
+        le=MOST_STEPS,
+        description="in place of epochs: optimiser steps",
+        json_schema_extra=RESUMABLE,
     )
     lr: float = Field(2e-5, gt=0, description="peak learning rate", json_schema_extra=RESUMABLE)
     warmup: int | float = Field(

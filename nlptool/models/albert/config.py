@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from nlptool.models.config import Activation, EncoderConfig
+from nlptool.models.config import WIDEST, Activation, EncoderConfig
 
 
 class Config(EncoderConfig):
@@ -27,7 +27,7 @@ class Config(EncoderConfig):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="rate on attention probabilities")
-    embedding: int = Field(128, gt=0, description="width of the embeddings")
+    embedding: int = Field(128, gt=0, le=WIDEST, description="width of the embeddings")
     share: Literal["none", "attention", "ffn", "all"] = Field(
         "all", description="what layers have in common: their attention, their MLP, both or nothing"
     )

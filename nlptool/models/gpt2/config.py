@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from nlptool.models.config import LONGEST, MOST_LAYERS, WIDEST
 from nlptool.recipe import Block
 
 
@@ -18,10 +19,12 @@ class Config(Block):
     """
 
     name: Literal["gpt2"] = Field("gpt2", description="model family")
-    layers: int = Field(12, gt=0, description="Transformer layers")
-    hidden: int = Field(768, gt=0, description="width of the hidden states")
+    layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
+    hidden: int = Field(768, gt=0, le=WIDEST, description="width of the hidden states")
     heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")
-    positions: int = Field(1024, gt=0, description="longest sequence that has position embeddings, in tokens")
+    positions: int = Field(
+        1024, gt=0, le=LONGEST, description="longest sequence that has position embeddings, in tokens"
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
     attention_dropout: float = Field(0.1, ge=0, lt=1, description="rate on attention probabilities")
     init: float = Field(
