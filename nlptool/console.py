@@ -8,16 +8,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import rich.console
 from rich.table import Table
-from rich.text import Text
 
 from nlptool.errors import Reported
 from nlptool.live import Panel, Progress, Screen
-
-CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�")
+from nlptool.terminal import Messages, Results, clean, clean_json, message, shown
 
 __all__ = ["Console", "Options", "Panel", "Progress"]
 
@@ -44,8 +42,9 @@ class Console:
             if hasattr(stream, "reconfigure"):  # a log in ASCII must not stop a run
                 stream.reconfigure(errors="backslashreplace")
         wide = None if out.isatty() else 1000
-        self._out = rich.console.Console(file=out, highlight=False, markup=False, emoji=False, width=wide)
-        self._err = rich.console.Console(file=err, highlight=False, markup=False, emoji=False)
+        results, messages = cast(TextIO, Results(out)), cast(TextIO, Messages(err))
+        self._out = rich.console.Console(file=results, highlight=False, markup=False, emoji=False, width=wide)
+        self._err = rich.console.Console(file=messages, highlight=False, markup=False, emoji=False)
         self._live = err.isatty() and not self._err.is_dumb_terminal
         self._muted = False
 
@@ -55,25 +54,25 @@ class Console:
 
     def error(self, error: Reported) -> None:
         """What went wrong, and what to do about it."""
-        self._err.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
+        self._err.print(message("error: ", "bold red", error.message), soft_wrap=True)
         if error.hint:
-            self._err.print(Text.assemble(("hint: ", "bold"), error.hint), soft_wrap=True)
+            self._err.print(message("hint: ", "bold", error.hint), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A message."""
         if not self._muted:
-            self._err.print(Text(text), soft_wrap=True)
+            self._err.print(message("", "", text), soft_wrap=True)
 
     def result(self, text: str) -> None:
         """Lines of a result."""
         if not self._muted:
-            self._out.print(Text(text), soft_wrap=True)
+            self._out.print(shown(text), soft_wrap=True)
 
     def piece(self, text: str) -> None:
         """A piece of a result, as soon as it is there. On a terminal control characters are shown, not obeyed."""
         if self._muted:
             return
-        self._out.file.write(text.translate(CONTROL) if self._out.is_terminal else text)
+        self._out.file.write(clean(text) if self._out.is_terminal else text)
         self._out.file.flush()
 
     def ask(self, prompt: str) -> str | None:
@@ -88,7 +87,7 @@ class Console:
 
     def json(self, value: Any) -> None:
         """A result for programs."""
-        self.result(json.dumps(value, ensure_ascii=False, indent=2))
+        self.result(clean_json(json.dumps(value, ensure_ascii=False, indent=2)))
 
     def facts(self, title: str, facts: Mapping[str, object]) -> None:
         """A result of named values, one a line."""
@@ -98,8 +97,8 @@ class Console:
         grid.add_column(style="dim")
         grid.add_column(overflow="fold")
         for name, value in facts.items():
-            grid.add_row(Text(name), Text(_text(value)))
-        self._out.print(Text(title, "bold"))
+            grid.add_row(shown(name), shown(_text(value)))
+        self._out.print(shown(title, "bold"))
         self._grid(grid)
 
     def table(
@@ -112,11 +111,11 @@ class Console:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for index, name in enumerate(columns):
             numeric = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
-            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(shown(name), justify="right" if numeric else "left", overflow="fold")
         for row in cells:
-            table.add_row(*(Text(_text(cell)) for cell in row))
+            table.add_row(*(shown(_text(cell)) for cell in row))
         if title:
-            self._out.print(Text(title, "bold"))
+            self._out.print(shown(title, "bold"))
         self._grid(table)
 
     def _grid(self, table: Table) -> None:
@@ -126,7 +125,7 @@ class Console:
         with self._out.capture() as capture:
             self._out.print(table)
         lines = capture.get().splitlines()
-        self._out.print(Text("\n".join(line.rstrip() for line in lines)), soft_wrap=True)
+        self._out.print(shown("\n".join(line.rstrip() for line in lines)), soft_wrap=True)
 
     def progress(self, label: str, total: float | None, unit: str) -> Progress:
         """A context in which `advance` moves a bar. unit: `B` for bytes, or a plural such as `documents`."""

@@ -16,9 +16,9 @@ from rich.live import Live
 from rich.panel import Panel as Frame
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from nlptool.figures import History, duration, quantity, scientific
+from nlptool.terminal import shown
 
 EVERY = 5.0  # seconds between plain lines at first; a log of a week should not have 100,000 of them
 SLOWEST = 60.0
@@ -73,7 +73,7 @@ class Screen:
     def say(self, text: str) -> None:
         """Print a line now."""
         if not self.muted:
-            self.console.print(Text(text), soft_wrap=True)
+            self.console.print(shown(text), soft_wrap=True)
 
     @property
     def elapsed(self) -> float:
@@ -132,7 +132,7 @@ class Progress:
     def _frame(self) -> rich.console.RenderableType:
         grid = Table.grid(padding=(0, 2, 0, 0))
         bar = ProgressBar(self.total or 100, self.done, width=20, pulse=not self.total)
-        grid.add_row(Text(self.label), bar, *(Text(text, "dim") for text in self._figures()))
+        grid.add_row(shown(self.label), bar, *(shown(text, "dim") for text in self._figures()))
         return grid
 
 
@@ -242,34 +242,34 @@ class Panel:
         head.add_column(no_wrap=True, justify="right")
         share, of = self._share(), f" of {self.steps:,}" if self.seconds is None else ""
         head.add_row(
-            Text(f"step {self.step:,}{of}", "bold"),
+            shown(f"step {self.step:,}{of}", "bold"),
             ProgressBar(1.0, share),
-            Text(f"{share:.0%}  {self._eta()}".rstrip()),
+            shown(f"{share:.0%}  {self._eta()}".rstrip()),
         )
         body = Table.grid(padding=(0, 2, 0, 0))
         if self._losses:
-            body.add_row("", Text("training", "dim"), "", Text("held-out", "dim"))
+            body.add_row("", shown("training", "dim"), "", shown("held-out", "dim"))
         drawn = self._screen.console.encoding.startswith("utf")
         spark = max(8, min(36, width - 46)) if drawn else 0
         for name in dict.fromkeys([*self._losses, *self._heldout]):
             history, heldout = self._losses.get(name), self._heldout.get(name)
             body.add_row(
-                Text(name),
-                Text(f"{history.last:.4g}" if history else "", "bold"),
-                Text((history.line(spark) if history else "").ljust(spark), "cyan"),
-                Text("" if heldout is None else f"{heldout:.4g}", "bold"),
+                shown(name),
+                shown(f"{history.last:.4g}" if history else "", "bold"),
+                shown((history.line(spark) if history else "").ljust(spark), "cyan"),
+                shown("" if heldout is None else f"{heldout:.4g}", "bold"),
             )
-        facts = Text(" · ".join(self._facts.values()), "dim")
+        facts = shown(" · ".join(self._facts.values()), "dim")
         news = [self._status, quantity(self._tokens, "tokens")]
         if self._saved is not None:
             news.append(f"saved {self._saved[0]} {duration(time.monotonic() - self._saved[1])} ago")
-        foot = Text(" · ".join(filter(None, news)), "dim")
+        foot = shown(" · ".join(filter(None, news)), "dim")
         rows = Table.grid(expand=True)
         for row in (head, "", body, "", facts, foot):
             rows.add_row(row)
         return Frame(
             rows,
-            title=Text(self.name),
+            title=shown(self.name),
             title_align="left",
             border_style="dim",
             width=width,

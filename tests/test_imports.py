@@ -13,6 +13,7 @@ BASE = {"launch", "recipe", "registry", "errors", "files", "figures", "flops"}
 MAY_IMPORT = {
     "errors": set(),
     "launch": {"errors"},
+    "terminal": set(),
     "figures": set(),
     "flops": set(),
     "files": {"errors"},
@@ -28,8 +29,8 @@ MAY_IMPORT = {
     "prompts": BASE | {"text", "evaluate"},
     "evaluate": BASE | {"text", "data", "models", "knowledge"},
     "report": {"recipe", "errors", "figures"},
-    "live": {"errors", "figures"},
-    "console": {"errors", "figures", "live"},
+    "live": {"errors", "figures", "terminal"},
+    "console": {"errors", "figures", "live", "terminal"},
     "commands": BASE
     | {
         "text",
