@@ -6,7 +6,6 @@ digest is the fingerprint that stores and checkpoints carry.
 """
 
 import json
-import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -17,26 +16,19 @@ from typing import Any, Self
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from nlptool.errors import DataError
 from nlptool.files import reason
-from nlptool.text import folders, masks, words
+from nlptool.text import folders, imported, masks, words
+from nlptool.text.classes import template
+from nlptool.text.imported import KNOWN, MAX_LENGTH
 
 SPECIAL = {
     "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]", "eos": "<|endoftext|>",
 }  # fmt: skip
-KNOWN = {  # the names under which tokenizers without a configuration have these
-    "pad": ("[PAD]", "<pad>"),
-    "unk": ("[UNK]", "<unk>"),
-    "cls": ("[CLS]", "<s>"),
-    "sep": ("[SEP]", "</s>"),
-    "mask": ("[MASK]", "<mask>"),
-    "eos": ("<|endoftext|>", "</s>"),
-}
 LONGEST = 64  # bytes of a trained token: no rule of dashes becomes one
 SMALLEST = len(SPECIAL) + 256
-MAX_LENGTH = 512  # tokens a model reads at once where nothing else is known (BERT)
 
 
 class Tokenizer:
@@ -69,28 +61,15 @@ class Tokenizer:
     def load(cls, path: Path) -> Self:
         """Read a Hugging Face folder, a tokenizer.json, a WordPiece vocab.txt or GPT-2's vocab.json.
 
-        Merges lie beside vocab.json, in merges.txt. Raises DataError where there is none or it cannot be read.
+        Raises DataError where there is none, where it cannot be read, and where it would not give the ids that
+        transformers gives.
         """
-        folder = path if path.is_dir() else path.parent
-        files = [path / name for name in ("tokenizer.json", "vocab.txt", "vocab.json")]
-        found = next((file for file in files if file.is_file()), path)
-        if not found.is_file():
-            raise DataError(
-                f"{path}: no tokenizer here",
-                hint="name a folder with tokenizer.json, vocab.txt or vocab.json, or one of these files",
-            )
         try:
-            config = _json(folder / "tokenizer_config.json")
-            special = _special(config | _json(folder / "special_tokens_map.json"))
-            if found.suffix == ".txt":
-                content = _word_piece(found, config)
-            elif found.name == "vocab.json":
-                content = _byte_pairs(found, folder / "merges.txt", config, special)
-            else:
-                content = _json(found)
-            limit = config.get("model_max_length", MAX_LENGTH)
-            return cls(content, special, int(limit) if limit < 1 << 30 else MAX_LENGTH)
+            return cls(*imported.read(path))
+        except DataError:
+            raise
         except Exception as error:  # the library raises bare Exception on what it cannot read
+            found = imported.found_in(path)
             raise DataError(f"{found}: cannot be read as a tokenizer: {reason(error)}") from error
 
     @classmethod
@@ -122,22 +101,36 @@ class Tokenizer:
             show_progress=False,
         )
         _train(encoder, texts, trainer)
-        encoder.post_processor = _bert_template(encoder)
+        numbers = {role: (name, number) for number, (role, name) in enumerate(SPECIAL.items())}
+        encoder.post_processor = template(numbers["cls"], numbers["sep"])
         return cls(json.loads(encoder.to_str()), SPECIAL)
 
     @property
     def byte_level(self) -> bool:
-        """Whether tokens are runs of bytes, so that nothing is lost and nothing unknown."""
-        return "ByteLevel" in json.dumps([self.content.get("pre_tokenizer"), self.content.get("decoder")])
+        """Whether tokens are runs of bytes that spell the text, white space included."""
+        parts = json.dumps([self.content.get("pre_tokenizer"), self.content.get("decoder")])
+        return "ByteLevel" in parts and not self.content["model"].get("end_of_word_suffix")
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of tokenizer.json, whatever its layout, the order of its keys and the space before [MASK]."""
-        return folders.digest(self._with_mask(self.content, lstrip=False))
+        """SHA-256 of all that decides the ids of a text, so exports for encoders and decoders have that of their store.
+
+        It is taken of the form that the library gives tokenizer.json, whatever its layout and version.
+        """
+        whole = json.loads(self._encoder.to_str())
+        parts = {key: whole[key] for key in ("model", "normalizer", "pre_tokenizer")}
+        vocab = self._encoder.get_vocab(with_added_tokens=False)
+        added = [
+            {key: token[key] for key in ("id", "content")} if token["special"] else token
+            for token in whole["added_tokens"]
+            if not token["special"] or token["content"] not in vocab
+        ]
+        return folders.digest(parts | {"added_tokens": added})
 
     def is_called(self, fingerprint: str) -> bool:
-        """Whether this is the fingerprint, or was before the space before [MASK] was left out of it."""
-        return fingerprint in (self.fingerprint, self._digest_as_given)
+        """Whether this is the fingerprint, or was when it was that of the whole tokenizer.json."""
+        before = folders.digest(self._with_mask(self.content, lstrip=False))
+        return fingerprint in (self.fingerprint, before, self._digest_as_given)
 
     def ids_of(self, *roles: str, where: str = "the model") -> dict[str, int]:
         """Ids of these special tokens. Raises DataError where there is none. where: as the message calls it."""
@@ -209,6 +202,11 @@ class Tokenizer:
         counts[list(self._special_ids())] = 0
         return counts
 
+    def framed(self) -> Self:
+        """The same tokenizer for an encoder: [CLS] and [SEP] around a text or a pair, as in its training rows."""
+        cls, sep = ((self.tokens[token], token) for token in self.ids_of("cls", "sep").values())
+        return self._with_post_processor(json.loads(template(cls, sep).__getstate__()))
+
     def bare(self) -> Self:
         """The same tokenizer for a decoder: it puts no special token around a text, and tells no types.
 
@@ -216,8 +214,7 @@ class Tokenizer:
         """
         after = self.content.get("post_processor")
         kept = after if after and after["type"] == "ByteLevel" else None
-        special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
-        return type(self)(self.content | {"post_processor": kept}, special, self.max_length)
+        return self._with_post_processor(kept)
 
     def save(self, folder: Path, max_length: int | None = None) -> None:
         """Write a Hugging Face folder that AutoTokenizer loads with identical ids.
@@ -229,6 +226,10 @@ class Tokenizer:
         files = folders.files(self.content, self.tokens, special, max_length or self.max_length)
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf8")
+
+    def _with_post_processor(self, block: dict[str, Any] | None) -> Self:
+        special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
+        return type(self)(self.content | {"post_processor": block}, special, self.max_length)
 
     @cached_property
     def _encoder_of_masks(self) -> tokenizers.Tokenizer:
@@ -279,70 +280,3 @@ def _train(encoder: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainer
         left.set()
     if failed:
         raise failed[0]
-
-
-def _bert_template(encoder: tokenizers.Tokenizer) -> processors.TemplateProcessing:
-    """[CLS] A [SEP] and [CLS] A [SEP] B [SEP], B the second segment (Devlin et al. 2019, section 3)."""
-    names = (SPECIAL["cls"], SPECIAL["sep"])
-    return processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(name, encoder.token_to_id(name)) for name in names],
-    )
-
-
-def _word_piece(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """tokenizer.json of a BERT vocabulary; lower case is put where the configuration or all tokens say so."""
-    lines = path.read_text(encoding="utf8").removesuffix("\n").split("\n")
-    vocab = {line.rstrip("\r"): number for number, line in enumerate(lines)}
-    ordinary = [token for token in vocab if not re.fullmatch(r"\[.+\]", token)]
-    missing = [SPECIAL[role] for role in ("unk", "cls", "sep") if SPECIAL[role] not in vocab]
-    if missing:
-        raise ValueError(f"no {', '.join(missing)} in this vocabulary")
-    lowercase = config.get("do_lower_case", all(token == token.lower() for token in ordinary))
-    encoder = tokenizers.Tokenizer(models.WordPiece(vocab, unk_token=SPECIAL["unk"]))
-    encoder.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    encoder.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    encoder.decoder = decoders.WordPiece()
-    encoder.post_processor = _bert_template(encoder)
-    encoder.add_special_tokens([name for name in SPECIAL.values() if name in vocab])
-    content: dict[str, Any] = json.loads(encoder.to_str())
-    return content
-
-
-def _byte_pairs(
-    path: Path, merges: Path, config: Mapping[str, Any], special: Mapping[str, str]
-) -> dict[str, Any]:
-    """tokenizer.json of a GPT-2 vocabulary {token: id} and its merges, two tokens a line, in their order."""
-    if not merges.is_file():
-        raise ValueError("no merges.txt beside it")
-    vocab = _json(path)
-    first, *rest = merges.read_text(encoding="utf8").split("\n")
-    lines = rest if first.startswith("#version") else [first, *rest]
-    pairs = [(a, b) for a, _, b in (line.partition(" ") for line in lines if line)]
-    encoder = tokenizers.Tokenizer(models.BPE(vocab, pairs))
-    space = bool(config.get("add_prefix_space", False))
-    encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
-    encoder.decoder = decoders.ByteLevel()
-    encoder.post_processor = processors.ByteLevel(trim_offsets=False)
-    known = {*special.values(), *(name for names in KNOWN.values() for name in names)}
-    encoder.add_special_tokens(sorted(known & vocab.keys(), key=vocab.__getitem__))
-    content: dict[str, Any] = json.loads(encoder.to_str())
-    return content
-
-
-def _special(config: Mapping[str, Any]) -> dict[str, str]:
-    """Special tokens by role from a Hugging Face configuration, where a token is a text or a block."""
-    found = {role: config.get(f"{role}_token") for role in SPECIAL}
-    texts = {role: token["content"] if isinstance(token, dict) else token for role, token in found.items()}
-    return {role: text for role, text in texts.items() if isinstance(text, str)}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON file; empty where a configuration is missing."""
-    if not path.exists():
-        return {}
-    value = json.loads(path.read_text(encoding="utf8"))
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")
-    return value

@@ -105,7 +105,7 @@ class Teacher:
     ) -> None:
         with written_aside(path) as aside:
             huggingface.save_pretrained(aside, model, state, self.plan.tokenizer.special, settings)
-            self.plan.tokenizer.save(aside, max_length=model.positions)
+            self.plan.tokenizer.framed().save(aside, max_length=model.positions)
 
     def said(
         self, student: Plan, split: str, console: Console, world: World, interrupts: Interrupts

@@ -139,7 +139,7 @@ class Plan:
         """Write the model and its tokenizer as a Hugging Face folder."""
         made = objective.folders(self.model)[""]
         huggingface.save_pretrained(path, made.config, made.state, self.tokenizer.special, made.settings)
-        tokenizer = self.tokenizer if made.template else self.tokenizer.bare()
+        tokenizer = self.tokenizer.framed() if made.template else self.tokenizer.bare()
         tokenizer.save(path, max_length=self.model.positions)
 
     def flops_per_token(self, objective: Objective, world: World) -> float:

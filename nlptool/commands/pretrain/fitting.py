@@ -178,7 +178,7 @@ class Plan:
             huggingface.save_pretrained(
                 folder, made.config, made.state, self.vocabulary.special, made.settings
             )
-            tokenizer = self.tokenizer if made.template else self.tokenizer.bare()
+            tokenizer = self.tokenizer.framed() if made.template else self.tokenizer.bare()
             tokenizer.save(folder, max_length=made.config.model_dump()["positions"])
 
     @cached_property
