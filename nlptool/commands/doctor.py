@@ -149,9 +149,13 @@ def _final(final: Path) -> Iterator[Finding]:
             torch.equal(again[name], tensors[name]) for name in tensors
         )
         yield Finding("round trip", same, f"{len(tensors)} tensors read, renamed and written alike")
-        size = Tokenizer.load(final).vocab_size
+        tokenizer = Tokenizer.load(final)
+        size = tokenizer.vocab_size
         told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
         yield Finding("tokenizer", size == loaded.vocab_size, told)
+        if not tokenizer.coverage.complete:
+            told = "letters that it does not know are unknown tokens or lost; tokenize reports how many of a text"
+            yield Finding("spelling", None, told)
     except NlptoolError as error:
         yield Finding("final", False, error.message)
 

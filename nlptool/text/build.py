@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from nlptool import __version__
 from nlptool.errors import DataError
 from nlptool.files import digest
+from nlptool.text.coverage import Loss
 from nlptool.text.encode import Part, Work, encode
 from nlptool.text.store import SPLITS, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
+
+ENOUGH = 1 << 25  # bytes of text that tell whether a tokenizer can spell it, before all is encoded
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Written:
     dropped: Counter[str] = field(default_factory=Counter)
     corpus: str = ""
     """Digest of the documents in their order."""
+    loss: Loss = field(default_factory=Loss)
+    """What of their texts the tokenizer could not spell."""
 
     @property
     def entropy(self) -> float:
@@ -58,14 +63,18 @@ class Written:
         )
 
 
-def write(batches: Iterable[list[str]], work: Work, workers: int, folder: Path) -> Written:
+def write(
+    batches: Iterable[list[str]], work: Work, workers: int, folder: Path, most_lost: float = 1.0
+) -> Written:
     """Encode documents into FOLDER/train and FOLDER/heldout.
 
     A document is held out by the hash of its text, so that copies of it stay on one side. Where this leaves a
     split without any, the last document of the other moves there, unless nothing was to be held out; a single
     document is for training.
 
-    Raises EngineDiffers, DataError when nothing is left to write, OSError when the disk refuses.
+    most_lost: share of unknown tokens, and of lost bytes, above which the work stops.
+
+    Raises EngineDiffers, DataError when nothing is left to write or too much is lost, OSError when the disk refuses.
     """
     size = Tokenizer(work.tokenizer).vocab_size
     written = Written({name: Counts() for name in SPLITS}, np.zeros(size, np.int64))
@@ -84,6 +93,10 @@ def write(batches: Iterable[list[str]], work: Work, workers: int, folder: Path) 
             corpus.update(encoded.digests)
             written.single += encoded.single
             written.dropped += encoded.dropped
+            written.loss += encoded.loss
+            if written.loss.bytes > ENOUGH:
+                _require_spelled(written.loss, most_lost)
+        _require_spelled(written.loss, most_lost)
         if not any(writer.documents for writer in writers.values()):
             raise DataError(
                 "the source holds no text to encode", hint="name files that hold text: source.files=PATH"
@@ -100,6 +113,15 @@ def write(batches: Iterable[list[str]], work: Work, workers: int, folder: Path) 
             )
     written.corpus = corpus.hexdigest()
     return written
+
+
+def _require_spelled(loss: Loss, most: float) -> None:
+    if max(loss.unknown_share, loss.lost_share) > most:
+        raise DataError(
+            f"the tokenizer cannot spell this text: {loss}; tokenizer.max_unknown allows {most:.2%}",
+            hint="use a tokenizer that was made for it, or train one: ~tokenizer.load; or allow more with "
+            f"tokenizer.max_unknown={min(1.0, 1.1 * max(loss.unknown_share, loss.lost_share)):.2g}",
+        )
 
 
 def facts(written: Written, work: Work, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:

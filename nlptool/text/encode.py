@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from nlptool.errors import DataError
 from nlptool.text.config import Normalise, Sentences
+from nlptool.text.coverage import Loss
 from nlptool.text.engine import Engine, EngineName
 from nlptool.text.normalise import normaliser
 from nlptool.text.sentences import segmenter
@@ -69,6 +70,8 @@ class Encoded:
     single: int
     """Documents of one sentence."""
     dropped: Counter[str]
+    loss: Loss
+    """What of their texts the tokenizer could not spell."""
 
 
 class Worker:
@@ -86,7 +89,8 @@ class Worker:
         """Encode a batch; one stretch of it is checked against the tokenizer."""
         normal = [text for text in map(self._normalise, texts) if text]
         documents = [self._segment(text) for text in normal]
-        ids, lengths = self._engine.encode(documents)
+        loss = Loss()
+        ids, lengths = self._engine.encode(documents, loss)
         self._engine.verify([self._segment(_middle(max(normal, key=len, default="")))])
         owner = np.repeat(np.arange(len(normal)), [len(sentences) for sentences in documents])
         some = lengths > 0  # a tokenizer may leave nothing of a sentence
@@ -105,7 +109,7 @@ class Worker:
             )
         kept = [digest for digest, count in zip(digests, counts, strict=True) if count]
         dropped = Counter({"nothing left after normalising": len(texts) - len(kept)})
-        return Encoded(parts, b"".join(kept), int((counts == 1).sum()), +dropped)
+        return Encoded(parts, b"".join(kept), int((counts == 1).sum()), +dropped, loss)
 
 
 def batches(texts: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:

@@ -14,6 +14,7 @@ import tiktoken
 from numpy.typing import NDArray
 
 from nlptool.text import words
+from nlptool.text.coverage import Loss
 from nlptool.text.split import UnknownCharacterError, split
 from nlptool.text.table import Table
 from nlptool.text.tokenizer import Tokenizer
@@ -51,30 +52,40 @@ class Engine:
             self._newline = ids[b"\n"]
             self._table = Table(self._merge)
 
-    def encode(self, documents: Documents) -> Encoding:
-        """Ids of the documents' sentences end to end, and how many each sentence has."""
-        sentences = list(chain.from_iterable(documents))
+    def encode(self, documents: Documents, loss: Loss | None = None) -> Encoding:
+        """Ids of the documents end to end, and how many each sentence has. loss: what is lost is added to it."""
         if self.name == "tokenizers":
-            return self._slowly(sentences)
+            return self._slowly(documents, loss)
+        sentences = list(chain.from_iterable(documents))
         return _end_to_end([self._quickly(stretch) for stretch in _stretches(sentences)])
 
     def verify(self, documents: Documents) -> None:
         """Raise EngineDiffers unless the tokenizer gives the same ids for these documents."""
-        theirs = self._slowly(list(chain.from_iterable(documents)))
-        if not all(map(np.array_equal, self.encode(documents), theirs)):
+        if self.name == "tokenizers":
+            return
+        if not all(map(np.array_equal, self.encode(documents), self._slowly(documents))):
             raise EngineDiffers
 
-    def _slowly(self, sentences: Sequence[str]) -> Encoding:
-        encoded = self._tokenizer.encode_batch(sentences)
-        lengths = np.array([len(ids) for ids in encoded], np.int32)
-        return np.array([token for ids in encoded for token in ids], np.int32), lengths
+    def _slowly(self, documents: Documents, loss: Loss | None = None) -> Encoding:
+        """Each document as a whole, so that its ids are the tokenizer's whatever it joins; a token is part of the
+        sentence in which it begins.
+        """
+        found = [np.empty(0, np.int32)]
+        lengths = [np.empty(0, np.int32)]
+        encoded = self._tokenizer.encode_offsets(["".join(sentences) for sentences in documents], loss)
+        for sentences, (ids, places) in zip(documents, encoded, strict=True):
+            ends = np.cumsum([len(sentence) for sentence in sentences[:-1]])
+            owner = np.maximum.accumulate(np.searchsorted(ends, places[:, 0], side="right"))
+            found.append(np.array(ids, np.int32))
+            lengths.append(np.bincount(owner, minlength=len(sentences)).astype(np.int32))
+        return np.concatenate(found), np.concatenate(lengths)
 
     def _quickly(self, sentences: Sequence[str]) -> Encoding:
         try:
             pieces = split(sentences)
         except UnknownCharacterError:
             if len(sentences) == 1:
-                return self._slowly(sentences)
+                return self._slowly([sentences])
             middle = len(sentences) // 2
             return _end_to_end([self._quickly(half) for half in (sentences[:middle], sentences[middle:])])
         ids, counts = self._table(pieces)

@@ -5,11 +5,12 @@ one store serves encoders and decoders. A tokenizer is the JSON that Hugging Fac
 digest is the fingerprint that stores and checkpoints carry.
 """
 
+import copy
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from nlptool.errors import DataError
 from nlptool.files import reason
 from nlptool.text import folders, imported, masks, words
 from nlptool.text.classes import template
+from nlptool.text.coverage import Coverage, Loss
 from nlptool.text.imported import KNOWN, MAX_LENGTH
 
 SPECIAL = {
@@ -54,6 +56,7 @@ class Tokenizer:
             if (found := next((n for n in names if n in ids), None))
         }
         self.special: dict[str, int] = {role: ids[token] for role, token in named.items() if token in ids}
+        self._loss: Loss | None = None
         self._digest_as_given = folders.digest(given)
         self.content = self._with_mask(given, lstrip=True) if masks.take_space(given) else given
 
@@ -151,10 +154,35 @@ class Tokenizer:
         ids: list[int] = self._encoder_of_masks.encode(text, add_special_tokens=False).ids
         return ids
 
+    def counting(self, loss: Loss) -> Self:
+        """The same tokenizer; what it loses of the batches that it encodes is added to `loss`."""
+        other = copy.copy(self)
+        other._loss = loss
+        return other
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text; on all cores unless TOKENIZERS_PARALLELISM is false."""
+        if self._loss is not None and not self.coverage.complete:
+            return [ids for ids, _ in self.encode_offsets(texts, self._loss)]
         batch = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in batch]
+
+    def encode_offsets(
+        self, texts: Sequence[str], loss: Loss | None = None
+    ) -> list[tuple[list[int], NDArray[np.int32]]]:
+        """Ids of each text, and [ids, 2]: the characters that each stands for, white space included.
+
+        loss: what is lost is added to it.
+        """
+        found = []
+        for text, encoding in zip(
+            texts, self._encoder.encode_batch(list(texts), add_special_tokens=False), strict=True
+        ):
+            places = np.fromiter(chain.from_iterable(encoding.offsets), np.int32).reshape(-1, 2)
+            found.append((encoding.ids, places))
+            if loss is not None:
+                loss += self.coverage.of(text, *found[-1])
+        return found
 
     def encode_places(self, texts: Sequence[str]) -> list[tuple[list[int], NDArray[np.int32]]]:
         """Ids of each text, and [ids, 2]: the characters that each stands for, first and one after the last.
@@ -162,11 +190,8 @@ class Tokenizer:
         White space at their ends, as byte-level tokens have it, is left out. The tokens of a character that is several
         all stand for it.
         """
-        batch = self._encoder.encode_batch(list(texts), add_special_tokens=False)
-        return [
-            (encoding.ids, _without_space(text, encoding.offsets))
-            for text, encoding in zip(texts, batch, strict=True)
-        ]
+        found = self.encode_offsets(texts, self._loss)
+        return [(ids, _without_space(text, places)) for text, (ids, places) in zip(texts, found, strict=True)]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """The text of ids, special tokens by their names or left out."""
@@ -191,9 +216,9 @@ class Tokenizer:
     def byte_counts(self) -> NDArray[np.int32] | None:
         """Bytes of text that each token stands for, int32 [vocab_size], special tokens 0.
 
-        None for tokenizers that are not byte-level, whose tokens do not add up to the text.
+        None for tokenizers that are not byte-level or lack bytes, whose tokens do not add up to the text.
         """
-        if not self.byte_level:
+        if not (self.byte_level and self.coverage.complete):
             return None
         stands_for, counts = words.byte_table(), np.zeros(self.vocab_size, np.int32)
         for token_id, token in self.tokens.items():
@@ -201,6 +226,13 @@ class Tokenizer:
             counts[token_id] = len(token) if spelled else len(token.encode())
         counts[list(self._special_ids())] = 0
         return counts
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """What of a text this tokenizer cannot spell."""
+        normalizer = self._encoder.normalizer
+        normalise = normalizer.normalize_str if normalizer else str
+        return Coverage(self.content, self.tokens, normalise, bytewise=self.byte_level)
 
     def framed(self) -> Self:
         """The same tokenizer for an encoder: [CLS] and [SEP] around a text or a pair, as in its training rows."""
@@ -249,10 +281,10 @@ class Tokenizer:
         return list(self.content.get("added_tokens") or ())
 
 
-def _without_space(text: str, places: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+def _without_space(text: str, places: NDArray[np.int32]) -> NDArray[np.int32]:
     """[places, 2], white space taken off both ends; a place with nothing else is empty."""
-    found = np.array(places, np.int32).reshape(-1, 2)
-    for number, (begin, end) in enumerate(places):
+    found = places.copy()
+    for number, (begin, end) in enumerate(places.tolist()):
         inner = text[begin:end]
         if inner != inner.strip():
             start = begin + len(inner) - len(inner.lstrip())

@@ -362,3 +362,27 @@ def test_the_command_line_reaches_the_command(recipe: tokenize.Recipe, tmp_path:
 def test_the_demo_recipes_are_valid(name: str):
     recipe = load(ROOT / "recipes" / "demo" / f"{name}.yaml", [], tokenize.Recipe).recipe
     assert tokenize.check(recipe) == []
+
+
+def test_text_that_the_tokenizer_cannot_spell_stops_the_work_or_is_reported(
+    recipe: tokenize.Recipe, tmp_path: Path
+):
+    vocabulary, text = tmp_path / "vocab.txt", tmp_path / "text.txt"
+    vocabulary.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n")
+    text.write_text("the 우리 the\n\nthe the\n", encoding="utf8")
+    given = changed(recipe, source={"files": str(text)}, tokenizer={"load": str(vocabulary)})
+    told = r"20\.00% of the tokens are unknown, 28\.57% of the bytes are lost \(most often 리 우\)"
+    with pytest.raises(DataError, match=told) as raised:
+        tokenizing.run(given, Options(), Speech().console)
+    assert "tokenizer.max_unknown=0.31" in str(raised.value.hint)
+    assert not Path(given.out).exists()
+    allowed = {"load": str(vocabulary), "max_unknown": 0.31}
+    speech = Speech()
+    tokenizing.run(changed(given, tokenizer=allowed), Options(), speech.console)
+    report = json.loads((Path(given.out) / "report.json").read_text("utf8"))
+    assert report["unknown_tokens"] == pytest.approx(0.2)
+    assert report["lost_bytes"] == pytest.approx(6 / 21)
+    assert report["lost_characters"] == {"리": 1, "우": 1}
+    assert "20.00% of the tokens are unknown" in speech.out.getvalue()
+    with pytest.raises(ValueError, match="max_unknown goes with load"):
+        tokenize.Tokenizer.model_validate({"max_unknown": 0.5})

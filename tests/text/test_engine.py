@@ -1,11 +1,14 @@
+import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from nlptool.text import engine, split
 from nlptool.text.config import Sentences
@@ -193,3 +196,32 @@ def test_every_unicode_character_is_split_alike_by_both_engines():
     known = np.flatnonzero(split._kinds() != split.UNKNOWN)
     assert len(known) > 140_000
     assert different(map(chr, known.tolist())) == []
+
+
+def test_tokens_that_join_across_the_ends_of_sentences_are_those_of_the_whole_document():
+    joining = (
+        r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"  # Llama 3's
+    )
+    words = pre_tokenizers.Split(Regex(joining), "isolated")
+    llama = tokenizers.Tokenizer(models.BPE())
+    llama.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    llama.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    pieces = tokenizers.Tokenizer(models.Unigram())
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace()
+    unigram = trainers.UnigramTrainer(
+        vocab_size=90, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False
+    )
+    texts = ["He left.\n\nShe stayed.\nAll did. 그는 갔다.그녀는 남았다.", "One line.\r\n Two lines!\n"]
+    for made, how in ((llama, trainer), (pieces, unigram)):
+        made.train_from_iterator(texts * 9, how)
+        loaded = Tokenizer(json.loads(made.to_str()))
+        assert choose(loaded, texts) == "tokenizers"
+        documents = [segmenter(Sentences())(text) for text in texts]
+        ids, lengths = Engine(loaded, "tokenizers").encode(documents)
+        assert ids.tolist() == [token for text in texts for token in loaded.encode(text)]
+        assert len(lengths) == sum(map(len, documents)) > 5
+        assert lengths.sum() == len(ids)
+        first = loaded.decode(ids[: lengths[0]].tolist())
+        assert first.replace(" ", "").replace("▁", "").rstrip() == "Heleft."

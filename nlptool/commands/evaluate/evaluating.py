@@ -19,6 +19,7 @@ from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.figures import exponential, finite, markdown, quantity
 from nlptool.files import plain_names
 from nlptool.models import huggingface
+from nlptool.text.coverage import Loss
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
@@ -105,9 +106,14 @@ def _foreseen(
             costs.append(perplexity.cost(model, text))
             bar.to(number)
     bits, nats = perplexity.bits_per_byte(costs), perplexity.nats_per_token(costs)
+    loss = Loss()
+    model.tokenizer.counting(loss).encode_batch(texts)
+    if loss.lost:
+        console.note(f"{name}: no bits per byte, since its tokenizer cannot spell these texts: {loss}")
     return {
-        "bits_per_byte": finite(bits.value),
-        "bits_per_byte_half_interval": finite(bits.half),
+        "bits_per_byte": None if loss.lost else finite(bits.value),
+        "bits_per_byte_half_interval": None if loss.lost else finite(bits.half),
+        "lost_bytes": loss.lost_share,
         "perplexity": finite(exponential(nats.value)),
         "nats_per_token": finite(nats.value),
         "nats_per_token_half_interval": finite(nats.half),

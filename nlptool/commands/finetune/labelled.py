@@ -16,6 +16,7 @@ from nlptool.errors import DataError
 from nlptool.files import written_aside
 from nlptool.recipe import digest
 from nlptool.text import rows
+from nlptool.text.coverage import Loss
 from nlptool.text.rows import Row
 from nlptool.text.sources import File
 from nlptool.text.store import Split
@@ -49,18 +50,20 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
                 hint="put these back, or start again with --overwrite",
             )
         return
-    counts = {}
+    counts, loss = {}, Loss()
     with written_aside(folder) as aside:
         for split in made_of["splits"]:
             labelled = split not in recipe.config.test
             with console.progress(f"encoding {split}", None, "rows") as bar:
                 watched = _watched(read(recipe, split), bar)
-                counts[split] = encode(watched, tokenizer, aside / split, labelled=labelled)
+                counts[split] = encode(watched, tokenizer.counting(loss), aside / split, labelled=labelled)
             if not counts[split]:
                 raise DataError(
                     f"{recipe.data or recipe.config.source_of(split)}: the split {split} has no row"
                 )
         (aside / FACTS).write_text(json.dumps(made_of | {"rows": counts}, indent=2) + "\n", encoding="utf8")
+    if loss.unknown or loss.lost:
+        console.note(f"the tokenizer cannot spell all of the task's texts: {loss}")
 
 
 def opened(folder: Path) -> dict[str, Split]:

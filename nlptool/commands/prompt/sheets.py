@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nlptool.commands.prompt.command import Asked, Recipe
 from nlptool.console import Console
 from nlptool.prompts.config import PromptConfig, Question, Writing
 from nlptool.prompts.demonstrations import Pool, before, drawn
 from nlptool.prompts.reading import Data
+from nlptool.text.coverage import Loss
+
+if TYPE_CHECKING:
+    from nlptool.text.tokenizer import Tokenizer
 
 
 class Sheet(NamedTuple):
@@ -66,14 +70,13 @@ def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Co
 
     store = TokenStore(Path(path))
     tokenizer, split = Tokenizer.load(store.tokenizer), store.split("train")
-    between = "" if tokenizer.byte_level else " "
     texts = [[question.demonstration for question in sheet.questions] for sheet in read]
     made = [bool(sheet.task.source and sheet.task.source.made) for sheet in read]
     with console.progress(f"searching {path}", len(split), "documents") as bar:
 
         def documents() -> Iterator[str]:
             for number in range(len(split)):
-                yield between.join(tokenizer.decode(ids.tolist()) for ids in split.document(number))
+                yield tokenizer.decode([token for ids in split.document(number) for token in ids.tolist()])
                 bar.to(number + 1)
 
         found = [Contamination(*one) for one in dirty(texts, made, documents())]
@@ -103,6 +106,21 @@ def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]],
                 most[number] = one.shots - 1
         tried = {number: (made[number].shots + most[number] + 1) // 2 for number in tried}
     return made
+
+
+def not_spelled(asked: Sequence[Asking], tokenizer: "Tokenizer") -> str | None:
+    """What a model cannot read of the questions, and which answers are the same to it; None where it reads all."""
+    if tokenizer.coverage.complete:
+        return None
+    loss = Loss()
+    texts = list(dict.fromkeys(context + answer for one in asked for context, answer in one.requests))
+    ids = dict(zip(texts, map(tuple, tokenizer.counting(loss).encode_batch(texts)), strict=True))
+    if not loss.unknown and not loss.lost:
+        return None
+    wholes = [{context + answer for context, answer in one.requests} for one in asked]
+    alike = sum(len({ids[text] for text in whole}) < len(whole) for whole in wholes)
+    same = f"; answers of {alike:,} of {len(asked):,} questions are the same to it" if alike else ""
+    return f"the tokenizer cannot spell all of it: {loss}{same}"
 
 
 def _asking(sheet: Sheet, number: int, shots: int) -> Asking:

@@ -31,10 +31,20 @@ class Tokenizer(Block):
         "vocab.txt",
     )
 
+    max_unknown: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of unknown tokens, and of bytes that no token stands for, above which the work stops; 0.01 "
+        "when not given; one that is trained here spells every text",
+    )
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.load is not None and self.vocab is not None:
             raise ValueError("give either vocab or load; a tokenizer that exists has its vocabulary")
+        if self.load is None and self.max_unknown is not None:
+            raise ValueError("max_unknown goes with load; a tokenizer that is trained here spells every text")
         return self
 
 

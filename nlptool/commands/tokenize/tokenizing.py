@@ -23,7 +23,9 @@ from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
 VOCABULARY = 32768
+MAX_UNKNOWN = 0.01
 HEAD = 1 << 18  # characters of the corpus on which the fast engine is tried
+LISTED = 20  # characters in the report
 STEP = 1 << 16  # bytes read between two looks at the clock
 SLOWER = "tiktoken does not give this tokenizer's ids here; encoding with tokenizers, which is slower"
 
@@ -101,6 +103,8 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
 def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> dict[str, Any]:
     """Write both splits and store.json; the report."""
     engine = choose(tokenizer, _head(recipe))
+    given = recipe.tokenizer.max_unknown
+    most_lost = MAX_UNKNOWN if given is None else given
     while True:
         if engine == "tokenizers":
             console.note(SLOWER)
@@ -109,7 +113,7 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         try:
             with console.progress("tokenizing", corpus.find(recipe.source).size or None, "B") as bar:
                 texts = _texts(recipe.source, tally, bar)
-                written = build.write(batches(texts), work, _workers(recipe), folder)
+                written = build.write(batches(texts), work, _workers(recipe), folder, most_lost)
             break
         except EngineDiffers:
             engine = "tokenizers"
@@ -125,6 +129,9 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         "longest_line": tally.longest_line,
         "dropped": dict(tally.dropped + written.dropped),
         "repaired": dict(tally.repaired),
+        "unknown_tokens": written.loss.unknown_share,
+        "lost_bytes": written.loss.lost_share,
+        "lost_characters": dict(written.loss.characters.most_common(LISTED)),
         "heldout_documents": heldout.documents,
         "heldout_share": heldout.tokens / total.tokens,
         "unigram_entropy": written.entropy,
@@ -174,6 +181,7 @@ def _show(out: Path, report: dict[str, Any], options: Options, console: Console)
         "longest line": f"{report['longest_line']:,} characters",
         "dropped": _listed(report["dropped"]) or "nothing",
         "repaired": _listed(report["repaired"]) or "nothing",
+        "not spelled": _not_spelled(report),
         "held out": f"{report['heldout_documents']:,} documents, {share:.2%} of the tokens",
         "unigram entropy": f"{entropy:.4f} nats a token; a masked LM that learns comes below this",
         "speed": f"{report['mb_per_second']:.1f} MB/s, {report['engine']}, {report['workers']} workers",
@@ -182,6 +190,16 @@ def _show(out: Path, report: dict[str, Any], options: Options, console: Console)
         part = report["trained_on"]
         shown["tokenizer trained on"] = f"{part['characters']:,} of {part['of']:,} characters"
     console.facts(f"{out}: a token store", shown)
+
+
+def _not_spelled(report: dict[str, Any]) -> str:
+    unknown, lost = (
+        report.get("unknown_tokens", 0),
+        report.get("lost_bytes", 0),
+    )  # stores from before have neither
+    often = " ".join(report.get("lost_characters", {}))
+    shares = f"{unknown:.2%} of the tokens are unknown, {lost:.2%} of the bytes are lost: {often}"
+    return shares if unknown or lost else "nothing"
 
 
 def _notes(tally: Tally, console: Console) -> None:

@@ -1,0 +1,114 @@
+"""What of a text a tokenizer cannot spell: what becomes [UNK], and what becomes no token at all."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.text import words
+from nlptool.text.sentences import WHITE
+
+SHOWN = 5  # characters in a message
+POINTS = np.array([ord(character) for character in WHITE])
+
+
+@dataclass
+class Loss:
+    """What was lost of some texts; filled while they are encoded. Nothing is counted where nothing can be lost."""
+
+    tokens: int = 0
+    unknown: int = 0
+    """Tokens that are [UNK]."""
+    bytes: int = 0
+    """Of the texts' UTF-8."""
+    lost: int = 0
+    """Bytes of visible characters that no token stands for but [UNK]."""
+    characters: Counter[str] = field(default_factory=Counter)
+    """What was lost."""
+
+    def __iadd__(self, other: "Loss") -> "Loss":
+        self.tokens, self.unknown = self.tokens + other.tokens, self.unknown + other.unknown
+        self.bytes, self.lost = self.bytes + other.bytes, self.lost + other.lost
+        self.characters += other.characters
+        return self
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the tokens that are [UNK]."""
+        return self.unknown / self.tokens if self.tokens else 0.0
+
+    @property
+    def lost_share(self) -> float:
+        """Share of the bytes that are lost."""
+        return self.lost / self.bytes if self.bytes else 0.0
+
+    def __str__(self) -> str:
+        shown = " ".join(character for character, _ in self.characters.most_common(SHOWN))
+        told = (
+            f"{self.unknown_share:.2%} of the tokens are unknown, {self.lost_share:.2%} of the bytes are lost"
+        )
+        return f"{told} (most often {shown})" if shown else told
+
+
+class Coverage:
+    """Whether a tokenizer can lose anything, and how much of a text it does."""
+
+    def __init__(
+        self,
+        content: Mapping[str, Any],
+        tokens: Mapping[int, str],
+        normalise: Callable[[str], str],
+        *,
+        bytewise: bool,
+    ) -> None:
+        """content: tokenizer.json. tokens: by id. normalise: its normaliser. bytewise: whether tokens spell bytes."""
+        model = content["model"]
+        self._names, self._normalise, self._bytewise = set(tokens.values()), normalise, bytewise
+        fallback = model.get("byte_fallback") and self._names >= {f"<0x{byte:02X}>" for byte in range(256)}
+        spelled = bytewise and self._names >= set(words.byte_table())
+        self.complete: bool = model["type"] == "BPE" and bool(spelled or fallback)
+        """Whether every text has its tokens, so that none is unknown and nothing lost."""
+        name = model.get("unk_token")
+        known = next((number for number, token in tokens.items() if token == name), None)
+        self._unknown: int | None = model["unk_id"] if model["type"] == "Unigram" else known
+        self._sizes: dict[int, int] = {}  # bytes that a character loses, where it becomes no token
+
+    def of(self, text: str, ids: Sequence[int], places: NDArray[np.integer[Any]]) -> Loss:
+        """What is lost of a text. places: [ids, 2], the characters that each id stands for."""
+        raw = len(text.encode())
+        if self.complete or not raw:
+            return Loss(len(ids), 0, raw, 0)
+        points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        if self._unknown is None:  # characters are dropped, and places are those of a text without them
+            return self._dropped(points, len(ids), raw)
+        unknown = np.asarray(ids, np.int64) == self._unknown
+        depth = np.zeros(len(points) + 1, np.int64)
+        np.add.at(depth, places[~unknown, 0], 1)
+        np.add.at(depth, places[~unknown, 1], -1)
+        missing = points[(np.cumsum(depth)[:-1] == 0) & ~np.isin(points, POINTS)]
+        size = 1 + (missing >= 0x80).astype(int) + (missing >= 0x800) + (missing >= 0x10000)
+        found, often = np.unique(missing, return_counts=True)
+        characters = Counter(dict(zip(map(chr, found), often.tolist(), strict=True)))
+        return Loss(len(ids), int(unknown.sum()), raw, int(size.sum()), characters)
+
+    def _dropped(self, points: NDArray[np.uint32], tokens: int, raw: int) -> Loss:
+        found, often = (array.tolist() for array in np.unique(points, return_counts=True))
+        for point in found:
+            if point not in self._sizes:
+                self._sizes[point] = self._lost_bytes(chr(point))
+        lost = {chr(point): count for point, count in zip(found, often, strict=True) if self._sizes[point]}
+        total = sum(count * self._sizes[ord(character)] for character, count in lost.items())
+        return Loss(tokens, 0, raw, total, Counter(lost))
+
+    def _lost_bytes(self, character: str) -> int:
+        """Bytes of a character that have no token: those that lack theirs, or all."""
+        if character in WHITE:
+            return 0
+        if self._bytewise:
+            symbols = {byte: symbol for symbol, byte in words.byte_table().items()}
+            return sum(symbols[byte] not in self._names for byte in self._normalise(character).encode())
+        spelled = all(one in self._names for one in self._normalise(character))
+        return 0 if spelled else len(character.encode())
