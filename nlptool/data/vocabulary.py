@@ -54,6 +54,8 @@ class Vocabulary:
     """[size], bytes of text that each token stands for, special tokens 0; None where they do not add up to it."""
     decode: Callable[[Sequence[int]], str] | None = None
     """The text of ids, as transformers' pipelines write it: without special tokens."""
+    padding: int = 0
+    """Rows of a net's embeddings that stand for no token, as in pretrained nets whose embeddings were padded."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizes) -> "Vocabulary":
@@ -67,6 +69,11 @@ class Vocabulary:
             tokenizer.byte_counts(),
             partial(tokenizer.decode, skip_special_tokens=True),
         )
+
+    @property
+    def rows(self) -> int:
+        """Rows of a net's embeddings."""
+        return self.size + self.padding
 
     def ids(self, *roles: str) -> dict[str, int]:
         """Ids of the special tokens of these roles. Raises DataError when the tokenizer lacks one."""

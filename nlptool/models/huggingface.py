@@ -92,6 +92,15 @@ def save_pretrained(
         _write_json(folder / GENERATION, {key: role for key, role in roles.items() if role is not None})
 
 
+def cut(pretrained: Pretrained, rows: int) -> Pretrained:
+    """The same net with the first `rows` rows of its embeddings, where it has more."""
+    state = {
+        key: tensor[:rows] if key in ("backbone.embeddings.tokens.weight", "mlm.bias") else tensor
+        for key, tensor in pretrained.state.items()
+    }
+    return pretrained._replace(vocab_size=min(rows, pretrained.vocab_size), state=state)
+
+
 def end_tokens(folder: Path) -> list[int]:
     """The tokens that end a text, as config.json and generation_config.json name them: a number, or a list.
 

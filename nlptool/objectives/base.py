@@ -121,3 +121,7 @@ class Objective(nn.Module):
     def folders(self, model: Block) -> dict[str, Folder]:
         """What to export, by the name of a folder; "" is the run's `final` itself."""
         return {"": Folder(model, self.state_dict())}
+
+    def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The inverse of `folders`: its state, or parts of it, from those of the nets that were exported."""
+        return dict(states[""])

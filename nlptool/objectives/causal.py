@@ -88,4 +88,4 @@ class CausalLM(Objective):
 def build(model: Block, vocabulary: Vocabulary) -> CausalLM:
     """A decoder, as `model` says."""
     family = registry.load("models", model.model_dump()["name"], "net")
-    return CausalLM(vocabulary, family.Net(model, vocabulary.size))
+    return CausalLM(vocabulary, family.Net(model, vocabulary.rows))

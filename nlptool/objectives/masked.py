@@ -124,8 +124,8 @@ class MaskedLM(Objective):
 def build(config: MaskingConfig, model: Block, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
     """An encoder with its heads, as `model` says."""
     family = registry.load("models", model.model_dump()["name"], "net")
-    net = family.Net(model, vocabulary.size)
-    mlm = heads.MaskedLM.of(net.config, vocabulary.size)
+    net = family.Net(model, vocabulary.rows)
+    mlm = heads.MaskedLM.of(net.config, vocabulary.rows)
     if pairs not in TERMS:
         return MaskedLM(config, vocabulary, net, mlm, pairs)
     width, init = net.config.hidden, net.config.init

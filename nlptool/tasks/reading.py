@@ -46,7 +46,7 @@ def build_parts(model: Block, vocabulary: Vocabulary) -> tuple[nn.Module, heads.
     """The net of a family, and its pooler where it has one. Raises DataError for a tokenizer that is no encoder's."""
     inputs.special(vocabulary)
     assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
-    net = registry.load("models", str(model.model_dump()["name"]), "net").Net(model, vocabulary.size)
+    net = registry.load("models", str(model.model_dump()["name"]), "net").Net(model, vocabulary.rows)
     return net, heads.Pooler(model.hidden, model.init) if model.pooled else None
 
 

@@ -104,7 +104,7 @@ def needs(plan: Plan) -> dict[str, Any]:
     (usual,) = Bucketed(rows, rows.lengths, plan.shape.collate, batch=size, steps=1, seed=0).get(0)
     (longest,) = InTurn(rows, rows.lengths, plan.shape.collate, batch=size).get(0)
     need, most = (
-        estimate(plan.objective, batch, recipe.train.precision, plan.vocabulary.size)
+        estimate(plan.objective, batch, recipe.train.precision, plan.vocabulary.rows)
         for batch in (usual, longest)
     )
     return {

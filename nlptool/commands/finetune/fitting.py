@@ -51,7 +51,8 @@ class Plan:
         problems = check_task(self.task, pretrained.config)
         if problems:
             raise DataError(f"{recipe.start}: {problems[0].message}")
-        self.vocabulary = replace(Vocabulary.of(self.tokenizer), size=pretrained.vocab_size)
+        padding = pretrained.vocab_size - self.tokenizer.vocab_size
+        self.vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
         self.model = _with_dropout(pretrained.config, recipe)
         if recipe.train.length > self.model.positions:
             raise UsageError(

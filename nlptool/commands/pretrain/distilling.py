@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from nlptool import registry
 from nlptool.commands import hub
+from nlptool.commands.pretrain import beginning
 from nlptool.commands.pretrain.command import Recipe, Student
 from nlptool.errors import DataError
-from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.thinning import alternate, thinned, without_types
 from nlptool.objectives.base import Objective
@@ -38,10 +38,7 @@ class Teacher(NamedTuple):
 
 def read(name: str, tokenizer: Tokenizer, store: str) -> Teacher:
     """The teacher. Raises DataError where it reads other tokens than the store has."""
-    folder = hub.folder(name)
-    teacher = Teacher(name, folder, huggingface.load_pretrained(folder))
-    _require_same_tokens(teacher, tokenizer, store)
-    return teacher
+    return Teacher(name, hub.folder(name), beginning.read(name, tokenizer, store))
 
 
 def begin(teacher: Teacher, student: Student) -> Pretrained:
@@ -90,23 +87,3 @@ def require_heads(teacher: Teacher, objective: Objective) -> None:
             f"{teacher.name}: has no {' and no '.join(missing)}, so it cannot say what it would guess",
             hint="name a pretrained language model; or set objective.soft to 0",
         )
-
-
-def _require_same_tokens(teacher: Teacher, tokenizer: Tokenizer, store: str) -> None:
-    size = teacher.pretrained.vocab_size
-    remedy = f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={teacher.name}"
-    if size != tokenizer.vocab_size:
-        raise DataError(
-            f"{teacher.name}: has a vocabulary of {size:,} tokens, {store} one of {tokenizer.vocab_size:,}",
-            hint=remedy,
-        )
-    files = ("tokenizer.json", "vocab.txt", "vocab.json")
-    if not any((teacher.folder / name).exists() for name in files):
-        return  # what its tokens are is not known, only how many
-    theirs = Tokenizer.load(teacher.folder)
-    for number in range(size):
-        one, other = theirs.tokens.get(number), tokenizer.tokens.get(number)
-        if one != other:
-            raise DataError(
-                f"{teacher.name}: its token {number} is {one!r}, in {store} it is {other!r}", hint=remedy
-            )

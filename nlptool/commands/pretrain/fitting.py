@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -9,8 +10,7 @@ from pathlib import Path
 import torch
 
 from nlptool import flops, registry
-from nlptool.commands import hub
-from nlptool.commands.pretrain import distilling
+from nlptool.commands.pretrain import beginning, distilling
 from nlptool.commands.pretrain.command import Recipe, check_model
 from nlptool.commands.pretrain.remembering import Remembering
 from nlptool.data.batches import Again, Ahead, Batches, Stage
@@ -46,15 +46,15 @@ class Plan:
                 f"{self.store.tokenizer}: is not the tokenizer that {self.store.path} was made with",
                 hint="put the original back, or make the store again with nlptool tokenize",
             )
-        self.vocabulary = Vocabulary.of(tokenizer)
         self.teacher = distilling.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
         self.pretrained = self._beginning()
-        if self.pretrained is not None and self.pretrained.vocab_size != self.vocabulary.size:
-            raise DataError(
-                f"{recipe.start}: has a vocabulary of {self.pretrained.vocab_size:,} tokens, "
-                f"{recipe.tokens} one of {self.vocabulary.size:,}",
-                hint=f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={recipe.start}",
-            )
+        taught = None if self.teacher is None else self.teacher.pretrained
+        rows = beginning.rows((self.pretrained, taught), tokenizer.vocab_size)
+        if self.pretrained is not None:
+            self.pretrained = huggingface.cut(self.pretrained, rows)
+        if self.teacher is not None:
+            self.teacher = self.teacher._replace(pretrained=huggingface.cut(self.teacher.pretrained, rows))
+        self.vocabulary = replace(Vocabulary.of(tokenizer), padding=rows - tokenizer.vocab_size)
         if self.pretrained is not None:
             problems = check_model(recipe, self.model)
             if problems:
@@ -66,6 +66,11 @@ class Plan:
         registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
         with shapes_only():
             self.shape = self.objective()
+        self.state = (
+            {}
+            if self.pretrained is None
+            else beginning.state(self.pretrained, recipe.start, self.shape, self.model)
+        )
         if self.teacher is not None:
             distilling.require_heads(self.teacher, self.shape)
         split = self.store.split("train")
@@ -86,7 +91,7 @@ class Plan:
         if self.pretrained is None:
             return []
         origin = self.recipe.start or self.recipe.teacher
-        given = {key.partition(".")[0] for key in self.pretrained.state}
+        given = {key.partition(".")[0] for key in self.state}
         parts = [
             name for name, part in self.shape.named_children() if name not in given and part.state_dict()
         ]
@@ -147,7 +152,7 @@ class Plan:
             )
         again = Again(batches, epoch, self.recipe.seed)
         folder, parts = Path(self.recipe.out) / "teacher", self.recipe.train.accumulate
-        return Remembering(again, objective.ask_teacher, folder, world, parts, self.vocabulary.size)
+        return Remembering(again, objective.ask_teacher, folder, world, parts, self.vocabulary.rows)
 
     def held_out(self, objective: Objective, world: World) -> Batches | None:
         """Held-out batches, at the first stage's length; None where the store has no held-out document."""
@@ -194,7 +199,7 @@ class Plan:
         examples = next(examples for one, examples in self.stages if one is stage)
         rows = rows or stage.batch // self.recipe.train.accumulate
         sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
-        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.size)
+        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.rows)
 
     def flops_per_row(self, objective: Objective, world: World) -> list[float]:
         """Of a training step, stage by stage, counted on one row of each: no second is lost as with `estimate`.
@@ -230,7 +235,7 @@ class Plan:
     def _beginning(self) -> Pretrained | None:
         """The weights that the recipe begins with, if not random ones."""
         if self.recipe.start is not None:
-            return huggingface.load_pretrained(hub.folder(self.recipe.start))
+            return beginning.read(self.recipe.start, self.tokenizer, self.recipe.tokens)
         if self.recipe.student is not None and self.teacher is not None:
             return distilling.begin(self.teacher, self.recipe.student)
         return None

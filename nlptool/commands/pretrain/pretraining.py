@@ -63,7 +63,7 @@ def job(plan: Plan, world: World) -> Job:
         )
     objective = plan.objective()
     if plan.pretrained is not None:
-        huggingface.load(objective, plan.pretrained.state)
+        huggingface.load(objective, plan.state)
     if plan.teacher is not None and objective.teacher is not None:
         huggingface.load(objective.teacher, plan.teacher.pretrained.state)
     batches = plan.held_out(objective, world)

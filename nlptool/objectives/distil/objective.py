@@ -221,7 +221,7 @@ def _scores(net: nn.Module, state: Tensor) -> Scores:
 
 def build(config: Config, model: Block, vocabulary: Vocabulary, teacher: Block) -> Distil:
     """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
-    made = Teacher(teacher, vocabulary.size, guesses=config.soft > 0)
+    made = Teacher(teacher, vocabulary.rows, guesses=config.soft > 0)
     if isinstance(model, EncoderConfig):
         return Distil(config, masked.build(config, model, vocabulary, None), model, made)
     return Distil(config, causal.build(model, vocabulary), model, made)

@@ -2,6 +2,7 @@
 
 # B batch, T tokens, K slots for masked positions, D width, E width of the embeddings, V vocabulary
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -75,6 +76,12 @@ class Generator(nn.Module):
             "mlm": self.mlm,
         }
         return {f"{name}.{key}": t for name, part in parts.items() for key, t in part.state_dict().items()}
+
+    def own(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inverse of `state`: what is not shared, under its names here."""
+        names = {key.removeprefix("backbone."): tensor for key, tensor in state.items()}
+        parts = {name for name, _ in self.named_children()}
+        return {key: tensor for key, tensor in names.items() if key.partition(".")[0] in parts}
 
     def _hidden(self, batch: Batch, backbone: Encoder) -> tuple[Tensor, Tensor]:
         """Last hidden states at the slots, [B, K, D], and the word embeddings, [V, E]."""

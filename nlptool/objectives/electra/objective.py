@@ -2,6 +2,7 @@
 
 # B batch, T tokens, K slots for masked positions, D width, E width of the embeddings, V vocabulary
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ class Electra(Objective):
         if self.term == "rtd":
             self.rtd = heads.ReplacedToken(model.hidden, model.init)
         else:
-            self.mlm = heads.MaskedLM.of(model, vocabulary.size)
+            self.mlm = heads.MaskedLM.of(model, vocabulary.rows)
         if self.term == "all_tokens":
             self.gate = CopyGate(model.hidden)
 
@@ -159,6 +160,11 @@ class Electra(Objective):
         generator = Folder(generator_shape(self.config, model), self.generator.state(self.backbone))
         return {"": Folder(model, own), "generator": generator}
 
+    def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The discriminator's, and of a generator what the two do not share."""
+        own = self.generator.own(states["generator"]) if "generator" in states else {}
+        return dict(states[""]) | {f"generator.{key}": tensor for key, tensor in own.items()}
+
     def _detect(self, batch: Batch, rows: Corrupted) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits of "replaced", what is true, what counts (None: all): [B, T], or [B, K] for ELECTRA 15 %."""
         if self.config.learn == "replaced":
@@ -208,7 +214,7 @@ def _number(ids_BT: Tensor) -> Tensor:
 def build(config: Config, model: Block, vocabulary: Vocabulary) -> Electra:
     """Discriminator and generator, as `model` and `config` say."""
     assert isinstance(model, Model)  # check() says so before
-    backbone = registry.load("models", model.name, "net").Net(model, vocabulary.size)
+    backbone = registry.load("models", model.name, "net").Net(model, vocabulary.rows)
     shape = generator_shape(config, model)
-    generator = Generator(shape, vocabulary.size, config.tie, config.temperature)
+    generator = Generator(shape, vocabulary.rows, config.tie, config.temperature)
     return Electra(config, vocabulary, backbone, generator)

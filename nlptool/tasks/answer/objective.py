@@ -194,4 +194,4 @@ def prompt(asked: Asked) -> Prompt:
 def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Answer:
     """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
     family = registry.load("models", str(model.model_dump()["name"]), "net")
-    return Answer(config, vocabulary, family.Net(model, vocabulary.size))
+    return Answer(config, vocabulary, family.Net(model, vocabulary.rows))
