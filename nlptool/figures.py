@@ -1,10 +1,16 @@
 """Figures as people write them."""
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 BARS = "▁▂▃▄▅▆▇█"
+PLURALS = (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("s", ""))
+UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
+)  # no XML, file or terminal takes them
+MARKED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {sign: f"\\{sign}" for sign in "\\`*[]|"})
 
 
 def duration(seconds: float) -> str:
@@ -20,7 +26,7 @@ def duration(seconds: float) -> str:
 
 
 def quantity(amount: float, unit: str) -> str:
-    """An amount with its unit: `1.2 GB`, `3.4 TFLOP/s`, `12,345 documents`, `2.10 M tokens`."""
+    """An amount with its unit, a plural: `1.2 GB`, `3.4 TFLOP/s`, `12,345 documents`, `1 batch`, `2.1M tokens`."""
     if unit in ("B", "FLOP/s"):
         prefixes = ["", "k", "M", "G", "T", "P"]
         while abs(amount) >= 999.5 and len(prefixes) > 1:
@@ -30,11 +36,31 @@ def quantity(amount: float, unit: str) -> str:
         return f"{digits} {prefixes[0]}{unit}"
     if amount < 999_500:
         number = f"{amount:,.0f}"
-        return f"{number} {unit.removesuffix('s') if number == '1' and unit.isalpha() else unit}"
+        return f"{number} {singular(unit) if number == '1' else unit}"
     scale, letter = next(
         (s, letter) for s, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")) if amount >= 0.9995 * s
     )
     return f"{amount / scale:.3g}{letter} {unit}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A count in full with its noun, a plural: `1 batch`, `12,345 steps`, `1 row of text`."""
+    return f"{number:,} {singular(noun) if number == 1 else noun}"
+
+
+def singular(noun: str) -> str:
+    """Of a plural the singular: of `batches` `batch`, of `rows of text` `row of text`, of `tokens/s` `token/s`."""
+    end = re.search(r"(?= of )|(?=/)|$", noun)
+    head, rest = (noun[: end.start()], noun[end.start() :]) if end else (noun, "")
+    for many, one in PLURALS:
+        if head.endswith(many):
+            return head.removesuffix(many) + one + rest
+    return noun
+
+
+def printable(text: str) -> str:
+    """Text from outside with a sign in place of control characters and of halves of surrogate pairs."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def scientific(value: float) -> str:
@@ -57,10 +83,17 @@ def finite(value: float | None) -> float | None:
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table in Markdown, its caption before it."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    above = f"{caption}\n\n" if caption else ""
-    return above + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    """A table in Markdown, its caption before it. Cells are text: what Markdown or HTML would read in them is escaped."""
+    lines = [map(_cell, columns), ["---"] * len(columns), *(map(_cell, row) for row in rows)]
+    above = f"{caption}
+
+" if caption else ""
+    return above + "".join(f"| {' | '.join(line)} |
+" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return printable(" ".join(text.split())).translate(MARKED)
 
 
 class History:

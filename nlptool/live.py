@@ -17,7 +17,7 @@ from rich.panel import Panel as Frame
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from nlptool.figures import History, duration, quantity, scientific
+from nlptool.figures import History, duration, quantity, scientific, singular
 from nlptool.terminal import shown
 
 EVERY = 5.0  # seconds between plain lines at first; a log of a week should not have 100,000 of them
@@ -122,8 +122,9 @@ class Progress:
         done = quantity(self.done, self.unit)
         if not self.total or self.done >= self.total:
             return done
-        bare = done.removesuffix(f" {self.unit}").removesuffix(f" {self.unit.removesuffix('s')}")
-        return f"{bare} of {quantity(self.total, self.unit)}"
+        number, _, unit = done.partition(" ")
+        shared = self.unit != "B" and unit in (self.unit, singular(self.unit))  # 500 kB of 2 MB has two
+        return f"{number if shared else done} of {quantity(self.total, self.unit)}"
 
     def _rate(self) -> str:
         rate = self.done / max(self._screen.elapsed, 1e-9)

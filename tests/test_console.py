@@ -14,7 +14,7 @@ import pytest
 from nlptool import live
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.figures import History, duration, quantity, scientific
+from nlptool.figures import History, duration, markdown, quantity, scientific
 from nlptool.live import Panel, Screen
 
 LOSSES = {"mlm": 6.41234, "lr": 3.1e-4, "grad_norm": 1.2345, "tokens_per_second": 4812.3}
@@ -267,7 +267,11 @@ def test_a_duration_reads_as_a_person_says_it(seconds: float, text: str) -> None
     ("amount", "unit", "text"),
     [
         (1, "questions", "1 question"),
-        (0.6, "tokens/s", "1 tokens/s"),
+        (0.6, "tokens/s", "1 token/s"),
+        (1, "batches", "1 batch"),
+        (1, "queries", "1 query"),
+        (1, "rows of text", "1 row of text"),
+        (2, "batches", "2 batches"),
         (512, "B", "512 B"),
         (1_234_567_890, "B", "1.2 GB"),
         (37_400_000, "B", "37 MB"),
@@ -314,3 +318,8 @@ def test_a_history_passes_over_what_is_not_finite() -> None:
         history.add(value)
     assert history.line(8) == "▁█"
     assert History().line(8) == ""
+
+
+def test_cells_of_a_markdown_table_are_text() -> None:
+    table = markdown(["model", "x"], [["a|b <img src=x> *c* [d](e) `f`\n\x1b", "1"]])
+    assert table.splitlines()[2] == "| a\\|b &lt;img src=x&gt; \\*c\\* \\[d\\](e) \\`f\\` � | 1 |"

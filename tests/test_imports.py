@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "nlptool"
-BASE = {"launch", "recipe", "registry", "errors", "files", "figures", "flops"}
+BASE = {"launch", "recipe", "registry", "errors", "files", "figures", "flops", "metric_table"}
 MAY_IMPORT = {
     "errors": set(),
     "launch": {"errors"},
     "terminal": set(),
     "figures": set(),
+    "metric_table": {"figures"},
     "flops": set(),
     "files": {"errors"},
     "registry": set(),
@@ -28,8 +29,8 @@ MAY_IMPORT = {
     "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluate"},
     "prompts": BASE | {"text", "evaluate"},
     "evaluate": BASE | {"text", "data", "models", "knowledge"},
-    "report": {"recipe", "errors", "figures"},
-    "live": {"errors", "figures", "terminal"},
+    "report": {"recipe", "errors", "figures", "files", "metric_table"},
+    "live": {"errors", "figures", "metric_table", "terminal"},
     "console": {"errors", "figures", "live", "terminal"},
     "commands": BASE
     | {

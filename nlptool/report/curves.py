@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.report.runs import HELD_OUT, Run, Series
+from nlptool.files import plain_names
+from nlptool.metric_table import HELD_OUT, Kind, Metric, describe
+from nlptool.report.runs import Run, Series
 
 Floats = NDArray[np.float64]
 
-COSTS = ("tokens", "seconds", "parameters", "flops")  # what a step cost, not what came of it
-COURSE = {"lr": "learning rate", "grad_norm": "gradient norm", "tokens_per_second": "tokens per second"}
+SHOWN: tuple[Kind, ...] = ("loss", "score", "baseline", "diagnostic", "other", "course")  # in this order
+LONGEST = 80  # letters of a file's name
 EXACT = ("lr",)  # no noise to smooth
 SMOOTH_FROM = 20  # points; fewer are shown as they are
 SPAN, BEGIN = 0.02, 0.1  # time constant of the mean: a share of the run; at most a share of the steps so far
@@ -38,16 +40,24 @@ class Chart:
 
     name: str
     """As a file is called after it."""
-    title: str
-    share: bool
-    """A number from 0 to 1, shown in percent."""
+    metric: Metric
     training: str | None
     """The figure of the training batches, if there is one."""
     heldout: str | None
-    main: bool
-    """A result; not how the run went about it."""
     from_zero: bool = True
     """Whether the axis of a share begins at 0."""
+    band: str = ""
+    """What the bands of its curves are, where they have some: `95 % intervals`."""
+
+    @property
+    def share(self) -> bool:
+        """A number from 0 to 1, shown in per cent."""
+        return self.metric.unit == "share"
+
+    @property
+    def main(self) -> bool:
+        """A result; not how the run went about it."""
+        return self.metric.kind != "course"
 
 
 @dataclass(frozen=True)
@@ -66,27 +76,20 @@ class Curve:
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
-    """All charts: each loss with what belongs to it, then other results, then the course of the runs."""
-    names = list(dict.fromkeys(name for run in runs for name in run.figures if name not in COSTS))
-    heldout = [name.removeprefix(HELD_OUT) for name in names if name.startswith(HELD_OUT)]
-    losses = [name for name in names if not name.startswith(HELD_OUT) and name not in COURSE]
-    rest = sorted(
-        (name for name in heldout if name not in losses),
-        key=lambda name: [not name.startswith(f"{loss}_") for loss in losses],
-    )
-    found = [
-        Chart(_file(n), f"{n} loss (nats)", False, n, HELD_OUT + n if n in heldout else None, True)
-        for n in losses
+    """All charts, kind by kind: losses, then other results, then the course of the runs."""
+    names = dict.fromkeys(name for run in runs for name in run.figures)
+    metrics = [describe(key) for key in dict.fromkeys(name.removeprefix(HELD_OUT) for name in names)]
+    shown = sorted((m for m in metrics if m.kind in SHOWN), key=lambda metric: SHOWN.index(metric.kind))
+    files = plain_names(metric.key[:LONGEST] for metric in shown)
+    return [
+        Chart(
+            file,
+            metric,
+            metric.key if metric.key in names else None,
+            HELD_OUT + metric.key if HELD_OUT + metric.key in names else None,
+        )
+        for file, metric in zip(files, shown, strict=True)
     ]
-    for n in rest:
-        share = n.endswith("_accuracy")
-        found.append(Chart(_file(n), n.replace("_", " ") + share * " (%)", share, None, HELD_OUT + n, True))
-    return found + [Chart(n, title, False, n, None, False) for n, title in COURSE.items() if n in names]
-
-
-def _file(figure: str) -> str:
-    """A figure's name as part of a file's: that of a second validation split has its name in front."""
-    return figure.replace("/", "-")
 
 
 def axes(runs: Sequence[Run]) -> list[Axis]:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from nlptool.report.curves import Axis, Chart, Curve, Floats
-from nlptool.report.fonts import FONT, fonts_for
+from nlptool.report.fonts import fonts_for
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
 # Okabe & Ito 2008, without the yellow, which print does not show.
@@ -47,17 +47,17 @@ class Look:
     fonts: Sequence[str]
     """Families, each used for the letters that those before it lack."""
     missing: str = ""
-    """Letters of the names that no font of this machine has."""
+    """Letters of the names and titles that no font of this machine has."""
 
     @classmethod
-    def of(cls, names: Sequence[str]) -> "Look":
-        """The look of a report on runs of these names."""
-        fonts, missing = fonts_for(names)
+    def of(cls, names: Sequence[str], titles: Sequence[str] = ()) -> "Look":
+        """The look of a report on runs of these names, with charts of these titles."""
+        fonts, missing = fonts_for([*names, *titles])
         look = cls(names, fonts, missing)
         with _style(look):
             figure = Figure(figsize=(WIDTH, HEIGHT))
             FigureCanvasAgg(figure)
-            return cls([_short(figure, name) for name in names], fonts, missing)
+            return cls([_short(figure, name, WIDEST) for name in names], fonts, missing)
 
 
 def colour(run: int) -> str:
@@ -66,24 +66,32 @@ def colour(run: int) -> str:
 
 
 def draw(chart: Chart, curves: Sequence[Curve], axis: Axis, look: Look, *, log: bool = False) -> Figure:
-    """One chart against one axis."""
+    """One chart against one axis; bars where every run has a single point, which no line shows."""
     with _style(look):
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
         FigureCanvasAgg(figure)
         plot = figure.add_axes((0, 0, 1, 1))
+        if curves and all(len(curve.x) == 1 for curve in curves):
+            _bars(figure, plot, chart, curves, look)
+            return figure
         factor, unit = _scale(axis, curves)
         for curve in curves:
             _line(plot, curve, factor, log=log)
         _frame(plot, chart, curves, factor, log=log)
         plot.set_xlabel(unit + (", logarithmic" if log else ""), color=MUTED, labelpad=5)
         labels = _labels(chart, curves, look)
-        right = _width(figure, [text for *_, text in labels]) + 0.22
-        plot.set_position(
-            (LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - right) / WIDTH, (HEIGHT - TOP - BOTTOM) / HEIGHT)
-        )
-        _title(figure, chart, curves)
+        _lay(plot, LEFT, _width(figure, [text for *_, text in labels]) + 0.22)
+        _title(figure, chart)
+        _legend(figure, chart, curves)
         _place(figure, plot, labels)
     return figure
+
+
+def _lay(plot: Axes, left: float, right: float) -> None:
+    """Put the plot into the figure, with so many inches at its sides."""
+    plot.set_position(
+        (left / WIDTH, BOTTOM / HEIGHT, (WIDTH - left - right) / WIDTH, (HEIGHT - TOP - BOTTOM) / HEIGHT)
+    )
 
 
 def svg(figure: Figure, look: Look, *, letters: bool) -> str:
@@ -111,6 +119,7 @@ def _style(look: Look) -> Iterator[None]:
         "font.family": list(look.fonts),
         "font.size": SIZE,
         "axes.unicode_minus": False,
+        "text.parse_math": False,  # a dollar sign in a name is a dollar sign
         "text.color": INK,
         "path.simplify_threshold": 0.3,
     }
@@ -145,6 +154,49 @@ def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
         plot.plot(x, curve.smooth[keep], color=ink, linestyle=dash, lw=1.0, zorder=3)
 
 
+def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], look: Look) -> None:
+    """A bar a run, from 0, with its interval and its value."""
+    last = list(
+        {curve.run: curve for curve in curves}.values()
+    )  # the held-out curve comes after the training's
+    values = [float(curve.y[0]) for curve in last]
+    ends = [curve.band or (curve.y, curve.y) for curve in last]
+    lows, highs = [float(low[0]) for low, _ in ends], [float(high[0]) for _, high in ends]
+    places = list(range(len(last)))
+    plot.barh(places, values, 0.62, color=[colour(curve.run) for curve in last], alpha=0.85)
+    for place, low, high in zip(places, lows, highs, strict=True):
+        if high > low:
+            plot.hlines(place, low, high, color=INK, lw=1)
+        text = chart.metric.number(values[place])
+        plot.annotate(
+            text, (max(values[place], high, 0.0), place), (4, 0), textcoords="offset points", va="center"
+        )
+    plot.set_ylim(max(len(last), 4) - 0.4, -0.6)
+    most, least = max(0.0, *values, *highs), min(0.0, *values, *lows)
+    plot.set_xlim(1.05 * least, 1.05 * most or 1.0)
+    plot.set_yticks(places, [look.names[curve.run] for curve in last])
+    plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    plot.xaxis.set_major_formatter(_ticks(chart))
+    _bare(plot, grid="x", named="y")
+    _lay(plot, _width(figure, look.names) + 0.2, _width(figure, ["0,000.000"]) + 0.1)
+    _title(figure, chart)
+    kind = "held-out" if any(curve.heldout for curve in last) else "training batches"
+    told = (chart.band or kind) if chart.main else ""
+    figure.text(0.06 / WIDTH, 1 - 0.4 / HEIGHT, told, color=MUTED, va="center", fontsize=8)
+
+
+def _bare(plot: Axes, *, grid: Literal["x", "y"], named: Literal["x", "y"] | None = None) -> None:
+    """No box, and a grid across one axis. named: the axis that has names in place of numbers."""
+    plot.grid(axis=grid, color=GRID, lw=0.7)
+    plot.set_axisbelow(True)
+    plot.patch.set_visible(False)
+    plot.spines[["top", "left", "right"]].set_visible(False)
+    plot.spines["bottom"].set_color(MUTED)
+    plot.spines["bottom"].set_linewidth(0.7)
+    plot.tick_params(axis="y", length=0, labelcolor=INK if named == "y" else MUTED)
+    plot.tick_params(axis="x", length=3, width=0.7, color=MUTED, labelcolor=MUTED)
+
+
 def _settled(curve: Curve, *, log: bool) -> Floats:
     """What must be seen of a curve: on a linear axis not its first fall, beside which all else would be flat."""
     y = curve.y if curve.smooth is None else curve.smooth
@@ -158,16 +210,14 @@ def _frame(plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, 
     low = min((y.min() for y in shown), default=0.0)
     high = max((y.max() for y in shown), default=1.0)
     margin = (high - low or abs(high) or 1.0) * 0.05
-    zero = chart.share and chart.from_zero
-    bottom = 0.0 if zero or (not chart.main and low >= 0) else low - margin
+    zero = (chart.share and chart.from_zero) or not chart.main
+    bottom = 0.0 if zero and low >= 0 else low - margin
     plot.set_ylim(bottom, high + margin)
     plot.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
-    if chart.share:
-        plot.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g}"))
-    else:
-        plot.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _number(v)))
+    plot.yaxis.set_major_formatter(_ticks(chart))
     if log:
         plot.set_xscale("log")
+        plot.set_xlim(*decade(np.concatenate([curve.x[curve.x > 0] for curve in curves]) / factor))
         plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
         plot.xaxis.set_minor_locator(NullLocator())
         plot.xaxis.set_minor_formatter(NullFormatter())
@@ -175,14 +225,19 @@ def _frame(plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, 
         plot.set_xlim(0, 1.01 * max((curve.x.max() / factor for curve in curves), default=1.0))
         plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     plot.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _number(v)))
-    plot.grid(axis="y", color=GRID, lw=0.7)
-    plot.set_axisbelow(True)
-    plot.patch.set_visible(False)
-    plot.spines[["top", "left", "right"]].set_visible(False)
-    plot.spines["bottom"].set_color(MUTED)
-    plot.spines["bottom"].set_linewidth(0.7)
-    plot.tick_params(axis="y", length=0, labelcolor=MUTED)
-    plot.tick_params(axis="x", length=3, width=0.7, color=MUTED, labelcolor=MUTED)
+    _bare(plot, grid="y")
+
+
+def _ticks(chart: Chart) -> FuncFormatter:
+    """How an axis of the chart's figure writes its numbers."""
+    return FuncFormatter(lambda v, _: f"{100 * v:.6g}" if chart.share else _number(v))
+
+
+def decade(x: Floats) -> tuple[float, float]:
+    """Ends of a logarithmic axis around these values, at least a factor of ten apart."""
+    low, high = (float(x.min()), float(x.max())) if len(x) else (1.0, 1.0)
+    wider = max(1.05, (10 * low / high) ** 0.5)
+    return low / wider, high * wider
 
 
 def _number(value: float) -> str:
@@ -193,25 +248,19 @@ def _number(value: float) -> str:
     return f"{value:,.10g}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _title(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
-    """What is shown; and, where there are two kinds of line, which is which."""
-    y = 1 - 0.2 / HEIGHT
-    figure.text(0.06 / WIDTH, y, chart.title, fontsize=10, fontweight="bold", fontfamily=FONT, va="center")
+def _title(figure: Figure, chart: Chart) -> None:
+    """What is shown, and in which unit."""
+    text = _short(figure, chart.metric.heading, 0.8 * WIDTH)
+    figure.text(0.06 / WIDTH, 1 - 0.2 / HEIGHT, text, fontsize=10, fontweight="bold", va="center")
+
+
+def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
+    """Which kind of line is which."""
     kinds = {curve.heldout for curve in curves}
     smoothed = any(curve.smooth is not None for curve in curves)
     training = ["training batches"] * chart.main + ["smoothed"] * smoothed
-    banded = any(curve.band is not None for curve in curves)
-    several = any(len(curve.x) > 1 for curve in curves)
-    told = [
-        (False, ", ".join(training)),
-        (
-            True,
-            ("checkpoints, with 95 % intervals" if several else "results, ± deviation")
-            if banded
-            else "held-out",
-        ),
-    ]
-    x, below = 0.06, y - 0.2 / HEIGHT
+    told = [(False, ", ".join(training)), (True, f"checkpoints, {chart.band}" if chart.band else "held-out")]
+    x, below = 0.06, 1 - 0.4 / HEIGHT
     for heldout, text in [pair for pair in told if pair[0] in kinds and pair[1]]:
         line = Line2D(
             [x / WIDTH, (x + 0.22) / WIDTH], [below, below], color=MUTED, lw=1.5 if heldout else 1.0
@@ -230,15 +279,14 @@ def _labels(chart: Chart, curves: Sequence[Curve], look: Look) -> list[tuple[flo
     labels = []
     for run, curve in last.items():
         y = float((curve.y if curve.smooth is None else curve.smooth)[-1])
-        value = f"  {100 * y:.1f}" if chart.share else f"  {y:.2f}"
-        labels.append((y, run, look.names[run] + value * chart.main))
+        labels.append((y, run, look.names[run] + f"  {chart.metric.number(y)}" * chart.main))
     return labels
 
 
-def _short(figure: Figure, name: str) -> str:
-    """The name, or as much of both its ends as there is room for."""
+def _short(figure: Figure, name: str, widest: float) -> str:
+    """The name, or as much of both its ends as there is room for in so many inches."""
     text, kept = name, len(name)
-    while kept > 4 and _width(figure, [text]) > WIDEST:
+    while kept > 4 and _width(figure, [text]) > widest:
         kept -= 1
         text = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
     return text

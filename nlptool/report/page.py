@@ -1,11 +1,13 @@
 """The report as one HTML page that needs nothing else: no network, no other file, and of scripts only the switch."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import count
 from pathlib import Path
 from string import Template
 
+from nlptool.figures import printable
 from nlptool.report import tables
 from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart
 from nlptool.report.drawing import GRID, INK, MUTED, PALETTE
@@ -26,7 +28,7 @@ def page(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], dra
     differences = tables.differences(runs)
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} training runs"
     return template.substitute(
-        title=escape(title),
+        title=_text(title),
         light=_variables(PALETTE),
         dark=_variables(DARK),
         shown="\n".join(
@@ -60,37 +62,39 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     ]
     lacking = [run.name for run in runs if run.step and run.last("flops") is None]
     if lacking and any(axis.name == "flops" for axis in axes):
-        notes.append(
-            f"Not shown against FLOPs, which they did not record: {', '.join(map(escape, lacking))}."
-        )
-    main = _grid([chart for chart in charts if chart.main], axes, drawn)
-    course = _grid([chart for chart in charts if not chart.main], axes, drawn)
+        notes.append(f"Not shown against FLOPs, which they did not record: {', '.join(map(_text, lacking))}.")
+    numbers = count()
+    main = _grid([chart for chart in charts if chart.main], axes, drawn, numbers)
+    course = _grid([chart for chart in charts if not chart.main], axes, drawn, numbers)
     note = f'<p class="note">{" ".join(notes)}</p>'
     return f"{switch}{main}{note}{_section('How the runs went', course) if course else ''}"
 
 
-def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
+def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn, numbers: Iterator[int]) -> str:
+    """Charts side by side. numbers: those that ids begin with."""
     figures = ""
     for chart in charts:
         inner = "".join(
-            inline(drawn[chart.name, axis.name, log], chart, axis, log=log)
+            inline(drawn[chart.name, axis.name, log], f"chart{next(numbers)}-", chart, axis, log=log)
             for axis in axes
             for log in (False, True)
         )
-        figures += f'<figure id="{escape(chart.name)}">{inner}</figure>\n'
+        figures += f'<figure id="{_text(chart.name)}">{inner}</figure>\n'
     return f'<div class="figures">{figures}</div>' if figures else ""
 
 
-def inline(svg: str, chart: Chart, axis: Axis, *, log: bool) -> str:
-    """An SVG of matplotlib as part of a page: names of its own, colours from the page, as wide as there is room."""
+def inline(svg: str, own: str, chart: Chart, axis: Axis, *, log: bool) -> str:
+    """An SVG of matplotlib as part of a page: colours from the page, as wide as there is room.
+
+    own: what its ids begin with; made of letters and digits, since it stands in attributes and in url(#...).
+    """
     scale = "log" if log else "linear"
-    own = f"{chart.name}-{axis.name}-{scale}-"
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', body))
     known = {name for pair in used for name in pair if name}
     body = re.sub(r' id="([^"]+)"', lambda m: f' id="{own}{m[1]}"' if m[1] in known else "", body)
-    body = re.sub(r'xlink:href="#', f'href="#{own}', body)
+    body = body.replace('xlink:href="#', f'href="#{own}')
     body = body.replace("url(#", f"url(#{own}")
     colours = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
         c: f"--run{i}" for i, c in enumerate(PALETTE)
@@ -99,7 +103,7 @@ def inline(svg: str, chart: Chart, axis: Axis, *, log: bool) -> str:
         body = body.replace(colour, f"var({variable})")
     view = re.search(r'viewBox="[^"]+"', body)
     assert view is not None  # matplotlib gives every figure one
-    label = escape(f"{chart.title} against {AXIS_NAMES[axis.name]}{', logarithmic' * log}")
+    label = _text(f"{chart.metric.heading} against {AXIS_NAMES[axis.name]}{', logarithmic' * log}")
     start = f'<svg {view[0]} data-x="{axis.name}" data-scale="{scale}" role="img" aria-label="{label}">'
     return re.sub(r"\s*\n\s*", "\n", start + body[body.index(">") + 1 :]).strip()
 
@@ -108,8 +112,8 @@ def _chip(number: int, run: Run) -> str:
     variable = f"--run{number % len(PALETTE)}"
     style = ("solid", "dashed", "dotted")[number // len(PALETTE) % 3]
     line = f'<i style="border-color: var({variable}); border-top-style: {style}"></i>'
-    path = f" <small>{escape(str(run.path))}</small>" * (str(run.path) != run.name)
-    return f"<li>{line}{escape(run.name)}{path}</li>"
+    path = f" <small>{_text(str(run.path))}</small>" * (str(run.path) != run.name)
+    return f"<li>{line}{_text(run.name)}{path}</li>"
 
 
 def _section(title: str, content: str) -> str:
@@ -123,14 +127,17 @@ def _table(table: tables.Table) -> str:
         for column in range(len(table.columns))
     ]
     classes = [' class="n"' * number for number in numeric]
-    head = "".join(
-        f"<th{kind}>{escape(name)}</th>" for kind, name in zip(classes, table.columns, strict=True)
-    )
+    head = "".join(f"<th{kind}>{_text(name)}</th>" for kind, name in zip(classes, table.columns, strict=True))
     rows = ""
     for row in table.rows:
-        cells = [f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(classes[1:], row[1:], strict=True)]
-        rows += f"<tr><th>{escape(row[0])}</th>{''.join(cells)}</tr>\n"
+        cells = [f"<td{kind}>{_text(cell)}</td>" for kind, cell in zip(classes[1:], row[1:], strict=True)]
+        rows += f"<tr><th>{_text(row[0])}</th>{''.join(cells)}</tr>\n"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _text(text: str) -> str:
+    """Text from outside as HTML."""
+    return escape(printable(text))
 
 
 def _variables(colours: Sequence[str]) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlptool.errors import DataError, UsageError
+from nlptool.figures import printable
+from nlptool.metric_table import HELD_OUT, describe
 from nlptool.recipe.source import parse
-
-HELD_OUT = "heldout/"
 
 
 class Series(NamedTuple):
@@ -34,7 +34,7 @@ class Run:
     """With every default, as plain values."""
     environment: dict[str, Any]
     figures: dict[str, Series]
-    """By their names in metrics.jsonl; held-out ones are heldout/NAME."""
+    """By their keys in the metric table; held-out ones are heldout/KEY."""
     finished: bool
     best: int | None
     """The step whose checkpoint is the result, where that is not the last one."""
@@ -95,11 +95,11 @@ def read(path: Path, name: str) -> Run:
             )
     recipe = parse((path / "recipe.yaml").read_text("utf8"), str(path / "recipe.yaml")).data
     return Run(
-        name=name,
+        name=printable(name),
         path=path,
         recipe=recipe,
         environment=_object(path / "environment.json"),
-        figures=_figures(path / "metrics.jsonl"),
+        figures=_declared(_figures(path / "metrics.jsonl"), _objective(recipe)),
         finished=(path / "final").is_dir(),
         best=_best(path / "scores.json"),
         unigram_entropy=_entropy(Path(str(recipe.get("tokens", "")))),
@@ -137,6 +137,22 @@ def _figures(path: Path) -> dict[str, Series]:
             if isinstance(value, int | float) and math.isfinite(value):
                 found.setdefault(name, {})[step] = value
     return {name: Series(list(points), list(points.values())) for name, points in found.items() if points}
+
+
+def _objective(recipe: dict[str, Any]) -> str | None:
+    """The objective's name, where the recipe has one."""
+    block = recipe.get("objective")
+    name = block.get("name") if isinstance(block, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _declared(figures: dict[str, Series], objective: str | None) -> dict[str, Series]:
+    """The figures by the keys of the metric table."""
+    found = {}
+    for name, series in figures.items():
+        front = HELD_OUT if name.startswith(HELD_OUT) else ""
+        found[front + printable(describe(name.removeprefix(front), objective).key)] = series
+    return found
 
 
 def _whole_lines(path: Path) -> list[str]:

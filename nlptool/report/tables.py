@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from nlptool.figures import duration, quantity
+from nlptool.figures import counted, duration
+from nlptool.metric_table import HELD_OUT, describe
 from nlptool.recipe import difference
-from nlptool.report.curves import COSTS, COURSE
-from nlptool.report.runs import HELD_OUT, Run
+from nlptool.report.runs import Run
 
 NOT_COMPARED = ("out",)  # where a run lies is no difference
 
@@ -33,7 +33,7 @@ def facts(run: Run) -> dict[str, Any]:
         "heldout": {
             name.removeprefix(HELD_OUT): run.ended(name) for name in run.figures if name.startswith(HELD_OUT)
         },
-        "training": {name: run.last(name) for name in run.figures if _is_loss(name)},
+        "training": {name: run.last(name) for name in run.figures if describe(name).kind == "loss"},
         "unigram_entropy": run.unigram_entropy,
         "parameters": None if parameters is None else int(parameters),
         "tokens": None if tokens is None else int(tokens),
@@ -47,14 +47,14 @@ def final(runs: Sequence[Run]) -> Table:
     """A row a run."""
     told = [facts(run) for run in runs]
     heldout = list(dict.fromkeys(name for fact in told for name in fact["heldout"]))
-    columns = ["run", "state", *(f"held-out {name}" for name in heldout)]
+    columns = ["run", "state", *(f"held-out {describe(name).title}" for name in heldout)]
     entropy = any(fact["unigram_entropy"] is not None for fact in told)
     columns += ["unigram entropy"] * entropy + ["parameters", "tokens", "FLOP", "time", "tokens/s"]
     rows = []
     for fact in told:
         row = [fact["name"], _state(fact)]
         row += [_value(name, fact["heldout"].get(name)) for name in heldout]
-        row += [_value("", fact["unigram_entropy"])] * entropy
+        row += [_value("unigram_entropy", fact["unigram_entropy"])] * entropy
         row += [_count(fact["parameters"]), _count(fact["tokens"])]
         row += ["" if fact["flops"] is None else f"{fact['flops']:.3g}"]
         row += ["" if fact["seconds"] is None else duration(fact["seconds"])]
@@ -95,18 +95,12 @@ def _state(fact: dict[str, Any]) -> str:
     if not fact["step"]:
         return "no figures yet"
     if fact["finished"]:
-        return f"finished, {quantity(fact['step'], 'steps')}"
+        return f"finished, {counted(fact['step'], 'steps')}"
     return f"at step {fact['step']:,}" + (f" of {fact['steps']:,}" if fact["steps"] else "")
 
 
-def _is_loss(name: str) -> bool:
-    return name not in COSTS and name not in COURSE and not name.startswith(HELD_OUT)
-
-
 def _value(name: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{100 * value:.1f} %" if name.endswith("_accuracy") else f"{value:.3f}"
+    return "" if value is None else describe(name).show(value)
 
 
 def _count(number: float | None) -> str:

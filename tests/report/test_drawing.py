@@ -7,9 +7,10 @@ from folders import falling, write_run
 pytest.importorskip("matplotlib")
 
 import matplotlib.image
+import numpy as np
 
 from nlptool.report.curves import AXES, charts, curves
-from nlptool.report.drawing import HEIGHT, WIDTH, Look, apart, draw, png, svg
+from nlptool.report.drawing import HEIGHT, WIDTH, Look, apart, decade, draw, png, svg
 from nlptool.report.fonts import fonts_for
 from nlptool.report.runs import read_all
 
@@ -69,3 +70,21 @@ def test_hangul_is_drawn_where_a_font_of_this_machine_has_it():
         pytest.skip("no font with Hangul on this machine")
     assert len(families) > 1
     assert not any(family.startswith("Last Resort") for family in families)
+
+
+def test_runs_of_one_point_each_are_bars_from_zero(tmp_path: Path):
+    lines = [{"step": 1, "tokens": 5, "seconds": 1.0, "flops": 1e9, "mlm": 6.0}]
+    runs = read_all([write_run(tmp_path / name, lines) for name in ("a", "b")])
+    (chart,) = charts(runs)
+    figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Look.of(["a", "b"]))
+    (plot,) = figure.axes
+    assert [bar.get_width() for bar in plot.patches] == [6.0, 6.0]
+    assert plot.get_xlim()[0] == 0
+    assert [label.get_text() for label in plot.get_yticklabels()] == ["a", "b"]
+
+
+def test_a_logarithmic_axis_spans_a_factor_of_ten_at_least():
+    for values in ([109.0, 110.4], [5.0], [1.0, 1e6]):
+        low, high = decade(np.array(values))
+        assert low < min(values) <= max(values) < high
+        assert high / low >= 10 - 1e-9

@@ -143,3 +143,39 @@ def test_a_browser_shows_every_chart_against_every_axis(page: str, tmp_path: Pat
         for log in (False, True)
         for axis in ("steps", "tokens", "flops", "time")
     }
+
+
+HOSTILE = (
+    '"><img src=x onerror=alert(1)>',
+    "a$\\frac{b$",
+    "nul\x00 and half \ud800",
+    "back\\1slash",
+    "x" * 300,
+)
+
+
+def test_a_figures_name_puts_nothing_into_the_page_and_stops_nothing(tmp_path: Path):
+    from nlptool.report import curves as curving
+    from nlptool.report import drawing
+    from nlptool.report.page import page as paged
+    from nlptool.report.runs import read_all
+
+    runs = read_all(
+        [write_run(tmp_path / "m$\\frac{$", [{"step": s, **dict.fromkeys(HOSTILE, s)} for s in (1, 2)])]
+    )
+    charts, axis = curving.charts(runs), curving.AXES[0]
+    look = drawing.Look.of([run.name for run in runs], [chart.metric.title for chart in charts])
+    drawn = {}
+    for chart in charts:
+        figure = drawing.draw(chart, curving.curves(chart, runs, axis), axis, look)
+        text = drawing.svg(figure, look, letters=True)
+        drawn |= {(chart.name, axis.name, log): text for log in (False, True)}
+        assert re.fullmatch(r"[\w.-]{1,90}", chart.name)
+    tags = Tags()
+    shown = paged(runs, charts, [axis], drawn)
+    tags.feed(shown)
+    assert len(charts) == len(HOSTILE)
+    assert tags.open == []
+    assert "<img" not in shown
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in tags.ids)
+    shown.encode("utf8")

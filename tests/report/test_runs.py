@@ -82,8 +82,8 @@ def test_the_final_table_has_what_a_run_came_to(tmp_path: Path):
     assert dict(zip(table.columns, table.rows[0], strict=True)) == {
         "run": "a",
         "state": "finished, 300 steps",
-        "held-out mlm": f"{4 + 5 * 0.9**30 + 0.3:.3f}",
-        "held-out mlm_accuracy": "30.0 %",
+        "held-out masked LM loss": f"{4 + 5 * 0.9**30 + 0.3:.3f}",
+        "held-out masked LM accuracy": "30.0 %",
         "parameters": "1,234",
         "tokens": "30,000",
         "FLOP": "6e+10",

@@ -1,0 +1,162 @@
+"""What each figure of a run is: its title, unit, direction and kind, declared here and nowhere else.
+
+Charts, tables, the live panel and comparisons ask this table; none of them reads a meaning out of a name. A figure
+that is not declared is shown as a plain number: it is neither a loss nor a share.
+"""
+
+from typing import Literal, NamedTuple
+
+from nlptool.figures import scientific
+
+Unit = Literal["nats", "share", "bits", "MSE", "points", "rate", "tokens/s", ""]
+Direction = Literal["lower", "higher", ""]
+Kind = Literal["loss", "score", "baseline", "diagnostic", "course", "cost", "other"]
+HELD_OUT = "heldout/"  # before the name of a figure in metrics.jsonl
+
+
+class Metric(NamedTuple):
+    """A figure's declaration."""
+
+    key: str
+    """Figures of one key compare. BERT and ELECTRA's generator both write `mlm`, but of different keys."""
+    title: str
+    unit: Unit
+    """share: a number from 0 to 1 (correlations: from -1), shown in per cent."""
+    direction: Direction
+    """Which values are better; empty where neither is."""
+    kind: Kind
+    """loss: what training minimises, or a term of it. score: how good the result is. baseline: what a score is compared
+    with. diagnostic: what explains a score. course: how training went. cost: what it took. other: not declared."""
+
+    @property
+    def heading(self) -> str:
+        """The title with the unit that its values are in, as a chart has it."""
+        unit = {"share": "%", "bits": "", "points": "", "rate": "", "tokens/s": ""}.get(self.unit, self.unit)
+        return f"{self.title} ({unit})" if unit else self.title
+
+    def number(self, value: float) -> str:
+        """A value without its unit, a share in per cent."""
+        if self.unit == "share":
+            return f"{100 * value:.1f}"
+        if self.unit in ("nats", "bits"):
+            return f"{value:.3f}"
+        if self.unit == "rate":
+            return scientific(value)
+        return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+
+    def show(self, value: float) -> str:
+        """A value as a table has it: `28.1 %`, `4.628`."""
+        return self.number(value) + " %" * (self.unit == "share")
+
+
+TABLE = {
+    metric.key: metric
+    for metric in (
+        # Losses: terms of objectives and of tasks.
+        Metric("mlm", "masked LM loss", "nats", "lower", "loss"),
+        Metric("generator_mlm", "generator's masked LM loss", "nats", "lower", "loss"),
+        Metric("nsp", "next-sentence loss", "nats", "lower", "loss"),
+        Metric("sop", "sentence-order loss", "nats", "lower", "loss"),
+        Metric("rtd", "replaced-token detection loss", "nats", "lower", "loss"),
+        Metric("replace_mlm", "replace-MLM loss", "nats", "lower", "loss"),
+        Metric("all_tokens", "all-tokens MLM loss", "nats", "lower", "loss"),
+        Metric("clm", "causal LM loss", "nats", "lower", "loss"),
+        Metric("soft", "distillation loss", "nats", "lower", "loss"),
+        Metric("cosine", "cosine loss", "", "lower", "loss"),
+        Metric("hidden", "hidden-state loss", "MSE", "lower", "loss"),
+        Metric("attention", "attention loss", "MSE", "lower", "loss"),
+        Metric("embedding", "embedding loss", "MSE", "lower", "loss"),
+        Metric("cross_entropy", "cross-entropy loss", "nats", "lower", "loss"),
+        Metric("squared_error", "squared error", "MSE", "lower", "loss"),
+        # Scores of language models.
+        Metric("mlm_accuracy", "masked LM accuracy", "share", "higher", "score"),
+        Metric("generator_mlm_accuracy", "generator's masked LM accuracy", "share", "higher", "score"),
+        Metric("nsp_accuracy", "next-sentence accuracy", "share", "higher", "score"),
+        Metric("sop_accuracy", "sentence-order accuracy", "share", "higher", "score"),
+        Metric("rtd_auc", "replaced-token detection AUC", "share", "higher", "score"),
+        Metric("rtd_accuracy", "replaced-token detection accuracy", "share", "higher", "score"),
+        Metric("replace_mlm_accuracy", "replace-MLM accuracy", "share", "higher", "score"),
+        Metric("all_tokens_accuracy", "all-tokens MLM accuracy", "share", "higher", "score"),
+        Metric("clm_accuracy", "causal LM accuracy", "share", "higher", "score"),
+        Metric("perplexity", "perplexity per token", "", "lower", "score"),
+        Metric("bits_per_byte", "bits per byte", "bits", "lower", "score"),
+        # Scores of tasks.
+        Metric("accuracy", "accuracy", "share", "higher", "score"),
+        Metric("f1", "F1", "share", "higher", "score"),
+        Metric("macro_f1", "macro F1", "share", "higher", "score"),
+        Metric("matthews", "Matthews correlation", "share", "higher", "score"),
+        Metric("pearson", "Pearson correlation", "share", "higher", "score"),
+        Metric("spearman", "Spearman correlation", "share", "higher", "score"),
+        Metric("entity_f1", "entity F1", "share", "higher", "score"),
+        Metric("entity_macro_f1", "entity macro F1", "share", "higher", "score"),
+        Metric("character_macro_f1", "character macro F1", "share", "higher", "score"),
+        Metric("exact", "exact match", "share", "higher", "score"),
+        Metric("squad_exact", "SQuAD exact match", "share", "higher", "score"),
+        Metric("squad_f1", "SQuAD F1", "share", "higher", "score"),
+        Metric("squad2_exact", "SQuAD 2.0 exact match", "share", "higher", "score"),
+        Metric("squad2_f1", "SQuAD 2.0 F1", "share", "higher", "score"),
+        Metric("squad2_best_exact", "SQuAD 2.0 exact match, best threshold", "share", "higher", "score"),
+        Metric("squad2_best_f1", "SQuAD 2.0 F1, best threshold", "share", "higher", "score"),
+        Metric("korquad_exact", "KorQuAD exact match", "share", "higher", "score"),
+        Metric("korquad_f1", "KorQuAD F1", "share", "higher", "score"),
+        Metric("triviaqa_exact", "TriviaQA exact match", "share", "higher", "score"),
+        Metric("triviaqa_f1", "TriviaQA F1", "share", "higher", "score"),
+        Metric("coqa_exact", "CoQA exact match", "share", "higher", "score"),
+        Metric("coqa_f1", "CoQA F1", "share", "higher", "score"),
+        Metric("quac_f1", "QuAC F1", "share", "higher", "score"),
+        Metric("quac_heq", "QuAC human equivalence", "share", "higher", "score"),
+        Metric("rouge", "mean of ROUGE-1, -2 and -L", "share", "higher", "score"),
+        Metric("rouge1", "ROUGE-1", "share", "higher", "score"),
+        Metric("rouge2", "ROUGE-2", "share", "higher", "score"),
+        Metric("rougeL", "ROUGE-L", "share", "higher", "score"),
+        Metric("bleu", "BLEU", "share", "higher", "score"),
+        Metric("bleu_lower", "BLEU, lower case", "share", "higher", "score"),
+        Metric("corpus_f1", "corpus F1", "share", "higher", "score"),
+        Metric("joint_goal", "joint goal accuracy", "share", "higher", "score"),
+        Metric("logical_form", "logical form accuracy", "share", "higher", "score"),
+        Metric("sum", "sum of the tasks' scores", "points", "higher", "score"),
+        Metric("deca_score", "decaScore", "points", "higher", "score"),
+        # What scores are compared with, and what explains them.
+        Metric("mlm_majority", "masked LM majority", "share", "", "baseline"),
+        Metric("generator_mlm_majority", "generator's masked LM majority", "share", "", "baseline"),
+        Metric("nsp_majority", "next-sentence majority", "share", "", "baseline"),
+        Metric("sop_majority", "sentence-order majority", "share", "", "baseline"),
+        Metric("rtd_majority", "replaced-token detection majority", "share", "", "baseline"),
+        Metric("teacher_mlm", "teacher's masked LM loss", "nats", "", "baseline"),
+        Metric("teacher_mlm_accuracy", "teacher's masked LM accuracy", "share", "", "baseline"),
+        Metric("teacher_clm", "teacher's causal LM loss", "nats", "", "baseline"),
+        Metric("teacher_clm_accuracy", "teacher's causal LM accuracy", "share", "", "baseline"),
+        Metric("rtd_precision", "replaced-token detection precision", "share", "", "diagnostic"),
+        Metric("rtd_recall", "replaced-token detection recall", "share", "", "diagnostic"),
+        Metric("sampled_right", "generator's samples equal to the original", "share", "", "diagnostic"),
+        Metric("replaced", "replaced tokens", "share", "", "diagnostic"),
+        Metric("squad2_best_f1_threshold", "SQuAD 2.0 threshold of the best F1", "", "", "diagnostic"),
+        Metric("squad2_best_exact_threshold", "SQuAD 2.0 threshold of the best EM", "", "", "diagnostic"),
+        Metric("unigram_entropy", "unigram entropy", "nats", "", "baseline"),
+        # How training went, and what it took.
+        Metric("lr", "learning rate", "rate", "", "course"),
+        Metric("grad_norm", "gradient norm", "", "", "course"),
+        Metric("tokens_per_second", "tokens per second", "tokens/s", "", "course"),
+        Metric("tokens", "tokens", "", "", "cost"),
+        Metric("seconds", "seconds", "", "", "cost"),
+        Metric("memory", "memory", "", "", "cost"),
+        Metric("parameters", "parameters", "", "", "cost"),
+        Metric("flops", "FLOPs", "", "", "cost"),
+    )
+}
+
+OWN = {"electra": {name: f"generator_{name}" for name in ("mlm", "mlm_accuracy", "mlm_majority")}}
+"""Keys of figures that an objective writes under a name that means another thing elsewhere."""
+
+
+def describe(name: str, objective: str | None = None) -> Metric:
+    """What a figure is, by its name without `heldout/`, in a run of this objective (a recipe's `objective.name`).
+
+    What stands before the last slash is a validation split or a task: `mismatched/accuracy`.
+    """
+    front, slash, base = name.rpartition("/")
+    key = OWN.get(objective or "", {}).get(base, base)
+    found = TABLE.get(key, Metric(key, base, "", "", "other"))
+    if not slash:
+        return found
+    return found._replace(key=f"{front}/{key}", title=f"{front}: {found.title}")

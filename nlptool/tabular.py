@@ -1,0 +1,81 @@
+"""Tables that fit a terminal: text wraps between words, and no number is ever broken.
+
+Where the columns do not fit side by side the table is turned round, one column a row; where that does not fit
+either, its rows stand below each other, one line a cell.
+"""
+
+import re
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+GAP = 2  # columns of the screen between two of the table
+WORD = 24  # as wide a word, such as a path, may be broken
+NUMBER = re.compile(r"[-+±<>~]?\d")  # how a cell begins that is kept whole: `61.3 % ± 1.2`, `2m31s`, `1.2 GB`
+
+Cells = Sequence[Sequence[str]]
+
+
+def fitted(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], width: int) -> RenderableType:
+    """The table in this width. numeric: which columns stand to the right."""
+    found = widths(columns, rows, width)
+    if found is not None:
+        return _table(columns, rows, numeric, found)
+    turned = [list(line) for line in zip(columns[1:], *(row[1:] for row in rows), strict=True)]
+    names = [columns[0], *(row[0] for row in rows)]
+    found = widths(names, turned, width)
+    if found is not None:
+        return _table(names, turned, [False] * len(names), found)
+    return Group(*(_record(columns, row) for row in rows))
+
+
+def widths(columns: Sequence[str], rows: Cells, width: int) -> list[int] | None:
+    """How wide each column is in this width, or None where numbers or words would have to be broken."""
+    lines = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    least = [max([_longest_word(name), *map(_unbroken, cells)]) for name, cells in zip(columns, lines, strict=True)]
+    most = [max([cell_len(name), *map(_widest, cells)]) for name, cells in zip(columns, lines, strict=True)]
+    room = width - GAP * (len(columns) - 1) - sum(least)
+    if room < 0:
+        return None
+    found = list(least)
+    order = sorted(range(len(columns)), key=lambda column: most[column] - least[column])
+    for place, column in enumerate(order):  # those that want little first, the others share what is left
+        more = min(most[column] - least[column], room // (len(order) - place))
+        found[column] += more
+        room -= more
+    return found
+
+
+def _table(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], found: Sequence[int]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
+    for name, right, width in zip(columns, numeric, found, strict=True):
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold", width=width, vertical="top")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _record(columns: Sequence[str], row: Sequence[str]) -> Table:
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
+    grid.add_column(style="dim", overflow="fold", max_width=2 * WORD)
+    grid.add_column(overflow="fold")
+    for name, cell in zip(columns, row, strict=True):
+        grid.add_row(Text(name), Text(cell))
+    grid.add_row("", "")
+    return grid
+
+
+def _unbroken(cell: str) -> int:
+    """The width below which a cell would be broken within a number or a word."""
+    return _widest(cell) if NUMBER.match(cell) and len(cell) <= WORD else _longest_word(cell)
+
+
+def _longest_word(text: str) -> int:
+    return max((min(cell_len(word), WORD) for word in text.split()), default=0)
+
+
+def _widest(cell: str) -> int:
+    return max(map(cell_len, cell.splitlines()), default=0)
