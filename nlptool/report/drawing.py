@@ -250,7 +250,7 @@ def _number(value: float) -> str:
 
 def _title(figure: Figure, chart: Chart) -> None:
     """What is shown, and in which unit."""
-    text = _short(figure, chart.metric.heading, 0.8 * WIDTH)
+    text = _short(figure, chart.metric.heading, 0.7 * WIDTH)
     figure.text(0.06 / WIDTH, 1 - 0.2 / HEIGHT, text, fontsize=10, fontweight="bold", va="center")
 
 
