@@ -83,13 +83,15 @@ def finite(value: float | None) -> float | None:
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table in Markdown, its caption before it. Cells are text: what Markdown or HTML would read in them is escaped."""
+    """A table in Markdown, its caption before it. Cells are text: Markdown and HTML in them are escaped."""
     lines = [map(_cell, columns), ["---"] * len(columns), *(map(_cell, row) for row in rows)]
-    above = f"{caption}
+    above = f"{caption}\n\n" if caption else ""
+    return above + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
-" if caption else ""
-    return above + "".join(f"| {' | '.join(line)} |
-" for line in lines)
+
+def bullets(lines: Sequence[str]) -> str:
+    """A list in Markdown; lines are text, as cells are."""
+    return "".join(f"* {_cell(line)}\n" for line in lines)
 
 
 def _cell(text: str) -> str:

@@ -5,6 +5,18 @@ from typing import NamedTuple
 
 LOPSIDED = 0.1  # how far from its interval's middle a share may be, of half the interval
 Z = 1.959964  # of a normal distribution, for 95 %
+STUDENT = (
+    12.706,
+    4.303,
+    3.182,
+    2.776,
+    2.571,
+    2.447,
+    2.365,
+    2.306,
+    2.262,
+    2.228,
+)  # of t, for 1 degree of freedom, 2, ...
 
 
 class Share(NamedTuple):
@@ -41,3 +53,8 @@ def told(value: float, low: float, high: float) -> str:
     if abs(low + half - value) < LOPSIDED * half:
         return f"{value:.1f} % ± {half:.1f}"
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def quantile(freedom: int | None) -> float:
+    """How many standard errors a 95 % interval reaches to each side: Student's t; None: the errors are known well."""
+    return Z if freedom is None or freedom > len(STUDENT) else STUDENT[freedom - 1]

@@ -1,6 +1,8 @@
 """Several recipes on the same tokens and budget, from the command line."""
 
 import json
+import math
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,6 +10,8 @@ import pytest
 import torch
 
 from nlptool.cli import main
+from nlptool.commands.compare import budget, picturing, verdict
+from nlptool.evaluate.interval import Share
 
 PAIRS = [("the river", "river the"), ("a bell.", "bell a."), ("the old town", "old the town")]
 
@@ -38,13 +42,16 @@ def test_each_checkpoint_of_each_run_is_scored(two: list[str], tmp_path: Path, c
         assert last["tokens"] > run["points"][0]["tokens"]
         assert "mlm" in last["heldout"]
     table = (tmp_path / "out" / "compare.md").read_text().splitlines()
-    assert len(table) == 4
+    assert table[3].startswith("| pairs |")
+    assert table[5].startswith("* minimal pairs: ")
+    assert table[6].startswith("* held-out masked LM loss: ")
     assert table[0].endswith("| minimal pairs | sentence order | next sentence |")
     assert set(runs[1]["points"][0]["scores"]) - set(runs[0]["points"][0]["scores"]) == {
         "sentence order",
         "next sentence",
     }
     assert (tmp_path / "out" / "compare-minimal-pairs.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "compare-mlm.png").exists(), "held-out losses are drawn, pairs or none"
     drawn = ElementTree.parse(tmp_path / "out" / "compare-minimal-pairs.svg")
     assert drawn.getroot().tag.endswith("svg")
 
@@ -182,3 +189,82 @@ def test_a_net_that_never_saw_a_mask_is_not_asked_for_minimal_pairs(two: list[st
     told = capsys.readouterr()
     assert "never seen the [MASK]" in told.err
     assert json.loads(told.out)[0]["points"][-1]["scores"] == {}
+
+
+def test_a_budget_that_whole_steps_do_not_meet_is_refused_and_the_hint_leads_out(
+    two: list[str], tmp_path: Path, capsys
+):
+    for path in map(Path, two):
+        path.write_text(path.read_text().replace("steps: 12, batch", "budget: 3e5 flops, batch"))
+    arguments = ["compare", *two, "--out", str(tmp_path / "out"), "--dry-run", "--json"]
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "do not all end within 1 % of 3e+05 FLOPs" in told
+    assert not (tmp_path / "out").exists()
+    (hint,) = re.findall(r"train\.budget='([^']*)'", told)
+    assert main([*arguments, f"train.budget={hint}"]) == 0
+    spent = [row["flops"] for row in json.loads(capsys.readouterr().out)]
+    assert max(spent) / min(spent) < 1.01
+
+
+def test_the_least_budget_is_met_by_all_and_one_a_little_smaller_is_not():
+    steps = [3.1e10, 4.7e10]
+
+    def met(amount: float) -> bool:
+        return all(math.ceil(amount / step) * step <= 1.009 * amount for step in steps)
+
+    found = budget.least(steps, 4e9)
+    assert met(found)
+    assert not any(met(number * 1e8) for number in range(40, 1000) if number * 1e8 < found)
+
+
+def test_losses_of_different_keys_are_never_in_one_picture():
+    def run(name: str, **heldout: float) -> dict:
+        return {"run": name, "points": [{"flops": 1e9, "heldout": heldout, "scores": {}}]}
+
+    runs = [
+        run("a", mlm=5.0, mlm_accuracy=0.2),
+        run("b", generator_mlm=6.0, rtd=0.4, replaced=0.1),
+        run("c", mlm=4.0),
+    ]
+    found = {picture.metric.key: list(picture.points) for picture in picturing._heldout(runs)}
+    assert found == {"mlm": [0, 2], "generator_mlm": [1], "rtd": [1], "mlm_accuracy": [0]}
+
+
+def test_the_verdict_has_the_interval_of_the_difference():
+    """Newcombe 1998, table II: 56 of 70 against 48 of 80 has the interval 0.0524 to 0.3339 by method 10."""
+
+    def run(name: str, right: int, total: int) -> dict:
+        low, high = Share(right, total).interval
+        score = {"value": right / total, "low": low, "high": high}
+        return {"run": name, "points": [{"heldout": {"mlm": total / 10}, "scores": {"minimal pairs": score}}]}
+
+    first, second = verdict.verdicts([run("b", 48, 80), run("a", 56, 70)])
+    assert first == (
+        "minimal pairs: a 80.0 %, b 60.0 %; difference 20.0 points (95 % interval 5.2 to 33.4): a is ahead"
+    )
+    assert second.startswith("held-out masked LM loss: a 7.000, b 8.000 nats; difference 1.000")
+    assert "no difference beyond chance" in verdict.verdicts([run("b", 7, 10), run("a", 8, 10)])[0]
+
+
+def test_runs_that_share_no_figure_get_no_verdict():
+    def run(name: str, key: str) -> dict:
+        return {"run": name, "points": [{"heldout": {key: 1.0}, "scores": {}}]}
+
+    (told,) = verdict.verdicts([run("a", "mlm"), run("b", "generator_mlm")])
+    assert told.startswith("no verdict: ")
+
+
+def test_the_mean_of_a_suite_has_an_interval_over_its_seeds():
+    """Two seeds each, deviation 2 points: the error of a mean is 1.414 points, t of 1 degree of freedom 12.706."""
+
+    def run(name: str, value: float, seeds: int) -> dict:
+        figures = {"accuracy": {"value": value, "deviation": 0.02, "baseline": 0.5}}
+        suite = [{"task": "bell", "seeds": seeds, "guess": "majority", "figures": figures}]
+        return {"run": name, "suite": suite, "points": [{"heldout": {}, "scores": {}}]}
+
+    (told,) = verdict.verdicts([run("a", 0.9, 2), run("b", 0.8, 2)])
+    half = 100 * 0.02 / 2**0.5 * 12.706 * 2**0.5
+    assert f"(95 % interval {10 - half:.1f} to {10 + half:.1f})" in told
+    (told,) = verdict.verdicts([run("a", 0.9, 1), run("b", 0.8, 1)])
+    assert "one seed each" in told

@@ -3,11 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nlptool.commands.compare import judging
+from nlptool.commands.compare import budget, judging, picturing, verdict
 from nlptool.commands.compare.command import Entry, Probes
 from nlptool.commands.evaluate import examining
 from nlptool.commands.evaluate.suite import Exams
@@ -15,21 +14,22 @@ from nlptool.commands.pretrain import pretraining
 from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console, Options
 from nlptool.evaluate import interval
-from nlptool.figures import duration, markdown, quantity
-from nlptool.files import plain
+from nlptool.figures import bullets, duration, markdown, quantity
+from nlptool.metric_table import describe
 from nlptool.recipe import difference, loads
 
 
 def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> None:
-    """What each run would take; trains nothing."""
+    """What each run would take; trains nothing. Raises RecipeError for a budget that they do not all meet."""
+    plans = {entry.name: Plan(entry.recipe) for entry in entries}
+    budget.require_met(plans)
     rows = []
-    for entry in entries:
-        plan = Plan(entry.recipe)
+    for name, plan in plans.items():
         tokens = plan.steps * plan.tokens_per_step
         known = plan.seconds is None
         rows.append(
             {
-                "run": entry.name,
+                "run": name,
                 "parameters": plan.estimate.parameters,
                 "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
                 "steps": plan.steps if known else None,
@@ -53,7 +53,8 @@ def run(
     console: Console,
 ) -> None:
     """Train, probe, write; what is done already is not done again."""
-    pairs = judging.read_pairs(probes, entries)  # what is wrong with them is told now, not after hours
+    pairs = judging.read_pairs(probes, entries)  # what is wrong is told now, not after hours
+    budget.require_met({entry.name: Plan(entry.recipe) for entry in entries})
     for number, entry in enumerate(entries, start=1):
         console.note(f"run {number} of {len(entries)}: {entry.name}")
         _train(entry, options.overwrite, console)
@@ -70,62 +71,19 @@ def run(
     tables = [(*table(runs), "")]
     if exams is not None:
         tables.append((*examining.table({run["run"]: run["suite"] for run in runs}), exams.caption))
-    (out / "compare.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
-    pictures = _pictures(runs, out, console)
+    told = verdict.verdicts(runs)
+    written = [*(markdown(*one) for one in tables), *([bullets(told)] if told else [])]
+    (out / "compare.md").write_text("\n".join(written), encoding="utf8")
+    pictures = picturing.draw(runs, out, console)
     if options.json:
         console.json(runs)
         return
     for columns, rows, caption in tables:
         console.table(columns, rows, title=caption)
         console.result("")
+    for line in told:
+        console.result(line)
     console.facts(str(out), {"table": "compare.md, compare.json", "pictures": ", ".join(pictures) or "none"})
-
-
-def _pictures(runs: Sequence[dict[str, Any]], out: Path, console: Console) -> list[str]:
-    """Each score against compute, as in ELECTRA's figure 1; the files' names."""
-    names = list(dict.fromkeys(name for run in runs for name in _scores(run)))
-    if not names:
-        return []
-    if find_spec("matplotlib") is None:
-        console.note("no picture: matplotlib is not installed; pip install 'nlptool[report]'")
-        return []
-    import numpy as np
-
-    from nlptool.report import drawing
-    from nlptool.report.curves import Axis, Chart, Curve
-
-    look, written = drawing.Look.of([run["run"] for run in runs]), []
-    for name in names:
-        curves = []
-        for number, run in enumerate(runs):
-            if points := _scores(run).get(name):
-                x, y, low, high = np.array(points).T
-                curves.append(Curve(number, True, x, y, None, (low, high)))
-        file = f"compare-{plain(name)}"
-        chart = Chart(file, f"{name} (%)", True, None, name, True, from_zero=False)
-        figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look, log=True)
-        (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
-        (out / f"{file}.png").write_bytes(drawing.png(figure, look))
-        written += [f"{file}.svg", f"{file}.png"]
-    return written
-
-
-def _scores(run: dict[str, Any]) -> dict[str, list[tuple[float, float, float, float]]]:
-    """Points (FLOPs, score, low, high) of a run by what was asked: of every checkpoint, in the suite of the last."""
-    found: dict[str, list[tuple[float, float, float, float]]] = {}
-    for point in run["points"]:
-        for name, score in point["scores"].items():
-            value = (point["flops"], score["value"], score["low"], score["high"])
-            found.setdefault(name, []).append(value)
-    taken = run.get("suite", [])
-    means = {one["task"]: examining.mean([one]) for one in taken}
-    if len(taken) > 1:
-        means["mean of the suite"] = examining.mean(taken)
-    flops = run["points"][-1]["flops"]
-    for name, mean in means.items():
-        if mean is not None:
-            found[name] = [(flops, mean.value, mean.value - mean.deviation, mean.value + mean.deviation)]
-    return found
 
 
 def _train(entry: Entry, overwrite: bool, console: Console) -> None:
@@ -146,15 +104,27 @@ def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     lasts = [run["points"][-1] for run in runs]
     counts = Counter(name for last in lasts for name in last["heldout"])
     figures = [
-        name for name, count in counts.items() if 2 * count >= len(lasts)
-    ]  # the others compare nothing
+        key
+        for key, count in counts.items()
+        if describe(key).kind in picturing.KINDS and 2 * count >= len(lasts)  # the others compare nothing
+    ]
     scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
-    columns = ["run", "parameters", "FLOPs", "tokens", "time", *figures, *scores]
+    columns = [
+        "run",
+        "parameters",
+        "FLOPs",
+        "tokens",
+        "time",
+        *(describe(key).title for key in figures),
+        *scores,
+    ]
     rows = []
     for run, last in zip(runs, lasts, strict=True):
         cells = [run["run"], quantity(run["parameters"], "").strip(), f"{last['flops']:.2e}"]
         cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
-        cells += [f"{last['heldout'][name]:.3f}" if name in last["heldout"] else "" for name in figures]
+        cells += [
+            describe(key).show(last["heldout"][key]) if key in last["heldout"] else "" for key in figures
+        ]
         cells += [_share(last["scores"].get(name)) for name in scores]
         rows.append(cells)
     return columns, rows

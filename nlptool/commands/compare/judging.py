@@ -20,6 +20,7 @@ from nlptool.evaluate.interval import Share
 from nlptool.evaluate.pairs import PairJudge
 from nlptool.evaluate.scoring import scorer
 from nlptool.files import digest
+from nlptool.metric_table import HELD_OUT, describe
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 from nlptool.train.distributed import World
@@ -55,7 +56,7 @@ def probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
     plan = Plan(entry.recipe)
     objective = plan.objective()
     per_row = plan.flops_per_row(objective, World(0, 1, torch.device("cpu")))
-    heldout = _heldout(out / "metrics.jsonl")
+    heldout = _heldout(out / "metrics.jsonl", str(entry.recipe.objective.model_dump()["name"]))
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
@@ -122,11 +123,15 @@ def _asked(plan: Plan, path: Path, pairs: Pairs) -> str:
     return f"{path.name} {weights} {asked}"
 
 
-def _heldout(path: Path) -> dict[int, dict[str, float]]:
-    """Held-out figures by step."""
+def _heldout(path: Path, objective: str) -> dict[int, dict[str, float]]:
+    """Held-out figures by step and by their keys in the metric table."""
     found: dict[int, dict[str, float]] = {}
     for line in map(json.loads, path.read_text("utf8").splitlines()):
-        figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
+        figures = {
+            describe(name.removeprefix(HELD_OUT), objective).key: value
+            for name, value in line.items()
+            if name.startswith(HELD_OUT)
+        }
         if figures:
             found[line["step"]] = figures
     return found

@@ -1,0 +1,72 @@
+"""Whether the runs of a comparison can spend the same: a run spends whole steps, and those of a large net cost more."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from nlptool.commands.pretrain.fitting import Plan
+from nlptool.errors import RecipeError
+from nlptool.figures import counted
+
+TOLERANCE = 0.01  # how far from the budget a run may end, as a share of it
+SEARCHED = 0.009  # the same where the least budget is looked for, as the steps of stages are rounded, too
+UNITS = {"flops": "FLOPs", "tokens": "tokens"}
+
+
+class Spent(NamedTuple):
+    """What a run takes of its budget."""
+
+    steps: int
+    step: float
+    """Of one step, in the mean over the run."""
+
+    @property
+    def total(self) -> float:
+        """Of the run."""
+        return self.steps * self.step
+
+
+def require_met(plans: Mapping[str, Plan]) -> None:
+    """Raise RecipeError, with the least budget that would do, unless every run ends within 1 % of its budget.
+
+    Steps and epochs are the same for all, and a budget of time is met by the clock.
+    """
+    budgets = [plan.recipe.train.budget for plan in plans.values()]
+    budget = budgets[0]
+    if budget is None or budget.measure not in UNITS:
+        return
+    spent = {name: _spent(plan, budget.measure) for name, plan in plans.items()}
+    if all(abs(one.total - budget.amount) <= TOLERANCE * budget.amount for one in spent.values()):
+        return
+    unit = UNITS[budget.measure]
+    lines = "".join(
+        f"\n  {name}: {counted(one.steps, 'steps')} of {one.step:.3g} {unit}, {one.total:.3g} in all"
+        for name, one in spent.items()
+    )
+    enough = f"{least([one.step for one in spent.values()], budget.amount):.3g}".replace("e+", "e")
+    raise RecipeError(
+        f"train.budget: a run takes whole steps, and these do not all end within 1 % of {budget.amount:.3g} {unit}:"
+        f"{lines}",
+        hint=f"the least budget from there on that they all meet: train.budget='{enough} {budget.measure}'; "
+        "smaller batches meet a smaller one",
+    )
+
+
+def least(steps: Sequence[float], amount: float) -> float:
+    """The least budget of three digits, from `amount` on, that whole steps of all these costs meet.
+
+    A run takes the fewest steps that reach its budget, so 112 steps of the dearest are always enough.
+    """
+    power = math.floor(math.log10(amount)) - 2
+    number = math.ceil(amount / 10.0**power)
+    while True:
+        found = number * 10.0**power
+        if all(math.ceil(found / step) * step <= (1 + SEARCHED) * found for step in steps):
+            return found
+        number += 1
+        if number == 1000:
+            number, power = 100, power + 1
+
+
+def _spent(plan: Plan, measure: str) -> Spent:
+    return Spent(plan.steps, plan.flops_per_step if measure == "flops" else plan.tokens_per_step)

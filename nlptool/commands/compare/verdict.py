@@ -1,0 +1,109 @@
+"""Who is ahead, and how sure that is: the best run against the second, figure by figure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nlptool.commands.evaluate import examining
+from nlptool.evaluate import interval
+from nlptool.metric_table import describe
+
+SUITE = "mean of the suite"
+
+
+class Standing(NamedTuple):
+    """What a run has reached: shares, and the ends of their 95 % intervals where these are known."""
+
+    run: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each figure that two or more runs share: scores with the interval of the difference, then losses."""
+    if len(runs) < 2:
+        return []
+    lasts = {run["run"]: run["points"][-1] for run in runs}
+    told = []
+    for name in dict.fromkeys(name for last in lasts.values() for name in last["scores"]):
+        told += _scores(
+            name, [_asked(run, last["scores"][name]) for run, last in lasts.items() if name in last["scores"]]
+        )
+    if len({tuple(sorted(task["task"] for task in run.get("suite", []))) for run in runs}) == 1:
+        told += _scores(SUITE, [standing for run in runs if (standing := _taken(run)) is not None])
+    losses = dict.fromkeys(name for last in lasts.values() for name in last["heldout"])
+    for key in (name for name in losses if describe(name).kind == "loss"):
+        told += _losses(
+            key, {run: last["heldout"][key] for run, last in lasts.items() if key in last["heldout"]}
+        )
+    return told or [
+        "no verdict: the runs share no figure; --pairs or --suite puts the same questions to all of them"
+    ]
+
+
+def _scores(name: str, standings: Sequence[Standing]) -> list[str]:
+    """The best run against the second, by shares."""
+    if len(standings) < 2:
+        return []
+    best, second = sorted(standings, key=lambda standing: -standing.value)[:2]
+    lead = f"{name}: {best.run} {100 * best.value:.1f} %, {second.run} {100 * second.value:.1f} %"
+    ends = difference(best, second)
+    if ends is None:
+        return [f"{lead}; one seed each, so how sure that is is not known"]
+    gap, low, high = (100 * share for share in (best.value - second.value, *ends))
+    sure = f"{best.run} is ahead" if low > 0 else "no difference beyond chance"
+    return [f"{lead}; difference {gap:.1f} points (95 % interval {low:.1f} to {high:.1f}): {sure}"]
+
+
+def difference(one: Standing, other: Standing) -> tuple[float, float] | None:
+    """Ends of the 95 % interval of `one` less `other`, from those of each (Newcombe 1998, method 10).
+
+    The runs are taken as independent; as they answer the same questions, the true interval is rather narrower.
+    """
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return None
+    gap = one.value - other.value
+    return (
+        gap - math.hypot(one.value - one.low, other.high - other.value),
+        gap + math.hypot(one.high - one.value, other.value - other.low),
+    )
+
+
+def _losses(key: str, values: Mapping[str, float]) -> list[str]:
+    """The two lowest held-out losses, which have no interval: each is one number of one run."""
+    if len(values) < 2:
+        return []
+    metric = describe(key)
+    (best, low), (second, high) = sorted(values.items(), key=lambda item: item[1])[:2]
+    return [
+        f"held-out {metric.title}: {best} {metric.show(low)}, {second} {metric.show(high)} {metric.unit}; "
+        f"difference {metric.show(high - low)}, one run each, so how sure that is is not known"
+    ]
+
+
+def _asked(run: str, score: Mapping[str, float]) -> Standing:
+    return Standing(run, score["value"], score["low"], score["high"])
+
+
+def _taken(run: Mapping[str, Any]) -> Standing | None:
+    """The mean of a run's suite; with an interval where each task has several seeds, or the error of its questions."""
+    found = run.get("suite", [])
+    mean = examining.mean(found)
+    if mean is None:
+        return None
+    seeds = [task.get("seeds") for task in found]
+    if 1 in seeds:
+        return Standing(run["run"], mean.value, None, None)
+    error = examining.mean([_standard_error(task) for task in found])
+    assert error is not None  # as mean is not
+    fewest = min((number for number in seeds if number is not None), default=None)
+    half = interval.quantile(None if fewest is None else fewest - 1) * error.deviation
+    return Standing(run["run"], mean.value, mean.value - half, mean.value + half)
+
+
+def _standard_error(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task whose deviations between seeds have become standard errors of the mean; those of prompted tasks are."""
+    root = math.sqrt(task.get("seeds") or 1)
+    figures = {name: {**one, "deviation": one["deviation"] / root} for name, one in task["figures"].items()}
+    return {**task, "figures": figures}
