@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
 import rich.console
-from rich.table import Table
+from rich.console import RenderableType
 
 from nlptool.errors import Reported
 from nlptool.live import Panel, Progress, Screen
+from nlptool.tabular import fitted, pairs
 from nlptool.terminal import Messages, Results, clean, clean_json, message, shown
 
 __all__ = ["Console", "Options", "Panel", "Progress"]
@@ -93,32 +94,26 @@ class Console:
         """A result of named values, one a line."""
         if self._muted:
             return
-        grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        grid.add_column(style="dim")
-        grid.add_column(overflow="fold")
-        for name, value in facts.items():
-            grid.add_row(shown(name), shown(_text(value)))
         self._out.print(shown(title, "bold"))
-        self._grid(grid)
+        self._grid(pairs([(name, _text(value)) for name, value in facts.items()], self._out.width))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
     ) -> None:
-        """A result of rows; numbers stand to the right."""
+        """A result of rows, in the width of the terminal; numbers stand to the right, and are never broken."""
         if self._muted:
             return
         cells = [list(row) for row in rows]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for index, name in enumerate(columns):
-            numeric = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
-            table.add_column(shown(name), justify="right" if numeric else "left", overflow="fold")
-        for row in cells:
-            table.add_row(*(shown(_text(cell)) for cell in row))
+        numeric = [
+            bool(cells) and all(isinstance(row[index], int | float) for row in cells)
+            for index in range(len(columns))
+        ]
+        texts = [[_text(cell) for cell in row] for row in cells]
         if title:
             self._out.print(shown(title, "bold"))
-        self._grid(table)
+        self._grid(fitted(columns, texts, numeric, self._out.width))
 
-    def _grid(self, table: Table) -> None:
+    def _grid(self, table: RenderableType) -> None:
         if self._out.is_terminal:
             self._out.print(table)
             return

@@ -5,11 +5,10 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from nlptool.terminal import clean
+
 BARS = "▁▂▃▄▅▆▇█"
 PLURALS = (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("s", ""))
-UNPRINTABLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
-)  # no XML, file or terminal takes them
 MARKED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {sign: f"\\{sign}" for sign in "\\`*[]|"})
 
 
@@ -58,11 +57,6 @@ def singular(noun: str) -> str:
     return noun
 
 
-def printable(text: str) -> str:
-    """Text from outside with a sign in place of control characters and of halves of surrogate pairs."""
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def scientific(value: float) -> str:
     """A small number in few characters: `3.1e-4`."""
     mantissa, exponent = f"{value:.1e}".split("e")
@@ -95,7 +89,7 @@ def bullets(lines: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return printable(" ".join(text.split())).translate(MARKED)
+    return clean(" ".join(text.split())).translate(MARKED)
 
 
 class History:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
+
+from nlptool.terminal import shown
 
 GAP = 2  # columns of the screen between two of the table
 WORD = 24  # as wide a word, such as a path, may be broken
@@ -29,13 +30,26 @@ def fitted(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], width: 
     found = widths(names, turned, width)
     if found is not None:
         return _table(names, turned, [False] * len(names), found)
-    return Group(*(_record(columns, row) for row in rows))
+    return Group(*(pairs([*zip(columns, row, strict=True), ("", "")], width) for row in rows))
+
+
+def pairs(facts: Sequence[tuple[str, str]], width: int) -> Table:
+    """Names and values, a line each; where the width is short, names give way before numbers."""
+    names, values = widths(("", ""), facts, width) or (None, None)
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
+    grid.add_column(style="dim", overflow="fold", width=names)
+    grid.add_column(overflow="fold", width=values)
+    for fact in facts:
+        grid.add_row(*map(shown, fact))
+    return grid
 
 
 def widths(columns: Sequence[str], rows: Cells, width: int) -> list[int] | None:
     """How wide each column is in this width, or None where numbers or words would have to be broken."""
     lines = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    least = [max([_longest_word(name), *map(_unbroken, cells)]) for name, cells in zip(columns, lines, strict=True)]
+    least = [
+        max([_longest_word(name), *map(_unbroken, cells)]) for name, cells in zip(columns, lines, strict=True)
+    ]
     most = [max([cell_len(name), *map(_widest, cells)]) for name, cells in zip(columns, lines, strict=True)]
     room = width - GAP * (len(columns) - 1) - sum(least)
     if room < 0:
@@ -52,20 +66,12 @@ def widths(columns: Sequence[str], rows: Cells, width: int) -> list[int] | None:
 def _table(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], found: Sequence[int]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     for name, right, width in zip(columns, numeric, found, strict=True):
-        table.add_column(Text(name), justify="right" if right else "left", overflow="fold", width=width, vertical="top")
+        table.add_column(
+            shown(name), justify="right" if right else "left", overflow="fold", width=width, vertical="top"
+        )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(shown, row))
     return table
-
-
-def _record(columns: Sequence[str], row: Sequence[str]) -> Table:
-    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
-    grid.add_column(style="dim", overflow="fold", max_width=2 * WORD)
-    grid.add_column(overflow="fold")
-    for name, cell in zip(columns, row, strict=True):
-        grid.add_row(Text(name), Text(cell))
-    grid.add_row("", "")
-    return grid
 
 
 def _unbroken(cell: str) -> int:

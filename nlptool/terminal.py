@@ -13,7 +13,8 @@ from rich.text import Text
 CONTROL = (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)
 BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 HALVES = range(0xD800, 0xE000)
-SHOWN = dict.fromkeys((*CONTROL, *BIDIRECTIONAL, *HALVES), "\ufffd")
+NO_LETTERS = (0xFFFE, 0xFFFF)  # which no XML may hold
+SHOWN = dict.fromkeys((*CONTROL, *BIDIRECTIONAL, *HALVES, *NO_LETTERS), "\ufffd")
 ESCAPED = {sign: f"\\u{sign:04x}" for sign in (*range(127, 160), 0x2028, 0x2029, *BIDIRECTIONAL)}
 
 

@@ -279,3 +279,11 @@ def test_every_shipped_task_is_right_and_names_the_command_that_takes_it(name: s
     assert len(commands) == 1, "the header shows the command line, once"
     recipe = load(shelf.find(commands[0]), [f"task={name}"], finetune.Recipe).recipe
     assert recipe.config.metrics
+
+
+def test_no_shipped_recipe_is_told_by_half_a_sentence(capsys):
+    assert main(["recipes", "ls", "--json"]) == 0
+    for name, told in json.loads(capsys.readouterr().out).items():
+        assert told.count("`") % 2 == 0, name
+        assert told.count("(") == told.count(")"), name
+        assert not told.endswith(".."), name

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "errors": set(),
     "launch": {"errors"},
     "terminal": set(),
-    "figures": set(),
+    "figures": {"terminal"},
     "metric_table": {"figures"},
     "flops": set(),
     "files": {"errors"},
@@ -29,9 +29,10 @@ MAY_IMPORT = {
     "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluate"},
     "prompts": BASE | {"text", "evaluate"},
     "evaluate": BASE | {"text", "data", "models", "knowledge"},
-    "report": {"recipe", "errors", "figures", "files", "metric_table"},
+    "report": {"recipe", "errors", "figures", "files", "metric_table", "terminal"},
     "live": {"errors", "figures", "metric_table", "terminal"},
-    "console": {"errors", "figures", "live", "terminal"},
+    "tabular": {"terminal"},
+    "console": {"errors", "figures", "live", "tabular", "terminal"},
     "commands": BASE
     | {
         "text",

@@ -7,7 +7,9 @@ from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import shelf
 
-END = re.compile(r"(?<!\bal)\.(?:\s|$)")  # of a sentence: not of "et al."
+END = re.compile(
+    r"(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\.)\.(?:\s|$)"
+)  # of a sentence: not of "et al." or "..."
 ROOMS = {
     "tasks": "tasks: finetune ... task=glue/sst2",
     "prompts": "prompted tasks: prompt ... tasks=blimp",

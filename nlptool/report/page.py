@@ -7,11 +7,11 @@ from itertools import count
 from pathlib import Path
 from string import Template
 
-from nlptool.figures import printable
 from nlptool.report import tables
 from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart
 from nlptool.report.drawing import GRID, INK, MUTED, PALETTE
 from nlptool.report.runs import Run
+from nlptool.terminal import clean
 
 # The palette on a dark ground, colour by colour: lighter where it would sink into it.
 DARK = ("#4aa8e0", "#f2854b", "#2fc79a", "#e3a1c6", "#f0b93a", "#8fd0f5", "#a6afba")
@@ -137,7 +137,7 @@ def _table(table: tables.Table) -> str:
 
 def _text(text: str) -> str:
     """Text from outside as HTML."""
-    return escape(printable(text))
+    return escape(clean(text))
 
 
 def _variables(colours: Sequence[str]) -> str:

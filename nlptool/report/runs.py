@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlptool.errors import DataError, UsageError
-from nlptool.figures import printable
 from nlptool.metric_table import HELD_OUT, describe
 from nlptool.recipe.source import parse
+from nlptool.terminal import clean
 
 
 class Series(NamedTuple):
@@ -95,7 +95,7 @@ def read(path: Path, name: str) -> Run:
             )
     recipe = parse((path / "recipe.yaml").read_text("utf8"), str(path / "recipe.yaml")).data
     return Run(
-        name=printable(name),
+        name=clean(name),
         path=path,
         recipe=recipe,
         environment=_object(path / "environment.json"),
@@ -151,7 +151,7 @@ def _declared(figures: dict[str, Series], objective: str | None) -> dict[str, Se
     found = {}
     for name, series in figures.items():
         front = HELD_OUT if name.startswith(HELD_OUT) else ""
-        found[front + printable(describe(name.removeprefix(front), objective).key)] = series
+        found[front + clean(describe(name.removeprefix(front), objective).key)] = series
     return found
 
 
