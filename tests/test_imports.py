@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "nlptool"
-BASE = {"launch", "recipe", "registry", "errors", "files", "figures", "flops", "metric_table"}
+BASE = {
+    "launch",
+    "atomic_files",
+    "recipe",
+    "registry",
+    "errors",
+    "files",
+    "figures",
+    "flops",
+    "metric_table",
+}
 MAY_IMPORT = {
     "errors": set(),
     "launch": {"errors"},
@@ -18,6 +28,7 @@ MAY_IMPORT = {
     "metric_table": {"figures"},
     "flops": set(),
     "files": {"errors"},
+    "atomic_files": {"errors"},
     "registry": set(),
     "recipe": {"registry", "errors"},
     "text": BASE,

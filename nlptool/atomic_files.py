@@ -1,0 +1,172 @@
+"""The one writer and the one reader of what nlptool keeps: files that are whole or absent, and faults with a path.
+
+Written is aside and renamed, so that a full disk or a kill leaves what was there; read is what is a regular file, as
+UTF-8, and what is wrong with it is a DataError that names it and says what to do.
+"""
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from nlptool.errors import DataError, UsageError
+
+MARK = ".nlptool-partial"
+"""Ends the names of what is being written; nobody else's files are called so."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PLACE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST)
+MOST_JSON = 2**30  # bytes; what is larger is no file of ours
+Kind = TypeVar("Kind")
+
+
+def aside_of(path: Path) -> Path:
+    """Where a file or folder is written before it has its name. A symbolic link is followed, never replaced."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f".{real.name}{MARK}")
+
+
+@contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """A file that becomes `path` when the block ends well: on the disk before the name appears.
+
+    mode: `w` for text, `wb` for bytes. Raises DataError where the disk refuses; `path` is then as it was.
+    """
+    real, aside = Path(os.path.realpath(path)), aside_of(path)
+    try:
+        with aside.open(
+            mode, encoding=None if "b" in mode else "utf8", newline=None if "b" in mode else ""
+        ) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(real)
+        sync(real.parent)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise refused(path, error) from error
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole. Nothing is touched where it holds just this already. Raises DataError."""
+    data = text.encode("utf8", "backslashreplace")
+    with suppress(OSError, DataError):
+        if path.stat().st_size == len(data) and read_bytes(path) == data:
+            return
+    write_bytes(path, data)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole. Raises DataError."""
+    with replacing(path, "wb") as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON for people and programs, in UTF-8. Raises DataError."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one whole line, or nothing: what a full disk has cut is taken back. Raises DataError."""
+    before = 0
+    try:
+        with path.open("ab") as file:
+            before = file.tell()
+            file.write(f"{line}\n".encode("utf8", "backslashreplace"))
+            file.flush()
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, before)
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> DataError | UsageError:
+    """What the system says against writing `path`, and what helps."""
+    why = f"{path}: could not be written: {error.strerror or error}"
+    if error.errno in FULL:
+        return DataError(why, hint="free some space; what was there before is kept")
+    if error.errno in PLACE:
+        return UsageError(why, hint="choose another folder with --out")
+    return DataError(why, hint="make the folder writable, or choose another with --out")
+
+
+def read_bytes(path: Path, remedy: str = "restore it, or remove it") -> bytes:
+    """The content of a regular file; a pipe, a device or a folder is refused without waiting for it.
+
+    Raises DataError with the path, the reason and `remedy`; FileNotFoundError passes, since it is often an answer.
+    """
+    try:
+        # Without O_NONBLOCK opening a pipe waits for whoever writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise DataError(f"{path}: is no regular file", hint=remedy)
+            if facts.st_size > MOST_JSON:
+                raise DataError(
+                    f"{path}: has {facts.st_size:,} bytes, too many for what it should be", hint=remedy
+                )
+            return file.read()
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise DataError(f"{path}: is a link to what is not there", hint=remedy) from None
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}", hint=remedy) from error
+
+
+def read_text(path: Path, remedy: str = "restore it, or remove it") -> str:
+    """The content of a text file in UTF-8, with or without a byte order mark. Raises as `read_bytes`."""
+    data = read_bytes(path, remedy)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: byte {data[error.start]:#04x} is not UTF-8", hint=remedy) from None
+
+
+def read_json(path: Path, kind: type[Kind], remedy: str = "restore it, or remove it") -> Kind:
+    """The value of a JSON file, which is a `kind` (dict, list). Raises as `read_bytes`."""
+    text = read_text(path, remedy)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = "it is empty" if not text.strip("\0 \n\t\r") else str(error) or "it is nested too deeply"
+        raise DataError(f"{path}: is not JSON: {why}", hint=remedy) from None
+    if not isinstance(value, kind):
+        raise DataError(f"{path}: holds a {type(value).__name__}, not a {kind.__name__}", hint=remedy)
+    return value
+
+
+def read_records(path: Path, remedy: str = "restore it, or remove it") -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines; a last line that a kill has cut is left out. Raises as `read_bytes`."""
+    *whole, _ = read_text(path, remedy).split("\n")
+    found = []
+    for number, line in enumerate(whole, start=1):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise DataError(f"{path}:{number}: is not a JSON object", hint=remedy)
+        found.append(value)
+    return found
+
+
+def sync(path: Path) -> None:
+    """Put a file or folder on the disk, not only into the system's memory."""
+    with suppress(PermissionError):  # Windows does not open folders
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
