@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "figures": {"terminal"},
     "metric_table": {"figures"},
     "flops": set(),
-    "files": {"errors"},
+    "files": {"errors", "atomic_files"},
     "atomic_files": {"errors"},
     "registry": set(),
     "recipe": {"registry", "errors"},
