@@ -199,12 +199,23 @@ def _beside(change: Change, outs: Sequence[str]) -> bool:
 
 
 def digests(models: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each model's settings and weights."""
-    found = {}
-    for key, path in models.items():
-        files = sorted([path / "config.json", *path.glob("*.safetensors")])
-        found[key] = hashlib.sha256("".join(digest(file) for file in files).encode()).hexdigest()
-    return found
+    """SHA-256 of each model's settings and weights, and of each token store's tokenizer and contents."""
+    return {key: _of_store(path) or _of_model(path) for key, path in models.items()}
+
+
+def _of_model(path: Path) -> str:
+    files = sorted([path / "config.json", *path.glob("*.safetensors")])
+    return hashlib.sha256("".join(digest(file) for file in files).encode()).hexdigest()
+
+
+def _of_store(path: Path) -> str | None:
+    """None where there is no store; its own record has the digests of its files."""
+    written = path / "store.json"
+    if not written.exists():
+        return None
+    facts = json.loads(written.read_text("utf8"))
+    made = json.dumps([facts.get(key) for key in ("fingerprint", "corpus", "files")], sort_keys=True)
+    return hashlib.sha256(made.encode()).hexdigest()
 
 
 def _require_same_models(run: Path, models: Mapping[str, Path]) -> None:
@@ -212,9 +223,10 @@ def _require_same_models(run: Path, models: Mapping[str, Path]) -> None:
     known = json.loads(written.read_text("utf8")).get("models", {}) if written.exists() else {}
     for key, found in digests(models).items():
         if known.get(key, found) != found:
+            what = "token store" if (models[key] / "store.json").exists() else key
             raise DataError(
-                f"{models[key]}: is not the {key} that {run} began with (its digest differs)",
-                hint=f"put the {key} back that was there, or start a new run with another --out",
+                f"{models[key]}: is not the {what} that {run} began with: it was made anew, or replaced",
+                hint=f"put the {what} back that was there, or start a new run with another --out",
             )
 
 

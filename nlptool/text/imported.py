@@ -31,6 +31,7 @@ KNOWN = {  # the names under which tokenizers without a configuration have these
     "eos": ("<|endoftext|>", "</s>"),
 }
 MAX_LENGTH = 512  # tokens a model reads at once where nothing else is known (BERT)
+FINGERPRINT = "tokenizer_fingerprint"  # in config.json: of the tokenizer that a model was trained with
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 GENERIC = ("PreTrained", "TokenizersBackend", "PythonBackend")
 CODE = {  # classes that are Python code, of which a tokenizer.json holds nothing

@@ -24,7 +24,8 @@ from nlptool.files import reason
 from nlptool.text import folders, imported, masks, words
 from nlptool.text.classes import template
 from nlptool.text.coverage import Coverage, Loss
-from nlptool.text.imported import KNOWN, MAX_LENGTH
+from nlptool.text.imported import FINGERPRINT, KNOWN, MAX_LENGTH
+from nlptool.text.store import TokenStore
 
 SPECIAL = {
     "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]", "eos": "<|endoftext|>",
@@ -83,6 +84,23 @@ class Tokenizer:
             raise DataError(
                 f"{folder}: the tokenizer has {found.vocab_size:,} tokens, the model only {rows:,}",
                 hint="the tokenizer of another model lies there",
+            )
+        known = imported.read_json(folder / "config.json").get(FINGERPRINT)
+        if known is not None and not found.is_called(known):
+            raise DataError(
+                f"{folder}: its tokenizer is not the one that the model was trained with (the fingerprint differs)",
+                hint=f"put that one back; or, if it was changed on purpose, remove {FINGERPRINT} from config.json",
+            )
+        return found
+
+    @classmethod
+    def of_store(cls, store: TokenStore) -> Self:
+        """Read that of a token store. Raises DataError where it is not the one that the store was made with."""
+        found = cls.load(store.tokenizer)
+        if not found.is_called(store.fingerprint):
+            raise DataError(
+                f"{store.tokenizer}: is not the tokenizer that {store.path} was made with",
+                hint="put the original back, or make the store again with nlptool tokenize",
             )
         return found
 

@@ -21,6 +21,7 @@ from nlptool.evaluate.pairs import PairJudge
 from nlptool.evaluate.scoring import scorer
 from nlptool.files import digest
 from nlptool.metric_table import HELD_OUT, describe
+from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 from nlptool.train.distributed import World
@@ -38,7 +39,7 @@ def read_pairs(probes: Probes, entries: Sequence[Entry]) -> Pairs:
     files = sorted([*probes.pairs.glob("*.jsonl"), *probes.pairs.glob("*.jsonl.gz")])
     if not files:
         raise DataError(f"{probes.pairs}: no *.jsonl or *.jsonl.gz with minimal pairs")
-    tokenizer = Tokenizer.load(Path(entries[0].recipe.tokens) / "tokenizer")
+    tokenizer = Tokenizer.of_store(TokenStore(Path(entries[0].recipe.tokens)))
     positions = min(getattr(entry.recipe.model, "positions", sys.maxsize) for entry in entries)
     pairs: list[minimal_pairs.Pair] = []
     for file in files:
@@ -92,8 +93,7 @@ def _scores(plan: Plan, path: Path, pairs: Pairs, console: Console) -> dict[str,
         )
     elif pairs:
         exported = objective.folders(plan.model)[""]
-        tokenizer = Tokenizer.load(plan.store.tokenizer)
-        model = scorer(exported.config, exported.state, tokenizer, machine.device())
+        model = scorer(exported.config, exported.state, plan.tokenizer, machine.device())
         with console.progress("minimal pairs", len(pairs), "pairs") as bar:
             right = 0
             for start in range(0, len(pairs), 200):

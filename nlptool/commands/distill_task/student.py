@@ -13,6 +13,7 @@ from nlptool.evaluate.fill_mask import FillMask
 from nlptool.models.thinning import mapped
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distilled import Imitation
+from nlptool.text import fingerprints
 from nlptool.train.config import Tune
 from nlptool.train.estimate import shapes_only
 
@@ -73,18 +74,8 @@ def imitation(own: TaskObjective, teacher: TaskObjective) -> Imitation:
 
 def _require_same_vocabulary(teacher: Plan, student: Plan) -> None:
     """Raise DataError unless both read a text as the same tokens."""
-    ours, theirs = student.tokenizer, teacher.tokenizer
-    names = f"{student.recipe.start} and {teacher.recipe.start}"
-    for number in range(max(ours.vocab_size, theirs.vocab_size)):
-        one, other = ours.tokens.get(number), theirs.tokens.get(number)
-        if one != other:
-            raise DataError(
-                f"{names} have different vocabularies: token {number} is {one!r} in the one, {other!r} in the other",
-                hint="a student reads what its teacher reads; begin with one that has the teacher's tokenizer",
-            )
-    parts = ("normalizer", "pre_tokenizer", "model")
-    if any(ours.content.get(part) != theirs.content.get(part) for part in parts):
+    if other := fingerprints.difference(student.tokenizer, teacher.tokenizer):
         raise DataError(
-            f"{names} have the same tokens, but cut texts differently",
-            hint="copy tokenizer.json from the teacher's folder to the student's if it was pretrained with it",
+            f"{student.recipe.start} and {teacher.recipe.start} have different tokenizers: {other}",
+            hint="a student reads what its teacher reads; begin with one that has the teacher's tokenizer",
         )

@@ -1,14 +1,13 @@
 """A net that knows a labelled task: what it says of rows, and a student made of its layers."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from nlptool import registry
+from nlptool.commands import exporting
 from nlptool.commands.distill_task.command import Recipe
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.console import Console, Progress
@@ -18,6 +17,7 @@ from nlptool.errors import DataError, UsageError
 from nlptool.files import written_aside
 from nlptool.models import huggingface
 from nlptool.models.thinning import alternate, thinned
+from nlptool.objectives.base import Folder
 from nlptool.recipe import Block
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.config import numbered
@@ -83,7 +83,7 @@ class Teacher:
     def write(self, layers: int, path: Path) -> None:
         """Write that part as a Hugging Face folder."""
         model = self.plan.model.model_copy(update={"layers": layers})
-        self._write(model, self.part(layers), self.objective.folders(model)[""].settings, path)
+        self._write(self.objective.folders(model)[""]._replace(state=self.part(layers)), path)
 
     def untaught(self, model: Block) -> TaskObjective:
         """Another net for the task, with random weights, that reads the same tokens."""
@@ -97,15 +97,11 @@ class Teacher:
         """Write such a net as a Hugging Face folder."""
         torch.manual_seed(mix(seed))
         objective = self.untaught(model)
-        made = objective.folders(model)[""]
-        self._write(made.config, made.state, made.settings, path)
+        self._write(objective.folders(model)[""], path)
 
-    def _write(
-        self, model: Any, state: Mapping[str, Tensor], settings: Mapping[str, Any], path: Path
-    ) -> None:
+    def _write(self, made: Folder, path: Path) -> None:
         with written_aside(path) as aside:
-            huggingface.save_pretrained(aside, model, state, self.plan.tokenizer.special, settings)
-            self.plan.tokenizer.framed().save(aside, max_length=model.positions)
+            exporting.write(aside, made, self.plan.tokenizer)
 
     def said(
         self, student: Plan, split: str, console: Console, world: World, interrupts: Interrupts

@@ -145,7 +145,7 @@ def _texts(questions: Questions) -> list[str]:
     """Beginnings of the held-out documents. Raises DataError where the store has none, or not as text."""
     assert questions.tokens is not None
     store = TokenStore(questions.tokens)
-    tokenizer, split = Tokenizer.load(store.tokenizer), store.split("heldout")
+    tokenizer, split = Tokenizer.of_store(store), store.split("heldout")
     if not len(split):
         raise DataError(
             f"{store.path}: holds no document out", hint="make it again with heldout=0.05, for instance"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nlptool import flops, registry
-from nlptool.commands import hub
+from nlptool.commands import exporting, hub
 from nlptool.commands.finetune import labelled
 from nlptool.commands.finetune.command import Recipe, check_task
 from nlptool.console import Console
@@ -138,10 +138,7 @@ class Plan:
 
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""
-        made = objective.folders(self.model)[""]
-        huggingface.save_pretrained(path, made.config, made.state, self.tokenizer.special, made.settings)
-        tokenizer = self.tokenizer.framed() if made.template else self.tokenizer.bare()
-        tokenizer.save(path, max_length=self.model.positions)
+        exporting.write(path, objective.folders(self.model)[""], self.tokenizer)
 
     def flops_per_token(self, objective: Objective, world: World) -> float:
         """Of a training step, counted on one row."""

@@ -10,6 +10,7 @@ from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block
+from nlptool.text import fingerprints
 from nlptool.text.tokenizer import Tokenizer
 
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
@@ -36,10 +37,8 @@ def read(name: str, tokenizer: Tokenizer, store: str) -> Pretrained:
         )
     if theirs is None:
         return found  # what its tokens are is not known, only how many
-    for number in range(size):
-        one, other = theirs.tokens.get(number), tokenizer.tokens.get(number)
-        if one != other:
-            raise DataError(f"{name}: its token {number} is {one!r}, in {store} it is {other!r}", hint=remedy)
+    if other := fingerprints.difference(theirs, tokenizer):
+        raise DataError(f"{name}: its tokenizer is not that of {store}: {other}", hint=remedy)
     return found
 
 

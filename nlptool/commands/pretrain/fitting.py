@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from nlptool import flops, registry
+from nlptool.commands import exporting
 from nlptool.commands.pretrain import beginning, distilling
 from nlptool.commands.pretrain.command import Recipe, check_model
 from nlptool.commands.pretrain.remembering import Remembering
@@ -40,12 +41,7 @@ class Plan:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.store = TokenStore(Path(recipe.tokens))
-        self.tokenizer = tokenizer = Tokenizer.load(self.store.tokenizer)
-        if not tokenizer.is_called(self.store.fingerprint):
-            raise DataError(
-                f"{self.store.tokenizer}: is not the tokenizer that {self.store.path} was made with",
-                hint="put the original back, or make the store again with nlptool tokenize",
-            )
+        self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
         self.teacher = distilling.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
         self.pretrained = self._beginning()
         taught = None if self.teacher is None else self.teacher.pretrained
@@ -180,11 +176,7 @@ class Plan:
         for name, made in objective.folders(self.model).items():
             folder = path / name
             folder.mkdir(exist_ok=True)
-            huggingface.save_pretrained(
-                folder, made.config, made.state, self.vocabulary.special, made.settings
-            )
-            tokenizer = self.tokenizer.framed() if made.template else self.tokenizer.bare()
-            tokenizer.save(folder, max_length=made.config.model_dump()["positions"])
+            exporting.write(folder, made, self.tokenizer)
 
     @cached_property
     def estimate(self) -> Estimate:

@@ -85,7 +85,8 @@ def job(plan: Plan, world: World) -> Job:
         seconds=plan.seconds,
         flops=flops_so_far,
         export=lambda path: plan.export(objective, path),
-        models={} if plan.teacher is None else {"teacher": plan.teacher.folder},
+        models={"tokens": plan.store.path}
+        | ({} if plan.teacher is None else {"teacher": plan.teacher.folder}),
     )
 
 

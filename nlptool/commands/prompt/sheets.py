@@ -69,7 +69,7 @@ def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Co
     from nlptool.text.tokenizer import Tokenizer
 
     store = TokenStore(Path(path))
-    tokenizer, split = Tokenizer.load(store.tokenizer), store.split("train")
+    tokenizer, split = Tokenizer.of_store(store), store.split("train")
     texts = [[question.demonstration for question in sheet.questions] for sheet in read]
     made = [bool(sheet.task.source and sheet.task.source.made) for sheet in read]
     with console.progress(f"searching {path}", len(split), "documents") as bar:

@@ -35,7 +35,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     tally = corpus.find(recipe.source)
     tokenizer = recipe.tokenizer
     if tokenizer.load is not None:
-        loaded = Tokenizer.load(hub.tokenizer(tokenizer.load))
+        loaded = _load(tokenizer.load)
         how = f"{tokenizer.load}, {loaded.vocab_size:,} tokens"
     else:
         how = f"byte-level BPE, {tokenizer.vocab or VOCABULARY:,} tokens, to be trained"
@@ -88,7 +88,7 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     """The tokenizer, and what the report says of its training."""
     block = recipe.tokenizer
     if block.load is not None:
-        return Tokenizer.load(hub.tokenizer(block.load)), {}
+        return _load(block.load), {}
     vocab, sample = block.vocab or VOCABULARY, Sample(block.sample * 10**6)
     with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
         pieces = sample.draw(_texts(recipe.source, Tally(), bar))
@@ -98,6 +98,13 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     if tokenizer.vocab_size < vocab:
         console.note(f"the corpus holds pairs for {tokenizer.vocab_size:,} tokens, not {vocab:,}")
     return tokenizer, {"trained_on": {"characters": sample.kept, "of": sample.seen}}
+
+
+def _load(name: str) -> Tokenizer:
+    """The tokenizer of a folder, a file, the hub, or of a token store, which must be the one it was made with."""
+    path = hub.tokenizer(name)
+    store = path.parent if path.name == "tokenizer" else path
+    return Tokenizer.of_store(TokenStore(store)) if (store / "store.json").exists() else Tokenizer.load(path)
 
 
 def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> dict[str, Any]:
