@@ -78,6 +78,23 @@ def test_a_model_carries_its_tokenizer_s_fingerprint_and_another_is_refused(
     assert main(["fill-mask", str(final), "the [MASK] reads."]) == 3
 
 
+def test_weights_of_another_tokenizer_are_not_trained_on(
+    tiny_run: Path, other_store: Path, tiny_recipe: Path, tmp_path: Path, capsys
+):
+    own = Tokenizer.load(other_store / "tokenizer")
+    facts = json.loads((other_store / "store.json").read_text())
+    (other_store / "store.json").write_text(json.dumps(facts | {"fingerprint": own.fingerprint}))
+    bare = shutil.copytree(tiny_run / "final", tmp_path / "bare")
+    for path in (*bare.glob("tokenizer*"), *bare.glob("special*")):
+        path.unlink()
+    for start, why in ((tiny_run / "final", "token "), (bare, "the fingerprint differs")):
+        run = [str(tiny_recipe), "~model", f"start={start}", f"tokens={other_store}", "--dry-run"]
+        assert main(["pretrain-mlm", *run]) == 3
+        told = " ".join(capsys.readouterr().err.split())
+        assert f"{start}: its tokenizer is not that of {other_store}: {why}" in told
+        assert f"tokenizer.load={start}" in told
+
+
 def test_what_transformers_saves_again_keeps_the_fingerprint(tiny_run: Path, tmp_path: Path):
     transformers = pytest.importorskip("transformers")
     again = tmp_path / "again"

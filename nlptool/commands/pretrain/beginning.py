@@ -11,6 +11,7 @@ from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block
 from nlptool.text import fingerprints
+from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
 
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
@@ -35,9 +36,12 @@ def read(name: str, tokenizer: Tokenizer, store: str) -> Pretrained:
             f"{name}: has a vocabulary of {size:,} tokens, {store} one of {tokenizer.vocab_size:,}",
             hint=remedy,
         )
-    if theirs is None:
-        return found  # what its tokens are is not known, only how many
-    if other := fingerprints.difference(theirs, tokenizer):
+    if theirs is None:  # what its tokens are is known by their fingerprint, or not at all
+        known = huggingface.read_config(folder).get(FINGERPRINT)
+        other = None if known is None or tokenizer.is_called(known) else "the fingerprint differs"
+    else:
+        other = fingerprints.difference(theirs, tokenizer)
+    if other is not None:
         raise DataError(f"{name}: its tokenizer is not that of {store}: {other}", hint=remedy)
     return found
 
