@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,6 +15,7 @@ from nlptool.commands.pretrain.fitting import Plan
 from nlptool.commands.pretrain.pretraining import job
 from nlptool.models import huggingface
 from nlptool.recipe import load
+from nlptool.text.store import SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import World
 
@@ -116,6 +118,17 @@ def test_another_tokenizer_of_the_same_size_is_refused(tiny_store: Path, plain: 
     path = recipe(tiny_store, tmp_path, start=str(plain), objective="{name: mlm}")
     assert main(["pretrain-mlm", str(path)]) == 3
     assert str(plain) in capsys.readouterr().err.replace("\n", "")
+
+
+def test_a_held_out_split_that_makes_no_row_is_left_out(tiny_store: Path, tmp_path: Path):
+    store = Path(shutil.copytree(tiny_store, tmp_path / "store"))
+    for path in store.glob("heldout.*"):
+        path.unlink()
+    writer = SplitWriter(store / "heldout", dtype_for(Tokenizer.load(store / "tokenizer").vocab_size))
+    writer.add(np.array([7, 8, 9]), np.array([3], np.int32))
+    writer.close()
+    path = recipe(store, tmp_path, model=json.dumps(BERT), objective="{name: mlm}")
+    assert main(["pretrain-mlm", str(path)]) == 0
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ class Plan:
         return Remembering(again, objective.ask_teacher, folder, world, parts, self.vocabulary.rows)
 
     def held_out(self, objective: Objective, world: World) -> Batches | None:
-        """Held-out batches, at the first stage's length; None where the store has no held-out document."""
+        """Held-out batches, at the first stage's length; None where not one row is held out."""
         stage, _ = self.stages[0]
         split = self.store.split("heldout")
         if not len(split):
@@ -163,6 +163,8 @@ class Plan:
                 f"{self.store.path}: held-out split: {error.message}",
                 hint="make the store again with a larger share held out, e.g. heldout=0.1",
             ) from error
+        if not len(examples):
+            return None
         return Batches(
             [Stage(0, min(stage.batch, len(examples)), examples)],
             objective.collate,
