@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -26,6 +28,7 @@ GENERATION = "generation_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
+TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Pretrained(NamedTuple):
@@ -64,6 +67,10 @@ def load_pretrained(folder: Path) -> Pretrained:
         state: dict[str, Tensor] = names.from_hf(tensors)
         if isinstance(config, EncoderConfig):
             state = collapsed(state, config)
+        _require_sizes(config, settings["vocab_size"], state)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise DataError(f"{folder / CONFIG}: {told}") from error
     except ValueError as error:
         raise DataError(f"{folder}: {error}") from error
     return Pretrained(config, int(settings["vocab_size"]), {key: state[key].float() for key in state})
@@ -169,7 +176,10 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     if (folder / WEIGHTS).is_file():
         return _tensors(folder / WEIGHTS)
     if (folder / INDEX).is_file():
-        files = set(_json(folder / INDEX).get("weight_map", {}).values())
+        placed = _json(folder / INDEX).get("weight_map")
+        if not isinstance(placed, dict) or not all(isinstance(name, str) for name in placed.values()):
+            raise DataError(f"{folder / INDEX}: weight_map must say of each tensor which file it is in")
+        files = set(placed.values())
         if any(Path(name).name != name for name in files):
             raise DataError(f"{folder / INDEX}: a shard lies outside the folder")
         tensors: dict[str, Tensor] = {}
@@ -200,7 +210,45 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(dict(value), indent=2, sort_keys=True) + "\n", encoding="utf8")
 
 
+def _require_sizes(config: Block, vocab_size: int, state: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where config.json and the weights are not of one size, before a net of that size is made."""
+    given = config.model_dump()
+    width = given.get("embedding", given["hidden"])
+    rows = {"tokens": vocab_size, "positions": given["positions"], "types": given.get("types") or None}
+    for name, count in rows.items():
+        tensor = state.get(f"backbone.embeddings.{name}.weight")
+        if tensor is None and name != "types":
+            raise ValueError(f"the weights have no embeddings of {name}")
+        if tensor is not None and count is not None and list(tensor.shape) != [count, width]:
+            shape = list(tensor.shape)
+            raise ValueError(
+                f"config.json says {count:,} {name} of width {width:,}; the weights have {shape}"
+            )
+    inner = state.get("backbone.layers.mlp.0.up.weight")
+    if inner is not None and given.get("intermediate", len(inner)) != len(inner):
+        raise ValueError(
+            f"config.json says an MLP of width {given['intermediate']:,}; the weights have {len(inner):,}"
+        )
+    if whole := [key for key, tensor in state.items() if not tensor.is_floating_point()]:
+        raise ValueError(
+            f"{whole[0]} is {str(state[whole[0]].dtype).removeprefix('torch.')}; weights are fractions"
+        )
+    numbers = {key.split(".")[3] for key in state if key.startswith("backbone.layers.attention.")}
+    wanted = config.attentions if isinstance(config, EncoderConfig) else given["layers"]
+    if len(numbers) != wanted:
+        raise ValueError(
+            f"config.json says {wanted:,} layers with weights of their own; there are {len(numbers)}"
+        )
+
+
 def _require_finite(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.dtype not in TYPES:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise DataError(
+                f"{folder}: {name} is {kind}; expected float32, float16 or bfloat16",
+                hint="save the model in one of these: in 8 bits weights mean nothing without their scales",
+            )
     bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if bad:
         raise DataError(
@@ -210,6 +258,8 @@ def _require_finite(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is not a file")  # a pipe would be waited for
     try:
         return load_file(path)
     except FileNotFoundError as error:
@@ -219,10 +269,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is not a file")
     try:
         value = json.loads(path.read_text("utf8"))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", hint="name a folder that save_pretrained wrote") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: cannot be read: values within values, too deep to follow") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not isinstance(value, dict):

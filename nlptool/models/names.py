@@ -18,6 +18,13 @@ GELU = {
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 
+def activation(family: str, key: str, value: object) -> str:
+    """Our name of an activation. Raises ValueError for one that nlptool does not have."""
+    if not isinstance(value, str) or value not in GELU:
+        raise ValueError(f"config.json: {key} is {value!r}; nlptool's {family} has {', '.join(GELU)}")
+    return GELU[value]
+
+
 @dataclass(frozen=True)
 class Names:
     """Which of our modules is which of theirs.
@@ -86,10 +93,14 @@ class Names:
         return tensor.t() if pattern in self.transposed and tensor.ndim == 2 else tensor
 
     def _pieces(self, given: Mapping[str, Tensor], pattern: str, number: str, kind: str) -> Iterator[Tensor]:
+        first = f"{self.split[pattern][0].format(i=number)}.{kind}"
         for theirs in self.split[pattern]:
             key = f"{theirs.format(i=number)}.{kind}"
             if key not in given:
                 raise ValueError(f"{key} is missing")
+            if not given[key].ndim or given[key].shape[1:] != given[first].shape[1:]:
+                shapes = f"{list(given[key].shape)}, and {first} has {list(given[first].shape)}"
+                raise ValueError(f"{key} has shape {shapes}")
             yield given[key]
 
     def _untied(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,13 +1,15 @@
 """Model folders: what is refused, what is forgiven, what is written."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from nlptool.errors import DataError
 from nlptool.models import huggingface
@@ -225,3 +227,82 @@ def test_classes_come_by_their_numbers_in_whatever_order_the_file_has_them():
 def test_classes_without_a_number_each_are_refused(broken: object):
     with pytest.raises(ValueError, match="id2label: expected"):
         huggingface.class_names({"id2label": broken})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_act": ["gelu"]}, r"hidden_act is \['gelu'\]"),
+        (
+            {"vocab_size": 10**9},
+            r"config.json says 1,000,000,000 tokens of width 8; the weights have \[40, 8\]",
+        ),
+        ({"hidden_size": 8000, "num_attention_heads": 2}, "tokens of width 8,000"),
+        ({"max_position_embeddings": 9000}, "says 9,000 positions"),
+        ({"num_hidden_layers": 10**12}, r"config\.json: layers: Input should be"),
+        ({"type_vocab_size": 99}, "says 99 types"),
+        ({"intermediate_size": 9000}, "an MLP of width 9,000; the weights have 32"),
+        ({"num_hidden_layers": 9000}, "9,000 layers with weights of their own; there are 2"),
+    ],
+)
+def test_settings_that_are_not_those_of_the_weights_are_refused_before_a_net_is_made(
+    changes: dict[str, object], message: str, folder: Path
+) -> None:
+    change_config(folder, **changes)
+    with pytest.raises(DataError, match=message):
+        huggingface.load_pretrained(folder)
+
+
+def test_a_file_nested_too_deep_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(DataError, match=r"config\.json: cannot be read: values within values"):
+        huggingface.load_pretrained(folder)
+
+
+@pytest.mark.parametrize("placed", [5, ["a"], {"a": 5}, {"a": None}, None])
+def test_an_index_that_is_none_is_refused(folder: Path, placed: object) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": placed}))
+    with pytest.raises(DataError, match="weight_map must say"):
+        huggingface.load_pretrained(folder)
+
+
+def test_a_shard_that_is_a_pipe_is_not_waited_for(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "shard.safetensors")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "shard.safetensors"}}')
+    with pytest.raises(DataError, match=r"shard\.safetensors: is not a file"):
+        huggingface.load_pretrained(folder)
+
+
+WORDS = "bert.embeddings.word_embeddings.weight"
+QUERY, KEY = (f"bert.encoder.layer.1.attention.self.{name}.weight" for name in ("query", "key"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (WORDS, lambda t: t.to(torch.float8_e4m3fn), "is float8_e4m3fn; expected float32"),
+        (WORDS, lambda t: t.to(torch.int8), "is int8; weights are fractions"),
+        (WORDS, lambda t: t[0], r"40 tokens of width 8; the weights have \[8\]"),
+        (QUERY, lambda t: t[0], "key.weight has shape"),
+        (KEY, lambda t: t[None], "key.weight has shape"),
+        (KEY, lambda t: t.sum(), "key.weight has shape"),
+    ],
+)
+def test_tensors_of_another_kind_or_rank_are_refused_by_name(
+    name: str, change: Callable[[Tensor], Tensor], message: str, folder: Path
+) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors[name] = change(tensors[name]).contiguous()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match=message):
+        huggingface.load_pretrained(folder)
+
+
+def test_weights_without_words_are_refused(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[WORDS]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match="no embeddings of tokens"):
+        huggingface.load_pretrained(folder)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nlptool.models import settings
 from nlptool.models.albert.config import Config
-from nlptool.models.names import GELU, Names
+from nlptool.models.names import Names, activation
 from nlptool.models.sharing import expanded
 
 SHARE, GROUPS = "nlptool_share", "nlptool_groups"
@@ -118,13 +118,10 @@ def hf_config(
 def from_hf_config(given: Mapping[str, Any]) -> Config:
     """The Config behind a config.json. Raises ValueError for a setting that nlptool's ALBERT does not have."""
     settings.require(NAMES.family, given, {"inner_group_num": 1})
-    activation = given.get("hidden_act", "gelu_new")
-    if activation not in GELU:
-        raise ValueError(f"config.json: hidden_act is {activation!r}; nlptool's ALBERT has {', '.join(GELU)}")
     return Config.model_validate(
         settings.read(given, DEFAULTS)
         | {
-            "activation": GELU[activation],
+            "activation": activation(NAMES.family, "hidden_act", given.get("hidden_act", "gelu_new")),
             "embedding": given.get("embedding_size", 128),
             "share": given.get(SHARE, "all"),
             "groups": given.get(GROUPS if SHARE in given else "num_hidden_groups", 1),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nlptool.models import settings
 from nlptool.models.bert.config import Config
-from nlptool.models.names import GELU, Names
+from nlptool.models.names import Names, activation
 
 NAMES = Names(
     family="BERT",
@@ -102,10 +102,10 @@ def hf_config(
 def from_hf_config(given: Mapping[str, Any]) -> Config:
     """The Config behind a config.json. Raises ValueError for a setting that nlptool's BERT does not have."""
     settings.require(NAMES.family, given, {"is_decoder": False, "add_cross_attention": False})
-    activation = given.get("hidden_act", "gelu")
-    if activation not in GELU:
-        raise ValueError(f"config.json: hidden_act is {activation!r}; nlptool's BERT has {', '.join(GELU)}")
-    return Config.model_validate(settings.read(given, DEFAULTS) | {"activation": GELU[activation]})
+    return Config.model_validate(
+        settings.read(given, DEFAULTS)
+        | {"activation": activation(NAMES.family, "hidden_act", given.get("hidden_act", "gelu"))}
+    )
 
 
 def _modern(key: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nlptool.models import settings
 from nlptool.models.distilbert.config import Config
-from nlptool.models.names import GELU, Names
+from nlptool.models.names import Names, activation
 
 NAMES = Names(
     family="DistilBERT",
@@ -106,13 +106,10 @@ def from_hf_config(given: Mapping[str, Any]) -> Config:
     sinusoidal_pos_embds says how positions began; what they are is among the weights.
     """
     settings.require(NAMES.family, given, {})
-    activation = given.get("activation", "gelu")
-    if activation not in GELU:
-        raise ValueError(
-            f"config.json: activation is {activation!r}; nlptool's DistilBERT has {', '.join(GELU)}"
-        )
     read = {own: given.get(theirs, default) for own, (theirs, default) in SETTINGS.items()}
-    return Config.model_validate(read | {"activation": GELU[activation]})
+    return Config.model_validate(
+        read | {"activation": activation(NAMES.family, "activation", given.get("activation", "gelu"))}
+    )
 
 
 def _full(key: str) -> str:
