@@ -126,9 +126,20 @@ class Console:
         """A context in which `advance` moves a bar. unit: `B` for bytes, or a plural such as `documents`."""
         return Progress(label, total, unit, self._screen())
 
-    def training(self, name: str, steps: int, start: int = 0, seconds: float | None = None) -> Panel:
-        """A context that shows a training run. start: steps already taken. seconds: what ends it, in place of steps."""
-        return Panel(name, steps, start, seconds, self._screen())
+    def training(
+        self,
+        name: str,
+        steps: int,
+        start: int = 0,
+        seconds: float | None = None,
+        objective: str | None = None,
+    ) -> Panel:
+        """A context that shows a training run.
+
+        start: steps already taken. seconds: what ends it, in place of steps. objective: its name, by which the metric
+        table knows the run's figures.
+        """
+        return Panel(name, steps, start, seconds, self._screen(), objective)
 
     def _screen(self) -> Screen:
         return Screen(self._err, live=self._live, muted=self._muted)

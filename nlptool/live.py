@@ -18,16 +18,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from nlptool.figures import History, duration, quantity, scientific, singular
+from nlptool.metric_table import Metric, describe
 from nlptool.terminal import shown
 
 EVERY = 5.0  # seconds between plain lines at first; a log of a week should not have 100,000 of them
 SLOWEST = 60.0
 REFRESH = 2  # live frames per second
 WIDEST = 96
-SHOWN: dict[str, Callable[[float], str]] = {  # figures that are no losses
+COURSE: dict[str, Callable[[float], str]] = {  # how the course of a run is told in little room
     "lr": lambda value: f"lr {scientific(value)}",
     "grad_norm": lambda value: f"gradient {value:.3g}",
-    "tokens_per_second": lambda value: f"{value:,.0f} tokens/s",
+    "tokens_per_second": lambda value: quantity(value, "tokens/s"),
 }
 
 
@@ -140,11 +141,20 @@ class Progress:
 class Panel:
     """A training run as it goes: losses and their history, held-out figures, speed, time left, checkpoint."""
 
-    def __init__(self, name: str, steps: int, start: int, seconds: float | None, screen: Screen) -> None:
+    def __init__(
+        self,
+        name: str,
+        steps: int,
+        start: int,
+        seconds: float | None,
+        screen: Screen,
+        objective: str | None = None,
+    ) -> None:
+        self._objective = objective
         self.name, self.steps, self.step, self.seconds = name, steps, start, seconds
         self._screen = screen
-        self._losses: dict[str, History] = {}
-        self._heldout: dict[str, float] = {}
+        self._losses: dict[Metric, History] = {}
+        self._heldout: dict[Metric, float] = {}
         self._facts: dict[str, str] = {}
         self._status = "starting"
         self._tokens = 0
@@ -184,10 +194,12 @@ class Panel:
             self.step, self._left, self._status, self._tokens = step, seconds_left, "", tokens
             self._times.append((time.monotonic(), step))
             for name, value in figures.items():
-                if name in SHOWN:
-                    self._facts[name] = SHOWN[name](value)
+                metric = self._metric(name)
+                if metric.kind == "loss":
+                    self._losses.setdefault(metric, History()).add(value)
                 else:
-                    self._losses.setdefault(name, History()).add(value)
+                    tell = COURSE.get(name)
+                    self._facts[name] = tell(value) if tell else f"{metric.key} {metric.show(value)}"
             if flops_per_second is not None:
                 self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
             if memory is not None:
@@ -201,9 +213,12 @@ class Panel:
     def heldout(self, figures: Mapping[str, float]) -> None:
         """Held-out figures at this step."""
         with self._lock:
-            self._heldout, self._status = dict(figures), ""
+            self._heldout = {self._metric(name): value for name, value in figures.items()}
+            self._status = ""
         if not self._screen.live:
-            values = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            values = "  ".join(
+                f"{metric.key} {metric.show(value)}" for metric, value in self._heldout.items()
+            )
             self._screen.say(f"step {self.step:,}  held-out  {values}")
 
     def saved(self, path: Path) -> None:
@@ -211,6 +226,9 @@ class Panel:
         self._saved, self._status = (path.name, time.monotonic()), ""
         if not self._screen.live:
             self._screen.say(f"step {self.step:,}  saved {path}")
+
+    def _metric(self, name: str) -> Metric:
+        return describe(name, self._objective)
 
     def _eta(self) -> str:
         (then, first), (now, last) = self._times[0], self._times[-1]
@@ -220,8 +238,8 @@ class Panel:
         return "" if left is None else f"eta {duration(left)}"
 
     def _line(self) -> str:
-        losses = [f"{name} {history.last:.4g}" for name, history in self._losses.items()]
-        facts = [self._facts[name] for name in SHOWN if name in self._facts]
+        losses = [f"{metric.key} {metric.show(history.last)}" for metric, history in self._losses.items()]
+        facts = [fact for name, fact in self._facts.items() if name not in ("flops", "memory")]
         of = f"/{self.steps:,}" if self.seconds is None else ""
         return "  ".join([f"step {self.step:,}{of}", *losses, *facts, self._eta()]).rstrip()
 
@@ -251,14 +269,16 @@ class Panel:
         if self._losses:
             body.add_row("", shown("training", "dim"), "", shown("held-out", "dim"))
         drawn = self._screen.console.encoding.startswith("utf")
-        spark = max(8, min(36, width - 46)) if drawn else 0
-        for name in dict.fromkeys([*self._losses, *self._heldout]):
-            history, heldout = self._losses.get(name), self._heldout.get(name)
+        metrics = dict.fromkeys([*self._losses, *self._heldout])
+        longest = max((len(metric.key) for metric in metrics), default=0)
+        spark = max(8, min(36, width - longest - 28)) if drawn else 0
+        for metric in metrics:
+            history, heldout = self._losses.get(metric), self._heldout.get(metric)
             body.add_row(
-                shown(name),
-                shown(f"{history.last:.4g}" if history else "", "bold"),
+                shown(metric.key),
+                shown(metric.show(history.last) if history else "", "bold"),
                 shown((history.line(spark) if history else "").ljust(spark), "cyan"),
-                shown("" if heldout is None else f"{heldout:.4g}", "bold"),
+                shown("" if heldout is None else metric.show(heldout), "bold"),
             )
         facts = shown(" · ".join(self._facts.values()), "dim")
         news = [self._status, quantity(self._tokens, "tokens")]

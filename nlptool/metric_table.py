@@ -4,7 +4,8 @@ Charts, tables, the live panel and comparisons ask this table; none of them read
 that is not declared is shown as a plain number: it is neither a loss nor a share.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from nlptool.figures import scientific
 
@@ -160,3 +161,10 @@ def describe(name: str, objective: str | None = None) -> Metric:
     if not slash:
         return found
     return found._replace(key=f"{front}/{key}", title=f"{front}: {found.title}")
+
+
+def objective_of(recipe: Mapping[str, Any]) -> str | None:
+    """The objective's name, of a recipe as plain values; None where it has none, as in fine-tuning."""
+    block = recipe.get("objective")
+    name = block.get("name") if isinstance(block, dict) else None
+    return name if isinstance(name, str) else None

@@ -184,7 +184,7 @@ def test_training_in_a_log_is_one_line_of_figures(console: Console, streams, clo
         panel.saved(Path("runs/demo/checkpoints/step-00000130"))
     assert streams[1].getvalue().splitlines() == [
         "step 120/1,000  mlm 6.412  lr 3.1e-4  gradient 1.23  4,812 tokens/s  eta 7m20s",
-        "step 130  held-out  mlm 6.5  mlm_accuracy 0.1235",
+        "step 130  held-out  mlm 6.500  mlm_accuracy 12.3 %",
         "step 130  saved runs/demo/checkpoints/step-00000130",
         "step 130/1,000  mlm 6.412  lr 3.1e-4  gradient 1.23  4,812 tokens/s  eta 4m50s",
     ]
@@ -217,7 +217,7 @@ def test_the_panel_fits_80_columns_and_shows_all_that_it_was_told(console: Conso
         "25%",
         "eta 3m00s",
         "6.412",
-        "0.1235",
+        "12.3 %",
         "410 GFLOP/s",
         "1.2 GB",
     ):
@@ -323,3 +323,17 @@ def test_a_history_passes_over_what_is_not_finite() -> None:
 def test_cells_of_a_markdown_table_are_text() -> None:
     table = markdown(["model", "x"], [["a|b <img src=x> *c* [d](e) `f`\n\x1b", "1"]])
     assert table.splitlines()[2] == "| a\\|b &lt;img src=x&gt; \\*c\\* \\[d\\](e) \\`f\\` � | 1 |"
+
+
+def test_what_the_panel_shows_is_what_the_metric_table_says(console: Console, streams, clock) -> None:
+    with console.training("x", 10, objective="electra") as panel:
+        clock.now += 10
+        panel.update(step=1, tokens=1, figures={"mlm": 6.5, "rtd": 0.25, "queue": 3.0, "lr": 1e-4})
+        panel.heldout({"mlm": 6.25, "rtd_auc": 0.5, "queue": 3.0})
+        lines = drawn(panel)
+    assert streams[1].getvalue().splitlines()[:2] == [
+        "step 1/10  generator_mlm 6.500  rtd 0.250  queue 3  lr 1e-4  eta 1m30s",
+        "step 1  held-out  generator_mlm 6.250  rtd_auc 50.0 %  queue 3",
+    ]
+    assert {len(line) for line in lines} == {80}
+    assert any("generator_mlm  6.500" in line and "6.250" in line for line in lines)

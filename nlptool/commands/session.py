@@ -21,6 +21,7 @@ from nlptool.errors import (
     UsageError,
 )
 from nlptool.files import fault, written_aside
+from nlptool.metric_table import objective_of
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block, Change, digest
 from nlptool.train import checkpoint
@@ -180,11 +181,13 @@ class Session:
         settings, job, state = self.settings, self.job, self.state
         with ExitStack() as stack:
             stack.callback(job.batches.close)
+            written = settings.recipe.model_dump(mode="json")
             if self.world.first:
-                written = settings.recipe.model_dump(mode="json")
                 self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
             self.panel = stack.enter_context(
-                self.console.training(settings.out.name, job.steps, state.step, job.seconds)
+                self.console.training(
+                    settings.out.name, job.steps, state.step, job.seconds, objective_of(written)
+                )
             )
             try:
                 if self.owes:

@@ -18,6 +18,14 @@ for all keys in it.
 """
 
 
+def only(command: str) -> JsonDict:
+    """`Field(None, ..., json_schema_extra=only("distill"))`: a key of a shared block that one command alone has.
+
+    While it is not set, the written recipe leaves it out; the schemas of other commands do not have it.
+    """
+    return {"only": command}
+
+
 class Block(BaseModel):
     """A block of a recipe: a frozen value whose fields are its keys.
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from nlptool.recipe.block import Block
 from nlptool.recipe.explain import explain
+from nlptool.recipe.shape import mark
 from nlptool.recipe.source import Problem, Source, override, parse, read
 
 Recipe = TypeVar("Recipe", bound=Block)
@@ -59,7 +60,10 @@ ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # i
 
 
 def dump(recipe: Block) -> str:
-    """The recipe as YAML, every default written out and explained; `load` reads it back to an equal value."""
+    """The recipe as YAML, every default written out and explained; `load` reads it back to an equal value.
+
+    A key that another command alone has is left out while it is not set.
+    """
     return "\n".join(_lines(recipe, recipe.model_dump(mode="json"))) + "\n"
 
 
@@ -116,6 +120,8 @@ def _lines(block: Any, values: dict[str, Any], indent: str = "") -> Iterator[str
     """The lines of a block; `block` has the descriptions, `values` what is written."""
     fields = type(block).model_fields if isinstance(block, Block) else {}
     for key, value in values.items():
+        if value is None and key in fields and mark(type(block), key, "only"):
+            continue
         comment = f"  # {fields[key].description}" if key in fields and fields[key].description else ""
         inner = getattr(block, key) if key in fields else None
         name = f"{indent}{_scalar(key)}:"

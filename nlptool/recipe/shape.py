@@ -124,15 +124,16 @@ def is_resumable(schema: type[Block], keys: Sequence[str | int], data: Any) -> b
         if shape is None:
             return False
         block = shape.block(data)
-        if block is not None and key in block.model_fields and _marked(block, str(key)):
+        if block is not None and key in block.model_fields and mark(block, str(key), "resumable"):
             return True
         shape, data = shape.inner(key, data), data[key] if holds(data, key) else None
     return False
 
 
-def _marked(block: type[Block], key: str) -> bool:
+def mark(block: type[Block], key: str, name: str) -> Any:
+    """What a mark on a key's field says; None where the field does not bear it."""
     extra = block.model_fields[key].json_schema_extra
-    return isinstance(extra, dict) and extra.get("resumable") is True
+    return extra.get(name) if isinstance(extra, dict) else None
 
 
 def blocks(schema: type[Block], data: Any, above: str = "") -> Iterator[tuple[str, type[Block]]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlptool.errors import DataError, UsageError
-from nlptool.metric_table import HELD_OUT, describe
+from nlptool.metric_table import HELD_OUT, describe, objective_of
 from nlptool.recipe.source import parse
 from nlptool.terminal import clean
 
@@ -99,7 +99,7 @@ def read(path: Path, name: str) -> Run:
         path=path,
         recipe=recipe,
         environment=_object(path / "environment.json"),
-        figures=_declared(_figures(path / "metrics.jsonl"), _objective(recipe)),
+        figures=_declared(_figures(path / "metrics.jsonl"), objective_of(recipe)),
         finished=(path / "final").is_dir(),
         best=_best(path / "scores.json"),
         unigram_entropy=_entropy(Path(str(recipe.get("tokens", "")))),
@@ -137,13 +137,6 @@ def _figures(path: Path) -> dict[str, Series]:
             if isinstance(value, int | float) and math.isfinite(value):
                 found.setdefault(name, {})[step] = value
     return {name: Series(list(points), list(points.values())) for name, points in found.items() if points}
-
-
-def _objective(recipe: dict[str, Any]) -> str | None:
-    """The objective's name, where the recipe has one."""
-    block = recipe.get("objective")
-    name = block.get("name") if isinstance(block, dict) else None
-    return name if isinstance(name, str) else None
 
 
 def _declared(figures: dict[str, Series], objective: str | None) -> dict[str, Series]:

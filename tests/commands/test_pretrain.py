@@ -289,4 +289,15 @@ def test_the_module_runs_as_a_program(tiny_recipe: Path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "held-out mlm" in done.stdout
+    assert "held-out masked LM loss" in done.stdout
+
+
+def test_a_dry_run_shows_no_key_of_another_command(tiny_recipe: Path, capsys) -> None:
+    assert main(["pretrain-mlm", str(tiny_recipe), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "start: null" in shown
+    assert "teacher" not in shown
+    assert "student" not in shown
+    for command, known in (("pretrain-mlm", False), ("distill", True)):
+        assert main(["schema", command]) == 0
+        assert ("teacher" in json.loads(capsys.readouterr().out)["properties"]) == known

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
-from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
+from nlptool.recipe import RESUMABLE, Block, Chosen, Problem, only
 from nlptool.train.config import Evaluate, Save, Train
 from nlptool.train.metrics import Tracker
 
@@ -33,10 +33,14 @@ class Recipe(Block):
         description="in place of model: a Hugging Face folder, e.g. a run's final/, to go on from",
     )
     teacher: str | None = Field(
-        None, description="of distill: the net to learn from, a Hugging Face folder or hub id"
+        None,
+        description="of distill: the net to learn from, a Hugging Face folder or hub id",
+        json_schema_extra=only("distill"),
     )
     student: Student | None = Field(
-        None, description="of distill, in place of model: begin as the teacher does"
+        None,
+        description="of distill, in place of model: begin as the teacher does",
+        json_schema_extra=only("distill"),
     )
     objective: Annotated[Block, Chosen("objectives")] = Field(description="what is learnt")
     train: Train = Field(description="how the objective is minimised")

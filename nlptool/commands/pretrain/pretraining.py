@@ -12,6 +12,7 @@ from nlptool.commands.session import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 from nlptool.figures import duration, quantity
+from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
 from nlptool.recipe import dump
 from nlptool.train.distributed import World
@@ -151,8 +152,11 @@ def report(plan: Plan, outcome: Outcome, console: Console, *, as_json: bool) -> 
         "tokens": f"{outcome.tokens:,}",
         "time": duration(outcome.seconds),
     }
-    shown |= {f"held-out {name}": f"{value:.4f}" for name, value in outcome.heldout.items()}
+    objective = objective_of(plan.recipe.model_dump())
+    for name, value in outcome.heldout.items():
+        metric = describe(name, objective)
+        shown[f"held-out {metric.title}"] = metric.show(value)
     if entropy is not None:
-        shown["unigram entropy"] = f"{entropy:.4f} nats, the loss of knowing only how frequent each token is"
+        shown["unigram entropy"] = f"{entropy:.3f} nats, the loss of knowing only how frequent each token is"
     shown["model"] = str(outcome.final)
     console.facts(plan.recipe.out, shown)
