@@ -35,7 +35,7 @@ def quantity(amount: float, unit: str) -> str:
         return f"{digits} {prefixes[0]}{unit}"
     if amount < 999_500:
         number = f"{amount:,.0f}"
-        return f"{number} {singular(unit) if number == '1' else unit}"
+        return agreeing(number, unit)
     scale, letter = next(
         (s, letter) for s, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")) if amount >= 0.9995 * s
     )
@@ -44,7 +44,17 @@ def quantity(amount: float, unit: str) -> str:
 
 def counted(number: int, noun: str) -> str:
     """A count in full with its noun, a plural: `1 batch`, `12,345 steps`, `1 row of text`."""
-    return f"{number:,} {singular(noun) if number == 1 else noun}"
+    return agreeing(f"{number:,}", noun)
+
+
+def agreeing(number: str, noun: str) -> str:
+    """A written number with its noun, a plural: `1 epoch`, `1.5 epochs`."""
+    return f"{number} {singular(noun) if number == '1' else noun}"
+
+
+def each(number: int, noun: str) -> str:
+    """`one seed`, `each of 3 seeds`."""
+    return f"one {singular(noun)}" if number == 1 else f"each of {counted(number, noun)}"
 
 
 def singular(noun: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from nlptool import live
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.figures import History, duration, markdown, quantity, scientific
+from nlptool.figures import History, agreeing, counted, duration, each, markdown, quantity, scientific
 from nlptool.live import Panel, Screen
 
 LOSSES = {"mlm": 6.41234, "lr": 3.1e-4, "grad_norm": 1.2345, "tokens_per_second": 4812.3}
@@ -337,3 +337,22 @@ def test_what_the_panel_shows_is_what_the_metric_table_says(console: Console, st
     ]
     assert {len(line) for line in lines} == {80}
     assert any("generator_mlm  6.500" in line and "6.250" in line for line in lines)
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    assert [counted(1, "batches"), counted(2, "batches"), counted(12345, "steps")] == [
+        "1 batch",
+        "2 batches",
+        "12,345 steps",
+    ]
+    assert [each(1, "seeds"), each(3, "seeds")] == ["one seed", "each of 3 seeds"]
+    assert [agreeing(text, "epochs") for text in ("1", "1.5")] == ["1 epoch", "1.5 epochs"]
+
+
+def test_no_message_writes_a_number_before_a_plural_by_itself() -> None:
+    """A number that may be one goes through figures.counted or quantity; so no f-string has `{x} rows of one`."""
+    for plural in ("steps", "seeds", "batches", "epochs", "checkpoints", "workers", "demonstrations", "replies"):
+        pattern = re.compile(rf"\{{[^{{}}'\"]+\}} {plural}\b")
+        for path in (Path(__file__).parents[1] / "nlptool").rglob("*.py"):
+            for number, line in enumerate(path.read_text("utf8").splitlines(), 1):
+                assert not pattern.search(line) or "STEPS" in line, f"{path}:{number}: {line.strip()}"

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "files": {"errors", "atomic_files"},
     "atomic_files": {"errors"},
     "registry": set(),
-    "recipe": {"registry", "errors"},
+    "recipe": {"registry", "errors", "figures"},
     "text": BASE,
     "data": BASE | {"text"},
     "models": BASE | {"text"},

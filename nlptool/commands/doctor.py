@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nlptool import __version__
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
+from nlptool.figures import counted
 from nlptool.files import fault
 from nlptool.report.runs import inside
 
@@ -82,7 +83,7 @@ def machine() -> Iterator[Finding]:
     from nlptool.train.malloc import keep_freed_memory
 
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
-    yield Finding("threads", threads <= cores, f"torch uses {threads} on {cores} cores")
+    yield Finding("threads", threads <= cores, f"torch uses {threads} on {counted(cores, 'cores')}")
     told = "glibc's malloc can be told to keep freed memory" if keep_freed_memory() else "no glibc"
     yield Finding("memory allocator", None, told)
     yield Finding("CPU", None, f"{torch.backends.cpu.get_cpu_capability()}, {_gflops():.0f} GFLOP/s in fp32")
@@ -148,7 +149,9 @@ def _final(final: Path) -> Iterator[Finding]:
         same = again.keys() == tensors.keys() and all(
             torch.equal(again[name], tensors[name]) for name in tensors
         )
-        yield Finding("round trip", same, f"{len(tensors)} tensors read, renamed and written alike")
+        yield Finding(
+            "round trip", same, f"{counted(len(tensors), 'tensors')} read, renamed and written alike"
+        )
         tokenizer = Tokenizer.load(final)
         size = tokenizer.vocab_size
         told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
@@ -171,7 +174,7 @@ def _metrics(path: Path) -> Finding:
         steps = [line["step"] for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Finding("metrics.jsonl", False, f"cannot be read: {error}")
-    told = f"{len(lines)} lines, up to step {max(steps, default=0):,}"
+    told = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
     return Finding("metrics.jsonl", steps == sorted(steps), told)
 
 

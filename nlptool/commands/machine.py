@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from nlptool.figures import counted
 from nlptool.launch import ALONE
 from nlptool.train import distributed
 
@@ -52,7 +53,7 @@ def look(out: Path) -> Machine:
     for path in CGROUPS:
         limit = path.read_text().strip() if path.exists() else "max"
         memory = min(memory, int(limit)) if limit.isdigit() else memory
-    return Machine(f"{os.cpu_count()} CPU cores", memory, in_use(device), disk)
+    return Machine(counted(os.cpu_count() or 1, "CPU cores"), memory, in_use(device), disk)
 
 
 def in_use(device: torch.device) -> int:

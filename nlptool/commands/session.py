@@ -20,6 +20,7 @@ from nlptool.errors import (
     Preempted,
     UsageError,
 )
+from nlptool.figures import counted
 from nlptool.files import fault, written_aside
 from nlptool.metric_table import objective_of
 from nlptool.objectives.base import Objective
@@ -151,12 +152,12 @@ class Session:
             return
         if step > steps:
             raise UsageError(
-                f"{path}: has gone further already than the {steps:,} steps that are asked for",
+                f"{path}: has gone further already than the {counted(steps, 'steps')} asked for",
                 hint="ask for as many or more, resume an earlier checkpoint, or choose another --out",
             )
         if others := [change for change in changed if change.path != "track"]:
             raise UsageError(
-                f"{path}: has all its {steps:,} steps, and nothing is left to be done with another"
+                f"{path}: has all its {counted(steps, 'steps')}, and nothing is left to be done with another"
                 f"{folder.told(others)}",
                 hint="put these back, ask for more steps, or choose another --out",
             )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from nlptool.data.batches import Batch, Collates, Examples
 from nlptool.data.draws import Draws
 from nlptool.data.order import shuffled
+from nlptool.figures import counted
 
 
 class Bucketed:
@@ -38,7 +39,7 @@ class Bucketed:
         part: int | None = None,
     ) -> None:
         if batch % (world * accumulate):
-            raise ValueError(f"{batch} rows cannot be shared out to {world} x {accumulate}")
+            raise ValueError(f"{counted(batch, 'rows')} cannot be shared out to {world} x {accumulate}")
         self.examples, self.lengths, self.collate = examples, lengths, collate
         self.batch, self.steps, self.seed, self.rank, self.world = batch, steps, seed, rank, world
         self.accumulate, self.part = accumulate, part

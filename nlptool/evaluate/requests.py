@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 from nlptool.text.tokenizer import Tokenizer
 
 Tokens = Iterator[tuple[int, float, bool]]
@@ -75,7 +76,7 @@ def fitted(pairs: Sequence[Encoded], requests: Sequence[Request], room: int, lea
         if spare < least:
             tokens, most = len(pair.answer), room - least
             raise request.fault(
-                f"an answer of {tokens:,} tokens, the model reads {most:,}: {request.answer[:60]}..."
+                f"an answer of {counted(tokens, 'tokens')}, the model reads {most:,}: {request.answer[:60]}..."
             )
         cut = max(0, len(pair.context) - spare)
         found.append(Encoded(pair.context[cut:], pair.answer, cut))

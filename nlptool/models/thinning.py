@@ -5,6 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from nlptool.figures import counted
 from nlptool.models.sharing import SUBLAYER
 
 Map = Literal["uniform", "top", "bottom"] | tuple[int, ...]
@@ -19,13 +20,13 @@ def mapped(teacher: int, student: int, layers: Map = "uniform") -> tuple[int, ..
     """
     if isinstance(layers, tuple):
         if len(layers) != student:
-            raise ValueError(f"{len(layers)} layers for a student that has {student}")
+            raise ValueError(f"{counted(len(layers), 'layers')} for a student that has {student}")
         if list(layers) != sorted(set(layers)) or not all(1 <= layer <= teacher for layer in layers):
             raise ValueError(f"layers rise from 1 to at most {teacher}, as many as the teacher has")
         return layers
     if student > teacher:
         raise ValueError(
-            f"a student of {student} layers has no {student} to learn from in a teacher of {teacher}"
+            f"a student of {counted(student, 'layers')} has no {student} to learn from in a teacher of {teacher}"
         )
     if layers == "uniform":
         return tuple(m * teacher // student for m in range(1, student + 1))
@@ -41,7 +42,7 @@ def alternate(teacher: int, student: int) -> tuple[int, ...]:
     Raises ValueError for a student with more layers than its teacher.
     """
     if student > teacher:
-        raise ValueError(f"{student} layers cannot be taken from a teacher that has {teacher}")
+        raise ValueError(f"{counted(student, 'layers')} cannot be taken from a teacher that has {teacher}")
     if student == 1:
         return (0,)
     low = [(i * (teacher - 1)) // (student - 1) for i in range(student)]

@@ -13,6 +13,7 @@ from nlptool.data.batches import Batch, Examples
 from nlptool.data.draws import Draws
 from nlptool.data.examples import PackedRows, Pairs, Rows, SegmentPairs
 from nlptool.data.vocabulary import Vocabulary
+from nlptool.figures import counted
 from nlptool.models import heads
 from nlptool.models.loss import IGNORED, linear_scores
 from nlptool.objectives.base import Objective
@@ -63,7 +64,9 @@ class MaskedLM(Objective):
         if not isinstance(examples, SegmentPairs) or not (number := examples.passed_over()):
             return []
         share = number / len(examples.split)
-        return [f"{number:,} documents ({share:.2g}) have one sentence, so no pair: they are passed over"]
+        return [
+            f"{counted(number, 'documents')} ({share:.2g}) of one sentence, so without a pair: passed over"
+        ]
 
     def collate(self, examples: Rows, draws: Draws) -> Batch:
         """Mask the rows: ids [B, T], at and labels [B, K].

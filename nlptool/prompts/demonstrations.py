@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 from nlptool.prompts.config import PromptConfig, Question
 from nlptool.text.rows import Row
 
@@ -41,7 +42,8 @@ def drawn(pool: Pool, question: Question, number: int, shots: int, seed: int) ->
             found.append(pool[place])
     if len(found) < shots:
         raise DataError(
-            f"{question.place}: {shots} demonstrations are asked for, and there are {len(found)} other examples",
+            f"{question.place}: {counted(shots, 'demonstrations')} asked for, "
+            f"{counted(len(found), 'other examples')} there",
             hint=f"ask for fewer: shots=[{len(found)}]",
         )
     return found[::-1]

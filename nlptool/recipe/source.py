@@ -13,6 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from nlptool.errors import RecipeError
+from nlptool.figures import counted
 
 TAG = "tag:yaml.org,2002:"
 MOST_BYTES, MOST_VALUES, DEEPEST = (
@@ -180,7 +181,7 @@ def _changed(
 def _instead(key: str, above: str, block: dict[str, Any] | tuple[Any, ...]) -> str:
     """What the block or list under `above` holds in place of `key`."""
     if isinstance(block, tuple):
-        return f"{above} has {len(block)} entries, counted from 0"
+        return f"{above} has {counted(len(block), 'entries')}, counted from 0"
     if close := get_close_matches(key, block, 1):
         return "did you mean " + f"{above}.{close[0]}?".removeprefix(".")
     return f"{above or 'it'} holds {', '.join(block) or 'nothing'}"

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 from nlptool.recipe import Block
 from nlptool.text.rows import Row, is_hidden, whole
 
@@ -71,7 +72,8 @@ class TaskConfig(Block):
     def _a_file_for_each_test_split(self) -> Self:
         if self.submission is not None and len(self.submission.files) != len(self.test):
             raise ValueError(
-                f"submission.files: {len(self.submission.files)} files for {len(self.test)} test splits"
+                f"submission.files: {counted(len(self.submission.files), 'files')} for "
+                f"{counted(len(self.test), 'test splits')}"
             )
         return self
 

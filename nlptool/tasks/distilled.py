@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool import flops
 from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
+from nlptool.figures import counted
 from nlptool.models import distance
 from nlptool.models.config import EncoderConfig
 from nlptool.models.layers import Linear, Trace, init_truncated
@@ -44,8 +45,8 @@ class Imitation(Objective):
         own, theirs = _config(student.backbone), _config(teacher)
         if own.heads != theirs.heads:
             raise ValueError(
-                f"the student has {own.heads} attention heads, the teacher {theirs.heads}; scores are compared "
-                "head by head"
+                f"the student has {counted(own.heads, 'attention heads')}, the teacher {theirs.heads}; scores are "
+                "compared head by head"
             )
         self.weights = {"hidden": 1.0, "attention": 1.0}
         self.backbone, self.layers = student.backbone, tuple(layers)

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from io import BufferedReader
 from typing import IO, Any, NamedTuple, cast
 
+from nlptool.figures import counted
 from nlptool.text.sources import File
 
 LONGEST = (
@@ -172,7 +173,7 @@ def read_csv(stream: IO[bytes], field: str, delimiter: str) -> Read:
                 yield _field(dict.fromkeys(header), field, number)
                 return
         elif row and len(row) != len(header):
-            found = f"{len(row)} values, but the header names {len(header)}"
+            found = f"{counted(len(row), 'values')}, but the header names {len(header)}"
             yield Unreadable(number, "broken CSV", found, "check the quotation marks and the separator")
         elif row:
             yield Record(number, row[header.index(field)])

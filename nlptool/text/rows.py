@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 from nlptool.files import reason
 from nlptool.text.corpus import BROKEN
 from nlptool.text.hub import dataset
@@ -286,7 +287,7 @@ def _header(place: str, names: list[str]) -> list[str]:
 def _named(place: str, header: list[str], values: list[str]) -> dict[str, str]:
     if len(values) != len(header):
         raise DataError(
-            f"{place}: {len(values)} values, but the header names {len(header)}",
+            f"{place}: {counted(len(values), 'values')}, but the header names {len(header)}",
             hint="check the separator: .tsv is read with tabs and without quoting, .csv with commas",
         )
     return dict(zip(header, values, strict=True))

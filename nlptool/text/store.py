@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 
 SPLITS = ("train", "heldout")
 HEADER = b"MMIDIDX\x00\x00"
@@ -53,7 +54,7 @@ class Split:
             raise _damaged(index, "is not an index of Megatron's format, version 1, with 2- or 4-byte tokens")
         expected = 34 + 12 * self.sentences + 8 * documents
         if len(raw) != expected or documents < 1:
-            raise _damaged(index, f"has {len(raw):,} bytes, not {expected:,}")
+            raise _damaged(index, f"has {counted(len(raw), 'bytes')}, not {expected:,}")
         at = 34 + 4 * self.sentences
         self._lengths = raw[34:at].view("<i4")
         self._pointers = raw[at : at + 8 * self.sentences].view("<i8")
@@ -62,7 +63,7 @@ class Split:
         self.tokens = self._token_end()
         size = data.stat().st_size if data.exists() else -1
         if size != self.tokens * self.dtype.itemsize:
-            raise _damaged(data, f"has {size:,} bytes, not {self.tokens * self.dtype.itemsize:,}")
+            raise _damaged(data, f"has {counted(size, 'bytes')}, not {self.tokens * self.dtype.itemsize:,}")
         self._ids: Ids = (
             np.asarray(np.memmap(data, self.dtype, mode="r")) if self.tokens else np.empty(0, self.dtype)
         )

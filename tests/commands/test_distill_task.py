@@ -349,7 +349,7 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
     assert told["steps"] == {"intermediate": 25, "prediction": 25}
     assert told["parameters"]["student"] < told["parameters"]["teacher"]
     assert distil(work, "--dry-run", "twin=true") == 0
-    assert "25 + 25 with each of 1 seeds, and as many without a teacher" in capsys.readouterr().out
+    assert "25 + 25 with one seed, and as many without a teacher" in capsys.readouterr().out
     assert not (work / "run").exists()
 
 
@@ -363,7 +363,7 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
         (["layers=5"], "layers: 5 layers cannot be taken from a teacher that has 4"),
         (
             ["prediction.batch=10", "prediction.accumulate=4"],
-            "prediction.batch=10: 10 sequences do not make 4",
+            "prediction.batch=10: 10 sequences cannot be cut into 4",
         ),
         (["intermediate.compile=true"], "intermediate.compile"),
         (["prediction.precision=bf16"], "prediction.precision: bf16 needs a GPU"),

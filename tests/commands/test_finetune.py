@@ -417,7 +417,7 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
         (["seeds=0"], "seeds=0: expected how many seeds, at least 1, or the seeds themselves"),
         (["seeds=-1"], "such as [0, 1, 2]; found -1"),
         (["seeds=[1, 1]"], "different whole numbers"),
-        (["train.batch=10", "train.accumulate=4"], "do not make 4 equal micro-batches"),
+        (["train.batch=10", "train.accumulate=4"], "cannot be cut into 4 equal micro-batches"),
         (["train.compile=true"], "train.compile"),
         (["train.length=65"], "65 tokens are more than the net's 64 positions"),
         (["train.warmup=1.5"], "train.warmup=1.5: warmup is a whole number of steps"),

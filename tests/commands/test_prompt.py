@@ -220,7 +220,7 @@ def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path,
     tokenizer = Tokenizer.load(decoder)
     assert all(len(tokenizer.encode(entry["prompt"])) <= 96 for entry in kept)
     main(["prompt", "r.yaml", "--overwrite"])
-    assert "12 of 12 questions have fewer demonstrations, to fit the model" in capsys.readouterr().err
+    assert "fewer demonstrations, to fit the model, in 12 of 12 questions" in capsys.readouterr().err
 
 
 def test_as_many_demonstrations_stay_as_have_room():
@@ -311,7 +311,7 @@ def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
 @pytest.mark.parametrize(
     ("keys", "code", "message"),
     [
-        ({"shots": [9]}, 3, "9 demonstrations are asked for, and there are 8 other examples"),
+        ({"shots": [9]}, 3, "9 demonstrations asked for, 8 other examples there"),
         ({"shots": [1, 1]}, 2, "shots: 1 is given twice"),
         ({"data": "nowhere"}, 2, "r.yaml:1: data: nowhere does not exist"),
         ({"data": None}, 2, "towns names no data set of the hub"),

@@ -42,7 +42,7 @@ def test_neither_the_question_nor_its_twin_is_shown():
 def test_more_shots_than_examples_is_told():
     pool = Pool(TASK, rows(4))
     with pytest.raises(
-        DataError, match="f:0: 4 demonstrations are asked for, and there are 3 other examples"
+        DataError, match="f:0: 4 demonstrations asked for, 3 other examples there"
     ) as e:
         drawn(pool, pool[0], 0, 4, seed=0)
     assert "shots=[3]" in str(e.value.hint)
@@ -67,5 +67,5 @@ def test_no_turn_of_the_questions_own_dialogue_is_shown():
     pool = Pool(TASK, turns)
     for number in range(30):
         assert not [one for one in drawn(pool, pool[2], number, 6, seed=0) if one.place.startswith("f:1,")]
-    with pytest.raises(DataError, match="there are 6 other examples"):
+    with pytest.raises(DataError, match="6 other examples there"):
         drawn(pool, pool[2], 0, 7, seed=0)

@@ -79,7 +79,7 @@ def syllables(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
         ({"answers": {"text": ["old river"], "answer_start": [5]}}, "is not at character 5 of the context"),
         ({"answers": {"text": ["old"], "answer_start": [-9]}}, "is not at character -9"),
         ({"answers": {"text": [""], "answer_start": [0]}}, "the answer '' is not at"),
-        ({"answers": {"text": ["old"], "answer_start": []}}, "1 texts of answers, but 0 places"),
+        ({"answers": {"text": ["old"], "answer_start": []}}, "1 text of answers, but 0 places"),
         ({"answers": {"text": ["old"], "answer_start": ["4"]}}, "a list of whole numbers is expected"),
         ({"answers": {"text": "old", "answer_start": [4]}}, "a list of texts is expected"),
         ({"answers": {"text": [], "answer_start": []}}, "the question has no answer"),

@@ -51,8 +51,8 @@ def opened(tokenizer: Tokenizer, folder: Path, length: int, *sentences: Sentence
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"ner_tags": [0]}, "holds 1 tags; a tag for each of 2 words is expected"),
-        ({"ner_tags": None}, "holds None; a tag for each of 2 words"),
+        ({"ner_tags": [0]}, "holds 1 tag; a tag for each word is expected, 2 tags"),
+        ({"ner_tags": None}, "holds None; a tag for each word is expected, 2 tags"),
         ({"ner_tags": [0, 3]}, "ner_tags[1] is 3; expected one of 0 O, 1 B-PER, 2 I-PER"),
         ({"ner_tags": [0, "B-LOC"]}, "ner_tags[1] is 'B-LOC'"),
         ({"tokens": []}, "holds []; a list of words is expected"),

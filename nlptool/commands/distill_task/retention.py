@@ -17,7 +17,7 @@ from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.evaluate import footprint, metrics
 from nlptool.evaluate.footprint import Subject
-from nlptool.figures import markdown, quantity
+from nlptool.figures import counted, markdown, quantity
 from nlptool.tasks.base import TaskObjective
 
 
@@ -87,7 +87,7 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             quantity(found["parameters"], "").strip(),
             quantity(found["bytes"], "B"),
             f"{1000 * found['latency']:.1f} ms",
-            f"{found['throughput']:,.0f} rows/s",
+            quantity(found["throughput"], "rows/s"),
             f"{found['faster']['one']:.2f}x, {found['faster']['many']:.2f}x",
         ]
         for metric in names:
@@ -105,7 +105,8 @@ def report(result: dict[str, Any], console: Console) -> None:
     console.table(columns, rows, title=f"{result['out']}: {counts} rows; {result['caption']}")
     one, many, several = (result["tokens"][key] for key in ("one", "many", "rows"))
     console.note(
-        f"timed with {result['threads']} threads: a row of {one} tokens; {several} rows, {many:,} tokens in all"
+        f"timed with {counted(result['threads'], 'threads')}: a row of {counted(one, 'tokens')}; "
+        f"{counted(several, 'rows')}, {counted(many, 'tokens')} in all"
     )
 
 

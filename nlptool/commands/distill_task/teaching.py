@@ -33,6 +33,7 @@ from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import InTurn
 from nlptool.errors import UsageError
+from nlptool.figures import counted, each
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.recipe import Change, loads
@@ -141,7 +142,7 @@ class _Runs:
         objective = imitation(own, self.teacher.objective)
         told = ", ".join(map(str, objective.layers))
         self.console.note(f"{plan.recipe.out}: layers as the teacher's {told}")
-        self.console.note(f"seed {seed}: {plan.steps:,} steps")
+        self.console.note(f"seed {seed}: {counted(plan.steps, 'steps')}")
 
         def evaluate(state: State, interrupts: Interrupts) -> dict[str, float]:
             rows = plan.splits[plan.task.validation[0]]
@@ -277,7 +278,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         ),
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
         "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
-        + f" with each of {facts['seeds']} seeds{twin}",
+        + f" with {each(facts['seeds'], 'seeds')}{twin}",
         plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
     }
     console.facts("these runs would take", told)

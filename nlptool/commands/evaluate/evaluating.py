@@ -16,7 +16,7 @@ from nlptool.errors import DataError
 from nlptool.evaluate import interval, minimal_pairs, perplexity
 from nlptool.evaluate.interval import Share
 from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
-from nlptool.figures import exponential, finite, markdown, quantity
+from nlptool.figures import counted, exponential, finite, markdown, quantity
 from nlptool.files import plain_names
 from nlptool.models import huggingface
 from nlptool.text.coverage import Loss
@@ -61,9 +61,9 @@ def run(
     asked = []
     if texts:
         size = sum(len(text.encode()) for text in texts)
-        asked.append(f"{len(texts):,} held-out documents, {quantity(size, 'B')}")
+        asked.append(f"{counted(len(texts), 'held-out documents')}, {quantity(size, 'B')}")
     if files:
-        asked.append(f"{sum(map(len, files.values())):,} minimal pairs")
+        asked.append(f"{counted(sum(map(len, files.values())), 'minimal pairs')}")
     for columns, rows, caption in tables:
         console.table(columns, rows, title=caption or "; ".join(asked))
 

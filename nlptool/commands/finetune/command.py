@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
+from nlptool.figures import counted
 from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.named import named
@@ -134,7 +135,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(
             Problem(
                 "train.batch",
-                f"{recipe.train.batch} sequences do not make {recipe.train.accumulate} equal micro-batches",
+                f"{counted(recipe.train.batch, 'sequences')} cannot be cut into {recipe.train.accumulate} equal "
+                "micro-batches",
             )
         )
     if recipe.train.compile:

@@ -25,6 +25,7 @@ from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import Bucketed, InTurn
 from nlptool.errors import UsageError
+from nlptool.figures import counted, each
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
@@ -79,7 +80,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
         "longer than train.length": ", ".join(f"{name} {share:.1%}" for name, share in facts["cut"].items()),
         "parameters": facts["parameters"],
-        "steps": f"{plan.steps:,}, with each of {len(recipe.seeds)} seeds",
+        "steps": f"{plan.steps:,}, with {each(len(recipe.seeds), 'seeds')}",
         "FLOPs": f"{facts['flops']:.3g}",
         "memory": f"{facts['memory'] / 1e9:.2f} GB",
         plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
@@ -156,7 +157,7 @@ def one(
         trained.append(objective)
         fresh = huggingface.load(objective, plan.state).fresh
         random = f"; from random weights: {', '.join(fresh)}" if fresh else ""
-        console.note(f"seed {seed}: {plan.steps:,} steps{random}")
+        console.note(f"seed {seed}: {counted(plan.steps, 'steps')}{random}")
         return _job(plan, seed, objective, taught(objective), world)
 
     resume = "auto" if options.resume else None

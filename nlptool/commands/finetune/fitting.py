@@ -18,6 +18,7 @@ from nlptool.data.bucketed import Bucketed, InRounds, InTurn
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate import metrics
+from nlptool.figures import counted
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.models.rates import layer_rates
@@ -93,7 +94,7 @@ class Plan:
         train, rows = self.recipe.train, self.splits[self.task.train]
         if train.batch % (world.size * train.accumulate):
             raise UsageError(
-                f"train.batch: {train.batch} sequences cannot be shared out evenly to {world.size} ranks "
+                f"train.batch: {counted(train.batch, 'sequences')} cannot be shared out evenly to {world.size} ranks "
                 f"with {train.accumulate} micro-batches each",
                 hint="choose a batch that ranks times accumulate divides",
             )

@@ -11,7 +11,7 @@ from nlptool.commands.pretrain.command import Recipe
 from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.figures import duration, quantity
+from nlptool.figures import agreeing, counted, duration, quantity
 from nlptool.train.estimate import Estimate
 
 PASSES = 3  # a held-out batch is one of a step's three passes
@@ -161,7 +161,7 @@ def rows(plan: Plan, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
             (
                 "tokens",
                 f"{facts['tokens']:,.0f}",
-                f"{_epochs(facts['epochs'])} epochs of {facts['tokens_per_epoch']:,}",
+                f"{agreeing(_epochs(facts['epochs']), 'epochs')} of {facts['tokens_per_epoch']:,}",
             ),
             (
                 "FLOPs",
@@ -173,7 +173,7 @@ def rows(plan: Plan, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         (
             "memory",
             quantity(memory["total"], "B"),
-            f"{told}; micro-batches of {memory['micro_batch']:,} sequences",
+            f"{told}; micro-batches of {counted(memory['micro_batch'], 'sequences')}",
         ),
         (
             "machine",
@@ -183,7 +183,7 @@ def rows(plan: Plan, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         (
             "disk",
             quantity(kept["total"], "B"),
-            f"{kept['checkpoints']} checkpoints of {quantity(kept['checkpoint'], 'B')}, final "
+            f"{counted(kept['checkpoints'], 'checkpoints')} of {quantity(kept['checkpoint'], 'B')}, final "
             f"{quantity(kept['final'], 'B')}, store {quantity(kept['store'], 'B')}; "
             f"{quantity(machine['disk'], 'B')} free",
         ),
@@ -208,7 +208,7 @@ def _verdict(plan: Plan, fitting: dict[str, Any], machine: dict[str, Any]) -> st
     if fitting["micro_batch"] is None:
         return f"does not fit{taken}, not even one sequence at a time"
     length = max(stage.length for stage, _ in plan.stages)
-    room = f"up to {fitting['micro_batch']:,} sequences of {length:,} tokens at once"
+    room = f"up to {counted(fitting['micro_batch'], 'sequences')} of {length:,} tokens at once"
     if fitting["fits"]:
         return f"fits{taken}; {room}"
     remedy = f": train.accumulate={fitting['accumulate']}" if fitting["accumulate"] else ""
@@ -218,7 +218,7 @@ def _verdict(plan: Plan, fitting: dict[str, Any], machine: dict[str, Any]) -> st
 def _probe_line(plan: Plan, facts: dict[str, Any], found: dict[str, Any]) -> tuple[str, str, str]:
     rate = found["tokens_per_second"]
     told = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
-    told += f"; {found['steps']} steps of {found['rows']:,} x {found['length']:,} tokens took "
+    told += f"; {counted(found['steps'], 'steps')} of {found['rows']:,} x {found['length']:,} tokens took "
     told += f"{quantity(found['memory'], 'B')} of memory, {quantity(found['estimated_memory'], 'B')} by the estimate"
     return "a step", _short(found["seconds"]), told
 

@@ -15,7 +15,7 @@ from nlptool.commands.plan.planning import PASSES
 from nlptool.commands.training import require_device
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.figures import duration, quantity
+from nlptool.figures import counted, duration, each, quantity
 from nlptool.launch import ALONE
 from nlptool.train import distributed
 from nlptool.train.interrupts import Interrupts
@@ -54,8 +54,8 @@ def _timed(plan: Plan, console: Console) -> dict[str, Any]:
     torch.manual_seed(0)
     objective = plan.objective().to(world.device)
     state = State(objective, Adam(objective, recipe.train.optimizer, plan.rates))
-    console.note(f"taking up to {STEPS} of {plan.steps:,} steps")
     steps = min(STEPS, plan.steps)
+    console.note(f"taking up to {steps} of {counted(plan.steps, 'steps')}")
     taken = train(
         state,
         objective,
@@ -66,17 +66,17 @@ def _timed(plan: Plan, console: Console) -> dict[str, Any]:
         world=world,
         interrupts=Interrupts(alone=True),
     )
-    started, counted, tokens, number = time.perf_counter(), 0.0, 0, 0
+    started, timed, tokens, number = time.perf_counter(), 0.0, 0, 0
     last = started
     for step in taken:
         step.grad_norm.item()  # waits for the device
         now = time.perf_counter()
         if step.number > min(WARM_UP, steps // 2):
-            counted, tokens, number = counted + now - last, tokens + step.tokens, number + 1
+            timed, tokens, number = timed + now - last, tokens + step.tokens, number + 1
         last = now
         if now - started > LONGEST and number:
             break
-    rate = tokens / counted
+    rate = tokens / timed
     mean = {name: float(split.lengths.mean()) for name, split in plan.splits.items() if len(split.labels)}
     task = plan.task
     training = plan.steps * recipe.train.batch * mean[task.train] / rate
@@ -88,7 +88,7 @@ def _timed(plan: Plan, console: Console) -> dict[str, Any]:
     return {
         "probe": {
             "steps": number,
-            "step": counted / number,
+            "step": timed / number,
             "tokens_per_second": rate,
             "memory": max(0, most_in_use(world.device) - before),
         },
@@ -112,7 +112,11 @@ def _rows(plan: Plan, facts: dict[str, Any], machine: Machine) -> list[tuple[str
             f"{facts['rows'][plan.task.train]:,}",
             f"{told}; {train.lengths.mean():.0f} tokens in the mean, {cut:.1%} longer than train.length",
         ),
-        ("steps", f"{facts['steps']:,}", f"of {plan.recipe.train.batch} rows, with each of {seeds} seeds"),
+        (
+            "steps",
+            f"{facts['steps']:,}",
+            f"of {counted(plan.recipe.train.batch, 'rows')}, with {each(seeds, 'seeds')}",
+        ),
         ("FLOPs", f"{facts['flops']:.3g}", f"{facts['flops_per_token']:.3g} a token, forward and backward"),
         ("memory", quantity(facts["memory"], "B"), "with the longest rows"),
     ]
@@ -122,7 +126,7 @@ def _rows(plan: Plan, facts: dict[str, Any], machine: Machine) -> list[tuple[str
     if found := facts["probe"]:
         rate = found["tokens_per_second"]
         told = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
-        told += f"; {found['steps']} steps took {quantity(found['memory'], 'B')} of memory"
+        told += f"; {counted(found['steps'], 'steps')} took {quantity(found['memory'], 'B')} of memory"
         lines.append(("a step", f"{found['step']:.3g} s", told))
     if seconds := facts["seconds"]:
         one = f"{duration(seconds['training'])} training, {duration(seconds['evaluation'])} evaluation"

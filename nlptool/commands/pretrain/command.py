@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
+from nlptool.figures import counted
 from nlptool.recipe import RESUMABLE, Block, Chosen, Problem, only
 from nlptool.train.config import Evaluate, Save, Train
 from nlptool.train.metrics import Tracker
@@ -109,7 +110,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             problems.append(
                 Problem(
                     f"{where}batch",
-                    f"{stage.batch} sequences do not make {recipe.train.accumulate} equal micro-batches",
+                    f"{counted(stage.batch, 'sequences')} cannot be cut into {recipe.train.accumulate} equal "
+                    "micro-batches",
                 )
             )
     budget = recipe.train.budget

@@ -17,6 +17,7 @@ from nlptool.commands.pretrain.remembering import Remembering
 from nlptool.data.batches import Again, Ahead, Batches, Stage
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
+from nlptool.figures import counted
 from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
@@ -121,8 +122,8 @@ class Plan:
         for stage, _ in self.stages:
             if stage.batch % (world.size * parts):
                 raise UsageError(
-                    f"train.batch: {stage.batch} sequences cannot be shared out evenly to {world.size} ranks "
-                    f"with {parts} micro-batches each",
+                    f"train.batch: {counted(stage.batch, 'sequences')} cannot be shared out evenly to "
+                    f"{world.size} ranks with {parts} micro-batches each",
                     hint="choose a batch that ranks times accumulate divides",
                 )
         return Batches(

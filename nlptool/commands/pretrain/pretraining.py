@@ -11,7 +11,7 @@ from nlptool.commands.pretrain.fitting import Plan
 from nlptool.commands.session import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
-from nlptool.figures import duration, quantity
+from nlptool.figures import agreeing, duration, quantity
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
 from nlptool.recipe import dump
@@ -125,7 +125,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     if plan.seconds is None:
         shown |= {
             "steps": f"{plan.steps:,}",
-            "tokens": f"{tokens:,.0f}: {facts['epochs']:.3g} epochs of {train.tokens:,}",
+            "tokens": f"{tokens:,.0f}: {agreeing(format(facts['epochs'], '.3g'), 'epochs')} of {train.tokens:,}",
             "FLOPs": f"{plan.steps * plan.flops_per_step:.3g}",
         }
     else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nlptool.commands import hub
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
+from nlptool.figures import counted
 
 if TYPE_CHECKING:
     from nlptool.evaluate.beams import Beams
@@ -90,7 +91,7 @@ def _answer(generator: "Generator", text: str, wish: Wish, console: Console) -> 
     read = max(1, len(generator.tokenizer.encode(text)))
     if (room := positions + 1 - read) < wish.tokens and room > 0:
         console.note(
-            f"room for {room:,} more at most: the model reads {positions:,} tokens, {read:,} are given"
+            f"room for {room:,} more at most: the model reads {counted(positions, 'tokens')}, {read:,} of them given"
         )
     stop = [written.replace("\\n", "\n").replace("\\t", "\t") for written in wish.stop]
     return (piece for _, piece in generator.stream([text], wish.tokens, stop, _choose(wish)))

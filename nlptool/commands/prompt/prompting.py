@@ -13,7 +13,7 @@ from nlptool.commands.prompt.scoreboard import apart, labels, record, table
 from nlptool.commands.prompt.sheets import Asking, Contamination, Sheet
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, Preempted
-from nlptool.figures import markdown
+from nlptool.figures import counted, markdown
 from nlptool.files import plain_names
 from nlptool.prompts.config import Reply
 from nlptool.train.interrupts import Interrupts
@@ -159,7 +159,8 @@ def _asked(
         made = replies.of_line(known[digest])
         if len(made) != len(one.requests):
             raise DataError(
-                f"{path}: {len(made)} replies to {sheet.questions[at].place}, which has {len(one.requests)}",
+                f"{path}: {counted(len(made), 'replies')} to {sheet.questions[at].place}, which "
+                f"has {len(one.requests)}",
                 hint="remove the file, and only its answers are asked for again",
             )
         entries.append(_entry(sheet, at, one, digest, made))
@@ -202,7 +203,7 @@ def _require_room(model: Respondent, read: Sequence[Sheet]) -> None:
         if sheet.writing is not None:
             if room < 1:
                 raise DataError(
-                    f"{sheet.name}: an answer of {sheet.writing.tokens:,} tokens, and {model.name} reads "
+                    f"{sheet.name}: an answer of {counted(sheet.writing.tokens, 'tokens')}, and {model.name} reads "
                     f"{room + sheet.writing.tokens:,} with the question",
                     hint="give the task fewer: tokens",
                 )
@@ -213,7 +214,7 @@ def _require_room(model: Respondent, read: Sequence[Sheet]) -> None:
                 (length,) = model.count([answer])
                 if length > room:
                     raise DataError(
-                        f"{question.place}: an answer of {length:,} tokens, and {model.name} reads {room:,}",
+                        f"{question.place}: an answer of {counted(length, 'tokens')}, and {model.name} reads {room:,}",
                         hint=f"remove the row, or do not ask this model {sheet.name}",
                     )
 
@@ -222,9 +223,11 @@ def _tell_of_length(told: dict[str, Any], console: Console) -> None:
     """Say where a model does not read as much as it was to be asked."""
     where, total = f"{told['model']}: {told['task']}, {shots_of(told['shots'])}", told["questions"]
     if fewer := told["fewer_shots"]:
-        console.note(f"{where}: {fewer:,} of {total:,} questions have fewer demonstrations, to fit the model")
+        console.note(
+            f"{where}: fewer demonstrations, to fit the model, in {fewer:,} of {counted(total, 'questions')}"
+        )
     if cut := told["cut"]:
-        console.note(f"{where}: the model reads only the end of {cut:,} of {total:,} questions")
+        console.note(f"{where}: the model reads only the end of {cut:,} of {counted(total, 'questions')}")
 
 
 def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nlptool.commands.prompt import replies
 from nlptool.commands.prompt.sheets import Contamination, Sheet
-from nlptool.figures import finite
+from nlptool.figures import counted, finite
 
 PERPLEXITY = "perplexity"  # the one score that is no share
 GUESSES = ("chance", "majority")  # what needs no model
@@ -112,7 +112,7 @@ def _rows_apart(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
     for kind in [kind for kind in ("clean", "dirty") if kind in found and "dirty" in found]:
         name = next(iter(found[kind]["scores"]))
         told = [shown(name, **one["contamination"][kind]["scores"][name]) for one in asked]
-        words = f"{found['n']} words in common" if kind == "dirty" else kind
+        words = f"{counted(found['n'], 'words')} in common" if kind == "dirty" else kind
         yield ["", "", f"{found[kind]['questions']:,}", f"{name.replace('_', ' ')}: {words}", *told, "", ""]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nlptool.commands.prompt.command import Asked, Recipe
 from nlptool.console import Console
+from nlptool.figures import counted
 from nlptool.prompts.config import PromptConfig, Question, Writing
 from nlptool.prompts.demonstrations import Pool, before, drawn
 from nlptool.prompts.reading import Data
@@ -82,8 +83,8 @@ def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Co
         found = [Contamination(*one) for one in dirty(texts, made, documents())]
     for sheet, one in zip(read, found, strict=True):
         console.note(
-            f"{sheet.name}: {sum(one.dirty):,} of {len(one.dirty):,} questions have {one.n} words in a row in common "
-            f"with {path}"
+            f"{sheet.name}: {counted(one.n, 'words')} in a row in common with {path}: "
+            f"{sum(one.dirty):,} of {counted(len(one.dirty), 'questions')}"
         )
     return found
 

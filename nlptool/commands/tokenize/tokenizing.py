@@ -10,6 +10,7 @@ from typing import Any
 from nlptool.commands import hub
 from nlptool.commands.tokenize.command import Recipe
 from nlptool.console import Console, Options, Progress
+from nlptool.figures import counted, quantity
 from nlptool.files import written_aside
 from nlptool.recipe import dump
 from nlptool.text import build, corpus
@@ -65,7 +66,7 @@ def report_again(recipe: Recipe, path: Path, options: Options, console: Console)
     now = corpus.find(recipe.source).size
     if now != report.get("source_bytes", now):
         console.note(
-            f"its sources hold {now:,} bytes today, {report['source_bytes']:,} when it was made; "
+            f"its sources hold {counted(now, 'bytes')} today, {report['source_bytes']:,} when it was made; "
             "--overwrite makes it again"
         )
     _show(path, report, options, console)
@@ -92,7 +93,9 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     vocab, sample = block.vocab or VOCABULARY, Sample(block.sample * 10**6)
     with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
         pieces = sample.draw(_texts(recipe.source, Tally(), bar))
-    amount = f"{sample.kept / 1e6:.1f} of {sample.seen / 1e6:.1f} million characters"
+    amount = quantity(sample.seen, "characters")
+    if sample.kept < sample.seen:
+        amount = f"{quantity(sample.kept, 'characters')} of {amount}"
     console.note(f"training the tokenizer on {amount}")
     tokenizer = Tokenizer.train(map(normaliser(recipe.normalise), pieces), vocab)
     if tokenizer.vocab_size < vocab:
@@ -185,17 +188,17 @@ def _show(out: Path, report: dict[str, Any], options: Options, console: Console)
         **{key: report[key] for key in ("documents", "sentences", "tokens", "words", "bytes")},
         **{name: report[key] for key, name in names.items() if report[key] is not None},
         "single-sentence documents": f"{report['single_sentence_documents']:.1%}",
-        "longest line": f"{report['longest_line']:,} characters",
+        "longest line": f"{counted(report['longest_line'], 'characters')}",
         "dropped": _listed(report["dropped"]) or "nothing",
         "repaired": _listed(report["repaired"]) or "nothing",
         "not spelled": _not_spelled(report),
-        "held out": f"{report['heldout_documents']:,} documents, {share:.2%} of the tokens",
+        "held out": f"{counted(report['heldout_documents'], 'documents')}, {share:.2%} of the tokens",
         "unigram entropy": f"{entropy:.4f} nats a token; a masked LM that learns comes below this",
-        "speed": f"{report['mb_per_second']:.1f} MB/s, {report['engine']}, {report['workers']} workers",
+        "speed": f"{report['mb_per_second']:.1f} MB/s, {report['engine']}, {counted(report['workers'], 'workers')}",
     }
     if "trained_on" in report:
         part = report["trained_on"]
-        shown["tokenizer trained on"] = f"{part['characters']:,} of {part['of']:,} characters"
+        shown["tokenizer trained on"] = f"{part['characters']:,} of {counted(part['of'], 'characters')}"
     console.facts(f"{out}: a token store", shown)
 
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, class_of, filled
@@ -53,7 +54,7 @@ class Config(TaskConfig):
             raise DataError(f"{row.place}: column '{column}' holds {found!r}; a list of texts is expected")
         if len(found) != len(self.labels):
             raise DataError(
-                f"{row.place}: column '{column}' has {len(found)} choices, the task {len(self.labels)}",
+                f"{row.place}: column '{column}' has {counted(len(found), 'choices')}, the task {len(self.labels)}",
                 hint="mend or remove the row, or give the task as many labels",
             )
         return [filled(row, column, text) for text in found]

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, filled
@@ -67,7 +68,8 @@ class Config(TaskConfig):
     def _answers(self, row: Row, context: str) -> tuple[tuple[str, int], ...]:
         texts, starts = _list(row, "answers.text", str), _list(row, "answers.answer_start", int)
         if len(texts) != len(starts):
-            raise DataError(f"{row.place}: {len(texts)} texts of answers, but {len(starts)} places")
+            told = f"{counted(len(texts), 'texts of answers')}, but {counted(len(starts), 'places')}"
+            raise DataError(f"{row.place}: {told}")
         if not texts and not self.unanswerable:
             raise DataError(
                 f"{row.place}: the question has no answer",

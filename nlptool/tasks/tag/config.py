@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.figures import counted
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, number_of, numbered
@@ -57,9 +58,10 @@ class Config(TaskConfig):
     def _tags(self, row: Row, tokens: list[str]) -> tuple[int, ...]:
         tags = row.get(self.tags)
         if not isinstance(tags, list) or len(tags) != len(tokens):
-            what = f"{len(tags)} tags" if isinstance(tags, list) else repr(tags)
+            what = f"{counted(len(tags), 'tags')}" if isinstance(tags, list) else repr(tags)
             raise DataError(
-                f"{row.place}: column '{self.tags}' holds {what}; a tag for each of {len(tokens)} words is expected"
+                f"{row.place}: column '{self.tags}' holds {what}; a tag for each word is expected, "
+                f"{counted(len(tokens), 'tags')}"
             )
         return tuple(self._number(row, place, tag) for place, tag in enumerate(tags))
 
