@@ -351,7 +351,16 @@ def test_one_of_a_thing_is_told_as_one() -> None:
 
 def test_no_message_writes_a_number_before_a_plural_by_itself() -> None:
     """A number that may be one goes through figures.counted or quantity; so no f-string has `{x} rows of one`."""
-    for plural in ("steps", "seeds", "batches", "epochs", "checkpoints", "workers", "demonstrations", "replies"):
+    for plural in (
+        "steps",
+        "seeds",
+        "batches",
+        "epochs",
+        "checkpoints",
+        "workers",
+        "demonstrations",
+        "replies",
+    ):
         pattern = re.compile(rf"\{{[^{{}}'\"]+\}} {plural}\b")
         for path in (Path(__file__).parents[1] / "nlptool").rglob("*.py"):
             for number, line in enumerate(path.read_text("utf8").splitlines(), 1):

@@ -13,6 +13,7 @@ from nlptool import registry
 from nlptool.cli import main
 from nlptool.commands import session
 from nlptool.commands.pretrain.command import Recipe
+from nlptool.metric_table import HELD_OUT, describe
 
 CASES = {
     "-".join([name, *(f"{key}-{value}" for key, value in variant.items())]): (name, variant)
@@ -92,3 +93,13 @@ def test_a_checkpoint_is_exported_as_the_end_of_the_run_was(finished: Path, tmp_
     assert main(["export", str(finished), "--out", str(tmp_path / "hf")]) == 0
     for path in finished.glob("final/**/*.safetensors"):
         assert (tmp_path / "hf" / path.relative_to(finished / "final")).read_bytes() == path.read_bytes()
+
+
+def test_every_figure_that_a_run_writes_is_declared(finished: Path) -> None:
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    names = {name.removeprefix(HELD_OUT) for line in lines for name in line} - {"step"}
+    assert {name for name in names if describe(name).kind == "other"} == set()
+    losses = {name for line in lines for name in line if describe(name).kind == "loss"}
+    assert losses <= {
+        name.removeprefix(HELD_OUT) for line in lines for name in line if name.startswith(HELD_OUT)
+    }
