@@ -99,7 +99,7 @@ def test_a_text_that_fills_the_model_goes_on_to_the_last_position(model: Path, c
     line = ["prompt", "--model", str(model), "--text", "!?" * 195, "--tokens", "30", "--temperature", "0"]
     assert main(line) == 0
     streams = capsys.readouterr()
-    assert "room for 11 more at most: the model reads 400 tokens, 390 are given" in streams.err
+    assert "room for 11 more at most: the model reads 400 tokens, 390 of them given" in streams.err
 
 
 class Session:
