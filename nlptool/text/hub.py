@@ -4,6 +4,7 @@ By themselves they try five more times, for 23 seconds, before they say so.
 """
 
 import logging
+from functools import cache
 from typing import Any
 
 SECONDS = 5.0  # until a hub that is silent counts as out of reach
@@ -20,8 +21,9 @@ def dataset(name: str, subset: str | None, split: str, *, streaming: bool = Fals
     return datasets.load_dataset(name, subset, split=split, streaming=streaming)
 
 
+@cache
 def answers() -> bool:
-    """Whether the hub can be reached; if not, this process does without it from now on."""
+    """Whether the hub can be reached, asked once; if not, this process does without it from now on."""
     from huggingface_hub import constants, get_session
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

@@ -9,6 +9,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 
 from nlptool.commands import hub
 from nlptool.errors import DataError, UsageError
+from nlptool.text.hub import answers
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(huggingface_hub, "get_session", Session)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    answers.cache_clear()
     return asked
 
 
@@ -145,10 +147,10 @@ def test_a_tokenizer_is_a_file_a_folder_a_store_or_an_id(
 def test_a_hub_that_does_not_answer_is_asked_once(
     model: Path, network: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from nlptool.text.hub import answers
-
+    assert answers()
     assert answers()
     assert network == [huggingface_hub.constants.ENDPOINT]
+    answers.cache_clear()
 
     def fails() -> None:
         network.append("failed")

@@ -8,6 +8,7 @@ family and head, and of head and tokenizer, is tried; every triple by the slow t
 import json
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,15 +154,16 @@ OF_DECODERS = ["text-generation", "answer"]
 
 
 def cases() -> list[Any]:
-    """Family, head and tokenizer; all pairs of two at once, the rest marked slow."""
-    names, found = list(TOKENIZERS), []
+    """Family, head, tokenizer and variant of the head; pairs of family, head and tokenizer at once, the rest slow."""
+    found = []
     for families, heads in ((ENCODERS, OF_ENCODERS), (DECODERS, OF_DECODERS)):
-        for f, family in enumerate(families):
-            for h, head in enumerate(heads):
-                for t, tokenizer in enumerate(names):
-                    first = (f + h) % len(names) == t or head in OF_DECODERS
-                    marks = [] if first else [pytest.mark.slow]
-                    found.append(pytest.param(family, head, tokenizer, marks=marks))
+        for (f, family), (h, head), (t, tokenizer) in product(*map(enumerate, (families, heads, TOKENIZERS))):
+            variants = COMPARE[head].variants() if head in COMPARE else [{}]
+            for v, settings in enumerate(variants):
+                chosen = (f + h) % len(TOKENIZERS) == t and f % len(variants) == v
+                marks = [] if chosen else [pytest.mark.slow]
+                name = f"{family}-{head}-{v}-{tokenizer}"
+                found.append(pytest.param(family, head, tokenizer, settings, marks=marks, id=name))
     return found
 
 
@@ -238,26 +240,6 @@ def randomise(net: nn.Module) -> None:
             nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
 
 
-@pytest.mark.parametrize(("family", "head", "tokenizer"), cases())
-def test_transformers_say_what_nlptool_says(
-    family: str, head: str, tokenizer: str, pretrained, tmp_path: Path, capsys
-):
-    start = pretrained(family, tokenizer)
-    if head == "fill-mask":
-        compare_guesses(start, capsys)
-    elif head == "text-generation":
-        compare_texts(start, capsys)
-    else:
-        compared = COMPARE[head]
-        for settings in compared.variants():
-            rows = compared.rows(settings)
-            compared.check(tuned(head, settings, rows, start, tmp_path), rows)
-
-
-def test_every_kind_of_task_is_compared_or_exempt_by_name():
-    assert set(COMPARE) == set(KINDS)
-
-
 # ---- language models ----
 
 
@@ -324,7 +306,7 @@ class Tuned(NamedTuple):
 
 def tuned(kind: str, settings: dict, rows: list[dict], start: Path, work: Path) -> Tuned:
     """What finetune makes of these rows, without a step of training."""
-    folder = work / f"{len(list(work.iterdir()))}"
+    folder = work / "run"
     (folder / "data").mkdir(parents=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     for split in ("train", "validation"):
@@ -478,3 +460,21 @@ class Answer(Compare):
 
 
 COMPARE = {one.kind: one for one in (Classify(), Choose(), Span(), Tag(), Answer())}
+
+
+@pytest.mark.parametrize(("family", "head", "tokenizer", "settings"), cases())
+def test_transformers_say_what_nlptool_says(
+    family: str, head: str, tokenizer: str, settings: dict, pretrained, tmp_path: Path, capsys
+):
+    start = pretrained(family, tokenizer)
+    if head == "fill-mask":
+        compare_guesses(start, capsys)
+    elif head == "text-generation":
+        compare_texts(start, capsys)
+    else:
+        rows = COMPARE[head].rows(settings)
+        COMPARE[head].check(tuned(head, settings, rows, start, tmp_path), rows)
+
+
+def test_every_kind_of_task_is_compared_or_exempt_by_name():
+    assert set(COMPARE) == set(KINDS)
