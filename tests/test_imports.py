@@ -19,6 +19,7 @@ BASE = {
     "figures",
     "flops",
     "metric_table",
+    "course",
 }
 MAY_IMPORT = {
     "errors": set(),
@@ -29,6 +30,7 @@ MAY_IMPORT = {
     "flops": set(),
     "files": {"errors", "atomic_files"},
     "atomic_files": {"errors"},
+    "course": {"atomic_files", "figures"},
     "registry": set(),
     "recipe": {"registry", "errors", "figures"},
     "text": BASE,
@@ -40,7 +42,7 @@ MAY_IMPORT = {
     "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluate"},
     "prompts": BASE | {"text", "evaluate"},
     "evaluate": BASE | {"text", "data", "models", "knowledge"},
-    "report": {"recipe", "errors", "figures", "files", "metric_table", "terminal"},
+    "report": {"recipe", "errors", "figures", "files", "metric_table", "terminal", "course"},
     "live": {"errors", "figures", "metric_table", "terminal"},
     "tabular": {"terminal"},
     "console": {"errors", "figures", "live", "tabular", "terminal"},

@@ -28,7 +28,7 @@ Overwrite = Annotated[
 ]
 Replace = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, say what it would take, do nothing.")
+    bool, typer.Option("--dry-run", help="Check everything, say what it would take, write nothing.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nlptool import __version__
+from nlptool import __version__, course
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
 from nlptool.figures import counted
@@ -127,6 +127,8 @@ def _one(run: Path) -> Iterator[Finding]:
             yield _finite(load_file(path / "model.safetensors"), path.name)
     yield _metrics(run / "metrics.jsonl")
     if (run / "final").is_dir():
+        why = course.outdated(run)
+        yield Finding("final", None if why else True, why or "is what the run ended with")
         yield from _final(run / "final")
     else:
         yield Finding("final", None, "not there yet: the run has not ended")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nlptool import course
 from nlptool.commands import folder, hub
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
@@ -9,10 +10,10 @@ from nlptool.files import fault, written_aside
 from nlptool.recipe import loads
 
 
-def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Console) -> None:
+def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console) -> None:
     """Write the model of one checkpoint, with its tokenizer, to `out`.
 
-    checkpoint: `newest` (whole), `best` (lowest held-out loss) or a folder's name such as step-00001000.
+    wanted: `newest` (whole), `best` (lowest held-out loss) or a folder's name such as step-00001000.
     """
     recipe_path = run / "recipe.yaml"
     if not recipe_path.exists():
@@ -25,14 +26,20 @@ def run(run: Path, out: Path, checkpoint: str, *, overwrite: bool, console: Cons
 
     from nlptool.commands.pretrain.command import Recipe
     from nlptool.commands.pretrain.fitting import Plan
+    from nlptool.train import checkpoint
 
-    chosen = _choose(run / "checkpoints", checkpoint)
+    chosen = _choose(run / "checkpoints", wanted)
     plan = Plan(loads(written, Recipe))
     objective = plan.objective()
     objective.load_state_dict(load_file(chosen / "model.safetensors"))
+    step = checkpoint.step_of(chosen)
     with written_aside(out) as aside:
         plan.export(objective, aside)
-    console.facts(str(out), {"from": str(chosen), "format": "Hugging Face transformers"})
+        course.stamp(aside, course.Stamp(step, step))
+    facts = {"from": str(chosen), "format": "Hugging Face transformers"}
+    if why := course.outdated(run):
+        console.note(f"{run / 'final'} {why}")
+    console.facts(str(out), facts | ({} if course.has_ended(run) else {"run": "has not ended"}))
 
 
 def _is_exported(run: Path) -> UsageError:

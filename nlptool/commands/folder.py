@@ -28,11 +28,19 @@ from nlptool.recipe import Block, Change, difference, dump, is_resumable, loads
 
 
 def claim(
-    out: Path, *, resume: str | None, overwrite: bool, kind: type[Block] | str | None = None, reads: Any = ()
+    out: Path,
+    *,
+    resume: str | None,
+    overwrite: bool,
+    kind: type[Block] | str | None = None,
+    reads: Any = (),
+    dry_run: bool = False,
 ) -> Path | None:
     """Make sure that `out` may be written; returns the run folder or checkpoint to go on from, or None.
 
-    Raises UsageError when there is something in `out` that neither `resume` nor `overwrite` accounts for.
+    Raises UsageError when there is something in `out` that neither `resume` nor `overwrite` accounts for: a run is
+    resumed in its own folder, or in one that holds nothing yet. With dry_run nothing is written, and `out` may hold
+    anything.
     kind: whose `out` must be to be gone on with or replaced: that of runs with such a recipe, or of what leaves a file
     with this name. reads: a recipe, or paths; nothing that is read is replaced.
     """
@@ -40,7 +48,7 @@ def claim(
         raise UsageError(f"{out}: is no folder of its own", hint="name one with --out, e.g. runs/mine")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file, not a folder", hint="choose another folder with --out")
-    used = out.is_dir() and any(out.iterdir())
+    used = out.is_dir() and any(out.iterdir()) and not dry_run
     if resume and overwrite:
         raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
     if used and kind is not None and (overwrite or resume == "auto"):
@@ -51,6 +59,14 @@ def claim(
         source = Path(resume)
         if not (source / "recipe.yaml").exists() and not (source / "state.json").exists():
             raise UsageError(f"--resume {source}: neither a run folder nor a checkpoint")
+        run = source if (source / "recipe.yaml").exists() else source.parent.parent
+        if used and run.resolve() != out.resolve():
+            raise UsageError(
+                f"{out}: already holds something, and is not the run that {source} belongs to",
+                hint=f"--out {run} goes back to it there; --out with a new folder leaves both as they are",
+            )
+        if used and kind is not None:
+            _require_own(out, kind, replaced=False)
         return source
     if resume:
         return out if used else None

@@ -11,27 +11,36 @@ from nlptool.train.trainer import Step
 
 
 class Log:
-    """Sums since the last line of the log."""
+    """Sums since the last line of the log.
+
+    Its clock runs while steps are taken, so the speed is that of training alone: made anew, it leaves out what was
+    done before, such as an evaluation or the writing of a checkpoint.
+    """
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.tokens = 0
+        self.tokens = self.flops = 0.0  # of the steps that the clock has seen
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.norms: list[Tensor] = []
         self.lr = 0.0
 
-    def add(self, step: Step) -> None:
-        """Take in one step."""
-        self.tokens += step.tokens
+    def add(self, step: Step, *, timed: bool) -> None:
+        """Take in one step. timed: False for the first one of a process, which builds and compiles."""
         self.norms.append(step.grad_norm)
         self.lr = step.lr
         for term, value in step.sums.items():
             self.sums[term] = self.sums[term] + value if term in self.sums else value
             self.counts[term] = self.counts.get(term, 0) + step.counts[term]
+        if timed:
+            self.tokens += step.tokens
+            self.flops += step.flops
+        else:
+            step.grad_norm.item()  # waits for the device
+            self.started = time.monotonic()
 
     def figures(self, last: int, world: World) -> dict[str, float]:
-        """Means over the steps up to `last`. Raises NonFiniteLoss for the first bad one."""
+        """Means over the steps up to `last`, and their speed. Raises NonFiniteLoss for the first bad one."""
         finite = torch.stack(self.norms).isfinite().tolist()
         if not all(finite):
             bad = last - len(finite) + finite.index(False) + 1
@@ -42,5 +51,11 @@ class Log:
         figures = {term: s / max(c, 1) for term, s, c in zip(terms, sums, counts, strict=True)}
         figures["lr"] = self.lr
         figures["grad_norm"] = self.norms[-1].item()
-        figures["tokens_per_second"] = self.tokens / max(time.monotonic() - self.started, 1e-9)
+        if self.tokens:
+            figures["tokens_per_second"] = self.tokens / self.seconds
         return figures
+
+    @property
+    def seconds(self) -> float:
+        """That the clock has run."""
+        return max(time.monotonic() - self.started, 1e-9)

@@ -1,90 +1,33 @@
 """One process's part in a training run: it goes on, logs, evaluates, saves and exports."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 
 import torch
 
-from nlptool.commands import folder, machine
+from nlptool import course
+from nlptool.commands import folder, machine, resuming
+from nlptool.commands.job import Job, Outcome, Settings
 from nlptool.commands.log import Log
+from nlptool.commands.resuming import Past
 from nlptool.console import Console
-from nlptool.data.batches import Ahead
-from nlptool.errors import (
-    DataError,
-    NlptoolError,
-    NonFiniteLoss,
-    OtherRankFailed,
-    Preempted,
-    UsageError,
-)
-from nlptool.figures import counted
-from nlptool.files import fault, written_aside
+from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
+from nlptool.files import written_aside
 from nlptool.metric_table import objective_of
-from nlptool.objectives.base import Objective
-from nlptool.recipe import Block, Change, digest
+from nlptool.recipe import Change, digest
 from nlptool.train import checkpoint
-from nlptool.train.config import Save, Updates
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import give_back_free_memory
-from nlptool.train.metrics import Metrics, Tracker, whole_lines
+from nlptool.train.metrics import Metrics, last, whole_lines
 from nlptool.train.optim import Adam
+from nlptool.train.schedule import learning_rate
 from nlptool.train.trainer import State, Step, train
 
 LOG_EVERY = 10  # steps; reading a figure waits for the device
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The blocks of a recipe that every training command has."""
-
-    recipe: Block
-    out: Path
-    train: Updates
-    evaluate_every: int
-    save: Save
-    track: tuple[Tracker, ...]
-    seed: int
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a command brings to the loop."""
-
-    objective: Objective
-    batches: Ahead
-    evaluate: Callable[[State, Interrupts], dict[str, float]] | None
-    """Held-out figures; None where there is nothing to evaluate on."""
-    steps: int
-    seconds: float | None
-    """A time budget in place of steps."""
-    flops: Callable[[], Callable[[int, int], float]]
-    """Gives, after the first steps, a function from steps and real tokens so far to FLOPs so far."""
-    export: Callable[[Path], None]
-    """Writes the finished model as a Hugging Face folder."""
-    rates: Mapping[str, float] = field(default_factory=dict)
-    """Learning rates of parameters as shares of the step's; 1 for those not named."""
-    patience: int | None = None
-    """The run ends when so many evaluations in turn have brought nothing better than the best."""
-    best: bool = False
-    """Whether the result is the best checkpoint, in place of the last."""
-    models: Mapping[str, Path] = field(default_factory=dict)
-    """Folders of models that every step reads, by the recipe's key; a run goes on with the same ones only."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    steps: int
-    tokens: int
-    seconds: float
-    training: dict[str, float]
-    heldout: dict[str, float]
-    final: Path
+JUMP = 1.1  # a learning rate that changes by more where a run is resumed is told
 
 
 class Session:
@@ -109,58 +52,39 @@ class Session:
         self.saved = self.evaluated = 0  # steps at which this was done last
         self.metrics: Metrics | None = None
         self.log = Log()
-        self.flops: Callable[[int, int], float] | None = None
-        self.spent = 0.0  # FLOPs up to the last line of the log
         self.training: dict[str, float] = {}
         self.heldout: dict[str, float] = {}
         self.losses: list[float] = []
 
-    def resume(self, source: Path) -> None:
-        """Take up the newest whole checkpoint of a run folder, or the very checkpoint that is named."""
-        named = (source / "state.json").exists()
-        run_folder = source.parent.parent if named else source
-        if not (run_folder / "recipe.yaml").exists():
-            raise DataError(f"{run_folder}: holds no run to go on with", hint="--overwrite starts one there")
-        changed = folder.changes(run_folder, self.settings.recipe, self.job.models)
-        folder.tell(changed, self.console)
-        if named:
-            why = fault(source)
-            path, broken = (None, [checkpoint.Broken(source, why)]) if why else (source, [])
-        else:
-            path, broken = checkpoint.newest(run_folder / "checkpoints")
-        for bad in broken:
-            self.console.note(f"passed over {bad.folder}: {bad.reason}")
-        if path is not None:
-            checkpoint.load(self.state, path)
-            self.saved = self.state.step
-            self.first_step = self.state.step + 1
-            self._require_left(path, changed)
-            self.owes = checkpoint.heldout(path) is None and self._is_due(self.state.step)
-            if self.job.patience is not None:
-                self.losses = self._losses(run_folder / "metrics.jsonl")
-            of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
-            self.console.note(f"going on from {path}, step {self.state.step:,}{of}")
-        elif broken:
-            raise DataError(f"{run_folder}: no whole checkpoint", hint="--overwrite starts again")
-        else:
-            self.console.note(f"{run_folder} holds no checkpoint yet; starting at step 0")
-
-    def _require_left(self, path: Path, changed: Sequence[Change]) -> None:
-        """Raise UsageError where a run has all its steps already, and would be said to be another recipe's."""
-        step, steps = self.state.step, self.job.steps
-        if self.job.seconds is not None or step < steps:
+    def resume(self, past: Past) -> None:
+        """Take up what a run had come to."""
+        changed = resuming.require_same(past, self.settings.recipe, self.job.models, self.console)
+        if past.path is None or past.facts is None:
+            self.console.note(f"{past.run} holds no checkpoint yet; starting at step 0")
             return
-        if step > steps:
-            raise UsageError(
-                f"{path}: has gone further already than the {counted(steps, 'steps')} asked for",
-                hint="ask for as many or more, resume an earlier checkpoint, or choose another --out",
-            )
-        if others := [change for change in changed if change.path != "track"]:
-            raise UsageError(
-                f"{path}: has all its {counted(steps, 'steps')}, and nothing is left to be done with another"
-                f"{folder.told(others)}",
-                hint="put these back, ask for more steps, or choose another --out",
-            )
+        checkpoint.load(self.state, past.path)
+        if past.facts.flops is None:
+            self.state.flops = last(past.run, "flops", self.state.step) or 0.0
+        self.saved = self.state.step
+        self.first_step = self.state.step + 1
+        if self.job.seconds is None:
+            resuming.require_left(past, self.job.steps, changed)
+        self.owes = past.facts.heldout is None and self._is_due(self.state.step)
+        if self.job.patience is not None:
+            self.losses = self._losses(past.run / "metrics.jsonl")
+        of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
+        self.console.note(f"going on from {past.path}, step {self.state.step:,}{of}")
+        self._tell_of_rate(changed)
+
+    def _tell_of_rate(self, changed: list[Change]) -> None:
+        """The schedule is that of the recipe of now, all its steps counted: the rate may jump where it changes."""
+        step, steps, before = self.state.step, self.job.steps, self.state.lr
+        if not (changed and before and step < steps):
+            return
+        progress = step / steps if self.job.seconds is None else self.state.elapsed / self.job.seconds
+        now = learning_rate(self.settings.train, step, steps, min(1.0, progress))
+        if not 1 / JUMP < now / before < JUMP:
+            self.console.note(f"the learning rate goes on at {now:.3g}; it was {before:.3g} in the last step")
 
     def _is_due(self, step: int) -> bool:
         """Whether a step is followed by an evaluation and a checkpoint."""
@@ -170,12 +94,17 @@ class Session:
         )
 
     def begin(self, *, overwrite: bool) -> None:
-        """Write down what is run."""
+        """Write down what is run; what a later course left in the folder is set aside."""
         names = ("torch", "numpy", "tokenizers", "safetensors")
         device = machine.name(self.world.device)
         facts = folder.environment(names, device, self.world.size) | {"threads": torch.get_num_threads()}
         facts |= {"models": folder.digests(self.job.models)} if self.job.models else {}
-        folder.start(self.settings.out, self.settings.recipe, facts, overwrite=overwrite)
+        out, job = self.settings.out, self.job
+        if not overwrite:
+            resuming.set_aside(out, self.state.step, self.console)
+        folder.start(out, self.settings.recipe, facts, overwrite=overwrite)
+        steps = job.steps if job.seconds is None else None
+        course.begin(out, course.Goal(steps, job.seconds, job.stages))
 
     def train(self) -> Outcome:
         """Run to the end; logs, evaluates and saves on the way."""
@@ -191,43 +120,50 @@ class Session:
                 )
             )
             try:
-                if self.owes:
-                    self._evaluate()
-                    self._save()
-                steps = train(
-                    state,
-                    job.objective,
-                    job.batches,
-                    settings.train,
-                    steps=job.steps,
-                    seed=settings.seed,
-                    world=self.world,
-                    interrupts=self.interrupts,
-                    seconds=job.seconds,
-                )
-                while not self._patience_is_over() and (step := next(steps, None)):
-                    self._after(step)
-                self._write_log()
-                if self.evaluated < state.step:
-                    self._evaluate()
-                if self.saved < state.step:
-                    self._save()
-            except Preempted as stop:
-                raise self._stopped(stop) from None
-            except OtherRankFailed as lost:
-                self._rescue(lost)
-                raise
+                self._run()
             except NonFiniteLoss as error:
                 raise self._not_finite(error) from None
-        final = settings.out / "final"
+        ended = state.step
         if job.best:
             self._take_best()
         with self.interrupts.shield():
-            self.world.on_first(lambda: self._export(final))
+            self.world.on_first(lambda: self._export(ended))
+        final = settings.out / "final"
         return Outcome(state.step, state.tokens, state.elapsed, self.training, self.heldout, final)
 
+    def _run(self) -> None:
+        """All steps that are left. Raises Preempted with the state saved."""
+        try:
+            if self.owes:
+                self._evaluate()
+                self._save()
+            steps = train(
+                self.state,
+                self.job.objective,
+                self.job.batches,
+                self.settings.train,
+                steps=self.job.steps,
+                seed=self.settings.seed,
+                world=self.world,
+                interrupts=self.interrupts,
+                seconds=self.job.seconds,
+                cost=self.job.cost,
+            )
+            while not self._patience_is_over() and (step := next(steps, None)):
+                self._after(step)
+            self._write_log()
+            if self.evaluated < self.state.step:
+                self._evaluate()
+            if self.saved < self.state.step:
+                self._save()
+        except Preempted as stop:
+            raise self._stopped(stop) from None
+        except OtherRankFailed as lost:
+            self._rescue(lost)
+            raise
+
     def _after(self, step: Step) -> None:
-        self.log.add(step)
+        self.log.add(step, timed=step.number > self.first_step)
         if step.number == self.first_step:
             give_back_free_memory()
         evaluates = step.number % self.settings.evaluate_every == 0
@@ -243,15 +179,13 @@ class Session:
         if not self.log.norms:
             return
         figures = self.log.figures(self.state.step, self.world)
-        # Not after the first step: counting takes a moment, and whoever watches wants to see a loss.
-        cost = self._cost() if self.training and self.world.first else {}
-        rate = None
-        if "flops" in cost and self.spent:
-            rate = (cost["flops"] - self.spent) * figures["tokens_per_second"] / max(self.log.tokens, 1)
-        self.spent = cost.get("flops", 0.0)
+        rate = self.log.flops / self.log.seconds if self.log.flops else None
+        # Once, as they stay the same.
+        parameters = {} if self.training else {"parameters": sum(map(_size, self.state.module.parameters()))}
         self.training = figures
         memory = machine.most_held(self.world.device)
-        self._record(tokens=self.state.tokens, seconds=self.state.elapsed, memory=memory, **figures, **cost)
+        spent = {"tokens": self.state.tokens, "flops": self.state.flops, "seconds": self.state.elapsed}
+        self._record(**spent, **({} if memory is None else {"memory": memory}), **figures, **parameters)
         self.panel.update(
             step=self.state.step,
             tokens=self.state.tokens,
@@ -262,15 +196,8 @@ class Session:
         )
         self.log = Log()
 
-    def _cost(self) -> dict[str, float]:
-        """FLOPs so far; and once, as they stay the same, parameters."""
-        once = {}
-        if self.flops is None:
-            self.flops = self.job.flops()
-            once["parameters"] = sum(parameter.numel() for parameter in self.state.module.parameters())
-        return {"flops": self.flops(self.state.step, self.state.tokens), **once}
-
     def _evaluate(self) -> None:
+        """Held-out figures. Raises NonFiniteLoss where one of them is no number."""
         if self.job.evaluate is None:
             return
         self.panel.status("evaluating")
@@ -281,6 +208,8 @@ class Session:
         for remark in self.job.objective.remarks(self.heldout):
             self.console.note(f"step {self.state.step:,}: {remark}")
         self.panel.heldout(self.heldout)
+        if bad := [name for name, value in self.heldout.items() if not isfinite(value)]:
+            raise NonFiniteLoss(f"step {self.state.step:,}: held-out {', '.join(bad)} is not finite")
         self.log = Log()
 
     def _record(self, **figures: float) -> None:
@@ -295,14 +224,15 @@ class Session:
             self.world.on_first(lambda: self._write(path, loss))
             self.saved = self.state.step
         self.panel.saved(path)
+        self.log = Log()
 
     def _write(self, path: Path, loss: float | None) -> None:
         try:
-            checkpoint.save(self.state, path, self.digest, loss)
+            checkpoint.save(self.state, path, self.digest, loss, self.job.stages)
         except DataError as error:
             whole, _ = checkpoint.newest(self.folder)
             raise DataError(error.message, hint=f"{error.hint}; newest whole checkpoint: {whole}") from error
-        checkpoint.prune(self.folder, self.settings.save.keep)
+        checkpoint.prune(self.folder, self.settings.save.keep, path)
 
     def _patience_is_over(self) -> bool:
         if self.job.patience is None or not self.losses:
@@ -315,7 +245,8 @@ class Session:
         for line in map(json.loads, whole_lines(metrics)):
             figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
             if figures and line["step"] <= self.state.step:
-                found.append(self.job.objective.loss(figures))
+                loss = self.job.objective.loss(figures)
+                found.append(loss if isfinite(loss) else inf)
         return found
 
     def _take_best(self) -> None:
@@ -325,9 +256,13 @@ class Session:
             checkpoint.load(self.state, path)
             self.console.note(f"the best checkpoint is that of step {self.state.step:,}")
 
-    def _export(self, final: Path) -> None:
-        with written_aside(final) as aside:
+    def _export(self, ended: int) -> None:
+        """Write final/, then that the run has ended."""
+        with written_aside(self.settings.out / "final") as aside:
             self.job.export(aside)
+            for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
+                course.stamp(model, course.Stamp(self.state.step, ended))
+        course.end(self.settings.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:
         """Save what a signal left, if there is anything new."""
@@ -359,3 +294,7 @@ class Session:
             f"{error.message}; last good checkpoint: {whole or 'none yet'}",
             hint="lower train.lr, lengthen train.warmup or lower train.clip, then --resume auto",
         )
+
+
+def _size(parameter: torch.Tensor) -> int:
+    return parameter.numel()

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import torch
 
 from nlptool import launch
-from nlptool.commands import folder
-from nlptool.commands.session import Job, Outcome, Session, Settings
+from nlptool.commands import folder, resuming
+from nlptool.commands.job import Job, Outcome, Settings
+from nlptool.commands.session import Session
 from nlptool.console import Console, Options
 from nlptool.errors import Preempted, UsageError
 from nlptool.train import distributed
@@ -17,6 +18,7 @@ from nlptool.train.config import Updates
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import keep_freed_memory
+from nlptool.train.stages import FRESH, Begun
 from nlptool.train.trainer import mix
 
 
@@ -45,11 +47,11 @@ def run(
     settings: Settings,
     options: Options,
     console: Console,
-    build: Callable[[World], Job],
+    build: Callable[[World, Begun], Job],
 ) -> Outcome:
     """Train from the start or from a checkpoint, to the end or to a signal.
 
-    build: makes the job, once the process group stands and seeds are set.
+    build: makes the job, once the process group stands and seeds are set, of how far the run has come.
     Raises Preempted with the state saved, NonFiniteLoss, DataError for a disk or checkpoint that fails.
     """
     with ranks(console) as (world, interrupts):
@@ -60,7 +62,7 @@ def run_here(
     settings: Settings,
     options: Options,
     console: Console,
-    build: Callable[[World], Job],
+    build: Callable[[World, Begun], Job],
     world: World,
     interrupts: Interrupts,
 ) -> Outcome:
@@ -74,10 +76,12 @@ def run_here(
             reads=settings.recipe,
         )
     )
+    past = None if source is None else resuming.find(source)
     torch.manual_seed(mix(settings.seed))
-    session = Session(settings, build(world), console, world, interrupts)
-    if source is not None:
-        session.resume(source)
+    job = build(world, FRESH if past is None else past.begun)
+    session = Session(settings, job, console, world, interrupts)
+    if past is not None:
+        session.resume(past)
     world.on_first(lambda: session.begin(overwrite=options.overwrite))
     return session.train()
 

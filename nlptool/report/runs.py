@@ -11,6 +11,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nlptool import course
+from nlptool.course import Goal
 from nlptool.errors import DataError, UsageError
 from nlptool.metric_table import HELD_OUT, describe, objective_of
 from nlptool.recipe.source import parse
@@ -36,6 +38,9 @@ class Run:
     figures: dict[str, Series]
     """By their keys in the metric table; held-out ones are heldout/KEY."""
     finished: bool
+    """Whether it has reached its end, and final/ is what it ended with."""
+    goal: Goal | None
+    """Where it goes; None where that was not written down."""
     best: int | None
     """The step whose checkpoint is the result, where that is not the last one."""
     unigram_entropy: float | None
@@ -60,13 +65,15 @@ class Run:
 
     @property
     def steps(self) -> int | None:
-        """The steps that the recipe asks for; None where it gives a budget instead."""
+        """The steps that it goes to; None where a clock ends it, or nothing says so."""
         steps: int | None = self.recipe.get("train", {}).get("steps")
-        return steps
+        return steps if self.goal is None else self.goal.steps
 
     @property
     def stages(self) -> list[int]:
-        """The steps after which another stage begins, where the recipe has stages and a number of steps."""
+        """The steps after which another stage begins, where that is known."""
+        if self.goal is not None:
+            return list(self.goal.stages[1:])
         shares = [stage["share"] for stage in self.recipe.get("train", {}).get("stages", ())]
         return [round(share * (self.steps or 0)) for share in accumulate(shares[:-1])]
 
@@ -100,7 +107,8 @@ def read(path: Path, name: str) -> Run:
         recipe=recipe,
         environment=_object(path / "environment.json"),
         figures=_declared(_figures(path / "metrics.jsonl"), objective_of(recipe)),
-        finished=(path / "final").is_dir(),
+        finished=course.has_ended(path),
+        goal=course.goal(path),
         best=_best(path / "scores.json"),
         unigram_entropy=_entropy(Path(str(recipe.get("tokens", "")))),
     )
@@ -111,7 +119,7 @@ def inside(path: Path) -> list[Path]:
     if (path / "metrics.jsonl").exists():
         return [path]
     found = {file.parent for pattern in ("*/", "*/*/") for file in path.glob(f"{pattern}metrics.jsonl")}
-    return sorted(found) or [path]
+    return sorted(run for run in found if not course.is_abandoned(run)) or [path]
 
 
 def _best(scores: Path) -> int | None:

@@ -75,5 +75,12 @@ def whole_lines(path: Path) -> list[str]:
     return [line for line in lines[:-1] if line.startswith("{") and line.endswith("}")]
 
 
+def last(run: Path, name: str, step: int) -> float | None:
+    """The newest value of a figure in a run's metrics.jsonl, up to a step."""
+    lines = [json.loads(line) for line in whole_lines(run / "metrics.jsonl")]
+    values = [line[name] for line in lines if name in line and line["step"] <= step]
+    return values[-1] if values else None
+
+
 def _missing(package: str) -> UsageError:
     return UsageError(f"track: {package} is not installed", hint="pip install 'nlptool[track]'")

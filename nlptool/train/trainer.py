@@ -59,7 +59,11 @@ class State:
     optimizer: Adam
     step: int = 0
     tokens: int = 0
+    flops: float = 0.0
+    """Of all ranks, added up step by step as tokens are."""
     elapsed: float = 0.0
+    lr: float = 0.0
+    """Learning rate of the last step."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,13 @@ class Step:
     """[] before clipping; not finite when the step was skipped."""
     tokens: int
     """Real tokens of all ranks in this step."""
+    flops: float = 0.0
+    """Of all ranks in this step."""
+
+
+def free(batch: Batch) -> float:
+    """The cost of a micro-batch where nobody counts."""
+    return 0.0
 
 
 def train(
@@ -90,10 +101,12 @@ def train(
     world: World,
     interrupts: Interrupts,
     seconds: float | None = None,
+    cost: Callable[[Batch], float] = free,
 ) -> Iterator[Step]:
     """Take steps state.step .. steps - 1.
 
     A step whose gradient is not finite leaves the weights as they were; the caller sees it in grad_norm.
+    cost: FLOPs of a training step with one micro-batch, on this rank.
     seconds: a time budget; it replaces steps as the measure of progress, and ends the run.
     Raises Preempted when a signal asked for it; the state is then that of the last whole step.
     """
@@ -105,8 +118,8 @@ def train(
         micro_batches = batches.get(number)
         terms = sorted(objective.weights)
         own = [sum(batch.counts.get(term, 0) for batch in micro_batches) for term in terms]
-        tokens = sum(batch.tokens for batch in micro_batches)
-        *totals, all_tokens, stopping = world.sum([*own, tokens, interrupts.arrived])
+        spent = [sum(batch.tokens for batch in micro_batches), sum(map(cost, micro_batches))]
+        *totals, tokens, flops, stopping = world.sum([*own, *spent, interrupts.arrived])
         if stopping:
             raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")
         scale = {
@@ -125,10 +138,12 @@ def train(
         with interrupts.shield():
             state.optimizer.step(lr, (norm / config.clip).clamp(min=1.0), ~norm.isfinite())
             state.step = number + 1
-            state.tokens += int(all_tokens)
+            state.tokens += int(tokens)
+            state.flops += flops
+            state.lr = lr
             state.elapsed = time.monotonic() - started
         counts = dict(zip(terms, own, strict=True))
-        yield Step(number + 1, sums, counts, lr, norm, int(all_tokens))
+        yield Step(number + 1, sums, counts, lr, norm, int(tokens), flops)
         if progress >= 1:
             return
 

@@ -161,7 +161,7 @@ def test_a_student_begins_from_alternate_layers_of_its_teacher_with_its_head(wor
 
 
 def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep: None)
+    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep, written: None)
     every = ["seeds=2", "evaluate.every=4", "intermediate.steps=8", "prediction.steps=5", "dropout.head=0.2"]
     assert distil(work, *every) == 0
     shutil.copytree(work / "run", work / "whole")

@@ -137,7 +137,7 @@ def test_a_seed_alone_gives_the_same_bits_as_among_others(work: Path):
 
 
 def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep: None)
+    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep, written: None)
     every = ["train.epochs=2", "seeds=2", "evaluate.every=10"]
     assert tune(work, *every) == 0
     shutil.copytree(work / "run", work / "whole")

@@ -148,7 +148,7 @@ def test_several_tasks_are_learnt_together(work: Path, capsys):
 
 
 def test_several_tasks_go_on_as_if_nothing_had_been(work: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep: None)
+    monkeypatch.setattr(checkpoint, "prune", lambda folder, keep, written: None)
     several(work)
     short = ("train.steps=12", "evaluate.every=5")
     assert tune(work, *short) == 0

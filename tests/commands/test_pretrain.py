@@ -38,7 +38,7 @@ def finished(tiny_run: Path, tmp_path: Path) -> Path:
 def test_a_run_folder_tells_what_was_run(finished: Path):
     names = {path.name for path in finished.iterdir()}
     assert names == {
-        "recipe.yaml", "command.txt", "environment.json", "metrics.jsonl", "checkpoints", "final",
+        "recipe.yaml", "command.txt", "environment.json", "run.json", "metrics.jsonl", "checkpoints", "final",
     }  # fmt: skip
     assert "mask_rate: 0.15" in (finished / "recipe.yaml").read_text()
     assert json.loads((finished / "environment.json").read_text())["packages"]["torch"]

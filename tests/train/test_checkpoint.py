@@ -27,7 +27,7 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path):
     state.step, state.tokens, state.elapsed = 7, 700, 1.5
     checkpoint.save(state, tmp_path / "step-00000007", "digest", None)
     other = make()
-    assert checkpoint.load(other, tmp_path / "step-00000007") == "digest"
+    assert checkpoint.load(other, tmp_path / "step-00000007").recipe == "digest"
     assert (other.step, other.tokens, other.elapsed) == (7, 700, 1.5)
     for name, tensor in (state.module.state_dict() | state.optimizer.state_dict()).items():
         assert torch.equal(tensor, (other.module.state_dict() | other.optimizer.state_dict())[name])
@@ -64,7 +64,7 @@ def test_a_half_written_checkpoint_is_not_looked_at(tmp_path: Path):
 def test_only_the_newest_and_the_best_are_kept(tmp_path: Path):
     saved(tmp_path, 10, 20, 30, 40, heldout={10: 3.0, 20: 1.0, 30: 2.0, 40: 1.5})
     (tmp_path / "step-00000050.partial").mkdir()
-    checkpoint.prune(tmp_path, keep=1)
+    checkpoint.prune(tmp_path, 1, tmp_path / "step-00000040")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000040"]
 
 

@@ -40,7 +40,7 @@ def run(
     """Train what is not trained yet, probe every checkpoint, write and show the table and the picture."""
     folder.require_auto(options.resume)
     out = Path(options.out or "runs/compare")
-    folder.claim(out, resume=options.resume, overwrite=options.overwrite)
+    folder.claim(out, resume=options.resume, overwrite=options.overwrite, dry_run=options.dry_run)
     entries = read(recipes, changes, out)
     require_equal(entries)
     exams = suite.read(probes.suite, probes.data) if probes.suite is not None else None

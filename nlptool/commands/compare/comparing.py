@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nlptool import course
 from nlptool.commands.compare import budget, judging, picturing, verdict
 from nlptool.commands.compare.command import Entry, Probes
 from nlptool.commands.evaluate import examining
@@ -90,7 +91,7 @@ def _train(entry: Entry, overwrite: bool, console: Console) -> None:
     """Carry a run out, or as much of it as is missing."""
     out = Path(entry.recipe.out)
     written = out / "recipe.yaml"
-    if (out / "final").is_dir() and not overwrite:
+    if course.has_ended(out) and not overwrite:
         old = loads(written.read_text("utf8"), type(entry.recipe))
         if all(change.path == "out" for change in difference(old, entry.recipe)):
             console.note(f"{out}: is finished")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors.torch import load_file
 
 from nlptool.commands import machine
@@ -24,7 +23,7 @@ from nlptool.metric_table import HELD_OUT, describe
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
-from nlptool.train.distributed import World
+from nlptool.train.metrics import last
 
 VERSION = 4  # of what is asked; another one asks again
 Pairs = list[minimal_pairs.Pair]
@@ -56,23 +55,23 @@ def probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
     out = Path(entry.recipe.out)
     plan = Plan(entry.recipe)
     objective = plan.objective()
-    per_row = plan.flops_per_row(objective, World(0, 1, torch.device("cpu")))
     heldout = _heldout(out / "metrics.jsonl", str(entry.recipe.objective.model_dump()["name"]))
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
-        facts = json.loads((path / "state.json").read_text("utf8"))
+        facts = checkpoint.read(path)
+        flops = last(out, "flops", facts.step) if facts.flops is None else facts.flops
         asked = _asked(plan, path, pairs)
         if asked not in known:
             known[asked] = _scores(plan, path, pairs, console)
             (out / "probes.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
         points.append(
             {
-                "step": facts["step"],
-                "tokens": facts["tokens"],
-                "flops": plan.flops(facts["step"], per_row),
-                "seconds": facts["elapsed"],
-                "heldout": heldout.get(facts["step"], {}),
+                "step": facts.step,
+                "tokens": facts.tokens,
+                "flops": flops or 0.0,
+                "seconds": facts.elapsed,
+                "heldout": heldout.get(facts.step, {}),
                 "scores": known[asked],
             }
         )

@@ -133,7 +133,12 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     folder.require_auto(options.resume)
     if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
         folder.claim(
-            Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+            Path(recipe.out),
+            resume=options.resume,
+            overwrite=options.overwrite,
+            kind=Recipe,
+            reads=recipe,
+            dry_run=options.dry_run,
         )
     from nlptool.commands.distill_task import teaching
 

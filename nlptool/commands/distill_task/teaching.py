@@ -12,7 +12,7 @@ and what nlptool.commands.distill_task.retention writes.
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from nlptool.commands.distill_task.student import beginning, imitation, prepare,
 from nlptool.commands.distill_task.teacher import Teacher
 from nlptool.commands.finetune import answering, finetuning
 from nlptool.commands.finetune.fitting import Plan
-from nlptool.commands.session import Job, Settings
+from nlptool.commands.job import Job, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import InTurn
@@ -127,7 +127,7 @@ class _Runs:
             settings,
             self.options,
             self.console,
-            lambda world: self._imitation(plan, train, seed),
+            lambda world, begun: self._imitation(plan, train, seed),
             self.world,
             self.interrupts,
         )
@@ -152,17 +152,13 @@ class _Runs:
             )
             return held_out(state, objective, source, len(source), train, world, interrupts)
 
-        def flops_so_far() -> Callable[[int, int], float]:
-            rate = plan.flops_per_token(objective, world)
-            return lambda steps, tokens: rate * tokens
-
         return Job(
             objective=objective,
             batches=Ahead(plan.batches(objective, seed, world, most=PART), world.device),
             evaluate=evaluate,
             steps=plan.steps,
             seconds=None,
-            flops=flops_so_far,
+            cost=plan.cost(objective, world),
             export=lambda path: plan.export(own, path),
             rates=plan.rates,
         )

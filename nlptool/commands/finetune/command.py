@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nlptool import registry
+from nlptool import course, registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
 from nlptool.figures import counted
@@ -129,7 +129,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         )
     if recipe.data is not None and not Path(recipe.data).is_dir():
         problems.append(Problem("data", f"no folder {recipe.data}"))
-    if wrong := hub.problem(recipe.start):
+    if wrong := hub.problem(recipe.start) or course.problem(recipe.start):
         problems.append(Problem("start", wrong))
     if recipe.train.batch % recipe.train.accumulate:
         problems.append(
@@ -160,7 +160,12 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     folder.require_auto(options.resume)
     if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
         folder.claim(
-            Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+            Path(recipe.out),
+            resume=options.resume,
+            overwrite=options.overwrite,
+            kind=Recipe,
+            reads=recipe,
+            dry_run=options.dry_run,
         )
     from nlptool.commands.finetune import finetuning
 

@@ -20,7 +20,7 @@ from nlptool.commands import folder, machine, training
 from nlptool.commands.finetune import answering
 from nlptool.commands.finetune.command import Recipe
 from nlptool.commands.finetune.fitting import Plan
-from nlptool.commands.session import Job, Outcome, Settings
+from nlptool.commands.job import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import Bucketed, InTurn
@@ -35,6 +35,7 @@ from nlptool.train.config import Save
 from nlptool.train.distributed import World
 from nlptool.train.estimate import estimate
 from nlptool.train.interrupts import Interrupts
+from nlptool.train.stages import Begun
 from nlptool.train.trainer import State
 
 
@@ -152,7 +153,7 @@ def one(
     )
     trained: list[TaskObjective] = []
 
-    def build(world: World) -> Job:
+    def build(world: World, begun: Begun) -> Job:
         objective = plan.objective()
         trained.append(objective)
         fresh = huggingface.load(objective, plan.state).fresh
@@ -184,17 +185,13 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
             found |= plan.figures(split, plan.said(objective, split, world, interrupts))
         return found | plan.shape.total(found)
 
-    def flops_so_far() -> Callable[[int, int], float]:
-        rate = plan.flops_per_token(taught, world)
-        return lambda steps, tokens: rate * tokens
-
     return Job(
         objective=taught,
         batches=Ahead(plan.batches(taught, seed, world), world.device),
         evaluate=evaluate,
         steps=plan.steps,
         seconds=None,
-        flops=flops_so_far,
+        cost=plan.cost(taught, world),
         export=lambda path: plan.export(objective, path),
         rates=plan.rates,
         patience=plan.recipe.evaluate.patience,

@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from nlptool.commands import exporting, hub
 from nlptool.commands.finetune import labelled
 from nlptool.commands.finetune.command import Recipe, check_task
 from nlptool.console import Console
+from nlptool.data.batches import Batch
 from nlptool.data.bucketed import Bucketed, InRounds, InTurn
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
@@ -141,13 +144,18 @@ class Plan:
         """Write the model and its tokenizer as a Hugging Face folder."""
         exporting.write(path, objective.folders(self.model)[""], self.tokenizer)
 
-    def flops_per_token(self, objective: Objective, world: World) -> float:
-        """Of a training step, counted on one row."""
-        rows = self.splits[self.task.train]
-        (batch,) = Bucketed(rows, rows.lengths, objective.collate, batch=1, steps=1, seed=0).get(0)
-        with torch.no_grad(), flops.counting() as count:
-            objective(batch.to(world.device))
-        return count.step / batch.tokens
+    def cost(self, objective: Objective, world: World) -> Callable[[Batch], float]:
+        """FLOPs of a training step with a micro-batch: those of a token of the first row, for each of its tokens."""
+
+        @cache
+        def of_token() -> float:
+            rows = self.splits[self.task.train]
+            (batch,) = Bucketed(rows, rows.lengths, objective.collate, batch=1, steps=1, seed=0).get(0)
+            with torch.no_grad(), flops.counting() as count:
+                objective(batch.to(world.device))
+            return count.step / batch.tokens
+
+        return lambda batch: of_token() * batch.tokens
 
     def _kept(self, state: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
         """The parts of the pretrained net that the objective has, without its head or with it."""

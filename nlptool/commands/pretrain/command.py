@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlptool import registry
+from nlptool import course, registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
 from nlptool.figures import counted
@@ -102,7 +102,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             )
         )
     for key, name in (("start", recipe.start), ("teacher", recipe.teacher)):
-        if name is not None and (wrong := hub.problem(name)):
+        if name is not None and (wrong := hub.problem(name) or course.problem(name)):
             problems.append(Problem(key, wrong))
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."
@@ -139,7 +139,12 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Carry the recipe out, or with --dry-run say what it would take."""
     if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
         folder.claim(
-            Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+            Path(recipe.out),
+            resume=options.resume,
+            overwrite=options.overwrite,
+            kind=Recipe,
+            reads=recipe,
+            dry_run=options.dry_run,
         )
     from nlptool.commands.pretrain import pretraining
 

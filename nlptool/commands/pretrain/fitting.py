@@ -1,10 +1,8 @@
 """A checked recipe with its store: batches, net and objective, and what the run would take."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
-from itertools import accumulate
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
@@ -14,7 +12,7 @@ from nlptool.commands import exporting
 from nlptool.commands.pretrain import beginning, distilling
 from nlptool.commands.pretrain.command import Recipe, check_model
 from nlptool.commands.pretrain.remembering import Remembering
-from nlptool.data.batches import Again, Ahead, Batches, Stage
+from nlptool.data.batches import Again, Ahead, Batch, Batches, Stage
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import counted
@@ -28,6 +26,7 @@ from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Stage as StageBlock
 from nlptool.train.distributed import World
 from nlptool.train.estimate import Estimate, estimate, shapes_only
+from nlptool.train.stages import FRESH, Begun, first_steps, steps_for
 
 HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
 ENDLESS = 1 << 62  # steps of a run that a clock ends
@@ -36,11 +35,12 @@ ENDLESS = 1 << 62  # steps of a run that a clock ends
 class Plan:
     """A recipe together with its store: all that follows from the two before any weight is made.
 
-    Raises DataError when store, tokenizer and weights do not belong together, or the store is too small.
+    begun: how far the run has come before. Raises DataError when store, tokenizer and weights do not belong together,
+    or the store is too small.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, begun: Begun = FRESH) -> None:
+        self.recipe, self.begun = recipe, begun
         self.store = TokenStore(Path(recipe.tokens))
         self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
         self.teacher = distilling.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
@@ -94,6 +94,13 @@ class Plan:
         ]
         return [f"{origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
 
+    def moved(self) -> list[str]:
+        """Where stages begin otherwise than at their shares, as the run was resumed with other steps."""
+        if self.first_steps == first_steps(self._shares, self.steps, FRESH):
+            return []
+        told = ", ".join(f"{first:,}" for first in self.first_steps)
+        return [f"stages that have begun stay where they began: they begin after {told} steps"]
+
     def objective(self) -> Objective:
         """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
         name = str(self.recipe.objective.model_dump()["name"])
@@ -109,8 +116,7 @@ class Plan:
     @property
     def first_steps(self) -> list[int]:
         """The step at which each stage begins, from 0."""
-        shares = accumulate((stage.share for stage, _ in self.stages[:-1]), initial=0.0)
-        return [round(share * self.steps) if share else 0 for share in shares]
+        return first_steps(self._shares, self.steps, self.begun)
 
     def batches(self, objective: Objective, world: World) -> Batches:
         """The run's batches, stage by stage."""
@@ -196,26 +202,26 @@ class Plan:
         sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
         return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.rows)
 
-    def flops_per_row(self, objective: Objective, world: World) -> list[float]:
-        """Of a training step, stage by stage, counted on one row of each: no second is lost as with `estimate`.
+    def cost(self, objective: Objective, world: World) -> Callable[[Batch], float]:
+        """FLOPs of a training step with a micro-batch, counted on one row of each length.
 
-        All rows of a stage cost the same, since shapes do not vary: padding counts, too.
+        All rows of a length cost the same, since shapes do not vary: padding counts, too. No second is lost as with
+        `estimate`.
         """
-        found: list[float] = []
-        for _, examples in self.stages:
+
+        @cache
+        def of_row(length: int) -> int:
+            examples = next(examples for stage, examples in self.stages if stage.length == length)
             (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
             with torch.no_grad(), flops.counting() as count:
                 objective(row.to(world.device))
-            found.append(count.step)
-        return found
+            return count.step
 
-    def flops(self, steps: int, per_row: Sequence[float]) -> float:
-        """Of the first `steps` steps."""
-        ends = [*self.first_steps[1:], self.steps]
-        return sum(
-            max(0, min(steps, end) - first) * stage.batch * row
-            for first, end, (stage, _), row in zip(self.first_steps, ends, self.stages, per_row, strict=True)
-        )
+        def of_batch(batch: Batch) -> float:
+            rows, length = batch["ids"].shape
+            return float(rows * of_row(length))
+
+        return of_batch
 
     @cached_property
     def flops_per_step(self) -> float:
@@ -244,8 +250,14 @@ class Plan:
         if train.budget.measure == "seconds":
             return ENDLESS, train.budget.amount
         amount = train.budget.amount
-        if train.budget.measure == "flops":
-            return max(1, math.ceil(amount / self.flops_per_step)), None
         if train.budget.measure == "epochs":
             amount *= self.store.split("train").tokens
-        return max(1, math.ceil(amount / self.tokens_per_step)), None
+        in_flops = train.budget.measure == "flops"
+        costs = [
+            s.batch * (self.estimate_of(s).flops_per_row if in_flops else s.length) for s, _ in self.stages
+        ]
+        return steps_for(amount, costs, self._shares, self.begun), None
+
+    @property
+    def _shares(self) -> list[float]:
+        return [stage.share for stage, _ in self.stages]

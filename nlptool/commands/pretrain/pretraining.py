@@ -1,14 +1,13 @@
 """The heavy half of `pretrain`: runs, and what is said of them."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nlptool.commands import training
+from nlptool.commands.job import Job, Outcome, Settings
 from nlptool.commands.pretrain.command import Recipe
 from nlptool.commands.pretrain.fitting import Plan
-from nlptool.commands.session import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 from nlptool.figures import agreeing, duration, quantity
@@ -17,6 +16,7 @@ from nlptool.models import huggingface
 from nlptool.recipe import dump
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
+from nlptool.train.stages import Begun
 from nlptool.train.trainer import State, held_out
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -41,12 +41,12 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Plan, 
     )
     plans: list[Plan] = []
 
-    def build(world: World) -> Job:
-        plan = Plan(recipe)
+    def build(world: World, begun: Begun) -> Job:
+        plan = Plan(recipe, begun)
         plans.append(plan)
         slow = world.device.type == "cuda" and recipe.train.precision == "fp32"
         remarks = ["train.precision is fp32; bf16 is what the tensor cores of a GPU are for"] * slow
-        for remark in [*remarks, *plan.shape.left_out(plan.stages[0][1]), *plan.fresh()]:
+        for remark in [*remarks, *plan.shape.left_out(plan.stages[0][1]), *plan.fresh(), *plan.moved()]:
             console.note(remark)
         return job(plan, world)
 
@@ -74,20 +74,17 @@ def job(plan: Plan, world: World) -> Job:
         number, train = plan.recipe.evaluate.batches, plan.recipe.train
         return held_out(state, objective, batches, number, train, world, interrupts)
 
-    def flops_so_far() -> Callable[[int, int], float]:
-        per_row = plan.flops_per_row(objective, world)
-        return lambda steps, tokens: plan.flops(steps, per_row)
-
     return Job(
         objective=objective,
         batches=plan.source(objective, world),
         evaluate=None if batches is None else evaluate,
         steps=plan.steps,
         seconds=plan.seconds,
-        flops=flops_so_far,
+        cost=plan.cost(objective, world),
         export=lambda path: plan.export(objective, path),
         models={"tokens": plan.store.path}
         | ({} if plan.teacher is None else {"teacher": plan.teacher.folder}),
+        stages=tuple(plan.first_steps),
     )
 
 

@@ -168,7 +168,12 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Carry the recipe out, or with --dry-run show what would be asked."""
     folder.require_auto(options.resume)
     folder.claim(
-        Path(recipe.out), resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+        Path(recipe.out),
+        resume=options.resume,
+        overwrite=options.overwrite,
+        kind=Recipe,
+        reads=recipe,
+        dry_run=options.dry_run,
     )
     from nlptool.commands.prompt import prompting
 

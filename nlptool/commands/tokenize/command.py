@@ -76,7 +76,12 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Write the store and report on it, or with --dry-run say what would be read."""
     out = Path(recipe.out)
     previous = folder.claim(
-        out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+        out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        kind=Recipe,
+        reads=recipe,
+        dry_run=options.dry_run,
     )
     from nlptool.commands.tokenize import tokenizing
 

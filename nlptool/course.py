@@ -1,0 +1,114 @@
+"""A run is one course: how far it goes, whether it has ended, and whether its final/ is what it ended with.
+
+RUN/run.json         the steps or seconds that it goes to, and the step at which it has ended: null while it goes on
+RUN/final/run.json   the step whose weights these are, and the step at which the run ended then
+RUN/abandoned-1/     what a run that went back to an earlier checkpoint has left: a run folder of its own
+
+A run that is resumed for more steps has not ended, though the final/ of its first end lies there still.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlptool import atomic_files
+from nlptool.figures import counted
+
+FILE = "run.json"
+ABANDONED = "abandoned"
+
+
+class Goal(NamedTuple):
+    """Where a run goes."""
+
+    steps: int | None
+    seconds: float | None
+    """A budget of time, in place of steps."""
+    stages: tuple[int, ...] = (0,)
+    """The step, from 0, at which each stage begins."""
+
+
+class Stamp(NamedTuple):
+    """What a folder of weights says of itself."""
+
+    step: int
+    """Of the weights: an earlier one than the end where the best is taken."""
+    ended: int
+    """The step at which the run ended."""
+
+
+def aside(run: Path) -> Path:
+    """Where to put what a run leaves that goes back to an earlier checkpoint: a new folder in it."""
+    number = 1
+    while (path := run / f"{ABANDONED}-{number}").exists():
+        number += 1
+    return path
+
+
+def is_abandoned(run: Path) -> bool:
+    """Whether a folder holds what its run has left."""
+    return run.name.startswith(f"{ABANDONED}-")
+
+
+def begin(run: Path, goal: Goal) -> None:
+    """Write down that a run goes on."""
+    _write(run, goal._asdict() | {"ended": None})
+
+
+def end(run: Path, step: int) -> None:
+    """Write down that a run has ended, once its final/ is whole."""
+    _write(run, (_read(run) or {}) | {"ended": step})
+
+
+def stamp(folder: Path, stamped: Stamp) -> None:
+    """Write into a folder of weights which ones they are."""
+    _write(folder, stamped._asdict())
+
+
+def goal(run: Path) -> Goal | None:
+    """Where a run goes; None where it was made by a version that did not write it down."""
+    written = _read(run)
+    if written is None:
+        return None
+    return Goal(written.get("steps"), written.get("seconds"), tuple(written.get("stages", (0,))))
+
+
+def has_ended(run: Path) -> bool:
+    """Whether a run has reached its end, and final/ is what it ended with."""
+    return (run / "final").is_dir() and outdated(run) is None
+
+
+def outdated(run: Path) -> str | None:
+    """Why a run's final/ is not what the run has come to; None where it is, or where there is none."""
+    written, stamped = _read(run), _read(run / "final")
+    if written is None or not (run / "final").is_dir():  # of a version that wrote nothing down, it is the end
+        return None
+    now = stamped.get("ended") if stamped else None
+    if written["ended"] is not None and written["ended"] == now:
+        return None
+    which = f"is the model of step {stamped['step']:,}" if stamped else "is of an earlier end of the run"
+    to = f" to {counted(written['steps'], 'steps')}" if written.get("steps") else ""
+    return f"{which}; the run was resumed{to} and has not ended"
+
+
+def problem(model: str) -> str | None:
+    """What speaks against beginning from a model: that it is a final/ which its run has left behind."""
+    path = Path(model)
+    for final in (path, path.parent):  # the model, or one that lies in it
+        if final.name == "final" and (why := outdated(final.parent)):
+            return (
+                f"{final} {why}; end the run, or write its newest checkpoint with nlptool export "
+                f"{final.parent}, or copy the folder to begin from it as it is"
+            )
+    return None
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = atomic_files.read_json(folder / FILE, dict)
+    except FileNotFoundError:
+        return None
+    return found if "ended" in found else None
+
+
+def _write(folder: Path, values: dict[str, Any]) -> None:
+    atomic_files.write_json(folder / FILE, values)
