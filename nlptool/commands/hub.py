@@ -83,7 +83,7 @@ def _downloaded(name: str, found: str, files: Sequence[str]) -> Path:
     from nlptool.text.hub import answers
 
     repository, _, revision = found.partition("@")
-    answers()
+    reached = answers()
     try:
         return Path(str(snapshot_download(repository, revision=revision or None, allow_patterns=list(files))))
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
@@ -92,8 +92,9 @@ def _downloaded(name: str, found: str, files: Sequence[str]) -> Path:
             hint="check the name; for a private model, log in with: hf auth login",
         ) from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError, ValueError) as error:
+        why = f": {_first_line(error)}" if reached else ", or HF_HUB_OFFLINE is set"
         raise DataError(
-            f"{name}: is not on this machine, and the hub cannot be reached: {_first_line(error)}",
+            f"{name}: is not on this machine, and the hub cannot be reached{why}",
             hint="download it where there is a network, and name its folder",
         ) from error
 

@@ -99,6 +99,13 @@ def test_without_a_network_a_folder_is_asked_for(model: Path, monkeypatch: pytes
     assert "name its folder" in str(caught.value.hint)
 
 
+def test_a_hub_that_does_not_answer_is_told_in_plain_words(model: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    answered(monkeypatch, LocalEntryNotFoundError("outgoing traffic has been disabled"))
+    with pytest.raises(DataError, match=r"the hub cannot be reached, or HF_HUB_OFFLINE is set$"):
+        hub.folder("owner/name")
+
+
 def test_a_repository_without_a_model_is_told(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch):
     answered(monkeypatch, tmp_path)
     with pytest.raises(DataError, match=r"no config\.json"):
