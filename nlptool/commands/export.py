@@ -19,7 +19,7 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
     if not recipe_path.exists():
         raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
     written = recipe_path.read_text("utf8")
-    if "\ntask:" in f"\n{written}":
+    if hub.is_labelled(run):
         raise _is_exported(run)
     folder.claim(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
     from safetensors.torch import load_file

@@ -25,10 +25,18 @@ def problem(name: str) -> str | None:
         return None
     if several:
         return f"{name} is a run with several models; name one of them, such as {several[0]}"
+    if is_labelled(path):
+        return f"{name} is a run that has no final/ yet; resume it"
     if (path / "recipe.yaml").exists() and (path / "checkpoints").is_dir():
         return f"{name} is a run that has no final/ yet; resume it, or name what nlptool export {name} writes"
     hint = f"; for a model of the hub, {SCHEME}OWNER/NAME" if SCHEME not in name else ""
     return f"no Hugging Face folder at {name} (no config.json){hint}"
+
+
+def is_labelled(run: Path) -> bool:
+    """Whether a folder is a run of finetune or distill-task, by its recipe."""
+    written = run / "recipe.yaml"
+    return written.is_file() and "\ntask:" in "\n" + written.read_text("utf8", errors="replace")
 
 
 def finals(run: Path) -> list[Path]:
