@@ -14,7 +14,8 @@ from rich.table import Table
 from nlptool.terminal import shown
 
 GAP = 2  # columns of the screen between two of the table
-WORD = 24  # as wide a word, such as a path, may be broken
+WORDS = (24, 12)  # wider words, such as paths, may be broken; the second where the first does not do
+WHOLE = 24  # wider cells that begin with a number are text
 NUMBER = re.compile(r"[-+±<>~]?\d")  # how a cell begins that is kept whole: `61.3 % ± 1.2`, `2m31s`, `1.2 GB`
 
 Cells = Sequence[Sequence[str]]
@@ -22,20 +23,19 @@ Cells = Sequence[Sequence[str]]
 
 def fitted(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], width: int) -> RenderableType:
     """The table in this width. numeric: which columns stand to the right."""
-    found = widths(columns, rows, width)
-    if found is not None:
-        return _table(columns, rows, numeric, found)
     turned = [list(line) for line in zip(columns[1:], *(row[1:] for row in rows), strict=True)]
     names = [columns[0], *(row[0] for row in rows)]
-    found = widths(names, turned, width)
-    if found is not None:
-        return _table(names, turned, [False] * len(names), found)
+    for word in WORDS:
+        if found := widths(columns, rows, width, word):
+            return _table(columns, rows, numeric, found)
+        if found := widths(names, turned, width, word):
+            return _table(names, turned, [False] * len(names), found)
     return Group(*(pairs([*zip(columns, row, strict=True), ("", "")], width) for row in rows))
 
 
 def pairs(facts: Sequence[tuple[str, str]], width: int) -> Table:
     """Names and values, a line each; where the width is short, names give way before numbers."""
-    names, values = widths(("", ""), facts, width) or (None, None)
+    names, values = next(filter(None, (widths(("", ""), facts, width, word) for word in WORDS)), (None, None))
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
     grid.add_column(style="dim", overflow="fold", width=names)
     grid.add_column(overflow="fold", width=values)
@@ -44,13 +44,14 @@ def pairs(facts: Sequence[tuple[str, str]], width: int) -> Table:
     return grid
 
 
-def widths(columns: Sequence[str], rows: Cells, width: int) -> list[int] | None:
-    """How wide each column is in this width, or None where numbers or words would have to be broken."""
+def widths(columns: Sequence[str], rows: Cells, width: int, word: int) -> list[int] | None:
+    """How wide each column is in this width; None where numbers, or words up to `word`, would have to be broken."""
     lines = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    told = list(zip(columns, lines, strict=True))
     least = [
-        max([_longest_word(name), *map(_unbroken, cells)]) for name, cells in zip(columns, lines, strict=True)
+        max([_longest_word(name, word), *(_unbroken(cell, word) for cell in cells)]) for name, cells in told
     ]
-    most = [max([cell_len(name), *map(_widest, cells)]) for name, cells in zip(columns, lines, strict=True)]
+    most = [max([cell_len(name), *map(_widest, cells)]) for name, cells in told]
     room = width - GAP * (len(columns) - 1) - sum(least)
     if room < 0:
         return None
@@ -74,13 +75,17 @@ def _table(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], found: 
     return table
 
 
-def _unbroken(cell: str) -> int:
+def _unbroken(cell: str, word: int) -> int:
     """The width below which a cell would be broken within a number or a word."""
-    return _widest(cell) if NUMBER.match(cell) and len(cell) <= WORD else _longest_word(cell)
+    return _widest(cell) if NUMBER.match(cell) and len(cell) <= WHOLE else _longest_word(cell, word)
 
 
-def _longest_word(text: str) -> int:
-    return max((min(cell_len(word), WORD) for word in text.split()), default=0)
+def _longest_word(text: str, most: int) -> int:
+    """The widest of its words, of which those that are no numbers may be broken from `most` on."""
+    found = ((cell_len(word), NUMBER.match(word)) for word in text.split())
+    return max(
+        (width if number and width <= WHOLE else min(width, most) for width, number in found), default=0
+    )
 
 
 def _widest(cell: str) -> int:

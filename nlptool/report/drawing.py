@@ -71,7 +71,12 @@ def draw(chart: Chart, curves: Sequence[Curve], axis: Axis, look: Look, *, log: 
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
         FigureCanvasAgg(figure)
         plot = figure.add_axes((0, 0, 1, 1))
-        if curves and all(len(curve.x) == 1 for curve in curves):
+        if not curves:
+            plot.set_axis_off()
+            _title(figure, chart)
+            figure.text(0.5, 0.5, f"no run that has this recorded its {axis.name}", color=MUTED, ha="center")
+            return figure
+        if all(len(curve.x) == 1 for curve in curves):
             _bars(figure, plot, chart, curves, look)
             return figure
         factor, unit = _scale(axis, curves)
@@ -149,6 +154,8 @@ def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
         plot.plot(x, y, color=ink, linestyle="", marker="o", ms=3.4 if len(x) < 40 else 2, mew=0, zorder=4)
     elif curve.smooth is None:
         plot.plot(x, y, color=ink, linestyle=dash, lw=1.1, zorder=3)
+        if len(x) == 1:  # no line shows it
+            plot.plot(x, y, color=ink, linestyle="", marker="o", ms=3.4, mew=0, zorder=3)
     else:
         plot.plot(x, y, color=ink, lw=0.6, alpha=0.22, zorder=2)
         plot.plot(x, curve.smooth[keep], color=ink, linestyle=dash, lw=1.0, zorder=3)

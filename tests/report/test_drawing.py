@@ -88,3 +88,25 @@ def test_a_logarithmic_axis_spans_a_factor_of_ten_at_least():
         low, high = decade(np.array(values))
         assert low < min(values) <= max(values) < high
         assert high / low >= 10 - 1e-9
+
+
+def test_a_chart_whose_runs_have_no_figures_on_an_axis_says_so(tmp_path: Path):
+    """A run of one step has no FLOPs yet; beside one that has, there is an axis of FLOPs."""
+    lines = [{"step": 1, "rtd": 1.0}, {"step": 1, "heldout/rtd": 1.0}]
+    runs = read_all([write_run(tmp_path / "a", lines), write_run(tmp_path / "b", falling())])
+    (chart,) = [chart for chart in charts(runs) if chart.name == "rtd"]
+    flops = AXES[2]
+    for log in (False, True):
+        figure = draw(chart, curves(chart, runs, flops), flops, Look.of(["a", "b"]), log=log)
+        assert "no run that has this recorded its flops" in [text.get_text() for text in figure.texts]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_single_point_beside_a_line_is_seen(tmp_path: Path, log: bool):
+    runs = read_all(
+        [write_run(tmp_path / "a", [{"step": 1, "lr": 0.5}]), write_run(tmp_path / "b", falling())]
+    )
+    (chart,) = [chart for chart in charts(runs) if chart.name == "lr"]
+    figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Look.of(["a", "b"]), log=log)
+    points = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
+    assert "o" in [line.get_marker() for line in points]
