@@ -157,7 +157,9 @@ def _final(final: Path) -> Iterator[Finding]:
         tokenizer = Tokenizer.load(final)
         size = tokenizer.vocab_size
         told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
-        yield Finding("tokenizer", size == loaded.vocab_size, told)
+        padded = f"; {counted(loaded.vocab_size - size, 'rows')} of its embeddings are padding"
+        fits = size <= loaded.vocab_size
+        yield Finding("tokenizer", fits, told + padded if fits and size < loaded.vocab_size else told)
         if not tokenizer.coverage.complete:
             told = "letters that it does not know are unknown tokens or lost; tokenize reports how many of a text"
             yield Finding("spelling", None, told)
@@ -166,7 +168,7 @@ def _final(final: Path) -> Iterator[Finding]:
 
 
 def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Finding:
-    bad = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
+    bad = [key for key, tensor in tensors.items() if not tensor.float().isfinite().all()]
     return Finding(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
 
 

@@ -72,7 +72,7 @@ def begun(plan: Plan) -> dict[str, torch.Tensor]:
 
 
 def test_padded_embeddings_go_on_as_they_are_and_no_mask_shows_a_row_without_a_token(
-    tiny_store: Path, padded: Path, tmp_path: Path
+    tiny_store: Path, padded: Path, tmp_path: Path, capsys
 ):
     path = recipe(tiny_store, tmp_path, start=str(padded), objective="{name: mlm}")
     tokens = Tokenizer.load(tiny_store / "tokenizer").vocab_size
@@ -85,6 +85,9 @@ def test_padded_embeddings_go_on_as_they_are_and_no_mask_shows_a_row_without_a_t
     final = huggingface.load_pretrained(tmp_path / "run" / "final")
     assert final.vocab_size == tokens + PADDING
     assert main(["fill-mask", str(tmp_path / "run"), "the old [MASK]"]) == 0
+    capsys.readouterr()
+    assert main(["doctor", str(tmp_path / "run")]) == 0
+    assert f"{PADDING} rows of its embeddings are padding" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("student", ["student: {layers: 1}", f"model: {json.dumps(BERT | {'layers': 1})}"])

@@ -156,4 +156,5 @@ def report(plan: Plan, outcome: Outcome, console: Console, *, as_json: bool) -> 
     if entropy is not None:
         shown["unigram entropy"] = f"{entropy:.3f} nats, the loss of knowing only how frequent each token is"
     shown["model"] = str(outcome.final)
+    shown |= {name: str(outcome.final / name) for name in plan.shape.folders(plan.model) if name}
     console.facts(plan.recipe.out, shown)
