@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from nlptool.recipe import Block
 
@@ -33,6 +33,16 @@ class Source(Block):
     split: str = Field("train", description="split of the hub data set")
     streaming: bool = Field(False, description="read the hub data set without a copy on the disk")
     field: str = Field("text", description="field or column that holds the text, in all formats but text")
+    delimiter: str | None = Field(
+        None,
+        max_length=2,
+        description="character between values of csv; a tab (\\t) for .tsv, else a comma, when not given",
+    )
+    quoting: Literal["minimal", "none"] | None = Field(
+        None,
+        description="minimal: csv values in quotation marks may hold delimiters and line ends; none: quotation marks "
+        "are characters like others, as in GLUE's .tsv; minimal when not given",
+    )
     documents: Literal["blank-line", "line", "file", "record"] | None = Field(
         None,
         description="what one document is: the lines or records up to a blank one, a line, a file, a record; "
@@ -43,6 +53,14 @@ class Source(Block):
         description="on a document that cannot be read (UTF-8, JSON, no field): stop, or drop and count it",
     )
 
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, given: str | None) -> str | None:
+        found = "\t" if given == "\\t" else given
+        if found is not None and (len(found) != 1 or found in '\r\n"'):
+            raise ValueError("expected one character, e.g. ';' or '\\t'")
+        return found
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         origins = [key for key in ("package", "files", "hub") if getattr(self, key)]
@@ -50,6 +68,9 @@ class Source(Block):
             raise ValueError(f"give one of package, files and hub, not {' and '.join(origins)}")
         if self.format is not None and not self.files:
             raise ValueError("format belongs to files")
+        for key in ("delimiter", "quoting"):
+            if getattr(self, key) is not None and (not self.files or self.format not in (None, "csv")):
+                raise ValueError(f"{key} belongs to files of format csv")
         if self.name is not None and self.hub is None:
             raise ValueError("name belongs to hub")
         if self.documents is not None and not (self.files or self.hub):

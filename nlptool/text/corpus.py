@@ -12,8 +12,10 @@ from nlptool.errors import DataError
 from nlptool.files import reason
 from nlptool.text import readers, sources
 from nlptool.text.config import Source
+from nlptool.text.delimited import read_csv
 from nlptool.text.hub import dataset
-from nlptool.text.readers import LONGEST, Read, Record, Unreadable
+from nlptool.text.readers import LONGEST
+from nlptool.text.records import Read, Record, Unreadable
 
 DESERT = (
     1 << 16
@@ -90,8 +92,9 @@ def _records(file: sources.File, source: Source, tally: Tally) -> Read:
                 case "jsonl":
                     records = readers.read_jsonl(stream, source.field)
                 case "csv":
-                    tabs = ".tsv" in file.path.suffixes
-                    records = readers.read_csv(stream, source.field, "\t" if tabs else ",")
+                    usual = "\t" if ".tsv" in file.path.suffixes else ","
+                    quoted = source.quoting != "none"
+                    records = read_csv(stream, source.field, source.delimiter or usual, quoted=quoted)
                 case "parquet":
                     records = readers.read_parquet(file, source.field)
             if file.format != "text" and how in ("blank-line", "file") and source.documents:

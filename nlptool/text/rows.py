@@ -16,7 +16,9 @@ from nlptool.figures import counted
 from nlptool.files import reason
 from nlptool.text.corpus import BROKEN
 from nlptool.text.hub import dataset
-from nlptool.text.readers import RECORD, Unreadable, lines, opened
+from nlptool.text.lines import RECORD, lines
+from nlptool.text.readers import opened
+from nlptool.text.records import Unreadable
 from nlptool.text.sources import COMPRESSIONS, FORMATS, File
 
 SHOWN = 8  # names in a message

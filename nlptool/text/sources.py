@@ -82,6 +82,12 @@ def files(source: Source) -> list[File]:
     """
     paths = dict.fromkeys(path for pattern in source.files for path in _match(pattern))
     found = [_inspect(path, source.format) for path in paths]
+    given = [key for key in ("delimiter", "quoting") if getattr(source, key) is not None]
+    if given and not any(file.format == "csv" for file in found):
+        raise RecipeError(
+            f"source.{given[0]}: none of the files is csv, so it has no effect",
+            hint=f"leave out source.{given[0]}, or set source.format=csv if they are",
+        )
     for file in found:
         text = file.format == "text"
         if source.documents == ("record" if text else "line"):

@@ -1,6 +1,7 @@
 """Bad corpora: each one a clear error or a counted drop, never a hang, never a library's traceback."""
 
 import gzip
+import json
 import os
 import time
 from pathlib import Path
@@ -104,10 +105,96 @@ def test_a_field_that_is_not_a_string_is_an_error(tmp_path: Path, value: str, ki
     assert drops(source) == (["One."], {"not a string": 1})
 
 
-def test_a_json_array_is_not_json_lines(tmp_path: Path) -> None:
-    message, hint = fails(write(tmp_path / "a.json", '[{"text": "One."}]'))
-    assert message.endswith(":1: a list; an object with the field 'text' is expected")
-    assert "jq -c '.[]'" in hint
+def test_an_array_of_objects_and_objects_over_many_lines_are_read(tmp_path: Path) -> None:
+    rows = [{"text": f"Text {n}, of\nthe {'word ' * n}end."} for n in range(40)]
+    texts = [row["text"] for row in rows]
+    for name, written in {
+        "line.json": json.dumps(rows),
+        "pretty.json": "\n" + json.dumps(rows, indent=2) + "\n",
+        "many.jsonl": "\n".join(json.dumps(row, indent=1) for row in rows),
+        "arrays.jsonl": "".join(json.dumps(rows[n : n + 4]) + "\n" for n in range(0, 40, 4)),
+    }.items():
+        source = write(tmp_path / name, written)
+        assert drops(source) == (texts, {})
+    found = list(documents(write(tmp_path / "pretty.json", json.dumps(rows, indent=2)), Tally()))
+    assert [document.id.rpartition(":")[2] for document in found[:3]] == ["2", "5", "8"]
+
+
+def test_a_fault_in_an_array_ends_it_and_names_its_line(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "a.json", '[\n{"text": "One."},\n{"text": 3},\n{"text": "Two."},\n{"text" "x"}\n]'
+    )
+    assert fails(source)[0] == f"{tmp_path}/a.json:3: the field 'text' holds a number; a string is expected"
+    expected = {"not a string": 1, "broken JSON, with all after it": 1}
+    assert drops(source) == (["One.", "Two."], expected)
+    cut = write(tmp_path / "b.json", '[{"text": "One."},\n{"text": "Tw')
+    assert ":2: broken JSON" in fails(cut)[0]
+    assert drops(cut) == (["One."], {"broken JSON, with all after it": 1})
+    open_ended = write(tmp_path / "c.json", '[{"text": "One."}\n')
+    assert ":2: broken JSON" in fails(open_ended)[0]
+
+
+def test_dots_lead_into_objects_and_the_hint_says_so(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", '{"doc": {"id": 1, "text": "One."}}\n')
+    assert fails(source)[1].startswith("set source.field=doc.text;")
+    inside = Source(files=source.files, field="doc")
+    assert fails(inside)[1].startswith("name another field: source.field=doc.text;")
+    assert drops(Source(files=source.files, field="doc.text")) == (["One."], {})
+    dotted = write(tmp_path / "b.jsonl", '{"doc.text": "One."}\n')
+    assert drops(Source(files=dotted.files, field="doc.text")) == (["One."], {})
+
+
+def test_a_field_in_a_struct_of_parquet_is_read(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"doc": [{"id": 1, "text": "One."}, {"id": 2, "text": None}]}), tmp_path / "a.parquet"
+    )
+    found = list(documents(Source(files=str(tmp_path / "a.parquet"), field="doc.text"), Tally()))
+    assert [document.text for document in found] == ["One."]
+
+
+def test_another_separator_is_hinted_at_and_has_a_key(tmp_path: Path) -> None:
+    for separator, key in ((";", "';'"), ("|", "'|'"), ("\t", "'\\t'")):
+        source = write(tmp_path / "a.csv", f"id{separator}text\n1{separator}One, or two.\n")
+        assert f"set source.delimiter={key};" in fails(source)[1]
+        read = Source(files=source.files, delimiter=key.strip("'"))
+        assert drops(read) == (["One, or two."], {})
+    with pytest.raises(ValueError, match="expected one character"):
+        Source(files="a.csv", delimiter=";;")
+
+
+def test_a_key_of_csv_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    for keys in ({"delimiter": ";"}, {"quoting": "none"}):
+        source = write(tmp_path / "a.txt", "One.").model_copy(update=keys)
+        with pytest.raises(RecipeError, match="none of the files is csv"):
+            list(documents(source, Tally()))
+    with pytest.raises(ValueError, match="belongs to files of format csv"):
+        Source(files="a.txt", format="text", quoting="none")
+
+
+def test_an_open_quotation_mark_takes_its_own_line_and_no_other(tmp_path: Path) -> None:
+    rows = [f"{n}\tText {n}." for n in range(9)]
+    rows[2], rows[5], rows[7] = '2\t"Never closed', '5\t"Closed", he said.', '7\t"Whole."'
+    source = write(tmp_path / "a.tsv", "\n".join(["id\ttext", *rows]) + "\n")
+    assert f"{tmp_path}/a.tsv:4: " in fails(source)[0]
+    assert "source.quoting=none" in fails(source)[1]
+    texts = [f"Text {n}." for n in range(9) if n not in (2, 5)]
+    assert drops(source) == (["Whole." if text == "Text 7." else text for text in texts], {"broken CSV": 2})
+    plain = Source(files=source.files, quoting="none")
+    assert drops(plain) == ([row.split("\t")[1] for row in rows], {})
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+def test_lines_end_as_the_first_one_does(tmp_path: Path, end: str) -> None:
+    for name, lines, texts in (
+        ("a.csv", ["id,text", '1,"One, two"', "2,Three."], ["One, two", "Three."]),
+        ("a.jsonl", ['{"text": "One."}', '{"text": "Two."}'], ["One.", "Two."]),
+        ("a.txt", ["One.", "Still one.", "", "Two."], ["One.\nStill one.", "Two."]),
+    ):
+        path = tmp_path / name
+        path.write_bytes(end.join(lines).encode() + end.encode())
+        assert drops(Source(files=str(path))) == (texts, {})
+    path.write_bytes(end.join(["One.", "Two.", ""]).encode() + b"\xff" + end.encode())
+    assert f"{path}:3: " in fails(Source(files=str(path)))[0]
 
 
 def test_a_csv_without_the_column_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""What readers give: records, or why one could not be read; and a record's text in its fields."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import NamedTuple
+
+SEPARATORS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}  # as they are written on the command line
+
+
+class Record(NamedTuple):
+    """A text read: a document, or a part of one. `line` is its first line (parquet: row), counted from 1."""
+
+    line: int
+    text: str
+    cut: bool = False  # the document goes on in the next record
+
+
+class Unreadable(NamedTuple):
+    """A record or document that could not be read."""
+
+    line: int
+    reason: str  # what it is counted under
+    detail: str  # what was found, what was expected
+    hint: str
+
+
+Read = Iterator[Record | Unreadable]
+
+
+def at_field(record: object, field: str, line: int) -> Record | Unreadable:
+    """The text in a record's field; dots lead into objects: `doc.text`."""
+    if not isinstance(record, dict):
+        found = f"a {_json_name(record)}; an object with the field '{field}' is expected"
+        return Unreadable(line, "not an object", found, "mend or remove the line")
+    value: object = record.get(field)
+    if field not in record:
+        value = record
+        for name in field.split("."):
+            if not isinstance(value, dict) or name not in value:
+                return no_field(record, field, line)
+            value = value[name]
+    if value is None:  # tables hold nulls where a text is empty
+        return Record(line, "")
+    if not isinstance(value, str):
+        inside = [f"{field}.{name}" for name in _texts(value)] if isinstance(value, Mapping) else []
+        found = f"the field '{field}' holds a {_json_name(value)}; a string is expected"
+        return Unreadable(
+            line, "not a string", found, f"name another field: source.field={(inside or ['NAME'])[0]}"
+        )
+    return Record(line, value)
+
+
+def no_field(record: Mapping[str, object], field: str, line: int) -> Unreadable:
+    """What is said of a record without the field: the names it has, and the nearest, also in objects in it."""
+    names = [str(name) for name in record]
+    found = f"no field '{field}'; it has {', '.join(names[:8]) or 'none'}{', ...' if names[8:] else ''}"
+    if len(names) == 1 and (separator := next((one for one in SEPARATORS if one in names[0]), None)):
+        hint = f"if these are several columns, set source.delimiter={SEPARATORS[separator]}"
+        return Unreadable(line, "no field", found, hint)
+    paths = [f"{name}.{inner}" for name, value in record.items() for inner in _texts(value)]
+    close = [path for path in paths if path.split(".")[-1] == field] or get_close_matches(field, names, n=1)
+    hint = f"set source.field={(close or paths or names or ['NAME'])[0]}"
+    return Unreadable(line, "no field", found, hint)
+
+
+def _texts(value: object) -> list[str]:
+    """Paths to the texts in an object."""
+    if not isinstance(value, Mapping):
+        return []
+    paths = []
+    for name, inner in value.items():
+        paths += [str(name)] if isinstance(inner, str) else [f"{name}.{path}" for path in _texts(inner)]
+    return paths
+
+
+def _json_name(value: object) -> str:
+    names = {list: "list", dict: "object", bool: "truth value", int: "number", float: "number", str: "string"}
+    return names.get(type(value), "null" if value is None else type(value).__name__)
