@@ -2,8 +2,8 @@
 
 A causal LM gives the likelihood of each token by those before it in its window; a masked LM the pseudo-likelihood,
 each token by all others of its window (Salazar et al. 2020, section 2.3). The two are not the same measure. Windows are
-as long as the model reads and do not overlap, as in lm-eval's rolling log-likelihood. Bits per byte divide by the bytes
-of the text, so models with different tokenizers compare (Gao et al. 2020, section 3.1).
+those of lm-eval's rolling log-likelihood: `requests.rolling`. Bits per byte divide by the bytes of the text, so models
+with different tokenizers compare (Gao et al. 2020, section 3.1).
 """
 
 import math
@@ -11,21 +11,22 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from nlptool.evaluate.interval import Z
+from nlptool.evaluate.requests import Encoded
 from nlptool.text.tokenizer import Tokenizer
 
 
 class Reader(Protocol):
-    """A model that scores rows of ids, and cuts a long text into such rows."""
+    """A model that cuts a long text into windows, and scores what each of them predicts."""
 
     tokenizer: Tokenizer
     positions: int
 
-    def windows(self, ids: Sequence[int]) -> list[list[int]]:
-        """Rows that the model can read."""
+    def windows(self, ids: Sequence[int]) -> list[Encoded]:
+        """Stretches that the model can read, each with its context; together they are the text."""
         ...
 
-    def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """Log-likelihood of each, or what stands for it, in nats."""
+    def of_windows(self, windows: Sequence[Encoded]) -> list[float]:
+        """Log-likelihood of what each predicts, or what stands for it, in nats."""
         ...
 
 
@@ -47,7 +48,7 @@ class Rate(NamedTuple):
 def cost(reader: Reader, text: str) -> Cost:
     """Of one document, at its beginning nothing is known but that it begins."""
     ids = reader.tokenizer.encode(text)
-    nats = -sum(reader.of_rows(reader.windows(ids))) if ids else 0.0
+    nats = -sum(reader.of_windows(reader.windows(ids))) if ids else 0.0
     return Cost(nats, len(ids), len(text.encode()))
 
 

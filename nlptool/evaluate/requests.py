@@ -83,6 +83,20 @@ def fitted(pairs: Sequence[Encoded], requests: Sequence[Request], room: int, lea
     return found
 
 
+def rolling(ids: Sequence[int], size: int, known: int) -> list[Encoded]:
+    """A long text as windows of at most `size` tokens, each token predicted once, but for the first `known`.
+
+    A window's context is its first `known` tokens, which the one before has predicted; the last window is full, and
+    its context is as long as that takes. So lm-eval 0.4 has it (utils.get_rolling_token_windows, with a context
+    length of 1, then make_disjoint_window).
+    """
+    windows = []
+    for begin in range(known, len(ids), size - known):
+        end = min(begin + size - known, len(ids))
+        windows.append(Encoded(list(ids[max(0, end - size) : begin]), list(ids[begin:end])))
+    return windows
+
+
 def totals(tokens: Tokens, pairs: Sequence[Encoded]) -> Iterator[tuple[int, Scored]]:
     """What was found of each request, with its number, as soon as all tokens of its answer are known.
 

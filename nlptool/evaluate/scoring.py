@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 
 from nlptool import registry
 from nlptool.errors import DataError
-from nlptool.evaluate.requests import Encoded, Request, Scored, Tokens, encoded, fitted, in_order, totals
+from nlptool.evaluate.requests import Encoded, Request, Scored, Tokens, encoded, fitted, in_order, rolling, totals
 from nlptool.evaluate.tree import foretold
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig
@@ -94,14 +94,13 @@ class MaskedScorer:
         pairs = fitted(encoded(requests, self.tokenizer), requests, self.positions - 2)
         return totals(self._tokens(pairs), pairs)
 
-    def windows(self, ids: Sequence[int]) -> list[list[int]]:
-        """A long text as rows [CLS] ... [SEP] that the model can read, none with a token of another."""
-        cls, sep, room = self.special["cls"], self.special["sep"], self.positions - 2
-        return [[cls, *ids[at : at + room], sep] for at in range(0, len(ids), room)]
+    def windows(self, ids: Sequence[int]) -> list[Encoded]:
+        """A long text as stretches that the model can read between [CLS] and [SEP]."""
+        return rolling(ids, self.positions - 2, 0)
 
-    def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """The score of rows of ids, of which the first and the last count nothing."""
-        return _sums(self._tokens, [Encoded([], list(row[1:-1])) for row in rows])
+    def of_windows(self, windows: Sequence[Encoded]) -> list[float]:
+        """The score of what each predicts."""
+        return _sums(self._tokens, windows)
 
     @torch.inference_mode()
     def _tokens(self, pairs: Sequence[Encoded]) -> Tokens:
@@ -209,14 +208,13 @@ class CausalScorer:
         pairs = fitted(begun, requests, self.positions + 1, least=1)  # the last token is not read
         return totals(self._tokens(pairs), pairs)
 
-    def windows(self, ids: Sequence[int]) -> list[list[int]]:
-        """A long text as rows that the model can read, each beginning with the last token of the one before."""
-        document = [self.start, *ids]
-        return [document[at : at + self.positions + 1] for at in range(0, len(ids), self.positions)]
+    def windows(self, ids: Sequence[int]) -> list[Encoded]:
+        """A long text as stretches that the model can read; the last token of each is predicted, not read."""
+        return rolling([self.start, *ids], self.positions + 1, 1)
 
-    def of_rows(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """The score of rows of ids, of which the first counts nothing."""
-        return _sums(self._tokens, [Encoded(list(row[:1]), list(row[1:])) for row in rows])
+    def of_windows(self, windows: Sequence[Encoded]) -> list[float]:
+        """The log-likelihood of what each predicts."""
+        return _sums(self._tokens, windows)
 
     def _tokens(self, pairs: Sequence[Encoded]) -> Tokens:
         return foretold(self.net, pairs)
