@@ -17,7 +17,17 @@ from torch.nn.functional import logsigmoid
 
 from nlptool import registry
 from nlptool.errors import DataError
-from nlptool.evaluate.requests import Encoded, Request, Scored, Tokens, encoded, fitted, in_order, rolling, totals
+from nlptool.evaluate.requests import (
+    Encoded,
+    Request,
+    Scored,
+    Tokens,
+    encoded,
+    fitted,
+    in_order,
+    rolling,
+    totals,
+)
 from nlptool.evaluate.tree import foretold
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig

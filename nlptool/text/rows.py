@@ -110,17 +110,23 @@ def files(folder: Path, split: str) -> list[File]:
         )
     found = []
     for path in sorted(folder.iterdir()):
-        stem, suffixes = path.name.partition(".")[0], [suffix.lower() for suffix in path.suffixes]
-        compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
-        kind = FORMATS.get(suffixes[-1] if suffixes else "")
-        if kind is not None and (stem == split or stem.startswith(f"{split}-")) and path.is_file():
-            found.append(File(path, kind, compression, path.stat().st_size))
+        stem, file = path.name.partition(".")[0], of_rows(path)
+        if file is not None and (stem == split or stem.startswith(f"{split}-")):
+            found.append(file)
     if len(found) > 1 and any(file.path.name.startswith(f"{split}.") for file in found):
         raise DataError(
             f"{folder}: {len(found)} files for the split {split}: {', '.join(f.path.name for f in found)}",
             hint="leave one of them there",
         )
     return found
+
+
+def of_rows(path: Path) -> File | None:
+    """A file of rows by its suffixes; None for any other, and for a folder."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
+    kind = FORMATS.get(suffixes[-1] if suffixes else "")
+    return File(path, kind, compression, path.stat().st_size) if kind is not None and path.is_file() else None
 
 
 def read(found: list[File]) -> Iterator[Row]:

@@ -59,7 +59,9 @@ def windows_of_lm_eval(ids: list[int], start: int, positions: int) -> list[tuple
     return [(context, predicted) for context, predicted, _ in found]
 
 
-@pytest.mark.parametrize("length", [1, POSITIONS - 1, POSITIONS, POSITIONS + 1, 3 * POSITIONS, 3 * POSITIONS + 5])
+@pytest.mark.parametrize(
+    "length", [1, POSITIONS - 1, POSITIONS, POSITIONS + 1, 3 * POSITIONS, 3 * POSITIONS + 5]
+)
 def test_windows_are_those_of_lm_eval_and_the_last_one_is_full(reader: CausalScorer, length: int):
     ids = list(range(5, 5 + length))
     found = reader.windows(ids)

@@ -20,13 +20,14 @@ from nlptool.evaluate.pairs import PairJudge
 from nlptool.evaluate.scoring import scorer
 from nlptool.files import digest
 from nlptool.metric_table import HELD_OUT, describe
+from nlptool.prompts import minimal_pairs as reading
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 from nlptool.train.metrics import last
 
-VERSION = 4  # of what is asked; another one asks again
-Pairs = list[minimal_pairs.Pair]
+VERSION = 5  # of what is asked; another one asks again
+Pairs = list[reading.Pair]
 
 PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
@@ -35,17 +36,16 @@ def read_pairs(probes: Probes, entries: Sequence[Entry]) -> Pairs:
     """All pairs to be scored. Raises DataError for what cannot be read, or is longer than a model reads."""
     if probes.pairs is None:
         return []
-    files = sorted([*probes.pairs.glob("*.jsonl"), *probes.pairs.glob("*.jsonl.gz")])
-    if not files:
-        raise DataError(f"{probes.pairs}: no *.jsonl or *.jsonl.gz with minimal pairs")
+    files = reading.read(probes.pairs, probes.most)
     tokenizer = Tokenizer.of_store(TokenStore(Path(entries[0].recipe.tokens)))
     positions = min(getattr(entry.recipe.model, "positions", sys.maxsize) for entry in entries)
-    pairs: list[minimal_pairs.Pair] = []
-    for file in files:
-        read = minimal_pairs.read(file, probes.most)
+    pairs: Pairs = []
+    for name, read in files.items():
         longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
         if longest > positions:
-            raise DataError(f"{file}: a sentence of {longest} tokens, and a model that reads {positions}")
+            raise DataError(
+                f"{probes.pairs}: {name}: a sentence of {longest} tokens, and a model that reads {positions}"
+            )
         pairs += read
     return pairs
 

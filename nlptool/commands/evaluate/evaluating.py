@@ -19,6 +19,8 @@ from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.figures import counted, exponential, finite, markdown, quantity
 from nlptool.files import plain_names
 from nlptool.models import huggingface
+from nlptool.prompts import minimal_pairs as reading
+from nlptool.prompts.minimal_pairs import Pair
 from nlptool.text.coverage import Loss
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
@@ -31,7 +33,7 @@ def run(
 ) -> None:
     """Ask, then write and show."""
     texts = _texts(questions) if questions.tokens is not None else []
-    files = _files(questions.pairs, questions.most) if questions.pairs is not None else {}
+    files = reading.read(questions.pairs, questions.most) if questions.pairs is not None else {}
     results: list[dict[str, Any]] = [{"model": name} for name in models]
     tables = []
     if texts or files:
@@ -68,9 +70,7 @@ def run(
         console.table(columns, rows, title=caption or "; ".join(asked))
 
 
-def _asked(
-    name: str, texts: Sequence[str], files: dict[str, list[minimal_pairs.Pair]], console: Console
-) -> dict[str, Any]:
+def _asked(name: str, texts: Sequence[str], files: dict[str, list[Pair]], console: Console) -> dict[str, Any]:
     """One model's answers. Raises DataError for a model that has no head to answer with."""
     path = hub.folder(name)
     pretrained = huggingface.load_pretrained(path)
@@ -123,9 +123,7 @@ def _foreseen(
     }
 
 
-def _told_apart(
-    model: Scorer, files: dict[str, list[minimal_pairs.Pair]], name: str, console: Console
-) -> dict[str, Any]:
+def _told_apart(model: Scorer, files: dict[str, list[Pair]], name: str, console: Console) -> dict[str, Any]:
     """All pairs together, and file by file."""
     shares = {}
     with console.progress(f"{name}: minimal pairs", len(files), "files") as bar:
@@ -157,14 +155,6 @@ def _texts(questions: Questions) -> list[str]:
         )
     texts = ["".join(tokenizer.decode(ids.tolist()) for ids in split.document(i)) for i in range(len(split))]
     return [text[: questions.characters] for text in texts if text.strip()]
-
-
-def _files(folder: Path, most: int) -> dict[str, list[minimal_pairs.Pair]]:
-    """Pairs by file name without its suffixes."""
-    found = sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
-    if not found:
-        raise DataError(f"{folder}: no *.jsonl or *.jsonl.gz with minimal pairs")
-    return {path.name.partition(".")[0]: minimal_pairs.read(path, most) for path in found}
 
 
 def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
