@@ -10,7 +10,7 @@
 | quac_*              | QuAC's scorer.py (Choi et al. 2018): questions that people do not agree on are left out |
 
 A metric takes predictions, [N], and for each the texts that would be right, and says a share from 0 to 1 (the
-scripts say per cent).
+scripts say per cent). Where no text would be right, a prediction without a word is: 1, and any other 0.
 """
 
 import re
@@ -111,12 +111,18 @@ def best_but_one(score: Score, prediction: str, references: Sequence[str]) -> fl
     return sum(best(score, prediction, rest) for rest in _without_each(references)) / len(references)
 
 
+def silent(prediction: str) -> float:
+    """1 for a text without a word, which is right where no text is; 0 for any other."""
+    return float(not normalise(prediction))
+
+
 def mean(choose: Callable[[Score, str, Sequence[str]], float], score: Score) -> Metric:
     """The metric that averages over questions what `choose` makes of a score against several references."""
 
     def metric(predictions: Sequence[str], references: References) -> float:
         pairs = zip(predictions, references, strict=True)
-        return sum(choose(score, prediction, right) for prediction, right in pairs) / len(predictions)
+        values = [choose(score, text, right) if right else silent(text) for text, right in pairs]
+        return sum(values) / len(values)
 
     return metric
 
@@ -200,6 +206,9 @@ def _quac(predictions: Sequence[str], references: References) -> list[tuple[floa
     found = []
     for prediction, all_ in zip(predictions, references, strict=True):
         spans = [text for text in all_ if text != CANNOT]
+        if not all_:
+            found.append((silent(prediction), 1.0))
+            continue
         right = spans if len(spans) > len(all_) - len(spans) else [CANNOT]
         rests = _without_each(right) if len(right) > 1 else []
         agreement = [best(squad_f1, text, rest) for text, rest in zip(right, rests, strict=False)]

@@ -70,19 +70,30 @@ METRICS: dict[str, Callable[[Numbers, Numbers], float]] = {
 }
 
 
-ANSWERS: dict[str, answers.Metric] = answers.METRICS | overlap.METRICS | deca.METRICS
-"""Figures of free text."""
+def of_answers(tokenize: overlap.Tokenize = overlap.DEFAULT) -> dict[str, answers.Metric]:
+    """Figures of free text, by name. tokenize: what ROUGE and BLEU take for words."""
+    return answers.METRICS | overlap.metrics(tokenize) | deca.METRICS
+
+
+ANSWERS = of_answers()
 
 PACKAGES = {
     **dict.fromkeys(set(METRICS) - {"accuracy"}, ("scikit-learn", "sklearn")),
-    **{name: ("rouge-score", "rouge_score") for name in overlap.METRICS if name.startswith("rouge")},
-    **{name: ("sacrebleu", "sacrebleu") for name in overlap.METRICS if name.startswith("bleu")},
+    **dict.fromkeys(overlap.ROUGE, ("rouge-score", "rouge_score")),
+    **dict.fromkeys(overlap.BLEU, ("sacrebleu", "sacrebleu")),
 }
 """What computes a figure, where that is not nlptool: the package, and its name in Python."""
 
+SPLITTERS = {
+    "ko-mecab": ("mecab_ko", "sacrebleu[ko]"),
+    "ja-mecab": ("MeCab", "sacrebleu[ja]"),
+    "flores200": ("sentencepiece", "sentencepiece"),
+}
+"""What a tokenizer of sacrebleu needs: its name in Python, and how it is installed."""
 
-def require(names: Sequence[str]) -> None:
-    """Raise UsageError when a metric's package is missing, before anything is trained."""
+
+def require(names: Sequence[str], tokenize: overlap.Tokenize = overlap.DEFAULT) -> None:
+    """Raise UsageError when a metric's package is missing, before anything is trained or asked."""
     missing: dict[str, list[str]] = {}
     for name in (name for name in names if name in PACKAGES):
         package, module = PACKAGES[name]
@@ -91,6 +102,12 @@ def require(names: Sequence[str]) -> None:
     for package, wanting in missing.items():
         raise UsageError(
             f"{', '.join(wanting)}: {package} is not installed", hint="pip install 'nlptool[eval]'"
+        )
+    module, package = SPLITTERS.get(tokenize.bleu, ("", ""))
+    if module and find_spec(module) is None:
+        raise UsageError(
+            f"tokenize.bleu: {tokenize.bleu} needs {module}, which is not installed",
+            hint=f"pip install '{package}'; or tokenize.bleu=char, which needs nothing",
         )
 
 
@@ -105,10 +122,14 @@ def scores(names: Sequence[str], decided: Numbers, labels: Numbers) -> dict[str,
 
 
 def answer_scores(
-    names: Sequence[str], predictions: Sequence[str], references: answers.References
+    names: Sequence[str],
+    predictions: Sequence[str],
+    references: answers.References,
+    tokenize: overlap.Tokenize = overlap.DEFAULT,
 ) -> dict[str, float]:
     """Each metric of the texts given as answers, [N], against those that would be right."""
-    return {name: ANSWERS[name](predictions, references) for name in names}
+    known = of_answers(tokenize)
+    return {name: known[name](predictions, references) for name in names}
 
 
 def baseline(labels: Numbers, *, classes: bool) -> float:

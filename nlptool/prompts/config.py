@@ -135,6 +135,13 @@ class PromptConfig(Block):
         """What needs no model: `chance` and `majority`, in the unit of the main score, where they are known."""
         raise NotImplementedError
 
+    def require(self) -> None:
+        """Raise UsageError where a package is missing that a score needs, before anything is asked."""
+
+    def remarks(self, questions: Sequence[Question]) -> list[str]:
+        """What to know of these questions before their scores are read."""
+        return []
+
     def requests(self, question: Question, prefix: str) -> list[tuple[str, str]]:
         """Context and answer of each reply that `figures` needs, with `prefix` before the prompts."""
         return [(prefix + p, a) for p, a in zip(question.prompts, question.answers, strict=True)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from nlptool.errors import DataError
 from nlptool.prompts.choices.config import Config
 from nlptool.text import rows
+from nlptool.text.sources import File
 
 Pair = tuple[str, str]
 """A good sentence and a bad one, each with the space in front of it that lm-eval 0.4 gives an answer."""
@@ -25,7 +26,7 @@ def read(folder: Path, most: int | None = None) -> dict[str, list[Pair]]:
             f"{folder}: holds no file with minimal pairs",
             hint="rows of sentence_good and sentence_bad, as .jsonl, .csv, .tsv or .parquet (also .gz, .xz)",
         )
-    by_name: dict[str, rows.File] = {}
+    by_name: dict[str, File] = {}
     for file in found:
         other = by_name.setdefault(name := file.path.name.partition(".")[0], file)
         if other is not file:
@@ -36,7 +37,7 @@ def read(folder: Path, most: int | None = None) -> dict[str, list[Pair]]:
     return {name: list(islice(_pairs(file), most)) for name, file in by_name.items()}
 
 
-def _pairs(file: rows.File) -> Iterator[Pair]:
+def _pairs(file: File) -> Iterator[Pair]:
     for row in rows.read([file]):
         good, bad = BLIMP.question(row, "").answers
         yield good, bad

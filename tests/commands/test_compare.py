@@ -111,7 +111,7 @@ def test_two_recipes_of_one_name_are_refused(two: list[str], tmp_path: Path, cap
 def test_a_folder_without_pairs_is_told_before_anything_is_trained(two: list[str], tmp_path: Path, capsys):
     arguments = ["--out", str(tmp_path / "out"), "--pairs", str(tmp_path)]
     assert main(["compare", *two, *arguments]) == 3
-    assert "no *.jsonl" in capsys.readouterr().err
+    assert "holds no file with minimal pairs" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -167,7 +167,7 @@ def test_changes_alone_are_no_comparison(capsys) -> None:
     ("line", "told"),
     [
         (json.dumps({"sentence_good": "river " * 90, "sentence_bad": "x"}), "a model that reads 64"),
-        ("{}", "order.jsonl:5: expected"),
+        ("{}", "order.jsonl:5: no column 'sentence_good'"),
     ],
 )
 def test_what_is_wrong_with_pairs_is_told_before_anything_is_trained(

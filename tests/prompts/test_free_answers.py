@@ -1,9 +1,11 @@
 """Free answers: what is right, and what silence is worth."""
 
+from typing import get_args
+
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.prompts.answer.config import Config
+from nlptool.prompts.answer.config import Config, Metric
 from nlptool.prompts.config import Reply
 from nlptool.text.rows import Row
 
@@ -33,6 +35,28 @@ def test_where_there_is_no_answer_saying_so_is_right_and_so_is_silence():
 def test_a_row_without_an_answer_is_told_where_none_is_foreseen():
     with pytest.raises(DataError, match="f:1: has no answer"):
         Config(**KEYS, metrics=("squad_f1",)).question(Row("f:1", {"q": "?", "a": []}), "")
+
+
+@pytest.mark.parametrize("metric", get_args(Metric))
+def test_a_list_without_references_is_told_or_means_silence_for_every_metric(metric: str):
+    row = {"q": "?", "a": "bell", "r": []}
+    with pytest.raises(DataError, match="f:1: has no reference") as told:
+        Config(**KEYS, references="{r}", metrics=(metric,)).question(Row("f:1", row), "")
+    assert "no_answer: unanswerable" in told.value.hint
+    task = Config(**KEYS, references="{r}", metrics=(metric,), no_answer="none")
+    silent = 0.0 if metric == "bleu" else 1.0  # which counts runs of words, and of none there is none
+    assert scores(task, row, " none") == scores(task, row, "") == [silent]
+    assert scores(task, row, " a bell") == [0]
+
+
+def test_a_metrics_words_can_be_those_of_another_script():
+    row = {"q": "?", "a": ["종이 크게 울린다"]}
+    for tokenize, expected in (({}, 0), ({"rouge": "unicode"}, 1)):
+        task = Config(**KEYS, metrics=("rougeLsum",), tokenize=tokenize)
+        assert scores(task, row, "종이 크게 울린다") == [expected]
+        assert len(task.remarks([task.question(Row("f:1", row), "")])) == 1 - expected
+    with pytest.raises(ValueError, match="tokenize.bleu: none of the metrics is bleu"):
+        Config(**KEYS, metrics=("rougeLsum",), tokenize={"bleu": "zh"})
 
 
 def test_references_can_be_others_than_what_is_shown():

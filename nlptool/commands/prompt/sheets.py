@@ -51,7 +51,10 @@ class Asking(NamedTuple):
 
 
 def read(recipe: Recipe, console: Console) -> list[Sheet]:
-    """The tasks of a recipe. Raises DataError for what is wrong with a row, with its place."""
+    """The tasks of a recipe. Raises DataError for what is wrong with a row, with its place; UsageError for a package
+    that is missing."""
+    for asked in recipe.tasks:
+        asked.config.require()
     return [_sheet(recipe, asked, console) for asked in recipe.tasks]
 
 
@@ -145,6 +148,8 @@ def _sheet(recipe: Recipe, asked: Asked, console: Console) -> Sheet:
         numbers += range(len(rows))
         if max(recipe.shots):
             pools[part] = Pool(asked.config, data.examples(part), part)
+    for remark in asked.config.remarks(questions):
+        console.note(f"{asked.name}: {remark}")
     sheet = Sheet(asked.name, asked.config, questions, numbers, pools, recipe.seed)
     for first in [at for at, number in enumerate(numbers) if not number]:
         sheet.prefix(first, max(recipe.shots))  # as many examples as are asked for

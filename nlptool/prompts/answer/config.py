@@ -6,6 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.evaluate import overlap
+from nlptool.evaluate.overlap import Tokenize
 from nlptool.prompts.config import Figure, PromptConfig, Question, Reply, Writing
 from nlptool.prompts.figures import mean
 from nlptool.prompts.template import Template, fill, fill_each
@@ -29,6 +31,8 @@ Metric = Literal[
     "rouge1",
     "rouge2",
     "rougeL",
+    "rougeLsum",
+    "rouge",
     "bleu",
 ]
 
@@ -63,6 +67,7 @@ class Config(PromptConfig):
         None, gt=0, description="of an answer only so many sentences count, the first ones"
     )
     metrics: tuple[Metric, ...] = Field(min_length=1, description="scores; the first is the main one")
+    tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
 
     @property
     def writing(self) -> Writing:
@@ -75,14 +80,21 @@ class Config(PromptConfig):
             raise ValueError("beams and top_k: one of them; a search draws nothing")
         if not all(self.stop):
             raise ValueError("stop: a string without a character would stop everything")
+        if wrong := self.tokenize.without_effect(self.metrics):
+            raise ValueError(wrong)
         return self
 
     def question(self, row: Row, part: str) -> Question:
         """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""
         said = fill_each(self.answer, row)
         right = said if self.references is None else fill_each(self.references, row)
-        if not said and self.no_answer is None:
-            raise DataError(f"{row.place}: has no answer", hint="mend or remove the row, or set no_answer")
+        if not (said and right) and self.no_answer is None:
+            what = "no reference" if said else "no answer"
+            raise DataError(
+                f"{row.place}: has {what}",
+                hint="mend or remove the row; or say in the task what a model says of such a row, as "
+                "no_answer: unanswerable, by which an empty answer is right, too",
+            )
         first = said[0] if said else f" {self.no_answer}"
         references = (
             tuple(dict.fromkeys(text.strip() for text in right)) if self.references is None else tuple(right)
@@ -97,15 +109,15 @@ class Config(PromptConfig):
         self, questions: Sequence[Question], replies: Sequence[Sequence[Reply]]
     ) -> Mapping[str, Figure]:
         """The scores by name, the main one first."""
-        from nlptool.evaluate import answers, overlap
+        from nlptool.evaluate import answers, metrics
 
-        known = answers.METRICS | overlap.METRICS
+        known = metrics.of_answers(self.tokenize)
         texts = [self._said(reply.text) for (reply,) in replies]
         references = [question.references for question in questions]
         found: dict[str, Figure] = {}
         for name in self.metrics:
             if name == "bleu":  # of all answers together, no mean of one each
-                found[name] = Figure(*overlap.bleu_and_error(texts, references))
+                found[name] = Figure(*overlap.bleu_and_error(texts, references, self.tokenize))
                 continue
             pairs = [pair for pair in zip(texts, references, strict=True) if answers.counts(name, pair[1])]
             values = [known[name]([text], [right]) for text, right in pairs]
@@ -115,6 +127,16 @@ class Config(PromptConfig):
     def baselines(self, questions: Sequence[Question]) -> Mapping[str, float]:
         """None is known."""
         return {}
+
+    def require(self) -> None:
+        """Raise UsageError where a package is missing that a score needs."""
+        from nlptool.evaluate import metrics
+
+        metrics.require(self.metrics, self.tokenize)
+
+    def remarks(self, questions: Sequence[Question]) -> list[str]:
+        """Scores that do not see the words of the references."""
+        return overlap.remarks(self.metrics, [question.references for question in questions], self.tokenize)
 
     def _said(self, text: str) -> str:
         said = text.strip()

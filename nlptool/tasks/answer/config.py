@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.evaluate.overlap import Tokenize
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.answer.forms import FORMS, Asked
@@ -30,6 +31,7 @@ Metric = Literal[
     "rouge1",
     "rouge2",
     "rougeL",
+    "rougeLsum",
     "rouge",
     "bleu",
     "bleu_lower",
@@ -64,6 +66,7 @@ class Asking(TaskConfig):
     metrics: tuple[Metric, ...] = Field(
         min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
     )
+    tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
     tokens: int = Field(50, gt=0, description="longest answer that is learnt or written, in tokens")
 
     @model_validator(mode="after")
@@ -81,6 +84,8 @@ class Asking(TaskConfig):
                 raise ValueError(f"metrics: {metric} is for form: {form}")
         if not self.metrics or "sum" in self.metrics:
             raise ValueError("metrics: at least one, such as exact; sum is for several tasks")
+        if wrong := self.tokenize.without_effect(self.metrics):
+            raise ValueError(wrong)
         if self.submission is not None:
             raise ValueError("submission: answers are in the predictions file only")
 

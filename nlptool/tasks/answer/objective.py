@@ -127,7 +127,7 @@ class Answer(TaskObjective):
         """The task's metrics."""
         assert isinstance(rows, Prompts)
         task = self._task_of(rows.split.prefix)
-        return metrics.answer_scores(task.metrics, self._texts(said), rows.references)
+        return metrics.answer_scores(task.metrics, self._texts(said), rows.references, task.tokenize)
 
     def total(self, figures: dict[str, float]) -> dict[str, float]:
         """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore."""
@@ -145,7 +145,7 @@ class Answer(TaskObjective):
         (known,) = (part for part in _parts(train) if part.split.prefix.parent == folder)
         ((answer, _),) = Counter(known.answers).most_common(1)
         task = self._task_of(rows.split.prefix)
-        return metrics.answer_scores(task.metrics, [answer] * len(rows), rows.references)
+        return metrics.answer_scores(task.metrics, [answer] * len(rows), rows.references, task.tokenize)
 
     def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, and as `label` the answer that was to be learnt."""
