@@ -55,7 +55,7 @@ def test_a_metrics_words_can_be_those_of_another_script():
         task = Config(**KEYS, metrics=("rougeLsum",), tokenize=tokenize)
         assert scores(task, row, "종이 크게 울린다") == [expected]
         assert len(task.remarks([task.question(Row("f:1", row), "")])) == 1 - expected
-    with pytest.raises(ValueError, match="tokenize.bleu: none of the metrics is bleu"):
+    with pytest.raises(ValueError, match="none of the metrics is bleu"):
         Config(**KEYS, metrics=("rougeLsum",), tokenize={"bleu": "zh"})
 
 
