@@ -8,7 +8,7 @@ import pytest
 
 from nlptool.cli import main
 from nlptool.errors import DataError
-from nlptool.prompts import minimal_pairs
+from nlptool.prompts.choices import minimal_pairs
 
 GOOD, BAD = "the river reads.", "the river read."
 

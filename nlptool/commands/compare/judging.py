@@ -20,7 +20,7 @@ from nlptool.evaluate.pairs import PairJudge
 from nlptool.evaluate.scoring import scorer
 from nlptool.files import digest
 from nlptool.metric_table import HELD_OUT, describe
-from nlptool.prompts import minimal_pairs as reading
+from nlptool.prompts.choices import minimal_pairs as reading
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint

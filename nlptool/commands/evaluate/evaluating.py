@@ -19,8 +19,8 @@ from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.figures import counted, exponential, finite, markdown, quantity
 from nlptool.files import plain_names
 from nlptool.models import huggingface
-from nlptool.prompts import minimal_pairs as reading
-from nlptool.prompts.minimal_pairs import Pair
+from nlptool.prompts.choices import minimal_pairs as reading
+from nlptool.prompts.choices.minimal_pairs import Pair
 from nlptool.text.coverage import Loss
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
