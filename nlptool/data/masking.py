@@ -212,22 +212,27 @@ def mask(ids_BT: Ids, lengths_B: Ints | None, scheme: Scheme, vocabulary: Vocabu
 
 
 def mask_with_replacement(
-    ids_BT: Ids, rate: float, masked: float, vocabulary: Vocabulary, draws: Draws
+    ids_BT: Ids, lengths_B: Ints | None, rate: float, masked: float, vocabulary: Vocabulary, draws: Draws
 ) -> Masked:
-    """Mask rows without padding as ELECTRA's pretrain_helpers.py does: each slot draws a position by itself.
+    """Mask rows as ELECTRA's pretrain_helpers.py does: each slot draws a position by itself.
 
+    lengths_B: real tokens per row; None: no row has padding.
     masked: chance that a slot shows [MASK] at its position; else it shows what was there.
 
     So positions come in no order, about 7 % of slots at 15 % of 128 tokens repeat one, and less than `rate` of the
-    tokens is predicted. The number of slots is min(int((rate + 0.005) T), round(rate T)), at least 1.
+    tokens is predicted. A row of so many tokens uses min(int((rate + 0.005) T), round(rate length)) slots, at least 1.
     """
     rows, tokens = ids_BT.shape
-    width = max(1, min(int((rate + 0.005) * tokens), round(rate * tokens)))
+    most = int((rate + 0.005) * tokens)
+    slots_B = np.clip(
+        budget(np.full(rows, tokens) if lengths_B is None else lengths_B, rate), 1, max(1, most)
+    )
+    width = max(1, min(most, round(rate * tokens)))
     candidates_BT = ~vocabulary.is_special[ids_BT]
     count_B1 = candidates_BT.sum(axis=1, keepdims=True)
     chosen_BK = (draws.uniform(ORDER, rows, width) * count_B1).astype(np.int64)
     at_BK = np.take_along_axis(np.argsort(~candidates_BT, axis=1, kind="stable"), chosen_BK, axis=1)
-    used_BK = np.broadcast_to(count_B1 > 0, at_BK.shape)
+    used_BK = (count_B1 > 0) & (np.arange(width) < slots_B[:, None])
     row, slot = np.nonzero(used_BK & (draws.uniform(WHAT, rows, width) < masked))
     masked_BT = ids_BT.copy()
     masked_BT[row, at_BK[row, slot]] = vocabulary.special["mask"]

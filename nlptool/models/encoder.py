@@ -62,20 +62,7 @@ class Encoder(nn.Module):
         lengths_B: real tokens per row, the rest is padding that no token looks at; None: no row has padding.
         at_BK: positions within each row; the last layer then skips what the other positions do not need.
         """
-        tokens = ids_BT.shape[1]
-        if lengths_B is not None and ragged.usable(self.word_embeddings, lengths_B, tokens):
-            return self._without_padding(ids_BT, types_BT, Ragged.of(lengths_B, tokens), at_BK)
-        mask = None if lengths_B is None else padding_mask(lengths_B, tokens)
-        return self.layers(self.embeddings(ids_BT, types_BT), mask, at_BK)  # type: ignore[no-any-return]
-
-    def _without_padding(
-        self, ids_BT: Tensor, types_BT: Tensor | None, rows: Ragged, at_BK: Tensor | None
-    ) -> Tensor:
-        types_1N = None if types_BT is None else rows.pack(types_BT)
-        x_1ND = self.embeddings(rows.pack(ids_BT), types_1N, rows.positions)
-        if at_BK is None:
-            return rows.pad(self.layers(x_1ND, rows))
-        return self.layers(x_1ND, rows, rows.at(at_BK)).view(*at_BK.shape, -1)  # type: ignore[no-any-return]
+        return encode(self.embeddings, self.layers, ids_BT, types_BT, lengths_B, at_BK)
 
     def trace(
         self,
@@ -90,3 +77,24 @@ class Encoder(nn.Module):
         """
         mask = None if lengths_B is None else padding_mask(lengths_B, ids_BT.shape[1])
         return self.layers.trace(self.embeddings(ids_BT, types_BT), mask, scores)
+
+
+def encode(
+    embeddings: Embeddings,
+    layers: Layers,
+    ids_BT: Tensor,
+    types_BT: Tensor | None,
+    lengths_B: Tensor | None,
+    at_BK: Tensor | None,
+) -> Tensor:
+    """`Encoder.forward` of these embeddings and layers, which need not belong to one net."""
+    tokens = ids_BT.shape[1]
+    if lengths_B is None or not ragged.usable(embeddings.tokens.weight, lengths_B, tokens):
+        mask = None if lengths_B is None else padding_mask(lengths_B, tokens)
+        return layers(embeddings(ids_BT, types_BT), mask, at_BK)  # type: ignore[no-any-return]
+    rows = Ragged.of(lengths_B, tokens)
+    types_1N = None if types_BT is None else rows.pack(types_BT)
+    x_1ND = embeddings(rows.pack(ids_BT), types_1N, rows.positions)
+    if at_BK is None:
+        return rows.pad(layers(x_1ND, rows))
+    return layers(x_1ND, rows, rows.at(at_BK)).view(*at_BK.shape, -1)  # type: ignore[no-any-return]

@@ -27,6 +27,8 @@ CONFIG = "config.json"
 GENERATION = "generation_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+TRAINED = "trained_positions"
+"""A setting of config.json besides those of transformers: how many positions training has reached."""
 PICKLE = "pytorch_model.bin"
 TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -74,6 +76,13 @@ def load_pretrained(folder: Path) -> Pretrained:
     except ValueError as error:
         raise DataError(f"{folder}: {error}") from error
     return Pretrained(config, int(settings["vocab_size"]), {key: state[key].float() for key in state})
+
+
+def trained_positions(folder: Path, config: Block) -> int:
+    """How many positions the training of a model folder has reached; all, where its config.json does not say."""
+    trained = read_config(folder).get(TRAINED)
+    positions: int = config.model_dump()["positions"]
+    return min(trained, positions) if isinstance(trained, int) else positions
 
 
 def save_pretrained(

@@ -58,6 +58,9 @@ class Objective(nn.Module):
     keeps_teacher = False
     """Whether batches are to bring along what `ask_teacher` says of them, found once for all epochs."""
 
+    segment_types: int = 1
+    """Segment types that the rows have; embeddings of others are not trained."""
+
     backbone: nn.Module
     """What fine-tuning, prompting, distillation and export load."""
 
@@ -76,6 +79,11 @@ class Objective(nn.Module):
         Raises DataError when the split has not what the objective needs.
         """
         raise NotImplementedError
+
+    def tokens(self, examples: Any) -> int:
+        """Real tokens of what `examples(...).take` returns, special ones included, as its batch counts them."""
+        count: int = examples.tokens
+        return count
 
     def collate(self, examples: Any, draws: Draws) -> Batch:
         """Make one micro-batch of what `examples(...).take` returns; every random choice comes from `draws`.

@@ -39,6 +39,10 @@ class CausalLM(Objective):
             )
         return PackedRows(split, length + 1, seed, between=between, overlap=1)
 
+    def tokens(self, examples: Rows) -> int:
+        """All but the last one of each row, which is a label alone."""
+        return examples.tokens - len(examples)
+
     def collate(self, examples: Rows, draws: Draws) -> Batch:
         """ids and labels [B, T], labels one token on; of byte-level tokens also bytes [B], those of the labels."""
         ids, labels = examples.ids[:, :-1], examples.ids[:, 1:]
@@ -46,7 +50,7 @@ class CausalLM(Objective):
         if self.vocabulary.bytes is not None:
             arrays["bytes"] = self.vocabulary.bytes[labels].sum(1)
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return Batch(tensors, {"clm": labels.size}, ids.size)
+        return Batch(tensors, {"clm": labels.size}, self.tokens(examples))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sum of the cross-entropies."""

@@ -21,6 +21,7 @@ from nlptool.objectives.config import MaskingConfig
 from nlptool.recipe import Block
 from nlptool.text.store import Split
 
+ALONE = 0.1  # share of pairs in documents of one sentence that is worth a remark
 TERMS: dict[Pairs, str] = {"next": "nsp", "order": "sop"}
 
 
@@ -46,6 +47,7 @@ class MaskedLM(Objective):
         self.config, self.vocabulary, self.pairs = config, vocabulary, pairs
         self.scheme = masking.Scheme(config.mask_rate, config.whole_word, config.ngram, config.corrupt)
         self.backbone, self.mlm = backbone, mlm
+        self.segment_types = 1 if pairs is None else 2
         self.term = TERMS.get(pairs) if pairs is not None else None
         self.weights = {"mlm": 1.0} | ({} if self.term is None else {self.term: 1.0})
         if pooler is not None and pair is not None:
@@ -60,13 +62,21 @@ class MaskedLM(Objective):
         return SegmentPairs(split, length, seed, self.pairs, cls=cls, sep=sep, pad=special["pad"])
 
     def left_out(self, examples: Examples) -> list[str]:
-        """Documents that have no pair."""
-        if not isinstance(examples, SegmentPairs) or not (number := examples.passed_over()):
+        """Documents that have no pair, or no next sentence."""
+        if not isinstance(examples, SegmentPairs):
             return []
-        share = number / len(examples.split)
-        return [
-            f"{counted(number, 'documents')} ({share:.2g}) of one sentence, so without a pair: passed over"
-        ]
+        remarks = []
+        if number := examples.passed_over():
+            share = number / len(examples.split)
+            remarks.append(
+                f"{counted(number, 'documents')} ({share:.2g}) of one sentence, so without a pair: passed over"
+            )
+        if (alone := examples.share_alone()) > ALONE:
+            remarks.append(
+                f"{(1 + alone) / 2:.0%} of the pairs have a random second segment, since documents of one sentence "
+                "have no next one: an nsp accuracy of as much means nothing; join lines to documents, or do without nsp"
+            )
+        return remarks
 
     def collate(self, examples: Rows, draws: Draws) -> Batch:
         """Mask the rows: ids [B, T], at and labels [B, K].
@@ -78,15 +88,15 @@ class MaskedLM(Objective):
         labels = np.where(masked.used, masked.originals, IGNORED)
         arrays = {"ids": masked.ids, "at": masked.at, "labels": labels}
         counts = {"mlm": int(masked.used.sum())}
-        tokens = examples.ids.size
         if examples.lengths is not None and examples.types is not None:
             arrays |= {"types": examples.types, "lengths": examples.lengths}
-            tokens = int(examples.lengths.sum())
         if self.term is not None and examples.labels is not None:
             arrays["at"] = np.pad(masked.at, ((0, 0), (1, 0)))
             arrays["order"] = examples.labels
             counts[self.term] = len(examples)
-        return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, counts, tokens)
+        return Batch(
+            {name: torch.from_numpy(array) for name, array in arrays.items()}, counts, self.tokens(examples)
+        )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the cross-entropies."""
@@ -108,7 +118,16 @@ class MaskedLM(Objective):
             logits_B2 = self.pair(self.pooler(first_BD))
             sums[self.term] = F.cross_entropy(logits_B2, batch["order"], reduction="sum")
             sums[f"{self.term}_correct"] = (logits_B2.argmax(-1) == batch["order"]).sum()
+            sums[f"{self.term}_ones"] = batch["order"].sum()
         return sums
+
+    def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
+        """Means and accuracies; beside that of pairs the one of the best constant answer, TERM_majority."""
+        figures = super().summary(totals, counts)
+        if self.term is not None and f"{self.term}_ones" in totals:
+            share = totals[f"{self.term}_ones"].item() / max(counts[self.term], 1)
+            figures[f"{self.term}_majority"] = max(share, 1 - share)
+        return figures
 
     def _hidden(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Last hidden states of the masked positions, [B, K, D], and where pairs are judged of [CLS], [B, 1, D]."""

@@ -43,7 +43,7 @@ def test_who_knows_the_order_is_right_of_every_swap_and_of_half_the_strangers(ri
     judge.net, judge.pooler = by_size, lambda hidden_B11: hidden_B11[:, 0]  # type: ignore[assignment]
     judge.pair = lambda x_B1: torch.cat([x_B1, -x_B1], dim=1)  # type: ignore[assignment]
     order = judge.accuracy(rising, "order", length=23)
-    assert order.total == len(SegmentPairs(rising, 23, 0, "order", cls=1, sep=2, pad=0)) == 500
+    assert order.total == len(SegmentPairs(rising, 23, 0, "order", cls=1, sep=2, pad=0)) > 500
     assert order.right == order.total
     following = judge.accuracy(rising, "next", length=23)
     assert abs(following.value - 0.75) < 4 * (0.75 * 0.25 / following.total) ** 0.5

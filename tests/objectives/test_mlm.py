@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -13,7 +14,7 @@ from nlptool.data.draws import Draws
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.loss import IGNORED
 from nlptool.objectives.mlm.config import Config, check
-from nlptool.text.store import Split
+from nlptool.text.store import DTYPES, Split, SplitWriter
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +118,25 @@ def test_whole_words_are_masked_whole(split: Split):
     joined = continues[:, 1:] & ~special[:, 1:] & ~special[:, :-1]
     assert joined.any()
     assert torch.equal(picked[:, 1:][joined], picked[:, :-1][joined])
+
+
+def test_random_pairs_of_documents_of_one_sentence_are_told_and_the_majority_is_beside_the_accuracy(
+    tmp_path: Path,
+):
+    writer = SplitWriter(tmp_path / "train", DTYPES[8])
+    for document in range(60):
+        sentences = 2 if document < 6 else 1
+        writer.add(np.full(5 * sentences, 30), np.full(sentences, 5, np.int32))
+    writer.close()
+    objective = tiny.build("mlm", {"next_sentence": True})
+    examples = objective.examples(Split(tmp_path / "train"), tiny.LENGTH, 0)
+    (told,) = objective.left_out(examples)
+    assert told.startswith("91% of the pairs have a random second segment")  # 54 of 66 sentences, half of 12
+    batch = tiny.batches(objective, Split(tmp_path / "train"), rows=60).get(0)[0]
+    figures = objective.summary(objective.measure(batch), batch.counts)
+    random = batch["order"].double().mean().item()
+    assert figures["nsp_majority"] == pytest.approx(random)
+    assert random > 0.8
 
 
 def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():

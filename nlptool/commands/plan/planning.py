@@ -52,7 +52,6 @@ def _probed(plan: Plan, console: Console) -> list[Probe] | None:
 
 def figures(plan: Plan, command: str, machine: Machine, probes: list[Probe] | None) -> dict[str, Any]:
     """All that is known of the run before it is made."""
-    train = plan.store.split("train")
     estimates = [plan.estimate_of(stage) for stage, _ in plan.stages]
     most = max(estimates, key=lambda estimate: estimate.memory)
     seconds = _seconds(plan, probes)
@@ -67,8 +66,8 @@ def figures(plan: Plan, command: str, machine: Machine, probes: list[Probe] | No
         "flops": None if steps is None else steps * plan.flops_per_step,
         "steps": steps,
         "tokens": tokens,
-        "epochs": None if tokens is None else tokens / max(train.tokens, 1),
-        "tokens_per_epoch": train.tokens,
+        "epochs": None if steps is None else steps * plan.epochs_per_step,
+        "tokens_per_epoch": plan.tokens_per_step / plan.epochs_per_step,
         "memory": {
             "weights": most.weights,
             "gradients": most.gradients,
@@ -161,7 +160,7 @@ def rows(plan: Plan, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
             (
                 "tokens",
                 f"{facts['tokens']:,.0f}",
-                f"{agreeing(_epochs(facts['epochs']), 'epochs')} of {facts['tokens_per_epoch']:,}",
+                f"{agreeing(_epochs(facts['epochs']), 'epochs')} of {facts['tokens_per_epoch']:,.0f}",
             ),
             (
                 "FLOPs",

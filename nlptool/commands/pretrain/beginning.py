@@ -1,6 +1,7 @@
 """The weights that a pretraining run begins with: which tokens they stand for, and under which names."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
@@ -71,3 +72,10 @@ def state(pretrained: Pretrained, start: str | None, shape: Objective, model: Bl
             )
         states[name] = beside.state
     return shape.from_folders(states)
+
+
+def trained_positions(start: str | None, teacher: Path | None, config: Block) -> int:
+    """How many positions the training of what a run begins with has reached: `start`, or layers of a teacher."""
+    origin = teacher if start is None else hub.folder(start)
+    assert origin is not None  # the recipe has one of the two
+    return huggingface.trained_positions(origin, config)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from nlptool import flops, registry
@@ -12,13 +13,15 @@ from nlptool.commands import exporting
 from nlptool.commands.pretrain import beginning, distilling
 from nlptool.commands.pretrain.command import Recipe, check_model
 from nlptool.commands.pretrain.remembering import Remembering
-from nlptool.data.batches import Again, Ahead, Batch, Batches, Stage
+from nlptool.data.batches import Again, Ahead, Batch, Batches, Examples, Stage
+from nlptool.data.draws import Draws
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import counted
 from nlptool.models import huggingface
-from nlptool.models.huggingface import Pretrained
+from nlptool.models.huggingface import TRAINED, Pretrained
 from nlptool.models.layers import Layers
+from nlptool.models.types import tells_types, with_types
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Block
 from nlptool.text.store import TokenStore
@@ -29,6 +32,7 @@ from nlptool.train.estimate import Estimate, estimate, shapes_only
 from nlptool.train.stages import FRESH, Begun, first_steps, steps_for
 
 HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
+MEASURED = 4096  # rows of a stage whose real tokens are counted, up to 512 tokens long; fewer if longer
 ENDLESS = 1 << 62  # steps of a run that a clock ends
 
 
@@ -75,6 +79,12 @@ class Plan:
             (stage, self.shape.examples(split, stage.length, recipe.seed)) for stage in recipe.train.plan()
         ]
         self.steps, self.seconds = self._duration()
+        self.trained_positions = max(stage.length for stage, _ in self.stages)
+        """How many positions the weights have been trained at when the run is over."""
+        if self.pretrained is not None:
+            folder = None if self.teacher is None else self.teacher.folder
+            before = beginning.trained_positions(recipe.start, folder, self.pretrained.config)
+            self.trained_positions = max(self.trained_positions, before)
 
     @property
     def model(self) -> Block:
@@ -82,6 +92,21 @@ class Plan:
         block = self.pretrained.config if self.pretrained is not None else self.recipe.model
         assert block is not None  # the recipe has one of the two
         return block
+
+    def unreached(self) -> list[str]:
+        """Positions that no row reaches."""
+        positions = int(self.model.model_dump()["positions"])
+        if self.trained_positions >= positions:
+            return []
+        return [
+            f"the net has {positions:,} positions and rows reach {self.trained_positions:,}: those beyond are not "
+            "trained, so longer texts will be read badly; add a stage of longer rows (train.stages), or set "
+            f"model.positions={self.trained_positions}"
+        ]
+
+    def remarks(self) -> list[str]:
+        """What to know before the run."""
+        return [*self.shape.left_out(self.stages[0][1]), *self.unreached(), *self.fresh(), *self.moved()]
 
     def fresh(self) -> list[str]:
         """What the weights that the run starts from do not have."""
@@ -185,7 +210,11 @@ class Plan:
         for name, made in objective.folders(self.model).items():
             folder = path / name
             folder.mkdir(exist_ok=True)
-            exporting.write(folder, made, self.tokenizer)
+            state = made.state
+            if self.pretrained is None or not tells_types(self.pretrained.state):
+                state = with_types(state, objective.segment_types)
+            settings = {**made.settings, TRAINED: self.trained_positions}
+            exporting.write(folder, made._replace(state=state, settings=settings), self.tokenizer)
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -230,8 +259,24 @@ class Plan:
 
     @property
     def tokens_per_step(self) -> float:
-        """Positions of a step, padding included, in the mean over the run."""
-        return sum(stage.share * stage.batch * stage.length for stage, _ in self.stages)
+        """Real tokens of a step, special ones included, in the mean over the run."""
+        stages = (stage for stage, _ in self.stages)
+        return sum(s.share * s.batch * tokens for s, tokens in zip(stages, self._tokens_per_row, strict=True))
+
+    @property
+    def epochs_per_step(self) -> float:
+        """Passes over the examples that a step makes, in the mean over the run; each stage has its own examples."""
+        return sum(stage.share * stage.batch / max(len(examples), 1) for stage, examples in self.stages)
+
+    @cached_property
+    def _tokens_per_row(self) -> list[float]:
+        """Real tokens of a row of each stage, in the mean over a sample of its rows."""
+        found = []
+        for stage, examples in self.stages:
+            rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.length)))
+            sample = examples.take(rows * len(examples) // len(rows), rows * 0, Draws(self.recipe.seed, 0))
+            found.append(self.shape.tokens(sample) / len(rows))
+        return found
 
     def _beginning(self) -> Pretrained | None:
         """The weights that the recipe begins with, if not random ones."""
@@ -251,11 +296,12 @@ class Plan:
             return ENDLESS, train.budget.amount
         amount = train.budget.amount
         if train.budget.measure == "epochs":
-            amount *= self.store.split("train").tokens
-        in_flops = train.budget.measure == "flops"
-        costs = [
-            s.batch * (self.estimate_of(s).flops_per_row if in_flops else s.length) for s, _ in self.stages
-        ]
+            costs = [s.batch / max(len(examples), 1) for s, examples in self.stages]
+        elif train.budget.measure == "flops":
+            costs = [s.batch * self.estimate_of(s).flops_per_row for s, _ in self.stages]
+        else:
+            batches = (stage.batch for stage, _ in self.stages)
+            costs = [rows * tokens for rows, tokens in zip(batches, self._tokens_per_row, strict=True)]
         return steps_for(amount, costs, self._shares, self.begun), None
 
     @property

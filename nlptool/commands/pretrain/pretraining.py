@@ -46,7 +46,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Plan, 
         plans.append(plan)
         slow = world.device.type == "cuda" and recipe.train.precision == "fp32"
         remarks = ["train.precision is fp32; bf16 is what the tensor cores of a GPU are for"] * slow
-        for remark in [*remarks, *plan.shape.left_out(plan.stages[0][1]), *plan.fresh(), *plan.moved()]:
+        for remark in [*remarks, *plan.remarks()]:
             console.note(remark)
         return job(plan, world)
 
@@ -107,7 +107,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "steps": plan.steps if plan.seconds is None else None,
         "seconds": plan.seconds,
         "tokens": tokens if plan.seconds is None else None,
-        "epochs": tokens / max(train.tokens, 1) if plan.seconds is None else None,
+        "epochs": plan.steps * plan.epochs_per_step if plan.seconds is None else None,
     }
     if as_json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
@@ -120,9 +120,10 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "memory": memory,
     }
     if plan.seconds is None:
+        epochs = agreeing(format(facts["epochs"], ".3g"), "epochs")
         shown |= {
             "steps": f"{plan.steps:,}",
-            "tokens": f"{tokens:,.0f}: {agreeing(format(facts['epochs'], '.3g'), 'epochs')} of {train.tokens:,}",
+            "tokens": f"{tokens:,.0f}: {epochs} of a store of {train.tokens:,}",
             "FLOPs": f"{plan.steps * plan.flops_per_step:.3g}",
         }
     else:

@@ -44,6 +44,7 @@ class Distil(Objective):
         self.config = config
         self.outside = (student, teacher)  # in a tuple neither is a child; the student's parts are, below
         self.backbone = student.backbone
+        self.segment_types = student.segment_types
         self.keeps_teacher = config.keep > 0
         self.causal = isinstance(student, causal.CausalLM)
         self.term = "clm" if self.causal else "mlm"
@@ -82,12 +83,16 @@ class Distil(Objective):
         """Packed rows, as the language model has them."""
         return self.student.examples(split, length, seed)
 
+    def tokens(self, examples: Rows) -> int:
+        """As the language model counts them."""
+        return self.student.tokens(examples)
+
     def collate(self, examples: Rows, draws: Draws) -> Batch:
         """The language model's batch; without masks and labels where nothing is guessed."""
         if self.causal or self.sees_mask:
             batch = self.student.collate(examples, draws)
         else:
-            batch = Batch({"ids": torch.from_numpy(examples.ids)}, {}, examples.ids.size)
+            batch = Batch({"ids": torch.from_numpy(examples.ids)}, {}, self.tokens(examples))
         rows, tokens = batch["ids"].shape
         positions = rows * tokens
         counts = dict.fromkeys(self.weights, positions) | batch.counts

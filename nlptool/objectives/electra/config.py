@@ -16,8 +16,11 @@ class Config(Block):
 
     A small masked LM, the generator, fills masked positions with samples; the model of the recipe, the
     discriminator, says of every token whether it is the original one. Both are trained at once, and no gradient
-    goes from one to the other through the samples. Rows are packed with text and hold no padding, as of objective
-    mlm; Google's script makes padded pairs of segments, which it uses for no loss.
+    goes from one to the other through the samples.
+
+    input_format: `packed` rows are full of text, as of objective mlm; they have one segment, so the embedding of the
+    second is not trained, and final/ has a copy of the first for it. `segments` are the rows of Google's
+    build_pretraining_dataset.py, [CLS] A [SEP] B [SEP], which tasks of two texts begin from; no loss asks about B.
 
     learn: `replaced` is ELECTRA. `masked`, ELECTRA 15 %, takes the loss at masked positions only. `replace_mlm`
     guesses the original tokens at the masked positions, which show samples in place of [MASK]. `all_tokens`
@@ -30,6 +33,9 @@ class Config(Block):
         description="replaced: ELECTRA; the baselines masked (ELECTRA 15 %), replace_mlm, all_tokens",
     )
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens that may be replaced")
+    input_format: Literal["packed", "segments"] = Field(
+        "packed", description="packed: full rows of text; segments: one or two segments, padded, as Google's"
+    )
     faithful: Literal["paper", "code"] = Field(
         "paper",
         description="paper: distinct positions, all masked; code: drawn with replacement, 85 % masked, as Google's",

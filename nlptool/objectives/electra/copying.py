@@ -24,15 +24,15 @@ class CopyGate(nn.Module):
         nn.init.zeros_(self.dense.weight)
         nn.init.zeros_(self.dense.bias)
 
-    def loss(self, hidden_ND: Tensor, losses_N: Tensor, copied_N: Tensor) -> Tensor:
-        """-log p(original token), summed.
+    def losses(self, hidden_ND: Tensor, losses_N: Tensor, copied_N: Tensor) -> Tensor:
+        """-log p(original token) of each.
 
         losses_N: -log softmax(original token); copied_N: bool, True where the original token is the one shown.
         """
         gate_N = self.dense(hidden_ND).squeeze(-1).to(losses_N.dtype)
         guessed_N = F.logsigmoid(-gate_N) - losses_N
         either_N = torch.logaddexp(F.logsigmoid(gate_N), guessed_N)
-        return -torch.where(copied_N, either_N, guessed_N).sum()
+        return -torch.where(copied_N, either_N, guessed_N)
 
     @torch.no_grad()
     def scores(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nlptool.data.batches import Batch
 from nlptool.models import heads
 from nlptool.models.config import EPSILON, EncoderConfig
-from nlptool.models.encoder import Encoder, shape
+from nlptool.models.encoder import Encoder, encode, shape
 from nlptool.models.layers import Embeddings, Layers, init_truncated
 from nlptool.models.loss import IGNORED
 
@@ -87,4 +87,6 @@ class Generator(nn.Module):
         """Last hidden states at the slots, [B, K, D], and the word embeddings, [V, E]."""
         embeddings = self.embeddings or backbone.embeddings
         layers = self.layers or backbone.layers
-        return layers(embeddings(batch["ids"]), None, batch["at"]), embeddings.tokens.weight
+        types_BT, lengths_B = batch.tensors.get("types"), batch.tensors.get("lengths")
+        hidden_BKD = encode(embeddings, layers, batch["ids"], types_BT, lengths_B, batch["at"])
+        return hidden_BKD, embeddings.tokens.weight

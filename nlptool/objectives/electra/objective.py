@@ -14,7 +14,7 @@ from nlptool import registry
 from nlptool.data import masking
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.draws import Draws
-from nlptool.data.examples import PackedRows, Rows
+from nlptool.data.examples import PackedRows, Rows, Segments
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
 from nlptool.models.electra.config import Config as Model
@@ -64,6 +64,7 @@ class Electra(Objective):
         self.term = "rtd" if config.learn in BINARY else str(config.learn)
         self.weights = {"mlm": 1.0, self.term: config.weight}
         self.sees_mask = config.learn in BINARY  # a discriminator is scored otherwise; the others see samples
+        self.segment_types = 2 if config.input_format == "segments" else 1
         self.backbone: Encoder = backbone
         self.generator = generator
         model = backbone.config
@@ -75,29 +76,35 @@ class Electra(Objective):
             self.gate = CopyGate(model.hidden)
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
-        """Packed rows, [CLS] text [SEP]."""
+        """Rows of one or two segments as in ELECTRA's code, or packed rows, [CLS] text [SEP]."""
         special = self.vocabulary.ids("cls", "sep", "mask", "pad")
         cls, sep = special["cls"], special["sep"]
+        if self.config.input_format == "segments":
+            return Segments(split, length, seed, cls=cls, sep=sep, pad=special["pad"])
         return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
 
     def collate(self, examples: Rows, draws: Draws) -> Batch:
         """Mask the rows: ids [B, T]; at, labels and uniform, which the samples are drawn by, [B, K].
 
-        Labels of unused slots are -100, their position is 0.
+        Labels of unused slots are -100, their position is 0. Rows of segments also have types [B, T] and lengths [B].
         """
         rate = self.config.mask_rate
         if self.config.faithful == "code":
-            masked = masking.mask_with_replacement(examples.ids, rate, MASKED, self.vocabulary, draws)
+            masked = masking.mask_with_replacement(
+                examples.ids, examples.lengths, rate, MASKED, self.vocabulary, draws
+            )
         else:
             scheme = masking.Scheme(rate, whole_word=False, ngram=1, corrupt=(1.0, 0.0, 0.0))
-            masked = masking.mask(examples.ids, None, scheme, self.vocabulary, draws)
+            masked = masking.mask(examples.ids, examples.lengths, scheme, self.vocabulary, draws)
         arrays = {
             "ids": masked.ids,
             "at": masked.at,
             "labels": np.where(masked.used, masked.originals, IGNORED),
             "uniform": draws.uniform(SAMPLE, *masked.at.shape).astype(np.float32),
         }
-        used, tokens = int(masked.used.sum()), examples.ids.size
+        if examples.types is not None and examples.lengths is not None:
+            arrays |= {"types": examples.types, "lengths": examples.lengths}
+        used, tokens = int(masked.used.sum()), self.tokens(examples)
         everywhere = self.config.learn in ("replaced", "all_tokens")
         counts = {"mlm": used, self.term: tokens if everywhere else used}
         return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, counts, tokens)
@@ -109,12 +116,13 @@ class Electra(Objective):
         if self.term == "rtd":
             loss = _binary_cross_entropy(*self._detect(batch, rows))
         elif self.term == "replace_mlm":
-            hidden_BKD = self.backbone(rows.shown, None, None, batch["at"])
+            hidden_BKD = self._states(batch, rows, batch["at"])
             loss = self.mlm.loss(hidden_BKD, self.backbone.word_embeddings, batch["labels"])
         else:
-            hidden_BTD = self.backbone(rows.shown)
+            hidden_BTD = self._states(batch, rows)
             losses_BT = self.mlm.losses(hidden_BTD, self.backbone.word_embeddings, rows.original)
-            loss = self.gate.loss(hidden_BTD, losses_BT, ~rows.replaced)
+            losses_BT = self.gate.losses(hidden_BTD, losses_BT, ~rows.replaced)
+            loss = (losses_BT * real(batch)).sum()
         return guesses.sums | {self.term: loss}
 
     @torch.no_grad()
@@ -122,7 +130,7 @@ class Electra(Objective):
         """The terms, how many of each are right, and what `summary` tells of samples and scores."""
         guesses = self.generator.measure(batch, self.backbone)
         rows = corrupt(batch, guesses.samples)
-        sums = guesses.sums | {"replaced": rows.replaced.sum(), "positions": _number(rows.shown)}
+        sums = guesses.sums | {"replaced": rows.replaced.sum(), "positions": real(batch).sum()}
         if self.term == "rtd":
             found = self._detect(batch, rows)
             return sums | {"rtd": _binary_cross_entropy(*found), "scores": scores.histograms(*found)}
@@ -165,24 +173,39 @@ class Electra(Objective):
         own = self.generator.own(states["generator"]) if "generator" in states else {}
         return dict(states[""]) | {f"generator.{key}": tensor for key, tensor in own.items()}
 
+    def _states(self, batch: Batch, rows: Corrupted, at: Tensor | None = None) -> Tensor:
+        """The discriminator's last hidden states, [B, T, D], or [B, K, D] of the positions `at`."""
+        hidden: Tensor = self.backbone(
+            rows.shown, batch.tensors.get("types"), batch.tensors.get("lengths"), at
+        )
+        return hidden
+
     def _detect(self, batch: Batch, rows: Corrupted) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits of "replaced", what is true, what counts (None: all): [B, T], or [B, K] for ELECTRA 15 %."""
         if self.config.learn == "replaced":
-            return self.rtd(self.backbone(rows.shown)), rows.replaced, None
-        logits_BK = self.rtd(self.backbone(rows.shown, None, None, batch["at"]))
+            counted = real(batch) if "lengths" in batch else None
+            return self.rtd(self._states(batch, rows)), rows.replaced, counted
+        logits_BK = self.rtd(self._states(batch, rows, batch["at"]))
         return logits_BK, rows.replaced.gather(1, batch["at"]), batch["labels"] != IGNORED
 
     def _guess(self, batch: Batch, rows: Corrupted) -> dict[str, Tensor]:
         """Loss and number of right guesses of replace_mlm or all_tokens."""
         words_VE = self.backbone.word_embeddings
         if self.term == "replace_mlm":
-            hidden_BKD = self.backbone(rows.shown, None, None, batch["at"])
+            hidden_BKD = self._states(batch, rows, batch["at"])
             losses, correct = self.mlm.scores(hidden_BKD, words_VE, batch["labels"])
         else:
-            hidden_BTD = self.backbone(rows.shown)
-            every = (hidden_BTD, rows.original, rows.shown)
-            losses, correct = self.gate.scores(self.mlm, words_VE, *(x.flatten(0, 1) for x in every))
+            counted_BT = real(batch)
+            every = (self._states(batch, rows), rows.original, rows.shown)
+            losses, correct = self.gate.scores(self.mlm, words_VE, *(x[counted_BT] for x in every))
         return {self.term: losses.sum(), f"{self.term}_correct": correct.sum()}
+
+
+def real(batch: Batch) -> Tensor:
+    """[B, T] bool, False where a row is padded."""
+    if "lengths" not in batch:
+        return torch.ones_like(batch["ids"], dtype=torch.bool)
+    return torch.arange(batch["ids"].shape[1], device=batch["ids"].device) < batch["lengths"][:, None]
 
 
 def corrupt(batch: Batch, samples_BK: Tensor) -> Corrupted:
@@ -205,10 +228,6 @@ def _binary_cross_entropy(logits: Tensor, replaced: Tensor, counted: Tensor | No
     wide = torch.promote_types(logits.dtype, torch.float32)
     weights = None if counted is None else counted.to(wide)
     return F.binary_cross_entropy_with_logits(logits.to(wide), replaced.to(wide), weights, reduction="sum")
-
-
-def _number(ids_BT: Tensor) -> Tensor:
-    return ids_BT.new_tensor(ids_BT.numel())
 
 
 def build(config: Config, model: Block, vocabulary: Vocabulary) -> Electra:

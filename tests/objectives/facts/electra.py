@@ -17,6 +17,8 @@ VARIANTS = [
     SETTINGS | {"tie": "none"},
     SETTINGS | {"tie": "all"},
     SETTINGS | {"faithful": "code"},
+    SETTINGS | {"input_format": "segments"},
+    SETTINGS | {"input_format": "segments", "learn": "all_tokens"},
 ]
 AT_INIT = {
     "mlm": math.log(SIZE),
