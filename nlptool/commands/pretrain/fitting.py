@@ -13,7 +13,7 @@ from nlptool.commands import exporting
 from nlptool.commands.pretrain import beginning, distilling
 from nlptool.commands.pretrain.command import Recipe, check_model
 from nlptool.commands.pretrain.remembering import Remembering
-from nlptool.data.batches import Again, Ahead, Batch, Batches, Examples, Stage
+from nlptool.data.batches import Again, Ahead, Batch, Batches, Stage
 from nlptool.data.draws import Draws
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
@@ -273,6 +273,8 @@ class Plan:
         """Real tokens of a row of each stage, in the mean over a sample of its rows."""
         found = []
         for stage, examples in self.stages:
+            if not len(examples):  # which the run will be refused for
+                return [float(stage.length) for stage, _ in self.stages]
             rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.length)))
             sample = examples.take(rows * len(examples) // len(rows), rows * 0, Draws(self.recipe.seed, 0))
             found.append(self.shape.tokens(sample) / len(rows))
