@@ -199,7 +199,10 @@ VALUES = [
     ),
     Case(
         "a misspelt choice",
-        ("train.schedule: expected one of linear, cosine", "did you mean linear?"),
+        (
+            "train.schedule: expected one of linear, linear_bert, linear_from_peak, cosine",
+            "did you mean linear?",
+        ),
         "lr: 3e-4",
         "schedule: liner",
     ),

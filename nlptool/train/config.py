@@ -64,8 +64,12 @@ class Updates(Block):
     warmup: int | float = Field(
         0.01, ge=0, description="steps, or a share of the run if below 1", json_schema_extra=RESUMABLE
     )
-    schedule: Literal["linear", "cosine", "wsd", "constant"] = Field(
-        "linear", description="course of the learning rate after warm-up", json_schema_extra=RESUMABLE
+    schedule: Literal["linear", "linear_bert", "linear_from_peak", "cosine", "wsd", "constant"] = Field(
+        "linear",
+        description="how the learning rate falls; linear: 1 - t/T, warm-up included (ELECTRA, GPT); linear_bert: "
+        "the same, but only after warm-up (BERT, ALBERT); linear_from_peak: from the peak at the end of warm-up to "
+        "0 (transformers, DistilBERT, TinyBERT)",
+        json_schema_extra=RESUMABLE,
     )
     floor: float = Field(
         0.0, ge=0, lt=1, description="final learning rate as a share of the peak", json_schema_extra=RESUMABLE
@@ -77,7 +81,12 @@ class Updates(Block):
         description="wsd: share of the run in which the rate falls",
         json_schema_extra=RESUMABLE,
     )
-    clip: float = Field(1.0, gt=0, description="largest global gradient norm", json_schema_extra=RESUMABLE)
+    clip: float = Field(1.0, gt=0, description="largest gradient norm", json_schema_extra=RESUMABLE)
+    clip_scope: Literal["global", "tensor"] = Field(
+        "global",
+        description="whose norm clip bounds; global: that of all gradients together; tensor: that of each "
+        "parameter's by itself, as BertAdam (TinyBERT)",
+    )
     optimizer: Optimizer = Field(Optimizer(), description="update rule and its constants")
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast on a GPU, weights stay fp32", json_schema_extra=RESUMABLE
@@ -135,7 +144,11 @@ class Train(Updates):
 
 
 class Tune(Updates):
-    """How a pretrained net is fine-tuned; the defaults are BERT's (Devlin et al. 2019, appendix A.3)."""
+    """How a pretrained net is fine-tuned.
+
+    Epochs, rate and warm-up are BERT's by default (Devlin et al. 2019, appendix A.3). Its update rule and schedule are
+    not: schedule=linear_bert optimizer.bias_correction=false are, as recipe finetune/bert has them.
+    """
 
     epochs: float = Field(3.0, gt=0, description="passes over the training rows", json_schema_extra=RESUMABLE)
     steps: int | None = Field(

@@ -1,7 +1,8 @@
 """AdamW and LAMB over the fused kernel, with the published variants."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ class Adam:
     LAMB (You et al. 2020, algorithm 2) scales AdamW's step for each matrix by the length of the matrix over that
     of the step, 1 where either is 0, and vectors not at all. As in ALBERT's code (google-research/albert
     lamb_optimizer.py), no bound is put on the length. A layer that is shared is one matrix. Queries, keys and
-    values are one as well; there they are three.
+    values are three, as there, although one tensor holds them here: see `pieces`.
 
     Matrices and embeddings decay; vectors (biases, layer norms) do not, as in every system here
     (google-research/bert optimization.py excludes "LayerNorm|layer_norm|bias").
@@ -55,9 +56,10 @@ class Adam:
                 steps = [torch.zeros_like(p) for p in parameters]
                 self._adamw(names, steps, 1.0, 0.0, scale, skip)
                 torch._foreach_add_(steps, parameters, alpha=-decay)
-                ratios = _ratios(parameters, steps)
+                matrices, moves = pieces(names, parameters), pieces(names, steps)
+                ratios = _ratios(matrices, moves)
                 rates = (torch.where(skip.bool(), 0.0, lr * rate * ratios)).unbind()
-                torch._foreach_mul_(steps, rates)
+                torch._foreach_mul_(moves, rates)
                 torch._foreach_add_(parameters, steps)
             else:
                 self._adamw(names, parameters, lr * rate, decay, scale, skip)
@@ -86,6 +88,23 @@ class Adam:
             found_inf=skip.float(),
         )
 
+    @torch.no_grad()
+    def clip(self, most: float, scope: Literal["global", "tensor"]) -> tuple[Tensor, Tensor]:
+        """The norm of all gradients, [], and what `step` is to divide them by, [], so that none is above `most`.
+
+        scope "tensor": each gradient is cut by itself, in place, and nothing is left to divide by. As BertAdam does it
+        (TinyBERT/transformer/optimization.py: clip_grad_norm_ of each parameter), which also divides by the norm plus
+        1e-6.
+        """
+        norm = torch.nn.utils.get_total_norm(self.gradients())
+        if scope == "global":
+            return norm, (norm / most).clamp(min=1.0)
+        named = {name: p.grad for name, p in self.named.items() if p.grad is not None}
+        gradients = pieces(named, named.values())
+        norms = torch.stack(torch._foreach_norm(gradients))
+        torch._foreach_mul_(gradients, (most / (norms + 1e-6)).clamp(max=1.0).unbind())
+        return norm, torch.ones_like(norm)
+
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for p in self.named.values():
@@ -106,6 +125,12 @@ class Adam:
         with torch.no_grad():
             for name, tensor in self.state_dict().items():
                 tensor.copy_(state[name])
+
+
+def pieces(names: Iterable[str], tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors that the published codes have: of one that makes queries, keys and values, its thirds, as views."""
+    named = zip(names, tensors, strict=True)
+    return [piece for name, whole in named for piece in whole.chunk(3 if ".qkv." in name else 1)]
 
 
 def _ratios(parameters: list[Tensor], steps: list[Tensor]) -> Tensor:

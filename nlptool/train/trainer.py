@@ -130,13 +130,13 @@ def train(
         state.optimizer.zero_grad()
         seeds = [mix(seed, number, world.rank, index) for index in range(len(micro_batches))]
         sums = _backward(module, micro_batches, seeds, scale, config, world)
-        norm = torch.nn.utils.get_total_norm(state.optimizer.gradients())
+        norm, excess = state.optimizer.clip(config.clip, config.clip_scope)
         progress = number / steps
         if seconds is not None:
             progress = world.from_first(min(1.0, (time.monotonic() - started) / seconds))
         lr = learning_rate(config, number, steps, progress)
         with interrupts.shield():
-            state.optimizer.step(lr, (norm / config.clip).clamp(min=1.0), ~norm.isfinite())
+            state.optimizer.step(lr, excess, ~norm.isfinite())
             state.step = number + 1
             state.tokens += int(tokens)
             state.flops += flops

@@ -68,6 +68,80 @@ def test_scale_divides_the_gradient_as_clipping_does():
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
+class Attending(nn.Module):
+    """Queries, keys and values in one tensor, as the encoders have them, and a matrix after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.attention, self.out = nn.ModuleDict({"qkv": nn.Linear(4, 12)}), nn.Linear(12, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.attention["qkv"](x))
+
+
+def parts(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters as published codes have them: queries, keys and values apart."""
+    named = {}
+    for name, p in module.named_parameters():
+        thirds = p.detach().chunk(3) if "qkv" in name else (p.detach(),)
+        named |= {f"{name}.{number}": third for number, third in enumerate(thirds)}
+    return named
+
+
+def test_clipping_each_tensor_is_bert_adams_update_by_hand():
+    module = Attending()
+    optimizer = Adam(module, Optimizer(bias_correction=False, weight_decay=0.01))
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    reference = {name: p.clone() for name, p in parts(module).items()}
+    moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in reference.items()}
+    for _ in range(3):
+        optimizer.zero_grad()
+        (50 * module(x).square().sum()).backward()
+        gradients = {}
+        for name, p in module.named_parameters():
+            thirds = p.grad.clone().chunk(3) if "qkv" in name else (p.grad.clone(),)
+            gradients |= {f"{name}.{number}": third for number, third in enumerate(thirds)}
+        whole = torch.stack([g.norm() for g in gradients.values()]).norm()
+        for name, gradient in gradients.items():
+            w, (m, v) = reference[name], moments[name]
+            g = gradient * min(1.0, 0.25 / (gradient.norm().item() + 1e-6))  # clip_grad_norm_ of it alone
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            moments[name] = m, v
+            decay = 0.01 * w if w.ndim > 1 else 0.0
+            reference[name] = w - 1e-2 * (m / (v.sqrt() + 1e-6) + decay)
+        norm, excess = optimizer.clip(0.25, "tensor")
+        assert norm.item() == pytest.approx(whole.item(), rel=1e-5)
+        assert excess.item() == 1
+        optimizer.step(1e-2, excess, NEVER)
+    for name, p in parts(module).items():
+        torch.testing.assert_close(p, reference[name], rtol=1e-5, atol=1e-6)
+
+
+def test_small_gradients_are_clipped_in_neither_way():
+    for scope in ("global", "tensor"):
+        module = net()
+        optimizer = Adam(module, Optimizer())
+        backward(module, 0)
+        before = [g.clone() for g in optimizer.gradients()]
+        _, excess = optimizer.clip(1e6, scope)
+        assert excess.item() == 1
+        assert all(torch.equal(a, b) for a, b in zip(before, optimizer.gradients(), strict=True))
+
+
+def test_lamb_scales_queries_keys_and_values_each_by_itself():
+    module = Attending()
+    optimizer = Adam(module, Optimizer(name="lamb", bias_correction=False))
+    module(torch.randn(6, 4)).square().sum().backward()
+    for number, third in enumerate(module.attention["qkv"].weight.grad.chunk(3)):
+        third.mul_(10.0 ** (3 * number))
+    before = {name: p.clone() for name, p in parts(module).items()}
+    optimizer.step(1e-2, ONE, NEVER)
+    for name, p in parts(module).items():
+        if p.ndim > 1:
+            assert ((p - before[name]).norm() / before[name].norm()).item() == pytest.approx(1e-2, rel=1e-3)
+
+
 @pytest.mark.parametrize("bias_correction", [False, True])
 def test_lamb_is_the_update_of_its_paper_or_of_alberts_code(bias_correction: bool):
     module = net()

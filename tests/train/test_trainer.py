@@ -40,6 +40,20 @@ def test_the_result_does_not_depend_on_accumulation(pieces: int):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
+def test_a_run_clips_as_its_recipe_says_and_shows_the_norm_of_all_gradients_either_way():
+    runs = {scope: make() for scope in ("global", "tensor")}
+    norms = {}
+    for scope, state in runs.items():
+        (first,) = take(state, Source(), 1, CONFIG.model_copy(update={"clip": 1e-3, "clip_scope": scope}))
+        norms[scope] = first.grad_norm.item()
+        kept = torch.stack([g.norm() for g in state.optimizer.gradients()])
+        clipped = kept.norm() if scope == "global" else kept.max()
+        assert clipped.item() == pytest.approx(1e-3, rel=1e-2)
+    assert norms["global"] == pytest.approx(norms["tensor"])
+    assert norms["global"] > 1e-3
+    assert any(not torch.equal(a, b) for a, b in zip(*map(weights, runs.values()), strict=True))
+
+
 def test_each_term_is_divided_by_its_own_count():
     state = make(dtype=torch.float64)
     batch = Source(1, torch.float64).get(0)[0]
