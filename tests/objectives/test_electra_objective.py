@@ -112,16 +112,22 @@ def test_untied_nets_share_nothing(split: Split):
         assert all(g is None for g in found)
 
 
+def test_a_generator_with_embeddings_of_its_own_has_them_as_wide_as_its_layers():
+    untied, tied = (generator(Config(generator=0.25, tie=tie), SMALL) for tie in ("none", "embeddings"))
+    assert (untied.hidden, untied.embedding, untied.projected) == (64, 64, False)
+    assert (tied.hidden, tied.embedding, tied.projected) == (64, 128, True)
+
+
 @pytest.mark.parametrize(
-    ("model", "share", "discriminator", "alone", "both"),
+    ("model", "share", "discriminator", "alone", "own", "both"),
     [
-        (SMALL, 0.25, 13_549_057, 4_620_026, 14_196_219),
-        (BASE, 1 / 3, 109_483_009, 33_740_602, 119_386_427),
-        (LARGE, 0.25, 335_142_913, 51_295_290, 354_655_291),
+        (SMALL, 0.25, 13_549_057, 4_620_026, 2_621_050, 14_196_219),
+        (BASE, 1 / 3, 109_483_009, 33_740_602, 17_519_674, 119_386_427),
+        (LARGE, 0.25, 335_142_913, 51_295_290, 26_996_794, 354_655_291),
     ],
 )
 def test_published_sizes_have_their_parameter_counts(
-    model: Model, share: float, discriminator: int, alone: int, both: int
+    model: Model, share: float, discriminator: int, alone: int, own: int, both: int
 ):
     vocabulary = type(tiny.VOCABULARY)(
         30522, tiny.SPECIAL, np.zeros(30522, np.int8), np.zeros(30522, np.int8)
@@ -131,8 +137,10 @@ def test_published_sizes_have_their_parameter_counts(
         untied = build(Config(generator=share, tie="none"), model, vocabulary)
     assert count(tied) == both
     assert count(tied.backbone, tied.rtd) == discriminator
-    assert count(untied.generator) == alone
-    assert count(untied) == discriminator + alone
+    assert (
+        count(untied.generator) == own
+    )  # embeddings of its own are as wide as its layers, as in Google's code
+    assert count(untied) == discriminator + own
     assert sum(t.numel() for t in tied.generator.state(tied.backbone).values()) == alone
 
 

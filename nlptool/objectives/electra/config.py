@@ -66,13 +66,16 @@ class Config(Block):
 def generator(objective: Config, model: Electra) -> Electra:
     """The generator's shape, as in Google's code: heads of 64, MLPs of four times the width.
 
+    Embeddings of its own are as wide as its layers (embedding_size=None in run_pretraining.py).
+
     Raises ValueError where there is no such net.
     """
     hidden = round(model.hidden * objective.generator)
     shape = {"layers": round(model.layers * objective.generator_layers), "hidden": hidden}
     if objective.tie == "all":
         return model
-    shape |= {"heads": max(1, hidden // 64), "intermediate": 4 * hidden, "embedding": model.embedding}
+    width = hidden if objective.tie == "none" else model.embedding
+    shape |= {"heads": max(1, hidden // 64), "intermediate": 4 * hidden, "embedding": width}
     return Electra.model_validate(model.model_dump() | shape)
 
 
