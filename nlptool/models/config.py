@@ -20,6 +20,9 @@ class EncoderConfig(Block):
     dense: ClassVar[Literal["gelu", "relu"]] = "gelu"
     """Where there is no pooler: what follows the classifier's own dense layer."""
 
+    classifier_dropout: ClassVar[float] = 0.1
+    """Rate in a head on a whole text, unless a recipe has another: run_classifier.py of BERT and of ALBERT."""
+
     layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
     hidden: int = Field(768, gt=0, le=WIDEST, description="width of the hidden states")
     heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")

@@ -149,7 +149,8 @@ class Classifier(nn.Module):
     BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). Without a pooler, a
     dense layer with its activation comes before, and dropout between the two. As in Hugging Face: GELU for ELECTRA,
     whose classifier has dropout also before the dense layer, its chooser of texts not; ReLU for DistilBERT. Google's
-    ELECTRA has a single matrix, but no class of transformers would load that.
+    ELECTRA has a single matrix, and TinyBERT's code a ReLU after the pooler's tanh, but no class of transformers would
+    load these: what is exported would answer differently there.
     """
 
     def __init__(
@@ -170,14 +171,16 @@ class Classifier(nn.Module):
         init_truncated(self, init)
 
     @classmethod
-    def of(cls, config: EncoderConfig, outputs: int, dropout: float) -> "Classifier":
-        """The classifier for an encoder."""
+    def of(cls, config: EncoderConfig, outputs: int, dropout: float | None) -> "Classifier":
+        """The classifier for an encoder. dropout: None for the rate of its family."""
+        dropout = config.classifier_dropout if dropout is None else dropout
         dense = None if config.pooled else config.dense
         return cls(config.hidden, outputs, dropout, dense=dense, twice=dense == "gelu", init=config.init)
 
     @classmethod
-    def chooser(cls, config: EncoderConfig, dropout: float) -> "Classifier":
-        """One number a text, to choose among several, for an encoder."""
+    def chooser(cls, config: EncoderConfig, dropout: float | None) -> "Classifier":
+        """One number a text, to choose among several, for an encoder. dropout: None for the rate of its family."""
+        dropout = config.classifier_dropout if dropout is None else dropout
         dense = None if config.pooled else config.dense
         return cls(config.hidden, 1, dropout, dense=dense, init=config.init)
 
@@ -203,6 +206,11 @@ class EachToken(nn.Module):
         self.dropout = Dropout(dropout)
         self.out = Linear(width, outputs)
         init_truncated(self, init)
+
+    @classmethod
+    def of(cls, config: EncoderConfig, outputs: int, dropout: float | None) -> "EachToken":
+        """The head for an encoder. dropout: None for 0.1, that of Hugging Face's nets."""
+        return cls(config.hidden, outputs, 0.1 if dropout is None else dropout, config.init)
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
         """Logits [..., C]."""

@@ -6,9 +6,9 @@ A kind of task is a folder here: `config.py` holds its recipe block `Config` and
 
 `objective.py` has
 
-    def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> TaskObjective
+    def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> TaskObjective
 
-dropout: rate in the head. A task's file is one such block: recipes/tasks/glue/sst2.yaml.
+dropout: rate in the head, None for that of the family. A task's file is one such block: recipes/tasks/glue/sst2.yaml.
 
 All that a kind does with a net is to decide: the class of a text, the right one of several texts, the tag of each word,
 the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what the

@@ -50,13 +50,13 @@ def build_parts(model: Block, vocabulary: Vocabulary) -> tuple[nn.Module, heads.
     return net, heads.Pooler(model.hidden, model.init) if model.pooled else None
 
 
-def head(model: Block, outputs: int, dropout: float) -> heads.Classifier:
+def head(model: Block, outputs: int, dropout: float | None) -> heads.Classifier:
     """The classifier of a family."""
     assert isinstance(model, EncoderConfig)
     return heads.Classifier.of(model, outputs, dropout)
 
 
-def chooser(model: Block, dropout: float) -> heads.Classifier:
+def chooser(model: Block, dropout: float | None) -> heads.Classifier:
     """What says how good a choice is, in a family."""
     assert isinstance(model, EncoderConfig)
     return heads.Classifier.chooser(model, dropout)

@@ -7,9 +7,10 @@ import small
 import torch
 from kinds import classify as kind
 
+from nlptool import registry
 from nlptool.data import inputs as data
 from nlptool.errors import DataError
-from nlptool.models import huggingface
+from nlptool.models import heads, huggingface
 from nlptool.tasks.classify.config import Config, check
 from nlptool.text.rows import Row
 from nlptool.text.store import Split
@@ -170,3 +171,17 @@ def test_transformers_says_the_same(variant: str, family: str, tiny_store: Path,
         expected = theirs.eval()(**inputs).logits
         for batch in small.all_rows(made, ten, 4):
             assert (made.predict(batch) - expected[batch["row"]]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "rate"),
+    [("bert", None, 0.1), ("albert", None, 0.1), ("electra", None, 0.1), ("distilbert", None, 0.2)]
+    + [(family, 0.0, 0.0) for family in ("bert", "distilbert")],
+)
+def test_a_head_has_the_dropout_of_its_family_unless_told_otherwise(
+    family: str, given: float | None, rate: float
+):
+    net = registry.config("models", family).model_validate({"layers": 1, "hidden": 8, "heads": 2})
+    assert heads.Classifier.of(net, 2, given).dropout.rate == rate
+    assert heads.Classifier.chooser(net, given).dropout.rate == rate
+    assert heads.EachToken.of(net, 2, given).dropout.rate == (0.1 if given is None else given)

@@ -51,7 +51,7 @@ class Recipe(Block):
     augment: Augment | None = Field(None, description="copies of the training rows; null: none")
     dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
     intermediate: Tune | None = Field(
-        Tune(epochs=10, lr=5e-5, schedule="constant"),
+        Tune(epochs=10, lr=5e-5, warmup=0, schedule="constant"),
         description="first, hidden states and attention as the teacher's; null: not at all",
     )
     prediction: Tune = Field(Tune(lr=3e-5), description="then, answers as the teacher's")

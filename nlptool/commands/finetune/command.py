@@ -45,7 +45,12 @@ class Dropout(Block):
     attention: float | None = Field(
         None, ge=0, lt=1, description="rate on attention probabilities; null: that of the net"
     )
-    head: float = Field(0.1, ge=0, lt=1, description="rate in the head of the task")
+    head: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="rate in the head of the task; null: 0.1, and 0.2 in DistilBERT's head on a whole text",
+    )
 
 
 class Evaluate(Block):

@@ -16,6 +16,9 @@ class Config(EncoderConfig):
 
     pooled: ClassVar[bool] = False
     dense: ClassVar[Literal["gelu", "relu"]] = "relu"
+    classifier_dropout: ClassVar[float] = (
+        0.2  # seq_classif_dropout in Hugging Face's code, which is the authors'
+    )
 
     name: Literal["distilbert"] = Field("distilbert", description="model family")
     layers: int = Field(6, gt=0, description="Transformer layers")

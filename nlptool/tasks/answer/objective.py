@@ -191,7 +191,7 @@ def prompt(asked: Asked) -> Prompt:
     return Prompt(before, f"{question} {asked.question} Answer:", f" {asked.answer}", asked.references)
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Answer:
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Answer:
     """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
     family = registry.load("models", str(model.model_dump()["name"]), "net")
     return Answer(config, vocabulary, family.Net(model, vocabulary.rows))

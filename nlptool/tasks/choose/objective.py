@@ -97,7 +97,7 @@ class Choose(TaskObjective):
         return {"": Folder(model, self.state_dict(), settings=settings)}
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Choose:
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Choose:
     """An encoder with a head of one output."""
     net, pooler = reading.build_parts(model, vocabulary)
     return Choose(config, vocabulary, net, reading.chooser(model, dropout), pooler)

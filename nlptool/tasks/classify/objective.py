@@ -117,7 +117,7 @@ class Classify(TaskObjective):
         return {"": Folder(model, self.state_dict(), settings=settings)}
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Classify:
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Classify:
     """An encoder with the head of its family."""
     net, pooler = reading.build_parts(model, vocabulary)
     return Classify(config, vocabulary, net, reading.head(model, config.width, dropout), pooler)

@@ -174,10 +174,8 @@ def _different(questions: Iterable[Question]) -> Iterator[Question]:
         yield one
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Span:
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Span:
     """An encoder with a matrix for starts and ends."""
     assert isinstance(model, EncoderConfig)  # as `check` has made sure
     net, _ = reading.build_parts(model, vocabulary)
-    return Span(
-        config, vocabulary, net, heads.EachToken(model.hidden, 2, dropout, model.init), model.positions
-    )
+    return Span(config, vocabulary, net, heads.EachToken.of(model, 2, dropout), model.positions)

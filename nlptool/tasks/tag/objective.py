@@ -129,10 +129,8 @@ def _by_row(rows: Tagged, values_A: NDArray[Any], kept_A: NDArray[np.bool_] | No
     return [part.tolist() for part in np.split(values_A, ends)]
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float) -> Tag:
+def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Tag:
     """An encoder with a matrix for tags."""
     assert isinstance(model, EncoderConfig)  # as `check` has made sure
     net, _ = reading.build_parts(model, vocabulary)
-    return Tag(
-        config, vocabulary, net, heads.EachToken(model.hidden, len(config.labels), dropout, model.init)
-    )
+    return Tag(config, vocabulary, net, heads.EachToken.of(model, len(config.labels), dropout))
