@@ -1,0 +1,346 @@
+"""Every shipped recipe trains as its paper or the released code does; a recipe that drifts from this table fails.
+
+Keys are dotted; sources are papers (with the section or table) and files of the authors' repositories. Where a paper
+and its code differ, the recipe's header says which one it follows.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from nlptool.commands.distill_task.command import Recipe as DistillTask
+from nlptool.commands.evaluate.suite import Suite
+from nlptool.commands.finetune.command import Recipe as Finetune
+from nlptool.commands.pretrain.command import Recipe as Pretrain
+from nlptool.recipe import load
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+NAMES = sorted(
+    str(path.relative_to(RECIPES))[:-5]
+    for folder in ("bert", "albert", "electra", "gpt2", "distil", "finetune", "suites", "demo", "compare")
+    for path in (RECIPES / folder).glob("*.yaml")
+)
+TRAINED = sorted(
+    set(NAMES) - {"suites/zero-shot", "demo/tokenize", "demo/tokenize-ko"}
+)  # the others change no weight
+
+Facts = dict[str, Any]
+
+
+def under(block: str, facts: Facts) -> Facts:
+    return {f"{block}.{key}": value for key, value in facts.items()}
+
+
+GOOGLE: Facts = {  # AdamWeightDecayOptimizer in optimization.py of google-research/bert, albert and electra
+    "optimizer.name": "adamw",
+    "optimizer.betas": [0.9, 0.999],
+    "optimizer.eps": 1e-6,
+    "optimizer.weight_decay": 0.01,
+    "optimizer.bias_correction": False,
+    "clip": 1.0,
+    "clip_scope": "global",
+    "floor": 0.0,
+}
+BERT_FALL: Facts = {"schedule": "linear_bert"}  # create_optimizer there (bert, albert): "is_warmup"
+BERT_ADAM: Facts = GOOGLE | {"clip_scope": "tensor"}  # TinyBERT/transformer/optimization.py of huawei-noah
+TRANSFORMERS_ADAM: Facts = {  # train.py and distiller.py of transformers' research_projects/distillation
+    "optimizer.name": "adamw",
+    "optimizer.betas": [0.9, 0.98],
+    "optimizer.eps": 1e-6,
+    "optimizer.weight_decay": 0.0,
+    "optimizer.bias_correction": True,
+    "clip": 5.0,
+    "clip_scope": "global",
+    "schedule": "linear_from_peak",
+    "floor": 0.0,
+}
+DISTIL: Facts = (
+    under("train", TRANSFORMERS_ADAM | {"lr": 5e-4, "warmup": 0.05})
+    | {
+        "train.budget": "3 epochs",  # README.md there: 3 epochs, alpha_ce 5, alpha_mlm 2, alpha_cos 1, temperature 2
+        "objective.soft": 5.0,
+        "objective.lm": 2.0,
+        "objective.cosine": 1.0,
+        "objective.temperature": 2.0,
+    }
+)
+SMALL_NETS: Facts = {  # no paper's: chosen for nets of minutes on a laptop
+    "optimizer.name": "adamw",
+    "optimizer.weight_decay": 0.01,
+    "optimizer.bias_correction": True,
+    "optimizer.eps": 1e-6,
+    "optimizer.betas": [0.9, 0.98],
+    "schedule": "linear",
+    "warmup": 0.05,
+    "clip": 1.0,
+    "clip_scope": "global",
+    "floor": 0.0,
+}
+
+
+def bert(layers: int, hidden: int, heads: int) -> Facts:
+    """Devlin et al. 2019, appendix A.2; sizes from google-research/bert README.md; modeling.py's GELU and dropout."""
+    facts = GOOGLE | BERT_FALL | {"steps": 1_000_000, "lr": 1e-4, "warmup": 10_000}
+    return under("train", facts) | {
+        "train.stages": [
+            {"length": 128, "batch": 256, "share": 0.9},
+            {"length": 512, "batch": 256, "share": 0.1},
+        ],
+        "model.layers": layers,
+        "model.hidden": hidden,
+        "model.heads": heads,
+        "model.intermediate": 4 * hidden,
+        "model.positions": 512,
+        "model.activation": "gelu_tanh",
+        "model.dropout": 0.1,
+        "model.attention_dropout": 0.1,
+        "model.init": 0.02,
+        "objective.mask_rate": 0.15,
+        "objective.whole_word": False,
+        "objective.corrupt": [0.8, 0.1, 0.1],
+        "objective.next_sentence": True,
+    }
+
+
+def albert(layers: int, hidden: int, heads: int) -> Facts:
+    """Lan et al. 2020, section 4.1 and table 1; google-research/albert run_pretraining.py, lamb_optimizer.py."""
+    facts = GOOGLE | BERT_FALL | {"optimizer.name": "lamb", "steps": 125_000, "lr": 1.76e-3, "warmup": 3125}
+    return under("train", facts) | {
+        "train.batch": 4096,
+        "train.length": 512,
+        "model.layers": layers,
+        "model.hidden": hidden,
+        "model.heads": heads,
+        "model.intermediate": 4 * hidden,
+        "model.embedding": 128,
+        "model.share": "all",
+        "model.activation": "gelu_tanh",
+        "model.dropout": 0.1,  # section 4.8: taken away only from the largest net after a million steps
+        "model.attention_dropout": 0.1,
+        "objective.mask_rate": 0.15,
+        "objective.ngram": 3,
+        "objective.whole_word": True,
+        "objective.pairs": "order",
+    }
+
+
+def electra(layers: int, hidden: int, heads: int, embedding: int, **facts: object) -> Facts:
+    """Clark et al. 2020, table 6; google-research/electra configure_pretraining.py, model/optimization.py."""
+    return under("train", GOOGLE | {"schedule": "linear", "warmup": 10_000}) | {
+        "model.layers": layers,
+        "model.hidden": hidden,
+        "model.heads": heads,
+        "model.intermediate": 4 * hidden,
+        "model.embedding": embedding,
+        "model.activation": "gelu",
+        "model.dropout": 0.1,
+        "model.attention_dropout": 0.1,
+        "objective.learn": "replaced",
+        "objective.weight": 50.0,
+        "objective.tie": "embeddings",
+        "objective.generator_layers": 1.0,
+        "objective.temperature": 1.0,
+        **{key.replace("__", "."): value for key, value in facts.items()},
+    }
+
+
+def gpt2(layers: int, hidden: int, heads: int, lr: float) -> Facts:
+    """Radford et al. 2019, table 2 and section 2.3; the optimiser is GPT-3's: Brown et al. 2020, appendix B."""
+    return {
+        "model.layers": layers,
+        "model.hidden": hidden,
+        "model.heads": heads,
+        "model.dropout": 0.1,
+        "train.batch": 512,
+        "train.length": 1024,
+        "train.budget": "300B tokens",
+        "train.lr": lr,  # Brown et al. 2020, table 2.1: of its model nearest in size
+        "train.warmup": 715,  # 375 million tokens of 512 * 1,024 a step
+        "train.schedule": "cosine",
+        "train.floor": 0.1,
+        "train.clip": 1.0,
+        "train.clip_scope": "global",
+        "train.optimizer.name": "adamw",
+        "train.optimizer.betas": [0.9, 0.95],
+        "train.optimizer.eps": 1e-8,
+        "train.optimizer.weight_decay": 0.1,
+        "train.optimizer.bias_correction": True,
+    }
+
+
+def tuned(block: str, **facts: object) -> Facts:
+    """Fine-tuned as BERT: Devlin et al. 2019, appendix A.3; google-research/bert run_classifier.py, run_squad.py."""
+    return under(block, GOOGLE | BERT_FALL | {"warmup": 0.1, "layer_decay": 1.0} | facts)
+
+
+PAPERS: dict[str, Facts] = {
+    "bert/tiny": bert(2, 128, 2),
+    "bert/mini": bert(4, 256, 4),
+    "bert/small": bert(4, 512, 8),
+    "bert/medium": bert(8, 512, 8),
+    "bert/base": bert(12, 768, 12),
+    "bert/large": bert(24, 1024, 16),
+    "albert/base": albert(12, 768, 12),
+    "albert/large": albert(24, 1024, 16),
+    "albert/xlarge": albert(24, 2048, 16),
+    "albert/xxlarge": albert(12, 4096, 64),
+    "electra/small": electra(
+        12,
+        256,
+        4,
+        128,
+        train__steps=1_000_000,
+        train__batch=128,
+        train__length=128,
+        train__lr=5e-4,
+        objective__mask_rate=0.15,
+        objective__generator=0.25,
+    ),
+    "electra/base": electra(
+        12,
+        768,
+        12,
+        768,
+        train__steps=766_000,
+        train__batch=256,
+        train__length=512,
+        train__lr=2e-4,
+        objective__mask_rate=0.15,
+        objective__generator=0.33333,
+    ),
+    "electra/large": electra(
+        24,
+        1024,
+        16,
+        1024,
+        train__steps=400_000,
+        train__batch=2048,
+        train__length=512,
+        train__lr=2e-4,
+        objective__mask_rate=0.25,
+        objective__generator=0.25,
+    ),
+    "gpt2/small": gpt2(12, 768, 12, 6e-4),
+    "gpt2/medium": gpt2(24, 1024, 16, 3e-4),
+    "gpt2/large": gpt2(36, 1280, 20, 2.5e-4),
+    "gpt2/xl": gpt2(48, 1600, 25, 2e-4),
+    "distil/distilbert": DISTIL
+    | {"train.batch": 2000, "train.length": 512, "student.layers": 6, "objective.soft_at": "all"},
+    "distil/gpt2": DISTIL | {"student.layers": 6},
+    # general_distill.py and README.md of huawei-noah's TinyBERT; Jiao et al. 2020, section 4.1
+    "distil/tinybert-general": under(
+        "train",
+        BERT_ADAM
+        | {"schedule": "linear_from_peak", "warmup": 0.1, "lr": 5e-5, "batch": 256, "length": 128}
+        | {"budget": "3 epochs"},
+    )
+    | {
+        "model.layers": 4,
+        "model.hidden": 312,
+        "model.heads": 12,
+        "model.intermediate": 1200,
+        "objective.soft": 0.0,
+        "objective.lm": 0.0,
+        "objective.cosine": 0.0,
+        "objective.hidden": 1.0,
+        "objective.attention": 1.0,
+        "objective.embedding": 1.0,
+    },
+    # task_distill.py (schedule 'none' without --pred_distill) and README.md there; modeling.py: no dropout in the head
+    "distil/tinybert-task": under(
+        "intermediate",
+        BERT_ADAM
+        | {"schedule": "constant", "warmup": 0, "lr": 5e-5, "batch": 32, "epochs": 10.0, "length": 64},
+    )
+    | under(
+        "prediction",
+        BERT_ADAM
+        | {"schedule": "linear_from_peak", "warmup": 0.1, "lr": 3e-5, "batch": 32, "epochs": 3.0}
+        | {"length": 64},
+    )
+    | {
+        "dropout.head": 0.0,
+        "augment.copies": 20,
+        "augment.probability": 0.4,
+        "augment.candidates": 15,
+    },
+    # no paper's: what its header was measured with
+    "distil/thin-task": {
+        f"{stage}.{key}": value
+        for stage in ("intermediate", "prediction")
+        for key, value in {
+            "schedule": "linear",
+            "optimizer.bias_correction": True,
+            "clip_scope": "global",
+        }.items()
+    },
+    "finetune/bert": tuned("train", epochs=3.0, batch=32, lr=2e-5, length=128) | {"dropout.head": None},
+    "finetune/squad": tuned("train", epochs=3.0, batch=32, lr=5e-5, length=384) | {"dropout.head": 0.0},
+    # Lan et al. 2020, table 14; run_glue.sh of google-research/albert
+    "finetune/albert": tuned("train", steps=20_935, warmup=1256, batch=32, lr=1e-5, length=512)
+    | {"dropout.net": 0.0, "dropout.attention": 0.0, "dropout.head": 0.1},
+    # Clark et al. 2020, table 7; configure_finetuning.py of google-research/electra, whose weight decay is 0.01
+    "finetune/electra-small": tuned(
+        "train", schedule="linear", epochs=3.0, batch=32, lr=3e-4, layer_decay=0.8, length=128
+    )
+    | {"train.optimizer.weight_decay": 0.0},
+    # Radford et al. 2018, section 4.1; opt.py and train.py of openai/finetune-transformer-lm
+    "finetune/deca": tuned("train", schedule="linear", epochs=3.0, batch=32, lr=6.25e-5, warmup=0.002)
+    | {"train.optimizer.eps": 1e-8, "train.optimizer.bias_correction": True},
+    "suites/glue": tuned("finetune.train", epochs=3.0, batch=32, lr=2e-5, length=128),
+    "suites/glue-small": tuned("finetune.train", epochs=3.0, batch=32, lr=3e-4, length=64),
+    "suites/korean": tuned("finetune.train", epochs=2.0, batch=32, lr=5e-5, length=64),
+    "demo/bert": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
+    "demo/albert": under("train", SMALL_NETS | {"lr": 2e-3, "steps": 3000}),
+    "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
+    "demo/distil": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 1200}),
+    "demo/gpt2": under(
+        "train",
+        SMALL_NETS
+        | {"lr": 3e-3, "steps": 2400, "schedule": "cosine", "floor": 0.1, "optimizer.betas": [0.9, 0.95]}
+        | {"optimizer.eps": 1e-8, "optimizer.weight_decay": 0.1},
+    ),
+    **{name: under("train", SMALL_NETS | {"lr": 2e-3}) for name in TRAINED if name.startswith("compare/")},
+}
+
+
+def resolved(name: str) -> Facts:
+    """A shipped recipe with all its defaults."""
+    path = RECIPES / f"{name}.yaml"
+    keys = set(YAML(typ="safe").load(path))
+    kind = (
+        DistillTask
+        if {"task", "teacher"} <= keys
+        else Finetune
+        if "task" in keys
+        else Suite
+        if keys <= {"finetune", "prompt"}
+        else Pretrain
+    )
+    return load(path, (), kind).recipe.model_dump(mode="json")  # type: ignore[type-var]
+
+
+def value(recipe: Facts, path: str) -> Any:
+    for key in path.split("."):
+        recipe = recipe[key]
+    return recipe
+
+
+def test_every_recipe_that_trains_is_in_the_table():
+    assert sorted(PAPERS) == TRAINED
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_recipe_has_the_values_of_its_paper(name: str):
+    recipe = resolved(name)
+    found = {path: value(recipe, path) for path in PAPERS[name]}
+    assert found == PAPERS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if name.split("/")[0] not in ("demo", "compare")])
+def test_a_recipe_names_its_schedule_and_its_rule_rather_than_taking_the_default(name: str):
+    written = (RECIPES / f"{name}.yaml").read_text()
+    assert "schedule:" in written
+    assert "optimizer:" in written or name == "distil/thin-task"
