@@ -57,11 +57,8 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
 
     charts, axes = curving.charts(runs), curving.axes(runs)
     look = drawing.Look.of([run.name for run in runs], [chart.metric.title for chart in charts])
-    if look.missing:
-        console.note(
-            f"no font here has {look.missing}; the pictures lack these letters, the page takes the reader's "
-            "fonts (Nanum or Noto Sans CJK would have them)"
-        )
+    if look.remark:
+        console.note(f"{look.remark}; the page takes the reader's fonts")
     drawn, pictures = {}, []
     with console.progress("charts", len(charts) * len(axes), "charts") as progress:
         for chart in charts:

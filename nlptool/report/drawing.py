@@ -59,6 +59,14 @@ class Look:
             FigureCanvasAgg(figure)
             return cls([_short(figure, name, WIDEST) for name in names], fonts, missing)
 
+    @property
+    def remark(self) -> str:
+        """What to know of letters that the pictures lack; empty where they lack none."""
+        if not self.missing:
+            return ""
+        remedy = "Nanum or Noto Sans CJK would have them"
+        return f"no font here has {self.missing}; the pictures lack these letters ({remedy})"
+
 
 def colour(run: int) -> str:
     """The colour of a run, the same in every chart."""

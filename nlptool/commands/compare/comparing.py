@@ -15,7 +15,7 @@ from nlptool.commands.pretrain import pretraining
 from nlptool.commands.pretrain.fitting import Plan
 from nlptool.console import Console, Options
 from nlptool.evaluate import interval
-from nlptool.figures import bullets, duration, markdown, quantity
+from nlptool.figures import bullets, counted, duration, markdown, quantity
 from nlptool.metric_table import describe
 from nlptool.recipe import difference, loads
 
@@ -84,7 +84,8 @@ def run(
         console.result("")
     for line in told:
         console.result(line)
-    console.facts(str(out), {"table": "compare.md, compare.json", "pictures": ", ".join(pictures) or "none"})
+    drawn = f"{counted(len(pictures) // 2, 'charts')}, compare-*.svg and .png" if pictures else "none"
+    console.facts(str(out), {"table": "compare.md, compare.json", "pictures": drawn})
 
 
 def _train(entry: Entry, overwrite: bool, console: Console) -> None:

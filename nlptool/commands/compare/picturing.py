@@ -46,6 +46,8 @@ def draw(runs: Sequence[Mapping[str, Any]], out: Path, console: Console) -> list
     from nlptool.report.curves import Axis, Chart
 
     look = drawing.Look.of([run["run"] for run in runs], [picture.metric.title for picture in pictures])
+    if look.remark:
+        console.note(look.remark)
     written = []
     files = plain_names(f"compare-{picture.metric.key}" for picture in pictures)
     for file, picture in zip(files, pictures, strict=True):
