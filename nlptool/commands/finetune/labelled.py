@@ -44,6 +44,10 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
     made_of = _made_of(recipe, tokenizer)
     if (folder / FACTS).exists():
         before = json.loads((folder / FACTS).read_text("utf8"))
+        if tokenizer.is_called(
+            str(before.get("fingerprint"))
+        ):  # also by what it was called in an older version
+            before["fingerprint"] = tokenizer.fingerprint
         if {key: before.get(key) for key in made_of} != made_of:
             raise DataError(
                 f"{folder}: these rows were made of other files, or with another tokenizer",
