@@ -94,7 +94,7 @@ def save_pretrained(
 ) -> None:
     """Write config.json and model.safetensors into an existing folder, as `transformers` reads them.
 
-    Of a decoder also generation_config.json, which says where a text begins and ends.
+    A decoder also gets generation_config.json, which says where a text begins and ends.
 
     special: ids of the special tokens, "pad" among them. further: settings besides the family's. The tokenizer's
     files are the caller's to add.

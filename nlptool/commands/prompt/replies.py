@@ -18,7 +18,7 @@ from nlptool.errors import DataError
 from nlptool.prompts.config import Reply
 
 PARTS = ("*config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "*tokens*.json")
-"""Of a model's folder, all that decides; *config.json is also generation_config.json, which has end tokens."""
+"""The files of a model's folder that decide; *config.json is also generation_config.json, which has end tokens."""
 
 REPLIES = TypeAdapter(list[Reply])
 
