@@ -34,7 +34,7 @@ def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> Non
                 "parameters": plan.estimate.parameters,
                 "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
                 "steps": plan.steps if known else None,
-                "tokens": tokens if known else None,
+                "tokens": round(tokens) if known else None,
                 "flops": plan.steps * plan.flops_per_step if known else None,
             }
         )
