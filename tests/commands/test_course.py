@@ -1,0 +1,205 @@
+"""A run folder holds one course: what going back, going on and diverging leave, and who notices."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nlptool import course
+from nlptool.cli import main
+from nlptool.files import write_manifest
+from nlptool.train import checkpoint
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run of 12 steps, with checkpoints 8 and 12."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+def train(recipe: Path, *arguments: str) -> int:
+    return main(["pretrain-mlm", str(recipe), *arguments])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def stopped(recipe: Path, step: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """A run that a signal ends after a step."""
+    import os
+    import signal
+
+    from nlptool.commands.session import Session
+
+    after = Session._after
+
+    def stop(own: Session, taken: object) -> None:
+        after(own, taken)  # type: ignore[arg-type]
+        if own.state.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_after", stop)
+        assert train(recipe, *arguments) == 75
+
+
+@pytest.mark.parametrize("source", ["", "checkpoints/step-00000008"])
+def test_a_run_is_not_resumed_into_a_folder_of_other_things(
+    source: str, run: Path, tiny_recipe: Path, tmp_path: Path, capsys
+):
+    for name in ("other", "letters"):
+        if name == "other":
+            shutil.copytree(run, tmp_path / name)
+        else:
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "thesis.tex").write_text("dear")
+        before = contents(tmp_path / name)
+        assert train(tiny_recipe, "--resume", str(run / source), "--out", str(tmp_path / name)) == 2
+        assert "is not the run that" in capsys.readouterr().err
+        assert contents(tmp_path / name) == before
+    (tmp_path / "empty").mkdir()
+    assert train(tiny_recipe, "--resume", str(run / source), "--out", str(tmp_path / "empty")) == 0
+
+
+def test_going_back_sets_the_later_course_aside_and_keeps_what_it_saves(
+    run: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    old = contents(run)
+    back = ["--resume", str(run / "checkpoints/step-00000008"), "train.lr=5e-4", "save.keep=1"]
+    stopped(tiny_recipe, 10, monkeypatch, *back)
+    assert (
+        f"set aside in {run}/abandoned-1, as the run goes back to step 8: step-00000012"
+        in capsys.readouterr().err
+    )
+    assert [path.name for path in checkpoint.steps(run / "checkpoints")] == ["step-00000010", "step-00000008"]
+    left = contents(run / "abandoned-1")
+    assert left == {name: old[name] for name in left}
+    assert {"recipe.yaml", "metrics.jsonl", "final/model.safetensors"} < set(left)
+    assert main(["doctor", str(run / "abandoned-1")]) == 0
+    assert main(["export", str(run), "--out", str(run.parent / "hf")]) == 0
+    assert "step-00000010" in capsys.readouterr().out
+    assert train(tiny_recipe, "train.lr=5e-4", "save.keep=1", "--resume", "auto") == 0
+    assert f"going on from {run}/checkpoints/step-00000010" in capsys.readouterr().err
+    new = load_file(run / "final/model.safetensors")
+    assert any(
+        (new[name] != tensor).any()
+        for name, tensor in load_file(run / "abandoned-1/final/model.safetensors").items()
+    )
+
+
+def test_what_is_written_just_now_is_never_pruned(run: Path):
+    folder = run / "checkpoints"
+    shutil.copytree(folder / "step-00000008", folder / "step-00000004")
+    checkpoint.prune(folder, 1, folder / "step-00000004")
+    assert (folder / "step-00000004").is_dir()
+
+
+def test_a_final_of_an_earlier_end_is_told_by_everyone(
+    run: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    assert course.has_ended(run)
+    assert json.loads((run / "final/run.json").read_text()) == {"step": 12, "ended": 12}
+    stopped(tiny_recipe, 14, monkeypatch, "train.steps=900", "--resume", "auto")
+    assert not course.has_ended(run)
+    assert course.goal(run) == course.Goal(900, None)
+    why = "is the model of step 12; the run was resumed to 900 steps and has not ended"
+    capsys.readouterr()
+    assert main(["doctor", str(run), "--json"]) == 0
+    assert why in capsys.readouterr().out
+    assert main(["export", str(run), "--out", str(tmp_path / "hf")]) == 0
+    told = capsys.readouterr()
+    assert why in told.err
+    assert "has not ended" in told.out
+    assert json.loads((tmp_path / "hf/run.json").read_text())["step"] == 14
+    assert train(tiny_recipe, "~model", f"start={run}/final", "--out", str(tmp_path / "next")) == 2
+    assert why in capsys.readouterr().err
+    shutil.copytree(run / "final", tmp_path / "copy")
+    assert course.problem(str(tmp_path / "copy")) is None
+
+
+def test_a_report_tells_a_run_that_goes_on_from_one_that_has_ended(run: Path):
+    from nlptool.report import runs
+
+    assert runs.read(run, "a").finished
+    course.begin(run, course.Goal(900, None, (0, 450)))
+    again = runs.read(run, "a")
+    assert (again.finished, again.steps, again.stages) == (False, 900, [450])
+
+
+def test_a_comparison_goes_on_with_a_run_that_was_resumed_and_stopped(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    out = tmp_path / "compared"
+    more = ["train.steps=20", "save.every=100", "--resume", "auto"]
+    assert main(["compare", str(tiny_recipe), "--out", str(out)]) == 0
+    stopped(tiny_recipe, 13, monkeypatch, "--out", str(out / "tiny"), *more)
+    assert main(["compare", str(tiny_recipe), "--out", str(out), *more]) == 0
+    (one,) = json.loads((out / "compare.json").read_text())
+    assert one["points"][-1]["step"] == 20
+
+
+def test_a_held_out_loss_that_is_no_number_ends_the_run_with_4_and_is_not_saved(
+    tiny_recipe: Path, tmp_path: Path, capsys
+):
+    assert train(tiny_recipe, "train.lr=1e38", "train.warmup=0", "train.steps=1") == 4
+    assert "last good checkpoint: none yet" in capsys.readouterr().err
+    assert not list((tmp_path / "run/checkpoints").glob("*"))
+    assert not (tmp_path / "run/final").exists()
+
+
+def test_weights_that_are_not_finite_are_not_resumed(run: Path, tiny_recipe: Path, capsys):
+    last = run / "checkpoints/step-00000012"
+    state = load_file(last / "model.safetensors")
+    next(iter(state.values())).view(-1)[0] = torch.nan
+    save_file(state, last / "model.safetensors")
+    write_manifest(last)
+    assert train(tiny_recipe, "train.steps=16", "--resume", "auto") == 3
+    assert "its weights are not finite" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_is_not_the_best(run: Path):
+    state = run / "checkpoints/step-00000012/state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"heldout": float("nan")}))
+    assert checkpoint.best(run / "checkpoints") == run / "checkpoints/step-00000008"
+
+
+def test_flops_of_a_run_that_goes_on_are_those_that_were_spent(tiny_recipe: Path, tmp_path: Path, capsys):
+    stages = "train.stages=[{length: 8, batch: 8, share: 0.5}, {length: 32, batch: 8, share: 0.5}]"
+    given = ["~train.batch", "~train.length", stages, "save.every=2", "save.keep=99"]
+    assert train(tiny_recipe, *given, "train.steps=4") == 0
+    assert train(tiny_recipe, *given, "train.steps=8", "--resume", "auto") == 0
+    told = capsys.readouterr().err
+    assert "stages that have begun stay where they began: they begin after 0, 2 steps" in told
+    assert "the learning rate goes on at 0.0005; it was 0.00025 in the last step" in told
+    facts = {f.step: f for f in map(checkpoint.read, checkpoint.steps(tmp_path / "run/checkpoints"))}
+    assert [facts[step].tokens for step in (2, 4, 8)] == [2 * 64, 2 * 64 + 2 * 256, 2 * 64 + 6 * 256]
+    short, long = facts[2].flops, facts[4].flops - facts[2].flops
+    assert facts[8].flops == pytest.approx(short + 3 * long)
+    assert facts[8].stages == (0, 2)
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    spent = [line["flops"] for line in lines if "flops" in line]
+    assert spent == sorted(spent)
+    assert spent[-1] == facts[8].flops
+
+
+def test_speed_leaves_out_the_first_step_of_a_process_and_the_writing_of_checkpoints(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import time
+
+    save = checkpoint.save
+
+    def slowly(*given: object) -> None:
+        time.sleep(0.5)
+        save(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkpoint, "save", slowly)
+    assert train(tiny_recipe) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    rates = {line["step"]: line.get("tokens_per_second") for line in lines if "mlm" in line}
+    assert rates[1] is None
+    assert all(rate > 8 * 32 * 4 for step, rate in rates.items() if step > 1)
