@@ -64,6 +64,11 @@ class Console:
         if not self._muted:
             self._err.print(message("", "", text), soft_wrap=True)
 
+    def notes(self, texts: Iterable[str]) -> None:
+        """Messages, a line each."""
+        for text in texts:
+            self.note(text)
+
     def result(self, text: str) -> None:
         """Lines of a result."""
         if not self._muted:

@@ -422,3 +422,17 @@ def test_from_the_shell_a_broken_recipe_costs_less_than_a_second(
     assert result.returncode == 2
     assert result.stderr.startswith("error: r.yaml:")
     assert sum(after[2:4]) - sum(before[2:4]) < 1
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("train.epochs=3", "did you mean budget, e.g. 3 epochs?"),
+        ("train.learning_rate=1", "did you mean lr?"),
+        ("learning_rate=1", "did you mean lr under train:?"),
+        ("train.num_train_epochs=3", "did you mean budget"),
+        ("model.num_hidden_layers=3", "did you mean layers?"),
+    ],
+)
+def test_a_key_of_another_tool_is_answered_with_ours(key: str, told: str, tmp_path: Path, capsys):
+    assert told in refused(["pretrain-mlm", "demo/bert", key], capsys)

@@ -92,6 +92,7 @@ def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") ->
     path = shelf.find(recipe)
     folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
     loaded = load(path, [*changes, *folder], command.Recipe)
+    console().notes(loaded.source.notes)
     loaded.require(command.check(loaded.recipe, row.name))
     command.run(loaded.recipe, options, console())
 
@@ -158,7 +159,7 @@ def compare(
 @app.command(
     "plan",
     rich_help_panel=TRAIN,
-    epilog="E.g. nlptool plan demo/bert train.batch=256",
+    epilog="E.g. nlptool plan demo/gpt2 train.batch=64",
     context_settings={"ignore_unknown_options": True},
 )
 def plan(

@@ -1,8 +1,10 @@
 """The types of a recipe: Block, and the two kinds of value that need more than a Python type."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.config import JsonDict
@@ -42,6 +44,13 @@ class Block(BaseModel):
         validate_default=False,
         protected_namespaces=(),
     )
+
+    replaces: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    """Keys of this block that exclude others: given on the command line, they take the place of the file's."""
+
+    def idle(self) -> dict[str, str]:
+        """Keys of this block that change nothing beside the values of others, and why."""
+        return {}
 
 
 Measure = Literal["tokens", "epochs", "seconds", "flops"]

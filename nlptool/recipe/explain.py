@@ -11,6 +11,61 @@ from nlptool.recipe.block import Block
 from nlptool.recipe.shape import TOLD_WHEN_CROSSED, Shape, blocks, holds, shape_at
 from nlptool.recipe.source import SHOWN, Problem
 
+OTHERS = {  # keys of other tools, and ours for the same
+    "learning_rate": "lr",
+    "max_lr": "lr",
+    "batch_size": "batch",
+    "train_batch_size": "batch",
+    "per_device_train_batch_size": "batch",
+    "gradient_accumulation": "accumulate",
+    "gradient_accumulation_steps": "accumulate",
+    "gradient_checkpointing": "recompute",
+    "max_grad_norm": "clip",
+    "grad_clip": "clip",
+    "max_steps": "steps",
+    "max_iters": "steps",
+    "num_steps": "steps",
+    "epochs": "budget",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "warmup_steps": "warmup",
+    "warmup_ratio": "warmup",
+    "warmup_iters": "warmup",
+    "lr_scheduler_type": "schedule",
+    "lr_scheduler": "schedule",
+    "adam_epsilon": "eps",
+    "beta1": "betas",
+    "adam_beta1": "betas",
+    "beta2": "betas",
+    "adam_beta2": "betas",
+    "min_lr": "floor",
+    "bf16": "precision",
+    "fp16": "precision",
+    "dtype": "precision",
+    "max_length": "length",
+    "max_seq_length": "length",
+    "seq_length": "length",
+    "block_size": "length",
+    "context_length": "length",
+    "hidden_size": "hidden",
+    "n_embd": "hidden",
+    "num_hidden_layers": "layers",
+    "n_layer": "layers",
+    "num_attention_heads": "heads",
+    "n_head": "heads",
+    "intermediate_size": "intermediate",
+    "max_position_embeddings": "positions",
+    "init_from": "start",
+    "output_dir": "out",
+    "vocab_size": "vocab",
+    "num_fewshot": "shots",
+    "eval_steps": "every",
+    "save_steps": "every",
+    "save_total_limit": "keep",
+    "mlm_probability": "mask_rate",
+}
+NEAR = 0.75  # likeness of a key of another block that is suggested
+
 
 def explain(error: ValidationError, schema: type[Block], data: dict[str, Any]) -> list[Problem]:
     """The problems behind a failed validation of `data` as `schema`; one for each key."""
@@ -87,11 +142,23 @@ def _unknown(key: str, above: Sequence[str | int], schema: type[Block], data: di
             elsewhere.setdefault(name, []).append(path)
     if key in elsewhere:
         return f"unknown key here; it belongs {_under(elsewhere[key])}"
+    for meant in _elsewhere_called(key):
+        if meant in own:
+            return f"unknown key; did you mean {meant}{', e.g. 3 epochs' if meant == 'budget' else ''}?"
     if close := get_close_matches(key, own, 1):
         return f"unknown key; did you mean {close[0]}?"
-    if close := get_close_matches(key, elsewhere, 1):
+    for meant in _elsewhere_called(key):
+        if meant in elsewhere:
+            return f"unknown key; did you mean {meant} {_under(elsewhere[meant])}?"
+    if close := get_close_matches(key, elsewhere, 1, NEAR):
         return f"unknown key; did you mean {close[0]} {_under(elsewhere[close[0]])}?"
     return f"unknown key; expected one of {', '.join(own)}"
+
+
+def _elsewhere_called(key: str) -> list[str]:
+    """Our names for a key of another tool, the likeliest first."""
+    first = OTHERS.get(key)
+    return [name for name in (first, OTHERS.get(first or "")) if name is not None]
 
 
 def _under(paths: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from nlptool.recipe.block import Block
+from nlptool.recipe.effect import idle, replace
 from nlptool.recipe.explain import explain
 from nlptool.recipe.shape import mark
 from nlptool.recipe.source import Problem, Source, override, parse, read
@@ -36,7 +37,9 @@ def load(path: Path, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[R
     Raises RecipeError with every problem at once: where it was written, what was expected, what was found,
     what was probably meant.
     """
-    return check(read(path), overrides, schema)
+    loaded = check(read(path), overrides, schema)
+    loaded.require(idle(loaded.recipe, loaded.source))
+    return loaded
 
 
 def loads(text: str, schema: type[Recipe]) -> Recipe:
@@ -47,6 +50,7 @@ def loads(text: str, schema: type[Recipe]) -> Recipe:
 def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[Recipe]:
     """Apply the overrides and check against `schema`. Raises RecipeError with every problem at once."""
     override(source, overrides)
+    replace(source, schema)
     try:
         recipe = schema.model_validate(source.data)
     except ValidationError as error:

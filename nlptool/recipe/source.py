@@ -43,6 +43,10 @@ PLAIN_WORDS_AT_START = [  # the same for faults that are noticed long after thei
 ]
 
 
+COMMAND_LINE = "command line: "
+"""Begins the place of what the command line gives."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a recipe: the dotted key it concerns (empty: the whole recipe), and what to do."""
@@ -65,6 +69,8 @@ class Source:
     """What is wrong already, e.g. duplicate keys."""
     refused: list[str] = field(default_factory=list)
     """Arguments of the command line that could not be applied, and why."""
+    notes: list[str] = field(default_factory=list)
+    """What the command line did to the file besides what it says."""
     values: int = 0
     """How many values there are, blocks and lists included."""
 
@@ -77,7 +83,7 @@ class Source:
     def render(self, problem: Problem) -> str:
         """The problem on one line, place first."""
         place = self.place(problem.path)
-        argument = place.partition("command line: ")[2]
+        argument = place.partition(COMMAND_LINE)[2]
         if not problem.path or argument.removeprefix("~").partition("=")[0] == problem.path:
             return f"{place}: {problem.message}"
         return f"{place}: {problem.path}: {problem.message}"
@@ -140,9 +146,9 @@ def override(source: Source, arguments: Sequence[str]) -> None:
                 raise ValueError(f"no value after =; write {path}=null or {path}='\"\"'")
             source.data = _changed(source, source.data, "", path.split("."), argument, node)
         except _NotYamlError as error:
-            source.refused.append(f"command line: {argument}: not valid YAML: {error.words}")
+            source.refused.append(f"{COMMAND_LINE}{argument}: not valid YAML: {error.words}")
         except ValueError as error:
-            source.refused.append(f"command line: {argument}: {error}")
+            source.refused.append(f"{COMMAND_LINE}{argument}: {error}")
 
 
 def _changed(
@@ -153,7 +159,7 @@ def _changed(
     Raises ValueError in words that follow the argument.
     """
     key, rest = keys[0], keys[1:]
-    path, place = f"{above}.{key}".removeprefix("."), f"command line: {argument}"
+    path, place = f"{above}.{key}".removeprefix("."), f"{COMMAND_LINE}{argument}"
     if block is None and node is not None and not key.isdigit():
         block = {}
     if not isinstance(block, dict | tuple):

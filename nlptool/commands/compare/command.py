@@ -41,7 +41,7 @@ def run(
     folder.require_auto(options.resume)
     out = Path(options.out or "runs/compare")
     folder.claim(out, resume=options.resume, overwrite=options.overwrite, dry_run=options.dry_run)
-    entries = read(recipes, changes, out)
+    entries = read(recipes, changes, out, console)
     require_equal(entries)
     exams = suite.read(probes.suite, probes.data) if probes.suite is not None else None
     from nlptool.commands.compare import comparing
@@ -52,7 +52,7 @@ def run(
         comparing.run(entries, probes, exams, out, options, console)
 
 
-def read(recipes: Sequence[str], changes: Sequence[str], out: Path) -> list[Entry]:
+def read(recipes: Sequence[str], changes: Sequence[str], out: Path, console: Console) -> list[Entry]:
     """The recipes, each with all changes; each run gets a folder in `out`, named as its file.
 
     Raises RecipeError for what is wrong in one, UsageError for names that occur twice.
@@ -63,6 +63,7 @@ def read(recipes: Sequence[str], changes: Sequence[str], out: Path) -> list[Entr
     for argument in recipes:
         path = shelf.find(argument)
         loaded = load(path, [*changes, f"out={json.dumps(str(out / path.stem))}"], Recipe)
+        console.notes(loaded.source.notes)
         loaded.require(pretrain.check(loaded.recipe, loaded.recipe.command))
         entries.append(Entry(path.stem, loaded.recipe))
     names = [entry.name for entry in entries]

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -31,6 +32,10 @@ class Augment(Block):
 
 class Recipe(Block):
     """One distillation, or several with different seeds: intermediate layers first, then answers."""
+
+    replaces = MappingProxyType(
+        {"start": ("layers", "model"), "layers": ("start", "model"), "model": ("start", "layers")}
+    )
 
     task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
     data: str | None = Field(

@@ -21,6 +21,7 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
     keys = read(path).data
     if "task" in keys and "teacher" not in keys:
         tune = load(path, changes, finetune.Recipe)
+        console.notes(tune.source.notes)
         tune.require(finetune.check(tune.recipe, "finetune"))
         from nlptool.commands.plan import tuning
 
@@ -33,6 +34,7 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
             hint=f"nlptool {other} {recipe} --dry-run says what it would do",
         )
     loaded = load(path, changes, pretrain.Recipe)
+    console.notes(loaded.source.notes)
     command = loaded.recipe.command
     loaded.require(pretrain.check(loaded.recipe, command))
     from nlptool.commands.plan import planning

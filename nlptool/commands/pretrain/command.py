@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -26,6 +27,10 @@ class Student(Block):
 
 class Recipe(Block):
     """A pretraining run."""
+
+    replaces = MappingProxyType(
+        {"model": ("start", "student"), "start": ("model", "student"), "student": ("model", "start")}
+    )
 
     tokens: str = Field(description="token store, a folder made by nlptool tokenize")
     model: Annotated[Block, Chosen("models")] | None = Field(None, description="the net, from random weights")

@@ -1,6 +1,7 @@
 """Text to a token store: read, normalise, segment, train or load a tokenizer, encode, write."""
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -15,6 +16,8 @@ SMALLEST = 262  # six special tokens and 256 bytes
 
 class Tokenizer(Block):
     """A byte-level BPE tokenizer to train on the corpus, or one that exists."""
+
+    replaces = MappingProxyType({"load": ("vocab", "sample"), "vocab": ("load",)})
 
     vocab: int | None = Field(
         None,
@@ -38,6 +41,14 @@ class Tokenizer(Block):
         description="share of unknown tokens, and of bytes that no token stands for, above which the work stops; 0.01 "
         "when not given; one that is trained here spells every text",
     )
+
+    def idle(self) -> dict[str, str]:
+        """What exists is not trained."""
+        return (
+            {}
+            if self.load is None
+            else {"sample": "tokenizer.load names one that exists, and nothing is trained"}
+        )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

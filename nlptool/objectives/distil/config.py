@@ -45,6 +45,10 @@ class Config(MaskingConfig):
         description="the teacher's layers that hidden and attention look at, or a list of them, from 1",
     )
 
+    def idle(self) -> dict[str, str]:
+        """What concerns the teacher's distribution, where it is not learnt."""
+        return {} if self.soft else dict.fromkeys(("temperature", "soft_at"), "objective.soft is 0")
+
     @model_validator(mode="after")
     def _reaches_the_last_layer(self) -> Self:
         if not self.terms.keys() & {"soft", "lm", "cosine", "hidden"}:
