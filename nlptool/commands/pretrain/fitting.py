@@ -124,7 +124,7 @@ class Plan:
         if self.first_steps == first_steps(self._shares, self.steps, FRESH):
             return []
         told = ", ".join(f"{first:,}" for first in self.first_steps)
-        return [f"stages that have begun stay where they began: they begin after {told} steps"]
+        return [f"stages that have begun stay where they began: they begin after step {told}"]
 
     def objective(self) -> Objective:
         """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
