@@ -50,6 +50,14 @@ def word_starts(ids_BT: Ids, candidates_BT: Bools, vocabulary: Vocabulary) -> Bo
     return starts
 
 
+def cut_words(starts_BT: Bools, candidates_BT: Bools, most_B: Ints) -> Bools:
+    """The starts, and one more after every most_B tokens of a word: a longer one could never be masked."""
+    place_T = np.arange(starts_BT.shape[1])
+    begin_BT = np.maximum.accumulate(np.where(starts_BT, place_T, 0), axis=1)
+    parts_BT: Bools = candidates_BT & ((place_T - begin_BT) % most_B[:, None] == 0)
+    return parts_BT
+
+
 def pick_words(starts_BT: Bools, candidates_BT: Bools, budget_B: Ints, order_BT: Uniforms) -> Bools:
     """[B, T], True at the tokens of whole units, at most budget_B tokens per row: `pick_spans` with ngram 1.
 
@@ -193,7 +201,9 @@ def mask(ids_BT: Ids, lengths_B: Ints | None, scheme: Scheme, vocabulary: Vocabu
     width = int(budget(np.array([tokens]), scheme.rate)[0])
     candidates_BT = ~vocabulary.is_special[ids_BT]
     order_BT = draws.uniform(ORDER, rows, tokens)
-    starts_BT = word_starts(ids_BT, candidates_BT, vocabulary) if scheme.whole_word else candidates_BT
+    starts_BT = candidates_BT
+    if scheme.whole_word:
+        starts_BT = cut_words(word_starts(ids_BT, candidates_BT, vocabulary), candidates_BT, budget_B)
     if scheme.ngram > 1:
         size_BT = draws.uniform(SIZE, rows, tokens)
         picked_BT = pick_spans(starts_BT, candidates_BT, budget_B, order_BT, size_BT, scheme.ngram)

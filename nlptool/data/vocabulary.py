@@ -32,6 +32,11 @@ class Tokenizes(Protocol):
         """The text of ids."""
         ...
 
+    @property
+    def tells_words(self) -> bool:
+        """Whether its tokens tell where words begin."""
+        ...
+
     def word_boundaries(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Classes of each token's first and last character."""
         ...
@@ -56,6 +61,9 @@ class Vocabulary:
     """The text of ids, as transformers' pipelines write it: without special tokens."""
     padding: int = 0
     """Rows of a net's embeddings that stand for no token, as in pretrained nets whose embeddings were padded."""
+
+    tells_words: bool = True
+    """Whether tokens tell where words begin; where not, every token counts as a word."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizes) -> "Vocabulary":

@@ -13,7 +13,10 @@ class MaskingConfig(Block):
     """Which tokens are to be guessed, and what is shown in their place (Devlin et al. 2019, section 3.1)."""
 
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens to predict")
-    whole_word: bool = Field(False, description="mask all tokens of a word or none")
+    whole_word: bool = Field(
+        False,
+        description="mask all tokens of a word or none; of one longer than the row's budget parts",
+    )
     ngram: int = Field(1, ge=1, le=10, description="mask spans of 1 to ngram tokens (words), p(n) ~ 1/n")
     corrupt: tuple[Share, Share, Share] = Field(
         (0.8, 0.1, 0.1),

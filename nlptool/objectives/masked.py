@@ -62,10 +62,14 @@ class MaskedLM(Objective):
         return SegmentPairs(split, length, seed, self.pairs, cls=cls, sep=sep, pad=special["pad"])
 
     def left_out(self, examples: Examples) -> list[str]:
-        """Documents that have no pair, or no next sentence."""
-        if not isinstance(examples, SegmentPairs):
-            return []
+        """Documents that have no pair, or no next sentence; and words, where tokens do not tell them."""
         remarks = []
+        if self.config.whole_word and not self.vocabulary.tells_words:
+            remarks.append(
+                "objective.whole_word: the tokenizer's tokens do not tell where words begin: single ones are masked"
+            )
+        if not isinstance(examples, SegmentPairs):
+            return remarks
         if number := examples.passed_over():
             share = number / len(examples.split)
             remarks.append(

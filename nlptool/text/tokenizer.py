@@ -222,14 +222,12 @@ class Tokenizer:
         Token t begins a word iff first[t] != last[token before it].
         """
         special = self._special_ids()
-        model = self.content["model"]
-        if model["type"] == "WordPiece":
-            prefix = model["continuing_subword_prefix"]
-            return words.of_pieces(self.tokens, self.vocab_size, special, prefix)
-        if self.byte_level:
-            return words.of_bytes(self.tokens, self.vocab_size, special)
-        texts = {token_id: token.replace("▁", " ") for token_id, token in self.tokens.items()}
-        return words.of_texts(texts, self.vocab_size, special)
+        return words.boundaries(self.content["model"], self.byte_level, self.tokens, self.vocab_size, special)
+
+    @property
+    def tells_words(self) -> bool:
+        """Whether its tokens tell where words begin; where not, every token counts as a word."""
+        return words.told(self.content["model"], self.byte_level, self.tokens, self._special_ids())
 
     def byte_counts(self) -> NDArray[np.int32] | None:
         """Bytes of text that each token stands for, int32 [vocab_size], special tokens 0.

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptool.data import masking
+from nlptool.data.draws import Draws
 from nlptool.data.vocabulary import Vocabulary
 
 # Ten tokens: [CLS] un believ able , said the old man [SEP]
@@ -81,6 +82,22 @@ def test_a_word_that_exceeds_the_budget_is_passed_over_and_the_scan_goes_on():
 
 def test_a_word_that_exceeds_what_is_left_is_passed_over():
     assert spans(3, scan(4, 0, 5, 1)) == [4, 7, 8]
+
+
+def test_a_word_longer_than_the_budget_is_cut_to_parts_that_fit():
+    starts = masking.word_starts(SENTENCE, CANDIDATES, VOCABULARY)
+    cut = masking.cut_words(starts, CANDIDATES, np.array([2]))
+    assert np.flatnonzero(cut[0]).tolist() == [1, 3, 4, 5, 6, 7, 8]
+    assert masking.cut_words(starts, CANDIDATES, np.array([3])).tolist() == starts.tolist()
+
+
+def test_every_token_of_long_words_is_masked_at_some_step():
+    ids = np.array([[CLS, *[BELIEV, ABLE, ABLE, ABLE, ABLE] * 2, SEP, SEP, SEP, SEP, SEP]])
+    scheme, seen = masking.Scheme(0.15, whole_word=True, ngram=1, corrupt=(1.0, 0.0, 0.0)), np.zeros(16, int)
+    for step in range(200):
+        masked = masking.mask(ids, None, scheme, VOCABULARY, Draws(0, step))
+        seen[masked.at[masked.used]] += 1
+    assert (seen[1:11] > 0).all()  # of a budget of two
 
 
 def test_no_word_at_all_fits():

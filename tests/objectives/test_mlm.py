@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.loss import IGNORED
+from nlptool.objectives import masked
 from nlptool.objectives.mlm.config import Config, check
 from nlptool.text.store import DTYPES, Split, SplitWriter
 
@@ -137,6 +139,16 @@ def test_random_pairs_of_documents_of_one_sentence_are_told_and_the_majority_is_
     random = batch["order"].double().mean().item()
     assert figures["nsp_majority"] == pytest.approx(random)
     assert random > 0.8
+
+
+def test_words_that_tokens_do_not_tell_are_remarked_on(split: Split):
+    vocabulary = replace(tiny.VOCABULARY, tells_words=False)
+    model = registry.config("models", "bert").model_validate(tiny.facts("mlm").MODEL)
+    for whole_word in (True, False):
+        objective = masked.build(Config(whole_word=whole_word), model, vocabulary, None)
+        told = objective.left_out(objective.examples(split, tiny.LENGTH, 0))
+        assert bool(told) == whole_word
+        assert all("do not tell where words begin" in one for one in told)
 
 
 def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():

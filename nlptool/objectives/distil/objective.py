@@ -83,6 +83,10 @@ class Distil(Objective):
         """Packed rows, as the language model has them."""
         return self.student.examples(split, length, seed)
 
+    def left_out(self, examples: Examples) -> list[str]:
+        """What the language model's masks leave out, where it has any."""
+        return self.student.left_out(examples) if self.sees_mask else []
+
     def tokens(self, examples: Rows) -> int:
         """As the language model counts them."""
         return self.student.tokens(examples)

@@ -20,7 +20,9 @@ class Config(MaskingConfig):
     """
 
     name: Literal["sop"] = Field("sop", description="objective")
-    whole_word: bool = Field(True, description="mask all tokens of a word or none")
+    whole_word: bool = Field(
+        True, description="mask all tokens of a word or none; of one longer than the row's budget parts"
+    )
     ngram: int = Field(3, ge=1, le=10, description="mask spans of 1 to ngram tokens (words), p(n) ~ 1/n")
     pairs: Literal["order", "next", "none"] = Field(
         "order", description="order: which segment comes first; next: does B follow A; none: no second loss"
