@@ -26,6 +26,8 @@ def learning_rate(config: Updates, step: int, steps: int, progress: float) -> fl
 
     cosine falls along half a cosine from the first update on, wsd stays at the peak until the share `cooldown` of
     the run is left, constant stays for good. The last update has a rate above the floor, which is reached at T.
+    How many updates a run of a given time has is not known: a warm-up of so many steps is then no share of it, and
+    linear_from_peak falls from the first update on.
     """
     warm, share = _warmup(config, step, steps, progress)
     if config.schedule == "linear":

@@ -119,7 +119,7 @@ def test_dots_lead_into_objects():
         ({"labels": ()}, "accuracy is not for numbers"),
         ({"labels": ("x", "y", "z"), "metrics": ("f1",)}, "macro_f1"),
         ({"inputs": ("a", "b", "c")}, "at most 2"),
-        ({"test": ("test",), "submission": {"files": ()}}, "0 files for 1 test splits"),
+        ({"test": ("test",), "submission": {"files": ()}}, "0 files for 1 test split"),
     ],
 )
 def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):
