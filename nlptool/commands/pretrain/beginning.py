@@ -68,7 +68,7 @@ def state(pretrained: Pretrained, start: str | None, shape: Objective, model: Bl
             told = ", ".join(f"{key} {theirs.get(key)} and not {ours.get(key)}" for key in differing)
             raise DataError(
                 f"{folder}: is not the {name} that the recipe makes: it has {told}",
-                hint=f"set the keys of objective.{name} as they were, or move {folder} away for random weights",
+                hint=f"set the keys of objective as they were, or move {folder} away for random weights",
             )
         states[name] = beside.state
     return shape.from_folders(states)
