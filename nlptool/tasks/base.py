@@ -18,7 +18,7 @@ from rows and make answers is between `encode`, `examples`, `score` and `answers
 
 # N decisions, W numbers said of a decision: one for each alternative, or the one that is asked for
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -121,8 +121,8 @@ class TaskObjective(Objective):
         """The task's metrics, and what there is to know besides. said: [N, W], finite."""
         raise NotImplementedError
 
-    def total(self, figures: dict[str, float]) -> dict[str, float]:
-        """Figures of all validation splits together, from those of each."""
+    def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
+        """Figures of all validation splits together, from those of each. rows: how many each split has."""
         return {}
 
     def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:

@@ -35,7 +35,13 @@ class TaskConfig(Block):
     metrics: tuple[str, ...] = Field(
         min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
     )
+    score: tuple[str, ...] = Field(
+        (), description="metrics whose mean is the task's score in the mean of a suite; none: the first one"
+    )
     source: Source | None = Field(None, description="where the rows are, unless the recipe names a folder")
+    sources: dict[str, Source] = Field(
+        {}, description="data sets of the hub of splits from elsewhere: of split A/B, by the name A"
+    )
     train: str = Field("train", description="split to learn from")
     validation: tuple[str, ...] = Field(
         ("validation",), min_length=1, description="splits to score on; the first one chooses"
@@ -54,7 +60,13 @@ class TaskConfig(Block):
 
     def source_of(self, split: str) -> Source | None:
         """The hub's data set that a split is of."""
-        return self.source
+        return self.sources.get(split.rpartition("/")[0], self.source)
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The figures, by their names, whose mean is the task's score: of each validation split."""
+        counting = self.score or self.metrics[:1]
+        return tuple(f"{self.heading(split)}{name}" for split in self.validation for name in counting)
 
     def heading(self, split: str) -> str:
         """What stands before the names of a validation split's figures: nothing for the first one."""
@@ -66,6 +78,15 @@ class TaskConfig(Block):
             raise ValueError(f"validation: {twice[0]} is given twice")
         if both := [name for name in self.test if name in (*self.learnt, *self.validation)]:
             raise ValueError(f"test: {both[0]} has labels, as it is learnt from or scored on")
+        return self
+
+    @model_validator(mode="after")
+    def _scored_by_its_metrics(self) -> Self:
+        if other := [name for name in self.score if name not in self.metrics]:
+            raise ValueError(f"score: {other[0]} is none of the metrics")
+        splits = (*self.learnt, *self.validation, *self.test)
+        if unused := [name for name in self.sources if not any(s.startswith(f"{name}/") for s in splits)]:
+            raise ValueError(f"sources: no split is in {unused[0]}, such as {unused[0]}/test")
         return self
 
     @model_validator(mode="after")

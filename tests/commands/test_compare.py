@@ -260,7 +260,8 @@ def test_the_mean_of_a_suite_has_an_interval_over_its_seeds():
 
     def run(name: str, value: float, seeds: int) -> dict:
         figures = {"accuracy": {"value": value, "deviation": 0.02, "baseline": 0.5}}
-        suite = [{"task": "bell", "seeds": seeds, "guess": "majority", "figures": figures}]
+        task = {"task": "bell", "seeds": seeds, "guess": "majority", "figures": figures}
+        suite = [task | {"splits": ["validation"], "score": ["accuracy"], "excluded": False}]
         return {"run": name, "suite": suite, "points": [{"heldout": {}, "scores": {}}]}
 
     (told,) = verdict.verdicts([run("a", 0.9, 2), run("b", 0.8, 2)])

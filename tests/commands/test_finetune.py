@@ -297,6 +297,34 @@ def test_numbers_are_learnt_by_their_squared_error(work: Path):
     assert isinstance(line["prediction"], float)
 
 
+def test_numbers_that_are_handed_in_lie_within_the_range_of_the_task(work: Path):
+    change = "task={name: classify, inputs: [sentence], label: towns, metrics: [pearson], range: [0.5, 0.6], "
+    change += "test: [test], submission: {files: [Towns.tsv]}}"
+    assert tune(work, change, "train.epochs=1") == 0
+    run = work / "run" / "seed-0"
+    said = [
+        json.loads(line)["prediction"] for line in (run / "predictions/test.jsonl").read_text().splitlines()
+    ]
+    lines = (run / "submission" / "Towns.tsv").read_text().splitlines()[1:]
+    assert [float(line.split("\t")[1]) for line in lines] == [min(max(value, 0.5), 0.6) for value in said]
+    assert min(said) < 0.5 or max(said) > 0.6
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_test_rows_of_another_data_set_are_answered_where_they_are_there(work: Path, there: bool):
+    task = (work / "bell.yaml").read_text().replace("test: [test]", "test: [test, ax/test]")
+    (work / "bell.yaml").write_text(task.replace("[Bell.tsv]", "[Bell.tsv, AX.tsv]"))
+    if there:
+        (work / "data" / "ax").mkdir()
+        write(work / "data" / "ax" / "test.jsonl", [{"sentence": "a bell", "label": -1}] * 3)
+    assert tune(work) == 0
+    made = work / "run/seed-0/submission"
+    assert sorted(path.name for path in made.iterdir()) == (["AX.tsv"] if there else []) + ["Bell.tsv"]
+    if there:
+        assert len((made / "AX.tsv").read_text().splitlines()) == 4
+        assert (work / "run/seed-0/predictions/ax/test.jsonl").exists()
+
+
 def test_several_validation_splits_are_scored_each_and_the_first_one_chooses(work: Path):
     write(work / "data" / "other.jsonl", rows(20, 5))
     with (work / "bell.yaml").open("a") as file:

@@ -8,6 +8,7 @@ from test_compare import two  # noqa: F401
 
 from nlptool.cli import main
 from nlptool.commands.evaluate import examining
+from nlptool.commands.evaluate import suite as suites
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")
 
@@ -62,7 +63,12 @@ def test_a_model_is_fine_tuned_on_each_task(tiny_run: Path, suite: Path, tmp_pat
     caption, _, *table = (out / "evaluate.md").read_text().splitlines()
     assert caption == "in per cent; scores of the last step; ± is the deviation between seeds"
     assert table[0] == f"| task | figure | without a net | {tiny_run.name} |"
-    assert [line.split(" | ")[0] for line in table[2:]] == ["| bell", "| bell", "| towns", "| mean"]
+    assert [line.split(" | ")[0] for line in table[2:]] == [
+        "| bell",
+        "| bell",
+        "| towns",
+        "| mean on validation rows",
+    ]
     left = {path.name for path in out.rglob("*")}
     assert "predictions" in left
     assert not left & {"checkpoints", "final", "rows"}
@@ -94,13 +100,64 @@ def test_the_runs_of_a_comparison_take_the_suite(two: list[str], suite: Path, tm
     assert "| task | figure | without a net | plain | pairs |" in (out / "compare.md").read_text()
 
 
-def test_the_mean_is_over_tasks_not_figures():
-    def task(*figures: tuple[float, float]) -> dict:
-        return {"figures": {str(n): {"value": v, "deviation": d} for n, (v, d) in enumerate(figures)}}
+def taken(task: str, *figures: tuple[float, float], score: int | None = None, excluded: bool = False) -> dict:
+    """What a model has reached in a task. score: how many of the figures count."""
+    names = [f"figure {n}" for n in range(len(figures))]
+    shares = ({"value": value, "deviation": deviation, "baseline": None} for value, deviation in figures)
+    return {
+        "task": task,
+        "guess": None,
+        "splits": ["validation"],
+        "score": names[:score],
+        "excluded": excluded,
+        "figures": dict(zip(names, shares, strict=True)),
+    }
 
-    found = examining.mean([task((0.8, 0.02), (0.6, 0.04)), task((0.5, 0.04))])
+
+def test_the_mean_is_over_tasks_not_figures():
+    found = examining.mean([taken("a", (0.8, 0.02), (0.6, 0.04)), taken("b", (0.5, 0.04))])
     assert found.value == pytest.approx((0.7 + 0.5) / 2)
     assert found.deviation == pytest.approx((0.03**2 + 0.04**2) ** 0.5 / 2)
+
+
+def test_a_figure_that_is_not_the_tasks_score_is_in_no_mean():
+    """CoLA's Matthews correlation of a model that always says acceptable is 0; its accuracy is 69.1 %."""
+    cola = taken("glue/cola", (0.0, 0.0), (0.691, 0.0), score=1)
+    assert examining.mean([cola]).value == 0.0
+    assert examining.mean([cola, taken("glue/rte", (0.6, 0.0))]).value == pytest.approx(0.3)
+
+
+def test_a_task_that_a_suite_excludes_is_in_the_second_mean_alone():
+    found = [taken("a", (0.8, 0.0)), taken("b", (0.6, 0.0)), taken("wnli", (0.4, 0.0), excluded=True)]
+    _, rows = examining.table({"model": found})
+    assert [row[0::3] for row in rows[-2:]] == [
+        ["mean on validation rows", "70.0"],
+        ["mean on validation rows, with wnli", "60.0"],
+    ]
+    assert examining.mean(found).value == pytest.approx(0.7)
+    assert examining.mean(found[2:]).value == pytest.approx(0.4), "by itself it is what it is"
+
+
+def test_the_score_of_each_shipped_task_of_glue_is_that_of_its_leaderboard():
+    """Wang et al. 2018, section 4: two figures of a task are averaged first."""
+    exams = suites.read("suites/glue", None)
+    assert {exam.task.removeprefix("glue/"): exam.recipe.config.scored for exam in exams.tuned} == {
+        "cola": ("matthews",),
+        "sst2": ("accuracy",),
+        "mrpc": ("f1", "accuracy"),
+        "stsb": ("pearson", "spearman"),
+        "qqp": ("f1", "accuracy"),
+        "mnli": ("accuracy", "validation_mismatched/accuracy"),
+        "qnli": ("accuracy",),
+        "rte": ("accuracy",),
+        "wnli": ("accuracy",),
+    }
+    assert [exam.task for exam in exams.tuned if exam.excluded] == ["glue/wnli"]
+    files = [name for exam in exams.tuned for name in exam.recipe.config.submission.files]
+    wanted = "AX CoLA MNLI-m MNLI-mm MRPC QNLI QQP RTE SST-2 STS-B WNLI"  # by the server
+    assert sorted(files) == [f"{name}.tsv" for name in wanted.split()]
+    mnli = next(exam.recipe.config for exam in exams.tuned if exam.task == "glue/mnli")
+    assert (mnli.source_of("ax/test").name, mnli.source_of("test_matched").name) == ("ax", "mnli")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +230,9 @@ def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
         return {
             "task": name,
             "guess": None,
+            "splits": ["validation"],
+            "score": [] if figure == "perplexity" else [figure],
+            "excluded": False,
             "figures": {figure: {"value": value, "deviation": error, "baseline": None}},
         }
 
@@ -182,6 +242,6 @@ def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
     assert rows == [
         ["a", "accuracy", "", "50.0 ± 10.0", "50.0 ± 10.0"],
         ["b", "perplexity", "", "1,234 ± 20", "∞"],
-        ["mean", "", "", "50.0 ± 10.0", "50.0 ± 10.0"],
+        ["mean on validation rows", "", "", "50.0 ± 10.0", "50.0 ± 10.0"],
     ]
     assert examining.mean(tasks[1:]) is None

@@ -45,7 +45,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"premise": SENTENCE, "hypothesis": "A river is old.", "label": 0},
         {"premise": SENTENCE, "hypothesis": "A river is new.", "label": 2},
     ],
-    "sst": [{"sentence": "a stone", "label": 0}, {"sentence": "a light", "label": 1}],
+    "sst": [{"text": "a stone", "label": 0}, {"text": "a light", "label": 1}],
     "qa_srl": [
         {
             "sentence": SENTENCE,

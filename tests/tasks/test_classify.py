@@ -120,6 +120,9 @@ def test_dots_lead_into_objects():
         ({"labels": ("x", "y", "z"), "metrics": ("f1",)}, "macro_f1"),
         ({"inputs": ("a", "b", "c")}, "at most 2"),
         ({"test": ("test",), "submission": {"files": ()}}, "0 files for 1 test split"),
+        ({"score": ("f1",)}, "score: f1 is none of the metrics"),
+        ({"sources": {"ax": {"hub": "x/y"}}}, "sources: no split is in ax, such as ax/test"),
+        ({"range": (0, 5)}, "range: of numbers that are handed in"),
     ],
 )
 def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):

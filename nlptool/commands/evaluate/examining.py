@@ -7,7 +7,7 @@ OUT/TASK.json      the scores, and of which weights and settings they are
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,6 @@ from nlptool.files import digest
 from nlptool.models import huggingface
 from nlptool.recipe import digest as recipe_digest
 
-MEAN = "mean"
 GUESSES = ("majority", "chance")  # what a score is compared with, the first that is known
 WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a task is done
 
@@ -74,10 +73,11 @@ def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> l
     options = Options(out=str(out), resume="auto" if out.exists() else None)
     records = prompting.ask(recipe, options, console)
     (out / "results.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", "utf8")
-    return [_first_score(record) for record in records]
+    splits = {one.name: one.config.validation for one in able}
+    return [_first_score(record, splits[record["task"]]) for record in records]
 
 
-def _first_score(record: dict[str, Any]) -> dict[str, Any]:
+def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
     name, score = next(iter(record["scores"].items()))
     guess = next((one for one in GUESSES if one in record["baselines"]), None)
     figure = {
@@ -86,7 +86,15 @@ def _first_score(record: dict[str, Any]) -> dict[str, Any]:
         "baseline": record["baselines"][guess] if guess else None,
     }
     task = f"{record['task']}, {prompting.shots_of(record['shots'])}"
-    return {"task": task, "guess": guess, "figures": {name.replace("_", " "): figure}}
+    shown_as = name.replace("_", " ")
+    return {
+        "task": task,
+        "guess": guess,
+        "splits": [split],
+        "score": [] if name == PERPLEXITY else [shown_as],  # which is no share
+        "excluded": False,
+        "figures": {shown_as: figure},
+    }
 
 
 def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> dict[str, Any]:
@@ -96,8 +104,7 @@ def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> 
     before = json.loads(kept.read_text("utf8")) if kept.exists() else {}
     same = before.get("asked") == asked
     if same and before["scores"]:
-        found: dict[str, Any] = before["scores"]
-        return found
+        return dict(before["scores"]) | {"excluded": exam.excluded}
     kept.parent.mkdir(parents=True, exist_ok=True)
     recipe = exam.recipe.model_copy(update={"start": str(model), "out": str(runs)})
     there = same and (runs / "recipe.yaml").exists()
@@ -108,6 +115,9 @@ def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> 
         "task": exam.task,
         "seeds": len(recipe.seeds),
         "guess": result["guess"],
+        "splits": list(recipe.config.validation),
+        "score": list(recipe.config.scored),
+        "excluded": exam.excluded,
         "figures": {
             name: {"value": result["mean"][name], "deviation": result["deviation"][name], "baseline": value}
             for name, value in result["baseline"].items()
@@ -120,13 +130,14 @@ def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> 
     return found
 
 
-def mean(found: Sequence[dict[str, Any]]) -> Score | None:
-    """Of a model over its tasks, each the mean of its figures, as GLUE has it (Wang et al. 2018, section 4).
+def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> Score | None:
+    """Of a model over its tasks, each the mean of the figures that its `score` names (Wang et al. 2018, section 4).
 
-    Perplexities are no shares and do not count; None where nothing else is there.
+    Tasks that the suite excludes do not count, unless `whole` is asked for, or nothing else is there; nor do
+    perplexities, which are no shares. None where no task counts.
     """
-    shares = [[figure for name, figure in one["figures"].items() if name != PERPLEXITY] for one in found]
-    tasks = [figures for figures in shares if figures]
+    counting = found if whole else [one for one in found if not one["excluded"]] or found
+    tasks = [[one["figures"][name] for name in one["score"]] for one in counting if one["score"]]
     if not tasks:
         return None
     value = sum(sum(f["value"] for f in figures) / len(figures) for figures in tasks) / len(tasks)
@@ -150,10 +161,22 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
         for (task, name), figures in lines.items()
     ]
     tasks = [sorted(one["task"] for one in found) for found in models.values()]
-    means = [mean(found) for found in models.values()]
-    if len(lines) > 1 and any(means) and all(names == tasks[0] for names in tasks):
-        rows.append([MEAN, "", "", *(_cell(MEAN, one and one._asdict()) for one in means)])
+    if len(lines) > 1 and all(names == tasks[0] for names in tasks):
+        rows += _means(list(models.values()))
     return ["task", "figure", "without a net", *models], rows
+
+
+def _means(models: Sequence[Sequence[dict[str, Any]]]) -> Iterator[list[str]]:
+    """A line of means that says on which rows they are; a second one with the tasks that the first leaves out."""
+    known = [one for found in models for one in found if one["score"]]
+    kinds = dict.fromkeys(split.partition("_")[0] for one in known for split in one["splits"])
+    name = f"mean on {' and '.join(kinds)} rows"
+    excluded = list(dict.fromkeys(one["task"] for one in known if one["excluded"]))
+    kept = list(dict.fromkeys(one["task"] for one in known if not one["excluded"]))
+    for label, whole in ((name, False), (f"{name}, with {', '.join(excluded)}", True)):
+        means = [mean(found, whole=whole) for found in models]
+        if any(means) and kept and (excluded or not whole):
+            yield [label, "", "", *(_cell("mean", one and one._asdict()) for one in means)]
 
 
 def _cell(name: str, figure: Mapping[str, Any] | None) -> str:

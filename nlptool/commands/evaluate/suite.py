@@ -21,10 +21,21 @@ class Tuning(Block):
     tasks: tuple[str, ...] = Field(
         min_length=1, description="names of tasks, e.g. glue/sst2, or paths of their files"
     )
+    exclude_from_mean: tuple[str, ...] = Field(
+        (), description="tasks of these that the mean leaves out; a second mean has them all"
+    )
     dropout: Dropout = Field(Dropout(), description="dropout rates")
     train: Tune = Field(Tune(), description="how a net is fine-tuned")
     evaluate: Evaluate = Field(Evaluate(), description="scores during training")
     seeds: Seeds = Field((0, 1, 2), description="a run for each, or how many of them, from 0")
+
+    @model_validator(mode="after")
+    def _excluded_are_there(self) -> Self:
+        if other := [name for name in self.exclude_from_mean if name not in self.tasks]:
+            raise ValueError(f"exclude_from_mean: {other[0]} is none of the tasks")
+        if set(self.exclude_from_mean) == set(self.tasks):
+            raise ValueError("exclude_from_mean: leaves no task for the mean")
+        return self
 
 
 class Prompting(Block):
@@ -58,6 +69,8 @@ class Exam(NamedTuple):
     task: str
     recipe: Recipe
     """`start` and `out` are to be filled in for each model."""
+    excluded: bool
+    """From the mean."""
 
 
 class Exams(NamedTuple):
@@ -114,7 +127,7 @@ def _exam(name: str, suite: Suite) -> Exam:
             f"{task}: names no data set of the hub",
             hint=f"--data FOLDER, in which {task}/ holds its files",
         )
-    return Exam(task, recipe)
+    return Exam(task, recipe, name in tuning.exclude_from_mean)
 
 
 def _name(task: str) -> str:

@@ -183,7 +183,7 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
         found: dict[str, float] = {}
         for split in plan.task.validation:
             found |= plan.figures(split, plan.said(objective, split, world, interrupts))
-        return found | plan.shape.total(found)
+        return plan.with_total(found)
 
     return Job(
         objective=taught,
@@ -237,7 +237,7 @@ def _scores(
             found |= plan.figures(split, said)
         with interrupts.shield():
             world.on_first(lambda split=split, said=said: answering.write_answers(plan, out, split, said))  # type: ignore[misc]
-    found |= plan.shape.total(found)
+    found = plan.with_total(found)
     scores = {"seed": seed, "step": outcome.steps, "seconds": outcome.seconds, "figures": found}
     with interrupts.shield():
         world.on_first(lambda: answering.write_json(out / "scores.json", scores))

@@ -138,7 +138,11 @@ class Plan:
         train, found = self.splits[self.task.train], dict[str, float]()
         for split in self.task.validation:
             found |= self._named(split, self.shape.baseline(train, self.splits[split]))
-        return found | self.shape.total(found)
+        return self.with_total(found)
+
+    def with_total(self, found: dict[str, float]) -> dict[str, float]:
+        """Figures of each validation split, with those of all together."""
+        return found | self.shape.total(found, {name: rows.count for name, rows in self.splits.items()})
 
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""

@@ -60,6 +60,7 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
             labelled = split not in recipe.config.test
             with console.progress(f"encoding {split}", None, "rows") as bar:
                 watched = _watched(read(recipe, split), bar)
+                (aside / split).parent.mkdir(exist_ok=True)
                 counts[split] = encode(watched, tokenizer.counting(loss), aside / split, labelled=labelled)
             if not counts[split]:
                 raise DataError(
@@ -84,6 +85,8 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
     for split in (*wanted, *task.test):
         if recipe.data is None:
             splits[split] = None
+            continue
+        if split in task.test and "/" in split and not (Path(recipe.data) / split).parent.is_dir():
             continue
         found = _files(recipe.data, split)
         if not found and split in wanted:

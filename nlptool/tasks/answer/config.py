@@ -136,12 +136,20 @@ class Config(Asking):
 
     def part(self, split: str) -> tuple[str, Asking]:
         """The task that a split is of, and its name."""
-        name = split.rpartition("/")[0]
+        name = split.rpartition("/")[0] if self.tasks else ""
         return name, self.parts[name]
 
     def source_of(self, split: str) -> Source | None:
         """The hub's data set that a split is of."""
-        return self.part(split)[1].source
+        _, task = self.part(split)
+        return super().source_of(split) if task is self else task.source_of(split.rpartition("/")[2])
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """Of several tasks, the figures of each."""
+        if not self.tasks:
+            return super().scored
+        return tuple(f"{name}/{figure}" for name, task in self.tasks.items() for figure in task.scored)
 
     def heading(self, split: str) -> str:
         """Of several tasks, a figure has the task's name before it."""

@@ -3,7 +3,7 @@
 # B batch, T tokens, D width, M tokens of answers, N rows, W = 2 + most tokens of an answer
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,6 @@ class Answer(TaskObjective):
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Each question of a row by itself; of several tasks, the folder of `prefix` says which one."""
         task = self._task_of(prefix)
-        prefix.parent.mkdir(exist_ok=True)
         asked = (one for row in rows for one in task.asked(row, labelled=labelled))
         return prompts.write((prompt(one) for one in asked), tokenizer, prefix)
 
@@ -129,12 +128,21 @@ class Answer(TaskObjective):
         task = self._task_of(rows.split.prefix)
         return metrics.answer_scores(task.metrics, self._texts(said), rows.references, task.tokenize)
 
-    def total(self, figures: dict[str, float]) -> dict[str, float]:
-        """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore."""
+    def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
+        """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore.
+
+        A task of several validation splits counts with the mean over all their rows, as decaNLP puts both sets of MNLI
+        into one.
+        """
         tasks = {name: task.metrics[0] for name, task in self.config.tasks.items()}
         if not tasks:
             return {}
-        first = {name: figures[f"{name}/{metric}"] for name, metric in tasks.items()}
+        sums, counts = dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, 0)
+        for split in self.config.validation:
+            name, _ = self.config.part(split)
+            sums[name] += rows[split] * figures[f"{self.config.heading(split)}{tasks[name]}"]
+            counts[name] += rows[split]
+        first = {name: sums[name] / counts[name] for name in tasks}
         whole = {"deca_score": deca.score(first)} if tasks.items() >= deca.TASKS.items() else {}
         return {"sum": sum(first.values())} | whole
 

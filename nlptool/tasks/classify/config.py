@@ -29,6 +29,11 @@ class Config(TaskConfig):
     metrics: tuple[Metric, ...] = Field(
         min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
     )
+    range: tuple[float, float] | None = Field(
+        None,
+        description="smallest and largest number that the server takes: what is handed in lies within, scores are of "
+        "what the net says",
+    )
     empty: bool = Field(False, description="whether a text may be empty")
 
     @property
@@ -48,6 +53,12 @@ class Config(TaskConfig):
                 else "is not for numbers; for classes, list their names in labels, in the order of their numbers"
             )
             raise ValueError(f"metrics: {', '.join(wrong)} {is_for}")
+        if self.range is not None and (self.labels or self.submission is None):
+            raise ValueError(
+                "range: of numbers that are handed in; leave it out where labels are, or no submission"
+            )
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError(f"range: {self.range[0]:g} is not below {self.range[1]:g}")
         if "f1" in self.metrics and len(self.labels) != 2:
             raise ValueError("metrics: f1 is of the second of two classes; macro_f1 is the mean over classes")
         return self

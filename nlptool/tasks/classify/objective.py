@@ -96,7 +96,10 @@ class Classify(TaskObjective):
         return reading.answers(rows, said, self.decide(said), self._spell, self.config.labels)
 
     def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
-        """The server's file of a test split."""
+        """The server's file of a test split, its numbers within the task's range."""
+        if self.config.range is not None:
+            low, high = self.config.range
+            answers = [one | {"prediction": min(max(one["prediction"], low), high)} for one in answers]
         return reading.index_and_prediction(self.config, split, answers, self.config.labels)
 
     def _spell(self, label: float) -> Any:
