@@ -36,6 +36,12 @@ def test_a_key_of_the_command_line_takes_the_place_of_those_it_excludes(
     assert any(note.startswith(f"{key} takes the place of {gone} (") for note in notes)
 
 
+def test_what_is_removed_is_not_given():
+    stages = "train.stages=[{length: 64, batch: 8, share: 1.0}]"
+    assert not read("demo/gpt2", Pretrain, "~train.batch", "~train.length", stages).source.notes
+    read("demo/bert", Pretrain, "~train.stages", "train.batch=8")
+
+
 def test_both_on_the_command_line_contradict_each_other():
     with pytest.raises(RecipeError, match="give either steps or budget, not both"):
         read("demo/bert", Pretrain, "train.budget=1 epochs", "train.steps=3")

@@ -49,7 +49,7 @@ def look(out: Path) -> Machine:
     if device.type == "cuda":
         facts = torch.cuda.get_device_properties(device)
         return Machine(facts.name, facts.total_memory, 0, disk)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = _main()
     for path in CGROUPS:
         limit = path.read_text().strip() if path.exists() else "max"
         memory = min(memory, int(limit)) if limit.isdigit() else memory
@@ -62,24 +62,38 @@ def in_use(device: torch.device) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
     if MEASURED.exists():
-        import resource
-
-        return int(MEASURED.read_text().split()[1]) * resource.getpagesize()
+        return int(MEASURED.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return most_in_use(device)
 
 
 def most_in_use(device: torch.device) -> int:
-    """The most bytes that this process has had: on a GPU those of tensors."""
+    """The most bytes that this process has had: on a GPU those of tensors. 0 where the system does not say."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _most_resident()
 
 
 def most_held(device: torch.device) -> int:
-    """The most bytes that this process has had: on a GPU with those that torch keeps to use again."""
+    """The most bytes that this process has had: on a GPU with those that torch keeps to use again.
+
+    0 where the system does not say.
+    """
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else _most_resident()
 
 
-def _most_resident() -> int:
-    import resource
+def _main() -> int:
+    """Bytes of main memory."""
+    if sys.platform == "win32":
+        from ctypes import byref, c_ulonglong, windll
 
+        kib = c_ulonglong()
+        windll.kernel32.GetPhysicallyInstalledSystemMemory(byref(kib))
+        return 1024 * kib.value
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _most_resident() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -183,7 +183,7 @@ class Session:
         # Once, as they stay the same.
         parameters = {} if self.training else {"parameters": sum(map(_size, self.state.module.parameters()))}
         self.training = figures
-        memory = machine.most_held(self.world.device)
+        memory = machine.most_held(self.world.device) or None
         spent = {"tokens": self.state.tokens, "flops": self.state.flops, "seconds": self.state.elapsed}
         self._record(**spent, **({} if memory is None else {"memory": memory}), **figures, **parameters)
         self.panel.update(

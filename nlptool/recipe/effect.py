@@ -33,7 +33,8 @@ def idle(recipe: Block, source: Source) -> list[Problem]:
     for path, block, key, why in _idle(recipe, ""):
         place = source.places.get(path, "")
         default = getattr(block, key) == type(block).model_fields[key].default
-        if place.startswith(COMMAND_LINE) or (place and not default):
+        removed = place.startswith(f"{COMMAND_LINE}~")
+        if (place.startswith(COMMAND_LINE) and not removed) or (place and not default):
             problems.append(Problem(path, f"changes nothing: {why}"))
     return problems
 

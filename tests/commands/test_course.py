@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,12 @@ def test_speed_leaves_out_the_first_step_of_a_process_and_the_writing_of_checkpo
     rates = {line["step"]: line.get("tokens_per_second") for line in lines if "mlm" in line}
     assert rates[1] is None
     assert all(rate > 8 * 32 * 4 for step, rate in rates.items() if step > 1)
+
+
+def test_a_run_needs_no_system_that_tells_how_much_memory_it_takes(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert train(tiny_recipe, "train.steps=2") == 0
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert not any("memory" in line for line in lines)
