@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,26 @@ from nlptool.text.tokenizer import Tokenizer
 
 Ints = NDArray[np.int64]
 AT_ONCE = 1000  # rows encoded together
+
+
+class Cut(NamedTuple):
+    """In how many rows of a split a limit is met."""
+
+    what: str
+    """Of a row, e.g. text."""
+    key: str
+    """Of the recipe, that sets the limit."""
+    limit: int
+    """In tokens."""
+    rows: int
+    effect: str = "is cut"
+
+    def told(self, count: int) -> str:
+        """In words. count: rows of the split."""
+        return (
+            f"in {self.rows / count:.1%} of {count:,} rows the {self.what} has more than {self.limit:,} tokens and "
+            f"{self.effect} ({self.key})"
+        )
 
 
 @dataclass(frozen=True)
@@ -98,8 +119,7 @@ class Inputs:
         whole = ends - self._begins - 1
         self._sizes = truncated(whole, length - 1 - parts)
         is_cut = (self._sizes < whole).any(1).reshape(-1, choices).any(1)
-        self.cut = float(is_cut.mean()) if documents else 0.0
-        """Share of rows whose end is not read."""
+        self.cuts = (Cut("text", "train.length", length, int(is_cut.sum())),)
         self._lengths = self._sizes.sum(1) + 1 + parts
         self.lengths: Ints = self._lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlptool.data.draws import Draws
+from nlptool.data.inputs import Cut, Ints
 from nlptool.errors import DataError, UsageError
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
 
-Ints = NDArray[np.int64]
 AT_ONCE = 1000  # rows encoded together
 
 
@@ -117,8 +116,11 @@ class Prompts:
         self._sizes = np.stack((read, asked, written), 1)
         self._begins = begins + np.stack((0 * asked, question - asked, 0 * asked), 1)
         self.lengths: Ints = self._sizes.sum(1)
-        self.cut = float((self._sizes != sizes).any(1).mean()) if len(sizes) else 0.0
-        """Share of rows that are not read whole."""
+        shorter = (self._sizes[:, :2] < sizes[:, :2]).any(1)
+        self.cuts = (
+            Cut("text", "train.length", length, int(shorter.sum())),
+            Cut("answer", "task.tokens", answer, int((written < whole).sum())),
+        )
         self.count = len(sizes)
         with self._path.open(encoding="utf8") as lines:
             self.labelled = bool(json.loads(next(lines, '[""]'))[0])
@@ -165,7 +167,10 @@ class Joined:
         self.lengths: Ints = np.concatenate([part.lengths for part in parts])
         self.labels = np.concatenate([part.labels for part in parts])
         self.count, self.labelled = len(self.lengths), True
-        self.cut = sum(part.cut * part.count for part in parts) / max(self.count, 1)
+        self.cuts = tuple(
+            alike[0]._replace(limit=min(cut.limit for cut in alike), rows=sum(cut.rows for cut in alike))
+            for alike in zip(*(part.cuts for part in parts), strict=True)
+        )
         self._ends = np.cumsum([part.count for part in parts])
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.draws import Draws
-from nlptool.data.inputs import AT_ONCE, Encoded, Ints, special
+from nlptool.data.inputs import AT_ONCE, Cut, Encoded, Ints, special
 from nlptool.errors import DataError
 from nlptool.text.rows import Sentence
 from nlptool.text.store import Split, SplitWriter, dtype_for
@@ -106,11 +106,8 @@ class Tagged:
         sizes = split.starts(first + 1) - self._begins - 1
         kept = np.minimum(sizes, length - 2)
         self.lengths: Ints = kept + 2
-        self.count, self.labelled, self.cut = (
-            rows,
-            not np.isnan(self.tags).any(),
-            float((kept < sizes).mean()),
-        )
+        self.count, self.labelled = rows, not np.isnan(self.tags).any()
+        self.cuts = (Cut("sentence", "train.length", length, int((kept < sizes).sum())),)
         row_A = np.repeat(np.arange(rows), self.counts)
         read_A = (where_A >= 0) & (where_A < kept[row_A])
         goes_on = np.zeros(len(where_A), bool)

@@ -13,7 +13,7 @@ so that another length needs no new encoding, and windows are never written down
 # N windows, R rows, T tokens
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,14 +22,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.draws import Draws
-from nlptool.data.inputs import AT_ONCE, Encoded, Ints, special
+from nlptool.data.inputs import AT_ONCE, Cut, Encoded, Ints, special
 from nlptool.errors import DataError
 from nlptool.text.rows import Question
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
 
-STRIDE = 128  # tokens from the start of a window to that of the next, as doc_stride in google-research/bert
-QUESTION = 64  # tokens that are read of a question, as max_query_length there
+
+class Limits(NamedTuple):
+    """What is read of a row and what is given in answer, in tokens; the values are run_squad.py's."""
+
+    question: int = 64
+    """max_query_length."""
+    answer: int = 30
+    """max_answer_length."""
+    stride: int = 128
+    """doc_stride: from the start of a window to that of the next."""
+    best: int = 20
+    """n_best_size: answers that are kept, in number."""
 
 
 def write(questions: Iterable[Question], tokenizer: Tokenizer, prefix: Path) -> int:
@@ -95,24 +105,34 @@ class Asked(NamedTuple):
 class Windows:
     """A split of such questions as windows [CLS] question [SEP] stretch of the text [SEP], by random access.
 
-    Windows begin STRIDE tokens after each other, or half a window where that is less, until one reaches the end of
-    the text. Each takes two decisions, 2n where the answer begins and 2n + 1 where it ends; a window that does not
+    Windows begin limits.stride tokens after each other, or half a window where that is less, until one reaches the end
+    of the text. Each takes two decisions, 2n where the answer begins and 2n + 1 where it ends; a window that does not
     hold the whole answer points to [CLS] (google-research/bert run_squad.py).
     """
 
-    def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int) -> None:
+    def __init__(self, split: Split, length: int, limits: Limits, special: Mapping[str, int]) -> None:
         self.split = split
-        self.cls, self.sep, self.pad = cls, sep, pad
+        self.cls, self.sep, self.pad = (special[role] for role in ("cls", "sep", "pad"))
         rows = len(split)
         labels_R2 = np.fromfile(split.prefix.with_suffix(".labels"), "<f8").reshape(rows, 2)
-        self.count, self.labelled, self.cut = rows, not np.isnan(labels_R2).any(), 0.0
+        self.count, self.labelled = rows, not np.isnan(labels_R2).any()
         first, _ = split.sentence_range(np.arange(rows))
         asked, text, end = (split.starts(first + part) for part in range(3))
         sizes = end - text - 1
         self._sizes = sizes
-        question = np.minimum(text - asked - 1, min(QUESTION, (length - 3) // 2))
+        whole, half = text - asked - 1, (length - 3) // 2
+        most, key = min((limits.question, "task.max_query_length"), (half, "train.length"))
+        question = np.minimum(whole, most)
+        answer = np.where(labels_R2[:, 0] >= 0, labels_R2[:, 1] - labels_R2[:, 0] + 1, 0)
+        long, endless = int((whole > most).sum()), int((answer > limits.answer).sum())
+        self.cuts = (
+            Cut("question", key, most, long),
+            Cut("answer", "task.max_answer_length", limits.answer, endless, "is never found"),
+        )
         room = length - 3 - question
-        step = np.minimum(STRIDE, np.maximum(1, room // 2))
+        step = np.minimum(limits.stride, np.maximum(1, room // 2))
+        self.stride = int(step.min(initial=limits.stride))
+        """The least tokens from the start of a window to that of the next."""
         self._counts = 1 + np.maximum(0, -(-(sizes - room) // step))
         self.row = np.repeat(np.arange(rows), self._counts)
         """[N], the question of each window."""

@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data.batches import Batch, Examples
+from nlptool.data.inputs import Cut
 from nlptool.objectives.base import Objective
 from nlptool.tasks.config import TaskConfig
 from nlptool.text.rows import Row
@@ -49,8 +50,8 @@ class Rows(Examples, Protocol):
     """Rows of the data; a long one may be several examples."""
     labelled: bool
     """Whether labels are known."""
-    cut: float
-    """Share of rows whose end is not read."""
+    cuts: tuple[Cut, ...]
+    """How many rows are not read whole, or cannot be answered, by the key that sets the limit."""
 
 
 class TaskObjective(Objective):
@@ -83,6 +84,10 @@ class TaskObjective(Objective):
     def examples(self, split: Split, length: int, seed: int) -> Rows:
         """The rows that `encode` has written, of at most `length` tokens."""
         raise NotImplementedError
+
+    def doubts(self, rows: Rows) -> list[str]:
+        """What in a split may be wrong, such as labels that look hidden; told when a run begins."""
+        return []
 
     def gathered(self, splits: dict[str, Rows]) -> dict[str, Rows]:
         """The splits of a run by name: several that are learnt from have become one, `config.train`."""

@@ -502,3 +502,17 @@ def test_real_weights_learn_sst2_above_the_majority(shared_data: Path, tmp_path:
     assert main(["finetune", "finetune/bert", *files, *settings, "--out", str(tmp_path / "run")]) == 0
     found = scores(tmp_path)
     assert found["mean"]["accuracy"] > found["baseline"]["accuracy"] + 0.2
+
+
+def test_a_run_tells_by_itself_which_key_cuts_how_many_of_its_rows(work: Path, capsys):
+    assert tune(work, "train.length=6", "train.steps=1") == 0
+    share = scores(work)["cut"]["train"]["text over train.length"]
+    assert 0 < share < 1
+    told = capsys.readouterr().err
+    assert (
+        f"train: in {share:.1%} of 200 rows the text has more than 6 tokens and is cut (train.length)" in told
+    )
+    assert tune(work, "train.length=6", "--overwrite", "--dry-run") == 0
+    shown = capsys.readouterr()
+    assert f"text over train.length  train {share:.1%}, validation" in shown.out
+    assert "is cut (train.length)" in shown.err

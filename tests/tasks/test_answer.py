@@ -91,7 +91,7 @@ def test_a_row_is_context_question_answer_and_the_end(objective, tokenizer: Toke
         "Context: the old river Question: Which town? Answer:",
         f" a bell{end(tokenizer)}",
     )
-    assert rows.cut == 0
+    assert not any(cut.rows for cut in rows.cuts)
 
 
 def test_without_a_context_there_is_only_the_question(tokenizer: Tokenizer, tmp_path: Path):
@@ -107,7 +107,10 @@ def test_of_a_long_row_the_context_loses_its_end(objective, tokenizer: Tokenizer
     assert prompt.endswith(" Question: Which town? Answer:")
     assert answer == f" a bell{end(tokenizer)}"
     assert rows.lengths.tolist() == [60]
-    assert rows.cut == 1
+    assert [(cut.what, cut.key, cut.rows) for cut in rows.cuts] == [
+        ("text", "train.length", 1),
+        ("answer", "task.tokens", 0),
+    ]
 
 
 def test_of_a_long_answer_the_end_is_not_learnt(objective, tokenizer: Tokenizer, tmp_path: Path):

@@ -90,6 +90,20 @@ def test_a_score_that_is_no_finite_number_is_refused(score):
         task(labels=(), metrics=("pearson",)).example(row(label=score), labelled=True)
 
 
+@pytest.mark.parametrize(
+    ("scores", "told"), [((0.0, 5.0, -1.0), 1), ((-1.0, -1.0), 2), ((0.0, 5.0), 0), ((-3.0, -1.0, 2.0), 0)]
+)
+def test_a_number_that_is_written_as_hidden_ones_are_is_told(
+    scores: tuple[float, ...], told: int, tiny_store: Path, tmp_path: Path
+):
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+    made = small.build("classify", {"inputs": ["a", "b"], "metrics": ["pearson"]}, tokenizer)
+    made.encode([row(label=score) for score in scores], tokenizer, tmp_path / "train", labelled=True)
+    found = made.doubts(made.examples(Split(tmp_path / "train"), 24, 0))
+    assert len(found) == bool(told)
+    assert all(f"the label of {told} of {len(scores)} rows is -1" in one for one in found)
+
+
 def test_an_empty_text_is_refused_unless_the_task_has_such():
     with pytest.raises(DataError, match=r"rows.jsonl:7: column 'b' is empty"):
         task().example(row(b=" "), labelled=True)

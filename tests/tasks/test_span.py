@@ -9,7 +9,7 @@ from kinds import span as kind
 
 from nlptool.data import windows
 from nlptool.data.draws import Draws
-from nlptool.data.windows import Windows
+from nlptool.data.windows import Limits, Windows
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
@@ -20,6 +20,7 @@ from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
 ANSWERABLE, UNANSWERABLE = (kind.VARIANTS[name] for name in ("answerable", "unanswerable"))
+LIMITS = Limits()
 KOREAN = "세종대왕은 1443년에 훈민정음을 창제하였다. (조선의 제4대 임금이다.)"
 
 
@@ -33,10 +34,11 @@ def asked(context: str, *answers: str, question: str = "what") -> Question:
     return Question("", "0", question, context, tuple((text, context.index(text)) for text in answers))
 
 
-def opened(questions: list[Question], tokenizer: Tokenizer, folder: Path, length: int) -> Windows:
+def opened(
+    questions: list[Question], tokenizer: Tokenizer, folder: Path, length: int, limits: Limits = LIMITS
+) -> Windows:
     windows.write(questions, tokenizer, folder / "some")
-    ids = tokenizer.special
-    return Windows(Split(folder / "some"), length, cls=ids["cls"], sep=ids["sep"], pad=ids["pad"])
+    return Windows(Split(folder / "some"), length, limits, tokenizer.special)
 
 
 def every(rows: Windows):
@@ -142,7 +144,7 @@ def test_windows_begin_a_stride_after_each_other_and_reach_the_end(tokenizer: To
     start = starts[1]
     assert read.ids[1].tolist() == [cls, *tokenizer.encode("what"), sep, *ids[start : start + room], sep]
     assert read.types[1].tolist() == [0] * (2 + question) + [1] * (room + 1)
-    assert rows.cut == 0.0
+    assert not any(cut.rows for cut in rows.cuts)
 
 
 def test_a_long_question_is_cut_at_64_tokens_and_windows_stand_128_apart(
@@ -152,6 +154,65 @@ def test_a_long_question_is_cut_at_64_tokens_and_windows_stand_128_apart(
     rows = opened([asked(context, question=question)._replace(answers=())], tokenizer, tmp_path, 384)
     assert set(rows.before.tolist()) == {66}
     assert set(np.diff(rows.first).tolist()) == {128}
+
+
+def test_the_limits_are_those_of_run_squad_and_keys_of_the_task():
+    task = Config()
+    named = (task.max_query_length, task.max_answer_length, task.doc_stride, task.n_best_size)
+    assert named == Limits() == (64, 30, 128, 20)
+
+
+def test_another_question_limit_and_stride_are_followed(tokenizer: Tokenizer, tmp_path: Path):
+    context, question = " ".join(["river"] * 600), " ".join(["winter"] * 90)
+    rows = opened(
+        [asked(context, question=question)._replace(answers=())],
+        tokenizer,
+        tmp_path,
+        384,
+        Limits(question=80, stride=50),
+    )
+    assert set(rows.before.tolist()) == {82}
+    assert set(np.diff(rows.first).tolist()) == {50}
+
+
+def test_what_a_limit_leaves_out_is_counted_by_its_key(tokenizer: Tokenizer, tmp_path: Path):
+    long = " ".join(["stone"] * 40)
+    questions = [
+        asked(f"bell {long} bell", long, question="winter " * 100),
+        asked(f"bell {long} bell", "bell", question="winter " * 50),
+        asked(f"bell {long} bell", "bell")._replace(answers=()),
+        asked(f"bell {long} bell", "bell")._replace(answers=None),
+    ]
+    rows = opened(questions, tokenizer, tmp_path, 384)
+    found = {cut.key: cut for cut in rows.cuts}
+    assert {key: (cut.limit, cut.rows) for key, cut in found.items()} == {
+        "task.max_query_length": (64, 1),
+        "task.max_answer_length": (30, 1),
+    }
+    assert found["task.max_answer_length"].told(4) == (
+        "in 25.0% of 4 rows the answer has more than 30 tokens and is never found (task.max_answer_length)"
+    )
+    short = Windows(rows.split, 64, Limits(), tokenizer.special)
+    assert next((cut.key, cut.limit, cut.rows) for cut in short.cuts) == ("train.length", 30, 2)
+
+
+def test_an_answer_is_found_up_to_the_longest_and_as_many_are_kept(tokenizer: Tokenizer, tmp_path: Path):
+    rows = opened([asked(" ".join(["river"] * 60), "river")], tokenizer, tmp_path, 384)
+    said = np.zeros((2, 384))
+    said[0, rows.before[0] + 5] = said[1, rows.before[0] + 45] = 9.0
+    (best, *others) = search(rows, said, range(1), number=7, longest=41)
+    assert (best.first, best.last, len(others)) == (5, 45, 6)
+    shorter = search(rows, said, range(1), number=7, longest=40)
+    assert all(one.last - one.first < 40 for one in shorter)
+    assert shorter[0].logit == 9.0
+
+
+def test_a_stride_for_which_windows_are_too_short_is_told(tokenizer: Tokenizer, tmp_path: Path):
+    made = small.build("span", ANSWERABLE, tokenizer)
+    context = " ".join(["river"] * 200)
+    (told,) = made.doubts(opened([asked(context, "river")], tokenizer, tmp_path, 64))
+    assert "where task.doc_stride is 128" in told
+    assert made.doubts(opened([asked(context, "river")], tokenizer, tmp_path, 384)) == []
 
 
 def test_a_window_points_to_the_answer_or_to_cls(tokenizer: Tokenizer, tmp_path: Path):
@@ -203,7 +264,7 @@ def test_the_search_finds_what_looking_at_all_pairs_finds(tokenizer: Tokenizer, 
                     logit = said[2 * w, rows.before[w] + s] + said[2 * w + 1, rows.before[w] + e]
                     pairs[rows.first[w] + s, rows.first[w] + e] = logit
     expected = sorted(pairs, key=lambda pair: -pairs[pair])[:20]
-    found = search(rows, said, range(len(rows)))
+    found = search(rows, said, range(len(rows)), number=20, longest=30)
     assert [(one.first, one.last) for one in found] == expected
     assert found[0].logit == pytest.approx(pairs[expected[0]])
     assert no_answer(said, range(len(rows))) == min(

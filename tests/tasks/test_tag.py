@@ -101,12 +101,30 @@ def test_bytes_of_a_character_are_one_decision(tokenizer: Tokenizer):
     assert found[0] < found[1] < found[3]
 
 
+def test_tags_of_the_first_iob_are_told_and_read_as_the_second_where_the_task_says_so(
+    tokenizer: Tokenizer, tmp_path: Path
+):
+    names = ["I-PER", "I-PER", "O", "I-PER", "B-PER"]
+    one, two = (
+        Config(labels=LABELS, scheme=scheme).sentence(
+            Row("", {"tokens": ["a", "b", "c", "d", "e"], "ner_tags": names}), labelled=True
+        )
+        for scheme in ("iob1", "iob2")
+    )
+    assert [LABELS[tag] for tag in one.tags] == ["B-PER", "I-PER", "O", "B-PER", "B-PER"]
+    assert [LABELS[tag] for tag in two.tags] == names
+    made = small.build("tag", {"labels": list(LABELS)}, tokenizer)
+    (told,) = made.doubts(opened(tokenizer, tmp_path, 30, two, one))
+    assert told.startswith("in 1 of 2 rows 2 entities begin with I-NAME")
+    assert made.doubts(opened(tokenizer, tmp_path, 30, one, one)) == []
+
+
 def test_words_behind_the_cut_have_no_decision_and_are_told(pieces: Tokenizer, tmp_path: Path):
     tags = (1, 2, 0, 1)
     rows = opened(pieces, tmp_path, 5, Sentence("", ("old", "rivers", "old", "old"), tags, " "))
     assert rows.decision.tolist() == [0, 1, -1, -1]
     assert rows.labels[:, 0].tolist() == [1.0, 2.0]
-    assert rows.cut == 1.0
+    assert [(cut.key, cut.rows) for cut in rows.cuts] == [("train.length", 1)]
     made = small.build("tag", WORDS, pieces)
     assert made.score(rows, np.eye(5)[[1, 2]]) == {"entity_f1": 2 / 3, "entity_macro_f1": 2 / 3}
 

@@ -90,6 +90,7 @@ class _Runs:
             starts = {seed: self._imitate(plan, recipe.intermediate, seed) for seed in recipe.seeds}
         plans = {seed: self._plan(recipe.prediction, start, "prediction") for seed, start in starts.items()}
         plan = plans[recipe.seeds[0]]
+        self.world.on_first(lambda: plan.remark(self.console))
         answers_NW = self._answers(plan)
         found = {"student": [self._predict(plans[seed], seed, answers_NW) for seed in recipe.seeds]}
         if recipe.twin:
@@ -257,7 +258,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
             plan.open(out / "rows")
         facts: dict[str, Any] = {
             "rows": {name: split.count for name, split in plan.splits.items()},
-            "cut": {name: split.cut for name, split in plan.splits.items()},
+            "cut": answering.cuts(plan),
             "parameters": {"teacher": _size(teacher.plan), "student": _size(plan)},
             "steps": {name: plan.steps for name, plan in plans.items()},
             "seeds": len(recipe.seeds),
@@ -269,9 +270,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     twin = ", and as many without a teacher" if recipe.twin else ""
     told = {
         "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
-        "longer than prediction.length": ", ".join(
-            f"{name} {share:.1%}" for name, share in facts["cut"].items()
-        ),
+        **answering.shown_cuts(facts["cut"]),
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
         "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
         + f" with {each(facts['seeds'], 'seeds')}{twin}",

@@ -47,11 +47,29 @@ def summary(plan: Plan, done: list[dict[str, Any]]) -> dict[str, Any]:
         "select": plan.recipe.evaluate.select,
         "caption": plan.recipe.evaluate.caption,
         "rows": {name: split.count for name, split in plan.splits.items()},
+        "cut": cuts(plan),
         "runs": done,
         "mean": {name: mean for name, (mean, _) in spreads.items()},
         "deviation": {name: deviation for name, (_, deviation) in spreads.items()},
         "guess": plan.shape.guess,
         "baseline": plan.baseline(),
+    }
+
+
+def cuts(plan: Plan) -> dict[str, dict[str, float]]:
+    """The share of rows in which a limit is met, by split and by what meets which key."""
+    return {
+        split: {f"{cut.what} over {cut.key}": cut.rows / plan.splits[split].count for cut in found}
+        for split, found in plan.cuts.items()
+    }
+
+
+def shown_cuts(found: dict[str, dict[str, float]]) -> dict[str, str]:
+    """The same by key, as a table has it."""
+    names = dict.fromkeys(name for shares in found.values() for name in shares)
+    return {
+        name: ", ".join(f"{split} {shares[name]:.1%}" for split, shares in found.items() if name in shares)
+        for name in names
     }
 
 

@@ -64,6 +64,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
         plan = Plan(recipe)
         world.on_first(lambda: _begin(plan, source, options, console, world))
         plan.open(out / "rows")
+        world.on_first(lambda: plan.remark(console))
         done = [one(plan, seed, options, console, world, interrupts) for seed in recipe.seeds]
         result = answering.summary(plan, done)
         world.on_first(lambda: answering.write_json(out / "scores.json", result))
@@ -73,13 +74,14 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
 def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
     with read(recipe, console) as plan:
+        plan.remark(console)
         facts = needs(plan)
     if as_json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
     shown = {
         "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
-        "longer than train.length": ", ".join(f"{name} {share:.1%}" for name, share in facts["cut"].items()),
+        **answering.shown_cuts(facts["cut"]),
         "parameters": facts["parameters"],
         "steps": f"{plan.steps:,}, with {each(len(recipe.seeds), 'seeds')}",
         "FLOPs": f"{facts['flops']:.3g}",
@@ -111,7 +113,7 @@ def needs(plan: Plan) -> dict[str, Any]:
     )
     return {
         "rows": {name: split.count for name, split in plan.splits.items()},
-        "cut": {name: split.cut for name, split in plan.splits.items()},
+        "cut": answering.cuts(plan),
         "parameters": need.parameters,
         "flops_per_token": need.flops_per_row * need.rows / usual.tokens,
         "memory": most.memory,

@@ -18,6 +18,7 @@ from nlptool.commands.finetune.command import Recipe, check_task
 from nlptool.console import Console
 from nlptool.data.batches import Batch
 from nlptool.data.bucketed import Bucketed, InRounds, InTurn
+from nlptool.data.inputs import Cut
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate import metrics
@@ -55,6 +56,7 @@ class Plan:
         problems = check_task(self.task, pretrained.config)
         if problems:
             raise DataError(f"{recipe.start}: {problems[0].message}")
+        self.stage = stage
         padding = pretrained.vocab_size - self.tokenizer.vocab_size
         self.vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
         self.model = _with_dropout(pretrained.config, recipe)
@@ -143,6 +145,26 @@ class Plan:
     def with_total(self, found: dict[str, float]) -> dict[str, float]:
         """Figures of each validation split, with those of all together."""
         return found | self.shape.total(found, {name: rows.count for name, rows in self.splits.items()})
+
+    @property
+    def cuts(self) -> dict[str, list[Cut]]:
+        """What limits leave out of each split, by the keys that the user has written."""
+        return {
+            split: [
+                cut._replace(key=cut.key.replace("train.", f"{self.stage}.", 1))
+                for cut in rows.cuts
+                if rows.count
+            ]
+            for split, rows in self.splits.items()
+        }
+
+    def remark(self, console: Console) -> None:
+        """Tell what of the rows is not read, and what in them looks wrong."""
+        for split, cuts in self.cuts.items():
+            rows = self.splits[split]
+            told = [cut.told(rows.count) for cut in cuts if cut.rows] + self.shape.doubts(rows)
+            for remark in told:
+                console.note(f"{split}: {remark}")
 
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""

@@ -104,13 +104,13 @@ def _rows(plan: Plan, facts: dict[str, Any], machine: Machine) -> list[tuple[str
     """The figures as a person reads them: what, how much, in detail."""
     train, seeds = plan.splits[plan.task.train], facts["seeds"]
     told = ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items())
-    cut = facts["cut"][plan.task.train]
+    cut = ", ".join(f"{share:.1%} with {what}" for what, share in facts["cut"][plan.task.train].items())
     lines = [
         ("parameters", f"{facts['parameters']:,}", plan.recipe.start),
         (
             "rows",
             f"{facts['rows'][plan.task.train]:,}",
-            f"{told}; {train.lengths.mean():.0f} tokens in the mean, {cut:.1%} longer than train.length",
+            f"{told}; {train.lengths.mean():.0f} tokens in the mean, {cut}",
         ),
         (
             "steps",

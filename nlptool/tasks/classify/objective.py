@@ -26,6 +26,8 @@ from nlptool.text.rows import Row
 from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
+HIDDEN = -1.0  # the label of GLUE's test rows
+
 
 class Classify(TaskObjective):
     """The first token's last hidden state says the class, or the number.
@@ -58,6 +60,17 @@ class Classify(TaskObjective):
     def examples(self, split: Split, length: int, seed: int) -> Inputs:
         """The rows; no seed changes them."""
         return reading.open_rows(split, length, self.vocabulary)
+
+    def doubts(self, rows: Rows) -> list[str]:
+        """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows."""
+        numbers_N = rows.labels[:, 0]
+        lost = int((numbers_N == HIDDEN).sum())
+        if self.config.labels or not lost or (numbers_N[numbers_N != HIDDEN] < 0).any():
+            return []
+        return [
+            f"the label of {lost:,} of {rows.count:,} rows is -1, as GLUE writes hidden labels; if these are, remove "
+            "the rows, or name a split with labels"
+        ]
 
     def collate(self, examples: Encoded, draws: Draws) -> Batch:
         """ids and types [B, T], lengths and row [B], labels [B, 1]; nothing is drawn."""

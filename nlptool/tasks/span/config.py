@@ -28,7 +28,8 @@ class Config(TaskConfig):
     """An answer is found in a text (Devlin et al. 2019, sections 4.2 and 4.3).
 
     Rows have the hub's columns, id, question, context and answers (text, answer_start), or are SQuAD's own files
-    (Rajpurkar et al. 2016, 2018). Shares from 0 to 1, as all of nlptool's figures; the papers have per cent.
+    (Rajpurkar et al. 2016, 2018). Shares from 0 to 1, as all of nlptool's figures; the papers have per cent. The limits
+    have the names and the values of google-research/bert run_squad.py.
     """
 
     name: Literal["span"] = Field("span", description="kind of task")
@@ -38,6 +39,19 @@ class Config(TaskConfig):
         description="figures on the validation rows; the first one chooses the best checkpoint",
     )
     unanswerable: bool = Field(False, description="whether a question may have no answer, as in SQuAD 2.0")
+
+    max_query_length: int = Field(
+        64, gt=0, description="tokens that are read of a question; a longer one is cut at its end"
+    )
+    max_answer_length: int = Field(30, gt=0, description="tokens of the longest answer that is given")
+    doc_stride: int = Field(
+        128,
+        gt=0,
+        description="tokens from the start of a window to that of the next; never more than half a window",
+    )
+    n_best_size: int = Field(
+        20, gt=0, description="answers to a question that are kept and written into the predictions file"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

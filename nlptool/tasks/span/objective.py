@@ -17,7 +17,7 @@ from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.data.inputs import Encoded
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.data.windows import Windows
+from nlptool.data.windows import Limits, Windows
 from nlptool.errors import DataError
 from nlptool.evaluate import answers
 from nlptool.models import heads
@@ -33,7 +33,6 @@ from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
 NOWHERE = -10_000.0  # logit of a position that is padding
-SHOWN = 5  # answers in the predictions file
 
 
 class Span(TaskObjective):
@@ -59,6 +58,9 @@ class Span(TaskObjective):
         self.threshold = 0.0
         """Logits by which no answer must be better than the best one, to be told."""
         self.backbone, self.span = backbone, span
+        self._limits = Limits(
+            config.max_query_length, config.max_answer_length, config.doc_stride, config.n_best_size
+        )
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Questions and texts, uncut."""
@@ -67,8 +69,17 @@ class Span(TaskObjective):
 
     def examples(self, split: Split, length: int, seed: int) -> Windows:
         """Windows of the texts; no seed changes them."""
-        special = self.vocabulary.special
-        return Windows(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+        return Windows(split, length, self._limits, self.vocabulary.special)
+
+    def doubts(self, rows: Rows) -> list[str]:
+        """A stride that windows are too short for."""
+        assert isinstance(rows, Windows)
+        if len(rows) == rows.count or rows.stride >= self._limits.stride:
+            return []
+        return [
+            f"windows begin {rows.stride:,} tokens after each other, half a window, where task.doc_stride is "
+            f"{self._limits.stride:,}; a larger train.length has longer ones"
+        ]
 
     def collate(self, examples: Encoded, draws: Draws) -> Batch:
         """ids and types [B, T], lengths [B], row [2B], labels [2B, 1]; nothing is drawn."""
@@ -121,7 +132,7 @@ class Span(TaskObjective):
                 line["null_odds"] = round(one["null_odds"], 6)
                 if one["null_odds"] > self.threshold:
                     line["prediction"] = ""
-            line["best"] = one["best"][:SHOWN]
+            line["best"] = one["best"]
             if rows.labelled:
                 line["label"] = (one["answers"] or [""])[0]
             yield line
@@ -144,7 +155,7 @@ class Span(TaskObjective):
         """Of each question the best text, even if there may be none, and what else may be said of it."""
         assert isinstance(rows, Windows)
         for asked, of_row, places in rows.texts():
-            found = search(rows, said, of_row)
+            found = search(rows, said, of_row, number=self._limits.best, longest=self._limits.answer)
             texts: dict[str, float] = {}
             for one in found:
                 begin, end = int(places[one.first, 0]), int(places[one.last, 1])

@@ -1,6 +1,6 @@
 """The best answers to a question, from what a net says of each window of its text."""
 
-# W windows' tokens, T tokens of a window that are the text's, L longest answer
+# T tokens of a window that are the text's, L tokens of the longest answer
 
 from typing import NamedTuple
 
@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from nlptool.data.windows import Windows
 from nlptool.tasks.base import Numbers
-
-BEST = 20  # answers that are kept, as n_best_size in google-research/bert run_squad.py
-LONGEST = 30  # tokens of an answer, as max_answer_length there
 
 
 class Found(NamedTuple):
@@ -22,26 +19,26 @@ class Found(NamedTuple):
     last: int
 
 
-def search(rows: Windows, said: Numbers, windows: range) -> list[Found]:
-    """The BEST answers of a row's windows, the best first. said: [2N, tokens of the longest window].
+def search(rows: Windows, said: Numbers, windows: range, *, number: int, longest: int) -> list[Found]:
+    """The best answers of a row's windows, so many, the best first. said: [2N, tokens of the longest window].
 
-    As run_squad.py, an answer begins where its first token has the most text around it, in one of several windows.
-    That takes the 20 best starts and ends of all tokens and then those pairs that make sense; here all pairs are
-    looked at, so none better is missed.
+    longest: tokens of an answer. As google-research/bert run_squad.py, an answer begins where its first token has the
+    most text around it, in one of several windows. That takes the best starts and ends of all tokens and then those
+    pairs that make sense; here all pairs are looked at, so none better is missed.
     """
     fits = widest(rows, windows)
     found = []
     for window, fits_T in zip(windows, fits, strict=True):
         inside = slice(rows.before[window], rows.before[window] + rows.size[window])
         starts_T = np.where(fits_T, said[2 * window, inside], -np.inf)
-        logits_TL = starts_T[:, None] + _following(said[2 * window + 1, inside])
+        logits_TL = starts_T[:, None] + _following(said[2 * window + 1, inside], longest)
         flat = logits_TL.ravel()
-        best = np.argpartition(-flat, BEST)[:BEST] if len(flat) > BEST else np.arange(len(flat))
+        best = np.argpartition(-flat, number)[:number] if len(flat) > number else np.arange(len(flat))
         begin = int(rows.first[window])
         for place in best[np.isfinite(flat[best])].tolist():
             first, further = divmod(place, logits_TL.shape[1])
             found.append(Found(float(flat[place]), begin + first, begin + first + further))
-    return sorted(found, key=lambda one: (-one.logit, one.first, one.last))[:BEST]
+    return sorted(found, key=lambda one: (-one.logit, one.first, one.last))[:number]
 
 
 def no_answer(said: Numbers, windows: range) -> float:
@@ -70,8 +67,8 @@ def widest(rows: Windows, windows: range) -> list[NDArray[np.bool_]]:
     ]
 
 
-def _following(ends_T: Numbers) -> Numbers:
+def _following(ends_T: Numbers, longest: int) -> Numbers:
     """[T, L]: the logits of the ends at a token and at those that follow it; -inf behind the last."""
-    longest = min(LONGEST, len(ends_T))
+    longest = min(longest, len(ends_T))
     padded = np.concatenate([ends_T, np.full(longest - 1, -np.inf)])
     return np.lib.stride_tricks.sliding_window_view(padded, longest)

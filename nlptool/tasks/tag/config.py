@@ -1,5 +1,6 @@
 """The recipe block of tagging. No torch here."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -29,6 +30,11 @@ class Config(TaskConfig):
     )
     labels: tuple[str, ...] = Field(
         min_length=3, description="names of the tags: O, and B-NAME, I-NAME of each entity"
+    )
+    scheme: Literal["iob2", "iob1"] = Field(
+        "iob2",
+        description="of the tags in the data; iob1: an entity begins with B-NAME only where it follows another of its "
+        "kind, as in CoNLL-2003's own files; it is read as iob2",
     )
     characters: bool = Field(False, description="whether tokens are the characters of a text")
     metrics: tuple[Metric, ...] = Field(
@@ -63,7 +69,11 @@ class Config(TaskConfig):
                 f"{row.place}: column '{self.tags}' holds {what}; a tag for each word is expected, "
                 f"{counted(len(tokens), 'tags')}"
             )
-        return tuple(self._number(row, place, tag) for place, tag in enumerate(tags))
+        numbers = [self._number(row, place, tag) for place, tag in enumerate(tags)]
+        if self.scheme == "iob1":
+            for place in without_beginning([self.labels[number] for number in numbers]):
+                numbers[place] = self.labels.index(self.labels[numbers[place]].replace("I-", "B-", 1))
+        return tuple(numbers)
 
     def _number(self, row: Row, place: int, tag: Any) -> int:
         number = number_of(tag, self.labels)
@@ -73,6 +83,16 @@ class Config(TaskConfig):
             f"{row.place}: {self.tags}[{place}] is {tag!r}; expected one of {numbered(self.labels)}",
             hint="mend the row, or list the tag in the task's labels, in the order of their numbers",
         )
+
+
+def without_beginning(tags: Sequence[str]) -> list[int]:
+    """Where an entity begins with I-NAME, as it does in IOB1: behind O, or behind an entity of another kind."""
+    before = ["O", *tags]
+    return [
+        place
+        for place, tag in enumerate(tags)
+        if tag.startswith("I-") and before[place].partition("-")[2] != tag.partition("-")[2]
+    ]
 
 
 def check(task: Config, model: Block) -> list[Problem]:

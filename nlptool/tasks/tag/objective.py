@@ -23,7 +23,7 @@ from nlptool.objectives.base import Folder
 from nlptool.recipe import Block
 from nlptool.tasks import reading
 from nlptool.tasks.base import Numbers, Rows, TaskObjective
-from nlptool.tasks.tag.config import Config
+from nlptool.tasks.tag.config import Config, without_beginning
 from nlptool.text.rows import Row
 from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
@@ -59,6 +59,19 @@ class Tag(TaskObjective):
         """The sentences; no seed changes them."""
         special = self.vocabulary.special
         return Tagged(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+
+    def doubts(self, rows: Rows) -> list[str]:
+        """Entities that begin with I-NAME, as in IOB1."""
+        assert isinstance(rows, Tagged)
+        if not rows.labelled:
+            return []
+        found = [len(without_beginning(tags)) for tags in _by_row(rows, self._names[rows.tags.astype(int)])]
+        if not any(found):
+            return []
+        return [
+            f"in {sum(map(bool, found)):,} of {rows.count:,} rows {sum(found):,} entities begin with I-NAME, not "
+            "B-NAME; if the tags are IOB1, say scheme: iob1 in the task"
+        ]
 
     def collate(self, examples: Placed, draws: Draws) -> Batch:
         """ids and types [B, T], lengths [B]; of each decision its row, label, document and position, [N, ...]."""
