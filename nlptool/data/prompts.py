@@ -117,7 +117,7 @@ class Prompts:
         self._begins = begins + np.stack((0 * asked, question - asked, 0 * asked), 1)
         self.lengths: Ints = self._sizes.sum(1)
         shorter = (self._sizes[:, :2] < sizes[:, :2]).any(1)
-        self.cuts = (
+        self.cuts: tuple[Cut, ...] = (
             Cut("text", "train.length", length, int(shorter.sum())),
             Cut("answer", "task.tokens", answer, int((written < whole).sum())),
         )
@@ -167,7 +167,7 @@ class Joined:
         self.lengths: Ints = np.concatenate([part.lengths for part in parts])
         self.labels = np.concatenate([part.labels for part in parts])
         self.count, self.labelled = len(self.lengths), True
-        self.cuts = tuple(
+        self.cuts: tuple[Cut, ...] = tuple(
             alike[0]._replace(limit=min(cut.limit for cut in alike), rows=sum(cut.rows for cut in alike))
             for alike in zip(*(part.cuts for part in parts), strict=True)
         )

@@ -107,7 +107,7 @@ class Tagged:
         kept = np.minimum(sizes, length - 2)
         self.lengths: Ints = kept + 2
         self.count, self.labelled = rows, not np.isnan(self.tags).any()
-        self.cuts = (Cut("sentence", "train.length", length, int((kept < sizes).sum())),)
+        self.cuts: tuple[Cut, ...] = (Cut("sentence", "train.length", length, int((kept < sizes).sum())),)
         row_A = np.repeat(np.arange(rows), self.counts)
         read_A = (where_A >= 0) & (where_A < kept[row_A])
         goes_on = np.zeros(len(where_A), bool)

@@ -125,7 +125,7 @@ class Windows:
         question = np.minimum(whole, most)
         answer = np.where(labels_R2[:, 0] >= 0, labels_R2[:, 1] - labels_R2[:, 0] + 1, 0)
         long, endless = int((whole > most).sum()), int((answer > limits.answer).sum())
-        self.cuts = (
+        self.cuts: tuple[Cut, ...] = (
             Cut("question", key, most, long),
             Cut("answer", "task.max_answer_length", limits.answer, endless, "is never found"),
         )
