@@ -97,6 +97,10 @@ class TaskObjective(Objective):
         """What batches are made of, of each by itself, in turn: mostly all rows."""
         return [rows]
 
+    def read(self, batch: Batch) -> Tensor:
+        """Of each document of a batch, the real tokens that the net reads, [documents]."""
+        return batch["lengths"]
+
     def predict(self, batch: Batch) -> Tensor:
         """What the net says in each decision, [N, W]; their numbers are batch["row"] [N].
 

@@ -516,3 +516,19 @@ def test_a_run_tells_by_itself_which_key_cuts_how_many_of_its_rows(work: Path, c
     shown = capsys.readouterr()
     assert f"text over train.length  train {share:.1%}, validation" in shown.out
     assert "is cut (train.length)" in shown.err
+
+
+def test_a_dry_run_foretells_the_flops_of_a_run_whatever_the_order_of_its_rows(work: Path, capsys):
+    made = [
+        row | {"sentence": f"{row['sentence']} river " * (1 + 3 * (n % 2))}
+        for n, row in enumerate(rows(48, 0))
+    ]
+    spent = []
+    for order in (made, made[::-1]):
+        write(work / "data" / "train.jsonl", order)
+        assert tune(work, "--overwrite") == 0
+        spent.append(max(logged(work / "run" / "seed-0", "flops").values()))
+    capsys.readouterr()
+    assert tune(work, "--overwrite", "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["flops"]
+    assert spent == [pytest.approx(told), pytest.approx(told)]

@@ -159,7 +159,7 @@ class _Runs:
             evaluate=evaluate,
             steps=plan.steps,
             seconds=None,
-            cost=plan.cost(objective, world),
+            cost=plan.cost(objective, world.device),
             export=lambda path: plan.export(own, path),
             rates=plan.rates,
         )

@@ -23,7 +23,7 @@ from nlptool.commands.finetune.fitting import Plan
 from nlptool.commands.job import Job, Outcome, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
-from nlptool.data.bucketed import Bucketed, InTurn
+from nlptool.data.bucketed import InTurn
 from nlptool.errors import UsageError
 from nlptool.figures import counted, each
 from nlptool.models import huggingface
@@ -105,21 +105,18 @@ def needs(plan: Plan) -> dict[str, Any]:
     """What the runs of a plan would take: of memory what the longest rows do."""
     recipe, rows = plan.recipe, plan.splits[plan.task.train]
     size = recipe.train.batch // recipe.train.accumulate
-    (usual,) = Bucketed(rows, rows.lengths, plan.shape.collate, batch=size, steps=1, seed=0).get(0)
     (longest,) = InTurn(rows, rows.lengths, plan.shape.collate, batch=size).get(0)
-    need, most = (
-        estimate(plan.objective, batch, recipe.train.precision, plan.vocabulary.rows)
-        for batch in (usual, longest)
-    )
+    need = estimate(plan.objective, longest, recipe.train.precision, plan.vocabulary.rows)
+    per_row = plan.flops_per_row(plan.shape)
     return {
         "rows": {name: split.count for name, split in plan.splits.items()},
         "cut": answering.cuts(plan),
         "parameters": need.parameters,
-        "flops_per_token": need.flops_per_row * need.rows / usual.tokens,
-        "memory": most.memory,
+        "flops_per_token": per_row / float(rows.lengths.mean()),
+        "memory": need.memory,
         "steps": plan.steps,
         "seeds": len(recipe.seeds),
-        "flops": need.flops_per_row * plan.steps * recipe.train.batch * len(recipe.seeds),
+        "flops": per_row * plan.steps * recipe.train.batch * len(recipe.seeds),
         "baseline": plan.baseline(),
     }
 
@@ -193,7 +190,7 @@ def _job(plan: Plan, seed: int, objective: TaskObjective, taught: Objective, wor
         evaluate=evaluate,
         steps=plan.steps,
         seconds=None,
-        cost=plan.cost(taught, world),
+        cost=plan.cost(taught, world.device),
         export=lambda path: plan.export(objective, path),
         rates=plan.rates,
         patience=plan.recipe.evaluate.patience,

@@ -2,21 +2,18 @@
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nlptool import flops, registry
+from nlptool import registry
 from nlptool.commands import exporting, hub
 from nlptool.commands.finetune import labelled
 from nlptool.commands.finetune.command import Recipe, check_task
 from nlptool.console import Console
-from nlptool.data.batches import Batch
 from nlptool.data.bucketed import Bucketed, InRounds, InTurn
 from nlptool.data.inputs import Cut
 from nlptool.data.vocabulary import Vocabulary
@@ -28,6 +25,7 @@ from nlptool.models.layers import Layers
 from nlptool.models.rates import layer_rates
 from nlptool.objectives.base import Objective
 from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.tasks.cost import Cost
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import World
 from nlptool.train.estimate import shapes_only
@@ -170,18 +168,15 @@ class Plan:
         """Write the model and its tokenizer as a Hugging Face folder."""
         exporting.write(path, objective.folders(self.model)[""], self.tokenizer)
 
-    def cost(self, objective: Objective, world: World) -> Callable[[Batch], float]:
-        """FLOPs of a training step with a micro-batch: those of a token of the first row, for each of its tokens."""
+    def cost(self, objective: Objective, device: torch.device) -> Cost:
+        """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""
+        return Cost(objective, self.splits[self.task.train], self.shape.read, device)
 
-        @cache
-        def of_token() -> float:
-            rows = self.splits[self.task.train]
-            (batch,) = Bucketed(rows, rows.lengths, objective.collate, batch=1, steps=1, seed=0).get(0)
-            with torch.no_grad(), flops.counting() as count:
-                objective(batch.to(world.device))
-            return count.step / batch.tokens
-
-        return lambda batch: of_token() * batch.tokens
+    def flops_per_row(self, objective: Objective) -> float:
+        """Of a training step, in the mean over the rows of a run. objective: on the meta device."""
+        turns = self.shape.turns(self.splits[self.task.train])
+        costs = [Cost(objective, part, self.shape.read, torch.device("meta")).mean() for part in turns]
+        return sum(costs) / len(costs)
 
     def _kept(self, state: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
         """The parts of the pretrained net that the objective has, without its head or with it."""

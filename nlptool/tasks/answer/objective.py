@@ -92,6 +92,11 @@ class Answer(TaskObjective):
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Batch(tensors, {"clm": len(owner_M)}, int((examples.lengths - 1).sum()))
 
+    def read(self, batch: Batch) -> Tensor:
+        """Prompt and answer but for the last token, which nothing follows."""
+        answers_B = torch.bincount(batch["owner"], minlength=len(batch["lengths"]))
+        return batch["lengths"] + answers_B - 1
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the cross-entropies."""
         return {"clm": linear_cross_entropy(self._before(batch), self._embeddings, None, batch["labels"])}
