@@ -85,6 +85,16 @@ def trained_positions(folder: Path, config: Block) -> int:
     return min(trained, positions) if isinstance(trained, int) else positions
 
 
+def beyond(folder: Path, config: Block, longest: int) -> list[str]:
+    """A remark on a text of so many tokens, special ones included, where training has not reached its positions."""
+    reached = trained_positions(folder, config)
+    if min(longest, int(config.model_dump()["positions"])) <= reached:
+        return []
+    return [
+        f"training has reached {reached:,} positions, texts have up to {longest:,} tokens: those beyond are read badly"
+    ]
+
+
 def save_pretrained(
     folder: Path,
     config: Block,

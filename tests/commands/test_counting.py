@@ -127,3 +127,12 @@ def test_positions_that_no_row_reaches_are_told_and_recorded(tiny_run: Path, tin
 def test_where_rows_reach_all_positions_nothing_is_told(tiny_recipe: Path, capsys):
     assert main(["pretrain-mlm", str(tiny_recipe), "train.length=64"]) == 0
     assert "positions" not in capsys.readouterr().err
+
+
+def test_evaluate_tells_of_texts_beyond_the_positions_that_were_trained(
+    tiny_run: Path, tiny_store: Path, capsys
+):
+    for characters, told in (("40", False), ("400", True)):
+        asked = ["--tokens", str(tiny_store), "--characters", characters]
+        assert main(["evaluate", str(tiny_run / "final"), *asked]) == 0
+        assert ("training has reached 32 positions" in capsys.readouterr().err) == told

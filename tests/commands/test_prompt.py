@@ -117,6 +117,13 @@ def test_models_of_any_kind_are_asked_the_same(room: Path, decoder: Path, tiny_r
     assert found[2]["scores"]["perplexity"]["value"] > 1
 
 
+def test_questions_beyond_the_positions_that_were_trained_are_told(room: Path, tiny_run: Path, capsys):
+    for shots, told_so in ((0, False), (6, True)):
+        line = recipe(room, tiny_run / "final", tasks=["towns.yaml"], shots=[shots], out=f"out-{shots}")
+        assert main(["prompt", line]) == 0
+        assert ("training has reached 32 positions" in capsys.readouterr().err) == told_so
+
+
 def test_every_answer_is_kept_with_the_text_that_was_read(room: Path, decoder: Path, capsys):
     found = told(capsys, recipe(room, decoder))
     kept = lines("out/answers/gpt/towns-2.jsonl")

@@ -90,6 +90,9 @@ def _asked(name: str, texts: Sequence[str], files: dict[str, list[Pair]], consol
     }
     if texts and isinstance(model, CausalScorer | MaskedScorer):
         found |= _foreseen(model, texts, name, console)
+        longest = max(len(ids) for ids in model.tokenizer.encode_batch(list(texts)))
+        for remark in huggingface.beyond(path, pretrained.config, longest):
+            console.note(f"{name}: {remark}")
     elif texts:
         console.note(f"{name}: has no likelihood of a text; minimal pairs are what it can be asked")
     if files:

@@ -124,6 +124,8 @@ def _asked(
     """One model's answers to a task, those known already and those asked for now, in the order of the questions."""
     writing = sheet.writing
     asked = sheets.fitted(sheet, shots, model.room(writing), model.count)
+    for remark in model.beyond([one.requests for one in asked], writing):
+        console.note(f"{model.label}: {sheet.name}, {shots_of(shots)}: {remark}")
     if lost := sheets.not_spelled(asked, model.tokenizer):
         console.note(f"{model.label}: {sheet.name}, {shots_of(shots)}: {lost}")
     draws = writing is not None and writing.top_k is not None

@@ -95,6 +95,19 @@ class Respondent:
         positions = int(self._config.model_dump()["positions"])
         return positions - 2 if writing is None else positions - writing.tokens
 
+    def beyond(self, asked: Sequence[Requests], writing: Writing | None) -> list[str]:
+        """A remark where its training has not reached the positions of the longest request."""
+        reached = huggingface.trained_positions(self.folder, self._config)
+        if reached == self._config.model_dump()["positions"]:
+            return []
+        texts = [context + answer for requests in asked for context, answer in requests]
+        if writing is None:  # a token has at least a byte, so short requests need not be counted
+            texts = [text for text in texts if len(text.encode()) > reached - 2]
+        longest = max(self.count(texts), default=0) + (
+            writing.tokens if writing else 2 * (not self.is_decoder)
+        )
+        return huggingface.beyond(self.folder, self._config, longest)
+
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text."""
         return [len(ids) for ids in self.tokenizer.encode_batch(texts)]
