@@ -2,7 +2,7 @@
 
 The rules are sentencex's: on English and Korean as good as slower segmenters and some hundred times faster
 (benchmarks/REPORT-sentences.md). Around them, this file keeps every character, bounds the work on monstrous
-lines, and moves or refuses boundaries that would change how a byte-level tokenizer sees the text.
+lines, and moves or refuses boundaries that would change how GPT-2's tokenizer splits the text.
 """
 
 import re
@@ -34,8 +34,9 @@ def segmenter(config: Sentences) -> Callable[[str], list[str]]:
 
     The white space before a sentence belongs to it, and that at the end of the text to the last one; so no
     sentence is blank unless the text is. A boundary lies before white space, or at a full stop between letters
-    of a script without capitals (Korean often lacks the space); so a byte-level tokenizer gives, sentence by
-    sentence, the ids of the whole text.
+    of a script without capitals (Korean often lacks the space); so a byte-level tokenizer that splits texts as
+    GPT-2's does gives, sentence by sentence, the ids of the whole text. Others may join across a boundary, for which
+    text/engine encodes whole documents.
     """
     if config.split == "none":
         return lambda text: [text] if text else []
