@@ -19,9 +19,9 @@ class Request(NamedTuple):
     place: str = ""
     """Where it was read, for what is wrong with it."""
 
-    def fault(self, wrong: str) -> DataError:
+    def fault(self, wrong: str, hint: str | None = None) -> DataError:
         """The error that something is wrong with it."""
-        return DataError(f"{self.place}: {wrong}" if self.place else wrong)
+        return DataError(f"{self.place}: {wrong}" if self.place else wrong, hint)
 
 
 class Scored(NamedTuple):
@@ -60,7 +60,13 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
     for request, context, whole in zip(requests, contexts, wholes, strict=True):
         answer = ids[whole][len(ids[context]) :]
         if not answer:
-            raise request.fault(f"the answer {request.answer!r} adds no token to {_end(request.context)!r}")
+            raise request.fault(
+                f"the answer {request.answer!r} adds no token to {_end(request.context)!r}",
+                "a token reaches across the join: let the answer begin a word, with a space in front of it, as the "
+                "task's answer: ' {choice}'; or mend or remove the row"
+                if request.answer.strip()
+                else "mend or remove the row",
+            )
         pairs.append(Encoded(ids[context], answer))
     return pairs
 

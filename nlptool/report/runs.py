@@ -100,6 +100,11 @@ def read(path: Path, name: str) -> Run:
                 f"{path}: is not a run folder (no {file})",
                 hint="name the output folder of a training command",
             )
+    if (path / "answers").is_dir() and not (path / "metrics.jsonl").exists():
+        raise UsageError(
+            f"{path}: is a run of prompt, which trains nothing, so it has no figures by step",
+            hint=f"its scores are in {path / 'results.md'}",
+        )
     recipe = parse((path / "recipe.yaml").read_text("utf8"), str(path / "recipe.yaml")).data
     return Run(
         name=clean(name),

@@ -72,6 +72,15 @@ def test_a_context_of_white_space_or_nothing_is_none(tokenizer: Tokenizer):
     assert tokenizer.decode(space.answer) == " town"
 
 
+def test_a_token_across_the_join_is_told_with_the_way_out(tokenizer: Tokenizer):
+    with pytest.raises(DataError, match="the answer 'n' adds no token to 'the old tow'") as told:
+        encoded([Request("the old tow", "n")], tokenizer)
+    assert "a token reaches across the join" in told.value.hint
+    assert "answer: ' {choice}'" in told.value.hint
+    (pair,) = encoded([Request("the old tow", " n")], tokenizer)
+    assert tokenizer.decode(pair.answer) == " n", "so the hint leads out"
+
+
 def test_an_answer_without_a_token_is_refused(tokenizer: Tokenizer):
     with pytest.raises(DataError, match="the answer '' adds no token to 'the old'"):
         encoded([Request("the old", "")], tokenizer)

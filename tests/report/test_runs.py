@@ -58,6 +58,15 @@ def test_a_broken_line_is_named(tmp_path: Path):
         read(path, "a")
 
 
+def test_a_run_of_prompt_is_told_where_its_scores_are(tmp_path: Path):
+    path = write_run(tmp_path / "a", [])
+    (path / "metrics.jsonl").unlink(missing_ok=True)
+    (path / "answers").mkdir()
+    with pytest.raises(UsageError, match="is a run of prompt") as told:
+        read(path, "a")
+    assert "results.md" in told.value.hint
+
+
 @pytest.mark.parametrize("missing", ["recipe.yaml", "environment.json"])
 def test_a_folder_that_is_no_run_is_refused_by_name(tmp_path: Path, missing: str):
     path = write_run(tmp_path / "a", [])
