@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import random
 from collections.abc import Iterator
 from itertools import islice
 from math import sqrt
@@ -80,6 +81,52 @@ def test_paragraphs_of_one_sentence_are_what_order_passes_over_and_next_calls_ra
     assert 0.1 < share < 0.9
     labels = all_rows(novels, 64, "next")[0].labels
     assert close(labels.mean(), 0.5 + share / 2, len(labels))
+
+
+def lengths_by_the_script(documents: list[list[int]], longest: int, pairs: str) -> np.ndarray:
+    """Tokens of the rows that create_pretraining_data.py makes in a pass, BERT's (next) or ALBERT's (order)."""
+    draw, rows = random.Random(0), []
+    for sizes in documents:
+        target = draw.randint(2, longest) if draw.random() < 0.1 else longest
+        chunk: list[int] = []
+        at = 0
+        while at < len(sizes):
+            chunk.append(sizes[at])
+            if at == len(sizes) - 1 or sum(chunk) >= target:
+                end = draw.randint(1, len(chunk) - 1) if len(chunk) > 1 else 1
+                total = sum(chunk)
+                if len(chunk) == 1 or (pairs == "next" and draw.random() < 0.5):
+                    other = draw.choice(documents)
+                    total, room = sum(chunk[:end]), target - sum(chunk[:end])
+                    for size in other[draw.randrange(len(other)) :]:
+                        total, room = total + size, room - size
+                        if room <= 0:
+                            break
+                    at -= len(chunk) - end
+                rows.append(min(total, longest))
+                chunk = []
+            at += 1
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("pairs", ["next", "order"])
+def test_rows_are_short_as_often_as_those_of_the_scripts(novels, tmp_path: Path, pairs: str):
+    split, _ = novels
+    writer, chapters = SplitWriter(tmp_path / "chapters", DTYPES[8]), []
+    for first in range(0, len(split), 40):
+        text = [ids for n in range(first, min(first + 40, len(split))) for ids in split.document(n)]
+        chapters.append([len(ids) for ids in text])
+        writer.add(np.concatenate(text), np.array(chapters[-1], np.int32))
+    writer.close()
+    theirs = lengths_by_the_script(chapters * 4, 509, pairs)
+    examples = SegmentPairs(Split(writer.prefix), 512, 0, pairs, cls=1, sep=2, pad=0)
+    index = np.arange(4 * len(examples))
+    rows = examples.take(index % len(examples), index // len(examples), Draws(0, 0))
+    assert rows.lengths is not None
+    ours = rows.lengths - 3
+    assert (ours < 256).mean() == pytest.approx((theirs < 256).mean(), abs=0.04)
+    assert ours.mean() == pytest.approx(theirs.mean(), rel=0.04)
+    assert (ours < 256).mean() > 0.15
 
 
 def test_the_first_span_of_a_row_has_n_words_with_chance_one_over_n(novels):

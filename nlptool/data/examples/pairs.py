@@ -49,6 +49,9 @@ class SegmentPairs:
     here anchors would meet long sentences so often that most pairs of some corpora were random.) Of a segment that
     is too long, every stretch of the right length is kept with the same chance; there, a coin per token decides
     between front and back, so that the middle is kept. Sentences that a random B replaces are not used again.
+    Documents are met in proportion to their tokens, there once a pass each. On chapters of novels, of rows of 512 and
+    of 128 tokens, 21.7 and 3.7 % are under half of the length with `next` (BERT's script: 20.7 and 7.5 %), and 22.9 and
+    3.5 % with `order` (ALBERT's: 24.7 and 7.5 %).
 
     A document of one sentence has no order. ALBERT's create_pretraining_data.py gives it a random B and calls that
     swapped; here an anchor that falls into one is moved into the next document that has more, to any place in it.
