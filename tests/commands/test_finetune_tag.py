@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nlptool.cli import main
+from nlptool.commands.finetune import labelled
 
 WORDS = ("the", "river", "old", "town", "small", "house", "winter", "wood", "stone", "light")
 NAMES = {"anna": "PER", "otto": "PER", "rome": "LOC"}
@@ -70,3 +71,9 @@ def test_a_row_with_too_few_tags_is_told_with_its_line(work: Path, capsys):
     (work / "data" / "train.jsonl").write_text("\n".join(map(json.dumps, broken)))
     assert main(["finetune", str(work / "tune.yaml")]) == 3
     assert "train.jsonl:5: column 'ner_tags' holds" in capsys.readouterr().err
+
+
+def test_files_in_conlls_columns_are_told_with_what_is_read(tmp_path: Path):
+    (tmp_path / "train.conll").write_text("Anna B-PER\n\n")
+    assert '{"tokens": ["Anna"' in labelled._remedy(tmp_path, "train")
+    assert "validation.jsonl, .csv" in labelled._remedy(tmp_path, "validation")

@@ -23,6 +23,7 @@ from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
 FACTS = "rows.json"
+COLUMNS = (".conll", ".txt", ".bio", ".iob", ".iob2")  # how files with a word and its tag a line are called
 OFTEN = 1000  # rows between two looks at the progress
 
 
@@ -94,11 +95,21 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
             there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
             raise DataError(
                 f"{folder}: no file for the split {Path(split).name}; the folder holds {there or 'nothing'}",
-                hint=f"name it {Path(split).name}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)",
+                hint=_remedy(folder, Path(split).name),
             )
         if found:
             splits[split] = [[file.path.name, file.size] for file in found]
     return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
+
+
+def _remedy(folder: Path, split: str) -> str:
+    """What to do where a split has no file that is read."""
+    if any(path.stem == split and path.suffix in COLUMNS for path in folder.iterdir()):
+        return (
+            f"CoNLL's lines of a word and its tag are not read: make {split}.jsonl of them, an object for each "
+            'sentence, {"tokens": ["Anna", "Berg"], "ner_tags": ["B-PER", "I-PER"]}'
+        )
+    return f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
 
 
 def read(recipe: Recipe, split: str) -> Iterator[Row]:
