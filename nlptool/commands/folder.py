@@ -63,7 +63,8 @@ def claim(
         if used and run.resolve() != out.resolve():
             raise UsageError(
                 f"{out}: already holds something, and is not the run that {source} belongs to",
-                hint=f"--out {run} goes back to it there; --out with a new folder leaves both as they are",
+                hint=f"--resume auto goes on with what {out} holds; --out {run} goes back there; a new folder "
+                "leaves both as they are",
             )
         if used and kind is not None:
             _require_own(out, kind, replaced=False)
