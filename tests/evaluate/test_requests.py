@@ -179,7 +179,7 @@ def test_only_an_answer_without_a_context_needs_an_end_of_text(folder: Path, tok
     bare = Tokenizer(tokenizer.content, {"pad": "[PAD]"})
     model = scoring.scorer(pretrained.config, pretrained.state, bare)
     assert model.answers([Request("the", " river")])[0].tokens == 1
-    with pytest.raises(DataError, match="no sep token"):
+    with pytest.raises(DataError, match="no sep_token"):
         model.answers([Request("", "river")])
 
 
