@@ -106,6 +106,17 @@ def test_a_column_that_is_not_there_is_told_with_file_and_line(work: Path, capsy
     assert "train.jsonl:1: no column 'thing'" in capsys.readouterr().err
 
 
+def test_a_metric_that_does_not_see_the_answers_is_told_once(work: Path, capsys):
+    write(work / "data" / "validation.jsonl", [{"text": "the old", "what": "bell", "answer": "겨울 종"}])
+    task = (work / "bell.yaml").read_text().replace("[exact, squad_f1]", "[rouge, exact]")
+    (work / "bell.yaml").write_text(task)
+    assert tune(work, "--dry-run") == 0
+    assert capsys.readouterr().err.count("rouge-score reads only a-z and digits") == 1
+    (work / "bell.yaml").write_text(f"{task}tokenize: {{rouge: unicode}}\n")
+    assert tune(work, "--dry-run") == 0
+    assert "rouge-score" not in capsys.readouterr().err
+
+
 def test_a_dry_run_says_what_it_would_take(work: Path, capsys):
     assert tune(work, "--dry-run", "--json") == 0
     told = json.loads(capsys.readouterr().out)

@@ -17,7 +17,7 @@ from nlptool.data.batches import Batch
 from nlptool.data.draws import Draws
 from nlptool.data.prompts import Joined, Prompt, Prompted, Prompts
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.evaluate import deca, metrics
+from nlptool.evaluate import deca, metrics, overlap
 from nlptool.evaluate.generate import continuations
 from nlptool.models.loss import linear_cross_entropy, linear_scores
 from nlptool.objectives.base import Folder
@@ -58,6 +58,15 @@ class Answer(TaskObjective):
     def examples(self, split: Split, length: int, seed: int) -> Prompts:
         """The rows; no seed changes them."""
         return Prompts(split, length, self._task_of(split.prefix).tokens)
+
+    def doubts(self, rows: Rows) -> list[str]:
+        """Metrics that do not see the words of the references of a validation split."""
+        if not isinstance(rows, Prompts) or not rows.labelled:
+            return []
+        task = self._task_of(rows.split.prefix)
+        if rows.split.prefix.name not in task.validation:
+            return []
+        return overlap.remarks(task.metrics, rows.references, task.tokenize)
 
     def gathered(self, splits: dict[str, Rows]) -> dict[str, Rows]:
         """The training splits of several tasks as one."""
