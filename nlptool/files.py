@@ -1,66 +1,77 @@
 """Folders that appear whole or not at all, and can be verified later."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nlptool.atomic_files import MARK, aside_of, read_json, refused, sync, write_json
 from nlptool.errors import DataError
 
 MANIFEST = "manifest.json"
+UMASK = os.umask(0)
+os.umask(UMASK)
 
 
 @contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
     """A temporary sibling that becomes `folder` when the block ends well, and disappears when it does not.
 
-    Every file is on the disk before the name appears; an existing `folder` is replaced only then.
-    Raises DataError when the disk refuses.
+    Every file is on the disk before the name appears, with the permissions that the umask gives; an existing `folder`
+    is replaced only then. A symbolic link is followed.
+    Raises DataError when the disk refuses, UsageError where no folder can be.
     """
-    aside = folder.with_name(f"{folder.name}.partial")
+    real, aside = Path(os.path.realpath(folder)), aside_of(folder)
     try:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
         aside.mkdir(parents=True)
         yield aside
         for path in aside.rglob("*"):
-            _sync(path)
-        _sync(aside)
-        if folder.exists():
-            old = folder.with_name(f"{folder.name}.old.partial")
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-            aside.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            aside.rename(folder)
-        _sync(folder.parent)
+            if path.is_file():
+                path.chmod(0o666 & ~UMASK | path.stat().st_mode & 0o111)  # safetensors' own files are 0600
+            sync(path)
+        sync(aside)
+        old = aside_of(real.with_name(f"{real.name}.old"))
+        _remove(old)
+        if real.exists():
+            real.rename(old)
+        aside.rename(real)
+        _remove(old)
+        sync(real.parent)
     except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise DataError(
-            f"{folder}: could not be written: {reason(error)}",
-            hint="free some space, or choose another folder with --out",
-        ) from error
+        _remove(aside)
+        raise refused(folder, error) from error
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
         raise
+
+
+def _remove(aside: Path) -> None:
+    """Remove what was being written, or what a killed process has left of it."""
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing into `folder`: only what bears the mark of it."""
+    for path in folder.glob(f".*{MARK}"):
+        _remove(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_manifest(folder: Path) -> None:
     """Record size and SHA-256 of every file in `folder`."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
     manifest = {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf8")
+    write_json(folder / MANIFEST, manifest)
 
 
 def fault(folder: Path) -> str | None:
     """Why a folder with a manifest is not whole; None when every file is as it was written."""
     try:
-        manifest: dict[str, dict[str, Any]] = json.loads((folder / MANIFEST).read_text("utf8"))
+        manifest: dict[str, dict[str, Any]] = read_json(folder / MANIFEST, dict)
         for name, expected in manifest.items():
             size = (folder / name).stat().st_size
             if size != expected["bytes"]:
@@ -69,6 +80,8 @@ def fault(folder: Path) -> str | None:
                 return f"{name} is not what was written (its digest differs)"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
+    except DataError as error:
+        return error.message.removeprefix(f"{folder}{os.sep}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{MANIFEST} cannot be read ({reason(error)})"
     return None
@@ -102,12 +115,3 @@ def digest(path: Path) -> str:
 def reason(error: Exception) -> str:
     """The system's words for what went wrong, without numbers and paths."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-
-
-def _sync(path: Path) -> None:
-    with suppress(PermissionError):  # Windows does not open folders
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

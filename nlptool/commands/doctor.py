@@ -1,6 +1,5 @@
 """`nlptool doctor [RUN]`: is this machine fit for training, and is this run what it should be?"""
 
-import json
 import os
 import platform
 import shutil
@@ -174,10 +173,10 @@ def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Finding:
 
 def _metrics(path: Path) -> Finding:
     try:
-        lines = [json.loads(line) for line in path.read_text("utf8").splitlines()]
-        steps = [line["step"] for line in lines]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Finding("metrics.jsonl", False, f"cannot be read: {error}")
+        lines = metrics.read(path.parent)
+    except DataError as error:
+        return Finding("metrics.jsonl", False, error.message)
+    steps = [line["step"] for line in lines]
     told = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
     return Finding("metrics.jsonl", steps == sorted(steps), told)
 

@@ -24,7 +24,7 @@ from nlptool import __version__
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.files import digest
-from nlptool.recipe import Block, Change, difference, dump, is_resumable, loads
+from nlptool.recipe import Block, Change, difference, dump, is_resumable, kept
 
 
 def claim(
@@ -165,7 +165,7 @@ def changes(
     models: folders that it reads, by the recipe's key. ahead: blocks that nothing of the run has followed yet.
     Raises UsageError where a key changes whose field is not marked RESUMABLE, DataError where a model is another.
     """
-    changed = moved(loads((run / "recipe.yaml").read_text("utf8"), type(recipe)), recipe)
+    changed = moved(kept(run, type(recipe)), recipe)
     values = recipe.model_dump(mode="python")
     fixed = [
         change

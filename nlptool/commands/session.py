@@ -1,6 +1,5 @@
 """One process's part in a training run: it goes on, logs, evaluates, saves and exports."""
 
-import json
 from contextlib import ExitStack
 from math import inf, isfinite
 from pathlib import Path
@@ -21,7 +20,8 @@ from nlptool.train import checkpoint
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import give_back_free_memory
-from nlptool.train.metrics import Metrics, last, whole_lines
+from nlptool.train import metrics as metrics_file
+from nlptool.train.metrics import Metrics, last
 from nlptool.train.optim import Adam
 from nlptool.train.schedule import learning_rate
 from nlptool.train.trainer import State, Step, train
@@ -71,7 +71,7 @@ class Session:
             resuming.require_left(past, self.job.steps, changed)
         self.owes = past.facts.heldout is None and self._is_due(self.state.step)
         if self.job.patience is not None:
-            self.losses = self._losses(past.run / "metrics.jsonl")
+            self.losses = self._losses(past.run)
         of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
         self.console.note(f"going on from {past.path}, step {self.state.step:,}{of}")
         self._tell_of_rate(changed)
@@ -239,10 +239,10 @@ class Session:
             return False
         return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.job.patience
 
-    def _losses(self, metrics: Path) -> list[float]:
+    def _losses(self, run: Path) -> list[float]:
         """What the evaluations of a run that goes on have found so far."""
         found = []
-        for line in map(json.loads, whole_lines(metrics)):
+        for line in metrics_file.read(run):
             figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
             if figures and line["step"] <= self.state.step:
                 loss = self.job.objective.loss(figures)

@@ -10,6 +10,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from nlptool.atomic_files import read_text
+from nlptool.errors import DataError, RecipeError
 from nlptool.recipe.block import Block
 from nlptool.recipe.effect import idle, replace
 from nlptool.recipe.explain import explain
@@ -45,6 +47,31 @@ def load(path: Path, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[R
 def loads(text: str, schema: type[Recipe]) -> Recipe:
     """Read a recipe from a text, e.g. from what `dump` wrote. Raises RecipeError."""
     return check(parse(text, "recipe"), (), schema).recipe
+
+
+KEPT = "recipe.yaml"
+REMEDY = "restore the file, or start the run again with --overwrite"
+
+
+def kept_source(run: Path) -> Source:
+    """The text of the recipe that a run folder keeps. Raises DataError where it cannot be read."""
+    path = run / KEPT
+    try:
+        return parse(read_text(path, REMEDY), str(path))
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing", hint=REMEDY) from None
+    except RecipeError as error:
+        raise DataError(error.message, hint=REMEDY) from None
+
+
+def kept(run: Path, schema: type[Recipe]) -> Recipe:
+    """The recipe that a run folder keeps. Raises DataError where it cannot be read, or is of another version."""
+    source = kept_source(run)
+    try:
+        return check(source, (), schema).recipe
+    except RecipeError as error:
+        hint = f"it was written by another version of nlptool, or changed since; {REMEDY}"
+        raise DataError(error.message, hint=hint) from None
 
 
 def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[Recipe]:

@@ -3,7 +3,6 @@
 A run that is going on, was stopped, went on again or has no figure yet is a run like any other.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlptool import course
+from nlptool import atomic_files, course
 from nlptool.course import Goal
 from nlptool.errors import DataError, UsageError
 from nlptool.metric_table import HELD_OUT, describe, objective_of
-from nlptool.recipe.source import parse
+from nlptool.recipe import kept_source
 from nlptool.terminal import clean
+
+REMEDY = "restore it, or remove what is wrong in it"
 
 
 class Series(NamedTuple):
@@ -105,7 +106,7 @@ def read(path: Path, name: str) -> Run:
             f"{path}: is a run of prompt, which trains nothing, so it has no figures by step",
             hint=f"its scores are in {path / 'results.md'}",
         )
-    recipe = parse((path / "recipe.yaml").read_text("utf8"), str(path / "recipe.yaml")).data
+    recipe = kept_source(path).data
     return Run(
         name=clean(name),
         path=path,
@@ -137,12 +138,11 @@ def _figures(path: Path) -> dict[str, Series]:
     """Every figure; where a run went back some steps to go on from there, what it did before is forgotten."""
     found: dict[str, dict[int, float]] = {}
     newest = 0
-    for number, line in enumerate(_whole_lines(path), 1):
+    for number, row in enumerate(_records(path), 1):
         try:
-            row = json.loads(line)
             step = int(row.pop("step"))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise DataError(f"{path}:{number}: expected figures of a step, found {line[:40]!r}") from None
+        except (ValueError, TypeError, KeyError):
+            raise DataError(f"{path}:{number}: has no step", hint=REMEDY) from None
         if step < newest:
             found = {name: {s: v for s, v in points.items() if s < step} for name, points in found.items()}
         newest = step
@@ -161,21 +161,15 @@ def _declared(figures: dict[str, Series], objective: str | None) -> dict[str, Se
     return found
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """The lines that are written to their end; a run that is going on may be amid one."""
-    if not path.exists():
+def _records(path: Path) -> list[dict[str, Any]]:
+    try:
+        return atomic_files.read_records(path, REMEDY)
+    except FileNotFoundError:
         return []
-    return path.read_text("utf8", errors="replace").split("\n")[:-1]
 
 
 def _object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf8"))
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: expected an object")
-    return found
+    return atomic_files.read_json(path, dict, REMEDY)
 
 
 def _entropy(store: Path) -> float | None:

@@ -7,7 +7,6 @@ checkpoints/step-00001000/
     manifest.json          size and SHA-256 of each file above
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -18,8 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nlptool.atomic_files import read_json, write_json
 from nlptool.errors import DataError, NonFiniteLoss
-from nlptool.files import fault, write_manifest, written_aside
+from nlptool.files import fault, remove_leftovers, write_manifest, written_aside
 from nlptool.train.stages import Begun
 from nlptool.train.trainer import State
 
@@ -84,7 +84,7 @@ def save(
                 save_file(values, aside / f"{name}.safetensors")
         except SafetensorError as error:  # its words for a full disk
             raise OSError(str(error)) from error
-        (aside / "state.json").write_text(json.dumps(asdict(facts), indent=2) + "\n", encoding="utf8")
+        write_json(aside / "state.json", asdict(facts))
         write_manifest(aside)
 
 
@@ -114,10 +114,14 @@ def load(state: State, folder: Path) -> Facts:
 
 
 def read(folder: Path) -> Facts:
-    """What a whole checkpoint says of itself."""
-    written = json.loads((folder / "state.json").read_text("utf8"))
+    """What a whole checkpoint says of itself. Raises DataError where it cannot be read."""
+    path = folder / "state.json"
+    written = read_json(path, dict, "resume another checkpoint")
     values = {field.name: written[field.name] for field in fields(Facts) if field.name in written}
-    return Facts(**values | {"stages": tuple(values.get("stages", ()))})
+    try:
+        return Facts(**values | {"stages": tuple(values.get("stages", ()))})
+    except TypeError:
+        raise DataError(f"{path}: is no state of a checkpoint", hint="resume another checkpoint") from None
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
@@ -143,19 +147,23 @@ def newest(folder: Path) -> tuple[Path | None, list[Broken]]:
 
 
 def best(folder: Path) -> Path | None:
-    """The checkpoint with the lowest held-out loss, if any has one."""
+    """The whole checkpoint with the lowest held-out loss, if any has one."""
+    return next((path for path in _by_loss(folder) if fault(path) is None), None)
+
+
+def _by_loss(folder: Path) -> list[Path]:
+    """The checkpoints whose held-out loss is known, lowest first; whole or not."""
     scores = {path: heldout(path) for path in steps(folder)}
     known = {path: score for path, score in scores.items() if score is not None and isfinite(score)}
-    return min(known, key=lambda path: known[path]) if known else None
+    return sorted(known, key=lambda path: known[path])
 
 
 def heldout(path: Path) -> float | None:
     """The held-out loss of a checkpoint, if it was measured, and can be read."""
     try:
-        value: float | None = json.loads((path / "state.json").read_text("utf8")).get("heldout")
-    except (OSError, ValueError):
+        return read(path).heldout
+    except (DataError, FileNotFoundError):
         return None
-    return value
 
 
 def prune(folder: Path, keep: int, written: Path) -> None:
@@ -163,12 +171,11 @@ def prune(folder: Path, keep: int, written: Path) -> None:
 
     What a killed run left behind goes, too.
     """
-    spared = (best(folder), written)
+    spared = (*_by_loss(folder)[:1], written)  # unverified: reading all of it after each step saved would take long
     for path in steps(folder)[keep:]:
         if path not in spared:
             shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob("*.partial"):
-        shutil.rmtree(path, ignore_errors=True)
+    remove_leftovers(folder)
 
 
 def step_of(path: Path) -> int:

@@ -5,8 +5,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from nlptool.errors import UsageError
+from nlptool.atomic_files import append_line, read_bytes, read_records, write_text
+from nlptool.errors import DataError, UsageError
 
+FILE = "metrics.jsonl"
 Tracker = Literal["tensorboard", "wandb"]
 
 
@@ -23,15 +25,15 @@ class Metrics:
     ) -> None:
         self._tensorboard = _tensorboard(folder, step) if "tensorboard" in trackers else None
         self._wandb = _wandb(folder, recipe) if "wandb" in trackers else None
-        path = folder / "metrics.jsonl"
-        kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf8")
-        self._file = path.open("a", encoding="utf8")
+        self._path = folder / FILE
+        lines = read(folder)
+        kept = [line for line in lines if line["step"] <= step]
+        if len(kept) < len(lines) or not _ends_whole(self._path):
+            write_text(self._path, "".join(f"{json.dumps(line)}\n" for line in kept))
 
     def write(self, step: int, **figures: float) -> None:
         """Record figures of a step. Names may hold slashes: `heldout/mlm`."""
-        self._file.write(json.dumps({"step": step} | figures) + "\n")
-        self._file.flush()
+        append_line(self._path, json.dumps({"step": step} | figures))
         if self._tensorboard is not None:
             for name, value in figures.items():
                 self._tensorboard.add_scalar(name, value, step)
@@ -44,7 +46,6 @@ class Metrics:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
         if self._wandb is not None:
@@ -67,18 +68,29 @@ def _wandb(folder: Path, recipe: dict[str, Any]) -> Any:
     return wandb.init(project="nlptool", name=folder.name, dir=str(folder), config=recipe, resume="allow")
 
 
-def whole_lines(path: Path) -> list[str]:
-    """The lines that a kill did not cut."""
-    if not path.exists():
+def read(run: Path) -> list[dict[str, Any]]:
+    """The figures of a run, a line each, oldest first; a line that a kill has cut is left out.
+
+    Raises DataError for a file that holds anything else.
+    """
+    path, remedy = run / FILE, "remove the line; the figures of its step are lost"
+    try:
+        found = read_records(path, remedy)
+    except FileNotFoundError:
         return []
-    lines = path.read_text("utf8").split("\n")
-    return [line for line in lines[:-1] if line.startswith("{") and line.endswith("}")]
+    for number, line in enumerate(found, start=1):
+        if not isinstance(line.get("step"), int):
+            raise DataError(f"{path}:{number}: has no step", hint=remedy)
+    return found
+
+
+def _ends_whole(path: Path) -> bool:
+    return not path.exists() or read_bytes(path)[-1:] in (b"", b"\n")
 
 
 def last(run: Path, name: str, step: int) -> float | None:
     """The newest value of a figure in a run's metrics.jsonl, up to a step."""
-    lines = [json.loads(line) for line in whole_lines(run / "metrics.jsonl")]
-    values = [line[name] for line in lines if name in line and line["step"] <= step]
+    values = [line[name] for line in read(run) if name in line and line["step"] <= step]
     return values[-1] if values else None
 
 

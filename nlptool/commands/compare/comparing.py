@@ -17,7 +17,7 @@ from nlptool.console import Console, Options
 from nlptool.evaluate import interval
 from nlptool.figures import bullets, counted, duration, markdown, quantity
 from nlptool.metric_table import describe
-from nlptool.recipe import difference, loads
+from nlptool.recipe import difference, kept
 
 
 def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> None:
@@ -93,7 +93,7 @@ def _train(entry: Entry, overwrite: bool, console: Console) -> None:
     out = Path(entry.recipe.out)
     written = out / "recipe.yaml"
     if course.has_ended(out) and not overwrite:
-        old = loads(written.read_text("utf8"), type(entry.recipe))
+        old = kept(out, type(entry.recipe))
         if all(change.path == "out" for change in difference(old, entry.recipe)):
             console.note(f"{out}: is finished")
             return

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from safetensors.torch import load_file
 
+from nlptool.atomic_files import read_json, write_json
 from nlptool.commands import machine
 from nlptool.commands.compare.command import Entry, Probes
 from nlptool.commands.pretrain.fitting import Plan
@@ -23,7 +24,7 @@ from nlptool.metric_table import HELD_OUT, describe
 from nlptool.prompts.choices import minimal_pairs as reading
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
-from nlptool.train import checkpoint
+from nlptool.train import checkpoint, metrics
 from nlptool.train.metrics import last
 
 VERSION = 5  # of what is asked; another one asks again
@@ -55,7 +56,7 @@ def probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
     out = Path(entry.recipe.out)
     plan = Plan(entry.recipe)
     objective = plan.objective()
-    heldout = _heldout(out / "metrics.jsonl", str(entry.recipe.objective.model_dump()["name"]))
+    heldout = _heldout(out, str(entry.recipe.objective.model_dump()["name"]))
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
@@ -64,7 +65,7 @@ def probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
         asked = _asked(plan, path, pairs)
         if asked not in known:
             known[asked] = _scores(plan, path, pairs, console)
-            (out / "probes.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
+            write_json(out / "probes.json", known)
         points.append(
             {
                 "step": facts.step,
@@ -122,10 +123,10 @@ def _asked(plan: Plan, path: Path, pairs: Pairs) -> str:
     return f"{path.name} {weights} {asked}"
 
 
-def _heldout(path: Path, objective: str) -> dict[int, dict[str, float]]:
+def _heldout(run: Path, objective: str) -> dict[int, dict[str, float]]:
     """Held-out figures by step and by their keys in the metric table."""
     found: dict[int, dict[str, float]] = {}
-    for line in map(json.loads, path.read_text("utf8").splitlines()):
+    for line in metrics.read(run):
         figures = {
             describe(name.removeprefix(HELD_OUT), objective).key: value
             for name, value in line.items()
@@ -138,7 +139,6 @@ def _heldout(path: Path, objective: str) -> dict[int, dict[str, float]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(path.read_text("utf8"))
-    except (OSError, ValueError):
+        return read_json(path, dict)
+    except (FileNotFoundError, DataError):  # asked again
         return {}
-    return value

@@ -36,7 +36,7 @@ from nlptool.errors import UsageError
 from nlptool.figures import counted, each
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
-from nlptool.recipe import Change, loads
+from nlptool.recipe import Change, kept
 from nlptool.tasks.distilled import Taught
 from nlptool.train.config import Save, Tune
 from nlptool.train.distributed import World
@@ -119,7 +119,7 @@ class _Runs:
         recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
         final = out / "final"
         if final.exists():
-            finetuning.require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), recipe, out)
+            finetuning.require_same(kept(out, Recipe), recipe, out)
             self.console.note(f"{out}: is finished")
             return str(final)
         every = recipe.evaluate.every or plan.epoch

@@ -29,7 +29,7 @@ from nlptool.figures import counted, each
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
-from nlptool.recipe import Block, loads
+from nlptool.recipe import Block, kept
 from nlptool.tasks.base import TaskObjective
 from nlptool.train.config import Save
 from nlptool.train.distributed import World
@@ -203,7 +203,7 @@ def _of_seed(recipe: Recipe, seed: int) -> Recipe:
     out = Path(recipe.out) / f"seed-{seed}"
     own = recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
     if (out / "scores.json").exists():
-        require_same(loads((out / "recipe.yaml").read_text("utf8"), Recipe), own, out)
+        require_same(kept(out, Recipe), own, out)
     return own
 
 
