@@ -16,6 +16,7 @@ from nlptool import __version__, launch
 from nlptool.cli import asking, runs, shelf, signals, threads, training
 from nlptool.cli.app import app, console
 from nlptool.cli.training import COMMANDS
+from nlptool.commands import lock
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 
 __all__ = ["COMMANDS", "app", "asking", "main", "runs", "shelf", "training"]
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _carry_out(sys.argv[1:] if arguments is None else arguments)
     finally:
+        lock.release()
         if ranks := sys.modules.get("nlptool.train.distributed"):
             ranks.leave()
 

@@ -124,7 +124,7 @@ def _one(run: Path) -> Iterator[Finding]:
         yield Finding(path.name, why is None, why or "every file has the digest it was written with")
         if why is None:
             yield _finite(load_file(path / "model.safetensors"), path.name)
-    yield _metrics(run / "metrics.jsonl")
+    yield _metrics(run)
     if (run / "final").is_dir():
         why = course.outdated(run)
         yield Finding("final", None if why else True, why or "is what the run ended with")
@@ -171,9 +171,11 @@ def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Finding:
     return Finding(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
 
 
-def _metrics(path: Path) -> Finding:
+def _metrics(run: Path) -> Finding:
+    from nlptool.train import metrics
+
     try:
-        lines = metrics.read(path.parent)
+        lines = metrics.read(run)
     except DataError as error:
         return Finding("metrics.jsonl", False, error.message)
     steps = [line["step"] for line in lines]

@@ -7,7 +7,7 @@ from nlptool.commands import folder, hub
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.files import fault, written_aside
-from nlptool.recipe import loads
+from nlptool.recipe import kept
 
 
 def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console) -> None:
@@ -15,10 +15,8 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
 
     wanted: `newest` (whole), `best` (lowest held-out loss) or a folder's name such as step-00001000.
     """
-    recipe_path = run / "recipe.yaml"
-    if not recipe_path.exists():
+    if not (run / "recipe.yaml").exists():
         raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
-    written = recipe_path.read_text("utf8")
     if hub.is_labelled(run):
         raise _is_exported(run)
     folder.claim(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
@@ -28,10 +26,14 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
     from nlptool.commands.pretrain.fitting import Plan
     from nlptool.train import checkpoint
 
-    chosen = _choose(run / "checkpoints", wanted)
-    plan = Plan(loads(written, Recipe))
+    plan = Plan(kept(run, Recipe))
+    chosen = _choose(run / "checkpoints", wanted, console)
     objective = plan.objective()
-    objective.load_state_dict(load_file(chosen / "model.safetensors"))
+    tensors = load_file(chosen / "model.safetensors")
+    if bad := checkpoint.not_finite(tensors):
+        told = ", ".join(bad[:3])
+        raise DataError(f"{chosen}: its weights are not finite ({told})", hint="export another checkpoint")
+    objective.load_state_dict(tensors)
     step = checkpoint.step_of(chosen)
     with written_aside(out) as aside:
         plan.export(objective, aside)
@@ -55,7 +57,7 @@ def _is_exported(run: Path) -> UsageError:
     )
 
 
-def _choose(checkpoints: Path, wanted: str) -> Path:
+def _choose(checkpoints: Path, wanted: str, console: Console) -> Path:
     from nlptool.train import checkpoint
 
     if wanted == "newest":
@@ -63,6 +65,8 @@ def _choose(checkpoints: Path, wanted: str) -> Path:
         if path is None:
             reasons = "; ".join(f"{bad.folder.name}: {bad.reason}" for bad in broken)
             raise DataError(f"{checkpoints}: no whole checkpoint{reasons and f' ({reasons})'}")
+        for bad in broken:
+            console.note(f"passed over {bad.folder}: {bad.reason}")
         return path
     named = checkpoint.best(checkpoints) if wanted == "best" else checkpoints / wanted
     if named is None or not named.is_dir():

@@ -21,10 +21,14 @@ from types import MappingProxyType
 from typing import Any
 
 from nlptool import __version__
+from nlptool.atomic_files import append_line, aside_of, read_json, refused, write_json, write_text
+from nlptool.commands import inventory, lock
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
-from nlptool.files import digest
-from nlptool.recipe import Block, Change, difference, dump, is_resumable, kept
+from nlptool.files import digest, remove_leftovers
+from nlptool.recipe import KEPT, Block, Change, difference, dump, is_resumable, kept, kept_source
+
+REMEDY = "restore the file, or start the run again with --overwrite"
 
 
 def claim(
@@ -46,9 +50,19 @@ def claim(
     """
     if out.name in ("", ".."):
         raise UsageError(f"{out}: is no folder of its own", hint="name one with --out, e.g. runs/mine")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file, not a folder", hint="choose another folder with --out")
-    used = out.is_dir() and any(out.iterdir()) and not dry_run
+    if os.path.lexists(out) and not out.is_dir():
+        what = "is a link to no folder" if out.is_symlink() else "is a file, not a folder"
+        raise UsageError(f"{out}: {what}", hint="choose another folder with --out")
+    used = out.is_dir() and not dry_run and any(path.name != lock.NAME for path in out.iterdir())
+    source = _source(out, used, resume=resume, overwrite=overwrite, kind=kind, reads=reads)
+    if not dry_run:
+        lock.hold(out)
+    return source
+
+
+def _source(
+    out: Path, used: bool, *, resume: str | None, overwrite: bool, kind: type[Block] | str | None, reads: Any
+) -> Path | None:
     if resume and overwrite:
         raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
     if used and kind is not None and (overwrite or resume == "auto"):
@@ -98,16 +112,15 @@ def _require_own(out: Path, kind: type[Block] | str, *, replaced: bool) -> None:
     if isinstance(kind, str):
         fits = (out / kind).exists() and not written.exists()
     elif written.exists():
-        keys = {
-            line.partition(":")[0] for line in written.read_text("utf8").splitlines() if line[:1].isalpha()
-        }
-        fits = keys <= kind.model_fields.keys()
+        made = any((out / name).exists() for name in ("command.txt", "store.json"))
+        fits = made and kept_source(out).data.keys() <= kind.model_fields.keys()
     else:
         fits = not replaced
-    if not fits:
-        held = ", ".join(sorted(path.name for path in out.iterdir())[:4])
+    others = inventory.foreign(out) if fits else sorted(path.name for path in out.iterdir())
+    if not fits or (replaced and others):
+        held = ", ".join(others[:4]) + (", ..." if others[4:] else "")
         raise UsageError(
-            f"{out}: holds what this command has not written ({held}, ...)",
+            f"{out}: holds what this command has not written ({held})",
             hint=f"{other}, or remove it yourself" if replaced else other,
         )
 
@@ -129,27 +142,32 @@ def _require_unread(out: Path, read: Any) -> None:
 
 
 def start(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: bool) -> None:
-    """Make the folder and write down what is run."""
+    """Make the folder and write down what is run.
+
+    Raises DataError where the disk refuses; each file then is what it was before.
+    """
     if overwrite and out.exists():
-        shutil.rmtree(out)
+        inventory.clear(out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.yaml").write_text(dump(recipe), encoding="utf8")
-    with (out / "command.txt").open("a", encoding="utf8") as file:
-        file.write(shlex.join(["nlptool", *sys.argv[1:]]) + "\n")
-    (out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf8")
+    remove_leftovers(out)
+    write_text(out / KEPT, dump(recipe))
+    append_line(out / "command.txt", shlex.join(["nlptool", *sys.argv[1:]]).replace("\n", " "))
+    write_json(out / "environment.json", environment)
 
 
 def start_with(
     out: Path, recipe: Block, environment: dict[str, Any], make: Callable[[Path], None], *, overwrite: bool
 ) -> None:
     """`start`, and what a run begins with, which `make` writes into a folder: a fault leaves and replaces nothing."""
-    aside = out.with_name(f"{out.name}.partial")
+    aside = aside_of(out)
     try:
         shutil.rmtree(aside, ignore_errors=True)
         make(aside)
         start(out, recipe, environment, overwrite=overwrite)
         for path in aside.iterdir():
-            path.rename(out / path.name)
+            path.rename(Path(os.path.realpath(out)) / path.name)
+    except OSError as error:
+        raise refused(out, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -230,14 +248,14 @@ def _of_store(path: Path) -> str | None:
     written = path / "store.json"
     if not written.exists():
         return None
-    facts = json.loads(written.read_text("utf8"))
+    facts = read_json(written, dict, "make the store again with nlptool tokenize")
     made = json.dumps([facts.get(key) for key in ("fingerprint", "corpus", "files")], sort_keys=True)
     return hashlib.sha256(made.encode()).hexdigest()
 
 
 def _require_same_models(run: Path, models: Mapping[str, Path]) -> None:
     written = run / "environment.json"
-    known = json.loads(written.read_text("utf8")).get("models", {}) if written.exists() else {}
+    known = read_json(written, dict, REMEDY).get("models", {}) if written.exists() else {}
     for key, found in digests(models).items():
         if known.get(key, found) != found:
             what = "token store" if (models[key] / "store.json").exists() else key

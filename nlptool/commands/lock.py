@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nlptool.atomic_files import read_json, refused
+from nlptool.atomic_files import FULL, read_json, refused
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import duration
 
@@ -43,7 +43,8 @@ def hold(out: Path) -> None:
             _held.add(path)
             return
     except OSError as error:
-        raise refused(out, error) from error
+        fault = refused(out, error)
+        raise (fault if error.errno in FULL else UsageError(fault.message, fault.hint)) from error
     raise UsageError(f"{out}: other processes begin to write it just now", hint="choose another --out")
 
 

@@ -17,10 +17,10 @@ from nlptool.files import written_aside
 from nlptool.metric_table import objective_of
 from nlptool.recipe import Change, digest
 from nlptool.train import checkpoint
+from nlptool.train import metrics as metrics_file
 from nlptool.train.distributed import World
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.malloc import give_back_free_memory
-from nlptool.train import metrics as metrics_file
 from nlptool.train.metrics import Metrics, last
 from nlptool.train.optim import Adam
 from nlptool.train.schedule import learning_rate

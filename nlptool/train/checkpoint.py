@@ -171,7 +171,10 @@ def prune(folder: Path, keep: int, written: Path) -> None:
 
     What a killed run left behind goes, too.
     """
-    spared = (*_by_loss(folder)[:1], written)  # unverified: reading all of it after each step saved would take long
+    spared = (
+        *_by_loss(folder)[:1],
+        written,
+    )  # unverified: reading all of it after each step saved would take long
     for path in steps(folder)[keep:]:
         if path not in spared:
             shutil.rmtree(path, ignore_errors=True)

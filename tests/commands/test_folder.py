@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nlptool.cli import main
-from nlptool.commands import report
+from nlptool.commands import inventory, report
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_a_folder_of_other_things_is_not_replaced(tiny_recipe: Path, tmp_path: P
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")
     assert main(["pretrain-mlm", str(tiny_recipe), "--out", str(tmp_path / "letters"), "--overwrite"]) == 2
-    assert "holds what this command has not written (a.txt, ...)" in capsys.readouterr().err
+    assert "holds what this command has not written (a.txt)" in capsys.readouterr().err
     assert files(tmp_path / "letters") == {"a.txt"}
 
 
@@ -70,3 +70,91 @@ def test_an_export_and_a_report_replace_their_own_kind(run: Path, tmp_path: Path
     for _ in range(2):
         assert main(["export", str(run), "--out", str(tmp_path / "hf"), "--overwrite"]) == 0
         assert main(["report", str(run), "--out", str(tmp_path / "page"), "--overwrite"]) == 0
+
+
+def test_an_asides_name_is_nobody_elses(tiny_run: Path, tmp_path: Path):
+    """What a user calls NAME.partial beside --out stays; what a killed process left under the mark goes."""
+    for name in ("ex.partial", "ex.old.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("x")
+    (tmp_path / ".ex.nlptool-partial").mkdir()
+    (tmp_path / ".ex.nlptool-partial" / "cut").write_text("x")
+    assert main(["export", str(tiny_run), "--out", str(tmp_path / "ex")]) == 0
+    assert main(["export", str(tiny_run), "--out", str(tmp_path / "ex"), "--overwrite"]) == 0
+    assert (tmp_path / "ex.partial" / "mine").exists()
+    assert (tmp_path / "ex.old.partial" / "mine").exists()
+    assert not list(tmp_path.glob(".ex*"))
+
+
+@pytest.mark.parametrize("mine", ["thesis.tex", "src", "notes", ".git"])
+def test_overwrite_refuses_where_a_users_own_things_lie(mine: str, tiny_recipe: Path, run: Path, capsys):
+    (run / mine).mkdir()
+    assert main(["pretrain-mlm", str(tiny_recipe), "--out", str(run), "--overwrite"]) == 2
+    assert f"has not written ({mine})" in capsys.readouterr().err
+    assert (run / "final").is_dir()
+
+
+def test_a_recipe_of_ones_own_makes_no_run(tiny_recipe: Path, tmp_path: Path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "recipe.yaml").write_text("tokens: x\n")
+    assert main(["pretrain-mlm", str(tiny_recipe), "--out", str(tmp_path / "project"), "--overwrite"]) == 2
+    assert (tmp_path / "project" / "recipe.yaml").read_text() == "tokens: x\n"
+
+
+@pytest.mark.parametrize("site", ["index.html", "config.json"])
+def test_a_folder_with_other_files_beside_ours_is_not_replaced(site: str, tiny_run: Path, tmp_path: Path):
+    (tmp_path / "site" / "img").mkdir(parents=True)
+    (tmp_path / "site" / site).write_text("{}")
+    command = "report" if site == "index.html" else "export"
+    assert main([command, str(tiny_run), "--out", str(tmp_path / "site"), "--overwrite"]) == 2
+    assert (tmp_path / "site" / "img").is_dir()
+
+
+def test_links_are_followed_never_replaced(tiny_recipe: Path, run: Path, tmp_path: Path):
+    (run / "final").rename(tmp_path / "elsewhere")
+    (run / "final").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(run)
+    assert (
+        main(
+            [
+                "pretrain-mlm",
+                str(tiny_recipe),
+                "train.steps=13",
+                "--out",
+                str(tmp_path / "link"),
+                "--resume",
+                "auto",
+            ]
+        )
+        == 0
+    )
+    assert (run / "final").is_symlink()
+    assert (tmp_path / "elsewhere" / "model.safetensors").exists()
+    assert (
+        main(
+            [
+                "pretrain-mlm",
+                str(tiny_recipe),
+                "train.steps=1",
+                "--out",
+                str(tmp_path / "link"),
+                "--overwrite",
+            ]
+        )
+        == 0
+    )
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "model.safetensors").exists()
+
+
+def test_all_files_have_the_permissions_of_the_umask(run: Path, tiny_recipe: Path, tmp_path: Path):
+    assert main(["pretrain-mlm", str(tiny_recipe), "train.steps=1", "--out", str(tmp_path / "new")]) == 0
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "new").rglob("*") if path.is_file()}
+    assert len(modes) == 1
+
+
+def test_every_name_that_a_run_leaves_is_known_to_overwrite(tiny_run: Path, tiny_store: Path, tmp_path: Path):
+    assert inventory.foreign(tiny_run) == []
+    assert main(["export", str(tiny_run), "--out", str(tmp_path / "ex")]) == 0
+    assert main(["report", str(tiny_run), "--out", str(tmp_path / "page")]) == 0
+    assert inventory.foreign(tmp_path / "ex") == inventory.foreign(tmp_path / "page") == []

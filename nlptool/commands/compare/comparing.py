@@ -1,12 +1,12 @@
 """The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nlptool import course
+from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.compare import budget, judging, picturing, verdict
 from nlptool.commands.compare.command import Entry, Probes
 from nlptool.commands.evaluate import examining
@@ -68,13 +68,13 @@ def run(
             console.note(f"the suite: {entry.name}")
             final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
             found["suite"] = examining.take(exams, final, kept, console)
-    (out / "compare.json").write_text(json.dumps(runs, indent=2) + "\n", encoding="utf8")
+    write_json(out / "compare.json", runs)
     tables = [(*table(runs), "")]
     if exams is not None:
         tables.append((*examining.table({run["run"]: run["suite"] for run in runs}), exams.caption))
     told = verdict.verdicts(runs)
     written = [*(markdown(*one) for one in tables), *([bullets(told)] if told else [])]
-    (out / "compare.md").write_text("\n".join(written), encoding="utf8")
+    write_text(out / "compare.md", "\n".join(written))
     pictures = picturing.draw(runs, out, console)
     if options.json:
         console.json(runs)

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nlptool.atomic_files import write_bytes, write_text
 from nlptool.commands.compare.verdict import SUITE
 from nlptool.commands.evaluate import examining
 from nlptool.console import Console
@@ -55,8 +56,8 @@ def draw(runs: Sequence[Mapping[str, Any]], out: Path, console: Console) -> list
         chart = Chart(file, picture.metric, None, key, from_zero=False, band=picture.band)
         curves = [_curve(number, points) for number, points in picture.points.items()]
         figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look)
-        (out / f"{file}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
-        (out / f"{file}.png").write_bytes(drawing.png(figure, look))
+        write_text(out / f"{file}.svg", drawing.svg(figure, look, letters=False))
+        write_bytes(out / f"{file}.png", drawing.png(figure, look))
         written += [f"{file}.svg", f"{file}.png"]
     return written
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlptool.commands.finetune import answering
+from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.console import Console
 from nlptool.data.batches import Batch
@@ -63,8 +63,8 @@ def measured(
         "models": models,
     }
     columns, rows = table(result)
-    (out / "retention.md").write_text(markdown(columns, rows, result["caption"]), encoding="utf8")
-    answering.write_json(out / "scores.json", result)
+    write_text(out / "retention.md", markdown(columns, rows, result["caption"]))
+    write_json(out / "scores.json", result)
     return result
 
 

@@ -10,7 +10,6 @@ OUT/twin/seed-N/           the same without a teacher, on the rows as they are, 
 and what nlptool.commands.distill_task.retention writes.
 """
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,22 +20,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands import folder, hub, machine, training
 from nlptool.commands.distill_task import retention
 from nlptool.commands.distill_task.command import Recipe
 from nlptool.commands.distill_task.student import beginning, imitation, prepare, require, student
 from nlptool.commands.distill_task.teacher import Teacher
-from nlptool.commands.finetune import answering, finetuning
+from nlptool.commands.finetune import finetuning
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.commands.job import Job, Settings
 from nlptool.console import Console, Options
 from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import InTurn
-from nlptool.errors import UsageError
+from nlptool.errors import DataError, UsageError
 from nlptool.figures import counted, each
+from nlptool.files import digest
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.recipe import Change, kept
+from nlptool.tasks.base import Numbers
 from nlptool.tasks.distilled import Taught
 from nlptool.train.config import Save, Tune
 from nlptool.train.distributed import World
@@ -168,14 +170,10 @@ class _Runs:
         """What the teacher says of the training rows, [N, W]; written down for a run that goes on."""
         path, made_of = self.out / "teacher.npy", self.out / "teacher.json"
         facts = {"length": plan.recipe.train.length}  # the teacher and the rows stay
-        known = made_of.exists() and json.loads(made_of.read_text("utf8")) == facts
-        if not (known and path.exists()):
+        if not _is_kept(path, made_of, facts):
             said = self.teacher.said(plan, plan.task.train, self.console, self.world, self.interrupts)
-            aside = path.with_suffix(".partial.npy")
             with self.interrupts.shield():
-                self.world.on_first(lambda: np.save(aside, said.astype(np.float32)))
-                self.world.on_first(lambda: aside.replace(path))
-                self.world.on_first(lambda: answering.write_json(made_of, facts))
+                self.world.on_first(lambda: _keep(said, path, made_of, facts))
         return torch.from_numpy(np.load(path))
 
     def _predict(self, plan: Plan, seed: int, answers_NW: Tensor) -> dict[str, Any]:
@@ -277,6 +275,21 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
     }
     console.facts("these runs would take", told)
+
+
+def _keep(said: Numbers, path: Path, made_of: Path, facts: dict[str, Any]) -> None:
+    """Write down what the teacher says, then of what, and the file's digest."""
+    with replacing(path, "wb") as file:
+        np.save(file, said.astype(np.float32))
+    write_json(made_of, facts | {"sha256": digest(path)})
+
+
+def _is_kept(path: Path, made_of: Path, facts: dict[str, Any]) -> bool:
+    """Whether the teacher's answers lie there as they were written; what does not is asked again."""
+    try:
+        return path.is_file() and read_json(made_of, dict) == facts | {"sha256": digest(path)}
+    except (FileNotFoundError, DataError):
+        return False
 
 
 def _size(plan: Plan) -> int:

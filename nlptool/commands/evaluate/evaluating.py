@@ -1,11 +1,11 @@
 """The heavy half of `evaluate`."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nlptool.atomic_files import write_json, write_text
 from nlptool.commands import hub, machine
 from nlptool.commands.evaluate import examining
 from nlptool.commands.evaluate.command import Questions
@@ -55,8 +55,8 @@ def run(
     if options.out is not None:
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
-        (out / "evaluate.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf8")
-        (out / "evaluate.md").write_text("\n".join(markdown(*one) for one in tables), encoding="utf8")
+        write_json(out / "evaluate.json", results)
+        write_text(out / "evaluate.md", "\n".join(markdown(*one) for one in tables))
     if options.json:
         console.json(results)
         return

@@ -5,20 +5,21 @@ OUT/TASK/          as finetune leaves it: predictions and scores of each seed, w
 OUT/TASK.json      the scores, and of which weights and settings they are
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nlptool.atomic_files import read_json, write_json
 from nlptool.commands.evaluate.suite import Exam, Exams
-from nlptool.commands.finetune import answering, finetuning
+from nlptool.commands.finetune import finetuning
 from nlptool.commands.finetune.command import check_task
 from nlptool.commands.prompt import command as prompt
 from nlptool.commands.prompt import prompting
 from nlptool.commands.prompt.respondent import Respondent
 from nlptool.commands.prompt.scoreboard import PERPLEXITY, shown
 from nlptool.console import Console, Options
+from nlptool.errors import DataError
 from nlptool.files import digest
 from nlptool.models import huggingface
 from nlptool.recipe import digest as recipe_digest
@@ -72,7 +73,7 @@ def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> l
     recipe = recipe.model_copy(update={"models": (str(model),), "tasks": able, "out": str(out)})
     options = Options(out=str(out), resume="auto" if out.exists() else None)
     records = prompting.ask(recipe, options, console)
-    (out / "results.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", "utf8")
+    write_json(out / "results.json", records)
     splits = {one.name: one.config.validation for one in able}
     return [_first_score(record, splits[record["task"]]) for record in records]
 
@@ -101,15 +102,15 @@ def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> 
     """The scores in one task, from an earlier time if nothing has changed since."""
     runs, kept = out / exam.task, out / f"{exam.task}.json"
     asked = {"model": weights, "recipe": recipe_digest(exam.recipe)}
-    before = json.loads(kept.read_text("utf8")) if kept.exists() else {}
+    before = _known(kept)
     same = before.get("asked") == asked
-    if same and before["scores"]:
-        return dict(before["scores"]) | {"excluded": exam.excluded}
+    if same and isinstance(found := before.get("scores"), dict):
+        return found | {"excluded": exam.excluded}
     kept.parent.mkdir(parents=True, exist_ok=True)
     recipe = exam.recipe.model_copy(update={"start": str(model), "out": str(runs)})
     there = same and (runs / "recipe.yaml").exists()
     options = Options(out=str(runs), resume="auto" if there else None, overwrite=not there and runs.exists())
-    answering.write_json(kept, {"asked": asked, "scores": None})
+    write_json(kept, {"asked": asked, "scores": None})
     result = finetuning.finetune(recipe, options, console)
     found = {
         "task": exam.task,
@@ -123,15 +124,28 @@ def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> 
             for name, value in result["baseline"].items()
         },
     }
-    answering.write_json(kept, {"asked": asked, "scores": found})
+    write_json(kept, {"asked": asked, "scores": found})
     for folder in (runs, *runs.glob("seed-*")):
         for name in WEIGHTS:
             shutil.rmtree(folder / name, ignore_errors=True)
     return found
 
 
+<<<<<<< HEAD
 def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> Score | None:
     """Of a model over its tasks, each the mean of the figures that its `score` names (Wang et al. 2018, section 4).
+=======
+def _known(path: Path) -> dict[str, Any]:
+    """What was found at an earlier time; nothing where the file is damaged, so that it is found anew."""
+    try:
+        return read_json(path, dict)
+    except (FileNotFoundError, DataError):
+        return {}
+
+
+def mean(found: Sequence[dict[str, Any]]) -> Score | None:
+    """Of a model over its tasks, each the mean of its figures, as GLUE has it (Wang et al. 2018, section 4).
+>>>>>>> f1cb92f (Run folders: every file is written whole, damaged files are named or made anew, one process at a time writes a folder, --overwrite removes only what nlptool wrote, links are followed)
 
     Tasks that the suite excludes do not count, unless `whole` is asked for, or nothing else is there; nor do
     perplexities, which are no shares. None where no task counts.

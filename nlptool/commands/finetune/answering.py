@@ -10,8 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nlptool.atomic_files import read_json, write_text
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.console import Console
+from nlptool.errors import DataError
 from nlptool.evaluate import metrics
 from nlptool.tasks.base import Numbers
 
@@ -27,14 +29,16 @@ def write_answers(plan: Plan, out: Path, split: str, said: Numbers) -> None:
     for name, text in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf8")
+        write_text(path, text)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Whole or not at all: that the file is there says that its seed is finished."""
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf8")
-    aside.replace(path)
+def known(out: Path) -> dict[str, Any] | None:
+    """What a seed's run has reached, if it is finished; a damaged file is as none, since it can be made again."""
+    try:
+        found = read_json(out / "scores.json", dict)
+    except (FileNotFoundError, DataError):
+        return None
+    return found if isinstance(found.get("figures"), dict) and isinstance(found.get("step"), int) else None
 
 
 def summary(plan: Plan, done: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ OUT/seed-N/                 a run folder; its final/ is the last checkpoint, or 
 and what nlptool.commands.finetune.answering writes.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 
+from nlptool.atomic_files import write_json
 from nlptool.commands import folder, machine, training
 from nlptool.commands.finetune import answering
 from nlptool.commands.finetune.command import Recipe
@@ -67,7 +67,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
         world.on_first(lambda: plan.remark(console))
         done = [one(plan, seed, options, console, world, interrupts) for seed in recipe.seeds]
         result = answering.summary(plan, done)
-        world.on_first(lambda: answering.write_json(out / "scores.json", result))
+        world.on_first(lambda: write_json(out / "scores.json", result))
     return result
 
 
@@ -136,9 +136,8 @@ def one(
     """
     recipe = _of_seed(plan.recipe, seed)
     out = Path(recipe.out)
-    if (out / "scores.json").exists():
+    if (finished := answering.known(out)) is not None:
         console.note(f"{out}: is finished")
-        finished: dict[str, Any] = json.loads((out / "scores.json").read_text("utf8"))
         return finished
     every = recipe.evaluate.every or plan.epoch
     settings = Settings(
@@ -202,7 +201,7 @@ def _of_seed(recipe: Recipe, seed: int) -> Recipe:
     """The recipe of one seed's run. Raises UsageError where its run is finished, and was trained in another way."""
     out = Path(recipe.out) / f"seed-{seed}"
     own = recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
-    if (out / "scores.json").exists():
+    if answering.known(out) is not None:
         require_same(kept(out, Recipe), own, out)
     return own
 
@@ -239,7 +238,7 @@ def _scores(
     found = plan.with_total(found)
     scores = {"seed": seed, "step": outcome.steps, "seconds": outcome.seconds, "figures": found}
     with interrupts.shield():
-        world.on_first(lambda: answering.write_json(out / "scores.json", scores))
+        world.on_first(lambda: write_json(out / "scores.json", scores))
     return scores
 
 

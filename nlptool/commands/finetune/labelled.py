@@ -4,12 +4,13 @@ OUT/rows/SPLIT.bin .idx .labels   encoded rows
 OUT/rows/rows.json                what they were made of
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+from nlptool import files
+from nlptool.atomic_files import read_json, write_json
 from nlptool.commands.finetune.command import Recipe
 from nlptool.console import Console, Progress
 from nlptool.errors import DataError
@@ -24,6 +25,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 FACTS = "rows.json"
 COLUMNS = (".conll", ".txt", ".bio", ".iob", ".iob2")  # how files with a word and its tag a line are called
+REMEDY = "remove the folder, and the rows are made anew"
 OFTEN = 1000  # rows between two looks at the progress
 
 
@@ -43,11 +45,8 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
     where `folder` holds other rows.
     """
     made_of = _made_of(recipe, tokenizer)
-    if (folder / FACTS).exists():
-        before = json.loads((folder / FACTS).read_text("utf8"))
-        if tokenizer.is_called(
-            str(before.get("fingerprint"))
-        ):  # also by what it was called in an older version
+    if (before := _whole(folder, console)) is not None:
+        if tokenizer.is_called(str(before.get("fingerprint"))):  # also by its name in an older version
             before["fingerprint"] = tokenizer.fingerprint
         if {key: before.get(key) for key in made_of} != made_of:
             raise DataError(
@@ -67,15 +66,35 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
                 raise DataError(
                     f"{recipe.data or recipe.config.source_of(split)}: the split {split} has no row"
                 )
-        (aside / FACTS).write_text(json.dumps(made_of | {"rows": counts}, indent=2) + "\n", encoding="utf8")
+        digests = {path.name: files.digest(path) for path in sorted(aside.iterdir())}
+        write_json(aside / FACTS, made_of | {"rows": counts, "files": digests})
     if loss.unknown or loss.lost:
         console.note(f"the tokenizer cannot spell all of the task's texts: {loss}")
 
 
 def opened(folder: Path) -> dict[str, Split]:
     """The splits that `prepare` has written."""
-    facts = json.loads((folder / FACTS).read_text("utf8"))
+    facts = read_json(folder / FACTS, dict, REMEDY)
     return {name: Split(folder / name) for name in facts["rows"]}
+
+
+def _whole(folder: Path, console: Console) -> dict[str, Any] | None:
+    """What is known of rows that are as they were written; None where there are none, or they are to be made anew."""
+    try:
+        facts = read_json(folder / FACTS, dict, REMEDY)
+    except FileNotFoundError:
+        if folder.is_dir() and any(folder.iterdir()):
+            console.note(f"{folder}: {FACTS} is missing; the rows are made anew")
+        return None
+    except DataError as error:
+        console.note(f"{error.message}; the rows are made anew")
+        return None
+    for name, written in facts.get("files", {}).items():  # none in folders of older versions
+        path = folder / name
+        if not path.is_file() or files.digest(path) != written:
+            console.note(f"{path}: is not what was written; the rows are made anew")
+            return None
+    return facts
 
 
 def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:

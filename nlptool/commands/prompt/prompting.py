@@ -1,10 +1,10 @@
 """The heavy half of `prompt`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nlptool.atomic_files import write_json, write_text
 from nlptool.commands import folder, hub, machine
 from nlptool.commands.prompt import replies, sheets
 from nlptool.commands.prompt.command import Recipe
@@ -59,10 +59,8 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     records = ask(recipe, options, console)
     out = Path(recipe.out)
     columns, rows = table(records)
-    (out / "results.json").write_text(
-        json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf8"
-    )
-    (out / "results.md").write_text(markdown(columns, rows), encoding="utf8")
+    write_json(out / "results.json", records)
+    write_text(out / "results.md", markdown(columns, rows))
     if options.json:
         console.json(records)
         return

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from nlptool import files
+from nlptool.atomic_files import append_line, read_bytes, write_text
 from nlptool.errors import DataError
 from nlptool.prompts.config import Reply
 
@@ -47,10 +48,12 @@ def _unused(path: Path) -> Path:
 
 
 def _lines(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.exists():
+    try:
+        content = read_bytes(path, "remove it, and only its answers are asked for again")
+    except FileNotFoundError:
         return {}
     found: dict[str, dict[str, Any]] = {}
-    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    whole, _, rest = content.rpartition(b"\n")
     for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
         try:
             entry = json.loads(line)
@@ -76,8 +79,7 @@ def of_line(entry: Mapping[str, Any]) -> list[Reply]:
 def add(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
     """Append lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf8") as file:
-        file.write("".join(_line(entry) for entry in entries))
+    append_line(path, "".join(_line(entry) for entry in entries).removesuffix("\n"))
 
 
 def replace(path: Path, entries: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]) -> None:
@@ -92,9 +94,7 @@ def replace(path: Path, entries: Sequence[Mapping[str, Any]], known: Mapping[str
 
 def _write(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.partial")
-    aside.write_text("".join(_line(entry) for entry in entries), encoding="utf8")
-    aside.replace(path)
+    write_text(path, "".join(_line(entry) for entry in entries))
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -1,0 +1,48 @@
+"""What nlptool writes into an output folder, by name: --overwrite removes that, and nothing else.
+
+A test runs every command and holds what it leaves against this list.
+"""
+
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+
+from nlptool.atomic_files import MARK
+
+RUN = ("recipe.yaml", "command.txt", "environment.json", "run.json", "metrics.jsonl", "checkpoints", "final")
+TRAINING = (*RUN, "abandoned-*", "tensorboard", "wandb", "teacher", "probes.json")
+LABELLED = ("rows", "seed-*", "scores.json", "predictions", "submission", "nbest", "*.tsv")
+DISTILLED = ("start", "intermediate", "prediction", "twin", "teacher.npy", "teacher.json", "retention.md")
+PROMPTED = ("answers", "results.json", "results.md")
+STORE = ("store.json", "report.json", "tokenizer", "train.bin", "train.idx", "heldout.bin", "heldout.idx")
+MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "generator")
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")
+REPORT = ("index.html", "*.svg", "*.png")
+NAMES = (
+    *TRAINING,
+    *LABELLED,
+    *DISTILLED,
+    *PROMPTED,
+    *STORE,
+    *MODEL,
+    *TOKENIZER,
+    *REPORT,
+    f".*{MARK}",
+    ".nlptool-lock",
+)
+
+
+def foreign(out: Path) -> list[str]:
+    """Names in a folder that nlptool does not write there, sorted."""
+    return sorted(path.name for path in out.iterdir() if not any(fnmatch(path.name, name) for name in NAMES))
+
+
+def clear(out: Path) -> None:
+    """Remove what nlptool has written; the lock stays, and so does whatever else lies there. Links are not followed."""
+    for path in out.iterdir():
+        if path.name == ".nlptool-lock" or not any(fnmatch(path.name, name) for name in NAMES):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
