@@ -5,10 +5,11 @@ bidirectional override would show other words than are there, a new line would f
 """
 
 import io
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.style import Style
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.style import Style
+    from rich.text import Text
 
 CONTROL = (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)
 BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -28,13 +29,17 @@ def clean_json(text: str) -> str:
     return text.translate(ESCAPED)
 
 
-def shown(text: str, style: str | Style = "") -> Text:
+def shown(text: str, style: "str | Style" = "") -> "Text":
     """Clean text as rich prints it; the only way from a string to a terminal."""
+    from rich.text import Text
+
     return Text(clean(text), style)
 
 
-def message(label: str, style: str, text: str) -> Text:
+def message(label: str, style: str, text: str) -> "Text":
     """A message behind its label. Further lines are indented, so that none of them looks like a message of its own."""
+    from rich.text import Text
+
     first, *more = clean(text).split("\n")
     return Text.assemble(
         (label, style), "\n".join([first, *(f"  {line.removeprefix('  ')}" for line in more)])

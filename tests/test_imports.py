@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "atomic_files": {"errors"},
     "course": {"atomic_files", "figures"},
     "registry": set(),
-    "recipe": {"registry", "errors", "figures"},
+    "recipe": {"registry", "errors", "atomic_files", "figures"},
     "text": BASE,
     "data": BASE | {"text"},
     "models": BASE | {"text"},

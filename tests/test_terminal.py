@@ -84,10 +84,10 @@ def test_results_that_cannot_be_written_are_an_error_that_names_standard_output(
 
 def test_rich_is_given_clean_text_only():
     """Its Text is made in one module, where it is cleaned."""
-    makers = [
+    makers = {
         path.name
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf8")))
         if isinstance(node, ast.ImportFrom) and node.module == "rich.text"
-    ]
-    assert makers == ["terminal.py"]
+    }
+    assert makers == {"terminal.py"}

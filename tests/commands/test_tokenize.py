@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nlptool import cli
+from nlptool.atomic_files import aside_of
 from nlptool.commands.tokenize import command as tokenize
 from nlptool.commands.tokenize import tokenizing
 from nlptool.console import Console, Options
@@ -177,8 +178,9 @@ def test_resuming_with_another_recipe_is_refused_and_names_the_change(recipe: to
 
 
 def test_resuming_where_nothing_is_finished_starts(recipe: tokenize.Recipe):
-    Path(f"{recipe.out}.partial").mkdir()
-    (Path(f"{recipe.out}.partial") / "train.bin").write_bytes(b"half")
+    aside = aside_of(Path(recipe.out))
+    aside.mkdir()
+    (aside / "train.bin").write_bytes(b"half")
     run(recipe, Options(resume="auto"))
     assert TokenStore(Path(recipe.out)).vocab_size == 300
     assert left(recipe) == ["tokens"]
@@ -243,7 +245,7 @@ def test_a_stopped_run_leaves_no_store_and_can_be_started_again(tmp_path: Path, 
     corpus.write_text("\n\n".join(PARAGRAPHS * 1000), encoding="utf8")
     command = [sys.executable, "-m", "nlptool", "tokenize", write_recipe(tmp_path), "--resume", "auto"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT)
-    data = tmp_path / "tokens.partial" / "train.bin"
+    data = aside_of(tmp_path / "tokens") / "train.bin"
     while not data.exists() or data.stat().st_size == 0:
         assert running.poll() is None
         time.sleep(0.01)
@@ -251,9 +253,9 @@ def test_a_stopped_run_leaves_no_store_and_can_be_started_again(tmp_path: Path, 
     _, messages = running.communicate(timeout=30)
     assert running.returncode == (130 if blow == signal.SIGINT else -9)
     assert "Traceback" not in messages
-    assert not (tmp_path / "tokens").exists()
+    assert not (tmp_path / "tokens" / "store.json").exists()
     if blow == signal.SIGINT:
-        assert not (tmp_path / "tokens.partial").exists()
+        assert not data.parent.exists()
     deadline = time.monotonic() + 10
     while group(running.pid) and time.monotonic() < deadline:
         time.sleep(0.1)

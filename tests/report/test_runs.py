@@ -54,7 +54,7 @@ def test_a_run_without_figures_is_a_run(tmp_path: Path):
 
 def test_a_broken_line_is_named(tmp_path: Path):
     path = write_run(tmp_path / "a", [{"step": 1, "mlm": 9.0}, {"mlm": 8.0}])
-    with pytest.raises(DataError, match=r"metrics\.jsonl:2: expected figures of a step"):
+    with pytest.raises(DataError, match=r"metrics\.jsonl:2: has no step"):
         read(path, "a")
 
 

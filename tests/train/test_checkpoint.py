@@ -4,6 +4,7 @@ import pytest
 import torch
 from toy import Source, Toy, make
 
+from nlptool.atomic_files import aside_of
 from nlptool.errors import DataError
 from nlptool.files import fault
 from nlptool.train import checkpoint
@@ -57,13 +58,13 @@ def test_the_newest_whole_checkpoint_is_found_and_the_broken_are_named(tmp_path:
 
 def test_a_half_written_checkpoint_is_not_looked_at(tmp_path: Path):
     saved(tmp_path, 10)
-    (tmp_path / "step-00000020.partial").mkdir()
+    aside_of(tmp_path / "step-00000020").mkdir()
     assert checkpoint.newest(tmp_path) == (tmp_path / "step-00000010", [])
 
 
 def test_only_the_newest_and_the_best_are_kept(tmp_path: Path):
     saved(tmp_path, 10, 20, 30, 40, heldout={10: 3.0, 20: 1.0, 30: 2.0, 40: 1.5})
-    (tmp_path / "step-00000050.partial").mkdir()
+    aside_of(tmp_path / "step-00000050").mkdir()
     checkpoint.prune(tmp_path, 1, tmp_path / "step-00000040")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000040"]
 
