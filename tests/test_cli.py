@@ -248,7 +248,8 @@ def test_an_unknown_recipe_name_is_compared_with_the_known(capsys: pytest.Captur
 def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "pretrain-mlm"]) == 0
     schema = json.loads(capsys.readouterr().out)
-    assert list(schema["properties"]) == list(pretrain.Recipe.model_fields)
+    others = {"teacher", "student"}  # of distill, which reads the same recipe otherwise
+    assert list(schema["properties"]) == [key for key in pretrain.Recipe.model_fields if key not in others]
     assert main(["schema"]) == 0
     assert capsys.readouterr().out.split() == [row.name for row in (*COMMANDS, PROMPT)]
     assert main(["schema", "pretrain-ml"]) == 2

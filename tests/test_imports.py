@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluate"},
     "prompts": BASE | {"text", "evaluate"},
     "evaluate": BASE | {"text", "data", "models", "knowledge"},
-    "report": {"recipe", "errors", "figures", "files", "metric_table", "terminal", "course"},
+    "report": {"recipe", "errors", "atomic_files", "figures", "files", "metric_table", "terminal", "course"},
     "live": {"errors", "figures", "metric_table", "terminal"},
     "tabular": {"terminal"},
     "console": {"errors", "figures", "live", "tabular", "terminal"},

@@ -45,8 +45,10 @@ class Tokenize(Block):
 
     def without_effect(self, metrics: Sequence[str]) -> str | None:
         """What is chosen for a metric that is not among these; None where nothing is."""
-        for key, names in (("rouge", ROUGE), ("bleu", BLEU)):
-            if key in self.model_fields_set and not set(names) & set(metrics):
+        # A recipe that is written out has the defaults, too.
+        chosen = {"rouge": (self.rouge != DEFAULT.rouge, ROUGE), "bleu": (self.bleu != DEFAULT.bleu, BLEU)}
+        for key, (is_chosen, names) in chosen.items():
+            if is_chosen and not set(names) & set(metrics):
                 return f"tokenize.{key}: none of the metrics is {' or '.join(names)}"
         return None
 

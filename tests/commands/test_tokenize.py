@@ -13,6 +13,7 @@ import pytest
 
 from nlptool import cli
 from nlptool.atomic_files import aside_of
+from nlptool.commands import lock
 from nlptool.commands.tokenize import command as tokenize
 from nlptool.commands.tokenize import tokenizing
 from nlptool.console import Console, Options
@@ -62,7 +63,10 @@ def changed(recipe: tokenize.Recipe, **changes: object) -> tokenize.Recipe:
 
 def run(recipe: tokenize.Recipe, options: Options = Options()) -> Speech:  # noqa: B008
     speech = Speech()
-    tokenize.run(recipe, options, speech.console)
+    try:
+        tokenize.run(recipe, options, speech.console)
+    finally:
+        lock.release()
     return speech
 
 

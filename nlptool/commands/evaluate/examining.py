@@ -131,10 +131,6 @@ def _one(exam: Exam, model: Path, weights: str, out: Path, console: Console) -> 
     return found
 
 
-<<<<<<< HEAD
-def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> Score | None:
-    """Of a model over its tasks, each the mean of the figures that its `score` names (Wang et al. 2018, section 4).
-=======
 def _known(path: Path) -> dict[str, Any]:
     """What was found at an earlier time; nothing where the file is damaged, so that it is found anew."""
     try:
@@ -143,9 +139,8 @@ def _known(path: Path) -> dict[str, Any]:
         return {}
 
 
-def mean(found: Sequence[dict[str, Any]]) -> Score | None:
-    """Of a model over its tasks, each the mean of its figures, as GLUE has it (Wang et al. 2018, section 4).
->>>>>>> f1cb92f (Run folders: every file is written whole, damaged files are named or made anew, one process at a time writes a folder, --overwrite removes only what nlptool wrote, links are followed)
+def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> Score | None:
+    """Of a model over its tasks, each the mean of the figures that its `score` names (Wang et al. 2018, section 4).
 
     Tasks that the suite excludes do not count, unless `whole` is asked for, or nothing else is there; nor do
     perplexities, which are no shares. None where no task counts.
