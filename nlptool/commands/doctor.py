@@ -179,6 +179,8 @@ def _metrics(run: Path) -> Finding:
     except DataError as error:
         return Finding("metrics.jsonl", False, error.message)
     steps = [line["step"] for line in lines]
+    if not metrics.ends_whole(run / metrics.FILE):
+        return Finding("metrics.jsonl", False, "its last line is cut; resuming the run takes it away")
     told = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
     return Finding("metrics.jsonl", steps == sorted(steps), told)
 

@@ -28,7 +28,7 @@ class Metrics:
         self._path = folder / FILE
         lines = read(folder)
         kept = [line for line in lines if line["step"] <= step]
-        if len(kept) < len(lines) or not _ends_whole(self._path):
+        if len(kept) < len(lines) or not ends_whole(self._path):
             write_text(self._path, "".join(f"{json.dumps(line)}\n" for line in kept))
 
     def write(self, step: int, **figures: float) -> None:
@@ -84,7 +84,8 @@ def read(run: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _ends_whole(path: Path) -> bool:
+def ends_whole(path: Path) -> bool:
+    """Whether the last line of a file is written to its end."""
     return not path.exists() or read_bytes(path)[-1:] in (b"", b"\n")
 
 

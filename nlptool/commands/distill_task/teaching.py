@@ -26,7 +26,7 @@ from nlptool.commands.distill_task import retention
 from nlptool.commands.distill_task.command import Recipe
 from nlptool.commands.distill_task.student import beginning, imitation, prepare, require, student
 from nlptool.commands.distill_task.teacher import Teacher
-from nlptool.commands.finetune import finetuning
+from nlptool.commands.finetune import answering, finetuning
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.commands.job import Job, Settings
 from nlptool.console import Console, Options
