@@ -174,7 +174,7 @@ def test_flops_of_a_run_that_goes_on_are_those_that_were_spent(tiny_recipe: Path
     assert train(tiny_recipe, *given, "train.steps=4") == 0
     assert train(tiny_recipe, *given, "train.steps=8", "--resume", "auto") == 0
     told = capsys.readouterr().err
-    assert "stages that have begun stay where they began: they begin after 0, 2 steps" in told
+    assert "stages that have begun stay where they began: they begin after step 0, 2" in told
     assert "the learning rate goes on at 0.0005; it was 0.00025 in the last step" in told
     facts = {f.step: f for f in map(checkpoint.read, checkpoint.steps(tmp_path / "run/checkpoints"))}
     assert [facts[step].tokens for step in (2, 4, 8)] == [2 * 64, 2 * 64 + 2 * 256, 2 * 64 + 6 * 256]
