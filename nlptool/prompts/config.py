@@ -48,6 +48,13 @@ class Question(NamedTuple):
     """Place of the right answer."""
     references: tuple[str, ...] = ()
     """Texts that would be right as a free answer."""
+    spare: tuple[int, int] = (0, 0)
+    """Where in the prompt a text begins and ends of which the end may be left out: that of `shorten`."""
+
+    def shortened(self, kept: int) -> "Question":
+        """The question with only the first `kept` characters of the text that may be shortened."""
+        (prompt,), (start, end) = self.prompts, self.spare
+        return self._replace(prompts=(prompt[: start + kept].rstrip() + prompt[end:],))
 
     @property
     def demonstration(self) -> str:

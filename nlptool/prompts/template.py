@@ -37,6 +37,14 @@ def columns(template: str) -> Iterator[str]:
     yield from (part[1] for part in PART.finditer(template) if part[1] is not None)
 
 
+def around(template: str, column: str) -> tuple[str, str]:
+    """The templates before and behind the one place of a column. Raises ValueError where it has none, or several."""
+    before, *behind = template.split(f"{{{column}}}")
+    if len(behind) != 1:
+        raise ValueError(f"{{{column}}} stands {len(behind)} times in {template!r}, not once")
+    return before, behind[0]
+
+
 def fill(template: str, row: Row, also: Mapping[str, str] | None = None) -> str:
     """The text of one row. also: values by name that are no columns.
 

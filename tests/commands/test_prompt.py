@@ -503,3 +503,34 @@ def test_scores_are_shown_with_their_error():
     assert shown("accuracy", 0.6131, 0.0112) == "61.3 ± 1.1"
     assert shown("perplexity", 35.13, 2.31) == "35.13 ± 2.3"
     assert shown("perplexity", None, None) == "∞"
+
+
+def test_a_long_article_keeps_its_lead_and_the_question_behind_it(room: Path, decoder: Path, capsys):
+    words = " ".join(f"town{n}" for n in range(60))
+    (room / "long.yaml").write_text(
+        'name: answer\nprompt: "{article}\\nTL;DR:"\nanswer: " {highlights}"\nshorten: article\n'
+        "stop: []\ntokens: 4\nmetrics: [exact]\ntrain: null\n"
+    )
+    rows = [{"article": f"The lead. {words}", "highlights": "a"}, {"article": "short", "highlights": "b"}]
+    (room / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tasks = [{"task": "long.yaml", "data": "long.jsonl"}]
+    (found,) = told(capsys, recipe(room, decoder, tasks=tasks, shots=0, data=None))
+    assert (found["shortened"], found["cut"]) == (1, 0)
+    first, second = map(json.loads, (room / "out/answers/gpt/long-0.jsonl").read_text().splitlines())
+    assert first["prompt"].startswith("The lead. town0")
+    assert first["prompt"].endswith("\nTL;DR:")
+    tokens = len(Tokenizer.load(decoder).encode(first["prompt"]))
+    assert 80 <= tokens <= 92  # of 96 positions, 4 to be written
+    assert first["left_out"] + len(first["prompt"]) >= len(f"The lead. {words}\nTL;DR:")
+    assert (second["prompt"], "left_out" in second) == ("short\nTL;DR:", False)
+
+
+@pytest.mark.parametrize("column", ["highlights", "nothing"])
+def test_a_column_to_shorten_stands_in_the_prompt(column: str, room: Path, decoder: Path, capsys):
+    (room / "long.yaml").write_text(
+        f'name: answer\nprompt: "{{article}}"\nanswer: " {{highlights}}"\nshorten: {column}\n'
+        "stop: []\ntokens: 4\nmetrics: [exact]\n"
+    )
+    tasks = [{"task": "long.yaml", "data": "long.jsonl"}]
+    assert main(["prompt", recipe(room, decoder, tasks=tasks, shots=0, data=None)]) == 2
+    assert f"{{{column}}} stands 0 times" in capsys.readouterr().err

@@ -226,6 +226,11 @@ def _tell_of_length(told: dict[str, Any], console: Console) -> None:
         console.note(
             f"{where}: fewer demonstrations, to fit the model, in {fewer:,} of {counted(total, 'questions')}"
         )
+    if shortened := told["shortened"]:
+        console.note(
+            f"{where}: the end of a long text is left out, to fit the model, in {shortened:,} of "
+            f"{counted(total, 'questions')}"
+        )
     if cut := told["cut"]:
         console.note(f"{where}: the model reads only the end of {cut:,} of {counted(total, 'questions')}")
 
@@ -239,6 +244,7 @@ def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence
         "place": question.place,
         **({"part": question.part} if question.part else {}),
         "shots": asked.shots,
+        **({"left_out": asked.left_out} if asked.left_out else {}),
         "prompt": asked.requests[0][0] if alike else [context for context, _ in asked.requests],
         **(
             {"references": question.references}

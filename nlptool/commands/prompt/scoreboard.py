@@ -43,6 +43,7 @@ def record(
         "seed": sheet.seed,
         **_scores(sheet, entries, range(len(entries))),
         "fewer_shots": sum(entry["shots"] < shots for entry in entries),
+        "shortened": sum("left_out" in entry for entry in entries),
         "cut": sum(any(reply["cut"] for reply in entry["replies"]) for entry in entries),
     }
     if len(parts) > 1:

@@ -48,6 +48,8 @@ class Asking(NamedTuple):
     """Context and answer."""
     shots: int
     """Demonstrations that had room."""
+    left_out: int = 0
+    """Characters at the end of the text that may be shortened, for which there was no room."""
 
 
 def read(recipe: Recipe, console: Console) -> list[Sheet]:
@@ -95,7 +97,8 @@ def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Co
 def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]], list[int]]) -> list[Asking]:
     """Every question with its demonstrations, of which the first ones are left out until `room` tokens hold it.
 
-    count: tokens of each text. A question too long by itself stays as it is: the model reads its end.
+    count: tokens of each text. Of a question too long by itself the end of the text that may be shortened is left
+    out; another one stays as it is, and the model reads its end.
     """
     made = [_asking(sheet, number, 0) for number in range(len(sheet.questions))]
     most = dict.fromkeys(range(len(made)), shots)
@@ -109,7 +112,29 @@ def fitted(sheet: Sheet, shots: int, room: int, count: Callable[[Sequence[str]],
             else:
                 most[number] = one.shots - 1
         tried = {number: (made[number].shots + most[number] + 1) // 2 for number in tried}
-    return made
+    return [_shortened(sheet, number, one, room, count) for number, one in enumerate(made)]
+
+
+def _shortened(
+    sheet: Sheet, number: int, asked: Asking, room: int, count: Callable[[Sequence[str]], list[int]]
+) -> Asking:
+    """A question that is too long, with as much of the text that may be shortened as there is room for."""
+    question = sheet.questions[number]
+    start, end = question.spare
+    kept = whole = end - start
+    while kept:
+        ((context, _),) = asked.requests
+        (length,) = count([context])
+        if length <= room:
+            break
+        # Tokens are about equally long everywhere; one word less at a time where that was not enough.
+        too_many = (length - room) * len(context) // length
+        kept = max(0, kept - max(too_many, 8))
+        short = question.shortened(kept)
+        asked = Asking(
+            sheet.task.requests(short, sheet.prefix(number, asked.shots)), asked.shots, whole - kept
+        )
+    return asked
 
 
 def not_spelled(asked: Sequence[Asking], tokenizer: "Tokenizer") -> str | None:

@@ -10,7 +10,7 @@ from nlptool.evaluate import overlap
 from nlptool.evaluate.overlap import Tokenize
 from nlptool.prompts.config import Figure, PromptConfig, Question, Reply, Writing
 from nlptool.prompts.figures import mean
-from nlptool.prompts.template import Template, fill, fill_each
+from nlptool.prompts.template import Template, around, fill, fill_each
 from nlptool.text.config import Sentences
 from nlptool.text.rows import Row
 
@@ -55,6 +55,11 @@ class Config(PromptConfig):
         None,
         description="what is said where the list is empty; it counts as no text, so that silence is right",
     )
+    shorten: str | None = Field(
+        None,
+        description="column whose end is left out where a prompt is too long for a model, so that an article keeps its "
+        "lead; null: the prompt loses its beginning",
+    )
     stop: tuple[str, ...] = Field(description="strings before which an answer ends")
     tokens: int = Field(gt=0, description="tokens of an answer at most")
     beams: int | None = Field(
@@ -80,6 +85,8 @@ class Config(PromptConfig):
             raise ValueError("beams and top_k: one of them; a search draws nothing")
         if not all(self.stop):
             raise ValueError("stop: a string without a character would stop everything")
+        if self.shorten is not None:
+            around(self.prompt, self.shorten)
         if wrong := self.tokenize.without_effect(self.metrics):
             raise ValueError(wrong)
         return self
@@ -99,7 +106,12 @@ class Config(PromptConfig):
         references = (
             tuple(dict.fromkeys(text.strip() for text in right)) if self.references is None else tuple(right)
         )
-        return Question(row.place, part, (fill(self.prompt, row),), (first,), (first.strip(),), 0, references)
+        prompt = fill(self.prompt, row)
+        spare = (0, 0)
+        if self.shorten is not None:
+            before, behind = (len(fill(text, row)) for text in around(self.prompt, self.shorten))
+            spare = (before, len(prompt) - behind)
+        return Question(row.place, part, (prompt,), (first,), (first.strip(),), 0, references, spare)
 
     def requests(self, question: Question, prefix: str) -> list[tuple[str, str]]:
         """The text that is written on."""
