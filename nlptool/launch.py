@@ -3,7 +3,7 @@
 import os
 import shlex
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from nlptool.errors import UsageError
@@ -67,6 +67,12 @@ def read(environment: Mapping[str, str]) -> Launch:
         attempt=_number(environment, "TORCHELASTIC_RESTART_COUNT", 0),
         threads=_threads(environment, max(1, _number(environment, "LOCAL_WORLD_SIZE", 1))),
     )
+
+
+def alone(environment: MutableMapping[str, str]) -> None:
+    """From now on this process works without the other ranks."""
+    for name in VARIABLES:
+        environment.pop(name, None)
 
 
 def require_launcher(environment: Mapping[str, str], arguments: Sequence[str]) -> None:

@@ -110,8 +110,7 @@ def work_alone(command: str) -> None:
     if this.rank:
         raise typer.Exit
     console().note(f"{command} has no use for {this.size} ranks: rank 0 works alone")
-    for name in launch.VARIABLES:
-        os.environ.pop(name, None)
+    launch.alone(os.environ)
 
 
 def _print_version(wanted: bool) -> None:
@@ -120,7 +119,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-RANKED = {"compare", "evaluate"}
+RANKED = {"compare"}
 """Commands that know what to do with several ranks; those that train add themselves."""
 
 

@@ -191,3 +191,38 @@ def test_tokenize_and_export_leave_a_whole_folder(tiny_recipe: Path, tiny_run: P
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "exported" / "model.safetensors").exists()
     assert "rank 0 works alone" in done.stderr
+
+
+@pytest.mark.slow
+def test_compare_with_a_suite_ends_on_two_ranks(tiny_recipe: Path, tmp_path: Path):
+    """Ranks join once for all runs; what is no training is rank 0's alone."""
+    (tmp_path / "other.yaml").write_text(
+        tiny_recipe.read_text().replace("{name: mlm}", "{name: mlm, whole_word: true}")
+    )
+    rows = "".join(json.dumps({"text": f"row {n}", "label": n % 2}) + "\n" for n in range(8))
+    for split in ("train", "validation"):
+        (tmp_path / "rows" / "one").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "rows" / "one" / f"{split}.jsonl").write_text(rows)
+    (tmp_path / "one.yaml").write_text(
+        "name: classify\ninputs: [text]\nlabels: [a, b]\nmetrics: [accuracy]\n"
+    )
+    (tmp_path / "suite.yaml").write_text(
+        f"finetune:\n  tasks: [{tmp_path / 'one.yaml'}]\n  seeds: 1\n  train: {{steps: 2, batch: 4, length: 16}}\n"
+    )
+    suite = ["--suite", str(tmp_path / "suite.yaml"), "--data", str(tmp_path / "rows")]
+    for time_ in range(int(os.environ.get("NLPTOOL_TIMES", "2"))):
+        out = tmp_path / f"c{time_}"
+        done = run(
+            2,
+            "compare",
+            str(tiny_recipe),
+            str(tmp_path / "other.yaml"),
+            "train.steps=4",
+            *suite,
+            "--out",
+            str(out),
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("accuracy") == 1
+        found = json.loads((out / "compare.json").read_text())
+        assert [len(one["suite"]) for one in found] == [1, 1]

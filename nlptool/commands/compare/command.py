@@ -40,13 +40,13 @@ def run(
     """Train what is not trained yet, probe every checkpoint, write and show the table and the picture."""
     folder.require_auto(options.resume)
     out = Path(options.out or "runs/compare")
-    folder.claim(out, resume=options.resume, overwrite=options.overwrite, dry_run=options.dry_run)
     entries = read(recipes, changes, out, console)
     require_equal(entries)
     exams = suite.read(probes.suite, probes.data) if probes.suite is not None else None
     from nlptool.commands.compare import comparing
 
     if options.dry_run:
+        folder.claim(out, resume=options.resume, overwrite=options.overwrite, dry_run=True)
         comparing.dry_run(entries, console, as_json=options.json)
     else:
         comparing.run(entries, probes, exams, out, options, console)

@@ -1,12 +1,14 @@
 """The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptool import course
+from nlptool import course, launch
 from nlptool.atomic_files import write_json, write_text
+from nlptool.commands import folder, training
 from nlptool.commands.compare import budget, judging, picturing, verdict
 from nlptool.commands.compare.command import Entry, Probes
 from nlptool.commands.evaluate import examining
@@ -18,6 +20,7 @@ from nlptool.evaluate import interval
 from nlptool.figures import bullets, counted, duration, markdown, quantity
 from nlptool.metric_table import describe
 from nlptool.recipe import difference, kept
+from nlptool.train.distributed import World
 
 
 def dry_run(entries: Sequence[Entry], console: Console, *, as_json: bool) -> None:
@@ -53,12 +56,28 @@ def run(
     options: Options,
     console: Console,
 ) -> None:
-    """Train, probe, write; what is done already is not done again."""
-    pairs = judging.read_pairs(probes, entries)  # what is wrong is told now, not after hours
-    budget.require_met({entry.name: Plan(entry.recipe) for entry in entries})
-    for number, entry in enumerate(entries, start=1):
-        console.note(f"run {number} of {len(entries)}: {entry.name}")
-        _train(entry, options.overwrite, console)
+    """Train, probe, write; what is done already is not done again. All ranks train, rank 0 does the rest."""
+    with training.ranks(console) as (world, _):
+        world.on_first(lambda: folder.claim(out, resume=options.resume, overwrite=options.overwrite))
+        pairs = judging.read_pairs(probes, entries)  # what is wrong is told now, not after hours
+        budget.require_met({entry.name: Plan(entry.recipe) for entry in entries})
+        for number, entry in enumerate(entries, start=1):
+            console.note(f"run {number} of {len(entries)}: {entry.name}")
+            _train(entry, options.overwrite, console, world)
+    if world.first:
+        launch.alone(os.environ)
+        _judge(entries, pairs, exams, out, options, console)
+
+
+def _judge(
+    entries: Sequence[Entry],
+    pairs: judging.Pairs,
+    exams: Exams | None,
+    out: Path,
+    options: Options,
+    console: Console,
+) -> None:
+    """Probe every checkpoint, then write and show the table and the pictures."""
     runs = []
     for entry in entries:
         console.note(f"probing {entry.name}")
@@ -88,17 +107,22 @@ def run(
     console.facts(str(out), {"table": "compare.md, compare.json", "pictures": drawn})
 
 
-def _train(entry: Entry, overwrite: bool, console: Console) -> None:
+def _train(entry: Entry, overwrite: bool, console: Console, world: World) -> None:
     """Carry a run out, or as much of it as is missing."""
     out = Path(entry.recipe.out)
-    written = out / "recipe.yaml"
-    if course.has_ended(out) and not overwrite:
-        old = kept(out, type(entry.recipe))
-        if all(change.path == "out" for change in difference(old, entry.recipe)):
-            console.note(f"{out}: is finished")
-            return
-    resume = "auto" if written.exists() and not overwrite else None
+    if not overwrite and world.on_first(lambda: _is_finished(entry, out)):
+        console.note(f"{out}: is finished")
+        return
+    there = world.on_first((out / "recipe.yaml").exists)
+    resume = "auto" if there and not overwrite else None
     pretraining.pretrain(entry.recipe, Options(out=str(out), resume=resume, overwrite=overwrite), console)
+
+
+def _is_finished(entry: Entry, out: Path) -> bool:
+    if not course.has_ended(out):
+        return False
+    old = kept(out, type(entry.recipe))
+    return all(change.path == "out" for change in difference(old, entry.recipe))
 
 
 def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
