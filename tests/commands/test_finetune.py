@@ -491,6 +491,8 @@ def test_two_ranks_reach_what_one_reaches(work: Path):
     one, two = (scores(work, name)["runs"][0] for name in ("run", "two"))
     assert two["figures"]["cross_entropy"] == pytest.approx(one["figures"]["cross_entropy"], abs=1e-4)
     assert len(scores(work, "two")["runs"]) == 2
+    for folder in (work / "two", work / "two" / "seed-0"):
+        assert json.loads((folder / "environment.json").read_text())["ranks"] == 2
 
 
 @pytest.mark.slow

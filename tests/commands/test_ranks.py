@@ -223,6 +223,6 @@ def test_compare_with_a_suite_ends_on_two_ranks(tiny_recipe: Path, tmp_path: Pat
             str(out),
         )
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("accuracy") == 1
+        assert done.stdout.count("parameters") == 1
         found = json.loads((out / "compare.json").read_text())
         assert [len(one["suite"]) for one in found] == [1, 1]
