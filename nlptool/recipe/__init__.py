@@ -2,6 +2,7 @@
 
 from nlptool.recipe.block import RESUMABLE, Block, Budget, Chosen, only
 from nlptool.recipe.load import KEPT, Change, Loaded, difference, digest, dump, kept, kept_source, load, loads
+from nlptool.recipe.named import Named
 from nlptool.recipe.shape import is_resumable
 from nlptool.recipe.source import Problem
 
@@ -13,6 +14,7 @@ __all__ = [
     "Change",
     "Chosen",
     "Loaded",
+    "Named",
     "Problem",
     "difference",
     "digest",

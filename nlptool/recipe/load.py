@@ -15,6 +15,7 @@ from nlptool.errors import DataError, RecipeError
 from nlptool.recipe.block import Block
 from nlptool.recipe.effect import idle, replace
 from nlptool.recipe.explain import explain
+from nlptool.recipe.named import spell_out
 from nlptool.recipe.shape import mark
 from nlptool.recipe.source import Problem, Source, override, parse, read
 
@@ -76,7 +77,9 @@ def kept(run: Path, schema: type[Recipe]) -> Recipe:
 
 def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[Recipe]:
     """Apply the overrides and check against `schema`. Raises RecipeError with every problem at once."""
-    override(source, overrides)
+    for argument in overrides:
+        spell_out(source, argument, schema)
+        override(source, (argument,))
     replace(source, schema)
     try:
         recipe = schema.model_validate(source.data)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from nlptool import registry
+from nlptool.figures import counted
 from nlptool.recipe.block import Block, Budget, Chosen
 
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -99,11 +100,11 @@ class Shape:
         if get_origin(member) is dict:
             return f"a block of names, each with {Shape.of(arguments[1])}"
         if get_origin(member) is tuple and arguments[-1] is Ellipsis:
-            return f"a list, each entry {Shape.of(arguments[0])}" + _bounds(self.limits, LENGTHS, " entries")
+            return f"a list{_bounds(self.limits, LENGTHS, 'entries')}, each entry {Shape.of(arguments[0])}"
         if get_origin(member) is tuple:
             return f"a list of {len(arguments)}: {', '.join(str(Shape.of(a)) for a in arguments)}"
         if member is str:
-            return WORDS[str] + _bounds(self.limits, LENGTHS, " characters")
+            return WORDS[str] + _bounds(self.limits, LENGTHS, "characters")
         return WORDS.get(member, str(member)) + _bounds(self.limits, LIMITS)
 
 
@@ -167,7 +168,7 @@ TOLD_WHEN_CROSSED = 10_000  # bounds that only a slip reaches; other messages ne
 
 def _bounds(limits: Sequence[Any], words: Sequence[tuple[str, str]], unit: str = "") -> str:
     given = [
-        f"{word} {bound}{unit}"
+        f"{word} {counted(bound, unit)}" if unit else f"{word} {bound}"
         for name, word in words
         for limit in limits
         if (bound := getattr(limit, name, None)) is not None and bound < TOLD_WHEN_CROSSED

@@ -124,6 +124,25 @@ def test_positions_that_no_row_reaches_are_told_and_recorded(tiny_run: Path, tin
     assert "model.positions=32" in told
 
 
+def test_fine_tuning_goes_on_with_what_training_has_reached(tiny_run: Path, tmp_path: Path, capsys):
+    """And tells where rows are longer; of those the training has then been longer, too."""
+    (tmp_path / "task.yaml").write_text(
+        "name: classify\ninputs: [text]\nlabels: [short, long]\nmetrics: [accuracy]\n"
+    )
+    row = '{"text": "%s", "label": %d}\n'
+    (tmp_path / "validation.jsonl").write_text(row % ("the old house", 0))
+    (tmp_path / "recipe.yaml").write_text(
+        f"task: {tmp_path}/task.yaml\ndata: {tmp_path}\nstart: {tiny_run}/final\nout: {tmp_path}/run\n"
+        "train: {steps: 1, batch: 2, length: 48}\n"
+    )
+    for words, reached in ((3, 32), (60, 48)):
+        (tmp_path / "train.jsonl").write_text(row % ("the old house", 0) + row % ("house " * words, 1))
+        assert main(["finetune", str(tmp_path / "recipe.yaml"), "--overwrite"]) == 0
+        config = json.loads((tmp_path / "run" / "seed-0" / "final" / "config.json").read_text())
+        assert config["trained_positions"] == reached
+        assert ("was trained on 32 positions" in capsys.readouterr().err) == (reached > 32)
+
+
 def test_where_rows_reach_all_positions_nothing_is_told(tiny_recipe: Path, capsys):
     assert main(["pretrain-mlm", str(tiny_recipe), "train.length=64"]) == 0
     assert "positions" not in capsys.readouterr().err

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from deca_rows import ROWS, SENTENCE, WOZ
+from nlptool.tasks.named import named
 
 from nlptool.cli import main
 from nlptool.errors import DataError
 from nlptool.evaluate import deca, metrics
 from nlptool.tasks.answer.config import Config
 from nlptool.tasks.answer.forms import Asked
-from nlptool.tasks.named import named
 from nlptool.text.rows import Row
 
 

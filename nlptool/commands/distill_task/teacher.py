@@ -83,7 +83,8 @@ class Teacher:
     def write(self, layers: int, path: Path) -> None:
         """Write that part as a Hugging Face folder."""
         model = self.plan.model.model_copy(update={"layers": layers})
-        self._write(self.objective.folders(model)[""]._replace(state=self.part(layers)), path)
+        made = self.objective.folders(model)[""]._replace(state=self.part(layers))
+        self._write(made, path, self.plan.pretrained_positions)
 
     def untaught(self, model: Block) -> TaskObjective:
         """Another net for the task, with random weights, that reads the same tokens."""
@@ -97,11 +98,11 @@ class Teacher:
         """Write such a net as a Hugging Face folder."""
         torch.manual_seed(mix(seed))
         objective = self.untaught(model)
-        self._write(objective.folders(model)[""], path)
+        self._write(objective.folders(model)[""], path, 0)
 
-    def _write(self, made: Folder, path: Path) -> None:
+    def _write(self, made: Folder, path: Path, trained_positions: int) -> None:
         with written_aside(path) as aside:
-            exporting.write(aside, made, self.plan.tokenizer)
+            exporting.write(aside, made, self.plan.tokenizer, trained_positions)
 
     def said(
         self, student: Plan, split: str, console: Console, world: World, interrupts: Interrupts

@@ -10,9 +10,8 @@ from nlptool import course, registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
 from nlptool.figures import counted
-from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
+from nlptool.recipe import RESUMABLE, Block, Chosen, Named, Problem
 from nlptool.tasks.config import TaskConfig
-from nlptool.tasks.named import named
 from nlptool.train.config import Tune
 from nlptool.train.metrics import Tracker
 
@@ -28,9 +27,7 @@ def _seeds(given: Any) -> Any:
     )
 
 
-Task = Annotated[
-    Annotated[Block, Chosen("tasks")], BeforeValidator(named, json_schema_input_type=str | dict[str, Any])
-]
+Task = Annotated[Block, Chosen("tasks"), Named("tasks", "task")]
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),

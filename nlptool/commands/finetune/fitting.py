@@ -65,6 +65,8 @@ class Plan:
         with shapes_only():
             self.shape = self.objective()
         self.state = self._kept(pretrained.state, whole=whole)
+        self.pretrained_positions = huggingface.trained_positions(self.folder, pretrained.config)
+        """How many positions the training of the net that is fine-tuned has reached."""
         self.rates = self._rates()
 
     def encode(self, rows: Path, console: Console, encode: labelled.Encodes | None = None) -> None:
@@ -157,16 +159,28 @@ class Plan:
         }
 
     def remark(self, console: Console) -> None:
-        """Tell what of the rows is not read, and what in them looks wrong."""
+        """Tell what of the rows is not read, what in them looks wrong, and where the net has not been pretrained."""
+        if 0 < self.pretrained_positions < self._longest:
+            console.note(
+                f"{self.recipe.start} was trained on {self.pretrained_positions:,} positions, and rows have up to "
+                f"{self._longest:,} tokens: what a net knows of those beyond it learns here; "
+                f"{self.stage}.length={self.pretrained_positions} would cut the rows there"
+            )
         for split, cuts in self.cuts.items():
             rows = self.splits[split]
             told = [cut.told(rows.count) for cut in cuts if cut.rows] + self.shape.doubts(rows)
             for remark in told:
                 console.note(f"{split}: {remark}")
 
+    @property
+    def _longest(self) -> int:
+        """Tokens of the longest training row."""
+        return min(int(self.splits[self.task.train].lengths.max()), self.recipe.train.length)
+
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""
-        exporting.write(path, objective.folders(self.model)[""], self.tokenizer)
+        made = objective.folders(self.model)[""]
+        exporting.write(path, made, self.tokenizer, max(self.pretrained_positions, self._longest))
 
     def cost(self, objective: Objective, device: torch.device) -> Cost:
         """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""

@@ -19,7 +19,7 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import counted
 from nlptool.models import huggingface
-from nlptool.models.huggingface import TRAINED, Pretrained
+from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
 from nlptool.models.types import tells_types, with_types
 from nlptool.objectives.base import Objective
@@ -193,7 +193,8 @@ class Plan:
         except DataError as error:
             raise DataError(
                 f"{self.store.path}: held-out split: {error.message}",
-                hint="make the store again with a larger share held out, e.g. heldout=0.1",
+                hint="make the store again with a larger share held out, e.g. heldout=0.1, or with none, heldout=0, "
+                "which measures no held-out loss",
             ) from error
         if not len(examples):
             return None
@@ -213,8 +214,7 @@ class Plan:
             state = made.state
             if self.pretrained is None or not tells_types(self.pretrained.state):
                 state = with_types(state, objective.segment_types)
-            settings = {**made.settings, TRAINED: self.trained_positions}
-            exporting.write(folder, made._replace(state=state, settings=settings), self.tokenizer)
+            exporting.write(folder, made._replace(state=state), self.tokenizer, self.trained_positions)
 
     @cached_property
     def estimate(self) -> Estimate:

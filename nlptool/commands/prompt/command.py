@@ -10,38 +10,17 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nlptool import registry
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
-from nlptool.errors import RecipeError
 from nlptool.prompts.config import PromptConfig
-from nlptool.recipe import RESUMABLE, Block, Chosen, Problem, shelf
-from nlptool.recipe.source import read
-
-
-def _task(given: Any) -> Any:
-    """The block behind a task's name, e.g. superglue/boolq, or behind the path of its file."""
-    if not isinstance(given, str):
-        return given
-    source = read(shelf.find(given, "prompts"))
-    source.refuse(source.problems)
-    name, known = source.data.get("name"), registry.names("prompts")
-    if name not in known:
-        raise RecipeError(
-            f"{source.name}: name: {name!r} is no kind of prompted task", hint=f"one of {', '.join(known)}"
-        )
-    from nlptool.recipe.load import check as checked
-
-    return checked(source, (), registry.config("prompts", name)).recipe
+from nlptool.recipe import RESUMABLE, Block, Chosen, Named, Problem
 
 
 def _several(given: Any) -> Any:
     return given if isinstance(given, list | tuple) else (given,)
 
 
-Task = Annotated[
-    Annotated[Block, Chosen("prompts")], BeforeValidator(_task, json_schema_input_type=str | dict[str, Any])
-]
+Task = Annotated[Block, Chosen("prompts"), Named("prompts", "prompted task")]
 
 
 class Asked(Block):

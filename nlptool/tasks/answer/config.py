@@ -3,15 +3,14 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.evaluate.overlap import Tokenize
 from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Block, Named, Problem
 from nlptool.tasks.answer.forms import FORMS, Asked
 from nlptool.tasks.config import Source, TaskConfig, class_of, filled
-from nlptool.tasks.named import named
 from nlptool.text.rows import Row
 
 Metric = Literal[
@@ -119,7 +118,7 @@ class Config(Asking):
     metrics: tuple[Metric, ...] = Field(
         (), description="figures on the validation rows; the first one chooses the best checkpoint"
     )
-    tasks: dict[str, Annotated[Asking, BeforeValidator(lambda given: named(given, Asking))]] = Field(
+    tasks: dict[str, Annotated[Asking, Named("tasks", "task", Asking)]] = Field(
         {},
         description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
     )
