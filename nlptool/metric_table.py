@@ -45,9 +45,10 @@ class Metric(NamedTuple):
             return scientific(value)
         return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
-    def show(self, value: float) -> str:
-        """A value as a table has it: `28.1 %`, `4.628`."""
-        return self.number(value) + " %" * (self.unit == "share")
+    def show(self, value: float, deviation: float | None = None) -> str:
+        """A value as a table has it, with its standard deviation where there is one: `28.1 ± 0.4 %`, `4.628`."""
+        spread = "" if deviation is None else f" ± {self.number(deviation)}"
+        return self.number(value) + spread + " %" * (self.unit == "share")
 
 
 TABLE = {
@@ -162,6 +163,13 @@ def describe(name: str, objective: str | None = None) -> Metric:
     if not slash:
         return found
     return found._replace(key=f"{front}/{key}", title=f"{front}: {found.title}")
+
+
+def listed(figures: Mapping[str, float]) -> str:
+    """Figures in one line: `accuracy 56.4 %, F1 72.1 %`."""
+    return ", ".join(
+        f"{describe(name).title} {describe(name).show(value)}" for name, value in figures.items()
+    )
 
 
 def objective_of(recipe: Mapping[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from nlptool import __version__
 from nlptool.cli import COMMANDS, main
 from nlptool.cli.app import HEADINGS
 from nlptool.cli.asking import PROMPT
+from nlptool.cli.training import Row
 from nlptool.commands.finetune import command as finetune
 from nlptool.commands.pretrain import command as pretrain
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
@@ -254,6 +255,23 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.split() == [row.name for row in (*COMMANDS, PROMPT)]
     assert main(["schema", "pretrain-ml"]) == 2
     assert "did you mean pretrain-mlm?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in COMMANDS if row.module == "pretrain"], ids=lambda row: row.name
+)
+def test_a_schema_offers_the_objective_of_its_command_alone(
+    row: Row, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["schema", row.name]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    offered = schema["properties"]["objective"]["discriminator"]["mapping"]
+    assert list(offered) == [row.name.removeprefix("pretrain-").replace("distill", "distil")]
+    assert ("Student" in schema["$defs"]) == (row.name == "distill")
+    defined = {f"#/$defs/{name}" for name in schema["$defs"]}
+    assert (
+        set(re.findall(r'"(#/\$defs/[^"]+)"', json.dumps(schema))) == defined
+    )  # none is missing, none is left over
 
 
 TASKS = shelf.shipped("tasks")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nlptool.metric_table import OWN, TABLE, describe
+from nlptool.metric_table import OWN, TABLE, describe, listed
 
 
 def test_a_figure_that_is_not_declared_is_a_plain_number():
@@ -18,6 +18,15 @@ def test_memory_is_a_cost_and_no_loss():
 def test_a_share_is_shown_in_per_cent_whatever_its_name_ends_with():
     assert describe("rtd_auc").show(0.7431) == "74.3 %"
     assert describe("mlm").show(4.62794) == "4.628"
+
+
+def test_a_deviation_stands_in_the_units_of_its_value():
+    assert describe("matthews").show(-0.0312, 0.0204) == "-3.1 ± 2.0 %"
+    assert describe("mlm").show(4.62794, 0.0123) == "4.628 ± 0.012"
+
+
+def test_figures_in_one_line_have_their_titles():
+    assert listed({"mismatched/accuracy": 0.564, "f1": 1.0}) == "mismatched: accuracy 56.4 %, F1 100.0 %"
 
 
 def test_the_generators_loss_is_not_berts():

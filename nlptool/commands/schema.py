@@ -5,16 +5,62 @@ An editor that speaks YAML completes and checks a recipe whose first line names 
     # yaml-language-server: $schema=pretrain-mlm.json
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 from nlptool.console import Console
 from nlptool.recipe import Block
+
+DEFS = "#/$defs/"
 
 
 def run(command: str, recipe: type[Block], console: Console) -> None:
     """Print the schema of `command`'s recipe."""
-    schema = recipe.model_json_schema()
-    schema["properties"] = {
-        key: field for key, field in schema["properties"].items() if field.get("only", command) == command
-    }
     console.json(
-        {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"nlptool {command}"}
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **of_command(command, recipe.model_json_schema()),
+            "title": f"nlptool {command}",
+        }
     )
+
+
+def of_command(command: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that several commands share, without the keys and blocks that this command does not have."""
+    blocks = schema.pop("$defs", {})
+    others = {DEFS + name for name, block in blocks.items() if block.get("only", command) != command}
+    kept = _without(others, command, schema)
+    found: dict[str, Any] = {}
+    waiting = list(_refs(kept))
+    while waiting:
+        name = waiting.pop().removeprefix(DEFS)
+        if name not in found:
+            found[name] = _without(others, command, blocks[name])
+            waiting += _refs(found[name])
+    return {**kept, "$defs": dict(sorted(found.items()))}
+
+
+def _without(others: set[str], command: str, value: Any) -> Any:
+    """The same value without references to other commands' blocks and without their keys."""
+    if isinstance(value, list):
+        return [
+            _without(others, command, item)
+            for item in value
+            if not (isinstance(item, dict) and item.get("$ref") in others)
+        ]
+    if isinstance(value, dict):
+        return {
+            key: _without(others, command, item)
+            for key, item in value.items()
+            if not (isinstance(item, str) and item in others)
+            and not (isinstance(item, dict) and item.get("only", command) != command)
+        }
+    return value
+
+
+def _refs(value: Any) -> Iterator[str]:
+    """All blocks that a schema refers to."""
+    if isinstance(value, str) and value.startswith(DEFS):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _refs(inner)

@@ -48,6 +48,18 @@ class Block(BaseModel):
     replaces: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
     """Keys of this block that exclude others: given on the command line, they take the place of the file's."""
 
+    only_command: ClassVar[str | None] = None
+    """The one command that has this block, of those that share a recipe; the schemas of others do not offer it."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        if cls.only_command is not None:
+            handler.resolve_ref_schema(found)["only"] = cls.only_command
+        return found
+
     def idle(self) -> dict[str, str]:
         """Keys of this block that change nothing beside the values of others, and why."""
         return {}

@@ -121,9 +121,8 @@ def test_the_table_stands_on_the_screen_and_in_the_folder(work: Path, capsys):
     assert written[:2] == ["scores of the last step", ""]
     assert [line.split(" | ")[0] for line in written[4:]] == ["| teacher", "| student", "| without a teacher"]
     found = scores(work)["models"]
-    assert (
-        f"{found['student']['mean']['accuracy']:.4f} ± {found['student']['deviation']['accuracy']:.4f}" in out
-    )
+    mean, deviation = (100 * found["student"][key]["accuracy"] for key in ("mean", "deviation"))
+    assert f"{mean:.1f} ± {deviation:.1f} %" in out
     assert [run["seed"] for run in found["twin"]["runs"]] == [0, 1]
     assert found["twin"]["parameters"] == found["student"]["parameters"]
 

@@ -18,6 +18,7 @@ from nlptool.data.draws import Draws
 from nlptool.evaluate import footprint, metrics
 from nlptool.evaluate.footprint import Subject
 from nlptool.figures import counted, markdown, quantity
+from nlptool.metric_table import describe
 from nlptool.tasks.base import TaskObjective
 
 
@@ -79,7 +80,7 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         f"{result['tokens']['rows']} at once",
         "faster, either way",
     ]
-    columns += [name for metric in names for name in (metric, "kept")]
+    columns += [heading for name in names for heading in (describe(name).title, "kept")]
     rows = []
     for name, found in result["models"].items():
         row = [
@@ -91,9 +92,12 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             f"{found['faster']['one']:.2f}x, {found['faster']['many']:.2f}x",
         ]
         for metric in names:
-            spread = f" ± {found['deviation'][metric]:.4f}" if len(found["runs"]) > 1 else ""
+            deviation = found["deviation"][metric] if len(found["runs"]) > 1 else None
             kept = found["kept"].get(metric)
-            row += [f"{found['mean'][metric]:.4f}{spread}", "" if kept is None else f"{kept:.1%}"]
+            row += [
+                describe(metric).show(found["mean"][metric], deviation),
+                "" if kept is None else f"{100 * kept:.1f} %",
+            ]
         rows.append(row)
     return columns, rows
 

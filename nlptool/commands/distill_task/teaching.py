@@ -35,6 +35,7 @@ from nlptool.data.bucketed import InTurn
 from nlptool.errors import DataError, UsageError
 from nlptool.figures import counted, each
 from nlptool.files import digest
+from nlptool.metric_table import listed
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.recipe import Change, kept
@@ -272,7 +273,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
         "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
         + f" with {each(facts['seeds'], 'seeds')}{twin}",
-        plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
+        plan.shape.guess: listed(facts["baseline"]),
     }
     console.facts("these runs would take", told)
 

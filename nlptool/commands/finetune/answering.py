@@ -15,6 +15,7 @@ from nlptool.commands.finetune.fitting import Plan
 from nlptool.console import Console
 from nlptool.errors import DataError
 from nlptool.evaluate import metrics
+from nlptool.metric_table import describe
 from nlptool.tasks.base import Numbers
 
 ABREAST = 6  # figures side by side; more have a line each
@@ -86,7 +87,8 @@ def report(result: dict[str, Any], console: Console) -> None:
     names = list(result["mean"])
     lines = [["", *(head for head, _, _ in runs)], ["step", *(step for _, step, _ in runs)]]
     lines += [
-        [name, *(f"{figures[name]:.4f}" if name in figures else "" for *_, figures in runs)] for name in names
+        [metric.title, *(metric.show(figures[name]) if name in figures else "" for *_, figures in runs)]
+        for name, metric in ((name, describe(name)) for name in names)
     ]
     if len(names) <= ABREAST:
         lines = [list(line) for line in zip(*lines, strict=True)]

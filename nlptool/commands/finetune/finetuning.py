@@ -26,6 +26,7 @@ from nlptool.data.batches import Ahead
 from nlptool.data.bucketed import InTurn
 from nlptool.errors import UsageError
 from nlptool.figures import counted, each
+from nlptool.metric_table import listed
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
@@ -86,7 +87,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "steps": f"{plan.steps:,}, with {each(len(recipe.seeds), 'seeds')}",
         "FLOPs": f"{facts['flops']:.3g}",
         "memory": f"{facts['memory'] / 1e9:.2f} GB",
-        plan.shape.guess: ", ".join(f"{name} {value:.4f}" for name, value in facts["baseline"].items()),
+        plan.shape.guess: listed(facts["baseline"]),
     }
     console.facts("these runs would take", shown)
 

@@ -69,13 +69,13 @@ class Recipe(Block):
 
     @property
     def taught(self) -> bool:
-        """Whether the objective needs a teacher."""
-        return getattr(self.objective, "taught", False)
+        """Whether the objective learns from a teacher."""
+        return self.command == "distill"
 
     @property
     def command(self) -> str:
         """The command that carries it out."""
-        return "distill" if self.taught else f"pretrain-{self.objective.model_dump()['name']}"
+        return str(self.objective.only_command)
 
 
 def check(recipe: Recipe, command: str) -> list[Problem]:

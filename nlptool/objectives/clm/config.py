@@ -1,6 +1,6 @@
 """The recipe block of the causal language model. No torch here."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ class Config(Block):
     GPT-3's do (Brown et al. 2020, appendix B).
     """
 
+    only_command: ClassVar[str | None] = "pretrain-clm"
     name: Literal["clm"] = Field("clm", description="objective")
 
 

@@ -17,9 +17,7 @@ class Config(MaskingConfig):
     concerns encoders; where neither soft nor lm is learnt nothing is masked, as in TinyBERT's code.
     """
 
-    taught: ClassVar[bool] = True
-    """The recipe has a teacher."""
-
+    only_command: ClassVar[str | None] = "distill"
     name: Literal["distil"] = Field("distil", description="objective")
     soft: float = Field(5.0, ge=0, description="weight of the divergence from the teacher's distribution")
     lm: float = Field(2.0, ge=0, description="weight of the language model's own loss, masked or causal")

@@ -1,6 +1,6 @@
 """The recipe block of ELECTRA's replaced-token detection. No torch here."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -27,6 +27,7 @@ class Config(Block):
     guesses the original token everywhere, with a gate that may copy the one shown (sections 3.5 and 3.2's end).
     """
 
+    only_command: ClassVar[str | None] = "pretrain-electra"
     name: Literal["electra"] = Field("electra", description="objective")
     learn: Learn = Field(
         "replaced",

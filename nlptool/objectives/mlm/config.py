@@ -1,6 +1,6 @@
 """The recipe block of BERT's masked language model. No torch here."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ class Config(MaskingConfig):
     those of Google's whole-word-masking models; ngram 3 is ALBERT's masking.
     """
 
+    only_command: ClassVar[str | None] = "pretrain-mlm"
     name: Literal["mlm"] = Field("mlm", description="objective")
     next_sentence: bool = Field(
         False,

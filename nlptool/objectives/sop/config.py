@@ -1,6 +1,6 @@
 """The recipe block of ALBERT's pretraining. No torch here."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ class Config(MaskingConfig):
     The masked share is the paper's 15 %. Google's script caps it at 20 tokens a row, 4 % of 512.
     """
 
+    only_command: ClassVar[str | None] = "pretrain-sop"
     name: Literal["sop"] = Field("sop", description="objective")
     whole_word: bool = Field(
         True, description="mask all tokens of a word or none; of one longer than the row's budget parts"
