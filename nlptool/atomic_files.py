@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -79,6 +80,8 @@ def append_line(path: Path, line: str) -> None:
     """Append one whole line, or nothing: what a full disk has cut is taken back. Raises DataError."""
     before = 0
     try:
+        if path.exists():
+            open_regular(path).close()  # a pipe would be waited for
         with path.open("ab") as file:
             before = file.tell()
             file.write(f"{line}\n".encode("utf8", "backslashreplace"))
@@ -104,24 +107,34 @@ def read_bytes(path: Path, remedy: str = "restore it, or remove it") -> bytes:
 
     Raises DataError with the path, the reason and `remedy`; FileNotFoundError passes, since it is often an answer.
     """
+    with open_regular(path, remedy) as file:
+        if (size := os.fstat(file.fileno()).st_size) > MOST_JSON:
+            raise DataError(f"{path}: has {size:,} bytes, too many for what it should be", hint=remedy)
+        try:
+            return file.read()
+        except OSError as error:
+            raise _unreadable(path, error, remedy) from error
+
+
+def open_regular(path: Path, remedy: str = "restore it, or remove it") -> BufferedReader:
+    """A regular file, opened to be read in bytes. Raises as `read_bytes`."""
     try:
         # Without O_NONBLOCK opening a pipe waits for whoever writes to it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise DataError(f"{path}: is no regular file", hint=remedy)
-            if facts.st_size > MOST_JSON:
-                raise DataError(
-                    f"{path}: has {facts.st_size:,} bytes, too many for what it should be", hint=remedy
-                )
-            return file.read()
     except FileNotFoundError:
         if os.path.islink(path):
             raise DataError(f"{path}: is a link to what is not there", hint=remedy) from None
         raise
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}", hint=remedy) from error
+        raise _unreadable(path, error, remedy) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DataError(f"{path}: is no regular file", hint=remedy)
+    return open(descriptor, "rb")
+
+
+def _unreadable(path: Path, error: OSError, remedy: str) -> DataError:
+    return DataError(f"{path}: cannot be read: {error.strerror or error}", hint=remedy)
 
 
 def read_text(path: Path, remedy: str = "restore it, or remove it") -> str:

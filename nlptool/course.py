@@ -1,7 +1,7 @@
 """A run is one course: how far it goes, whether it has ended, and whether its final/ is what it ended with.
 
 RUN/run.json         the steps or seconds that it goes to, and the step at which it has ended: null while it goes on
-RUN/final/run.json   the step whose weights these are, and the step at which the run ended then
+RUN/final/run.json   the step whose weights these are, the step at which the run ended then, digests of the weights
 RUN/abandoned-1/     what a run that went back to an earlier checkpoint has left: a run folder of its own
 
 A run that is resumed for more steps has not ended, though the final/ of its first end lies there still.
@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlptool import atomic_files
+from nlptool.errors import DataError
 from nlptool.figures import counted
+from nlptool.files import differs_at_a_glance, recorded, require_recorded
 
 FILE = "run.json"
+WEIGHTS = "weights"
 ABANDONED = "abandoned"
 
 
@@ -60,8 +63,22 @@ def end(run: Path, step: int) -> None:
 
 
 def stamp(folder: Path, stamped: Stamp) -> None:
-    """Write into a folder of weights which ones they are."""
-    _write(folder, stamped._asdict())
+    """Write into a folder of weights which ones they are, with their size and digest."""
+    _write(folder, stamped._asdict() | {WEIGHTS: recorded(folder.glob("*.safetensors"))})
+
+
+def require_weights(folder: Path) -> None:
+    """Raise DataError where the weights of a folder are not those that were written, as far as it says which."""
+    remedy = f"restore the folder; or, if they were changed on purpose, remove {WEIGHTS} from its {FILE}"
+    require_recorded(folder, weights(folder), remedy)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    """Size and digest of each file of weights, as a folder says; empty where it does not."""
+    found = (_read(folder) or {}).get(WEIGHTS, {})
+    if not isinstance(found, dict):
+        raise DataError(f"{folder / FILE}: {WEIGHTS} is no object", hint="restore it, or remove it")
+    return found
 
 
 def goal(run: Path) -> Goal | None:
@@ -84,7 +101,8 @@ def outdated(run: Path) -> str | None:
         return None
     now = stamped.get("ended") if stamped else None
     if written["ended"] is not None and written["ended"] == now:
-        return None
+        why = differs_at_a_glance(run / "final", weights(run / "final"))
+        return f"is damaged: {why}" if why else None
     which = f"is the model of step {stamped['step']:,}" if stamped else "is of an earlier end of the run"
     to = f" to {counted(written['steps'], 'steps')}" if written.get("steps") else ""
     return f"{which}; the run was resumed{to} and has not ended"

@@ -4,15 +4,17 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nlptool.atomic_files import MARK, aside_of, read_json, refused, sync, write_json
+from nlptool.atomic_files import MARK, aside_of, open_regular, read_json, refused, sync, write_json
 from nlptool.errors import DataError
 
 MANIFEST = "manifest.json"
+AT_READ = 2**26
+"""Bytes whose digest is compared where they are read, in 0.1 s; of what is larger only by `nlptool doctor`."""
 UMASK = os.umask(0)
 os.umask(UMASK)
 
@@ -61,30 +63,64 @@ def remove_leftovers(folder: Path) -> None:
         _remove(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def recorded(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of files, by name."""
+    return {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in sorted(paths)}
+
+
 def write_manifest(folder: Path) -> None:
     """Record size and SHA-256 of every file in `folder`."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
-    manifest = {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in files}
-    write_json(folder / MANIFEST, manifest)
+    files = recorded(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+    write_json(folder / MANIFEST, files)
 
 
 def fault(folder: Path) -> str | None:
     """Why a folder with a manifest is not whole; None when every file is as it was written."""
     try:
-        manifest: dict[str, dict[str, Any]] = read_json(folder / MANIFEST, dict)
-        for name, expected in manifest.items():
-            size = (folder / name).stat().st_size
-            if size != expected["bytes"]:
-                return f"{name} has {size:,} bytes, not {expected['bytes']:,}"
-            if digest(folder / name) != expected["sha256"]:
-                return f"{name} is not what was written (its digest differs)"
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
+        written = read_json(folder / MANIFEST, dict)
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing"
     except DataError as error:
         return error.message.removeprefix(f"{folder}{os.sep}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"{MANIFEST} cannot be read ({reason(error)})"
+    if not all(isinstance(one, dict) and one.keys() >= {"bytes", "sha256"} for one in written.values()):
+        return f"{MANIFEST} cannot be read (it holds no sizes and digests)"
+    return differs(folder, written)
+
+
+def differs(folder: Path, written: Mapping[str, Any], *, content: bool = True) -> str | None:
+    """Why files are not as they were recorded; None where they are.
+
+    content: whether digests are compared too, not sizes alone.
+    """
+    for name, expected in written.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size != expected["bytes"]:
+                return f"{name} has {size:,} bytes, not {expected['bytes']:,}"
+            if content and digest(path) != expected["sha256"]:
+                return f"{name} is not what was written (its digest differs)"
+        except FileNotFoundError:
+            return f"{name} is missing"
+        except DataError as error:
+            return error.message.removeprefix(f"{folder}{os.sep}")
+        except OSError as error:
+            return f"{name} cannot be read ({reason(error)})"
+        except (ValueError, KeyError, TypeError):
+            return f"what was recorded of {name} cannot be read"
     return None
+
+
+def differs_at_a_glance(folder: Path, written: Mapping[str, Any]) -> str | None:
+    """As `differs`, but digests of up to AT_READ bytes only, so that it takes no time."""
+    sizes = [path.stat().st_size for name in written if (path := folder / name).is_file()]
+    return differs(folder, written, content=sum(sizes) <= AT_READ)
+
+
+def require_recorded(folder: Path, written: Mapping[str, Any], remedy: str) -> None:
+    """Raise DataError where files are not as they were recorded, at a glance."""
+    if why := differs_at_a_glance(folder, written):
+        raise DataError(f"{folder / why}", hint=remedy)
 
 
 def plain(name: str) -> str:
@@ -107,8 +143,8 @@ def plain_names(names: Iterable[str]) -> list[str]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
+    """SHA-256 of a regular file, hexadecimal. Raises as `read_bytes` of `nlptool.atomic_files`."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "flops": set(),
     "files": {"errors", "atomic_files"},
     "atomic_files": {"errors"},
-    "course": {"atomic_files", "figures"},
+    "course": {"atomic_files", "errors", "figures", "files"},
     "registry": set(),
     "recipe": {"registry", "errors", "atomic_files", "figures"},
     "text": BASE,

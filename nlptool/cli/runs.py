@@ -46,10 +46,12 @@ def report(
 
 @app.command("doctor", rich_help_panel=RUNS)
 def doctor(
-    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder to check.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="A run, token store or model to check.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check this machine, or a run folder."""
+    """Check this machine, or a run, token store or model."""
     from nlptool.commands import doctor as command
 
-    command.run(run, as_json=as_json, console=console())
+    command.run(folder, as_json=as_json, console=console())

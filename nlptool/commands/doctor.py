@@ -1,4 +1,4 @@
-"""`nlptool doctor [RUN]`: is this machine fit for training, and is this run what it should be?"""
+"""`nlptool doctor [FOLDER]`: is this machine fit for training; is this run, store or model what it should be?"""
 
 import os
 import platform
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nlptool import __version__, course
+from nlptool.atomic_files import read_json
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
 from nlptool.figures import counted
-from nlptool.files import fault
+from nlptool.files import differs, fault
+from nlptool.recipe import kept_source
 from nlptool.report.runs import inside
 
 if TYPE_CHECKING:
@@ -99,19 +101,58 @@ def machine() -> Iterator[Finding]:
     yield Finding("disk", free > 1, f"{free:.1f} GiB free here")
 
 
-def folder(run: Path) -> Iterator[Finding]:
-    """Checkpoints whole, weights finite, the export true; of every run that the folder holds, such as one a seed."""
-    if not (run / "recipe.yaml").exists():
-        raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
+def folder(path: Path) -> Iterator[Finding]:
+    """What a token store, a model's folder or a run is; of every run that a folder holds, such as one a seed."""
+    if (path / "store.json").exists():
+        yield from _store(path)
+    elif (path / "recipe.yaml").exists():
+        yield from _runs(path)
+    elif (path / "config.json").exists():
+        yield from _final(path)
+    else:
+        raise UsageError(
+            f"{path}: is not a run folder (no recipe.yaml), nor a token store (store.json) or a model (config.json)"
+        )
+
+
+def _runs(run: Path) -> Iterator[Finding]:
+    from nlptool.commands.finetune import labelled
+
     runs = inside(run)
     if not any((runs[0] / name).exists() for name in LEFT):
         raise UsageError(
             f"{run}: holds no checkpoint of a training run", hint="name what a training command has left"
         )
+    for rows in sorted(run.rglob(labelled.FACTS)):
+        yield _whole(str(rows.parent.relative_to(run)), labelled.fault(rows.parent))
     for one in runs:
         for finding in _one(one):
             name = "" if one == run else f"{one.relative_to(run)}: "
             yield finding._replace(subject=name + finding.subject)
+
+
+def _store(path: Path) -> Iterator[Finding]:
+    """A token store: the digests of its files, and its tokenizer."""
+    from nlptool.text.store import SPLITS, TokenStore
+    from nlptool.text.tokenizer import Tokenizer
+
+    try:
+        store = TokenStore(path)
+        if store.files:
+            yield _whole("files", differs(path, store.files))
+        else:
+            yield Finding("files", None, "an older version wrote the store, without digests")
+        for name in SPLITS:
+            split = store.split(name)
+            told = f"{counted(len(split), 'documents')}, {counted(split.tokens, 'tokens')}"
+            yield Finding(name, True, told)
+        yield Finding("tokenizer", True, counted(Tokenizer.of_store(store).vocab_size, "tokens"))
+    except NlptoolError as error:
+        yield Finding("store", False, error.message)
+
+
+def _whole(subject: str, why: str | None) -> Finding:
+    return Finding(subject, why is None, why or "every file has the digest it was written with")
 
 
 def _one(run: Path) -> Iterator[Finding]:
@@ -119,18 +160,34 @@ def _one(run: Path) -> Iterator[Finding]:
 
     from nlptool.train import checkpoint
 
+    yield _kept(run)
     for path in checkpoint.steps(run / "checkpoints"):
         why = fault(path)
-        yield Finding(path.name, why is None, why or "every file has the digest it was written with")
+        yield _whole(path.name, why)
         if why is None:
             yield _finite(load_file(path / "model.safetensors"), path.name)
     yield _metrics(run)
     if (run / "final").is_dir():
-        why = course.outdated(run)
-        yield Finding("final", None if why else True, why or "is what the run ended with")
+        try:
+            why = course.outdated(run)
+            yield Finding("final", None if why else True, why or "is what the run ended with")
+        except DataError as error:
+            yield Finding("final", False, error.message)
         yield from _final(run / "final")
     else:
         yield Finding("final", None, "not there yet: the run has not ended")
+
+
+def _kept(run: Path) -> Finding:
+    """What a run says of itself, without which it cannot be resumed."""
+    try:
+        kept_source(run)
+        for name in ("environment.json", course.FILE):
+            if os.path.lexists(run / name):
+                read_json(run / name, dict)
+    except DataError as error:
+        return Finding("recipe", False, error.message)
+    return Finding("recipe", True, "can be read, and so can what the run ran on")
 
 
 def _final(final: Path) -> Iterator[Finding]:
@@ -142,6 +199,8 @@ def _final(final: Path) -> Iterator[Finding]:
     from nlptool.text.tokenizer import Tokenizer
 
     try:
+        if written := course.weights(final):
+            yield _whole("final digest", differs(final, written))
         tensors = huggingface.read_tensors(final)
         yield _finite(tensors, "final")
         loaded = huggingface.load_pretrained(final)

@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nlptool import registry
+from nlptool import course, registry
+from nlptool.atomic_files import read_json, write_text
 from nlptool.errors import DataError
 from nlptool.models.config import EncoderConfig
 from nlptool.models.sharing import collapsed
@@ -191,7 +192,11 @@ def class_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of model.safetensors, or of the shards named in its index."""
+    """All tensors of model.safetensors, or of the shards named in its index.
+
+    Raises DataError where they cannot be read, or are not what nlptool has written there.
+    """
+    course.require_weights(folder)
     if (folder / WEIGHTS).is_file():
         return _tensors(folder / WEIGHTS)
     if (folder / INDEX).is_file():
@@ -226,7 +231,7 @@ def write(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tenso
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(dict(value), indent=2, sort_keys=True) + "\n", encoding="utf8")
+    write_text(path, json.dumps(dict(value), indent=2, sort_keys=True) + "\n")
 
 
 def _require_sizes(config: Block, vocab_size: int, state: Mapping[str, Tensor]) -> None:
@@ -288,19 +293,11 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if path.exists() and not path.is_file():
-        raise DataError(f"{path}: is not a file")
+    remedy = "name a folder that save_pretrained wrote"
     try:
-        value = json.loads(path.read_text("utf8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file", hint="name a folder that save_pretrained wrote") from error
-    except RecursionError as error:
-        raise DataError(f"{path}: cannot be read: values within values, too deep to follow") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected a JSON object")
-    return value
+        return read_json(path, dict, remedy)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file", hint=remedy) from None
 
 
 def _first(problems: list[str], most: int = 8) -> str:

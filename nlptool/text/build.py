@@ -1,7 +1,6 @@
 """Writing a token store: encoded batches into its two splits, and what there is to know about them."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from nlptool import __version__
 from nlptool.errors import DataError
-from nlptool.files import digest
+from nlptool.files import recorded
 from nlptool.text.coverage import Loss
 from nlptool.text.encode import Part, Work, encode
 from nlptool.text.store import SPLITS, SplitWriter, dtype_for
@@ -126,7 +125,6 @@ def _require_spelled(loss: Loss, most: float) -> None:
 
 def facts(written: Written, work: Work, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
     """The contents of store.json."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".bin", ".idx"))
     return {
         "nlptool": __version__,
         "fingerprint": tokenizer.fingerprint,
@@ -138,13 +136,8 @@ def facts(written: Written, work: Work, tokenizer: Tokenizer, folder: Path) -> d
         "corpus": written.corpus,
         "normalise": work.normalise.model_dump(),
         "sentences": work.sentences.model_dump(),
-        "files": {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in files},
+        "files": recorded(path for path in folder.iterdir() if path.suffix in (".bin", ".idx")),
     }
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file for programs and people."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf8")
 
 
 def _balance(writers: dict[str, SplitWriter], written: Written, last: dict[str, Part]) -> None:

@@ -6,9 +6,11 @@ none, transformers reads a tokenizer.json as it is and refuses a bare vocabulary
 
 import json
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nlptool.atomic_files import read_bytes
 from nlptool.errors import DataError
 from nlptool.text.classes import (
     AS_IT_IS,
@@ -258,10 +260,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    text = path.read_text(encoding="utf8")
-    if text.startswith("\ufeff"):
+    data = read_bytes(path)
+    if data.startswith(BOM_UTF8):
         raise DataError(
             f"{path}: begins with a byte order mark, which would be part of its first token",
             hint=f"remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}",
         )
-    return text
+    return data.decode("utf8").replace("\r\n", "\n").replace("\r", "\n")

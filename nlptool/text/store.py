@@ -9,26 +9,29 @@ STORE/train is a prefix that Megatron-LM, NeMo and datatrove read as it is. Ever
 opening costs the same at any size, and a position is found by bisection.
 """
 
-import json
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptool.atomic_files import read_json
 from nlptool.errors import DataError
 from nlptool.figures import counted
+from nlptool.files import require_recorded
 
 SPLITS = ("train", "heldout")
 HEADER = b"MMIDIDX\x00\x00"
 VERSION = 1
 DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype("<u2"), 4: np.dtype("<i4")}  # Megatron's codes
 CODES = {dtype: code for code, dtype in DTYPES.items()}
+AGAIN = "make the token store again: nlptool tokenize RECIPE --overwrite"
 CHUNK = 1 << 20  # sentences whose index entries are held in memory while an index is written
 
 Ids = NDArray[np.integer[Any]]
+Kind = TypeVar("Kind")
 
 
 def dtype_for(vocab_size: int) -> np.dtype[Any]:
@@ -44,6 +47,8 @@ class Split:
         index = prefix.with_suffix(".idx")
         data = prefix.with_suffix(".bin")
         try:
+            if not index.is_file():  # a pipe would be waited for
+                raise FileNotFoundError
             raw = np.asarray(
                 np.memmap(index, mode="r")
             )  # slices of a plain array cost half those of a memmap
@@ -61,7 +66,7 @@ class Split:
         self._documents = raw[at + 8 * self.sentences :].view("<i8")
         self.dtype = DTYPES[code]
         self.tokens = self._token_end()
-        size = data.stat().st_size if data.exists() else -1
+        size = data.stat().st_size if data.is_file() else -1
         if size != self.tokens * self.dtype.itemsize:
             raise _damaged(data, f"has {counted(size, 'bytes')}, not {self.tokens * self.dtype.itemsize:,}")
         self._ids: Ids = (
@@ -117,17 +122,17 @@ class TokenStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         facts = path / "store.json"
-        if not facts.exists():
+        try:
+            self.info = read_json(facts, dict, AGAIN)
+        except FileNotFoundError:
             raise DataError(
                 f"{path}: is not a token store (no store.json)", hint="make one: nlptool tokenize"
-            )
-        try:
-            self.info: dict[str, Any] = json.loads(facts.read_text("utf8"))
-            self.fingerprint: str = self.info["fingerprint"]
-            self.vocab_size: int = self.info["vocab_size"]
-            self.special: dict[str, int] = self.info["special"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise _damaged(facts, f"cannot be read ({error!r})") from None
+            ) from None
+        self.fingerprint = _member(facts, self.info, "fingerprint", str)
+        self.vocab_size = _member(facts, self.info, "vocab_size", int)
+        self.special: dict[str, int] = _member(facts, self.info, "special", dict)
+        self.files: dict[str, Any] = _member(facts, {"files": {}} | self.info, "files", dict)
+        """Size and digest of each split's files; empty in stores of older versions."""
 
     @property
     def tokenizer(self) -> Path:
@@ -135,7 +140,9 @@ class TokenStore:
         return self.path / "tokenizer"
 
     def split(self, name: str) -> Split:
-        """`train` or `heldout`; the latter may have no document."""
+        """`train` or `heldout`; the latter may have no document. Raises DataError where it is not what was written."""
+        names = (f"{name}.bin", f"{name}.idx")
+        require_recorded(self.path, {name: self.files[name] for name in names if name in self.files}, AGAIN)
         return Split(self.path / name)
 
 
@@ -233,7 +240,12 @@ def _pull(file: IO[bytes], dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     return numbers
 
 
+def _member(path: Path, info: dict[str, Any], key: str, kind: type[Kind]) -> Kind:
+    value = info.get(key)
+    if not isinstance(value, kind):
+        raise _damaged(path, f"{key} is {'missing' if value is None else f'no {kind.__name__}'}")
+    return value
+
+
 def _damaged(path: Path, fault: str) -> DataError:
-    return DataError(
-        f"{path}: {fault}", hint="make the token store again: nlptool tokenize RECIPE --overwrite"
-    )
+    return DataError(f"{path}: {fault}", hint=AGAIN)

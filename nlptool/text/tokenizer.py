@@ -19,6 +19,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from nlptool.atomic_files import write_text
 from nlptool.errors import DataError
 from nlptool.files import reason
 from nlptool.text import folders, imported, masks, words
@@ -273,7 +274,7 @@ class Tokenizer:
         special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
         files = folders.files(self.content, self.tokens, special, max_length or self.max_length)
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf8")
+            write_text(folder / name, text)
 
     def _with_post_processor(self, block: dict[str, Any] | None) -> Self:
         special = {role: self.tokens[token_id] for role, token_id in self.special.items()}

@@ -96,13 +96,22 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def _forget(path: Path) -> None:
+    """Take away what a model says of its weights, as where an older version wrote it."""
+    stamp = json.loads((path.parent / "run.json").read_text())
+    del stamp["weights"]
+    (path.parent / "run.json").write_text(json.dumps(stamp))
+
+
 def _poison(path: Path) -> None:
+    _forget(path)
     tensors = load_file(path)
     tensors["bert.embeddings.LayerNorm.weight"][0] = np.nan
     save_file(tensors, path)
 
 
 def _drop(path: Path) -> None:
+    _forget(path)
     tensors = load_file(path)
     del tensors["bert.encoder.layer.0.attention.self.query.weight"]
     save_file(tensors, path)

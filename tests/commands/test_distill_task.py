@@ -212,6 +212,7 @@ def test_another_teacher_in_the_same_place_is_refused_when_a_run_goes_on(work: P
     assert distil(work, *SHORT, f"teacher={work}/net") == 0
     state = load_file(work / "net/model.safetensors")
     save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
+    (work / "net/run.json").unlink()  # which has the digest of what was there
     assert distil(work, *SHORT, f"teacher={work}/net", "--resume", "auto") == 3
     assert "is not the teacher that" in capsys.readouterr().err
 

@@ -192,6 +192,7 @@ def test_another_net_in_the_same_place_is_refused_when_seeds_are_added(work: Pat
     assert tune(work, f"start={work}/net") == 0
     state = load_file(work / "net/model.safetensors")
     save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
+    (work / "net/run.json").unlink()  # which has the digest of what was there
     assert tune(work, f"start={work}/net", "seeds=2", "--resume", "auto") == 3
     assert "is not the start that" in capsys.readouterr().err
     assert not (work / "run/seed-1").exists()

@@ -19,7 +19,7 @@ from nlptool.evaluate import minimal_pairs
 from nlptool.evaluate.interval import Share
 from nlptool.evaluate.pairs import PairJudge
 from nlptool.evaluate.scoring import scorer
-from nlptool.files import digest
+from nlptool.files import digest, fault
 from nlptool.metric_table import HELD_OUT, describe
 from nlptool.prompts.choices import minimal_pairs as reading
 from nlptool.text.store import TokenStore
@@ -60,10 +60,13 @@ def probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
+        if why := fault(path):
+            console.note(f"passed over {path}: {why}")
+            continue
         facts = checkpoint.read(path)
         flops = last(out, "flops", facts.step) if facts.flops is None else facts.flops
         asked = _asked(plan, path, pairs)
-        if asked not in known:
+        if not isinstance(known.get(asked), dict):
             known[asked] = _scores(plan, path, pairs, console)
             write_json(out / "probes.json", known)
         points.append(
@@ -77,7 +80,7 @@ def probed(entry: Entry, pairs: Pairs, console: Console) -> dict[str, Any]:
             }
         )
     if not points:
-        raise DataError(f"{out}: no checkpoint to probe")
+        raise DataError(f"{out}: no whole checkpoint to probe", hint="train the run again with --overwrite")
     parameters = sum(p.numel() for p in objective.parameters())
     return {"run": entry.name, "out": str(out), "parameters": parameters, "points": points}
 

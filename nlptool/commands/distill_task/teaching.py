@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nlptool import course
 from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands import folder, hub, machine, training
 from nlptool.commands.distill_task import retention
@@ -121,7 +122,7 @@ class _Runs:
         later = {"prediction": Tune(), "twin": False}  # which change nothing here
         recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
         final = out / "final"
-        if final.exists():
+        if course.has_ended(out):
             finetuning.require_same(kept(out, Recipe), recipe, out)
             self.console.note(f"{out}: is finished")
             return str(final)

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nlptool import course
 from nlptool.atomic_files import read_json, write_text
 from nlptool.commands.finetune.fitting import Plan
 from nlptool.console import Console
@@ -34,12 +35,13 @@ def write_answers(plan: Plan, out: Path, split: str, said: Numbers) -> None:
 
 
 def known(out: Path) -> dict[str, Any] | None:
-    """What a seed's run has reached, if it is finished; a damaged file is as none, since it can be made again."""
+    """What a seed's run has reached, if it is finished; what is damaged is as none, since it can be made again."""
     try:
         found = read_json(out / "scores.json", dict)
     except (FileNotFoundError, DataError):
         return None
-    return found if isinstance(found.get("figures"), dict) and isinstance(found.get("step"), int) else None
+    whole = isinstance(found.get("figures"), dict) and isinstance(found.get("step"), int)
+    return found if whole and course.outdated(out) is None else None
 
 
 def summary(plan: Plan, done: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ OUT/rows/SPLIT.bin .idx .labels   encoded rows
 OUT/rows/rows.json                what they were made of
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -66,7 +67,8 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
                 raise DataError(
                     f"{recipe.data or recipe.config.source_of(split)}: the split {split} has no row"
                 )
-        digests = {path.name: files.digest(path) for path in sorted(aside.iterdir())}
+        written = sorted(path for path in aside.rglob("*") if path.is_file())
+        digests = {str(path.relative_to(aside)): files.digest(path) for path in written}
         write_json(aside / FACTS, made_of | {"rows": counts, "files": digests})
     if loss.unknown or loss.lost:
         console.note(f"the tokenizer cannot spell all of the task's texts: {loss}")
@@ -80,21 +82,30 @@ def opened(folder: Path) -> dict[str, Split]:
 
 def _whole(folder: Path, console: Console) -> dict[str, Any] | None:
     """What is known of rows that are as they were written; None where there are none, or they are to be made anew."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    if why := fault(folder):
+        console.note(f"{folder / why}; the rows are made anew")
+        return None
+    return read_json(folder / FACTS, dict, REMEDY)
+
+
+def fault(folder: Path) -> str | None:
+    """Why rows are not as they were written; None where they are."""
     try:
         facts = read_json(folder / FACTS, dict, REMEDY)
-    except FileNotFoundError:
-        if folder.is_dir() and any(folder.iterdir()):
-            console.note(f"{folder}: {FACTS} is missing; the rows are made anew")
-        return None
+        if not isinstance(facts.get("rows"), dict):
+            return f"{FACTS} names no rows"
+        for name, written in facts.get("files", {}).items():  # none in folders of older versions
+            if files.digest(folder / name) != written:
+                return f"{name} is not what was written (its digest differs)"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
     except DataError as error:
-        console.note(f"{error.message}; the rows are made anew")
-        return None
-    for name, written in facts.get("files", {}).items():  # none in folders of older versions
-        path = folder / name
-        if not path.is_file() or files.digest(path) != written:
-            console.note(f"{path}: is not what was written; the rows are made anew")
-            return None
-    return facts
+        return error.message.removeprefix(f"{folder}{os.sep}")
+    except (OSError, AttributeError, TypeError):
+        return f"{FACTS} cannot be read"
+    return None
 
 
 def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -1,17 +1,22 @@
 """What a teacher said of each batch of the first epoch, on the disk, so that later epochs need no teacher.
 
 OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.ids, .log_p   the likeliest tokens at each place, float16 logarithms
-OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.known         a byte for each micro-batch: 1 once the two are there
+OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.known         of each micro-batch the CRC-32 of the two; 0 until they are there
+
+What is damaged is asked again.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nlptool.atomic_files import open_regular
 from nlptool.data.batches import Again, Ahead, Batch
 from nlptool.text.store import dtype_for
 from nlptool.train.distributed import World
@@ -43,7 +48,7 @@ class Remembering(Ahead):
 
     def _with_answers(self, number: int, batch: Batch) -> Batch:
         moved = batch.to(self.world.device)
-        if not (self.kept and self.kept["known"][number]):
+        if not (self.kept and self._is_whole(number)):
             made = {name.removeprefix("taught_"): t.cpu() for name, t in self.answers(moved).items()}
             self._keep(number, {name: tensor.numpy() for name, tensor in made.items()})
         known = {f"taught_{name}": self._tensor(name, number) for name in self.types}
@@ -52,22 +57,35 @@ class Remembering(Ahead):
     def _keep(self, number: int, made: dict[str, np.ndarray[Any, Any]]) -> None:
         if not self.kept:
             self._open(made["ids"].shape)
-        if self.kept["known"][number]:
+        if self._is_whole(number):
             return
         for name in self.types:
             self.kept[name][number] = made[name]
             self.kept[name].flush()
-        self.kept["known"][number] = 1
+        self.kept["known"][number] = self._sum(number)
         self.kept["known"].flush()
+
+    def _is_whole(self, number: int) -> bool:
+        return int(self.kept["known"][number]) == self._sum(number)
+
+    def _sum(self, number: int) -> int:
+        """CRC-32 of the answers to a micro-batch, never 0."""
+        found = 0
+        for name in self.types:
+            found = crc32(np.ascontiguousarray(self.kept[name][number]).data, found)
+        return found or 1
 
     def _open(self, shape: tuple[int, ...]) -> None:
         """The files, which grow as they are written."""
         self.path.parent.mkdir(exist_ok=True)
         total = self.again.size * self.parts
         shapes = {"known": (total,)} | dict.fromkeys(self.types, (total, *shape))
-        kinds = {"known": np.dtype(np.uint8)} | self.types
+        kinds = {"known": np.dtype(np.uint32)} | self.types
         files = {name: self.path.with_name(f"{self.path.name}.{name}") for name in kinds}
         # All three as they were written, or none: a file that lost its end would be answered for by zeros.
+        for file in files.values():
+            if os.path.lexists(file):
+                open_regular(file, "remove it, and the teacher is asked again").close()
         whole = all(
             file.exists() and file.stat().st_size == kinds[name].itemsize * np.prod(shapes[name])
             for name, file in files.items()

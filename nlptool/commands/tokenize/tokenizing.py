@@ -1,18 +1,19 @@
 """The working half of `tokenize`; imports what is heavy."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nlptool.atomic_files import read_json, write_json, write_text
 from nlptool.commands import hub
 from nlptool.commands.tokenize.command import Recipe
 from nlptool.console import Console, Options, Progress
+from nlptool.errors import DataError
 from nlptool.figures import counted, quantity
 from nlptool.files import written_aside
-from nlptool.recipe import dump
+from nlptool.recipe import KEPT, dump
 from nlptool.text import build, corpus
 from nlptool.text.config import Source
 from nlptool.text.corpus import Tally
@@ -20,9 +21,10 @@ from nlptool.text.encode import Work, batches
 from nlptool.text.engine import EngineDiffers, choose
 from nlptool.text.normalise import normaliser
 from nlptool.text.sample import Sample
-from nlptool.text.store import TokenStore
+from nlptool.text.store import SPLITS, TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
+REPORT = "report.json"
 VOCABULARY = 32768
 MAX_UNKNOWN = 0.01
 HEAD = 1 << 18  # characters of the corpus on which the fast engine is tried
@@ -60,9 +62,13 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 def report_again(recipe: Recipe, path: Path, options: Options, console: Console) -> None:
     """Say that a store is finished; nothing is done."""
-    TokenStore(path).split("train")
-    report = json.loads((path / "report.json").read_text("utf8"))
+    store = TokenStore(path)
+    for name in SPLITS:
+        store.split(name)
+    report = _report(path, console)
     console.note(f"{path}: is finished, nothing to do")
+    if report is None:
+        return
     now = corpus.find(recipe.source).size
     if now != report.get("source_bytes", now):
         console.note(
@@ -70,6 +76,18 @@ def report_again(recipe: Recipe, path: Path, options: Options, console: Console)
             "--overwrite makes it again"
         )
     _show(path, report, options, console)
+
+
+def _report(path: Path, console: Console) -> dict[str, Any] | None:
+    """What was told when a store was made; None where that is lost, which the store does not need."""
+    try:
+        report = read_json(path / REPORT, dict)
+        _facts(report)
+    except (FileNotFoundError, DataError, KeyError, TypeError, ValueError, AttributeError) as error:
+        told = error.message if isinstance(error, DataError) else f"{path / REPORT}: is not as it was written"
+        console.note(f"{told}; the store is whole without it, --overwrite makes both again")
+        return None
+    return report
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -80,8 +98,8 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         tokenizer, trained = _tokenizer(recipe, console)
         report = _encode(recipe, tokenizer, aside, console) | trained
         tokenizer.save(aside / "tokenizer")
-        (aside / "recipe.yaml").write_text(dump(recipe), encoding="utf8")
-        build.write_json(aside / "report.json", report)
+        write_text(aside / KEPT, dump(recipe))
+        write_json(aside / REPORT, report)
     _show(out, report, options, console)
 
 
@@ -128,7 +146,7 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         except EngineDiffers:
             engine = "tokenizers"
     seconds = time.monotonic() - began
-    build.write_json(folder / "store.json", build.facts(written, work, tokenizer, folder))
+    write_json(folder / "store.json", build.facts(written, work, tokenizer, folder))
     total, heldout = written.total(), written.splits["heldout"]
     return {
         **vars(total),
@@ -178,6 +196,11 @@ def _show(out: Path, report: dict[str, Any], options: Options, console: Console)
     if options.json:
         console.json(report | {"out": str(out)})
         return
+    console.facts(f"{out}: a token store", _facts(report))
+
+
+def _facts(report: dict[str, Any]) -> dict[str, Any]:
+    """What a report says, for people."""
     names = {
         "bytes_per_token": "bytes per token",
         "tokens_per_word": "tokens per word",
@@ -199,7 +222,7 @@ def _show(out: Path, report: dict[str, Any], options: Options, console: Console)
     if "trained_on" in report:
         part = report["trained_on"]
         shown["tokenizer trained on"] = f"{part['characters']:,} of {counted(part['of'], 'characters')}"
-    console.facts(f"{out}: a token store", shown)
+    return shown
 
 
 def _not_spelled(report: dict[str, Any]) -> str:

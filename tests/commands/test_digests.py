@@ -1,0 +1,130 @@
+"""What is not as it was written is neither trained on nor scored: token stores, models, a teacher's answers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nlptool import course, files
+from nlptool.cli import main
+
+MASK = "the [MASK] bell"
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def store(tiny_store: Path, tmp_path: Path) -> Path:
+    """A store that records its files, as `tokenize` writes it."""
+    store = tmp_path / "tokens"
+    shutil.copytree(tiny_store, store)
+    facts = json.loads((store / "store.json").read_text())
+    facts["files"] = files.recorded(
+        store / f"{s}.{end}" for s in ("train", "heldout") for end in ("bin", "idx")
+    )
+    (store / "store.json").write_text(json.dumps(facts))
+    return store
+
+
+@pytest.fixture
+def model(tiny_run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_run / "final", tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("name", ["train.bin", "train.idx", "heldout.bin"])
+def test_a_store_with_a_changed_bit_is_refused_and_doctor_names_the_file(
+    name: str, store: Path, tiny_recipe: Path, capsys
+):
+    assert main(["doctor", str(store)]) == 0
+    flip(store / name)
+    assert main(["pretrain-mlm", str(tiny_recipe), f"tokens={store}", "train.steps=1"]) == 3
+    told = capsys.readouterr().err
+    assert f"{store / name} is not what was written" in told
+    assert "nlptool tokenize" in told
+    assert main(["doctor", str(store)]) == 3
+    assert name in capsys.readouterr().out
+
+
+def test_what_is_large_is_verified_by_doctor_alone(store: Path, monkeypatch: pytest.MonkeyPatch):
+    from nlptool.text.store import TokenStore
+
+    flip(store / "train.bin")
+    monkeypatch.setattr(files, "AT_READ", 10)
+    TokenStore(store).split("train")
+    assert main(["doctor", str(store)]) == 3
+
+
+def test_a_model_with_a_changed_bit_is_refused_and_doctor_names_the_file(model: Path, capsys):
+    assert main(["doctor", str(model)]) == 0
+    flip(model / "model.safetensors")
+    assert main(["fill-mask", str(model), MASK]) == 3
+    assert "model.safetensors is not what was written" in capsys.readouterr().err
+    assert main(["doctor", str(model)]) == 3
+
+
+def test_weights_that_were_changed_on_purpose_are_read_as_the_hint_says(model: Path, capsys):
+    flip(model / "model.safetensors")
+    assert main(["fill-mask", str(model), MASK]) == 3
+    assert f"remove weights from its {course.FILE}" in capsys.readouterr().err
+    stamp = json.loads((model / course.FILE).read_text())
+    del stamp["weights"]
+    (model / course.FILE).write_text(json.dumps(stamp))
+    assert main(["fill-mask", str(model), MASK]) == 0
+
+
+def test_the_run_json_of_another_program_in_a_models_folder_is_left_alone(model: Path):
+    (model / course.FILE).write_text('{"anything": 1}')
+    assert main(["fill-mask", str(model), MASK]) == 0
+
+
+def test_doctor_names_a_recipe_that_cannot_be_read(tiny_run: Path, tmp_path: Path, capsys):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "run" / "recipe.yaml").write_text("")
+    assert main(["doctor", str(tmp_path / "run")]) == 3
+    assert "recipe.yaml" in capsys.readouterr().out
+
+
+def test_a_teachers_answer_that_is_damaged_is_asked_again(tmp_path: Path):
+    import numpy as np
+    import torch
+
+    from nlptool.commands.pretrain.remembering import Remembering
+    from nlptool.data.batches import Batch
+    from nlptool.train.distributed import World
+
+    class Batches:
+        size = 2
+
+        def number(self, n: int) -> int:
+            return n % 2
+
+        def get(self, n: int) -> list[Batch]:
+            return [Batch({"ids": torch.full((3,), n % 2)}, {}, 3)]
+
+    asked = []
+
+    def answers(batch: Batch) -> dict[str, torch.Tensor]:
+        number = int(batch.tensors["ids"][0])
+        asked.append(number)
+        return {"taught_ids": torch.full((3, 2), 5 + number), "taught_log_p": torch.full((3, 2), -0.5)}
+
+    def read() -> list[int]:
+        kept = Remembering(Batches(), answers, tmp_path, World(0, 1, torch.device("cpu")), 1, 100)
+        found = [int(kept.get(n)[0].tensors["taught_ids"][0, 0]) for n in range(2)]
+        kept.close()
+        return found
+
+    assert read() == [5, 6]
+    asked.clear()
+    path = next(tmp_path.glob("*.ids"))
+    data = np.fromfile(path, np.uint16)
+    data[-1] = 77
+    data.tofile(path)
+    assert read() == [5, 6]
+    assert asked == [0, 1]  # the first, since nothing tells the shape before; the second, since it is damaged
