@@ -5,6 +5,7 @@ What is found is every call in the package by which a file would be written in p
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def _writes(node: ast.Call) -> bool:
     )
 
 
+@cache
 def found() -> dict[str, list[str]]:
     """Of each module and way the places."""
     places: dict[str, list[str]] = {}

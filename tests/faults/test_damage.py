@@ -6,10 +6,11 @@ Right is a result as from the whole folder, or a documented exit code with one l
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trials import Done, Table, contents, copy, outcome, preload, run, sample, told_wrong
-from worlds import KINDS, Kind
+from worlds import KINDS, Kind, world_of
 
 
 def _flip(path: Path) -> None:
@@ -80,13 +81,8 @@ def campaign(kind: Kind, folder: Path, most: int | None, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(report, "_write", lambda runs, out, console: [])  # pictures take seconds
     preload()
-    world, trial = folder / "world", folder / "trial"
-    kind.make(world)
-    whole = {}
-    for name, line in kind.readers.items():
-        done = run(line.split(), copy(world, trial))
-        assert done.code == 0 or "page" in line, f"{line}: {done}"
-        whole[name] = outcome(done, trial)
+    world, trial = world_of(kind.make), folder / "trial"
+    whole: dict[str, dict[str, Any]] = {}
     files = [
         str(path.relative_to(world)) for path in sorted((world / kind.target).rglob("*")) if path.is_file()
     ]
@@ -94,6 +90,10 @@ def campaign(kind: Kind, folder: Path, most: int | None, monkeypatch: pytest.Mon
     before = contents(world)
     table = Table(f"damage: {kind.name}")
     for file, way, name in sample(trials, most, kind.name):
+        if name not in whole:
+            done = run(kind.readers[name].split(), copy(world, trial))
+            assert done.code == 0 or "page" in kind.readers[name], f"{kind.readers[name]}: {done}"
+            whole[name] = outcome(done, trial)
         WAYS[way](copy(world, trial) / file)
         done = run(kind.readers[name].split(), trial)
         right = whole[name] | (
@@ -104,12 +104,13 @@ def campaign(kind: Kind, folder: Path, most: int | None, monkeypatch: pytest.Mon
     return table
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_damaged_file_is_named_or_made_anew(kind: Kind, tmp_path: Path, monkeypatch):
-    campaign(kind, tmp_path, 6, monkeypatch).require_right()
+def test_a_damaged_file_is_named_or_made_anew(tmp_path: Path, monkeypatch):
+    for kind in KINDS[:3]:
+        campaign(kind, tmp_path, 3, monkeypatch).require_right()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_file_damaged_in_every_way_is_named_or_made_anew(kind: Kind, tmp_path: Path, monkeypatch):
-    campaign(kind, tmp_path, None, monkeypatch).require_right()
+    most = os.environ.get("NLPTOOL_FAULTS_MOST")
+    campaign(kind, tmp_path, int(most) if most else None, monkeypatch).require_right()

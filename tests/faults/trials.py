@@ -28,6 +28,8 @@ TIMES = (
     "speed",
     "memory",
     "faster",
+    "throughput",
+    "throughput",
     "one",
     "many",
     "began",
@@ -79,7 +81,7 @@ def begin(line: Iterable[str], cwd: Path, before: Callable[[], None] = lambda: N
         sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w", encoding="utf8") for number in (1, 2))
         sys.argv = ["nlptool", *line]
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL)
         from nlptool.cli import main
 
         before()
@@ -170,13 +172,14 @@ def outcome(done: Done, cwd: Path) -> dict[str, Any]:
         if path.name == "metrics.jsonl":
             for text in path.read_text("utf8").splitlines():
                 line = json.loads(text)
-                figures.setdefault(name, {}).setdefault(str(line["step"]), {}).update(timeless(line))
+                kept = {k: v for k, v in timeless(line).items() if k == "tokens" or k.startswith("heldout/")}
+                figures.setdefault(name, {}).setdefault(line["step"], {}).update(kept)
         elif path.name in ("scores.json", "results.json", "compare.json", "evaluate.json"):
             figures[name] = timeless(json.loads(path.read_text("utf8")))
     try:
         said = timeless(json.loads(done.out))
     except ValueError:
-        said = None if "seconds" in done.out or "MB/s" in done.out else done.out
+        said = None  # for people, with speeds in it
     return {"weights": weights, "figures": figures, "said": said}
 
 

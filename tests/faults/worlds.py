@@ -7,11 +7,12 @@ trial has a copy of its own.
 import json
 import random
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trials import run
+from trials import copy, run
 
 WORDS = ("the", "river", "old", "town", "a", "bell", "small", "house", "winter", "wood", "stone", "reads")
 BERT = (
@@ -63,6 +64,32 @@ def nlp(world: Path, line: str) -> None:
     assert done.code == 0, f"{line}: {done}"
 
 
+BASES: dict[str, Callable[[Path], None]] = {}
+ROOT = tempfile.TemporaryDirectory(prefix="nlptool-faults-")
+
+
+def after(base: Callable[[Path], None]) -> Callable[[Callable[[Path], None]], Callable[[Path], None]]:
+    """Marks what is done in a copy of another world."""
+
+    def mark(make: Callable[[Path], None]) -> Callable[[Path], None]:
+        BASES[make.__name__] = base
+        return make
+
+    return mark
+
+
+def world_of(make: Callable[[Path], None]) -> Path:
+    """A world, made once; nobody changes it."""
+    world = Path(ROOT.name) / make.__name__
+    if not world.exists():
+        aside = world.with_name("aside-" + world.name)
+        if base := BASES.get(make.__name__):
+            copy(world_of(base), aside)
+        make(aside)
+        aside.rename(world)
+    return world
+
+
 def texts(world: Path) -> None:
     rng = random.Random(0)
     (world / "text").mkdir(parents=True)
@@ -77,24 +104,24 @@ def texts(world: Path) -> None:
     (world / "pages").mkdir()
 
 
+@after(texts)
 def store(world: Path) -> None:
-    texts(world)
     nlp(world, "tokenize tokenize.yaml")
 
 
+@after(store)
 def pretrained(world: Path) -> None:
-    store(world)
     nlp(world, "pretrain-mlm bert.yaml train.steps=8")
 
 
+@after(pretrained)
 def exported(world: Path) -> None:
-    pretrained(world)
     nlp(world, "export run --out model")
     shutil.rmtree(world / "run")
 
 
+@after(exported)
 def tuned(world: Path) -> None:
-    exported(world)
     labelled(world)
     nlp(world, "finetune tune.yaml train.steps=8")
 
@@ -118,31 +145,31 @@ def labelled(world: Path) -> None:
         (world / f"{name}.yaml").write_text(text)
 
 
+@after(exported)
 def distilled(world: Path) -> None:
-    exported(world)
     (world / "smaller.yaml").write_text(SMALLER)
     nlp(world, "distill smaller.yaml train.steps=8")
 
 
+@after(tuned)
 def taskwise(world: Path) -> None:
-    tuned(world)
     nlp(world, "distill-task taskwise.yaml prediction.steps=4")
 
 
+@after(exported)
 def asked(world: Path) -> None:
-    exported(world)
     labelled(world)
     nlp(world, "prompt ask.yaml")
 
 
+@after(store)
 def compared(world: Path) -> None:
-    store(world)
     (world / "other.yaml").write_text(BERT.replace("seed: 7", "seed: 8"))
     nlp(world, "compare bert.yaml other.yaml --out both")
 
 
+@after(exported)
 def evaluated(world: Path) -> None:
-    exported(world)
     nlp(world, RATE.format("model") + " --out rated")
 
 
