@@ -1,7 +1,7 @@
 """What the recipe blocks of all kinds of task have in common. No torch here."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,9 @@ class TaskConfig(Block):
     Columns have the names of the hub's data set, so that a folder with the same rows reads alike: a file for
     each split, named after it (train.jsonl, validation.tsv.gz, test-00000-of-00002.parquet).
     """
+
+    columns: ClassVar[bool] = False
+    """Whether its rows are sentences of tagged words, so that files in CoNLL's columns are read, too."""
 
     metrics: tuple[str, ...] = Field(
         min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"

@@ -7,19 +7,20 @@ value over many lines, such as SQuAD's.
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
 from nlptool.errors import DataError
 from nlptool.figures import counted
 from nlptool.files import reason
+from nlptool.text.columns import SUFFIXES, sentences
 from nlptool.text.corpus import BROKEN
 from nlptool.text.hub import dataset
 from nlptool.text.lines import RECORD, lines
 from nlptool.text.readers import opened
 from nlptool.text.records import Unreadable
-from nlptool.text.sources import COMPRESSIONS, FORMATS, File
+from nlptool.text.sources import COMPRESSIONS, FORMATS, File, Format
 
 SHOWN = 8  # names in a message
 
@@ -102,17 +103,23 @@ class Sentence(NamedTuple):
     """What stands between two of them in a text."""
 
 
-def files(folder: Path, split: str) -> list[File]:
-    """The files of a split in a folder, sorted; none where the split is not there. Raises DataError for no folder."""
+def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
+    """The files of a split in a folder, sorted; none where the split is not there. Raises DataError for no folder.
+
+    columns: also files in CoNLL's columns, where there are no others.
+    """
     if not folder.is_dir():
         raise DataError(
             f"{folder}: no such folder", hint=f"name one that holds the task's files, such as {split}.jsonl"
         )
-    found = []
-    for path in sorted(folder.iterdir()):
-        stem, file = path.name.partition(".")[0], of_rows(path)
-        if file is not None and (stem == split or stem.startswith(f"{split}-")):
-            found.append(file)
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if (stem := path.name.partition(".")[0]) == split or stem.startswith(f"{split}-")
+    ]
+    found = [file for path in paths if (file := of_rows(path)) is not None]
+    if columns and not found:
+        found = [file for path in paths if (file := _of(path, dict.fromkeys(SUFFIXES, "text"))) is not None]
     if len(found) > 1 and any(file.path.name.startswith(f"{split}.") for file in found):
         raise DataError(
             f"{folder}: {len(found)} files for the split {split}: {', '.join(f.path.name for f in found)}",
@@ -123,9 +130,13 @@ def files(folder: Path, split: str) -> list[File]:
 
 def of_rows(path: Path) -> File | None:
     """A file of rows by its suffixes; None for any other, and for a folder."""
+    return _of(path, FORMATS)
+
+
+def _of(path: Path, formats: Mapping[str, Format]) -> File | None:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
-    kind = FORMATS.get(suffixes[-1] if suffixes else "")
+    kind = formats.get(suffixes[-1] if suffixes else "")
     return File(path, kind, compression, path.stat().st_size) if kind is not None and path.is_file() else None
 
 
@@ -142,6 +153,8 @@ def read(found: list[File]) -> Iterator[Row]:
                     yield from _json(name, stream)
                 elif file.format == "jsonl":
                     yield from _jsonl(name, stream)
+                elif file.format == "text":
+                    yield from (Row(place, dict(values)) for place, values in sentences(name, stream))
                 elif ".tsv" in file.path.suffixes:
                     yield from _tsv(name, stream)
                 else:

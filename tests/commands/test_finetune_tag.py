@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from nlptool.cli import main
-from nlptool.commands.finetune import labelled
 
 WORDS = ("the", "river", "old", "town", "small", "house", "winter", "wood", "stone", "light")
 NAMES = {"anna": "PER", "otto": "PER", "rome": "LOC"}
@@ -73,7 +72,28 @@ def test_a_row_with_too_few_tags_is_told_with_its_line(work: Path, capsys):
     assert "train.jsonl:5: column 'ner_tags' holds" in capsys.readouterr().err
 
 
-def test_files_in_conlls_columns_are_told_with_what_is_read(tmp_path: Path):
-    (tmp_path / "train.conll").write_text("Anna B-PER\n\n")
-    assert '{"tokens": ["Anna"' in labelled._remedy(tmp_path, "train")
-    assert "validation.jsonl, .csv" in labelled._remedy(tmp_path, "validation")
+def columns(sentences: list[dict]) -> str:
+    """As CoNLL-2003 has them."""
+    found = (zip(one["tokens"], one["ner_tags"], strict=True) for one in sentences)
+    return "-DOCSTART- -X- -X- O\n\n" + "\n".join(
+        "".join(f"{word} NN B-NP {tag}\n" for word, tag in sentence) for sentence in found
+    )
+
+
+def test_files_in_conlls_columns_are_the_rows_that_they_hold(work: Path):
+    assert main(["finetune", str(work / "tune.yaml"), "train.steps=1", "--out", str(work / "json")]) == 0
+    for seed, (split, number) in enumerate((("train", 200), ("validation", 60), ("test", 5))):
+        (work / "data" / f"{split}.jsonl").unlink()
+        (work / "data" / f"{split}.txt").write_text(columns(rows(number, seed)))
+    assert main(["finetune", str(work / "tune.yaml"), "train.steps=1", "--out", str(work / "columns")]) == 0
+    made = [path for path in (work / "json" / "rows").iterdir() if path.suffix != ".json"]
+    assert len(made) == 3 * 5
+    for path in made:
+        assert path.read_bytes() == (work / "columns" / "rows" / path.name).read_bytes()
+
+
+def test_a_tag_in_columns_that_the_task_does_not_have_is_told_with_its_line(work: Path, capsys):
+    (work / "data" / "train.jsonl").unlink()
+    (work / "data" / "train.conll").write_text("the O\n\nold\tO\nann\tB-PET\n")
+    assert main(["finetune", str(work / "tune.yaml")]) == 3
+    assert "train.conll:3: ner_tags[1] is 'B-PET'" in capsys.readouterr().err

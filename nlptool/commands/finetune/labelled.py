@@ -18,6 +18,7 @@ from nlptool.errors import DataError
 from nlptool.files import written_aside
 from nlptool.recipe import digest
 from nlptool.text import rows
+from nlptool.text.columns import SUFFIXES
 from nlptool.text.coverage import Loss
 from nlptool.text.rows import Row
 from nlptool.text.sources import File
@@ -25,7 +26,6 @@ from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
 FACTS = "rows.json"
-COLUMNS = (".conll", ".txt", ".bio", ".iob", ".iob2")  # how files with a word and its tag a line are called
 REMEDY = "remove the folder, and the rows are made anew"
 OFTEN = 1000  # rows between two looks at the progress
 
@@ -119,34 +119,25 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
             continue
         if split in task.test and "/" in split and not (Path(recipe.data) / split).parent.is_dir():
             continue
-        found = _files(recipe.data, split)
+        found = _files(recipe, split)
         if not found and split in wanted:
             folder = (Path(recipe.data) / split).parent
             there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
             raise DataError(
                 f"{folder}: no file for the split {Path(split).name}; the folder holds {there or 'nothing'}",
-                hint=_remedy(folder, Path(split).name),
+                hint=f"name it {Path(split).name}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
+                + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if task.columns else ""),
             )
         if found:
             splits[split] = [[file.path.name, file.size] for file in found]
     return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
 
 
-def _remedy(folder: Path, split: str) -> str:
-    """What to do where a split has no file that is read."""
-    if any(path.stem == split and path.suffix in COLUMNS for path in folder.iterdir()):
-        return (
-            f"CoNLL's lines of a word and its tag are not read: make {split}.jsonl of them, an object for each "
-            'sentence, {"tokens": ["Anna", "Berg"], "ner_tags": ["B-PER", "I-PER"]}'
-        )
-    return f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
-
-
 def read(recipe: Recipe, split: str) -> Iterator[Row]:
     """The rows of a split."""
     task = recipe.config
     if recipe.data is not None:
-        found = rows.read(_files(recipe.data, split))
+        found = rows.read(_files(recipe, split))
     else:
         source = task.source_of(split)
         assert source is not None  # as the check of the recipe has made sure
@@ -154,9 +145,11 @@ def read(recipe: Recipe, split: str) -> Iterator[Row]:
     return chain.from_iterable(map(task.flat, found))
 
 
-def _files(data: str, split: str) -> list[File]:
-    """Of split A/B, those of B in the folder A."""
-    return rows.files((Path(data) / split).parent, Path(split).name)
+def _files(recipe: Recipe, split: str) -> list[File]:
+    """Files of the recipe's data: of split A/B, those of B in the folder A."""
+    assert recipe.data is not None
+    path = Path(recipe.data) / split
+    return rows.files(path.parent, path.name, columns=recipe.config.columns)
 
 
 def _watched(found: Iterator[Row], bar: Progress) -> Iterator[Row]:

@@ -18,10 +18,13 @@ Metric = Literal["entity_f1", "entity_macro_f1", "character_macro_f1"]
 class Config(TaskConfig):
     """Each word of a sentence gets a tag, so that entities are found (Devlin et al. 2019, section 5.3).
 
-    A word's first piece is tagged, the others are not looked at. With `characters` the tokens of a row are the
-    characters of a text, white space among them, as in KLUE-NER (Park et al. 2021): a piece has the tag of its first
-    character, its others go on with it, B-NAME as I-NAME.
+    Files in CoNLL's columns (train.conll, .bio, .iob, .iob2, .txt) have the word as `tokens`, the last column as
+    `ner_tags`. A word's first piece is tagged, the others are not looked at. With `characters` the tokens of a row are
+    the characters of a text, white space among them, as in KLUE-NER (Park et al. 2021): a piece has the tag of its
+    first character, its others go on with it, B-NAME as I-NAME.
     """
+
+    columns = True
 
     name: Literal["tag"] = Field("tag", description="kind of task")
     tokens: str = Field("tokens", description="column of the words, a list")
