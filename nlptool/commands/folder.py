@@ -177,10 +177,12 @@ def changes(
     recipe: Block,
     models: Mapping[str, Path] = MappingProxyType({}),
     ahead: Collection[str] = (),
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Change]:
     """What changes where a run is resumed with this recipe.
 
     models: folders that it reads, by the recipe's key. ahead: blocks that nothing of the run has followed yet.
+    known: digests of the models as a checkpoint has them, which go before those of environment.json.
     Raises UsageError where a key changes whose field is not marked RESUMABLE, DataError where a model is another.
     """
     changed = moved(kept(run, type(recipe)), recipe)
@@ -196,7 +198,7 @@ def changes(
             f"{run}: was made with another recipe:{told(fixed)}",
             hint="put these back, start again with --overwrite, or choose another --out",
         )
-    _require_same_models(run, models)
+    _require_same_models(run, models, known)
     return changed
 
 
@@ -253,9 +255,10 @@ def _of_store(path: Path) -> str | None:
     return hashlib.sha256(made.encode()).hexdigest()
 
 
-def _require_same_models(run: Path, models: Mapping[str, Path]) -> None:
+def _require_same_models(run: Path, models: Mapping[str, Path], known: Mapping[str, str]) -> None:
     written = run / "environment.json"
-    known = read_json(written, dict, REMEDY).get("models", {}) if written.exists() else {}
+    begun = read_json(written, dict, REMEDY).get("models", {}) if written.exists() else {}
+    known = begun | dict(known)
     for key, found in digests(models).items():
         if known.get(key, found) != found:
             what = "token store" if (models[key] / "store.json").exists() else key

@@ -67,7 +67,8 @@ def find(source: Path) -> Past:
 
 def require_same(past: Past, recipe: Block, models: Mapping[str, Path], console: Console) -> list[Change]:
     """What changes where the run is resumed; it is told. Raises as `folder.changes`."""
-    changed = folder.changes(past.run, recipe, models)
+    known = past.facts.models if past.facts is not None else {}
+    changed = folder.changes(past.run, recipe, models, known=known)
     folder.tell(changed, console)
     for bad in past.broken:
         console.note(f"passed over {bad.folder}: {bad.reason}")

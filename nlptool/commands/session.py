@@ -47,6 +47,7 @@ class Session:
         self.state = State(module, Adam(module, settings.train.optimizer, job.rates))
         self.folder = settings.out / "checkpoints"
         self.digest = digest(settings.recipe)
+        self.models: dict[str, str] = {}  # digests; the first rank's, which saves
         self.first_step = 1
         self.owes = False  # whether the checkpoint that is gone on from was to be evaluated, and was not
         self.saved = self.evaluated = 0  # steps at which this was done last
@@ -98,7 +99,8 @@ class Session:
         names = ("torch", "numpy", "tokenizers", "safetensors")
         device = machine.name(self.world.device)
         facts = folder.environment(names, device, self.world.size) | {"threads": torch.get_num_threads()}
-        facts |= {"models": folder.digests(self.job.models)} if self.job.models else {}
+        self.models = folder.digests(self.job.models)
+        facts |= {"models": self.models} if self.models else {}
         out, job = self.settings.out, self.job
         if not overwrite:
             resuming.set_aside(out, self.state.step, self.console)
@@ -228,7 +230,7 @@ class Session:
 
     def _write(self, path: Path, loss: float | None) -> None:
         try:
-            checkpoint.save(self.state, path, self.digest, loss, self.job.stages)
+            checkpoint.save(self.state, path, self.digest, loss, self.job.stages, self.models)
         except DataError as error:
             whole, _ = checkpoint.newest(self.folder)
             raise DataError(error.message, hint=f"{error.hint}; newest whole checkpoint: {whole}") from error

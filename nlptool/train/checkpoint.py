@@ -3,15 +3,17 @@
 checkpoints/step-00001000/
     model.safetensors      the objective's weights
     optimizer.safetensors  moments and step counter
-    state.json             step, tokens, FLOPs, seconds, learning rate, stages, held-out loss, digest of the recipe
+    state.json             step, tokens, FLOPs, seconds, learning rate, stages, held-out loss; digests of the recipe and
+                           of the token store and the models that every step reads
     manifest.json          size and SHA-256 of each file above
 """
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -49,6 +51,8 @@ class Facts:
     """Learning rate of its last step."""
     stages: tuple[int, ...] = ()
     """Where the stages began that have begun."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the token store and the models that every step reads, by the recipe's key."""
 
     @property
     def begun(self) -> Begun:
@@ -57,11 +61,17 @@ class Facts:
 
 
 def save(
-    state: State, folder: Path, recipe_digest: str, heldout: float | None, stages: Sequence[int] = (0,)
+    state: State,
+    folder: Path,
+    recipe_digest: str,
+    heldout: float | None,
+    stages: Sequence[int] = (0,),
+    models: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write one checkpoint.
 
     heldout: the held-out loss of just these weights, if it was measured. stages: the first step of each stage.
+    models: digests of what every step reads.
     Raises DataError when the disk refuses, and NonFiniteLoss for weights that are not finite; nothing of it is left
     then.
     """
@@ -77,6 +87,7 @@ def save(
         state.flops,
         state.lr,
         tuple(first for first in stages if first < state.step),
+        dict(models),
     )
     with written_aside(folder) as aside:
         try:
@@ -117,7 +128,7 @@ def read(folder: Path) -> Facts:
     """What a whole checkpoint says of itself. Raises DataError where it cannot be read."""
     path = folder / "state.json"
     written = read_json(path, dict, "resume another checkpoint")
-    values = {field.name: written[field.name] for field in fields(Facts) if field.name in written}
+    values = {known.name: written[known.name] for known in fields(Facts) if known.name in written}
     try:
         return Facts(**values | {"stages": tuple(values.get("stages", ()))})
     except TypeError:

@@ -117,3 +117,7 @@ def test_a_store_made_anew_in_the_same_place_is_not_resumed_with(
     assert main(["pretrain-mlm", *run, "--resume", "auto"]) == 3
     told = " ".join(capsys.readouterr().err.split())
     assert f"{store}: is not the token store that {tmp_path / 'run'} began with" in told
+    state = json.loads((tmp_path / "run" / "checkpoints" / "step-00000004" / "state.json").read_text())
+    assert state["models"] == json.loads((tmp_path / "run" / "environment.json").read_text())["models"]
+    (tmp_path / "run" / "environment.json").unlink()
+    assert main(["pretrain-mlm", *run, "--resume", "auto"]) == 3
