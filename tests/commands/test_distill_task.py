@@ -342,6 +342,15 @@ def test_choices_can_be_taught(work: Path, taught: Path):
     assert found["teacher"]["mean"]["accuracy"] == tuned["mean"]["accuracy"]
 
 
+def test_a_dry_run_tells_the_flops_that_the_runs_then_count(work: Path, capsys):
+    assert distil(work, "--dry-run", "--json", *SHORT) == 0
+    told = json.loads(capsys.readouterr().out)["flops"]
+    assert distil(work, *SHORT) == 0
+    for stage in ("intermediate", "prediction"):
+        (path,) = (work / "run" / stage / "seed-0" / "checkpoints").glob("step-*/state.json")
+        assert told[stage] == pytest.approx(json.loads(path.read_text())["flops"], rel=0.1)
+
+
 def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
     assert distil(work, "--dry-run", "--json") == 0
     told = json.loads(capsys.readouterr().out)

@@ -39,11 +39,13 @@ from nlptool.files import digest
 from nlptool.metric_table import listed
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
+from nlptool.objectives.base import Objective
 from nlptool.recipe import Change, kept
 from nlptool.tasks.base import Numbers
 from nlptool.tasks.distilled import Taught
 from nlptool.train.config import Save, Tune
 from nlptool.train.distributed import World
+from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import Interrupts
 from nlptool.train.trainer import State, held_out
 
@@ -262,6 +264,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
             "parameters": {"teacher": _size(teacher.plan), "student": _size(plan)},
             "steps": {name: plan.steps for name, plan in plans.items()},
             "seeds": len(recipe.seeds),
+            "flops": {name: len(recipe.seeds) * _flops(one, name, teacher) for name, one in plans.items()},
             "baseline": plan.baseline(),
         }
     if as_json:
@@ -274,9 +277,19 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
         "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
         + f" with {each(facts['seeds'], 'seeds')}{twin}",
+        "FLOPs": " + ".join(f"{n:.3g}" for n in facts["flops"].values()),
         plan.shape.guess: listed(facts["baseline"]),
     }
     console.facts("these runs would take", told)
+
+
+def _flops(plan: Plan, stage: str, teacher: Teacher) -> float:
+    """Of one seed's stage: in the first one the teacher reads each batch, too; its answers to the second are kept."""
+    objective: Objective = plan.shape
+    if stage == "intermediate":
+        with shapes_only():
+            objective = imitation(plan.objective(), teacher.plan.objective())
+    return plan.flops_per_row(objective) * plan.steps * plan.recipe.train.batch
 
 
 def _keep(said: Numbers, path: Path, made_of: Path, facts: dict[str, Any]) -> None:
