@@ -40,8 +40,9 @@ class Console:
     def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         out, err = stdout or sys.stdout, stderr or sys.stderr
         for stream in (out, err):
-            if hasattr(stream, "reconfigure"):  # a log in ASCII must not stop a run
-                stream.reconfigure(errors="backslashreplace")
+            if hasattr(stream, "reconfigure"):  # a log in ASCII must not stop a run, nor one on a full disk
+                with suppress(OSError):
+                    stream.reconfigure(errors="backslashreplace")
         wide = None if out.isatty() else 1000
         results, messages = cast(TextIO, Results(out)), cast(TextIO, Messages(err))
         self._out = rich.console.Console(file=results, highlight=False, markup=False, emoji=False, width=wide)

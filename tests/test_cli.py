@@ -1,6 +1,7 @@
 """The command line: what it offers, and how what goes wrong is shown."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -12,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from nlptool import __version__
-from nlptool.cli import COMMANDS, main
+from nlptool import __version__, cli
+from nlptool.cli import COMMANDS, main, signals
 from nlptool.cli.app import HEADINGS
 from nlptool.cli.asking import PROMPT
 from nlptool.cli.training import Row
@@ -306,3 +307,40 @@ def test_no_shipped_recipe_is_told_by_half_a_sentence(capsys):
         assert told.count("`") % 2 == 0, name
         assert told.count("(") == told.count(")"), name
         assert not told.endswith(".."), name
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "told"),
+    [
+        (Preempted("SIGUSR1"), 75, "SIGUSR1"),
+        (signals.Ended(15), 143, "ended by SIGTERM"),
+        (KeyboardInterrupt(), 130, "ended by SIGINT"),
+    ],
+)
+def test_what_fails_because_of_a_signal_is_the_signals_not_a_defect(
+    stop: BaseException, code: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    """A library's own clean-up may fail where a signal has broken it off."""
+
+    def broken(**given: object) -> None:
+        try:
+            raise stop
+        finally:
+            raise RuntimeError("trying to pop from empty mode stack")
+
+    monkeypatch.setattr(cli, "app", broken)
+    assert cli.main(["schema"]) == code
+    said = capsys.readouterr().err
+    assert told in said
+    assert "defect" not in said
+
+
+def test_an_error_keeps_its_exit_code_where_stderr_is_full_and_was_written_to(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    class Full(io.StringIO):
+        def reconfigure(self, **given: object) -> None:
+            raise OSError(27, "File too large")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert cli.main(["doctor", "nowhere"]) == 2

@@ -73,9 +73,18 @@ def _carry_out(arguments: Sequence[str]) -> int:
         return _fail(_too_large())
     except ValueError as error:
         no_path = "embedded null" in str(error)
-        return _fail(UsageError("a path with a NUL character in it") if no_path else _defect(error))
+        return _fail(UsageError("a path with a NUL character in it")) if no_path else _unforeseen(error)
     except Exception as error:
-        return _fail(_too_large() if ALLOCATION in str(error) else _defect(error))
+        return _fail(_too_large()) if ALLOCATION in str(error) else _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """A defect, or the signal after which it came."""
+    before = signals.behind(error)
+    if isinstance(before, signals.Ended):
+        console().note(f"ended by {before}")
+        return before.exit_code
+    return _fail(before if isinstance(before, Preempted) else _defect(error))
 
 
 def _of_system(error: OSError) -> NlptoolError:

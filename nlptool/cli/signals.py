@@ -5,6 +5,8 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
+from nlptool.errors import Preempted
+
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -37,6 +39,14 @@ def ignore() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
+
+
+def behind(error: BaseException) -> BaseException | None:
+    """The signal after which something failed that nobody foresaw: what it broke off may fail to clean up."""
+    before = error.__context__
+    while before is not None and not isinstance(before, Ended | Preempted | KeyboardInterrupt):
+        before = before.__context__
+    return Ended(signal.SIGINT) if isinstance(before, KeyboardInterrupt) else before
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
