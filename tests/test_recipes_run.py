@@ -97,7 +97,9 @@ def write_rows(task: dict, folder: Path) -> None:
     """Ten rows for every split of a task."""
     for split in (task.get("train", "train"), *task.get("validation", ["validation"]), *task.get("test", [])):
         lines = [json.dumps(a_row(task, number)) for number in range(10)]
-        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+        path = folder / f"{split}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines))
 
 
 @pytest.mark.parametrize("recipe", sorted(set(TUNING) - {"finetune/deca"}))

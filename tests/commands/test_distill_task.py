@@ -365,7 +365,8 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["start=somewhere"], "give one of start, layers and model, not start and layers"),
+        (["start=here", "layers=2"], "give one of start, layers and model, not start and layers"),
+        (["start=somewhere"], "start takes the place of layers"),
         (["~layers"], "give one of start, layers and model"),
         (["~layers", "start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
         (["teacher=nowhere"], "teacher=nowhere: no Hugging Face folder at nowhere"),
@@ -493,6 +494,6 @@ def test_a_student_may_be_any_net_with_random_weights(work: Path, taught: Path, 
 def test_a_student_of_another_kind_is_refused_before_anything_is_written(work: Path, capsys):
     assert distil(work, "~layers", "model={name: gpt2, layers: 1, hidden: 16, heads: 2}") == 2
     assert "model.name: a task of this kind takes an encoder" in capsys.readouterr().err
-    assert distil(work, "model={name: bert}") == 2
+    assert distil(work, "layers=2", "model={name: bert}") == 2
     assert "give one of start, layers and model, not layers and model" in capsys.readouterr().err
     assert not (work / "run").exists()

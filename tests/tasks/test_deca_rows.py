@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 from deca_rows import ROWS, SENTENCE, WOZ
-from nlptool.tasks.named import named
 
 from nlptool.cli import main
 from nlptool.errors import DataError
 from nlptool.evaluate import deca, metrics
+from nlptool.recipe.named import Named
 from nlptool.tasks.answer.config import Config
 from nlptool.tasks.answer.forms import Asked
 from nlptool.text.rows import Row
 
 
+TASK = Named("tasks", "task")
+
+
 def asked(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[Asked]:
-    config = named(f"deca/{task}")
+    config = TASK.block(f"deca/{task}")
     assert isinstance(config, Config)
     return config.asked(Row("rows:1", row), labelled=labelled)
 
@@ -28,7 +31,7 @@ def first(task: str, number: int = 0) -> Asked:
 
 
 def test_every_task_is_scored_as_in_deca():
-    assert {task: named(f"deca/{task}").metrics[0] for task in deca.TASKS} == deca.TASKS
+    assert {task: TASK.block(f"deca/{task}").metrics[0] for task in deca.TASKS} == deca.TASKS
     assert set(ROWS) == set(deca.TASKS)
 
 
