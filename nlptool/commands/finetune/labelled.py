@@ -67,7 +67,9 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
                 raise DataError(
                     f"{recipe.data or recipe.config.source_of(split)}: the split {split} has no row"
                 )
-        written = sorted(path for path in aside.rglob("*") if path.is_file())  # tasks of several have a folder each
+        written = sorted(
+            path for path in aside.rglob("*") if path.is_file()
+        )  # tasks of several have a folder each
         digests = {path.relative_to(aside).as_posix(): files.digest(path) for path in written}
         write_json(aside / FACTS, made_of | {"rows": counts, "files": digests})
     if loss.unknown or loss.lost:
