@@ -16,7 +16,6 @@ from nlptool.tasks.answer.config import Config
 from nlptool.tasks.answer.forms import Asked
 from nlptool.text.rows import Row
 
-
 TASK = Named("tasks", "task")
 
 
