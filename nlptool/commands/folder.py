@@ -53,6 +53,11 @@ def claim(
     if os.path.lexists(out) and not out.is_dir():
         what = "is a link to no folder" if out.is_symlink() else "is a file, not a folder"
         raise UsageError(f"{out}: {what}", hint="choose another folder with --out")
+    real = Path(os.path.realpath(out))
+    if any(path.name == "checkpoints" and (path.parent / KEPT).exists() for path in (real, *real.parents)):
+        raise UsageError(
+            f"{out}: lies among the checkpoints of a run", hint="choose another folder with --out"
+        )
     used = out.is_dir() and not dry_run and any(path.name != lock.NAME for path in out.iterdir())
     source = _source(out, used, resume=resume, overwrite=overwrite, kind=kind, reads=reads)
     if not dry_run:

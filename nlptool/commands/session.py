@@ -233,7 +233,8 @@ class Session:
             checkpoint.save(self.state, path, self.digest, loss, self.job.stages, self.models)
         except DataError as error:
             whole, _ = checkpoint.newest(self.folder)
-            raise DataError(error.message, hint=f"{error.hint}; newest whole checkpoint: {whole}") from error
+            left = f"newest whole checkpoint: {whole}" if whole else "no checkpoint was saved before"
+            raise DataError(error.message, hint="; ".join(filter(None, (error.hint, left)))) from error
         checkpoint.prune(self.folder, self.settings.save.keep, path)
 
     def _patience_is_over(self) -> bool:

@@ -282,9 +282,9 @@ def _require_finite(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    if path.exists() and not path.is_file():
-        raise DataError(f"{path}: is not a file")  # a pipe would be waited for
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: is not a file")  # a pipe would be waited for
         return load_file(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: the index names this shard, but it is not there") from error

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import sentencex
 
 from nlptool.text.config import Sentences
+from nlptool.text.library import is_panic
 
 BLOCK = 1 << 16  # characters given to the rules at once; a line of 50 MB is cut into such blocks
 LONG = 400  # characters; a longer sentence with quotation marks in it is cut again, see _inside
@@ -120,7 +121,7 @@ def _segment(language: str, text: str) -> list[str]:
     try:
         parts: list[str] = sentencex.segment(language, text.translate(PLAIN))
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # Rust's, which has no name to import
+        if not is_panic(error):
             raise
         return [text]
     return parts

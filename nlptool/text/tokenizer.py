@@ -21,8 +21,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from nlptool.atomic_files import write_text
 from nlptool.errors import DataError
-from nlptool.files import reason
-from nlptool.text import folders, imported, masks, words
+from nlptool.text import folders, imported, library, masks, words
 from nlptool.text.classes import template
 from nlptool.text.coverage import Coverage, Loss
 from nlptool.text.imported import FINGERPRINT, KNOWN, MAX_LENGTH
@@ -47,6 +46,7 @@ class Tokenizer:
         """content: tokenizer.json. special: special tokens by role, where a configuration names them."""
         given = content | {"truncation": None, "padding": None}
         self.max_length = max_length
+        self.name = "tokenizer.json"
         self._encoder = tokenizers.Tokenizer.from_str(json.dumps(given))
         self._encoder.encode_special_tokens = True
         ids = self._encoder.get_vocab(with_added_tokens=True)
@@ -69,13 +69,19 @@ class Tokenizer:
         Raises DataError where there is none, where it cannot be read, and where it would not give the ids that
         transformers gives.
         """
+        found = imported.found_in(path)
         try:
-            return cls(*imported.read(path))
+            given = imported.read(path)
+            library.require_bounded(found, given.content)
+            made = cls(*given)
+            made.name = str(found)
+            return made
         except DataError:
             raise
-        except Exception as error:  # the library raises bare Exception on what it cannot read
-            found = imported.found_in(path)
-            raise DataError(f"{found}: cannot be read as a tokenizer: {reason(error)}") from error
+        except BaseException as error:  # the library panics, or raises bare Exception, on what it cannot read
+            if not isinstance(error, Exception) and not library.is_panic(error):
+                raise
+            raise DataError(f"{found}: cannot be read as a tokenizer: {error}") from error
 
     @classmethod
     def of_model(cls, folder: Path, rows: int) -> Self:
@@ -165,12 +171,14 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, no special token added."""
-        ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
+        with library.told(self.name, f"encode {library.start_of(text)}"):
+            ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_masked(self, text: str) -> list[int]:
         """Ids of a text in which the name of the mask token stands for that token, as in transformers."""
-        ids: list[int] = self._encoder_of_masks.encode(text, add_special_tokens=False).ids
+        with library.told(self.name, f"encode {library.start_of(text)}"):
+            ids: list[int] = self._encoder_of_masks.encode(text, add_special_tokens=False).ids
         return ids
 
     def counting(self, loss: Loss) -> Self:
@@ -183,7 +191,8 @@ class Tokenizer:
         """Ids of each text; on all cores unless TOKENIZERS_PARALLELISM is false."""
         if self._loss is not None and not self.coverage.complete:
             return [ids for ids, _ in self.encode_offsets(texts, self._loss)]
-        batch = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
+        with library.told(self.name, "encode a text"):
+            batch = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in batch]
 
     def encode_offsets(
@@ -193,10 +202,10 @@ class Tokenizer:
 
         loss: what is lost is added to it.
         """
+        with library.told(self.name, "encode a text"):
+            encodings = self._encoder.encode_batch(list(texts), add_special_tokens=False)
         found = []
-        for text, encoding in zip(
-            texts, self._encoder.encode_batch(list(texts), add_special_tokens=False), strict=True
-        ):
+        for text, encoding in zip(texts, encodings, strict=True):
             places = np.fromiter(chain.from_iterable(encoding.offsets), np.int32).reshape(-1, 2)
             found.append((encoding.ids, places))
             if loss is not None:
@@ -214,7 +223,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """The text of ids, special tokens by their names or left out."""
-        text: str = self._encoder.decode(list(ids), skip_special_tokens=skip_special_tokens)
+        with library.told(self.name, "decode tokens"):
+            text: str = self._encoder.decode(list(ids), skip_special_tokens=skip_special_tokens)
         return text
 
     def word_boundaries(self) -> tuple[words.Classes, words.Classes]:
@@ -247,9 +257,7 @@ class Tokenizer:
     @cached_property
     def coverage(self) -> Coverage:
         """What of a text this tokenizer cannot spell."""
-        normalizer = self._encoder.normalizer
-        normalise = normalizer.normalize_str if normalizer else str
-        return Coverage(self.content, self.tokens, normalise, bytewise=self.byte_level)
+        return Coverage(self.content, self.tokens, self._normalise, bytewise=self.byte_level)
 
     def framed(self) -> Self:
         """The same tokenizer for an encoder: [CLS] and [SEP] around a text or a pair, as in its training rows."""
@@ -275,6 +283,12 @@ class Tokenizer:
         files = folders.files(self.content, self.tokens, special, max_length or self.max_length)
         for name, text in files.items():
             write_text(folder / name, text)
+
+    def _normalise(self, text: str) -> str:
+        if self._encoder.normalizer is None:
+            return text
+        with library.told(self.name, f"normalise {library.start_of(text)}"):
+            return str(self._encoder.normalizer.normalize_str(text))
 
     def _with_post_processor(self, block: dict[str, Any] | None) -> Self:
         special = {role: self.tokens[token_id] for role, token_id in self.special.items()}

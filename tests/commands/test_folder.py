@@ -52,6 +52,25 @@ def test_what_is_read_is_not_replaced(tiny_recipe: Path, run: Path, capsys):
     assert files(run) == before
 
 
+def test_nothing_is_written_among_the_checkpoints_of_a_run(tiny_recipe: Path, run: Path, capsys):
+    before = files(run)
+    for name in ("checkpoints/step-00000200", "checkpoints"):
+        for more in ([], ["--overwrite"]):
+            assert main(["export", str(run), "--out", str(run / name), *more]) == 2
+            assert "lies among the checkpoints of a run" in capsys.readouterr().err
+    assert files(run) == before
+
+
+def test_a_store_does_not_lie_in_a_folder_that_is_read_whole(tmp_path: Path, capsys):
+    (tmp_path / "a.txt").write_text("The old town reads. " * 40)
+    given = ["tokenize", "demo/tokenize", "~source", "tokenizer.vocab=270", "--dry-run"]
+    assert main([*given, f"source.files={tmp_path}", "--out", str(tmp_path / "tokens")]) == 2
+    assert (
+        f"{tmp_path / 'tokens'}: lies in {tmp_path}, of which every file is read" in capsys.readouterr().err
+    )
+    assert main([*given, f"source.files={tmp_path}/*.txt", "--out", str(tmp_path / "tokens")]) == 0
+
+
 @pytest.mark.parametrize("how", ["--overwrite", "--resume=auto"])
 def test_a_run_of_another_command_is_neither_replaced_nor_gone_on_with(how: str, run: Path, capsys):
     before = {name: (run / name).read_bytes() for name in ("recipe.yaml", "environment.json", "command.txt")}

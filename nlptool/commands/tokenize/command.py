@@ -1,5 +1,7 @@
 """Text to a token store: read, normalise, segment, train or load a tokenizer, encode, write."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -8,6 +10,7 @@ from pydantic import Field, model_validator
 
 from nlptool.commands import folder, hub
 from nlptool.console import Console, Options
+from nlptool.errors import UsageError
 from nlptool.recipe import RESUMABLE, Block, Problem
 from nlptool.text.config import Normalise, Sentences, Source
 
@@ -86,6 +89,7 @@ def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Write the store and report on it, or with --dry-run say what would be read."""
     out = Path(recipe.out)
+    _require_outside(out, recipe.source.files)
     previous = folder.claim(
         out,
         resume=options.resume,
@@ -103,3 +107,13 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         tokenizing.dry_run(recipe, options, console)
     else:
         tokenizing.run(recipe, options, console)
+
+
+def _require_outside(out: Path, files: Iterable[str]) -> None:
+    """Raise UsageError where the store would lie in a folder that is read whole: the next run would read it."""
+    for name in files:
+        if Path(name).is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(name)):
+            raise UsageError(
+                f"{out}: lies in {name}, of which every file is read",
+                hint=f"choose a folder outside with --out, or name the files: source.files={name.rstrip('/')}/*.txt",
+            )
