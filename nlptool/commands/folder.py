@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nlptool import __version__
-from nlptool.atomic_files import append_line, aside_of, read_json, refused, write_json, write_text
+from nlptool.atomic_files import MARK, append_line, aside_of, read_json, refused, write_json, write_text
 from nlptool.commands import inventory, lock
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
@@ -58,11 +58,16 @@ def claim(
         raise UsageError(
             f"{out}: lies among the checkpoints of a run", hint="choose another folder with --out"
         )
-    used = out.is_dir() and not dry_run and any(path.name != lock.NAME for path in out.iterdir())
+    used = out.is_dir() and not dry_run and any(map(_is_kept, out.iterdir()))
     source = _source(out, used, resume=resume, overwrite=overwrite, kind=kind, reads=reads)
     if not dry_run:
         lock.hold(out)
     return source
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a run has something there: no lock, and nothing that a killed process was writing."""
+    return path.name != lock.NAME and not path.name.endswith(MARK)
 
 
 def _source(

@@ -177,3 +177,10 @@ def test_every_name_that_a_run_leaves_is_known_to_overwrite(tiny_run: Path, tiny
     assert main(["export", str(tiny_run), "--out", str(tmp_path / "ex")]) == 0
     assert main(["report", str(tiny_run), "--out", str(tmp_path / "page")]) == 0
     assert inventory.foreign(tmp_path / "ex") == inventory.foreign(tmp_path / "page") == []
+
+
+def test_a_run_killed_before_its_recipe_was_whole_is_begun_by_resume(tiny_recipe: Path, tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".recipe.yaml.nlptool-partial").write_text("tok")
+    assert main(["pretrain-mlm", str(tiny_recipe), "train.steps=1", "--resume", "auto"]) == 0
+    assert not list((tmp_path / "run").glob(".*"))
