@@ -25,6 +25,7 @@ EVERY = 5.0  # seconds between plain lines at first; a log of a week should not 
 SLOWEST = 60.0
 REFRESH = 2  # live frames per second
 WIDEST = 96
+BAR, GAP, SHORTEST = 20, 2, 16  # columns of the screen: a bar, between figures, of a label that is cut
 COURSE: dict[str, Callable[[float], str]] = {  # how the course of a run is told in little room
     "lr": lambda value: f"lr {scientific(value)}",
     "grad_norm": lambda value: f"gradient {value:.3g}",
@@ -132,9 +133,17 @@ class Progress:
         return f"{rate:.2g} {self.unit}/s" if rate < 9.95 else f"{quantity(rate, self.unit)}/s"
 
     def _frame(self) -> rich.console.RenderableType:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        bar = ProgressBar(self.total or 100, self.done, width=20, pulse=not self.total)
-        grid.add_row(shown(self.label), bar, *(shown(text, "dim") for text in self._figures()))
+        """One line: where it is short, the label gives way to the figures, and the bar to both."""
+        figures = [shown(text, "dim") for text in self._figures()]
+        label, bar = (
+            shown(self.label),
+            ProgressBar(self.total or 100, self.done, width=BAR, pulse=not self.total),
+        )
+        room = self._screen.console.width - sum(GAP + figure.cell_len for figure in figures)
+        with_bar = room - GAP - BAR >= min(label.cell_len, SHORTEST)
+        label.truncate(max(room - (GAP + BAR if with_bar else 0), SHORTEST), overflow="ellipsis")
+        grid = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+        grid.add_row(label, *([bar] if with_bar else []), *figures)
         return grid
 
 

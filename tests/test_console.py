@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import rich.console
 
 from nlptool import live
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.figures import History, agreeing, counted, duration, each, markdown, quantity, scientific
-from nlptool.live import Panel, Screen
+from nlptool.live import Panel, Progress, Screen
 
 LOSSES = {"mlm": 6.41234, "lr": 3.1e-4, "grad_norm": 1.2345, "tokens_per_second": 4812.3}
 
@@ -365,3 +366,21 @@ def test_no_message_writes_a_number_before_a_plural_by_itself() -> None:
         for path in (Path(__file__).parents[1] / "nlptool").rglob("*.py"):
             for number, line in enumerate(path.read_text("utf8").splitlines(), 1):
                 assert not pattern.search(line) or "STEPS" in line, f"{path}:{number}: {line.strip()}"
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_a_bar_with_a_long_label_is_one_line_that_keeps_its_figures(width: int):
+    out = io.StringIO()
+    console = rich.console.Console(file=out, width=width, force_terminal=True, color_system=None)
+    bar = Progress(
+        "some/long/name/final: superglue/boolq, 4 shots, and more",
+        100_000,
+        "questions",
+        Screen(console, live=False, muted=True),
+    )
+    with bar:
+        bar.to(43_210)
+        console.print(bar._frame())
+    (line,) = out.getvalue().splitlines()
+    assert "43,210 of 100,000 questions" in line
+    assert line.startswith("some/long/name")
