@@ -43,10 +43,15 @@ def test_every_recipe_is_of_a_known_kind():
     }
 
 
+def of_objective(name: str) -> list[str]:
+    """The pretraining recipes with this objective."""
+    return [recipe for recipe in PRETRAINING if BY_NAME[recipe]["objective"]["name"] == name]
+
+
 @pytest.mark.parametrize(
     ("command", "recipes"),
     [
-        ("pretrain-mlm", PRETRAINING),
+        *((f"pretrain-{name}", of_objective(name)) for name in ("mlm", "sop", "electra", "clm")),
         ("distill", DISTILLING),
         ("tokenize", TOKENIZING),
         ("distill-task", TEACHING),
