@@ -161,7 +161,21 @@ def test_a_suite_finds_its_tasks_and_their_rows(name: str, tmp_path: Path):
     assert f"--suite {name} " in (RECIPES / "suites" / f"{name}.yaml").read_text()
 
 
-@pytest.mark.parametrize("name", PRETRAINING)
+# A plan of a net of billions of parameters takes seconds; the others of a family differ in numbers alone.
+ONE_OF_A_KIND = (
+    "bert/tiny", "albert/base", "electra/small", "gpt2/small", "compare/mlm", "compare/sop", "compare/electra",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[] if name in ONE_OF_A_KIND or name.startswith("demo/") else pytest.mark.slow
+        )
+        for name in PRETRAINING
+    ],
+)
 def test_a_pretraining_recipe_can_be_planned(name: str, tiny_store: Path, tmp_path: Path, capsys):
     arguments = [f"tokens={tiny_store}", "--out", str(tmp_path / "run"), "--dry-run", "--json"]
     assert main([f"pretrain-{BY_NAME[name]['objective']['name']}", name, *arguments]) == 0

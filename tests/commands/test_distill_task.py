@@ -187,6 +187,7 @@ def test_what_is_finished_is_not_done_again(work: Path, capsys, monkeypatch: pyt
     assert "run/prediction/seed-0: is finished" in told
 
 
+@pytest.mark.slow
 def test_the_second_stage_can_be_done_again_otherwise_after_the_same_first_one(work: Path, capsys):
     assert distil(work, *SHORT) == 0
     before = (work / "run/intermediate/seed-0/final/model.safetensors").stat().st_mtime_ns
@@ -217,6 +218,7 @@ def test_another_teacher_in_the_same_place_is_refused_when_a_run_goes_on(work: P
     assert "is not the teacher that" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_its_folder_is_named_otherwise_or_was_moved(
     work: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ):
@@ -228,6 +230,7 @@ def test_a_run_goes_on_where_its_folder_is_named_otherwise_or_was_moved(
     assert "there/prediction/seed-0: is finished" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_teacher_is_asked_again_where_rows_are_cut_elsewhere(work: Path):
     assert distil(work, *SHORT) == 0
     first = (work / "run/teacher.npy").read_bytes()
@@ -251,6 +254,7 @@ def test_texts_without_a_word_have_no_copies_and_are_no_fault(work: Path, taught
     assert distil(work, *SHORT, f"data={work}/numbers", "augment.copies=2") == 0
 
 
+@pytest.mark.slow
 def test_the_twin_is_scored_as_often_as_the_student(work: Path):
     assert distil(work, "intermediate=null", "prediction.epochs=1", "augment.copies=2", "twin=true") == 0
     lines = {
@@ -342,6 +346,7 @@ def test_choices_can_be_taught(work: Path, taught: Path):
     assert found["teacher"]["mean"]["accuracy"] == tuned["mean"]["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_the_flops_that_the_runs_then_count(work: Path, capsys):
     assert distil(work, "--dry-run", "--json", *SHORT) == 0
     told = json.loads(capsys.readouterr().out)["flops"]
@@ -479,6 +484,7 @@ def test_two_ranks_reach_what_one_reaches(work: Path):
         assert two[name]["mean"]["cross_entropy"] == pytest.approx(cost, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_student_may_be_any_net_with_random_weights(work: Path, taught: Path, capsys):
     other = ["~layers", "model={name: bert, layers: 1, hidden: 16, heads: 2, positions: 40}"]
     assert distil(work, *other, "intermediate.steps=60", "prediction.steps=60", "twin=true") == 0

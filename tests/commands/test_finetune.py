@@ -230,6 +230,7 @@ def test_seeds_that_were_trained_otherwise_make_no_mean(work: Path, capsys):
     assert "train.lr: 0.01 -> 0.1" in told
 
 
+@pytest.mark.slow
 def test_a_report_of_two_validation_splits_has_a_picture_of_each(work: Path):
     pytest.importorskip("matplotlib")
     write(work / "data" / "other.jsonl", rows(20, 3))

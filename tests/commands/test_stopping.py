@@ -105,6 +105,7 @@ def test_two_ranks_take_the_same_steps_as_one(tiny_recipe: Path, tmp_path: Path)
         assert logged(tmp_path / "two", name) == pytest.approx(logged(tmp_path / "run", name), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_that_ranks_cannot_share_is_one_clear_error(tiny_recipe: Path):
     done = run(tiny_recipe, "train.batch=7", ranks=2)
     assert done.returncode != 0
