@@ -5,6 +5,7 @@ import shlex
 import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 
 from nlptool.errors import UsageError
 
@@ -73,6 +74,15 @@ def alone(environment: MutableMapping[str, str]) -> None:
     """From now on this process works without the other ranks."""
     for name in VARIABLES:
         environment.pop(name, None)
+
+
+def importing(frame: FrameType | None) -> bool:
+    """Whether a signal has met the process within an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def require_launcher(environment: Mapping[str, str], arguments: Sequence[str]) -> None:

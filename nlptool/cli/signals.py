@@ -6,6 +6,7 @@ from types import FrameType
 from typing import NoReturn
 
 from nlptool.errors import Preempted
+from nlptool.launch import importing
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -50,9 +51,7 @@ def behind(error: BaseException) -> BaseException | None:
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        frame = frame.f_back
+    if importing(frame):
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
     raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from nlptool.errors import Preempted
+from nlptool.launch import importing
 
 NAMES = ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
@@ -76,12 +77,3 @@ class Interrupts:
         finally:
             self._shields -= 1
         self._check()
-
-
-def importing(frame: FrameType | None) -> bool:
-    """Whether a signal has met the process within an import."""
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
-        frame = frame.f_back
-    return False
