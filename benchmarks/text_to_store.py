@@ -24,7 +24,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 import numpy as np
 
-from nlptool.commands.tokenize import command as tokenize
+from nlptool.commands.tokenize import recipe as tokenize
 from nlptool.console import Console, Options
 from nlptool.recipe import loads
 from nlptool.text.store import TokenStore

@@ -18,8 +18,8 @@ from nlptool.cli import COMMANDS, main, signals
 from nlptool.cli.app import HEADINGS
 from nlptool.cli.asking import PROMPT
 from nlptool.cli.training import Row
-from nlptool.commands.finetune import command as finetune
-from nlptool.commands.pretrain import command as pretrain
+from nlptool.commands.finetune import recipe as finetune
+from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
 from nlptool.recipe import load, shelf
 
@@ -288,7 +288,7 @@ def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
     commands = re.findall(rf"nlptool (\S+) {name}\b", "\n".join(header))
     assert len(commands) == 1, "the header shows the command line, once"
     row = next(row for row in (*COMMANDS, PROMPT) if row.name == commands[0])
-    schema = import_module(f"nlptool.commands.{row.module}.command").Recipe
+    schema = import_module(f"nlptool.commands.{row.module}.recipe").Recipe
     load(shelf.find(name), [] if "\nout:" in text else ["out=x"], schema)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nlptool import registry
 from nlptool.cli import main
-from nlptool.commands.pretrain.command import Recipe
+from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.recipe import load
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from nlptool.commands.distill_task.command import Recipe as DistillTask
-from nlptool.commands.evaluate.suite import Suite
-from nlptool.commands.finetune.command import Recipe as Finetune
-from nlptool.commands.pretrain.command import Recipe as Pretrain
+from nlptool.commands.distill_task.recipe import Recipe as DistillTask
+from nlptool.commands.finetune.recipe import Recipe as Finetune
+from nlptool.commands.pretrain.recipe import Recipe as Pretrain
+from nlptool.commands.suite.recipe import Suite
 from nlptool.recipe import load
 
 RECIPES = Path(__file__).parents[1] / "recipes"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from nlptool.cli import main
-from nlptool.commands.finetune.command import Recipe as Finetune
-from nlptool.commands.pretrain.command import Recipe as Pretrain
-from nlptool.commands.tokenize.command import Recipe as Tokenize
+from nlptool.commands.finetune.recipe import Recipe as Finetune
+from nlptool.commands.pretrain.recipe import Recipe as Pretrain
+from nlptool.commands.tokenize.recipe import Recipe as Tokenize
 from nlptool.errors import RecipeError
 from nlptool.recipe import Block, dump, load, shelf
 from nlptool.recipe.load import Loaded

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nlptool.commands.finetune.command import Recipe
+from nlptool.commands.finetune.recipe import Recipe
 from nlptool.errors import RecipeError
 from nlptool.recipe import load
 

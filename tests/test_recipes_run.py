@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nlptool.cli import main
-from nlptool.commands.evaluate import suite
+from nlptool.commands.suite import recipe as suite
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 BY_NAME = {

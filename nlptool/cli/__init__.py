@@ -16,8 +16,8 @@ from nlptool import __version__, launch
 from nlptool.cli import asking, runs, shelf, signals, threads, training
 from nlptool.cli.app import app, console
 from nlptool.cli.training import COMMANDS
-from nlptool.commands import lock
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
+from nlptool.runs import lock
 
 __all__ = ["COMMANDS", "app", "asking", "main", "runs", "shelf", "training"]
 

@@ -137,7 +137,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure bits per byte, perplexity, grammar and fine-tuned tasks of models."""
-    from nlptool.commands.evaluate import command
+    from nlptool.commands.evaluate import options as command
     from nlptool.console import Options
 
     _refuse(
@@ -149,7 +149,7 @@ def evaluate(
         {"--resume": out is None and resume is not None, "--overwrite": out is None and overwrite},
         "goes with a folder: --out FOLDER",
     )
-    questions = command.Questions(tokens, characters or 4000, pairs, most or 1000, suite, data)
+    questions = command.EvaluationOptions(tokens, characters or 4000, pairs, most or 1000, suite, data)
     folder = None if out is None else str(out)
     options = Options(out=folder, resume=resume, overwrite=overwrite, dry_run=False, json=as_json)
     command.run(models, questions, options, console())
@@ -201,9 +201,9 @@ def prompt(
             raise UsageError(
                 "a text goes on without a recipe and an output folder", hint="only --model and --text"
             )
-        from nlptool.commands.prompt import continuing
+        from nlptool.commands import generate
 
-        continuing.run(model, text, continuing.Wish(**given), as_json=as_json, console=console())
+        generate.run(model, text, generate.Wish(**given), as_json=as_json, console=console())
         return
     if recipe is None or is_change(recipe):
         raise UsageError(

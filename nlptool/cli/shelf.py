@@ -39,7 +39,7 @@ def schema(
         close = get_close_matches(command, names, 1)
         hint = f"did you mean {close[0]}?" if close else f"those with a recipe: {', '.join(names)}"
         raise UsageError(f"no command {command}", hint=hint)
-    schemas.run(row.name, import_module(f"nlptool.commands.{row.module}.command").Recipe, console())
+    schemas.run(row.name, import_module(f"nlptool.commands.{row.module}.recipe").Recipe, console())
 
 
 @recipes.command("ls")

@@ -88,7 +88,7 @@ def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") ->
 
     if options.dry_run:
         work_alone("--dry-run")
-    command = import_module(f"nlptool.commands.{row.module}.command")
+    command = import_module(f"nlptool.commands.{row.module}.recipe")
     path = shelf.find(recipe)
     folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
     loaded = load(path, [*changes, *folder], command.Recipe)
@@ -148,11 +148,11 @@ def compare(
     recipes = [a for a in arguments if not is_change(a)]
     if dry_run:
         work_alone("--dry-run")
-    from nlptool.commands.compare import command
+    from nlptool.commands.compare import options as command
     from nlptool.console import Options
 
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
-    probes = command.Probes(pairs, most, suite, data)
+    probes = command.EvaluationOptions(pairs, most, suite, data)
     command.run(recipes, [a for a in arguments if is_change(a)], probes, options, console())
 
 
@@ -174,6 +174,6 @@ def plan(
 ) -> None:
     """Say what a run would take here: memory, disk and time."""
     refuse_flags([recipe, *(changes or ())])
-    from nlptool.commands.plan import command
+    from nlptool.commands.plan import run
 
-    command.run(recipe, changes or [], probe=not no_probe, as_json=as_json, console=console())
+    run.run(recipe, changes or [], probe=not no_probe, as_json=as_json, console=console())

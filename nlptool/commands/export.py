@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from nlptool import course
-from nlptool.commands import folder, hub
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.files import fault, written_aside
+from nlptool.models import hub
 from nlptool.recipe import kept
+from nlptool.runs import folder
 
 
 def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console) -> None:
@@ -19,14 +20,14 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
         raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
     if hub.is_labelled(run):
         raise _is_exported(run)
-    folder.claim(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
+    folder.prepare_output_folder(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
     from safetensors.torch import load_file
 
-    from nlptool.commands.pretrain.command import Recipe
-    from nlptool.commands.pretrain.fitting import Plan
+    from nlptool.commands.pretrain.recipe import Recipe
+    from nlptool.commands.pretrain.setup import PretrainSetup
     from nlptool.train import checkpoint
 
-    plan = Plan(kept(run, Recipe))
+    plan = PretrainSetup(kept(run, Recipe))
     chosen = _choose(run / "checkpoints", wanted, console)
     objective = plan.objective()
     tensors = load_file(chosen / "model.safetensors")

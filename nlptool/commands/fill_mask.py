@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from nlptool.commands import hub
 from nlptool.console import Console
+from nlptool.models import hub
 
 
 def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console: Console) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptool.commands import folder
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.files import written_aside
+from nlptool.runs import folder
 
 if TYPE_CHECKING:
     from nlptool.report.runs import Run
@@ -20,7 +20,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
 
     Raises UsageError for a folder that is no run, and when matplotlib is not installed.
     """
-    folder.claim(out, resume=None, overwrite=overwrite, kind=PAGE, reads=map(str, paths))
+    folder.prepare_output_folder(out, resume=None, overwrite=overwrite, kind=PAGE, reads=map(str, paths))
     from nlptool.report import runs as reading
     from nlptool.report import tables
 

@@ -25,7 +25,7 @@ REPORTED = "nlptool/reported"
 
 
 @dataclass(frozen=True)
-class World:
+class DistributedContext:
     """Who we are among the ranks that a launcher started; rank 0 of 1 without one."""
 
     rank: int
@@ -139,7 +139,7 @@ def connected() -> Iterator[None]:
         raise OtherRankFailed(what, hint="its own message, or the kernel's log, says why") from error
 
 
-def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> World:
+def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> DistributedContext:
     """The world of this process; a group of several ranks is joined once, and stays for the life of the process.
 
     NCCL on GPUs, gloo on CPUs. waiting: is told which ranks have not come yet.
@@ -153,7 +153,7 @@ def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> World
         )
     device = torch.device("cuda", this.local_rank) if gpus else torch.device("cpu")
     if this.size == 1:
-        return World(0, 1, device)
+        return DistributedContext(0, 1, device)
     if dist.is_initialized():
         return _world(device)
     if gpus:
@@ -184,9 +184,9 @@ class Joined:
 _joined: list[Joined] = []
 
 
-def _world(device: torch.device) -> World:
+def _world(device: torch.device) -> DistributedContext:
     (joined,) = _joined
-    return World(joined.launch.rank, joined.launch.size, device, joined.control)
+    return DistributedContext(joined.launch.rank, joined.launch.size, device, joined.control)
 
 
 def _meet(this: Launch, waiting: Callable[[str], None]) -> Store:

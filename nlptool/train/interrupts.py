@@ -23,7 +23,7 @@ SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name)
 LOOK = 1.0  # seconds from one look at the launcher to the next
 
 
-class Interrupts:
+class SignalHandler:
     """Turns SIGTERM, SIGUSR1, SIGHUP and Ctrl-C into `Preempted`; one that is ignored (nohup) stays so.
 
     alone: raise at once (outside shielded stretches and imports); otherwise only set `arrived`, also when the
@@ -38,7 +38,7 @@ class Interrupts:
         self._previous: dict[int, Any] = {}
         self._ended = threading.Event()
 
-    def __enter__(self) -> "Interrupts":
+    def __enter__(self) -> "SignalHandler":
         heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         self._previous = {number: signal.signal(number, self._receive) for number in heeded}
         if not self.alone:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from nlptool.data.batches import Batch
 from nlptool.errors import Preempted
 from nlptool.train.config import Updates
-from nlptool.train.distributed import World, connected
-from nlptool.train.interrupts import Interrupts
+from nlptool.train.distributed import DistributedContext, connected
+from nlptool.train.interrupts import SignalHandler
 from nlptool.train.optim import Adam
 from nlptool.train.schedule import learning_rate
 
@@ -98,8 +98,8 @@ def train(
     *,
     steps: int,
     seed: int,
-    world: World,
-    interrupts: Interrupts,
+    world: DistributedContext,
+    interrupts: SignalHandler,
     seconds: float | None = None,
     cost: Callable[[Batch], float] = free,
 ) -> Iterator[Step]:
@@ -154,7 +154,7 @@ def _backward(
     seeds: list[int],
     scale: dict[str, float],
     config: Updates,
-    world: World,
+    world: DistributedContext,
 ) -> dict[str, Tensor]:
     """Leave the gradient of the scaled sums over all micro-batches in the parameters; the sums of this rank."""
     sums: dict[str, Tensor] = {}
@@ -181,8 +181,8 @@ def held_out(
     batches: BatchSource,
     number: int,
     config: Updates,
-    world: World,
-    interrupts: Interrupts,
+    world: DistributedContext,
+    interrupts: SignalHandler,
 ) -> dict[str, float]:
     """Figures over held-out batches 0 .. number - 1, all ranks together. Raises Preempted like `train`."""
     state.module.eval()
@@ -215,8 +215,8 @@ def predictions(
     number: int,
     shape: tuple[int, int],
     config: Updates,
-    world: World,
-    interrupts: Interrupts,
+    world: DistributedContext,
+    interrupts: SignalHandler,
 ) -> Tensor:
     """What `predict` says of each row, float64 `shape` [rows, width] on the CPU, all of it on every rank.
 

@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
-from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.fitting import Plan
-from nlptool.commands.pretrain.pretraining import job
+from nlptool.commands.pretrain.recipe import Recipe
+from nlptool.commands.pretrain.run import job
+from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.models import huggingface
 from nlptool.recipe import load
 from nlptool.text.store import SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
-from nlptool.train.distributed import World
+from nlptool.train.distributed import DistributedContext
 
 BERT = {"name": "bert", "layers": 2, "hidden": 16, "heads": 2, "positions": 64}
 ELECTRA = 'model={"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding": 16, "positions": 64}'
@@ -61,12 +61,12 @@ def recipe(store: Path, folder: Path, **keys: str) -> Path:
     return path
 
 
-def planned(path: Path, *changes: str) -> Plan:
-    return Plan(load(path, changes, Recipe).recipe)
+def planned(path: Path, *changes: str) -> PretrainSetup:
+    return PretrainSetup(load(path, changes, Recipe).recipe)
 
 
-def begun(plan: Plan) -> dict[str, torch.Tensor]:
-    made = job(plan, World(0, 1, torch.device("cpu")))
+def begun(plan: PretrainSetup) -> dict[str, torch.Tensor]:
+    made = job(plan, DistributedContext(0, 1, torch.device("cpu")))
     made.batches.close()
     return dict(made.objective.state_dict())
 

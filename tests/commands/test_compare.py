@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nlptool.cli import main
-from nlptool.commands.compare import budget, picturing, verdict
+from nlptool.commands.compare import budget, charts, verdict
 from nlptool.evaluate.interval import Share
 
 PAIRS = [("the river", "river the"), ("a bell.", "bell a."), ("the old town", "old the town")]
@@ -126,10 +126,10 @@ def test_flops_are_those_of_the_batches_that_were_trained(
 ) -> None:
     """Of rows with padding, too, and of stages that cost different amounts."""
     from nlptool import flops
-    from nlptool.commands.pretrain.command import Recipe
-    from nlptool.commands.pretrain.fitting import Plan
+    from nlptool.commands.pretrain.recipe import Recipe
+    from nlptool.commands.pretrain.setup import PretrainSetup
     from nlptool.recipe import load
-    from nlptool.train.distributed import World
+    from nlptool.train.distributed import DistributedContext
 
     path = tmp_path / "staged.yaml"
     lines = [line for line in tiny_recipe.read_text().splitlines() if not line.startswith("train:")]
@@ -138,8 +138,8 @@ def test_flops_are_those_of_the_batches_that_were_trained(
     assert main(["compare", str(path), "--out", str(tmp_path / "out"), "--json"]) == 0
     (run,) = json.loads(capsys.readouterr().out)
 
-    plan = Plan(load(path, [], Recipe).recipe)
-    world, net = World(0, 1, torch.device("cpu")), plan.objective()
+    plan = PretrainSetup(load(path, [], Recipe).recipe)
+    world, net = DistributedContext(0, 1, torch.device("cpu")), plan.objective()
     batches, spent = plan.batches(net, world), []
     for step in range(12):
         with torch.no_grad(), flops.counting() as count:
@@ -227,7 +227,7 @@ def test_losses_of_different_keys_are_never_in_one_picture():
         run("b", generator_mlm=6.0, rtd=0.4, replaced=0.1),
         run("c", mlm=4.0),
     ]
-    found = {picture.metric.key: list(picture.points) for picture in picturing._heldout(runs)}
+    found = {picture.metric.key: list(picture.points) for picture in charts._heldout(runs)}
     assert found == {"mlm": [0, 2], "generator_mlm": [1], "rtd": [1], "mlm_accuracy": [0]}
 
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from nlptool.cli import main
-from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.fitting import Plan
+from nlptool.commands.pretrain.recipe import Recipe
+from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
 from nlptool.text.store import SplitWriter, TokenStore, dtype_for
 
@@ -80,7 +80,7 @@ def test_plan_and_dry_run_say_the_same(command: str, short: Path, capsys):
 
 
 def test_an_epoch_of_short_packed_rows_reads_the_text_once(tiny_recipe: Path):
-    plan = Plan(
+    plan = PretrainSetup(
         load(tiny_recipe, ["~train.steps", "train.budget=1 epochs", "train.length=16"], Recipe).recipe
     )
     split = plan.store.split("train")
@@ -90,7 +90,7 @@ def test_an_epoch_of_short_packed_rows_reads_the_text_once(tiny_recipe: Path):
 
 def test_stages_count_each_its_own_rows(tiny_recipe: Path):
     stages = "train.stages=[{length: 16, batch: 8, share: 0.5}, {length: 64, batch: 2, share: 0.5}]"
-    plan = Plan(load(tiny_recipe, ["~train.batch", "~train.length", stages], Recipe).recipe)
+    plan = PretrainSetup(load(tiny_recipe, ["~train.batch", "~train.length", stages], Recipe).recipe)
     (_, first), (_, second) = plan.stages
     assert plan.epochs_per_step == pytest.approx(4 / len(first) + 1 / len(second))
     assert plan.tokens_per_step == 4 * 16 + 64

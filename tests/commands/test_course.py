@@ -34,17 +34,17 @@ def stopped(recipe: Path, step: int, monkeypatch: pytest.MonkeyPatch, *arguments
     import os
     import signal
 
-    from nlptool.commands.session import Session
+    from nlptool.runs.loop import TrainingRun
 
-    after = Session._after
+    after = TrainingRun._after
 
-    def stop(own: Session, taken: object) -> None:
+    def stop(own: TrainingRun, taken: object) -> None:
         after(own, taken)  # type: ignore[arg-type]
         if own.state.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "_after", stop)
+        patch.setattr(TrainingRun, "_after", stop)
         assert train(recipe, *arguments) == 75
 
 

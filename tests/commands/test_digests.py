@@ -94,9 +94,9 @@ def test_a_teachers_answer_that_is_damaged_is_asked_again(tmp_path: Path):
     import numpy as np
     import torch
 
-    from nlptool.commands.pretrain.remembering import Remembering
     from nlptool.data.batches import Batch
-    from nlptool.train.distributed import World
+    from nlptool.runs.teacher_cache import TeacherCache
+    from nlptool.train.distributed import DistributedContext
 
     class Batches:
         size = 2
@@ -115,7 +115,9 @@ def test_a_teachers_answer_that_is_damaged_is_asked_again(tmp_path: Path):
         return {"taught_ids": torch.full((3, 2), 5 + number), "taught_log_p": torch.full((3, 2), -0.5)}
 
     def read() -> list[int]:
-        kept = Remembering(Batches(), answers, tmp_path, World(0, 1, torch.device("cpu")), 1, 100)
+        kept = TeacherCache(
+            Batches(), answers, tmp_path, DistributedContext(0, 1, torch.device("cpu")), 1, 100
+        )
         found = [int(kept.get(n)[0].tensors["taught_ids"][0, 0]) for n in range(2)]
         kept.close()
         return found

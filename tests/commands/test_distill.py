@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
-from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.fitting import Plan
-from nlptool.commands.pretrain.pretraining import job
+from nlptool.commands.pretrain.recipe import Recipe
+from nlptool.commands.pretrain.run import job
+from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
-from nlptool.train.distributed import World
+from nlptool.train.distributed import DistributedContext
 
 BERT = {"name": "bert", "layers": 4, "hidden": 16, "heads": 2, "positions": 64}
 GPT2 = {"name": "gpt2", "layers": 4, "hidden": 16, "heads": 2, "positions": 64}
@@ -47,8 +47,8 @@ def recipe(tiny_store: Path, teacher: Path, tmp_path: Path) -> Path:
 
 def begun(recipe: Path, *changes: str) -> dict[str, torch.Tensor]:
     """A student's weights before its first step."""
-    plan = Plan(load(recipe, changes, Recipe).recipe)
-    made = job(plan, World(0, 1, torch.device("cpu")))
+    plan = PretrainSetup(load(recipe, changes, Recipe).recipe)
+    made = job(plan, DistributedContext(0, 1, torch.device("cpu")))
     made.batches.close()
     return made.objective.state_dict()
 
@@ -217,7 +217,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def steps_of_an_epoch(recipe: Path, *changes: str) -> int:
-    plan = Plan(load(recipe, changes, Recipe).recipe)
+    plan = PretrainSetup(load(recipe, changes, Recipe).recipe)
     (stage, examples), *_ = plan.stages
     return len(examples) // stage.batch
 

@@ -11,9 +11,9 @@ import pytest
 
 from nlptool import registry
 from nlptool.cli import main
-from nlptool.commands import session
-from nlptool.commands.pretrain.command import Recipe
+from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.metric_table import HELD_OUT, describe
+from nlptool.runs import loop
 
 CASES = {
     "-".join([name, *(f"{key}-{value}" for key, value in variant.items())]): (name, variant)
@@ -56,16 +56,16 @@ def finished(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     command: list[str], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after = session.Session._after
+    after = loop.TrainingRun._after
 
-    def stop(own: session.Session, step: Any) -> None:
+    def stop(own: loop.TrainingRun, step: Any) -> None:
         after(own, step)
         if step.number == 7:
             os.kill(os.getpid(), signal.SIGTERM)
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(session.Session, "_after", stop)
+        patch.setattr(loop.TrainingRun, "_after", stop)
         assert main([*command, "--out", str(out)]) == 75
     assert (out / "checkpoints" / "step-00000007").is_dir()
     assert main([*command, "--out", str(out), "--resume", "auto"]) == 0

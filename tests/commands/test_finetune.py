@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
-from nlptool.commands.finetune import fitting
+from nlptool.commands.finetune import setup
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config as Albert
 from nlptool.models.albert.net import Net
@@ -160,7 +160,7 @@ def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.
 def test_an_evaluation_that_a_signal_took_away_is_made_up_for(work: Path, monkeypatch: pytest.MonkeyPatch):
     every = ["train.epochs=2", "evaluate.every=10"]
     assert tune(work, *every, "--out", str(work / "whole")) == 0
-    plain, asked = fitting.Plan.said, []
+    plain, asked = setup.FinetuneSetup.said, []
 
     def signalled(self, *given):
         asked.append(1)
@@ -168,7 +168,7 @@ def test_an_evaluation_that_a_signal_took_away_is_made_up_for(work: Path, monkey
             os.kill(os.getpid(), signal.SIGTERM)
         return plain(self, *given)
 
-    monkeypatch.setattr(fitting.Plan, "said", signalled)
+    monkeypatch.setattr(setup.FinetuneSetup, "said", signalled)
     assert tune(work, *every) == 75
     state = json.loads((work / "run/seed-0/checkpoints/step-00000020/state.json").read_text())
     assert state["heldout"] is None

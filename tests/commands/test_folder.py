@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nlptool.cli import main
-from nlptool.commands import inventory, report
+from nlptool.commands import report
+from nlptool.runs import inventory
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
-from nlptool.commands import hub
 from nlptool.errors import DataError, UsageError
+from nlptool.models import hub
 from nlptool.text.hub import answers
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nlptool.cli import main
-from nlptool.commands import lock
 from nlptool.errors import UsageError
+from nlptool.runs import lock
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_a_folder_is_held_until_it_is_given_up_and_taken_twice_by_one_process(tm
 
 
 def test_another_process_of_this_host_is_told(tmp_path: Path):
-    code = f"from pathlib import Path; from nlptool.commands import lock; lock.hold(Path({str(tmp_path / 'run')!r})); "
+    code = f"from pathlib import Path; from nlptool.runs import lock; lock.hold(Path({str(tmp_path / 'run')!r})); "
     process = subprocess.Popen(
         [sys.executable, "-c", code + "print('held', flush=True); input()"],
         stdin=subprocess.PIPE,

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from nlptool.cli import main
-from nlptool.commands.plan import planning
-from nlptool.commands.plan.planning import Fit, Machine, fit
-from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.fitting import Plan
+from nlptool.commands.plan import pretrain
+from nlptool.commands.plan.pretrain import Machine, MemoryFit, fit
+from nlptool.commands.pretrain.recipe import Recipe
+from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
 
 BIG = Machine("test", 10**12, 0, 10**12)
@@ -19,8 +19,8 @@ def told(recipe: Path, capsys, *arguments: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def plan_of(recipe: Path, *changes: str) -> Plan:
-    return Plan(load(recipe, changes, Recipe).recipe)
+def plan_of(recipe: Path, *changes: str) -> PretrainSetup:
+    return PretrainSetup(load(recipe, changes, Recipe).recipe)
 
 
 def test_parameters_of_the_parts_are_those_of_the_formula(tiny_recipe: Path, tiny_store: Path, capsys):
@@ -104,8 +104,8 @@ def test_each_stage_is_probed(tiny_recipe: Path, tmp_path: Path, capsys):
 
 
 def test_steps_that_take_long_are_probed_with_fewer_sequences(tiny_recipe: Path, monkeypatch, capsys):
-    monkeypatch.setattr("nlptool.commands.plan.probing.LONGEST", 1e-9)
-    monkeypatch.setattr("nlptool.commands.plan.probing.QUICK", 0.0)
+    monkeypatch.setattr("nlptool.commands.plan.benchmark.LONGEST", 1e-9)
+    monkeypatch.setattr("nlptool.commands.plan.benchmark.QUICK", 0.0)
     (probe,) = told(tiny_recipe, capsys)["probes"]
     assert (probe["rows"], probe["micro_batch"]) == (1, 1)
     assert probe["seconds"] == pytest.approx(8 * probe["step"])
@@ -125,9 +125,9 @@ def test_what_fits_is_found_by_the_estimate(tiny_recipe: Path):
     assert fit(plan, estimates, BIG).fits
     assert fit(plan, estimates, BIG).accumulate == 1
     tight = Machine("test", 1000 + plan.estimate.fixed + int(3.5 * row), 1000, 10**12)
-    assert fit(plan, estimates, tight) == Fit(1000 + plan.estimate.memory, False, 3, 4)
+    assert fit(plan, estimates, tight) == MemoryFit(1000 + plan.estimate.memory, False, 3, 4)
     full = Machine("test", 1000 + plan.estimate.fixed, 1000, 10**12)
-    assert fit(plan, estimates, full) == Fit(1000 + plan.estimate.memory, False, None, None)
+    assert fit(plan, estimates, full) == MemoryFit(1000 + plan.estimate.memory, False, None, None)
 
 
 def test_it_is_said_whether_the_run_fits(tiny_recipe: Path, monkeypatch, capsys):
@@ -135,7 +135,7 @@ def test_it_is_said_whether_the_run_fits(tiny_recipe: Path, monkeypatch, capsys)
     shown = capsys.readouterr().out
     assert "fits with" in shown
     assert "does not fit" not in shown
-    monkeypatch.setattr(planning, "look", lambda _: Machine("a small one", 10**4, 0, 10**9))
+    monkeypatch.setattr(pretrain, "look", lambda _: Machine("a small one", 10**4, 0, 10**9))
     assert main(["plan", str(tiny_recipe), "--no-probe"]) == 0
     assert "does not fit, not even one sequence at a time" in capsys.readouterr().out
 

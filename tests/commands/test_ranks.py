@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from nlptool.commands.pretrain.command import Recipe
-from nlptool.commands.pretrain.fitting import Plan
+from nlptool.commands.pretrain.recipe import Recipe
+from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.data.batches import Examples
 from nlptool.recipe import load
-from nlptool.train.distributed import World
+from nlptool.train.distributed import DistributedContext
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 PLAIN = ["model.dropout=0", "model.attention_dropout=0"]
@@ -83,7 +83,7 @@ class Few:
 def test_held_out_figures_are_the_same_on_any_number_of_ranks(rows: int, tiny_recipe: Path, monkeypatch):
     """Every row counts once: sums and counts of all ranks, added up as the trainer does, give one figure."""
     recipe = load(tiny_recipe, [*PLAIN, "train.batch=64"], Recipe).recipe
-    plan = Plan(recipe)
+    plan = PretrainSetup(recipe)
     torch.manual_seed(0)
     objective = plan.objective().eval()
     whole = type(objective).examples
@@ -93,7 +93,7 @@ def test_held_out_figures_are_the_same_on_any_number_of_ranks(rows: int, tiny_re
         sums: dict[str, Any] = {}
         counts: dict[str, int] = {}
         for rank in range(size):
-            batches = plan.held_out(objective, World(rank, size, torch.device("cpu")))
+            batches = plan.held_out(objective, DistributedContext(rank, size, torch.device("cpu")))
             assert batches is not None
             for batch in [*batches.get(0), *batches.get(1)]:
                 for name, value in objective.measure(batch).items():

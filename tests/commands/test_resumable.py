@@ -11,15 +11,15 @@ from test_recipes_run import BY_NAME, DISTILLING, PRETRAINING, PROMPTING, TEACHI
 
 from nlptool import registry
 from nlptool.cli import main
-from nlptool.commands import folder
-from nlptool.commands.distill_task.command import Recipe as DistillTask
-from nlptool.commands.finetune.command import Recipe as Finetune
-from nlptool.commands.pretrain.command import Recipe as Pretrain
-from nlptool.commands.prompt.command import Recipe as Prompt
-from nlptool.commands.tokenize.command import Recipe as Tokenize
+from nlptool.commands.distill_task.recipe import Recipe as DistillTask
+from nlptool.commands.finetune.recipe import Recipe as Finetune
+from nlptool.commands.pretrain.recipe import Recipe as Pretrain
+from nlptool.commands.prompt.recipe import Recipe as Prompt
+from nlptool.commands.tokenize.recipe import Recipe as Tokenize
 from nlptool.errors import UsageError
 from nlptool.recipe import Block, difference, is_resumable
 from nlptool.recipe.shape import Shape
+from nlptool.runs import folder
 
 UPDATES = {
     *("accumulate", "lr", "warmup", "schedule", "floor", "cooldown", "clip", "precision", "compile", "recompute"),
@@ -151,7 +151,7 @@ def variants(recipe: Block, path: str, value: Any) -> Iterator[Block]:
 
 def is_refused(run: Path, recipe: Block, path: str) -> bool:
     try:
-        folder.changes(run, recipe)
+        folder.check_resume(run, recipe)
     except UsageError as error:
         return f"  {path}: " in error.message
     return False

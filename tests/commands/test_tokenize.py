@@ -13,14 +13,14 @@ import pytest
 
 from nlptool import cli
 from nlptool.atomic_files import aside_of
-from nlptool.commands import lock
-from nlptool.commands.tokenize import command as tokenize
-from nlptool.commands.tokenize import tokenizing
+from nlptool.commands.tokenize import recipe as tokenize
+from nlptool.commands.tokenize import run as tokenizing
 from nlptool.console import Console, Options
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, RecipeError, UsageError
 from nlptool.figures import quantity
 from nlptool.recipe import load, loads
+from nlptool.runs import lock
 from nlptool.text import engine
 from nlptool.text.corpus import Tally, documents
 from nlptool.text.normalise import normaliser

@@ -38,16 +38,16 @@ TIMES = (
 )
 HANGS = -99
 HALVES = (
-    "compare.comparing",
-    "distill_task.teaching",
+    "compare.run",
+    "distill_task.run",
     "doctor",
-    "evaluate.evaluating",
+    "evaluate.run",
     "export",
-    "finetune.finetuning",
-    "pretrain.pretraining",
-    "prompt.prompting",
+    "finetune.run",
+    "pretrain.run",
+    "prompt.run",
     "report",
-    "tokenize.tokenizing",
+    "tokenize.run",
 )
 
 

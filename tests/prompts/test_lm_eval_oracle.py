@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from examples import EXAMPLES
 
-from nlptool.commands.prompt.command import Recipe
+from nlptool.commands.prompt.recipe import Recipe
 from nlptool.prompts.config import PromptConfig
 from nlptool.prompts.demonstrations import before
 from nlptool.prompts.prepare import prepared

@@ -13,7 +13,7 @@ from torch import nn
 
 from nlptool.cli import main
 from nlptool.commands.prompt import sheets
-from nlptool.commands.prompt.command import Recipe
+from nlptool.commands.prompt.recipe import Recipe
 from nlptool.console import Console
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config

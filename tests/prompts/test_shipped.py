@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from examples import EXAMPLES
 
-from nlptool.commands.prompt.command import Recipe
+from nlptool.commands.prompt.recipe import Recipe
 from nlptool.prompts.prepare import prepared
 from nlptool.recipe import load, shelf
 from nlptool.text.rows import Row

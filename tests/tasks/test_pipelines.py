@@ -21,10 +21,10 @@ from torch import nn
 
 from nlptool import registry
 from nlptool.cli import main
-from nlptool.commands.finetune.command import Recipe as Tuning
-from nlptool.commands.finetune.fitting import Plan as TunePlan
-from nlptool.commands.pretrain.command import Recipe as Pretraining
-from nlptool.commands.pretrain.fitting import Plan
+from nlptool.commands.finetune.recipe import Recipe as Tuning
+from nlptool.commands.finetune.setup import FinetuneSetup as TunePlan
+from nlptool.commands.pretrain.recipe import Recipe as Pretraining
+from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import loads
@@ -32,8 +32,8 @@ from nlptool.tasks.answer.objective import prompt
 from nlptool.text.rows import Row
 from nlptool.text.store import SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
-from nlptool.train.distributed import World
-from nlptool.train.interrupts import Interrupts
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.interrupts import SignalHandler
 
 transformers = pytest.importorskip("transformers")
 
@@ -222,7 +222,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, store) -> Callable[[str
             ),
             Pretraining,
         )
-        plan = Plan(recipe)
+        plan = PretrainSetup(recipe)
         objective = plan.objective()
         randomise(objective)
         (out / "final").mkdir()
@@ -326,8 +326,10 @@ def tuned(kind: str, settings: dict, rows: list[dict], start: Path, work: Path) 
     randomise(objective)
     (folder / "final").mkdir()
     plan.export(objective, folder / "final")
-    with Interrupts(alone=True) as interrupts, torch.inference_mode():
-        numbers = plan.said(objective, "validation", World(0, 1, torch.device("cpu")), interrupts)
+    with SignalHandler(alone=True) as interrupts, torch.inference_mode():
+        numbers = plan.said(
+            objective, "validation", DistributedContext(0, 1, torch.device("cpu")), interrupts
+        )
     split = plan.splits["validation"]
     return Tuned(plan.task, folder / "final", split, numbers, list(plan.shape.answers(split, numbers)))
 

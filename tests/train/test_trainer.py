@@ -7,8 +7,8 @@ from toy import ALONE, Source, Toy, make
 
 from nlptool.errors import Preempted
 from nlptool.train.config import Train
-from nlptool.train.distributed import World
-from nlptool.train.interrupts import Interrupts
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State, Step, held_out, train
 
 CONFIG = Train(steps=12, lr=0.01, warmup=2)
@@ -17,7 +17,7 @@ CONFIG = Train(steps=12, lr=0.01, warmup=2)
 def take(state: State, source: Source, until: int, config: Train = CONFIG) -> list[Step]:
     """The steps up to number `until` of a run of 12."""
     taken = []
-    with Interrupts(alone=True) as interrupts:
+    with SignalHandler(alone=True) as interrupts:
         for step in train(
             state, state.module, source, config, steps=12, seed=3, world=ALONE, interrupts=interrupts
         ):
@@ -120,7 +120,7 @@ def test_a_signal_in_the_middle_of_a_step_leaves_the_step_before():
 
 def test_a_time_budget_ends_the_run():
     state = make()
-    with Interrupts(alone=True) as interrupts:
+    with SignalHandler(alone=True) as interrupts:
         taken = list(
             train(
                 state,
@@ -141,7 +141,7 @@ def test_a_time_budget_ends_the_run():
 
 def test_held_out_figures_are_means_over_all_batches():
     state = make(dropout=0.9)
-    with Interrupts(alone=True) as interrupts:
+    with SignalHandler(alone=True) as interrupts:
         figures = held_out(state, state.module, Source(pieces=4), 3, CONFIG, ALONE, interrupts)
     state.module.eval()
     batches = [Source().get(n)[0] for n in range(3)]
@@ -149,7 +149,7 @@ def test_held_out_figures_are_means_over_all_batches():
     assert figures["fit"] == pytest.approx(expected)
 
 
-class OneOfSix(World):
+class OneOfSix(DistributedContext):
     """A rank of six that are all alike, without the other processes."""
 
     def sum(self, values: list[float]) -> list[float]:
@@ -166,7 +166,7 @@ def test_a_time_budget_that_is_over_ends_the_run_whatever_six_sixths_are():
     assert sum([1 / 6] * 6) < 1
     state = make()
     state.elapsed = 1.0
-    with Interrupts(alone=True) as interrupts:
+    with SignalHandler(alone=True) as interrupts:
         world = OneOfSix(0, 6, torch.device("cpu"))
         given = {"steps": 12, "seed": 3, "world": world, "interrupts": interrupts, "seconds": 0.5}
         assert len(list(train(state, state.module, Source(), CONFIG, **given))) == 1

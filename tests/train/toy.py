@@ -5,11 +5,11 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch
 from nlptool.train.config import Optimizer
-from nlptool.train.distributed import World
+from nlptool.train.distributed import DistributedContext
 from nlptool.train.optim import Adam
 from nlptool.train.trainer import State
 
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 
 
 class Toy(nn.Module):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from nlptool.commands.pretrain.fitting import Plan
+from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.errors import RecipeError
 from nlptool.figures import counted
 
@@ -26,7 +26,7 @@ class Spent(NamedTuple):
         return self.steps * self.step
 
 
-def require_met(plans: Mapping[str, Plan]) -> None:
+def require_met(plans: Mapping[str, PretrainSetup]) -> None:
     """Raise RecipeError, with the least budget that would do, unless every run ends within 1 % of its budget.
 
     Steps and epochs are the same for all, and a budget of time is met by the clock.
@@ -68,5 +68,5 @@ def least(steps: Sequence[float], amount: float) -> float:
             number, power = 100, power + 1
 
 
-def _spent(plan: Plan, measure: str) -> Spent:
+def _spent(plan: PretrainSetup, measure: str) -> Spent:
     return Spent(plan.steps, plan.flops_per_step if measure == "flops" else plan.tokens_per_step)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nlptool.commands.evaluate import examining
+from nlptool.commands.suite import run as examining
 from nlptool.evaluate import interval
 from nlptool.metric_table import describe
 

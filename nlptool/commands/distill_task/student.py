@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from nlptool.commands import hub
-from nlptool.commands.distill_task.augmenting import Copying
-from nlptool.commands.distill_task.command import Recipe
+from nlptool.commands.distill_task.augmentation import AugmentingEncoder
+from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.distill_task.teacher import Teacher
-from nlptool.commands.finetune.fitting import Plan
+from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate.fill_mask import FillMask
+from nlptool.models import hub
 from nlptool.models.thinning import mapped
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distilled import Imitation
@@ -51,14 +51,14 @@ def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> No
         elif recipe.model is not None:
             teacher.write_untaught(recipe.model, recipe.seeds[0], out / "start")
     plan = student(recipe, recipe.prediction, beginning(recipe, out), out)
-    copying = None if recipe.augment is None else Copying(recipe.augment, plan, teacher)
+    copying = None if recipe.augment is None else AugmentingEncoder(recipe.augment, plan, teacher)
     plan.encode(out / "rows", console, copying)
 
 
-def student(recipe: Recipe, train: Tune, start: str, out: Path) -> Plan:
+def student(recipe: Recipe, train: Tune, start: str, out: Path) -> FinetuneSetup:
     """The student of one stage. Its head is taken over where it is the teacher's own."""
     stage = "intermediate" if train is recipe.intermediate else "prediction"
-    return Plan(recipe.tuning(train, start, out), whole=recipe.layers is not None, stage=stage)
+    return FinetuneSetup(recipe.tuning(train, start, out), whole=recipe.layers is not None, stage=stage)
 
 
 def imitation(own: TaskObjective, teacher: TaskObjective) -> Imitation:
@@ -72,7 +72,7 @@ def imitation(own: TaskObjective, teacher: TaskObjective) -> Imitation:
         ) from error
 
 
-def _require_same_vocabulary(teacher: Plan, student: Plan) -> None:
+def _require_same_vocabulary(teacher: FinetuneSetup, student: FinetuneSetup) -> None:
     """Raise DataError unless both read a text as the same tokens."""
     if other := fingerprints.difference(student.tokenizer, teacher.tokenizer):
         raise DataError(

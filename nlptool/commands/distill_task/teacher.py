@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from nlptool import registry
-from nlptool.commands import exporting
-from nlptool.commands.distill_task.command import Recipe
-from nlptool.commands.finetune.fitting import Plan
+from nlptool.commands.distill_task.recipe import Recipe
+from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console, Progress
 from nlptool.data.batches import Batch
 from nlptool.data.bucketed import InTurn
@@ -17,12 +16,13 @@ from nlptool.errors import DataError, UsageError
 from nlptool.files import written_aside
 from nlptool.models import huggingface
 from nlptool.models.thinning import alternate, thinned
+from nlptool.objectives import export
 from nlptool.objectives.base import Folder
 from nlptool.recipe import Block
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.config import numbered
-from nlptool.train.distributed import World
-from nlptool.train.interrupts import Interrupts
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import mix, predictions
 
 
@@ -30,7 +30,9 @@ class Teacher:
     """A fine-tuned net. Raises DataError where it does not know the task, or knows other classes."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.plan = Plan(recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out)), whole=True)
+        self.plan = FinetuneSetup(
+            recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out)), whole=True
+        )
         self.objective = self.plan.objective()
         self._require_head()
         self._require_same_classes()
@@ -102,10 +104,15 @@ class Teacher:
 
     def _write(self, made: Folder, path: Path, trained_positions: int) -> None:
         with written_aside(path) as aside:
-            exporting.write(aside, made, self.plan.tokenizer, trained_positions)
+            export.write_hf_folder(aside, made, self.plan.tokenizer, trained_positions)
 
     def said(
-        self, student: Plan, split: str, console: Console, world: World, interrupts: Interrupts
+        self,
+        student: FinetuneSetup,
+        split: str,
+        console: Console,
+        world: DistributedContext,
+        interrupts: SignalHandler,
     ) -> Numbers:
         """What it says of the rows of a split as a student reads them, [N, W]."""
         objective, rows, train = self.objective, student.splits[split], student.recipe.train

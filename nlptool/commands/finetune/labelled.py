@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from nlptool import files
 from nlptool.atomic_files import read_json, write_json
-from nlptool.commands.finetune.command import Recipe
+from nlptool.commands.finetune.recipe import Recipe
 from nlptool.console import Console, Progress
 from nlptool.errors import DataError
 from nlptool.files import written_aside

@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 
 from nlptool import registry
-from nlptool.commands import machine
 from nlptool.commands.prompt import replies
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluate.beams import Beams
@@ -17,6 +16,7 @@ from nlptool.models import huggingface
 from nlptool.models.config import EncoderConfig
 from nlptool.prompts.config import Reply, Writing
 from nlptool.recipe import Block
+from nlptool.runs import machine
 from nlptool.text.tokenizer import Tokenizer
 
 KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nlptool.commands.prompt.command import Asked, Recipe
+from nlptool.commands.prompt.recipe import Asked, Recipe
 from nlptool.console import Console
 from nlptool.figures import counted
 from nlptool.prompts.config import PromptConfig, Question, Writing

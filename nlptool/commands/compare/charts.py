@@ -1,0 +1,119 @@
+"""The pictures of a comparison: losses and scores against FLOPs, as in figure 1 of ELECTRA (Clark et al. 2020)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nlptool.atomic_files import write_bytes, write_text
+from nlptool.commands.compare.verdict import SUITE
+from nlptool.commands.suite import run as examining
+from nlptool.console import Console
+from nlptool.files import plain_names
+from nlptool.metric_table import Metric, describe
+
+if TYPE_CHECKING:
+    from nlptool.report.curves import Curve
+
+KINDS = ("loss", "score")
+
+
+class Point(NamedTuple):
+    """What a run has reached after so many FLOPs."""
+
+    flops: float
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Picture(NamedTuple):
+    """A figure of all runs that have it; figures of different keys are never in one picture."""
+
+    metric: Metric
+    points: dict[int, list[Point]]
+    """By the run's number."""
+    band: str
+    """What the points' low and high ends are."""
+
+
+def draw(runs: Sequence[Mapping[str, Any]], out: Path, console: Console) -> list[str]:
+    """Write each picture as SVG and PNG; the files' names."""
+    pictures = [*_heldout(runs), *_scores(runs), *_suite(runs)]
+    if find_spec("matplotlib") is None:
+        console.note("no picture: matplotlib is not installed; pip install 'nlptool[report]'")
+        return []
+    from nlptool.report import drawing
+    from nlptool.report.curves import Axis, Chart
+
+    look = drawing.Look.of([run["run"] for run in runs], [picture.metric.title for picture in pictures])
+    if look.remark:
+        console.note(look.remark)
+    written = []
+    files = plain_names(f"compare-{picture.metric.key}" for picture in pictures)
+    for file, picture in zip(files, pictures, strict=True):
+        key = picture.metric.key
+        chart = Chart(file, picture.metric, None, key, from_zero=False, band=picture.band)
+        curves = [_curve(number, points) for number, points in picture.points.items()]
+        figure = drawing.draw(chart, curves, Axis("flops", "FLOP"), look)
+        write_text(out / f"{file}.svg", drawing.svg(figure, look, letters=False))
+        write_bytes(out / f"{file}.png", drawing.png(figure, look))
+        written += [f"{file}.svg", f"{file}.png"]
+    return written
+
+
+def _heldout(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
+    """Held-out losses and scores at the checkpoints."""
+    found: dict[str, dict[int, list[Point]]] = {}
+    for number, run in enumerate(runs):
+        for point in run["points"]:
+            for key, value in point["heldout"].items():
+                found.setdefault(key, {}).setdefault(number, []).append(Point(point["flops"], value))
+    for kind in KINDS:
+        for key, points in found.items():
+            if describe(key).kind == kind:
+                yield Picture(describe(key), points, "held-out rows")
+
+
+def _scores(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
+    """What the checkpoints were asked."""
+    found: dict[str, dict[int, list[Point]]] = {}
+    for number, run in enumerate(runs):
+        for point in run["points"]:
+            for name, score in point["scores"].items():
+                one = Point(point["flops"], score["value"], score["low"], score["high"])
+                found.setdefault(name, {}).setdefault(number, []).append(one)
+    for name, points in found.items():
+        yield Picture(_asked(name), points, "95 % intervals")
+
+
+def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
+    """What the runs have reached in each task, and in the mean."""
+    found: dict[str, dict[int, list[Point]]] = {}
+    for number, run in enumerate(runs):
+        taken = run.get("suite", [])
+        means = {one["task"]: examining.mean([one]) for one in taken}
+        if len(taken) > 1:
+            means[SUITE] = examining.mean(taken)
+        for name, mean in means.items():
+            if mean is not None:
+                ends = mean.value - mean.deviation, mean.value + mean.deviation
+                one = Point(run["points"][-1]["flops"], mean.value, *ends)
+                found.setdefault(name, {})[number] = [one]
+    for name, points in found.items():
+        yield Picture(_asked(name), points, "± standard deviation between seeds, or standard error")
+
+
+def _asked(name: str) -> Metric:
+    return Metric(name, name, "share", "higher", "score")
+
+
+def _curve(number: int, points: Sequence[Point]) -> "Curve":
+    import numpy as np
+
+    from nlptool.report.curves import Curve
+
+    x, y = np.array([(point.flops, point.value) for point in points]).T
+    ends = [(point.low, point.high) for point in points if point.low is not None]
+    band = (np.array([low for low, _ in ends]), np.array([high for _, high in ends])) if ends else None
+    return Curve(number, True, x, y, None, band)

@@ -1,0 +1,147 @@
+"""What the checkpoints of a comparison's runs get in the probes: asked once of the same weights, then kept."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors.torch import load_file
+
+from nlptool.atomic_files import read_json, write_json
+from nlptool.commands.compare.options import ComparedRun, EvaluationOptions
+from nlptool.commands.pretrain.setup import PretrainSetup
+from nlptool.console import Console
+from nlptool.errors import DataError
+from nlptool.evaluate import minimal_pairs
+from nlptool.evaluate.interval import Share
+from nlptool.evaluate.pairs import PairJudge
+from nlptool.evaluate.scoring import scorer
+from nlptool.files import digest, fault
+from nlptool.metric_table import HELD_OUT, describe
+from nlptool.prompts.choices import minimal_pairs as reading
+from nlptool.runs import machine, metrics_file
+from nlptool.runs.metrics_file import last
+from nlptool.text.store import TokenStore
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train import checkpoint
+
+VERSION = 5  # of what is asked; another one asks again
+Pairs = list[reading.Pair]
+
+PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
+
+
+def read_pairs(probes: EvaluationOptions, entries: Sequence[ComparedRun]) -> Pairs:
+    """All pairs to be scored. Raises DataError for what cannot be read, or is longer than a model reads."""
+    if probes.pairs is None:
+        return []
+    files = reading.read(probes.pairs, probes.most)
+    tokenizer = Tokenizer.of_store(TokenStore(Path(entries[0].recipe.tokens)))
+    positions = min(getattr(entry.recipe.model, "positions", sys.maxsize) for entry in entries)
+    pairs: Pairs = []
+    for name, read in files.items():
+        longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
+        if longest > positions:
+            raise DataError(
+                f"{probes.pairs}: {name}: a sentence of {longest} tokens, and a model that reads {positions}"
+            )
+        pairs += read
+    return pairs
+
+
+def probed(entry: ComparedRun, pairs: Pairs, console: Console) -> dict[str, Any]:
+    """A run with its checkpoints, oldest first, and their scores."""
+    out = Path(entry.recipe.out)
+    plan = PretrainSetup(entry.recipe)
+    objective = plan.objective()
+    heldout = _heldout(out, str(entry.recipe.objective.model_dump()["name"]))
+    known = _read(out / "probes.json")
+    points = []
+    for path in reversed(checkpoint.steps(out / "checkpoints")):
+        if why := fault(path):
+            console.note(f"passed over {path}: {why}")
+            continue
+        facts = checkpoint.read(path)
+        flops = last(out, "flops", facts.step) if facts.flops is None else facts.flops
+        asked = _asked(plan, path, pairs)
+        if not isinstance(known.get(asked), dict):
+            known[asked] = _scores(plan, path, pairs, console)
+            write_json(out / "probes.json", known)
+        points.append(
+            {
+                "step": facts.step,
+                "tokens": facts.tokens,
+                "flops": flops or 0.0,
+                "seconds": facts.elapsed,
+                "heldout": heldout.get(facts.step, {}),
+                "scores": known[asked],
+            }
+        )
+    if not points:
+        raise DataError(f"{out}: no whole checkpoint to probe", hint="train the run again with --overwrite")
+    parameters = sum(p.numel() for p in objective.parameters())
+    return {"run": entry.name, "out": str(out), "parameters": parameters, "points": points}
+
+
+def _scores(plan: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> dict[str, Any]:
+    """What one checkpoint gets in each probe that it can take."""
+    objective = plan.objective()
+    objective.load_state_dict(load_file(path / "model.safetensors"))
+    scores: dict[str, Share] = {}
+    if pairs and not objective.sees_mask:
+        console.note(
+            "minimal pairs are not asked: the net has never seen the [MASK] by which they are scored"
+        )
+    elif pairs:
+        exported = objective.folders(plan.model)[""]
+        model = scorer(exported.config, exported.state, plan.tokenizer, machine.device())
+        with console.progress("minimal pairs", len(pairs), "pairs") as bar:
+            right = 0
+            for start in range(0, len(pairs), 200):
+                right += minimal_pairs.accuracy(model, pairs[start : start + 200]).right
+                bar.to(start)
+            bar.to(len(pairs))
+        scores["minimal pairs"] = Share(right, len(pairs))
+    split = plan.store.split("heldout")
+    if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
+        exported = objective.folders(plan.model)[""]
+        judge = PairJudge(exported.config, exported.state, plan.vocabulary.special, machine.device())
+        for name, task in PAIR_TASKS.items():
+            try:
+                scores[name] = judge.accuracy(split, task, plan.stages[-1][0].length)
+            except DataError as error:  # of a held-out split without such pairs
+                console.note(f"{name} is not asked: {error.message}")
+    return {
+        name: {"value": s.value, "low": s.interval[0], "high": s.interval[1], "of": s.total}
+        for name, s in scores.items()
+    }
+
+
+def _asked(plan: PretrainSetup, path: Path, pairs: Pairs) -> str:
+    """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
+    weights = digest(path / "model.safetensors")[:16]
+    asked = hashlib.sha256(json.dumps([VERSION, pairs, plan.stages[-1][0].length]).encode()).hexdigest()[:16]
+    return f"{path.name} {weights} {asked}"
+
+
+def _heldout(run: Path, objective: str) -> dict[int, dict[str, float]]:
+    """Held-out figures by step and by their keys in the metric table."""
+    found: dict[int, dict[str, float]] = {}
+    for line in metrics_file.read(run):
+        figures = {
+            describe(name.removeprefix(HELD_OUT), objective).key: value
+            for name, value in line.items()
+            if name.startswith(HELD_OUT)
+        }
+        if figures:
+            found[line["step"]] = figures
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path, dict)
+    except (FileNotFoundError, DataError):  # asked again
+        return {}

@@ -1,0 +1,165 @@
+"""The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nlptool import course, launch
+from nlptool.atomic_files import write_json, write_text
+from nlptool.commands.compare import budget, charts, checkpoint_scores, verdict
+from nlptool.commands.compare.options import ComparedRun, EvaluationOptions
+from nlptool.commands.pretrain import run as pretraining
+from nlptool.commands.pretrain.setup import PretrainSetup
+from nlptool.commands.suite import run as examining
+from nlptool.commands.suite.recipe import ResolvedSuite
+from nlptool.console import Console, Options
+from nlptool.evaluate import interval
+from nlptool.figures import bullets, counted, duration, markdown, quantity
+from nlptool.metric_table import describe
+from nlptool.recipe import difference, kept
+from nlptool.runs import folder
+from nlptool.runs import launch as training
+from nlptool.train.distributed import DistributedContext
+
+
+def dry_run(entries: Sequence[ComparedRun], console: Console, *, as_json: bool) -> None:
+    """What each run would take; trains nothing. Raises RecipeError for a budget that they do not all meet."""
+    plans = {entry.name: PretrainSetup(entry.recipe) for entry in entries}
+    budget.require_met(plans)
+    rows = []
+    for name, plan in plans.items():
+        tokens = plan.steps * plan.tokens_per_step
+        known = plan.seconds is None
+        rows.append(
+            {
+                "run": name,
+                "parameters": plan.estimate.parameters,
+                "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
+                "steps": plan.steps if known else None,
+                "tokens": round(tokens) if known else None,
+                "flops": plan.steps * plan.flops_per_step if known else None,
+            }
+        )
+    if as_json:
+        console.json(rows)
+        return
+    columns = ("run", "parameters", "FLOPs per token", "steps", "tokens", "FLOPs")
+    console.table(columns, [["" if v is None else v for v in row.values()] for row in rows])
+
+
+def run(
+    entries: Sequence[ComparedRun],
+    probes: EvaluationOptions,
+    exams: ResolvedSuite | None,
+    out: Path,
+    options: Options,
+    console: Console,
+) -> None:
+    """Train, probe, write; what is done already is not done again. All ranks train, rank 0 does the rest."""
+    with training.ranks(console) as (world, _):
+        world.on_first(
+            lambda: folder.prepare_output_folder(out, resume=options.resume, overwrite=options.overwrite)
+        )
+        pairs = checkpoint_scores.read_pairs(probes, entries)  # what is wrong is told now, not after hours
+        budget.require_met({entry.name: PretrainSetup(entry.recipe) for entry in entries})
+        for number, entry in enumerate(entries, start=1):
+            console.note(f"run {number} of {len(entries)}: {entry.name}")
+            _train(entry, options.overwrite, console, world)
+    if world.first:
+        launch.alone(os.environ)
+        _judge(entries, pairs, exams, out, options, console)
+
+
+def _judge(
+    entries: Sequence[ComparedRun],
+    pairs: checkpoint_scores.Pairs,
+    exams: ResolvedSuite | None,
+    out: Path,
+    options: Options,
+    console: Console,
+) -> None:
+    """Probe every checkpoint, then write and show the table and the pictures."""
+    runs = []
+    for entry in entries:
+        console.note(f"probing {entry.name}")
+        runs.append(checkpoint_scores.probed(entry, pairs, console))
+    if exams is not None:
+        for found, entry in zip(runs, entries, strict=True):
+            console.note(f"the suite: {entry.name}")
+            final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
+            found["suite"] = examining.take(exams, final, kept, console)
+    write_json(out / "compare.json", runs)
+    tables = [(*table(runs), "")]
+    if exams is not None:
+        tables.append((*examining.table({run["run"]: run["suite"] for run in runs}), exams.caption))
+    told = verdict.verdicts(runs)
+    written = [*(markdown(*one) for one in tables), *([bullets(told)] if told else [])]
+    write_text(out / "compare.md", "\n".join(written))
+    pictures = charts.draw(runs, out, console)
+    if options.json:
+        console.json(runs)
+        return
+    for columns, rows, caption in tables:
+        console.table(columns, rows, title=caption)
+        console.result("")
+    for line in told:
+        console.result(line)
+    drawn = f"{counted(len(pictures) // 2, 'charts')}, compare-*.svg and .png" if pictures else "none"
+    console.facts(str(out), {"table": "compare.md, compare.json", "pictures": drawn})
+
+
+def _train(entry: ComparedRun, overwrite: bool, console: Console, world: DistributedContext) -> None:
+    """Carry a run out, or as much of it as is missing."""
+    out = Path(entry.recipe.out)
+    if not overwrite and world.on_first(lambda: _is_finished(entry, out)):
+        console.note(f"{out}: is finished")
+        return
+    there = world.on_first((out / "recipe.yaml").exists)
+    resume = "auto" if there and not overwrite else None
+    pretraining.pretrain(entry.recipe, Options(out=str(out), resume=resume, overwrite=overwrite), console)
+
+
+def _is_finished(entry: ComparedRun, out: Path) -> bool:
+    if not course.has_ended(out):
+        return False
+    old = kept(out, type(entry.recipe))
+    return all(change.path == "out" for change in difference(old, entry.recipe))
+
+
+def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of where each run ended; held-out figures that most of them have."""
+    lasts = [run["points"][-1] for run in runs]
+    counts = Counter(name for last in lasts for name in last["heldout"])
+    figures = [
+        key
+        for key, count in counts.items()
+        if describe(key).kind in charts.KINDS and 2 * count >= len(lasts)  # the others compare nothing
+    ]
+    scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
+    columns = [
+        "run",
+        "parameters",
+        "FLOPs",
+        "tokens",
+        "time",
+        *(describe(key).title for key in figures),
+        *scores,
+    ]
+    rows = []
+    for run, last in zip(runs, lasts, strict=True):
+        cells = [run["run"], quantity(run["parameters"], "").strip(), f"{last['flops']:.2e}"]
+        cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
+        cells += [
+            describe(key).show(last["heldout"][key]) if key in last["heldout"] else "" for key in figures
+        ]
+        cells += [_share(last["scores"].get(name)) for name in scores]
+        rows.append(cells)
+    return columns, rows
+
+
+def _share(score: dict[str, float] | None) -> str:
+    if score is None:
+        return ""
+    return interval.told(score["value"], score["low"], score["high"])

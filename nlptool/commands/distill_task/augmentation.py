@@ -1,0 +1,68 @@
+"""Copies of a task's training rows, some words replaced: encoded in the place of the rows, in bounded memory."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from nlptool.commands.distill_task.recipe import Augment
+from nlptool.commands.distill_task.teacher import Teacher
+from nlptool.commands.finetune import labelled
+from nlptool.commands.finetune.setup import FinetuneSetup
+from nlptool.data import inputs
+from nlptool.data.augment import copies
+from nlptool.evaluate.candidates import Likeliest, Nearest, Replacements, frequent
+from nlptool.evaluate.fill_mask import FillMask
+from nlptool.models import hub
+from nlptool.text.rows import Example, Row
+from nlptool.text.tokenizer import Tokenizer
+
+TOGETHER = 64  # rows whose candidates are found together
+SEED = 0  # of the copies, which all runs of a recipe share
+
+
+class AugmentingEncoder:
+    """Writes a split as the task does, but the training rows with their copies; TaskObjective.encode."""
+
+    def __init__(self, augment: Augment, plan: FinetuneSetup, teacher: Teacher) -> None:
+        self.augment, self.plan, self.teacher = augment, plan, teacher
+
+    def __call__(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Write a split at `prefix`, which is named after it; returns how many rows there are, copies included."""
+        if prefix.name != self.plan.task.train:
+            return self.plan.shape.encode(rows, tokenizer, prefix, labelled=labelled)
+        examples = (self._example(row) for row in rows)
+        return inputs.write(self._with_copies(examples), tokenizer, prefix)
+
+    def _with_copies(self, examples: Iterator[Example]) -> Iterator[Example]:
+        replacements, augment, numbered = self._replacements(), self.augment, enumerate(examples)
+        while some := list(islice(numbered, TOGETHER)):
+            texts = dict.fromkeys(text for _, example in some for text in _texts(example))
+            candidates = replacements.of(list(texts))
+            for row, example in some:
+                yield from copies(example, candidates, augment.copies, augment.probability, SEED, row)
+
+    def _replacements(self) -> Replacements:
+        """Words and their candidates, by the masked language model or else by the teacher."""
+        number, examples = self.augment.candidates, map(self._example, self._rows())
+        words = frequent(text for example in examples for text in _texts(example))
+        device = next(self.teacher.objective.parameters()).device
+        net: Any
+        if self.augment.model is None:
+            tokenizer, net, likeliest = self.teacher.plan.tokenizer, self.teacher.objective.backbone, None
+        else:
+            model = FillMask(hub.folder(self.augment.model))
+            tokenizer, net = model.tokenizer, model.net.to(device)
+            likeliest = Likeliest(tokenizer, net, model.head.to(device), number)
+        return Replacements(tokenizer, Nearest(tokenizer, net.word_embeddings, words, number), likeliest)
+
+    def _rows(self) -> Iterator[Row]:
+        return labelled.read(self.plan.recipe, self.plan.task.train)
+
+    def _example(self, row: Row) -> Example:
+        made: Example = self.plan.task.example(row, labelled=True)  # type: ignore[attr-defined]
+        return made
+
+
+def _texts(example: Example) -> Iterator[str]:
+    return (text for read in example.inputs for text in read)

@@ -1,0 +1,125 @@
+"""What a student is worth beside its teacher: size, speed on this machine, and the share of the score that it keeps.
+
+OUT/scores.json     all figures
+OUT/retention.md    the table
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nlptool.atomic_files import write_json, write_text
+from nlptool.commands.finetune.setup import FinetuneSetup
+from nlptool.console import Console
+from nlptool.data.batches import Batch
+from nlptool.data.draws import Draws
+from nlptool.evaluate import footprint, metrics
+from nlptool.evaluate.footprint import Subject
+from nlptool.figures import counted, markdown, quantity
+from nlptool.metric_table import describe
+from nlptool.tasks.base import TaskObjective
+
+
+def measured(
+    plan: FinetuneSetup,
+    subjects: dict[str, TaskObjective],
+    teacher: dict[str, float],
+    found: dict[str, list[dict[str, Any]]],
+    out: Path,
+) -> dict[str, Any]:
+    """Measure the teacher and the student, and write down all figures.
+
+    plan: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of `twin`, which
+    is as large and as fast as the student.
+    """
+    single, several = (_middle(plan, subjects["teacher"], rows) for rows in (1, footprint.ROWS))
+    asked = {name: Subject(objective, objective.predict) for name, objective in subjects.items()}
+    prints = footprint.measure(asked, single, several)
+    texts = len(single["ids"]) / len(single["row"])
+    models: dict[str, Any] = {}
+    for name, runs in {"teacher": [{"figures": teacher}], **found}.items():
+        mine, whole = prints["teacher" if name == "teacher" else "student"], prints["teacher"]
+        spreads = {key: metrics.spread([run["figures"][key] for run in runs]) for key in teacher}
+        models[name] = {
+            "parameters": mine.parameters,
+            "bytes": mine.bytes,
+            "latency": mine.latency,
+            "throughput": mine.throughput / texts,
+            "faster": {"one": whole.latency / mine.latency, "many": mine.throughput / whole.throughput},
+            "mean": {key: mean for key, (mean, _) in spreads.items()},
+            "deviation": {key: deviation for key, (_, deviation) in spreads.items()},
+            "kept": {key: spreads[key][0] / teacher[key] for key in plan.task.metrics if teacher[key] > 0},
+            "runs": [run for run in runs if "seed" in run],
+        }
+    result: dict[str, Any] = {
+        "out": str(out),
+        "select": plan.recipe.evaluate.select,
+        "caption": plan.recipe.evaluate.caption,
+        "rows": {name: split.count for name, split in plan.splits.items()},
+        "metrics": list(plan.task.metrics),
+        "tokens": {"one": single.tokens, "many": several.tokens, "rows": len(several["row"])},
+        "threads": torch.get_num_threads(),
+        "models": models,
+    }
+    columns, rows = table(result)
+    write_text(out / "retention.md", markdown(columns, rows, result["caption"]))
+    write_json(out / "scores.json", result)
+    return result
+
+
+def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows."""
+    names = result["metrics"]
+    columns = [
+        "",
+        "parameters",
+        "size",
+        "a row alone",
+        f"{result['tokens']['rows']} at once",
+        "faster, either way",
+    ]
+    columns += [heading for name in names for heading in (describe(name).title, "kept")]
+    rows = []
+    for name, found in result["models"].items():
+        row = [
+            {"twin": "without a teacher"}.get(name, name),
+            quantity(found["parameters"], "").strip(),
+            quantity(found["bytes"], "B"),
+            f"{1000 * found['latency']:.1f} ms",
+            quantity(found["throughput"], "rows/s"),
+            f"{found['faster']['one']:.2f}x, {found['faster']['many']:.2f}x",
+        ]
+        for metric in names:
+            deviation = found["deviation"][metric] if len(found["runs"]) > 1 else None
+            kept = found["kept"].get(metric)
+            row += [
+                describe(metric).show(found["mean"][metric], deviation),
+                "" if kept is None else f"{100 * kept:.1f} %",
+            ]
+        rows.append(row)
+    return columns, rows
+
+
+def report(result: dict[str, Any], console: Console) -> None:
+    """The table, on stdout."""
+    columns, rows = table(result)
+    counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
+    console.table(columns, rows, title=f"{result['out']}: {counts} rows; {result['caption']}")
+    one, many, several = (result["tokens"][key] for key in ("one", "many", "rows"))
+    console.note(
+        f"timed with {counted(result['threads'], 'threads')}: a row of {counted(one, 'tokens')}; "
+        f"{counted(several, 'rows')}, {counted(many, 'tokens')} in all"
+    )
+
+
+def _middle(plan: FinetuneSetup, objective: TaskObjective, number: int) -> Batch:
+    """Validation rows of middling length."""
+    rows = plan.splits[plan.task.validation[0]]
+    order = np.argsort(rows.lengths, kind="stable")
+    first = max(0, (len(order) - number) // 2)
+    chosen = order[first : first + number]
+    draws = Draws(0, 0)
+    batch = objective.collate(rows.take(chosen, np.zeros_like(chosen), draws), draws)
+    return batch.to(next(objective.parameters()).device)

@@ -1,0 +1,154 @@
+"""`nlptool distill-task RECIPE`: a small net learns a labelled task from a fine-tuned teacher, as TinyBERT does."""
+
+import os
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.commands.finetune import recipe as finetune
+from nlptool.commands.finetune.recipe import Dropout, Evaluate, Seeds, Task
+from nlptool.console import Console, Options
+from nlptool.models import hub
+from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
+from nlptool.runs import folder
+from nlptool.runs.metrics_file import Tracker
+from nlptool.tasks.config import TaskConfig
+from nlptool.train.config import Tune
+
+
+class Augment(Block):
+    """Copies of the training rows for the teacher to label, some words replaced (Jiao et al. 2020, algorithm 1)."""
+
+    copies: int = Field(20, gt=0, description="of each row; of each of its texts, where it has several")
+    probability: float = Field(0.4, gt=0, le=1, description="with which a word is replaced")
+    candidates: int = Field(15, gt=0, description="words of which one takes its place")
+    model: str | None = Field(
+        None,
+        description="a masked language model that knows the likeliest words: a Hugging Face folder or hub id; "
+        "null: the nearest words, by the teacher's embeddings",
+    )
+
+
+class Recipe(Block):
+    """One distillation, or several with different seeds: intermediate layers first, then answers."""
+
+    replaces = MappingProxyType(
+        {"start": ("layers", "model"), "layers": ("start", "model"), "model": ("start", "layers")}
+    )
+
+    task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
+    data: str | None = Field(
+        None,
+        description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the hub",
+    )
+    teacher: str = Field(description="the net that knows the task: final/ of a finetune run, or a hub id")
+    start: str | None = Field(
+        None, description="the student: a Hugging Face folder or hub id; or give layers, or model"
+    )
+    layers: int | None = Field(
+        None, gt=0, description="in place of start: the student is so many of the teacher's layers"
+    )
+    model: Annotated[Block, Chosen("models")] | None = Field(
+        None,
+        description="in place of start: the student's net, from random weights; it reads the teacher's tokens",
+    )
+    augment: Augment | None = Field(None, description="copies of the training rows; null: none")
+    dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
+    intermediate: Tune | None = Field(
+        Tune(epochs=10, lr=5e-5, warmup=0, schedule="constant"),
+        description="first, hidden states and attention as the teacher's; null: not at all",
+    )
+    prediction: Tune = Field(Tune(lr=3e-5), description="then, answers as the teacher's")
+    evaluate: Evaluate = Field(
+        Evaluate(), description="scores during training; patience is that of the second stage and the twin"
+    )
+    twin: bool = Field(
+        False,
+        description="also train the same student for as many steps on the labels, without a teacher",
+        json_schema_extra=RESUMABLE,
+    )
+    seeds: Seeds = Field(
+        (0,),
+        description="a run for each: of order and dropout; or how many of them, from 0",
+        json_schema_extra=RESUMABLE,
+    )
+    track: tuple[Tracker, ...] = Field(
+        (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
+    )
+    out: str = Field(description="folder of the runs", json_schema_extra=RESUMABLE)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("seeds: different whole numbers, none below 0; or how many, at least 1")
+        given = [key for key in ("start", "layers", "model") if getattr(self, key) is not None]
+        if len(given) != 1:
+            one = "give one of start, layers and model"
+            raise ValueError(f"{one}, not {' and '.join(given)}" if given else one)
+        return self
+
+    @property
+    def config(self) -> TaskConfig:
+        """The task, as what it is."""
+        assert isinstance(self.task, TaskConfig)
+        return self.task
+
+    def tuning(self, train: Tune, start: str, out: Path) -> finetune.Recipe:
+        """Of one stage, what fine-tuning would call its recipe."""
+        shared = {
+            name: getattr(self, name) for name in ("task", "data", "dropout", "evaluate", "seeds", "track")
+        }
+        return finetune.Recipe.model_construct(**shared, train=train, start=start, out=str(out))
+
+
+def check(recipe: Recipe, command: str) -> list[Problem]:
+    """Rules across blocks; nothing heavy is imported."""
+    problems: dict[Problem, None] = {}
+    if not hasattr(recipe.config, "example"):
+        message = (
+            "the task's rows have several decisions each; one that has one is expected, such as glue/sst2"
+        )
+        problems[Problem("task", message)] = None
+    guesser = recipe.augment.model if recipe.augment else None
+    if guesser is not None and (wrong := hub.problem(guesser)):
+        problems[Problem("augment.model", wrong)] = None
+    stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
+    models = {"teacher": recipe.teacher, "start": recipe.start or recipe.teacher}
+    for stage, train in stages.items():
+        for model, name in models.items():
+            if train is not None:
+                for problem in finetune.check(recipe.tuning(train, name, Path(recipe.out)), command):
+                    first, dot, rest = problem.path.partition(".")
+                    path = {"start": model, "train": stage}.get(first, first) + dot + rest
+                    problems[Problem(path, problem.message)] = None
+    if recipe.model is not None:
+        for problem in finetune.check_task(recipe.config, recipe.model):
+            problems[Problem("model.name", problem.message)] = None
+        for stage, train in stages.items():
+            most = recipe.model.model_dump()["positions"]
+            if train is not None and train.length > most:
+                text = f"{train.length} tokens are more than model.positions ({most})"
+                problems[Problem(f"{stage}.length", text)] = None
+    return [p for p in problems if recipe.start or p.path != "start"]
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Carry the recipe out, or with --dry-run say what it would take."""
+    folder.require_auto(options.resume)
+    if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
+        folder.prepare_output_folder(
+            Path(recipe.out),
+            resume=options.resume,
+            overwrite=options.overwrite,
+            kind=Recipe,
+            reads=recipe,
+            dry_run=options.dry_run,
+        )
+    from nlptool.commands.distill_task import run as teaching
+
+    if options.dry_run:
+        teaching.dry_run(recipe, console, as_json=options.json)
+    else:
+        teaching.run(recipe, options, console)

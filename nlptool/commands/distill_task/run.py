@@ -1,0 +1,317 @@
+"""The heavy half of `distill-task`: a fine-tuned teacher, a student, two stages, and what the student is worth.
+
+OUT/recipe.yaml, command.txt, environment.json   as in every run folder
+OUT/rows/                  encoded rows, with their copies
+OUT/start/                 the student before its first step, where it is made of the teacher's layers
+OUT/teacher.npy, .json     what the teacher says of the training rows, and of how much of each
+OUT/intermediate/seed-N/   the first stage, a run folder
+OUT/prediction/seed-N/     the second stage, as of finetune; its final/ is the student
+OUT/twin/seed-N/           the same without a teacher, on the rows as they are, OUT/twin/rows/
+and what nlptool.commands.distill_task.comparison writes.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlptool import course
+from nlptool.atomic_files import read_json, replacing, write_json
+from nlptool.commands.distill_task import comparison
+from nlptool.commands.distill_task.recipe import Recipe
+from nlptool.commands.distill_task.student import beginning, imitation, prepare, require, student
+from nlptool.commands.distill_task.teacher import Teacher
+from nlptool.commands.finetune import results
+from nlptool.commands.finetune import run as finetuning
+from nlptool.commands.finetune.setup import FinetuneSetup
+from nlptool.console import Console, Options
+from nlptool.data.batches import Ahead
+from nlptool.data.bucketed import InTurn
+from nlptool.errors import DataError, UsageError
+from nlptool.figures import counted, each
+from nlptool.files import digest
+from nlptool.metric_table import listed
+from nlptool.models import hub, huggingface
+from nlptool.models.layers import Layers
+from nlptool.objectives.base import Objective
+from nlptool.recipe import Change, kept
+from nlptool.runs import folder, launch, machine
+from nlptool.runs.job import RunConfig, TrainingJob
+from nlptool.tasks.base import Numbers
+from nlptool.tasks.distilled import Taught
+from nlptool.train.config import Save, Tune
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.estimate import shapes_only
+from nlptool.train.interrupts import SignalHandler
+from nlptool.train.trainer import State, held_out
+
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
+STAGES = ("intermediate", "prediction")
+PART = 1024  # tokens at once where layers are compared, which pads the rows of a part to its longest
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Distil with each seed, to the end or to a signal, and say what the student is worth."""
+    with launch.ranks(console) as (world, interrupts):
+        result = _Runs(recipe, options, console, world, interrupts).all()
+        if options.json:
+            console.json(result)
+        else:
+            comparison.report(result, console)
+
+
+class _Runs:
+    """One process's part in the runs of a recipe."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        options: Options,
+        console: Console,
+        world: DistributedContext,
+        interrupts: SignalHandler,
+    ) -> None:
+        self.recipe, self.console, self.world, self.interrupts = recipe, console, world, interrupts
+        self.out = Path(recipe.out)
+        for stage, train in (("intermediate", recipe.intermediate), ("prediction", recipe.prediction)):
+            if train is not None:
+                launch.require_device(train, world, stage)
+        self.source = world.on_first(
+            lambda: folder.prepare_output_folder(
+                self.out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
+            )
+        )
+        self.options = replace(options, resume="auto" if options.resume else None, overwrite=False)
+        self.teacher = Teacher(recipe)
+        require(recipe, self.teacher)
+        self.teacher.objective.to(world.device)
+        self.start = beginning(recipe, self.out)
+        world.on_first(lambda: self._begin(overwrite=options.overwrite))
+
+    def all(self) -> dict[str, Any]:
+        """Every stage with every seed, and what came of it."""
+        recipe = self.recipe
+        starts = dict.fromkeys(recipe.seeds, self.start)
+        if recipe.intermediate is not None:
+            plan = self._plan(recipe.intermediate, self.start, "intermediate")
+            starts = {seed: self._imitate(plan, recipe.intermediate, seed) for seed in recipe.seeds}
+        plans = {seed: self._plan(recipe.prediction, start, "prediction") for seed, start in starts.items()}
+        plan = plans[recipe.seeds[0]]
+        self.world.on_first(lambda: plan.remark(self.console))
+        answers_NW = self._answers(plan)
+        found = {"student": [self._predict(plans[seed], seed, answers_NW) for seed in recipe.seeds]}
+        if recipe.twin:
+            found["twin"] = self._twins(plan.steps, plan.epoch)
+        said = {
+            split: self.teacher.said(plan, split, self.console, self.world, self.interrupts)
+            for split in plan.task.validation
+        }
+        teacher = {name: value for split in said for name, value in plan.figures(split, said[split]).items()}
+        subjects = {"teacher": self.teacher.objective, "student": plan.objective().to(self.world.device)}
+        return self.world.on_first(lambda: comparison.measured(plan, subjects, teacher, found, self.out))
+
+    def _plan(self, train: Tune, start: str, stage: str) -> FinetuneSetup:
+        """The student of a stage on its rows; the twin has no copies of them, whose labels may be false."""
+        plan, rows = student(self.recipe, train, start, self.out / stage), self.out / "rows"
+        if stage == "twin" and self.recipe.augment is not None:
+            rows = self.out / stage / "rows"
+            self.world.on_first(lambda: plan.encode(rows, self.console))
+        plan.open(rows)
+        return plan
+
+    def _imitate(self, plan: FinetuneSetup, train: Tune, seed: int) -> str:
+        """The first stage; returns the folder of what it has made."""
+        out = self.out / "intermediate" / f"seed-{seed}"
+        later = {"prediction": Tune(), "twin": False}  # which change nothing here
+        recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
+        final = out / "final"
+        if course.has_ended(out):
+            finetuning.require_same(kept(out, Recipe), recipe, out)
+            self.console.note(f"{out}: is finished")
+            return str(final)
+        every = recipe.evaluate.every or plan.epoch
+        settings = RunConfig(recipe, out, train, every, Save(every=every, keep=1), recipe.track, seed)
+        launch.train_in(
+            settings,
+            self.options,
+            self.console,
+            lambda world, begun: self._imitation(plan, train, seed),
+            self.world,
+            self.interrupts,
+        )
+        return str(final)
+
+    def _imitation(self, plan: FinetuneSetup, train: Tune, seed: int) -> TrainingJob:
+        own, world = plan.objective(), self.world
+        huggingface.load(own, plan.state)
+        for part in own.modules():
+            if isinstance(part, Layers):
+                part.recompute = train.recompute
+        objective = imitation(own, self.teacher.objective)
+        told = ", ".join(map(str, objective.layers))
+        self.console.note(f"{plan.recipe.out}: layers as the teacher's {told}")
+        self.console.note(f"seed {seed}: {counted(plan.steps, 'steps')}")
+
+        def evaluate(state: State, interrupts: SignalHandler) -> dict[str, float]:
+            rows = plan.splits[plan.task.validation[0]]
+            size = train.batch // train.accumulate
+            source = InTurn(
+                rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
+            )
+            return held_out(state, objective, source, len(source), train, world, interrupts)
+
+        return TrainingJob(
+            objective=objective,
+            batches=Ahead(plan.batches(objective, seed, world, most=PART), world.device),
+            evaluate=evaluate,
+            steps=plan.steps,
+            seconds=None,
+            cost=plan.cost(objective, world.device),
+            export=lambda path: plan.export(own, path),
+            rates=plan.rates,
+        )
+
+    def _answers(self, plan: FinetuneSetup) -> Tensor:
+        """What the teacher says of the training rows, [N, W]; written down for a run that goes on."""
+        path, made_of = self.out / "teacher.npy", self.out / "teacher.json"
+        facts = {"length": plan.recipe.train.length}  # the teacher and the rows stay
+        if not _is_kept(path, made_of, facts):
+            said = self.teacher.said(plan, plan.task.train, self.console, self.world, self.interrupts)
+            with self.interrupts.shield():
+                self.world.on_first(lambda: _keep(said, path, made_of, facts))
+        return torch.from_numpy(np.load(path))
+
+    def _predict(self, plan: FinetuneSetup, seed: int, answers_NW: Tensor) -> dict[str, Any]:
+        """The second stage."""
+        self.console.note(f"{plan.recipe.out}: answers as the teacher's")
+        given = (self.options, self.console, self.world, self.interrupts)
+        return finetuning.one(plan, seed, *given, taught=lambda own: Taught(own, answers_NW))
+
+    def _twins(self, steps: int, epoch: int) -> list[dict[str, Any]]:
+        """The student without its teacher: the rows as they are, their labels, and as many steps as both stages.
+
+        epoch: of the student, which may read copies; after as many steps both are scored, and the best may be chosen.
+        """
+        recipe = self.recipe
+        if recipe.intermediate is not None:
+            steps += self._plan(recipe.intermediate, self.start, "intermediate").steps
+        plan = self._plan(recipe.prediction.model_copy(update={"steps": steps}), self.start, "twin")
+        plan.epoch = epoch
+        self.console.note(f"{plan.recipe.out}: the same student without a teacher")
+        given = (self.options, self.console, self.world, self.interrupts)
+        return [finetuning.one(plan, seed, *given) for seed in recipe.seeds]
+
+    def _begin(self, *, overwrite: bool) -> None:
+        """Write down what is run, make the student and encode the rows."""
+        recipe, models = self.recipe, self._models()
+        if self.source is not None and (self.out / "recipe.yaml").exists():
+            ahead = [stage for at, stage in enumerate(STAGES) if not self._have_begun(STAGES[at:])]
+            changed = folder.check_resume(self.out, recipe, models, ahead)
+            self._require_finished_alike(changed)
+            folder.report_changes(changed, self.console)
+        device = machine.device_name(self.world.device)
+        facts = folder.environment(PACKAGES, device, self.world.size) | {"threads": torch.get_num_threads()}
+        facts |= {"models": folder.digests(models)}
+        if self.source is None:
+            folder.create_run_folder_with(self.out, recipe, facts, self._prepare, overwrite=overwrite)
+        else:
+            folder.create_run_folder(self.out, recipe, facts, overwrite=False)
+            self._prepare(self.out)
+
+    def _prepare(self, out: Path) -> None:
+        prepare(self.recipe, self.teacher, out, self.console)
+
+    def _models(self) -> dict[str, Path]:
+        """The nets that the runs begin from or ask."""
+        recipe, found = self.recipe, {"teacher": self.teacher.plan.folder}
+        if recipe.start is not None:
+            found["start"] = hub.folder(recipe.start)
+        if recipe.augment is not None and recipe.augment.model is not None:
+            found["augment.model"] = hub.folder(recipe.augment.model)
+        return found
+
+    def _have_begun(self, stages: Sequence[str]) -> bool:
+        return any(list(self.out.glob(f"{stage}/seed-*")) for stage in (*stages, "twin"))
+
+    def _require_finished_alike(self, changed: Sequence[Change]) -> None:
+        """Raise UsageError where a stage that is finished would be said to have been trained in another way."""
+        for stage, done in (("intermediate", "final"), ("prediction", "scores.json")):
+            own = [change for change in changed if change.path.startswith(f"{stage}.")]
+            for finished in self.out.glob(f"{stage}/seed-*/{done}") if own else ():
+                raise UsageError(
+                    f"{finished.parent}: is finished, but was trained with another recipe:{folder.format_changes(own)}",
+                    hint="put these back, start again with --overwrite, or choose another --out",
+                )
+
+
+def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+    """Read and check every row, then say what the runs would take; writes nothing."""
+    teacher = Teacher(recipe)
+    require(recipe, teacher)
+    brief = recipe
+    if recipe.augment is not None:  # about as many copies, without what a masked language model would take
+        brief = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"model": None})})
+    with tempfile.TemporaryDirectory() as aside:
+        out = Path(aside)
+        prepare(brief, teacher, out, console)
+        start = beginning(brief, out)
+        stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
+        plans = {name: student(recipe, train, start, out) for name, train in stages.items() if train}
+        for plan in plans.values():
+            plan.open(out / "rows")
+        facts: dict[str, Any] = {
+            "rows": {name: split.count for name, split in plan.splits.items()},
+            "cut": results.cuts(plan),
+            "parameters": {"teacher": _size(teacher.plan), "student": _size(plan)},
+            "steps": {name: plan.steps for name, plan in plans.items()},
+            "seeds": len(recipe.seeds),
+            "flops": {name: len(recipe.seeds) * _flops(one, name, teacher) for name, one in plans.items()},
+            "baseline": plan.baseline(),
+        }
+    if as_json:
+        console.json(facts | {"recipe": recipe.model_dump(mode="json")})
+        return
+    twin = ", and as many without a teacher" if recipe.twin else ""
+    told = {
+        "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
+        **results.shown_cuts(facts["cut"]),
+        "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
+        "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
+        + f" with {each(facts['seeds'], 'seeds')}{twin}",
+        "FLOPs": " + ".join(f"{n:.3g}" for n in facts["flops"].values()),
+        plan.shape.guess: listed(facts["baseline"]),
+    }
+    console.facts("these runs would take", told)
+
+
+def _flops(plan: FinetuneSetup, stage: str, teacher: Teacher) -> float:
+    """Of one seed's stage: in the first one the teacher reads each batch, too; its answers to the second are kept."""
+    objective: Objective = plan.shape
+    if stage == "intermediate":
+        with shapes_only():
+            objective = imitation(plan.objective(), teacher.plan.objective())
+    return plan.flops_per_row(objective) * plan.steps * plan.recipe.train.batch
+
+
+def _keep(said: Numbers, path: Path, made_of: Path, facts: dict[str, Any]) -> None:
+    """Write down what the teacher says, then of what, and the file's digest."""
+    with replacing(path, "wb") as file:
+        np.save(file, said.astype(np.float32))
+    write_json(made_of, facts | {"sha256": digest(path)})
+
+
+def _is_kept(path: Path, made_of: Path, facts: dict[str, Any]) -> bool:
+    """Whether the teacher's answers lie there as they were written; what does not is asked again."""
+    try:
+        return path.is_file() and read_json(made_of, dict) == facts | {"sha256": digest(path)}
+    except (FileNotFoundError, DataError):
+        return False
+
+
+def _size(plan: FinetuneSetup) -> int:
+    return sum(parameter.numel() for parameter in plan.shape.parameters())

@@ -1,0 +1,187 @@
+"""The heavy half of `evaluate`."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nlptool.atomic_files import write_json, write_text
+from nlptool.commands.evaluate.options import EvaluationOptions
+from nlptool.commands.prompt.scoreboard import PERPLEXITY, labels, named, shown
+from nlptool.commands.suite import run as examining
+from nlptool.commands.suite.recipe import ResolvedSuite
+from nlptool.console import Console, Options
+from nlptool.errors import DataError
+from nlptool.evaluate import interval, minimal_pairs, perplexity
+from nlptool.evaluate.interval import Share
+from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.figures import counted, exponential, finite, markdown, quantity
+from nlptool.files import plain_names
+from nlptool.models import hub, huggingface
+from nlptool.prompts.choices import minimal_pairs as reading
+from nlptool.prompts.choices.minimal_pairs import Pair
+from nlptool.runs import machine
+from nlptool.text.coverage import Loss
+from nlptool.text.store import TokenStore
+from nlptool.text.tokenizer import Tokenizer
+
+KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
+
+
+def run(
+    models: Sequence[str],
+    questions: EvaluationOptions,
+    exams: ResolvedSuite | None,
+    options: Options,
+    console: Console,
+) -> None:
+    """Ask, then write and show."""
+    texts = _texts(questions) if questions.tokens is not None else []
+    files = reading.read(questions.pairs, questions.most) if questions.pairs is not None else {}
+    results: list[dict[str, Any]] = [{"model": name} for name in models]
+    tables = []
+    if texts or files:
+        results = [_asked(name, texts, files, console) for name in models]
+        tables.append((*table(results), ""))
+    if exams is not None and options.out is not None:
+        if options.overwrite:
+            shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
+        kept = plain_names(map(named, models))
+        for found, name, inside in zip(results, models, kept, strict=True):
+            console.note(f"the suite: {name}")
+            out = Path(options.out) / "suite" / inside
+            found["suite"] = examining.take(exams, hub.folder(name), out, console)
+        if not any(found["suite"] for found in results):
+            raise DataError("none of the suite's tasks can be asked of any of these models")
+        short = labels(models)
+        suites = dict(zip(short, (found["suite"] for found in results), strict=True))
+        tables.append((*examining.table(suites), exams.caption))
+    if options.out is not None:
+        out = Path(options.out)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "evaluate.json", results)
+        write_text(out / "evaluate.md", "\n".join(markdown(*one) for one in tables))
+    if options.json:
+        console.json(results)
+        return
+    asked = []
+    if texts:
+        size = sum(len(text.encode()) for text in texts)
+        asked.append(f"{counted(len(texts), 'held-out documents')}, {quantity(size, 'B')}")
+    if files:
+        asked.append(f"{counted(sum(map(len, files.values())), 'minimal pairs')}")
+    for columns, rows, caption in tables:
+        console.table(columns, rows, title=caption or "; ".join(asked))
+
+
+def _asked(name: str, texts: Sequence[str], files: dict[str, list[Pair]], console: Console) -> dict[str, Any]:
+    """One model's answers. Raises DataError for a model that has no head to answer with."""
+    path = hub.folder(name)
+    pretrained = huggingface.load_pretrained(path)
+    try:
+        model = scorer(
+            pretrained.config,
+            pretrained.state,
+            Tokenizer.of_model(path, pretrained.vocab_size),
+            machine.device(),
+        )
+    except DataError as error:
+        raise DataError(f"{name}: {error.message}", error.hint) from error
+    found: dict[str, Any] = {
+        "model": name,
+        "parameters": sum(tensor.numel() for tensor in pretrained.state.values()),
+        "kind": KINDS.get(type(model)),
+    }
+    if texts and isinstance(model, CausalScorer | MaskedScorer):
+        found |= _foreseen(model, texts, name, console)
+        longest = max(len(ids) for ids in model.tokenizer.encode_batch(list(texts)))
+        for remark in huggingface.beyond(path, pretrained.config, longest):
+            console.note(f"{name}: {remark}")
+    elif texts:
+        console.note(f"{name}: has no likelihood of a text; minimal pairs are what it can be asked")
+    if files:
+        found["minimal_pairs"] = _told_apart(model, files, name, console)
+    return found
+
+
+def _foreseen(
+    model: CausalScorer | MaskedScorer, texts: Sequence[str], name: str, console: Console
+) -> dict[str, Any]:
+    costs = []
+    with console.progress(name, len(texts), "documents") as bar:
+        for number, text in enumerate(texts, start=1):
+            costs.append(perplexity.cost(model, text))
+            bar.to(number)
+    bits, nats = perplexity.bits_per_byte(costs), perplexity.nats_per_token(costs)
+    loss = Loss()
+    model.tokenizer.counting(loss).encode_batch(texts)
+    if loss.lost:
+        console.note(f"{name}: no bits per byte, since its tokenizer cannot spell these texts: {loss}")
+    return {
+        "bits_per_byte": None if loss.lost else finite(bits.value),
+        "bits_per_byte_half_interval": None if loss.lost else finite(bits.half),
+        "lost_bytes": loss.lost_share,
+        "perplexity": finite(exponential(nats.value)),
+        "nats_per_token": finite(nats.value),
+        "nats_per_token_half_interval": finite(nats.half),
+        "documents": len(costs),
+        "tokens": sum(c.tokens for c in costs),
+        "bytes": sum(c.bytes for c in costs),
+    }
+
+
+def _told_apart(model: Scorer, files: dict[str, list[Pair]], name: str, console: Console) -> dict[str, Any]:
+    """All pairs together, and file by file."""
+    shares = {}
+    with console.progress(f"{name}: minimal pairs", len(files), "files") as bar:
+        for number, (file, pairs) in enumerate(files.items(), start=1):
+            shares[file] = minimal_pairs.accuracy(model, pairs)
+            bar.to(number)
+    whole = Share(sum(s.right for s in shares.values()), sum(s.total for s in shares.values()))
+    return _figures(whole) | {"files": {file: _figures(share) for file, share in shares.items()}}
+
+
+def _figures(share: Share) -> dict[str, float]:
+    low, high = share.interval
+    return {"value": share.value, "low": low, "high": high, "of": share.total, "chance": 0.5}
+
+
+def _texts(questions: EvaluationOptions) -> list[str]:
+    """Beginnings of the held-out documents. Raises DataError where the store has none, or not as text."""
+    assert questions.tokens is not None
+    store = TokenStore(questions.tokens)
+    tokenizer, split = Tokenizer.of_store(store), store.split("heldout")
+    if not len(split):
+        raise DataError(
+            f"{store.path}: holds no document out", hint="make it again with heldout=0.05, for instance"
+        )
+    if tokenizer.byte_counts() is None:
+        raise DataError(
+            f"{store.path}: its tokens do not spell the text they were made of, so bytes cannot be counted",
+            hint="make a store of the same text with a byte-level tokenizer: nlptool tokenize",
+        )
+    texts = ["".join(tokenizer.decode(ids.tolist()) for ids in split.document(i)) for i in range(len(split))]
+    return [text[: questions.characters] for text in texts if text.strip()]
+
+
+def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows, without what no model was asked."""
+    foreseen = any("bits_per_byte" in found for found in results)
+    paired = any("minimal_pairs" in found for found in results)
+    columns = ["model", "parameters"]
+    columns += ["by", "bits per byte", "perplexity"] if foreseen else []
+    columns += ["minimal pairs (chance 50 %)"] if paired else []
+    rows = []
+    for found in results:
+        cells = [found["model"], quantity(found["parameters"], "").strip()]
+        if foreseen and "bits_per_byte" in found:
+            bits, half = found["bits_per_byte"], found["bits_per_byte_half_interval"]
+            told = "" if bits is None else f"{bits:.3f}" + ("" if half is None else f" ± {half:.3f}")
+            cells += [found["kind"], told, shown(PERPLEXITY, found["perplexity"], None)]
+        elif foreseen:
+            cells += ["", "", ""]
+        if paired:
+            pairs = found["minimal_pairs"]
+            cells.append(interval.told(pairs["value"], pairs["low"], pairs["high"]))
+        rows.append(cells)
+    return columns, rows

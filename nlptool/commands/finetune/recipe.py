@@ -1,0 +1,178 @@
+"""`nlptool finetune RECIPE`: a pretrained net on a labelled task, once for each seed."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from nlptool import course, registry
+from nlptool.console import Console, Options
+from nlptool.figures import counted
+from nlptool.models import hub
+from nlptool.recipe import RESUMABLE, Block, Chosen, Named, Problem
+from nlptool.runs import folder
+from nlptool.runs.metrics_file import Tracker
+from nlptool.tasks.config import TaskConfig
+from nlptool.train.config import Tune
+
+
+def _seeds(given: Any) -> Any:
+    """A number of seeds is these seeds, from 0."""
+    if type(given) is int and given > 0:
+        return tuple(range(given))
+    if isinstance(given, list | tuple) and given and all(type(seed) is int for seed in given):
+        return given
+    raise ValueError(
+        f"expected how many seeds, at least 1, or the seeds themselves, such as [0, 1, 2]; found {given}"
+    )
+
+
+Task = Annotated[Block, Chosen("tasks"), Named("tasks", "task")]
+Seeds = Annotated[
+    tuple[int, ...],
+    Field(min_length=1),
+    BeforeValidator(_seeds, json_schema_input_type=int | tuple[int, ...]),
+]
+
+
+class Dropout(Block):
+    """Dropout while fine-tuning."""
+
+    net: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the net")
+    attention: float | None = Field(
+        None, ge=0, lt=1, description="rate on attention probabilities; null: that of the net"
+    )
+    head: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="rate in the head of the task; null: 0.1, and 0.2 in DistilBERT's head on a whole text",
+    )
+
+
+class Evaluate(Block):
+    """Scores on the validation rows during training; each comes with a checkpoint."""
+
+    every: int | None = Field(
+        None,
+        gt=0,
+        description="steps between evaluations; null: once an epoch; the last step always has one",
+        json_schema_extra=RESUMABLE,
+    )
+    select: Literal["best", "last"] = Field(
+        "last",
+        description="the result: the net after the last step, or the best by the task's first metric, "
+        "whose score is too good by the choice, as it is made on the very rows that are scored",
+        json_schema_extra=RESUMABLE,
+    )
+    patience: int | None = Field(
+        None,
+        gt=0,
+        description="stop after so many evaluations that bring nothing better; null: never; with select: best",
+        json_schema_extra=RESUMABLE,
+    )
+
+    @model_validator(mode="after")
+    def _patience_for_the_best(self) -> Self:
+        if self.patience is not None and self.select == "last":
+            raise ValueError("patience: waits for a better evaluation, so it goes with select: best")
+        return self
+
+    @property
+    def caption(self) -> str:
+        """What a table of scores says of how they came about."""
+        if self.select == "last":
+            return "scores of the last step"
+        return "scores of the best evaluation, chosen on the validation rows that are scored"
+
+
+class Recipe(Block):
+    """A fine-tuning run, or several with different seeds."""
+
+    task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
+    data: str | None = Field(
+        None,
+        description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the hub",
+    )
+    start: str = Field(description="the pretrained net: a Hugging Face folder, e.g. a run's final")
+    dropout: Dropout = Field(Dropout(), description="dropout rates")
+    train: Tune = Field(Tune(), description="how the net is fine-tuned")
+    evaluate: Evaluate = Field(Evaluate(), description="scores during training")
+    seeds: Seeds = Field(
+        (0,),
+        description="a run for each: of the head, order and dropout; or how many of them, from 0",
+        json_schema_extra=RESUMABLE,
+    )
+    track: tuple[Tracker, ...] = Field(
+        (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
+    )
+    out: str = Field(description="folder of the runs", json_schema_extra=RESUMABLE)
+
+    @model_validator(mode="after")
+    def _different_seeds(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("seeds: different whole numbers, none below 0; or how many, at least 1")
+        return self
+
+    @property
+    def config(self) -> TaskConfig:
+        """The task, as what it is."""
+        assert isinstance(self.task, TaskConfig)
+        return self.task
+
+
+def check(recipe: Recipe, command: str) -> list[Problem]:
+    """Rules across blocks; nothing heavy is imported."""
+    problems = []
+    task = recipe.config
+    if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
+        problems.append(
+            Problem("data", "the task names no data set of the hub; name a folder with its files")
+        )
+    if recipe.data is not None and not Path(recipe.data).is_dir():
+        problems.append(Problem("data", f"no folder {recipe.data}"))
+    if wrong := hub.problem(recipe.start) or course.problem(recipe.start):
+        problems.append(Problem("start", wrong))
+    if recipe.train.batch % recipe.train.accumulate:
+        problems.append(
+            Problem(
+                "train.batch",
+                f"{counted(recipe.train.batch, 'sequences')} cannot be cut into {recipe.train.accumulate} equal "
+                "micro-batches",
+            )
+        )
+    if recipe.train.compile:
+        problems.append(
+            Problem(
+                "train.compile", "batches have many lengths, and each would be compiled anew; leave it out"
+            )
+        )
+    return problems
+
+
+def check_task(task: Block, model: Block) -> list[Problem]:
+    """What of a task and a model does not go together."""
+    module = registry.load("tasks", str(task.model_dump()["name"]), "config")
+    problems: list[Problem] = module.check(task, model)
+    return problems
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Carry the recipe out, or with --dry-run say what it would take."""
+    folder.require_auto(options.resume)
+    if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
+        folder.prepare_output_folder(
+            Path(recipe.out),
+            resume=options.resume,
+            overwrite=options.overwrite,
+            kind=Recipe,
+            reads=recipe,
+            dry_run=options.dry_run,
+        )
+    from nlptool.commands.finetune import run as finetuning
+
+    if options.dry_run:
+        finetuning.dry_run(recipe, console, as_json=options.json)
+    else:
+        finetuning.run(recipe, options, console)

@@ -1,0 +1,227 @@
+"""A task fitted to a net: a recipe with its net and its rows, all that the runs of its seeds share."""
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nlptool import registry
+from nlptool.commands.finetune import labelled
+from nlptool.commands.finetune.recipe import Recipe, check_task
+from nlptool.console import Console
+from nlptool.data.bucketed import Bucketed, InRounds, InTurn
+from nlptool.data.inputs import Cut
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError, UsageError
+from nlptool.evaluate import metrics
+from nlptool.figures import counted
+from nlptool.models import hub, huggingface
+from nlptool.models.layers import Layers
+from nlptool.models.rates import layer_rates
+from nlptool.objectives import export
+from nlptool.objectives.base import Objective
+from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.tasks.cost import Cost
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.estimate import shapes_only
+from nlptool.train.interrupts import SignalHandler
+from nlptool.train.trainer import predictions
+
+PART = 4096  # tokens that a CPU computes at once, which bounds memory; 1,024 are a fifth slower
+KEPT = ("backbone", "pooler")  # parts of the pretrained net; heads start fresh
+
+
+class FinetuneSetup:
+    """A recipe with its net and rows: all that the runs share.
+
+    Raises DataError when net, tokenizer and rows do not go together, UsageError when the recipe asks of them what
+    they do not have.
+    whole: the head of the pretrained net is kept, too, in place of one that starts fresh. stage: where `train` stands
+    in what the user wrote.
+    """
+
+    def __init__(self, recipe: Recipe, *, whole: bool = False, stage: str = "train") -> None:
+        self.recipe, self.task = recipe, recipe.config
+        metrics.require(self.task.metrics)
+        self.folder = hub.folder(recipe.start)
+        pretrained = huggingface.load_pretrained(self.folder)
+        self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)
+        problems = check_task(self.task, pretrained.config)
+        if problems:
+            raise DataError(f"{recipe.start}: {problems[0].message}")
+        self.stage = stage
+        padding = pretrained.vocab_size - self.tokenizer.vocab_size
+        self.vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
+        self.model = _with_dropout(pretrained.config, recipe)
+        if recipe.train.length > self.model.positions:
+            raise UsageError(
+                f"{stage}.length: {recipe.train.length} tokens are more than the net's {self.model.positions} positions"
+            )
+        with shapes_only():
+            self.shape = self.objective()
+        self.state = self._kept(pretrained.state, whole=whole)
+        self.pretrained_positions = huggingface.trained_positions(self.folder, pretrained.config)
+        """How many positions the training of the net that is fine-tuned has reached."""
+        self.rates = self._rates()
+
+    def encode(self, rows: Path, console: Console, encode: labelled.Encodes | None = None) -> None:
+        """Encode the rows of all splits into the folder `rows`, unless it holds them already.
+
+        encode: in place of the task's own.
+        """
+        labelled.prepare(self.recipe, self.tokenizer, encode or self.shape.encode, rows, console)
+
+    def open(self, rows: Path) -> None:
+        """Take up the rows that `encode` has written."""
+        train, opened = self.recipe.train, labelled.opened(rows)
+        self.splits: dict[str, Rows] = self.shape.gathered(
+            {name: self.shape.examples(split, train.length, 0) for name, split in opened.items()}
+        )
+        examples = len(self.splits[self.task.train])
+        self.epoch = max(1, math.ceil(examples / train.batch))
+        self.steps = train.steps or max(1, math.ceil(train.epochs * examples / train.batch))
+
+    def objective(self) -> TaskObjective:
+        """A new net with random weights, on the device that torch makes tensors on."""
+        name = str(self.task.model_dump()["name"])
+        made: TaskObjective = registry.load("tasks", name, "objective").build(
+            self.task, self.model, self.vocabulary, self.recipe.dropout.head
+        )
+        return made
+
+    def batches(
+        self, objective: Objective, seed: int, world: DistributedContext, most: int = PART
+    ) -> InRounds:
+        """A run's batches. most: tokens that a CPU computes at once."""
+        train, rows = self.recipe.train, self.splits[self.task.train]
+        if train.batch % (world.size * train.accumulate):
+            raise UsageError(
+                f"train.batch: {counted(train.batch, 'sequences')} cannot be shared out evenly to {world.size} ranks "
+                f"with {train.accumulate} micro-batches each",
+                hint="choose a batch that ranks times accumulate divides",
+            )
+        turns = self.shape.turns(rows)
+        return InRounds(
+            [
+                Bucketed(
+                    part,
+                    part.lengths,
+                    objective.collate,
+                    batch=train.batch,
+                    steps=len(range(turn, self.steps, len(turns))),
+                    seed=seed,
+                    rank=world.rank,
+                    world=world.size,
+                    accumulate=train.accumulate,
+                    part=most if world.device.type == "cpu" else None,
+                )
+                for turn, part in enumerate(turns)
+            ]
+        )
+
+    def said(
+        self, objective: TaskObjective, split: str, world: DistributedContext, interrupts: SignalHandler
+    ) -> Numbers:
+        """What the net says in each decision of a split, [N, W]."""
+        rows, train = self.splits[split], self.recipe.train
+        size = train.batch // train.accumulate
+        source = InTurn(rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size)
+        shape = (len(rows.labels), objective.width)
+        told = predictions(objective, objective.predict, source, len(source), shape, train, world, interrupts)
+        return told.numpy()
+
+    def figures(self, split: str, said: Numbers) -> dict[str, float]:
+        """Mean loss and metrics of what a net says of a split."""
+        return self._named(split, self.shape.figures(self.splits[split], said))
+
+    def baseline(self) -> dict[str, float]:
+        """What needs no net, on all validation splits."""
+        train, found = self.splits[self.task.train], dict[str, float]()
+        for split in self.task.validation:
+            found |= self._named(split, self.shape.baseline(train, self.splits[split]))
+        return self.with_total(found)
+
+    def with_total(self, found: dict[str, float]) -> dict[str, float]:
+        """Figures of each validation split, with those of all together."""
+        return found | self.shape.total(found, {name: rows.count for name, rows in self.splits.items()})
+
+    @property
+    def cuts(self) -> dict[str, list[Cut]]:
+        """What limits leave out of each split, by the keys that the user has written."""
+        return {
+            split: [
+                cut._replace(key=cut.key.replace("train.", f"{self.stage}.", 1))
+                for cut in rows.cuts
+                if rows.count
+            ]
+            for split, rows in self.splits.items()
+        }
+
+    def remark(self, console: Console) -> None:
+        """Tell what of the rows is not read, what in them looks wrong, and where the net has not been pretrained."""
+        if 0 < self.pretrained_positions < self._longest:
+            console.note(
+                f"{self.recipe.start} was trained on {self.pretrained_positions:,} positions, and rows have up to "
+                f"{self._longest:,} tokens: what a net knows of those beyond it learns here; "
+                f"{self.stage}.length={self.pretrained_positions} would cut the rows there"
+            )
+        for split, cuts in self.cuts.items():
+            rows = self.splits[split]
+            told = [cut.told(rows.count) for cut in cuts if cut.rows] + self.shape.doubts(rows)
+            for remark in told:
+                console.note(f"{split}: {remark}")
+
+    @property
+    def _longest(self) -> int:
+        """Tokens of the longest training row."""
+        return min(int(self.splits[self.task.train].lengths.max()), self.recipe.train.length)
+
+    def export(self, objective: TaskObjective, path: Path) -> None:
+        """Write the model and its tokenizer as a Hugging Face folder."""
+        made = objective.folders(self.model)[""]
+        export.write_hf_folder(path, made, self.tokenizer, max(self.pretrained_positions, self._longest))
+
+    def cost(self, objective: Objective, device: torch.device) -> Cost:
+        """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""
+        return Cost(objective, self.splits[self.task.train], self.shape.read, device)
+
+    def flops_per_row(self, objective: Objective) -> float:
+        """Of a training step, in the mean over the rows of a run. objective: on the meta device."""
+        turns = self.shape.turns(self.splits[self.task.train])
+        costs = [Cost(objective, part, self.shape.read, torch.device("meta")).mean() for part in turns]
+        return sum(costs) / len(costs)
+
+    def _kept(self, state: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
+        """The parts of the pretrained net that the objective has, without its head or with it."""
+        parts = {name for name, _ in self.shape.named_children()}
+        if "chooser" in parts:  # transformers calls it a classifier
+            state = {re.sub(r"^classifier\.", "chooser.", key): tensor for key, tensor in state.items()}
+        kept = parts if whole else KEPT
+        return {key: tensor for key, tensor in state.items() if key.partition(".")[0] in kept}
+
+    def _named(self, split: str, found: dict[str, float]) -> dict[str, float]:
+        """Figures of the first validation split by their names, of others with the split's in front."""
+        return {f"{self.task.heading(split)}{name}": value for name, value in found.items()}
+
+    def _rates(self) -> dict[str, float]:
+        decay = self.recipe.train.layer_decay
+        if decay == 1:
+            return {}
+        (layers,) = (part for part in self.shape.backbone.modules() if isinstance(part, Layers))
+        if len(layers.attention) < layers.depth or len(layers.mlp) < layers.depth:
+            raise UsageError(
+                f"train.layer_decay: the layers of {self.recipe.start} share their weights, so they have one rate",
+                hint="leave train.layer_decay out",
+            )
+        return layer_rates((name for name, _ in self.shape.named_parameters()), layers.depth, decay)
+
+
+def _with_dropout(model: Any, recipe: Recipe) -> Any:
+    """The net's block with the dropout that the recipe asks for."""
+    rates = {"dropout": recipe.dropout.net, "attention_dropout": recipe.dropout.attention}
+    return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})

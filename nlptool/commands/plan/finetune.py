@@ -1,0 +1,136 @@
+"""What fine-tuning would take: counted from its rows, compared with this machine, and timed by some steps."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlptool.commands.finetune import run as finetuning
+from nlptool.commands.finetune.recipe import Recipe
+from nlptool.commands.finetune.setup import FinetuneSetup
+from nlptool.commands.plan.pretrain import PASSES
+from nlptool.console import Console
+from nlptool.errors import UsageError
+from nlptool.figures import counted, duration, each, quantity
+from nlptool.launch import ALONE
+from nlptool.runs.launch import require_device
+from nlptool.runs.machine import DeviceInfo, device_info, memory_used, peak_memory_used
+from nlptool.train import distributed
+from nlptool.train.interrupts import SignalHandler
+from nlptool.train.malloc import keep_freed_memory
+from nlptool.train.optim import Adam
+from nlptool.train.trainer import State, train
+
+STEPS, WARM_UP = 20, 5  # of the probe; the first ones are slower and not counted
+LONGEST = 30.0  # seconds that the probe takes at most, its last step aside
+
+
+def run(recipe: Recipe, *, probe: bool, as_json: bool, console: Console) -> None:
+    """Show what the runs would take; nothing is written. Raises DataError for rows that are not as they should be."""
+    machine = device_info(Path(recipe.out))
+    with finetuning.read(recipe, console) as plan:
+        facts = finetuning.needs(plan) | {"machine": asdict(machine), "probe": None, "seconds": None}
+        if probe:
+            facts |= _timed(plan, console)
+    if as_json:
+        console.json(facts)
+    else:
+        console.table(("", "", "in detail"), _rows(plan, facts, machine), title=f"finetune: {recipe.out}")
+
+
+def _timed(plan: FinetuneSetup, console: Console) -> dict[str, Any]:
+    """What some steps took, and what all would."""
+    recipe = plan.recipe
+    world = distributed.join(ALONE)
+    try:
+        require_device(recipe.train, world)
+    except UsageError as error:  # a recipe for another machine can be planned on this one
+        console.note(f"no time is known: {error.message}")
+        return {}
+    keep_freed_memory()
+    before = memory_used(world.device)
+    torch.manual_seed(0)
+    objective = plan.objective().to(world.device)
+    state = State(objective, Adam(objective, recipe.train.optimizer, plan.rates))
+    steps = min(STEPS, plan.steps)
+    console.note(f"taking up to {steps} of {counted(plan.steps, 'steps')}")
+    taken = train(
+        state,
+        objective,
+        plan.batches(objective, recipe.seeds[0], world),
+        recipe.train,
+        steps=steps,
+        seed=recipe.seeds[0],
+        world=world,
+        interrupts=SignalHandler(alone=True),
+    )
+    started, timed, tokens, number = time.perf_counter(), 0.0, 0, 0
+    last = started
+    for step in taken:
+        step.grad_norm.item()  # waits for the device
+        now = time.perf_counter()
+        if step.number > min(WARM_UP, steps // 2):
+            timed, tokens, number = timed + now - last, tokens + step.tokens, number + 1
+        last = now
+        if now - started > LONGEST and number:
+            break
+    rate = tokens / timed
+    mean = {name: float(split.lengths.mean()) for name, split in plan.splits.items() if len(split.labels)}
+    task = plan.task
+    training = plan.steps * recipe.train.batch * mean[task.train] / rate
+    times = (
+        max(1, -(-plan.steps // (recipe.evaluate.every or plan.epoch))) + 1
+    )  # the result is scored once more
+    read = sum(len(plan.splits[name].lengths) * mean[name] for name in task.validation)
+    evaluation = times * read / rate / PASSES
+    return {
+        "probe": {
+            "steps": number,
+            "step": timed / number,
+            "tokens_per_second": rate,
+            "memory": max(0, peak_memory_used(world.device) - before),
+        },
+        "seconds": {
+            "training": training,
+            "evaluation": evaluation,
+            "total": (training + evaluation) * len(recipe.seeds),
+        },
+    }
+
+
+def _rows(plan: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> list[tuple[str, str, str]]:
+    """The figures as a person reads them: what, how much, in detail."""
+    train, seeds = plan.splits[plan.task.train], facts["seeds"]
+    told = ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items())
+    cut = ", ".join(f"{share:.1%} with {what}" for what, share in facts["cut"][plan.task.train].items())
+    lines = [
+        ("parameters", f"{facts['parameters']:,}", plan.recipe.start),
+        (
+            "rows",
+            f"{facts['rows'][plan.task.train]:,}",
+            f"{told}; {train.lengths.mean():.0f} tokens in the mean, {cut}",
+        ),
+        (
+            "steps",
+            f"{facts['steps']:,}",
+            f"of {counted(plan.recipe.train.batch, 'rows')}, with {each(seeds, 'seeds')}",
+        ),
+        ("FLOPs", f"{facts['flops']:.3g}", f"{facts['flops_per_token']:.3g} a token, forward and backward"),
+        ("memory", quantity(facts["memory"], "B"), "with the longest rows"),
+    ]
+    needed = facts["memory"] + machine.taken
+    verdict = "fits" if needed <= machine.memory else "does not fit: raise train.accumulate"
+    lines.append(("machine", quantity(machine.memory, "B"), f"{machine.name}; {verdict}"))
+    if found := facts["probe"]:
+        rate = found["tokens_per_second"]
+        told = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
+        told += f"; {counted(found['steps'], 'steps')} took {quantity(found['memory'], 'B')} of memory"
+        lines.append(("a step", f"{found['step']:.3g} s", told))
+    if seconds := facts["seconds"]:
+        one = f"{duration(seconds['training'])} training, {duration(seconds['evaluation'])} evaluation"
+        lines.append(
+            ("time", duration(seconds["total"]), f"{one}" + (f", {seeds} times" if seeds > 1 else ""))
+        )
+    return lines

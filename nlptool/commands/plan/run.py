@@ -1,0 +1,42 @@
+"""`nlptool plan RECIPE`: what a run would take, of this machine's memory, disk and time."""
+
+from collections.abc import Sequence
+
+from nlptool.commands.finetune import recipe as finetune
+from nlptool.commands.pretrain import recipe as pretrain
+from nlptool.console import Console
+from nlptool.errors import UsageError
+from nlptool.recipe import load, shelf
+from nlptool.recipe.source import read
+
+OTHERS = {"tasks": "prompt", "tokenizer": "tokenize", "source": "tokenize"}
+
+
+def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, console: Console) -> None:
+    """Check the recipe, count, and unless told not to take some steps to see how long one is; writes nothing.
+
+    Raises RecipeError, DataError as the command that the recipe belongs to, UsageError for one that trains nothing.
+    """
+    path = shelf.find(recipe)
+    keys = read(path).data
+    if "task" in keys and "teacher" not in keys:
+        tune = load(path, changes, finetune.Recipe)
+        console.notes(tune.source.notes)
+        tune.require(finetune.check(tune.recipe, "finetune"))
+        from nlptool.commands.plan import finetune as tuning
+
+        tuning.run(tune.recipe, probe=probe, as_json=as_json, console=console)
+        return
+    other = "distill-task" if "task" in keys else next((OTHERS[key] for key in keys if key in OTHERS), None)
+    if other is not None:
+        raise UsageError(
+            f"{path}: is a recipe for nlptool {other}; plan takes those that pretrain, distill or finetune",
+            hint=f"nlptool {other} {recipe} --dry-run says what it would do",
+        )
+    loaded = load(path, changes, pretrain.Recipe)
+    console.notes(loaded.source.notes)
+    command = loaded.recipe.command
+    loaded.require(pretrain.check(loaded.recipe, command))
+    from nlptool.commands.plan import pretrain as planning
+
+    planning.run(loaded.recipe, command, probe=probe, as_json=as_json, console=console)

@@ -1,0 +1,160 @@
+"""Pretraining from a token store: one command for every objective, named after it (`pretrain-mlm`); and `distill`."""
+
+import os
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool import course, registry
+from nlptool.console import Console, Options
+from nlptool.figures import counted
+from nlptool.models import hub
+from nlptool.recipe import RESUMABLE, Block, Chosen, Problem, only
+from nlptool.runs import folder
+from nlptool.runs.metrics_file import Tracker
+from nlptool.train.config import Evaluate, Save, Train
+
+
+class Student(Block):
+    """A net that begins as some of its teacher's layers, the first and the last among them, with all else."""
+
+    layers: int = Field(gt=0, description="how many, taken at equal distances; 6 of 12 are 0, 2, 4, 7, 9, 11")
+    name: Literal["distilbert"] | None = Field(
+        None, description="distilbert: a BERT's layers as DistilBERT's; null: of the teacher's family"
+    )
+
+
+class Recipe(Block):
+    """A pretraining run."""
+
+    replaces = MappingProxyType(
+        {"model": ("start", "student"), "start": ("model", "student"), "student": ("model", "start")}
+    )
+
+    tokens: str = Field(description="token store, a folder made by nlptool tokenize")
+    model: Annotated[Block, Chosen("models")] | None = Field(None, description="the net, from random weights")
+    start: str | None = Field(
+        None,
+        description="in place of model: a Hugging Face folder, e.g. a run's final/, to go on from",
+    )
+    teacher: str | None = Field(
+        None,
+        description="of distill: the net to learn from, a Hugging Face folder or hub id",
+        json_schema_extra=only("distill"),
+    )
+    student: Student | None = Field(
+        None,
+        description="of distill, in place of model: begin as the teacher does",
+        json_schema_extra=only("distill"),
+    )
+    objective: Annotated[Block, Chosen("objectives")] = Field(description="what is learnt")
+    train: Train = Field(description="how the objective is minimised")
+    evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")
+    save: Save = Field(Save(), description="checkpoints")
+    track: tuple[Tracker, ...] = Field(
+        (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
+    )
+    seed: int = Field(0, ge=0, description="of weights, order, masks and dropout")
+    out: str = Field(description="run folder", json_schema_extra=RESUMABLE)
+
+    @model_validator(mode="after")
+    def _one_net(self) -> Self:
+        given = [name for name in ("model", "start", "student") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give either {' or '.join(given)}, not both")
+        if not given:
+            raise ValueError("give student, model or start" if self.taught else "give model or start")
+        return self
+
+    @property
+    def taught(self) -> bool:
+        """Whether the objective learns from a teacher."""
+        return self.command == "distill"
+
+    @property
+    def command(self) -> str:
+        """The command that carries it out."""
+        return str(self.objective.only_command)
+
+
+def check(recipe: Recipe, command: str) -> list[Problem]:
+    """Rules across blocks; nothing heavy is imported."""
+    problems = []
+    if command != recipe.command:
+        problems.append(
+            Problem(
+                "objective.name", f"{command} has another objective; nlptool {recipe.command} is the command"
+            )
+        )
+    if recipe.taught and recipe.teacher is None:
+        problems.append(
+            Problem("teacher", "name the net to learn from, such as the final/ of a pretraining run")
+        )
+    if not recipe.taught:
+        problems += [
+            Problem(key, "only nlptool distill has one")
+            for key in ("teacher", "student")
+            if getattr(recipe, key) is not None
+        ]
+    if recipe.model is not None:
+        problems += check_model(recipe, recipe.model)
+    if not (Path(recipe.tokens) / "store.json").exists():
+        problems.append(
+            Problem(
+                "tokens",
+                f"no token store at {recipe.tokens}; make one with nlptool tokenize, or name another",
+            )
+        )
+    for key, name in (("start", recipe.start), ("teacher", recipe.teacher)):
+        if name is not None and (wrong := hub.problem(name) or course.problem(name)):
+            problems.append(Problem(key, wrong))
+    for index, stage in enumerate(recipe.train.plan()):
+        where = f"train.stages.{index}." if recipe.train.stages else "train."
+        if stage.batch % recipe.train.accumulate:
+            problems.append(
+                Problem(
+                    f"{where}batch",
+                    f"{counted(stage.batch, 'sequences')} cannot be cut into {recipe.train.accumulate} equal "
+                    "micro-batches",
+                )
+            )
+    budget = recipe.train.budget
+    if budget is not None and budget.measure == "seconds" and len(recipe.train.stages) > 1:
+        problems.append(
+            Problem("train.budget", "a time budget cannot be shared out to stages; give steps or tokens")
+        )
+    return problems
+
+
+def check_model(recipe: Recipe, model: Block) -> list[Problem]:
+    """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
+    module = registry.load("objectives", str(recipe.objective.model_dump()["name"]), "config")
+    problems: list[Problem] = module.check(recipe.objective, model)
+    positions = getattr(model, "positions", None)
+    for index, stage in enumerate(recipe.train.plan()):
+        if positions is not None and stage.length > positions:
+            where = f"train.stages.{index}.length" if recipe.train.stages else "train.length"
+            text = f"{stage.length} tokens are more than model.positions ({positions})"
+            problems.append(Problem(where, text))
+    return problems
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Carry the recipe out, or with --dry-run say what it would take."""
+    if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
+        folder.prepare_output_folder(
+            Path(recipe.out),
+            resume=options.resume,
+            overwrite=options.overwrite,
+            kind=Recipe,
+            reads=recipe,
+            dry_run=options.dry_run,
+        )
+    from nlptool.commands.pretrain import run as pretraining
+
+    if options.dry_run:
+        pretraining.dry_run(recipe, console, as_json=options.json)
+    else:
+        pretraining.run(recipe, options, console)

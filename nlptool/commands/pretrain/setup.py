@@ -1,0 +1,311 @@
+"""A checked recipe with its store: batches, net and objective, and what the run would take."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nlptool import flops, registry
+from nlptool.commands.pretrain import initial_weights, student_init
+from nlptool.commands.pretrain.recipe import Recipe, check_model
+from nlptool.data.batches import Again, Ahead, Batch, Batches, Stage
+from nlptool.data.draws import Draws
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError, UsageError
+from nlptool.figures import counted
+from nlptool.models import huggingface
+from nlptool.models.huggingface import Pretrained
+from nlptool.models.layers import Layers
+from nlptool.models.types import tells_types, with_types
+from nlptool.objectives import export
+from nlptool.objectives.base import Objective
+from nlptool.recipe import Block
+from nlptool.runs.teacher_cache import TeacherCache
+from nlptool.text.store import TokenStore
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.config import Stage as StageBlock
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.estimate import Estimate, estimate, shapes_only
+from nlptool.train.stages import FRESH, Begun, first_steps, steps_for
+
+HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
+MEASURED = 4096  # rows of a stage whose real tokens are counted, up to 512 tokens long; fewer if longer
+ENDLESS = 1 << 62  # steps of a run that a clock ends
+
+
+class PretrainSetup:
+    """A recipe together with its store: all that follows from the two before any weight is made.
+
+    begun: how far the run has come before. Raises DataError when store, tokenizer and weights do not belong together,
+    or the store is too small.
+    """
+
+    def __init__(self, recipe: Recipe, begun: Begun = FRESH) -> None:
+        self.recipe, self.begun = recipe, begun
+        self.store = TokenStore(Path(recipe.tokens))
+        self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
+        self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
+        self.pretrained = self._beginning()
+        taught = None if self.teacher is None else self.teacher.pretrained
+        rows = initial_weights.rows((self.pretrained, taught), tokenizer.vocab_size)
+        if self.pretrained is not None:
+            self.pretrained = huggingface.cut(self.pretrained, rows)
+        if self.teacher is not None:
+            self.teacher = self.teacher._replace(pretrained=huggingface.cut(self.teacher.pretrained, rows))
+        self.vocabulary = replace(Vocabulary.of(tokenizer), padding=rows - tokenizer.vocab_size)
+        if self.pretrained is not None:
+            problems = check_model(recipe, self.model)
+            if problems:
+                origin = recipe.start or recipe.teacher
+                raise DataError(f"{origin}: {problems[0].path}: {problems[0].message}")
+        if self.teacher is not None:
+            student_init.require_fit(self.teacher, recipe, self.model)
+        # Needed at the very end only, but a long run must not find a newer nlptool there by then.
+        registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
+        with shapes_only():
+            self.shape = self.objective()
+        self.state = (
+            {}
+            if self.pretrained is None
+            else initial_weights.state(self.pretrained, recipe.start, self.shape, self.model)
+        )
+        if self.teacher is not None:
+            student_init.require_heads(self.teacher, self.shape)
+        split = self.store.split("train")
+        self.stages = [
+            (stage, self.shape.examples(split, stage.length, recipe.seed)) for stage in recipe.train.plan()
+        ]
+        self.steps, self.seconds = self._duration()
+        self.trained_positions = max(stage.length for stage, _ in self.stages)
+        """How many positions the weights have been trained at when the run is over."""
+        if self.pretrained is not None:
+            folder = None if self.teacher is None else self.teacher.folder
+            before = initial_weights.trained_positions(recipe.start, folder, self.pretrained.config)
+            self.trained_positions = max(self.trained_positions, before)
+
+    @property
+    def model(self) -> Block:
+        """The net's block, from the recipe or from the weights it starts from."""
+        block = self.pretrained.config if self.pretrained is not None else self.recipe.model
+        assert block is not None  # the recipe has one of the two
+        return block
+
+    def unreached(self) -> list[str]:
+        """Positions that no row reaches."""
+        positions = int(self.model.model_dump()["positions"])
+        if self.trained_positions >= positions:
+            return []
+        return [
+            f"the net has {positions:,} positions and rows reach {self.trained_positions:,}: those beyond are not "
+            "trained, so longer texts will be read badly; add a stage of longer rows (train.stages), or set "
+            f"model.positions={self.trained_positions}"
+        ]
+
+    def remarks(self) -> list[str]:
+        """What to know before the run."""
+        return [*self.shape.left_out(self.stages[0][1]), *self.unreached(), *self.fresh(), *self.moved()]
+
+    def fresh(self) -> list[str]:
+        """What the weights that the run starts from do not have."""
+        if self.pretrained is None:
+            return []
+        origin = self.recipe.start or self.recipe.teacher
+        given = {key.partition(".")[0] for key in self.state}
+        parts = [
+            name for name, part in self.shape.named_children() if name not in given and part.state_dict()
+        ]
+        return [f"{origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
+
+    def moved(self) -> list[str]:
+        """Where stages begin otherwise than at their shares, as the run was resumed with other steps."""
+        if self.first_steps == first_steps(self._shares, self.steps, FRESH):
+            return []
+        told = ", ".join(f"{first:,}" for first in self.first_steps)
+        return [f"stages that have begun stay where they began: they begin after step {told}"]
+
+    def objective(self) -> Objective:
+        """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
+        name = str(self.recipe.objective.model_dump()["name"])
+        teacher = [] if self.teacher is None else [self.teacher.pretrained.config]
+        made: Objective = registry.load("objectives", name, "objective").build(
+            self.recipe.objective, self.model, self.vocabulary, *teacher
+        )
+        for part in made.modules():
+            if isinstance(part, Layers):
+                part.recompute = self.recipe.train.recompute
+        return made
+
+    @property
+    def first_steps(self) -> list[int]:
+        """The step at which each stage begins, from 0."""
+        return first_steps(self._shares, self.steps, self.begun)
+
+    def batches(self, objective: Objective, world: DistributedContext) -> Batches:
+        """The run's batches, stage by stage."""
+        stages = [
+            Stage(first, stage.batch, examples)
+            for first, (stage, examples) in zip(self.first_steps, self.stages, strict=True)
+        ]
+        parts = self.recipe.train.accumulate
+        for stage, _ in self.stages:
+            if stage.batch % (world.size * parts):
+                raise UsageError(
+                    f"train.batch: {counted(stage.batch, 'sequences')} cannot be shared out evenly to "
+                    f"{world.size} ranks with {parts} micro-batches each",
+                    hint="choose a batch that ranks times accumulate divides",
+                )
+        return Batches(
+            stages,
+            objective.collate,
+            seed=self.recipe.seed,
+            rank=world.rank,
+            world=world.size,
+            accumulate=parts,
+        )
+
+    def source(self, objective: Objective, world: DistributedContext) -> Ahead:
+        """The run's batches, made ahead of their steps; with what a teacher says of them, where that is kept."""
+        batches = self.batches(objective, world)
+        if not objective.keeps_teacher:
+            return Ahead(batches, world.device)
+        (stage, examples), *others = self.stages
+        epoch = len(examples) // stage.batch
+        if others or not epoch:
+            why = "stages cut other rows" if others else "the store has not the rows of a single step"
+            raise UsageError(
+                f"objective.keep: {why}, so nothing would be asked for again", hint="objective.keep=0"
+            )
+        again = Again(batches, epoch, self.recipe.seed)
+        folder, parts = Path(self.recipe.out) / "teacher", self.recipe.train.accumulate
+        return TeacherCache(again, objective.ask_teacher, folder, world, parts, self.vocabulary.rows)
+
+    def held_out(self, objective: Objective, world: DistributedContext) -> Batches | None:
+        """Held-out batches, at the first stage's length; None where not one row is held out."""
+        stage, _ = self.stages[0]
+        split = self.store.split("heldout")
+        if not len(split):
+            return None
+        try:
+            examples = objective.examples(split, stage.length, HELD_OUT_SEED)
+        except DataError as error:
+            raise DataError(
+                f"{self.store.path}: held-out split: {error.message}",
+                hint="make the store again with a larger share held out, e.g. heldout=0.1, or with none, heldout=0, "
+                "which measures no held-out loss",
+            ) from error
+        if not len(examples):
+            return None
+        return Batches(
+            [Stage(0, min(stage.batch, len(examples)), examples)],
+            objective.collate,
+            seed=HELD_OUT_SEED,
+            rank=world.rank,
+            world=world.size,
+        )
+
+    def export(self, objective: Objective, path: Path) -> None:
+        """Write the model and its tokenizer as a Hugging Face folder, a second model into a folder in it."""
+        for name, made in objective.folders(self.model).items():
+            folder = path / name
+            folder.mkdir(exist_ok=True)
+            state = made.state
+            if self.pretrained is None or not tells_types(self.pretrained.state):
+                state = with_types(state, objective.segment_types)
+            export.write_hf_folder(folder, made._replace(state=state), self.tokenizer, self.trained_positions)
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """What the stage with the longest sequences needs, and so the run."""
+        return self.estimate_of(max(self.stages, key=lambda pair: pair[0].length)[0])
+
+    def estimate_of(self, stage: StageBlock, rows: int | None = None) -> Estimate:
+        """What a stage needs with micro-batches of `rows`; None: those of the recipe.
+
+        The first call costs a second or two, since torch's meta device imports the compiler.
+        """
+        examples = next(examples for one, examples in self.stages if one is stage)
+        rows = rows or stage.batch // self.recipe.train.accumulate
+        sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
+        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.rows)
+
+    def cost(self, objective: Objective, world: DistributedContext) -> Callable[[Batch], float]:
+        """FLOPs of a training step with a micro-batch, counted on one row of each length.
+
+        All rows of a length cost the same, since shapes do not vary: padding counts, too. No second is lost as with
+        `estimate`.
+        """
+
+        @cache
+        def of_row(length: int) -> int:
+            examples = next(examples for stage, examples in self.stages if stage.length == length)
+            (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
+            with torch.no_grad(), flops.counting() as count:
+                objective(row.to(world.device))
+            return count.step
+
+        def of_batch(batch: Batch) -> float:
+            rows, length = batch["ids"].shape
+            return float(rows * of_row(length))
+
+        return of_batch
+
+    @cached_property
+    def flops_per_step(self) -> float:
+        """Of a step, in the mean over the run."""
+        return sum(s.share * s.batch * self.estimate_of(s).flops_per_row for s, _ in self.stages)
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Real tokens of a step, special ones included, in the mean over the run."""
+        stages = (stage for stage, _ in self.stages)
+        return sum(s.share * s.batch * tokens for s, tokens in zip(stages, self._tokens_per_row, strict=True))
+
+    @property
+    def epochs_per_step(self) -> float:
+        """Passes over the examples that a step makes, in the mean over the run; each stage has its own examples."""
+        return sum(stage.share * stage.batch / max(len(examples), 1) for stage, examples in self.stages)
+
+    @cached_property
+    def _tokens_per_row(self) -> list[float]:
+        """Real tokens of a row of each stage, in the mean over a sample of its rows."""
+        found = []
+        for stage, examples in self.stages:
+            if not len(examples):  # which the run will be refused for
+                return [float(stage.length) for stage, _ in self.stages]
+            rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.length)))
+            sample = examples.take(rows * len(examples) // len(rows), rows * 0, Draws(self.recipe.seed, 0))
+            found.append(self.shape.tokens(sample) / len(rows))
+        return found
+
+    def _beginning(self) -> Pretrained | None:
+        """The weights that the recipe begins with, if not random ones."""
+        if self.recipe.start is not None:
+            return initial_weights.read(self.recipe.start, self.tokenizer, self.recipe.tokens)
+        if self.recipe.student is not None and self.teacher is not None:
+            return student_init.begin(self.teacher, self.recipe.student)
+        return None
+
+    def _duration(self) -> tuple[int, float | None]:
+        """Steps, and the seconds that end the run where the budget is one of time."""
+        train = self.recipe.train
+        if train.budget is None:
+            assert train.steps is not None  # the recipe has one of the two
+            return train.steps, None
+        if train.budget.measure == "seconds":
+            return ENDLESS, train.budget.amount
+        amount = train.budget.amount
+        if train.budget.measure == "epochs":
+            costs = [s.batch / max(len(examples), 1) for s, examples in self.stages]
+        elif train.budget.measure == "flops":
+            costs = [s.batch * self.estimate_of(s).flops_per_row for s, _ in self.stages]
+        else:
+            batches = (stage.batch for stage, _ in self.stages)
+            costs = [rows * tokens for rows, tokens in zip(batches, self._tokens_per_row, strict=True)]
+        return steps_for(amount, costs, self._shares, self.begun), None
+
+    @property
+    def _shares(self) -> list[float]:
+        return [stage.share for stage, _ in self.stages]

@@ -1,0 +1,143 @@
+"""A suite: tasks that models are compared by, in one file, for `evaluate` and `compare`. Nothing heavy here."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.commands.finetune.recipe import Dropout, Evaluate, Recipe, Seeds
+from nlptool.commands.prompt import recipe as prompt
+from nlptool.commands.prompt.recipe import Shots, Tasks
+from nlptool.errors import UsageError
+from nlptool.recipe import Block, load, shelf
+from nlptool.train.config import Tune
+
+
+class FinetuneSection(Block):
+    """Tasks that every model is fine-tuned on, all in the same way."""
+
+    tasks: tuple[str, ...] = Field(
+        min_length=1, description="names of tasks, e.g. glue/sst2, or paths of their files"
+    )
+    exclude_from_mean: tuple[str, ...] = Field(
+        (), description="tasks of these that the mean leaves out; a second mean has them all"
+    )
+    dropout: Dropout = Field(Dropout(), description="dropout rates")
+    train: Tune = Field(Tune(), description="how a net is fine-tuned")
+    evaluate: Evaluate = Field(Evaluate(), description="scores during training")
+    seeds: Seeds = Field((0, 1, 2), description="a run for each, or how many of them, from 0")
+
+    @model_validator(mode="after")
+    def _excluded_are_there(self) -> Self:
+        if other := [name for name in self.exclude_from_mean if name not in self.tasks]:
+            raise ValueError(f"exclude_from_mean: {other[0]} is none of the tasks")
+        if set(self.exclude_from_mean) == set(self.tasks):
+            raise ValueError("exclude_from_mean: leaves no task for the mean")
+        return self
+
+
+class PromptSection(Block):
+    """Tasks that every model is asked by text."""
+
+    tasks: Tasks
+    shots: Shots = (0,)
+    limit: int | None = Field(None, gt=0, description="questions of each task or part; null: all")
+    seed: int = Field(0, ge=0, description="draws the demonstrations")
+
+
+class Suite(Block):
+    """What models are compared by."""
+
+    data: str | None = Field(
+        None, description="folder that holds a folder for each task, e.g. glue/sst2; null: the hub"
+    )
+    finetune: FinetuneSection | None = Field(None, description="tasks to fine-tune on")
+    prompt: PromptSection | None = Field(None, description="tasks to be asked by text")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.finetune is None and self.prompt is None:
+            raise ValueError("give finetune, prompt or both")
+        return self
+
+
+class SuiteTask(NamedTuple):
+    """A task to fine-tune on."""
+
+    task: str
+    recipe: Recipe
+    """`start` and `out` are to be filled in for each model."""
+    excluded: bool
+    """From the mean."""
+
+
+class ResolvedSuite(NamedTuple):
+    """A suite as recipes."""
+
+    tuned: list[SuiteTask]
+    asked: prompt.Recipe | None
+    """`models` and `out` are to be filled in for each model."""
+
+    @property
+    def caption(self) -> str:
+        """What the table of its scores says of how they came about."""
+        told = ["in per cent"]
+        told += [exam.recipe.evaluate.caption for exam in self.tuned[:1]]
+        told += ["± is the deviation between seeds"] if self.tuned else []
+        told += ["± is the standard error of prompted tasks"] if self.asked else []
+        return "; ".join(told)
+
+
+def read(argument: str, data: str | None) -> ResolvedSuite:
+    """The tasks of a suite, by path or name. data: in place of the suite's own.
+
+    Raises RecipeError for what is wrong in its file or in that of a task, UsageError for a task without rows.
+    """
+    change = () if data is None else (f"data={json.dumps(data)}",)
+    suite = load(shelf.find(argument, "suites"), change, Suite).recipe
+    tuned = [] if suite.finetune is None else [_exam(name, suite) for name in suite.finetune.tasks]
+    if suite.prompt is None:
+        return ResolvedSuite(tuned, None)
+    asked = prompt.Recipe(data=suite.data, models=("-",), out="-", **dict(suite.prompt))
+    problems = [problem for problem in prompt.check(asked, "prompt") if not problem.path.startswith("models")]
+    if problems:
+        raise UsageError(f"{argument}: {problems[0].path}: {problems[0].message}")
+    return ResolvedSuite(tuned, asked)
+
+
+def _exam(name: str, suite: Suite) -> SuiteTask:
+    shelf.find(name, "tasks")
+    task, tuning = _name(name), suite.finetune
+    assert tuning is not None
+    settings: Mapping[str, object] = {
+        "task": name,
+        "data": None if suite.data is None else str(_folder(Path(suite.data), task)),
+        "start": "-",
+        "dropout": tuning.dropout,
+        "train": tuning.train,
+        "evaluate": tuning.evaluate,
+        "seeds": tuning.seeds,
+        "out": "-",
+    }
+    recipe = Recipe.model_validate(settings)
+    if suite.data is None and recipe.config.source is None:
+        raise UsageError(
+            f"{task}: names no data set of the hub",
+            hint=f"--data FOLDER, in which {task}/ holds its files",
+        )
+    return SuiteTask(task, recipe, name in tuning.exclude_from_mean)
+
+
+def _name(task: str) -> str:
+    """A task's name, of a file its own name."""
+    path = Path(task)
+    return path.stem if path.is_file() else task.removesuffix(".yaml")
+
+
+def _folder(data: Path, task: str) -> Path:
+    for name in (task, task.rpartition("/")[2]):
+        if (data / name).is_dir():
+            return data / name
+    raise UsageError(f"{data}: holds no folder {task}", hint=f"put the files of the task into {data / task}")

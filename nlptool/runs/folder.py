@@ -1,0 +1,299 @@
+"""The run folder: never overwritten by accident, complete enough to know later what was run.
+
+OUT/recipe.yaml        the recipe with every default written out
+OUT/command.txt        the command lines that worked on it
+OUT/environment.json   versions, device, threads; digests of models that every step reads
+OUT/metrics.jsonl      figures by step
+OUT/checkpoints/       state to resume from
+OUT/final/             the result, a Hugging Face folder
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from nlptool import __version__
+from nlptool.atomic_files import MARK, append_line, aside_of, read_json, refused, write_json, write_text
+from nlptool.console import Console
+from nlptool.errors import DataError, UsageError
+from nlptool.files import digest, remove_leftovers
+from nlptool.recipe import KEPT, Block, Change, difference, dump, is_resumable, kept, kept_source
+from nlptool.runs import inventory, lock
+
+REMEDY = "restore the file, or start the run again with --overwrite"
+
+
+def prepare_output_folder(
+    out: Path,
+    *,
+    resume: str | None,
+    overwrite: bool,
+    kind: type[Block] | str | None = None,
+    reads: Any = (),
+    dry_run: bool = False,
+) -> Path | None:
+    """Make sure that `out` may be written; returns the run folder or checkpoint to go on from, or None.
+
+    Raises UsageError when there is something in `out` that neither `resume` nor `overwrite` accounts for: a run is
+    resumed in its own folder, or in one that holds nothing yet. With dry_run nothing is written, and `out` may hold
+    anything.
+    kind: whose `out` must be to be gone on with or replaced: that of runs with such a recipe, or of what leaves a file
+    with this name. reads: a recipe, or paths; nothing that is read is replaced.
+    """
+    if out.name in ("", ".."):
+        raise UsageError(f"{out}: is no folder of its own", hint="name one with --out, e.g. runs/mine")
+    if os.path.lexists(out) and not out.is_dir():
+        what = "is a link to no folder" if out.is_symlink() else "is a file, not a folder"
+        raise UsageError(f"{out}: {what}", hint="choose another folder with --out")
+    real = Path(os.path.realpath(out))
+    if any(path.name == "checkpoints" and (path.parent / KEPT).exists() for path in (real, *real.parents)):
+        raise UsageError(
+            f"{out}: lies among the checkpoints of a run", hint="choose another folder with --out"
+        )
+    used = out.is_dir() and not dry_run and any(map(_is_kept, out.iterdir()))
+    source = _source(out, used, resume=resume, overwrite=overwrite, kind=kind, reads=reads)
+    if not dry_run:
+        lock.hold(out)
+    return source
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a run has something there: no lock, and nothing that a killed process was writing."""
+    return path.name != lock.NAME and not path.name.endswith(MARK)
+
+
+def _source(
+    out: Path, used: bool, *, resume: str | None, overwrite: bool, kind: type[Block] | str | None, reads: Any
+) -> Path | None:
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
+    if used and kind is not None and (overwrite or resume == "auto"):
+        _require_own(out, kind, replaced=overwrite)
+    if used and overwrite:
+        _require_unread(out, reads.model_dump(mode="json") if isinstance(reads, Block) else reads)
+    if resume and resume != "auto":
+        source = Path(resume)
+        if not (source / "recipe.yaml").exists() and not (source / "state.json").exists():
+            raise UsageError(f"--resume {source}: neither a run folder nor a checkpoint")
+        run = source if (source / "recipe.yaml").exists() else source.parent.parent
+        if used and run.resolve() != out.resolve():
+            raise UsageError(
+                f"{out}: already holds something, and is not the run that {source} belongs to",
+                hint=f"--resume auto goes on with what {out} holds; --out {run} goes back there; a new folder "
+                "leaves both as they are",
+            )
+        if used and kind is not None:
+            _require_own(out, kind, replaced=False)
+        return source
+    if resume:
+        return out if used else None
+    if used and not overwrite:
+        raise UsageError(
+            f"{out}: already holds something",
+            hint="--overwrite replaces it, --out names another folder"
+            if isinstance(kind, str)
+            else "--resume auto goes on with it, --overwrite starts again, --out names another folder",
+        )
+    return None
+
+
+def require_auto(resume: str | None) -> None:
+    """Raise UsageError where --resume names a run, and the command goes on in its output folder only."""
+    if resume not in (None, "auto"):
+        raise UsageError(
+            f"--resume {resume}: this command goes on in its own output folder", hint="--resume auto"
+        )
+
+
+def _require_own(out: Path, kind: type[Block] | str, *, replaced: bool) -> None:
+    """Raise UsageError for a folder that is not of this kind. One that only began is of no kind yet."""
+    other = "choose another folder with --out"
+    if replaced and Path.cwd().resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"{out}: is where you are, and is not replaced", hint=other)
+    written = out / "recipe.yaml"
+    if isinstance(kind, str):
+        fits = (out / kind).exists() and not written.exists()
+    elif written.exists():
+        made = any((out / name).exists() for name in ("command.txt", "store.json"))
+        fits = made and kept_source(out).data.keys() <= kind.model_fields.keys()
+    else:
+        fits = not replaced
+    others = inventory.foreign(out) if fits else sorted(path.name for path in out.iterdir())
+    if not fits or (replaced and others):
+        held = ", ".join(others[:4]) + (", ..." if others[4:] else "")
+        raise UsageError(
+            f"{out}: holds what this command has not written ({held})",
+            hint=f"{other}, or remove it yourself" if replaced else other,
+        )
+
+
+def _require_unread(out: Path, read: Any) -> None:
+    """Raise UsageError where what is to be replaced holds something that is read."""
+    if isinstance(read, Mapping):
+        read = [value for key, value in read.items() if key != "out"]
+    if isinstance(read, str):
+        path = Path(read)
+        if read and path.exists() and path.resolve().is_relative_to(out.resolve()):
+            raise UsageError(
+                f"{out}: holds {read}, which is read, and is not replaced",
+                hint="choose another folder with --out",
+            )
+    elif isinstance(read, Iterable):
+        for value in read:
+            _require_unread(out, value)
+
+
+def create_run_folder(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: bool) -> None:
+    """Make the folder and write down what is run.
+
+    Raises DataError where the disk refuses; each file then is what it was before.
+    """
+    if overwrite and out.exists():
+        inventory.clear(out)
+    out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
+    write_text(out / KEPT, dump(recipe))
+    append_line(out / "command.txt", shlex.join(["nlptool", *sys.argv[1:]]).replace("\n", " "))
+    write_json(out / "environment.json", environment)
+
+
+def create_run_folder_with(
+    out: Path, recipe: Block, environment: dict[str, Any], make: Callable[[Path], None], *, overwrite: bool
+) -> None:
+    """`start`, and what a run begins with, which `make` writes into a folder: a fault leaves and replaces nothing."""
+    aside = aside_of(out)
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        make(aside)
+        create_run_folder(out, recipe, environment, overwrite=overwrite)
+        for path in aside.iterdir():
+            path.rename(Path(os.path.realpath(out)) / path.name)
+    except OSError as error:
+        raise refused(out, error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_resume(
+    run: Path,
+    recipe: Block,
+    models: Mapping[str, Path] = MappingProxyType({}),
+    ahead: Collection[str] = (),
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> list[Change]:
+    """What changes where a run is resumed with this recipe.
+
+    models: folders that it reads, by the recipe's key. ahead: blocks that nothing of the run has followed yet.
+    known: digests of the models as a checkpoint has them, which go before those of environment.json.
+    Raises UsageError where a key changes whose field is not marked RESUMABLE, DataError where a model is another.
+    """
+    changed = changed_keys(kept(run, type(recipe)), recipe)
+    values = recipe.model_dump(mode="python")
+    fixed = [
+        change
+        for change in changed
+        if change.path.partition(".")[0] not in ahead
+        and not is_resumable(type(recipe), _keys(change.path), values)
+    ]
+    if fixed:
+        raise UsageError(
+            f"{run}: was made with another recipe:{format_changes(fixed)}",
+            hint="put these back, start again with --overwrite, or choose another --out",
+        )
+    _require_same_models(run, models, known)
+    return changed
+
+
+def _keys(path: str) -> list[str | int]:
+    return [int(key) if key.isdigit() else key for key in path.split(".")]
+
+
+def report_changes(changed: Iterable[Change], console: Console) -> None:
+    """Say what a run goes on with otherwise."""
+    for change in changed:
+        console.note(f"resuming with another {change}")
+
+
+def format_changes(changed: Iterable[Change]) -> str:
+    """A line each, behind what is said of them."""
+    return "".join(f"\n  {change}" for change in changed)
+
+
+def changed_keys(old: Block, new: Block) -> list[Change]:
+    """What differs between the recipes of two runs besides where they lie.
+
+    The net to begin from may lie in the same place beside them, as that of an earlier stage.
+    """
+    found = [change for change in difference(old, new) if change.path != "out"]
+    outs = [str(getattr(recipe, "out", ".")) for recipe in (old, new)]
+    return [change for change in found if change.path != "start" or not _beside(change, outs)]
+
+
+def _beside(change: Change, outs: Sequence[str]) -> bool:
+    paths = (change.old, change.new)
+    if not all(isinstance(path, str) for path in paths):
+        return False
+    before, now = (os.path.relpath(path, out) for path, out in zip(paths, outs, strict=True))
+    return before == now
+
+
+def digests(models: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of each model's settings and weights, and of each token store's tokenizer and contents."""
+    return {key: _of_store(path) or _of_model(path) for key, path in models.items()}
+
+
+def _of_model(path: Path) -> str:
+    files = sorted([path / "config.json", *path.glob("*.safetensors")])
+    return hashlib.sha256("".join(digest(file) for file in files).encode()).hexdigest()
+
+
+def _of_store(path: Path) -> str | None:
+    """None where there is no store; its own record has the digests of its files."""
+    written = path / "store.json"
+    if not written.exists():
+        return None
+    facts = read_json(written, dict, "make the store again with nlptool tokenize")
+    made = json.dumps([facts.get(key) for key in ("fingerprint", "corpus", "files")], sort_keys=True)
+    return hashlib.sha256(made.encode()).hexdigest()
+
+
+def _require_same_models(run: Path, models: Mapping[str, Path], known: Mapping[str, str]) -> None:
+    written = run / "environment.json"
+    begun = read_json(written, dict, REMEDY).get("models", {}) if written.exists() else {}
+    known = begun | dict(known)
+    for key, found in digests(models).items():
+        if known.get(key, found) != found:
+            what = "token store" if (models[key] / "store.json").exists() else key
+            raise DataError(
+                f"{models[key]}: is not the {what} that {run} began with: it was made anew, or replaced",
+                hint=f"put the {what} back that was there, or start a new run with another --out",
+            )
+
+
+def environment(packages: Iterable[str], device: str, ranks: int) -> dict[str, Any]:
+    """What a figure may depend on besides the recipe."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "nlptool": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: installed(name) for name in packages},
+        "device": device,
+        "ranks": ranks,
+        "cpus": os.cpu_count(),
+    }

@@ -1,0 +1,307 @@
+"""One process's part in a training run: it goes on, logs, evaluates, saves and exports."""
+
+from contextlib import ExitStack
+from math import inf, isfinite
+from pathlib import Path
+
+import torch
+
+from nlptool import course
+from nlptool.console import Console
+from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
+from nlptool.files import written_aside
+from nlptool.metric_table import objective_of
+from nlptool.recipe import Change, digest
+from nlptool.runs import folder, machine, metrics_file, resume
+from nlptool.runs.averages import RunningAverages
+from nlptool.runs.job import RunConfig, RunResult, TrainingJob
+from nlptool.runs.metrics_file import Metrics, last
+from nlptool.runs.resume import ResumePoint
+from nlptool.train import checkpoint
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.interrupts import SignalHandler
+from nlptool.train.malloc import give_back_free_memory
+from nlptool.train.optim import Adam
+from nlptool.train.schedule import learning_rate
+from nlptool.train.trainer import State, Step, train
+
+LOG_EVERY = 10  # steps; reading a figure waits for the device
+JUMP = 1.1  # a learning rate that changes by more where a run is resumed is told
+
+
+class TrainingRun:
+    """One process's part in one run."""
+
+    def __init__(
+        self,
+        settings: RunConfig,
+        job: TrainingJob,
+        console: Console,
+        world: DistributedContext,
+        interrupts: SignalHandler,
+    ) -> None:
+        self.settings, self.job, self.console, self.world, self.interrupts = (
+            settings,
+            job,
+            console,
+            world,
+            interrupts,
+        )
+        module = job.objective.to(world.device)
+        self.state = State(module, Adam(module, settings.train.optimizer, job.rates))
+        self.folder = settings.out / "checkpoints"
+        self.digest = digest(settings.recipe)
+        self.models: dict[str, str] = {}  # digests; the first rank's, which saves
+        self.first_step = 1
+        self.owes = False  # whether the checkpoint that is gone on from was to be evaluated, and was not
+        self.saved = self.evaluated = 0  # steps at which this was done last
+        self.metrics: Metrics | None = None
+        self.log = RunningAverages()
+        self.training: dict[str, float] = {}
+        self.heldout: dict[str, float] = {}
+        self.losses: list[float] = []
+
+    def resume(self, past: ResumePoint) -> None:
+        """Take up what a run had come to."""
+        changed = resume.check_same_run(past, self.settings.recipe, self.job.models, self.console)
+        if past.path is None or past.facts is None:
+            self.console.note(f"{past.run} holds no checkpoint yet; starting at step 0")
+            return
+        checkpoint.load(self.state, past.path)
+        if past.facts.flops is None:
+            self.state.flops = last(past.run, "flops", self.state.step) or 0.0
+        self.saved = self.state.step
+        self.first_step = self.state.step + 1
+        if self.job.seconds is None:
+            resume.require_left(past, self.job.steps, changed)
+        self.owes = past.facts.heldout is None and self._is_due(self.state.step)
+        if self.job.patience is not None:
+            self.losses = self._losses(past.run)
+        of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
+        self.console.note(f"going on from {past.path}, step {self.state.step:,}{of}")
+        self._tell_of_rate(changed)
+
+    def _tell_of_rate(self, changed: list[Change]) -> None:
+        """The schedule is that of the recipe of now, all its steps counted: the rate may jump where it changes."""
+        step, steps, before = self.state.step, self.job.steps, self.state.lr
+        if not (changed and before and step < steps):
+            return
+        progress = step / steps if self.job.seconds is None else self.state.elapsed / self.job.seconds
+        now = learning_rate(self.settings.train, step, steps, min(1.0, progress))
+        if not 1 / JUMP < now / before < JUMP:
+            self.console.note(f"the learning rate goes on at {now:.3g}; it was {before:.3g} in the last step")
+
+    def _is_due(self, step: int) -> bool:
+        """Whether a step is followed by an evaluation and a checkpoint."""
+        often = (self.settings.evaluate_every, self.settings.save.every)
+        return self.job.evaluate is not None and (
+            any(step % every == 0 for every in often) or step == self.job.steps
+        )
+
+    def begin(self, *, overwrite: bool) -> None:
+        """Write down what is run; what a later course left in the folder is set aside."""
+        names = ("torch", "numpy", "tokenizers", "safetensors")
+        device = machine.device_name(self.world.device)
+        facts = folder.environment(names, device, self.world.size) | {"threads": torch.get_num_threads()}
+        self.models = folder.digests(self.job.models)
+        facts |= {"models": self.models} if self.models else {}
+        out, job = self.settings.out, self.job
+        if not overwrite:
+            resume.set_aside(out, self.state.step, self.console)
+        folder.create_run_folder(out, self.settings.recipe, facts, overwrite=overwrite)
+        steps = job.steps if job.seconds is None else None
+        course.begin(out, course.Goal(steps, job.seconds, job.stages))
+
+    def train(self) -> RunResult:
+        """Run to the end; logs, evaluates and saves on the way."""
+        settings, job, state = self.settings, self.job, self.state
+        with ExitStack() as stack:
+            stack.callback(job.batches.close)
+            written = settings.recipe.model_dump(mode="json")
+            if self.world.first:
+                self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
+            self.panel = stack.enter_context(
+                self.console.training(
+                    settings.out.name, job.steps, state.step, job.seconds, objective_of(written)
+                )
+            )
+            try:
+                self._run()
+            except NonFiniteLoss as error:
+                raise self._not_finite(error) from None
+        ended = state.step
+        if job.best:
+            self._take_best()
+        with self.interrupts.shield():
+            self.world.on_first(lambda: self._export(ended))
+        final = settings.out / "final"
+        return RunResult(state.step, state.tokens, state.elapsed, self.training, self.heldout, final)
+
+    def _run(self) -> None:
+        """All steps that are left. Raises Preempted with the state saved."""
+        try:
+            if self.owes:
+                self._evaluate()
+                self._save()
+            steps = train(
+                self.state,
+                self.job.objective,
+                self.job.batches,
+                self.settings.train,
+                steps=self.job.steps,
+                seed=self.settings.seed,
+                world=self.world,
+                interrupts=self.interrupts,
+                seconds=self.job.seconds,
+                cost=self.job.cost,
+            )
+            while not self._patience_is_over() and (step := next(steps, None)):
+                self._after(step)
+            self._write_log()
+            if self.evaluated < self.state.step:
+                self._evaluate()
+            if self.saved < self.state.step:
+                self._save()
+        except Preempted as stop:
+            raise self._stopped(stop) from None
+        except OtherRankFailed as lost:
+            self._rescue(lost)
+            raise
+
+    def _after(self, step: Step) -> None:
+        self.log.add(step, timed=step.number > self.first_step)
+        if step.number == self.first_step:
+            give_back_free_memory()
+        evaluates = step.number % self.settings.evaluate_every == 0
+        saves = step.number % self.settings.save.every == 0
+        if step.number % LOG_EVERY == 0 or step.number == 1 or evaluates or saves:
+            self._write_log()
+        if evaluates or saves:
+            self._evaluate()
+        if saves:
+            self._save()
+
+    def _write_log(self) -> None:
+        if not self.log.norms:
+            return
+        figures = self.log.figures(self.state.step, self.world)
+        rate = self.log.flops / self.log.seconds if self.log.flops else None
+        # Once, as they stay the same.
+        parameters = {} if self.training else {"parameters": sum(map(_size, self.state.module.parameters()))}
+        self.training = figures
+        memory = machine.peak_memory_reserved(self.world.device) or None
+        spent = {"tokens": self.state.tokens, "flops": self.state.flops, "seconds": self.state.elapsed}
+        self._record(**spent, **({} if memory is None else {"memory": memory}), **figures, **parameters)
+        self.panel.update(
+            step=self.state.step,
+            tokens=self.state.tokens,
+            figures=figures,
+            flops_per_second=rate,
+            memory=memory,
+            seconds_left=None if self.job.seconds is None else self.job.seconds - self.state.elapsed,
+        )
+        self.log = RunningAverages()
+
+    def _evaluate(self) -> None:
+        """Held-out figures. Raises NonFiniteLoss where one of them is no number."""
+        if self.job.evaluate is None:
+            return
+        self.panel.status("evaluating")
+        self.heldout = self.job.evaluate(self.state, self.interrupts)
+        self.evaluated = self.state.step
+        self.losses.append(self.job.objective.loss(self.heldout))
+        self._record(**{f"heldout/{name}": value for name, value in self.heldout.items()})
+        for remark in self.job.objective.remarks(self.heldout):
+            self.console.note(f"step {self.state.step:,}: {remark}")
+        self.panel.heldout(self.heldout)
+        if bad := [name for name, value in self.heldout.items() if not isfinite(value)]:
+            raise NonFiniteLoss(f"step {self.state.step:,}: held-out {', '.join(bad)} is not finite")
+        self.log = RunningAverages()
+
+    def _record(self, **figures: float) -> None:
+        if self.metrics is not None:
+            with self.interrupts.shield():
+                self.metrics.write(self.state.step, **figures)
+
+    def _save(self) -> None:
+        loss = self.job.objective.loss(self.heldout) if self.heldout else None
+        path = checkpoint.path_of(self.folder, self.state.step)
+        with self.interrupts.shield():
+            self.world.on_first(lambda: self._write(path, loss))
+            self.saved = self.state.step
+        self.panel.saved(path)
+        self.log = RunningAverages()
+
+    def _write(self, path: Path, loss: float | None) -> None:
+        try:
+            checkpoint.save(self.state, path, self.digest, loss, self.job.stages, self.models)
+        except DataError as error:
+            whole, _ = checkpoint.newest(self.folder)
+            left = f"newest whole checkpoint: {whole}" if whole else "no checkpoint was saved before"
+            raise DataError(error.message, hint="; ".join(filter(None, (error.hint, left)))) from error
+        checkpoint.prune(self.folder, self.settings.save.keep, path)
+
+    def _patience_is_over(self) -> bool:
+        if self.job.patience is None or not self.losses:
+            return False
+        return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.job.patience
+
+    def _losses(self, run: Path) -> list[float]:
+        """What the evaluations of a run that goes on have found so far."""
+        found = []
+        for line in metrics_file.read(run):
+            figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
+            if figures and line["step"] <= self.state.step:
+                loss = self.job.objective.loss(figures)
+                found.append(loss if isfinite(loss) else inf)
+        return found
+
+    def _take_best(self) -> None:
+        """Put the weights of the best checkpoint in place of the last."""
+        path = checkpoint.best(self.folder)
+        if path is not None and path != checkpoint.path_of(self.folder, self.state.step):
+            checkpoint.load(self.state, path)
+            self.console.note(f"the best checkpoint is that of step {self.state.step:,}")
+
+    def _export(self, ended: int) -> None:
+        """Write final/, then that the run has ended."""
+        with written_aside(self.settings.out / "final") as aside:
+            self.job.export(aside)
+            for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
+                course.stamp(model, course.Stamp(self.state.step, ended))
+        course.end(self.settings.out, ended)
+
+    def _stopped(self, stop: Preempted) -> Preempted:
+        """Save what a signal left, if there is anything new."""
+        if self.state.step > self.saved:
+            if self.evaluated < self.state.step:
+                self.heldout = {}
+            self._save()
+        where = checkpoint.path_of(self.folder, self.saved) if self.saved else "nowhere, as no step was taken"
+        return Preempted(
+            f"{stop.message} after step {self.state.step:,}; state saved: {where}",
+            hint="the same command with --resume auto goes on from there",
+        )
+
+    def _rescue(self, lost: OtherRankFailed) -> None:
+        """Save the state of the last whole step without the other ranks, of which one is lost."""
+        if not self.world.first or self.state.step <= self.saved:
+            return
+        if self.evaluated < self.state.step:
+            self.heldout = {}
+        path = checkpoint.path_of(self.folder, self.state.step)
+        self._write(path, self.job.objective.loss(self.heldout) if self.heldout else None)
+        self.panel.saved(path)
+        lost.hint = f"state saved: {path}; the same command with --resume auto goes on from there"
+        lost.exit_code = Preempted.exit_code
+
+    def _not_finite(self, error: NonFiniteLoss) -> NlptoolError:
+        whole, _ = checkpoint.newest(self.folder)
+        return NonFiniteLoss(
+            f"{error.message}; last good checkpoint: {whole or 'none yet'}",
+            hint="lower train.lr, lengthen train.warmup or lower train.clip, then --resume auto",
+        )
+
+
+def _size(parameter: torch.Tensor) -> int:
+    return parameter.numel()

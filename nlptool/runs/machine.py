@@ -1,0 +1,99 @@
+"""The machine that a run would be on: its memory, what of it is in use, its disk."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nlptool.figures import counted
+from nlptool.launch import ALONE
+from nlptool.train import distributed
+
+CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+MEASURED = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What there is to fit into."""
+
+    name: str
+    memory: int
+    """Bytes of the GPU, or of main memory as far as this process may use it."""
+    taken: int
+    """Bytes that Python and torch have before there is a net; on a GPU unknown, and 0."""
+    disk: int
+    """Bytes free where the run folder will be."""
+
+
+def device() -> torch.device:
+    """What models are asked on: a GPU where there is one."""
+    return distributed.join(ALONE).device
+
+
+def device_name(device: torch.device) -> str:
+    """As environment.json has it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def device_info(out: Path) -> DeviceInfo:
+    """This machine, for a run folder at `out`."""
+    device = distributed.join(ALONE).device
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    disk = shutil.disk_usage(place).free
+    if device.type == "cuda":
+        facts = torch.cuda.get_device_properties(device)
+        return DeviceInfo(facts.name, facts.total_memory, 0, disk)
+    memory = _main()
+    for path in CGROUPS:
+        limit = path.read_text().strip() if path.exists() else "max"
+        memory = min(memory, int(limit)) if limit.isdigit() else memory
+    return DeviceInfo(counted(os.cpu_count() or 1, "CPU cores"), memory, memory_used(device), disk)
+
+
+def memory_used(device: torch.device) -> int:
+    """Bytes of memory that this process has now: on a GPU those of tensors."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    if MEASURED.exists():
+        return int(MEASURED.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return peak_memory_used(device)
+
+
+def peak_memory_used(device: torch.device) -> int:
+    """The most bytes that this process has had: on a GPU those of tensors. 0 where the system does not say."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _most_resident()
+
+
+def peak_memory_reserved(device: torch.device) -> int:
+    """The most bytes that this process has had: on a GPU with those that torch keeps to use again.
+
+    0 where the system does not say.
+    """
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else _most_resident()
+
+
+def _main() -> int:
+    """Bytes of main memory."""
+    if sys.platform == "win32":
+        from ctypes import byref, c_ulonglong, windll
+
+        kib = c_ulonglong()
+        windll.kernel32.GetPhysicallyInstalledSystemMemory(byref(kib))
+        return 1024 * kib.value
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _most_resident() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,121 @@
+"""How a run is resumed: from which checkpoint, whether that is the same run, and what is left of another course.
+
+A run folder holds one course. Where a run goes back to an earlier checkpoint, what came after it is set aside, as a
+run folder of its own:
+
+OUT/abandoned-1/   recipe.yaml, environment.json, run.json, metrics.jsonl as they were; the later checkpoints; final
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlptool import course
+from nlptool.console import Console
+from nlptool.errors import DataError, UsageError
+from nlptool.figures import counted
+from nlptool.files import fault, reason
+from nlptool.recipe import Block, Change
+from nlptool.runs import folder
+from nlptool.train import checkpoint
+from nlptool.train.checkpoint import Broken, Facts
+from nlptool.train.stages import FRESH, Begun
+
+LEFT = ("recipe.yaml", "environment.json", course.FILE, "metrics.jsonl")
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """What a run is resumed from."""
+
+    run: Path
+    path: Path | None
+    """The checkpoint; None where the run had none yet."""
+    facts: Facts | None
+    """What it says of itself."""
+    broken: tuple[Broken, ...] = ()
+    """Newer ones that cannot be used."""
+
+    @property
+    def begun(self) -> Begun:
+        """How far the run had come."""
+        return self.facts.begun if self.facts is not None else FRESH
+
+
+def find(source: Path) -> ResumePoint:
+    """The newest whole checkpoint of a run folder, or the very checkpoint that is named.
+
+    Raises DataError where there is no run, or only checkpoints that cannot be used.
+    """
+    named = (source / "state.json").exists()
+    run = source.parent.parent if named else source
+    if not (run / "recipe.yaml").exists():
+        raise DataError(f"{run}: holds no run to resume", hint="--overwrite starts one there")
+    path: Path | None = source
+    broken: list[Broken] = []
+    if named:
+        why = fault(source)
+        path, broken = (None, [Broken(source, why)]) if why else (source, [])
+    else:
+        path, broken = checkpoint.newest(run / "checkpoints")
+    if path is None and broken:
+        told = "; ".join(f"{bad.folder.name}: {bad.reason}" for bad in broken)
+        raise DataError(f"{run}: no whole checkpoint ({told})", hint="--overwrite starts again")
+    return ResumePoint(run, path, None if path is None else checkpoint.read(path), tuple(broken))
+
+
+def check_same_run(
+    past: ResumePoint, recipe: Block, models: Mapping[str, Path], console: Console
+) -> list[Change]:
+    """What changes where the run is resumed; it is told. Raises as `folder.changes`."""
+    known = past.facts.models if past.facts is not None else {}
+    changed = folder.check_resume(past.run, recipe, models, known=known)
+    folder.report_changes(changed, console)
+    for bad in past.broken:
+        console.note(f"passed over {bad.folder}: {bad.reason}")
+    return changed
+
+
+def require_left(past: ResumePoint, steps: int, changed: list[Change]) -> None:
+    """Raise UsageError where a run has all its steps already, and would be said to be another recipe's."""
+    step = past.begun.step
+    if step < steps:
+        return
+    if step > steps:
+        raise UsageError(
+            f"{past.path}: has gone further already than the {counted(steps, 'steps')} asked for",
+            hint="ask for as many or more, resume an earlier checkpoint, or choose another --out",
+        )
+    if others := [change for change in changed if change.path != "track"]:
+        raise UsageError(
+            f"{past.path}: has all its {counted(steps, 'steps')}, and nothing is left to be done with another"
+            f"{folder.format_changes(others)}",
+            hint="put these back, ask for more steps, or choose another --out",
+        )
+
+
+def set_aside(out: Path, step: int, console: Console) -> None:
+    """Leave in a run folder what belongs to the course up to `step`, and put what came later aside.
+
+    Raises DataError when the disk refuses.
+    """
+    later = [path for path in checkpoint.steps(out / "checkpoints") if checkpoint.step_of(path) > step]
+    if not later:
+        return
+    aside = course.aside(out)
+    try:
+        (aside / "checkpoints").mkdir(parents=True)
+        for name in LEFT:
+            if (out / name).exists():
+                shutil.copy2(out / name, aside / name)
+        if (out / "final").exists():
+            (out / "final").rename(aside / "final")
+        for path in later:
+            path.rename(aside / "checkpoints" / path.name)
+    except OSError as error:
+        raise DataError(
+            f"{aside}: {reason(error)}", hint="free some space, or make the folder writable"
+        ) from error
+    names = ", ".join(path.name for path in reversed(later))
+    console.note(f"set aside in {aside}, as the run goes back to step {step:,}: {names}")
