@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from nlptool.errors import DataError, UsageError
+from nlptool.figures import json_kind
 
 MARK = ".nlptool-partial"
 """Ends the names of what is being written; nobody else's files are called so."""
@@ -156,7 +157,7 @@ def read_json(path: Path, kind: type[Kind], remedy: str = "restore it, or remove
         why = "it is empty" if not text.strip("\0 \n\t\r") else str(error) or "it is nested too deeply"
         raise DataError(f"{path}: is not JSON: {why}", hint=remedy) from None
     if not isinstance(value, kind):
-        raise DataError(f"{path}: holds a {type(value).__name__}, not a {kind.__name__}", hint=remedy)
+        raise DataError(f"{path}: holds a {json_kind(type(value))}, not a {json_kind(kind)}", hint=remedy)
     return value
 
 

@@ -1,14 +1,24 @@
 """Figures as people write them."""
 
+import json
 import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from nlptool.terminal import clean
 
 BARS = "▁▂▃▄▅▆▇█"
 PLURALS = (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("s", ""))
+KINDS = {
+    dict: "object",
+    list: "list",
+    str: "string",
+    bool: "truth value",
+    type(None): "null",
+} | dict.fromkeys((int, float), "number")
+WRITTEN = 200  # characters of a value in a message
 MARKED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {sign: f"\\{sign}" for sign in "\\`*[]|"})
 
 
@@ -71,6 +81,17 @@ def scientific(value: float) -> str:
     """A small number in few characters: `3.1e-4`."""
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def json_value(value: Any) -> str:
+    """A value of a recipe or data file as JSON has it, cut where it is long: `null`, `true`, `"a text"`, `[1, 2]`."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= WRITTEN else f"{text[:WRITTEN]}..."
+
+
+def json_kind(kind: type) -> str:
+    """What JSON calls a type of Python's: `object`, `list`, `string`, `null`."""
+    return KINDS.get(kind, kind.__name__)
 
 
 def exponential(value: float) -> float:

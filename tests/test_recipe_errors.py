@@ -296,7 +296,7 @@ COMMAND_LINE = [
     ),
     Case(
         "a key inside text",
-        ("command line: tokens.x=1: tokens is 'store', not a block",),
+        ('command line: tokens.x=1: tokens is "store", not a block',),
         arguments=("tokens.x=1",),
     ),
     Case(

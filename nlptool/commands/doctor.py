@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nlptool import __version__, course
+from nlptool import __version__, course, kinds
 from nlptool.atomic_files import read_json
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
@@ -111,7 +111,7 @@ def folder(path: Path) -> Iterator[Check]:
         yield from _final(path)
     else:
         raise UsageError(
-            f"{path}: is not a run folder (no recipe.yaml), nor a token store (store.json) or a model (config.json)"
+            f"{path}: is no run (no recipe.yaml), token store (store.json) or model (config.json): {kinds.told(path)}"
         )
 
 

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from nlptool import course
+from nlptool import course, kinds
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.files import fault, written_aside
-from nlptool.models import hub
 from nlptool.recipe import kept
 from nlptool.runs import folder
 
@@ -16,10 +15,10 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
 
     wanted: `newest` (whole), `best` (lowest held-out loss) or a folder's name such as step-00001000.
     """
-    if not (run / "recipe.yaml").exists():
-        raise UsageError(f"{run}: is not a run folder (no recipe.yaml)")
-    if hub.is_labelled(run):
+    if kinds.is_labelled(run):
         raise _is_exported(run)
+    if "objective" not in kinds.keys(run):
+        raise UsageError(f"{run}: is no run of a pretraining command: {kinds.told(run)}")
     folder.prepare_output_folder(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
     from safetensors.torch import load_file
 
@@ -47,7 +46,7 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
 
 def _is_exported(run: Path) -> UsageError:
     """Why a run on a labelled task is not exported: its results are folders that transformers loads."""
-    if found := hub.finals(run):
+    if found := kinds.finals(run):
         return UsageError(
             f"{run}: is a run of finetune or distill-task, whose result is exported already",
             hint=f"transformers loads {', '.join(map(str, found))}",

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from nlptool.data.draws import Draws
 from nlptool.data.inputs import AT_ONCE, Cut, Encoded, Ints, special
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 from nlptool.text.rows import Sentence
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
@@ -49,7 +50,7 @@ def write(sentences: Iterable[Sentence], tokenizer: Tokenizer, prefix: Path) -> 
                     where = pieces_of(one, places)
                     if where.max() < 0:
                         raise DataError(
-                            f"{one.place}: the tokenizer finds nothing in {' '.join(one.tokens)!r}"
+                            f"{one.place}: the tokenizer finds nothing in {json_value(' '.join(one.tokens))}"
                         )
                     tags = [np.nan] * len(where) if one.tags is None else one.tags
                     labels.write(np.array(tags, "<f8").data)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from nlptool.data.draws import Draws
 from nlptool.data.inputs import AT_ONCE, Cut, Encoded, Ints, special
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 from nlptool.text.rows import Question
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
@@ -89,7 +90,7 @@ def _label(one: Question, places: NDArray[np.int32]) -> tuple[float, float]:
     text, begin = one.answers[0]
     inside = np.flatnonzero((places[:, 1] > begin) & (places[:, 0] < begin + len(text)))
     if not len(inside):
-        raise DataError(f"{one.place}: the tokenizer finds no token in the answer {text!r}")
+        raise DataError(f"{one.place}: the tokenizer finds no token in the answer {json_value(text)}")
     return float(inside[0]), float(inside[-1])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_value
 from nlptool.text.tokenizer import Tokenizer
 
 Tokens = Iterator[tuple[int, float, bool]]
@@ -61,7 +61,7 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[Encoded]:
         answer = ids[whole][len(ids[context]) :]
         if not answer:
             raise request.fault(
-                f"the answer {request.answer!r} adds no token to {_end(request.context)!r}",
+                f"the answer {json_value(request.answer)} adds no token to {json_value(_end(request.context))}",
                 "a token reaches across the join: let the answer begin a word, with a space in front of it, as the "
                 "task's answer: ' {choice}'; or mend or remove the row"
                 if request.answer.strip()

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from nlptool import kinds
 from nlptool.errors import DataError, UsageError
 
 SCHEME = "hf://"
@@ -20,30 +21,15 @@ OF_TOKENIZER = ("*.json", "*.txt")
 def problem(name: str) -> str | None:
     """What is wrong with a model's name, as far as this machine knows."""
     path = Path(name)
-    several = finals(path)
+    several = kinds.finals(path)
     if _id(name) is not None or (path / "config.json").exists() or len(several) == 1:
         return None
     if several:
         return f"{name} is a run with several models; name one of them, such as {several[0]}"
-    if is_labelled(path):
-        return f"{name} is a run that has no final/ yet; resume it"
-    if (path / "recipe.yaml").exists() and (path / "checkpoints").is_dir():
-        return f"{name} is a run that has no final/ yet; resume it, or name what nlptool export {name} writes"
-    hint = f"; for a model of the hub, {SCHEME}OWNER/NAME" if SCHEME not in name else ""
-    return f"no Hugging Face folder at {name} (no config.json){hint}"
-
-
-def is_labelled(run: Path) -> bool:
-    """Whether a folder is a run of finetune or distill-task, by its recipe."""
-    written = run / "recipe.yaml"
-    return written.is_file() and "\ntask:" in "\n" + written.read_text("utf8", errors="replace")
-
-
-def finals(run: Path) -> list[Path]:
-    """The models of a run: its own final/, or those of its seeds; of distill-task the students'."""
-    patterns = ("final", "seed-*/final", "prediction/seed-*/final")
-    found = [path for pattern in patterns for path in sorted(run.glob(pattern))]
-    return [path for path in found if (path / "config.json").exists()]
+    if SCHEME in name:
+        return f"no Hugging Face folder at {name} (no config.json)"
+    hint = "" if path.exists() else f"; for a model of the hub, {SCHEME}OWNER/NAME"
+    return f"no Hugging Face folder at {name} (no config.json): {kinds.told(path)}{hint}"
 
 
 def folder(name: str) -> Path:
@@ -81,7 +67,7 @@ def tokenizer(name: str) -> Path:
 
 
 def _of_run(path: Path) -> Path:
-    found = [] if (path / "config.json").exists() else finals(path)
+    found = [] if (path / "config.json").exists() else kinds.finals(path)
     return found[0] if len(found) == 1 else path
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from nlptool import course, registry
 from nlptool.atomic_files import read_json, write_text
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 from nlptool.models.config import EncoderConfig
 from nlptool.models.sharing import collapsed
 from nlptool.recipe import Block
@@ -60,7 +61,7 @@ def load_pretrained(folder: Path) -> Pretrained:
     if family not in registry.names("models"):
         known = ", ".join(registry.names("models"))
         raise DataError(
-            f"{folder / CONFIG}: model_type {family!r} is not a family nlptool has; it has {known}"
+            f"{folder / CONFIG}: model_type {json_value(family)} is not a family nlptool has; it has {known}"
         )
     names = registry.load("models", str(family), "huggingface")
     try:
@@ -138,7 +139,9 @@ def end_tokens(folder: Path) -> list[int]:
         named = _json(path).get("eos_token_id") if path.is_file() else None
         ends = named if isinstance(named, list) else [] if named is None else [named]
         if not all(type(end) is int for end in ends):
-            raise DataError(f"{path}: eos_token_id is {named!r}; expected a token's id, or a list of ids")
+            raise DataError(
+                f"{path}: eos_token_id is {json_value(named)}; expected a token's id, or a list of ids"
+            )
         found += ends
     return list(dict.fromkeys(found))
 

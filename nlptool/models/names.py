@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nlptool.figures import json_value
+
 GELU = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -21,7 +23,9 @@ NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 def activation(family: str, key: str, value: object) -> str:
     """Our name of an activation. Raises ValueError for one that nlptool does not have."""
     if not isinstance(value, str) or value not in GELU:
-        raise ValueError(f"config.json: {key} is {value!r}; nlptool's {family} has {', '.join(GELU)}")
+        raise ValueError(
+            f"config.json: {key} is {json_value(value)}; nlptool's {family} has {', '.join(GELU)}"
+        )
     return GELU[value]
 
 

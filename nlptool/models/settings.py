@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nlptool.figures import json_value
 from nlptool.models.config import EPSILON, EncoderConfig
 
 SETTINGS = {  # our key -> theirs
@@ -59,5 +60,5 @@ def require(family: str, settings: Mapping[str, Any], fixed: Mapping[str, Any]) 
     for key, value in (FIXED | dict(fixed)).items():
         if settings.get(key, value) != value:
             raise ValueError(
-                f"config.json: {key} is {settings[key]!r}; nlptool's {family} has {value!r} only"
+                f"config.json: {key} is {json_value(settings[key])}; nlptool's {family} has {json_value(value)} only"
             )

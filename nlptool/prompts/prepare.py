@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 from nlptool.text.rows import Row
 
 Preparation = Literal[
@@ -55,7 +56,9 @@ def hellaswag(row: Row) -> Iterator[Row]:
     context = f"{row.text('ctx_a')} {row.text('ctx_b').capitalize()}"
     endings = row.get("endings")
     if not isinstance(endings, list):
-        raise DataError(f"{row.place}: column 'endings' holds {endings!r}; a list of texts is expected")
+        raise DataError(
+            f"{row.place}: column 'endings' holds {json_value(endings)}; a list of texts is expected"
+        )
     yield _with(
         row,
         query=_without_marks(f"{row.text('activity_label')}: {context}"),
@@ -119,7 +122,9 @@ def wic(row: Row) -> Iterator[Row]:
     """`shown`: the word as the first sentence has it (lm-eval's wic)."""
     start, end = row.get("start1"), row.get("end1")
     if not isinstance(start, int) or not isinstance(end, int):
-        raise DataError(f"{row.place}: columns 'start1', 'end1' hold {start!r}, {end!r}; places are expected")
+        raise DataError(
+            f"{row.place}: columns 'start1', 'end1' hold {json_value(start)}, {json_value(end)}; places are expected"
+        )
     yield _with(row, shown=row.text("sentence1")[start:end])
 
 
@@ -127,7 +132,7 @@ def wsc(row: Row) -> Iterator[Row]:
     """`passage`: the text with the pronoun between asterisks; spans count words (lm-eval's wsc)."""
     text, pronoun, at = row.text("text"), row.text("span2_text"), row.get("span2_index")
     if not isinstance(at, int):
-        raise DataError(f"{row.place}: column 'span2_index' holds {at!r}; a place is expected")
+        raise DataError(f"{row.place}: column 'span2_index' holds {json_value(at)}; a place is expected")
     before = " ".join(text.split()[:at])
     yield _with(row, passage=_joined(f"{before} *{pronoun}*{text[len(before) + len(pronoun) + 1 :]}"))
 
@@ -167,7 +172,9 @@ def _turn(row: Row, turn: int, **values: Any) -> Row:
 def _texts(row: Row, column: str) -> list[str]:
     found = row.get(column)
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise DataError(f"{row.place}: column '{column}' holds {found!r}; a list of texts is expected")
+        raise DataError(
+            f"{row.place}: column '{column}' holds {json_value(found)}; a list of texts is expected"
+        )
     return found
 
 
@@ -175,7 +182,7 @@ def _connector(row: Row) -> str:
     kind = row.text("question").strip()
     if kind not in CONNECTORS:
         raise DataError(
-            f"{row.place}: column 'question' holds {kind!r}; expected one of {', '.join(CONNECTORS)}"
+            f"{row.place}: column 'question' holds {json_value(kind)}; expected one of {', '.join(CONNECTORS)}"
         )
     return CONNECTORS[kind]
 

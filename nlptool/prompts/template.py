@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 from nlptool.text.rows import Row
 
 PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.", re.DOTALL)
@@ -20,11 +21,11 @@ def _checked(template: str) -> str:
     for part in PART.finditer(template):
         if part[0] in ("{", "}"):
             raise ValueError(
-                f"a brace by itself in {template!r}; write {{column}}, or {part[0] * 2} for a brace"
+                f"a brace by itself in {json_value(template)}; write {{column}}, or {part[0] * 2} for a brace"
             )
         if part[1] is not None and not re.fullmatch(r"[^\s.][^.]*(\.[^.]+)*", part[1]):
             raise ValueError(
-                f"{part[0]} in {template!r} names no column; write {{column}} or {{column.part}}"
+                f"{part[0]} in {json_value(template)} names no column; write {{column}} or {{column.part}}"
             )
     return template
 
@@ -41,7 +42,7 @@ def around(template: str, column: str) -> tuple[str, str]:
     """The templates before and behind the one place of a column. Raises ValueError where it has none, or several."""
     before, *behind = template.split(f"{{{column}}}")
     if len(behind) != 1:
-        raise ValueError(f"{{{column}}} stands {len(behind)} times in {template!r}, not once")
+        raise ValueError(f"{{{column}}} stands {len(behind)} times in {json_value(template)}, not once")
     return before, behind[0]
 
 
@@ -81,7 +82,7 @@ def _text(row: Row, name: str, value: Any) -> str:
         return value
     if isinstance(value, int | float):
         return str(value)
-    raise DataError(f"{row.place}: column '{name}' holds {value!r}; a text or a number is expected")
+    raise DataError(f"{row.place}: column '{name}' holds {json_value(value)}; a text or a number is expected")
 
 
 def _filled(template: str, texts: Mapping[str, str]) -> str:

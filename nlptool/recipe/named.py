@@ -8,6 +8,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from nlptool import registry
 from nlptool.errors import RecipeError
+from nlptool.figures import json_value
 from nlptool.recipe import shelf
 from nlptool.recipe.block import Block
 from nlptool.recipe.shape import Shape, holds
@@ -38,7 +39,8 @@ class Named:
         name, known = source.data.get("name"), registry.names(self.kind)
         if name not in known:
             raise RecipeError(
-                f"{source.name}: name: {name!r} is no kind of {self.what}", hint=f"one of {', '.join(known)}"
+                f"{source.name}: name: {json_value(name)} is no kind of {self.what}",
+                hint=f"one of {', '.join(known)}",
             )
         if self.only is not None and name != (wanted := self.only.model_fields["name"].default):
             raise RecipeError(f"{source.name}: a task of kind {name}; one of kind {wanted} is needed here")

@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from nlptool.errors import RecipeError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_value
 
 TAG = "tag:yaml.org,2002:"
 MOST_BYTES, MOST_VALUES, DEEPEST = (
@@ -163,7 +163,11 @@ def _changed(
     if block is None and node is not None and not key.isdigit():
         block = {}
     if not isinstance(block, dict | tuple):
-        what = f"{above} is {block!r}, not a block" if block is not None else f"the recipe has no {above}"
+        what = (
+            f"{above} is {json_value(block)}, not a block"
+            if block is not None
+            else f"the recipe has no {above}"
+        )
         raise ValueError(f"{what}; give it whole: {above}=...")
     entries: dict[Any, Any] = dict(enumerate(block)) if isinstance(block, tuple) else dict(block)
     name: str | int = int(key) if isinstance(block, tuple) and key.isdigit() else key

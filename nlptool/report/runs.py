@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlptool import atomic_files, course
+from nlptool import atomic_files, course, kinds
 from nlptool.course import Goal
 from nlptool.errors import DataError, UsageError
 from nlptool.metric_table import HELD_OUT, describe, objective_of
@@ -98,7 +98,7 @@ def read(path: Path, name: str) -> Run:
     for file in ("recipe.yaml", "environment.json"):
         if not (path / file).exists():
             raise UsageError(
-                f"{path}: is not a run folder (no {file})",
+                f"{path}: is not a run folder (no {file}): {kinds.told(path)}",
                 hint="name the output folder of a training command",
             )
     if (path / "answers").is_dir() and not (path / "metrics.jsonl").exists():

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_value
 from nlptool.recipe import Block
 from nlptool.text.rows import Row, is_hidden, whole
 
@@ -139,7 +139,7 @@ def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
     if number is not None:
         return float(number)
     raise DataError(
-        f"{row.place}: column '{column}' holds {value!r}; expected one of {numbered(labels)}",
+        f"{row.place}: column '{column}' holds {json_value(value)}; expected one of {numbered(labels)}",
         hint="its label is hidden or was not agreed on: remove the row, or name a split with labels"
         if is_hidden(value)
         else "mend the row, or list the class in the task's labels, in the order of their numbers",

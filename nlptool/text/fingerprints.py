@@ -1,5 +1,6 @@
 """Whether two tokenizers give a text the same ids, and if not, what differs first."""
 
+from nlptool.figures import json_value
 from nlptool.text.tokenizer import Tokenizer
 
 PARTS = {"normalizer": "normalise", "pre_tokenizer": "split", "model": "merge"}
@@ -14,6 +15,6 @@ def difference(one: Tokenizer, other: Tokenizer) -> str | None:
     for number in range(one.vocab_size):
         mine, theirs = one.tokens.get(number), other.tokens.get(number)
         if mine != theirs:
-            return f"token {number} is {mine!r} in the one, {theirs!r} in the other"
+            return f"token {number} is {json_value(mine)} in the one, {json_value(theirs)} in the other"
     parts = [how for part, how in PARTS.items() if one.content.get(part) != other.content.get(part)]
     return f"the same tokens, but they {' and '.join(parts or ['split'])} texts differently"

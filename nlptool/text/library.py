@@ -9,6 +9,7 @@ from typing import Any
 from tokenizers import Regex, normalizers
 
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 
 LONGEST = 64  # characters that a text may be replaced by, or begin with
 GROWTH = 100  # characters that may come of one, through all replacements in turn
@@ -37,7 +38,7 @@ def told(name: str, doing: str) -> Iterator[None]:
 
 def start_of(text: str) -> str:
     """The beginning of a text, as messages show it."""
-    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
+    return json_value(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
 
 
 def require_bounded(found: Path, content: dict[str, Any]) -> None:

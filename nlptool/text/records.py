@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from nlptool.figures import json_kind
+
 SEPARATORS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}  # as they are written on the command line
 
 
@@ -30,7 +32,7 @@ Read = Iterator[Record | Unreadable]
 def at_field(record: object, field: str, line: int) -> Record | Unreadable:
     """The text in a record's field; dots lead into objects: `doc.text`."""
     if not isinstance(record, dict):
-        found = f"a {_json_name(record)}; an object with the field '{field}' is expected"
+        found = f"a {json_kind(type(record))}; an object with the field '{field}' is expected"
         return Unreadable(line, "not an object", found, "mend or remove the line")
     value: object = record.get(field)
     if field not in record:
@@ -43,7 +45,7 @@ def at_field(record: object, field: str, line: int) -> Record | Unreadable:
         return Record(line, "")
     if not isinstance(value, str):
         inside = [f"{field}.{name}" for name in _texts(value)] if isinstance(value, Mapping) else []
-        found = f"the field '{field}' holds a {_json_name(value)}; a string is expected"
+        found = f"the field '{field}' holds a {json_kind(type(value))}; a string is expected"
         return Unreadable(
             line, "not a string", found, f"name another field: source.field={(inside or ['NAME'])[0]}"
         )
@@ -71,8 +73,3 @@ def _texts(value: object) -> list[str]:
     for name, inner in value.items():
         paths += [str(name)] if isinstance(inner, str) else [f"{name}.{path}" for path in _texts(inner)]
     return paths
-
-
-def _json_name(value: object) -> str:
-    names = {list: "list", dict: "object", bool: "truth value", int: "number", float: "number", str: "string"}
-    return names.get(type(value), "null" if value is None else type(value).__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_value
 from nlptool.files import reason
 from nlptool.text.columns import SUFFIXES, sentences
 from nlptool.text.corpus import BROKEN
@@ -52,7 +52,7 @@ class Row(NamedTuple):
         """A text. Raises DataError for what is none."""
         value = self.get(column)
         if not isinstance(value, str):
-            raise DataError(f"{self.place}: column '{column}' holds {value!r}; a text is expected")
+            raise DataError(f"{self.place}: column '{column}' holds {json_value(value)}; a text is expected")
         return value
 
 
@@ -315,12 +315,12 @@ def _named(place: str, header: list[str], values: list[str]) -> dict[str, str]:
 
 
 def _has(values: dict[str, Any]) -> str:
-    names = [str(name) if str(name) == str(name).strip() else repr(name) for name in values]
+    names = [str(name) if str(name) == str(name).strip() else json_value(name) for name in values]
     told = f"it has {', '.join(names[:SHOWN]) or 'none'}{', ...' if names[SHOWN:] else ''}"
     if len(names) == 1:
         for separator, suffix in (("\t", ".tsv"), (",", ".csv"), (";", ".csv, with commas")):
             if separator in str(next(iter(values))):
-                return f"{told}; if {separator!r} is the separator, name the file {suffix}"
+                return f"{told}; if {json_value(separator)} is the separator, name the file {suffix}"
     return told
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nlptool.atomic_files import read_json
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_kind
 from nlptool.files import require_recorded
 
 SPLITS = ("train", "heldout")
@@ -243,7 +243,7 @@ def _pull(file: IO[bytes], dtype: np.dtype[Any], count: int) -> NDArray[Any]:
 def _member(path: Path, info: dict[str, Any], key: str, kind: type[Kind]) -> Kind:
     value = info.get(key)
     if not isinstance(value, kind):
-        raise _damaged(path, f"{key} is {'missing' if value is None else f'no {kind.__name__}'}")
+        raise _damaged(path, f"{key} is {'missing' if value is None else f'no {json_kind(kind)}'}")
     return value
 
 

@@ -173,7 +173,7 @@ def test_a_teacher_of_other_tokens_is_refused(recipe: Path, teacher: Path, tmp_p
     (other / "tokenizer.json").write_text(json.dumps(content))
     assert main(["distill", str(recipe), f"teacher={other}"]) == 3
     told = capsys.readouterr().err
-    assert "is 'b' in the one, 'a' in the other" in told
+    assert 'is "b" in the one, "a" in the other' in told
     assert "tokenizer.load=" in told
 
 

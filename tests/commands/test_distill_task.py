@@ -431,7 +431,7 @@ def test_a_student_that_reads_other_tokens_is_refused(work: Path, taught: Path, 
     vocab[a], vocab[b] = vocab[b], vocab[a]
     path.write_text(json.dumps(content))
     assert distil(work, "~layers", f"start={work}/student") == 3
-    assert f"token 300 is '{b}' in the one, '{a}' in the other" in capsys.readouterr().err
+    assert f'token 300 is "{b}" in the one, "{a}" in the other' in capsys.readouterr().err
     assert not (work / "run").exists()
 
 

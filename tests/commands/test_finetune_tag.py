@@ -96,4 +96,4 @@ def test_a_tag_in_columns_that_the_task_does_not_have_is_told_with_its_line(work
     (work / "data" / "train.jsonl").unlink()
     (work / "data" / "train.conll").write_text("the O\n\nold\tO\nann\tB-PET\n")
     assert main(["finetune", str(work / "tune.yaml")]) == 3
-    assert "train.conll:3: ner_tags[1] is 'B-PET'" in capsys.readouterr().err
+    assert 'train.conll:3: ner_tags[1] is "B-PET"' in capsys.readouterr().err

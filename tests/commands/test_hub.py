@@ -127,7 +127,9 @@ def test_a_run_without_a_final_folder_says_what_to_name(tmp_path: Path, model: P
     (tmp_path / "run" / "recipe.yaml").write_text("")
     assert "nlptool export run" in str(hub.problem("run"))
     (tmp_path / "run" / "recipe.yaml").write_text("task: {name: classify}")
-    assert str(hub.problem("run")) == "run is a run that has no final/ yet; resume it"
+    assert str(hub.problem("run")).endswith(
+        "a run of finetune or distill-task that has no final/ yet; resume it"
+    )
     (tmp_path / "run" / "seed-3" / "final").mkdir(parents=True)
     (tmp_path / "run" / "seed-3" / "final" / "config.json").write_text("{}")
     assert hub.problem("run") is None

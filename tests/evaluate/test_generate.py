@@ -204,7 +204,7 @@ def test_a_list_of_ends_is_that_of_transformers(folder: Path, tokenizer: Tokeniz
 
 def test_an_end_that_is_no_token_is_told(folder: Path):
     (folder / "generation_config.json").write_text('{"eos_token_id": "<|endoftext|>"}')
-    with pytest.raises(DataError, match=r"generation_config\.json: eos_token_id is '<\|endoft"):
+    with pytest.raises(DataError, match=r'generation_config\.json: eos_token_id is "<\|endoft'):
         Generator(folder)
 
 

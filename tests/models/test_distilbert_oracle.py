@@ -151,5 +151,5 @@ def test_a_setting_that_there_is_not_is_told(tmp_path: Path) -> None:
     huggingface.save_pretrained(tmp_path, CONFIG, ours("mlm").state_dict(), {"pad": 0})
     written = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(written | {"activation": "relu"}))
-    with pytest.raises(DataError, match="activation is 'relu'; nlptool's DistilBERT has gelu"):
+    with pytest.raises(DataError, match='activation is "relu"; nlptool\'s DistilBERT has gelu'):
         huggingface.load_pretrained(tmp_path)

@@ -78,5 +78,5 @@ def test_two_heads_at_once_have_no_class_and_another_activation_is_refused(tmp_p
     (tmp_path / "config.json").write_text(
         '{"model_type": "electra", "vocab_size": 20, "hidden_act": "gelu_new"}'
     )
-    with pytest.raises(DataError, match="hidden_act is 'gelu_new'; nlptool's ELECTRA has 'gelu' only"):
+    with pytest.raises(DataError, match='hidden_act is "gelu_new"; nlptool\'s ELECTRA has "gelu" only'):
         huggingface.load_pretrained(tmp_path)

@@ -134,11 +134,14 @@ def test_settings_come_back(tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"activation_function": "relu"}, "activation_function is 'relu'; nlptool's GPT-2 has 'gelu_new' or"),
-        ({"n_inner": 100}, "n_inner is 100; nlptool's GPT-2 has None or 512 only"),
+        (
+            {"activation_function": "relu"},
+            'activation_function is "relu"; nlptool\'s GPT-2 has "gelu_new" or',
+        ),
+        ({"n_inner": 100}, "n_inner is 100; nlptool's GPT-2 has null or 512 only"),
         ({"embd_pdrop": 0.5}, r"embd_pdrop is 0\.5; nlptool's GPT-2 has 0\.1 only"),
-        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is true"),
+        ({"tie_word_embeddings": False}, "tie_word_embeddings is false"),
     ],
 )
 def test_settings_that_nlptool_has_not_are_refused_by_name(

@@ -184,10 +184,10 @@ def test_an_empty_folder_and_broken_settings_are_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "llama"}, "'llama' is not a family nlptool has; it has .*bert"),
-        ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ({"model_type": "llama"}, '"llama" is not a family nlptool has; it has .*bert'),
+        ({"hidden_act": "relu"}, 'hidden_act is "relu"'),
         ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; nlptool's BERT has 1e-12 only"),
-        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
+        ({"position_embedding_type": "relative_key"}, 'position_embedding_type is "relative_key"'),
         ({"num_attention_heads": 3}, r"heads \(3\) must divide hidden \(8\)"),
     ],
 )
@@ -232,7 +232,7 @@ def test_classes_without_a_number_each_are_refused(broken: object):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hidden_act": ["gelu"]}, r"hidden_act is \['gelu'\]"),
+        ({"hidden_act": ["gelu"]}, r'hidden_act is \["gelu"\]'),
         (
             {"vocab_size": 10**9},
             r"config.json says 1,000,000,000 tokens of width 8; the weights have \[40, 8\]",

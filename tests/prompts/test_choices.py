@@ -58,7 +58,7 @@ def test_a_label_that_is_none_is_told(label: object):
 
 
 def test_an_empty_choice_is_told():
-    with pytest.raises(DataError, match=r"f.jsonl:1: the choices are \['run', ' '\]"):
+    with pytest.raises(DataError, match=r'f.jsonl:1: the choices are \["run", " "\]'):
         PIQA.question(row(sol2=" "), "")
 
 

@@ -35,8 +35,8 @@ def test_a_table_of_pairs_is_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (None, "column 'sentence_bad' holds None; a text or a number is expected"),
-        (["a", "b"], r"column 'sentence_bad' holds \['a', 'b'\]; a text or a number is expected"),
+        (None, "column 'sentence_bad' holds null; a text or a number is expected"),
+        (["a", "b"], r'column .sentence_bad. holds \["a", "b"\]; a text or a number is expected'),
         ("", "the choices are .*none of them empty"),
         (" ", "the choices are .*none of them empty"),
     ],

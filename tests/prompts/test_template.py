@@ -35,9 +35,9 @@ def test_the_columns_of_a_template_are_known():
     ("template", "message"),
     [
         ("{goal}", "x.jsonl:3: no column 'goal'; it has q, n, o, pairs, no"),
-        ("{o}", "x.jsonl:3: column 'o' holds {'text': ['a', 'b']}; a text or a number is expected"),
+        ("{o}", 'x.jsonl:3: column \'o\' holds {"text": ["a", "b"]}; a text or a number is expected'),
         ("{o.text}", "a text or a number is expected"),
-        ("{no}", "column 'no' holds None"),
+        ("{no}", "column 'no' holds null"),
     ],
 )
 def test_what_is_no_text_is_told_with_its_row(template: str, message: str):

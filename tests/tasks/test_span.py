@@ -80,15 +80,15 @@ def syllables(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     [
         ({"answers": {"text": ["old river"], "answer_start": [5]}}, "is not at character 5 of the context"),
         ({"answers": {"text": ["old"], "answer_start": [-9]}}, "is not at character -9"),
-        ({"answers": {"text": [""], "answer_start": [0]}}, "the answer '' is not at"),
+        ({"answers": {"text": [""], "answer_start": [0]}}, 'the answer "" is not at'),
         ({"answers": {"text": ["old"], "answer_start": []}}, "1 text of answers, but 0 places"),
         ({"answers": {"text": ["old"], "answer_start": ["4"]}}, "a list of whole numbers is expected"),
         ({"answers": {"text": "old", "answer_start": [4]}}, "a list of texts is expected"),
         ({"answers": {"text": [], "answer_start": []}}, "the question has no answer"),
         ({"answers": None}, "no column 'answers.text'"),
         ({"context": " "}, "column 'context' is empty"),
-        ({"context": None}, "column 'context' holds None"),
-        ({"id": None}, "column 'id' holds None"),
+        ({"context": None}, "column 'context' holds null"),
+        ({"id": None}, "column 'id' holds null"),
     ],
 )
 def test_a_row_that_is_not_as_it_should_be_is_refused_with_its_place(values: dict, said: str):
@@ -318,7 +318,7 @@ def test_an_answer_without_a_token_is_refused(pieces: Tokenizer, tmp_path: Path)
 
 def test_two_questions_with_one_id_are_refused(tokenizer: Tokenizer, tmp_path: Path):
     made = small.build("span", ANSWERABLE, tokenizer)
-    with pytest.raises(DataError, match=r"rows\.jsonl:7: another question has the id '7'"):
+    with pytest.raises(DataError, match=r'rows\.jsonl:7: another question has the id "7"'):
         made.encode([row(), row()], tokenizer, tmp_path / "x", labelled=True)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlptool import course, registry
+from nlptool import course, kinds, registry
 from nlptool.console import Console, Options
 from nlptool.figures import counted
 from nlptool.models import hub
@@ -104,7 +104,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(
             Problem(
                 "tokens",
-                f"no token store at {recipe.tokens}; make one with nlptool tokenize, or name another",
+                f"no token store at {recipe.tokens}: {kinds.told(Path(recipe.tokens))}; make one with nlptool tokenize",
             )
         )
     for key, name in (("start", recipe.start), ("teacher", recipe.teacher)):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from nlptool import kinds
 from nlptool.console import Console, Options
 from nlptool.models import hub
 from nlptool.prompts.config import PromptConfig
@@ -137,7 +138,12 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                 )
             )
     if recipe.contamination is not None and not (Path(recipe.contamination) / "store.json").exists():
-        problems.append(Problem("contamination", f"no token store at {recipe.contamination} (no store.json)"))
+        problems.append(
+            Problem(
+                "contamination",
+                f"no token store at {recipe.contamination}: {kinds.told(Path(recipe.contamination))}",
+            )
+        )
     for at, model in enumerate(recipe.models):
         if wrong := hub.problem(model):
             problems.append(Problem(f"models.{at}", wrong))

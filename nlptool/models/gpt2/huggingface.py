@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nlptool.figures import json_value
 from nlptool.models.gpt2.config import Config
 from nlptool.models.names import Names
 
@@ -106,8 +107,8 @@ def from_hf_config(settings: Mapping[str, Any]) -> Config:
     for key, values in allowed.items():
         value = settings.get(key, values[0])
         if value not in values:
-            known = " or ".join(map(repr, values))
-            raise ValueError(f"config.json: {key} is {value!r}; nlptool's GPT-2 has {known} only")
+            known = " or ".join(map(json_value, values))
+            raise ValueError(f"config.json: {key} is {json_value(value)}; nlptool's GPT-2 has {known} only")
     return Config.model_validate(
         {
             "layers": settings.get("n_layer", 12),

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 from nlptool.prompts.config import Figure, PromptConfig, Question, Reply
 from nlptool.prompts.figures import macro_f1, mean
 from nlptool.prompts.template import Template, columns, fill, fill_each
@@ -71,7 +72,7 @@ class Config(PromptConfig):
             names = fill_each(self.choices, row)
         if len(names) < 2 or not all(name.strip() for name in names):
             raise DataError(
-                f"{row.place}: the choices are {names!r}; at least two are expected, none of them empty",
+                f"{row.place}: the choices are {json_value(names)}; at least two are expected, none of them empty",
                 hint="mend or remove the row",
             )
         also = [{"choice": name} for name in names]
@@ -143,7 +144,7 @@ class Config(PromptConfig):
         names = self._names(row)
         expected = f"one of {', '.join(map(str, names))}" if names else f"a place from 0 to {count - 1}"
         raise DataError(
-            f"{row.place}: column '{self.label}' holds {value!r}; expected {expected}",
+            f"{row.place}: column '{self.label}' holds {json_value(value)}; expected {expected}",
             hint="its label is hidden: name a split with labels" if is_hidden(value) else None,
         )
 

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.evaluate.overlap import Tokenize
+from nlptool.figures import json_value
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Named, Problem
 from nlptool.tasks.answer.forms import FORMS, Asked
@@ -102,7 +103,8 @@ class Asking(TaskConfig):
         texts = value if isinstance(value, list) else [value]
         if not all(isinstance(text, str) for text in texts):
             raise DataError(
-                f"{row.place}: column '{self.answer}' holds {value!r}; a text is expected, or a list of texts",
+                f"{row.place}: column '{self.answer}' holds {json_value(value)}; a text is expected, or a "
+                "list of texts",
                 hint="mend the row, or list the answers in the task's labels, in the order of their numbers",
             )
         return tuple(filled(row, self.answer, text).strip() for text in texts) or (UNANSWERABLE,)
@@ -165,7 +167,7 @@ class Config(Asking):
         if not self.tasks:
             return self
         if bad := [name for name in self.tasks if not name or "/" in name]:
-            raise ValueError(f"tasks: {bad[0]!r} is no name of a folder")
+            raise ValueError(f"tasks: {json_value(bad[0])} is no name of a folder")
         found: dict[str, Any] = {
             split: tuple(
                 f"{name}/{inside}" for name, task in self.tasks.items() for inside in getattr(task, split)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nlptool.errors import DataError
 from nlptool.evaluate.deca import AGGREGATES, COMPARISONS, spell
+from nlptool.figures import json_value
 from nlptool.text.rows import Row
 
 SYMBOLS = "SELECT, WHERE, AND, COL, TABLE, CAPTION, PAGE, SECTION, OP, COND, QUESTION, AGG, AGGOPS, CONDOPS"
@@ -34,7 +35,7 @@ def qa_srl(row: Row, *, labelled: bool) -> list[Asked]:
         question = " ".join(str(word) for word in question if word not in ("_", "?")) + "?"
     if not isinstance(question, str):
         raise DataError(
-            f"{row.place}: column 'question' holds {question!r}; a text or its words are expected"
+            f"{row.place}: column 'question' holds {json_value(question)}; a text or its words are expected"
         )
     answers = _texts(row, "answers") if labelled else ("",)
     if not answers:
@@ -102,7 +103,9 @@ def wikisql(row: Row, *, labelled: bool) -> list[Asked]:
 def _texts(row: Row, column: str) -> tuple[str, ...]:
     found = row.get(column)
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise DataError(f"{row.place}: column '{column}' holds {found!r}; a list of texts is expected")
+        raise DataError(
+            f"{row.place}: column '{column}' holds {json_value(found)}; a list of texts is expected"
+        )
     return tuple(text.strip() for text in found)
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_value
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, class_of, filled
@@ -51,7 +51,9 @@ class Config(TaskConfig):
         (column,) = self.choices
         found = row.get(column)
         if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-            raise DataError(f"{row.place}: column '{column}' holds {found!r}; a list of texts is expected")
+            raise DataError(
+                f"{row.place}: column '{column}' holds {json_value(found)}; a list of texts is expected"
+            )
         if len(found) != len(self.labels):
             raise DataError(
                 f"{row.place}: column '{column}' has {counted(len(found), 'choices')}, the task {len(self.labels)}",

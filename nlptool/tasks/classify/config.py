@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.figures import json_value
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, class_of, filled
@@ -87,7 +88,7 @@ def _float(row: Row, column: str) -> float:
         number = math.nan
     if not abs(number) <= LARGEST:
         raise DataError(
-            f"{row.place}: column '{column}' holds {value!r}; a finite number is expected",
+            f"{row.place}: column '{column}' holds {json_value(value)}; a finite number is expected",
             hint="its label is hidden: remove the row, or name a split with labels"
             if is_hidden(value)
             else "for classes, list their names in the task, labels: [NAME, NAME]; else mend or remove the row",

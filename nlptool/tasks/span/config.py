@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_value
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, filled
@@ -73,7 +73,7 @@ class Config(TaskConfig):
         """A row's question. Raises DataError, with the row's place, for what is not as it should be."""
         number = row.get("id")
         if not isinstance(number, str | int) or number == "":
-            raise DataError(f"{row.place}: column 'id' holds {number!r}; a text is expected")
+            raise DataError(f"{row.place}: column 'id' holds {json_value(number)}; a text is expected")
         asked = filled(row, "question", row.text("question"))
         context = filled(row, "context", row.text("context"))
         answers = self._answers(row, context) if labelled else None
@@ -93,8 +93,8 @@ class Config(TaskConfig):
             there = context[start : start + len(text)] if start >= 0 else ""
             if not text.strip() or there != text:
                 raise DataError(
-                    f"{row.place}: the answer {text!r} is not at character {start} of the context, where "
-                    f"{there!r} stands",
+                    f"{row.place}: the answer {json_value(text)} is not at character {start} of the context, where "
+                    f"{json_value(there)} stands",
                     hint="answer_start counts characters, not bytes or words, from 0",
                 )
         return tuple(zip(texts, starts, strict=True))
@@ -104,7 +104,9 @@ def _list(row: Row, column: str, kind: type) -> list[Any]:
     values = row.get(column)
     if not isinstance(values, list) or not all(type(value) is kind for value in values):
         what = "texts" if kind is str else "whole numbers"
-        raise DataError(f"{row.place}: column '{column}' holds {values!r}; a list of {what} is expected")
+        raise DataError(
+            f"{row.place}: column '{column}' holds {json_value(values)}; a list of {what} is expected"
+        )
     return values
 
 

@@ -20,6 +20,7 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.data.windows import Limits, Windows
 from nlptool.errors import DataError
 from nlptool.evaluate import answers
+from nlptool.figures import json_value
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
 from nlptool.objectives.base import Folder
@@ -178,7 +179,7 @@ def _different(questions: Iterable[Question]) -> Iterator[Question]:
     for one in questions:
         if one.id in seen:
             raise DataError(
-                f"{one.place}: another question has the id {one.id!r} as well",
+                f"{one.place}: another question has the id {json_value(one.id)} as well",
                 hint="give each its own: predictions.json has one answer for each id",
             )
         seen.add(one.id)

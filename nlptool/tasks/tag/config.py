@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.figures import counted, json_value
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Block, Problem
 from nlptool.tasks.config import TaskConfig, number_of, numbered
@@ -59,7 +59,7 @@ class Config(TaskConfig):
         tokens = row.get(self.tokens)
         if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
             raise DataError(
-                f"{row.place}: column '{self.tokens}' holds {tokens!r}; a list of words is expected"
+                f"{row.place}: column '{self.tokens}' holds {json_value(tokens)}; a list of words is expected"
             )
         tags = self._tags(row, tokens) if labelled else None
         return Sentence(row.place, tuple(tokens), tags, "" if self.characters else " ")
@@ -67,7 +67,7 @@ class Config(TaskConfig):
     def _tags(self, row: Row, tokens: list[str]) -> tuple[int, ...]:
         tags = row.get(self.tags)
         if not isinstance(tags, list) or len(tags) != len(tokens):
-            what = f"{counted(len(tags), 'tags')}" if isinstance(tags, list) else repr(tags)
+            what = f"{counted(len(tags), 'tags')}" if isinstance(tags, list) else json_value(tags)
             raise DataError(
                 f"{row.place}: column '{self.tags}' holds {what}; a tag for each word is expected, "
                 f"{counted(len(tokens), 'tags')}"
@@ -83,7 +83,7 @@ class Config(TaskConfig):
         if number is not None:
             return number
         raise DataError(
-            f"{row.place}: {self.tags}[{place}] is {tag!r}; expected one of {numbered(self.labels)}",
+            f"{row.place}: {self.tags}[{place}] is {json_value(tag)}; expected one of {numbered(self.labels)}",
             hint="mend the row, or list the tag in the task's labels, in the order of their numbers",
         )
 

@@ -1,0 +1,70 @@
+"""What a folder is that a command cannot take, and which command takes it. Nothing heavy here."""
+
+from pathlib import Path
+
+HELD = 4  # names of a folder's content in a message
+RUNS = {"models": "prompt", "task": "finetune or distill-task", "objective": "pretraining or distill"}
+TEXT = (".txt", ".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".xz", ".zst", ".bz2")
+
+
+def told(path: Path) -> str:
+    """What a path is and who reads it, as the end of a message that refuses it."""
+    if not path.exists():
+        return "nothing is there"
+    if not path.is_dir():
+        return "that is a file"
+    if (path / "store.json").exists():
+        return "that is a token store, which the pretraining commands read: tokens=" + str(path)
+    if (path / "config.json").exists():
+        return f"that is a model: nlptool fill-mask, evaluate and prompt ask it, finetune begins from it (start={path})"
+    if (path / "compare.json").exists():
+        runs = sorted(str(one.parent) for one in path.glob("*/recipe.yaml"))
+        return f"that is a folder of compare, whose runs are {', '.join(runs)}"
+    if (path / "model.safetensors").exists():
+        return f"that is a checkpoint; nlptool export RUN --checkpoint {path.name} makes a model of it"
+    if (path / "recipe.yaml").exists():
+        return _of_run(path)
+    held = sorted(one.name for one in path.iterdir())
+    if not held:
+        return "that folder is empty"
+    names = ", ".join(held[:HELD]) + (", ..." if held[HELD:] else "")
+    text = next((name for name in held if name.endswith(TEXT)), None)
+    files = (
+        "" if text is None else f"; nlptool tokenize reads text: source.files='{path}/*{Path(text).suffix}'"
+    )
+    return f"that folder holds {names}{files}"
+
+
+def _of_run(path: Path) -> str:
+    found = keys(path)
+    if "source" in found:
+        return "that is a token store that is not whole; begin again with nlptool tokenize"
+    began = (path / "checkpoints").is_dir()
+    kind = next((kind for key, kind in RUNS.items() if key in found), RUNS["objective"] if began else None)
+    if kind is None:
+        return "that folder has a recipe.yaml that no command has written"
+    if kind == RUNS["models"]:
+        return f"that is a run of prompt, whose scores are in {path / 'results.md'}"
+    if models := finals(path):
+        return f"that is a run of {kind}; its result is {', '.join(map(str, models))}"
+    more = f", or take a checkpoint of it with nlptool export {path}" if began else ""
+    return f"that is a run of {kind} that has no final/ yet; resume it{'' if is_labelled(path) else more}"
+
+
+def keys(run: Path) -> set[str]:
+    """The keys of the recipe that a folder keeps, as far as it can be read; none where it keeps none."""
+    written = run / "recipe.yaml"
+    text = written.read_text("utf8", errors="replace") if written.is_file() else ""
+    return {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha() and ":" in line}
+
+
+def is_labelled(run: Path) -> bool:
+    """Whether a folder is a run of finetune or distill-task, by its recipe."""
+    return "task" in keys(run)
+
+
+def finals(run: Path) -> list[Path]:
+    """The models of a run: its own final/, or those of its seeds; of distill-task the students'."""
+    patterns = ("final", "seed-*/final", "prediction/seed-*/final")
+    found = [path for pattern in patterns for path in sorted(run.glob(pattern))]
+    return [path for path in found if (path / "config.json").exists()]

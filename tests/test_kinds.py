@@ -1,0 +1,70 @@
+"""Every command that takes a folder says what another kind of folder is, and which command takes that."""
+
+from pathlib import Path
+
+import pytest
+
+from nlptool import kinds
+from nlptool.cli import main
+
+
+@pytest.fixture
+def folders(tmp_path: Path, tiny_store: Path) -> dict[str, Path]:
+    """One of each kind, as far as it tells what it is."""
+    made = {
+        name: tmp_path / name for name in ("corpus", "empty", "stopped", "asked", "model", "step-00000001")
+    }
+    for path in made.values():
+        path.mkdir()
+    (made["corpus"] / "한국어.txt").write_text("글")
+    (made["stopped"] / "recipe.yaml").write_text("tokens: store\nobjective:\n  name: mlm\n")
+    (made["stopped"] / "checkpoints").mkdir()
+    (made["asked"] / "recipe.yaml").write_text("tasks: [blimp]\nmodels: [a]\n")
+    (made["model"] / "config.json").write_text("{}")
+    (made["step-00000001"] / "model.safetensors").write_bytes(b"")
+    return made | {"store": tiny_store, "gone": tmp_path / "gone"}
+
+
+WORDS = {
+    "corpus": "holds 한국어.txt; nlptool tokenize reads text",
+    "empty": "is empty",
+    "stopped": "has no final/ yet; resume it, or take a checkpoint of it with nlptool export",
+    "asked": "a run of prompt, whose scores are in",
+    "model": "a model: nlptool fill-mask, evaluate and prompt ask it",
+    "step-00000001": "a checkpoint; nlptool export RUN --checkpoint step-00000001",
+    "store": "a token store, which the pretraining commands read",
+    "gone": "nothing is there",
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_folder_is_told_by_its_kind(kind: str, folders: dict[str, Path]):
+    assert WORDS[kind] in kinds.told(folders[kind])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "{}", "--out", "new"],
+        ["report", "{}", "--out", "new"],
+        ["fill-mask", "{}", "a [MASK]"],
+        ["evaluate", "{}", "--pairs", "{}"],
+        ["prompt", "--model", "{}", "--text", "a"],
+        ["finetune", "finetune/bert", "start={}", "--out", "new"],
+        ["distill", "demo/distil", "teacher={}", "--out", "new"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_command_takes_a_token_store_for_a_run_or_a_model(
+    command: list[str], folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([word.format(folders["store"]) for word in command]) == 2
+    assert WORDS["store"] in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_is_no_token_store(folders: dict[str, Path], tmp_path: Path, capsys):
+    run = folders["stopped"]
+    assert main(["pretrain-mlm", "demo/bert", f"tokens={run}", "--out", str(tmp_path / "new")]) == 2
+    assert f"no token store at {run}: that is a run of pretraining" in capsys.readouterr().err
