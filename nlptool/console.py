@@ -14,9 +14,9 @@ import rich.console
 from rich.console import RenderableType
 
 from nlptool.errors import Reported
-from nlptool.live import Panel, Progress, Screen
-from nlptool.tabular import fitted, pairs
+from nlptool.progress import Panel, Progress, Screen
 from nlptool.terminal import Messages, Results, clean, clean_json, message, shown
+from nlptool.text_table import fitted, pairs
 
 __all__ = ["Console", "Options", "Panel", "Progress"]
 

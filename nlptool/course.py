@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from nlptool import atomic_files
 from nlptool.errors import DataError
-from nlptool.figures import counted
-from nlptool.files import differs_at_a_glance, recorded, require_recorded
+from nlptool.formatting import counted
+from nlptool.manifests import differs_at_a_glance, recorded, require_recorded
 
 FILE = "run.json"
 WEIGHTS = "weights"

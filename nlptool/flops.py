@@ -56,7 +56,7 @@ def no_backward() -> Iterator[None]:
         _forward_only.pop()
 
 
-def asked() -> bool:
+def is_counting() -> bool:
     """Whether anybody counts: nets then compute what they would on any machine."""
     return bool(_open)
 

@@ -7,7 +7,7 @@ that is not declared is shown as a plain number: it is neither a loss nor a shar
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from nlptool.figures import scientific
+from nlptool.formatting import scientific
 
 Unit = Literal["nats", "share", "bits", "MSE", "points", "rate", "tokens/s", ""]
 Direction = Literal["lower", "higher", ""]

@@ -12,9 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from nlptool.recipe import Block
+    from nlptool.recipe import RecipeBlock
 
-Kind = Literal["models", "objectives", "tasks", "prompts"]
+Kind = Literal["models", "objectives", "tasks", "prompting"]
 
 
 @cache
@@ -23,9 +23,9 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(sorted(p.parent.name for p in (Path(__file__).parent / kind).glob("*/config.py")))
 
 
-def config(kind: Kind, name: str) -> type["Block"]:
+def config(kind: Kind, name: str) -> type["RecipeBlock"]:
     """The recipe block of one entry. Raises ModuleNotFoundError for a name that `names` does not list."""
-    block: type[Block] = load(kind, name, "config").Config
+    block: type[RecipeBlock] = load(kind, name, "config").Config
     return block
 
 

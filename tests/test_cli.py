@@ -21,7 +21,7 @@ from nlptool.cli.training import Row
 from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
-from nlptool.recipe import load, shelf
+from nlptool.recipe import catalog, load
 
 RECIPE = """\
 tokens: store
@@ -209,7 +209,7 @@ def test_python_m_nlptool_gives_the_exit_code() -> None:
 def test_recipes_are_listed_with_their_first_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "ls", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert listed.keys() == shelf.shipped().keys()
+    assert listed.keys() == catalog.shipped().keys()
     assert listed["bert/base"].startswith("BERT-base: 12 layers")
     assert all(listed.values())
     assert listed["tasks/glue/rte"].endswith("GLUE (Wang et al. 2018).")
@@ -228,18 +228,18 @@ def test_recipes_of_one_folder_are_listed(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_recipe_is_shown_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "show", "bert/base"]) == 0
-    assert capsys.readouterr().out == shelf.find("bert/base").read_text("utf8")
+    assert capsys.readouterr().out == catalog.find("bert/base").read_text("utf8")
 
 
 def test_a_recipe_is_copied_but_never_over_a_file(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "cp", "bert/base", "mine.yaml"]) == 0
-    assert Path("mine.yaml").read_bytes() == shelf.find("bert/base").read_bytes()
+    assert Path("mine.yaml").read_bytes() == catalog.find("bert/base").read_bytes()
     assert main(["recipes", "cp", "bert/base", "."]) == 0
     assert Path("base.yaml").exists()
     capsys.readouterr()
     assert main(["recipes", "cp", "bert/tiny", "mine.yaml"]) == 2
     assert "mine.yaml: exists already" in capsys.readouterr().err
-    assert Path("mine.yaml").read_bytes() == shelf.find("bert/base").read_bytes()
+    assert Path("mine.yaml").read_bytes() == catalog.find("bert/base").read_bytes()
 
 
 def test_an_unknown_recipe_name_is_compared_with_the_known(capsys: pytest.CaptureFixture[str]) -> None:
@@ -275,21 +275,21 @@ def test_a_schema_offers_the_objective_of_its_command_alone(
     )  # none is missing, none is left over
 
 
-TASKS = shelf.shipped("tasks")
+TASKS = catalog.shipped("tasks")
 OF_A_COMMAND = [
-    name for name in shelf.shipped() if name.partition("/")[0] not in ("tasks", "suites", "prompts")
+    name for name in catalog.shipped() if name.partition("/")[0] not in ("tasks", "suites", "prompts")
 ]
 
 
 @pytest.mark.parametrize("name", OF_A_COMMAND)
 def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
-    text = shelf.shipped()[name].read_text("utf8")
+    text = catalog.shipped()[name].read_text("utf8")
     header = [line for line in text.splitlines() if line.startswith("#")]
     commands = re.findall(rf"nlptool (\S+) {name}\b", "\n".join(header))
     assert len(commands) == 1, "the header shows the command line, once"
     row = next(row for row in (*COMMANDS, PROMPT) if row.name == commands[0])
     schema = import_module(f"nlptool.commands.{row.module}.recipe").Recipe
-    load(shelf.find(name), [] if "\nout:" in text else ["out=x"], schema)
+    load(catalog.find(name), [] if "\nout:" in text else ["out=x"], schema)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -297,7 +297,7 @@ def test_every_shipped_task_is_right_and_names_the_command_that_takes_it(name: s
     header = [line for line in TASKS[name].read_text("utf8").splitlines() if line.startswith("#")]
     commands = re.findall(rf"nlptool finetune (\S+) task={name} ", "\n".join(header))
     assert len(commands) == 1, "the header shows the command line, once"
-    recipe = load(shelf.find(commands[0]), [f"task={name}"], finetune.Recipe).recipe
+    recipe = load(catalog.find(commands[0]), [f"task={name}"], finetune.Recipe).recipe
     assert recipe.config.metrics
 
 

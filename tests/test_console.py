@@ -12,11 +12,20 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from nlptool import live
+from nlptool import progress
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.figures import History, agreeing, counted, duration, each, markdown, quantity, scientific
-from nlptool.live import Panel, Progress, Screen
+from nlptool.formatting import (
+    History,
+    agreeing,
+    counted,
+    duration,
+    each,
+    markdown,
+    quantity,
+    scientific,
+)
+from nlptool.progress import Panel, Progress, Screen
 
 LOSSES = {"mlm": 6.41234, "lr": 3.1e-4, "grad_norm": 1.2345, "tokens_per_second": 4812.3}
 
@@ -47,7 +56,7 @@ def clock(monkeypatch: pytest.MonkeyPatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(live, "time", clock)
+    monkeypatch.setattr(progress, "time", clock)
     return clock
 
 

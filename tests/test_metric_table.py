@@ -41,9 +41,9 @@ def test_a_second_validation_split_has_figures_of_its_own():
 
 def test_every_metric_of_a_task_is_declared():
     pytest.importorskip("torch")
-    from nlptool.evaluate import entities, metrics
+    from nlptool.evaluation.metrics import classification, ner
 
-    known = metrics.METRICS.keys() | metrics.ANSWERS.keys() | entities.METRICS.keys()
+    known = classification.METRICS.keys() | classification.ANSWERS.keys() | ner.METRICS.keys()
     assert known <= TABLE.keys()
 
 

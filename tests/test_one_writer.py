@@ -15,10 +15,10 @@ ASIDE = "written into a folder that files.written_aside names when it is whole"
 MAY = {
     "atomic_files.py": "the one writer and reader",
     "text/store.py write": ASIDE,
-    "data/inputs.py write": ASIDE,
-    "data/windows.py write": ASIDE,
-    "data/tagged.py write": ASIDE,
-    "data/prompts.py write": ASIDE,
+    "data/pair_inputs.py write": ASIDE,
+    "data/qa_windows.py write": ASIDE,
+    "data/token_labels.py write": ASIDE,
+    "data/prompt_completion.py write": ASIDE,
     "commands/report.py write": ASIDE,
     "commands/distill_task/run.py np.save": "into a file that atomic_files.replacing names when it is whole",
     "runs/lock.py write": "O_EXCL makes it this process's or nobody's; a cut one is taken over",
@@ -26,13 +26,13 @@ MAY = {
     "commands/prompt/replies.py write": "cuts a line off that a kill has left unfinished",
     "cli/__init__.py write": "a traceback, beside all runs",
     "commands/recipes.py read": "a recipe that is shipped",
-    "prompts/made.py read": "words that are shipped",
+    "prompting/synthetic.py read": "words that are shipped",
     "report/page.py read": "a page that is shipped",
     "runs/lock.py read": "/proc",
     "runs/machine.py read": "/proc and /sys",
     "cli/threads.py read": "/proc",
     "models/hub.py read": "whether a file that is read later has a task",
-    "text/rows.py json": "rows of a user's data, with their own errors",
+    "text/tabular.py json": "rows of a user's data, with their own errors",
 }
 
 

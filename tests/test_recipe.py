@@ -10,15 +10,25 @@ from pydantic import Field
 
 from nlptool.errors import RecipeError
 from nlptool.models.bert.config import Config as Bert
-from nlptool.recipe import Block, Budget, Chosen, Problem, difference, digest, dump, load, loads
+from nlptool.recipe import (
+    Budget,
+    Chosen,
+    Problem,
+    RecipeBlock,
+    difference,
+    digest,
+    dump,
+    load,
+    loads,
+)
 
 
-class Stage(Block):
+class Stage(RecipeBlock):
     length: int = Field(gt=3, description="tokens")
     share: float = Field(1.0, gt=0, le=1, description="share of the run")
 
 
-class Toy(Block):
+class Toy(RecipeBlock):
     tokens: str = Field("store", description="a folder")
     lr: float = Field(1e-4, gt=0, description="peak # rate")
     steps: int | None = Field(None, description="steps")
@@ -27,7 +37,7 @@ class Toy(Block):
     first: Stage = Field(Stage(length=8), description="one block")
     weights: dict[str, float] = Field({}, description="of terms")
     fast: bool = Field(False, description="or slow")
-    model: Annotated[Block, Chosen("models")] | None = Field(None, description="the net")
+    model: Annotated[RecipeBlock, Chosen("models")] | None = Field(None, description="the net")
 
 
 @pytest.fixture
@@ -197,7 +207,7 @@ def test_the_digest_tells_values_apart_but_not_ways_of_writing_them() -> None:
 
 
 def test_the_digest_stays_what_it_is() -> None:
-    class One(Block):
+    class One(RecipeBlock):
         a: int = 1
 
     # sha256 of {"a":1}

@@ -84,12 +84,12 @@ def _recipe_command(row: Row) -> Callable[..., None]:
 
 def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") -> None:
     """Read and check the recipe, then hand it to the command."""
-    from nlptool.recipe import load, shelf
+    from nlptool.recipe import catalog, load
 
     if options.dry_run:
         work_alone("--dry-run")
     command = import_module(f"nlptool.commands.{row.module}.recipe")
-    path = shelf.find(recipe)
+    path = catalog.find(recipe)
     folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
     loaded = load(path, [*changes, *folder], command.Recipe)
     console().notes(loaded.source.notes)

@@ -11,8 +11,8 @@ from nlptool import __version__, course, kinds
 from nlptool.atomic_files import read_json
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
-from nlptool.figures import counted
-from nlptool.files import differs, fault
+from nlptool.formatting import counted
+from nlptool.manifests import differs, verify_manifest
 from nlptool.recipe import kept_source
 from nlptool.report.runs import inside
 
@@ -162,7 +162,7 @@ def _one(run: Path) -> Iterator[Check]:
 
     yield _kept(run)
     for path in checkpoint.steps(run / "checkpoints"):
-        why = fault(path)
+        why = verify_manifest(path)
         yield _whole(path.name, why)
         if why is None:
             yield _finite(load_file(path / "model.safetensors"), path.name)

@@ -5,7 +5,7 @@ from pathlib import Path
 from nlptool import course, kinds
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
-from nlptool.files import fault, written_aside
+from nlptool.manifests import atomic_folder, verify_manifest
 from nlptool.recipe import kept
 from nlptool.runs import folder
 
@@ -35,7 +35,7 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
         raise DataError(f"{chosen}: its weights are not finite ({told})", hint="export another checkpoint")
     objective.load_state_dict(tensors)
     step = checkpoint.step_of(chosen)
-    with written_aside(out) as aside:
+    with atomic_folder(out) as aside:
         plan.export(objective, aside)
         course.stamp(aside, course.Stamp(step, step))
     facts = {"from": str(chosen), "format": "Hugging Face transformers"}
@@ -72,7 +72,7 @@ def _choose(checkpoints: Path, wanted: str, console: Console) -> Path:
     if named is None or not named.is_dir():
         known = ", ".join(path.name for path in checkpoint.steps(checkpoints)) or "none"
         raise UsageError(f"{checkpoints}: no checkpoint {wanted}", hint=f"there are: {known}")
-    why = fault(named)
+    why = verify_manifest(named)
     if why is not None:
         raise DataError(f"{named}: {why}")
     return named

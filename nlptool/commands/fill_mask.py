@@ -8,7 +8,7 @@ from nlptool.models import hub
 
 def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console: Console) -> None:
     """Show the `number` likeliest tokens under each [MASK] of each text."""
-    from nlptool.evaluate.fill_mask import FillMask
+    from nlptool.evaluation.fill_mask import FillMask
 
     filler = FillMask(hub.folder(model))
     found = [(text, guesses) for text in texts for guesses in filler.guesses(text, number)]

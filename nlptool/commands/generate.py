@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.models import hub
 
 if TYPE_CHECKING:
-    from nlptool.evaluate.beams import Beams
-    from nlptool.evaluate.generate import Generator
-    from nlptool.evaluate.sampling import Sampling
+    from nlptool.evaluation.generation.beam_search import Beams
+    from nlptool.evaluation.generation.generate import Generator
+    from nlptool.evaluation.generation.sampling import Sampling
 
 TEMPERATURE, TOP_P = (
     0.8,
@@ -47,7 +47,7 @@ def run(model: str, text: str | None, wish: Wish, *, as_json: bool, console: Con
     folder = hub.folder(model)
     if text == "-":
         text = _stdin()
-    from nlptool.evaluate.generate import Generator
+    from nlptool.evaluation.generation.generate import Generator
     from nlptool.runs import machine
 
     generator = Generator(folder, machine.device())
@@ -98,8 +98,8 @@ def _answer(generator: "Generator", text: str, wish: Wish, console: Console) -> 
 
 
 def _choose(wish: Wish) -> "Sampling | Beams":
-    from nlptool.evaluate.beams import Beams
-    from nlptool.evaluate.sampling import Sampling
+    from nlptool.evaluation.generation.beam_search import Beams
+    from nlptool.evaluation.generation.sampling import Sampling
 
     if wish.beams is not None:
         return Beams(wish.beams)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.recipe import shelf
+from nlptool.recipe import catalog
 
 END = re.compile(
     r"(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\.)\.(?:\s|$)"
@@ -19,7 +19,7 @@ ROOMS = {
 
 def ls(room: str | None, console: Console, *, as_json: bool) -> None:
     """List names and what they are, all or those of a room. Raises UsageError for a room that is none."""
-    found = {name: _first_sentence(path) for name, path in shelf.shipped().items()}
+    found = {name: _first_sentence(path) for name, path in catalog.shipped().items()}
     rooms = list(dict.fromkeys(name.partition("/")[0] for name in found))
     if room is not None:
         if room not in rooms:
@@ -37,12 +37,12 @@ def ls(room: str | None, console: Console, *, as_json: bool) -> None:
 
 def show(name: str, console: Console) -> None:
     """Print a recipe. Raises RecipeError for an unknown name."""
-    console.result(shelf.find(name).read_text("utf8").rstrip())
+    console.result(catalog.find(name).read_text("utf8").rstrip())
 
 
 def cp(name: str, target: Path, console: Console) -> None:
     """Copy a recipe to a new file, or into a folder. Raises UsageError where something is there already."""
-    source = shelf.find(name)
+    source = catalog.find(name)
     path = target / source.name if target.is_dir() else target
     if path.exists():
         raise UsageError(f"{path}: exists already", hint="name another file; nothing is overwritten")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.files import written_aside
+from nlptool.manifests import atomic_folder
 from nlptool.runs import folder
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
 
     runs = reading.read_all(paths)
     _require_matplotlib()
-    with written_aside(out) as aside:
+    with atomic_folder(out) as aside:
         pictures = _write(runs, aside, console)
     differences = tables.differences(runs)
     if as_json:
@@ -56,7 +56,7 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
     from nlptool.report.page import page
 
     charts, axes = curving.charts(runs), curving.axes(runs)
-    look = drawing.Look.of([run.name for run in runs], [chart.metric.title for chart in charts])
+    look = drawing.Style.of([run.name for run in runs], [chart.metric.title for chart in charts])
     if look.remark:
         console.note(f"{look.remark}; the page takes the reader's fonts")
     drawn, pictures = {}, []

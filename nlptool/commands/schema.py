@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from nlptool.console import Console
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 DEFS = "#/$defs/"
 
 
-def run(command: str, recipe: type[Block], console: Console) -> None:
+def run(command: str, recipe: type[RecipeBlock], console: Console) -> None:
     """Print the schema of `command`'s recipe."""
     console.json(
         {

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, device
 
-from nlptool.data.draws import Draws
-from nlptool.data.order import shuffled
+from nlptool.data.permutation import permuted
+from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 
 CPU = device("cpu")
@@ -51,7 +51,7 @@ class Examples(Protocol):
         """Examples per epoch."""
         ...
 
-    def take(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: Draws) -> Any:
+    def take(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: RandomStreams) -> Any:
         """Examples `indices` [N] as cut in `epochs` [N]: consecutive rows, the first is draws.first.
 
         What they come as is between an objective's examples and its collate.
@@ -59,10 +59,10 @@ class Examples(Protocol):
         ...
 
 
-class Collates(Protocol):
+class Collate(Protocol):
     """Makes a micro-batch of examples; every random choice comes from `draws`."""
 
-    def __call__(self, examples: Any, draws: Draws) -> Batch:
+    def __call__(self, examples: Any, draws: RandomStreams) -> Batch:
         """One micro-batch."""
         ...
 
@@ -87,7 +87,7 @@ class Batches:
     def __init__(
         self,
         stages: Sequence[Stage],
-        collate: Collates,
+        collate: Collate,
         *,
         seed: int,
         shuffle: bool = True,
@@ -119,12 +119,12 @@ class Batches:
         if self.shuffle:
             for epoch in np.unique(epochs):
                 chosen = epochs == epoch
-                indices[chosen] = shuffled(indices[chosen], size, self.seed, int(epoch))
-        draws = Draws(self.seed, n, first)
+                indices[chosen] = permuted(indices[chosen], size, self.seed, int(epoch))
+        draws = RandomStreams(self.seed, n, first)
         return self.collate(stage.examples.take(indices, epochs, draws), draws)
 
 
-class Numbered(Protocol):
+class IndexedBatches(Protocol):
     """Batches by number."""
 
     def get(self, n: int) -> list[Batch]:
@@ -132,26 +132,26 @@ class Numbered(Protocol):
         ...
 
 
-class Again:
+class RepeatedEpochs:
     """The batches of the first `size` steps, over and over, in another order each time."""
 
-    def __init__(self, batches: Numbered, size: int, seed: int) -> None:
+    def __init__(self, batches: IndexedBatches, size: int, seed: int) -> None:
         self.batches, self.size, self.seed = batches, size, seed
 
     def number(self, n: int) -> int:
         """Which of the first steps step n takes up."""
         epoch, index = divmod(n, self.size)
-        return index if not epoch else int(shuffled(np.array([index]), self.size, self.seed, epoch)[0])
+        return index if not epoch else int(permuted(np.array([index]), self.size, self.seed, epoch)[0])
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n."""
         return self.batches.get(self.number(n))
 
 
-class Ahead:
+class PrefetchingLoader:
     """Makes step n + 1's batches in a thread while step n runs; for a GPU in pinned memory."""
 
-    def __init__(self, batches: Numbered, place: device = CPU) -> None:
+    def __init__(self, batches: IndexedBatches, place: device = CPU) -> None:
         self.batches, self.pins = batches, place.type == "cuda"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._next: tuple[int, Future[list[Batch]]] | None = None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.data.draws import Draws
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 
 Ids = NDArray[np.integer[Any]]
@@ -20,7 +20,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Uniforms = NDArray[np.float64]
 
-ORDER, SIZE, WHAT, WHICH = range(4)  # streams of draws; data/examples.py has those from 16 on
+ORDER, SIZE, WHAT, WHICH = range(4)  # streams of draws; data/pretraining_examples.py has those from 16 on
 
 
 def budget(lengths_B: Ints, rate: float) -> Ints:
@@ -148,7 +148,7 @@ def slots(picked_BT: Bools, width: int) -> tuple[Ints, Bools]:
     return at_BK, np.arange(width) < counts_B[:, None]
 
 
-def replacements(
+def masked_inputs(
     originals_BK: Ids,
     what_BK: Uniforms,
     which_BK: Uniforms,
@@ -169,7 +169,7 @@ def replacements(
 
 
 @dataclass(frozen=True)
-class Scheme:
+class MaskingScheme:
     """How much is masked, in what units, and what is shown instead."""
 
     rate: float
@@ -178,7 +178,7 @@ class Scheme:
     corrupt: tuple[float, float, float]
 
 
-class Masked(NamedTuple):
+class MaskedBatch(NamedTuple):
     """Rows to guess from. K is the budget of a row without padding, so shapes do not vary."""
 
     ids: Ids
@@ -191,7 +191,9 @@ class Masked(NamedTuple):
     """[B, K]."""
 
 
-def mask(ids_BT: Ids, lengths_B: Ints | None, scheme: Scheme, vocabulary: Vocabulary, draws: Draws) -> Masked:
+def mask(
+    ids_BT: Ids, lengths_B: Ints | None, scheme: MaskingScheme, vocabulary: Vocabulary, draws: RandomStreams
+) -> MaskedBatch:
     """Mask each row. Special tokens, padding among them, never are.
 
     lengths_B: real tokens per row, which set its budget; None: no row has padding.
@@ -214,16 +216,21 @@ def mask(ids_BT: Ids, lengths_B: Ints | None, scheme: Scheme, vocabulary: Vocabu
     at_BK, used_BK = slots(picked_BT, width)
     originals_BK = np.take_along_axis(ids_BT, at_BK, axis=1)
     what_BK, which_BK = draws.uniform(WHAT, rows, width), draws.uniform(WHICH, rows, width)
-    shown_BK = replacements(originals_BK, what_BK, which_BK, scheme.corrupt, vocabulary)
+    shown_BK = masked_inputs(originals_BK, what_BK, which_BK, scheme.corrupt, vocabulary)
     masked_BT = ids_BT.copy()
     row, slot = np.nonzero(used_BK)
     masked_BT[row, at_BK[row, slot]] = shown_BK[row, slot]
-    return Masked(masked_BT, at_BK, originals_BK, used_BK)
+    return MaskedBatch(masked_BT, at_BK, originals_BK, used_BK)
 
 
 def mask_with_replacement(
-    ids_BT: Ids, lengths_B: Ints | None, rate: float, masked: float, vocabulary: Vocabulary, draws: Draws
-) -> Masked:
+    ids_BT: Ids,
+    lengths_B: Ints | None,
+    rate: float,
+    masked: float,
+    vocabulary: Vocabulary,
+    draws: RandomStreams,
+) -> MaskedBatch:
     """Mask rows as ELECTRA's pretrain_helpers.py does: each slot draws a position by itself.
 
     lengths_B: real tokens per row; None: no row has padding.
@@ -247,4 +254,4 @@ def mask_with_replacement(
     masked_BT = ids_BT.copy()
     masked_BT[row, at_BK[row, slot]] = vocabulary.special["mask"]
     at_BK = np.where(used_BK, at_BK, 0)
-    return Masked(masked_BT, at_BK, np.take_along_axis(ids_BT, at_BK, axis=1), used_BK)
+    return MaskedBatch(masked_BT, at_BK, np.take_along_axis(ids_BT, at_BK, axis=1), used_BK)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nlptool.errors import DataError
 
 
-class Tokenizes(Protocol):
+class TokenizerProtocol(Protocol):
     """The part of nlptool.text.tokenizer.Tokenizer that a Vocabulary is made of."""
 
     @property
@@ -66,7 +66,7 @@ class Vocabulary:
     """Whether tokens tell where words begin; where not, every token counts as a word."""
 
     @classmethod
-    def of(cls, tokenizer: Tokenizes) -> "Vocabulary":
+    def of(cls, tokenizer: TokenizerProtocol) -> "Vocabulary":
         """What `tokenizer` knows."""
         first, last = tokenizer.word_boundaries()
         return cls(

@@ -4,14 +4,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 Activation = Literal["gelu", "gelu_tanh"]
 MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # beyond any net that was ever trained
 EPSILON = 1e-12  # of every layer norm: variance_epsilon in Google's code, layer_norm_eps in Hugging Face's
 
 
-class EncoderConfig(Block):
+class EncoderConfig(RecipeBlock):
     """An encoder as BERT's (Devlin et al. 2019): post-LN, learned positions."""
 
     pooled: ClassVar[bool] = True

@@ -6,15 +6,22 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
-from nlptool.models import ragged
 from nlptool.models.config import EPSILON, EncoderConfig
-from nlptool.models.layers import Embeddings, Layers, Shape, Trace, init_truncated, padding_mask
-from nlptool.models.ragged import Ragged
+from nlptool.models.kernels import unpadded
+from nlptool.models.kernels.unpadded import UnpaddedBatch
+from nlptool.models.layers import (
+    Embeddings,
+    HiddenStates,
+    LayerConfig,
+    Layers,
+    init_truncated,
+    padding_mask,
+)
 
 
-def shape(config: EncoderConfig) -> Shape:
+def shape(config: EncoderConfig) -> LayerConfig:
     """The layers that a recipe block asks for."""
-    return Shape(
+    return LayerConfig(
         layers=config.layers,
         hidden=config.hidden,
         heads=config.heads,
@@ -70,7 +77,7 @@ class Encoder(nn.Module):
         types_BT: Tensor | None = None,
         lengths_B: Tensor | None = None,
         scores: Collection[int] = (),
-    ) -> Trace:
+    ) -> HiddenStates:
         """What `forward` computes at all positions, layer by layer; with the attention scores of these layers.
 
         As output_hidden_states of transformers, and output_attentions before the softmax.
@@ -89,10 +96,10 @@ def encode(
 ) -> Tensor:
     """`Encoder.forward` of these embeddings and layers, which need not belong to one net."""
     tokens = ids_BT.shape[1]
-    if lengths_B is None or not ragged.usable(embeddings.tokens.weight, lengths_B, tokens):
+    if lengths_B is None or not unpadded.usable(embeddings.tokens.weight, lengths_B, tokens):
         mask = None if lengths_B is None else padding_mask(lengths_B, tokens)
         return layers(embeddings(ids_BT, types_BT), mask, at_BK)  # type: ignore[no-any-return]
-    rows = Ragged.of(lengths_B, tokens)
+    rows = UnpaddedBatch.of(lengths_B, tokens)
     types_1N = None if types_BT is None else rows.pack(types_BT)
     x_1ND = embeddings(rows.pack(ids_BT), types_1N, rows.positions)
     if at_BK is None:

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from nlptool.models.config import EPSILON, Activation, EncoderConfig
-from nlptool.models.layers import Dropout, Linear, activate, init_truncated, linear
-from nlptool.models.loss import (
+from nlptool.models.kernels.cross_entropy import (
     linear_cross_entropies,
     linear_cross_entropy,
     linear_cross_entropy_and_draw,
     linear_scores,
     linear_scores_and_draw,
 )
+from nlptool.models.layers import Dropout, Linear, activate, init_truncated, linear
 
 
 class MaskedLM(nn.Module):
@@ -110,7 +110,7 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(hidden_BTD[:, 0]))
 
 
-class PairOrder(nn.Module):
+class SegmentPairHead(nn.Module):
     """Two classes from the pooled state: is the second segment what the data construction labels 0, or 1?
 
     BERT's next sentence: 0 is the next, 1 a random one. ALBERT's sentence order: 0 as written, 1 swapped.
@@ -126,7 +126,7 @@ class PairOrder(nn.Module):
         return self.dense(pooled_BD)  # type: ignore[no-any-return]
 
 
-class ReplacedToken(nn.Module):
+class ReplacedTokenHead(nn.Module):
     """ELECTRA's discriminator head: is a token the original one, or was it replaced? Dense, GELU, dense.
 
     As in Google's code; the paper has one matrix only (Clark et al. 2020, section 3.1).
@@ -193,7 +193,7 @@ class Classifier(nn.Module):
         return self.out(x)  # type: ignore[no-any-return]
 
 
-class EachToken(nn.Module):
+class TokenClassificationHead(nn.Module):
     """Numbers for each token: dropout and a matrix on its last hidden state, [..., D] -> [..., C].
 
     For tags of words, and for where an answer begins and ends (Devlin et al. 2019, sections 4.2, 5.3), in all families
@@ -208,7 +208,7 @@ class EachToken(nn.Module):
         init_truncated(self, init)
 
     @classmethod
-    def of(cls, config: EncoderConfig, outputs: int, dropout: float | None) -> "EachToken":
+    def of(cls, config: EncoderConfig, outputs: int, dropout: float | None) -> "TokenClassificationHead":
         """The head for an encoder. dropout: None for 0.1, that of Hugging Face's nets."""
         return cls(config.hidden, outputs, 0.1 if dropout is None else dropout, config.init)
 

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from nlptool import course, registry
 from nlptool.atomic_files import read_json, write_text
 from nlptool.errors import DataError
-from nlptool.figures import json_value
+from nlptool.formatting import json_value
 from nlptool.models.config import EncoderConfig
-from nlptool.models.sharing import collapsed
-from nlptool.recipe import Block
+from nlptool.models.layer_sharing import share_layers
+from nlptool.recipe import RecipeBlock
 
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
@@ -38,12 +38,12 @@ TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 class Pretrained(NamedTuple):
     """A model folder in nlptool's own terms."""
 
-    config: Block
+    config: RecipeBlock
     vocab_size: int
     state: dict[str, Tensor]
 
 
-class Loaded(NamedTuple):
+class LoadReport(NamedTuple):
     """What `load` could not match: heads of the module that start fresh, heads of the state that it lacks."""
 
     fresh: tuple[str, ...]
@@ -65,12 +65,12 @@ def load_pretrained(folder: Path) -> Pretrained:
         )
     names = registry.load("models", str(family), "huggingface")
     try:
-        config: Block = names.from_hf_config(settings)
+        config: RecipeBlock = names.from_hf_config(settings)
         tensors = read_tensors(folder)
         _require_finite(folder, tensors)
         state: dict[str, Tensor] = names.from_hf(tensors)
         if isinstance(config, EncoderConfig):
-            state = collapsed(state, config)
+            state = share_layers(state, config)
         _require_sizes(config, settings["vocab_size"], state)
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
@@ -80,14 +80,14 @@ def load_pretrained(folder: Path) -> Pretrained:
     return Pretrained(config, int(settings["vocab_size"]), {key: state[key].float() for key in state})
 
 
-def trained_positions(folder: Path, config: Block) -> int:
+def trained_positions(folder: Path, config: RecipeBlock) -> int:
     """How many positions the training of a model folder has reached; all, where its config.json does not say."""
     trained = read_config(folder).get(TRAINED)
     positions: int = config.model_dump()["positions"]
     return min(trained, positions) if isinstance(trained, int) else positions
 
 
-def beyond(folder: Path, config: Block, longest: int) -> list[str]:
+def beyond(folder: Path, config: RecipeBlock, longest: int) -> list[str]:
     """A remark on a text of so many tokens, special ones included, where training has not reached its positions."""
     reached = trained_positions(folder, config)
     if min(longest, int(config.model_dump()["positions"])) <= reached:
@@ -99,7 +99,7 @@ def beyond(folder: Path, config: Block, longest: int) -> list[str]:
 
 def save_pretrained(
     folder: Path,
-    config: Block,
+    config: RecipeBlock,
     state: Mapping[str, Tensor],
     special: Mapping[str, int],
     further: Mapping[str, Any] = MappingProxyType({}),
@@ -146,7 +146,7 @@ def end_tokens(folder: Path) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def load(module: nn.Module, state: Mapping[str, Tensor]) -> Loaded:
+def load(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     """Copy a state into a module part by part ("backbone", "mlm", ...).
 
     The backbone must be there; a head may be missing on either side, and is then reported; a part that both
@@ -169,7 +169,7 @@ def load(module: nn.Module, state: Mapping[str, Tensor]) -> Loaded:
     if problems:
         raise DataError("the weights do not fit the model:\n" + _first(problems))
     module.load_state_dict({key: state[key] for key in wanted}, strict=False)
-    return Loaded(tuple(sorted(parts - given)), tuple(sorted(given - parts)))
+    return LoadReport(tuple(sorted(parts - given)), tuple(sorted(given - parts)))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(dict(value), indent=2, sort_keys=True) + "\n")
 
 
-def _require_sizes(config: Block, vocab_size: int, state: Mapping[str, Tensor]) -> None:
+def _require_sizes(config: RecipeBlock, vocab_size: int, state: Mapping[str, Tensor]) -> None:
     """Raise ValueError where config.json and the weights are not of one size, before a net of that size is made."""
     given = config.model_dump()
     width = given.get("embedding", given["hidden"])

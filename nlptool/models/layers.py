@@ -15,10 +15,10 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 from nlptool import flops
-from nlptool.models import cpu
-from nlptool.models.cache import Memory
 from nlptool.models.config import Activation
-from nlptool.models.ragged import Ragged
+from nlptool.models.kernels import cpu
+from nlptool.models.kernels.unpadded import UnpaddedBatch
+from nlptool.models.kv_cache import KVCacheProtocol
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:
@@ -55,14 +55,19 @@ class Dropout(nn.Module):
 
 
 def attend(
-    q_BTHE: Tensor, k_BSHE: Tensor, v_BSHE: Tensor, mask: Tensor | Ragged | None, rate: float, causal: bool
+    q_BTHE: Tensor,
+    k_BSHE: Tensor,
+    v_BSHE: Tensor,
+    mask: Tensor | UnpaddedBatch | None,
+    rate: float,
+    causal: bool,
 ) -> Tensor:
     """softmax(QK'/sqrt(E))V for each head, [B, T, H, E], with dropout on the probabilities.
 
     mask: bool, broadcast to [B, H, T, S], True where a query may look at a key; or the rows that lie end to end.
     """
     batch, queries, heads, width = q_BTHE.shape
-    if isinstance(mask, Ragged):
+    if isinstance(mask, UnpaddedBatch):
         return cpu.attention_of_rows(q_BTHE[0], k_BSHE[0], v_BSHE[0], mask.queries, mask.lengths, rate)[None]
     flops.product(2 * batch * heads * queries, width, k_BSHE.shape[1])
     if rate and cpu.usable(q_BTHE):
@@ -117,7 +122,7 @@ class Embeddings(nn.Module):
 
 
 @dataclass(frozen=True)
-class Shape:
+class LayerConfig:
     """What the layers of a Transformer have in common."""
 
     layers: int
@@ -140,7 +145,7 @@ class Attention(nn.Module):
     One matrix makes queries, keys and values: the first third of `qkv`'s rows all queries, then keys, values.
     """
 
-    def __init__(self, shape: Shape, *, pre_norm: bool, causal: bool) -> None:
+    def __init__(self, shape: LayerConfig, *, pre_norm: bool, causal: bool) -> None:
         super().__init__()
         self.heads, self.rate, self.pre_norm, self.causal = (
             shape.heads,
@@ -156,9 +161,9 @@ class Attention(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        mask: Tensor | Ragged | None = None,
+        mask: Tensor | UnpaddedBatch | None = None,
         at_BK: Tensor | None = None,
-        cache: Memory | None = None,
+        cache: KVCacheProtocol | None = None,
         layer: int = 0,
     ) -> Tensor:
         """[B, T, D], or [B, K, D] when only the positions at_BK are asked for.
@@ -173,7 +178,7 @@ class Attention(nn.Module):
         else:
             if self.causal:
                 raise ValueError("a causal layer cannot be pruned to some positions")
-            if isinstance(mask, Ragged):
+            if isinstance(mask, UnpaddedBatch):
                 mask = mask.of_queries(at_BK.shape[1])
             asked, width = gather_rows(x_BTD, at_BK), x_BTD.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
@@ -196,7 +201,13 @@ class Attention(nn.Module):
         return self._joined(x_BTD, q, k, v, mask, self.causal), scores_BHTT
 
     def _joined(
-        self, asked: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Ragged | None, causal: bool
+        self,
+        asked: Tensor,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | UnpaddedBatch | None,
+        causal: bool,
     ) -> Tensor:
         rate = self.rate if self.training else 0.0
         x = asked + self.dropout(self.out(attend(q, k, v, mask, rate, causal).flatten(2)))
@@ -212,7 +223,7 @@ class MLP(nn.Module):
     Post-LN: LN(x + dropout(mlp(x))). Pre-LN: x + dropout(mlp(LN(x))).
     """
 
-    def __init__(self, shape: Shape, *, pre_norm: bool) -> None:
+    def __init__(self, shape: LayerConfig, *, pre_norm: bool) -> None:
         super().__init__()
         self.activation, self.pre_norm = shape.activation, pre_norm
         self.up = Linear(shape.hidden, shape.intermediate)
@@ -233,7 +244,7 @@ class MLP(nn.Module):
         return cpu.mlp(x, up.weight, up.bias, down.weight, down.bias, self.activation == "gelu_tanh")
 
 
-class Trace(NamedTuple):
+class HiddenStates(NamedTuple):
     """What a net makes of a batch on its way, as a student sees its teacher."""
 
     states: tuple[Tensor, ...]
@@ -254,7 +265,7 @@ class Layers(nn.Module):
 
     def __init__(
         self,
-        shape: Shape,
+        shape: LayerConfig,
         *,
         inputs: int | None = None,
         attentions: int | None = None,
@@ -273,9 +284,9 @@ class Layers(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        mask: Tensor | Ragged | None = None,
+        mask: Tensor | UnpaddedBatch | None = None,
         at_BK: Tensor | None = None,
-        cache: Memory | None = None,
+        cache: KVCacheProtocol | None = None,
     ) -> Tensor:
         """[B, T, D], or [B, K, D] when only the positions at_BK of the last layer's output are asked for.
 
@@ -291,7 +302,7 @@ class Layers(nn.Module):
                 x = self._layer(number, x, mask, at, cache)
         return x
 
-    def trace(self, x_BTD: Tensor, mask: Tensor | None = None, scores: Collection[int] = ()) -> Trace:
+    def trace(self, x_BTD: Tensor, mask: Tensor | None = None, scores: Collection[int] = ()) -> HiddenStates:
         """All that `forward` computes on its way; the same numbers. scores: layers, from 1, whose scores are kept."""
         x = x_BTD if self.projection is None else self.projection(x_BTD)
         states, kept = [x], {}
@@ -304,7 +315,7 @@ class Layers(nn.Module):
             states.append(x)
             if found is not None:
                 kept[number + 1] = found
-        return Trace(tuple(states), kept)
+        return HiddenStates(tuple(states), kept)
 
     def _traced(
         self, number: int, x: Tensor, mask: Tensor | None, scored: bool
@@ -324,9 +335,9 @@ class Layers(nn.Module):
         self,
         number: int,
         x: Tensor,
-        mask: Tensor | Ragged | None,
+        mask: Tensor | UnpaddedBatch | None,
         at_BK: Tensor | None,
-        cache: Memory | None = None,
+        cache: KVCacheProtocol | None = None,
     ) -> Tensor:
         attention, mlp = self._sublayers(number)
         return mlp(attention(x, mask, at_BK, cache, number))  # type: ignore[no-any-return]

@@ -26,15 +26,15 @@ import torch
 from torch import Tensor, nn
 
 from nlptool.data.batches import Batch, Examples
-from nlptool.data.draws import Draws
-from nlptool.recipe import Block
+from nlptool.data.random_streams import RandomStreams
+from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 
-class Folder(NamedTuple):
+class ExportSpec(NamedTuple):
     """What a Hugging Face folder is made of, in nlptool's names."""
 
-    config: Block
+    config: RecipeBlock
     state: Mapping[str, Tensor]
     template: bool = True
     """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
@@ -85,7 +85,7 @@ class Objective(nn.Module):
         count: int = examples.tokens
         return count
 
-    def collate(self, examples: Any, draws: Draws) -> Batch:
+    def collate(self, examples: Any, draws: RandomStreams) -> Batch:
         """Make one micro-batch of what `examples(...).take` returns; every random choice comes from `draws`.
 
         counts has every term of `weights`. The net is not touched, so batches can be made in a thread.
@@ -126,9 +126,9 @@ class Objective(nn.Module):
         """What held-out figures give reason to warn of, such as a net that has collapsed."""
         return []
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """What to export, by the name of a folder; "" is the run's `final` itself."""
-        return {"": Folder(model, self.state_dict())}
+        return {"": ExportSpec(model, self.state_dict())}
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The inverse of `folders`: its state, or parts of it, from those of the nets that were exported."""

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from nlptool import registry
 from nlptool.data.batches import Batch, Examples
-from nlptool.data.draws import Draws
-from nlptool.data.examples import PackedRows, Rows
+from nlptool.data.pretraining_examples import PackedBatch, PackedRows
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
-from nlptool.models.loss import linear_cross_entropy, linear_scores
-from nlptool.objectives.base import Folder, Objective
-from nlptool.recipe import Block
+from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
+from nlptool.objectives.base import ExportSpec, Objective
+from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 
@@ -39,11 +39,11 @@ class CausalLM(Objective):
             )
         return PackedRows(split, length + 1, seed, between=between, overlap=1)
 
-    def tokens(self, examples: Rows) -> int:
+    def tokens(self, examples: PackedBatch) -> int:
         """All but the last one of each row, which is a label alone."""
         return examples.tokens - len(examples)
 
-    def collate(self, examples: Rows, draws: Draws) -> Batch:
+    def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """ids and labels [B, T], labels one token on; of byte-level tokens also bytes [B], those of the labels."""
         ids, labels = examples.ids[:, :-1], examples.ids[:, 1:]
         arrays = {"ids": ids, "labels": labels}
@@ -78,9 +78,9 @@ class CausalLM(Objective):
             figures["bits_per_byte"] = totals["clm"].item() / math.log(2) / totals["clm_bytes"].item()
         return figures
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """One folder; a text is continued, so nothing is put around it."""
-        return {"": Folder(model, self.state_dict(), template=False)}
+        return {"": ExportSpec(model, self.state_dict(), template=False)}
 
     @property
     def _embeddings(self) -> Tensor:
@@ -89,7 +89,7 @@ class CausalLM(Objective):
         return embeddings
 
 
-def build(model: Block, vocabulary: Vocabulary) -> CausalLM:
+def build(model: RecipeBlock, vocabulary: Vocabulary) -> CausalLM:
     """A decoder, as `model` says."""
     family = registry.load("models", model.model_dump()["name"], "net")
     return CausalLM(vocabulary, family.Net(model, vocabulary.rows))

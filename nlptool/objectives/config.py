@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class MaskingConfig(Block):
+class MaskingConfig(RecipeBlock):
     """Which tokens are to be guessed, and what is shown in their place (Devlin et al. 2019, section 3.1)."""
 
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens to predict")

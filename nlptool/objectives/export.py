@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from nlptool.models import huggingface
-from nlptool.objectives.base import Folder
+from nlptool.objectives.base import ExportSpec
 from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
 
 
-def write_hf_folder(path: Path, made: Folder, tokenizer: Tokenizer, trained_positions: int) -> None:
+def write_hf_folder(path: Path, made: ExportSpec, tokenizer: Tokenizer, trained_positions: int) -> None:
     """Write config.json, the weights and the tokenizer into a folder.
 
     trained_positions: how many positions training has reached; config.json carries it, with the tokenizer's

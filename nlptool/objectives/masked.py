@@ -10,15 +10,15 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool import registry
 from nlptool.data import masking
 from nlptool.data.batches import Batch, Examples
-from nlptool.data.draws import Draws
-from nlptool.data.examples import PackedRows, Pairs, Rows, SegmentPairs
+from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Pairs, SegmentPairs
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.models import heads
-from nlptool.models.loss import IGNORED, linear_scores
+from nlptool.models.kernels.cross_entropy import IGNORED, linear_scores
 from nlptool.objectives.base import Objective
 from nlptool.objectives.config import MaskingConfig
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 ALONE = 0.1  # share of pairs in documents of one sentence that is worth a remark
@@ -40,12 +40,12 @@ class MaskedLM(Objective):
         mlm: heads.MaskedLM,
         pairs: Pairs | None = None,
         pooler: heads.Pooler | None = None,
-        pair: heads.PairOrder | None = None,
+        pair: heads.SegmentPairHead | None = None,
     ) -> None:
         """pairs None: packed rows. pooler and pair are there where `pairs` asks a question."""
         super().__init__()
         self.config, self.vocabulary, self.pairs = config, vocabulary, pairs
-        self.scheme = masking.Scheme(config.mask_rate, config.whole_word, config.ngram, config.corrupt)
+        self.scheme = masking.MaskingScheme(config.mask_rate, config.whole_word, config.ngram, config.corrupt)
         self.backbone, self.mlm = backbone, mlm
         self.segment_types = 1 if pairs is None else 2
         self.term = TERMS.get(pairs) if pairs is not None else None
@@ -82,7 +82,7 @@ class MaskedLM(Objective):
             )
         return remarks
 
-    def collate(self, examples: Rows, draws: Draws) -> Batch:
+    def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """Mask the rows: ids [B, T], at and labels [B, K].
 
         Of pairs also types [B, T] and lengths [B], and of those with a question order [B]; at is then [B, 1 + K],
@@ -147,7 +147,7 @@ class MaskedLM(Objective):
         return embeddings
 
 
-def build(config: MaskingConfig, model: Block, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
+def build(config: MaskingConfig, model: RecipeBlock, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
     """An encoder with its heads, as `model` says."""
     family = registry.load("models", model.model_dump()["name"], "net")
     net = family.Net(model, vocabulary.rows)
@@ -155,5 +155,5 @@ def build(config: MaskingConfig, model: Block, vocabulary: Vocabulary, pairs: Pa
     if pairs not in TERMS:
         return MaskedLM(config, vocabulary, net, mlm, pairs)
     width, init = net.config.hidden, net.config.init
-    judges = heads.Pooler(width, init), heads.PairOrder(width, init)
+    judges = heads.Pooler(width, init), heads.SegmentPairHead(width, init)
     return MaskedLM(config, vocabulary, net, mlm, pairs, *judges)

@@ -1,21 +1,32 @@
 """Recipes: YAML and key=value in; a frozen typed value, or every problem at once, out."""
 
-from nlptool.recipe.block import RESUMABLE, Block, Budget, Chosen, only
-from nlptool.recipe.load import KEPT, Change, Loaded, difference, digest, dump, kept, kept_source, load, loads
-from nlptool.recipe.named import Named
-from nlptool.recipe.shape import is_resumable
+from nlptool.recipe.by_name import Named
+from nlptool.recipe.field_types import is_resumable
+from nlptool.recipe.load import (
+    KEPT,
+    Change,
+    LoadedRecipe,
+    difference,
+    digest,
+    dump,
+    kept,
+    kept_source,
+    load,
+    loads,
+)
 from nlptool.recipe.source import Problem
+from nlptool.recipe.types import RESUMABLE, Budget, Chosen, RecipeBlock, only
 
 __all__ = [
     "KEPT",
     "RESUMABLE",
-    "Block",
     "Budget",
     "Change",
     "Chosen",
-    "Loaded",
+    "LoadedRecipe",
     "Named",
     "Problem",
+    "RecipeBlock",
     "difference",
     "digest",
     "dump",

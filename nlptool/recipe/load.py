@@ -12,29 +12,29 @@ from pydantic import ValidationError
 
 from nlptool.atomic_files import read_text
 from nlptool.errors import DataError, RecipeError
-from nlptool.recipe.block import Block
-from nlptool.recipe.effect import idle, replace
-from nlptool.recipe.explain import explain
-from nlptool.recipe.named import spell_out
-from nlptool.recipe.shape import mark
-from nlptool.recipe.source import Problem, Source, override, parse, read
+from nlptool.recipe.by_name import spell_out
+from nlptool.recipe.error_messages import explain
+from nlptool.recipe.field_types import mark
+from nlptool.recipe.source import Problem, RecipeSource, override, parse, read
+from nlptool.recipe.types import RecipeBlock
+from nlptool.recipe.unused_keys import idle, replace
 
-Recipe = TypeVar("Recipe", bound=Block)
+Recipe = TypeVar("Recipe", bound=RecipeBlock)
 
 
 @dataclass(frozen=True)
-class Loaded(Generic[Recipe]):
+class LoadedRecipe(Generic[Recipe]):
     """A recipe and where each of its keys was written."""
 
     recipe: Recipe
-    source: Source
+    source: RecipeSource
 
     def require(self, problems: Sequence[Problem]) -> None:
         """Raise RecipeError naming every problem with file and line, unless there is none."""
         self.source.refuse(problems)
 
 
-def load(path: Path, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[Recipe]:
+def load(path: Path, overrides: Sequence[str], schema: type[Recipe]) -> LoadedRecipe[Recipe]:
     """Read `path`, apply `a.b=value` and `~a.b`, check against `schema`.
 
     Raises RecipeError with every problem at once: where it was written, what was expected, what was found,
@@ -54,7 +54,7 @@ KEPT = "recipe.yaml"
 REMEDY = "restore the file, or start the run again with --overwrite"
 
 
-def kept_source(run: Path) -> Source:
+def kept_source(run: Path) -> RecipeSource:
     """The text of the recipe that a run folder keeps. Raises DataError where it cannot be read."""
     path = run / KEPT
     try:
@@ -75,7 +75,7 @@ def kept(run: Path, schema: type[Recipe]) -> Recipe:
         raise DataError(error.message, hint=hint) from None
 
 
-def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loaded[Recipe]:
+def check(source: RecipeSource, overrides: Sequence[str], schema: type[Recipe]) -> LoadedRecipe[Recipe]:
     """Apply the overrides and check against `schema`. Raises RecipeError with every problem at once."""
     for argument in overrides:
         spell_out(source, argument, schema)
@@ -87,13 +87,13 @@ def check(source: Source, overrides: Sequence[str], schema: type[Recipe]) -> Loa
         known = {problem.path for problem in source.problems}
         source.problems += [p for p in explain(error, schema, source.data) if p.path not in known]
     source.refuse(source.problems)
-    return Loaded(recipe, source)
+    return LoadedRecipe(recipe, source)
 
 
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # in YAML's double quotes
 
 
-def dump(recipe: Block) -> str:
+def dump(recipe: RecipeBlock) -> str:
     """The recipe as YAML, every default written out and explained; `load` reads it back to an equal value.
 
     A key that another command alone has is left out while it is not set.
@@ -101,7 +101,7 @@ def dump(recipe: Block) -> str:
     return "\n".join(_lines(recipe, recipe.model_dump(mode="json"))) + "\n"
 
 
-def digest(recipe: Block) -> str:
+def digest(recipe: RecipeBlock) -> str:
     """SHA-256 of the recipe with every default, in hexadecimal."""
     text = json.dumps(
         recipe.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
@@ -121,13 +121,13 @@ class Change(NamedTuple):
         return f"{self.path}: {self.old} -> {self.new}"
 
 
-def difference(old: Block | dict[str, Any], new: Block | dict[str, Any]) -> list[Change]:
+def difference(old: RecipeBlock | dict[str, Any], new: RecipeBlock | dict[str, Any]) -> list[Change]:
     """The keys whose values differ between two recipes, defaults included; each a block, or read as plain values."""
     return list(_changes(_plain(old), _plain(new), ""))
 
 
-def _plain(recipe: Block | dict[str, Any]) -> dict[str, Any]:
-    return recipe.model_dump(mode="json") if isinstance(recipe, Block) else recipe
+def _plain(recipe: RecipeBlock | dict[str, Any]) -> dict[str, Any]:
+    return recipe.model_dump(mode="json") if isinstance(recipe, RecipeBlock) else recipe
 
 
 def _changes(old: Any, new: Any, path: str) -> Iterator[Change]:
@@ -152,7 +152,7 @@ def _has_blocks(entries: Sequence[Any]) -> bool:
 
 def _lines(block: Any, values: dict[str, Any], indent: str = "") -> Iterator[str]:
     """The lines of a block; `block` has the descriptions, `values` what is written."""
-    fields = type(block).model_fields if isinstance(block, Block) else {}
+    fields = type(block).model_fields if isinstance(block, RecipeBlock) else {}
     for key, value in values.items():
         if value is None and key in fields and mark(type(block), key, "only"):
             continue

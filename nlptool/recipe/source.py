@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from nlptool.errors import RecipeError
-from nlptool.figures import counted, json_value
+from nlptool.formatting import counted, json_value
 
 TAG = "tag:yaml.org,2002:"
 MOST_BYTES, MOST_VALUES, DEEPEST = (
@@ -56,7 +56,7 @@ class Problem:
 
 
 @dataclass
-class Source:
+class RecipeSource:
     """What was written, before anything is checked against a schema."""
 
     name: str
@@ -99,7 +99,7 @@ class Source:
             raise RecipeError("\n  ".join([f"{len(lines):,} problems in {self.name}", *shown]))
 
 
-def read(path: Path) -> Source:
+def read(path: Path) -> RecipeSource:
     """Read a recipe file. Raises RecipeError where it cannot be read as one YAML mapping."""
     here = Path.cwd()
     name = str(path.relative_to(here) if path.is_relative_to(here) else path)
@@ -117,7 +117,7 @@ def read(path: Path) -> Source:
     return parse(text, name)
 
 
-def parse(text: str, name: str) -> Source:
+def parse(text: str, name: str) -> RecipeSource:
     """Read a recipe's text. Raises RecipeError where it is not one YAML mapping."""
     try:
         node = _compose(text)
@@ -128,12 +128,12 @@ def parse(text: str, name: str) -> Source:
     if not isinstance(node, MappingNode):
         what = "a list" if isinstance(node, SequenceNode) else "text"
         raise RecipeError(f"{name}:{node.start_mark.line + 1}: expected key: value lines, found {what}")
-    source = Source(name, {})
+    source = RecipeSource(name, {})
     source.data = _Reader(source).value(node, "")
     return source
 
 
-def override(source: Source, arguments: Sequence[str]) -> None:
+def override(source: RecipeSource, arguments: Sequence[str]) -> None:
     """Apply `a.b=value` and `~a.b` of the command line in turn, in place; failures go to `refused`."""
     for given in arguments:
         argument = given if len(given) <= SHOWN_OF_ARGUMENT else f"{given[:SHOWN_OF_ARGUMENT]}..."
@@ -152,7 +152,7 @@ def override(source: Source, arguments: Sequence[str]) -> None:
 
 
 def _changed(
-    source: Source, block: Any, above: str, keys: list[str], argument: str, node: Node | None
+    source: RecipeSource, block: Any, above: str, keys: list[str], argument: str, node: Node | None
 ) -> Any:
     """A copy of `block`, found under the key `above`, in which the entry at `keys` is `node`, or is removed.
 
@@ -230,7 +230,7 @@ def _compose(text: str) -> Node | None:
 class _Reader:
     """Turns nodes into plain values; notes places and problems in `source`."""
 
-    source: Source
+    source: RecipeSource
     place: str | None = None
     """The argument of the command line that is being read; None: the file."""
     open: tuple[Node, ...] = ()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.files import plain_names
+from nlptool.manifests import plain_names
 from nlptool.metric_table import HELD_OUT, Kind, Metric, describe
 from nlptool.report.runs import Run, Series
 

@@ -39,7 +39,7 @@ SCALES = {  # unit: (factor, how the axis calls it), largest first
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How the charts of a report are drawn, whatever they show."""
 
     names: Sequence[str]
@@ -50,7 +50,7 @@ class Look:
     """Letters of the names and titles that no font of this machine has."""
 
     @classmethod
-    def of(cls, names: Sequence[str], titles: Sequence[str] = ()) -> "Look":
+    def of(cls, names: Sequence[str], titles: Sequence[str] = ()) -> "Style":
         """The look of a report on runs of these names, with charts of these titles."""
         fonts, missing = fonts_for([*names, *titles])
         look = cls(names, fonts, missing)
@@ -73,7 +73,7 @@ def colour(run: int) -> str:
     return PALETTE[run % len(PALETTE)]
 
 
-def draw(chart: Chart, curves: Sequence[Curve], axis: Axis, look: Look, *, log: bool = False) -> Figure:
+def draw(chart: Chart, curves: Sequence[Curve], axis: Axis, look: Style, *, log: bool = False) -> Figure:
     """One chart against one axis; bars where every run has a single point, which no line shows."""
     with _style(look):
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
@@ -107,7 +107,7 @@ def _lay(plot: Axes, left: float, right: float) -> None:
     )
 
 
-def svg(figure: Figure, look: Look, *, letters: bool) -> str:
+def svg(figure: Figure, look: Style, *, letters: bool) -> str:
     """The figure as SVG. letters: text stays text, in the reader's font; else it is drawn, alike everywhere."""
     with (
         _style(look),
@@ -118,7 +118,7 @@ def svg(figure: Figure, look: Look, *, letters: bool) -> str:
     return buffer.getvalue()
 
 
-def png(figure: Figure, look: Look) -> bytes:
+def png(figure: Figure, look: Style) -> bytes:
     """The figure as PNG on white, 200 dots per inch."""
     with _style(look):
         buffer = io.BytesIO()
@@ -127,7 +127,7 @@ def png(figure: Figure, look: Look) -> bytes:
 
 
 @contextmanager
-def _style(look: Look) -> Iterator[None]:
+def _style(look: Style) -> Iterator[None]:
     settings: Any = {
         "font.family": list(look.fonts),
         "font.size": SIZE,
@@ -169,7 +169,7 @@ def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
         plot.plot(x, curve.smooth[keep], color=ink, linestyle=dash, lw=1.0, zorder=3)
 
 
-def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], look: Look) -> None:
+def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], look: Style) -> None:
     """A bar a run, from 0, with its interval and its value."""
     last = list(
         {curve.run: curve for curve in curves}.values()
@@ -288,7 +288,7 @@ def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
         x += 0.28 + _width(figure, [text]) + 0.2
 
 
-def _labels(chart: Chart, curves: Sequence[Curve], look: Look) -> list[tuple[float, int, str]]:
+def _labels(chart: Chart, curves: Sequence[Curve], look: Style) -> list[tuple[float, int, str]]:
     """Height, run and text of what stands at the end of each run's line: its name and, of results, last value."""
     last = {curve.run: curve for curve in curves}  # the held-out curve comes after that of the training
     labels = []

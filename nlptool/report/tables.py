@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from nlptool.figures import counted, duration
+from nlptool.formatting import counted, duration
 from nlptool.metric_table import HELD_OUT, describe
 from nlptool.recipe import difference
 from nlptool.report.runs import Run

@@ -24,8 +24,17 @@ from nlptool import __version__
 from nlptool.atomic_files import MARK, append_line, aside_of, read_json, refused, write_json, write_text
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
-from nlptool.files import digest, remove_leftovers
-from nlptool.recipe import KEPT, Block, Change, difference, dump, is_resumable, kept, kept_source
+from nlptool.manifests import digest, remove_leftovers
+from nlptool.recipe import (
+    KEPT,
+    Change,
+    RecipeBlock,
+    difference,
+    dump,
+    is_resumable,
+    kept,
+    kept_source,
+)
 from nlptool.runs import inventory, lock
 
 REMEDY = "restore the file, or start the run again with --overwrite"
@@ -36,7 +45,7 @@ def prepare_output_folder(
     *,
     resume: str | None,
     overwrite: bool,
-    kind: type[Block] | str | None = None,
+    kind: type[RecipeBlock] | str | None = None,
     reads: Any = (),
     dry_run: bool = False,
 ) -> Path | None:
@@ -71,14 +80,20 @@ def _is_kept(path: Path) -> bool:
 
 
 def _source(
-    out: Path, used: bool, *, resume: str | None, overwrite: bool, kind: type[Block] | str | None, reads: Any
+    out: Path,
+    used: bool,
+    *,
+    resume: str | None,
+    overwrite: bool,
+    kind: type[RecipeBlock] | str | None,
+    reads: Any,
 ) -> Path | None:
     if resume and overwrite:
         raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
     if used and kind is not None and (overwrite or resume == "auto"):
         _require_own(out, kind, replaced=overwrite)
     if used and overwrite:
-        _require_unread(out, reads.model_dump(mode="json") if isinstance(reads, Block) else reads)
+        _require_unread(out, reads.model_dump(mode="json") if isinstance(reads, RecipeBlock) else reads)
     if resume and resume != "auto":
         source = Path(resume)
         if not (source / "recipe.yaml").exists() and not (source / "state.json").exists():
@@ -113,7 +128,7 @@ def require_auto(resume: str | None) -> None:
         )
 
 
-def _require_own(out: Path, kind: type[Block] | str, *, replaced: bool) -> None:
+def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) -> None:
     """Raise UsageError for a folder that is not of this kind. One that only began is of no kind yet."""
     other = "choose another folder with --out"
     if replaced and Path.cwd().resolve().is_relative_to(out.resolve()):
@@ -151,7 +166,9 @@ def _require_unread(out: Path, read: Any) -> None:
             _require_unread(out, value)
 
 
-def create_run_folder(out: Path, recipe: Block, environment: dict[str, Any], *, overwrite: bool) -> None:
+def create_run_folder(
+    out: Path, recipe: RecipeBlock, environment: dict[str, Any], *, overwrite: bool
+) -> None:
     """Make the folder and write down what is run.
 
     Raises DataError where the disk refuses; each file then is what it was before.
@@ -166,7 +183,12 @@ def create_run_folder(out: Path, recipe: Block, environment: dict[str, Any], *, 
 
 
 def create_run_folder_with(
-    out: Path, recipe: Block, environment: dict[str, Any], make: Callable[[Path], None], *, overwrite: bool
+    out: Path,
+    recipe: RecipeBlock,
+    environment: dict[str, Any],
+    make: Callable[[Path], None],
+    *,
+    overwrite: bool,
 ) -> None:
     """`start`, and what a run begins with, which `make` writes into a folder: a fault leaves and replaces nothing."""
     aside = aside_of(out)
@@ -184,7 +206,7 @@ def create_run_folder_with(
 
 def check_resume(
     run: Path,
-    recipe: Block,
+    recipe: RecipeBlock,
     models: Mapping[str, Path] = MappingProxyType({}),
     ahead: Collection[str] = (),
     known: Mapping[str, str] = MappingProxyType({}),
@@ -227,7 +249,7 @@ def format_changes(changed: Iterable[Change]) -> str:
     return "".join(f"\n  {change}" for change in changed)
 
 
-def changed_keys(old: Block, new: Block) -> list[Change]:
+def changed_keys(old: RecipeBlock, new: RecipeBlock) -> list[Change]:
     """What differs between the recipes of two runs besides where they lie.
 
     The net to begin from may lie in the same place beside them, as that of an earlier stage.

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nlptool.data.batches import Ahead, Batch
+from nlptool.data.batches import Batch, PrefetchingLoader
 from nlptool.objectives.base import Objective
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 from nlptool.runs.metrics_file import Tracker
-from nlptool.train.config import Save, Updates
+from nlptool.train.config import Save, TrainConfigBase
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State
 
@@ -17,9 +17,9 @@ from nlptool.train.trainer import State
 class RunConfig:
     """The blocks of a recipe that every training command has."""
 
-    recipe: Block
+    recipe: RecipeBlock
     out: Path
-    train: Updates
+    train: TrainConfigBase
     evaluate_every: int
     save: Save
     track: tuple[Tracker, ...]
@@ -31,7 +31,7 @@ class TrainingJob:
     """What a command brings to the loop."""
 
     objective: Objective
-    batches: Ahead
+    batches: PrefetchingLoader
     evaluate: Callable[[State, SignalHandler], dict[str, float]] | None
     """Held-out figures; None where there is nothing to evaluate on."""
     steps: int

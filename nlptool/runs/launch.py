@@ -14,12 +14,12 @@ from nlptool.runs import folder, resume
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.runs.loop import TrainingRun
 from nlptool.train import distributed
-from nlptool.train.config import Updates
+from nlptool.train.config import TrainConfigBase
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.malloc import keep_freed_memory
-from nlptool.train.stages import FRESH, Begun
-from nlptool.train.trainer import mix
+from nlptool.train.stages import FRESH, ResumedAt
+from nlptool.train.trainer import derive_seed
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def train(
     settings: RunConfig,
     options: Options,
     console: Console,
-    build: Callable[[DistributedContext, Begun], TrainingJob],
+    build: Callable[[DistributedContext, ResumedAt], TrainingJob],
 ) -> RunResult:
     """Train from the start or from a checkpoint, to the end or to a signal.
 
@@ -62,7 +62,7 @@ def train_in(
     settings: RunConfig,
     options: Options,
     console: Console,
-    build: Callable[[DistributedContext, Begun], TrainingJob],
+    build: Callable[[DistributedContext, ResumedAt], TrainingJob],
     world: DistributedContext,
     interrupts: SignalHandler,
 ) -> RunResult:
@@ -77,7 +77,7 @@ def train_in(
         )
     )
     past = None if source is None else resume.find(source)
-    torch.manual_seed(mix(settings.seed))
+    torch.manual_seed(derive_seed(settings.seed))
     job = build(world, FRESH if past is None else past.begun)
     session = TrainingRun(settings, job, console, world, interrupts)
     if past is not None:
@@ -86,7 +86,7 @@ def train_in(
     return session.train()
 
 
-def require_device(train: Updates, world: DistributedContext, stage: str = "train") -> None:
+def require_device(train: TrainConfigBase, world: DistributedContext, stage: str = "train") -> None:
     """Raise UsageError where the device cannot compute as the recipe says. stage: where `train` stands in it."""
     if train.precision == "bf16" and world.device.type == "cpu":
         raise UsageError(

@@ -14,7 +14,7 @@ from typing import Any
 
 from nlptool.atomic_files import FULL, read_json, refused
 from nlptool.errors import DataError, UsageError
-from nlptool.figures import duration
+from nlptool.formatting import duration
 
 NAME = ".nlptool-lock"
 _held: set[Path] = set()

@@ -9,7 +9,7 @@ import torch
 from nlptool import course
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
-from nlptool.files import written_aside
+from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
 from nlptool.recipe import Change, digest
 from nlptool.runs import folder, machine, metrics_file, resume
@@ -265,7 +265,7 @@ class TrainingRun:
 
     def _export(self, ended: int) -> None:
         """Write final/, then that the run has ended."""
-        with written_aside(self.settings.out / "final") as aside:
+        with atomic_folder(self.settings.out / "final") as aside:
             self.job.export(aside)
             for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
                 course.stamp(model, course.Stamp(self.state.step, ended))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.launch import ALONE
 from nlptool.train import distributed
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from nlptool import course
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
-from nlptool.figures import counted
-from nlptool.files import fault, reason
-from nlptool.recipe import Block, Change
+from nlptool.formatting import counted
+from nlptool.manifests import os_error_text, verify_manifest
+from nlptool.recipe import Change, RecipeBlock
 from nlptool.runs import folder
 from nlptool.train import checkpoint
-from nlptool.train.checkpoint import Broken, Facts
-from nlptool.train.stages import FRESH, Begun
+from nlptool.train.checkpoint import Facts, InvalidCheckpoint
+from nlptool.train.stages import FRESH, ResumedAt
 
 LEFT = ("recipe.yaml", "environment.json", course.FILE, "metrics.jsonl")
 
@@ -34,11 +34,11 @@ class ResumePoint:
     """The checkpoint; None where the run had none yet."""
     facts: Facts | None
     """What it says of itself."""
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[InvalidCheckpoint, ...] = ()
     """Newer ones that cannot be used."""
 
     @property
-    def begun(self) -> Begun:
+    def begun(self) -> ResumedAt:
         """How far the run had come."""
         return self.facts.begun if self.facts is not None else FRESH
 
@@ -53,10 +53,10 @@ def find(source: Path) -> ResumePoint:
     if not (run / "recipe.yaml").exists():
         raise DataError(f"{run}: holds no run to resume", hint="--overwrite starts one there")
     path: Path | None = source
-    broken: list[Broken] = []
+    broken: list[InvalidCheckpoint] = []
     if named:
-        why = fault(source)
-        path, broken = (None, [Broken(source, why)]) if why else (source, [])
+        why = verify_manifest(source)
+        path, broken = (None, [InvalidCheckpoint(source, why)]) if why else (source, [])
     else:
         path, broken = checkpoint.newest(run / "checkpoints")
     if path is None and broken:
@@ -66,7 +66,7 @@ def find(source: Path) -> ResumePoint:
 
 
 def check_same_run(
-    past: ResumePoint, recipe: Block, models: Mapping[str, Path], console: Console
+    past: ResumePoint, recipe: RecipeBlock, models: Mapping[str, Path], console: Console
 ) -> list[Change]:
     """What changes where the run is resumed; it is told. Raises as `folder.changes`."""
     known = past.facts.models if past.facts is not None else {}
@@ -115,7 +115,7 @@ def set_aside(out: Path, step: int, console: Console) -> None:
             path.rename(aside / "checkpoints" / path.name)
     except OSError as error:
         raise DataError(
-            f"{aside}: {reason(error)}", hint="free some space, or make the folder writable"
+            f"{aside}: {os_error_text(error)}", hint="free some space, or make the folder writable"
         ) from error
     names = ", ".join(path.name for path in reversed(later))
     console.note(f"set aside in {aside}, as the run goes back to step {step:,}: {names}")

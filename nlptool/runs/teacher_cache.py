@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 
 from nlptool.atomic_files import open_regular
-from nlptool.data.batches import Again, Ahead, Batch
+from nlptool.data.batches import Batch, PrefetchingLoader, RepeatedEpochs
 from nlptool.text.store import dtype_for
 from nlptool.train.distributed import DistributedContext
 
 
-class TeacherCache(Ahead):
+class TeacherCache(PrefetchingLoader):
     """Batches that bring the teacher's answers along. They are asked for once, also where a run goes on."""
 
     def __init__(
         self,
-        batches: Again,
+        batches: RepeatedEpochs,
         answers: Callable[[Batch], dict[str, Tensor]],
         folder: Path,
         world: DistributedContext,

@@ -29,17 +29,17 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data.batches import Batch, Examples
-from nlptool.data.inputs import Cut
+from nlptool.data.pair_inputs import Truncation
 from nlptool.objectives.base import Objective
 from nlptool.tasks.config import TaskConfig
-from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 Numbers = NDArray[np.float64]
 
 
-class Rows(Examples, Protocol):
+class LabelledDataset(Examples, Protocol):
     """A split, cut into what a net reads at once."""
 
     lengths: NDArray[np.int64]
@@ -50,7 +50,7 @@ class Rows(Examples, Protocol):
     """Rows of the data; a long one may be several examples."""
     labelled: bool
     """Whether labels are known."""
-    cuts: tuple[Cut, ...]
+    cuts: tuple[Truncation, ...]
     """How many rows are not read whole, or cannot be answered, by the key that sets the limit."""
 
 
@@ -81,19 +81,19 @@ class TaskObjective(Objective):
         """
         raise NotImplementedError
 
-    def examples(self, split: Split, length: int, seed: int) -> Rows:
+    def examples(self, split: Split, length: int, seed: int) -> LabelledDataset:
         """The rows that `encode` has written, of at most `length` tokens."""
         raise NotImplementedError
 
-    def doubts(self, rows: Rows) -> list[str]:
+    def doubts(self, rows: LabelledDataset) -> list[str]:
         """What in a split may be wrong, such as labels that look hidden; told when a run begins."""
         return []
 
-    def gathered(self, splits: dict[str, Rows]) -> dict[str, Rows]:
+    def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
         """The splits of a run by name: several that are learnt from have become one, `config.train`."""
         return splits
 
-    def turns(self, rows: Rows) -> list[Rows]:
+    def turns(self, rows: LabelledDataset) -> list[LabelledDataset]:
         """What batches are made of, of each by itself, in turn: mostly all rows."""
         return [rows]
 
@@ -117,7 +117,7 @@ class TaskObjective(Objective):
         """[N, 1]: the likeliest alternatives, by number. said: [N, W]."""
         return np.asarray(said.argmax(1, keepdims=True), np.float64)
 
-    def figures(self, rows: Rows, said: Numbers) -> dict[str, float]:
+    def figures(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
         """Mean loss and metrics of what is said, [N, W]. A net that has diverged scores 0."""
         (term,) = self.weights
         cost = self.cost(torch.from_numpy(said), torch.from_numpy(rows.labels)).item()
@@ -126,7 +126,7 @@ class TaskObjective(Objective):
             scores = dict.fromkeys(scores, 0.0)
         return {term: cost / len(rows.labels)} | scores
 
-    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
         """The task's metrics, and what there is to know besides. said: [N, W], finite."""
         raise NotImplementedError
 
@@ -134,14 +134,14 @@ class TaskObjective(Objective):
         """Figures of all validation splits together, from those of each. rows: how many each split has."""
         return {}
 
-    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """The metrics of what needs no net: it knows the labels of `train`, and reads nothing."""
         raise NotImplementedError
 
-    def settle(self, rows: Rows, said: Numbers) -> None:
+    def settle(self, rows: LabelledDataset, said: Numbers) -> None:
         """Choose on the first validation split what answers need besides a net, such as a threshold."""
 
-    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """A line of the predictions file for each row of the data: `prediction`, `label` if known, and more."""
         raise NotImplementedError
 

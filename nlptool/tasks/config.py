@@ -6,26 +6,26 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted, json_value
-from nlptool.recipe import Block
-from nlptool.text.rows import Row, is_hidden, whole
+from nlptool.formatting import counted, json_value
+from nlptool.recipe import RecipeBlock
+from nlptool.text.tabular import Row, is_hidden, whole
 
 
-class Source(Block):
+class Source(RecipeBlock):
     """A data set of the Hugging Face hub."""
 
     hub: str = Field(description="id of the data set, e.g. nyu-mll/glue")
     name: str | None = Field(None, description="its configuration, e.g. sst2")
 
 
-class Submission(Block):
+class Submission(RecipeBlock):
     """Files that a benchmark's server takes: index and prediction of each test row, tab-separated."""
 
     files: tuple[str, ...] = Field(description="a file for each test split, e.g. MNLI-m.tsv, MNLI-mm.tsv")
     write: Literal["names", "ids"] = Field("ids", description="how classes are written")
 
 
-class TaskConfig(Block):
+class TaskConfig(RecipeBlock):
     """A task: rows, what of them the net reads, what it should say, and how that is scored.
 
     Columns have the names of the hub's data set, so that a folder with the same rows reads alike: a file for

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import IO
 
 from nlptool.errors import DataError
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.text.lines import lines
-from nlptool.text.records import Unreadable
+from nlptool.text.records import BadRecord
 
 SUFFIXES = (".conll", ".bio", ".iob", ".iob2", ".txt")
 DOCUMENT = "-DOCSTART-"
@@ -26,7 +26,7 @@ def sentences(name: str, stream: IO[bytes]) -> Iterator[tuple[str, dict[str, lis
     rows: list[list[str]] = []
     number = width = 0
     for number, line in enumerate(lines(stream), start=1):
-        if isinstance(line, Unreadable):
+        if isinstance(line, BadRecord):
             raise DataError(f"{name}:{number}: {line.detail}", hint=line.hint)
         if line.strip():
             row = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 Paths = Annotated[
     tuple[str, ...],
@@ -16,7 +16,7 @@ Paths = Annotated[
 ]
 
 
-class Source(Block):
+class Source(RecipeBlock):
     """Where documents come from: an installed package, files, or a data set of the Hugging Face hub."""
 
     replaces = MappingProxyType(
@@ -96,7 +96,7 @@ class Source(Block):
         return self
 
 
-class Normalise(Block):
+class Normalise(RecipeBlock):
     """What is done to the text of every document before it is cut. Line ends are newlines in any case."""
 
     unicode: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
@@ -107,7 +107,7 @@ class Normalise(Block):
     )
 
 
-class Sentences(Block):
+class Sentences(RecipeBlock):
     """How documents are cut into sentences."""
 
     split: Literal["language", "line", "none"] = Field(

@@ -9,18 +9,18 @@ from lzma import LZMAError
 from typing import NamedTuple, NoReturn
 
 from nlptool.errors import DataError
-from nlptool.files import reason
+from nlptool.manifests import os_error_text
 from nlptool.text import readers, sources
 from nlptool.text.config import Source
 from nlptool.text.delimited import read_csv
 from nlptool.text.hub import dataset
 from nlptool.text.readers import LONGEST
-from nlptool.text.records import Read, Record, Unreadable
+from nlptool.text.records import BadRecord, Read, Record
 
-DESERT = (
+MAX_WHITESPACE_RUN = (
     1 << 16
 )  # characters; a longer run of white space is shortened: regular expressions of tokenizers fail on it
-WASTE = re.compile(rf"(?<!\s)\s{{{DESERT + 1},}}")
+WASTE = re.compile(rf"(?<!\s)\s{{{MAX_WHITESPACE_RUN + 1},}}")
 SURROGATE = re.compile("[\ud800-\udfff]")
 BROKEN = (OSError, EOFError, zlib.error, LZMAError)  # what the readers of compressed files raise
 
@@ -33,7 +33,7 @@ class Document(NamedTuple):
 
 
 @dataclass
-class Tally:
+class ReadStats:
     """What happened while a source was read; filled by `documents`."""
 
     documents: int = 0
@@ -45,16 +45,16 @@ class Tally:
     size: int = 0  # bytes to read in all; 0 where not known (hub)
 
 
-def find(source: Source) -> Tally:
+def find(source: Source) -> ReadStats:
     """Look for everything the source names, before any work; the tally returned knows its size and the notes.
 
     Raises DataError, with near names, for what is missing, not readable or not installed.
     """
     source, notes = sources.installed(source)
-    return Tally(notes=notes, size=sum(file.size for file in sources.files(source)))
+    return ReadStats(notes=notes, size=sum(file.size for file in sources.files(source)))
 
 
-def documents(source: Source, tally: Tally) -> Iterator[Document]:
+def documents(source: Source, tally: ReadStats) -> Iterator[Document]:
     """All documents of a source, in the same order each time, in bounded memory.
 
     Line ends are newlines. Blank documents are left out, NUL is removed, lone surrogates are replaced, and
@@ -80,7 +80,7 @@ def documents(source: Source, tally: Tally) -> Iterator[Document]:
         )
 
 
-def _records(file: sources.File, source: Source, tally: Tally) -> Read:
+def _records(file: sources.File, source: Source, tally: ReadStats) -> Read:
     """The records of a file; `tally.read` follows the position in it."""
     start = tally.read
     try:
@@ -103,8 +103,8 @@ def _records(file: sources.File, source: Source, tally: Tally) -> Read:
                 tally.read = start + raw.tell()
                 yield record
     except BROKEN as error:
-        detail = f"the file breaks off or is damaged ({reason(error)})"
-        yield Unreadable(0, "damaged file", detail, "fetch or write the file anew")
+        detail = f"the file breaks off or is damaged ({os_error_text(error)})"
+        yield BadRecord(0, "damaged file", detail, "fetch or write the file anew")
     tally.read = start + file.size
 
 
@@ -113,7 +113,7 @@ def _joined(records: Read, documents: str) -> Read:
     held: list[Record] = []
     size = 0
     for record in records:
-        if isinstance(record, Unreadable):
+        if isinstance(record, BadRecord):
             yield record
             continue
         ended = documents == "blank-line" and not record.text.strip()
@@ -150,9 +150,9 @@ def _python_documentation() -> Read:
         yield Record(number, text)
 
 
-def _clean(name: str, records: Read, source: Source, tally: Tally) -> Iterator[Document]:
+def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterator[Document]:
     for record in records:
-        if isinstance(record, Unreadable):
+        if isinstance(record, BadRecord):
             if source.bad == "stop":
                 _stop(name, record)
             tally.dropped[record.reason] += 1
@@ -169,14 +169,14 @@ def _clean(name: str, records: Read, source: Source, tally: Tally) -> Iterator[D
             yield Document(f"{name}:{record.line}", part)
 
 
-def _stop(name: str, record: Unreadable) -> NoReturn:
+def _stop(name: str, record: BadRecord) -> NoReturn:
     place = f"{name}:{record.line}" if record.line else name
     raise DataError(
         f"{place}: {record.detail}", hint=f"{record.hint}; or source.bad=drop leaves it out and counts it"
     )
 
 
-def _repair(text: str, tally: Tally) -> str:
+def _repair(text: str, tally: ReadStats) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
@@ -186,8 +186,8 @@ def _repair(text: str, tally: Tally) -> str:
         text, count = SURROGATE.subn("\ufffd", text)
         tally.repaired["lone surrogate, replaced by U+FFFD"] += count
     # A run that long holds a character whose place is a multiple of DESERT.
-    if any(text[place].isspace() for place in range(DESERT, len(text), DESERT)):
-        text, count = WASTE.subn(lambda run: run[0][:DESERT], text)
+    if any(text[place].isspace() for place in range(MAX_WHITESPACE_RUN, len(text), MAX_WHITESPACE_RUN)):
+        text, count = WASTE.subn(lambda run: run[0][:MAX_WHITESPACE_RUN], text)
         if count:
             tally.repaired["endless white space, shortened"] += count
     if len(text) > tally.longest_line:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.text import words
+from nlptool.text import word_boundaries
 from nlptool.text.sentences import WHITE
 
 SHOWN = 5  # characters in a message
@@ -68,7 +68,7 @@ class Coverage:
         model = content["model"]
         self._names, self._normalise, self._bytewise = set(tokens.values()), normalise, bytewise
         fallback = model.get("byte_fallback") and self._names >= {f"<0x{byte:02X}>" for byte in range(256)}
-        spelled = bytewise and self._names >= set(words.byte_table())
+        spelled = bytewise and self._names >= set(word_boundaries.byte_table())
         self.complete: bool = model["type"] == "BPE" and bool(spelled or fallback)
         """Whether every text has its tokens, so that none is unknown and nothing lost."""
         name = model.get("unk_token")
@@ -108,7 +108,7 @@ class Coverage:
         if character in WHITE:
             return 0
         if self._bytewise:
-            symbols = {byte: symbol for symbol, byte in words.byte_table().items()}
+            symbols = {byte: symbol for symbol, byte in word_boundaries.byte_table().items()}
             return sum(symbols[byte] not in self._names for byte in self._normalise(character).encode())
         spelled = all(one in self._names for one in self._normalise(character))
         return 0 if spelled else len(character.encode())

@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import IO
 
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.text.lines import RECORD, lines
-from nlptool.text.records import Read, Record, Unreadable, no_field
+from nlptool.text.records import BadRecord, Read, Record, no_field
 
 MARKS = "check the quotation marks; where they are characters like others, set source.quoting=none"
 
@@ -20,7 +20,7 @@ def read_csv(stream: IO[bytes], field: str, delimiter: str, *, quoted: bool = Tr
     csv.field_size_limit(RECORD)
     header: list[str] | None = None
     for number, row in _rows(stream, delimiter, quoted):
-        if isinstance(row, Unreadable):
+        if isinstance(row, BadRecord):
             yield row._replace(line=number)
         elif header is None:
             header = row
@@ -31,7 +31,7 @@ def read_csv(stream: IO[bytes], field: str, delimiter: str, *, quoted: bool = Tr
             yield Record(number, row[header.index(field)])
         elif row:
             found = f"{counted(len(row), 'values')}, but the header names {len(header)}"
-            yield Unreadable(number, "broken CSV", found, MARKS if quoted else "check the separator")
+            yield BadRecord(number, "broken CSV", found, MARKS if quoted else "check the separator")
 
 
 class _Lines:
@@ -39,11 +39,11 @@ class _Lines:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._new = lines(stream)
-        self._again: deque[str | Unreadable] = deque()
+        self._again: deque[str | BadRecord] = deque()
         self.number = 1
         """Of the first line that was taken since the last row, from 1."""
-        self.taken: list[str | Unreadable] = []
-        self.fault: Unreadable | None = None
+        self.taken: list[str | BadRecord] = []
+        self.fault: BadRecord | None = None
         """A line among them that is no text."""
 
     def __iter__(self) -> Iterator[str]:
@@ -69,21 +69,21 @@ class _Lines:
         self.fault = None
 
 
-def _rows(stream: IO[bytes], delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str] | Unreadable]]:
+def _rows(stream: IO[bytes], delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str] | BadRecord]]:
     """Rows with the number of their first line."""
     source, width = _Lines(stream), 0
     rows = _reader(source, delimiter, quoted)
     while True:
-        row: list[str] | Unreadable
+        row: list[str] | BadRecord
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            row = Unreadable(0, "broken CSV", f"broken CSV ({error})", MARKS)
+            row = BadRecord(0, "broken CSV", f"broken CSV ({error})", MARKS)
         if isinstance(row, list) and width and len(row) != width and len(source.taken) > 1:
-            row = Unreadable(0, "broken CSV", "a quotation mark that its value does not close", MARKS)
-        if isinstance(row, Unreadable):
+            row = BadRecord(0, "broken CSV", "a quotation mark that its value does not close", MARKS)
+        if isinstance(row, BadRecord):
             source.take_back()
             rows = _reader(source, delimiter, quoted)
         else:

@@ -1,6 +1,6 @@
 """Whether two tokenizers give a text the same ids, and if not, what differs first."""
 
-from nlptool.figures import json_value
+from nlptool.formatting import json_value
 from nlptool.text.tokenizer import Tokenizer
 
 PARTS = {"normalizer": "normalise", "pre_tokenizer": "split", "model": "merge"}

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 from typing import IO
 
-from nlptool.text.records import Unreadable
+from nlptool.text.records import BadRecord
 
 RECORD = 1 << 28  # bytes of one line of JSON or CSV
 LONE = re.compile(rb"\r(?!\n|\Z)")  # ends a line on Macs before 2001, and in some exports of spreadsheets
@@ -35,13 +35,13 @@ def _at_returns(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         rest = last
 
 
-def lines(stream: IO[bytes]) -> Iterator[str | Unreadable]:
+def lines(stream: IO[bytes]) -> Iterator[str | BadRecord]:
     """Lines as text. The part of an overlong line that exceeds RECORD bytes counts as another line."""
     first = True
     for data in byte_lines(stream, RECORD):
         if len(data) >= RECORD and not data.endswith(b"\n"):
             found = f"a line of more than {RECORD:,} bytes"
-            yield Unreadable(0, "overlong line", found, "split it: one record a line is expected")
+            yield BadRecord(0, "overlong line", found, "split it: one record a line is expected")
             continue
         try:
             text = data.decode("utf-8")
@@ -51,5 +51,5 @@ def lines(stream: IO[bytes]) -> Iterator[str | Unreadable]:
                 f"the byte 0x{data[error.start]:02x} at place {error.start + 1:,} of the line is not UTF-8"
             )
             marked = first and data[:2] in (b"\xff\xfe", b"\xfe\xff")
-            yield Unreadable(0, "invalid UTF-8", found, UTF16 if marked else ENCODING)
+            yield BadRecord(0, "invalid UTF-8", found, UTF16 if marked else ENCODING)
         first = False

@@ -15,9 +15,9 @@ from io import BufferedReader
 from itertools import chain
 from typing import IO, Any, cast
 
-from nlptool.text.arrays import read_values
+from nlptool.text.json_arrays import read_values
 from nlptool.text.lines import ENCODING, UTF16, byte_lines, lines
-from nlptool.text.records import Read, Record, Unreadable, at_field, no_field
+from nlptool.text.records import BadRecord, Read, Record, at_field, no_field
 from nlptool.text.sources import File
 
 LONGEST = (
@@ -92,14 +92,14 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _document(data: bytes, line: int, offset: int, documents: str, cut: bool) -> Record | Unreadable:
+def _document(data: bytes, line: int, offset: int, documents: str, cut: bool) -> Record | BadRecord:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         at = line + data.count(b"\n", 0, error.start)
         found = f"the byte 0x{data[error.start]:02x} at offset {offset + error.start:,} is not UTF-8"
         marked = offset == 0 and data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        return Unreadable(at, "invalid UTF-8", found, UTF16 if marked else ENCODING)
+        return BadRecord(at, "invalid UTF-8", found, UTF16 if marked else ENCODING)
     if offset == 0:
         text = text.removeprefix("\ufeff")
     if documents != "file" and not cut:
@@ -109,24 +109,24 @@ def _document(data: bytes, line: int, offset: int, documents: str, cut: bool) ->
 
 def read_jsonl(stream: IO[bytes], field: str) -> Read:
     """One JSON object a line, blank lines passed over; or an array of objects, or objects over many lines."""
-    rest, head = lines(stream), list[str | Unreadable]()
+    rest, head = lines(stream), list[str | BadRecord]()
     for line in rest:
         head.append(line)
-        if isinstance(line, Unreadable) or not line.isspace():
+        if isinstance(line, BadRecord) or not line.isspace():
             break
     begins = head[-1].strip() if head and isinstance(head[-1], str) else ""
     if begins.startswith("[") or begins == "{":
         yield from read_values(chain(head, rest), field)
         return
     for number, line in enumerate(chain(head, rest), start=1):
-        if isinstance(line, Unreadable):
+        if isinstance(line, BadRecord):
             yield line._replace(line=number)
         elif not line.isspace():
             try:
                 yield at_field(json.loads(line), field, number)
             except (ValueError, RecursionError) as error:
                 found = f"broken JSON ({error}); one object a line is expected"
-                yield Unreadable(number, "broken JSON", found, "mend or remove the line")
+                yield BadRecord(number, "broken JSON", found, "mend or remove the line")
 
 
 def read_parquet(file: File, field: str) -> Read:

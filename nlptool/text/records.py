@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from nlptool.figures import json_kind
+from nlptool.formatting import json_kind
 
 SEPARATORS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}  # as they are written on the command line
 
@@ -17,7 +17,7 @@ class Record(NamedTuple):
     cut: bool = False  # the document goes on in the next record
 
 
-class Unreadable(NamedTuple):
+class BadRecord(NamedTuple):
     """A record or document that could not be read."""
 
     line: int
@@ -26,14 +26,14 @@ class Unreadable(NamedTuple):
     hint: str
 
 
-Read = Iterator[Record | Unreadable]
+Read = Iterator[Record | BadRecord]
 
 
-def at_field(record: object, field: str, line: int) -> Record | Unreadable:
+def at_field(record: object, field: str, line: int) -> Record | BadRecord:
     """The text in a record's field; dots lead into objects: `doc.text`."""
     if not isinstance(record, dict):
         found = f"a {json_kind(type(record))}; an object with the field '{field}' is expected"
-        return Unreadable(line, "not an object", found, "mend or remove the line")
+        return BadRecord(line, "not an object", found, "mend or remove the line")
     value: object = record.get(field)
     if field not in record:
         value = record
@@ -46,23 +46,23 @@ def at_field(record: object, field: str, line: int) -> Record | Unreadable:
     if not isinstance(value, str):
         inside = [f"{field}.{name}" for name in _texts(value)] if isinstance(value, Mapping) else []
         found = f"the field '{field}' holds a {json_kind(type(value))}; a string is expected"
-        return Unreadable(
+        return BadRecord(
             line, "not a string", found, f"name another field: source.field={(inside or ['NAME'])[0]}"
         )
     return Record(line, value)
 
 
-def no_field(record: Mapping[str, object], field: str, line: int) -> Unreadable:
+def no_field(record: Mapping[str, object], field: str, line: int) -> BadRecord:
     """What is said of a record without the field: the names it has, and the nearest, also in objects in it."""
     names = [str(name) for name in record]
     found = f"no field '{field}'; it has {', '.join(names[:8]) or 'none'}{', ...' if names[8:] else ''}"
     if len(names) == 1 and (separator := next((one for one in SEPARATORS if one in names[0]), None)):
         hint = f"if these are several columns, set source.delimiter={SEPARATORS[separator]}"
-        return Unreadable(line, "no field", found, hint)
+        return BadRecord(line, "no field", found, hint)
     paths = [f"{name}.{inner}" for name, value in record.items() for inner in _texts(value)]
     close = [path for path in paths if path.split(".")[-1] == field] or get_close_matches(field, names, n=1)
     hint = f"set source.field={(close or paths or names or ['NAME'])[0]}"
-    return Unreadable(line, "no field", found, hint)
+    return BadRecord(line, "no field", found, hint)
 
 
 def _texts(value: object) -> list[str]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import sentencex
 
+from nlptool.text.bounded_tokenizer import is_panic
 from nlptool.text.config import Sentences
-from nlptool.text.library import is_panic
 
 BLOCK = 1 << 16  # characters given to the rules at once; a line of 50 MB is cut into such blocks
 LONG = 400  # characters; a longer sentence with quotation marks in it is cut again, see _inside

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from nlptool.errors import DataError, RecipeError
-from nlptool.files import reason
+from nlptool.manifests import os_error_text
 from nlptool.text.config import Source
 
 Format = Literal["text", "jsonl", "csv", "parquet"]
@@ -155,5 +155,5 @@ def _inspect(path: Path, given: Format | None) -> File:
         return File(path, format_, compression, path.stat().st_size)
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read: {reason(error)}", hint="check its owner and permissions"
+            f"{path}: cannot be read: {os_error_text(error)}", hint="check its owner and permissions"
         ) from error

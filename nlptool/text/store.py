@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from nlptool.atomic_files import read_json
 from nlptool.errors import DataError
-from nlptool.figures import counted, json_kind
-from nlptool.files import require_recorded
+from nlptool.formatting import counted, json_kind
+from nlptool.manifests import require_recorded
 
 SPLITS = ("train", "heldout")
 HEADER = b"MMIDIDX\x00\x00"

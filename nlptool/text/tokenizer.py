@@ -21,7 +21,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from nlptool.atomic_files import write_text
 from nlptool.errors import DataError
-from nlptool.text import folders, imported, library, masks, words
+from nlptool.text import bounded_tokenizer, folders, imported, mask_token, word_boundaries
 from nlptool.text.classes import template
 from nlptool.text.coverage import Coverage, Loss
 from nlptool.text.imported import FINGERPRINT, KNOWN, MAX_LENGTH
@@ -60,7 +60,7 @@ class Tokenizer:
         self.special: dict[str, int] = {role: ids[token] for role, token in named.items() if token in ids}
         self._loss: Loss | None = None
         self._digest_as_given = folders.digest(given)
-        self.content = self._with_mask(given, lstrip=True) if masks.take_space(given) else given
+        self.content = self._with_mask(given, lstrip=True) if mask_token.take_space(given) else given
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -72,14 +72,14 @@ class Tokenizer:
         found = imported.found_in(path)
         try:
             given = imported.read(path)
-            library.require_bounded(found, given.content)
+            bounded_tokenizer.require_bounded(found, given.content)
             made = cls(*given)
             made.name = str(found)
             return made
         except DataError:
             raise
         except BaseException as error:  # the library panics, or raises bare Exception, on what it cannot read
-            if not isinstance(error, Exception) and not library.is_panic(error):
+            if not isinstance(error, Exception) and not bounded_tokenizer.is_panic(error):
                 raise
             raise DataError(f"{found}: cannot be read as a tokenizer: {error}") from error
 
@@ -171,13 +171,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, no special token added."""
-        with library.told(self.name, f"encode {library.start_of(text)}"):
+        with bounded_tokenizer.told(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
             ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_masked(self, text: str) -> list[int]:
         """Ids of a text in which the name of the mask token stands for that token, as in transformers."""
-        with library.told(self.name, f"encode {library.start_of(text)}"):
+        with bounded_tokenizer.told(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
             ids: list[int] = self._encoder_of_masks.encode(text, add_special_tokens=False).ids
         return ids
 
@@ -191,7 +191,7 @@ class Tokenizer:
         """Ids of each text; on all cores unless TOKENIZERS_PARALLELISM is false."""
         if self._loss is not None and not self.coverage.complete:
             return [ids for ids, _ in self.encode_offsets(texts, self._loss)]
-        with library.told(self.name, "encode a text"):
+        with bounded_tokenizer.told(self.name, "encode a text"):
             batch = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in batch]
 
@@ -202,7 +202,7 @@ class Tokenizer:
 
         loss: what is lost is added to it.
         """
-        with library.told(self.name, "encode a text"):
+        with bounded_tokenizer.told(self.name, "encode a text"):
             encodings = self._encoder.encode_batch(list(texts), add_special_tokens=False)
         found = []
         for text, encoding in zip(texts, encodings, strict=True):
@@ -223,22 +223,26 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """The text of ids, special tokens by their names or left out."""
-        with library.told(self.name, "decode tokens"):
+        with bounded_tokenizer.told(self.name, "decode tokens"):
             text: str = self._encoder.decode(list(ids), skip_special_tokens=skip_special_tokens)
         return text
 
-    def word_boundaries(self) -> tuple[words.Classes, words.Classes]:
+    def word_boundaries(self) -> tuple[word_boundaries.Classes, word_boundaries.Classes]:
         """First and last class of each token, int8 [vocab_size].
 
         Token t begins a word iff first[t] != last[token before it].
         """
         special = self._special_ids()
-        return words.boundaries(self.content["model"], self.byte_level, self.tokens, self.vocab_size, special)
+        return word_boundaries.boundaries(
+            self.content["model"], self.byte_level, self.tokens, self.vocab_size, special
+        )
 
     @property
     def tells_words(self) -> bool:
         """Whether its tokens tell where words begin; where not, every token counts as a word."""
-        return words.told(self.content["model"], self.byte_level, self.tokens, self._special_ids())
+        return word_boundaries.tells_words(
+            self.content["model"], self.byte_level, self.tokens, self._special_ids()
+        )
 
     def byte_counts(self) -> NDArray[np.int32] | None:
         """Bytes of text that each token stands for, int32 [vocab_size], special tokens 0.
@@ -247,7 +251,7 @@ class Tokenizer:
         """
         if not (self.byte_level and self.coverage.complete):
             return None
-        stands_for, counts = words.byte_table(), np.zeros(self.vocab_size, np.int32)
+        stands_for, counts = word_boundaries.byte_table(), np.zeros(self.vocab_size, np.int32)
         for token_id, token in self.tokens.items():
             spelled = all(character in stands_for for character in token)
             counts[token_id] = len(token) if spelled else len(token.encode())
@@ -287,7 +291,7 @@ class Tokenizer:
     def _normalise(self, text: str) -> str:
         if self._encoder.normalizer is None:
             return text
-        with library.told(self.name, f"normalise {library.start_of(text)}"):
+        with bounded_tokenizer.told(self.name, f"normalise {bounded_tokenizer.start_of(text)}"):
             return str(self._encoder.normalizer.normalize_str(text))
 
     def _with_post_processor(self, block: dict[str, Any] | None) -> Self:
@@ -303,7 +307,7 @@ class Tokenizer:
 
     def _with_mask(self, content: dict[str, Any], **flags: bool) -> dict[str, Any]:
         mask = self.special.get("mask")
-        return content if mask is None else masks.flagged(content, mask, self.tokens[mask], **flags)
+        return content if mask is None else mask_token.flagged(content, mask, self.tokens[mask], **flags)
 
     def _special_ids(self) -> set[int]:
         return {*self.special.values(), *(token["id"] for token in self._added() if token["special"])}

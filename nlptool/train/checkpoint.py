@@ -21,13 +21,18 @@ from torch import Tensor
 
 from nlptool.atomic_files import read_json, write_json
 from nlptool.errors import DataError, NonFiniteLoss
-from nlptool.files import fault, remove_leftovers, write_manifest, written_aside
-from nlptool.train.stages import Begun
+from nlptool.manifests import (
+    atomic_folder,
+    remove_leftovers,
+    verify_manifest,
+    write_manifest,
+)
+from nlptool.train.stages import ResumedAt
 from nlptool.train.trainer import State
 
 
 @dataclass(frozen=True)
-class Broken:
+class InvalidCheckpoint:
     """A checkpoint that cannot be used, and why."""
 
     folder: Path
@@ -55,9 +60,9 @@ class Facts:
     """Digests of the token store and the models that every step reads, by the recipe's key."""
 
     @property
-    def begun(self) -> Begun:
+    def begun(self) -> ResumedAt:
         """How far the run has come."""
-        return Begun(self.step, self.stages)
+        return ResumedAt(self.step, self.stages)
 
 
 def save(
@@ -89,7 +94,7 @@ def save(
         tuple(first for first in stages if first < state.step),
         dict(models),
     )
-    with written_aside(folder) as aside:
+    with atomic_folder(folder) as aside:
         try:
             for name, values in tensors.items():
                 save_file(values, aside / f"{name}.safetensors")
@@ -146,20 +151,20 @@ def steps(folder: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
-def newest(folder: Path) -> tuple[Path | None, list[Broken]]:
+def newest(folder: Path) -> tuple[Path | None, list[InvalidCheckpoint]]:
     """The newest whole checkpoint, and the broken ones that are newer."""
-    broken: list[Broken] = []
+    broken: list[InvalidCheckpoint] = []
     for path in steps(folder):
-        why = fault(path)
+        why = verify_manifest(path)
         if why is None:
             return path, broken
-        broken.append(Broken(path, why))
+        broken.append(InvalidCheckpoint(path, why))
     return None, broken
 
 
 def best(folder: Path) -> Path | None:
     """The whole checkpoint with the lowest held-out loss, if any has one."""
-    return next((path for path in _by_loss(folder) if fault(path) is None), None)
+    return next((path for path in _by_loss(folder) if verify_manifest(path) is None), None)
 
 
 def _by_loss(folder: Path) -> list[Path]:

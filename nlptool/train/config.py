@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nlptool.recipe import RESUMABLE, Block, Budget
+from nlptool.recipe import RESUMABLE, Budget, RecipeBlock
 
 MOST_ROWS, MOST_STEPS = (
     2**24,
@@ -13,7 +13,7 @@ MOST_ROWS, MOST_STEPS = (
 )  # beyond any run; numbers that overflow would not be told apart from defects
 
 
-class Optimizer(Block):
+class Optimizer(RecipeBlock):
     """AdamW as Loshchilov & Hutter 2019, or LAMB as You et al. 2020.
 
     BERT, ALBERT and ELECTRA train without bias correction. ALBERT's LAMB is that; the LAMB of its paper corrects.
@@ -39,7 +39,7 @@ class Optimizer(Block):
     )
 
 
-class Stage(Block):
+class Stage(RecipeBlock):
     """A stretch of the run with its own sequence length and batch, e.g. BERT's last tenth at 512 tokens."""
 
     length: int = Field(gt=3, le=MOST_ROWS, description="tokens per sequence, special tokens included")
@@ -47,7 +47,7 @@ class Stage(Block):
     share: float = Field(gt=0, le=1, description="share of the run's steps")
 
 
-class Updates(Block):
+class TrainConfigBase(RecipeBlock):
     """What a step takes and how it changes the weights; the same in pretraining and fine-tuning."""
 
     batch: int = Field(
@@ -121,7 +121,7 @@ class Updates(Block):
         return warmup
 
 
-class Train(Updates):
+class PretrainConfig(TrainConfigBase):
     """How a pretraining objective is minimised.
 
     A run that is resumed with another number of steps follows the schedule of all of them, so the learning rate may
@@ -166,7 +166,7 @@ class Train(Updates):
         return self.stages or (Stage(length=self.length, batch=self.batch, share=1.0),)
 
 
-class Tune(Updates):
+class FinetuneConfig(TrainConfigBase):
     """How a pretrained net is fine-tuned.
 
     Epochs, rate and warm-up are BERT's by default (Devlin et al. 2019, appendix A.3). Its update rule and schedule are
@@ -196,7 +196,7 @@ class Tune(Updates):
         return super().idle() | ({"epochs": "steps are given"} if self.steps is not None else {})
 
 
-class Evaluate(Block):
+class Evaluate(RecipeBlock):
     """Held-out loss during training."""
 
     every: int = Field(
@@ -210,7 +210,7 @@ class Evaluate(Block):
     )
 
 
-class Save(Block):
+class Save(RecipeBlock):
     """Checkpoints."""
 
     every: int = Field(

@@ -168,12 +168,12 @@ def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> Distr
         world_size=this.size,
         timeout=STEP,
     )
-    _joined.append(Joined(this, store, dist.new_group(backend="gloo", timeout=FOREVER)))
+    _joined.append(ProcessGroup(this, store, dist.new_group(backend="gloo", timeout=FOREVER)))
     return _world(device)
 
 
 @dataclass(frozen=True)
-class Joined:
+class ProcessGroup:
     """The group that this process has joined."""
 
     launch: Launch
@@ -181,7 +181,7 @@ class Joined:
     control: dist.ProcessGroup
 
 
-_joined: list[Joined] = []
+_joined: list[ProcessGroup] = []
 
 
 def _world(device: torch.device) -> DistributedContext:

@@ -2,12 +2,12 @@
 
 import math
 
-from nlptool.train.config import Updates
+from nlptool.train.config import TrainConfigBase
 
 ROUNDING = 1e-9  # of a share of the steps: 0.1 * 30 is 3.0000000000000004
 
 
-def learning_rate(config: Updates, step: int, steps: int, progress: float) -> float:
+def learning_rate(config: TrainConfigBase, step: int, steps: int, progress: float) -> float:
     """Rate of update `step` (0-based) of `steps`: peak * warm-up * decay.
 
     progress: share of the run that is done, in [0, 1): step / steps, or elapsed / allowed time.
@@ -45,7 +45,7 @@ def learning_rate(config: Updates, step: int, steps: int, progress: float) -> fl
     return config.lr * min(1.0, warm) * (config.floor + (1 - config.floor) * decay)
 
 
-def _warmup(config: Updates, step: int, steps: int, progress: float) -> tuple[float, float]:
+def _warmup(config: TrainConfigBase, step: int, steps: int, progress: float) -> tuple[float, float]:
     """How far warm-up is after this update, 1 at its end and more later; and its share of the run."""
     if config.warmup >= 1:
         return (step + 1) / config.warmup, config.warmup / steps

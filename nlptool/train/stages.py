@@ -12,7 +12,7 @@ from itertools import accumulate
 
 
 @dataclass(frozen=True)
-class Begun:
+class ResumedAt:
     """How far a run had come when it was resumed."""
 
     step: int = 0
@@ -21,10 +21,10 @@ class Begun:
     """The step, from 0, at which each stage began that has begun."""
 
 
-FRESH = Begun()
+FRESH = ResumedAt()
 
 
-def first_steps(shares: Sequence[float], steps: int, begun: Begun) -> list[int]:
+def first_steps(shares: Sequence[float], steps: int, begun: ResumedAt) -> list[int]:
     """The step, from 0, at which each stage begins."""
     planned = [round(share * steps) if share else 0 for share in accumulate(shares[:-1], initial=0.0)]
     return [
@@ -33,7 +33,7 @@ def first_steps(shares: Sequence[float], steps: int, begun: Begun) -> list[int]:
     ]
 
 
-def steps_for(amount: float, costs: Sequence[float], shares: Sequence[float], begun: Begun) -> int:
+def steps_for(amount: float, costs: Sequence[float], shares: Sequence[float], begun: ResumedAt) -> int:
     """The fewest steps that come to `amount`, at least 1. costs: of a step of each stage."""
 
     def total(steps: int) -> float:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch
 from nlptool.errors import Preempted
-from nlptool.train.config import Updates
+from nlptool.train.config import TrainConfigBase
 from nlptool.train.distributed import DistributedContext, connected
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.optim import Adam
@@ -94,7 +94,7 @@ def train(
     state: State,
     objective: Objective,
     batches: BatchSource,
-    config: Updates,
+    config: TrainConfigBase,
     *,
     steps: int,
     seed: int,
@@ -128,7 +128,7 @@ def train(
 
         module.train()
         state.optimizer.zero_grad()
-        seeds = [mix(seed, number, world.rank, index) for index in range(len(micro_batches))]
+        seeds = [derive_seed(seed, number, world.rank, index) for index in range(len(micro_batches))]
         sums = _backward(module, micro_batches, seeds, scale, config, world)
         norm, excess = state.optimizer.clip(config.clip, config.clip_scope)
         progress = number / steps
@@ -153,7 +153,7 @@ def _backward(
     micro_batches: list[Batch],
     seeds: list[int],
     scale: dict[str, float],
-    config: Updates,
+    config: TrainConfigBase,
     world: DistributedContext,
 ) -> dict[str, Tensor]:
     """Leave the gradient of the scaled sums over all micro-batches in the parameters; the sums of this rank."""
@@ -180,7 +180,7 @@ def held_out(
     objective: Objective,
     batches: BatchSource,
     number: int,
-    config: Updates,
+    config: TrainConfigBase,
     world: DistributedContext,
     interrupts: SignalHandler,
 ) -> dict[str, float]:
@@ -214,7 +214,7 @@ def predictions(
     batches: BatchSource,
     number: int,
     shape: tuple[int, int],
-    config: Updates,
+    config: TrainConfigBase,
     world: DistributedContext,
     interrupts: SignalHandler,
 ) -> Tensor:
@@ -238,6 +238,6 @@ def predictions(
     return world.sum_tensors({"rows": gathered})["rows"].cpu()
 
 
-def mix(*numbers: int) -> int:
+def derive_seed(*numbers: int) -> int:
     """One 63-bit seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

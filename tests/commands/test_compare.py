@@ -11,7 +11,7 @@ import torch
 
 from nlptool.cli import main
 from nlptool.commands.compare import budget, charts, verdict
-from nlptool.evaluate.interval import Share
+from nlptool.evaluation.metrics.confidence import Proportion
 
 PAIRS = [("the river", "river the"), ("a bell.", "bell a."), ("the old town", "old the town")]
 
@@ -235,7 +235,7 @@ def test_the_verdict_has_the_interval_of_the_difference():
     """Newcombe 1998, table II: 56 of 70 against 48 of 80 has the interval 0.0524 to 0.3339 by method 10."""
 
     def run(name: str, right: int, total: int) -> dict:
-        low, high = Share(right, total).interval
+        low, high = Proportion(right, total).interval
         score = {"value": right / total, "low": low, "high": high}
         return {"run": name, "points": [{"heldout": {"mlm": total / 10}, "scores": {"minimal pairs": score}}]}
 

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
-from nlptool.evaluate.beams import Beams
-from nlptool.evaluate.generate import Generator
-from nlptool.evaluate.sampling import Sampling
+from nlptool.evaluation.generation.beam_search import Beams
+from nlptool.evaluation.generation.generate import Generator
+from nlptool.evaluation.generation.sampling import Sampling
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from nlptool import course
 from nlptool.cli import main
-from nlptool.files import write_manifest
+from nlptool.manifests import write_manifest
 from nlptool.train import checkpoint
 
 

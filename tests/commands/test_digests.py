@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nlptool import course, files
+from nlptool import course, manifests
 from nlptool.cli import main
 
 MASK = "the [MASK] bell"
@@ -24,7 +24,7 @@ def store(tiny_store: Path, tmp_path: Path) -> Path:
     store = tmp_path / "tokens"
     shutil.copytree(tiny_store, store)
     facts = json.loads((store / "store.json").read_text())
-    facts["files"] = files.recorded(
+    facts["files"] = manifests.recorded(
         store / f"{s}.{end}" for s in ("train", "heldout") for end in ("bin", "idx")
     )
     (store / "store.json").write_text(json.dumps(facts))
@@ -55,7 +55,7 @@ def test_what_is_large_is_verified_by_doctor_alone(store: Path, monkeypatch: pyt
     from nlptool.text.store import TokenStore
 
     flip(store / "train.bin")
-    monkeypatch.setattr(files, "AT_READ", 10)
+    monkeypatch.setattr(manifests, "AT_READ", 10)
     TokenStore(store).split("train")
     assert main(["doctor", str(store)]) == 3
 

@@ -208,11 +208,13 @@ KEEPS = ("objective.cosine=0", "objective.lm=0", "objective.keep=12", "train.bat
 
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Each time that the teacher answers for a batch that will be kept."""
-    from nlptool.objectives.distil.objective import Distil
+    from nlptool.objectives.distil.objective import DistillationObjective
 
     found: list[int] = []
-    plain = Distil.ask_teacher
-    monkeypatch.setattr(Distil, "ask_teacher", lambda self, batch: found.append(1) or plain(self, batch))
+    plain = DistillationObjective.ask_teacher
+    monkeypatch.setattr(
+        DistillationObjective, "ask_teacher", lambda self, batch: found.append(1) or plain(self, batch)
+    )
     return found
 
 

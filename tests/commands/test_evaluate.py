@@ -9,7 +9,7 @@ import pytest
 
 from nlptool.cli import main
 from nlptool.commands.evaluate import run
-from nlptool.evaluate.perplexity import Rate
+from nlptool.evaluation.perplexity import RatioEstimate
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_store_without_held_out_text_is_told(tiny_run: Path, tiny_store: Path,
 def test_what_is_beyond_all_numbers_is_none_in_json_and_infinite_in_the_table(
     tiny_run: Path, tiny_store: Path, tmp_path: Path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(run.perplexity, "nats_per_token", lambda costs: Rate(1000.0, float("inf")))
+    monkeypatch.setattr(run.perplexity, "nats_per_token", lambda costs: RatioEstimate(1000.0, float("inf")))
     line = [tiny_run / "final", "--tokens", tiny_store, "--characters", 20]
     assert main(["evaluate", *map(str, line), "--json"]) == 0
     printed = capsys.readouterr().out

@@ -20,7 +20,7 @@ from nlptool.commands.prompt.scoreboard import labels, shown
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net
-from nlptool.prompts.config import Question
+from nlptool.prompting.config import Instance
 from nlptool.text.tokenizer import Tokenizer
 
 TASK = """\
@@ -231,12 +231,12 @@ def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path,
 
 
 def test_as_many_demonstrations_stay_as_have_room():
-    asked = [Question(f"f:{n}", "", (f"{'q' * n}",), (" a",), ("a",), 0) for n in range(1, 30)]
+    asked = [Instance(f"f:{n}", "", (f"{'q' * n}",), (" a",), ("a",), 0) for n in range(1, 30)]
 
     class Examples:
         header, separator = "", ""
 
-        def requests(self, question: Question, prefix: str) -> list[tuple[str, str]]:
+        def requests(self, question: Instance, prefix: str) -> list[tuple[str, str]]:
             return [(prefix + question.prompts[0], question.answers[0])]
 
     class Sized(sheets.Sheet):
@@ -391,7 +391,7 @@ def asked_freely(room: Path, places: list[str]) -> Path:
 
 
 def test_a_decoder_writes_what_it_would_write_by_itself(room: Path, decoder: Path, capsys):
-    from nlptool.evaluate.generate import Generator
+    from nlptool.evaluation.generation.generate import Generator
 
     pytest.importorskip("sacrebleu")
     file = asked_freely(room, ["bell", "river", "small house in the wood"])
@@ -428,8 +428,8 @@ def test_drawn_answers_are_the_same_when_a_run_goes_on(room: Path, decoder: Path
 
 
 def test_beams_search_for_the_answer(room: Path, decoder: Path, capsys):
-    from nlptool.evaluate.beams import Beams
-    from nlptool.evaluate.generate import Generator
+    from nlptool.evaluation.generation.beam_search import Beams
+    from nlptool.evaluation.generation.generate import Generator
 
     pytest.importorskip("sacrebleu")
     file = asked_freely(room, ["bell", "river"])
@@ -442,7 +442,7 @@ def test_beams_search_for_the_answer(room: Path, decoder: Path, capsys):
 
 
 def test_a_prompt_that_is_too_long_is_read_from_its_end(room: Path, decoder: Path, capsys):
-    from nlptool.evaluate.generate import Generator
+    from nlptool.evaluation.generation.generate import Generator
 
     pytest.importorskip("sacrebleu")
     file = asked_freely(room, ["bell " * 90, "bell"])

@@ -67,9 +67,7 @@ def test_a_folder_that_is_no_run_is_a_usage_error_and_nothing_is_written(
     tiny_store: Path, tmp_path: Path, capsys
 ):
     assert main(["report", str(tiny_store), "--out", str(tmp_path / "report")]) == 2
-    assert (
-        "tokens: is not a run folder (no recipe.yaml): that is a token store" in capsys.readouterr().err
-    )
+    assert "tokens: is not a run folder (no recipe.yaml): that is a token store" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
 
 

@@ -17,8 +17,8 @@ from nlptool.commands.pretrain.recipe import Recipe as Pretrain
 from nlptool.commands.prompt.recipe import Recipe as Prompt
 from nlptool.commands.tokenize.recipe import Recipe as Tokenize
 from nlptool.errors import UsageError
-from nlptool.recipe import Block, difference, is_resumable
-from nlptool.recipe.shape import Shape
+from nlptool.recipe import RecipeBlock, difference, is_resumable
+from nlptool.recipe.field_types import FieldType
 from nlptool.runs import folder
 
 UPDATES = {
@@ -33,7 +33,7 @@ def under(block: str, keys: set[str]) -> set[str]:
     return {f"{block}.{key}" for key in keys}
 
 
-MAY_DIFFER: dict[type[Block], set[str]] = {
+MAY_DIFFER: dict[type[RecipeBlock], set[str]] = {
     Pretrain: under("train", {*UPDATES, "steps", "budget"})
     | {"evaluate.every", "evaluate.batches", "save.every", "save.keep", "track", "out"},
     Finetune: under("train", TUNE) | RUNS,
@@ -43,7 +43,7 @@ MAY_DIFFER: dict[type[Block], set[str]] = {
 }
 """Written out, so that a mark on a new key is a decision that is made twice."""
 
-SHIPPED: dict[type[Block], list[str]] = {
+SHIPPED: dict[type[RecipeBlock], list[str]] = {
     Pretrain: [*PRETRAINING, *DISTILLING],
     Finetune: TUNING,
     DistillTask: TEACHING,
@@ -52,18 +52,20 @@ SHIPPED: dict[type[Block], list[str]] = {
 }
 
 
-def keys(schema: type[Block], above: str = "", chosen: Any = None) -> Iterator[tuple[str, dict[str, Any]]]:
+def keys(
+    schema: type[RecipeBlock], above: str = "", chosen: Any = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every key of a schema, of every block that may stand in it; with values that choose these blocks."""
     for key, field in schema.model_fields.items():
-        shape = Shape.of(field.annotation, field.metadata)
+        shape = FieldType.of(field.annotation, field.metadata)
         path = f"{above}.{key}".removeprefix(".")
         yield path, dict(chosen or {})
-        blocks: list[tuple[str | None, type[Block]]] = []
+        blocks: list[tuple[str | None, type[RecipeBlock]]] = []
         if shape.chosen is not None:
             blocks = [(name, registry.config(shape.chosen.kind, name)) for name in shape.chosen.names]
         else:
             inside = [a for m in shape.members for a in (m, *get_args(m))]
-            blocks = [(None, a) for a in inside if isinstance(a, type) and issubclass(a, Block)]
+            blocks = [(None, a) for a in inside if isinstance(a, type) and issubclass(a, RecipeBlock)]
         for name, block in blocks:
             yield from keys(block, path, (chosen or {}) | ({path: name} if name else {}))
 
@@ -80,7 +82,7 @@ def data(chosen: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("schema", MAY_DIFFER)
-def test_every_key_of_the_schema_is_fixed_unless_it_is_marked(schema: type[Block]):
+def test_every_key_of_the_schema_is_fixed_unless_it_is_marked(schema: type[RecipeBlock]):
     may = {path for path, chosen in keys(schema) if is_resumable(schema, path.split("."), data(chosen))}
     wanted = MAY_DIFFER[schema]
     below = {path for path in may if any(path.startswith(f"{key}.") for key in wanted)}
@@ -121,7 +123,7 @@ def put(values: Any, path: str, value: Any) -> None:
 
 @pytest.mark.parametrize("schema", MAY_DIFFER)
 def test_every_key_of_every_shipped_recipe_is_refused_unless_it_is_marked(
-    schema: type[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    schema: type[RecipeBlock], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "recipe.yaml").touch()
     seen: set[str] = set()
@@ -138,7 +140,7 @@ def test_every_key_of_every_shipped_recipe_is_refused_unless_it_is_marked(
     assert len(seen) > 5
 
 
-def variants(recipe: Block, path: str, value: Any) -> Iterator[Block]:
+def variants(recipe: RecipeBlock, path: str, value: Any) -> Iterator[RecipeBlock]:
     """Recipes that differ in this key."""
     for other in others(value):
         changed = recipe.model_dump(mode="json")
@@ -149,7 +151,7 @@ def variants(recipe: Block, path: str, value: Any) -> Iterator[Block]:
                 yield after
 
 
-def is_refused(run: Path, recipe: Block, path: str) -> bool:
+def is_refused(run: Path, recipe: RecipeBlock, path: str) -> bool:
     try:
         folder.check_resume(run, recipe)
     except UsageError as error:

@@ -18,11 +18,11 @@ from nlptool.commands.tokenize import run as tokenizing
 from nlptool.console import Console, Options
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, RecipeError, UsageError
-from nlptool.figures import quantity
+from nlptool.formatting import quantity
 from nlptool.recipe import load, loads
 from nlptool.runs import lock
-from nlptool.text import engine
-from nlptool.text.corpus import Tally, documents
+from nlptool.text import bulk_encoder
+from nlptool.text.corpus import ReadStats, documents
 from nlptool.text.normalise import normaliser
 from nlptool.text.store import SplitWriter, TokenStore
 from nlptool.text.tokenizer import Tokenizer
@@ -281,7 +281,7 @@ def test_an_engine_that_differs_in_the_middle_is_replaced(
 ):
     run(recipe)
     monkeypatch.setattr(tokenizing, "choose", lambda *_: "tiktoken")  # the head shows no difference
-    monkeypatch.setattr(engine, "PATTERN", r"\S+|\s")
+    monkeypatch.setattr(bulk_encoder, "PATTERN", r"\S+|\s")
     speech = run(changed(recipe, out=str(tmp_path / "again")))
     assert "encoding with tokenizers, which is slower" in speech.err.getvalue()
     assert "tokenizers" in speech.out.getvalue()
@@ -312,7 +312,7 @@ def test_a_document_can_be_read_back_and_counts_its_bytes(
     store = TokenStore(tmp_path / "tokens")
     tokenizer, train = Tokenizer.load(store.tokenizer), store.split("train")
     normalise = normaliser(made.normalise)
-    texts = [normalise(document.text) for document in documents(made.source, Tally())]
+    texts = [normalise(document.text) for document in documents(made.source, ReadStats())]
     assert len(texts) == len(train) > 20
     counts = Vocabulary.of(tokenizer).bytes
     assert counts is not None

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from nlptool.data.batches import Again, Ahead, Batch, Batches, Stage
-from nlptool.data.draws import Draws
+from nlptool.data.batches import Batch, Batches, PrefetchingLoader, RepeatedEpochs, Stage
+from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 
 
@@ -18,11 +18,11 @@ class Numbers:
     def __len__(self) -> int:
         return self.size
 
-    def take(self, indices: np.ndarray, epochs: np.ndarray, draws: Draws) -> list[tuple[int, int]]:
+    def take(self, indices: np.ndarray, epochs: np.ndarray, draws: RandomStreams) -> list[tuple[int, int]]:
         return list(zip(epochs.tolist(), indices.tolist(), strict=True))
 
 
-def collate(examples: Sequence[tuple[int, int]], draws: Draws) -> Batch:
+def collate(examples: Sequence[tuple[int, int]], draws: RandomStreams) -> Batch:
     chance = torch.from_numpy(draws.uniform(0, len(examples), 1))
     return Batch({"pairs": torch.tensor(examples), "chance": chance}, {"n": len(examples)}, len(examples))
 
@@ -97,7 +97,7 @@ def test_every_row_of_a_step_goes_to_one_rank_whatever_their_number(size: int, w
 
 def test_batches_made_ahead_are_the_same_in_any_order():
     plain = Batches([Stage(0, 4, Numbers(50))], collate, seed=1)
-    ahead = Ahead(plain)
+    ahead = PrefetchingLoader(plain)
     for n in (0, 1, 2, 7, 3, 4):
         assert [b["pairs"].tolist() for b in ahead.get(n)] == [b["pairs"].tolist() for b in plain.get(n)]
     ahead.close()
@@ -110,7 +110,7 @@ def test_what_fails_in_the_thread_is_raised_by_the_step_that_needs_it():
                 raise DataError("broken row")
             return super().get(n)
 
-    ahead = Ahead(Fails([Stage(0, 4, Numbers(50))], collate, seed=1))
+    ahead = PrefetchingLoader(Fails([Stage(0, 4, Numbers(50))], collate, seed=1))
     ahead.get(0)
     with pytest.raises(DataError, match="broken row"):
         ahead.get(1)
@@ -122,7 +122,7 @@ def test_an_epoch_again_is_the_same_batches_in_another_order():
         def get(self, n: int) -> list[int]:
             return [n]
 
-    again = Again(Counting(), 5, seed=3)
+    again = RepeatedEpochs(Counting(), 5, seed=3)
     epochs = [[again.get(epoch * 5 + n)[0] for n in range(5)] for epoch in range(4)]
     assert epochs[0] == [0, 1, 2, 3, 4]
     assert all(sorted(epoch) == epochs[0] for epoch in epochs)

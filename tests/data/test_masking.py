@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptool.data import masking
-from nlptool.data.draws import Draws
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 
 # Ten tokens: [CLS] un believ able , said the old man [SEP]
@@ -93,9 +93,12 @@ def test_a_word_longer_than_the_budget_is_cut_to_parts_that_fit():
 
 def test_every_token_of_long_words_is_masked_at_some_step():
     ids = np.array([[CLS, *[BELIEV, ABLE, ABLE, ABLE, ABLE] * 2, SEP, SEP, SEP, SEP, SEP]])
-    scheme, seen = masking.Scheme(0.15, whole_word=True, ngram=1, corrupt=(1.0, 0.0, 0.0)), np.zeros(16, int)
+    scheme, seen = (
+        masking.MaskingScheme(0.15, whole_word=True, ngram=1, corrupt=(1.0, 0.0, 0.0)),
+        np.zeros(16, int),
+    )
     for step in range(200):
-        masked = masking.mask(ids, None, scheme, VOCABULARY, Draws(0, step))
+        masked = masking.mask(ids, None, scheme, VOCABULARY, RandomStreams(0, step))
         seen[masked.at[masked.used]] += 1
     assert (seen[1:11] > 0).all()  # of a budget of two
 
@@ -209,7 +212,7 @@ def test_a_masked_token_becomes_mask_random_or_itself_by_its_own_number():
     originals = np.array([[MAN, MAN, MAN, MAN, MAN, MAN]])
     what = np.array([[0.0, 0.79, 0.8, 0.89, 0.9, 0.99]])
     which = np.array([[0.5, 0.5, 0.0, 0.999, 0.5, 0.5]])
-    shown = masking.replacements(originals, what, which, (0.8, 0.1, 0.1), VOCABULARY)
+    shown = masking.masked_inputs(originals, what, which, (0.8, 0.1, 0.1), VOCABULARY)
     assert shown.tolist() == [[MASK, MASK, UN, MAN, MAN, MAN]]
 
 
@@ -217,7 +220,7 @@ def test_shares_are_eighty_ten_ten_and_random_tokens_are_never_special():
     rng = np.random.default_rng(0)
     originals = np.full((1, 200_000), THE)
     what, which = rng.random((2, 1, 200_000))
-    shown = masking.replacements(originals, what, which, (0.8, 0.1, 0.1), VOCABULARY)[0]
+    shown = masking.masked_inputs(originals, what, which, (0.8, 0.1, 0.1), VOCABULARY)[0]
     counts = np.bincount(shown, minlength=13)
     expected = np.zeros(13)
     expected[[UN, BELIEV, ABLE, COMMA, SAID, OLD, MAN]] = 0.1 / 8

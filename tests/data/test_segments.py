@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nlptool.data.draws import Draws
-from nlptool.data.examples import Rows, Segments
-from nlptool.data.examples.segments import in_second
+from nlptool.data.pretraining_examples import PackedBatch, Segments
+from nlptool.data.pretraining_examples.segments import in_second
+from nlptool.data.random_streams import RandomStreams
 from nlptool.text.store import DTYPES, Split, SplitWriter
 
 CLS, SEP, PAD, LENGTH = 1, 2, 0, 24
@@ -24,13 +24,13 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
     return Split(writer.prefix)
 
 
-def rows_of(split: Split, epoch: int = 0) -> Rows:
+def rows_of(split: Split, epoch: int = 0) -> PackedBatch:
     examples = Segments(split, LENGTH, 0, cls=CLS, sep=SEP, pad=PAD)
     index = np.arange(len(examples))
-    return examples.take(index, index * 0 + epoch, Draws(0, epoch))
+    return examples.take(index, index * 0 + epoch, RandomStreams(0, epoch))
 
 
-def segments(rows: Rows, row: int) -> tuple[list[int], list[int]]:
+def segments(rows: PackedBatch, row: int) -> tuple[list[int], list[int]]:
     """The tokens of A and of B, after a look at all else."""
     assert rows.types is not None
     assert rows.lengths is not None
@@ -93,13 +93,13 @@ def test_an_epoch_reads_about_what_the_split_has_also_of_short_documents(split: 
     assert read / 20 / split.tokens == pytest.approx(1, abs=0.03)
 
 
-def map_rows(rows: Rows) -> list[tuple[list[int], list[int]]]:
+def map_rows(rows: PackedBatch) -> list[tuple[list[int], list[int]]]:
     return [segments(rows, row) for row in range(len(rows))]
 
 
 def test_a_row_is_the_same_whatever_rows_come_with_it(split: Split):
     examples = Segments(split, LENGTH, 0, cls=CLS, sep=SEP, pad=PAD)
     indices, epochs = np.arange(8), np.zeros(8, np.int64)
-    together = examples.take(indices, epochs, Draws(0, 5))
-    rest = examples.take(indices[3:], epochs[3:], Draws(0, 5, first=3))
+    together = examples.take(indices, epochs, RandomStreams(0, 5))
+    rest = examples.take(indices[3:], epochs[3:], RandomStreams(0, 5, first=3))
     assert rest.ids.tolist() == together.ids[3:].tolist()

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from nlptool.cli import main
-from nlptool.evaluate.beams import beam_search
-from nlptool.evaluate.generate import Generator, continuations
-from nlptool.evaluate.requests import Request
-from nlptool.evaluate.sampling import Choose, Sampling, greedy
-from nlptool.evaluate.scoring import scorer
+from nlptool.evaluation.generation.beam_search import beam_search
+from nlptool.evaluation.generation.generate import Generator, continuations
+from nlptool.evaluation.generation.sampling import Choose, Sampling, greedy
+from nlptool.evaluation.requests import Request
+from nlptool.evaluation.scoring import scorer
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net

@@ -11,8 +11,8 @@ from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config
 from nlptool.models.albert.net import Net
-from nlptool.models.heads import MaskedLM, PairOrder, Pooler
-from nlptool.models.sharing import expanded
+from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
+from nlptool.models.layer_sharing import unshare_layers
 from nlptool.train import checkpoint
 from nlptool.train.config import Optimizer
 from nlptool.train.optim import Adam
@@ -37,7 +37,7 @@ def sizes(config: Config) -> tuple[int, int]:
     """Parameters of encoder and pooler, and with both heads, at ALBERT's vocabulary."""
     with torch.device("meta"):
         net, pooler = Net(config, 30000), Pooler(config.hidden)
-        mlm, pair = MaskedLM.of(config, 30000), PairOrder(config.hidden)
+        mlm, pair = MaskedLM.of(config, 30000), SegmentPairHead(config.hidden)
     return count(net, pooler), count(net, pooler, mlm, pair)
 
 
@@ -137,7 +137,7 @@ def test_what_is_written_is_read_back_with_its_sharing(settings: dict[str, objec
 
 def test_layers_that_should_be_alike_and_are_not_are_refused(tmp_path: Path) -> None:
     config = Config.model_validate(SMALL | {"share": "attention"})
-    state = expanded(nn.ModuleDict({"backbone": Net(config, 40)}).state_dict())
+    state = unshare_layers(nn.ModuleDict({"backbone": Net(config, 40)}).state_dict())
     state["backbone.layers.attention.2.out.weight"] += 1
     huggingface.save_pretrained(tmp_path, config, state, {"pad": 0})
     with pytest.raises(DataError, match="layers share their attention, but layer 2 has another one"):

@@ -11,7 +11,7 @@ from nlptool.models import huggingface
 from nlptool.models.albert import huggingface as names
 from nlptool.models.albert.config import Config
 from nlptool.models.albert.net import Net
-from nlptool.models.heads import MaskedLM, PairOrder, Pooler
+from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 transformers = pytest.importorskip("transformers")
 
@@ -34,7 +34,7 @@ def ours(config: Config) -> nn.ModuleDict:
             "backbone": Net(config, VOCAB),
             "mlm": MaskedLM.of(config, VOCAB),
             "pooler": Pooler(config.hidden),
-            "pair": PairOrder(config.hidden),
+            "pair": SegmentPairHead(config.hidden),
         }
     ).eval()
 
@@ -110,7 +110,7 @@ def test_imported_weights_give_the_logits_of_transformers(
     assert isinstance(config, Config)
     assert (vocab_size, config.groups, config.share) == (VOCAB, groups, "all")
     model = ours(config)
-    assert huggingface.load(model, state) == huggingface.Loaded((), ())
+    assert huggingface.load(model, state) == huggingface.LoadReport((), ())
     assert_same_logits(model, reference)
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from nlptool.models.bert.config import Config
 from nlptool.models.bert.net import Net
-from nlptool.models.heads import MaskedLM, PairOrder, Pooler
+from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 SMALL = Config(layers=2, hidden=32, heads=4, positions=16)
 
@@ -39,7 +39,7 @@ def test_published_sizes_have_their_parameter_counts(
     with torch.device("meta"):
         net, pooler = Net(config, 30522), Pooler(hidden)
         mlm = MaskedLM(hidden, hidden, 30522, config.activation)
-        nsp = PairOrder(hidden)
+        nsp = SegmentPairHead(hidden)
     assert count(net, pooler) == encoder
     assert count(net, pooler, mlm, nsp) == with_heads
 

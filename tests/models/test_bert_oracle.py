@@ -11,7 +11,7 @@ from nlptool.models import huggingface
 from nlptool.models.bert import huggingface as names
 from nlptool.models.bert.config import Config
 from nlptool.models.bert.net import Net
-from nlptool.models.heads import MaskedLM, PairOrder, Pooler
+from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 transformers = pytest.importorskip("transformers")
 
@@ -33,7 +33,7 @@ def ours(config: Config, vocab_size: int) -> nn.ModuleDict:
             "backbone": Net(config, vocab_size),
             "mlm": MaskedLM(config.hidden, config.hidden, vocab_size, config.activation),
             "pooler": Pooler(config.hidden),
-            "pair": PairOrder(config.hidden),
+            "pair": SegmentPairHead(config.hidden),
         }
     ).eval()
 
@@ -104,7 +104,7 @@ def test_imported_weights_give_the_logits_of_transformers(name: str, tmp_path: P
     config, vocab_size, state = huggingface.load_pretrained(tmp_path)
     assert isinstance(config, Config)
     model = ours(config, vocab_size)
-    assert huggingface.load(model, state) == huggingface.Loaded((), ())
+    assert huggingface.load(model, state) == huggingface.LoadReport((), ())
     assert_same_logits(model, reference)
 
 
@@ -195,7 +195,7 @@ def test_real_weights_give_the_hidden_states_of_transformers() -> None:
     config, vocab_size, state = huggingface.load_pretrained(folder)
     assert isinstance(config, Config)
     model = nn.ModuleDict({"backbone": Net(config, vocab_size)}).eval()
-    assert huggingface.load(model, state) == huggingface.Loaded((), ("pooler",))
+    assert huggingface.load(model, state) == huggingface.LoadReport((), ("pooler",))
     reference = transformers.BertModel.from_pretrained(folder).eval()
     torch.manual_seed(4)
     ids_BT, types_BT, lengths_B = random_batch(8, 32, vocab_size)

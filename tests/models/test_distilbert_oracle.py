@@ -76,7 +76,7 @@ def test_imported_weights_give_the_logits_of_transformers(head: str, tmp_path: P
     config, vocab_size, state = huggingface.load_pretrained(tmp_path)
     assert (config, vocab_size) == (CONFIG, VOCAB)
     model = ours(head)
-    assert huggingface.load(model, state) == huggingface.Loaded((), ())
+    assert huggingface.load(model, state) == huggingface.LoadReport((), ())
     assert_same_logits(model, reference)
 
 

@@ -11,7 +11,7 @@ from nlptool.models import huggingface
 from nlptool.models.electra import huggingface as names
 from nlptool.models.electra.config import Config
 from nlptool.models.electra.net import Net
-from nlptool.models.heads import MaskedLM, ReplacedToken
+from nlptool.models.heads import MaskedLM, ReplacedTokenHead
 
 SIZES = {
     "small": Config(layers=12, hidden=256, heads=4, embedding=128),
@@ -37,7 +37,7 @@ def test_published_discriminators_have_their_parameter_counts(
     name: str, encoder: int, with_head: int
 ) -> None:
     with torch.device("meta"):
-        net, head = Net(SIZES[name], 30522), ReplacedToken(SIZES[name].hidden)
+        net, head = Net(SIZES[name], 30522), ReplacedTokenHead(SIZES[name].hidden)
     assert count(net) == encoder
     assert count(net, head) == with_head
 
@@ -54,7 +54,7 @@ def test_embeddings_are_projected_where_they_are_narrower_and_only_there() -> No
 
 def test_an_untrained_discriminator_knows_nothing() -> None:
     torch.manual_seed(0)
-    net, head = Net(SMALL, 20).eval(), ReplacedToken(16)
+    net, head = Net(SMALL, 20).eval(), ReplacedTokenHead(16)
     logits_BT = head(net(torch.randint(0, 20, (4, 12))))
     assert logits_BT.shape == (4, 12)
     assert logits_BT.abs().max() < 0.05
@@ -62,7 +62,7 @@ def test_an_untrained_discriminator_knows_nothing() -> None:
 
 @pytest.mark.parametrize("part", ["rtd", "mlm", None])
 def test_what_is_written_is_read_back(part: str | None, tmp_path: Path) -> None:
-    heads = {"rtd": ReplacedToken(16), "mlm": MaskedLM.of(SMALL, 20)}
+    heads = {"rtd": ReplacedTokenHead(16), "mlm": MaskedLM.of(SMALL, 20)}
     module = nn.ModuleDict({"backbone": Net(SMALL, 20), **({part: heads[part]} if part else {})})
     state = module.state_dict()
     huggingface.save_pretrained(tmp_path, SMALL, state, {"pad": 3})

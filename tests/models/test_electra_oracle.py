@@ -11,7 +11,7 @@ from nlptool.models import huggingface
 from nlptool.models.electra import huggingface as names
 from nlptool.models.electra.config import Config
 from nlptool.models.electra.net import Net
-from nlptool.models.heads import MaskedLM, ReplacedToken
+from nlptool.models.heads import MaskedLM, ReplacedTokenHead
 
 transformers = pytest.importorskip("transformers")
 
@@ -34,7 +34,7 @@ def randomise(model: nn.Module) -> nn.Module:
 
 
 def ours(config: Config, head: str) -> nn.ModuleDict:
-    made = ReplacedToken(config.hidden) if head == "rtd" else MaskedLM.of(config, VOCAB)
+    made = ReplacedTokenHead(config.hidden) if head == "rtd" else MaskedLM.of(config, VOCAB)
     return nn.ModuleDict({"backbone": Net(config, VOCAB), head: made}).eval()
 
 
@@ -84,7 +84,7 @@ def test_imported_weights_give_the_logits_of_transformers(net: str, head: str, t
     config, vocab_size, state = huggingface.load_pretrained(tmp_path)
     assert (config, vocab_size) == (NETS[net], VOCAB)
     model = ours(NETS[net], head)
-    assert huggingface.load(model, state) == huggingface.Loaded((), ())
+    assert huggingface.load(model, state) == huggingface.LoadReport((), ())
     assert_same_logits(model, reference)
 
 
@@ -139,7 +139,7 @@ def test_a_bare_encoder_loads_both_ways(tmp_path: Path) -> None:
     reference.save_pretrained(tmp_path)
     model = nn.ModuleDict({"backbone": Net(config, VOCAB)}).eval()
     loaded = huggingface.load_pretrained(tmp_path)
-    assert huggingface.load(model, loaded.state) == huggingface.Loaded((), ())
+    assert huggingface.load(model, loaded.state) == huggingface.LoadReport((), ())
     ids_BT, types_BT, lengths_B, real_BT = inputs(8)
     with torch.no_grad():
         hidden_BTD = model["backbone"](ids_BT, types_BT, lengths_B)

@@ -14,7 +14,7 @@ from nlptool.models import huggingface
 from nlptool.models.gpt2 import huggingface as names
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net
-from nlptool.models.loss import linear_cross_entropy
+from nlptool.models.kernels.cross_entropy import linear_cross_entropy
 
 transformers = pytest.importorskip("transformers")
 
@@ -48,7 +48,7 @@ def loaded(folder: Path) -> nn.ModuleDict:
     config, vocab_size, state = huggingface.load_pretrained(folder)
     assert isinstance(config, Config)
     model = nn.ModuleDict({"backbone": Net(config, vocab_size)}).eval()
-    assert huggingface.load(model, state) == huggingface.Loaded((), ())
+    assert huggingface.load(model, state) == huggingface.LoadReport((), ())
     return model
 
 

@@ -16,7 +16,7 @@ from nlptool.models import huggingface
 from nlptool.models.bert import huggingface as names
 from nlptool.models.bert.config import Config
 from nlptool.models.bert.net import Net
-from nlptool.models.heads import MaskedLM, PairOrder, Pooler
+from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 CONFIG = Config(layers=2, hidden=8, heads=2, positions=16, dropout=0.2, activation="gelu_tanh")
 
@@ -25,7 +25,7 @@ def model(*heads: str) -> nn.ModuleDict:
     every = {
         "mlm": MaskedLM(8, 8, 40, "gelu_tanh"),
         "pooler": Pooler(8),
-        "pair": PairOrder(8),
+        "pair": SegmentPairHead(8),
     }
     return nn.ModuleDict({"backbone": Net(CONFIG, 40), **{name: every[name] for name in heads}})
 
@@ -64,9 +64,9 @@ def test_the_tied_matrix_is_stored_once_and_the_padding_id_is_told(folder: Path)
 
 def test_heads_missing_on_either_side_are_reported(folder: Path) -> None:
     state = huggingface.load_pretrained(folder).state
-    assert huggingface.load(model("mlm"), state) == huggingface.Loaded((), ("pair", "pooler"))
+    assert huggingface.load(model("mlm"), state) == huggingface.LoadReport((), ("pair", "pooler"))
     bare = {key: tensor for key, tensor in state.items() if key.startswith("backbone.")}
-    assert huggingface.load(model("mlm", "pooler"), bare) == huggingface.Loaded(("mlm", "pooler"), ())
+    assert huggingface.load(model("mlm", "pooler"), bare) == huggingface.LoadReport(("mlm", "pooler"), ())
 
 
 def test_loading_copies_every_weight(folder: Path) -> None:

@@ -11,12 +11,12 @@ import tiny
 import torch
 
 from nlptool.cli import main
-from nlptool.data.draws import Draws
+from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
-from nlptool.models import chunks
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.gpt2.config import Config as Gpt2Config
 from nlptool.models.gpt2.net import Net
+from nlptool.models.kernels import vocab_chunks
 from nlptool.objectives.causal import CausalLM
 from nlptool.objectives.clm.config import Config, check
 from nlptool.text.store import Split
@@ -50,7 +50,7 @@ def test_an_epoch_guesses_each_token_of_the_stream_once_but_for_less_than_a_row(
     made = objective()
     examples = made.examples(split, tiny.LENGTH, 0)
     index = np.arange(len(examples))
-    batch = made.collate(examples.take(index, index * 0, Draws(0, 0)), Draws(0, 0))
+    batch = made.collate(examples.take(index, index * 0, RandomStreams(0, 0)), RandomStreams(0, 0))
     stream = []
     for number in range(len(split)):
         stream += [*np.concatenate(split.document(number)).tolist(), END]
@@ -79,7 +79,7 @@ def test_the_loss_is_the_cross_entropy_of_the_next_token(split: Split):
 def test_held_out_figures_do_not_depend_on_the_chunks(
     split: Split, logits_at_once: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(chunks, "CHUNK", logits_at_once)
+    monkeypatch.setattr(vocab_chunks, "CHUNK", logits_at_once)
     made = objective().double()
     (batch,) = tiny.batches(made, split).get(0)
     figures = made.summary(made.measure(batch), batch.counts)

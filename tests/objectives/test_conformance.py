@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops, registry
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
+from nlptool.data.random_streams import RandomStreams
 from nlptool.models.layers import Embeddings
 from nlptool.objectives.base import Objective
 from nlptool.text.store import Split
@@ -121,7 +121,7 @@ def test_what_is_hidden_cannot_be_seen(case, objective: Objective, split: Split)
     if not tiny.facts(case[0]).HIDES:
         pytest.skip("this objective hides no token")
     examples = objective.examples(split, tiny.LENGTH, 0)
-    draws, indices = Draws(0, 0), np.arange(8)
+    draws, indices = RandomStreams(0, 0), np.arange(8)
     seen = []
     for part in objective.backbone.modules():
         if isinstance(part, Embeddings):

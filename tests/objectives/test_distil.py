@@ -13,11 +13,11 @@ from nlptool import flops
 from nlptool.data.batches import Batch
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.models.loss import IGNORED
+from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives.distil import teacher as teachers
 from nlptool.objectives.distil.config import Config, check
-from nlptool.objectives.distil.objective import Distil, build
-from nlptool.recipe import Block
+from nlptool.objectives.distil.objective import DistillationObjective, build
+from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 SMALL = {"layers": 2, "hidden": 32, "heads": 2, "positions": 40, "dropout": 0.0, "attention_dropout": 0.0}
@@ -38,17 +38,17 @@ def make(
     settings: dict[str, Any] = ALL,
     student: dict[str, Any] = SMALL,
     teacher: dict[str, Any] = LARGE,
-) -> Distil:
+) -> DistillationObjective:
     torch.manual_seed(0)
     block = FAMILIES[family]
     return build(Config(**settings), block(**student), tiny.VOCABULARY, block(**teacher)).double()
 
 
-def first_batch(objective: Distil, split: Split) -> Batch:
+def first_batch(objective: DistillationObjective, split: Split) -> Batch:
     return tiny.batches(objective, split).get(0)[0]
 
 
-def means(objective: Distil, batch: Batch) -> dict[str, float]:
+def means(objective: DistillationObjective, batch: Batch) -> dict[str, float]:
     return {term: value.item() / batch.counts[term] for term, value in objective(batch).items()}
 
 
@@ -244,7 +244,7 @@ def test_what_leaves_the_last_layer_without_a_lesson_is_refused() -> None:
     ],
 )
 def test_a_teacher_that_does_not_fit_is_told(
-    settings: dict[str, Any], student: Block, teacher: Block, told: str
+    settings: dict[str, Any], student: RecipeBlock, teacher: RecipeBlock, told: str
 ) -> None:
     (problem,) = teachers.check(Config(**settings), student, teacher)
     assert told in problem.message

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
+from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.electra.config import Config as Model
-from nlptool.models.loss import IGNORED
-from nlptool.objectives.electra import scores
+from nlptool.models.kernels.cross_entropy import IGNORED
+from nlptool.objectives.electra import histograms
 from nlptool.objectives.electra.config import Config, check, generator
-from nlptool.objectives.electra.generator import Guesses
+from nlptool.objectives.electra.diagnostics import diagnostics
+from nlptool.objectives.electra.generator import GeneratorOutput
 from nlptool.objectives.electra.objective import Electra, build, corrupt
-from nlptool.objectives.electra.remarks import remarks
 from nlptool.text.store import Split
 
 SMALL = Model(layers=12, hidden=256, heads=4, embedding=128)
@@ -53,8 +53,8 @@ def by_hand() -> Batch:
 class Rigged(nn.Module):
     """A generator that says what it is told: right at the first mask, wrong at the others."""
 
-    def forward(self, batch: Batch, backbone: nn.Module) -> Guesses:
-        return Guesses({"mlm": torch.tensor(0.0)}, torch.tensor([[11, 40, 41, 50]]))
+    def forward(self, batch: Batch, backbone: nn.Module) -> GeneratorOutput:
+        return GeneratorOutput({"mlm": torch.tensor(0.0)}, torch.tensor([[11, 40, 41, 50]]))
 
 
 def test_labels_by_hand_a_right_sample_counts_as_original():
@@ -258,12 +258,12 @@ def test_the_area_under_the_curve_by_hand():
     """Of six pairs four are in order and one is a tie."""
     logits = torch.tensor([-2.0, 0.5, 1.0, 0.5, 3.0])
     positive = torch.tensor([False, False, False, True, True])
-    table = scores.histograms(logits, positive)
-    assert scores.area(table) == pytest.approx(4.5 / 6)
-    assert scores.decisions(table) == pytest.approx(
+    table = histograms.histograms(logits, positive)
+    assert histograms.area(table) == pytest.approx(4.5 / 6)
+    assert histograms.decisions(table) == pytest.approx(
         {"accuracy": 3 / 5, "majority": 3 / 5, "precision": 2 / 4, "recall": 1.0}
     )
-    assert scores.area(scores.histograms(logits, torch.zeros(5, dtype=torch.bool))) == 0.5
+    assert histograms.area(histograms.histograms(logits, torch.zeros(5, dtype=torch.bool))) == 0.5
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5, 3.0])
@@ -273,9 +273,9 @@ def test_the_area_is_that_of_scikit_learn_within_the_width_of_a_bin(shift: float
     positive = torch.rand(5000) < 0.13
     logits = torch.randn(5000) * 2 + shift * positive
     logits[:50] = 100.0  # beyond the outermost bin
-    parts = [scores.histograms(x, p) for x, p in zip(logits.split(700), positive.split(700), strict=True)]
+    parts = [histograms.histograms(x, p) for x, p in zip(logits.split(700), positive.split(700), strict=True)]
     expected = metrics.roc_auc_score(positive.numpy(), logits.clamp(max=20).numpy())
-    assert scores.area(torch.stack(parts).sum(0)) == pytest.approx(expected, abs=scores.WIDTH / 4)
+    assert histograms.area(torch.stack(parts).sum(0)) == pytest.approx(expected, abs=histograms.WIDTH / 4)
 
 
 FIGURES = {
@@ -292,9 +292,9 @@ def test_nothing_is_remarked_of_a_run_that_does_well_or_begins(split: Split):
     objective, batch = one(split)
     assert objective.remarks(objective.summary(objective.measure(batch), batch.counts)) == []
     start = {"mlm_accuracy": 0.05, "sampled_right": 0.01, "replaced": 0.15, "rtd_auc": 0.5, "rtd_recall": 0.0}
-    assert remarks(FIGURES | start) == []
-    assert remarks(FIGURES) == []
-    assert remarks({k: v for k, v in FIGURES.items() if not k.startswith("rtd")}) == []
+    assert diagnostics(FIGURES | start) == []
+    assert diagnostics(FIGURES) == []
+    assert diagnostics({k: v for k, v in FIGURES.items() if not k.startswith("rtd")}) == []
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_nothing_is_remarked_of_a_run_that_does_well_or_begins(split: Split):
     ],
 )
 def test_each_collapse_is_remarked_with_what_to_do(figures: dict[str, float], told: str):
-    (remark,) = remarks(FIGURES | figures)
+    (remark,) = diagnostics(FIGURES | figures)
     assert told in remark
     assert "objective." in remark
 
@@ -363,9 +363,9 @@ def test_rates_on_real_text_are_those_of_the_formulas(shared_data: Path, tmp_pat
     torch.manual_seed(0)
     objective = build(Config(), Model(layers=1, hidden=32, heads=1, positions=128), vocabulary)
     rows = objective.examples(Split(tmp_path / "train"), 128, 0).take(
-        np.arange(200), np.zeros(200, np.int64), Draws(0, 0)
+        np.arange(200), np.zeros(200, np.int64), RandomStreams(0, 0)
     )
-    batch = objective.collate(rows, Draws(0, 0))
+    batch = objective.collate(rows, RandomStreams(0, 0))
     assert batch.counts == {"mlm": 200 * 19, "rtd": 200 * 128}
     assert (batch["ids"] == MASK).double().mean().item() == 19 / 128
     figures = objective.summary(objective.measure(batch), batch.counts)
@@ -377,7 +377,7 @@ def test_rates_on_real_text_are_those_of_the_formulas(shared_data: Path, tmp_pat
 
 def test_a_run_leaves_a_discriminator_and_a_generator_that_fills_masks(tiny_recipe: Path, tmp_path: Path):
     from nlptool.cli import main
-    from nlptool.evaluate.fill_mask import FillMask
+    from nlptool.evaluation.fill_mask import FillMask
 
     model = (
         'model={"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding": 16, "positions": 64}'

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from nlptool import registry
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
+from nlptool.data.random_streams import RandomStreams
 from nlptool.models.bert.config import Config as BertConfig
-from nlptool.models.loss import IGNORED
+from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives import masked
 from nlptool.objectives.mlm.config import Config, check
 from nlptool.text.store import DTYPES, Split, SplitWriter
@@ -34,8 +34,8 @@ def test_labels_are_what_stood_there_and_everything_else_is_shown(split: Split):
     objective = tiny.build("mlm", {})
     examples = objective.examples(split, tiny.LENGTH, 0)
     index = torch.arange(16).numpy()
-    rows = examples.take(index, index * 0, Draws(0, 0))
-    batch = objective.collate(rows, Draws(0, 0))
+    rows = examples.take(index, index * 0, RandomStreams(0, 0))
+    batch = objective.collate(rows, RandomStreams(0, 0))
     original = torch.from_numpy(rows.ids)
     assert torch.equal(original.gather(1, batch["at"]), batch["labels"])
     shown = original.scatter(1, batch["at"], batch["ids"].gather(1, batch["at"]))
@@ -110,8 +110,8 @@ def test_whole_words_are_masked_whole(split: Split):
     objective = tiny.build("mlm", {"whole_word": True, "mask_rate": 0.5})
     examples = objective.examples(split, tiny.LENGTH, 0)
     index = torch.arange(16).numpy()
-    rows = examples.take(index, index * 0, Draws(0, 0))
-    batch = objective.collate(rows, Draws(0, 0))
+    rows = examples.take(index, index * 0, RandomStreams(0, 0))
+    batch = objective.collate(rows, RandomStreams(0, 0))
     picked = torch.zeros(16, tiny.LENGTH, dtype=torch.bool)
     for row in range(16):
         picked[row, batch["at"][row][batch["labels"][row] != IGNORED]] = True

@@ -9,7 +9,7 @@ from nlptool.data.batches import Batch
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config as AlbertConfig
 from nlptool.models.gpt2.config import Config as Gpt2Config
-from nlptool.models.loss import IGNORED
+from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives.sop.config import Config, check
 from nlptool.text.store import Split
 

@@ -13,10 +13,10 @@ import pytest
 import tiny
 
 from nlptool.data import masking
-from nlptool.data.draws import Draws
-from nlptool.data.examples import Rows, SegmentPairs
+from nlptool.data.pretraining_examples import PackedBatch, SegmentPairs
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.models.loss import IGNORED
+from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives import masked
 from nlptool.objectives.sop.config import Config
 from nlptool.text.config import Sentences
@@ -51,12 +51,12 @@ def paragraphs(shared_data: Path) -> Iterator[str]:
 
 def all_rows(
     novels: tuple[Split, Vocabulary], length: int, pairs: str, epochs: int = 3
-) -> tuple[Rows, Draws]:
+) -> tuple[PackedBatch, RandomStreams]:
     split, vocabulary = novels
     special = {role: vocabulary.special[role] for role in ("cls", "sep", "pad")}
     examples = SegmentPairs(split, length, 0, pairs, **special)
     index = np.arange(len(examples) * epochs)
-    draws = Draws(0, 0)
+    draws = RandomStreams(0, 0)
     return examples.take(index % len(examples), index // len(examples), draws), draws
 
 
@@ -121,7 +121,7 @@ def test_rows_are_short_as_often_as_those_of_the_scripts(novels, tmp_path: Path,
     theirs = lengths_by_the_script(chapters * 4, 509, pairs)
     examples = SegmentPairs(Split(writer.prefix), 512, 0, pairs, cls=1, sep=2, pad=0)
     index = np.arange(4 * len(examples))
-    rows = examples.take(index % len(examples), index // len(examples), Draws(0, 0))
+    rows = examples.take(index % len(examples), index // len(examples), RandomStreams(0, 0))
     assert rows.lengths is not None
     ours = rows.lengths - 3
     assert (ours < 256).mean() == pytest.approx((theirs < 256).mean(), abs=0.04)

@@ -10,7 +10,7 @@ import matplotlib.image
 import numpy as np
 
 from nlptool.report.curves import AXES, charts, curves
-from nlptool.report.drawing import HEIGHT, WIDTH, Look, apart, decade, draw, png, svg
+from nlptool.report.drawing import HEIGHT, WIDTH, Style, apart, decade, draw, png, svg
 from nlptool.report.fonts import fonts_for
 from nlptool.report.runs import read_all
 
@@ -27,7 +27,7 @@ def test_labels_that_would_touch_move_apart_about_their_middle():
 
 def test_a_chart_is_a_picture_of_its_size(tmp_path: Path):
     runs = read_all([write_run(tmp_path / "a", falling())])
-    look = Look.of(["a"])
+    look = Style.of(["a"])
     figure = draw(charts(runs)[0], curves(charts(runs)[0], runs, AXES[0]), AXES[0], look)
     pixels = matplotlib.image.imread(io.BytesIO(png(figure, look)))
     assert pixels.shape[:2] == (round(200 * HEIGHT), round(200 * WIDTH))
@@ -36,7 +36,7 @@ def test_a_chart_is_a_picture_of_its_size(tmp_path: Path):
 
 def test_a_name_stays_text_in_a_page_and_is_drawn_in_a_file(tmp_path: Path):
     runs = read_all([write_run(tmp_path / "demo-run", falling())])
-    look = Look.of(["demo-run"])
+    look = Style.of(["demo-run"])
     figure = draw(charts(runs)[0], curves(charts(runs)[0], runs, AXES[0]), AXES[0], look)
     assert ">demo-run  " in svg(figure, look, letters=True)
     assert "<text" not in svg(figure, look, letters=False)
@@ -44,7 +44,7 @@ def test_a_name_stays_text_in_a_page_and_is_drawn_in_a_file(tmp_path: Path):
 
 def test_the_same_run_is_drawn_to_the_same_bytes(tmp_path: Path):
     runs = read_all([write_run(tmp_path / "a", falling())])
-    chart, look = charts(runs)[0], Look.of(["a"])
+    chart, look = charts(runs)[0], Style.of(["a"])
     drawn = [
         svg(draw(chart, curves(chart, runs, AXES[0]), AXES[0], look), look, letters=False) for _ in range(2)
     ]
@@ -52,7 +52,7 @@ def test_the_same_run_is_drawn_to_the_same_bytes(tmp_path: Path):
 
 
 def test_a_long_name_is_shortened_to_its_ends():
-    (name,) = Look.of(["bert-base-with-a-name-that-tells-the-whole-story-v2"]).names
+    (name,) = Style.of(["bert-base-with-a-name-that-tells-the-whole-story-v2"]).names
     assert name.startswith("bert-")
     assert name.endswith("-v2")
     assert "…" in name
@@ -76,7 +76,7 @@ def test_runs_of_one_point_each_are_bars_from_zero(tmp_path: Path):
     lines = [{"step": 1, "tokens": 5, "seconds": 1.0, "flops": 1e9, "mlm": 6.0}]
     runs = read_all([write_run(tmp_path / name, lines) for name in ("a", "b")])
     (chart,) = charts(runs)
-    figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Look.of(["a", "b"]))
+    figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Style.of(["a", "b"]))
     (plot,) = figure.axes
     assert [bar.get_width() for bar in plot.patches] == [6.0, 6.0]
     assert plot.get_xlim()[0] == 0
@@ -97,7 +97,7 @@ def test_a_chart_whose_runs_have_no_figures_on_an_axis_says_so(tmp_path: Path):
     (chart,) = [chart for chart in charts(runs) if chart.name == "rtd"]
     flops = AXES[2]
     for log in (False, True):
-        figure = draw(chart, curves(chart, runs, flops), flops, Look.of(["a", "b"]), log=log)
+        figure = draw(chart, curves(chart, runs, flops), flops, Style.of(["a", "b"]), log=log)
         assert "no run that has this recorded its flops" in [text.get_text() for text in figure.texts]
 
 
@@ -107,6 +107,6 @@ def test_a_single_point_beside_a_line_is_seen(tmp_path: Path, log: bool):
         [write_run(tmp_path / "a", [{"step": 1, "lr": 0.5}]), write_run(tmp_path / "b", falling())]
     )
     (chart,) = [chart for chart in charts(runs) if chart.name == "lr"]
-    figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Look.of(["a", "b"]), log=log)
+    figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Style.of(["a", "b"]), log=log)
     points = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     assert "o" in [line.get_marker() for line in points]

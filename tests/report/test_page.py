@@ -164,7 +164,7 @@ def test_a_figures_name_puts_nothing_into_the_page_and_stops_nothing(tmp_path: P
         [write_run(tmp_path / "m$\\frac{$", [{"step": s, **dict.fromkeys(HOSTILE, s)} for s in (1, 2)])]
     )
     charts, axis = curving.charts(runs), curving.AXES[0]
-    look = drawing.Look.of([run.name for run in runs], [chart.metric.title for chart in charts])
+    look = drawing.Style.of([run.name for run in runs], [chart.metric.title for chart in charts])
     drawn = {}
     for chart in charts:
         figure = drawing.draw(chart, curving.curves(chart, runs, axis), axis, look)

@@ -10,13 +10,13 @@ import torch
 
 from nlptool import registry
 from nlptool.data.batches import Batch
-from nlptool.data.bucketed import Bucketed, InTurn
-from nlptool.data.inputs import Inputs
+from nlptool.data.length_bucketing import LengthBucketedBatches, SequentialBatches
+from nlptool.data.pair_inputs import TextPairDataset
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.config import TaskConfig
-from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 WORDS = ("the", "river", "old", "town", "a", "bell", "small", "house", "winter", "wood", "stone", "light")
@@ -57,10 +57,14 @@ def build(kind: str, settings: dict[str, Any], tokenizer: Tokenizer, seed: int =
     return made
 
 
-def batches(objective: TaskObjective, rows: Inputs, seed: int = 0, steps: int = 20, **cut: int) -> Bucketed:
-    return Bucketed(rows, rows.lengths, objective.collate, batch=8, steps=steps, seed=seed, **cut)
+def batches(
+    objective: TaskObjective, rows: TextPairDataset, seed: int = 0, steps: int = 20, **cut: int
+) -> LengthBucketedBatches:
+    return LengthBucketedBatches(
+        rows, rows.lengths, objective.collate, batch=8, steps=steps, seed=seed, **cut
+    )
 
 
-def all_rows(objective: TaskObjective, rows: Inputs, size: int) -> list[Batch]:
-    source = InTurn(rows, rows.lengths, objective.collate, batch=size)
+def all_rows(objective: TaskObjective, rows: TextPairDataset, size: int) -> list[Batch]:
+    source = SequentialBatches(rows, rows.lengths, objective.collate, batch=size)
     return [batch for n in range(len(source)) for batch in source.get(n)]

@@ -9,18 +9,18 @@ import pytest
 import torch
 from small import WORDS
 
-from nlptool.data.bucketed import Bucketed, InTurn
-from nlptool.data.draws import Draws
-from nlptool.data.prompts import Prompts
+from nlptool.data.length_bucketing import LengthBucketedBatches, SequentialBatches
+from nlptool.data.prompt_completion import PromptDataset
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.tasks.answer import config as answer
 from nlptool.tasks.answer.config import Config
-from nlptool.tasks.answer.objective import Answer, build
-from nlptool.text.rows import Row
+from nlptool.tasks.answer.objective import TextGeneration, build
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 NET = Gpt2(layers=2, hidden=32, heads=2, positions=64, dropout=0.0, attention_dropout=0.0, init=0.3)
@@ -43,7 +43,7 @@ def tokenizer(tiny_store: Path) -> Tokenizer:
 
 
 @pytest.fixture
-def objective(tokenizer: Tokenizer) -> Answer:
+def objective(tokenizer: Tokenizer) -> TextGeneration:
     torch.manual_seed(0)
     return build(TASK, NET, Vocabulary.of(tokenizer), 0.0)
 
@@ -58,20 +58,20 @@ def made(number: int) -> list[Row]:
 
 
 def encoded(
-    objective: Answer, rows: list[Row], tokenizer: Tokenizer, folder: Path, length: int = 60
-) -> Prompts:
+    objective: TextGeneration, rows: list[Row], tokenizer: Tokenizer, folder: Path, length: int = 60
+) -> PromptDataset:
     objective.encode(rows, tokenizer, folder / "train", labelled="answer" in rows[0].values)
     return objective.examples(Split(folder / "train"), length, 0)
 
 
 @pytest.fixture
-def rows(objective: Answer, tokenizer: Tokenizer, tmp_path: Path) -> Prompts:
+def rows(objective: TextGeneration, tokenizer: Tokenizer, tmp_path: Path) -> PromptDataset:
     return encoded(objective, made(24), tokenizer, tmp_path)
 
 
-def text_of(rows: Prompts, row: int, tokenizer: Tokenizer) -> tuple[str, str]:
+def text_of(rows: PromptDataset, row: int, tokenizer: Tokenizer) -> tuple[str, str]:
     """Prompt and answer of a row, as the net reads them."""
-    some = rows.take(np.array([row]), np.zeros(1, np.int64), Draws(0, 0))
+    some = rows.take(np.array([row]), np.zeros(1, np.int64), RandomStreams(0, 0))
     cut = int(some.prompts[0])
     return tokenizer.decode(some.ids[0, :cut].tolist()), tokenizer.decode(some.ids[0, cut:].tolist())
 
@@ -135,17 +135,17 @@ def test_an_encoder_is_refused():
     assert answer.check(TASK, NET) == []
 
 
-def batch_of(objective: Answer, rows: Prompts, size: int = 24):
-    (batch,) = InTurn(rows, rows.lengths, objective.collate, batch=size).get(0)
+def batch_of(objective: TextGeneration, rows: PromptDataset, size: int = 24):
+    (batch,) = SequentialBatches(rows, rows.lengths, objective.collate, batch=size).get(0)
     return batch
 
 
-def test_the_loss_is_that_of_the_answers_tokens_alone(objective: Answer, rows: Prompts):
+def test_the_loss_is_that_of_the_answers_tokens_alone(objective: TextGeneration, rows: PromptDataset):
     """Against each row by itself, with the logits of the whole row."""
     objective.double()
     total, tokens = 0.0, 0
     for number in range(len(rows)):
-        some = rows.take(np.array([number]), np.zeros(1, np.int64), Draws(0, 0))
+        some = rows.take(np.array([number]), np.zeros(1, np.int64), RandomStreams(0, 0))
         ids = torch.from_numpy(some.ids)
         logits = objective.backbone(ids) @ objective.backbone.word_embeddings.T
         prompt = int(some.prompts[0])
@@ -163,12 +163,16 @@ def test_the_loss_is_that_of_the_answers_tokens_alone(objective: Answer, rows: P
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])
-def test_gradients_do_not_depend_on_accumulation(objective: Answer, rows: Prompts, accumulate: int):
+def test_gradients_do_not_depend_on_accumulation(
+    objective: TextGeneration, rows: PromptDataset, accumulate: int
+):
     objective.double()
     gradients = []
     for parts in (1, accumulate):
         objective.zero_grad()
-        source = Bucketed(rows, rows.lengths, objective.collate, batch=8, steps=4, seed=0, accumulate=parts)
+        source = LengthBucketedBatches(
+            rows, rows.lengths, objective.collate, batch=8, steps=4, seed=0, accumulate=parts
+        )
         micro = source.get(3)
         loss = sum(objective(b)["clm"] for b in micro) / sum(b.counts["clm"] for b in micro)
         loss.backward()
@@ -177,19 +181,21 @@ def test_gradients_do_not_depend_on_accumulation(objective: Answer, rows: Prompt
 
 
 @pytest.mark.parametrize("size", [1, 7])
-def test_what_is_written_does_not_depend_on_the_batch(objective: Answer, rows: Prompts, size: int):
+def test_what_is_written_does_not_depend_on_the_batch(
+    objective: TextGeneration, rows: PromptDataset, size: int
+):
     objective.double().eval()
     together = batch_of(objective, rows)
     expected = torch.empty(len(rows), objective.width, dtype=torch.float64)
     expected[together["row"]] = objective.predict(together)
-    source = InTurn(rows, rows.lengths, objective.collate, batch=size)
+    source = SequentialBatches(rows, rows.lengths, objective.collate, batch=size)
     for n in range(len(source)):
         (some,) = source.get(n)
         assert (objective.predict(some) - expected[some["row"]]).abs().max() < 1e-9
     assert (expected[:, 2:] >= 0).any()
 
 
-def test_rows_learnt_by_heart_are_answered(objective: Answer, rows: Prompts):
+def test_rows_learnt_by_heart_are_answered(objective: TextGeneration, rows: PromptDataset):
     batch = batch_of(objective, rows)
     optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
     for _ in range(120):
@@ -207,21 +213,23 @@ def test_rows_learnt_by_heart_are_answered(objective: Answer, rows: Prompts):
     json.dumps(lines)
 
 
-def test_a_net_that_has_diverged_scores_nothing(objective: Answer, rows: Prompts):
+def test_a_net_that_has_diverged_scores_nothing(objective: TextGeneration, rows: PromptDataset):
     said = np.full((len(rows), objective.width), np.nan)
     said[:, 2:] = -1
     figures = objective.figures(rows, said)
     assert (figures["exact"], figures["squad_f1"]) == (0.0, 0.0)
 
 
-def test_the_baseline_says_the_most_frequent_answer(objective: Answer, tokenizer: Tokenizer, tmp_path: Path):
+def test_the_baseline_says_the_most_frequent_answer(
+    objective: TextGeneration, tokenizer: Tokenizer, tmp_path: Path
+):
     answers = ("yes", "no", "yes")
     rows = [Row(str(n), {"what": "a", "text": "b", "answer": text}) for n, text in enumerate(answers)]
     known = encoded(objective, rows, tokenizer, tmp_path)
     assert objective.baseline(known, known) == pytest.approx({"exact": 2 / 3, "squad_f1": 2 / 3})
 
 
-def test_hidden_answers_are_not_labels(objective: Answer, tokenizer: Tokenizer, tmp_path: Path):
+def test_hidden_answers_are_not_labels(objective: TextGeneration, tokenizer: Tokenizer, tmp_path: Path):
     hidden = encoded(objective, [Row("row 0", {"what": "a", "text": "b"})], tokenizer, tmp_path)
     assert not hidden.labelled
     assert np.isnan(hidden.labels).all()

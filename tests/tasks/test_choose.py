@@ -6,15 +6,15 @@ import small
 import torch
 from kinds import choose as kind
 
-from nlptool.data import inputs as data
+from nlptool.data import pair_inputs as data
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.electra.config import Config as Electra
 from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.tasks.choose.config import Config, check
-from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 COPA = {

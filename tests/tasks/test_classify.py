@@ -8,12 +8,12 @@ import torch
 from kinds import classify as kind
 
 from nlptool import registry
-from nlptool.data import inputs as data
+from nlptool.data import pair_inputs as data
 from nlptool.errors import DataError
 from nlptool.models import heads, huggingface
 from nlptool.tasks.classify.config import Config, check
-from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 PAIR = {"name": "classify", "inputs": ("a", "b"), "metrics": ("accuracy",), "labels": ("no", "yes")}
@@ -201,4 +201,4 @@ def test_a_head_has_the_dropout_of_its_family_unless_told_otherwise(
     net = registry.config("models", family).model_validate({"layers": 1, "hidden": 8, "heads": 2})
     assert heads.Classifier.of(net, 2, given).dropout.rate == rate
     assert heads.Classifier.chooser(net, given).dropout.rate == rate
-    assert heads.EachToken.of(net, 2, given).dropout.rate == (0.1 if given is None else given)
+    assert heads.TokenClassificationHead.of(net, 2, given).dropout.rate == (0.1 if given is None else given)

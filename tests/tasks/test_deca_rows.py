@@ -10,28 +10,28 @@ from deca_rows import ROWS, SENTENCE, WOZ
 
 from nlptool.cli import main
 from nlptool.errors import DataError
-from nlptool.evaluate import deca, metrics
-from nlptool.recipe.named import Named
+from nlptool.evaluation.metrics import classification, decanlp
+from nlptool.recipe.by_name import Named
 from nlptool.tasks.answer.config import Config
-from nlptool.tasks.answer.forms import Asked
-from nlptool.text.rows import Row
+from nlptool.tasks.answer.decanlp_formats import DecaNLPExample
+from nlptool.text.tabular import Row
 
 TASK = Named("tasks", "task")
 
 
-def asked(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[Asked]:
+def asked(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[DecaNLPExample]:
     config = TASK.block(f"deca/{task}")
     assert isinstance(config, Config)
     return config.asked(Row("rows:1", row), labelled=labelled)
 
 
-def first(task: str, number: int = 0) -> Asked:
+def first(task: str, number: int = 0) -> DecaNLPExample:
     return asked(task, ROWS[task][number])[0]
 
 
 def test_every_task_is_scored_as_in_deca():
-    assert {task: TASK.block(f"deca/{task}").metrics[0] for task in deca.TASKS} == deca.TASKS
-    assert set(ROWS) == set(deca.TASKS)
+    assert {task: TASK.block(f"deca/{task}").metrics[0] for task in decanlp.TASKS} == decanlp.TASKS
+    assert set(ROWS) == set(decanlp.TASKS)
 
 
 def test_squad_has_its_own_questions_and_all_answers_count():
@@ -104,18 +104,18 @@ def test_a_schema_offers_both_candidates():
     )
 
 
-@pytest.mark.parametrize("task", deca.TASKS)
+@pytest.mark.parametrize("task", decanlp.TASKS)
 def test_who_answers_as_was_to_be_learnt_scores_all(task: str):
     pytest.importorskip("rouge_score")
     pytest.importorskip("sacrebleu")
     all_ = [one for row in ROWS[task] for one in asked(task, row)]
-    score = metrics.answer_scores(
-        [deca.TASKS[task]], [one.answer for one in all_], [one.references for one in all_]
+    score = classification.answer_scores(
+        [decanlp.TASKS[task]], [one.answer for one in all_], [one.references for one in all_]
     )
-    assert score[deca.TASKS[task]] == pytest.approx(1.0)
+    assert score[decanlp.TASKS[task]] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("task", deca.TASKS)
+@pytest.mark.parametrize("task", decanlp.TASKS)
 def test_a_test_row_has_a_question_and_no_answer(task: str):
     hidden = ("answers", "translation.de", "highlights", "label", "answer", "sql")
     for row in ROWS[task]:
@@ -143,7 +143,7 @@ def test_a_row_that_is_not_as_it_should_be_is_told_with_its_place(task: str, cha
         asked(task, ROWS[task][0] | changed)
 
 
-@pytest.mark.parametrize("task", deca.TASKS)
+@pytest.mark.parametrize("task", decanlp.TASKS)
 def test_every_task_can_be_planned_with_a_decoder(task: str, tiny_decoder: Path, tmp_path: Path, capsys):
     for split in ("train", "validation", "validation_matched", "validation_mismatched", "test"):
         lines = [json.dumps(row) + "\n" for row in ROWS[task] * 5]
@@ -152,7 +152,7 @@ def test_every_task_can_be_planned_with_a_decoder(task: str, tiny_decoder: Path,
     assert main(["finetune", "finetune/deca", f"task=deca/{task}", *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["rows"].values()) == {15 if task == "woz" else 10}
-    assert told["baseline"][deca.TASKS[task]] <= 1
+    assert told["baseline"][decanlp.TASKS[task]] <= 1
 
 
 def test_the_ten_tasks_together_have_a_deca_score(tiny_decoder: Path, tmp_path: Path, capsys):
@@ -172,7 +172,7 @@ def test_the_ten_tasks_together_have_a_deca_score(tiny_decoder: Path, tmp_path: 
     sizes = [told["rows"][f"mnli/validation_{name}"] for name in ("matched", "mismatched")]
     both = (sizes[0] * baseline[sets["mnli"]] + sizes[1] * baseline[sets["other"]]) / sum(sizes)
     figures = baseline | {"mnli/exact": both}
-    first = [figures[f"{task}/{metric}"] for task, metric in deca.TASKS.items()]
+    first = [figures[f"{task}/{metric}"] for task, metric in decanlp.TASKS.items()]
     assert baseline["sum"] == pytest.approx(sum(first))
     assert baseline["deca_score"] == pytest.approx(100 * sum(first))
     assert "mnli/validation_mismatched/exact" in baseline
@@ -182,4 +182,4 @@ def test_real_dialogues_can_be_read(shared_data: Path):
     with gzip.open(shared_data / "woz/validate.jsonl.gz", "rt") as lines:
         all_ = [one for line in lines for one in asked("woz", json.loads(line))]
     assert len(all_) == 830, "as many as decaNLP has for development (McCann et al. 2018, table 1)"
-    assert deca.joint_goal([one.answer for one in all_], [one.references for one in all_]) == 1.0
+    assert decanlp.joint_goal([one.answer for one in all_], [one.references for one in all_]) == 1.0

@@ -10,7 +10,7 @@ from nlptool.tasks.classify.config import Config as Classify
 from nlptool.tasks.config import number_of
 from nlptool.tasks.span.config import Config as Span
 from nlptool.tasks.tag.config import Config as Tag
-from nlptool.text.rows import Row, is_hidden
+from nlptool.text.tabular import Row, is_hidden
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ from nlptool.console import Console
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import loads
 from nlptool.tasks.answer.objective import prompt
-from nlptool.text.rows import Row
 from nlptool.text.store import SplitWriter, dtype_for
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler

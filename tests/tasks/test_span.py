@@ -7,16 +7,16 @@ import small
 import torch
 from kinds import span as kind
 
-from nlptool.data import windows
-from nlptool.data.draws import Draws
-from nlptool.data.windows import Limits, Windows
+from nlptool.data import qa_windows
+from nlptool.data.qa_windows import Limits, QAWindowDataset
+from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.tasks.span.config import Config, check
-from nlptool.tasks.span.search import no_answer, search, widest
-from nlptool.text.rows import Question, Row
+from nlptool.tasks.span.search import max_answer_length, no_answer, search
 from nlptool.text.store import Split
+from nlptool.text.tabular import Question, Row
 from nlptool.text.tokenizer import Tokenizer
 
 ANSWERABLE, UNANSWERABLE = (kind.VARIANTS[name] for name in ("answerable", "unanswerable"))
@@ -36,13 +36,13 @@ def asked(context: str, *answers: str, question: str = "what") -> Question:
 
 def opened(
     questions: list[Question], tokenizer: Tokenizer, folder: Path, length: int, limits: Limits = LIMITS
-) -> Windows:
-    windows.write(questions, tokenizer, folder / "some")
-    return Windows(Split(folder / "some"), length, limits, tokenizer.special)
+) -> QAWindowDataset:
+    qa_windows.write(questions, tokenizer, folder / "some")
+    return QAWindowDataset(Split(folder / "some"), length, limits, tokenizer.special)
 
 
-def every(rows: Windows):
-    return rows.take(np.arange(len(rows)), np.zeros(len(rows), np.int64), Draws(0, 0))
+def every(rows: QAWindowDataset):
+    return rows.take(np.arange(len(rows)), np.zeros(len(rows), np.int64), RandomStreams(0, 0))
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_what_a_limit_leaves_out_is_counted_by_its_key(tokenizer: Tokenizer, tmp
     assert found["task.max_answer_length"].told(4) == (
         "in 25.0% of 4 rows the answer has more than 30 tokens and is never found (task.max_answer_length)"
     )
-    short = Windows(rows.split, 64, Limits(), tokenizer.special)
+    short = QAWindowDataset(rows.split, 64, Limits(), tokenizer.special)
     assert next((cut.key, cut.limit, cut.rows) for cut in short.cuts) == ("train.length", 30, 2)
 
 
@@ -237,7 +237,7 @@ def test_an_answer_begins_where_it_has_the_most_text_around_it(lengths: tuple[in
     class Some:
         first, size = np.arange(len(lengths)) * step, np.array(lengths)
 
-    found = widest(Some(), range(len(lengths)))
+    found = max_answer_length(Some(), range(len(lengths)))
     for window, length in enumerate(lengths):
         for place in range(length):
             token = window * step + place
@@ -255,7 +255,7 @@ def test_the_search_finds_what_looking_at_all_pairs_finds(tokenizer: Tokenizer, 
     rows = opened([asked(context)._replace(answers=())], tokenizer, tmp_path, 64)
     assert len(rows) > 2
     said = np.random.default_rng(1).normal(size=(2 * len(rows), 64))
-    fits = widest(rows, range(len(rows)))
+    fits = max_answer_length(rows, range(len(rows)))
     pairs = {}
     for w in range(len(rows)):
         for s in range(rows.size[w]):
@@ -313,7 +313,7 @@ def test_questions_on_one_text_share_it(tokenizer: Tokenizer, tmp_path: Path):
 
 def test_an_answer_without_a_token_is_refused(pieces: Tokenizer, tmp_path: Path):
     with pytest.raises(DataError, match="row 3: the tokenizer finds no token in the answer"):
-        windows.write([asked("the \u200b old", "\u200b")._replace(place="row 3")], pieces, tmp_path / "x")
+        qa_windows.write([asked("the \u200b old", "\u200b")._replace(place="row 3")], pieces, tmp_path / "x")
 
 
 def test_two_questions_with_one_id_are_refused(tokenizer: Tokenizer, tmp_path: Path):

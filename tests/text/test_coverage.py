@@ -9,7 +9,7 @@ from tokenizers import models, pre_tokenizers
 
 from nlptool.text.coverage import Loss
 from nlptool.text.tokenizer import Tokenizer
-from nlptool.text.words import byte_table
+from nlptool.text.word_boundaries import byte_table
 
 
 def word_piece(*tokens: str) -> Tokenizer:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from nlptool.text.config import Sentences, Source
-from nlptool.text.corpus import Tally, documents
+from nlptool.text.corpus import ReadStats, documents
 from nlptool.text.sentences import BLOCK, segmenter
 
 english = segmenter(Sentences())
@@ -162,5 +162,5 @@ def test_time_grows_with_the_length_only(unit: str) -> None:
 
 def test_every_character_of_the_development_data_survives(shared_data: Path) -> None:
     source = Source(files=str(shared_data / "pretrain_ko" / "speeches.jsonl.xz"))
-    for document, _ in zip(documents(source, Tally()), range(200), strict=False):
+    for document, _ in zip(documents(source, ReadStats()), range(200), strict=False):
         assert "".join(korean(document.text)) == document.text

@@ -6,7 +6,7 @@ from toy import Source, Toy, make
 
 from nlptool.atomic_files import aside_of
 from nlptool.errors import DataError
-from nlptool.files import fault
+from nlptool.manifests import verify_manifest
 from nlptool.train import checkpoint
 from nlptool.train.config import Optimizer
 from nlptool.train.optim import Adam
@@ -88,4 +88,4 @@ def test_a_disk_that_fills_up_leaves_nothing_of_the_new_checkpoint(tmp_path: Pat
     with pytest.raises(DataError, match="No space left"):
         saved(tmp_path, 20)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000010"]
-    assert fault(tmp_path / "step-00000010") is None
+    assert verify_manifest(tmp_path / "step-00000010") is None

@@ -1,11 +1,11 @@
 import pytest
 
-from nlptool.train.config import Train
+from nlptool.train.config import PretrainConfig
 from nlptool.train.schedule import learning_rate
 
 
 def rates(**settings: object) -> list[float]:
-    config = Train(steps=10, lr=1.0, **settings)
+    config = PretrainConfig(steps=10, lr=1.0, **settings)
     return [learning_rate(config, n, 10, n / 10) for n in range(10)]
 
 
@@ -36,7 +36,7 @@ def test_the_linear_schedules_are_one_without_warmup(schedule: str):
 @pytest.mark.parametrize("steps", [10, 30, 70, 110])
 def test_a_share_of_warmup_ends_at_the_same_update_as_so_many_steps(schedule: str, steps: int):
     share, count = (
-        Train(steps=steps, lr=1.0, schedule=schedule, warmup=warmup) for warmup in (0.1, steps // 10)
+        PretrainConfig(steps=steps, lr=1.0, schedule=schedule, warmup=warmup) for warmup in (0.1, steps // 10)
     )
     for n in range(steps):
         found = learning_rate(share, n, steps, n / steps)
@@ -44,7 +44,7 @@ def test_a_share_of_warmup_ends_at_the_same_update_as_so_many_steps(schedule: st
 
 
 def test_linear_from_the_peak_is_the_formula_of_transformers_whose_warmup_counts_from_nothing():
-    config, warmup = Train(steps=20, lr=1.0, schedule="linear_from_peak", warmup=3), 3
+    config, warmup = PretrainConfig(steps=20, lr=1.0, schedule="linear_from_peak", warmup=3), 3
     for t in range(20):
         theirs = t / warmup if t < warmup else (20 - t) / (20 - warmup)
         ahead = 1 / warmup if t < warmup else 0.0  # their first update has no rate
@@ -72,9 +72,9 @@ def test_cosine_falls_to_the_floor():
     falling = rates(warmup=0, schedule="cosine", floor=0.1)
     assert falling[0] == pytest.approx(1.0)
     assert falling[5] == pytest.approx(0.55)  # half way between 1 and the floor
-    assert learning_rate(Train(steps=10, lr=1.0, schedule="cosine", floor=0.1), 10, 10, 1.0) == pytest.approx(
-        0.1
-    )
+    assert learning_rate(
+        PretrainConfig(steps=10, lr=1.0, schedule="cosine", floor=0.1), 10, 10, 1.0
+    ) == pytest.approx(0.1)
 
 
 def test_wsd_is_flat_until_the_cooldown():
@@ -98,4 +98,4 @@ def test_constant_stays_at_the_peak_after_warmup():
 )
 def test_contradictory_settings_are_refused(settings: dict[str, object], words: str):
     with pytest.raises(ValueError, match=words):
-        Train.model_validate(settings)
+        PretrainConfig.model_validate(settings)

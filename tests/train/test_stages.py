@@ -1,6 +1,6 @@
 import pytest
 
-from nlptool.train.stages import FRESH, Begun, first_steps, steps_for
+from nlptool.train.stages import FRESH, ResumedAt, first_steps, steps_for
 
 
 def test_stages_begin_at_their_shares():
@@ -11,13 +11,13 @@ def test_stages_begin_at_their_shares():
 @pytest.mark.parametrize(
     ("begun", "steps", "firsts"),
     [
-        (Begun(500, (0,)), 2000, [0, 1800]),  # in the first stage still: the second is as planned
-        (Begun(950, (0, 900)), 2000, [0, 900]),  # in the second: it goes on to the end
-        (Begun(950, (0,)), 1000, [0, 950]),  # the second should have begun already
+        (ResumedAt(500, (0,)), 2000, [0, 1800]),  # in the first stage still: the second is as planned
+        (ResumedAt(950, (0, 900)), 2000, [0, 900]),  # in the second: it goes on to the end
+        (ResumedAt(950, (0,)), 1000, [0, 950]),  # the second should have begun already
     ],
 )
 def test_a_run_that_is_resumed_never_goes_back_to_an_earlier_stage(
-    begun: Begun, steps: int, firsts: list[int]
+    begun: ResumedAt, steps: int, firsts: list[int]
 ):
     assert first_steps([0.9, 0.1], steps, begun) == firsts
 
@@ -30,5 +30,5 @@ def test_a_budget_is_as_many_steps_as_it_takes():
 
 
 def test_a_budget_counts_what_was_spent_before():
-    begun = Begun(100, (0, 90))  # 900 and 1,000
+    begun = ResumedAt(100, (0, 90))  # 900 and 1,000
     assert steps_for(2900, [10, 100], [0.9, 0.1], begun) == 110

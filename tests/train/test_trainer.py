@@ -6,15 +6,15 @@ import torch
 from toy import ALONE, Source, Toy, make
 
 from nlptool.errors import Preempted
-from nlptool.train.config import Train
+from nlptool.train.config import PretrainConfig
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State, Step, held_out, train
 
-CONFIG = Train(steps=12, lr=0.01, warmup=2)
+CONFIG = PretrainConfig(steps=12, lr=0.01, warmup=2)
 
 
-def take(state: State, source: Source, until: int, config: Train = CONFIG) -> list[Step]:
+def take(state: State, source: Source, until: int, config: PretrainConfig = CONFIG) -> list[Step]:
     """The steps up to number `until` of a run of 12."""
     taken = []
     with SignalHandler(alone=True) as interrupts:
@@ -80,7 +80,7 @@ def test_a_run_cut_in_two_ends_with_the_same_bits():
 
 def test_dropout_differs_from_step_to_step():
     state = make(dropout=0.5)
-    config = Train(steps=12, lr=1e-30)  # weights stand still, so only dropout can change the loss
+    config = PretrainConfig(steps=12, lr=1e-30)  # weights stand still, so only dropout can change the loss
     source = Source()
     source.get = lambda n: Source().get(0)
     losses = [step.sums["fit"].item() for step in take(state, source, 4, config)]

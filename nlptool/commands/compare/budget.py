@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.errors import RecipeError
-from nlptool.figures import counted
+from nlptool.formatting import counted
 
 TOLERANCE = 0.01  # how far from the budget a run may end, as a share of it
 SEARCHED = 0.009  # the same where the least budget is looked for, as the steps of stages are rounded, too

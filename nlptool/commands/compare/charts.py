@@ -9,7 +9,7 @@ from nlptool.atomic_files import write_bytes, write_text
 from nlptool.commands.compare.verdict import SUITE
 from nlptool.commands.suite import run as examining
 from nlptool.console import Console
-from nlptool.files import plain_names
+from nlptool.manifests import plain_names
 from nlptool.metric_table import Metric, describe
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def draw(runs: Sequence[Mapping[str, Any]], out: Path, console: Console) -> list
     from nlptool.report import drawing
     from nlptool.report.curves import Axis, Chart
 
-    look = drawing.Look.of([run["run"] for run in runs], [picture.metric.title for picture in pictures])
+    look = drawing.Style.of([run["run"] for run in runs], [picture.metric.title for picture in pictures])
     if look.remark:
         console.note(look.remark)
     written = []

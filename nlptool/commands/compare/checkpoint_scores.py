@@ -14,13 +14,13 @@ from nlptool.commands.compare.options import ComparedRun, EvaluationOptions
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
-from nlptool.evaluate import minimal_pairs
-from nlptool.evaluate.interval import Share
-from nlptool.evaluate.pairs import PairJudge
-from nlptool.evaluate.scoring import scorer
-from nlptool.files import digest, fault
+from nlptool.evaluation import minimal_pairs
+from nlptool.evaluation.metrics.confidence import Proportion
+from nlptool.evaluation.scoring import scorer
+from nlptool.evaluation.segment_pairs import SegmentPairScorer
+from nlptool.manifests import digest, verify_manifest
 from nlptool.metric_table import HELD_OUT, describe
-from nlptool.prompts.choices import minimal_pairs as reading
+from nlptool.prompting.choices import minimal_pairs as reading
 from nlptool.runs import machine, metrics_file
 from nlptool.runs.metrics_file import last
 from nlptool.text.store import TokenStore
@@ -60,7 +60,7 @@ def probed(entry: ComparedRun, pairs: Pairs, console: Console) -> dict[str, Any]
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
-        if why := fault(path):
+        if why := verify_manifest(path):
             console.note(f"passed over {path}: {why}")
             continue
         facts = checkpoint.read(path)
@@ -89,7 +89,7 @@ def _scores(plan: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> 
     """What one checkpoint gets in each probe that it can take."""
     objective = plan.objective()
     objective.load_state_dict(load_file(path / "model.safetensors"))
-    scores: dict[str, Share] = {}
+    scores: dict[str, Proportion] = {}
     if pairs and not objective.sees_mask:
         console.note(
             "minimal pairs are not asked: the net has never seen the [MASK] by which they are scored"
@@ -103,11 +103,11 @@ def _scores(plan: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> 
                 right += minimal_pairs.accuracy(model, pairs[start : start + 200]).right
                 bar.to(start)
             bar.to(len(pairs))
-        scores["minimal pairs"] = Share(right, len(pairs))
+        scores["minimal pairs"] = Proportion(right, len(pairs))
     split = plan.store.split("heldout")
     if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
         exported = objective.folders(plan.model)[""]
-        judge = PairJudge(exported.config, exported.state, plan.vocabulary.special, machine.device())
+        judge = SegmentPairScorer(exported.config, exported.state, plan.vocabulary.special, machine.device())
         for name, task in PAIR_TASKS.items():
             try:
                 scores[name] = judge.accuracy(split, task, plan.stages[-1][0].length)

@@ -10,7 +10,7 @@ from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.suite import recipe as suite
 from nlptool.console import Console, Options
 from nlptool.errors import RecipeError, UsageError
-from nlptool.recipe import load, shelf
+from nlptool.recipe import catalog, load
 from nlptool.runs import folder
 
 
@@ -65,7 +65,7 @@ def read(recipes: Sequence[str], changes: Sequence[str], out: Path, console: Con
         raise UsageError("no recipe to compare", hint="e.g. nlptool compare recipes/compare/*.yaml")
     entries = []
     for argument in recipes:
-        path = shelf.find(argument)
+        path = catalog.find(argument)
         loaded = load(path, [*changes, f"out={json.dumps(str(out / path.stem))}"], Recipe)
         console.notes(loaded.source.notes)
         loaded.require(pretrain.check(loaded.recipe, loaded.recipe.command))

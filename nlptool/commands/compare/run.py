@@ -15,8 +15,8 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.commands.suite import run as examining
 from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.console import Console, Options
-from nlptool.evaluate import interval
-from nlptool.figures import bullets, counted, duration, markdown, quantity
+from nlptool.evaluation.metrics import confidence
+from nlptool.formatting import bullets, counted, duration, markdown, quantity
 from nlptool.metric_table import describe
 from nlptool.recipe import difference, kept
 from nlptool.runs import folder
@@ -162,4 +162,4 @@ def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
 def _share(score: dict[str, float] | None) -> str:
     if score is None:
         return ""
-    return interval.told(score["value"], score["low"], score["high"])
+    return confidence.format_interval(score["value"], score["low"], score["high"])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nlptool.commands.suite import run as examining
-from nlptool.evaluate import interval
+from nlptool.evaluation.metrics import confidence
 from nlptool.metric_table import describe
 
 SUITE = "mean of the suite"
@@ -98,7 +98,7 @@ def _taken(run: Mapping[str, Any]) -> Standing | None:
     error = examining.mean([_standard_error(task) for task in found])
     assert error is not None  # as mean is not
     fewest = min((number for number in seeds if number is not None), default=None)
-    half = interval.quantile(None if fewest is None else fewest - 1) * error.deviation
+    half = confidence.quantile(None if fewest is None else fewest - 1) * error.deviation
     return Standing(run["run"], mean.value, mean.value - half, mean.value + half)
 
 

@@ -9,12 +9,17 @@ from nlptool.commands.distill_task.recipe import Augment
 from nlptool.commands.distill_task.teacher import Teacher
 from nlptool.commands.finetune import labelled
 from nlptool.commands.finetune.setup import FinetuneSetup
-from nlptool.data import inputs
-from nlptool.data.augment import copies
-from nlptool.evaluate.candidates import Likeliest, Nearest, Replacements, frequent
-from nlptool.evaluate.fill_mask import FillMask
+from nlptool.data import pair_inputs
+from nlptool.data.augmentation import augmented_copies
+from nlptool.evaluation.fill_mask import FillMask
+from nlptool.evaluation.replacement_candidates import (
+    MaskedLMCandidates,
+    NearestNeighbours,
+    ReplacementCandidates,
+    frequent,
+)
 from nlptool.models import hub
-from nlptool.text.rows import Example, Row
+from nlptool.text.tabular import Example, Row
 from nlptool.text.tokenizer import Tokenizer
 
 TOGETHER = 64  # rows whose candidates are found together
@@ -32,7 +37,7 @@ class AugmentingEncoder:
         if prefix.name != self.plan.task.train:
             return self.plan.shape.encode(rows, tokenizer, prefix, labelled=labelled)
         examples = (self._example(row) for row in rows)
-        return inputs.write(self._with_copies(examples), tokenizer, prefix)
+        return pair_inputs.write(self._with_copies(examples), tokenizer, prefix)
 
     def _with_copies(self, examples: Iterator[Example]) -> Iterator[Example]:
         replacements, augment, numbered = self._replacements(), self.augment, enumerate(examples)
@@ -40,9 +45,11 @@ class AugmentingEncoder:
             texts = dict.fromkeys(text for _, example in some for text in _texts(example))
             candidates = replacements.of(list(texts))
             for row, example in some:
-                yield from copies(example, candidates, augment.copies, augment.probability, SEED, row)
+                yield from augmented_copies(
+                    example, candidates, augment.copies, augment.probability, SEED, row
+                )
 
-    def _replacements(self) -> Replacements:
+    def _replacements(self) -> ReplacementCandidates:
         """Words and their candidates, by the masked language model or else by the teacher."""
         number, examples = self.augment.candidates, map(self._example, self._rows())
         words = frequent(text for example in examples for text in _texts(example))
@@ -53,8 +60,10 @@ class AugmentingEncoder:
         else:
             model = FillMask(hub.folder(self.augment.model))
             tokenizer, net = model.tokenizer, model.net.to(device)
-            likeliest = Likeliest(tokenizer, net, model.head.to(device), number)
-        return Replacements(tokenizer, Nearest(tokenizer, net.word_embeddings, words, number), likeliest)
+            likeliest = MaskedLMCandidates(tokenizer, net, model.head.to(device), number)
+        return ReplacementCandidates(
+            tokenizer, NearestNeighbours(tokenizer, net.word_embeddings, words, number), likeliest
+        )
 
     def _rows(self) -> Iterator[Row]:
         return labelled.read(self.plan.recipe, self.plan.task.train)

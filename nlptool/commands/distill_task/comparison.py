@@ -14,10 +14,11 @@ from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
-from nlptool.evaluate import footprint, metrics
-from nlptool.evaluate.footprint import Subject
-from nlptool.figures import counted, markdown, quantity
+from nlptool.data.random_streams import RandomStreams
+from nlptool.evaluation import latency
+from nlptool.evaluation.latency import TimedModel
+from nlptool.evaluation.metrics import classification
+from nlptool.formatting import counted, markdown, quantity
 from nlptool.metric_table import describe
 from nlptool.tasks.base import TaskObjective
 
@@ -34,14 +35,14 @@ def measured(
     plan: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of `twin`, which
     is as large and as fast as the student.
     """
-    single, several = (_middle(plan, subjects["teacher"], rows) for rows in (1, footprint.ROWS))
-    asked = {name: Subject(objective, objective.predict) for name, objective in subjects.items()}
-    prints = footprint.measure(asked, single, several)
+    single, several = (_middle(plan, subjects["teacher"], rows) for rows in (1, latency.ROWS))
+    asked = {name: TimedModel(objective, objective.predict) for name, objective in subjects.items()}
+    prints = latency.measure(asked, single, several)
     texts = len(single["ids"]) / len(single["row"])
     models: dict[str, Any] = {}
     for name, runs in {"teacher": [{"figures": teacher}], **found}.items():
         mine, whole = prints["teacher" if name == "teacher" else "student"], prints["teacher"]
-        spreads = {key: metrics.spread([run["figures"][key] for run in runs]) for key in teacher}
+        spreads = {key: classification.spread([run["figures"][key] for run in runs]) for key in teacher}
         models[name] = {
             "parameters": mine.parameters,
             "bytes": mine.bytes,
@@ -120,6 +121,6 @@ def _middle(plan: FinetuneSetup, objective: TaskObjective, number: int) -> Batch
     order = np.argsort(rows.lengths, kind="stable")
     first = max(0, (len(order) - number) // 2)
     chosen = order[first : first + number]
-    draws = Draws(0, 0)
+    draws = RandomStreams(0, 0)
     batch = objective.collate(rows.take(chosen, np.zeros_like(chosen), draws), draws)
     return batch.to(next(objective.parameters()).device)

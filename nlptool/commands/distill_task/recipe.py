@@ -11,14 +11,14 @@ from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.finetune.recipe import Dropout, Evaluate, Seeds, Task
 from nlptool.console import Console, Options
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Block, Chosen, Problem
+from nlptool.recipe import RESUMABLE, Chosen, Problem, RecipeBlock
 from nlptool.runs import folder
 from nlptool.runs.metrics_file import Tracker
 from nlptool.tasks.config import TaskConfig
-from nlptool.train.config import Tune
+from nlptool.train.config import FinetuneConfig
 
 
-class Augment(Block):
+class Augment(RecipeBlock):
     """Copies of the training rows for the teacher to label, some words replaced (Jiao et al. 2020, algorithm 1)."""
 
     copies: int = Field(20, gt=0, description="of each row; of each of its texts, where it has several")
@@ -31,7 +31,7 @@ class Augment(Block):
     )
 
 
-class Recipe(Block):
+class Recipe(RecipeBlock):
     """One distillation, or several with different seeds: intermediate layers first, then answers."""
 
     replaces = MappingProxyType(
@@ -50,17 +50,17 @@ class Recipe(Block):
     layers: int | None = Field(
         None, gt=0, description="in place of start: the student is so many of the teacher's layers"
     )
-    model: Annotated[Block, Chosen("models")] | None = Field(
+    model: Annotated[RecipeBlock, Chosen("models")] | None = Field(
         None,
         description="in place of start: the student's net, from random weights; it reads the teacher's tokens",
     )
     augment: Augment | None = Field(None, description="copies of the training rows; null: none")
     dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
-    intermediate: Tune | None = Field(
-        Tune(epochs=10, lr=5e-5, warmup=0, schedule="constant"),
+    intermediate: FinetuneConfig | None = Field(
+        FinetuneConfig(epochs=10, lr=5e-5, warmup=0, schedule="constant"),
         description="first, hidden states and attention as the teacher's; null: not at all",
     )
-    prediction: Tune = Field(Tune(lr=3e-5), description="then, answers as the teacher's")
+    prediction: FinetuneConfig = Field(FinetuneConfig(lr=3e-5), description="then, answers as the teacher's")
     evaluate: Evaluate = Field(
         Evaluate(), description="scores during training; patience is that of the second stage and the twin"
     )
@@ -95,7 +95,7 @@ class Recipe(Block):
         assert isinstance(self.task, TaskConfig)
         return self.task
 
-    def tuning(self, train: Tune, start: str, out: Path) -> finetune.Recipe:
+    def tuning(self, train: FinetuneConfig, start: str, out: Path) -> finetune.Recipe:
         """Of one stage, what fine-tuning would call its recipe."""
         shared = {
             name: getattr(self, name) for name in ("task", "data", "dropout", "evaluate", "seeds", "track")

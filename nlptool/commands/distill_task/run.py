@@ -30,11 +30,11 @@ from nlptool.commands.finetune import results
 from nlptool.commands.finetune import run as finetuning
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console, Options
-from nlptool.data.batches import Ahead
-from nlptool.data.bucketed import InTurn
+from nlptool.data.batches import PrefetchingLoader
+from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.errors import DataError, UsageError
-from nlptool.figures import counted, each
-from nlptool.files import digest
+from nlptool.formatting import counted, each
+from nlptool.manifests import digest
 from nlptool.metric_table import listed
 from nlptool.models import hub, huggingface
 from nlptool.models.layers import Layers
@@ -43,8 +43,8 @@ from nlptool.recipe import Change, kept
 from nlptool.runs import folder, launch, machine
 from nlptool.runs.job import RunConfig, TrainingJob
 from nlptool.tasks.base import Numbers
-from nlptool.tasks.distilled import Taught
-from nlptool.train.config import Save, Tune
+from nlptool.tasks.distillation import PredictionDistillation
+from nlptool.train.config import FinetuneConfig, Save
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import SignalHandler
@@ -115,7 +115,7 @@ class _Runs:
         subjects = {"teacher": self.teacher.objective, "student": plan.objective().to(self.world.device)}
         return self.world.on_first(lambda: comparison.measured(plan, subjects, teacher, found, self.out))
 
-    def _plan(self, train: Tune, start: str, stage: str) -> FinetuneSetup:
+    def _plan(self, train: FinetuneConfig, start: str, stage: str) -> FinetuneSetup:
         """The student of a stage on its rows; the twin has no copies of them, whose labels may be false."""
         plan, rows = student(self.recipe, train, start, self.out / stage), self.out / "rows"
         if stage == "twin" and self.recipe.augment is not None:
@@ -124,10 +124,10 @@ class _Runs:
         plan.open(rows)
         return plan
 
-    def _imitate(self, plan: FinetuneSetup, train: Tune, seed: int) -> str:
+    def _imitate(self, plan: FinetuneSetup, train: FinetuneConfig, seed: int) -> str:
         """The first stage; returns the folder of what it has made."""
         out = self.out / "intermediate" / f"seed-{seed}"
-        later = {"prediction": Tune(), "twin": False}  # which change nothing here
+        later = {"prediction": FinetuneConfig(), "twin": False}  # which change nothing here
         recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
         final = out / "final"
         if course.has_ended(out):
@@ -146,7 +146,7 @@ class _Runs:
         )
         return str(final)
 
-    def _imitation(self, plan: FinetuneSetup, train: Tune, seed: int) -> TrainingJob:
+    def _imitation(self, plan: FinetuneSetup, train: FinetuneConfig, seed: int) -> TrainingJob:
         own, world = plan.objective(), self.world
         huggingface.load(own, plan.state)
         for part in own.modules():
@@ -160,14 +160,14 @@ class _Runs:
         def evaluate(state: State, interrupts: SignalHandler) -> dict[str, float]:
             rows = plan.splits[plan.task.validation[0]]
             size = train.batch // train.accumulate
-            source = InTurn(
+            source = SequentialBatches(
                 rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
             )
             return held_out(state, objective, source, len(source), train, world, interrupts)
 
         return TrainingJob(
             objective=objective,
-            batches=Ahead(plan.batches(objective, seed, world, most=PART), world.device),
+            batches=PrefetchingLoader(plan.batches(objective, seed, world, most=PART), world.device),
             evaluate=evaluate,
             steps=plan.steps,
             seconds=None,
@@ -190,7 +190,7 @@ class _Runs:
         """The second stage."""
         self.console.note(f"{plan.recipe.out}: answers as the teacher's")
         given = (self.options, self.console, self.world, self.interrupts)
-        return finetuning.one(plan, seed, *given, taught=lambda own: Taught(own, answers_NW))
+        return finetuning.one(plan, seed, *given, taught=lambda own: PredictionDistillation(own, answers_NW))
 
     def _twins(self, steps: int, epoch: int) -> list[dict[str, Any]]:
         """The student without its teacher: the rows as they are, their labels, and as many steps as both stages.

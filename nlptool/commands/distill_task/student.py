@@ -7,14 +7,14 @@ from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.distill_task.teacher import Teacher
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
+from nlptool.distill.layer_map import layer_map
 from nlptool.errors import DataError, UsageError
-from nlptool.evaluate.fill_mask import FillMask
+from nlptool.evaluation.fill_mask import FillMask
 from nlptool.models import hub
-from nlptool.models.thinning import mapped
 from nlptool.tasks.base import TaskObjective
-from nlptool.tasks.distilled import Imitation
+from nlptool.tasks.distillation import IntermediateDistillation
 from nlptool.text import fingerprints
-from nlptool.train.config import Tune
+from nlptool.train.config import FinetuneConfig
 from nlptool.train.estimate import shapes_only
 
 
@@ -55,17 +55,17 @@ def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> No
     plan.encode(out / "rows", console, copying)
 
 
-def student(recipe: Recipe, train: Tune, start: str, out: Path) -> FinetuneSetup:
+def student(recipe: Recipe, train: FinetuneConfig, start: str, out: Path) -> FinetuneSetup:
     """The student of one stage. Its head is taken over where it is the teacher's own."""
     stage = "intermediate" if train is recipe.intermediate else "prediction"
     return FinetuneSetup(recipe.tuning(train, start, out), whole=recipe.layers is not None, stage=stage)
 
 
-def imitation(own: TaskObjective, teacher: TaskObjective) -> Imitation:
+def imitation(own: TaskObjective, teacher: TaskObjective) -> IntermediateDistillation:
     """The objective of the first stage. Raises UsageError where layers cannot be compared."""
     depths = [objective.backbone.layers.depth for objective in (teacher, own)]  # type: ignore[union-attr]
     try:
-        return Imitation(own, teacher.backbone, mapped(*depths))  # type: ignore[arg-type]
+        return IntermediateDistillation(own, teacher.backbone, layer_map(*depths))  # type: ignore[arg-type]
     except ValueError as error:
         raise UsageError(
             str(error), hint="choose another student, or leave this stage out: intermediate=null"

@@ -11,19 +11,19 @@ from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console, Progress
 from nlptool.data.batches import Batch
-from nlptool.data.bucketed import InTurn
+from nlptool.data.length_bucketing import SequentialBatches
+from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
 from nlptool.errors import DataError, UsageError
-from nlptool.files import written_aside
+from nlptool.manifests import atomic_folder
 from nlptool.models import huggingface
-from nlptool.models.thinning import alternate, thinned
 from nlptool.objectives import export
-from nlptool.objectives.base import Folder
-from nlptool.recipe import Block
+from nlptool.objectives.base import ExportSpec
+from nlptool.recipe import RecipeBlock
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.config import numbered
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.trainer import mix, predictions
+from nlptool.train.trainer import derive_seed, predictions
 
 
 class Teacher:
@@ -78,7 +78,7 @@ class Teacher:
     def part(self, layers: int) -> dict[str, Tensor]:
         """So many of its layers, with its head. Raises UsageError where it has fewer, or shares their weights."""
         try:
-            return thinned(self.plan.state, alternate(self.layers, layers))
+            return select_layers(self.plan.state, evenly_spaced_layers(self.layers, layers))
         except ValueError as error:
             raise UsageError(f"layers: {error}", hint="or name a student: start=FOLDER") from error
 
@@ -88,7 +88,7 @@ class Teacher:
         made = self.objective.folders(model)[""]._replace(state=self.part(layers))
         self._write(made, path, self.plan.pretrained_positions)
 
-    def untaught(self, model: Block) -> TaskObjective:
+    def untaught(self, model: RecipeBlock) -> TaskObjective:
         """Another net for the task, with random weights, that reads the same tokens."""
         name, plan = str(self.plan.task.model_dump()["name"]), self.plan
         made: TaskObjective = registry.load("tasks", name, "objective").build(
@@ -96,14 +96,14 @@ class Teacher:
         )
         return made
 
-    def write_untaught(self, model: Block, seed: int, path: Path) -> None:
+    def write_untaught(self, model: RecipeBlock, seed: int, path: Path) -> None:
         """Write such a net as a Hugging Face folder."""
-        torch.manual_seed(mix(seed))
+        torch.manual_seed(derive_seed(seed))
         objective = self.untaught(model)
         self._write(objective.folders(model)[""], path, 0)
 
-    def _write(self, made: Folder, path: Path, trained_positions: int) -> None:
-        with written_aside(path) as aside:
+    def _write(self, made: ExportSpec, path: Path, trained_positions: int) -> None:
+        with atomic_folder(path) as aside:
             export.write_hf_folder(aside, made, self.plan.tokenizer, trained_positions)
 
     def said(
@@ -116,7 +116,7 @@ class Teacher:
     ) -> Numbers:
         """What it says of the rows of a split as a student reads them, [N, W]."""
         objective, rows, train = self.objective, student.splits[split], student.recipe.train
-        source = InTurn(
+        source = SequentialBatches(
             rows,
             rows.lengths,
             objective.collate,
@@ -136,7 +136,7 @@ class Teacher:
 class _Watched:
     """Batches, and a bar that counts those that have been asked for."""
 
-    def __init__(self, source: InTurn, bar: Progress) -> None:
+    def __init__(self, source: SequentialBatches, bar: Progress) -> None:
         self.source, self.bar = source, bar
 
     def get(self, n: int) -> list[Batch]:

@@ -12,14 +12,15 @@ from nlptool.commands.suite import run as examining
 from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
-from nlptool.evaluate import interval, minimal_pairs, perplexity
-from nlptool.evaluate.interval import Share
-from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
-from nlptool.figures import counted, exponential, finite, markdown, quantity
-from nlptool.files import plain_names
+from nlptool.evaluation import minimal_pairs, perplexity
+from nlptool.evaluation.metrics import confidence
+from nlptool.evaluation.metrics.confidence import Proportion
+from nlptool.evaluation.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.formatting import counted, finite, markdown, quantity, safe_exp
+from nlptool.manifests import plain_names
 from nlptool.models import hub, huggingface
-from nlptool.prompts.choices import minimal_pairs as reading
-from nlptool.prompts.choices.minimal_pairs import Pair
+from nlptool.prompting.choices import minimal_pairs as reading
+from nlptool.prompting.choices.minimal_pairs import Pair
 from nlptool.runs import machine
 from nlptool.text.coverage import Loss
 from nlptool.text.store import TokenStore
@@ -121,7 +122,7 @@ def _foreseen(
         "bits_per_byte": None if loss.lost else finite(bits.value),
         "bits_per_byte_half_interval": None if loss.lost else finite(bits.half),
         "lost_bytes": loss.lost_share,
-        "perplexity": finite(exponential(nats.value)),
+        "perplexity": finite(safe_exp(nats.value)),
         "nats_per_token": finite(nats.value),
         "nats_per_token_half_interval": finite(nats.half),
         "documents": len(costs),
@@ -137,11 +138,11 @@ def _told_apart(model: Scorer, files: dict[str, list[Pair]], name: str, console:
         for number, (file, pairs) in enumerate(files.items(), start=1):
             shares[file] = minimal_pairs.accuracy(model, pairs)
             bar.to(number)
-    whole = Share(sum(s.right for s in shares.values()), sum(s.total for s in shares.values()))
+    whole = Proportion(sum(s.right for s in shares.values()), sum(s.total for s in shares.values()))
     return _figures(whole) | {"files": {file: _figures(share) for file, share in shares.items()}}
 
 
-def _figures(share: Share) -> dict[str, float]:
+def _figures(share: Proportion) -> dict[str, float]:
     low, high = share.interval
     return {"value": share.value, "low": low, "high": high, "of": share.total, "chance": 0.5}
 
@@ -182,6 +183,6 @@ def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
             cells += ["", "", ""]
         if paired:
             pairs = found["minimal_pairs"]
-            cells.append(interval.told(pairs["value"], pairs["low"], pairs["high"]))
+            cells.append(confidence.format_interval(pairs["value"], pairs["low"], pairs["high"]))
         rows.append(cells)
     return columns, rows

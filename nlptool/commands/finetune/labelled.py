@@ -10,19 +10,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from nlptool import files
+from nlptool import manifests
 from nlptool.atomic_files import read_json, write_json
 from nlptool.commands.finetune.recipe import Recipe
 from nlptool.console import Console, Progress
 from nlptool.errors import DataError
-from nlptool.files import written_aside
+from nlptool.manifests import atomic_folder
 from nlptool.recipe import digest
-from nlptool.text import rows
+from nlptool.text import tabular
 from nlptool.text.columns import SUFFIXES
 from nlptool.text.coverage import Loss
-from nlptool.text.rows import Row
 from nlptool.text.sources import File
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 FACTS = "rows.json"
@@ -56,7 +56,7 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
             )
         return
     counts, loss = {}, Loss()
-    with written_aside(folder) as aside:
+    with atomic_folder(folder) as aside:
         for split in made_of["splits"]:
             labelled = split not in recipe.config.test
             with console.progress(f"encoding {split}", None, "rows") as bar:
@@ -70,7 +70,7 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
         written = sorted(
             path for path in aside.rglob("*") if path.is_file()
         )  # tasks of several have a folder each
-        digests = {path.relative_to(aside).as_posix(): files.digest(path) for path in written}
+        digests = {path.relative_to(aside).as_posix(): manifests.digest(path) for path in written}
         write_json(aside / FACTS, made_of | {"rows": counts, "files": digests})
     if loss.unknown or loss.lost:
         console.note(f"the tokenizer cannot spell all of the task's texts: {loss}")
@@ -99,7 +99,7 @@ def fault(folder: Path) -> str | None:
         if not isinstance(facts.get("rows"), dict):
             return f"{FACTS} names no rows"
         for name, written in facts.get("files", {}).items():  # none in folders of older versions
-            if files.digest(folder / name) != written:
+            if manifests.digest(folder / name) != written:
                 return f"{name} is not what was written (its digest differs)"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
@@ -139,11 +139,11 @@ def read(recipe: Recipe, split: str) -> Iterator[Row]:
     """The rows of a split."""
     task = recipe.config
     if recipe.data is not None:
-        found = rows.read(_files(recipe, split))
+        found = tabular.read(_files(recipe, split))
     else:
         source = task.source_of(split)
         assert source is not None  # as the check of the recipe has made sure
-        found = rows.hub(source.hub, source.name, Path(split).name)
+        found = tabular.hub(source.hub, source.name, Path(split).name)
     return chain.from_iterable(map(task.flat, found))
 
 
@@ -151,7 +151,7 @@ def _files(recipe: Recipe, split: str) -> list[File]:
     """Files of the recipe's data: of split A/B, those of B in the folder A."""
     assert recipe.data is not None
     path = Path(recipe.data) / split
-    return rows.files(path.parent, path.name, columns=recipe.config.columns)
+    return tabular.files(path.parent, path.name, columns=recipe.config.columns)
 
 
 def _watched(found: Iterator[Row], bar: Progress) -> Iterator[Row]:

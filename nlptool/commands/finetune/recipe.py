@@ -8,13 +8,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool import course, registry
 from nlptool.console import Console, Options
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Block, Chosen, Named, Problem
+from nlptool.recipe import RESUMABLE, Chosen, Named, Problem, RecipeBlock
 from nlptool.runs import folder
 from nlptool.runs.metrics_file import Tracker
 from nlptool.tasks.config import TaskConfig
-from nlptool.train.config import Tune
+from nlptool.train.config import FinetuneConfig
 
 
 def _seeds(given: Any) -> Any:
@@ -28,7 +28,7 @@ def _seeds(given: Any) -> Any:
     )
 
 
-Task = Annotated[Block, Chosen("tasks"), Named("tasks", "task")]
+Task = Annotated[RecipeBlock, Chosen("tasks"), Named("tasks", "task")]
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),
@@ -36,7 +36,7 @@ Seeds = Annotated[
 ]
 
 
-class Dropout(Block):
+class Dropout(RecipeBlock):
     """Dropout while fine-tuning."""
 
     net: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the net")
@@ -51,7 +51,7 @@ class Dropout(Block):
     )
 
 
-class Evaluate(Block):
+class Evaluate(RecipeBlock):
     """Scores on the validation rows during training; each comes with a checkpoint."""
 
     every: int | None = Field(
@@ -87,7 +87,7 @@ class Evaluate(Block):
         return "scores of the best evaluation, chosen on the validation rows that are scored"
 
 
-class Recipe(Block):
+class Recipe(RecipeBlock):
     """A fine-tuning run, or several with different seeds."""
 
     task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
@@ -97,7 +97,7 @@ class Recipe(Block):
     )
     start: str = Field(description="the pretrained net: a Hugging Face folder, e.g. a run's final")
     dropout: Dropout = Field(Dropout(), description="dropout rates")
-    train: Tune = Field(Tune(), description="how the net is fine-tuned")
+    train: FinetuneConfig = Field(FinetuneConfig(), description="how the net is fine-tuned")
     evaluate: Evaluate = Field(Evaluate(), description="scores during training")
     seeds: Seeds = Field(
         (0,),
@@ -151,7 +151,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     return problems
 
 
-def check_task(task: Block, model: Block) -> list[Problem]:
+def check_task(task: RecipeBlock, model: RecipeBlock) -> list[Problem]:
     """What of a task and a model does not go together."""
     module = registry.load("tasks", str(task.model_dump()["name"]), "config")
     problems: list[Problem] = module.check(task, model)

@@ -15,7 +15,7 @@ from nlptool.atomic_files import read_json, write_text
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
-from nlptool.evaluate import metrics
+from nlptool.evaluation.metrics import classification
 from nlptool.metric_table import describe
 from nlptool.tasks.base import Numbers
 
@@ -47,7 +47,7 @@ def known(out: Path) -> dict[str, Any] | None:
 def summary(plan: FinetuneSetup, done: list[dict[str, Any]]) -> dict[str, Any]:
     """All runs in one value."""
     values = {name: [run["figures"][name] for run in done] for name in done[0]["figures"]}
-    spreads = {name: metrics.spread(found) for name, found in values.items()}
+    spreads = {name: classification.spread(found) for name, found in values.items()}
     return {
         "out": plan.recipe.out,
         "start": plan.recipe.start,

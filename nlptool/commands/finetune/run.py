@@ -20,15 +20,15 @@ from nlptool.commands.finetune import results
 from nlptool.commands.finetune.recipe import Recipe
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console, Options
-from nlptool.data.batches import Ahead
-from nlptool.data.bucketed import InTurn
+from nlptool.data.batches import PrefetchingLoader
+from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.errors import UsageError
-from nlptool.figures import counted, each
+from nlptool.formatting import counted, each
 from nlptool.metric_table import listed
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
-from nlptool.recipe import Block, kept
+from nlptool.recipe import RecipeBlock, kept
 from nlptool.runs import folder, launch, machine
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.tasks.base import TaskObjective
@@ -36,7 +36,7 @@ from nlptool.train.config import Save
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import estimate
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.stages import Begun
+from nlptool.train.stages import ResumedAt
 from nlptool.train.trainer import State
 
 
@@ -106,7 +106,7 @@ def needs(plan: FinetuneSetup) -> dict[str, Any]:
     """What the runs of a plan would take: of memory what the longest rows do."""
     recipe, rows = plan.recipe, plan.splits[plan.task.train]
     size = recipe.train.batch // recipe.train.accumulate
-    (longest,) = InTurn(rows, rows.lengths, plan.shape.collate, batch=size).get(0)
+    (longest,) = SequentialBatches(rows, rows.lengths, plan.shape.collate, batch=size).get(0)
     need = estimate(plan.objective, longest, recipe.train.precision, plan.vocabulary.rows)
     per_row = plan.flops_per_row(plan.shape)
     return {
@@ -152,7 +152,7 @@ def one(
     )
     trained: list[TaskObjective] = []
 
-    def build(world: DistributedContext, begun: Begun) -> TrainingJob:
+    def build(world: DistributedContext, begun: ResumedAt) -> TrainingJob:
         objective = plan.objective()
         trained.append(objective)
         fresh = huggingface.load(objective, plan.state).fresh
@@ -188,7 +188,7 @@ def _job(
 
     return TrainingJob(
         objective=taught,
-        batches=Ahead(plan.batches(taught, seed, world), world.device),
+        batches=PrefetchingLoader(plan.batches(taught, seed, world), world.device),
         evaluate=evaluate,
         steps=plan.steps,
         seconds=None,
@@ -209,7 +209,7 @@ def _of_seed(recipe: Recipe, seed: int) -> Recipe:
     return own
 
 
-def require_same(old: Block, new: Block, out: Path) -> None:
+def require_same(old: RecipeBlock, new: RecipeBlock, out: Path) -> None:
     """Raise UsageError when a finished seed was trained in another way: no mean would make sense."""
     changed = [change for change in folder.changed_keys(old, new) if change.path != "track"]
     if changed:

@@ -13,19 +13,23 @@ from nlptool import registry
 from nlptool.commands.finetune import labelled
 from nlptool.commands.finetune.recipe import Recipe, check_task
 from nlptool.console import Console
-from nlptool.data.bucketed import Bucketed, InRounds, InTurn
-from nlptool.data.inputs import Cut
+from nlptool.data.length_bucketing import (
+    LengthBucketedBatches,
+    RoundRobinBatches,
+    SequentialBatches,
+)
+from nlptool.data.pair_inputs import Truncation
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
-from nlptool.evaluate import metrics
-from nlptool.figures import counted
+from nlptool.evaluation.metrics import classification
+from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
+from nlptool.models.layer_lr_decay import layer_lr_factors
 from nlptool.models.layers import Layers
-from nlptool.models.rates import layer_rates
 from nlptool.objectives import export
 from nlptool.objectives.base import Objective
-from nlptool.tasks.base import Numbers, Rows, TaskObjective
-from nlptool.tasks.cost import Cost
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.tasks.flop_count import FlopCount
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
@@ -47,7 +51,7 @@ class FinetuneSetup:
 
     def __init__(self, recipe: Recipe, *, whole: bool = False, stage: str = "train") -> None:
         self.recipe, self.task = recipe, recipe.config
-        metrics.require(self.task.metrics)
+        classification.require(self.task.metrics)
         self.folder = hub.folder(recipe.start)
         pretrained = huggingface.load_pretrained(self.folder)
         self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)
@@ -79,7 +83,7 @@ class FinetuneSetup:
     def open(self, rows: Path) -> None:
         """Take up the rows that `encode` has written."""
         train, opened = self.recipe.train, labelled.opened(rows)
-        self.splits: dict[str, Rows] = self.shape.gathered(
+        self.splits: dict[str, LabelledDataset] = self.shape.gathered(
             {name: self.shape.examples(split, train.length, 0) for name, split in opened.items()}
         )
         examples = len(self.splits[self.task.train])
@@ -96,7 +100,7 @@ class FinetuneSetup:
 
     def batches(
         self, objective: Objective, seed: int, world: DistributedContext, most: int = PART
-    ) -> InRounds:
+    ) -> RoundRobinBatches:
         """A run's batches. most: tokens that a CPU computes at once."""
         train, rows = self.recipe.train, self.splits[self.task.train]
         if train.batch % (world.size * train.accumulate):
@@ -106,9 +110,9 @@ class FinetuneSetup:
                 hint="choose a batch that ranks times accumulate divides",
             )
         turns = self.shape.turns(rows)
-        return InRounds(
+        return RoundRobinBatches(
             [
-                Bucketed(
+                LengthBucketedBatches(
                     part,
                     part.lengths,
                     objective.collate,
@@ -130,7 +134,9 @@ class FinetuneSetup:
         """What the net says in each decision of a split, [N, W]."""
         rows, train = self.splits[split], self.recipe.train
         size = train.batch // train.accumulate
-        source = InTurn(rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size)
+        source = SequentialBatches(
+            rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
+        )
         shape = (len(rows.labels), objective.width)
         told = predictions(objective, objective.predict, source, len(source), shape, train, world, interrupts)
         return told.numpy()
@@ -151,7 +157,7 @@ class FinetuneSetup:
         return found | self.shape.total(found, {name: rows.count for name, rows in self.splits.items()})
 
     @property
-    def cuts(self) -> dict[str, list[Cut]]:
+    def cuts(self) -> dict[str, list[Truncation]]:
         """What limits leave out of each split, by the keys that the user has written."""
         return {
             split: [
@@ -186,14 +192,14 @@ class FinetuneSetup:
         made = objective.folders(self.model)[""]
         export.write_hf_folder(path, made, self.tokenizer, max(self.pretrained_positions, self._longest))
 
-    def cost(self, objective: Objective, device: torch.device) -> Cost:
+    def cost(self, objective: Objective, device: torch.device) -> FlopCount:
         """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""
-        return Cost(objective, self.splits[self.task.train], self.shape.read, device)
+        return FlopCount(objective, self.splits[self.task.train], self.shape.read, device)
 
     def flops_per_row(self, objective: Objective) -> float:
         """Of a training step, in the mean over the rows of a run. objective: on the meta device."""
         turns = self.shape.turns(self.splits[self.task.train])
-        costs = [Cost(objective, part, self.shape.read, torch.device("meta")).mean() for part in turns]
+        costs = [FlopCount(objective, part, self.shape.read, torch.device("meta")).mean() for part in turns]
         return sum(costs) / len(costs)
 
     def _kept(self, state: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
@@ -218,7 +224,7 @@ class FinetuneSetup:
                 f"train.layer_decay: the layers of {self.recipe.start} share their weights, so they have one rate",
                 hint="leave train.layer_decay out",
             )
-        return layer_rates((name for name, _ in self.shape.named_parameters()), layers.depth, decay)
+        return layer_lr_factors((name for name, _ in self.shape.named_parameters()), layers.depth, decay)
 
 
 def _with_dropout(model: Any, recipe: Recipe) -> Any:

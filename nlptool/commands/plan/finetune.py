@@ -13,7 +13,7 @@ from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.commands.plan.pretrain import PASSES
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.figures import counted, duration, each, quantity
+from nlptool.formatting import counted, duration, each, quantity
 from nlptool.launch import ALONE
 from nlptool.runs.launch import require_device
 from nlptool.runs.machine import DeviceInfo, device_info, memory_used, peak_memory_used

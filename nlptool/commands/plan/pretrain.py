@@ -10,7 +10,7 @@ from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.figures import agreeing, counted, duration, quantity
+from nlptool.formatting import agreeing, counted, duration, quantity
 from nlptool.runs.machine import DeviceInfo, device_info
 from nlptool.train.estimate import Estimate
 

@@ -6,7 +6,7 @@ from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.recipe import load, shelf
+from nlptool.recipe import catalog, load
 from nlptool.recipe.source import read
 
 OTHERS = {"tasks": "prompt", "tokenizer": "tokenize", "source": "tokenize"}
@@ -17,7 +17,7 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
 
     Raises RecipeError, DataError as the command that the recipe belongs to, UsageError for one that trains nothing.
     """
-    path = shelf.find(recipe)
+    path = catalog.find(recipe)
     keys = read(path).data
     if "task" in keys and "teacher" not in keys:
         tune = load(path, changes, finetune.Recipe)

@@ -9,7 +9,7 @@ from nlptool.errors import DataError
 from nlptool.models import hub, huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import Objective
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 from nlptool.text import fingerprints
 from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
@@ -51,7 +51,9 @@ def rows(nets: Sequence[Pretrained | None], tokens: int) -> int:
     return min((net.vocab_size for net in nets if net is not None), default=tokens)
 
 
-def state(pretrained: Pretrained, start: str | None, shape: Objective, model: Block) -> dict[str, Tensor]:
+def state(
+    pretrained: Pretrained, start: str | None, shape: Objective, model: RecipeBlock
+) -> dict[str, Tensor]:
     """The weights under the objective's names, with those of nets that were exported beside, as ELECTRA's generator.
 
     Raises DataError where such a net has another size than the recipe asks for.
@@ -73,7 +75,7 @@ def state(pretrained: Pretrained, start: str | None, shape: Objective, model: Bl
     return shape.from_folders(states)
 
 
-def trained_positions(start: str | None, teacher: Path | None, config: Block) -> int:
+def trained_positions(start: str | None, teacher: Path | None, config: RecipeBlock) -> int:
     """How many positions the training of what a run begins with has reached: `start`, or layers of a teacher."""
     origin = teacher if start is None else hub.folder(start)
     assert origin is not None  # the recipe has one of the two

@@ -9,15 +9,15 @@ from pydantic import Field, model_validator
 
 from nlptool import course, kinds, registry
 from nlptool.console import Console, Options
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Block, Chosen, Problem, only
+from nlptool.recipe import RESUMABLE, Chosen, Problem, RecipeBlock, only
 from nlptool.runs import folder
 from nlptool.runs.metrics_file import Tracker
-from nlptool.train.config import Evaluate, Save, Train
+from nlptool.train.config import Evaluate, PretrainConfig, Save
 
 
-class Student(Block):
+class Student(RecipeBlock):
     """A net that begins as some of its teacher's layers, the first and the last among them, with all else."""
 
     layers: int = Field(gt=0, description="how many, taken at equal distances; 6 of 12 are 0, 2, 4, 7, 9, 11")
@@ -26,7 +26,7 @@ class Student(Block):
     )
 
 
-class Recipe(Block):
+class Recipe(RecipeBlock):
     """A pretraining run."""
 
     replaces = MappingProxyType(
@@ -34,7 +34,9 @@ class Recipe(Block):
     )
 
     tokens: str = Field(description="token store, a folder made by nlptool tokenize")
-    model: Annotated[Block, Chosen("models")] | None = Field(None, description="the net, from random weights")
+    model: Annotated[RecipeBlock, Chosen("models")] | None = Field(
+        None, description="the net, from random weights"
+    )
     start: str | None = Field(
         None,
         description="in place of model: a Hugging Face folder, e.g. a run's final/, to go on from",
@@ -49,8 +51,8 @@ class Recipe(Block):
         description="of distill, in place of model: begin as the teacher does",
         json_schema_extra=only("distill"),
     )
-    objective: Annotated[Block, Chosen("objectives")] = Field(description="what is learnt")
-    train: Train = Field(description="how the objective is minimised")
+    objective: Annotated[RecipeBlock, Chosen("objectives")] = Field(description="what is learnt")
+    train: PretrainConfig = Field(description="how the objective is minimised")
     evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")
     save: Save = Field(Save(), description="checkpoints")
     track: tuple[Tracker, ...] = Field(
@@ -128,7 +130,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     return problems
 
 
-def check_model(recipe: Recipe, model: Block) -> list[Problem]:
+def check_model(recipe: Recipe, model: RecipeBlock) -> list[Problem]:
     """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
     module = registry.load("objectives", str(recipe.objective.model_dump()["name"]), "config")
     problems: list[Problem] = module.check(recipe.objective, model)

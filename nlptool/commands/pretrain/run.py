@@ -8,7 +8,7 @@ from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
-from nlptool.figures import agreeing, duration, quantity
+from nlptool.formatting import agreeing, duration, quantity
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
 from nlptool.recipe import dump
@@ -16,7 +16,7 @@ from nlptool.runs import launch
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.stages import Begun
+from nlptool.train.stages import ResumedAt
 from nlptool.train.trainer import State, held_out
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -41,7 +41,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Pretra
     )
     plans: list[PretrainSetup] = []
 
-    def build(world: DistributedContext, begun: Begun) -> TrainingJob:
+    def build(world: DistributedContext, begun: ResumedAt) -> TrainingJob:
         plan = PretrainSetup(recipe, begun)
         plans.append(plan)
         slow = world.device.type == "cuda" and recipe.train.precision == "fp32"

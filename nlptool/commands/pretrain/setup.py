@@ -11,25 +11,25 @@ import torch
 from nlptool import flops, registry
 from nlptool.commands.pretrain import initial_weights, student_init
 from nlptool.commands.pretrain.recipe import Recipe, check_model
-from nlptool.data.batches import Again, Ahead, Batch, Batches, Stage
-from nlptool.data.draws import Draws
+from nlptool.data.batches import Batch, Batches, PrefetchingLoader, RepeatedEpochs, Stage
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
-from nlptool.figures import counted
+from nlptool.formatting import counted
 from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
-from nlptool.models.types import tells_types, with_types
+from nlptool.models.token_types import tells_types, with_types
 from nlptool.objectives import export
 from nlptool.objectives.base import Objective
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 from nlptool.runs.teacher_cache import TeacherCache
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Stage as StageBlock
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import Estimate, estimate, shapes_only
-from nlptool.train.stages import FRESH, Begun, first_steps, steps_for
+from nlptool.train.stages import FRESH, ResumedAt, first_steps, steps_for
 
 HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
 MEASURED = 4096  # rows of a stage whose real tokens are counted, up to 512 tokens long; fewer if longer
@@ -43,7 +43,7 @@ class PretrainSetup:
     or the store is too small.
     """
 
-    def __init__(self, recipe: Recipe, begun: Begun = FRESH) -> None:
+    def __init__(self, recipe: Recipe, begun: ResumedAt = FRESH) -> None:
         self.recipe, self.begun = recipe, begun
         self.store = TokenStore(Path(recipe.tokens))
         self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
@@ -87,7 +87,7 @@ class PretrainSetup:
             self.trained_positions = max(self.trained_positions, before)
 
     @property
-    def model(self) -> Block:
+    def model(self) -> RecipeBlock:
         """The net's block, from the recipe or from the weights it starts from."""
         block = self.pretrained.config if self.pretrained is not None else self.recipe.model
         assert block is not None  # the recipe has one of the two
@@ -166,11 +166,11 @@ class PretrainSetup:
             accumulate=parts,
         )
 
-    def source(self, objective: Objective, world: DistributedContext) -> Ahead:
+    def source(self, objective: Objective, world: DistributedContext) -> PrefetchingLoader:
         """The run's batches, made ahead of their steps; with what a teacher says of them, where that is kept."""
         batches = self.batches(objective, world)
         if not objective.keeps_teacher:
-            return Ahead(batches, world.device)
+            return PrefetchingLoader(batches, world.device)
         (stage, examples), *others = self.stages
         epoch = len(examples) // stage.batch
         if others or not epoch:
@@ -178,7 +178,7 @@ class PretrainSetup:
             raise UsageError(
                 f"objective.keep: {why}, so nothing would be asked for again", hint="objective.keep=0"
             )
-        again = Again(batches, epoch, self.recipe.seed)
+        again = RepeatedEpochs(batches, epoch, self.recipe.seed)
         folder, parts = Path(self.recipe.out) / "teacher", self.recipe.train.accumulate
         return TeacherCache(again, objective.ask_teacher, folder, world, parts, self.vocabulary.rows)
 
@@ -276,7 +276,9 @@ class PretrainSetup:
             if not len(examples):  # which the run will be refused for
                 return [float(stage.length) for stage, _ in self.stages]
             rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.length)))
-            sample = examples.take(rows * len(examples) // len(rows), rows * 0, Draws(self.recipe.seed, 0))
+            sample = examples.take(
+                rows * len(examples) // len(rows), rows * 0, RandomStreams(self.recipe.seed, 0)
+            )
             found.append(self.shape.tokens(sample) / len(rows))
         return found
 

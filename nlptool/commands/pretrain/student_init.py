@@ -6,12 +6,16 @@ from typing import NamedTuple
 from nlptool import registry
 from nlptool.commands.pretrain import initial_weights
 from nlptool.commands.pretrain.recipe import Recipe, Student
+from nlptool.distill.layer_map import (
+    evenly_spaced_layers,
+    fold_token_type_embeddings,
+    select_layers,
+)
 from nlptool.errors import DataError
 from nlptool.models import hub
 from nlptool.models.huggingface import Pretrained
-from nlptool.models.thinning import alternate, thinned, without_types
 from nlptool.objectives.base import Objective
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 from nlptool.text.tokenizer import Tokenizer
 
 SHARED = (
@@ -46,7 +50,7 @@ def begin(teacher: Teacher, student: Student) -> Pretrained:
     config, vocab_size, state = teacher.pretrained
     given = config.model_dump()
     try:
-        state = thinned(state, alternate(given["layers"], student.layers))
+        state = select_layers(state, evenly_spaced_layers(given["layers"], student.layers))
     except ValueError as error:
         raise DataError(f"{teacher.name}: student.layers: {error}") from error
     if student.name is None or student.name == given["name"]:
@@ -57,10 +61,10 @@ def begin(teacher: Teacher, student: Student) -> Pretrained:
         )
     chosen = {"layers": student.layers} | {key: given[key] for key in SHARED}
     block = registry.config("models", student.name).model_validate(chosen)
-    return Pretrained(block, vocab_size, without_types(state))
+    return Pretrained(block, vocab_size, fold_token_type_embeddings(state))
 
 
-def require_fit(teacher: Teacher, recipe: Recipe, model: Block) -> None:
+def require_fit(teacher: Teacher, recipe: Recipe, model: RecipeBlock) -> None:
     """Raise DataError for what of a teacher does not go with its student, or with the length of the rows."""
     module = registry.load("objectives", str(recipe.objective.model_dump()["name"]), "teacher")
     problems = module.check(recipe.objective, model, teacher.pretrained.config)

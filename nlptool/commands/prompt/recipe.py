@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from nlptool import kinds
 from nlptool.console import Console, Options
 from nlptool.models import hub
-from nlptool.prompts.config import PromptConfig
-from nlptool.recipe import RESUMABLE, Block, Chosen, Named, Problem
+from nlptool.prompting.config import PromptConfig
+from nlptool.recipe import RESUMABLE, Chosen, Named, Problem, RecipeBlock
 from nlptool.runs import folder
 
 
@@ -22,10 +22,10 @@ def _several(given: Any) -> Any:
     return given if isinstance(given, list | tuple) else (given,)
 
 
-Task = Annotated[Block, Chosen("prompts"), Named("prompts", "prompted task")]
+Task = Annotated[RecipeBlock, Chosen("prompting"), Named("prompting", "prompted task")]
 
 
-class Asked(Block):
+class Asked(RecipeBlock):
     """A task that the models are asked."""
 
     name: str = Field("", description="what it is called in tables and folders; of a task by name, its name")
@@ -70,7 +70,7 @@ Shots = Annotated[
 ]
 
 
-class Recipe(Block):
+class Recipe(RecipeBlock):
     """Models, tasks, and how many demonstrations stand before a question.
 
     All of it may change where a run is resumed: answers are kept by the model and the very text that they answer.

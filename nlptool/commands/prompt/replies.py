@@ -13,21 +13,21 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from nlptool import files
+from nlptool import manifests
 from nlptool.atomic_files import append_line, read_bytes, write_text
 from nlptool.errors import DataError
-from nlptool.prompts.config import Reply
+from nlptool.prompting.config import Response
 
 PARTS = ("*config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "*tokens*.json")
 """The files of a model's folder that decide; *config.json is also generation_config.json, which has end tokens."""
 
-REPLIES = TypeAdapter(list[Reply])
+REPLIES = TypeAdapter(list[Response])
 
 
 def of_model(folder: Path) -> str:
     """SHA-256 of all that decides what a model answers: settings, weights and tokenizer."""
     paths = sorted({path for pattern in PARTS for path in folder.glob(pattern) if path.is_file()})
-    return _digest([[path.name, files.digest(path)] for path in paths])
+    return _digest([[path.name, manifests.digest(path)] for path in paths])
 
 
 def of_question(model: str, asked: Sequence[Any]) -> str:
@@ -71,7 +71,7 @@ def _lines(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def of_line(entry: Mapping[str, Any]) -> list[Reply]:
+def of_line(entry: Mapping[str, Any]) -> list[Response]:
     """The replies that a line holds."""
     return REPLIES.validate_python(entry["replies"])
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from nlptool import registry
 from nlptool.commands.prompt import replies
 from nlptool.errors import DataError, UsageError
-from nlptool.evaluate.beams import Beams
-from nlptool.evaluate.generate import Generator
-from nlptool.evaluate.requests import Request
-from nlptool.evaluate.sampling import Choose, Sampling, greedy, renumbered
-from nlptool.evaluate.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.evaluation.generation.beam_search import Beams
+from nlptool.evaluation.generation.generate import Generator
+from nlptool.evaluation.generation.sampling import Choose, Sampling, greedy, renumbered
+from nlptool.evaluation.requests import Request
+from nlptool.evaluation.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.models import huggingface
 from nlptool.models.config import EncoderConfig
-from nlptool.prompts.config import Reply, Writing
-from nlptool.recipe import Block
+from nlptool.prompting.config import GenerationConfig, Response
+from nlptool.recipe import RecipeBlock
 from nlptool.runs import machine
 from nlptool.text.tokenizer import Tokenizer
 
@@ -47,14 +47,14 @@ class Respondent:
         return Tokenizer.of_model(self.folder, huggingface.read_config(self.folder)["vocab_size"])
 
     @cached_property
-    def _config(self) -> Block:
+    def _config(self) -> RecipeBlock:
         """Its settings; its weights are read only where these are not as they should be, which says why."""
         settings = huggingface.read_config(self.folder)
         family = str(settings.get("model_type"))
         if family not in registry.names("models"):
             return self._pretrained.config
         try:
-            config: Block = registry.load("models", family, "huggingface").from_hf_config(settings)
+            config: RecipeBlock = registry.load("models", family, "huggingface").from_hf_config(settings)
         except ValueError:
             return self._pretrained.config
         return config
@@ -86,16 +86,16 @@ class Respondent:
         """Of net and head."""
         return sum(tensor.numel() for tensor in self._pretrained.state.values())
 
-    def kind(self, writing: Writing | None) -> str:
+    def kind(self, writing: GenerationConfig | None) -> str:
         """What its scores come from."""
         return "generation" if writing else KINDS.get(type(self._scorer), "originality")
 
-    def room(self, writing: Writing | None) -> int:
+    def room(self, writing: GenerationConfig | None) -> int:
         """Tokens of a prompt with its answer that it surely reads: two positions may stand around a text."""
         positions = int(self._config.model_dump()["positions"])
         return positions - 2 if writing is None else positions - writing.tokens
 
-    def beyond(self, asked: Sequence[Requests], writing: Writing | None) -> list[str]:
+    def beyond(self, asked: Sequence[Requests], writing: GenerationConfig | None) -> list[str]:
         """A remark where its training has not reached the positions of the longest request."""
         reached = huggingface.trained_positions(self.folder, self._config)
         if reached == self._config.model_dump()["positions"]:
@@ -115,10 +115,10 @@ class Respondent:
     def replies(
         self,
         asked: Sequence[Requests],
-        writing: Writing | None,
+        writing: GenerationConfig | None,
         numbers: Sequence[int],
         places: Sequence[str],
-    ) -> Iterator[tuple[int, list[Reply]]]:
+    ) -> Iterator[tuple[int, list[Response]]]:
         """What it makes of each question, with its place in `asked`, in any order, as soon as it is known.
 
         numbers: of the questions, by which they draw. places: where they were read, for what is wrong with one.
@@ -131,19 +131,21 @@ class Respondent:
         except (DataError, UsageError) as error:
             raise DataError(f"{self.name}: {error.message}", error.hint) from error
 
-    def _scored(self, asked: Sequence[Requests], places: Sequence[str]) -> Iterator[tuple[int, list[Reply]]]:
+    def _scored(
+        self, asked: Sequence[Requests], places: Sequence[str]
+    ) -> Iterator[tuple[int, list[Response]]]:
         requests = [Request(*pair, where) for one, where in zip(asked, places, strict=True) for pair in one]
         owners = [(number, at) for number, one in enumerate(asked) for at in range(len(one))]
-        found: list[dict[int, Reply]] = [{} for _ in asked]
+        found: list[dict[int, Response]] = [{} for _ in asked]
         for request, scored in self._scorer.answered(requests):
             number, at = owners[request]
-            found[number][at] = Reply(scored.logprob, scored.tokens, scored.greedy, scored.cut)
+            found[number][at] = Response(scored.logprob, scored.tokens, scored.greedy, scored.cut)
             if len(found[number]) == len(asked[number]):
                 yield number, [reply for _, reply in sorted(found[number].items())]
 
     def _written(
-        self, asked: Sequence[Requests], writing: Writing, numbers: Sequence[int]
-    ) -> Iterator[tuple[int, list[Reply]]]:
+        self, asked: Sequence[Requests], writing: GenerationConfig, numbers: Sequence[int]
+    ) -> Iterator[tuple[int, list[Response]]]:
         room = self.room(writing)
         texts = [context for ((context, _),) in asked]
         lengths = self.count(texts)
@@ -154,7 +156,7 @@ class Respondent:
             choose = _choice(writing, [numbers[n] for n in some])
             made = self._writer.complete(read, writing.tokens, writing.stop, choose)
             for n, text in zip(some, made, strict=True):
-                yield n, [Reply(cut=max(0, lengths[n] - room), text=text)]
+                yield n, [Response(cut=max(0, lengths[n] - room), text=text)]
 
     def _end(self, text: str, room: int) -> str:
         """The last `room` tokens of a text; a character that is cut in two is left out."""
@@ -166,7 +168,7 @@ class Respondent:
         return ""
 
 
-def _choice(writing: Writing, numbers: Sequence[int]) -> Choose | Beams:
+def _choice(writing: GenerationConfig, numbers: Sequence[int]) -> Choose | Beams:
     """How the next token is found, of prompts with these numbers."""
     if writing.beams is not None:
         return Beams(writing.beams)

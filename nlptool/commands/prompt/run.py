@@ -12,10 +12,10 @@ from nlptool.commands.prompt.scoreboard import apart, labels, record, table
 from nlptool.commands.prompt.sheets import Asking, Contamination, Sheet
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, Preempted
-from nlptool.figures import counted, markdown
-from nlptool.files import plain_names
+from nlptool.formatting import counted, markdown
+from nlptool.manifests import plain_names
 from nlptool.models import hub
-from nlptool.prompts.config import Reply
+from nlptool.prompting.config import Response
 from nlptool.runs import folder, machine
 from nlptool.train.interrupts import SignalHandler
 
@@ -236,7 +236,7 @@ def _tell_of_length(told: dict[str, Any], console: Console) -> None:
         console.note(f"{where}: the model reads only the end of {cut:,} of {counted(total, 'questions')}")
 
 
-def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Reply]) -> dict[str, Any]:
+def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Response]) -> dict[str, Any]:
     """What is kept of a question."""
     question = sheet.questions[number]
     kept = ("text", "cut") if sheet.writing else ("logprob", "tokens", "greedy", "cut")

@@ -6,7 +6,7 @@ from typing import Any
 
 from nlptool.commands.prompt import replies
 from nlptool.commands.prompt.sheets import Contamination, Sheet
-from nlptool.figures import counted, finite
+from nlptool.formatting import counted, finite
 
 PERPLEXITY = "perplexity"  # the one score that is no share
 GUESSES = ("chance", "majority")  # what needs no model

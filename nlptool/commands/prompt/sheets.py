@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nlptool.commands.prompt.recipe import Asked, Recipe
 from nlptool.console import Console
-from nlptool.figures import counted
-from nlptool.prompts.config import PromptConfig, Question, Writing
-from nlptool.prompts.demonstrations import Pool, before, drawn
-from nlptool.prompts.reading import Data
+from nlptool.formatting import counted
+from nlptool.prompting.config import GenerationConfig, Instance, PromptConfig
+from nlptool.prompting.dataset import PromptDataset
+from nlptool.prompting.fewshot import FewShotPool, fewshot_prefix, sample_examples
 from nlptool.text.coverage import Loss
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ class Sheet(NamedTuple):
 
     name: str
     task: PromptConfig
-    questions: list[Question]
+    questions: list[Instance]
     numbers: list[int]
     """Of each question within its part: by it examples and answers are drawn, however many questions there are."""
-    pools: dict[str, Pool]
+    pools: dict[str, FewShotPool]
     seed: int
 
     @property
-    def writing(self) -> Writing | None:
+    def writing(self) -> GenerationConfig | None:
         """How a free answer is written; None where answers are given and scored."""
         writing = self.task.writing
         return writing and (writing if writing.top_k is None else writing._replace(seed=self.seed))
@@ -37,8 +37,10 @@ class Sheet(NamedTuple):
         """What stands before question `number`; fewer demonstrations are the last ones of more."""
         question = self.questions[number]
         pool = self.pools.get(question.part)
-        examples = drawn(pool, question, self.numbers[number], shots, self.seed) if pool and shots else []
-        return before(self.task.header, self.task.separator, examples)
+        examples = (
+            sample_examples(pool, question, self.numbers[number], shots, self.seed) if pool and shots else []
+        )
+        return fewshot_prefix(self.task.header, self.task.separator, examples)
 
 
 class Asking(NamedTuple):
@@ -70,7 +72,7 @@ class Contamination(NamedTuple):
 
 def contamination(path: str, read: Sequence[Sheet], console: Console) -> list[Contamination]:
     """For each sheet; the store's training documents are read once. Raises DataError for a store that is not whole."""
-    from nlptool.prompts.contamination import dirty
+    from nlptool.prompting.contamination import dirty
     from nlptool.text.store import TokenStore
     from nlptool.text.tokenizer import Tokenizer
 
@@ -159,10 +161,10 @@ def _asking(sheet: Sheet, number: int, shots: int) -> Asking:
 def _sheet(recipe: Recipe, asked: Asked, console: Console) -> Sheet:
     folder = Path(recipe.data) if recipe.data is not None else None
     own = Path(asked.data) if asked.data is not None else None
-    data = Data(asked.config, asked.name, folder, own, recipe.seed)
-    questions: list[Question] = []
+    data = PromptDataset(asked.config, asked.name, folder, own, recipe.seed)
+    questions: list[Instance] = []
     numbers: list[int] = []
-    pools: dict[str, Pool] = {}
+    pools: dict[str, FewShotPool] = {}
     parts = data.parts()
     source = asked.config.source
     if source is not None and len(parts) < len(source.parts):
@@ -172,7 +174,7 @@ def _sheet(recipe: Recipe, asked: Asked, console: Console) -> Sheet:
         questions += [asked.config.question(row, part) for row in rows]
         numbers += range(len(rows))
         if max(recipe.shots):
-            pools[part] = Pool(asked.config, data.examples(part), part)
+            pools[part] = FewShotPool(asked.config, data.examples(part), part)
     for remark in asked.config.remarks(questions):
         console.note(f"{asked.name}: {remark}")
     sheet = Sheet(asked.name, asked.config, questions, numbers, pools, recipe.seed)

@@ -11,11 +11,11 @@ from nlptool.commands.finetune.recipe import Dropout, Evaluate, Recipe, Seeds
 from nlptool.commands.prompt import recipe as prompt
 from nlptool.commands.prompt.recipe import Shots, Tasks
 from nlptool.errors import UsageError
-from nlptool.recipe import Block, load, shelf
-from nlptool.train.config import Tune
+from nlptool.recipe import RecipeBlock, catalog, load
+from nlptool.train.config import FinetuneConfig
 
 
-class FinetuneSection(Block):
+class FinetuneSection(RecipeBlock):
     """Tasks that every model is fine-tuned on, all in the same way."""
 
     tasks: tuple[str, ...] = Field(
@@ -25,7 +25,7 @@ class FinetuneSection(Block):
         (), description="tasks of these that the mean leaves out; a second mean has them all"
     )
     dropout: Dropout = Field(Dropout(), description="dropout rates")
-    train: Tune = Field(Tune(), description="how a net is fine-tuned")
+    train: FinetuneConfig = Field(FinetuneConfig(), description="how a net is fine-tuned")
     evaluate: Evaluate = Field(Evaluate(), description="scores during training")
     seeds: Seeds = Field((0, 1, 2), description="a run for each, or how many of them, from 0")
 
@@ -38,7 +38,7 @@ class FinetuneSection(Block):
         return self
 
 
-class PromptSection(Block):
+class PromptSection(RecipeBlock):
     """Tasks that every model is asked by text."""
 
     tasks: Tasks
@@ -47,7 +47,7 @@ class PromptSection(Block):
     seed: int = Field(0, ge=0, description="draws the demonstrations")
 
 
-class Suite(Block):
+class Suite(RecipeBlock):
     """What models are compared by."""
 
     data: str | None = Field(
@@ -96,7 +96,7 @@ def read(argument: str, data: str | None) -> ResolvedSuite:
     Raises RecipeError for what is wrong in its file or in that of a task, UsageError for a task without rows.
     """
     change = () if data is None else (f"data={json.dumps(data)}",)
-    suite = load(shelf.find(argument, "suites"), change, Suite).recipe
+    suite = load(catalog.find(argument, "suites"), change, Suite).recipe
     tuned = [] if suite.finetune is None else [_exam(name, suite) for name in suite.finetune.tasks]
     if suite.prompt is None:
         return ResolvedSuite(tuned, None)
@@ -108,7 +108,7 @@ def read(argument: str, data: str | None) -> ResolvedSuite:
 
 
 def _exam(name: str, suite: Suite) -> SuiteTask:
-    shelf.find(name, "tasks")
+    catalog.find(name, "tasks")
     task, tuning = _name(name), suite.finetune
     assert tuning is not None
     settings: Mapping[str, object] = {

@@ -20,7 +20,7 @@ from nlptool.commands.prompt.scoreboard import PERPLEXITY, shown
 from nlptool.commands.suite.recipe import ResolvedSuite, SuiteTask
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
-from nlptool.files import digest
+from nlptool.manifests import digest
 from nlptool.models import huggingface
 from nlptool.recipe import digest as recipe_digest
 

@@ -11,14 +11,14 @@ from pydantic import Field, model_validator
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Block, Problem
+from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 from nlptool.runs import folder
 from nlptool.text.config import Normalise, Sentences, Source
 
 SMALLEST = 262  # six special tokens and 256 bytes
 
 
-class Tokenizer(Block):
+class Tokenizer(RecipeBlock):
     """A byte-level BPE tokenizer to train on the corpus, or one that exists."""
 
     replaces = MappingProxyType({"load": ("vocab", "sample"), "vocab": ("load",)})
@@ -63,7 +63,7 @@ class Tokenizer(Block):
         return self
 
 
-class Recipe(Block):
+class Recipe(RecipeBlock):
     """A token store."""
 
     source: Source = Field(Source(), description="where documents come from")

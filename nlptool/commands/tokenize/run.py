@@ -10,17 +10,17 @@ from nlptool.atomic_files import read_json, write_json, write_text
 from nlptool.commands.tokenize.recipe import Recipe
 from nlptool.console import Console, Options, Progress
 from nlptool.errors import DataError
-from nlptool.figures import counted, quantity
-from nlptool.files import written_aside
+from nlptool.formatting import counted, quantity
+from nlptool.manifests import atomic_folder
 from nlptool.models import hub
 from nlptool.recipe import KEPT, dump
-from nlptool.text import build, corpus
+from nlptool.text import corpus, store_writer
+from nlptool.text.bulk_encoder import EngineDiffers, choose
 from nlptool.text.config import Source
-from nlptool.text.corpus import Tally
-from nlptool.text.encode import Work, batches
-from nlptool.text.engine import EngineDiffers, choose
+from nlptool.text.corpus import ReadStats
+from nlptool.text.corpus_sample import CorpusSample
 from nlptool.text.normalise import normaliser
-from nlptool.text.sample import Sample
+from nlptool.text.parallel_encode import EncodeJob, batches
 from nlptool.text.store import SPLITS, TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
@@ -94,7 +94,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Make the store; it appears whole or not at all."""
     out = Path(recipe.out)
     _notes(corpus.find(recipe.source), console)
-    with written_aside(out) as aside:
+    with atomic_folder(out) as aside:
         tokenizer, trained = _tokenizer(recipe, console)
         report = _encode(recipe, tokenizer, aside, console) | trained
         tokenizer.save(aside / "tokenizer")
@@ -108,9 +108,9 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     block = recipe.tokenizer
     if block.load is not None:
         return _load(block.load), {}
-    vocab, sample = block.vocab or VOCABULARY, Sample(block.sample * 10**6)
+    vocab, sample = block.vocab or VOCABULARY, CorpusSample(block.sample * 10**6)
     with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
-        pieces = sample.draw(_texts(recipe.source, Tally(), bar))
+        pieces = sample.draw(_texts(recipe.source, ReadStats(), bar))
     amount = quantity(sample.seen, "characters")
     if sample.kept < sample.seen:
         amount = f"{quantity(sample.kept, 'characters')} of {amount}"
@@ -136,17 +136,17 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
     while True:
         if engine == "tokenizers":
             console.note(SLOWER)
-        work = Work(tokenizer.content, engine, recipe.normalise, recipe.sentences, recipe.heldout)
-        tally, began = Tally(), time.monotonic()
+        work = EncodeJob(tokenizer.content, engine, recipe.normalise, recipe.sentences, recipe.heldout)
+        tally, began = ReadStats(), time.monotonic()
         try:
             with console.progress("tokenizing", corpus.find(recipe.source).size or None, "B") as bar:
                 texts = _texts(recipe.source, tally, bar)
-                written = build.write(batches(texts), work, _workers(recipe), folder, most_lost)
+                written = store_writer.write(batches(texts), work, _workers(recipe), folder, most_lost)
             break
         except EngineDiffers:
             engine = "tokenizers"
     seconds = time.monotonic() - began
-    write_json(folder / "store.json", build.facts(written, work, tokenizer, folder))
+    write_json(folder / "store.json", store_writer.facts(written, work, tokenizer, folder))
     total, heldout = written.total(), written.splits["heldout"]
     return {
         **vars(total),
@@ -174,14 +174,14 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
 def _head(recipe: Recipe) -> list[str]:
     """The beginning of the corpus, normalised."""
     head: list[str] = []
-    for document in corpus.documents(recipe.source, Tally()):
+    for document in corpus.documents(recipe.source, ReadStats()):
         head.append(normaliser(recipe.normalise)(document.text[:HEAD]))
         if sum(map(len, head)) >= HEAD or len(head) == 1000:
             break
     return head
 
 
-def _texts(source: Source, tally: Tally, bar: Progress) -> Iterator[str]:
+def _texts(source: Source, tally: ReadStats, bar: Progress) -> Iterator[str]:
     """The texts of a source, while the bar follows the reading."""
     due = 0
     for document in corpus.documents(source, tally):
@@ -235,7 +235,7 @@ def _not_spelled(report: dict[str, Any]) -> str:
     return shares if unknown or lost else "nothing"
 
 
-def _notes(tally: Tally, console: Console) -> None:
+def _notes(tally: ReadStats, console: Console) -> None:
     for note in tally.notes:
         console.note(note)
 

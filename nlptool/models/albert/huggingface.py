@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
-from nlptool.models import settings
+from nlptool.models import hf_settings
 from nlptool.models.albert.config import Config
-from nlptool.models.names import Names, activation
-from nlptool.models.sharing import expanded
+from nlptool.models.hf_names import Names, activation
+from nlptool.models.layer_sharing import unshare_layers
 
 SHARE, GROUPS = "nlptool_share", "nlptool_groups"
 LAYER = "albert.encoder.albert_layer_groups.{i}.albert_layers.0"
@@ -82,12 +82,12 @@ DEFAULTS = {
 
 def architecture(state: Mapping[str, Tensor]) -> str:
     """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
-    return settings.architecture(NAMES.family, ARCHITECTURES, state)
+    return hf_settings.architecture(NAMES.family, ARCHITECTURES, state)
 
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """nlptool's state dict (`backbone.*`, `mlm.*`, `pooler.*`, `pair.*`) under Hugging Face's names."""
-    return NAMES.to_hf(expanded(state))
+    return NAMES.to_hf(unshare_layers(state))
 
 
 def from_hf(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -102,7 +102,7 @@ def hf_config(
     config: Config, vocab_size: int, special: Mapping[str, int], architecture: str
 ) -> dict[str, Any]:
     """The settings for config.json."""
-    return settings.written(config, vocab_size, special, architecture) | {
+    return hf_settings.written(config, vocab_size, special, architecture) | {
         "model_type": "albert",
         "embedding_size": config.embedding,
         "num_hidden_groups": max(config.attentions, config.mlps),
@@ -117,9 +117,9 @@ def hf_config(
 
 def from_hf_config(given: Mapping[str, Any]) -> Config:
     """The Config behind a config.json. Raises ValueError for a setting that nlptool's ALBERT does not have."""
-    settings.require(NAMES.family, given, {"inner_group_num": 1})
+    hf_settings.require(NAMES.family, given, {"inner_group_num": 1})
     return Config.model_validate(
-        settings.read(given, DEFAULTS)
+        hf_settings.read(given, DEFAULTS)
         | {
             "activation": activation(NAMES.family, "hidden_act", given.get("hidden_act", "gelu_new")),
             "embedding": given.get("embedding_size", 128),

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from nlptool.models import settings
+from nlptool.models import hf_settings
 from nlptool.models.bert.config import Config
-from nlptool.models.names import Names, activation
+from nlptool.models.hf_names import Names, activation
 
 NAMES = Names(
     family="BERT",
@@ -73,7 +73,7 @@ DEFAULTS = {
 
 def architecture(state: Mapping[str, Tensor]) -> str:
     """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
-    return settings.architecture(NAMES.family, ARCHITECTURES, state)
+    return hf_settings.architecture(NAMES.family, ARCHITECTURES, state)
 
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -94,16 +94,16 @@ def hf_config(
     config: Config, vocab_size: int, special: Mapping[str, int], architecture: str
 ) -> dict[str, Any]:
     """The settings for config.json."""
-    return settings.written(config, vocab_size, special, architecture) | {
+    return hf_settings.written(config, vocab_size, special, architecture) | {
         "model_type": "bert",
     }
 
 
 def from_hf_config(given: Mapping[str, Any]) -> Config:
     """The Config behind a config.json. Raises ValueError for a setting that nlptool's BERT does not have."""
-    settings.require(NAMES.family, given, {"is_decoder": False, "add_cross_attention": False})
+    hf_settings.require(NAMES.family, given, {"is_decoder": False, "add_cross_attention": False})
     return Config.model_validate(
-        settings.read(given, DEFAULTS)
+        hf_settings.read(given, DEFAULTS)
         | {"activation": activation(NAMES.family, "hidden_act", given.get("hidden_act", "gelu"))}
     )
 

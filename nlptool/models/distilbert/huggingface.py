@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from nlptool.models import settings
+from nlptool.models import hf_settings
 from nlptool.models.distilbert.config import Config
-from nlptool.models.names import Names, activation
+from nlptool.models.hf_names import Names, activation
 
 NAMES = Names(
     family="DistilBERT",
@@ -66,7 +66,7 @@ SETTINGS = {  # our key -> theirs, and what it is where config.json does not say
 
 def architecture(state: Mapping[str, Tensor]) -> str:
     """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
-    return settings.architecture(NAMES.family, ARCHITECTURES, state)
+    return hf_settings.architecture(NAMES.family, ARCHITECTURES, state)
 
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ def hf_config(
         "model_type": "distilbert",
         "vocab_size": vocab_size,
         **{theirs: getattr(config, own) for own, (theirs, _) in SETTINGS.items()},
-        "activation": settings.ACTIVATIONS[config.activation],
+        "activation": hf_settings.ACTIVATIONS[config.activation],
         "sinusoidal_pos_embds": False,
         "pad_token_id": special["pad"],
         "tie_word_embeddings": True,
@@ -105,7 +105,7 @@ def from_hf_config(given: Mapping[str, Any]) -> Config:
 
     sinusoidal_pos_embds says how positions began; what they are is among the weights.
     """
-    settings.require(NAMES.family, given, {})
+    hf_settings.require(NAMES.family, given, {})
     read = {own: given.get(theirs, default) for own, (theirs, default) in SETTINGS.items()}
     return Config.model_validate(
         read | {"activation": activation(NAMES.family, "activation", given.get("activation", "gelu"))}

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from nlptool.models import settings
+from nlptool.models import hf_settings
 from nlptool.models.electra.config import Config
-from nlptool.models.names import Names
+from nlptool.models.hf_names import Names
 
 NAMES = Names(
     family="ELECTRA",
@@ -71,7 +71,7 @@ DEFAULTS = {
 
 def architecture(state: Mapping[str, Tensor]) -> str:
     """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
-    return settings.architecture(NAMES.family, ARCHITECTURES, state)
+    return hf_settings.architecture(NAMES.family, ARCHITECTURES, state)
 
 
 def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ def hf_config(
     config: Config, vocab_size: int, special: Mapping[str, int], architecture: str
 ) -> dict[str, Any]:
     """The settings for config.json."""
-    return settings.written(config, vocab_size, special, architecture) | {
+    return hf_settings.written(config, vocab_size, special, architecture) | {
         "model_type": "electra",
         "embedding_size": config.embedding,
         "summary_type": "first",
@@ -104,11 +104,11 @@ def hf_config(
 
 def from_hf_config(given: Mapping[str, Any]) -> Config:
     """The Config behind a config.json. Raises ValueError for a setting that nlptool's ELECTRA does not have."""
-    settings.require(
+    hf_settings.require(
         NAMES.family, given, {"is_decoder": False, "add_cross_attention": False, "hidden_act": "gelu"}
     )
     return Config.model_validate(
-        settings.read(given, DEFAULTS) | {"embedding": given.get("embedding_size", 128)}
+        hf_settings.read(given, DEFAULTS) | {"embedding": given.get("embedding_size", 128)}
     )
 
 

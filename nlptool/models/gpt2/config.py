@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from nlptool.models.config import LONGEST, MOST_LAYERS, WIDEST
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 
-class Config(Block):
+class Config(RecipeBlock):
     """GPT-2's decoder (Radford et al. 2019, section 2.3): pre-LN, causal, learned positions, tied head.
 
     Published sizes are (layers, hidden, heads): small (12, 768, 12), medium (24, 1024, 16),

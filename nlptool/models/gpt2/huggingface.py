@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from nlptool.figures import json_value
+from nlptool.formatting import json_value
 from nlptool.models.gpt2.config import Config
-from nlptool.models.names import Names
+from nlptool.models.hf_names import Names
 
 NAMES = Names(
     family="GPT-2",

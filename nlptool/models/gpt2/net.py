@@ -7,10 +7,17 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from nlptool.models.cache import Cache, Memory
 from nlptool.models.gpt2.config import Config
-from nlptool.models.layers import Embeddings, Layers, Linear, Shape, Trace, linear
-from nlptool.models.packed import Packed, pack, packable
+from nlptool.models.kernels.onednn_packed import PackedLinear, pack, packable
+from nlptool.models.kv_cache import KVCache, KVCacheProtocol
+from nlptool.models.layers import (
+    Embeddings,
+    HiddenStates,
+    LayerConfig,
+    Layers,
+    Linear,
+    linear,
+)
 
 EPSILON = 1e-5  # of every layer norm (openai/gpt-2, model.py)
 
@@ -21,7 +28,7 @@ class Net(nn.Module):
     def __init__(self, config: Config, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        shape = Shape(
+        shape = LayerConfig(
             layers=config.layers,
             hidden=config.hidden,
             heads=config.heads,
@@ -34,7 +41,7 @@ class Net(nn.Module):
         self.embeddings = Embeddings(vocab_size, config.hidden, config.positions, 0, config.dropout, None)
         self.layers = Layers(shape, pre_norm=True, causal=True)
         self.norm = nn.LayerNorm(config.hidden, eps=EPSILON)
-        self.head: Packed | None = None
+        self.head: PackedLinear | None = None
         """The word embeddings once more, of a net that is packed."""
         self._init()
 
@@ -51,9 +58,9 @@ class Net(nn.Module):
         """Make answers faster and training impossible; state_dict has no matrices any more."""
         pack(self)
         if packable(self.word_embeddings):
-            self.head = Packed(self.word_embeddings, None)
+            self.head = PackedLinear(self.word_embeddings, None)
 
-    def cache(self, rows: int, tokens: int) -> Cache:
+    def cache(self, rows: int, tokens: int) -> KVCache:
         """An empty cache for `rows` rows of up to `tokens` tokens; more than the positions are not kept."""
         config, words = self.config, self.word_embeddings
         shape = (
@@ -63,9 +70,9 @@ class Net(nn.Module):
             min(tokens, config.positions),
             config.hidden // config.heads,
         )
-        return Cache(words.new_zeros(shape), words.new_zeros(shape))
+        return KVCache(words.new_zeros(shape), words.new_zeros(shape))
 
-    def forward(self, ids_BT: Tensor, cache: Memory | None = None) -> Tensor:
+    def forward(self, ids_BT: Tensor, cache: KVCacheProtocol | None = None) -> Tensor:
         """Hidden states, [B, T, D]: what stands at t has seen ids 0 to t.
 
         cache: what each row has read before; the ids go on from there, and are kept in it. Rows padded at the
@@ -75,14 +82,14 @@ class Net(nn.Module):
         x_BTD = self.embeddings(ids_BT, positions_BT=positions_BT)
         return self.norm(self.layers(x_BTD, cache=cache))  # type: ignore[no-any-return]
 
-    def trace(self, ids_BT: Tensor, scores: Collection[int] = ()) -> Trace:
+    def trace(self, ids_BT: Tensor, scores: Collection[int] = ()) -> HiddenStates:
         """What `forward` computes, layer by layer; with the attention scores of these layers, from 1.
 
         As output_hidden_states of transformers: only the last state has been through the last norm. A score of
         a later token counts for nothing.
         """
         trace = self.layers.trace(self.embeddings(ids_BT), None, scores)
-        return Trace((*trace.states[:-1], self.norm(trace.states[-1])), trace.scores)
+        return HiddenStates((*trace.states[:-1], self.norm(trace.states[-1])), trace.scores)
 
     @torch.no_grad()
     def _init(self) -> None:

@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 
 
-class Config(Block):
+class Config(RecipeBlock):
     """GPT-2's pretraining (Radford et al. 2019, section 2): guess each token from those before it.
 
     Rows are cut from documents that follow each other, <|endoftext|> between them. Tokens see across it, as
@@ -19,7 +19,7 @@ class Config(Block):
     name: Literal["clm"] = Field("clm", description="objective")
 
 
-def check(objective: Config, model: Block) -> list[Problem]:
+def check(objective: Config, model: RecipeBlock) -> list[Problem]:
     """What of the two blocks does not go together."""
     if isinstance(model, EncoderConfig):
         return [Problem("model.name", "a causal language model is a decoder, such as gpt2")]

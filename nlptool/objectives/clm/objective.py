@@ -3,9 +3,9 @@
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.objectives import causal
 from nlptool.objectives.clm.config import Config
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary) -> causal.CausalLM:
+def build(config: Config, model: RecipeBlock, vocabulary: Vocabulary) -> causal.CausalLM:
     """A decoder, as `model` says."""
     return causal.build(model, vocabulary)

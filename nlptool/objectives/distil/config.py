@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from nlptool.models.config import EncoderConfig
 from nlptool.objectives.config import MaskingConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 
 
 class Config(MaskingConfig):
@@ -79,7 +79,7 @@ class Config(MaskingConfig):
         return {name: weight for name in names if (weight := getattr(self, name))}
 
 
-def check(objective: Config, model: Block) -> list[Problem]:
+def check(objective: Config, model: RecipeBlock) -> list[Problem]:
     """What of the two blocks does not go together."""
     if objective.soft_at == "masked" and not isinstance(model, EncoderConfig):
         return [Problem("objective.soft_at", "a causal language model masks nothing; leave it out")]

@@ -10,26 +10,27 @@ from torch import Tensor, nn
 
 from nlptool import flops
 from nlptool.data.batches import Batch, Examples
-from nlptool.data.draws import Draws
-from nlptool.data.examples import Rows
+from nlptool.data.pretraining_examples import PackedBatch
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.models import distance, heads
+from nlptool.distill import losses
+from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
+from nlptool.distill.layer_map import layer_map
+from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
-from nlptool.models.layers import Linear, Trace, gather_rows, init_truncated
-from nlptool.models.loss import IGNORED, linear_cross_entropy, linear_scores
-from nlptool.models.soft import Scores, likeliest, linear_divergence, linear_sparse_divergence
-from nlptool.models.thinning import mapped
+from nlptool.models.kernels.cross_entropy import IGNORED, linear_cross_entropy, linear_scores
+from nlptool.models.layers import HiddenStates, Linear, gather_rows, init_truncated
 from nlptool.objectives import causal, masked
-from nlptool.objectives.base import Folder, Objective
+from nlptool.objectives.base import ExportSpec, Objective
 from nlptool.objectives.distil.config import Config
 from nlptool.objectives.distil.teacher import Teacher
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 KEPT = ("taught_ids", "taught_log_p")  # of a batch
 
 
-class Distil(Objective):
+class DistillationObjective(Objective):
     """A student, which is a masked or causal language model, and a teacher that reads the same masked rows.
 
     Rows are packed, so none has padding. hidden and attention add up the errors of the layers (Jiao et al. 2020,
@@ -38,7 +39,7 @@ class Distil(Objective):
     """
 
     def __init__(
-        self, config: Config, student: masked.MaskedLM | causal.CausalLM, model: Block, teacher: Teacher
+        self, config: Config, student: masked.MaskedLM | causal.CausalLM, model: RecipeBlock, teacher: Teacher
     ) -> None:
         super().__init__()
         self.config = config
@@ -61,7 +62,7 @@ class Distil(Objective):
             self.projection = Linear(width, wide)
             init_truncated(self.projection)
         looks = config.hidden or config.attention
-        self.layers = dict(enumerate(mapped(deep, depth, config.layers), start=1)) if looks else {}
+        self.layers = dict(enumerate(layer_map(deep, depth, config.layers), start=1)) if looks else {}
 
     @property
     def student(self) -> masked.MaskedLM | causal.CausalLM:
@@ -87,11 +88,11 @@ class Distil(Objective):
         """What the language model's masks leave out, where it has any."""
         return self.student.left_out(examples) if self.sees_mask else []
 
-    def tokens(self, examples: Rows) -> int:
+    def tokens(self, examples: PackedBatch) -> int:
         """As the language model counts them."""
         return self.student.tokens(examples)
 
-    def collate(self, examples: Rows, draws: Draws) -> Batch:
+    def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """The language model's batch; without masks and labels where nothing is guessed."""
         if self.causal or self.sees_mask:
             batch = self.student.collate(examples, draws)
@@ -125,10 +126,10 @@ class Distil(Objective):
             figures[f"teacher_{self.term}_accuracy"] = totals[f"teacher_{self.term}_correct"].item() / count
         return figures
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """The student by itself; the projection to the teacher's width stays in the checkpoints."""
         own = {k: t for k, t in self.state_dict().items() if not k.startswith("projection.")}
-        return {"": Folder(model, own, template=not self.causal)}
+        return {"": ExportSpec(model, own, template=not self.causal)}
 
     @torch.no_grad()
     def ask_teacher(self, batch: Batch) -> dict[str, Tensor]:
@@ -137,7 +138,7 @@ class Distil(Objective):
         state = self._trace(self.teacher.backbone, batch, ()).states[-1]
         if self.config.soft_at == "masked":
             state = gather_rows(state, batch["at"])
-        found = likeliest(self._taught(state), self.config.temperature, self.config.keep)
+        found = top_k(self._taught(state), self.config.temperature, self.config.keep)
         return dict(zip(KEPT, found, strict=True))
 
     def _sums(self, batch: Batch, *, measured: bool) -> dict[str, Tensor]:
@@ -148,7 +149,7 @@ class Distil(Objective):
         own = self._trace(self.backbone, batch, self.layers)
         sums = self._on_the_way(own, taught)
         if "cosine" in self.weights:
-            sums["cosine"] = distance.cosine_distance(own.states[-1], taught.states[-1])
+            sums["cosine"] = losses.cosine_distance(own.states[-1], taught.states[-1])
         last = [own.states[-1], taught.states[-1]]
         asked = [gather_rows(state, batch["at"]) for state in last] if "at" in batch else last
         if "soft" in self.weights:
@@ -172,24 +173,24 @@ class Distil(Objective):
         sums = {"soft": linear_sparse_divergence(own, ids, log_p, self.config.temperature, counted)}
         return sums | (self._guesses([asked], batch) if self.term in self.weights else {})
 
-    def _trace(self, net: nn.Module, batch: Batch, layers: Collection[int]) -> Trace:
+    def _trace(self, net: nn.Module, batch: Batch, layers: Collection[int]) -> HiddenStates:
         scored = layers if "attention" in self.weights else ()
         return net.trace(batch["ids"], scores=scored)  # type: ignore[no-any-return, operator]
 
-    def _on_the_way(self, own: Trace, taught: Trace) -> dict[str, Tensor]:
+    def _on_the_way(self, own: HiddenStates, taught: HiddenStates) -> dict[str, Tensor]:
         """What is learnt from embeddings, layers and their attention."""
         sums = {}
         if "embedding" in self.weights:
-            sums["embedding"] = distance.hidden_error(self._widened(own.states[0]), taught.states[0])
+            sums["embedding"] = losses.hidden_error(self._widened(own.states[0]), taught.states[0])
         if "hidden" in self.weights:
             errors = [
-                distance.hidden_error(self._widened(own.states[m]), taught.states[n])
+                losses.hidden_error(self._widened(own.states[m]), taught.states[n])
                 for m, n in self.layers.items()
             ]
             sums["hidden"] = torch.stack(errors).sum()
         if "attention" in self.weights:
             errors = [
-                distance.attention_error(own.scores[m], taught.scores[n], causal=self.causal)
+                losses.attention_error(own.scores[m], taught.scores[n], causal=self.causal)
                 for m, n in self.layers.items()
             ]
             sums["attention"] = torch.stack(errors).sum()
@@ -214,23 +215,25 @@ class Distil(Objective):
         """As wide as the teacher's."""
         return self.projection(state_BTD) if hasattr(self, "projection") else state_BTD
 
-    def _taught(self, state: Tensor) -> Scores:
+    def _taught(self, state: Tensor) -> LazyLogits:
         with torch.no_grad(), flops.no_backward():
             return _scores(self.teacher, state)
 
 
-def _scores(net: nn.Module, state: Tensor) -> Scores:
+def _scores(net: nn.Module, state: Tensor) -> LazyLogits:
     """Logits to be, of a net with its language model's head; a decoder's is its word embeddings."""
     words_VE: Tensor = net.backbone.word_embeddings  # type: ignore[union-attr, assignment]
     head: heads.MaskedLM | None = getattr(net, "mlm", None)
     if head is None:
-        return Scores(state, words_VE, None)
-    return Scores(head.transform(state), words_VE, head.bias)
+        return LazyLogits(state, words_VE, None)
+    return LazyLogits(head.transform(state), words_VE, head.bias)
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, teacher: Block) -> Distil:
+def build(
+    config: Config, model: RecipeBlock, vocabulary: Vocabulary, teacher: RecipeBlock
+) -> DistillationObjective:
     """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
     made = Teacher(teacher, vocabulary.rows, guesses=config.soft > 0)
     if isinstance(model, EncoderConfig):
-        return Distil(config, masked.build(config, model, vocabulary, None), model, made)
-    return Distil(config, causal.build(model, vocabulary), model, made)
+        return DistillationObjective(config, masked.build(config, model, vocabulary, None), model, made)
+    return DistillationObjective(config, causal.build(model, vocabulary), model, made)

@@ -3,11 +3,11 @@
 from torch import nn
 
 from nlptool import registry
+from nlptool.distill.layer_map import layer_map
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
-from nlptool.models.thinning import mapped
 from nlptool.objectives.distil.config import Config
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 
 
 class Teacher(nn.Module):
@@ -19,7 +19,7 @@ class Teacher(nn.Module):
     backbone: nn.Module
     mlm: heads.MaskedLM | None
 
-    def __init__(self, model: Block, vocab_size: int, *, guesses: bool) -> None:
+    def __init__(self, model: RecipeBlock, vocab_size: int, *, guesses: bool) -> None:
         """guesses: whether its guesses are asked for, and so its head."""
         super().__init__()
         self.config = model
@@ -29,7 +29,7 @@ class Teacher(nn.Module):
         self.requires_grad_(False).eval()
 
 
-def check(objective: Config, model: Block, teacher: Block) -> list[Problem]:
+def check(objective: Config, model: RecipeBlock, teacher: RecipeBlock) -> list[Problem]:
     """What of student and teacher does not go together."""
     if isinstance(model, EncoderConfig) != isinstance(teacher, EncoderConfig):
         kinds = ["an encoder" if isinstance(net, EncoderConfig) else "a decoder" for net in (teacher, model)]
@@ -44,7 +44,7 @@ def check(objective: Config, model: Block, teacher: Block) -> list[Problem]:
         problems.append(Problem("objective.attention", f"{text}; set it to 0, or model.heads"))
     if objective.hidden or objective.attention:
         try:
-            mapped(taught["layers"], student["layers"], objective.layers)
+            layer_map(taught["layers"], student["layers"], objective.layers)
         except ValueError as error:
             problems.append(Problem("objective.layers", str(error)))
     return problems

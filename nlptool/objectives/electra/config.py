@@ -5,13 +5,13 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from nlptool.models.electra.config import Config as Electra
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 
 Learn = Literal["replaced", "masked", "replace_mlm", "all_tokens"]
 BINARY = ("replaced", "masked")
 
 
-class Config(Block):
+class Config(RecipeBlock):
     """Replaced-token detection (Clark et al. 2020, section 3.1), with the variants of its sections 3.2 and 3.5.
 
     A small masked LM, the generator, fills masked positions with samples; the model of the recipe, the
@@ -80,7 +80,7 @@ def generator(objective: Config, model: Electra) -> Electra:
     return Electra.model_validate(model.model_dump() | shape)
 
 
-def check(objective: Config, model: Block) -> list[Problem]:
+def check(objective: Config, model: RecipeBlock) -> list[Problem]:
     """What of the two blocks does not go together."""
     if not isinstance(model, Electra):
         return [

@@ -12,11 +12,11 @@ from nlptool.data.batches import Batch
 from nlptool.models import heads
 from nlptool.models.config import EPSILON, EncoderConfig
 from nlptool.models.encoder import Encoder, encode, shape
+from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.models.layers import Embeddings, Layers, init_truncated
-from nlptool.models.loss import IGNORED
 
 
-class Guesses(NamedTuple):
+class GeneratorOutput(NamedTuple):
     """What a generator made of a batch."""
 
     sums: dict[str, Tensor]
@@ -46,15 +46,15 @@ class Generator(nn.Module):
         init_truncated(self, config.init)
         self.mlm = heads.MaskedLM.of(config, vocab_size)
 
-    def forward(self, batch: Batch, backbone: Encoder) -> Guesses:
+    def forward(self, batch: Batch, backbone: Encoder) -> GeneratorOutput:
         """The loss over the used slots, and samples, from the same logits."""
         hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
         asked = (batch["labels"], batch["uniform"], self.temperature)
         loss, samples_BK = self.mlm.loss_and_samples(hidden_BKD, embeddings_VE, *asked)
-        return Guesses({"mlm": loss}, samples_BK)
+        return GeneratorOutput({"mlm": loss}, samples_BK)
 
     @torch.no_grad()
-    def measure(self, batch: Batch, backbone: Encoder) -> Guesses:
+    def measure(self, batch: Batch, backbone: Encoder) -> GeneratorOutput:
         """The same, and how many slots are right by the likeliest token (mlm_correct) and by the sample (sampled).
 
         labels: [V], how often each token was to be guessed.
@@ -66,7 +66,7 @@ class Generator(nn.Module):
         sums = {"mlm": losses_BK.sum(), "mlm_correct": correct_BK.sum()}
         sums["sampled"] = (samples_BK == labels_BK).sum()
         sums["labels"] = torch.bincount(labels_BK[labels_BK != IGNORED], minlength=len(embeddings_VE))
-        return Guesses(sums, samples_BK)
+        return GeneratorOutput(sums, samples_BK)
 
     def state(self, backbone: Encoder) -> dict[str, Tensor]:
         """The generator as a net by itself: `backbone.*` and `mlm.*`, with its copy of what it shares."""

@@ -13,21 +13,21 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool import registry
 from nlptool.data import masking
 from nlptool.data.batches import Batch, Examples
-from nlptool.data.draws import Draws
-from nlptool.data.examples import PackedRows, Rows, Segments
+from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Segments
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
 from nlptool.models.electra.config import Config as Model
 from nlptool.models.encoder import Encoder
-from nlptool.models.loss import IGNORED
-from nlptool.objectives.base import Folder, Objective
-from nlptool.objectives.electra import scores
+from nlptool.models.kernels.cross_entropy import IGNORED
+from nlptool.objectives.base import ExportSpec, Objective
+from nlptool.objectives.electra import histograms
 from nlptool.objectives.electra.config import BINARY, Config
 from nlptool.objectives.electra.config import generator as generator_shape
-from nlptool.objectives.electra.copying import CopyGate
-from nlptool.objectives.electra.generator import Generator, Guesses
-from nlptool.objectives.electra.remarks import remarks
-from nlptool.recipe import Block
+from nlptool.objectives.electra.copy_gate import CopyGate
+from nlptool.objectives.electra.diagnostics import diagnostics
+from nlptool.objectives.electra.generator import Generator, GeneratorOutput
+from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 SAMPLE = 8  # stream of draws; data/masking.py has those from 0 on
@@ -69,7 +69,7 @@ class Electra(Objective):
         self.generator = generator
         model = backbone.config
         if self.term == "rtd":
-            self.rtd = heads.ReplacedToken(model.hidden, model.init)
+            self.rtd = heads.ReplacedTokenHead(model.hidden, model.init)
         else:
             self.mlm = heads.MaskedLM.of(model, vocabulary.rows)
         if self.term == "all_tokens":
@@ -83,7 +83,7 @@ class Electra(Objective):
             return Segments(split, length, seed, cls=cls, sep=sep, pad=special["pad"])
         return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
 
-    def collate(self, examples: Rows, draws: Draws) -> Batch:
+    def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """Mask the rows: ids [B, T]; at, labels and uniform, which the samples are drawn by, [B, K].
 
         Labels of unused slots are -100, their position is 0. Rows of segments also have types [B, T] and lengths [B].
@@ -94,7 +94,7 @@ class Electra(Objective):
                 examples.ids, examples.lengths, rate, MASKED, self.vocabulary, draws
             )
         else:
-            scheme = masking.Scheme(rate, whole_word=False, ngram=1, corrupt=(1.0, 0.0, 0.0))
+            scheme = masking.MaskingScheme(rate, whole_word=False, ngram=1, corrupt=(1.0, 0.0, 0.0))
             masked = masking.mask(examples.ids, examples.lengths, scheme, self.vocabulary, draws)
         arrays = {
             "ids": masked.ids,
@@ -111,7 +111,7 @@ class Electra(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the two losses."""
-        guesses: Guesses = self.generator(batch, self.backbone)
+        guesses: GeneratorOutput = self.generator(batch, self.backbone)
         rows = corrupt(batch, guesses.samples)
         if self.term == "rtd":
             loss = _binary_cross_entropy(*self._detect(batch, rows))
@@ -133,7 +133,7 @@ class Electra(Objective):
         sums = guesses.sums | {"replaced": rows.replaced.sum(), "positions": real(batch).sum()}
         if self.term == "rtd":
             found = self._detect(batch, rows)
-            return sums | {"rtd": _binary_cross_entropy(*found), "scores": scores.histograms(*found)}
+            return sums | {"rtd": _binary_cross_entropy(*found), "scores": histograms.histograms(*found)}
         return sums | self._guess(batch, rows)
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
@@ -148,15 +148,17 @@ class Electra(Objective):
         figures["sampled_right"] = totals["sampled"].item() / masked
         figures["replaced"] = totals["replaced"].item() / totals["positions"].item()
         if self.term == "rtd":
-            figures["rtd_auc"] = scores.area(totals["scores"])
-            figures |= {f"rtd_{name}": value for name, value in scores.decisions(totals["scores"]).items()}
+            figures["rtd_auc"] = histograms.area(totals["scores"])
+            figures |= {
+                f"rtd_{name}": value for name, value in histograms.decisions(totals["scores"]).items()
+            }
         return figures
 
     def remarks(self, figures: dict[str, float]) -> list[str]:
         """Known ways in which generator or discriminator come to nothing."""
-        return remarks(figures)
+        return diagnostics(figures)
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """The discriminator, and in `generator` the generator with its copy of what it shares.
 
         The gate of all_tokens has no place in Hugging Face's models and stays in the checkpoints.
@@ -165,8 +167,8 @@ class Electra(Objective):
             k: t for k, t in self.state_dict().items() if k.partition(".")[0] in ("backbone", "rtd", "mlm")
         }
         assert isinstance(model, Model)
-        generator = Folder(generator_shape(self.config, model), self.generator.state(self.backbone))
-        return {"": Folder(model, own), "generator": generator}
+        generator = ExportSpec(generator_shape(self.config, model), self.generator.state(self.backbone))
+        return {"": ExportSpec(model, own), "generator": generator}
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The discriminator's, and of a generator what the two do not share."""
@@ -230,7 +232,7 @@ def _binary_cross_entropy(logits: Tensor, replaced: Tensor, counted: Tensor | No
     return F.binary_cross_entropy_with_logits(logits.to(wide), replaced.to(wide), weights, reduction="sum")
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary) -> Electra:
+def build(config: Config, model: RecipeBlock, vocabulary: Vocabulary) -> Electra:
     """Discriminator and generator, as `model` and `config` say."""
     assert isinstance(model, Model)  # check() says so before
     backbone = registry.load("models", model.name, "net").Net(model, vocabulary.rows)

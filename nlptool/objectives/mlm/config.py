@@ -6,7 +6,7 @@ from pydantic import Field
 
 from nlptool.models.config import EncoderConfig
 from nlptool.objectives.config import MaskingConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 
 
 class Config(MaskingConfig):
@@ -24,7 +24,7 @@ class Config(MaskingConfig):
     )
 
 
-def check(objective: Config, model: Block) -> list[Problem]:
+def check(objective: Config, model: RecipeBlock) -> list[Problem]:
     """What of the two blocks does not go together."""
     if not isinstance(model, EncoderConfig):
         return [Problem("model.name", "a masked language model is an encoder, such as bert")]

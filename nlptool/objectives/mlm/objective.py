@@ -3,9 +3,9 @@
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.objectives import masked
 from nlptool.objectives.mlm.config import Config
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary) -> masked.MaskedLM:
+def build(config: Config, model: RecipeBlock, vocabulary: Vocabulary) -> masked.MaskedLM:
     """An encoder with its heads, over packed rows or over pairs of which the second may be a random one."""
     return masked.build(config, model, vocabulary, "next" if config.next_sentence else None)

@@ -3,9 +3,9 @@
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.objectives import masked
 from nlptool.objectives.sop.config import Config
-from nlptool.recipe import Block
+from nlptool.recipe import RecipeBlock
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary) -> masked.MaskedLM:
+def build(config: Config, model: RecipeBlock, vocabulary: Vocabulary) -> masked.MaskedLM:
     """An encoder with its heads, over pairs of segments."""
     return masked.build(config, model, vocabulary, config.pairs)

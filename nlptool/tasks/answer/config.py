@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.evaluate.overlap import Tokenize
-from nlptool.figures import json_value
+from nlptool.evaluation.metrics.text_overlap import Tokenize
+from nlptool.formatting import json_value
 from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Block, Named, Problem
-from nlptool.tasks.answer.forms import FORMS, Asked
+from nlptool.recipe import Named, Problem, RecipeBlock
+from nlptool.tasks.answer.decanlp_formats import FORMS, DecaNLPExample
 from nlptool.tasks.config import Source, TaskConfig, class_of, filled
-from nlptool.text.rows import Row
+from nlptool.text.tabular import Row
 
 Metric = Literal[
     "exact",
@@ -44,7 +44,7 @@ COLUMN = re.compile(r"\{([\w.]+)\}")
 UNANSWERABLE = "unanswerable"
 
 
-class Asking(TaskConfig):
+class SubtaskConfig(TaskConfig):
     """A question about a context gets an answer, written token by token, as in decaNLP (McCann et al. 2018).
 
     In `question` and `context`, {premise} stands for the text of the column `premise`; dots lead into objects and
@@ -89,12 +89,12 @@ class Asking(TaskConfig):
         if self.submission is not None:
             raise ValueError("submission: answers are in the predictions file only")
 
-    def asked(self, row: Row, *, labelled: bool) -> list[Asked]:
+    def asked(self, row: Row, *, labelled: bool) -> list[DecaNLPExample]:
         """The questions of a row. Raises DataError, with the row's place, for what is not as it should be."""
         if self.form != "columns":
             return FORMS[self.form](row, labelled=labelled)
         said = self._answers(row) if labelled else ("",)
-        return [Asked(_fill(row, self.question), _fill(row, self.context), said[0], said)]
+        return [DecaNLPExample(_fill(row, self.question), _fill(row, self.context), said[0], said)]
 
     def _answers(self, row: Row) -> tuple[str, ...]:
         if self.labels:
@@ -110,7 +110,7 @@ class Asking(TaskConfig):
         return tuple(filled(row, self.answer, text).strip() for text in texts) or (UNANSWERABLE,)
 
 
-class Config(Asking):
+class Config(SubtaskConfig):
     """One such task, or several that one net learns together, a batch of each in turn.
 
     Of several, each has its rows in a folder of its name: FOLDER/squad/train.jsonl. `sum`, that of the first metric
@@ -120,13 +120,13 @@ class Config(Asking):
     metrics: tuple[Metric, ...] = Field(
         (), description="figures on the validation rows; the first one chooses the best checkpoint"
     )
-    tasks: dict[str, Annotated[Asking, Named("tasks", "task", Asking)]] = Field(
+    tasks: dict[str, Annotated[SubtaskConfig, Named("tasks", "task", SubtaskConfig)]] = Field(
         {},
         description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
     )
 
     @property
-    def parts(self) -> dict[str, Asking]:
+    def parts(self) -> dict[str, SubtaskConfig]:
         """The tasks by name; the only one is called nothing."""
         return dict(self.tasks) or {"": self}
 
@@ -135,7 +135,7 @@ class Config(Asking):
         """The training split of each task."""
         return tuple(f"{name}/{task.train}" for name, task in self.tasks.items()) or (self.train,)
 
-    def part(self, split: str) -> tuple[str, Asking]:
+    def part(self, split: str) -> tuple[str, SubtaskConfig]:
         """The task that a split is of, and its name."""
         name = split.rpartition("/")[0] if self.tasks else ""
         return name, self.parts[name]
@@ -194,7 +194,7 @@ def _fill(row: Row, template: str) -> str:
     return COLUMN.sub(text, template)
 
 
-def check(task: Config, model: Block) -> list[Problem]:
+def check(task: Config, model: RecipeBlock) -> list[Problem]:
     """What of a task and a model does not go together."""
     if isinstance(model, EncoderConfig):
         return [Problem("start", "answers are written by a decoder, such as gpt2; this is an encoder")]

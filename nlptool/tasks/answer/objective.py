@@ -12,27 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from nlptool import registry
-from nlptool.data import prompts
+from nlptool.data import prompt_completion
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
-from nlptool.data.prompts import Joined, Prompt, Prompted, Prompts
+from nlptool.data.prompt_completion import ConcatDataset, Prompt, PromptBatch, PromptDataset
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.evaluate import deca, metrics, overlap
-from nlptool.evaluate.generate import continuations
-from nlptool.models.loss import linear_cross_entropy, linear_scores
-from nlptool.objectives.base import Folder
-from nlptool.recipe import Block
-from nlptool.tasks.answer.config import Asking, Config
-from nlptool.tasks.answer.forms import Asked
-from nlptool.tasks.base import Numbers, Rows, TaskObjective
-from nlptool.text.rows import Row
+from nlptool.evaluation.generation.generate import continuations
+from nlptool.evaluation.metrics import classification, decanlp, text_overlap
+from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
+from nlptool.objectives.base import ExportSpec
+from nlptool.recipe import RecipeBlock
+from nlptool.tasks.answer.config import Config, SubtaskConfig
+from nlptool.tasks.answer.decanlp_formats import DecaNLPExample
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 GUESS = "majority"
 
 
-class Answer(TaskObjective):
+class TextGeneration(TaskObjective):
     """Each token of the answer, and the end of the text, is guessed from the prompt and the answer before it.
 
     The loss is the cross-entropy of these tokens alone. decaNLP's own net points into question and context; here
@@ -47,42 +47,44 @@ class Answer(TaskObjective):
         self.weights = {"clm": 1.0}
         self.width, self.guess = 2 + config.tokens, GUESS
         self.backbone = backbone
-        self.end = prompts.end_of_text(vocabulary.special)
+        self.end = prompt_completion.end_of_text(vocabulary.special)
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Each question of a row by itself; of several tasks, the folder of `prefix` says which one."""
         task = self._task_of(prefix)
         asked = (one for row in rows for one in task.asked(row, labelled=labelled))
-        return prompts.write((prompt(one) for one in asked), tokenizer, prefix)
+        return prompt_completion.write((prompt(one) for one in asked), tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> Prompts:
+    def examples(self, split: Split, length: int, seed: int) -> PromptDataset:
         """The rows; no seed changes them."""
-        return Prompts(split, length, self._task_of(split.prefix).tokens)
+        return PromptDataset(split, length, self._task_of(split.prefix).tokens)
 
-    def doubts(self, rows: Rows) -> list[str]:
+    def doubts(self, rows: LabelledDataset) -> list[str]:
         """Metrics that do not see the words of the references of a validation split."""
-        if not isinstance(rows, Prompts) or not rows.labelled:
+        if not isinstance(rows, PromptDataset) or not rows.labelled:
             return []
         task = self._task_of(rows.split.prefix)
         if rows.split.prefix.name not in task.validation:
             return []
-        return overlap.remarks(task.metrics, rows.references, task.tokenize)
+        return text_overlap.remarks(task.metrics, rows.references, task.tokenize)
 
-    def gathered(self, splits: dict[str, Rows]) -> dict[str, Rows]:
+    def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
         """The training splits of several tasks as one."""
         if not self.config.tasks:
             return splits
         rest = {name: rows for name, rows in splits.items() if name not in self.config.learnt}
         return {
-            self.config.train: Joined([part for name in self.config.learnt for part in _parts(splits[name])]),
+            self.config.train: ConcatDataset(
+                [part for name in self.config.learnt for part in _parts(splits[name])]
+            ),
             **rest,
         }
 
-    def turns(self, rows: Rows) -> list[Rows]:
+    def turns(self, rows: LabelledDataset) -> list[LabelledDataset]:
         """A batch of each task in turn."""
-        return list(rows.parts) if isinstance(rows, Joined) else [rows]
+        return list(rows.parts) if isinstance(rows, ConcatDataset) else [rows]
 
-    def collate(self, examples: Prompted, draws: Draws) -> Batch:
+    def collate(self, examples: PromptBatch, draws: RandomStreams) -> Batch:
         """ids [B, T], tokens of the prompts in lengths [B], row [B]; for each token of an answer its label in labels,
         the place in ids before it, counted through all rows, in at, and its row of the batch in owner [M]."""
         places_T = np.arange(examples.ids.shape[1])
@@ -129,18 +131,18 @@ class Answer(TaskObjective):
             said_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
         return said_BW
 
-    def figures(self, rows: Rows, said: Numbers) -> dict[str, float]:
+    def figures(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
         """Mean loss of a token, and the metrics of what is written. A net that has diverged scores 0."""
         scores = self.score(rows, said)
         if not np.isfinite(said[:, 0]).all():
             scores = dict.fromkeys(scores, 0.0)
         return {"clm": float(said[:, 0].sum() / said[:, 1].sum())} | scores
 
-    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
         """The task's metrics."""
-        assert isinstance(rows, Prompts)
+        assert isinstance(rows, PromptDataset)
         task = self._task_of(rows.split.prefix)
-        return metrics.answer_scores(task.metrics, self._texts(said), rows.references, task.tokenize)
+        return classification.answer_scores(task.metrics, self._texts(said), rows.references, task.tokenize)
 
     def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
         """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore.
@@ -157,29 +159,31 @@ class Answer(TaskObjective):
             sums[name] += rows[split] * figures[f"{self.config.heading(split)}{tasks[name]}"]
             counts[name] += rows[split]
         first = {name: sums[name] / counts[name] for name in tasks}
-        whole = {"deca_score": deca.score(first)} if tasks.items() >= deca.TASKS.items() else {}
+        whole = {"deca_score": decanlp.score(first)} if tasks.items() >= decanlp.TASKS.items() else {}
         return {"sum": sum(first.values())} | whole
 
-    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the task's most frequent answer scores."""
-        assert isinstance(rows, Prompts)
+        assert isinstance(rows, PromptDataset)
         folder = rows.split.prefix.parent
         (known,) = (part for part in _parts(train) if part.split.prefix.parent == folder)
         ((answer, _),) = Counter(known.answers).most_common(1)
         task = self._task_of(rows.split.prefix)
-        return metrics.answer_scores(task.metrics, [answer] * len(rows), rows.references, task.tokenize)
+        return classification.answer_scores(
+            task.metrics, [answer] * len(rows), rows.references, task.tokenize
+        )
 
-    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, and as `label` the answer that was to be learnt."""
-        assert isinstance(rows, Prompts)
+        assert isinstance(rows, PromptDataset)
         for text, label in zip(self._texts(said), rows.answers, strict=True):
             yield {"prediction": text} | ({"label": label} if rows.labelled else {})
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """One, as a causal language model; a prompt is continued, so nothing is put around it."""
-        return {"": Folder(model, self.state_dict(), template=False)}
+        return {"": ExportSpec(model, self.state_dict(), template=False)}
 
-    def _task_of(self, prefix: Path) -> Asking:
+    def _task_of(self, prefix: Path) -> SubtaskConfig:
         return self.config.parts[prefix.parent.name if self.config.tasks else ""]
 
     def _texts(self, said: Numbers) -> list[str]:
@@ -199,12 +203,12 @@ class Answer(TaskObjective):
         return embeddings
 
 
-def _parts(rows: Rows) -> list[Prompts]:
-    parts = rows.parts if isinstance(rows, Joined) else [rows]
-    return [part for part in parts if isinstance(part, Prompts)]
+def _parts(rows: LabelledDataset) -> list[PromptDataset]:
+    parts = rows.parts if isinstance(rows, ConcatDataset) else [rows]
+    return [part for part in parts if isinstance(part, PromptDataset)]
 
 
-def prompt(asked: Asked) -> Prompt:
+def prompt(asked: DecaNLPExample) -> Prompt:
     """decaNLP's `Context: ... Question: ...` (generic.py, get_context_question), and ` Answer:` for a decoder.
 
     Without a context only the question. An answer begins with a space, as the words of a text do.
@@ -213,7 +217,9 @@ def prompt(asked: Asked) -> Prompt:
     return Prompt(before, f"{question} {asked.question} Answer:", f" {asked.answer}", asked.references)
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Answer:
+def build(
+    config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None
+) -> TextGeneration:
     """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
     family = registry.load("models", str(model.model_dump()["name"]), "net")
-    return Answer(config, vocabulary, family.Net(model, vocabulary.rows))
+    return TextGeneration(config, vocabulary, family.Net(model, vocabulary.rows))

@@ -6,11 +6,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted, json_value
+from nlptool.formatting import counted, json_value
 from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 from nlptool.tasks.config import TaskConfig, class_of, filled
-from nlptool.text.rows import Example, Row
+from nlptool.text.tabular import Example, Row
 
 
 class Config(TaskConfig):
@@ -62,7 +62,7 @@ class Config(TaskConfig):
         return [filled(row, column, text) for text in found]
 
 
-def check(task: Config, model: Block) -> list[Problem]:
+def check(task: Config, model: RecipeBlock) -> list[Problem]:
     """What of a task and a model does not go together."""
     if not isinstance(model, EncoderConfig):
         return [Problem("start", "a task of this kind takes an encoder, such as bert")]

@@ -6,11 +6,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import json_value
+from nlptool.formatting import json_value
 from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 from nlptool.tasks.config import TaskConfig, class_of, filled
-from nlptool.text.rows import Example, Row, is_hidden
+from nlptool.text.tabular import Example, Row, is_hidden
 
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
 OF_NUMBERS = ("pearson", "spearman")
@@ -96,7 +96,7 @@ def _float(row: Row, column: str) -> float:
     return number
 
 
-def check(task: Config, model: Block) -> list[Problem]:
+def check(task: Config, model: RecipeBlock) -> list[Problem]:
     """What of a task and a model does not go together."""
     if not isinstance(model, EncoderConfig):
         return [Problem("start", "a task of this kind takes an encoder, such as bert")]

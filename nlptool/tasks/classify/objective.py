@@ -10,26 +10,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data import inputs
+from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
-from nlptool.data.inputs import Encoded, Inputs
+from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.evaluate import metrics
+from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
-from nlptool.objectives.base import Folder
-from nlptool.recipe import Block
-from nlptool.tasks import reading
-from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.objectives.base import ExportSpec
+from nlptool.recipe import RecipeBlock
+from nlptool.tasks import sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.classify.config import Config
-from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 HIDDEN = -1.0  # the label of GLUE's test rows
 
 
-class Classify(TaskObjective):
+class Classification(TaskObjective):
     """The first token's last hidden state says the class, or the number.
 
     The loss is the cross-entropy, or for numbers the squared error on their own scale (ELECTRA's code divides
@@ -55,13 +55,13 @@ class Classify(TaskObjective):
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """The texts, each a document of one or two sentences, and the labels."""
         examples = (self.config.example(row, labelled=labelled) for row in rows)
-        return inputs.write(examples, tokenizer, prefix)
+        return pair_inputs.write(examples, tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> Inputs:
+    def examples(self, split: Split, length: int, seed: int) -> TextPairDataset:
         """The rows; no seed changes them."""
-        return reading.open_rows(split, length, self.vocabulary)
+        return sequence_heads.open_rows(split, length, self.vocabulary)
 
-    def doubts(self, rows: Rows) -> list[str]:
+    def doubts(self, rows: LabelledDataset) -> list[str]:
         """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows."""
         numbers_N = rows.labels[:, 0]
         lost = int((numbers_N == HIDDEN).sum())
@@ -72,9 +72,9 @@ class Classify(TaskObjective):
             "the rows, or name a split with labels"
         ]
 
-    def collate(self, examples: Encoded, draws: Draws) -> Batch:
+    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B, T], lengths and row [B], labels [B, 1]; nothing is drawn."""
-        return reading.batch_of(examples, self.term)
+        return sequence_heads.batch_of(examples, self.term)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
@@ -82,7 +82,7 @@ class Classify(TaskObjective):
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits, or the number, [B, W]."""
-        pooled_BD = reading.first_token(self.backbone, self.pooler, batch)
+        pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)
         return self.classifier(pooled_BD)  # type: ignore[no-any-return]
 
     def cost(self, said: Tensor, labels: Tensor) -> Tensor:
@@ -96,29 +96,29 @@ class Classify(TaskObjective):
         """[N, 1]: the likeliest class, or the number."""
         return super().decide(said) if self.config.labels else said
 
-    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
         """The metrics of the task."""
-        return metrics.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
+        return classification.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
 
-    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the most frequent class scores, or the mean."""
-        return reading.baseline(self.config, train, rows, classes=bool(self.config.labels))
+        return sequence_heads.baseline(self.config, train, rows, classes=bool(self.config.labels))
 
-    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, for classes also `scores`, their probabilities, and `label`."""
-        return reading.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+        return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
 
     def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """The server's file of a test split, its numbers within the task's range."""
         if self.config.range is not None:
             low, high = self.config.range
             answers = [one | {"prediction": min(max(one["prediction"], low), high)} for one in answers]
-        return reading.index_and_prediction(self.config, split, answers, self.config.labels)
+        return sequence_heads.index_and_prediction(self.config, split, answers, self.config.labels)
 
     def _spell(self, label: float) -> Any:
         return self.config.labels[int(label)] if self.config.labels else label
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """One, with the names of the classes."""
         names = self.config.labels or ("LABEL_0",)
         rate = self.classifier.dropout.rate
@@ -130,10 +130,12 @@ class Classify(TaskObjective):
             "classifier_dropout_prob": rate,  # as ALBERT calls it
             "seq_classif_dropout": rate,  # as DistilBERT does
         }
-        return {"": Folder(model, self.state_dict(), settings=settings)}
+        return {"": ExportSpec(model, self.state_dict(), settings=settings)}
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Classify:
+def build(
+    config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None
+) -> Classification:
     """An encoder with the head of its family."""
-    net, pooler = reading.build_parts(model, vocabulary)
-    return Classify(config, vocabulary, net, reading.head(model, config.width, dropout), pooler)
+    net, pooler = sequence_heads.build_parts(model, vocabulary)
+    return Classification(config, vocabulary, net, sequence_heads.head(model, config.width, dropout), pooler)

@@ -6,11 +6,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted, json_value
+from nlptool.formatting import counted, json_value
 from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 from nlptool.tasks.config import TaskConfig, filled
-from nlptool.text.rows import Question, Row
+from nlptool.text.tabular import Question, Row
 
 Metric = Literal[
     "squad_f1",
@@ -128,7 +128,7 @@ def _inner(file: str, place: str, value: Any, key: str) -> list[Any]:
     return found
 
 
-def check(task: Config, model: Block) -> list[Problem]:
+def check(task: Config, model: RecipeBlock) -> list[Problem]:
     """What of a task and a model does not go together."""
     if not isinstance(model, EncoderConfig):
         return [Problem("start", "a task of this kind takes an encoder, such as bert")]

@@ -12,31 +12,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data import windows
+from nlptool.data import qa_windows
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
-from nlptool.data.inputs import Encoded
+from nlptool.data.pair_inputs import EncodedBatch
+from nlptool.data.qa_windows import Limits, QAWindowDataset
+from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.data.windows import Limits, Windows
 from nlptool.errors import DataError
-from nlptool.evaluate import answers
-from nlptool.figures import json_value
+from nlptool.evaluation.metrics import qa
+from nlptool.formatting import json_value
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
-from nlptool.objectives.base import Folder
-from nlptool.recipe import Block
-from nlptool.tasks import reading
-from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.objectives.base import ExportSpec
+from nlptool.recipe import RecipeBlock
+from nlptool.tasks import sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.span.config import Config
 from nlptool.tasks.span.search import no_answer, search
-from nlptool.text.rows import Question, Row
 from nlptool.text.store import Split
+from nlptool.text.tabular import Question, Row
 from nlptool.text.tokenizer import Tokenizer
 
 NOWHERE = -10_000.0  # logit of a position that is padding
 
 
-class Span(TaskObjective):
+class ExtractiveQA(TaskObjective):
     """Two numbers a token, for the answer's start and its end; a softmax over the window's tokens says which it is.
 
     The loss is the mean of both cross-entropies. Padding is no alternative, as it is in Google's code, so what is said
@@ -48,7 +48,7 @@ class Span(TaskObjective):
         config: Config,
         vocabulary: Vocabulary,
         backbone: nn.Module,
-        span: heads.EachToken,
+        span: heads.TokenClassificationHead,
         positions: int,
     ) -> None:
         super().__init__()
@@ -66,15 +66,15 @@ class Span(TaskObjective):
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Questions and texts, uncut."""
         questions = (self.config.question(row, labelled=labelled) for row in rows)
-        return windows.write(_different(questions), tokenizer, prefix)
+        return qa_windows.write(_different(questions), tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> Windows:
+    def examples(self, split: Split, length: int, seed: int) -> QAWindowDataset:
         """Windows of the texts; no seed changes them."""
-        return Windows(split, length, self._limits, self.vocabulary.special)
+        return QAWindowDataset(split, length, self._limits, self.vocabulary.special)
 
-    def doubts(self, rows: Rows) -> list[str]:
+    def doubts(self, rows: LabelledDataset) -> list[str]:
         """A stride that windows are too short for."""
-        assert isinstance(rows, Windows)
+        assert isinstance(rows, QAWindowDataset)
         if len(rows) == rows.count or rows.stride >= self._limits.stride:
             return []
         return [
@@ -82,9 +82,9 @@ class Span(TaskObjective):
             f"{self._limits.stride:,}; a larger train.length has longer ones"
         ]
 
-    def collate(self, examples: Encoded, draws: Draws) -> Batch:
+    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B, T], lengths [B], row [2B], labels [2B, 1]; nothing is drawn."""
-        return reading.batch_of(examples, "cross_entropy")
+        return sequence_heads.batch_of(examples, "cross_entropy")
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
@@ -92,40 +92,40 @@ class Span(TaskObjective):
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits of positions, [2B, W]."""
-        logits_BT2 = self.span(reading.all_tokens(self.backbone, batch))
+        logits_BT2 = self.span(sequence_heads.all_tokens(self.backbone, batch))
         tokens = logits_BT2.shape[1]
         padding_BT = torch.arange(tokens, device=logits_BT2.device) >= batch["lengths"][:, None]
         logits_BT2 = logits_BT2.masked_fill(padding_BT[..., None], NOWHERE)
         return F.pad(logits_BT2.mT.flatten(0, 1), (0, self.width - tokens), value=NOWHERE)
 
-    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
         """The official scripts' figures; where a question may have no answer, squad2_f1 is that at threshold 0."""
         found = list(self._found(rows, said))
         given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
         if not self.config.unanswerable:
-            return {name: answers.METRICS[name](given, right) for name in self.config.metrics}
-        figures = {f"squad2_{k}": v for k, v in answers.squad2(given, right, odds, threshold=0.0).items()}
+            return {name: qa.METRICS[name](given, right) for name in self.config.metrics}
+        figures = {f"squad2_{k}": v for k, v in qa.squad2(given, right, odds, threshold=0.0).items()}
         (top, *_) = [name for name in ("squad2_best_f1", "squad2_best_exact") if name in figures]
         return {name: figures[name] for name in (*self.config.metrics, f"{top}_threshold")}
 
-    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What is scored by giving no answer at all."""
-        assert isinstance(rows, Windows)
+        assert isinstance(rows, QAWindowDataset)
         right = [asked.answers or [] for asked, _, _ in rows.texts()]
         given = [""] * len(right)
         if not self.config.unanswerable:
-            return {name: answers.METRICS[name](given, right) for name in self.config.metrics}
-        figures = answers.squad2(given, right, [0.0] * len(right), threshold=0.0)
+            return {name: qa.METRICS[name](given, right) for name in self.config.metrics}
+        figures = qa.squad2(given, right, [0.0] * len(right), threshold=0.0)
         return {name: figures[name.removeprefix("squad2_")] for name in self.config.metrics}
 
-    def settle(self, rows: Rows, said: Numbers) -> None:
+    def settle(self, rows: LabelledDataset, said: Numbers) -> None:
         """Choose the threshold with the best F1, as evaluate-v2.0.py does (best_f1_thresh)."""
         if self.config.unanswerable:
             found = list(self._found(rows, said))
             given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
-            self.threshold = answers.squad2(given, right, odds)["best_f1_threshold"]
+            self.threshold = qa.squad2(given, right, odds)["best_f1_threshold"]
 
-    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """`id`, `prediction`, `null_odds`, the likeliest answers in `best`, and the first of those that are right."""
         for one in self._found(rows, said):
             line = {"id": one["id"], "prediction": one["text"]}
@@ -148,13 +148,13 @@ class Span(TaskObjective):
             for name, values in files.items()
         }
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """One."""
-        return {"": Folder(model, self.state_dict(), settings={"qa_dropout": self.span.dropout.rate})}
+        return {"": ExportSpec(model, self.state_dict(), settings={"qa_dropout": self.span.dropout.rate})}
 
-    def _found(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+    def _found(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """Of each question the best text, even if there may be none, and what else may be said of it."""
-        assert isinstance(rows, Windows)
+        assert isinstance(rows, QAWindowDataset)
         for asked, of_row, places in rows.texts():
             found = search(rows, said, of_row, number=self._limits.best, longest=self._limits.answer)
             texts: dict[str, float] = {}
@@ -186,8 +186,10 @@ def _different(questions: Iterable[Question]) -> Iterator[Question]:
         yield one
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Span:
+def build(config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None) -> ExtractiveQA:
     """An encoder with a matrix for starts and ends."""
     assert isinstance(model, EncoderConfig)  # as `check` has made sure
-    net, _ = reading.build_parts(model, vocabulary)
-    return Span(config, vocabulary, net, heads.EachToken.of(model, 2, dropout), model.positions)
+    net, _ = sequence_heads.build_parts(model, vocabulary)
+    return ExtractiveQA(
+        config, vocabulary, net, heads.TokenClassificationHead.of(model, 2, dropout), model.positions
+    )

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.data.windows import Windows
+from nlptool.data.qa_windows import QAWindowDataset
 from nlptool.tasks.base import Numbers
 
 
-class Found(NamedTuple):
+class SpanPrediction(NamedTuple):
     """An answer: its logit, that of its start and of its end together, and its first and last token in the text."""
 
     logit: float
@@ -19,14 +19,16 @@ class Found(NamedTuple):
     last: int
 
 
-def search(rows: Windows, said: Numbers, windows: range, *, number: int, longest: int) -> list[Found]:
+def search(
+    rows: QAWindowDataset, said: Numbers, windows: range, *, number: int, longest: int
+) -> list[SpanPrediction]:
     """The best answers of a row's windows, so many, the best first. said: [2N, tokens of the longest window].
 
     longest: tokens of an answer. As google-research/bert run_squad.py, an answer begins where its first token has the
     most text around it, in one of several windows. That takes the best starts and ends of all tokens and then those
     pairs that make sense; here all pairs are looked at, so none better is missed.
     """
-    fits = widest(rows, windows)
+    fits = max_answer_length(rows, windows)
     found = []
     for window, fits_T in zip(windows, fits, strict=True):
         inside = slice(rows.before[window], rows.before[window] + rows.size[window])
@@ -37,7 +39,7 @@ def search(rows: Windows, said: Numbers, windows: range, *, number: int, longest
         begin = int(rows.first[window])
         for place in best[np.isfinite(flat[best])].tolist():
             first, further = divmod(place, logits_TL.shape[1])
-            found.append(Found(float(flat[place]), begin + first, begin + first + further))
+            found.append(SpanPrediction(float(flat[place]), begin + first, begin + first + further))
     return sorted(found, key=lambda one: (-one.logit, one.first, one.last))[:number]
 
 
@@ -46,7 +48,7 @@ def no_answer(said: Numbers, windows: range) -> float:
     return float(min(said[2 * window, 0] + said[2 * window + 1, 0] for window in windows))
 
 
-def widest(rows: Windows, windows: range) -> list[NDArray[np.bool_]]:
+def max_answer_length(rows: QAWindowDataset, windows: range) -> list[NDArray[np.bool_]]:
     """Of each window's tokens whether no other window has more text around them (_check_is_max_context there).
 
     More is what there is less of, to the left or the right, and a hundredth of the window's size; of equals the first.

@@ -6,11 +6,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.figures import counted, json_value
+from nlptool.formatting import counted, json_value
 from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Block, Problem
+from nlptool.recipe import Problem, RecipeBlock
 from nlptool.tasks.config import TaskConfig, number_of, numbered
-from nlptool.text.rows import Row, Sentence
+from nlptool.text.tabular import Row, Sentence
 
 Metric = Literal["entity_f1", "entity_macro_f1", "character_macro_f1"]
 
@@ -98,7 +98,7 @@ def without_beginning(tags: Sequence[str]) -> list[int]:
     ]
 
 
-def check(task: Config, model: Block) -> list[Problem]:
+def check(task: Config, model: RecipeBlock) -> list[Problem]:
     """What of a task and a model does not go together."""
     if not isinstance(model, EncoderConfig):
         return [Problem("start", "a task of this kind takes an encoder, such as bert")]

@@ -11,25 +11,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlptool.data import tagged
+from nlptool.data import token_labels
 from nlptool.data.batches import Batch
-from nlptool.data.draws import Draws
-from nlptool.data.tagged import Placed, Tagged
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.token_labels import TokenLabelBatch, TokenLabelDataset
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.evaluate import entities
+from nlptool.evaluation.metrics import ner
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
-from nlptool.objectives.base import Folder
-from nlptool.recipe import Block
-from nlptool.tasks import reading
-from nlptool.tasks.base import Numbers, Rows, TaskObjective
+from nlptool.objectives.base import ExportSpec
+from nlptool.recipe import RecipeBlock
+from nlptool.tasks import sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.tag.config import Config, without_beginning
-from nlptool.text.rows import Row
 from nlptool.text.store import Split
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 
-class Tag(TaskObjective):
+class TokenClassification(TaskObjective):
     """The hidden state of a word's first piece says its tag.
 
     What is not decided has the tag O: words behind the cut, so that a score is of all words, and what the tokenizer
@@ -37,7 +37,11 @@ class Tag(TaskObjective):
     """
 
     def __init__(
-        self, config: Config, vocabulary: Vocabulary, backbone: nn.Module, tagger: heads.EachToken
+        self,
+        config: Config,
+        vocabulary: Vocabulary,
+        backbone: nn.Module,
+        tagger: heads.TokenClassificationHead,
     ) -> None:
         super().__init__()
         self.config: Config = config
@@ -53,16 +57,16 @@ class Tag(TaskObjective):
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Sentences, uncut, and where their words begin."""
         sentences = (self.config.sentence(row, labelled=labelled) for row in rows)
-        return tagged.write(sentences, tokenizer, prefix)
+        return token_labels.write(sentences, tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> Tagged:
+    def examples(self, split: Split, length: int, seed: int) -> TokenLabelDataset:
         """The sentences; no seed changes them."""
         special = self.vocabulary.special
-        return Tagged(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+        return TokenLabelDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
 
-    def doubts(self, rows: Rows) -> list[str]:
+    def doubts(self, rows: LabelledDataset) -> list[str]:
         """Entities that begin with I-NAME, as in IOB1."""
-        assert isinstance(rows, Tagged)
+        assert isinstance(rows, TokenLabelDataset)
         if not rows.labelled:
             return []
         found = [len(without_beginning(tags)) for tags in _by_row(rows, self._names[rows.tags.astype(int)])]
@@ -73,9 +77,9 @@ class Tag(TaskObjective):
             "B-NAME; if the tags are IOB1, say scheme: iob1 in the task"
         ]
 
-    def collate(self, examples: Placed, draws: Draws) -> Batch:
+    def collate(self, examples: TokenLabelBatch, draws: RandomStreams) -> Batch:
         """ids and types [B, T], lengths [B]; of each decision its row, label, document and position, [N, ...]."""
-        batch = reading.batch_of(examples.encoded, "cross_entropy")
+        batch = sequence_heads.batch_of(examples.encoded, "cross_entropy")
         places = {"documents": examples.documents, "positions": examples.positions}
         tensors = {name: torch.from_numpy(array) for name, array in places.items()}
         return Batch(batch.tensors | tensors, batch.counts, batch.tokens)
@@ -86,28 +90,28 @@ class Tag(TaskObjective):
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits of tags, [N, C]."""
-        hidden_BTD = reading.all_tokens(self.backbone, batch)
+        hidden_BTD = sequence_heads.all_tokens(self.backbone, batch)
         return self.tagger(hidden_BTD[batch["documents"], batch["positions"]])  # type: ignore[no-any-return]
 
-    def score(self, rows: Rows, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
         """The metrics of the task; white space counts in none."""
-        assert isinstance(rows, Tagged)
+        assert isinstance(rows, TokenLabelDataset)
         return self._scores(rows, self._tags(rows, said))
 
-    def baseline(self, train: Rows, rows: Rows) -> dict[str, float]:
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What is scored by finding no entity."""
-        assert isinstance(rows, Tagged)
+        assert isinstance(rows, TokenLabelDataset)
         return self._scores(rows, np.full(len(rows.tags), self.config.labels.index("O")))
 
-    def answers(self, rows: Rows, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction` and `label`: a tag for each token of a row."""
-        assert isinstance(rows, Tagged)
+        assert isinstance(rows, TokenLabelDataset)
         given = _by_row(rows, self._names[self._tags(rows, said)])
         right = _by_row(rows, self._names[rows.tags.astype(int)]) if rows.labelled else given
         for one, two in zip(given, right, strict=True):
             yield {"prediction": one, "label": two} if rows.labelled else {"prediction": one}
 
-    def folders(self, model: Block) -> dict[str, Folder]:
+    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
         """One, with the names of the tags."""
         rate, names = self.tagger.dropout.rate, self.config.labels
         settings = {
@@ -116,24 +120,24 @@ class Tag(TaskObjective):
             "classifier_dropout": rate,
             "classifier_dropout_prob": rate,  # as ALBERT calls it
         }
-        return {"": Folder(model, self.state_dict(), settings=settings)}
+        return {"": ExportSpec(model, self.state_dict(), settings=settings)}
 
-    def _tags(self, rows: Tagged, said: Numbers) -> NDArray[np.int64]:
+    def _tags(self, rows: TokenLabelDataset, said: Numbers) -> NDArray[np.int64]:
         """[A], the tag of each token, by number."""
         decided = self.decide(said)[:, 0].astype(int)[rows.decision]
         found = np.where(rows.begins, decided, self._inside[decided])
         return np.where(rows.decision < 0, self.config.labels.index("O"), found)
 
-    def _scores(self, rows: Tagged, given_A: NDArray[Any]) -> dict[str, float]:
+    def _scores(self, rows: TokenLabelDataset, given_A: NDArray[Any]) -> dict[str, float]:
         given, right = (
             _by_row(rows, self._names[tags.astype(int)], ~rows.spaces) for tags in (given_A, rows.tags)
         )
-        return {
-            name: entities.METRICS[name](given, right, self.config.labels) for name in self.config.metrics
-        }
+        return {name: ner.METRICS[name](given, right, self.config.labels) for name in self.config.metrics}
 
 
-def _by_row(rows: Tagged, values_A: NDArray[Any], kept_A: NDArray[np.bool_] | None = None) -> list[list[str]]:
+def _by_row(
+    rows: TokenLabelDataset, values_A: NDArray[Any], kept_A: NDArray[np.bool_] | None = None
+) -> list[list[str]]:
     """What there is of each token as a list for each row, of those that are kept."""
     row_A = np.repeat(np.arange(rows.count), rows.counts)
     if kept_A is not None:
@@ -142,8 +146,12 @@ def _by_row(rows: Tagged, values_A: NDArray[Any], kept_A: NDArray[np.bool_] | No
     return [part.tolist() for part in np.split(values_A, ends)]
 
 
-def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> Tag:
+def build(
+    config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None
+) -> TokenClassification:
     """An encoder with a matrix for tags."""
     assert isinstance(model, EncoderConfig)  # as `check` has made sure
-    net, _ = reading.build_parts(model, vocabulary)
-    return Tag(config, vocabulary, net, heads.EachToken.of(model, len(config.labels), dropout))
+    net, _ = sequence_heads.build_parts(model, vocabulary)
+    return TokenClassification(
+        config, vocabulary, net, heads.TokenClassificationHead.of(model, len(config.labels), dropout)
+    )

@@ -1,0 +1,121 @@
+"""Batches of rows of several lengths, little of which is padding, as a function of (seed, n)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.data.batches import Batch, Collate, Examples
+from nlptool.data.permutation import permuted
+from nlptool.data.random_streams import RandomStreams
+from nlptool.formatting import counted
+
+
+class LengthBucketedBatches:
+    """This rank's micro-batches of steps 0 .. steps - 1.
+
+    Row r of the run is position r of an endless stream of epochs, each in its own order, as in Batches; a step takes
+    the next `batch` of them, so a row is read once an epoch, and step n depends on (seed, n) alone. Of these rows those
+    of like length make a micro-batch, and each is padded to its own longest row. Whole steps of like length would be
+    padded less, but labels may go with lengths, as on STS-B, whose short pairs are more alike, and would sway a step
+    (benchmarks/REPORT-learning.md). Ranks take turns in the rows by length.
+
+    lengths: [len(examples)], tokens of each row. part: tokens of a micro-batch at most, padding included, unless its
+    only row has more; None: as `accumulate` cuts them.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        lengths: NDArray[np.int64],
+        collate: Collate,
+        *,
+        batch: int,
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        accumulate: int = 1,
+        part: int | None = None,
+    ) -> None:
+        if batch % (world * accumulate):
+            raise ValueError(f"{counted(batch, 'rows')} cannot be shared out to {world} x {accumulate}")
+        self.examples, self.lengths, self.collate = examples, lengths, collate
+        self.batch, self.steps, self.seed, self.rank, self.world = batch, steps, seed, rank, world
+        self.accumulate, self.part = accumulate, part
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n, n from 0; none after the last step."""
+        if n >= self.steps:
+            return []
+        positions = n * self.batch + np.arange(self.batch)
+        epochs, rows = np.divmod(positions, len(self.lengths))
+        for epoch in np.unique(epochs):
+            chosen = epochs == epoch
+            rows[chosen] = permuted(rows[chosen], len(self.lengths), self.seed, int(epoch))
+        mine = rows[np.argsort(self.lengths[rows], kind="stable")][self.rank :: self.world]
+        parts = [few for part in np.array_split(mine, self.accumulate) for few in self._cut(part)]
+        firsts = np.cumsum([self.rank * len(mine), *map(len, parts[:-1])])
+        return [
+            _collated(self.examples, self.collate, part, RandomStreams(self.seed, n, int(first)))
+            for part, first in zip(parts, firsts, strict=True)
+        ]
+
+    def _cut(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Rows, the shortest first, in as few equal parts as are small enough."""
+        if self.part is None:
+            return [rows]
+        for parts in range(1, len(rows)):
+            cut = np.array_split(rows, parts)
+            if all(len(few) * self.lengths[few[-1]] <= self.part for few in cut):
+                return cut
+        return np.split(rows, len(rows))
+
+
+class RoundRobinBatches:
+    """Batches of several sets of rows, one of each in turn: step n is of set n modulo their number.
+
+    So each is learnt from equally often, however many rows it has, as decaNLP's round-robin (McCann et al. 2018,
+    section 3.2).
+    """
+
+    def __init__(self, sources: Sequence[LengthBucketedBatches]) -> None:
+        self.sources = sources
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n, n from 0; none after the last step."""
+        number, turn = divmod(n, len(self.sources))
+        return self.sources[turn].get(number)
+
+
+class SequentialBatches:
+    """All rows once, for evaluation: sorted by length, so that little is padded; ranks take turns."""
+
+    def __init__(
+        self,
+        examples: Examples,
+        lengths: NDArray[np.int64],
+        collate: Collate,
+        *,
+        batch: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.examples, self.collate = examples, collate
+        rows = np.argsort(
+            -lengths, kind="stable"
+        )  # the longest first: what does not fit into memory is told at once
+        cut = [rows[at : at + batch] for at in range(0, len(rows), batch)]
+        self._batches = cut[rank::world]
+
+    def __len__(self) -> int:
+        """Batches of this rank."""
+        return len(self._batches)
+
+    def get(self, n: int) -> list[Batch]:
+        """Batch n of this rank."""
+        return [_collated(self.examples, self.collate, self._batches[n], RandomStreams(0, n))]
+
+
+def _collated(examples: Examples, collate: Collate, rows: NDArray[np.int64], draws: RandomStreams) -> Batch:
+    return collate(examples.take(rows, np.zeros_like(rows), draws), draws)

@@ -1,0 +1,157 @@
+"""Rows of a labelled task: encoded once into a store, read back as what a net takes.
+
+What the net reads at once is a document of the store, each of its texts a sentence with [SEP] at its end, uncut; so a
+text may be empty, and another length needs no new encoding. A row is one document, or one for each of its choices.
+Labels lie beside it: PREFIX.labels, float64, as many numbers a row as the kind of task has.
+"""
+
+# N rows (documents, where a row has several), P texts of a document, T tokens
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.data.pretraining_examples import fit
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError
+from nlptool.text.store import Split, SplitWriter, dtype_for
+from nlptool.text.tabular import Example
+from nlptool.text.tokenizer import Tokenizer
+
+Ints = NDArray[np.int64]
+AT_ONCE = 1000  # rows encoded together
+
+
+class Truncation(NamedTuple):
+    """In how many rows of a split a limit is met."""
+
+    what: str
+    """Of a row, e.g. text."""
+    key: str
+    """Of the recipe, that sets the limit."""
+    limit: int
+    """In tokens."""
+    rows: int
+    effect: str = "is cut"
+
+    def told(self, count: int) -> str:
+        """In words. count: rows of the split."""
+        return (
+            f"in {self.rows / count:.1%} of {count:,} rows the {self.what} has more than {self.limit:,} tokens and "
+            f"{self.effect} ({self.key})"
+        )
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Some rows, ready for a net. C documents a row stand one after the other: N is rows times C."""
+
+    ids: Ints
+    """[N, T], [CLS] A [SEP] or [CLS] A [SEP] B [SEP], padded at the end to the longest of them."""
+    types: Ints
+    """[N, T], 0 up to the first [SEP], 1 up to the second."""
+    lengths: Ints
+    """[N], real tokens."""
+    labels: NDArray[np.float64]
+    """[rows, numbers a label has]."""
+    rows: Ints
+    """[rows], their numbers."""
+
+
+def write(examples: Iterable[Example], tokenizer: Tokenizer, prefix: Path) -> int:
+    """Encode examples into a store at `prefix`, in bounded memory; returns how many rows there are.
+
+    Raises DataError for a tokenizer without a separator.
+    """
+    separator = special_ids(tokenizer)["sep"]
+    source, rows = iter(examples), 0
+    writer = SplitWriter(prefix, dtype_for(tokenizer.vocab_size))
+    try:
+        with prefix.with_suffix(".labels").open("wb") as labels:
+            while some := list(islice(source, AT_ONCE)):
+                documents = [texts for example in some for texts in example.inputs]
+                encoded = tokenizer.encode_batch([text for texts in documents for text in texts])
+                lengths = np.array([len(ids) + 1 for ids in encoded], np.int32)
+                ids = np.fromiter(chain.from_iterable((*ids, separator) for ids in encoded), np.int64)
+                counts = np.array([len(texts) for texts in documents], np.int64)
+                writer.add_many(ids, lengths, counts)
+                labels.write(np.array([example.label for example in some], "<f8").data)
+                rows += len(some)
+        writer.close()
+    finally:
+        writer.abandon()
+    return rows
+
+
+def special_ids(tokenizer: Tokenizer | Vocabulary) -> Mapping[str, int]:
+    """Ids of [CLS], [SEP] and [PAD]. Raises DataError where one is missing."""
+    missing = [role for role in ("cls", "sep", "pad") if role not in tokenizer.special]
+    if missing:
+        raise DataError(f"the tokenizer has no {', '.join(missing)} token, as an encoder's has")
+    return tokenizer.special
+
+
+class TextPairDataset:
+    """A split of such rows, by random access, cut to at most `length` tokens.
+
+    choices: documents of each row; all have the same number.
+    """
+
+    def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int, choices: int = 1) -> None:
+        self.split, self.choices = split, choices
+        self.cls, self.sep, self.pad = cls, sep, pad
+        documents = len(split)
+        labels = np.fromfile(split.prefix.with_suffix(".labels"), "<f8")
+        self.labels = labels.reshape(documents // choices, -1)
+        """[N, numbers a label has]."""
+        self.count, self.labelled = len(self.labels), not np.isnan(self.labels).any()
+        first, last = split.sentence_range(np.arange(documents))
+        parts = int((last - first).max()) if documents else 1
+        sentences = (first[:, None] + np.arange(parts)).ravel()
+        self._begins = split.starts(sentences).reshape(documents, parts)
+        ends = split.starts(sentences + 1).reshape(documents, parts)
+        whole = ends - self._begins - 1
+        self._sizes = truncated(whole, length - 1 - parts)
+        is_cut = (self._sizes < whole).any(1).reshape(-1, choices).any(1)
+        self.cuts: tuple[Truncation, ...] = (Truncation("text", "train.length", length, int(is_cut.sum())),)
+        self._lengths = self._sizes.sum(1) + 1 + parts
+        self.lengths: Ints = self._lengths.reshape(-1, choices).max(1, initial=0)
+        """[N], tokens of each row's longest document, special ones included."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> EncodedBatch:
+        """Rows `indices` [N]; no epoch or draw changes them."""
+        documents = (indices[:, None] * self.choices + np.arange(self.choices)).ravel()
+        lengths = self._lengths[documents]
+        ids_NT = np.full((len(documents), int(lengths.max())), self.pad, np.int64)
+        types_NT = np.zeros_like(ids_NT)
+        ids_NT[:, 0] = self.cls
+        for ids_T, types_T, document in zip(ids_NT, types_NT, documents, strict=True):
+            at = 1
+            for part, begin in enumerate(self._begins[document]):
+                size = self._sizes[document, part]
+                ids_T[at : at + size] = self.split.read(begin, begin + size)
+                ids_T[at + size] = self.sep
+                types_T[at : at + size + 1] = part
+                at += size + 1
+        return EncodedBatch(ids_NT, types_NT, lengths, self.labels[indices], indices)
+
+
+def truncated(sizes_NP: Ints, room: int) -> Ints:
+    """Tokens kept of each text so that a row's fit into `room`, [N, P]; P is 1 or 2.
+
+    Tokens are taken off the end of the longer text, of the second where both are equally long, until both fit
+    (_truncate_seq_pair of google-research/bert run_classifier.py, here in one go).
+    """
+    if sizes_NP.shape[1] == 1:
+        return np.minimum(sizes_NP, room)
+    a_N, b_N = sizes_NP.T
+    return np.stack(fit(a_N, b_N, room), 1)

@@ -1,0 +1,12 @@
+"""Cuts a split of a token store into rows for pretraining, by random access.
+
+Nothing is listed or indexed: where row i of an epoch lies is computed, and found in the split by bisection.
+So the first batch costs the same at any store size, and so does resuming.
+"""
+
+from nlptool.data.pretraining_examples.packed import PackedRows
+from nlptool.data.pretraining_examples.pairs import Pairs, SegmentPairs, fit
+from nlptool.data.pretraining_examples.rows import PackedBatch
+from nlptool.data.pretraining_examples.segments import Segments
+
+__all__ = ["PackedBatch", "PackedRows", "Pairs", "SegmentPairs", "Segments", "fit"]

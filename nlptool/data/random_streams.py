@@ -1,0 +1,32 @@
+"""Randomness by position: what a row of a batch draws does not depend on who computes it, or with whom."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RandomStreams(NamedTuple):
+    """The random numbers of some consecutive rows of one step's batch.
+
+    first: index, within the step's batch, of row 0 here. Row r draws the same numbers whether the batch is
+    made whole, in micro-batches, or on several ranks.
+    """
+
+    seed: int
+    step: int
+    first: int = 0
+
+    def uniform(self, stream: int, rows: int, width: int) -> NDArray[np.float64]:
+        """Numbers in [0, 1), [rows, width], a function of (seed, stream, step, first + row, column) alone.
+
+        stream: separates the purposes numbers are drawn for, within one step.
+        """
+        blocks = -(-width // 4)  # Philox makes four numbers per count
+        counter = [self.first * blocks, self.step, stream, 0]
+        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
+        return generator.random((rows, 4 * blocks))[:, :width]
+
+    def at(self, row: int) -> "RandomStreams":
+        """The draws of the rows from `row` on."""
+        return self._replace(first=self.first + row)

@@ -1,0 +1,138 @@
+"""Beam search: the continuation that is likeliest as a whole, as far as a few beams can tell."""
+
+# P prompts, B beams of each, V vocabulary, K candidates of a prompt, R = P B rows of the net
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nlptool.models.kv_cache import KVCache
+from nlptool.models.layers import gather_rows
+
+STOPS = 6  # candidates of a beam that may end by a stop string, such as line breaks with what is before them
+
+
+@dataclass(frozen=True)
+class Beams:
+    """A search by `width` beams, scored by log-probability / penalty(tokens).
+
+    GPT-3 answers with width 4 and alpha 0.6, "as T5" (Brown et al. 2020, section 2.4), whose penalty is Wu et
+    al.'s (2016, eq. 14), ((5 + tokens) / 6)^alpha. transformers has tokens^alpha, which favours long answers more.
+    """
+
+    width: int = 4
+    penalty: Callable[[int], float] = lambda tokens: ((5 + tokens) / 6) ** 0.6
+
+
+@dataclass
+class _Search:
+    """The beams of one prompt."""
+
+    beams: Beams
+    ends: Collection[int]
+    stopped: Callable[[list[int]], bool] | None
+    running: list[list[int]]
+    found: list[tuple[float, list[int]]] = field(default_factory=list)
+    """Whole answers and their scores, the best first."""
+
+    def step(
+        self, candidates: Iterable[tuple[float, int, int]], *, last: bool
+    ) -> list[tuple[int, int, float]]:
+        """Go on with the best candidates: the beam, token and score of each that is kept; none: the search is over.
+
+        candidates: score, beam and token, the best first. last: all end here.
+        """
+        before, self.running = self.running, []
+        kept: list[tuple[int, int, float]] = []
+        made, width = len(before[0]) + 1, self.beams.width
+        for rank, (score, beam, token) in enumerate(candidates):
+            if rank >= width and len(kept) == width:
+                break
+            ids = before[beam] if token in self.ends else [*before[beam], token]
+            if token in self.ends or last or (self.stopped is not None and self.stopped(ids)):
+                if rank < width and score > -math.inf:
+                    self.found.append((score / self.beams.penalty(made), ids))
+            elif len(kept) < width:
+                self.running.append(ids)
+                kept.append((beam, token, score))
+        if kept:  # where nearly all candidates end, beams that count for nothing fill up
+            lack = width - len(kept)
+            self.running += [self.running[0]] * lack
+            kept += [(*kept[0][:2], -math.inf)] * lack
+        self.found = sorted(self.found, key=lambda pair: -pair[0])[:width]
+        full = len(self.found) == width
+        return [] if full and kept and kept[0][2] / self.beams.penalty(made) <= self.found[-1][0] else kept
+
+
+@torch.inference_mode()
+def beam_search(
+    net: Any,
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    ends: Collection[int] = (),
+    beams: Beams | None = None,
+    stopped: Callable[[list[int]], bool] | None = None,
+) -> list[list[int]]:
+    """The best continuation of each prompt, without the end token.
+
+    stopped: whether a continuation ends with its last token, which is given, as after a stop string.
+    At each step the best candidates of all beams go on; those that end count if they are among the first `width`.
+    A prompt is done when its best beam, were it to end now, is not better than the worst of `width` whole answers
+    (transformers' early_stopping=False), or at the last position. A prompt goes on alike whatever others it is with.
+    """
+    if not prompts or not tokens:
+        return [[] for _ in prompts]
+    beams = beams or Beams()
+    width, candidates = beams.width, beams.width * (1 + max(1, len(ends)))
+    if stopped is not None:
+        candidates += width * STOPS
+    device, (vocab, _) = net.word_embeddings.device, net.word_embeddings.shape
+    candidates = min(candidates, width * vocab)
+    searches = [_Search(beams, ends, stopped, [[] for _ in range(width)]) for _ in prompts]
+    hidden_RD, cache = _read(net, prompts, tokens, width)
+    scores_PB = torch.full((len(prompts), width), -torch.inf, device=device)
+    scores_PB[:, 0] = 0  # all beams of a prompt are alike yet: one stands for them
+    going = list(range(len(prompts)))
+    for made in range(1, tokens + 1):
+        scores_PK, places_PK = _candidates(net.logits(hidden_RD), scores_PB, candidates)
+        kept, still = [], []
+        for p, (number, scores, places) in enumerate(
+            zip(going, scores_PK.tolist(), places_PK.tolist(), strict=True)
+        ):
+            found = ((score, *divmod(place, vocab)) for score, place in zip(scores, places, strict=True))
+            last = made == tokens or len(prompts[number]) + made > net.config.positions
+            if rows := searches[number].step(found, last=last):
+                kept += [(p * width + beam, token, score) for beam, token, score in rows]
+                still.append(number)
+        if not still:
+            break
+        going = still
+        rows_R, ids_R, scores_R = (torch.tensor(column, device=device) for column in zip(*kept, strict=True))
+        cache = cache.take(rows_R)
+        hidden_RD = net(ids_R[:, None], cache)[:, 0]
+        scores_PB = scores_R.view(len(going), width)
+    return [search.found[0][1] for search in searches]
+
+
+def _read(net: Any, prompts: Sequence[Sequence[int]], tokens: int, width: int) -> tuple[Tensor, KVCache]:
+    """What each prompt ends with, [R, D], and the cache of all beams; each prompt is read once."""
+    device, longest = net.word_embeddings.device, max(map(len, prompts))
+    padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
+    lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    cache: KVCache = net.cache(len(prompts), longest + tokens)
+    hidden_PTD = net(torch.tensor(padded, device=device), cache)
+    cache.cut(lengths_P)
+    every_R = torch.arange(len(prompts), device=device).repeat_interleave(width)
+    return gather_rows(hidden_PTD, lengths_P[:, None] - 1)[every_R, 0], cache.take(every_R)
+
+
+def _candidates(logits_RV: Tensor, scores_PB: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Scores and places (beam * V + token) of the best next tokens of each prompt, [P, K], the best first."""
+    prompts, width = scores_PB.shape
+    scores_PBV = logits_RV.float().log_softmax(-1).view(prompts, width, -1) + scores_PB[:, :, None]
+    scores_PK, at_PK = scores_PBV.flatten(1).topk(count)
+    return scores_PK, at_PK

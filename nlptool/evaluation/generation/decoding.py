@@ -1,0 +1,89 @@
+"""The steps of a decoder that goes on with texts: it reads the last tokens of each, and says what comes next."""
+
+# N rows, T tokens, V vocabulary
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nlptool.models.kv_cache import KVCache
+from nlptool.models.layers import gather_rows
+
+
+class Decoder:
+    """What a net has read of each text, and how it reads on.
+
+    A GPU takes longer to be told of the hundred kernels of a step than to carry them out, so it is told once, by a CUDA
+    graph, and repeats them on the same memory. Then all texts get one token a step; so do those that are done, until
+    half of them are, since for fewer rows there has to be another graph.
+    """
+
+    def __init__(self, net: Any, prompts: Sequence[Sequence[int]], tokens: int) -> None:
+        """tokens: how many are to be made of each."""
+        self.net = net
+        self.device: torch.device = net.word_embeddings.device
+        self.on_gpu = self.device.type == "cuda"
+        self._prompts, longest = prompts, max(map(len, prompts))
+        self.cache: KVCache = net.cache(len(prompts), longest + tokens)
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    @property
+    def room(self) -> int:
+        """Tokens that every text has room for, in the cache and in the net's positions."""
+        return self.cache.columns - self.cache.used
+
+    def begin(self) -> Tensor:
+        """Read the prompts; logits [N, 1, V] of what follows."""
+        longest = max(map(len, self._prompts))
+        padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in self._prompts]
+        lengths_N = torch.tensor([len(prompt) for prompt in self._prompts], device=self.device)
+        hidden_NTD = self.net(torch.tensor(padded, dtype=torch.long, device=self.device), self.cache)
+        self.cache.cut(lengths_N)  # padding was read, and is forgotten
+        logits_N1V: Tensor = self.net.logits(gather_rows(hidden_NTD, lengths_N[:, None] - 1))
+        return logits_N1V
+
+    def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Read on, as many tokens of each text; logits [N, T, V] of what follows each, until the next call."""
+        ids_NT = torch.tensor(rows, dtype=torch.long, device=self.device)
+        if not self.on_gpu:
+            return self._step(ids_NT)
+        if self.graph is None:
+            self._capture()
+        assert self.graph is not None
+        self.ids_N1.copy_(ids_NT)
+        self.graph.replay()
+        return self.logits_N1V
+
+    def forget(self, lengths: Sequence[int]) -> None:
+        """What stands behind so many tokens of each text."""
+        self.cache.cut(torch.tensor(lengths))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these texts only."""
+        self.cache, self.graph = self.cache.take(torch.tensor(rows, device=self.device)), None
+
+    def worth_it(self, rows: int) -> bool:
+        """Whether it pays to keep only so many rows."""
+        now = len(self.cache.lengths_B)
+        return rows <= now / 2 if self.on_gpu else rows < now
+
+    def _step(self, ids_NT: Tensor) -> Tensor:
+        logits_NTV: Tensor = self.net.logits(self.net(ids_NT, self.cache))
+        return logits_NTV
+
+    def _capture(self) -> None:
+        cache = self.cache
+        cache.whole = True
+        self.ids_N1 = torch.zeros(len(cache.lengths_B), 1, dtype=torch.long, device=self.device)
+        before_B = cache.lengths_B.clone()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # once before, since kernels are chosen and memory is taken then
+            self._step(self.ids_N1)
+        torch.cuda.current_stream().wait_stream(stream)
+        cache.lengths_B.copy_(before_B)  # what was written behind the rows' ends is written over
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+            self.logits_N1V = self._step(self.ids_N1)

@@ -1,0 +1,167 @@
+"""Let a decoder continue texts."""
+
+# N prompts that are still going on, T tokens, D width, V vocabulary, C tokens that end a text
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nlptool import registry
+from nlptool.errors import DataError, UsageError
+from nlptool.evaluation.generation.beam_search import Beams, beam_search
+from nlptool.evaluation.generation.decoding import Decoder
+from nlptool.evaluation.generation.prompt_lookup import PromptLookup, room
+from nlptool.evaluation.generation.sampling import Choose, DecodingState, greedy
+from nlptool.evaluation.generation.streaming import DetokenizeStream
+from nlptool.models import huggingface
+from nlptool.models.kernels.cpu import CPU
+from nlptool.text.tokenizer import Tokenizer
+
+
+@torch.inference_mode()
+def continuations(
+    net: Any,
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    ends: Collection[int] = (),
+    choose: Choose = greedy,
+    stopped: Collection[int] = (),
+) -> Iterator[tuple[int, int]]:
+    """Tokens that go on with each prompt, as they are made: (number of the prompt, token).
+
+    Some of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or the net
+    has no further position. net: a decoder with `cache`, in evaluation mode. stopped: numbers of prompts that the
+    caller wants no more of; read after each token. A prompt goes on alike whatever others it is with. ValueError for a
+    prompt without a token or longer than the net's positions.
+    """
+    if not all(prompts):
+        raise ValueError("a prompt needs a token")
+    if not prompts or not tokens:
+        return
+    texts = [list(prompt) for prompt in prompts]
+    guesses = [PromptLookup(text) for text in texts]
+    numbers, going = list(range(len(prompts))), set(range(len(prompts)))
+    steps = Decoder(net, prompts, tokens)
+    logits_NTV, drafts = steps.begin(), [list[int]()] * len(prompts)
+    while True:
+        alive = [row for row, number in enumerate(numbers) if number in going]
+        drafted, right = alive, dict.fromkeys(alive, 0)
+        for place in range(logits_NTV.shape[1]):  # of the last token, then of guesses that were right
+            chosen = [numbers[row] for row in drafted]
+            made = [len(texts[number]) - len(prompts[number]) for number in chosen]
+            told = DecodingState(chosen, [texts[number] for number in chosen], made)
+            found = choose(logits_NTV[drafted, place], told).tolist()
+            agreed = []
+            for row, number, token in zip(drafted, chosen, found, strict=True):
+                if token in ends:
+                    going.remove(number)
+                    continue
+                texts[number].append(token)
+                yield number, token
+                full = len(texts[number]) > min(net.config.positions, len(prompts[number]) + tokens - 1)
+                if full or number in stopped:
+                    going.remove(number)
+                elif drafts[row][place : place + 1] == [token]:
+                    right[row] += 1
+                    agreed.append(row)
+            drafted = agreed
+            if not drafted:
+                break
+        for row in alive:
+            guesses[numbers[row]].told(len(drafts[row]), right[row])
+        if not going:
+            return
+        if logits_NTV.shape[1] > 1:
+            steps.forget([len(texts[number]) - 1 for number in numbers])
+        kept = [row for row, number in enumerate(numbers) if number in going]
+        if steps.worth_it(len(kept)):
+            steps.keep(kept)
+            numbers = [numbers[row] for row in kept]
+        most = 0 if steps.on_gpu else min(room(len(numbers)), steps.room - 1)
+        drafts = [guesses[number].next(most) for number in numbers]
+        logits_NTV = steps.read(_read_along([texts[number][-1] for number in numbers], drafts))
+
+
+def _read_along(last: Sequence[int], drafts: Sequence[list[int]]) -> list[list[int]]:
+    """The last token of each row with its guesses behind it, all as long as the longest."""
+    longest = max(map(len, drafts))
+    return [[token, *draft, *[0] * (longest - len(draft))] for token, draft in zip(last, drafts, strict=True)]
+
+
+class Generator:
+    """A Hugging Face folder with a decoder and its tokenizer. Raises DataError when one is missing.
+
+    A text ends at every token that the tokenizer, config.json or generation_config.json names as an end.
+    """
+
+    def __init__(self, folder: Path, device: torch.device = CPU) -> None:
+        pretrained = huggingface.load_pretrained(folder)
+        self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
+        family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
+        self.net = family.Net(pretrained.config, pretrained.vocab_size)
+        if not hasattr(self.net, "cache"):
+            raise DataError(
+                f"{folder}: the model is no decoder", hint="name the final/ of a pretrain-clm run"
+            )
+        huggingface.load(nn.ModuleDict({"backbone": self.net}), pretrained.state)
+        self.net.eval().to(device)
+        self.net.pack()
+        special = self.tokenizer.special
+        own = [special[role] for role in ("eos", "sep") if role in special][:1]
+        self.ends = list(dict.fromkeys([*own, *huggingface.end_tokens(folder)]))
+
+    def complete(
+        self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy
+    ) -> list[str]:
+        """How each text goes on, up to `tokens` tokens; an empty text begins after an end of text.
+
+        A continuation ends before a stop string. Raises UsageError for a text with more tokens than the net has
+        positions; at the last position a continuation ends.
+        """
+        made = [""] * len(texts)
+        for number, piece in self.stream(texts, tokens, stop, choose):
+            made[number] += piece
+        return made
+
+    def stream(
+        self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy
+    ) -> Iterator[tuple[int, str]]:
+        """`complete`, in pieces of whole characters as they are made: (number of the text, piece).
+
+        Beams have nothing to give before they are done.
+        """
+        prompts = [self.tokenizer.encode(text) or self.ends[:1] for text in texts]
+        if not all(prompts):
+            raise UsageError("an empty text, and the tokenizer has no end of text to begin from")
+        positions = self.net.config.positions
+        if len(longest := max(prompts, key=len, default=[])) > positions:
+            raise UsageError(f"a text has {len(longest)} tokens, the model reads {positions}")
+        streams = [DetokenizeStream(self.tokenizer, stop, prompt[-1:]) for prompt in prompts]
+        stopped: set[int] = set()
+        made = (
+            self._searched(prompts, tokens, stop, choose)
+            if isinstance(choose, Beams)
+            else continuations(self.net, prompts, tokens, self.ends, choose, stopped)
+        )
+        for number, token in made:
+            if piece := streams[number].add(token):
+                yield number, piece
+            if streams[number].stopped:
+                stopped.add(number)
+        for number, stream in enumerate(streams):
+            if piece := stream.rest():
+                yield number, piece
+
+    def _searched(
+        self, prompts: list[list[int]], tokens: int, stop: Sequence[str], beams: Beams
+    ) -> Iterator[tuple[int, int]]:
+        def stopped(ids: list[int]) -> bool:
+            text = self.tokenizer.decode(ids)
+            return any(one in text for one in stop)
+
+        found = beam_search(self.net, prompts, tokens, self.ends, beams, stopped if stop else None)
+        for number, ids in enumerate(found):
+            yield from ((number, token) for token in ids)

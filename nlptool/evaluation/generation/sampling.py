@@ -1,0 +1,112 @@
+"""Which token comes next: the likeliest, or one drawn from what temperature, top-k and top-p leave."""
+
+# N prompts that are still going on, V vocabulary, K candidates, the likeliest first
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nlptool.data.random_streams import RandomStreams
+
+COLD = 1e-4  # a temperature below which dividing by it tells nothing apart that is nearly alike, or overflows
+STREAM = 7  # of random numbers
+FEW = 1024  # candidates that are looked at before all are sorted, which takes longer than the layers of a small net
+
+
+class DecodingState(NamedTuple):
+    """The prompts that get a further token."""
+
+    numbers: Sequence[int]
+    """Of each, among all prompts."""
+    ids: Sequence[Sequence[int]]
+    """What each has so far: the prompt, and what was made."""
+    made: Sequence[int]
+    """How many of these were made."""
+
+
+Choose = Callable[[Tensor, DecodingState], Tensor]
+"""From logits [N, V] to one token for each prompt, [N]."""
+
+
+def greedy(logits_NV: Tensor, going: DecodingState) -> Tensor:
+    """The likeliest token."""
+    return logits_NV.argmax(-1)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Draws the next token. A Choose.
+
+    A prompt's random numbers are a function of (seed, its number, tokens made), so what it becomes depends neither on
+    the size of the batch nor on its other prompts. Filters come in transformers' order: penalty, temperature,
+    top-k, top-p. Of tokens exactly as likely as the last that top-k leaves, transformers leaves all.
+    """
+
+    temperature: float = 1.0
+    """What logits are divided by; 0, or next to it: the likeliest token."""
+    top_k: int = 0
+    """Only the k likeliest tokens; 0: all."""
+    top_p: float = 1.0
+    """Only the likeliest tokens that together are this likely (nucleus sampling, Holtzman et al. 2020)."""
+    repetition_penalty: float = 1.0
+    """What makes tokens that are there already less likely (CTRL, Keskar et al. 2019, section 4.1)."""
+    seed: int = 0
+
+    def __call__(self, logits_NV: Tensor, going: DecodingState) -> Tensor:
+        """One token for each prompt, [N]."""
+        if self.repetition_penalty != 1:
+            logits_NV = penalised(logits_NV, going.ids, self.repetition_penalty)
+        if self.temperature < COLD:
+            return logits_NV.argmax(-1)
+        p_NK, ids_NK = filtered(logits_NV, self.temperature, self.top_k, self.top_p)
+        draws = [
+            RandomStreams(self.seed, made, number).uniform(STREAM, 1, 1).item()
+            for number, made in zip(going.numbers, going.made, strict=True)
+        ]
+        reached_NK = p_NK.cumsum(-1)
+        target_N1 = torch.tensor(draws, dtype=p_NK.dtype, device=p_NK.device)[:, None] * reached_NK[:, -1:]
+        at_N1 = torch.searchsorted(reached_NK, target_N1, right=True)
+        return ids_NK.gather(1, at_N1.clamp(max=ids_NK.shape[1] - 1))[:, 0]
+
+
+def renumbered(choose: Choose, numbers: Sequence[int]) -> Choose:
+    """The same for prompts that have these numbers: then what one draws does not depend on whom it is batched with."""
+    return lambda logits_NV, going: choose(
+        logits_NV, going._replace(numbers=[numbers[n] for n in going.numbers])
+    )
+
+
+def penalised(logits_NV: Tensor, ids: Sequence[Sequence[int]], penalty: float) -> Tensor:
+    """Logits of the tokens that each row has already, divided by `penalty`, or multiplied where negative.
+
+    CTRL divides all, which makes tokens with a negative logit likelier; so here as in transformers.
+    """
+    logits_NV = logits_NV.clone()
+    for row_V, seen in zip(logits_NV, ids, strict=True):
+        at = torch.tensor(sorted(set(seen)), device=row_V.device)
+        found = row_V[at]
+        row_V[at] = torch.where(found < 0, found * penalty, found / penalty)
+    return logits_NV
+
+
+def filtered(logits_NV: Tensor, temperature: float, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
+    """What may be drawn: probabilities and tokens, both [N, K], the likeliest first; float64, as sums are.
+
+    Probabilities that top-p leaves out are 0, those of a row need not add up to 1.
+    """
+    vocab = logits_NV.shape[-1]
+    scores_NV = logits_NV.double() / temperature
+    total_N1 = scores_NV.logsumexp(-1, keepdim=True)
+    for candidates in dict.fromkeys((min(top_k or FEW, vocab), min(top_k or vocab, vocab))):
+        scores_NK, ids_NK = scores_NV.topk(candidates)
+        p_NK = scores_NK.softmax(-1) if top_k else (scores_NK - total_N1).exp()
+        before_NK = p_NK.cumsum(-1) - p_NK
+        if top_k or (before_NK[:, -1] >= top_p).all():
+            break
+    if top_p < 1:
+        p_NK = p_NK.masked_fill(before_NK >= top_p, 0)
+        p_NK[:, 0] = p_NK[:, 0].clamp(min=torch.finfo(p_NK.dtype).tiny)
+    return p_NK, ids_NK

@@ -1,0 +1,111 @@
+"""What a trained model costs to keep and to ask: parameters, bytes, latency, throughput.
+
+Times are compared only within one call of `measure`: the models take turns, so that whatever else the machine
+does falls on all of them alike, and of each the median counts.
+"""
+
+# B rows, T tokens
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from nlptool.data.batches import Batch
+
+REPEATS = 9  # turns that each model has; the median of them counts
+SHORTEST = (
+    0.02  # seconds that a turn lasts at least, so that the clock's grain and a single hitch do not matter
+)
+ROWS = 32  # of the batch by which throughput is measured
+
+
+class TimedModel(NamedTuple):
+    """A model and how it is asked."""
+
+    module: nn.Module
+    answer: Callable[[Batch], object]
+    """What it says of a batch, e.g. a TaskObjective's `predict`."""
+
+
+class ModelCost(NamedTuple):
+    """What a model costs on this machine."""
+
+    parameters: int
+    """Shared ones once."""
+    bytes: int
+    """Of these parameters, as they lie in memory."""
+    latency: float
+    """Seconds for one row by itself."""
+    throughput: float
+    """Rows a second, many at a time."""
+
+
+def measure(
+    subjects: Mapping[str, TimedModel], single: Batch, several: Batch, repeats: int = REPEATS
+) -> dict[str, ModelCost]:
+    """The footprint of each model, without dropout and gradients, on the device where the batches lie.
+
+    single: a batch of one row, for latency; several: of ROWS rows or so, for throughput. All models read the same.
+    """
+    latency = _seconds(subjects, single, repeats)
+    seconds = _seconds(subjects, several, repeats)
+    rows = len(several["ids"])
+    return {
+        name: ModelCost(
+            sum(parameter.numel() for parameter in module.parameters()),
+            sum(parameter.numel() * parameter.element_size() for parameter in module.parameters()),
+            latency[name],
+            rows / seconds[name],
+        )
+        for name, (module, _) in subjects.items()
+    }
+
+
+def full_rows(rows: int, tokens: int, vocab_size: int) -> Batch:
+    """Random ids without padding: ids and types [B, T], lengths [B], always the same."""
+    generator = torch.Generator().manual_seed(0)
+    ids_BT = torch.randint(vocab_size, (rows, tokens), generator=generator)
+    lengths_B = torch.full((rows,), tokens)
+    return Batch({"ids": ids_BT, "types": torch.zeros_like(ids_BT), "lengths": lengths_B}, {}, rows * tokens)
+
+
+@torch.inference_mode()
+def _seconds(subjects: Mapping[str, TimedModel], batch: Batch, repeats: int) -> dict[str, float]:
+    """The median time that each model takes for the batch."""
+    modes = {name: module.training for name, (module, _) in subjects.items()}
+    turns: dict[str, list[float]] = {name: [] for name in subjects}
+    try:
+        calls = {}
+        for name, (module, answer) in subjects.items():
+            module.eval()
+            _turn(answer, batch, 1)  # the first call is slower
+            calls[name] = max(1, math.ceil(SHORTEST / max(_turn(answer, batch, 1), 1e-9)))
+        for _ in range(repeats):
+            for name, subject in subjects.items():
+                turns[name].append(_turn(subject.answer, batch, calls[name]))
+    finally:
+        for name, (module, _) in subjects.items():
+            module.train(modes[name])
+    return {name: statistics.median(found) for name, found in turns.items()}
+
+
+def _turn(answer: Callable[[Batch], object], batch: Batch, calls: int) -> float:
+    """Seconds of one call, the mean of several in a row."""
+    device = batch["ids"].device
+    _finish(device)
+    started = time.perf_counter()
+    for _ in range(calls):
+        answer(batch)
+    _finish(device)
+    return (time.perf_counter() - started) / calls
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for what a GPU has still to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

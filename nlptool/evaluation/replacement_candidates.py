@@ -1,0 +1,183 @@
+"""What may stand in place of each word of a text: the candidates of TinyBERT's data augmentation.
+
+Jiao et al. 2020, algorithm 1: of a word that is one token, the likeliest words under its mask; of any other, the
+nearest words by the cosine of their vectors. There the vectors are GloVe's. Here they are made of a net's own
+embeddings, a word's being the mean of its tokens', and the words are those of the training rows: nothing more is
+needed, in any language. A net without a masked-LM head gives all words their nearest ones.
+"""
+
+# N masked words, A words that are asked for, W words, K candidates, T tokens, E width of the embeddings, V vocabulary
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool.data.augmentation import WORD, Candidates, word_spans
+from nlptool.text.tokenizer import Tokenizer
+from nlptool.text.word_boundaries import ALWAYS
+
+WORDS = 100_000  # the most frequent ones are compared; TinyBERT's code reads as many of GloVe's
+AT_ONCE = 1 << 23  # similarities in memory
+TOKENS = 1 << 13  # that the net reads together
+
+Ids = tuple[int, ...]
+
+
+def frequent(texts: Iterable[str], most: int = WORDS) -> list[str]:
+    """The words of texts, the most frequent first."""
+    counts = Counter(text[begin:end] for text in texts for begin, end in word_spans(text))
+    return [word for word, _ in counts.most_common(most)]
+
+
+class NearestNeighbours:
+    """The K nearest of some words to each of them.
+
+    Words that are the same tokens, such as upper and lower case to many nets, are one; words with an unknown token
+    are none. Similarities are computed when they are first asked for, for many words together.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, embeddings_VE: Tensor, words: Sequence[str], number: int
+    ) -> None:
+        self.number, self._unknown = number, tokenizer.special.get("unk")
+        self._words: dict[Ids, str] = {}
+        for word, ids in zip(words, tokens_of(tokenizer, words), strict=True):
+            if ids and self._unknown not in ids:
+                self._words.setdefault(ids, word)
+        spelt = list(self._words)
+        flat = torch.tensor(
+            [token for ids in spelt for token in ids], device=embeddings_VE.device, dtype=torch.long
+        )
+        begins = torch.tensor([0, *map(len, spelt)]).cumsum(0)[:-1].to(flat)
+        vectors_WE = F.embedding_bag(flat, embeddings_VE.detach(), begins, mode="mean")
+        self._vectors_WE = F.normalize(vectors_WE, dim=-1)
+        self._places = {ids: place for place, ids in enumerate(spelt)}
+        self._found: dict[Ids, tuple[str, ...]] = {}
+
+    def of(self, asked: Sequence[Ids]) -> list[tuple[str, ...]]:
+        """For each word, by its tokens, the others, nearest first; none for a word that is not among them."""
+        new = [ids for ids in dict.fromkeys(asked) if ids in self._places and ids not in self._found]
+        size, names = max(1, AT_ONCE // max(len(self._words), 1)), list(self._words.values())
+        for first in range(0, len(new), size):
+            block = new[first : first + size]
+            places_A = torch.tensor([self._places[ids] for ids in block], device=self._vectors_WE.device)
+            cosines_AW = self._vectors_WE[places_A] @ self._vectors_WE.T
+            cosines_AW.scatter_(1, places_A[:, None], -2.0)  # itself is the last
+            near_AK = cosines_AW.topk(min(self.number, len(names) - 1)).indices
+            for ids, near in zip(block, near_AK.tolist(), strict=True):
+                self._found[ids] = tuple(names[place] for place in near)
+        return [self._found.get(ids, ()) for ids in asked]
+
+
+class _Masked(NamedTuple):
+    """A text with a word masked, and once more as it is."""
+
+    text: int
+    word: int
+    ids: list[int]
+    at: int
+    """Where the mask stands."""
+    first: int
+    """Tokens up to where the text begins once more."""
+
+
+class MaskedLMCandidates:
+    """The K likeliest words under a mask: tokens that begin a word, and are letters.
+
+    The net reads `[CLS] text with the mask [SEP] text [SEP]`, so that it knows what the word was, as in TinyBERT's
+    code; a text too long for that only the one time. The word itself may be among its candidates, as there.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, net: Any, head: nn.Module, number: int) -> None:
+        self.net, self.head, self.special, self.number = net, head, tokenizer.special, number
+        first, _ = tokenizer.word_boundaries()
+        begins = [token for token in tokenizer.tokens if first[token] == ALWAYS]
+        spelt = {token: tokenizer.decode([token]).strip() for token in begins}
+        self._words = {token: word for token, word in spelt.items() if WORD.fullmatch(word)}
+        device = net.word_embeddings.device
+        self._allowed_A = torch.tensor(
+            [t for t in self._words if t < len(net.word_embeddings)], device=device
+        )
+
+    def of(self, texts: Sequence[list[Ids]]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+        """Number of a text, number of a word in it, and its candidates, for all words that are one token.
+
+        texts: tokens between the words and of the words in turn, beginning and ending with what is no word.
+        """
+        masked = [one for number, parts in enumerate(texts) for one in self._masked(number, parts)]
+        masked.sort(key=lambda one: len(one.ids))
+        while masked:
+            size = max(1, TOKENS // len(masked[-1].ids))
+            masked, some = masked[:-size], masked[-size:]
+            for one, words in zip(some, self._guess(some), strict=True):
+                yield one.text, one.word, words
+
+    def _masked(self, number: int, parts: list[Ids]) -> Iterator[_Masked]:
+        cls, sep, mask = (self.special[role] for role in ("cls", "sep", "mask"))
+        unknown = self.special.get("unk")
+        whole = [token for part in parts for token in part]
+        most, at = self.net.config.positions, 1
+        for place, part in enumerate(parts):
+            if place % 2 and len(part) == 1 and part[0] != unknown and len(whole) + 2 <= most:
+                once = [cls, *whole, sep]
+                once[at] = mask
+                ids = [*once, *whole, sep] if len(once) + len(whole) < most else once
+                yield _Masked(number, place // 2, ids, at, len(once))
+            at += len(part)
+
+    @torch.inference_mode()
+    def _guess(self, some: Sequence[_Masked]) -> list[tuple[str, ...]]:
+        device, longest = self._allowed_A.device, max(len(one.ids) for one in some)
+        padded = [one.ids + [self.special["sep"]] * (longest - len(one.ids)) for one in some]
+        ids_NT = torch.tensor(padded, device=device)
+        lengths_N = torch.tensor([len(one.ids) for one in some], device=device)
+        at_N1 = torch.tensor([[one.at] for one in some], device=device)
+        types_NT = None
+        if self.net.config.types > 1:
+            first_N1 = torch.tensor([[one.first] for one in some], device=device)
+            types_NT = (torch.arange(longest, device=device) >= first_N1).long()
+        hidden_N1E = self.net(ids_NT, types_NT, lengths_N, at_N1)
+        logits_NA = self.head(hidden_N1E, self.net.word_embeddings)[:, 0][:, self._allowed_A]
+        best_NK = self._allowed_A[logits_NA.topk(min(self.number, logits_NA.shape[1])).indices]
+        return [tuple(self._words[token] for token in row) for row in best_NK.tolist()]
+
+
+class ReplacementCandidates:
+    """The candidates of all words of texts."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, nearest: NearestNeighbours, likeliest: MaskedLMCandidates | None
+    ) -> None:
+        self.tokenizer, self.nearest, self.likeliest = tokenizer, nearest, likeliest
+
+    def of(self, texts: Sequence[str]) -> dict[str, Candidates]:
+        """For each text, for each of its words."""
+        words = [[text[begin:end] for begin, end in word_spans(text)] for text in texts]
+        near = iter(self.nearest.of(tokens_of(self.tokenizer, [word for some in words for word in some])))
+        found = [[next(near) for _ in some] for some in words]
+        if self.likeliest is not None:
+            for text, word, candidates in self.likeliest.of(self._parts(texts)):
+                found[text][word] = candidates
+        return dict(zip(texts, found, strict=True))
+
+    def _parts(self, texts: Sequence[str]) -> list[list[Ids]]:
+        """Of each text the tokens between its words and of its words, in turn; a space belongs to the word after it."""
+        cut: list[list[str]] = []
+        for text in texts:
+            pieces, at = [], 0
+            for start, end in word_spans(text):
+                begin = start - text[at:start].endswith(" ")
+                pieces += [text[at:begin], text[begin:end]]
+                at = end
+            cut.append([*pieces, text[at:]])
+        ids = iter(self.tokenizer.encode_batch([piece for pieces in cut for piece in pieces]))
+        return [[tuple(next(ids)) for _ in pieces] for pieces in cut]
+
+
+def tokens_of(tokenizer: Tokenizer, words: Sequence[str]) -> list[Ids]:
+    """Of words as they stand in a text, with a space before them."""
+    return [tuple(ids) for ids in tokenizer.encode_batch([f" {word}" for word in words])]

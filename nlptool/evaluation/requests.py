@@ -1,0 +1,130 @@
+"""Answers to be scored given their contexts, and their token ids: cut where lm-eval 0.4 cuts them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from nlptool.errors import DataError
+from nlptool.formatting import counted, json_value
+from nlptool.text.tokenizer import Tokenizer
+
+Tokens = Iterator[tuple[int, float, bool]]
+"""Of tokens of answers: the request's number, the log-probability, whether the token is the model's first choice."""
+
+
+class Request(NamedTuple):
+    """How likely is this answer after this context? A space between the two belongs to the answer."""
+
+    context: str
+    answer: str
+    place: str = ""
+    """Where it was read, for what is wrong with it."""
+
+    def fault(self, wrong: str, hint: str | None = None) -> DataError:
+        """The error that something is wrong with it."""
+        return DataError(f"{self.place}: {wrong}" if self.place else wrong, hint)
+
+
+class Scored(NamedTuple):
+    """What a model finds of an answer."""
+
+    logprob: float
+    """Nats, summed over the answer's tokens."""
+    tokens: int
+    """Of the answer."""
+    greedy: bool
+    """Whether each of them is the model's first choice."""
+    cut: int = 0
+    """Tokens left out at the beginning of the context, since the model does not read as many."""
+
+
+class EncodedRequest(NamedTuple):
+    """A request in token ids."""
+
+    context: list[int]
+    answer: list[int]
+    cut: int = 0
+
+
+def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[EncodedRequest]:
+    """The ids of each request, as lm-eval's `_encode_pair` finds them.
+
+    White space at the end of a context goes to the answer. Both are encoded together, and the answer's tokens are
+    those behind as many as the context has by itself. A context of white space alone becomes an empty one, which
+    lm-eval refuses. Raises DataError for an answer that adds no token.
+    """
+    contexts = [request.context.rstrip() for request in requests]
+    wholes = [request.context + request.answer for request in requests]
+    distinct = list(dict.fromkeys([*contexts, *wholes]))
+    ids = dict(zip(distinct, tokenizer.encode_batch(distinct), strict=True))
+    pairs = []
+    for request, context, whole in zip(requests, contexts, wholes, strict=True):
+        answer = ids[whole][len(ids[context]) :]
+        if not answer:
+            raise request.fault(
+                f"the answer {json_value(request.answer)} adds no token to {json_value(_end(request.context))}",
+                "a token reaches across the join: let the answer begin a word, with a space in front of it, as the "
+                "task's answer: ' {choice}'; or mend or remove the row"
+                if request.answer.strip()
+                else "mend or remove the row",
+            )
+        pairs.append(EncodedRequest(ids[context], answer))
+    return pairs
+
+
+def truncate_context(
+    pairs: Sequence[EncodedRequest], requests: Sequence[Request], room: int, least: int = 0
+) -> list[EncodedRequest]:
+    """The pairs, contexts cut at their beginning so that none has more than `room` tokens.
+
+    Raises DataError where `least` tokens of context and the whole answer have no room.
+    """
+    found = []
+    for pair, request in zip(pairs, requests, strict=True):
+        spare = room - len(pair.answer)
+        if spare < least:
+            tokens, most = len(pair.answer), room - least
+            raise request.fault(
+                f"an answer of {counted(tokens, 'tokens')}, the model reads {most:,}: {request.answer[:60]}..."
+            )
+        cut = max(0, len(pair.context) - spare)
+        found.append(EncodedRequest(pair.context[cut:], pair.answer, cut))
+    return found
+
+
+def rolling(ids: Sequence[int], size: int, known: int) -> list[EncodedRequest]:
+    """A long text as windows of at most `size` tokens, each token predicted once, but for the first `known`.
+
+    A window's context is its first `known` tokens, which the one before has predicted; the last window is full, and
+    its context is as long as that takes. So lm-eval 0.4 has it (utils.get_rolling_token_windows, with a context
+    length of 1, then make_disjoint_window).
+    """
+    windows = []
+    for begin in range(known, len(ids), size - known):
+        end = min(begin + size - known, len(ids))
+        windows.append(EncodedRequest(list(ids[max(0, end - size) : begin]), list(ids[begin:end])))
+    return windows
+
+
+def sum_scores(tokens: Tokens, pairs: Sequence[EncodedRequest]) -> Iterator[tuple[int, Scored]]:
+    """What was found of each request, with its number, as soon as all tokens of its answer are known.
+
+    tokens: of all requests, in any order.
+    """
+    sums, greedy, left = [0.0] * len(pairs), [True] * len(pairs), [len(pair.answer) for pair in pairs]
+    yield from ((number, Scored(0.0, 0, True)) for number, tokens_left in enumerate(left) if not tokens_left)
+    for number, logprob, first in tokens:
+        sums[number] += logprob
+        greedy[number] &= first
+        left[number] -= 1
+        if not left[number]:
+            pair = pairs[number]
+            yield number, Scored(sums[number], len(pair.answer), greedy[number], pair.cut)
+
+
+def in_order(scored: Iterable[tuple[int, Scored]]) -> list[Scored]:
+    """Of pairs (number of the request, what was found), in any order, each request once."""
+    return [found for _, found in sorted(scored)]
+
+
+def _end(text: str) -> str:
+    return text if len(text) <= 60 else f"...{text[-60:]}"

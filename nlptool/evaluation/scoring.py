@@ -1,0 +1,275 @@
+"""How likely a model finds a text, or an answer after a context: in nats, whatever kind of model it is.
+
+A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right ones
+are added (Salazar et al. 2020, section 2.2). A causal LM gives the log-likelihood.
+ELECTRA's discriminator gives how original it finds all tokens. Of an answer only its own tokens count; an encoder sees
+its context and itself, a decoder what stands before.
+"""
+
+# B rows, T tokens, V vocabulary
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from nlptool import registry
+from nlptool.errors import DataError
+from nlptool.evaluation.generation.prefix_tree import score_tokens
+from nlptool.evaluation.requests import (
+    EncodedRequest,
+    Request,
+    Scored,
+    Tokens,
+    encoded,
+    in_order,
+    rolling,
+    sum_scores,
+    truncate_context,
+)
+from nlptool.models import heads, huggingface
+from nlptool.models.config import EncoderConfig
+from nlptool.models.kernels.cpu import CPU
+from nlptool.models.kernels.cross_entropy import linear_scores
+from nlptool.recipe import RecipeBlock
+from nlptool.text.tokenizer import Tokenizer
+
+T = TypeVar("T")
+
+BATCH = 16384  # tokens at once, padding included
+
+
+class Scorer(Protocol):
+    """A model that scores texts, and answers given their contexts."""
+
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """Log-likelihood of each text, or what stands for it, in nats. Raises DataError for one that is too long."""
+        ...
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """What it finds of each answer. Raises DataError for one that has no token or is too long by itself."""
+        ...
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """The same with the request's number, in any order, as soon as it is known."""
+        ...
+
+
+def scorer(
+    config: RecipeBlock, state: Mapping[str, Tensor], tokenizer: Tokenizer, device: torch.device = CPU
+) -> Scorer:
+    """The scorer for a model in nlptool's names. Raises DataError when it has no head that can score."""
+    parts = {key.partition(".")[0] for key in state}
+    if isinstance(config, EncoderConfig) and "mlm" in parts:
+        return MaskedScorer(config, state, tokenizer, device)
+    if isinstance(config, EncoderConfig) and "rtd" in parts:
+        return DiscriminatorScorer(config, state, tokenizer, device)
+    if not isinstance(config, EncoderConfig):
+        return CausalScorer(config, state, tokenizer, device)
+    raise DataError(f"has no head that can score a text, only {', '.join(sorted(parts))}")
+
+
+class MaskedScorer:
+    """Pseudo-log-likelihood by an encoder and its masked-LM head."""
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        state: Mapping[str, Tensor],
+        tokenizer: Tokenizer,
+        device: torch.device = CPU,
+    ) -> None:
+        self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
+        self.special = tokenizer.ids_of("cls", "sep", "mask")
+        family = registry.load("models", str(config.model_dump()["name"]), "net")
+        vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
+        self.net = family.Net(config, vocab_size)
+        self.head = heads.MaskedLM.of(config, vocab_size)
+        module = nn.ModuleDict({"backbone": self.net, "mlm": self.head}).eval()
+        huggingface.load(module, state)
+        module.to(device)
+
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """Each token masked in turn; the sum of the log-probabilities of the right ones."""
+        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, 2))
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """The same of the answer's tokens, each with all others in view."""
+        return in_order(self.answered(requests))
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """As they are known, the longest first."""
+        pairs = truncate_context(encoded(requests, self.tokenizer), requests, self.positions - 2)
+        return sum_scores(self._tokens(pairs), pairs)
+
+    def windows(self, ids: Sequence[int]) -> list[EncodedRequest]:
+        """A long text as stretches that the model can read between [CLS] and [SEP]."""
+        return rolling(ids, self.positions - 2, 0)
+
+    def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
+        """The score of what each predicts."""
+        return _sums(self._tokens, windows)
+
+    @torch.inference_mode()
+    def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
+        rows = [framed(pair, self.special) for pair in pairs]
+        queries = [
+            (number, 1 + len(pair.context) + at)
+            for number, pair in enumerate(pairs)
+            for at in range(len(pair.answer))
+        ]
+        for chosen in _batches(queries, [len(rows[number]) for number, _ in queries]):
+            ids_BT, lengths_B = padded(
+                [rows[number] for number, _ in chosen], self.special["sep"], self.device
+            )
+            at_B1 = torch.tensor([[at] for _, at in chosen], device=self.device)
+            labels_B1 = ids_BT.gather(1, at_B1)
+            ids_BT.scatter_(1, at_B1, self.special["mask"])
+            hidden_B1D = self.head.transform(self.net(ids_BT, None, lengths_B, at_B1))
+            loss_B1, first_B1 = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
+            numbers = [number for number, _ in chosen]
+            yield from zip(numbers, (-loss_B1[:, 0]).tolist(), first_B1[:, 0].tolist(), strict=True)
+
+
+class DiscriminatorScorer:
+    """How original ELECTRA's discriminator finds a text: the log-probabilities that each token is, added.
+
+    One pass over the text as it is. Not a likelihood; it ranks texts as one does. Its first choice is a token that
+    it finds rather original than replaced.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        state: Mapping[str, Tensor],
+        tokenizer: Tokenizer,
+        device: torch.device = CPU,
+    ) -> None:
+        self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
+        self.special = tokenizer.ids_of("cls", "sep")
+        family = registry.load("models", str(config.model_dump()["name"]), "net")
+        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        self.head = heads.ReplacedTokenHead(config.hidden)
+        module = nn.ModuleDict({"backbone": self.net, "rtd": self.head}).eval()
+        huggingface.load(module, state)
+        module.to(device)
+
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """The sum over a text's tokens of log P(original)."""
+        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, 2))
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """The same over the answer's tokens, with the context before them."""
+        return in_order(self.answered(requests))
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """As they are known, the longest first."""
+        pairs = truncate_context(encoded(requests, self.tokenizer), requests, self.positions - 2)
+        return sum_scores(self._tokens(pairs), pairs)
+
+    @torch.inference_mode()
+    def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
+        rows = [framed(pair, self.special) for pair in pairs]
+        for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
+            ids_BT, lengths_B = padded([rows[number] for number in chosen], self.special["sep"], self.device)
+            logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double().cpu()
+            for number, logits_T in zip(chosen, logits_BT, strict=True):
+                asked = logits_T[1 + len(pairs[number].context) : len(rows[number]) - 1]
+                found = logsigmoid(-asked).tolist(), (asked < 0).tolist()
+                yield from ((number, logprob, original) for logprob, original in zip(*found, strict=True))
+
+
+class CausalScorer:
+    """Log-likelihood by a decoder; a text, or an answer without a context, is the beginning of a document."""
+
+    def __init__(
+        self,
+        config: RecipeBlock,
+        state: Mapping[str, Tensor],
+        tokenizer: Tokenizer,
+        device: torch.device = CPU,
+    ) -> None:
+        self.tokenizer, self.positions = tokenizer, int(config.model_dump()["positions"])
+        family = registry.load("models", str(config.model_dump()["name"]), "net")
+        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        huggingface.load(nn.ModuleDict({"backbone": self.net}).eval(), state)
+        self.net.to(device)
+
+    @property
+    def start(self) -> int:
+        """What stands before a document: the end of another. Raises DataError where the tokenizer has none.
+
+        lm-eval prefers a token of its own for the beginning, where there is one; GPT-2 has none.
+        """
+        special = self.tokenizer.special
+        return special["eos"] if "eos" in special else self.tokenizer.ids_of("sep")["sep"]
+
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """The sum of the log-probabilities of a text's tokens, each given those before it."""
+        pairs = whole(texts, self.tokenizer, self.positions, 1)
+        return _sums(self._tokens, [EncodedRequest([self.start], pair.answer) for pair in pairs])
+
+    def answers(self, requests: Sequence[Request]) -> list[Scored]:
+        """The same of the answer's tokens."""
+        return in_order(self.answered(requests))
+
+    def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
+        """As they are known."""
+        pairs = encoded(requests, self.tokenizer)
+        begun = [pair if pair.context else EncodedRequest([self.start], pair.answer) for pair in pairs]
+        pairs = truncate_context(begun, requests, self.positions + 1, least=1)  # the last token is not read
+        return sum_scores(self._tokens(pairs), pairs)
+
+    def windows(self, ids: Sequence[int]) -> list[EncodedRequest]:
+        """A long text as stretches that the model can read; the last token of each is predicted, not read."""
+        return rolling([self.start, *ids], self.positions + 1, 1)
+
+    def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
+        """The log-likelihood of what each predicts."""
+        return _sums(self._tokens, windows)
+
+    def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
+        return score_tokens(self.net, pairs)
+
+
+def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: int) -> list[EncodedRequest]:
+    """Each text as an answer without a context, for a row with `around` special tokens.
+
+    Raises DataError for one that is longer than the model reads.
+    """
+    pairs = [EncodedRequest([], ids) for ids in tokenizer.encode_batch(texts)]
+    for pair, text in zip(pairs, texts, strict=True):
+        if (length := len(pair.answer) + around) > positions:
+            raise DataError(f"a text of {length} tokens, and the model reads {positions}: {text[:60]}...")
+    return pairs
+
+
+def framed(pair: EncodedRequest, special: Mapping[str, int]) -> list[int]:
+    """[CLS] context answer [SEP]."""
+    return [special["cls"], *pair.context, *pair.answer, special["sep"]]
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
+    """Ids [B, T] and lengths [B] of rows of several lengths."""
+    lengths = [len(row) for row in rows]
+    longest = max(lengths)
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+    return ids, torch.tensor(lengths, device=device)
+
+
+def _sums(
+    tokens: Callable[[Sequence[EncodedRequest]], Tokens], pairs: Sequence[EncodedRequest]
+) -> list[float]:
+    return [found.logprob for found in in_order(sum_scores(tokens(pairs), pairs))]
+
+
+def _batches(items: Sequence[T], lengths: Sequence[int]) -> Iterator[list[T]]:
+    """Items of like length together, at most BATCH tokens at once, the longest first: what is too much fails early."""
+    order = sorted(range(len(items)), key=lambda i: -lengths[i])
+    begin = 0
+    while begin < len(order):
+        rows = max(1, BATCH // lengths[order[begin]])
+        yield [items[i] for i in order[begin : begin + rows]]
+        begin += rows

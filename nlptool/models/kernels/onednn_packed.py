@@ -1,0 +1,57 @@
+"""Matrices that lie in memory as a CPU multiplies a few rows by them fastest: for nets that only answer.
+
+A decoder reads every weight once for each token it makes, so it is as fast as memory lets it be. From rows that
+lie one after the other oneDNN reads at half the speed of memory or less, from its own blocks at nearly all of it.
+benchmarks/generate.py measures what this gains.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool import flops
+from nlptool.models.kernels import cpu
+from nlptool.models.layers import Linear
+
+MANY = 500  # rows above which oneDNN makes code for each number of them here, too
+ROWS = 8  # that oneDNN is told of: it chooses the same blocks for any number but one, and those serve one as well
+
+
+@cache
+def _has_blocks() -> bool:
+    return cpu.has_onednn() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+
+
+class PackedLinear(nn.Module):
+    """x W' + b without gradient."""
+
+    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
+        super().__init__()
+        self.outputs = len(weight_OI)
+        self.blocks: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight_OI.detach(), ROWS)
+        self.bias_O = None if bias_O is None else bias_O.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] -> [..., outputs]."""
+        rows = x.numel() // x.shape[-1]
+        flops.product(rows, x.shape[-1], self.outputs)
+        unasked = -rows % cpu.step(rows) if rows > MANY else 0
+        if not unasked:
+            return cpu.onednn(x, self.blocks, self.bias_O)
+        x_ND = F.pad(x.reshape(rows, -1), (0, 0, 0, unasked))
+        return cpu.onednn(x_ND, self.blocks, self.bias_O)[:rows].view(*x.shape[:-1], -1)
+
+
+def packable(weight_OI: Tensor) -> bool:
+    """Whether this matrix can be packed here: float32 on a CPU, and a torch with oneDNN."""
+    return cpu.usable(weight_OI) and _has_blocks()
+
+
+def pack(module: nn.Module) -> None:
+    """Put Packed in the place of every Linear, whose weights are then gone: only answers can be asked for."""
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, Linear) and packable(child.weight):
+                setattr(parent, name, PackedLinear(child.weight, child.bias))

@@ -1,0 +1,187 @@
+"""The recipe block of multiple choice by prompt. No torch here."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.formatting import json_value
+from nlptool.prompting.aggregates import macro_f1, mean
+from nlptool.prompting.config import Instance, MetricValue, PromptConfig, Response
+from nlptool.prompting.template import Template, columns, fill, fill_each
+from nlptool.text.tabular import Row, is_hidden, whole
+
+Metric = Literal[
+    "accuracy",
+    "accuracy_per_token",
+    "accuracy_per_character",
+    "accuracy_per_byte",
+    "accuracy_unconditional",
+    "macro_f1",
+]
+
+
+class Config(PromptConfig):
+    """One of several answers is right: each is scored in its place, and the best one is the model's.
+
+    {choice} stands for it in `answer`, or in `prompt` where what follows is scored instead: partial evaluation (Trinh
+    and Le 2018). Scores are log-likelihoods. accuracy compares them as they are; _per_token, _per_character (lm-eval's
+    acc_norm) and _per_byte divide by the answer's length; _unconditional subtracts the answer's log-likelihood after
+    `unconditional` (Brown et al. 2020, section 2.4).
+    """
+
+    name: Literal["choices"] = Field("choices", description="kind of task")
+    answer: Template = Field(" {choice}", description="the answer, with the space in front of it")
+    choices: tuple[Template, ...] | Template = Field(
+        description="a template for each choice, or one whose column holds a list"
+    )
+    label: str | int = Field(
+        "label",
+        description="column of the right choice, its name or its place from 0; or its place in all rows",
+    )
+    labels: tuple[str, ...] | str = Field(
+        (), description="names of the choices in the column `label`; or the column that lists them"
+    )
+    unconditional: str | None = Field(
+        None, description="text after which an answer counts as unconditional, e.g. 'Answer:'"
+    )
+    metrics: tuple[Metric, ...] = Field(
+        ("accuracy",), min_length=1, description="scores; the first is the main one"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not any("choice" in columns(template) for template in (self.prompt, self.answer)):
+            raise ValueError("{choice} is missing in prompt and answer, so all choices would be asked alike")
+        if (self.unconditional is not None) != ("accuracy_unconditional" in self.metrics):
+            raise ValueError("unconditional: goes with the metric accuracy_unconditional")
+        if isinstance(self.choices, tuple):
+            names = self.labels if isinstance(self.labels, tuple) else ()
+            if len(self.choices) < 2 or (names and len(names) != len(self.choices)):
+                raise ValueError("choices: at least two, and as many as labels")
+        return self
+
+    def question(self, row: Row, part: str) -> Instance:
+        """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        if isinstance(self.choices, tuple):
+            names = [fill(template, row) for template in self.choices]
+        else:
+            names = fill_each(self.choices, row)
+        if len(names) < 2 or not all(name.strip() for name in names):
+            raise DataError(
+                f"{row.place}: the choices are {json_value(names)}; at least two are expected, none of them empty",
+                hint="mend or remove the row",
+            )
+        also = [{"choice": name} for name in names]
+        return Instance(
+            row.place,
+            part,
+            tuple(fill(self.prompt, row, one) for one in also),
+            tuple(fill(self.answer, row, one) for one in also),
+            tuple(names),
+            self._gold(row, len(names)),
+        )
+
+    def requests(self, question: Instance, prefix: str) -> list[tuple[str, str]]:
+        """Context and answer for each choice; then of each the unconditional one, where the task has it."""
+        asked = super().requests(question, prefix)
+        alone = [] if self.unconditional is None else [(self.unconditional, answer) for _, answer in asked]
+        return asked + alone
+
+    def figures(
+        self, questions: Sequence[Instance], replies: Sequence[Sequence[Response]]
+    ) -> Mapping[str, MetricValue]:
+        """The scores by name, the main one first."""
+        found = {}
+        for metric in self.metrics:
+            rule = SCORES[metric]
+            decided = [_decide(q, rule(q, r)) for q, r in zip(questions, replies, strict=True)]
+            if metric == "macro_f1":
+                found[str(metric)] = macro_f1([(q.gold, d) for q, d in zip(questions, decided, strict=True)])
+            else:
+                found[str(metric)] = mean(
+                    [float(q.gold == d) for q, d in zip(questions, decided, strict=True)]
+                )
+        return found
+
+    def baselines(self, questions: Sequence[Instance]) -> Mapping[str, float]:
+        """`chance`: guessing; `majority`: always the place that is right most often. Of accuracy only."""
+        if not questions or self.metrics[0] == "macro_f1":
+            return {}
+        found = {"chance": mean([1 / len(question.names) for question in questions]).value}
+        if isinstance(self.label, str):
+            found["majority"] = max(Counter(q.gold for q in questions).values()) / len(questions)
+        return found
+
+    def decided(self, question: Instance, replies: Sequence[Response]) -> int:
+        """The place of the choice that the main score decides for."""
+        return _decide(question, SCORES[self.metrics[0]](question, replies))
+
+    def _gold(self, row: Row, count: int) -> int:
+        if isinstance(self.label, int):
+            value: Any = self.label
+            return self._place(row, value, count)
+        value = row.get(self.label)
+        names = self._names(row)
+        text = value.strip() if isinstance(value, str) else value
+        if isinstance(text, str) and text in names:
+            return self._place(row, names.index(text), count)
+        number = None if isinstance(text, str) and names else whole(text)
+        return self._place(row, text if number is None else number, count)
+
+    def _names(self, row: Row) -> list[Any]:
+        if isinstance(self.labels, tuple):
+            return list(self.labels)
+        found = row.get(self.labels)
+        return found if isinstance(found, list) else [found]
+
+    def _place(self, row: Row, value: Any, count: int) -> int:
+        if isinstance(value, int) and 0 <= value < count:
+            return int(value)
+        names = self._names(row)
+        expected = f"one of {', '.join(map(str, names))}" if names else f"a place from 0 to {count - 1}"
+        raise DataError(
+            f"{row.place}: column '{self.label}' holds {json_value(value)}; expected {expected}",
+            hint="its label is hidden: name a split with labels" if is_hidden(value) else None,
+        )
+
+
+def _plain(question: Instance, replies: Sequence[Response]) -> list[float]:
+    return [reply.logprob for reply in replies[: len(question.names)]]
+
+
+def _per_token(question: Instance, replies: Sequence[Response]) -> list[float]:
+    return [reply.logprob / max(1, reply.tokens) for reply in replies[: len(question.names)]]
+
+
+def _per_character(question: Instance, replies: Sequence[Response]) -> list[float]:
+    return [s / len(name) for s, name in zip(_plain(question, replies), question.names, strict=True)]
+
+
+def _per_byte(question: Instance, replies: Sequence[Response]) -> list[float]:
+    return [s / len(name.encode()) for s, name in zip(_plain(question, replies), question.names, strict=True)]
+
+
+def _unconditional(question: Instance, replies: Sequence[Response]) -> list[float]:
+    count = len(question.names)
+    return [r.logprob - alone.logprob for r, alone in zip(replies[:count], replies[count:], strict=True)]
+
+
+SCORES: dict[str, Callable[[Instance, Sequence[Response]], list[float]]] = {
+    "accuracy": _plain,
+    "accuracy_per_token": _per_token,
+    "accuracy_per_character": _per_character,
+    "accuracy_per_byte": _per_byte,
+    "accuracy_unconditional": _unconditional,
+    "macro_f1": _plain,
+}
+
+
+def _decide(question: Instance, scores: Sequence[float]) -> int:
+    """The place of the best choice. Where the right one and another are equal, it is the other: lm-eval takes the
+    first one, by which a model that tells nothing apart solves all minimal pairs. What is no number is the worst."""
+    known = [-math.inf if math.isnan(score) else score for score in scores]
+    return max(range(len(known)), key=lambda at: (known[at], at != question.gold, -at))

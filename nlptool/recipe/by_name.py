@@ -1,0 +1,82 @@
+"""Blocks by name: a key that takes the name of a shipped file, or a path, in place of the block itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from nlptool import registry
+from nlptool.errors import RecipeError
+from nlptool.formatting import json_value
+from nlptool.recipe import catalog
+from nlptool.recipe.field_types import FieldType, holds
+from nlptool.recipe.source import RecipeSource, read
+from nlptool.recipe.types import RecipeBlock
+
+
+@dataclass(frozen=True)
+class Named:
+    """Marks a key whose block may be given by name: `Annotated[Block, Chosen("tasks"), Named("tasks", "task")]`.
+
+    Its value may be a file of the shipped recipes under `kind`, e.g. glue/sst2, or the path of one. What is no text
+    stays.
+    """
+
+    kind: registry.Kind
+    what: str
+    """What such a file holds, as messages call it."""
+    only: type[RecipeBlock] | None = None
+    """The block that it must be; None: that of the file's `name`."""
+
+    def source(self, given: str) -> RecipeSource:
+        """The text of the file behind a name. Raises RecipeError where there is none, or it holds another block."""
+        try:
+            source = read(catalog.find(given, self.kind))
+        except RecipeError as error:
+            raise RecipeError(f"task: {error.message}", hint=error.hint) from None
+        source.refuse(source.problems)
+        name, known = source.data.get("name"), registry.names(self.kind)
+        if name not in known:
+            raise RecipeError(
+                f"{source.name}: name: {json_value(name)} is no kind of {self.what}",
+                hint=f"one of {', '.join(known)}",
+            )
+        if self.only is not None and name != (wanted := self.only.model_fields["name"].default):
+            raise RecipeError(f"{source.name}: a task of kind {name}; one of kind {wanted} is needed here")
+        return source
+
+    def block(self, given: Any) -> Any:
+        """The block behind a name; what is no text stays. Raises RecipeError."""
+        if not isinstance(given, str):
+            return given
+        from nlptool.recipe.load import check  # which reads fields of this kind
+
+        source = self.source(given)
+        return check(source, (), self.only or registry.config(self.kind, source.data["name"])).recipe
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        given = handler.generate_schema(str | dict[str, Any])
+        return core_schema.no_info_before_validator_function(
+            self.block, handler(source), json_schema_input_schema=given
+        )
+
+
+def spell_out(source: RecipeSource, argument: str, schema: type[RecipeBlock]) -> None:
+    """Where an argument of the command line changes a key of a block that is given by its name, put that block there.
+
+    `task.max_query_length=32` on `task: squad/v1` changes that key alone. Raises RecipeError for an unknown name.
+    """
+    keys = argument.removeprefix("~").partition("=")[0].split(".")
+    shape: FieldType | None = FieldType.of(schema)
+    holder: Any = source.data
+    for depth, key in enumerate(keys[:-1], start=1):
+        shape = shape.inner(key, holder) if shape is not None else None
+        if shape is None or not isinstance(holder, dict) or not holds(holder, key):
+            return
+        mark = next((limit for limit in shape.limits if isinstance(limit, Named)), None)
+        if mark is not None and isinstance(holder[key], str):
+            named, path = mark.source(holder[key]), ".".join(keys[:depth])
+            holder[key] = named.data
+            source.places |= {f"{path}.{inner}": place for inner, place in named.places.items()}
+        holder = holder[key]

@@ -1,0 +1,186 @@
+"""What pydantic found wrong, in plain words: what was expected, what was found, what was probably meant."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from nlptool.recipe.field_types import TOLD_WHEN_CROSSED, FieldType, blocks, holds, shape_at
+from nlptool.recipe.source import SHOWN, Problem
+from nlptool.recipe.types import RecipeBlock
+
+OTHERS = {  # keys of other tools, and ours for the same
+    "learning_rate": "lr",
+    "max_lr": "lr",
+    "batch_size": "batch",
+    "train_batch_size": "batch",
+    "per_device_train_batch_size": "batch",
+    "gradient_accumulation": "accumulate",
+    "gradient_accumulation_steps": "accumulate",
+    "gradient_checkpointing": "recompute",
+    "max_grad_norm": "clip",
+    "grad_clip": "clip",
+    "max_steps": "steps",
+    "max_iters": "steps",
+    "num_steps": "steps",
+    "epochs": "budget",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "warmup_steps": "warmup",
+    "warmup_ratio": "warmup",
+    "warmup_iters": "warmup",
+    "lr_scheduler_type": "schedule",
+    "lr_scheduler": "schedule",
+    "adam_epsilon": "eps",
+    "beta1": "betas",
+    "adam_beta1": "betas",
+    "beta2": "betas",
+    "adam_beta2": "betas",
+    "min_lr": "floor",
+    "bf16": "precision",
+    "fp16": "precision",
+    "dtype": "precision",
+    "max_length": "length",
+    "max_seq_length": "length",
+    "seq_length": "length",
+    "block_size": "length",
+    "context_length": "length",
+    "hidden_size": "hidden",
+    "n_embd": "hidden",
+    "num_hidden_layers": "layers",
+    "n_layer": "layers",
+    "num_attention_heads": "heads",
+    "n_head": "heads",
+    "intermediate_size": "intermediate",
+    "max_position_embeddings": "positions",
+    "init_from": "start",
+    "output_dir": "out",
+    "vocab_size": "vocab",
+    "num_fewshot": "shots",
+    "eval_steps": "every",
+    "save_steps": "every",
+    "save_total_limit": "keep",
+    "mlm_probability": "mask_rate",
+}
+NEAR = 0.75  # likeness of a key of another block that is suggested
+
+
+def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, Any]) -> list[Problem]:
+    """The problems behind a failed validation of `data` as `schema`; one for each key."""
+    problems: dict[str, Problem] = {}
+    explained = 0
+    for detail in error.errors(include_url=False):
+        keys = _keys(detail, data)
+        path = ".".join(map(str, keys))
+        if path not in problems:
+            explained += 1  # what is meant takes a moment to find, and nobody reads on for ever
+            message = _message(detail, keys, schema, data) if explained <= SHOWN else str(detail["msg"])
+            problems[path] = Problem(path, message)
+    return list(problems.values())
+
+
+def _keys(detail: ErrorDetails, data: Any) -> list[str | int]:
+    """The keys of an error's place, without the names of union members that pydantic puts between them."""
+    keys: list[str | int] = []
+    *path, last = detail["loc"] or ("",)
+    for key in path:
+        if holds(data, key):
+            keys.append(key)
+            data = data[key]
+    if detail["type"] == "missing" or holds(data, last):
+        keys.append(last)
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found") and isinstance(detail["input"], dict):
+        keys.append("name")
+    return keys
+
+
+def _message(
+    detail: ErrorDetails, keys: list[str | int], schema: type[RecipeBlock], data: dict[str, Any]
+) -> str:
+    kind = detail["type"]
+    if kind in ("value_error", "assertion_error"):
+        return str(detail["ctx"]["error"])
+    if kind == "expected":
+        return f"expected {detail['ctx']['expected']}; found {found(detail['input'])}"
+    if kind == "less_than_equal" and detail["ctx"]["le"] >= TOLD_WHEN_CROSSED:
+        return f"expected at most {detail['ctx']['le']:,}; found {found(detail['input'])}"
+    if kind == "extra_forbidden":
+        return _unknown(str(keys[-1]), keys[:-1], schema, data)
+    shape = shape_at(schema, keys, data)
+    if kind == "missing" or (kind == "union_tag_not_found" and isinstance(detail["input"], dict)):
+        return f"missing; expected {shape}"
+    if shape is None:
+        return detail["msg"]
+    value = detail["ctx"]["tag"] if kind == "union_tag_invalid" else detail["input"]
+    return f"expected {shape}; found {found(value)}{_meant(value, shape)}"
+
+
+def _meant(value: Any, shape: FieldType) -> str:
+    """What to write in place of a refused value, if that is clear."""
+    if close := get_close_matches(str(value), shape.choices, 1):
+        return f"; did you mean {close[0]}?"
+    if isinstance(value, str) and bool in shape.members:
+        return "; write true or false"
+    if isinstance(value, str) and value.replace(".", "", 1).isdigit():
+        return "; drop the quotes"
+    if isinstance(value, int | float) and str in shape.members:
+        return f'; write it in quotes, "{found(value)}"'
+    return ""
+
+
+def _unknown(key: str, above: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]) -> str:
+    """Why a key is refused in the block `above`, and which key or block was probably meant."""
+    inside: Any = data
+    for step in above:
+        inside = inside[step]
+    shape = shape_at(schema, above, data)
+    block = shape.block(inside) if shape else None
+    own = list(block.model_fields) if block else []
+    elsewhere: dict[str, list[str]] = {}
+    for path, other in blocks(schema, data):
+        for name in other.model_fields if other is not block else ():
+            elsewhere.setdefault(name, []).append(path)
+    if key in elsewhere:
+        return f"unknown key here; it belongs {_under(elsewhere[key])}"
+    for meant in _elsewhere_called(key):
+        if meant in own:
+            return f"unknown key; did you mean {meant}{', e.g. 3 epochs' if meant == 'budget' else ''}?"
+    if close := get_close_matches(key, own, 1):
+        return f"unknown key; did you mean {close[0]}?"
+    for meant in _elsewhere_called(key):
+        if meant in elsewhere:
+            return f"unknown key; did you mean {meant} {_under(elsewhere[meant])}?"
+    if close := get_close_matches(key, elsewhere, 1, NEAR):
+        return f"unknown key; did you mean {close[0]} {_under(elsewhere[close[0]])}?"
+    return f"unknown key; expected one of {', '.join(own)}"
+
+
+def _elsewhere_called(key: str) -> list[str]:
+    """Our names for a key of another tool, the likeliest first."""
+    first = OTHERS.get(key)
+    return [name for name in (first, OTHERS.get(first or "")) if name is not None]
+
+
+def _under(paths: Sequence[str]) -> str:
+    return " or ".join(f"under {path}:" if path else "at the top of the recipe" for path in paths)
+
+
+def found(value: Any) -> str:
+    """A value as a person would write or name it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'the text "{_brief(value)}"'
+    if isinstance(value, dict):
+        return f"a block ({_brief(', '.join(map(str, value)))})" if value else "an empty block"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}" if value else "an empty list"
+    return str(value)
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,126 @@
+"""TinyBERT's task-specific distillation (Jiao et al. 2020, section 3): what a student learns from a fine-tuned teacher.
+
+For tasks that decide once a row, among as many alternatives each time. Two objectives in turn around that of the task:
+`Imitation` makes embeddings, hidden states and attention scores as the teacher's; `Taught` then makes the answers so.
+Neither looks at a label. Both have the student's own parts under their own names, so that weights, learning rates and
+folders are as in fine-tuning; the teacher is no part of them. It has neither dropout nor gradient; in TinyBERT's code
+it has dropout, which nothing turns off there.
+"""
+
+# B rows, T tokens, D width, N rows, W numbers said of a row
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool import flops
+from nlptool.data.batches import Batch
+from nlptool.data.random_streams import RandomStreams
+from nlptool.distill import losses
+from nlptool.formatting import counted
+from nlptool.models.config import EncoderConfig
+from nlptool.models.layers import HiddenStates, Linear, init_truncated
+from nlptool.objectives.base import Objective
+from nlptool.tasks.base import TaskObjective
+
+
+class IntermediateDistillation(Objective):
+    """Intermediate-layer distillation: embeddings, hidden states and attention scores (eqs. 7 to 9).
+
+    The loss is a sum over layers: of hidden states, and of what the first layer is given, the mean over tokens; of
+    scores the mean over pairs of tokens. A narrower student's states pass through one learned matrix, as in TinyBERT's
+    code, where the paper has another one for the embeddings; equally wide ones are compared as they are, where the
+    code has the matrix, too. Heads that the student has for its answers stay as they are.
+
+    layers: the layer of the teacher, from 1, that each layer of the student learns from.
+    Raises ValueError where the two have different numbers of attention heads.
+    """
+
+    def __init__(self, student: TaskObjective, teacher: nn.Module, layers: Sequence[int]) -> None:
+        super().__init__()
+        own, theirs = _config(student.backbone), _config(teacher)
+        if own.heads != theirs.heads:
+            raise ValueError(
+                f"the student has {counted(own.heads, 'attention heads')}, the teacher {theirs.heads}; scores are "
+                "compared head by head"
+            )
+        self.weights = {"hidden": 1.0, "attention": 1.0}
+        self.backbone, self.layers = student.backbone, tuple(layers)
+        self.projection = None if own.hidden == theirs.hidden else Linear(own.hidden, theirs.hidden)
+        if self.projection is not None:
+            init_truncated(self.projection, own.init)
+        self._collate = student.collate
+        self._teacher = partial(_trace, teacher.requires_grad_(False).eval(), scores=self.layers)
+
+    def collate(self, examples: Any, draws: RandomStreams) -> Batch:
+        """As the task's, but counted in tokens and pairs of tokens."""
+        batch = self._collate(examples, draws)
+        pairs = int(batch["lengths"].square().sum())
+        return Batch(batch.tensors, {"hidden": batch.tokens, "attention": pairs}, batch.tokens)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sums of both losses."""
+        with torch.no_grad(), flops.no_backward():
+            teacher = self._teacher(batch)
+        student = _trace(self.backbone, batch, range(1, len(self.layers) + 1))
+        lengths_B, project = batch["lengths"], self.projection or nn.Identity()
+        pairs = zip(student.states, (0, *self.layers), strict=True)
+        hidden = [
+            losses.hidden_error(project(own_BTD), teacher.states[layer], lengths_B)
+            for own_BTD, layer in pairs
+        ]
+        attention = [
+            losses.attention_error(student.scores[number], teacher.scores[layer], lengths_B)
+            for number, layer in enumerate(self.layers, start=1)
+        ]
+        return {"hidden": torch.stack(hidden).sum(), "attention": torch.stack(attention).sum()}
+
+
+class PredictionDistillation(Objective):
+    """Prediction-layer distillation: the student's answers as the teacher's.
+
+    Of several alternatives the cross-entropy with the teacher's shares, at temperature 1 (eq. 10; TinyBERT's code has
+    the mean over classes, too: 1/W of this); of a number the squared error, where the code takes the label in place
+    of what the teacher says.
+
+    answers_NW: what the teacher says of all rows, by their numbers; so it reads each row once, not in each epoch.
+    """
+
+    def __init__(self, student: TaskObjective, answers_NW: Tensor) -> None:
+        super().__init__()
+        self.weights = {"soft": 1.0}
+        for name, part in student.named_children():
+            self.add_module(name, part)
+        self.backbone = student.backbone
+        self.loss = student.loss  # type: ignore[method-assign]
+        self._collate, self._predict = student.collate, student.predict
+        self._answers_NW = answers_NW.float()
+
+    def collate(self, examples: Any, draws: RandomStreams) -> Batch:
+        """As the task's, with the teacher's answers beside."""
+        batch = self._collate(examples, draws)
+        answers_BW = self._answers_NW[batch["row"]]
+        return Batch(batch.tensors | {"answers": answers_BW}, {"soft": len(answers_BW)}, batch.tokens)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        said_BW, answers_BW = self._predict(batch), batch["answers"]
+        if said_BW.shape[1] == 1:
+            return {"soft": F.mse_loss(said_BW.float(), answers_BW, reduction="sum")}
+        return {"soft": losses.soft_cross_entropy(said_BW, answers_BW)}
+
+
+def _trace(net: nn.Module, batch: Batch, scores: Collection[int]) -> HiddenStates:
+    types = batch["types"] if _config(net).types > 1 else None
+    found: HiddenStates = net.trace(batch["ids"], types, batch["lengths"], scores)  # type: ignore[operator]
+    return found
+
+
+def _config(net: nn.Module) -> EncoderConfig:
+    config = net.config
+    assert isinstance(config, EncoderConfig)  # as the task's `check` has made sure
+    return config

@@ -1,0 +1,83 @@
+"""What a training step on labelled rows costs: FLOPs as a function of the lengths of what is read.
+
+A product costs as much for each token, attention as much for each pair of tokens of a document, a head as much for each
+decision. So the arithmetic of a batch is a sum over its documents, tokens, pairs of tokens and decisions, each times a
+number that does not change; the four numbers are found from some rows that are counted. Padding costs nothing here, so
+what a run has cost does not depend on the order of its rows, on how batches are cut, or on the machine.
+"""
+
+# K measures of a batch: documents, tokens, pairs of tokens, decisions
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nlptool import flops
+from nlptool.data.batches import Batch
+from nlptool.data.random_streams import RandomStreams
+from nlptool.objectives.base import Objective
+from nlptool.tasks.base import LabelledDataset
+
+Measures = NDArray[np.float64]
+COUNTED = 8  # rows of different lengths that are counted, for four unknown numbers
+SAMPLE = 2000  # rows that a mean is taken of
+
+
+class FlopCount:
+    """FLOPs of a training step with a micro-batch.
+
+    read: [documents], the real tokens of each document of a batch. device: where the objective is.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        rows: LabelledDataset,
+        read: Callable[[Batch], Tensor],
+        device: torch.device,
+    ) -> None:
+        self.objective, self.rows, self.read, self.device = objective, rows, read, device
+
+    def __call__(self, batch: Batch) -> float:
+        """Of the backward pass, too, as nlptool.flops counts a step; what a teacher computes counts once."""
+        return float(self._measures(batch) @ self._each)
+
+    def mean(self) -> float:
+        """Of a row, in the mean over a split; of a large one in the mean over rows of evenly spaced lengths."""
+        batches = list(self._batches(SAMPLE))
+        return sum(map(self, batches)) / len(batches)
+
+    @cached_property
+    def _each(self) -> Measures:
+        """What one more of each measure costs."""
+        batches = list(self._batches(COUNTED))
+        counts = np.array([self._count(batch) for batch in batches], np.float64)
+        padded = np.array([self._measures(batch, padded=True) for batch in batches])
+        scale_K = padded.max(0)  # the squares of lengths are thousands of times as large as the rest
+        return np.asarray(np.linalg.lstsq(padded / scale_K, counts, rcond=None)[0] / scale_K)
+
+    def _count(self, batch: Batch) -> int:
+        with torch.no_grad(), flops.counting() as count:
+            self.objective(batch.to(self.device))
+        return count.step
+
+    def _batches(self, most: int) -> Iterator[Batch]:
+        """Rows of a split, each by itself: all, or so many of evenly spaced lengths."""
+        order = np.argsort(self.rows.lengths, kind="stable")
+        places = np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)
+        for row in order[places]:
+            yield self.objective.collate(
+                self.rows.take(np.array([row]), np.zeros(1, np.int64), RandomStreams(0, 0)),
+                RandomStreams(0, 0),
+            )
+
+    def _measures(self, batch: Batch, *, padded: bool = False) -> Measures:
+        lengths = self.read(batch).double()
+        if padded:  # documents of one row stand beside each other
+            lengths = torch.full_like(lengths, float(lengths.max()))
+        tokens, pairs = lengths.sum().item(), lengths.square().sum().item()
+        return np.array([len(lengths), tokens, pairs, len(batch["labels"])], np.float64)

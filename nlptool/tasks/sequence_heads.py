@@ -1,0 +1,122 @@
+"""What tasks that decide once a row share: their rows as batches, what the first token says, and their figures."""
+
+# B documents, T tokens, D width, N rows, W numbers said of a row
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nlptool import registry
+from nlptool.data import pair_inputs
+from nlptool.data.batches import Batch
+from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluation.metrics import classification
+from nlptool.models import heads
+from nlptool.models.config import EncoderConfig
+from nlptool.recipe import RecipeBlock
+from nlptool.tasks.base import LabelledDataset, Numbers
+from nlptool.tasks.config import TaskConfig
+from nlptool.text.store import Split
+
+
+def open_rows(split: Split, length: int, vocabulary: Vocabulary, choices: int = 1) -> TextPairDataset:
+    """The rows of a split, each of `choices` documents."""
+    special = vocabulary.special
+    return TextPairDataset(
+        split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"], choices=choices
+    )
+
+
+def batch_of(examples: EncodedBatch, term: str) -> Batch:
+    """ids and types [B, T], lengths [B]; for each decision its number in row and its label in labels."""
+    arrays = {
+        "ids": examples.ids,
+        "types": examples.types,
+        "lengths": examples.lengths,
+        "row": examples.rows,
+        "labels": examples.labels.astype(np.float32),
+    }
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return Batch(tensors, {term: len(examples.rows)}, int(examples.lengths.sum()))
+
+
+def build_parts(model: RecipeBlock, vocabulary: Vocabulary) -> tuple[nn.Module, heads.Pooler | None]:
+    """The net of a family, and its pooler where it has one. Raises DataError for a tokenizer that is no encoder's."""
+    pair_inputs.special_ids(vocabulary)
+    assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
+    net = registry.load("models", str(model.model_dump()["name"]), "net").Net(model, vocabulary.rows)
+    return net, heads.Pooler(model.hidden, model.init) if model.pooled else None
+
+
+def head(model: RecipeBlock, outputs: int, dropout: float | None) -> heads.Classifier:
+    """The classifier of a family."""
+    assert isinstance(model, EncoderConfig)
+    return heads.Classifier.of(model, outputs, dropout)
+
+
+def chooser(model: RecipeBlock, dropout: float | None) -> heads.Classifier:
+    """What says how good a choice is, in a family."""
+    assert isinstance(model, EncoderConfig)
+    return heads.Classifier.chooser(model, dropout)
+
+
+def all_tokens(backbone: nn.Module, batch: Batch) -> Tensor:
+    """What the net says of each token, [B, T, D]."""
+    types = batch["types"] if backbone.config.types > 1 else None  # type: ignore[union-attr, operator]
+    hidden_BTD: Tensor = backbone(batch["ids"], types, batch["lengths"])
+    return hidden_BTD
+
+
+def first_token(backbone: nn.Module, pooler: nn.Module | None, batch: Batch) -> Tensor:
+    """What the first token says of each document, [B, D]. The last layer is computed there only.
+
+    Nets with one type of segment do not tell the two texts apart but by [SEP].
+    """
+    first_B1 = torch.zeros_like(batch["lengths"])[:, None]
+    types = batch["types"] if backbone.config.types > 1 else None  # type: ignore[union-attr, operator]
+    hidden_B1D: Tensor = backbone(batch["ids"], types, batch["lengths"], first_B1)
+    return hidden_B1D[:, 0] if pooler is None else pooler(hidden_B1D)
+
+
+def baseline(
+    config: TaskConfig, train: LabelledDataset, rows: LabelledDataset, *, classes: bool
+) -> dict[str, float]:
+    """What the most frequent training label, or the mean, scores."""
+    known = classification.baseline(train.labels[:, 0], classes=classes)
+    labels = rows.labels[:, 0]
+    return classification.scores(config.metrics, np.full_like(labels, known), labels)
+
+
+def answers(
+    rows: LabelledDataset,
+    said: Numbers,
+    decided: Numbers,
+    spell: Callable[[float], Any],
+    names: tuple[str, ...],
+) -> Iterator[dict[str, Any]]:
+    """Of each row the prediction and the label as `spell` writes them; with names also their probabilities."""
+    shares_NW = torch.from_numpy(said).softmax(1).tolist()
+    for row, number in enumerate(decided[:, 0].tolist()):
+        line: dict[str, Any] = {"prediction": spell(number)}
+        if names:
+            named = zip(names, shares_NW[row], strict=True)
+            line["scores"] = {name: round(share, 6) for name, share in named}
+        if rows.labelled:
+            line["label"] = spell(float(rows.labels[row, 0]))
+        yield line
+
+
+def index_and_prediction(
+    config: TaskConfig, split: str, answers: list[dict[str, Any]], names: tuple[str, ...]
+) -> dict[str, str]:
+    """The server's file of a test split, where the task has one: tab-separated, with a header."""
+    if config.submission is None or split not in config.test:
+        return {}
+    ids = names and config.submission.write == "ids"
+    said = [answer["prediction"] for answer in answers]
+    lines = [f"{row}\t{names.index(what) if ids else what}\n" for row, what in enumerate(said)]
+    return {config.submission.files[config.test.index(split)]: "index\tprediction\n" + "".join(lines)}

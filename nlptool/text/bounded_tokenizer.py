@@ -1,0 +1,86 @@
+"""Calls into the `tokenizers` library: its faults as errors of ours, and bounds on what a tokenizer.json may do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, normalizers
+
+from nlptool.errors import DataError
+from nlptool.formatting import json_value
+
+LONGEST = 64  # characters that a text may be replaced by, or begin with
+GROWTH = 100  # characters that may come of one, through all replacements in turn
+SAMPLE = "a b é 한 中"
+SHOWN = 40  # characters of a text in a message
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether it is a panic of Rust, whose class has no name to import and is no Exception."""
+    return type(error).__name__ == "PanicException"
+
+
+@contextmanager
+def told(name: str, doing: str) -> Iterator[None]:
+    """Raises DataError where the library panics, or raises its bare Exception. name: the tokenizer's file."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error) is not Exception and not is_panic(error):
+            raise
+        why = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"{name}: cannot {doing}: {why}", hint="take another tokenizer, or mend this one"
+        ) from error
+
+
+def start_of(text: str) -> str:
+    """The beginning of a text, as messages show it."""
+    return json_value(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
+
+
+def require_bounded(found: Path, content: dict[str, Any]) -> None:
+    """Raise DataError where replacements would make far more text of a text.
+
+    The library applies one after the other to all of a text, and cannot be stopped: ten that double it make a
+    thousandfold, one may insert a megabyte.
+    """
+    for part in ("normalizer", "pre_tokenizer", "decoder"):
+        blocks = list(_replacements(content.get(part)))
+        inserted = [str(block.get("content") or block.get("prepend") or "") for block in blocks]
+        if longest := max(map(len, inserted), default=0):
+            if longest > LONGEST:
+                raise _refused(
+                    found, f"its {part} inserts {longest:,} characters; at most {LONGEST} are read"
+                )
+            if _grows(blocks, inserted):
+                raise _refused(found, f"its {part} makes over {GROWTH} characters of one")
+
+
+def _refused(found: Path, why: str) -> DataError:
+    return DataError(f"{found}: {why}", hint="take another tokenizer, or remove the replacements")
+
+
+def _replacements(value: Any) -> Iterator[dict[str, Any]]:
+    """The blocks that insert text, in their order."""
+    if isinstance(value, dict):
+        if value.get("type") in ("Replace", "Prepend"):
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        yield from chain.from_iterable(map(_replacements, value))
+
+
+def _grows(blocks: list[dict[str, Any]], inserted: list[str]) -> bool:
+    patterns = [block.get("pattern", {}) for block in blocks]
+    text = " ".join([SAMPLE, *(str(pattern.get("String", "")) for pattern in patterns), *inserted])
+    most = GROWTH * len(text)
+    for pattern, content in zip(patterns, inserted, strict=True):
+        one = Regex(pattern["Regex"]) if "Regex" in pattern else str(pattern.get("String", ""))
+        if pattern:
+            text = normalizers.Replace(one, content).normalize_str(text)
+        if len(text) > most:
+            return True
+    return False

@@ -1,0 +1,105 @@
+"""Sampling: what may be drawn, how often it is, and that only seed, number and step decide."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from nlptool.evaluation.generation.generate import continuations
+from nlptool.evaluation.generation.sampling import (
+    DecodingState,
+    Sampling,
+    filtered,
+    penalised,
+)
+from nlptool.models.gpt2.config import Config
+from nlptool.models.gpt2.net import Net
+
+CONFIG = Config(layers=2, hidden=32, heads=2, positions=40, init=0.2)
+
+
+def probabilities(logits_NV: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """[N, V], from what `filtered` leaves."""
+    p_NK, ids_NK = filtered(logits_NV, temperature, top_k, top_p)
+    return torch.zeros(logits_NV.shape, dtype=p_NK.dtype).scatter(1, ids_NK, p_NK / p_NK.sum(-1, True))
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7])
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 1.0), (20, 1.0), (0, 0.9), (0, 0.999), (50, 0.5), (0, 0.0)])
+def test_the_filtered_distribution_is_that_of_transformers(temperature: float, top_k: int, top_p: float):
+    process = pytest.importorskip("transformers.generation.logits_process")
+    torch.manual_seed(0)
+    logits = torch.randn(4, 3000) * torch.tensor([[0.5], [1.0], [3.0], [8.0]])
+    steps = [process.TemperatureLogitsWarper(temperature)]
+    steps += [process.TopKLogitsWarper(top_k)] if top_k else []
+    steps += [process.TopPLogitsWarper(top_p)] if top_p < 1 else []
+    expected = process.LogitsProcessorList(steps)(None, logits).softmax(-1)
+    found = probabilities(logits, temperature, top_k, top_p)
+    assert (found - expected).abs().max() < 1e-6
+    if top_p < 0.99 or top_k:
+        assert ((found == 0).sum() - (expected == 0).sum()).abs() <= 1
+
+
+def test_the_penalty_of_repetition_is_that_of_transformers():
+    process = pytest.importorskip("transformers.generation.logits_process")
+    torch.manual_seed(0)
+    logits, ids = torch.randn(3, 50), torch.randint(0, 50, (3, 12))
+    before = logits.clone()
+    expected = process.RepetitionPenaltyLogitsProcessor(1.3)(ids, logits.clone())
+    assert torch.equal(penalised(logits, ids.tolist(), 1.3), expected)
+    assert torch.equal(logits, before)
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely():
+    logits = torch.tensor([[2.0, 0.0, 1.0, -1.0, 3.0]])
+    numbers = list(range(4000))
+    drawn = Sampling(temperature=0.7, top_k=4, seed=5)(
+        logits.expand(4000, -1), DecodingState(numbers, [[0]] * 4000, [0] * 4000)
+    )
+    expected = probabilities(logits, 0.7, 4, 1.0)[0]
+    shares = torch.bincount(drawn, minlength=5) / 4000
+    assert shares[3] == 0
+    assert (shares - expected).abs().max() < 0.025  # three standard deviations
+
+
+def test_no_temperature_is_the_likeliest_token_and_repetition_counts_in_it():
+    logits, going = torch.tensor([[1.0, 3.0, 2.9]]), DecodingState([0], [[1]], [0])
+    assert Sampling(temperature=0)(logits, going).tolist() == [1]
+    assert Sampling(temperature=0, repetition_penalty=1.2)(logits, going).tolist() == [2]
+
+
+def test_what_is_drawn_does_not_depend_on_batch_mates_nor_on_when_they_end():
+    torch.manual_seed(0)
+    net = Net(CONFIG, 90).eval()
+    prompts = [torch.randint(0, 90, (length,)).tolist() for length in (3, 9, 1, 5, 5, 12)]
+    choose = Sampling(temperature=1.2, top_p=0.95, seed=3)
+
+    def made(chosen: list[int], ends: tuple[int, ...] = ()) -> list[list[int]]:
+        texts: list[list[int]] = [[] for _ in chosen]
+
+        def by_number(logits: Tensor, going: DecodingState) -> Tensor:
+            return choose(logits, going._replace(numbers=[chosen[n] for n in going.numbers]))
+
+        for number, token in continuations(net, [prompts[n] for n in chosen], 20, ends, by_number):
+            texts[number].append(token)
+        return texts
+
+    whole = made([0, 1, 2, 3, 4, 5])
+    assert len({tuple(text) for text in whole}) == 6
+    assert [made([n])[0] for n in range(6)] == whole
+    assert made([4, 1, 5]) == [whole[4], whole[1], whole[5]]
+    ends = (whole[1][2], whole[5][0])
+    cut = [next((text[:i] for i, t in enumerate(text) if t in ends), text) for text in whole]
+    assert made([0, 1, 2, 3, 4, 5], ends) == cut
+
+
+def test_another_seed_or_number_draws_another_text():
+    torch.manual_seed(0)
+    net = Net(CONFIG, 90).eval()
+    texts: list[list[int]] = [[], []]
+    for number, token in continuations(net, [[1], [1]], 12, choose=Sampling(seed=1)):
+        texts[number].append(token)
+    again = [t for _, t in continuations(net, [[1]], 12, choose=Sampling(seed=1))]
+    other = [t for _, t in continuations(net, [[1]], 12, choose=Sampling(seed=2))]
+    assert texts[0] == again
+    assert texts[0] != texts[1]
+    assert texts[0] != other

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from nlptool.errors import UsageError
+from nlptool.evaluation.metrics import classification
+
+pytest.importorskip("sklearn")
+
+LABELS = np.array([1.0, 1, 0, 0, 0, 1])
+DECIDED = np.array([1.0, 0, 0, 0, 1, 1])
+
+
+def test_metrics_of_two_classes_by_hand():
+    """True positives 2, false positives 1, false negatives 1, true negatives 2."""
+    found = classification.scores(("accuracy", "f1", "macro_f1", "matthews"), DECIDED, LABELS)
+    matthews = (2 * 2 - 1 * 1) / (3 * 3 * 3 * 3) ** 0.5
+    assert found == pytest.approx({"accuracy": 4 / 6, "f1": 2 / 3, "macro_f1": 2 / 3, "matthews": matthews})
+
+
+def test_macro_f1_gives_each_class_the_same_weight():
+    decided, labels = np.array([0.0, 0, 0, 0]), np.array([0.0, 0, 1, 2])
+    assert classification.macro_f1(decided, labels) == pytest.approx((2 / 3 + 0 + 0) / 3)
+
+
+def test_correlations_by_hand():
+    """y = x^3 keeps the order: Spearman 1; Pearson of (-2..2) is 34 / sqrt(10 * 130)."""
+    x = np.arange(-2.0, 3)
+    assert classification.spearman(x**3, x) == pytest.approx(1.0)
+    assert classification.pearson(x**3, x) == pytest.approx(34 / (10 * 130) ** 0.5)
+    assert classification.spearman(-x, x) == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman", "matthews", "f1"])
+def test_a_constant_prediction_scores_nothing(name: str):
+    assert classification.scores((name,), np.zeros(6), LABELS) == {name: 0.0}
+
+
+def test_a_net_that_has_diverged_scores_nothing():
+    assert classification.scores(("pearson",), np.full(6, np.nan), LABELS) == {"pearson": 0.0}
+
+
+def test_the_baseline_is_the_most_frequent_class_or_the_mean():
+    assert classification.baseline(np.array([2.0, 1, 2, 0]), classes=True) == 2.0
+    assert classification.baseline(np.array([1.0, 0]), classes=True) == 0.0
+    assert classification.baseline(np.array([1.0, 4.0]), classes=False) == 2.5
+
+
+def test_spread_is_the_sample_standard_deviation():
+    assert classification.spread([1.0, 2.0, 3.0]) == (2.0, 1.0)
+    assert classification.spread([5.0]) == (5.0, 0.0)
+
+
+def test_a_missing_package_is_told_before_training(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(classification, "find_spec", lambda name: None)
+    classification.require(("accuracy",))
+    with pytest.raises(UsageError, match="spearman: scikit-learn is not installed") as told:
+        classification.require(("accuracy", "spearman"))
+    assert "nlptool[eval]" in told.value.hint

@@ -1,0 +1,53 @@
+"""What a step on labelled rows costs, whatever stands beside a row."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+from kinds import choose, classify, span, tag
+
+from nlptool import flops
+from nlptool.data.random_streams import RandomStreams
+from nlptool.tasks.flop_count import FlopCount
+from nlptool.text.tokenizer import Tokenizer
+
+CASES = [
+    ("classify", classify.VARIANTS["classes-of-two-texts"]),
+    ("tag", tag.VARIANTS["words"]),
+    ("span", span.VARIANTS["answerable"]),
+    ("choose", next(iter(choose.VARIANTS.values()))),
+]
+
+
+def batch_of(objective, rows, numbers):
+    numbers = np.asarray(numbers)
+    return objective.collate(
+        rows.take(numbers, np.zeros_like(numbers), RandomStreams(0, 0)), RandomStreams(0, 0)
+    )
+
+
+@pytest.mark.parametrize(("kind", "settings"), CASES, ids=[kind for kind, _ in CASES])
+def test_a_batch_costs_what_its_rows_cost_alone_without_padding(
+    kind, settings, tiny_store: Path, tmp_path: Path
+):
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+    split = small.encoded(kind, settings, tokenizer, tmp_path)
+    objective = small.build(kind, settings, tokenizer)
+    rows = objective.examples(split, small.LENGTH, 0)
+    cost = FlopCount(objective, rows, objective.read, torch.device("cpu"))
+    alone = []
+    for row in range(len(rows)):
+        batch = batch_of(objective, rows, [row])
+        with torch.no_grad(), flops.counting() as count:
+            objective(batch)
+        alone.append(cost(batch))
+        if len(set(batch["lengths"].tolist())) == 1:  # one document, or several of one length: no padding
+            assert alone[-1] == pytest.approx(count.step, rel=1e-6)
+        else:
+            assert alone[-1] < count.step
+    every = range(len(rows))
+    assert cost(batch_of(objective, rows, every)) == pytest.approx(sum(alone))
+    assert cost(batch_of(objective, rows, every[::-1])) == pytest.approx(sum(alone))
+    assert cost.mean() == pytest.approx(np.mean(alone))

@@ -1,0 +1,84 @@
+"""Keys that take the place of others, and keys that would change nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from nlptool.cli import main
+from nlptool.commands.finetune.recipe import Recipe as Finetune
+from nlptool.commands.pretrain.recipe import Recipe as Pretrain
+from nlptool.commands.tokenize.recipe import Recipe as Tokenize
+from nlptool.errors import RecipeError
+from nlptool.recipe import RecipeBlock, catalog, dump, load
+from nlptool.recipe.load import LoadedRecipe
+
+
+def read(name: str, schema: type[RecipeBlock], *overrides: str) -> LoadedRecipe[RecipeBlock]:
+    return load(catalog.find(name), overrides, schema)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "override", "gone"),
+    [
+        ("demo/bert", Pretrain, "train.budget=1 epochs", "train.steps"),
+        ("demo/bert", Pretrain, "start=runs/mine/final", "model"),
+        ("demo/gpt2", Pretrain, "train.stages=[{length: 64, batch: 8, share: 1.0}]", "train.batch"),
+        ("demo/tokenize", Tokenize, "source.files=a.txt", "source.package"),
+        ("demo/tokenize", Tokenize, "tokenizer.load=runs/mine/final", "tokenizer.vocab"),
+        ("finetune/bert", Finetune, "train.steps=10", "train.epochs"),
+    ],
+)
+def test_a_key_of_the_command_line_takes_the_place_of_those_it_excludes(
+    name: str, schema: type[RecipeBlock], override: str, gone: str
+):
+    notes = read(name, schema, override).source.notes
+    key = override.partition("=")[0]
+    assert any(note.startswith(f"{key} takes the place of {gone} (") for note in notes)
+
+
+def test_what_is_removed_is_not_given():
+    stages = "train.stages=[{length: 64, batch: 8, share: 1.0}]"
+    assert not read("demo/gpt2", Pretrain, "~train.batch", "~train.length", stages).source.notes
+    read("demo/bert", Pretrain, "~train.stages", "train.batch=8")
+
+
+def test_both_on_the_command_line_contradict_each_other():
+    with pytest.raises(RecipeError, match="give either steps or budget, not both"):
+        read("demo/bert", Pretrain, "train.budget=1 epochs", "train.steps=3")
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "override"),
+    [
+        ("demo/bert", Pretrain, "train.batch=256"),
+        ("demo/bert", Pretrain, "train.length=64"),
+        ("demo/bert", Pretrain, "train.cooldown=0.3"),
+        ("demo/tokenize", Tokenize, "source.split=test"),
+        ("demo/tokenize", Tokenize, "sentences={split: line, language: ko}"),
+        ("distil/tinybert-general", Pretrain, "objective.temperature=3"),
+    ],
+)
+def test_an_override_that_changes_nothing_is_refused(name: str, schema: type[RecipeBlock], override: str):
+    with pytest.raises(RecipeError, match="changes nothing: "):
+        read(name, schema, override)
+
+
+def test_a_key_of_the_file_that_changes_nothing_is_refused_but_for_a_default(tmp_path: Path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump(read("demo/bert", Pretrain).recipe))
+    load(path, [], Pretrain)
+    path.write_text(path.read_text().replace("batch: 32  # seq", "batch: 64  # seq", 1))
+    with pytest.raises(RecipeError, match=r"recipe.yaml:\d+: train.batch: changes nothing"):
+        load(path, [], Pretrain)
+
+
+def test_plan_has_an_example_that_works(capsys, monkeypatch: pytest.MonkeyPatch):
+    assert main(["plan", "--help"]) == 0
+    *_, name, change = " ".join(capsys.readouterr().out.split("E.g. nlptool plan ")[1].split()).split()[:2]
+    read(name, Pretrain, change)
+
+
+def test_a_dry_run_does_not_mind_what_the_folder_holds(tiny_recipe: Path, tiny_run: Path, capsys):
+    before = sorted(tiny_run.rglob("*"))
+    assert main(["pretrain-mlm", str(tiny_recipe), "--dry-run", "--out", str(tiny_run)]) == 0
+    assert sorted(tiny_run.rglob("*")) == before
