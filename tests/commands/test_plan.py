@@ -6,12 +6,13 @@ import torch
 
 from nlptool.cli import main
 from nlptool.commands.plan import pretrain
-from nlptool.commands.plan.pretrain import Machine, MemoryFit, fit
+from nlptool.commands.plan.pretrain import MemoryFit, fit
 from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
+from nlptool.runs.machine import DeviceInfo
 
-BIG = Machine("test", 10**12, 0, 10**12)
+BIG = DeviceInfo("test", 10**12, 0, 10**12)
 
 
 def told(recipe: Path, capsys, *arguments: str) -> dict:
@@ -124,9 +125,9 @@ def test_what_fits_is_found_by_the_estimate(tiny_recipe: Path):
     row = plan.estimate.activations / 8
     assert fit(plan, estimates, BIG).fits
     assert fit(plan, estimates, BIG).accumulate == 1
-    tight = Machine("test", 1000 + plan.estimate.fixed + int(3.5 * row), 1000, 10**12)
+    tight = DeviceInfo("test", 1000 + plan.estimate.fixed + int(3.5 * row), 1000, 10**12)
     assert fit(plan, estimates, tight) == MemoryFit(1000 + plan.estimate.memory, False, 3, 4)
-    full = Machine("test", 1000 + plan.estimate.fixed, 1000, 10**12)
+    full = DeviceInfo("test", 1000 + plan.estimate.fixed, 1000, 10**12)
     assert fit(plan, estimates, full) == MemoryFit(1000 + plan.estimate.memory, False, None, None)
 
 
@@ -135,7 +136,7 @@ def test_it_is_said_whether_the_run_fits(tiny_recipe: Path, monkeypatch, capsys)
     shown = capsys.readouterr().out
     assert "fits with" in shown
     assert "does not fit" not in shown
-    monkeypatch.setattr(pretrain, "look", lambda _: Machine("a small one", 10**4, 0, 10**9))
+    monkeypatch.setattr(pretrain, "device_info", lambda _: DeviceInfo("a small one", 10**4, 0, 10**9))
     assert main(["plan", str(tiny_recipe), "--no-probe"]) == 0
     assert "does not fit, not even one sequence at a time" in capsys.readouterr().out
 
