@@ -14,6 +14,7 @@ import rich.console
 from rich.console import RenderableType
 
 from nlptool.errors import Reported
+from nlptool.formatting import significant
 from nlptool.progress import Panel, Progress, Screen
 from nlptool.terminal import Messages, Results, clean, clean_json, message, shown
 from nlptool.text_table import fitted, pairs
@@ -156,4 +157,4 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return significant(value, 4) if isinstance(value, float) else str(value)

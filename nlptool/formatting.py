@@ -83,6 +83,12 @@ def scientific(value: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number rounded to so many digits, as a person would type it: `0.25`, `1,234`, `5.52e9`, `3e-5`."""
+    mantissa, e, exponent = f"{value:,.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
+
+
 def json_value(value: Any) -> str:
     """A value of a recipe or data file as JSON has it, cut where it is long: `null`, `true`, `"a text"`, `[1, 2]`."""
     text = json.dumps(value, ensure_ascii=False, default=str)

@@ -7,7 +7,7 @@ that is not declared is shown as a plain number: it is neither a loss nor a shar
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from nlptool.formatting import scientific
+from nlptool.formatting import scientific, significant
 
 Unit = Literal["nats", "share", "bits", "MSE", "points", "rate", "tokens/s", ""]
 Direction = Literal["lower", "higher", ""]
@@ -43,7 +43,7 @@ class Metric(NamedTuple):
             return f"{value:.3f}"
         if self.unit == "rate":
             return scientific(value)
-        return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+        return significant(value, 4) if abs(value) < 10_000 else f"{value:,.0f}"
 
     def show(self, value: float, deviation: float | None = None) -> str:
         """A value as a table has it, with its standard deviation where there is one: `28.1 ± 0.4 %`, `4.628`."""

@@ -17,7 +17,7 @@ from rich.panel import Panel as Frame
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from nlptool.formatting import History, duration, quantity, scientific, singular
+from nlptool.formatting import History, duration, quantity, scientific, significant, singular
 from nlptool.metric_table import Metric, describe
 from nlptool.terminal import shown
 
@@ -28,7 +28,7 @@ WIDEST = 96
 BAR, GAP, SHORTEST = 20, 2, 16  # columns of the screen: a bar, between figures, of a label that is cut
 COURSE: dict[str, Callable[[float], str]] = {  # how the course of a run is told in little room
     "lr": lambda value: f"lr {scientific(value)}",
-    "grad_norm": lambda value: f"gradient {value:.3g}",
+    "grad_norm": lambda value: f"gradient {significant(value)}",
     "tokens_per_second": lambda value: quantity(value, "tokens/s"),
 }
 

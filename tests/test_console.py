@@ -24,6 +24,7 @@ from nlptool.formatting import (
     markdown,
     quantity,
     scientific,
+    significant,
 )
 from nlptool.progress import Panel, Progress, Screen
 
@@ -303,6 +304,12 @@ def test_a_quantity_has_two_or_three_digits_and_its_unit(amount: float, unit: st
 
 def test_a_small_number_is_short() -> None:
     assert [scientific(value) for value in (3.1e-4, 1e-4, 0.0, 2.5)] == ["3.1e-4", "1e-4", "0e0", "2.5e0"]
+
+
+def test_a_number_is_rounded_as_a_person_types_it() -> None:
+    numbers = (5.5234e9, 3e5, 0.25, 0.0, -2.5e-5, 123.4)
+    assert [significant(value) for value in numbers] == ["5.52e9", "3e5", "0.25", "0", "-2.5e-5", "123"]
+    assert significant(1234.4, 4) == "1,234"
 
 
 def test_a_history_is_drawn_from_low_to_high() -> None:

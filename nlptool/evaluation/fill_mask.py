@@ -63,7 +63,9 @@ class FillMask:
         ids = [self.special["cls"], *ids, self.special["sep"]]
         positions = self.net.config.positions
         if len(ids) > positions:
-            raise UsageError(f"the text has {len(ids)} tokens, the model reads {positions}")
+            raise UsageError(
+                f"the text has {len(ids)} tokens, the model reads {positions}", hint="shorten it"
+            )
         ids_1T = torch.tensor([ids])
         at_1M = (ids_1T == self.special["mask"]).nonzero()[:, 1][None]
         shares_MV = self.head(self.net(ids_1T, at_BK=at_1M), self.net.word_embeddings)[0].softmax(-1)

@@ -242,7 +242,10 @@ def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: in
     pairs = [EncodedRequest([], ids) for ids in tokenizer.encode_batch(texts)]
     for pair, text in zip(pairs, texts, strict=True):
         if (length := len(pair.answer) + around) > positions:
-            raise DataError(f"a text of {length} tokens, and the model reads {positions}: {text[:60]}...")
+            raise DataError(
+                f"a text of {length} tokens, and the model reads {positions}: {text[:60]}...",
+                hint="shorten or remove it, or take a model with more positions",
+            )
     return pairs
 
 

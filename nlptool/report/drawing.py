@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from nlptool.formatting import significant
 from nlptool.report.curves import Axis, Chart, Curve, Floats
 from nlptool.report.fonts import fonts_for
 
@@ -23,6 +24,7 @@ INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5c6470")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)))  # for the runs of the second and third round of colours
 WIDTH, HEIGHT = 6.6, 3.5  # inches, about the width of a page's text
+BAR = 0.34  # inches from one bar to the next: a chart of bars is as high as they are many
 LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
 WIDEST = 1.5  # inches for a name at the right
 LINE = 11.5  # points from one name to the next
@@ -101,10 +103,16 @@ def draw(chart: Chart, curves: Sequence[Curve], axis: Axis, look: Style, *, log:
 
 
 def _lay(plot: Axes, left: float, right: float) -> None:
-    """Put the plot into the figure, with so many inches at its sides."""
+    """Put the plot into its figure, with so many inches at its sides."""
+    height = _high(plot.get_figure())
     plot.set_position(
-        (left / WIDTH, BOTTOM / HEIGHT, (WIDTH - left - right) / WIDTH, (HEIGHT - TOP - BOTTOM) / HEIGHT)
+        (left / WIDTH, BOTTOM / height, (WIDTH - left - right) / WIDTH, (height - TOP - BOTTOM) / height)
     )
+
+
+def _high(figure: Any) -> float:
+    """The figure's height in inches."""
+    return float(figure.get_figheight())
 
 
 def svg(figure: Figure, look: Style, *, letters: bool) -> str:
@@ -171,9 +179,7 @@ def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
 
 def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], look: Style) -> None:
     """A bar a run, from 0, with its interval and its value."""
-    last = list(
-        {curve.run: curve for curve in curves}.values()
-    )  # the held-out curve comes after the training's
+    last = [*{curve.run: curve for curve in curves}.values()]  # a held-out curve comes after the training's
     values = [float(curve.y[0]) for curve in last]
     ends = [curve.band or (curve.y, curve.y) for curve in last]
     lows, highs = [float(low[0]) for low, _ in ends], [float(high[0]) for _, high in ends]
@@ -186,7 +192,8 @@ def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], loo
         plot.annotate(
             text, (max(values[place], high, 0.0), place), (4, 0), textcoords="offset points", va="center"
         )
-    plot.set_ylim(max(len(last), 4) - 0.4, -0.6)
+    plot.set_ylim(len(last) - 0.5, -0.5)
+    figure.set_figheight(TOP + BOTTOM + BAR * len(last))
     most, least = max(0.0, *values, *highs), min(0.0, *values, *lows)
     plot.set_xlim(1.05 * least, 1.05 * most or 1.0)
     plot.set_yticks(places, [look.names[curve.run] for curve in last])
@@ -197,7 +204,7 @@ def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], loo
     _title(figure, chart)
     kind = "held-out" if any(curve.heldout for curve in last) else "training batches"
     told = (chart.band or kind) if chart.main else ""
-    figure.text(0.06 / WIDTH, 1 - 0.4 / HEIGHT, told, color=MUTED, va="center", fontsize=8)
+    figure.text(0.06 / WIDTH, 1 - 0.4 / _high(figure), told, color=MUTED, va="center", fontsize=8)
 
 
 def _bare(plot: Axes, *, grid: Literal["x", "y"], named: Literal["x", "y"] | None = None) -> None:
@@ -260,13 +267,13 @@ def _number(value: float) -> str:
     if value and abs(value) < 1e-2:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-    return f"{value:,.10g}" if abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:,.10g}" if abs(value) < 1e6 else significant(value)
 
 
 def _title(figure: Figure, chart: Chart) -> None:
     """What is shown, and in which unit."""
     text = _short(figure, chart.metric.heading, 0.7 * WIDTH)
-    figure.text(0.06 / WIDTH, 1 - 0.2 / HEIGHT, text, fontsize=10, fontweight="bold", va="center")
+    figure.text(0.06 / WIDTH, 1 - 0.2 / _high(figure), text, fontsize=10, fontweight="bold", va="center")
 
 
 def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
@@ -275,7 +282,7 @@ def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
     smoothed = any(curve.smooth is not None for curve in curves)
     training = ["training batches"] * chart.main + ["smoothed"] * smoothed
     told = [(False, ", ".join(training)), (True, f"checkpoints, {chart.band}" if chart.band else "held-out")]
-    x, below = 0.06, 1 - 0.4 / HEIGHT
+    x, below = 0.06, 1 - 0.4 / _high(figure)
     for heldout, text in [pair for pair in told if pair[0] in kinds and pair[1]]:
         line = Line2D(
             [x / WIDTH, (x + 0.22) / WIDTH], [below, below], color=MUTED, lw=1.5 if heldout else 1.0
@@ -321,7 +328,7 @@ def _width(figure: Figure, texts: Sequence[str]) -> float:
 def _place(figure: Figure, plot: Axes, labels: Sequence[tuple[float, int, str]]) -> None:
     """Write the labels at the right, each at its line's height or as near as the others let it."""
     bottom, top = plot.get_ylim()
-    height = (HEIGHT - TOP - BOTTOM) * 72 / LINE  # in lines of text
+    height = (_high(figure) - TOP - BOTTOM) * 72 / LINE  # in lines of text
     ordered = sorted(labels)
     wanted = [(y - bottom) / (top - bottom) * height for y, *_ in ordered]
     for at, (_, run, text) in zip(apart(wanted), ordered, strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from nlptool.formatting import counted, duration
+from nlptool.formatting import counted, duration, significant
 from nlptool.metric_table import HELD_OUT, describe
 from nlptool.recipe import difference
 from nlptool.report.runs import Run
@@ -56,7 +56,7 @@ def final(runs: Sequence[Run]) -> Table:
         row += [_value(name, fact["heldout"].get(name)) for name in heldout]
         row += [_value("unigram_entropy", fact["unigram_entropy"])] * entropy
         row += [_count(fact["parameters"]), _count(fact["tokens"])]
-        row += ["" if fact["flops"] is None else f"{fact['flops']:.3g}"]
+        row += ["" if fact["flops"] is None else significant(fact["flops"])]
         row += ["" if fact["seconds"] is None else duration(fact["seconds"])]
         rows.append([*row, _count(fact["tokens_per_second"])])
     filled = [i for i in range(len(columns)) if any(row[i] for row in rows)]

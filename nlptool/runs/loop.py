@@ -9,6 +9,7 @@ import torch
 from nlptool import course
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
+from nlptool.formatting import significant
 from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
 from nlptool.recipe import Change, digest
@@ -89,7 +90,9 @@ class TrainingRun:
         progress = step / steps if self.job.seconds is None else self.state.elapsed / self.job.seconds
         now = learning_rate(self.settings.train, step, steps, min(1.0, progress))
         if not 1 / JUMP < now / before < JUMP:
-            self.console.note(f"the learning rate goes on at {now:.3g}; it was {before:.3g} in the last step")
+            self.console.note(
+                f"the learning rate goes on at {significant(now)}; it was {significant(before)} in the last step"
+            )
 
     def _is_due(self, step: int) -> bool:
         """Whether a step is followed by an evaluation and a checkpoint."""

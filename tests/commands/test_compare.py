@@ -12,6 +12,7 @@ import torch
 from nlptool.cli import main
 from nlptool.commands.compare import budget, charts, verdict
 from nlptool.evaluation.metrics.confidence import Proportion
+from nlptool.metric_table import describe
 
 PAIRS = [("the river", "river the"), ("a bell.", "bell a."), ("the old town", "old the town")]
 
@@ -199,7 +200,7 @@ def test_a_budget_that_whole_steps_do_not_meet_is_refused_and_the_hint_leads_out
     arguments = ["compare", *two, "--out", str(tmp_path / "out"), "--dry-run", "--json"]
     assert main(arguments) == 2
     told = capsys.readouterr().err
-    assert "do not all end within 1 % of 3e+05 FLOPs" in told
+    assert "do not all end within 1 % of 3e5 FLOPs" in told
     assert not (tmp_path / "out").exists()
     (hint,) = re.findall(r"train\.budget='([^']*)'", told)
     assert main([*arguments, f"train.budget={hint}"]) == 0
@@ -229,6 +230,13 @@ def test_losses_of_different_keys_are_never_in_one_picture():
     ]
     found = {picture.metric.key: list(picture.points) for picture in charts._heldout(runs)}
     assert found == {"mlm": [0, 2], "generator_mlm": [1], "rtd": [1], "mlm_accuracy": [0]}
+
+
+def test_a_picture_of_one_number_is_not_drawn():
+    metric = describe("rtd")
+    assert not charts.Picture(metric, {0: [charts.Point(1e9, 0.4)]}, "").compares
+    assert charts.Picture(metric, {0: [charts.Point(1e9, 0.4)], 1: [charts.Point(1e9, 0.5)]}, "").compares
+    assert charts.Picture(metric, {0: [charts.Point(1e9, 0.4), charts.Point(2e9, 0.3)]}, "").compares
 
 
 def test_the_verdict_has_the_interval_of_the_difference():

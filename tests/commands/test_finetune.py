@@ -449,7 +449,7 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
         (["seeds=[1, 1]"], "different whole numbers"),
         (["train.batch=10", "train.accumulate=4"], "cannot be cut into 4 equal micro-batches"),
         (["train.compile=true"], "train.compile"),
-        (["train.length=65"], "65 tokens are more than the net's 64 positions"),
+        (["train.length=65"], "65 tokens are more than the net's 64 positions\nhint: train.length=64"),
         (["train.warmup=1.5"], "train.warmup=1.5: warmup is a whole number of steps"),
         (["--resume", "elsewhere"], "its own output folder"),
     ],
@@ -467,7 +467,7 @@ def test_what_is_wrong_with_a_task_is_told_with_its_file_and_line(work: Path, ca
     assert "bell.yaml:3: metric: unknown key; did you mean metrics?" in told
     (work / "bell.yaml").write_text("name: clasify\n")
     assert tune(work) == 2
-    assert "'clasify' is no kind of task" in capsys.readouterr().err
+    assert '"clasify" is no kind of task' in capsys.readouterr().err
 
 
 def test_the_resolved_recipe_holds_the_whole_task_and_can_be_carried_out(work: Path):

@@ -81,7 +81,7 @@ def test_a_context_of_white_space_or_nothing_is_none(tokenizer: Tokenizer):
 
 
 def test_a_token_across_the_join_is_told_with_the_way_out(tokenizer: Tokenizer):
-    with pytest.raises(DataError, match="the answer 'n' adds no token to 'the old tow'") as told:
+    with pytest.raises(DataError, match='the answer "n" adds no token to "the old tow"') as told:
         encoded([Request("the old tow", "n")], tokenizer)
     assert "a token reaches across the join" in told.value.hint
     assert "answer: ' {choice}'" in told.value.hint
@@ -90,7 +90,7 @@ def test_a_token_across_the_join_is_told_with_the_way_out(tokenizer: Tokenizer):
 
 
 def test_an_answer_without_a_token_is_refused(tokenizer: Tokenizer):
-    with pytest.raises(DataError, match="the answer '' adds no token to 'the old'"):
+    with pytest.raises(DataError, match='the answer "" adds no token to "the old"'):
         encoded([Request("the old", "")], tokenizer)
 
 

@@ -34,6 +34,19 @@ def test_a_chart_is_a_picture_of_its_size(tmp_path: Path):
     assert 0.01 < (pixels[:, :, :3] < 0.9).any(axis=2).mean() < 0.2
 
 
+def test_a_chart_of_bars_is_as_high_as_they_are_many(tmp_path: Path):
+    def height(number: int) -> float:
+        runs = read_all(
+            [write_run(tmp_path / f"{number}-{one}", [{"step": 1, "mlm": 6.0}]) for one in range(number)]
+        )
+        chart = charts(runs)[0]
+        return draw(chart, curves(chart, runs, AXES[0]), AXES[0], Style.of("abc"[:number])).get_figheight()
+
+    one, two, three = map(height, (1, 2, 3))
+    assert one < 1.6
+    assert three - one == pytest.approx(2 * (two - one))
+
+
 def test_a_name_stays_text_in_a_page_and_is_drawn_in_a_file(tmp_path: Path):
     runs = read_all([write_run(tmp_path / "demo-run", falling())])
     look = Style.of(["demo-run"])

@@ -95,7 +95,7 @@ def test_the_final_table_has_what_a_run_came_to(tmp_path: Path):
         "held-out masked LM accuracy": "30.0 %",
         "parameters": "1,234",
         "tokens": "30,000",
-        "FLOP": "6e+10",
+        "FLOP": "6e10",
         "time": "2m30s",
         "tokens/s": "200",
     }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.errors import RecipeError
-from nlptool.formatting import counted
+from nlptool.formatting import counted, significant
 
 TOLERANCE = 0.01  # how far from the budget a run may end, as a share of it
 SEARCHED = 0.009  # the same where the least budget is looked for, as the steps of stages are rounded, too
@@ -40,13 +40,13 @@ def require_met(plans: Mapping[str, PretrainSetup]) -> None:
         return
     unit = UNITS[budget.measure]
     lines = "".join(
-        f"\n  {name}: {counted(one.steps, 'steps')} of {one.step:.3g} {unit}, {one.total:.3g} in all"
+        f"\n  {name}: {counted(one.steps, 'steps')} of {significant(one.step)} {unit}, {significant(one.total)} in all"
         for name, one in spent.items()
     )
-    enough = f"{least([one.step for one in spent.values()], budget.amount):.3g}".replace("e+", "e")
+    enough = significant(least([one.step for one in spent.values()], budget.amount))
     raise RecipeError(
-        f"train.budget: a run takes whole steps, and these do not all end within 1 % of {budget.amount:.3g} {unit}:"
-        f"{lines}",
+        f"train.budget: a run takes whole steps, and these do not all end within 1 % of "
+        f"{significant(budget.amount)} {unit}:{lines}",
         hint=f"the least budget from there on that they all meet: train.budget='{enough} {budget.measure}'; "
         "smaller batches meet a smaller one",
     )

@@ -36,10 +36,16 @@ class Picture(NamedTuple):
     band: str
     """What the points' low and high ends are."""
 
+    @property
+    def compares(self) -> bool:
+        """Whether there is more to see than one number, which the table has."""
+        return sum(map(len, self.points.values())) > 1
+
 
 def draw(runs: Sequence[Mapping[str, Any]], out: Path, console: Console) -> list[str]:
     """Write each picture as SVG and PNG; the files' names."""
-    pictures = [*_heldout(runs), *_scores(runs), *_suite(runs)]
+    found = [*_heldout(runs), *_scores(runs), *_suite(runs)]
+    pictures = [picture for picture in found if picture.compares]
     if find_spec("matplotlib") is None:
         console.note("no picture: matplotlib is not installed; pip install 'nlptool[report]'")
         return []

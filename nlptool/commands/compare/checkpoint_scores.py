@@ -45,7 +45,8 @@ def read_pairs(probes: EvaluationOptions, entries: Sequence[ComparedRun]) -> Pai
         longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
         if longest > positions:
             raise DataError(
-                f"{probes.pairs}: {name}: a sentence of {longest} tokens, and a model that reads {positions}"
+                f"{probes.pairs}: {name}: a sentence of {longest} tokens, and a model that reads {positions}",
+                hint=f"model.positions={longest}, or remove the pair",
             )
         pairs += read
     return pairs

@@ -16,7 +16,7 @@ from nlptool.commands.suite import run as examining
 from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.console import Console, Options
 from nlptool.evaluation.metrics import confidence
-from nlptool.formatting import bullets, counted, duration, markdown, quantity
+from nlptool.formatting import bullets, counted, duration, markdown, quantity, significant
 from nlptool.metric_table import describe
 from nlptool.recipe import difference, kept
 from nlptool.runs import folder
@@ -149,7 +149,7 @@ def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     ]
     rows = []
     for run, last in zip(runs, lasts, strict=True):
-        cells = [run["run"], quantity(run["parameters"], "").strip(), f"{last['flops']:.2e}"]
+        cells = [run["run"], quantity(run["parameters"], "").strip(), significant(last["flops"])]
         cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
         cells += [
             describe(key).show(last["heldout"][key]) if key in last["heldout"] else "" for key in figures

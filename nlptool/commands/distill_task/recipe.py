@@ -129,7 +129,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         for stage, train in stages.items():
             most = recipe.model.model_dump()["positions"]
             if train is not None and train.length > most:
-                text = f"{train.length} tokens are more than model.positions ({most})"
+                text = f"{train.length} tokens are more than model.positions ({most}); set one to the other"
                 problems[Problem(f"{stage}.length", text)] = None
     return [p for p in problems if recipe.start or p.path != "start"]
 

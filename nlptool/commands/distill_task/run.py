@@ -33,7 +33,7 @@ from nlptool.console import Console, Options
 from nlptool.data.batches import PrefetchingLoader
 from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.errors import DataError, UsageError
-from nlptool.formatting import counted, each
+from nlptool.formatting import counted, each, significant
 from nlptool.manifests import digest
 from nlptool.metric_table import listed
 from nlptool.models import hub, huggingface
@@ -283,7 +283,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
         "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
         + f" with {each(facts['seeds'], 'seeds')}{twin}",
-        "FLOPs": " + ".join(f"{n:.3g}" for n in facts["flops"].values()),
+        "FLOPs": " + ".join(map(significant, facts["flops"].values())),
         plan.shape.guess: listed(facts["baseline"]),
     }
     console.facts("these runs would take", told)

@@ -23,7 +23,7 @@ from nlptool.console import Console, Options
 from nlptool.data.batches import PrefetchingLoader
 from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.errors import UsageError
-from nlptool.formatting import counted, each
+from nlptool.formatting import counted, each, significant
 from nlptool.metric_table import listed
 from nlptool.models import huggingface
 from nlptool.models.layers import Layers
@@ -85,7 +85,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         **results.shown_cuts(facts["cut"]),
         "parameters": facts["parameters"],
         "steps": f"{plan.steps:,}, with {each(len(recipe.seeds), 'seeds')}",
-        "FLOPs": f"{facts['flops']:.3g}",
+        "FLOPs": significant(facts["flops"]),
         "memory": f"{facts['memory'] / 1e9:.2f} GB",
         plan.shape.guess: listed(facts["baseline"]),
     }

@@ -64,7 +64,9 @@ class FinetuneSetup:
         self.model = _with_dropout(pretrained.config, recipe)
         if recipe.train.length > self.model.positions:
             raise UsageError(
-                f"{stage}.length: {recipe.train.length} tokens are more than the net's {self.model.positions} positions"
+                f"{stage}.length: {recipe.train.length} tokens are more than the net's "
+                f"{self.model.positions} positions",
+                hint=f"{stage}.length={self.model.positions}, or begin from a net with more positions",
             )
         with shapes_only():
             self.shape = self.objective()

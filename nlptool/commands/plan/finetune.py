@@ -13,7 +13,7 @@ from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.commands.plan.pretrain import PASSES
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.formatting import counted, duration, each, quantity
+from nlptool.formatting import counted, duration, each, quantity, significant
 from nlptool.launch import ALONE
 from nlptool.runs.launch import require_device
 from nlptool.runs.machine import DeviceInfo, device_info, memory_used, peak_memory_used
@@ -117,7 +117,11 @@ def _rows(plan: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> li
             f"{facts['steps']:,}",
             f"of {counted(plan.recipe.train.batch, 'rows')}, with {each(seeds, 'seeds')}",
         ),
-        ("FLOPs", f"{facts['flops']:.3g}", f"{facts['flops_per_token']:.3g} a token, forward and backward"),
+        (
+            "FLOPs",
+            significant(facts["flops"]),
+            f"{significant(facts['flops_per_token'])} a token, forward and backward",
+        ),
         ("memory", quantity(facts["memory"], "B"), "with the longest rows"),
     ]
     needed = facts["memory"] + machine.taken

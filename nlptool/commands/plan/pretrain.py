@@ -10,7 +10,7 @@ from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.formatting import agreeing, counted, duration, quantity
+from nlptool.formatting import agreeing, counted, duration, quantity, significant
 from nlptool.runs.machine import DeviceInfo, device_info
 from nlptool.train.estimate import Estimate
 
@@ -166,8 +166,8 @@ def rows(plan: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str
             ),
             (
                 "FLOPs",
-                f"{facts['flops']:.3g}",
-                f"{facts['flops_per_token']:.3g} a token, forward and backward",
+                significant(facts["flops"]),
+                f"{significant(facts['flops_per_token'])} a token, forward and backward",
             ),
         ]
     lines += [
@@ -225,7 +225,7 @@ def _probe_line(plan: PretrainSetup, facts: dict[str, Any], found: dict[str, Any
 
 
 def _epochs(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    return f"{number:,.0f}" if number >= 100 else significant(number)
 
 
 def _short(seconds: float) -> str:

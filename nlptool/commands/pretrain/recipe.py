@@ -138,7 +138,7 @@ def check_model(recipe: Recipe, model: RecipeBlock) -> list[Problem]:
     for index, stage in enumerate(recipe.train.plan()):
         if positions is not None and stage.length > positions:
             where = f"train.stages.{index}.length" if recipe.train.stages else "train.length"
-            text = f"{stage.length} tokens are more than model.positions ({positions})"
+            text = f"{stage.length} tokens are more than model.positions ({positions}); set one to the other"
             problems.append(Problem(where, text))
     return problems
 

@@ -8,7 +8,7 @@ from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
-from nlptool.formatting import agreeing, duration, quantity
+from nlptool.formatting import agreeing, duration, quantity, significant
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
 from nlptool.recipe import dump
@@ -116,7 +116,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
     memory = ", ".join(f"{name} {quantity(size, 'B')}" for name, size in facts["memory"].items())
     shown = {
         "parameters": f"{plan.estimate.parameters:,}",
-        "FLOPs per token": f"{facts['flops_per_token']:.3g}, forward and backward, matrix products",
+        "FLOPs per token": f"{significant(facts['flops_per_token'])}, forward and backward, matrix products",
         "memory": memory,
     }
     if plan.seconds is None:
@@ -124,7 +124,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         shown |= {
             "steps": f"{plan.steps:,}",
             "tokens": f"{tokens:,.0f}: {epochs} of a store of {train.tokens:,}",
-            "FLOPs": f"{plan.steps * plan.flops_per_step:.3g}",
+            "FLOPs": significant(plan.steps * plan.flops_per_step),
         }
     else:
         shown["time"] = duration(plan.seconds)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nlptool import registry
 from nlptool.errors import DataError, UsageError
@@ -41,48 +41,80 @@ def continuations(
         raise ValueError("a prompt needs a token")
     if not prompts or not tokens:
         return
-    texts = [list(prompt) for prompt in prompts]
-    guesses = [PromptLookup(text) for text in texts]
-    numbers, going = list(range(len(prompts))), set(range(len(prompts)))
+    texts = _Texts(prompts, [min(net.config.positions, len(prompt) + tokens - 1) for prompt in prompts])
     steps = Decoder(net, prompts, tokens)
     logits_NTV, drafts = steps.begin(), [list[int]()] * len(prompts)
     while True:
-        alive = [row for row, number in enumerate(numbers) if number in going]
-        drafted, right = alive, dict.fromkeys(alive, 0)
-        for place in range(logits_NTV.shape[1]):  # of the last token, then of guesses that were right
-            chosen = [numbers[row] for row in drafted]
-            made = [len(texts[number]) - len(prompts[number]) for number in chosen]
-            told = DecodingState(chosen, [texts[number] for number in chosen], made)
-            found = choose(logits_NTV[drafted, place], told).tolist()
+        yield from texts.take(logits_NTV, drafts, choose, ends, stopped)
+        if not texts.going:
+            return
+        if logits_NTV.shape[1] > 1:
+            steps.forget([len(texts.ids[number]) - 1 for number in texts.rows])
+        kept = texts.alive
+        if steps.worth_it(len(kept)):
+            steps.keep(kept)
+            texts.rows = [texts.rows[row] for row in kept]
+        most = 0 if steps.on_gpu else min(room(len(texts.rows)), steps.room - 1)
+        drafts = [texts.guesses[number].next(most) for number in texts.rows]
+        last = [texts.ids[number][-1] for number in texts.rows]
+        logits_NTV = steps.read(_read_along(last, drafts))
+
+
+class _Texts:
+    """Texts that grow: what each has so far, and which are still going on."""
+
+    def __init__(self, prompts: Sequence[Sequence[int]], full: Sequence[int]) -> None:
+        """full: a text that is longer ends."""
+        self.ids = [list(prompt) for prompt in prompts]
+        self.guesses = [PromptLookup(ids) for ids in self.ids]
+        self.rows = list(range(len(prompts)))
+        """The number of the text in each row that the net reads."""
+        self.going = set(self.rows)
+        self._begun, self._full = [len(prompt) for prompt in prompts], full
+
+    @property
+    def alive(self) -> list[int]:
+        """The rows of texts that are going on."""
+        return [row for row, number in enumerate(self.rows) if number in self.going]
+
+    def take(
+        self,
+        logits_NTV: Tensor,
+        drafts: Sequence[Sequence[int]],
+        choose: Choose,
+        ends: Collection[int],
+        stopped: Collection[int],
+    ) -> Iterator[tuple[int, int]]:
+        """The tokens that one step gives: behind the last token, then behind guesses as long as they are right."""
+        alive = drafted = self.alive
+        right = dict.fromkeys(alive, 0)
+        for place in range(logits_NTV.shape[1] if alive else 0):
             agreed = []
-            for row, number, token in zip(drafted, chosen, found, strict=True):
+            found = choose(logits_NTV[drafted, place], self._told(drafted)).tolist()
+            for row, token in zip(drafted, found, strict=True):
+                number = self.rows[row]
                 if token in ends:
-                    going.remove(number)
+                    self.going.remove(number)
                     continue
-                texts[number].append(token)
+                self.ids[number].append(token)
                 yield number, token
-                full = len(texts[number]) > min(net.config.positions, len(prompts[number]) + tokens - 1)
-                if full or number in stopped:
-                    going.remove(number)
-                elif drafts[row][place : place + 1] == [token]:
+                if len(self.ids[number]) > self._full[number] or number in stopped:
+                    self.going.remove(number)
+                elif [*drafts[row][place : place + 1]] == [token]:
                     right[row] += 1
                     agreed.append(row)
             drafted = agreed
             if not drafted:
                 break
         for row in alive:
-            guesses[numbers[row]].told(len(drafts[row]), right[row])
-        if not going:
-            return
-        if logits_NTV.shape[1] > 1:
-            steps.forget([len(texts[number]) - 1 for number in numbers])
-        kept = [row for row, number in enumerate(numbers) if number in going]
-        if steps.worth_it(len(kept)):
-            steps.keep(kept)
-            numbers = [numbers[row] for row in kept]
-        most = 0 if steps.on_gpu else min(room(len(numbers)), steps.room - 1)
-        drafts = [guesses[number].next(most) for number in numbers]
-        logits_NTV = steps.read(_read_along([texts[number][-1] for number in numbers], drafts))
+            self.guesses[self.rows[row]].told(len(drafts[row]), right[row])
+
+    def _told(self, rows: Sequence[int]) -> DecodingState:
+        numbers = [self.rows[row] for row in rows]
+        ids = [self.ids[number] for number in numbers]
+        return DecodingState(
+            numbers, ids, [len(one) - self._begun[number] for one, number in zip(ids, numbers, strict=True)]
+        )
 
 
 def _read_along(last: Sequence[int], drafts: Sequence[list[int]]) -> list[list[int]]:
@@ -138,7 +170,9 @@ class Generator:
             raise UsageError("an empty text, and the tokenizer has no end of text to begin from")
         positions = self.net.config.positions
         if len(longest := max(prompts, key=len, default=[])) > positions:
-            raise UsageError(f"a text has {len(longest)} tokens, the model reads {positions}")
+            raise UsageError(
+                f"a text has {len(longest)} tokens, the model reads {positions}", hint="shorten the text"
+            )
         streams = [DetokenizeStream(self.tokenizer, stop, prompt[-1:]) for prompt in prompts]
         stopped: set[int] = set()
         made = (
