@@ -25,6 +25,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 import numpy as np
 
 from nlptool.commands.tokenize import recipe as tokenize
+from nlptool.commands.tokenize import run as tokenizing
 from nlptool.console import Console, Options
 from nlptool.recipe import loads
 from nlptool.text.store import TokenStore
@@ -100,7 +101,7 @@ def ours(folder: Path, workers: int) -> None:
         f"normalise: {{unicode: none}}\nheldout: 0\nworkers: {workers}\nout: {folder / 'store'}\n",
         tokenize.Recipe,
     )
-    tokenize.run(recipe, Options(overwrite=True), Console(io.StringIO(), io.StringIO()))
+    tokenizing.run(recipe, Options(overwrite=True), Console(io.StringIO(), io.StringIO()))
 
 
 def theirs(folder: Path, processes: int | None) -> Any:

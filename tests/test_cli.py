@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from nlptool import __version__, cli
-from nlptool.cli import COMMANDS, main, signals
-from nlptool.cli.app import HEADINGS
-from nlptool.cli.asking import PROMPT
-from nlptool.cli.training import Row
+from nlptool.cli import main, signals
 from nlptool.commands.finetune import recipe as finetune
-from nlptool.commands.pretrain import recipe as pretrain
+from nlptool.commands.pretrain import run as pretrain
+from nlptool.commands.pretrain.recipe import Recipe
+from nlptool.commands.specs import COMMANDS, HEADINGS, CommandSpec
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, UsageError
 from nlptool.recipe import catalog, load
 
@@ -55,7 +54,7 @@ def nlptool(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [row.name for row in COMMANDS])
+@pytest.mark.parametrize("command", [spec.name for spec in COMMANDS if spec.name != "prompt"])
 def test_every_command_with_a_recipe_has_the_same_options(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,24 +250,24 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
     assert main(["schema", "pretrain-mlm"]) == 0
     schema = json.loads(capsys.readouterr().out)
     others = {"teacher", "student"}  # of distill, which reads the same recipe otherwise
-    assert list(schema["properties"]) == [key for key in pretrain.Recipe.model_fields if key not in others]
+    assert list(schema["properties"]) == [key for key in Recipe.model_fields if key not in others]
     assert main(["schema"]) == 0
-    assert capsys.readouterr().out.split() == [row.name for row in (*COMMANDS, PROMPT)]
+    assert capsys.readouterr().out.split() == [spec.name for spec in COMMANDS]
     assert main(["schema", "pretrain-ml"]) == 2
     assert "did you mean pretrain-mlm?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in COMMANDS if row.module == "pretrain"], ids=lambda row: row.name
+    "spec", [spec for spec in COMMANDS if spec.module == "pretrain"], ids=lambda spec: spec.name
 )
 def test_a_schema_offers_the_objective_of_its_command_alone(
-    row: Row, capsys: pytest.CaptureFixture[str]
+    spec: CommandSpec, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["schema", row.name]) == 0
+    assert main(["schema", spec.name]) == 0
     schema = json.loads(capsys.readouterr().out)
     offered = schema["properties"]["objective"]["discriminator"]["mapping"]
-    assert list(offered) == [row.name.removeprefix("pretrain-").replace("distill", "distil")]
-    assert ("Student" in schema["$defs"]) == (row.name == "distill")
+    assert list(offered) == [spec.name.removeprefix("pretrain-").replace("distill", "distil")]
+    assert ("Student" in schema["$defs"]) == (spec.name == "distill")
     defined = {f"#/$defs/{name}" for name in schema["$defs"]}
     assert (
         set(re.findall(r'"(#/\$defs/[^"]+)"', json.dumps(schema))) == defined
@@ -287,8 +286,8 @@ def test_every_shipped_recipe_is_right_and_names_its_command(name: str) -> None:
     header = [line for line in text.splitlines() if line.startswith("#")]
     commands = re.findall(rf"nlptool (\S+) {name}\b", "\n".join(header))
     assert len(commands) == 1, "the header shows the command line, once"
-    row = next(row for row in (*COMMANDS, PROMPT) if row.name == commands[0])
-    schema = import_module(f"nlptool.commands.{row.module}.recipe").Recipe
+    spec = next(spec for spec in COMMANDS if spec.name == commands[0])
+    schema = import_module(f"nlptool.commands.{spec.module}.recipe").Recipe
     load(catalog.find(name), [] if "\nout:" in text else ["out=x"], schema)
 
 

@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -79,12 +81,24 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "__init__": set(),
 }
+FLOORS = (
+    ("specs", "loading"),
+    ("tokenize", "pretrain", "finetune", "prompt", "generate", "fill_mask"),
+    ("distill_task", "suite"),
+    ("plan", "compare", "evaluation", "export", "report", "doctor", "recipes", "schema"),
+)
+"""Of commands, from below: single runs, what is made of several of these, what looks at runs. A command knows those of
+lower floors, and no other of its own."""
 HEAVY = ("torch", "numpy", "datasets", "transformers", "tokenizers", "tiktoken", "matplotlib")
 
 
-def imports(source: str) -> Iterator[str]:
+@cache
+def imports(source: str) -> tuple[str, ...]:
     """Dotted names of the nlptool modules that a source imports when it runs; not those for types alone."""
-    tree = ast.parse(source)
+    return tuple(_imports(ast.parse(source)))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
     only_types = {
         inner
         for node in ast.walk(tree)
@@ -114,18 +128,75 @@ def offences(module: str, source: str) -> list[str]:
         families = {path.parent.name for path in (PACKAGE / room).glob("*/config.py")}
         if other == room and rest and rest[0] in families and rest[0] != (inside or [""])[0]:
             found.append(f"{module} imports {name}, another one of its kind")
+        if other == room == "commands" and rest[0] != inside[0] and floor(rest[0]) >= floor(inside[0]):
+            found.append(f"{module} imports {name}, a command of no lower floor")
     return found
 
 
-def modules() -> list[tuple[str, str]]:
+def floor(command: str) -> int:
+    """The floor of a command. Raises StopIteration for one that is on none."""
+    return next(number for number, names in enumerate(FLOORS) if command in names)
+
+
+@cache
+def modules() -> Mapping[str, str]:
+    """The sources of all modules by their dotted path within nlptool."""
     paths = sorted(PACKAGE.rglob("*.py"))
-    names = [path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".") for path in paths]
-    return [(name, path.read_text("utf8")) for name, path in zip(names, paths, strict=True)]
+    return {
+        path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path.read_text("utf8")
+        for path in paths
+    }
+
+
+def module_of(name: str, known: Iterable[str]) -> str:
+    """The module that an imported name is, or lies in."""
+    while name and name not in known:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Modules that import each other in turn, imports within functions included; empty where there are none."""
+    known = {name.removesuffix(".__init__"): source for name, source in sources.items()}
+    graph = {
+        name: {module_of(one.removeprefix("nlptool."), known) for one in imports(source)} - {name, ""}
+        for name, source in known.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def test_imports_run_one_way() -> None:
-    found = [offence for module, source in modules() for offence in offences(module, source)]
+    found = [offence for module, source in modules().items() for offence in offences(module, source)]
     assert found == []
+
+
+def test_there_is_no_circle() -> None:
+    assert circle(modules()) == []
+
+
+def test_a_circle_is_seen_also_within_functions() -> None:
+    ours = {
+        "a": "from nlptool.b.c import f",
+        "b.__init__": "",
+        "b.c": "def f():\n    from nlptool import d",
+        "d": "import nlptool.a",
+    }
+    assert set(circle(ours)) == {"a", "b.c", "d"}
+    assert circle(ours | {"d": "if TYPE_CHECKING:\n    import nlptool.a"}) == []
+
+
+def test_the_order_names_the_rooms_that_there_are() -> None:
+    assert {name.split(".")[0] for name in modules()} == set(MAY_IMPORT)
+    assert set().union(*MAY_IMPORT.values()) <= set(MAY_IMPORT)
+
+
+def test_every_command_is_on_one_floor() -> None:
+    there = [name.split(".")[1] for name in modules() if name.startswith("commands.")]
+    assert sorted({*there} - {"__init__"}) == sorted(name for names in FLOORS for name in names)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +209,19 @@ def test_imports_run_one_way() -> None:
         ("models.albert.net", "from nlptool.models.bert import net"),
         ("models.albert.net", "from nlptool.models.bert.net import Net"),
         ("errors", "from nlptool.recipe import Block"),
+        ("runs.loop", "from nlptool.commands.pretrain import setup"),
+        ("commands.pretrain.run", "from nlptool.commands.finetune import run"),
+        ("commands.finetune.run", "def f():\n    from nlptool.commands.compare import run"),
+        ("commands.evaluate.run", "from nlptool.commands.plan.benchmark import benchmark"),
     ],
 )
 def test_an_import_against_the_order_is_seen(module: str, source: str) -> None:
     assert len(offences(module, source)) == 1
 
 
-def test_shared_layers_and_imports_for_types_alone_are_allowed() -> None:
+def test_shared_layers_lower_floors_and_imports_for_types_alone_are_allowed() -> None:
     assert offences("models.albert.net", "from nlptool.models.layers import Attention") == []
+    assert offences("commands.plan.run", "from nlptool.commands.pretrain import recipe") == []
     assert offences("registry", "if TYPE_CHECKING:\n    from nlptool.recipe import Block") == []
 
 
@@ -160,12 +236,16 @@ def speech(source: str) -> list[str]:
 
 
 def test_only_the_console_prints() -> None:
-    assert {name for name, source in modules() if speech(source)} <= {"console", "progress", "cli.__init__"}
+    assert {name for name, source in modules().items() if speech(source)} <= {
+        "console",
+        "progress",
+        "cli.__init__",
+    }
     assert speech("def f():\n    print(1)") == ["print(1)"]
 
 
 def test_the_core_never_reads_the_environment() -> None:
-    readers = [name for name, source in modules() if "os.environ" in source or "getenv" in source]
+    readers = [name for name, source in modules().items() if "os.environ" in source or "getenv" in source]
     assert {name.split(".")[0] for name in readers} <= {"cli", "commands", "runs"}
 
 
@@ -182,18 +262,22 @@ def test_help_needs_no_heavy_import() -> None:
     assert loaded.isdisjoint((*HEAVY, "pydantic", "ruamel.yaml", "rich"))
 
 
+def light() -> list[str]:
+    """What is imported before anything heavy may be: recipes, what stands in them, and what the command line names."""
+    halves = {name for name in modules() if name.endswith((".config", ".recipe", ".options"))}
+    known = {name.removesuffix(".__init__") for name in modules()}
+    named = {
+        module_of(one.removeprefix("nlptool."), known)
+        for name, source in modules().items()
+        if name.startswith("cli.")
+        for one in imports(source)
+    }
+    return sorted(halves | named)
+
+
 def test_recipes_are_checked_without_heavy_imports() -> None:
-    light = [name for name, _ in modules() if name.endswith((".config", ".recipe"))]
-    light += [
-        "commands.recipes",
-        "commands.schema",
-        "commands.doctor",
-        "commands.export",
-        "commands.report",
-        "commands.plan.run",
-        "commands.compare.options",
-        "commands.evaluate.options",
-    ]
-    loaded = loaded_by("\n".join(f"import nlptool.{name}" for name in light))
-    assert {f"nlptool.{name}" for name in light} <= loaded
+    found = light()
+    assert {"commands.compare.options", "commands.tokenize.recipe", "commands.doctor"} <= {*found}
+    loaded = loaded_by("\n".join(f"import nlptool.{name}" for name in found))
+    assert {f"nlptool.{name}" for name in found} <= loaded
     assert loaded.isdisjoint(HEAVY)

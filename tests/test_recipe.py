@@ -12,7 +12,6 @@ from nlptool.errors import RecipeError
 from nlptool.models.bert.config import Config as Bert
 from nlptool.recipe import (
     Budget,
-    Chosen,
     Problem,
     RecipeBlock,
     difference,
@@ -21,6 +20,7 @@ from nlptool.recipe import (
     load,
     loads,
 )
+from nlptool.registry import DiscriminatedBy
 
 
 class Stage(RecipeBlock):
@@ -37,7 +37,7 @@ class Toy(RecipeBlock):
     first: Stage = Field(Stage(length=8), description="one block")
     weights: dict[str, float] = Field({}, description="of terms")
     fast: bool = Field(False, description="or slow")
-    model: Annotated[RecipeBlock, Chosen("models")] | None = Field(None, description="the net")
+    model: Annotated[RecipeBlock, DiscriminatedBy("models")] | None = Field(None, description="the net")
 
 
 @pytest.fixture

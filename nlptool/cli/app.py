@@ -3,20 +3,22 @@
 import os
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from nlptool import __version__, launch
+from nlptool.commands.specs import HEADINGS, LOOK, RANKED
 from nlptool.errors import UsageError
 
 if TYPE_CHECKING:
-    from nlptool.console import Console
+    from pathlib import Path
 
-DATA, TRAIN, ASK = "From text to tokens", "Training", "Questions to a model"
-RUNS, LOOK = "Runs and machines", "Recipes"
-HEADINGS = (DATA, TRAIN, ASK, RUNS, LOOK)
+    from nlptool.console import Console, Options
+    from nlptool.recipe import RecipeBlock
+
 FLAGS = ("--out", "-o", "--resume", "--overwrite", "--dry-run", "--json", "--help")
 
 Changes = Annotated[
@@ -46,7 +48,7 @@ SuiteData = Annotated[
 ]
 
 
-class Groups(TyperGroup):
+class HelpByGroup(TyperGroup):
     """Lists the commands under the headings of `rich_help_panel`."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -63,7 +65,7 @@ class Groups(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Groups,
+    cls=HelpByGroup,
     name="nlptool",
     help="Pretrain, compress and evaluate small language models.",
     epilog="A command takes a recipe and changes to it: nlptool pretrain-mlm recipe.yaml train.lr=3e-4",
@@ -102,6 +104,20 @@ def refuse_flags(arguments: Sequence[str]) -> None:
             )
 
 
+def prepare(out: "Path", options: "Options", recipe: "RecipeBlock | None" = None) -> None:
+    """Prepare the output folder before anything heavy is imported; several ranks do once they have met, as one."""
+    if "WORLD_SIZE" not in os.environ:
+        from nlptool.runs import folder
+
+        folder.prepare_output_folder(out, options, recipe=recipe)
+
+
+def carry_out(module: str, value: Any, options: "Options") -> None:
+    """Hand a checked recipe, or what a command has in its place, to the heavy half of nlptool.commands.MODULE."""
+    half = import_module(f"nlptool.commands.{module}.run")
+    (half.dry_run if options.dry_run else half.run)(value, options, console())
+
+
 def work_alone(command: str) -> None:
     """Leave a command that has no use for several ranks to rank 0; the others end, having done nothing."""
     this = launch.read(os.environ)
@@ -117,10 +133,6 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         console().result(f"nlptool {__version__}")
         raise typer.Exit
-
-
-RANKED = {"compare"}
-"""Commands that know what to do with several ranks; those that train add themselves."""
 
 
 @app.callback()

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from nlptool.cli.app import (
-    ASK,
     Changes,
     DryRun,
     Json,
@@ -16,14 +15,17 @@ from nlptool.cli.app import (
     SuiteData,
     SuiteName,
     app,
+    carry_out,
     console,
     is_change,
+    prepare,
     refuse_flags,
 )
-from nlptool.cli.training import Row, run_recipe
+from nlptool.cli.training import run_recipe
+from nlptool.commands.specs import ASK, COMMANDS
 from nlptool.errors import UsageError
 
-PROMPT = Row("prompt", "prompt", ASK, "Ask models tasks by text, with no, one or a few examples.")
+(PROMPT,) = (spec for spec in COMMANDS if spec.name == "prompt")
 
 OneRecipe = Annotated[
     str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
@@ -137,8 +139,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure bits per byte, perplexity, grammar and fine-tuned tasks of models."""
-    from nlptool.commands.evaluate import options as command
+    from nlptool.commands.evaluate.options import EvaluationOptions, resolve
     from nlptool.console import Options
+    from nlptool.runs import folder
 
     _refuse(
         {"--characters": tokens is None and characters is not None}, "goes with held-out text: --tokens STORE"
@@ -149,10 +152,13 @@ def evaluate(
         {"--resume": out is None and resume is not None, "--overwrite": out is None and overwrite},
         "goes with a folder: --out FOLDER",
     )
-    questions = command.EvaluationOptions(tokens, characters or 4000, pairs, most or 1000, suite, data)
-    folder = None if out is None else str(out)
-    options = Options(out=folder, resume=resume, overwrite=overwrite, dry_run=False, json=as_json)
-    command.run(models, questions, options, console())
+    folder.require_auto(resume)
+    asked = EvaluationOptions(tokens, characters or 4000, pairs, most or 1000, suite, data)
+    evaluation = resolve(models, asked, out)
+    options = Options(resume=resume, overwrite=overwrite, json=as_json)
+    if out is not None:
+        prepare(out, options)
+    carry_out("evaluate", evaluation, options)
 
 
 @app.command(

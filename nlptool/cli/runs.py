@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from nlptool.cli.app import RUNS, Json, Replace, app, console
+from nlptool.cli.app import Json, Replace, app, console
+from nlptool.commands.specs import RUNS
 from nlptool.errors import UsageError
 
 

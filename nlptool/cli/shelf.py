@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nlptool.cli.app import LOOK, Json, app, console
-from nlptool.cli.asking import PROMPT
-from nlptool.cli.training import COMMANDS
+from nlptool.cli.app import Json, app, console
+from nlptool.commands.specs import COMMANDS, LOOK
 from nlptool.errors import UsageError
 
 recipes = typer.Typer(
@@ -29,17 +28,16 @@ def schema(
     """Print the JSON schema of a command's recipe, with which editors complete and check it."""
     from nlptool.commands import schema as schemas
 
-    rows = (*COMMANDS, PROMPT)
-    names = [row.name for row in rows]
+    names = [spec.name for spec in COMMANDS]
     if command is None:
         console().result("\n".join(names))
         return
-    row = next((row for row in rows if row.name == command), None)
-    if row is None:
+    spec = next((spec for spec in COMMANDS if spec.name == command), None)
+    if spec is None:
         close = get_close_matches(command, names, 1)
         hint = f"did you mean {close[0]}?" if close else f"those with a recipe: {', '.join(names)}"
         raise UsageError(f"no command {command}", hint=hint)
-    schemas.run(row.name, import_module(f"nlptool.commands.{row.module}.recipe").Recipe, console())
+    schemas.run(spec.name, import_module(f"nlptool.commands.{spec.module}.recipe").Recipe, console())
 
 
 @recipes.command("ls")

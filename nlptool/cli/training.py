@@ -4,14 +4,11 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nlptool.cli.app import (
-    DATA,
-    RANKED,
-    TRAIN,
     Changes,
     DryRun,
     Json,
@@ -19,39 +16,20 @@ from nlptool.cli.app import (
     SuiteData,
     SuiteName,
     app,
+    carry_out,
     console,
     is_change,
+    prepare,
     refuse_flags,
     work_alone,
 )
+from nlptool.commands.specs import COMMANDS, TRAIN, CommandSpec
 
 if TYPE_CHECKING:
     from nlptool.console import Options
 
 
-class Row(NamedTuple):
-    """A command that carries out a recipe."""
-
-    name: str
-    module: str
-    """In nlptool.commands: Recipe, check(recipe, name) -> problems, run(recipe, options, console)."""
-    group: str
-    help: str
-
-
-COMMANDS = (
-    Row("tokenize", "tokenize", DATA, "Read text, train or load a tokenizer, write a token store."),
-    Row("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),
-    Row("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
-    Row("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
-    Row("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
-    Row("distill", "pretrain", TRAIN, "Teach a small language model by a larger one."),
-    Row("finetune", "finetune", TRAIN, "Fine-tune a pretrained net on a labelled task."),
-    Row("distill-task", "distill_task", TRAIN, "Teach a small net a labelled task, by a fine-tuned one."),
-)
-
-
-def _recipe_command(row: Row) -> Callable[..., None]:
+def _recipe_command(spec: CommandSpec) -> Callable[..., None]:
     def command(
         recipe: Annotated[
             str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
@@ -77,36 +55,39 @@ def _recipe_command(row: Row) -> Callable[..., None]:
         from nlptool.console import Options
 
         options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
-        run_recipe(row, recipe, changes or [], options)
+        run_recipe(spec, recipe, changes or [], options)
 
     return command
 
 
-def run_recipe(row: Row, recipe: str, changes: list[str], options: "Options") -> None:
-    """Read and check the recipe, then hand it to the command."""
-    from nlptool.recipe import catalog, load
+def run_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "Options") -> None:
+    """Load and check the recipe, prepare its folder, then carry it out, or with --dry-run say what it would take."""
+    from nlptool.commands.loading import load_checked
+    from nlptool.recipe import catalog
+    from nlptool.runs import folder
 
     if options.dry_run:
         work_alone("--dry-run")
-    command = import_module(f"nlptool.commands.{row.module}.recipe")
-    path = catalog.find(recipe)
-    folder = [] if options.out is None else [f"out={json.dumps(options.out)}"]
-    loaded = load(path, [*changes, *folder], command.Recipe)
-    console().notes(loaded.source.notes)
-    loaded.require(command.check(loaded.recipe, row.name))
-    command.run(loaded.recipe, options, console())
+    light = import_module(f"nlptool.commands.{spec.module}.recipe")
+    given = changes if options.out is None else [*changes, f"out={json.dumps(options.out)}"]
+    loaded = load_checked(
+        catalog.find(recipe), given, light.Recipe, lambda recipe: light.check(recipe, spec.name), console()
+    )
+    if spec.resumes_only_its_folder:
+        folder.require_auto(options.resume)
+    prepare(Path(loaded.out), options, loaded)
+    carry_out(spec.module, loaded, options)
 
 
-for row in COMMANDS:
-    if row.group == TRAIN:
-        RANKED.add(row.name)
-    app.command(
-        row.name,
-        help=row.help,
-        rich_help_panel=row.group,
-        epilog=f"All keys: nlptool schema {row.name}. Examples: nlptool recipes ls.",
-        context_settings={"ignore_unknown_options": True},
-    )(_recipe_command(row))
+for spec in COMMANDS:
+    if spec.name != "prompt":  # which has options of its own
+        app.command(
+            spec.name,
+            help=spec.help,
+            rich_help_panel=spec.group,
+            epilog=f"All keys: nlptool schema {spec.name}. Examples: nlptool recipes ls.",
+            context_settings={"ignore_unknown_options": True},
+        )(_recipe_command(spec))
 
 
 @app.command(
@@ -148,12 +129,17 @@ def compare(
     recipes = [a for a in arguments if not is_change(a)]
     if dry_run:
         work_alone("--dry-run")
-    from nlptool.commands.compare import options as command
+    from nlptool.commands.compare.options import EvaluationOptions, resolve
     from nlptool.console import Options
+    from nlptool.runs import folder
 
+    folder.require_auto(resume)
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
-    probes = command.EvaluationOptions(pairs, most, suite, data)
-    command.run(recipes, [a for a in arguments if is_change(a)], probes, options, console())
+    asked = EvaluationOptions(pairs, most, suite, data)
+    changes = [a for a in arguments if is_change(a)]
+    comparison = resolve(recipes, changes, asked, Path(out or "runs/compare"), console())
+    prepare(comparison.out, options)
+    carry_out("compare", comparison, options)
 
 
 @app.command(
@@ -174,6 +160,6 @@ def plan(
 ) -> None:
     """Say what a run would take here: memory, disk and time."""
     refuse_flags([recipe, *(changes or ())])
-    from nlptool.commands.plan import run
+    from nlptool.commands.plan import run as command
 
-    run.run(recipe, changes or [], probe=not no_probe, as_json=as_json, console=console())
+    command.run(recipe, changes or [], probe=not no_probe, as_json=as_json, console=console())

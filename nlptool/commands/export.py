@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nlptool import course, kinds
-from nlptool.console import Console
+from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder, verify_manifest
 from nlptool.recipe import kept
@@ -19,7 +19,7 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
         raise _is_exported(run)
     if "objective" not in kinds.keys(run):
         raise UsageError(f"{run}: is no run of a pretraining command: {kinds.told(run)}")
-    folder.prepare_output_folder(out, resume=None, overwrite=overwrite, kind="config.json", reads=[str(run)])
+    folder.prepare_output_folder(out, Options(overwrite=overwrite), holds="config.json", reads=[str(run)])
     from safetensors.torch import load_file
 
     from nlptool.commands.pretrain.recipe import Recipe

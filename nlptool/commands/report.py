@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptool.console import Console
+from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 from nlptool.manifests import atomic_folder
 from nlptool.runs import folder
@@ -20,7 +20,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
 
     Raises UsageError for a folder that is no run, and when matplotlib is not installed.
     """
-    folder.prepare_output_folder(out, resume=None, overwrite=overwrite, kind=PAGE, reads=map(str, paths))
+    folder.prepare_output_folder(out, Options(overwrite=overwrite), holds=PAGE, reads=map(str, paths))
     from nlptool.report import runs as reading
     from nlptool.report import tables
 

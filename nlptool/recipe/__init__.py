@@ -15,18 +15,18 @@ from nlptool.recipe.load import (
     loads,
 )
 from nlptool.recipe.source import Problem
-from nlptool.recipe.types import RESUMABLE, Budget, Chosen, RecipeBlock, only
+from nlptool.recipe.types import RESUMABLE, BlockChoice, Budget, RecipeBlock, only
 
 __all__ = [
     "KEPT",
     "RESUMABLE",
+    "RecipeBlock",
+    "BlockChoice",
     "Budget",
     "Change",
-    "Chosen",
     "LoadedRecipe",
     "Named",
     "Problem",
-    "RecipeBlock",
     "difference",
     "digest",
     "dump",

@@ -6,24 +6,24 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from nlptool import registry
 from nlptool.errors import RecipeError
 from nlptool.formatting import json_value
 from nlptool.recipe import catalog
 from nlptool.recipe.field_types import FieldType, holds
 from nlptool.recipe.source import RecipeSource, read
-from nlptool.recipe.types import RecipeBlock
+from nlptool.recipe.types import BlockChoice, RecipeBlock
+from nlptool.recipe.validate import validate
 
 
 @dataclass(frozen=True)
 class Named:
-    """Marks a key whose block may be given by name: `Annotated[Block, Chosen("tasks"), Named("tasks", "task")]`.
+    """Marks a key whose block may be given by name: `Annotated[Block, TASKS, Named(TASKS, "task")]`, TASKS a choice.
 
-    Its value may be a file of the shipped recipes under `kind`, e.g. glue/sst2, or the path of one. What is no text
-    stays.
+    Its value may be a file of the shipped recipes under the choice's kind, e.g. glue/sst2, or the path of one. What is
+    no text stays.
     """
 
-    kind: registry.Kind
+    choice: BlockChoice
     what: str
     """What such a file holds, as messages call it."""
     only: type[RecipeBlock] | None = None
@@ -32,11 +32,11 @@ class Named:
     def source(self, given: str) -> RecipeSource:
         """The text of the file behind a name. Raises RecipeError where there is none, or it holds another block."""
         try:
-            source = read(catalog.find(given, self.kind))
+            source = read(catalog.find(given, self.choice.kind))
         except RecipeError as error:
             raise RecipeError(f"task: {error.message}", hint=error.hint) from None
         source.refuse(source.problems)
-        name, known = source.data.get("name"), registry.names(self.kind)
+        name, known = source.data.get("name"), self.choice.names
         if name not in known:
             raise RecipeError(
                 f"{source.name}: name: {json_value(name)} is no kind of {self.what}",
@@ -50,10 +50,8 @@ class Named:
         """The block behind a name; what is no text stays. Raises RecipeError."""
         if not isinstance(given, str):
             return given
-        from nlptool.recipe.load import check  # which reads fields of this kind
-
         source = self.source(given)
-        return check(source, (), self.only or registry.config(self.kind, source.data["name"])).recipe
+        return validate(source, self.only or self.choice.block(source.data["name"]))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         given = handler.generate_schema(str | dict[str, Any])

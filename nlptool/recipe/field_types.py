@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from nlptool import registry
 from nlptool.formatting import counted
-from nlptool.recipe.types import Budget, Chosen, RecipeBlock
+from nlptool.recipe.types import BlockChoice, Budget, RecipeBlock
 
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 LIMITS = [("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most")]
@@ -40,9 +39,9 @@ class FieldType:
         return cls((annotation,), tuple(limits))
 
     @property
-    def chosen(self) -> Chosen | None:
+    def chosen(self) -> BlockChoice | None:
         """How the block is chosen by its name, if it is."""
-        return next((limit for limit in self.limits if isinstance(limit, Chosen)), None)
+        return next((limit for limit in self.limits if isinstance(limit, BlockChoice)), None)
 
     @property
     def choices(self) -> list[str]:
@@ -57,7 +56,7 @@ class FieldType:
         if self.chosen:
             name = data.get("name") if isinstance(data, dict) else None
             known = isinstance(name, str) and name in self.chosen.names
-            return registry.config(self.chosen.kind, str(name)) if known else None
+            return self.chosen.block(str(name)) if known else None
         return next((member for member in self.members if _is_block(member)), None)
 
     def inner(self, key: str | int, data: Any) -> "FieldType | None":

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import ValidationError
-
 from nlptool.atomic_files import read_text
 from nlptool.errors import DataError, RecipeError
 from nlptool.recipe.by_name import spell_out
-from nlptool.recipe.error_messages import explain
 from nlptool.recipe.field_types import mark
 from nlptool.recipe.source import Problem, RecipeSource, override, parse, read
 from nlptool.recipe.types import RecipeBlock
 from nlptool.recipe.unused_keys import idle, replace
+from nlptool.recipe.validate import validate
 
 Recipe = TypeVar("Recipe", bound=RecipeBlock)
 
@@ -81,13 +79,7 @@ def check(source: RecipeSource, overrides: Sequence[str], schema: type[Recipe]) 
         spell_out(source, argument, schema)
         override(source, (argument,))
     replace(source, schema)
-    try:
-        recipe = schema.model_validate(source.data)
-    except ValidationError as error:
-        known = {problem.path for problem in source.problems}
-        source.problems += [p for p in explain(error, schema, source.data) if p.path not in known]
-    source.refuse(source.problems)
-    return LoadedRecipe(recipe, source)
+    return LoadedRecipe(validate(source, schema), source)
 
 
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # in YAML's double quotes

@@ -4,13 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
-from nlptool import registry
 
 RESUMABLE: JsonDict = {"resumable": True}
 """`Field(..., json_schema_extra=RESUMABLE)`: a run may be resumed with another value of this key.
@@ -146,17 +144,15 @@ class Budget:
         return {"type": "string", "pattern": f"^{number}({'|'.join(UNITS)})$", "examples": examples}
 
 
-class Chosen:
-    """A block whose type is chosen by its key `name` among the folders of the registry.
+@runtime_checkable
+class BlockChoice(Protocol):
+    """How a block is chosen by its key `name`, as among the folders of the registry."""
 
-    `model: Annotated[Block, Chosen("models")]` takes the `Config` of nlptool/models/NAME/config.py; names
-    after the kind leave only those. A Config declares itself with `name: Literal["bert"] = "bert"`.
-    """
+    kind: str
+    """What is chosen among: the folder of shipped recipes that hold one."""
+    names: tuple[str, ...]
+    """The values of `name`."""
 
-    def __init__(self, kind: registry.Kind, *names: str) -> None:
-        self.kind = kind
-        self.names = names or registry.names(kind)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        choices = {name: handler.generate_schema(registry.config(self.kind, name)) for name in self.names}
-        return core_schema.tagged_union_schema(choices, discriminator="name")
+    def block(self, name: str) -> type[RecipeBlock]:
+        """The type of the block with this name, one of `names`."""
+        ...

@@ -22,7 +22,7 @@ from typing import Any
 
 from nlptool import __version__
 from nlptool.atomic_files import MARK, append_line, aside_of, read_json, refused, write_json, write_text
-from nlptool.console import Console
+from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import digest, remove_leftovers
 from nlptool.recipe import (
@@ -42,20 +42,19 @@ REMEDY = "restore the file, or start the run again with --overwrite"
 
 def prepare_output_folder(
     out: Path,
+    options: Options,
     *,
-    resume: str | None,
-    overwrite: bool,
-    kind: type[RecipeBlock] | str | None = None,
-    reads: Any = (),
-    dry_run: bool = False,
+    recipe: RecipeBlock | None = None,
+    holds: str | None = None,
+    reads: Iterable[str] = (),
 ) -> Path | None:
-    """Make sure that `out` may be written; returns the run folder or checkpoint to go on from, or None.
+    """Make sure that `out` may be written, and lock it; returns the run folder or checkpoint to resume, or None.
 
-    Raises UsageError when there is something in `out` that neither `resume` nor `overwrite` accounts for: a run is
-    resumed in its own folder, or in one that holds nothing yet. With dry_run nothing is written, and `out` may hold
-    anything.
-    kind: whose `out` must be to be gone on with or replaced: that of runs with such a recipe, or of what leaves a file
-    with this name. reads: a recipe, or paths; nothing that is read is replaced.
+    Raises UsageError when there is something in `out` that neither --resume nor --overwrite accounts for: a run is
+    resumed in its own folder, or in one that holds nothing yet. With --dry-run nothing is written, and `out` may hold
+    anything. Once more is no fault.
+    recipe: of the run; what is resumed or replaced must be a run with such a recipe. holds: of what is no run, a file
+    that what is replaced must hold. reads: paths, besides those in the recipe; nothing that is read is replaced.
     """
     if out.name in ("", ".."):
         raise UsageError(f"{out}: is no folder of its own", hint="name one with --out, e.g. runs/mine")
@@ -67,9 +66,10 @@ def prepare_output_folder(
         raise UsageError(
             f"{out}: lies among the checkpoints of a run", hint="choose another folder with --out"
         )
-    used = out.is_dir() and not dry_run and any(map(_is_kept, out.iterdir()))
-    source = _source(out, used, resume=resume, overwrite=overwrite, kind=kind, reads=reads)
-    if not dry_run:
+    used = out.is_dir() and not options.dry_run and any(map(_is_kept, out.iterdir()))
+    kind = holds if recipe is None else type(recipe)
+    source = _source(out, used, options, kind, reads if recipe is None else recipe.model_dump(mode="json"))
+    if not options.dry_run:
         lock.hold(out)
     return source
 
@@ -80,20 +80,15 @@ def _is_kept(path: Path) -> bool:
 
 
 def _source(
-    out: Path,
-    used: bool,
-    *,
-    resume: str | None,
-    overwrite: bool,
-    kind: type[RecipeBlock] | str | None,
-    reads: Any,
+    out: Path, used: bool, options: Options, kind: type[RecipeBlock] | str | None, reads: Any
 ) -> Path | None:
+    resume, overwrite = options.resume, options.overwrite
     if resume and overwrite:
         raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
     if used and kind is not None and (overwrite or resume == "auto"):
         _require_own(out, kind, replaced=overwrite)
     if used and overwrite:
-        _require_unread(out, reads.model_dump(mode="json") if isinstance(reads, RecipeBlock) else reads)
+        _require_unread(out, reads)
     if resume and resume != "auto":
         source = Path(resume)
         if not (source / "recipe.yaml").exists() and not (source / "state.json").exists():

@@ -43,6 +43,11 @@ def ranks(console: Console) -> Iterator[tuple[DistributedContext, SignalHandler]
         ) from None
 
 
+def work_alone() -> None:
+    """From now on this process works without the other ranks."""
+    launch.alone(os.environ)
+
+
 def train(
     settings: RunConfig,
     options: Options,
@@ -68,13 +73,7 @@ def train_in(
 ) -> RunResult:
     """The same among processes that stand already."""
     source = world.on_first(
-        lambda: folder.prepare_output_folder(
-            settings.out,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            kind=type(settings.recipe),
-            reads=settings.recipe,
-        )
+        lambda: folder.prepare_output_folder(settings.out, options, recipe=settings.recipe)
     )
     past = None if source is None else resume.find(source)
     torch.manual_seed(derive_seed(settings.seed))

@@ -64,7 +64,7 @@ def changed(recipe: tokenize.Recipe, **changes: object) -> tokenize.Recipe:
 def run(recipe: tokenize.Recipe, options: Options = Options()) -> Speech:  # noqa: B008
     speech = Speech()
     try:
-        tokenize.run(recipe, options, speech.console)
+        (tokenizing.dry_run if options.dry_run else tokenizing.run)(recipe, options, speech.console)
     finally:
         lock.release()
     return speech
@@ -379,12 +379,11 @@ def test_text_that_the_tokenizer_cannot_spell_stops_the_work_or_is_reported(
     given = changed(recipe, source={"files": str(text)}, tokenizer={"load": str(vocabulary)})
     told = r"20\.00% of the tokens are unknown, 28\.57% of the bytes are lost \(most often 리 우\)"
     with pytest.raises(DataError, match=told) as raised:
-        tokenizing.run(given, Options(), Speech().console)
+        run(given)
     assert "tokenizer.max_unknown=0.31" in str(raised.value.hint)
     assert not Path(given.out).exists()
     allowed = {"load": str(vocabulary), "max_unknown": 0.31}
-    speech = Speech()
-    tokenizing.run(changed(given, tokenizer=allowed), Options(), speech.console)
+    speech = run(changed(given, tokenizer=allowed))
     report = json.loads((Path(given.out) / "report.json").read_text("utf8"))
     assert report["unknown_tokens"] == pytest.approx(0.2)
     assert report["lost_bytes"] == pytest.approx(6 / 21)

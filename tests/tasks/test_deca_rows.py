@@ -12,11 +12,12 @@ from nlptool.cli import main
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification, decanlp
 from nlptool.recipe.by_name import Named
+from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.answer.config import Config
 from nlptool.tasks.answer.decanlp_formats import DecaNLPExample
 from nlptool.text.tabular import Row
 
-TASK = Named("tasks", "task")
+TASK = Named(DiscriminatedBy("tasks"), "task")
 
 
 def asked(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[DecaNLPExample]:

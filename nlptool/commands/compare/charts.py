@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlptool.atomic_files import write_bytes, write_text
 from nlptool.commands.compare.verdict import SUITE
-from nlptool.commands.suite import run as examining
+from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console
 from nlptool.manifests import plain_names
 from nlptool.metric_table import Metric, describe
@@ -98,9 +98,9 @@ def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
     found: dict[str, dict[int, list[Point]]] = {}
     for number, run in enumerate(runs):
         taken = run.get("suite", [])
-        means = {one["task"]: examining.mean([one]) for one in taken}
+        means = {one["task"]: suite_run.mean([one]) for one in taken}
         if len(taken) > 1:
-            means[SUITE] = examining.mean(taken)
+            means[SUITE] = suite_run.mean(taken)
         for name, mean in means.items():
             if mean is not None:
                 ends = mean.value - mean.deviation, mean.value + mean.deviation

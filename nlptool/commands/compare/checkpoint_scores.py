@@ -3,14 +3,13 @@
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from safetensors.torch import load_file
 
 from nlptool.atomic_files import read_json, write_json
-from nlptool.commands.compare.options import ComparedRun, EvaluationOptions
+from nlptool.commands.compare.options import ComparedRun, Comparison
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
@@ -33,11 +32,12 @@ Pairs = list[reading.Pair]
 PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
 
-def read_pairs(probes: EvaluationOptions, entries: Sequence[ComparedRun]) -> Pairs:
+def read_pairs(comparison: Comparison) -> Pairs:
     """All pairs to be scored. Raises DataError for what cannot be read, or is longer than a model reads."""
-    if probes.pairs is None:
+    asked, entries = comparison.asked, comparison.runs
+    if asked.pairs is None:
         return []
-    files = reading.read(probes.pairs, probes.most)
+    files = reading.read(asked.pairs, asked.most)
     tokenizer = Tokenizer.of_store(TokenStore(Path(entries[0].recipe.tokens)))
     positions = min(getattr(entry.recipe.model, "positions", sys.maxsize) for entry in entries)
     pairs: Pairs = []
@@ -45,7 +45,7 @@ def read_pairs(probes: EvaluationOptions, entries: Sequence[ComparedRun]) -> Pai
         longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
         if longest > positions:
             raise DataError(
-                f"{probes.pairs}: {name}: a sentence of {longest} tokens, and a model that reads {positions}",
+                f"{asked.pairs}: {name}: a sentence of {longest} tokens, and a model that reads {positions}",
                 hint=f"model.positions={longest}, or remove the pair",
             )
         pairs += read

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from nlptool.commands.loading import load_checked
 from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.suite import recipe as suite
-from nlptool.console import Console, Options
+from nlptool.commands.suite.recipe import ResolvedSuite
+from nlptool.console import Console
 from nlptool.errors import RecipeError, UsageError
-from nlptool.recipe import catalog, load
-from nlptool.runs import folder
+from nlptool.recipe import catalog
 
 
 class ComparedRun(NamedTuple):
@@ -34,26 +35,22 @@ class EvaluationOptions(NamedTuple):
     """The rows of these tasks, in place of the suite's own."""
 
 
-def run(
-    recipes: Sequence[str],
-    changes: Sequence[str],
-    probes: EvaluationOptions,
-    options: Options,
-    console: Console,
-) -> None:
-    """Train what is not trained yet, probe every checkpoint, write and show the table and the picture."""
-    folder.require_auto(options.resume)
-    out = Path(options.out or "runs/compare")
-    entries = read(recipes, changes, out, console)
-    require_equal(entries)
-    exams = suite.read(probes.suite, probes.data) if probes.suite is not None else None
-    from nlptool.commands.compare import run as comparing
+class Comparison(NamedTuple):
+    """What is compared, and where."""
 
-    if options.dry_run:
-        folder.prepare_output_folder(out, resume=options.resume, overwrite=options.overwrite, dry_run=True)
-        comparing.dry_run(entries, console, as_json=options.json)
-    else:
-        comparing.run(entries, probes, exams, out, options, console)
+    runs: list[ComparedRun]
+    asked: EvaluationOptions
+    suite: ResolvedSuite | None
+    out: Path
+
+
+def resolve(
+    recipes: Sequence[str], changes: Sequence[str], asked: EvaluationOptions, out: Path, console: Console
+) -> Comparison:
+    """Everything that is read and checked before the first run. Raises RecipeError, UsageError."""
+    runs = read(recipes, changes, out, console)
+    require_equal(runs)
+    return Comparison(runs, asked, None if asked.suite is None else suite.read(asked.suite, asked.data), out)
 
 
 def read(recipes: Sequence[str], changes: Sequence[str], out: Path, console: Console) -> list[ComparedRun]:
@@ -66,10 +63,9 @@ def read(recipes: Sequence[str], changes: Sequence[str], out: Path, console: Con
     entries = []
     for argument in recipes:
         path = catalog.find(argument)
-        loaded = load(path, [*changes, f"out={json.dumps(str(out / path.stem))}"], Recipe)
-        console.notes(loaded.source.notes)
-        loaded.require(pretrain.check(loaded.recipe, loaded.recipe.command))
-        entries.append(ComparedRun(path.stem, loaded.recipe))
+        given = [*changes, f"out={json.dumps(str(out / path.stem))}"]
+        recipe = load_checked(path, given, Recipe, lambda it: pretrain.check(it, it.command), console)
+        entries.append(ComparedRun(path.stem, recipe))
     names = [entry.name for entry in entries]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

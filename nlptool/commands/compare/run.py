@@ -1,32 +1,30 @@
 """The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptool import course, launch
+from nlptool import course
 from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.compare import budget, charts, checkpoint_scores, verdict
-from nlptool.commands.compare.options import ComparedRun, EvaluationOptions
+from nlptool.commands.compare.options import ComparedRun, Comparison
 from nlptool.commands.pretrain import run as pretraining
 from nlptool.commands.pretrain.setup import PretrainSetup
-from nlptool.commands.suite import run as examining
+from nlptool.commands.suite import run as suite_run
 from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.console import Console, Options
 from nlptool.evaluation.metrics import confidence
 from nlptool.formatting import bullets, counted, duration, markdown, quantity, significant
 from nlptool.metric_table import describe
 from nlptool.recipe import difference, kept
-from nlptool.runs import folder
-from nlptool.runs import launch as training
+from nlptool.runs import folder, launch
 from nlptool.train.distributed import DistributedContext
 
 
-def dry_run(entries: Sequence[ComparedRun], console: Console, *, as_json: bool) -> None:
+def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
     """What each run would take; trains nothing. Raises RecipeError for a budget that they do not all meet."""
-    plans = {entry.name: PretrainSetup(entry.recipe) for entry in entries}
+    plans = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
     budget.require_met(plans)
     rows = []
     for name, plan in plans.items():
@@ -42,40 +40,32 @@ def dry_run(entries: Sequence[ComparedRun], console: Console, *, as_json: bool) 
                 "flops": plan.steps * plan.flops_per_step if known else None,
             }
         )
-    if as_json:
+    if options.json:
         console.json(rows)
         return
     columns = ("run", "parameters", "FLOPs per token", "steps", "tokens", "FLOPs")
     console.table(columns, [["" if v is None else v for v in row.values()] for row in rows])
 
 
-def run(
-    entries: Sequence[ComparedRun],
-    probes: EvaluationOptions,
-    exams: ResolvedSuite | None,
-    out: Path,
-    options: Options,
-    console: Console,
-) -> None:
+def run(comparison: Comparison, options: Options, console: Console) -> None:
     """Train, probe, write; what is done already is not done again. All ranks train, rank 0 does the rest."""
-    with training.ranks(console) as (world, _):
-        world.on_first(
-            lambda: folder.prepare_output_folder(out, resume=options.resume, overwrite=options.overwrite)
-        )
-        pairs = checkpoint_scores.read_pairs(probes, entries)  # what is wrong is told now, not after hours
+    entries, _, suite, out = comparison
+    with launch.ranks(console) as (world, _):
+        world.on_first(lambda: folder.prepare_output_folder(out, options))
+        pairs = checkpoint_scores.read_pairs(comparison)  # what is wrong is told now, not after hours
         budget.require_met({entry.name: PretrainSetup(entry.recipe) for entry in entries})
         for number, entry in enumerate(entries, start=1):
             console.note(f"run {number} of {len(entries)}: {entry.name}")
             _train(entry, options.overwrite, console, world)
     if world.first:
-        launch.alone(os.environ)
-        _judge(entries, pairs, exams, out, options, console)
+        launch.work_alone()
+        _evaluate(entries, pairs, suite, out, options, console)
 
 
-def _judge(
+def _evaluate(
     entries: Sequence[ComparedRun],
     pairs: checkpoint_scores.Pairs,
-    exams: ResolvedSuite | None,
+    suite: ResolvedSuite | None,
     out: Path,
     options: Options,
     console: Console,
@@ -85,15 +75,15 @@ def _judge(
     for entry in entries:
         console.note(f"probing {entry.name}")
         runs.append(checkpoint_scores.probed(entry, pairs, console))
-    if exams is not None:
+    if suite is not None:
         for found, entry in zip(runs, entries, strict=True):
             console.note(f"the suite: {entry.name}")
             final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
-            found["suite"] = examining.take(exams, final, kept, console)
+            found["suite"] = suite_run.take(suite, final, kept, console)
     write_json(out / "compare.json", runs)
     tables = [(*table(runs), "")]
-    if exams is not None:
-        tables.append((*examining.table({run["run"]: run["suite"] for run in runs}), exams.caption))
+    if suite is not None:
+        tables.append((*suite_run.table({run["run"]: run["suite"] for run in runs}), suite.caption))
     told = verdict.verdicts(runs)
     written = [*(markdown(*one) for one in tables), *([bullets(told)] if told else [])]
     write_text(out / "compare.md", "\n".join(written))

@@ -1,6 +1,5 @@
 """`nlptool distill-task RECIPE`: a small net learns a labelled task from a fine-tuned teacher, as TinyBERT does."""
 
-import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Self
@@ -9,10 +8,9 @@ from pydantic import Field, model_validator
 
 from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.finetune.recipe import Dropout, Evaluate, Seeds, Task
-from nlptool.console import Console, Options
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Chosen, Problem, RecipeBlock
-from nlptool.runs import folder
+from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
+from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import FinetuneConfig
@@ -50,7 +48,7 @@ class Recipe(RecipeBlock):
     layers: int | None = Field(
         None, gt=0, description="in place of start: the student is so many of the teacher's layers"
     )
-    model: Annotated[RecipeBlock, Chosen("models")] | None = Field(
+    model: Annotated[RecipeBlock, DiscriminatedBy("models")] | None = Field(
         None,
         description="in place of start: the student's net, from random weights; it reads the teacher's tokens",
     )
@@ -132,23 +130,3 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                 text = f"{train.length} tokens are more than model.positions ({most}); set one to the other"
                 problems[Problem(f"{stage}.length", text)] = None
     return [p for p in problems if recipe.start or p.path != "start"]
-
-
-def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Carry the recipe out, or with --dry-run say what it would take."""
-    folder.require_auto(options.resume)
-    if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
-        folder.prepare_output_folder(
-            Path(recipe.out),
-            resume=options.resume,
-            overwrite=options.overwrite,
-            kind=Recipe,
-            reads=recipe,
-            dry_run=options.dry_run,
-        )
-    from nlptool.commands.distill_task import run as teaching
-
-    if options.dry_run:
-        teaching.dry_run(recipe, console, as_json=options.json)
-    else:
-        teaching.run(recipe, options, console)

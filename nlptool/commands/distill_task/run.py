@@ -81,11 +81,7 @@ class _Runs:
         for stage, train in (("intermediate", recipe.intermediate), ("prediction", recipe.prediction)):
             if train is not None:
                 launch.require_device(train, world, stage)
-        self.source = world.on_first(
-            lambda: folder.prepare_output_folder(
-                self.out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
-            )
-        )
+        self.source = world.on_first(lambda: folder.prepare_output_folder(self.out, options, recipe=recipe))
         self.options = replace(options, resume="auto" if options.resume else None, overwrite=False)
         self.teacher = Teacher(recipe)
         require(recipe, self.teacher)
@@ -249,7 +245,7 @@ class _Runs:
                 )
 
 
-def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
     teacher = Teacher(recipe)
     require(recipe, teacher)
@@ -273,7 +269,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
             "flops": {name: len(recipe.seeds) * _flops(one, name, teacher) for name, one in plans.items()},
             "baseline": plan.baseline(),
         }
-    if as_json:
+    if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
     twin = ", and as many without a teacher" if recipe.twin else ""

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nlptool.commands.suite import recipe as suite
-from nlptool.console import Console, Options
+from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.errors import UsageError
 from nlptool.models import hub
-from nlptool.runs import folder
 
 
 class EvaluationOptions(NamedTuple):
@@ -28,25 +27,30 @@ class EvaluationOptions(NamedTuple):
     """The rows of these tasks, in place of the suite's own."""
 
 
-def run(models: Sequence[str], questions: EvaluationOptions, options: Options, console: Console) -> None:
-    """Ask every model the same, and show one table, or two.
+class Evaluation(NamedTuple):
+    """What is evaluated, and where the results go."""
+
+    models: Sequence[str]
+    asked: EvaluationOptions
+    suite: ResolvedSuite | None
+    out: Path | None
+
+
+def resolve(models: Sequence[str], asked: EvaluationOptions, out: Path | None) -> Evaluation:
+    """Everything that is read and checked before a model is.
 
     Raises UsageError when there is nothing to ask, or where the answers of a suite should be kept is not said.
     """
-    folder.require_auto(options.resume)
-    if questions.tokens is None and questions.pairs is None and questions.suite is None:
+    if asked.tokens is None and asked.pairs is None and asked.suite is None:
         raise UsageError(
             "nothing to ask the models",
             hint="--tokens STORE reads its held-out text, --pairs FOLDER minimal pairs, --suite SUITE tasks",
         )
-    if questions.suite is not None and options.out is None:
+    if asked.suite is not None and out is None:
         raise UsageError("what a suite finds is kept in a folder", hint="name one with --out")
     for model in models:
         if wrong := hub.problem(model):
             raise UsageError(wrong)
-    exams = None if questions.suite is None else suite.read(questions.suite, questions.data)
-    if options.out is not None:
-        folder.prepare_output_folder(Path(options.out), resume=options.resume, overwrite=options.overwrite)
-    from nlptool.commands.evaluate import run as evaluating
-
-    evaluating.run(models, questions, exams, options, console)
+    return Evaluation(
+        models, asked, None if asked.suite is None else suite.read(asked.suite, asked.data), out
+    )

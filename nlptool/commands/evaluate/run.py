@@ -2,14 +2,12 @@
 
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import write_json, write_text
-from nlptool.commands.evaluate.options import EvaluationOptions
+from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions
 from nlptool.commands.prompt.scoreboard import PERPLEXITY, labels, named, shown
-from nlptool.commands.suite import run as examining
-from nlptool.commands.suite.recipe import ResolvedSuite
+from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.evaluation import minimal_pairs, perplexity
@@ -29,14 +27,9 @@ from nlptool.text.tokenizer import Tokenizer
 KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
 
 
-def run(
-    models: Sequence[str],
-    questions: EvaluationOptions,
-    exams: ResolvedSuite | None,
-    options: Options,
-    console: Console,
-) -> None:
-    """Ask, then write and show."""
+def run(evaluation: Evaluation, options: Options, console: Console) -> None:
+    """Ask every model the same, write, and show one table, or two."""
+    models, questions, exams, out = evaluation
     texts = _texts(questions) if questions.tokens is not None else []
     files = reading.read(questions.pairs, questions.most) if questions.pairs is not None else {}
     results: list[dict[str, Any]] = [{"model": name} for name in models]
@@ -44,21 +37,19 @@ def run(
     if texts or files:
         results = [_asked(name, texts, files, console) for name in models]
         tables.append((*table(results), ""))
-    if exams is not None and options.out is not None:
+    if exams is not None and out is not None:
         if options.overwrite:
-            shutil.rmtree(Path(options.out) / "suite", ignore_errors=True)
+            shutil.rmtree(out / "suite", ignore_errors=True)
         kept = plain_names(map(named, models))
         for found, name, inside in zip(results, models, kept, strict=True):
             console.note(f"the suite: {name}")
-            out = Path(options.out) / "suite" / inside
-            found["suite"] = examining.take(exams, hub.folder(name), out, console)
+            found["suite"] = suite_run.take(exams, hub.folder(name), out / "suite" / inside, console)
         if not any(found["suite"] for found in results):
             raise DataError("none of the suite's tasks can be asked of any of these models")
         short = labels(models)
         suites = dict(zip(short, (found["suite"] for found in results), strict=True))
-        tables.append((*examining.table(suites), exams.caption))
-    if options.out is not None:
-        out = Path(options.out)
+        tables.append((*suite_run.table(suites), exams.caption))
+    if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "evaluate.json", results)
         write_text(out / "evaluate.md", "\n".join(markdown(*one) for one in tables))

@@ -1,17 +1,15 @@
 """`nlptool finetune RECIPE`: a pretrained net on a labelled task, once for each seed."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool import course, registry
-from nlptool.console import Console, Options
 from nlptool.formatting import counted
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Chosen, Named, Problem, RecipeBlock
-from nlptool.runs import folder
+from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock
+from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import FinetuneConfig
@@ -28,7 +26,8 @@ def _seeds(given: Any) -> Any:
     )
 
 
-Task = Annotated[RecipeBlock, Chosen("tasks"), Named("tasks", "task")]
+TASKS = DiscriminatedBy("tasks")
+Task = Annotated[RecipeBlock, TASKS, Named(TASKS, "task")]
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),
@@ -156,23 +155,3 @@ def check_task(task: RecipeBlock, model: RecipeBlock) -> list[Problem]:
     module = registry.load("tasks", str(task.model_dump()["name"]), "config")
     problems: list[Problem] = module.check(task, model)
     return problems
-
-
-def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Carry the recipe out, or with --dry-run say what it would take."""
-    folder.require_auto(options.resume)
-    if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
-        folder.prepare_output_folder(
-            Path(recipe.out),
-            resume=options.resume,
-            overwrite=options.overwrite,
-            kind=Recipe,
-            reads=recipe,
-            dry_run=options.dry_run,
-        )
-    from nlptool.commands.finetune import run as finetuning
-
-    if options.dry_run:
-        finetuning.dry_run(recipe, console, as_json=options.json)
-    else:
-        finetuning.run(recipe, options, console)

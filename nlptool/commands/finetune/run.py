@@ -57,11 +57,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
     out = Path(recipe.out)
     with launch.ranks(console) as (world, interrupts):
         launch.require_device(recipe.train, world)
-        source = world.on_first(
-            lambda: folder.prepare_output_folder(
-                out, resume=options.resume, overwrite=options.overwrite, kind=Recipe, reads=recipe
-            )
-        )
+        source = world.on_first(lambda: folder.prepare_output_folder(out, options, recipe=recipe))
         plan = FinetuneSetup(recipe)
         world.on_first(lambda: _begin(plan, source, options, console, world))
         plan.open(out / "rows")
@@ -72,12 +68,12 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
     return result
 
 
-def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
     with read(recipe, console) as plan:
         plan.remark(console)
         facts = needs(plan)
-    if as_json:
+    if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
     shown = {

@@ -30,16 +30,16 @@ class MemoryFit:
     """The least train.accumulate that makes all micro-batches fit, if any does."""
 
 
-def run(recipe: Recipe, command: str, *, probe: bool, as_json: bool, console: Console) -> None:
+def run(recipe: Recipe, *, probe: bool, as_json: bool, console: Console) -> None:
     """Show what the run would take. Raises DataError when store and recipe do not go together."""
     machine = device_info(Path(recipe.out))
     plan = PretrainSetup(recipe)
     probes = _probed(plan, console) if probe else None
-    facts = figures(plan, command, machine, probes)
+    facts = figures(plan, recipe.command, machine, probes)
     if as_json:
         console.json(facts)
     else:
-        console.table(("", "", "in detail"), rows(plan, facts), title=f"{command}: {recipe.out}")
+        console.table(("", "", "in detail"), rows(plan, facts), title=f"{recipe.command}: {recipe.out}")
 
 
 def _probed(plan: PretrainSetup, console: Console) -> list[Probe] | None:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from nlptool.commands.finetune import recipe as finetune
+from nlptool.commands.loading import load_checked
 from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.recipe import catalog, load
+from nlptool.recipe import catalog
 from nlptool.recipe.source import read
 
 OTHERS = {"tasks": "prompt", "tokenizer": "tokenize", "source": "tokenize"}
@@ -20,12 +21,12 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
     path = catalog.find(recipe)
     keys = read(path).data
     if "task" in keys and "teacher" not in keys:
-        tune = load(path, changes, finetune.Recipe)
-        console.notes(tune.source.notes)
-        tune.require(finetune.check(tune.recipe, "finetune"))
+        tune = load_checked(
+            path, changes, finetune.Recipe, lambda it: finetune.check(it, "finetune"), console
+        )
         from nlptool.commands.plan import finetune as tuning
 
-        tuning.run(tune.recipe, probe=probe, as_json=as_json, console=console)
+        tuning.run(tune, probe=probe, as_json=as_json, console=console)
         return
     other = "distill-task" if "task" in keys else next((OTHERS[key] for key in keys if key in OTHERS), None)
     if other is not None:
@@ -33,10 +34,7 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
             f"{path}: is a recipe for nlptool {other}; plan takes those that pretrain, distill or finetune",
             hint=f"nlptool {other} {recipe} --dry-run says what it would do",
         )
-    loaded = load(path, changes, pretrain.Recipe)
-    console.notes(loaded.source.notes)
-    command = loaded.recipe.command
-    loaded.require(pretrain.check(loaded.recipe, command))
+    loaded = load_checked(path, changes, pretrain.Recipe, lambda it: pretrain.check(it, it.command), console)
     from nlptool.commands.plan import pretrain as planning
 
-    planning.run(loaded.recipe, command, probe=probe, as_json=as_json, console=console)
+    planning.run(loaded, probe=probe, as_json=as_json, console=console)

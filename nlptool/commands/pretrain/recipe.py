@@ -1,6 +1,5 @@
 """Pretraining from a token store: one command for every objective, named after it (`pretrain-mlm`); and `distill`."""
 
-import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
@@ -8,11 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool import course, kinds, registry
-from nlptool.console import Console, Options
 from nlptool.formatting import counted
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Chosen, Problem, RecipeBlock, only
-from nlptool.runs import folder
+from nlptool.recipe import RESUMABLE, Problem, RecipeBlock, only
+from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
 from nlptool.train.config import Evaluate, PretrainConfig, Save
 
@@ -34,7 +32,7 @@ class Recipe(RecipeBlock):
     )
 
     tokens: str = Field(description="token store, a folder made by nlptool tokenize")
-    model: Annotated[RecipeBlock, Chosen("models")] | None = Field(
+    model: Annotated[RecipeBlock, DiscriminatedBy("models")] | None = Field(
         None, description="the net, from random weights"
     )
     start: str | None = Field(
@@ -51,7 +49,7 @@ class Recipe(RecipeBlock):
         description="of distill, in place of model: begin as the teacher does",
         json_schema_extra=only("distill"),
     )
-    objective: Annotated[RecipeBlock, Chosen("objectives")] = Field(description="what is learnt")
+    objective: Annotated[RecipeBlock, DiscriminatedBy("objectives")] = Field(description="what is learnt")
     train: PretrainConfig = Field(description="how the objective is minimised")
     evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")
     save: Save = Field(Save(), description="checkpoints")
@@ -141,22 +139,3 @@ def check_model(recipe: Recipe, model: RecipeBlock) -> list[Problem]:
             text = f"{stage.length} tokens are more than model.positions ({positions}); set one to the other"
             problems.append(Problem(where, text))
     return problems
-
-
-def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Carry the recipe out, or with --dry-run say what it would take."""
-    if "WORLD_SIZE" not in os.environ:  # before torch is imported; ranks ask again, one for all
-        folder.prepare_output_folder(
-            Path(recipe.out),
-            resume=options.resume,
-            overwrite=options.overwrite,
-            kind=Recipe,
-            reads=recipe,
-            dry_run=options.dry_run,
-        )
-    from nlptool.commands.pretrain import run as pretraining
-
-    if options.dry_run:
-        pretraining.dry_run(recipe, console, as_json=options.json)
-    else:
-        pretraining.run(recipe, options, console)

@@ -88,7 +88,7 @@ def job(plan: PretrainSetup, world: DistributedContext) -> TrainingJob:
     )
 
 
-def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Show the resolved recipe and what the run would take; makes no weights and writes nothing."""
     plan = PretrainSetup(recipe)
     train = plan.store.split("train")
@@ -109,7 +109,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
         "tokens": tokens if plan.seconds is None else None,
         "epochs": plan.steps * plan.epochs_per_step if plan.seconds is None else None,
     }
-    if as_json:
+    if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
     console.result(dump(recipe))

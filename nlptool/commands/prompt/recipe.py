@@ -11,18 +11,18 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool import kinds
-from nlptool.console import Console, Options
 from nlptool.models import hub
 from nlptool.prompting.config import PromptConfig
-from nlptool.recipe import RESUMABLE, Chosen, Named, Problem, RecipeBlock
-from nlptool.runs import folder
+from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock
+from nlptool.registry import DiscriminatedBy
 
 
 def _several(given: Any) -> Any:
     return given if isinstance(given, list | tuple) else (given,)
 
 
-Task = Annotated[RecipeBlock, Chosen("prompting"), Named("prompting", "prompted task")]
+PROMPTS = DiscriminatedBy("prompts")
+Task = Annotated[RecipeBlock, PROMPTS, Named(PROMPTS, "prompted task")]
 
 
 class Asked(RecipeBlock):
@@ -148,22 +148,3 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         if wrong := hub.problem(model):
             problems.append(Problem(f"models.{at}", wrong))
     return problems
-
-
-def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Carry the recipe out, or with --dry-run show what would be asked."""
-    folder.require_auto(options.resume)
-    folder.prepare_output_folder(
-        Path(recipe.out),
-        resume=options.resume,
-        overwrite=options.overwrite,
-        kind=Recipe,
-        reads=recipe,
-        dry_run=options.dry_run,
-    )
-    from nlptool.commands.prompt import run as prompting
-
-    if options.dry_run:
-        prompting.dry_run(recipe, console, as_json=options.json)
-    else:
-        prompting.run(recipe, options, console)

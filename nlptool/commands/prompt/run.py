@@ -22,7 +22,7 @@ from nlptool.train.interrupts import SignalHandler
 AT_ONCE = 64  # answers that are written together
 
 
-def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
+def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Read all rows; show how many questions there are, and the first one of each task as it would be read."""
     told: list[dict[str, Any]] = []
     read = sheets.read(recipe, console)
@@ -43,7 +43,7 @@ def dry_run(recipe: Recipe, console: Console, *, as_json: bool) -> None:
                     "gold": first.gold,
                 }
             )
-    if as_json:
+    if options.json:
         console.json(told)
         return
     for one in told:

@@ -1,18 +1,14 @@
 """Text to a token store: read, normalise, segment, train or load a tokenizer, encode, write."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from nlptool.console import Console, Options
-from nlptool.errors import UsageError
 from nlptool.models import hub
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
-from nlptool.runs import folder
 from nlptool.text.config import Normalise, Sentences, Source
 
 SMALLEST = 262  # six special tokens and 256 bytes
@@ -81,40 +77,17 @@ class Recipe(RecipeBlock):
 
 def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
     """Rules that look beyond a block; nothing heavy is imported."""
-    load = recipe.tokenizer.load
+    problems = []
+    load, out = recipe.tokenizer.load, os.path.realpath(recipe.out)
     if load is not None and (wrong := hub.tokenizer_problem(load)):
-        return [Problem("tokenizer.load", wrong)]
-    return []
-
-
-def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Write the store and report on it, or with --dry-run say what would be read."""
-    out = Path(recipe.out)
-    _require_outside(out, recipe.source.files)
-    previous = folder.prepare_output_folder(
-        out,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        kind=Recipe,
-        reads=recipe,
-        dry_run=options.dry_run,
-    )
-    from nlptool.commands.tokenize import run as tokenizing
-
-    if previous is not None and (previous / "store.json").exists():
-        folder.check_resume(previous, recipe)
-        tokenizing.report_again(recipe, previous, options, console)
-    elif options.dry_run:
-        tokenizing.dry_run(recipe, options, console)
-    else:
-        tokenizing.run(recipe, options, console)
-
-
-def _require_outside(out: Path, files: Iterable[str]) -> None:
-    """Raise UsageError where the store would lie in a folder that is read whole: the next run would read it."""
-    for name in files:
-        if Path(name).is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(name)):
-            raise UsageError(
-                f"{out}: lies in {name}, of which every file is read",
-                hint=f"choose a folder outside with --out, or name the files: source.files={name.rstrip('/')}/*.txt",
+        problems.append(Problem("tokenizer.load", wrong))
+    for name in recipe.source.files:  # the next run would read the store
+        if Path(name).is_dir() and Path(out).is_relative_to(os.path.realpath(name)):
+            problems.append(
+                Problem(
+                    "out",
+                    f"{recipe.out}: lies in {name}, of which every file is read; choose a folder outside with --out, "
+                    f"or name the files: source.files={name.rstrip('/')}/*.txt",
+                )
             )
+    return problems

@@ -14,6 +14,7 @@ from nlptool.formatting import counted, quantity
 from nlptool.manifests import atomic_folder
 from nlptool.models import hub
 from nlptool.recipe import KEPT, dump
+from nlptool.runs import folder
 from nlptool.text import corpus, store_writer
 from nlptool.text.bulk_encoder import EngineDiffers, choose
 from nlptool.text.config import Source
@@ -60,7 +61,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     console.facts("tokenize, dry run: nothing was written", shown)
 
 
-def report_again(recipe: Recipe, path: Path, options: Options, console: Console) -> None:
+def _report_again(source: Source, path: Path, options: Options, console: Console) -> None:
     """Say that a store is finished; nothing is done."""
     store = TokenStore(path)
     for name in SPLITS:
@@ -69,7 +70,7 @@ def report_again(recipe: Recipe, path: Path, options: Options, console: Console)
     console.note(f"{path}: is finished, nothing to do")
     if report is None:
         return
-    now = corpus.find(recipe.source).size
+    now = corpus.find(source).size
     if now != report.get("source_bytes", now):
         console.note(
             f"its sources hold {counted(now, 'bytes')} today, {report['source_bytes']:,} when it was made; "
@@ -91,8 +92,13 @@ def _report(path: Path, console: Console) -> dict[str, Any] | None:
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Make the store; it appears whole or not at all."""
+    """Make the store; it appears whole or not at all. One that is there already is reported."""
     out = Path(recipe.out)
+    previous = folder.prepare_output_folder(out, options, recipe=recipe)
+    if previous is not None and (previous / "store.json").exists():
+        folder.check_resume(previous, recipe)
+        _report_again(recipe.source, previous, options, console)
+        return
     _notes(corpus.find(recipe.source), console)
     with atomic_folder(out) as aside:
         tokenizer, trained = _tokenizer(recipe, console)

@@ -10,6 +10,7 @@ from nlptool.evaluation.metrics.text_overlap import Tokenize
 from nlptool.formatting import json_value
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import Named, Problem, RecipeBlock
+from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.answer.decanlp_formats import FORMS, DecaNLPExample
 from nlptool.tasks.config import Source, TaskConfig, class_of, filled
 from nlptool.text.tabular import Row
@@ -120,9 +121,11 @@ class Config(SubtaskConfig):
     metrics: tuple[Metric, ...] = Field(
         (), description="figures on the validation rows; the first one chooses the best checkpoint"
     )
-    tasks: dict[str, Annotated[SubtaskConfig, Named("tasks", "task", SubtaskConfig)]] = Field(
-        {},
-        description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
+    tasks: dict[str, Annotated[SubtaskConfig, Named(DiscriminatedBy("tasks"), "task", SubtaskConfig)]] = (
+        Field(
+            {},
+            description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
+        )
     )
 
     @property

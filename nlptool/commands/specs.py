@@ -1,0 +1,37 @@
+"""The one list of commands that carry out a recipe. Nothing heavy is imported: `nlptool --help` reads it."""
+
+from typing import NamedTuple
+
+DATA, TRAIN, ASK = "From text to tokens", "Training", "Questions to a model"
+RUNS, LOOK = "Runs and machines", "Recipes"
+HEADINGS = (DATA, TRAIN, ASK, RUNS, LOOK)
+
+
+class CommandSpec(NamedTuple):
+    """A command that carries out a recipe."""
+
+    name: str
+    module: str
+    """In nlptool.commands: `recipe` has Recipe and check(recipe, name) -> problems, `run` has run and dry_run."""
+    group: str
+    """Its heading in `nlptool --help`."""
+    help: str
+    resumes_only_its_folder: bool = False
+    """Whether --resume takes `auto` alone, not another run or checkpoint."""
+
+
+COMMANDS = (
+    CommandSpec("tokenize", "tokenize", DATA, "Read text, train or load a tokenizer, write a token store."),
+    CommandSpec("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),
+    CommandSpec("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
+    CommandSpec("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
+    CommandSpec("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
+    CommandSpec("distill", "pretrain", TRAIN, "Teach a small language model by a larger one."),
+    CommandSpec("finetune", "finetune", TRAIN, "Fine-tune a pretrained net on a labelled task.", True),
+    CommandSpec(
+        "distill-task", "distill_task", TRAIN, "Teach a small net a labelled task, by a fine-tuned one.", True
+    ),
+    CommandSpec("prompt", "prompt", ASK, "Ask models tasks by text, with no, one or a few examples.", True),
+)
+RANKED = {"compare", *(spec.name for spec in COMMANDS if spec.group == TRAIN)}
+"""Commands that several ranks carry out together; of the others rank 0 works alone."""
