@@ -85,7 +85,7 @@ FLOORS = (
     ("specs", "loading"),
     ("tokenize", "pretrain", "finetune", "prompt", "generate", "fill_mask"),
     ("distill_task", "suite"),
-    ("plan", "compare", "evaluation", "export", "report", "doctor", "recipes", "schema"),
+    ("plan", "compare", "evaluate", "export", "report", "doctor", "recipes", "schema"),
 )
 """Of commands, from below: single runs, what is made of several of these, what looks at runs. A command knows those of
 lower floors, and no other of its own."""

@@ -17,13 +17,14 @@ from nlptool.recipe.validate import validate
 
 @dataclass(frozen=True)
 class Named:
-    """Marks a key whose block may be given by name: `Annotated[Block, TASKS, Named(TASKS, "task")]`, TASKS a choice.
+    """Marks a key whose block may be given by name: `Annotated[Block, TASKS, Named(TASKS, "tasks", "task")]`.
 
-    Its value may be a file of the shipped recipes under the choice's kind, e.g. glue/sst2, or the path of one. What is
-    no text stays.
+    Its value may be a file of the shipped recipes in `folder`, e.g. glue/sst2, or the path of one. What is no text
+    stays.
     """
 
     choice: BlockChoice
+    folder: str
     what: str
     """What such a file holds, as messages call it."""
     only: type[RecipeBlock] | None = None
@@ -32,7 +33,7 @@ class Named:
     def source(self, given: str) -> RecipeSource:
         """The text of the file behind a name. Raises RecipeError where there is none, or it holds another block."""
         try:
-            source = read(catalog.find(given, self.choice.kind))
+            source = read(catalog.find(given, self.folder))
         except RecipeError as error:
             raise RecipeError(f"task: {error.message}", hint=error.hint) from None
         source.refuse(source.problems)

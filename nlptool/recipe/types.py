@@ -148,8 +148,6 @@ class Budget:
 class BlockChoice(Protocol):
     """How a block is chosen by its key `name`, as among the folders of the registry."""
 
-    kind: str
-    """What is chosen among: the folder of shipped recipes that hold one."""
     names: tuple[str, ...]
     """The values of `name`."""
 

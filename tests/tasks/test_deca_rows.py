@@ -17,7 +17,7 @@ from nlptool.tasks.answer.config import Config
 from nlptool.tasks.answer.decanlp_formats import DecaNLPExample
 from nlptool.text.tabular import Row
 
-TASK = Named(DiscriminatedBy("tasks"), "task")
+TASK = Named(DiscriminatedBy("tasks"), "tasks", "task")
 
 
 def asked(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[DecaNLPExample]:

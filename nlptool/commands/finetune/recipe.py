@@ -27,7 +27,7 @@ def _seeds(given: Any) -> Any:
 
 
 TASKS = DiscriminatedBy("tasks")
-Task = Annotated[RecipeBlock, TASKS, Named(TASKS, "task")]
+Task = Annotated[RecipeBlock, TASKS, Named(TASKS, "tasks", "task")]
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),

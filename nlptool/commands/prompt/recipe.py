@@ -21,8 +21,8 @@ def _several(given: Any) -> Any:
     return given if isinstance(given, list | tuple) else (given,)
 
 
-PROMPTS = DiscriminatedBy("prompts")
-Task = Annotated[RecipeBlock, PROMPTS, Named(PROMPTS, "prompted task")]
+PROMPTS = DiscriminatedBy("prompting")
+Task = Annotated[RecipeBlock, PROMPTS, Named(PROMPTS, "prompts", "prompted task")]
 
 
 class Asked(RecipeBlock):

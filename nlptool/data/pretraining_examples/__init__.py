@@ -9,4 +9,4 @@ from nlptool.data.pretraining_examples.pairs import Pairs, SegmentPairs, fit
 from nlptool.data.pretraining_examples.rows import PackedBatch
 from nlptool.data.pretraining_examples.segments import Segments
 
-__all__ = ["PackedRows", "Pairs", "PackedBatch", "SegmentPairs", "Segments", "fit"]
+__all__ = ["PackedBatch", "PackedRows", "Pairs", "SegmentPairs", "Segments", "fit"]

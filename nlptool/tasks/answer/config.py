@@ -121,11 +121,11 @@ class Config(SubtaskConfig):
     metrics: tuple[Metric, ...] = Field(
         (), description="figures on the validation rows; the first one chooses the best checkpoint"
     )
-    tasks: dict[str, Annotated[SubtaskConfig, Named(DiscriminatedBy("tasks"), "task", SubtaskConfig)]] = (
-        Field(
-            {},
-            description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
-        )
+    tasks: dict[
+        str, Annotated[SubtaskConfig, Named(DiscriminatedBy("tasks"), "tasks", "task", SubtaskConfig)]
+    ] = Field(
+        {},
+        description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
     )
 
     @property
