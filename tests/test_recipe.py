@@ -1,7 +1,7 @@
 """Recipes as values: read, overridden, written out, compared."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
@@ -218,6 +218,16 @@ def test_the_difference_names_each_changed_key_with_both_values() -> None:
     new = FULL.model_copy(update={"lr": 1.0, "stages": (Stage(length=8, share=0.2), Stage(length=9))})
     assert difference(FULL, FULL) == []
     assert difference(FULL, new) == [("lr", 1e-5, 1.0), ("stages.0.share", 0.1, 0.2)]
+
+
+def test_a_difference_is_told_as_a_recipe_is_written() -> None:
+    old: dict[str, Any] = {"keep": True, "labels": ["가", "10"], "augment": None}
+    new: dict[str, Any] = {"keep": False, "labels": ["가", "a b"], "augment": {"copies": 2}}
+    assert list(map(str, difference(old, new))) == [
+        "keep: true -> false",
+        'labels: ["가", "10"] -> ["가", a b]',
+        "augment: null -> {copies: 2}",
+    ]
 
 
 def test_the_difference_of_lists_of_unequal_length_is_the_lists() -> None:

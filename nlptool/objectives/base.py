@@ -58,9 +58,6 @@ class Objective(nn.Module):
     keeps_teacher = False
     """Whether batches are to bring along what `ask_teacher` says of them, found once for all epochs."""
 
-    segment_types: int = 1
-    """Segment types that the rows have; embeddings of others are not trained."""
-
     backbone: nn.Module
     """What fine-tuning, prompting, distillation and export load."""
 
@@ -113,6 +110,10 @@ class Objective(nn.Module):
             if f"{term}_correct" in totals:
                 figures[f"{term}_accuracy"] = totals[f"{term}_correct"].item() / count
         return figures
+
+    def segment_types(self, examples: Examples) -> int:
+        """Segment types that the rows have; embeddings of others are not trained."""
+        return 1
 
     def left_out(self, examples: Examples) -> list[str]:
         """What of a split its examples never show, and why; told when a run begins."""

@@ -47,7 +47,6 @@ class MaskedLM(Objective):
         self.config, self.vocabulary, self.pairs = config, vocabulary, pairs
         self.scheme = masking.MaskingScheme(config.mask_rate, config.whole_word, config.ngram, config.corrupt)
         self.backbone, self.mlm = backbone, mlm
-        self.segment_types = 1 if pairs is None else 2
         self.term = TERMS.get(pairs) if pairs is not None else None
         self.weights = {"mlm": 1.0} | ({} if self.term is None else {self.term: 1.0})
         if pooler is not None and pair is not None:
@@ -60,6 +59,10 @@ class MaskedLM(Objective):
         if self.pairs is None:
             return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
         return SegmentPairs(split, length, seed, self.pairs, cls=cls, sep=sep, pad=special["pad"])
+
+    def segment_types(self, examples: Examples) -> int:
+        """A pair has two."""
+        return 1 if self.pairs is None else 2
 
     def left_out(self, examples: Examples) -> list[str]:
         """Documents that have no pair, or no next sentence; and words, where tokens do not tell them."""

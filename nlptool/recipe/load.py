@@ -109,8 +109,8 @@ class Change(NamedTuple):
     new: Any
 
     def __str__(self) -> str:
-        """As messages have it."""
-        return f"{self.path}: {self.old} -> {self.new}"
+        """As messages have it: values as a recipe writes them."""
+        return f"{self.path}: {_flow(self.old)} -> {_flow(self.new)}"
 
 
 def difference(old: RecipeBlock | dict[str, Any], new: RecipeBlock | dict[str, Any]) -> list[Change]:

@@ -422,6 +422,18 @@ def test_the_order_in_which_a_teacher_names_its_classes_says_nothing(work: Path,
     assert distil(work, f"teacher={work}/teacher", "--dry-run") == 0
 
 
+def test_classes_that_differ_by_case_alone_are_different_ones(work: Path, taught: Path, capsys):
+    shutil.copytree(taught / "teacher/seed-0/final", work / "teacher")
+    config = json.loads((work / "teacher/config.json").read_text())
+    config["id2label"] = {"0": "may", "1": "May"}
+    (work / "teacher/config.json").write_text(json.dumps(config))
+    (work / "other.yaml").write_text(
+        "name: classify\ninputs: [sentence]\nlabels: [May, may]\nmetrics: [accuracy]\n"
+    )
+    assert distil(work, f"task={work}/other.yaml", f"teacher={work}/teacher", "--dry-run") == 3
+    assert "its classes are 0 may, 1 May; those of the task are 0 May, 1 may" in capsys.readouterr().err
+
+
 def test_a_student_that_reads_other_tokens_is_refused(work: Path, taught: Path, capsys):
     shutil.copytree(taught / "net", work / "student")
     path = work / "student/tokenizer.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from nlptool import registry
 from nlptool.cli import main
@@ -99,3 +100,12 @@ def test_every_figure_that_a_run_writes_is_declared(finished: Path) -> None:
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     names = {name.removeprefix(HELD_OUT) for line in lines for name in line} - {"step"}
     assert {name for name in names if describe(name).kind == "other"} == set()
+
+
+def test_a_segment_type_that_no_row_has_is_a_copy_of_type_0_in_final(command: list[str], finished: Path):
+    objective = json.loads(Path(command[1]).read_text())["objective"]
+    two = objective["name"] == "sop" or objective.get("next_sentence") or "input_format" in objective
+    for path in finished.glob("final/**/model.safetensors"):
+        for name, types_SD in load_file(path).items():
+            if name.endswith("token_type_embeddings.weight"):
+                assert bool((types_SD[0] != types_SD[1]).any()) == bool(two)

@@ -1,5 +1,7 @@
 """ELECTRA's rows against its script, build_pretraining_dataset.py, written out sentence by sentence."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,15 @@ def test_a_row_is_the_same_whatever_rows_come_with_it(split: Split):
     together = examples.take(indices, epochs, RandomStreams(0, 5))
     rest = examples.take(indices[3:], epochs[3:], RandomStreams(0, 5, first=3))
     assert rest.ids.tolist() == together.ids[3:].tolist()
+
+
+def test_rows_have_one_type_where_documents_have_one_sentence_or_rows_no_room(split: Split, tmp_path: Path):
+    writer = SplitWriter(tmp_path / "train", DTYPES[8])
+    for first in range(10, 60, 5):
+        writer.add(np.arange(first, first + 5), np.array([5], np.int32))
+    writer.close()
+    found = [
+        Segments(text, length, 0, cls=CLS, sep=SEP, pad=PAD).types
+        for text, length in ((split, LENGTH), (Split(writer.prefix), LENGTH), (split, 4))
+    ]
+    assert found == [2, 1, 1]

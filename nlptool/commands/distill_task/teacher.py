@@ -57,7 +57,7 @@ class Teacher:
             known = huggingface.class_names(huggingface.read_config(self.plan.folder))
         except ValueError as error:
             raise DataError(f"{teacher}: config.json: {error}") from error
-        here, there = ([name.casefold() for name in names] for names in (wanted, known))
+        here, there = _folded(wanted), _folded(known)
         if len(wanted) < 2 or here == there:
             return
         hint = "where they are the same by other names, write the task's into id2label in its config.json"
@@ -131,6 +131,12 @@ class Teacher:
                 objective, objective.predict, watched, len(source), shape, train, world, interrupts
             )
         return said.numpy()
+
+
+def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names without their case, unless it tells them apart, as in NATO and Nato."""
+    folded = tuple(name.casefold() for name in names)
+    return folded if len(set(folded)) == len(names) else names
 
 
 class _Watched:

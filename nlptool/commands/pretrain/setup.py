@@ -106,7 +106,12 @@ class PretrainSetup:
 
     def remarks(self) -> list[str]:
         """What to know before the run."""
-        return [*self.shape.left_out(self.stages[0][1]), *self.unreached(), *self.fresh(), *self.moved()]
+        return [
+            *self.shape.left_out(max(self.stages, key=lambda pair: pair[0].length)[1]),
+            *self.unreached(),
+            *self.fresh(),
+            *self.moved(),
+        ]
 
     def fresh(self) -> list[str]:
         """What the weights that the run starts from do not have."""
@@ -213,7 +218,7 @@ class PretrainSetup:
             folder.mkdir(exist_ok=True)
             state = made.state
             if self.pretrained is None or not tells_types(self.pretrained.state):
-                state = with_types(state, objective.segment_types)
+                state = with_types(state, max(objective.segment_types(rows) for _, rows in self.stages))
             export.write_hf_folder(folder, made._replace(state=state), self.tokenizer, self.trained_positions)
 
     @cached_property

@@ -43,11 +43,15 @@ class Segments:
     def __init__(self, split: Split, length: int, seed: int, *, cls: int, sep: int, pad: int) -> None:
         self.split, self.length = split, length
         self.cls, self.sep, self.pad = cls, sep, pad
+        shortest = min(SHORTEST, length)
         chances = np.zeros(length + 1)
-        chances[SHORTEST:] = SHORT / (length + 1 - SHORTEST)
+        chances[shortest:] = SHORT / (length + 1 - shortest)
         chances[length] += 1 - SHORT
         self.chunks = Chunks(split, chances, seed, per="row")
-        self.chunks.read_once(self._sentences(self.chunks.sample(), RandomStreams(seed, 0)).kept.sum(1))
+        sample = self._sentences(self.chunks.sample(), RandomStreams(seed, 0))
+        self.chunks.read_once(sample.kept.sum(1))
+        self.types = 2 if (sample.kept * sample.second).any() else 1
+        """Segment types of the rows: 1 where documents have one sentence, or rows no room for a second segment."""
 
     def __len__(self) -> int:
         """Rows per epoch."""

@@ -45,7 +45,6 @@ class DistillationObjective(Objective):
         self.config = config
         self.outside = (student, teacher)  # in a tuple neither is a child; the student's parts are, below
         self.backbone = student.backbone
-        self.segment_types = student.segment_types
         self.keeps_teacher = config.keep > 0
         self.causal = isinstance(student, causal.CausalLM)
         self.term = "clm" if self.causal else "mlm"
@@ -83,6 +82,10 @@ class DistillationObjective(Objective):
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Packed rows, as the language model has them."""
         return self.student.examples(split, length, seed)
+
+    def segment_types(self, examples: Examples) -> int:
+        """As the language model's rows have them."""
+        return self.student.segment_types(examples)
 
     def left_out(self, examples: Examples) -> list[str]:
         """What the language model's masks leave out, where it has any."""

@@ -64,7 +64,6 @@ class Electra(Objective):
         self.term = "rtd" if config.learn in BINARY else str(config.learn)
         self.weights = {"mlm": 1.0, self.term: config.weight}
         self.sees_mask = config.learn in BINARY  # a discriminator is scored otherwise; the others see samples
-        self.segment_types = 2 if config.input_format == "segments" else 1
         self.backbone: Encoder = backbone
         self.generator = generator
         model = backbone.config
@@ -82,6 +81,19 @@ class Electra(Objective):
         if self.config.input_format == "segments":
             return Segments(split, length, seed, cls=cls, sep=sep, pad=special["pad"])
         return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
+
+    def segment_types(self, examples: Examples) -> int:
+        """Two where a row has a second segment."""
+        return examples.types if isinstance(examples, Segments) else 1
+
+    def left_out(self, examples: Examples) -> list[str]:
+        """The second segment, where no row has one."""
+        if isinstance(examples, Segments) and examples.types == 1:
+            return [
+                "objective.input_format: no row has a second segment, since documents have one sentence or rows no "
+                "room: segment type 1 is not trained, and final/ has a copy of type 0 for it; join lines to documents"
+            ]
+        return []
 
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """Mask the rows: ids [B, T]; at, labels and uniform, which the samples are drawn by, [B, K].
