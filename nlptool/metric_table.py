@@ -85,6 +85,13 @@ TABLE = {
         # Scores of tasks.
         Metric("accuracy", "accuracy", "share", "higher", "score"),
         Metric("f1", "F1", "share", "higher", "score"),
+        Metric("accuracy_per_token", "accuracy per token", "share", "higher", "score"),
+        Metric("accuracy_per_character", "accuracy per character", "share", "higher", "score"),
+        Metric("accuracy_per_byte", "accuracy per byte", "share", "higher", "score"),
+        Metric(
+            "accuracy_unconditional", "accuracy, by unconditional probability", "share", "higher", "score"
+        ),
+        Metric("answer_perplexity", "perplexity of the answers", "", "lower", "score"),
         Metric("macro_f1", "macro F1", "share", "higher", "score"),
         Metric("matthews", "Matthews correlation", "share", "higher", "score"),
         Metric("pearson", "Pearson correlation", "share", "higher", "score"),
@@ -148,8 +155,12 @@ TABLE = {
     )
 }
 
-OWN = {"electra": {name: f"generator_{name}" for name in ("mlm", "mlm_accuracy", "mlm_majority")}}
-"""Keys of figures that an objective writes under a name that means another thing elsewhere."""
+PROMPTED = "prompt"
+OWN = {
+    "electra": {name: f"generator_{name}" for name in ("mlm", "mlm_accuracy", "mlm_majority")},
+    PROMPTED: {"perplexity": "answer_perplexity"},
+}
+"""Keys of figures that an objective, or prompt, writes under a name that means another thing elsewhere."""
 
 
 def describe(name: str, objective: str | None = None) -> Metric:

@@ -2,13 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from test_compare import two  # noqa: F401
 
 from nlptool.cli import main
+from nlptool.commands.prompt import scoreboard
 from nlptool.commands.suite import recipe as suites
 from nlptool.commands.suite import run
+from nlptool.metric_table import PROMPTED, describe
+from nlptool.prompting.answer import config as answer
+from nlptool.prompting.choices import config as choices
+from nlptool.prompting.continuation import config as continuation
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")
 
@@ -225,6 +231,21 @@ def test_a_net_without_a_language_model_head_is_not_prompted(
     assert not (tmp_path / "asked").exists()
 
 
+def test_figures_have_the_names_of_papers_in_a_table():
+    assert scoreboard.title("accuracy_per_character") == "accuracy per character"
+    assert scoreboard.title("exact") == "exact match"
+    assert scoreboard.title("validation_mismatched/accuracy") == "validation_mismatched: accuracy"
+    assert scoreboard.title("matthews") == "Matthews correlation"
+
+
+def test_every_score_of_a_prompted_task_has_a_name_and_a_direction():
+    for kind in (choices.Metric, answer.Metric, continuation.Metric):
+        for name in get_args(kind):
+            metric = describe(name, PROMPTED)
+            assert metric.kind == "score", name
+            assert "_" not in metric.title, name
+
+
 def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
     def task(name: str, figure: str, value: float | None, error: float) -> dict:
         return {
@@ -241,7 +262,7 @@ def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
     _, rows = run.table({"one": tasks, "other": beyond})
     assert rows == [
         ["a", "accuracy", "", "50.0 ± 10.0", "50.0 ± 10.0"],
-        ["b", "perplexity", "", "1,234 ± 20", "∞"],
+        ["b", "perplexity of the answers", "", "1,234 ± 20", "∞"],
         ["mean on validation rows", "", "", "50.0 ± 10.0", "50.0 ± 10.0"],
     ]
     assert run.mean(tasks[1:]) is None

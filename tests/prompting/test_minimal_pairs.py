@@ -18,6 +18,14 @@ def write(path: Path, rows: list[dict]) -> None:
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_a_file_without_a_pair_is_told_and_scores_nothing(content: str, tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [{"sentence_good": GOOD, "sentence_bad": BAD}])
+    (tmp_path / "b.jsonl").write_text(content)
+    with pytest.raises(DataError, match=r"b\.jsonl: holds no minimal pair"):
+        minimal_pairs.read(tmp_path)
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
 def test_pairs_are_read_up_to_the_most_that_are_wanted(tmp_path: Path, suffix: str) -> None:
     rows = [{"sentence_good": f"good {i}", "sentence_bad": f"bad {i}", "field": "x"} for i in range(5)]

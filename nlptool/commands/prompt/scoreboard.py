@@ -7,6 +7,7 @@ from typing import Any
 from nlptool.commands.prompt import replies
 from nlptool.commands.prompt.sheets import Contamination, Sheet
 from nlptool.formatting import counted, finite
+from nlptool.metric_table import PROMPTED, describe
 
 PERPLEXITY = "perplexity"  # the one score that is no share
 GUESSES = ("chance", "majority")  # what needs no model
@@ -83,7 +84,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[st
         first = by_model[models[0], task, shots]
         for at, name in enumerate(first["scores"]):
             cells = [task, str(shots), f"{first['questions']:,}"] if not at else ["", "", ""]
-            cells.append(name.replace("_", " "))
+            cells.append(title(name))
             cells += [shown(name, **by_model[model, task, shots]["scores"][name]) for model in models]
             compared = not at or name.startswith("accuracy")
             cells += [
@@ -104,7 +105,7 @@ def _rows_of_parts(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
     for part, first in parts.items() if len(parts) <= PARTS else ():
         name = next(iter(first["scores"]))
         told = [shown(name, **one["parts"][part]["scores"][name]) for one in asked]
-        yield ["", "", f"{first['questions']:,}", f"{name.replace('_', ' ')}: {part}", *told, "", ""]
+        yield ["", "", f"{first['questions']:,}", f"{title(name)}: {part}", *told, "", ""]
 
 
 def _rows_apart(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
@@ -114,7 +115,12 @@ def _rows_apart(asked: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
         name = next(iter(found[kind]["scores"]))
         told = [shown(name, **one["contamination"][kind]["scores"][name]) for one in asked]
         words = f"{counted(found['n'], 'words')} in common" if kind == "dirty" else kind
-        yield ["", "", f"{found[kind]['questions']:,}", f"{name.replace('_', ' ')}: {words}", *told, "", ""]
+        yield ["", "", f"{found[kind]['questions']:,}", f"{title(name)}: {words}", *told, "", ""]
+
+
+def title(name: str) -> str:
+    """What a score is called in a table."""
+    return describe(name, PROMPTED).title
 
 
 def shown(name: str, value: float | None, error: float | None) -> str:

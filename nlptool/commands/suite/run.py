@@ -16,7 +16,7 @@ from nlptool.commands.finetune.recipe import check_task
 from nlptool.commands.prompt import recipe as prompt
 from nlptool.commands.prompt import run as prompting
 from nlptool.commands.prompt.respondent import Respondent
-from nlptool.commands.prompt.scoreboard import PERPLEXITY, shown
+from nlptool.commands.prompt.scoreboard import PERPLEXITY, shown, title
 from nlptool.commands.suite.recipe import ResolvedSuite, SuiteTask
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
@@ -87,14 +87,13 @@ def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
         "baseline": record["baselines"][guess] if guess else None,
     }
     task = f"{record['task']}, {prompting.shots_of(record['shots'])}"
-    shown_as = name.replace("_", " ")
     return {
         "task": task,
         "guess": guess,
         "splits": [split],
-        "score": [] if name == PERPLEXITY else [shown_as],  # which is no share
+        "score": [] if name == PERPLEXITY else [name],  # which is no share
         "excluded": False,
-        "figures": {shown_as: figure},
+        "figures": {name: figure},
     }
 
 
@@ -166,7 +165,7 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
                 known = figure["baseline"] is not None
                 guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})" if known else ""
     rows = [
-        [task, name, guesses[task, name], *(_cell(name, figures.get(model)) for model in models)]
+        [task, title(name), guesses[task, name], *(_cell(name, figures.get(model)) for model in models)]
         for (task, name), figures in lines.items()
     ]
     tasks = [sorted(one["task"] for one in found) for found in models.values()]

@@ -18,7 +18,8 @@ BLIMP = Config(prompt="", choices=("{sentence_good}", "{sentence_bad}"), label=0
 def read(folder: Path, most: int | None = None) -> dict[str, list[Pair]]:
     """The first `most` pairs of each file, by its name without suffixes; rows as of every labelled task.
 
-    Raises DataError for a folder without such files, and with file and line for a row that is no pair.
+    Raises DataError for a folder without such files, for a file without a pair, and with file and line for a row that
+    is no pair.
     """
     found = [file for path in sorted(folder.glob("*")) if (file := tabular.of_rows(path)) is not None]
     if not found:
@@ -34,7 +35,10 @@ def read(folder: Path, most: int | None = None) -> dict[str, list[Pair]]:
                 f"{folder}: two files called {name}: {other.path.name}, {file.path.name}",
                 hint="rename or remove one of them",
             )
-    return {name: list(islice(_pairs(file), most)) for name, file in by_name.items()}
+    pairs = {name: list(islice(_pairs(file), most)) for name, file in by_name.items()}
+    if empty := [file.path for name, file in by_name.items() if not pairs[name]]:
+        raise DataError(f"{empty[0]}: holds no minimal pair", hint="fill it, or remove it from the folder")
+    return pairs
 
 
 def _pairs(file: File) -> Iterator[Pair]:
