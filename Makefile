@@ -36,12 +36,12 @@ demo: $(READY)  ## text to tokens to a pretrained encoder, in runs/demo, within 
 	$(BIN)/nlptool fill-mask runs/demo/final $(BLANKS)
 
 test: check  ## all checks and tests but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=worksteal
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n auto
 
 format: $(READY)  ## put the format right
 	$(BIN)/ruff format .

@@ -98,11 +98,16 @@ def imports(source: str) -> tuple[str, ...]:
     return tuple(_imports(ast.parse(source)))
 
 
+def named(node: ast.AST) -> str:
+    """The last word of a name."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
 def _imports(tree: ast.Module) -> Iterator[str]:
     only_types = {
         inner
         for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if isinstance(node, ast.If) and named(node.test) == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
@@ -117,6 +122,12 @@ def _imports(tree: ast.Module) -> Iterator[str]:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
+def families(room: str) -> set[str]:
+    """Folders of a room that are one of several of their kind."""
+    return {path.parent.name for path in (PACKAGE / room).glob("*/config.py")}
+
+
 def offences(module: str, source: str) -> list[str]:
     """Imports of a module, named by its dotted path within nlptool, that the order of rooms forbids."""
     room, *inside = module.split(".")
@@ -125,8 +136,7 @@ def offences(module: str, source: str) -> list[str]:
         _, other, *rest = name.split(".")
         if other != room and other not in MAY_IMPORT[room]:
             found.append(f"{module} imports {name}")
-        families = {path.parent.name for path in (PACKAGE / room).glob("*/config.py")}
-        if other == room and rest and rest[0] in families and rest[0] != (inside or [""])[0]:
+        if other == room and rest and rest[0] in families(room) and rest[0] != (inside or [""])[0]:
             found.append(f"{module} imports {name}, another one of its kind")
         if other == room == "commands" and rest[0] != inside[0] and floor(rest[0]) >= floor(inside[0]):
             found.append(f"{module} imports {name}, a command of no lower floor")
@@ -230,7 +240,8 @@ def speech(source: str) -> list[str]:
     nodes = [
         ast.unparse(node)
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call | ast.Attribute)
+        if (isinstance(node, ast.Call) and named(node.func) in ("print", "echo"))
+        or named(node) in ("stdout", "stderr")
     ]
     return [n for n in nodes if n.startswith(("print(", "typer.echo(")) or n in ("sys.stdout", "sys.stderr")]
 

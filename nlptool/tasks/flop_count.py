@@ -54,9 +54,9 @@ class FlopCount:
     @cached_property
     def _each(self) -> Measures:
         """What one more of each measure costs."""
-        batches = list(self._batches(COUNTED))
-        counts = np.array([self._count(batch) for batch in batches], np.float64)
-        padded = np.array([self._measures(batch, padded=True) for batch in batches])
+        unlike = {tuple(self._measures(batch, padded=True)): batch for batch in self._batches(COUNTED)}
+        counts = np.array([self._count(batch) for batch in unlike.values()], np.float64)
+        padded = np.array(list(unlike))
         scale_K = padded.max(0)  # the squares of lengths are thousands of times as large as the rest
         return np.asarray(np.linalg.lstsq(padded / scale_K, counts, rcond=None)[0] / scale_K)
 

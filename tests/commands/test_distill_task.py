@@ -128,13 +128,13 @@ def test_the_table_stands_on_the_screen_and_in_the_folder(work: Path, capsys):
 
 
 def test_a_twin_takes_as_many_steps_as_both_stages(work: Path):
-    assert distil(work, "twin=true", "intermediate.steps=3", "prediction.steps=4") == 0
+    assert distil(work, "twin=true", "intermediate.steps=1", "prediction.steps=2") == 0
     lines = (work / "run/twin/seed-0/metrics.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["step"] == 7
+    assert json.loads(lines[-1])["step"] == 3
 
 
 def test_the_first_stage_comes_nearer_to_the_teacher_and_leaves_the_head_alone(work: Path):
-    assert distil(work, "intermediate.epochs=4") == 0
+    assert distil(work, "intermediate.epochs=4", "prediction.steps=1") == 0
     run = work / "run/intermediate/seed-0"
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for term in ("hidden", "attention"):
@@ -161,7 +161,7 @@ def test_a_student_begins_from_alternate_layers_of_its_teacher_with_its_head(wor
 
 def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(checkpoint, "prune", lambda folder, keep, written: None)
-    every = ["seeds=2", "evaluate.every=4", "intermediate.steps=8", "prediction.steps=5", "dropout.head=0.2"]
+    every = ["seeds=2", "evaluate.every=2", "intermediate.steps=4", "prediction.steps=3", "dropout.head=0.2"]
     assert distil(work, *every) == 0
     shutil.copytree(work / "run", work / "whole")
     shutil.rmtree(work / "run/prediction/seed-0")
@@ -276,7 +276,7 @@ def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Pa
 
 
 def test_copies_are_labelled_by_the_teacher_and_not_for_the_twin(work: Path, capsys):
-    settings = ["augment.copies=3", "twin=true", "prediction.steps=5", "intermediate.steps=5"]
+    settings = ["augment.copies=3", "twin=true", "prediction.steps=1", "intermediate.steps=1"]
     assert distil(work, *settings) == 0
     count = json.loads((work / "run/rows/rows.json").read_text())["rows"]
     assert 600 < count["train"] <= 800

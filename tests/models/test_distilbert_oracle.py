@@ -128,12 +128,12 @@ def test_the_published_size_has_its_parameter_count() -> None:
 
 
 def test_dropout_is_where_transformers_has_it() -> None:
-    """Of 200 passes with dropout the mean squared change is that of transformers, to a fiftieth."""
+    """Of 1,600 rows with dropout the mean squared change is that of transformers, to a fiftieth."""
     torch.manual_seed(4)
     reference = theirs("mlm")
     model = ours("mlm")
     huggingface.load(model, names.from_hf(reference.state_dict()))
-    ids_BT = torch.randint(1, VOCAB, (8, TOKENS))
+    ids_BT = torch.randint(1, VOCAB, (64, TOKENS))
     spread = []
     with torch.no_grad():
         for net, run in (
@@ -142,7 +142,7 @@ def test_dropout_is_where_transformers_has_it() -> None:
         ):
             still = run()
             net.train()
-            spread.append(torch.stack([(run() - still).pow(2).mean() for _ in range(200)]).mean().item())
+            spread.append(torch.stack([(run() - still).pow(2).mean() for _ in range(25)]).mean().item())
     assert spread[0] == pytest.approx(spread[1], rel=0.02)
 
 

@@ -59,7 +59,7 @@ def lists(encoding: bulk_encoder.Encoding) -> list[list[int]]:
 
 
 @given(st.lists(TEXTS, max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_both_engines_give_the_ids_of_the_whole_documents(
     fast: BulkEncoder, slow: BulkEncoder, tokenizer: Tokenizer, texts: list[str]
 ):

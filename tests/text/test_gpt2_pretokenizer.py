@@ -71,7 +71,7 @@ def test_every_sentence_is_split_by_itself():
         max_size=4,
     )
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_pieces_are_those_of_tokenizers(sentences: list[str]):
     table = byte_table()
     theirs = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -95,7 +95,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_pieces_are_those_of_gpt2s_own_expression(kind: str, data: st.DataObject):
     parts = KINDS[kind] + ["word", " ", "7", "."]
     text = data.draw(st.lists(st.sampled_from(parts), max_size=20).map("".join))

@@ -121,7 +121,7 @@ def test_a_text_that_the_library_breaks_off_on_is_one_sentence(monkeypatch: pyte
     assert segmenter(Sentences(language="en"))("One. Two.") == ["One. Two."]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(any_text)
 def test_no_character_is_lost_and_no_sentence_is_blank(text: str) -> None:
     for cut in (english, korean, lines):
@@ -130,7 +130,7 @@ def test_no_character_is_lost_and_no_sentence_is_blank(text: str) -> None:
         assert all(sentence.strip() for sentence in sentences) or len(sentences) == 1
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(any_text)
 def test_the_pieces_of_a_byte_level_tokenizer_are_those_of_the_whole_text(text: str) -> None:
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)

@@ -112,7 +112,7 @@ def test_what_fails_while_texts_are_read_is_raised():
 
 
 @given(TEXTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_auto_tokenizer_gives_the_same_ids(trained: Tokenizer, automatic, text: str):
     for name in SPECIAL.values():
         text = text.replace(name, "")
@@ -120,7 +120,7 @@ def test_auto_tokenizer_gives_the_same_ids(trained: Tokenizer, automatic, text: 
 
 
 @given(TEXTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_decoding_gives_the_text_back(trained: Tokenizer, text: str):
     assert trained.decode(trained.encode(text)) == text
 
@@ -301,7 +301,7 @@ def test_word_piece_continues_a_word_with_its_prefix(tmp_path: Path):
 
 
 @given(TEXTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_bytes_of_the_tokens_are_those_of_the_text(trained: Tokenizer, text: str):
     counts = trained.byte_counts()
     assert counts is not None

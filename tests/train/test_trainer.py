@@ -9,7 +9,7 @@ from nlptool.errors import Preempted
 from nlptool.train.config import PretrainConfig
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.trainer import State, Step, held_out, train
+from nlptool.train.trainer import State, Step, held_out, seed_dropout, train
 
 CONFIG = PretrainConfig(steps=12, lr=0.01, warmup=2)
 
@@ -76,6 +76,15 @@ def test_a_run_cut_in_two_ends_with_the_same_bits():
     torch.manual_seed(12345)  # whatever happened in between
     take(resumed, Source(), 12)
     assert all(torch.equal(a, b) for a, b in zip(weights(straight), weights(resumed), strict=True))
+
+
+@pytest.mark.parametrize("seed", [0, 3, 2**63 + 5, 2**64 - 1])
+def test_a_seed_of_dropout_has_the_bits_of_the_one_of_torch(seed: int):
+    torch.manual_seed(seed)
+    expected = torch.get_rng_state()
+    torch.rand(5)
+    seed_dropout(seed, torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), expected)
 
 
 def test_dropout_differs_from_step_to_step():

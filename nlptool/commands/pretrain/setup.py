@@ -45,6 +45,7 @@ class PretrainSetup:
 
     def __init__(self, recipe: Recipe, begun: ResumedAt = FRESH) -> None:
         self.recipe, self.begun = recipe, begun
+        self._estimates: dict[tuple[int, int], Estimate] = {}
         self.store = TokenStore(Path(recipe.tokens))
         self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
         self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
@@ -229,12 +230,16 @@ class PretrainSetup:
     def estimate_of(self, stage: StageBlock, rows: int | None = None) -> Estimate:
         """What a stage needs with micro-batches of `rows`; None: those of the recipe.
 
-        The first call costs a second or two, since torch's meta device imports the compiler.
+        The first call costs a second or two, since torch's meta device imports the compiler; a shape is taken once.
         """
-        examples = next(examples for one, examples in self.stages if one is stage)
         rows = rows or stage.batch // self.recipe.train.accumulate
-        sample = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0)
-        return estimate(self.objective, sample.get(0)[0], self.recipe.train.precision, self.vocabulary.rows)
+        shape = (rows, stage.length)
+        if shape not in self._estimates:
+            examples = next(examples for one, examples in self.stages if one.length == stage.length)
+            (batch,) = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0).get(0)
+            precision = self.recipe.train.precision
+            self._estimates[shape] = estimate(self.objective, batch, precision, self.vocabulary.rows)
+        return self._estimates[shape]
 
     def cost(self, objective: Objective, world: DistributedContext) -> Callable[[Batch], float]:
         """FLOPs of a training step with a micro-batch, counted on one row of each length.

@@ -1,0 +1,15 @@
+"""What all commands share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models_are_timed_by_single_calls() -> Iterator[None]:
+    """How steady a clock reading is, is a matter of tests/evaluate/test_footprint.py."""
+    from nlptool.evaluation import latency
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "SHORTEST", 0.0)
+        yield
