@@ -363,7 +363,9 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
     assert told["steps"] == {"intermediate": 25, "prediction": 25}
     assert told["parameters"]["student"] < told["parameters"]["teacher"]
     assert distil(work, "--dry-run", "twin=true") == 0
-    assert "25 + 25 with one seed, and as many without a teacher" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "25 + 25 with one seed, and as many without a teacher" in shown
+    assert "without the teacher's one reading of the rows" in " ".join(shown.split())
     assert not (work / "run").exists()
 
 

@@ -30,7 +30,11 @@ class Augment(RecipeBlock):
 
 
 class Recipe(RecipeBlock):
-    """One distillation, or several with different seeds: intermediate layers first, then answers."""
+    """One distillation, or several with different seeds: intermediate layers first, then answers.
+
+    FLOPs are those of each stage's steps; in the first one the teacher reads each batch, too. The answers that the
+    second one learns are asked for once, for all its epochs and seeds, and this reading is in no run's FLOPs.
+    """
 
     replaces = MappingProxyType(
         {"start": ("layers", "model"), "layers": ("start", "model"), "model": ("start", "layers")}

@@ -279,7 +279,8 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
         "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
         + f" with {each(facts['seeds'], 'seeds')}{twin}",
-        "FLOPs": " + ".join(map(significant, facts["flops"].values())),
+        "FLOPs": " + ".join(map(significant, facts["flops"].values()))
+        + ", without the teacher's one reading of the rows",
         plan.shape.guess: listed(facts["baseline"]),
     }
     console.facts("these runs would take", told)
