@@ -29,15 +29,21 @@ ALLOCATION = "can't allocate memory"  # torch's words, in a RuntimeError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code. Without `arguments`, those of the process."""
-    threads.share(os.environ)
-    if arguments is None:
-        signals.heed()
     try:
-        return _carry_out(sys.argv[1:] if arguments is None else arguments)
-    finally:
-        lock.release()
-        if ranks := sys.modules.get("nlptool.train.distributed"):
-            ranks.leave()
+        if arguments is None:
+            signals.heed()
+        threads.share(os.environ)
+        try:
+            return _carry_out(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            signals.ignore()
+            lock.release()
+            if ranks := sys.modules.get("nlptool.train.distributed"):
+                ranks.leave()
+    except KeyboardInterrupt:  # before the command, or after it
+        return INTERRUPTED
+    except signals.Ended as end:
+        return end.exit_code
 
 
 def _carry_out(arguments: Sequence[str]) -> int:

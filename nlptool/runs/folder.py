@@ -37,6 +37,7 @@ from nlptool.recipe import (
 )
 from nlptool.runs import inventory, lock
 
+COMMANDS = "command.txt"
 REMEDY = "restore the file, or start the run again with --overwrite"
 
 
@@ -75,8 +76,8 @@ def prepare_output_folder(
 
 
 def _is_kept(path: Path) -> bool:
-    """Whether a run has something there: no lock, and nothing that a killed process was writing."""
-    return path.name != lock.NAME and not path.name.endswith(MARK)
+    """Whether a run has something there: no lock, nothing that a killed process was writing, no mere command line."""
+    return path.name not in (lock.NAME, COMMANDS) and not path.name.endswith(MARK)
 
 
 def _source(
@@ -132,7 +133,7 @@ def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) ->
     if isinstance(kind, str):
         fits = (out / kind).exists() and not written.exists()
     elif written.exists():
-        made = any((out / name).exists() for name in ("command.txt", "store.json"))
+        made = any((out / name).exists() for name in (COMMANDS, "store.json"))
         fits = made and kept_source(out).data.keys() <= kind.model_fields.keys()
     else:
         fits = not replaced
@@ -172,8 +173,9 @@ def create_run_folder(
         inventory.clear(out)
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
+    # First of all: it says whose a folder is that a kill has left with little more.
+    append_line(out / COMMANDS, shlex.join(["nlptool", *sys.argv[1:]]).replace("\n", " "))
     write_text(out / KEPT, dump(recipe))
-    append_line(out / "command.txt", shlex.join(["nlptool", *sys.argv[1:]]).replace("\n", " "))
     write_json(out / "environment.json", environment)
 
 

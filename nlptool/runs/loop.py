@@ -237,7 +237,10 @@ class TrainingRun:
 
     def _write(self, path: Path, loss: float | None) -> None:
         try:
-            checkpoint.save(self.state, path, self.digest, loss, self.job.stages, self.models)
+            scheduled = self.state.step % self.settings.save.every == 0
+            checkpoint.save(
+                self.state, path, self.digest, loss, self.job.stages, self.models, scheduled=scheduled
+            )
         except DataError as error:
             whole, _ = checkpoint.newest(self.folder)
             left = f"newest whole checkpoint: {whole}" if whole else "no checkpoint was saved before"

@@ -58,6 +58,8 @@ class Facts:
     """Where the stages began that have begun."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Digests of the token store and the models that every step reads, by the recipe's key."""
+    scheduled: bool = True
+    """Whether it is one of those that the recipe asks for, not one that a run saved because it was stopped."""
 
     @property
     def begun(self) -> ResumedAt:
@@ -72,11 +74,13 @@ def save(
     heldout: float | None,
     stages: Sequence[int] = (0,),
     models: Mapping[str, str] = MappingProxyType({}),
+    *,
+    scheduled: bool = True,
 ) -> None:
     """Write one checkpoint.
 
     heldout: the held-out loss of just these weights, if it was measured. stages: the first step of each stage.
-    models: digests of what every step reads.
+    models: digests of what every step reads. scheduled: whether the recipe asks for it.
     Raises DataError when the disk refuses, and NonFiniteLoss for weights that are not finite; nothing of it is left
     then.
     """
@@ -93,6 +97,7 @@ def save(
         state.lr,
         tuple(first for first in stages if first < state.step),
         dict(models),
+        scheduled,
     )
     with atomic_folder(folder) as aside:
         try:
@@ -185,16 +190,25 @@ def heldout(path: Path) -> float | None:
 def prune(folder: Path, keep: int, written: Path) -> None:
     """Delete all but the newest `keep` checkpoints, the best one and the one that was `written` just now.
 
-    What a killed run left behind goes, too.
+    Earlier ones that are not scheduled go, so that a run that was stopped has those that it would have had; and what a
+    killed run left behind.
     """
-    spared = (
-        *_by_loss(folder)[:1],
-        written,
-    )  # unverified: reading all of it after each step saved would take long
-    for path in steps(folder)[keep:]:
+    found = steps(folder)
+    passing = [path for path in found if path != written and not _is_scheduled(path)]
+    lasting = [path for path in found if path not in passing]
+    # Of the best one: unverified, since reading all of it after each step saved would take long.
+    spared = (*_by_loss(folder)[:1], written)
+    for path in (*passing, *lasting[keep:]):
         if path not in spared:
             shutil.rmtree(path, ignore_errors=True)
     remove_leftovers(folder)
+
+
+def _is_scheduled(path: Path) -> bool:
+    try:
+        return read(path).scheduled
+    except (DataError, FileNotFoundError):
+        return True
 
 
 def step_of(path: Path) -> int:

@@ -195,9 +195,9 @@ def test_speed_leaves_out_the_first_step_of_a_process_and_the_writing_of_checkpo
 
     save = checkpoint.save
 
-    def slowly(*given: object) -> None:
+    def slowly(*given: object, **named: object) -> None:
         time.sleep(0.5)
-        save(*given)  # type: ignore[arg-type]
+        save(*given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(checkpoint, "save", slowly)
     assert train(tiny_recipe) == 0

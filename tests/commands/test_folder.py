@@ -7,7 +7,7 @@ import pytest
 
 from nlptool.cli import main
 from nlptool.commands import report
-from nlptool.runs import inventory
+from nlptool.runs import folder, inventory
 
 
 @pytest.fixture
@@ -180,8 +180,20 @@ def test_every_name_that_a_run_leaves_is_known_to_overwrite(tiny_run: Path, tiny
     assert inventory.foreign(tmp_path / "ex") == inventory.foreign(tmp_path / "page") == []
 
 
-def test_a_run_killed_before_its_recipe_was_whole_is_begun_by_resume(tiny_recipe: Path, tmp_path: Path):
+@pytest.mark.parametrize("left", [(), ("command.txt",)])
+def test_a_run_killed_before_its_recipe_was_whole_is_begun_by_resume(
+    left: tuple[str, ...], tiny_recipe: Path, tmp_path: Path
+):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".recipe.yaml.nlptool-partial").write_text("tok")
+    for name in (".recipe.yaml.nlptool-partial", *left):
+        (tmp_path / "run" / name).write_text("nlptool\n")
     assert main(["pretrain-mlm", str(tiny_recipe), "train.steps=1", "--resume", "auto"]) == 0
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_the_command_line_is_written_before_the_recipe(tiny_recipe: Path, monkeypatch):
+    """A folder that has a recipe alone is taken for a user's own, and not resumed."""
+    monkeypatch.setattr(folder, "write_text", lambda path, text: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["pretrain-mlm", str(tiny_recipe)]) == 130
+    monkeypatch.undo()
+    assert main(["pretrain-mlm", str(tiny_recipe), "train.steps=1", "--resume", "auto"]) == 0

@@ -1,5 +1,6 @@
-"""What all campaigns share: a command as a process of its own, without the seconds that imports take, and a table."""
+"""What all campaigns share: command lines as trials, in forks or in processes of their own, and tables of them."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -7,20 +8,21 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
-import time
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from importlib import import_module
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlptool import registry
+from forks import HANGS
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # whose threads a fork would lose
 SEED = int(os.environ.get("NLPTOOL_FAULTS_SEED", "0"))
-PATIENCE = 30.0  # seconds; what takes longer hangs
+MOST = int(os.environ.get("NLPTOOL_FAULTS_MOST", "0")) or None
+PATIENCE = 30  # seconds; what sleeps longer at a stretch, or computes longer, hangs
 TIMES = (
     "seconds",
     "latency",
@@ -29,26 +31,51 @@ TIMES = (
     "memory",
     "faster",
     "throughput",
-    "throughput",
     "one",
     "many",
     "began",
     "clock",
     "time",
 )
-HANGS = -99
-HALVES = (
-    "compare.run",
-    "distill_task.run",
-    "doctor",
-    "evaluate.run",
-    "export",
-    "finetune.run",
-    "pretrain.run",
-    "prompt.run",
-    "report",
-    "tokenize.run",
+BITS = re.compile(r"(^|/)(final|hf)/.*\.safetensors$|\.(bin|idx|labels)$|(^|/)tokenizer/.*\.json$")
+"""Files whose bits are the result of a command."""
+_shm = Path("/dev/shm")
+ROOT = tempfile.TemporaryDirectory(
+    prefix="nlptool-faults-",
+    dir=_shm if os.access(_shm, os.W_OK) else None,  # a disk would make each trial wait
 )
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A signal that a process gets."""
+
+    signal: int
+    by: str
+    """`seconds` of processor time, `calls` of functions, or `writes`: calls that change the disk."""
+    at: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command line, and what happens to it."""
+
+    line: list[str]
+    cwd: str
+    log: str = f"{ROOT.name}/log"
+    """Standard output and error go to LOG.out and LOG.err."""
+    stop: Stop | None = None
+    limit: int | None = None
+    """The bytes that a file may have."""
+    dies: bool = False
+    """Whether the process is killed at that byte; otherwise the disk is full there."""
+    fresh: bool = False
+    """Whether it is a process of its own from the start of Python on."""
+    counts: bool = False
+    """Whether its calls are counted."""
+    pictures: bool = True
+    """Whether `report` draws."""
+    patience: int = PATIENCE
 
 
 class Done(NamedTuple):
@@ -58,80 +85,52 @@ class Done(NamedTuple):
     """Exit code; minus the number of the signal that ended it; HANGS."""
     out: str
     err: str
+    processor: float
+    """Seconds of it."""
+    phase: str = ""
+    """What a signal met, where a call was counted."""
+    calls: int = 0
+    writes: int = 0
 
 
-def begin(line: Iterable[str], cwd: Path, before: Callable[[], None] = lambda: None) -> int:
-    """Fork a process that carries out a command line in `cwd`; returns its number.
-
-    It writes to CWD.out and CWD.err. before: what it does first, e.g. set a limit.
-    """
-    line = list(line)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        os.setsid()
-        os.chdir(cwd)
-        for number, kind in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{cwd}.{kind}", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666), number)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w", encoding="utf8") for number in (1, 2))
-        sys.argv = ["nlptool", *line]
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_DFL)
-        from nlptool.cli import main
-
-        before()
-        code = main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+@cache
+def server() -> subprocess.Popen[str]:
+    """The fork server, which ends with this process."""
+    tests = Path(__file__).parent
+    made = subprocess.Popen(
+        [sys.executable, str(tests / "forks.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ
+        | {
+            "OMP_NUM_THREADS": "1",  # a fork loses other threads
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONPATH": os.pathsep.join([str(tests.parents[1]), os.environ.get("PYTHONPATH", "")]),
+        },
+    )
+    atexit.register(made.communicate)  # closes its input
+    return made
 
 
-def preload() -> None:
-    """Import what commands import, once for all of them."""
-    for name in HALVES:
-        import_module(f"nlptool.commands.{name}")
-    for name in registry.names("models"):
-        for module in ("net", "huggingface"):
-            registry.load("models", name, module)
-    for room in ("objectives", "tasks"):
-        for name in registry.names(room):
-            registry.load(room, name, "objective")
+def ask(request: dict[str, Any]) -> dict[str, Any]:
+    process = server()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    assert answer, "the fork server has ended"
+    return json.loads(answer)
 
 
-def wait(child: int, cwd: Path, seconds: float = PATIENCE) -> Done:
-    """The end of a process, which is killed where it hangs."""
-    until = time.monotonic() + seconds
-    while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            code = os.waitstatus_to_exitcode(status)
-            break
-        if time.monotonic() > until:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            code = HANGS
-            break
-        time.sleep(0.005)
-    texts = [Path(f"{cwd}.{kind}").read_text("utf8", errors="replace") for kind in ("out", "err")]
-    return Done(code, *texts)
-
-
-def run(line: Iterable[str], cwd: Path, before: Callable[[], None] = lambda: None) -> Done:
-    """Carry out a command line to its end."""
-    return wait(begin(line, cwd, before), cwd)
+def run(line: Iterable[str], cwd: Path, **how: Any) -> Done:
+    """Carry out a command line in `cwd`; how: fields of `Job`."""
+    job = Job(list(line), str(cwd), **how)
+    answer = ask(asdict(job))
+    texts = (Path(f"{job.log}.{kind}").read_text("utf8", errors="replace") for kind in ("out", "err"))
+    code = answer.pop("code")
+    return Done(code, *texts, **answer)
 
 
 def told_wrong(done: Done) -> str | None:
@@ -148,6 +147,17 @@ def told_wrong(done: Done) -> str | None:
     return None
 
 
+def stopped_wrong(done: Done, number: int) -> str | None:
+    """What is wrong with the way in which a command was ended by a signal."""
+    if done.code == HANGS:
+        return "hangs"
+    if "Traceback (most recent" in done.err or "defect" in done.err:
+        return f"says {done.err[-3000:]}"
+    if done.code not in (0, 75, 128 + number, -number):
+        return f"exit {done.code}: {done.err[-300:]}"
+    return None
+
+
 def contents(folder: Path) -> dict[str, str]:
     """Digests of all files below a folder, by name."""
     return {
@@ -158,13 +168,10 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def outcome(done: Done, cwd: Path) -> dict[str, Any]:
-    """What a command has come to: what it said, weights, and figures, without what a clock decides."""
-    weights = {
-        name: sha
-        for name, sha in contents(cwd).items()
-        if name.endswith(("final/model.safetensors", "hf/model.safetensors")) and "abandoned" not in name
-    }
-    figures: dict[str, Any] = {}
+    """What a command has come to: what it said, bits, and figures, without what a clock decides."""
+    bits = {name: sha for name, sha in contents(cwd).items() if BITS.search(name) and "abandoned" not in name}
+    steps = (str(path.relative_to(cwd)) for path in sorted(cwd.rglob("step-*")))
+    figures: dict[str, Any] = {"the checkpoints": [name for name in steps if "abandoned" not in name]}
     for path in sorted(cwd.rglob("*")):
         name = str(path.relative_to(cwd))
         if not path.is_file() or "abandoned" in name:
@@ -180,7 +187,7 @@ def outcome(done: Done, cwd: Path) -> dict[str, Any]:
         said = timeless(json.loads(done.out))
     except ValueError:
         said = None  # for people, with speeds in it
-    return {"weights": weights, "figures": figures, "said": said}
+    return {"bits": bits, "figures": figures, "said": said}
 
 
 def timeless(value: Any) -> Any:
@@ -188,6 +195,21 @@ def timeless(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: timeless(v) for k, v in value.items() if not any(word in k for word in TIMES)}
     return [timeless(one) for one in value] if isinstance(value, list) else value
+
+
+def unequal(found: dict[str, Any], right: dict[str, Any]) -> str | None:
+    """What a run has not as an undisturbed one."""
+    if found["bits"] != right["bits"]:
+        both = found["bits"].items() ^ right["bits"].items()
+        return f"other bits in {', '.join(sorted({name for name, _ in both})[:3])}"
+    for name, figures in right["figures"].items():
+        now = found["figures"].get(name, {})
+        if not name.endswith("metrics.jsonl"):
+            if figures != now:
+                return f"other figures in {name}"
+        elif lost := [step for step in figures if figures[step] != now.get(step)]:
+            return f"other figures in {name}, steps {lost[:3]}"
+    return None
 
 
 def copy(world: Path, to: Path) -> Path:
@@ -215,19 +237,22 @@ class Table:
         self.tried[kind] += 1
         if wrong is not None:
             self.wrong.append((kind, f"{what}: {wrong}"))
+            print(f"WRONG {self.title}: {what}: {wrong}", flush=True)
 
     def __str__(self) -> str:
         bad = Counter(kind for kind, _ in self.wrong)
-        rows = [f"  {kind:<28}{n:>6}{n - bad[kind]:>7}" for kind, n in sorted(self.tried.items())]
+        rows = [f"  {kind:<38}{n:>6}{n - bad[kind]:>7}" for kind, n in sorted(self.tried.items())]
         total = sum(self.tried.values())
-        rows.append(f"  {'all':<28}{total:>6}{total - len(self.wrong):>7}")
+        rows.append(f"  {'all':<38}{total:>6}{total - len(self.wrong):>7}")
         told = [f"  WRONG {kind}: {what}" for kind, what in self.wrong]
-        return "\n".join([f"{self.title:<30}{'tried':>6}{'right':>7}", *rows, *told])
+        return "\n".join([f"{self.title:<40}{'tried':>6}{'right':>7}", *rows, *told])
 
     def require_right(self) -> None:
         """Have the table shown at the end. Raises AssertionError where a trial went wrong."""
+        print(self, flush=True)
         TABLES.append(self)
         assert not self.wrong, str(self)
 
 
 TABLES: list[Table] = []
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)

@@ -69,6 +69,17 @@ def test_only_the_newest_and_the_best_are_kept(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000040"]
 
 
+def test_what_a_stopped_run_saved_goes_with_the_next_and_takes_the_place_of_no_other(tmp_path: Path):
+    state = saved(tmp_path, 10, 20)
+    state.step = 25
+    checkpoint.save(state, tmp_path / "step-00000025", "digest", None, scheduled=False)
+    checkpoint.prune(tmp_path, 3, tmp_path / "step-00000025")
+    assert [checkpoint.step_of(path) for path in checkpoint.steps(tmp_path)] == [25, 20, 10]
+    saved(tmp_path, 30)
+    checkpoint.prune(tmp_path, 3, tmp_path / "step-00000030")
+    assert [checkpoint.step_of(path) for path in checkpoint.steps(tmp_path)] == [30, 20, 10]
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path):
     saved(tmp_path, 1)
     module = Toy()
