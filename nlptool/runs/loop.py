@@ -55,7 +55,7 @@ class TrainingRun:
         self.models: dict[str, str] = {}  # digests; the first rank's, which saves
         self.first_step = 1
         self.owes = False  # whether the checkpoint that is gone on from was to be evaluated, and was not
-        self.saved = self.evaluated = 0  # steps at which this was done last
+        self.saved = self.evaluated = self.logged = 0  # steps at which this was done last
         self.metrics: Metrics | None = None
         self.log = RunningAverages()
         self.training: dict[str, float] = {}
@@ -71,7 +71,7 @@ class TrainingRun:
         checkpoint.load(self.state, past.path)
         if past.facts.flops is None:
             self.state.flops = last(past.run, "flops", self.state.step) or 0.0
-        self.saved = self.state.step
+        self.saved = self.logged = self.state.step
         self.first_step = self.state.step + 1
         if self.job.seconds is None:
             resume.require_left(past, self.job.steps, changed)
@@ -185,16 +185,19 @@ class TrainingRun:
             self._save()
 
     def _write_log(self) -> None:
-        if not self.log.norms:
+        """Figures of the steps since the last line; where a signal has met the only one, what it has cost."""
+        if self.logged == self.state.step:
             return
-        figures = self.log.figures(self.state.step, self.world)
+        figures = self.log.figures(self.state.step, self.world) if self.log.norms else {}
         rate = self.log.flops / self.log.seconds if self.log.flops else None
         # Once, as they stay the same.
         parameters = {} if self.training else {"parameters": sum(map(_size, self.state.module.parameters()))}
         self.training = figures
         memory = machine.peak_memory_reserved(self.world.device) or None
         spent = {"tokens": self.state.tokens, "flops": self.state.flops, "seconds": self.state.elapsed}
-        self._record(**spent, **({} if memory is None else {"memory": memory}), **figures, **parameters)
+        with self.interrupts.shield():
+            self._record(**spent, **({} if memory is None else {"memory": memory}), **figures, **parameters)
+            self.logged = self.state.step
         self.panel.update(
             step=self.state.step,
             tokens=self.state.tokens,
@@ -210,10 +213,11 @@ class TrainingRun:
         if self.job.evaluate is None:
             return
         self.panel.status("evaluating")
-        self.heldout = self.job.evaluate(self.state, self.interrupts)
-        self.evaluated = self.state.step
-        self.losses.append(self.job.objective.loss(self.heldout))
-        self._record(**{f"heldout/{name}": value for name, value in self.heldout.items()})
+        found = self.job.evaluate(self.state, self.interrupts)
+        with self.interrupts.shield():
+            self.heldout, self.evaluated = found, self.state.step
+            self.losses.append(self.job.objective.loss(found))
+            self._record(**{f"heldout/{name}": value for name, value in found.items()})
         for remark in self.job.objective.remarks(self.heldout):
             self.console.note(f"step {self.state.step:,}: {remark}")
         self.panel.heldout(self.heldout)
@@ -280,6 +284,7 @@ class TrainingRun:
     def _stopped(self, stop: Preempted) -> Preempted:
         """Save what a signal left, if there is anything new."""
         if self.state.step > self.saved:
+            self._write_log()
             if self.evaluated < self.state.step:
                 self.heldout = {}
             self._save()

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from nlptool.cli import main
+from nlptool.train.optim import Adam
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -80,6 +81,23 @@ def test_a_signal_while_evaluating_is_honoured(tiny_recipe: Path, tmp_path: Path
     assert main(["pretrain-mlm", str(tiny_recipe), "save.every=1000"]) == 75
     assert "after step 6" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000006"]
+
+
+def test_a_run_that_is_stopped_has_written_down_its_last_step(tiny_recipe: Path, tmp_path: Path, monkeypatch):
+    """The signal comes while the third step changes the weights, of which no line is due."""
+    plain, taken = Adam.step, []
+
+    def signalled(self, *given):
+        plain(self, *given)
+        taken.append(given)
+        if len(taken) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Adam, "step", signalled)
+    assert main(["pretrain-mlm", str(tiny_recipe), "save.every=1000", "evaluate.every=1000"]) == 75
+    tokens = logged(tmp_path / "run", "tokens")
+    assert list(tokens) == [1, 3]
+    assert tokens[3] == 3 * tokens[1]
 
 
 def test_a_signal_before_the_first_step_says_that_nothing_is_saved(
