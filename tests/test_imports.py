@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "distill": BASE | {"text", "data", "models"},
     "objectives": BASE | {"text", "data", "models", "distill"},
     "tasks": BASE | {"text", "data", "models", "objectives", "evaluation", "distill"},
-    "prompting": BASE | {"text", "evaluation"},
+    "prompting": BASE | {"text", "models", "evaluation"},
     "evaluation": BASE | {"text", "data", "models"},
     "report": {
         "recipe",

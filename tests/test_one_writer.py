@@ -23,7 +23,7 @@ MAY = {
     "commands/distill_task/run.py np.save": "into a file that atomic_files.replacing names when it is whole",
     "runs/lock.py write": "O_EXCL makes it this process's or nobody's; a cut one is taken over",
     "commands/recipes.py write": "`x` makes the user's new file or refuses",
-    "commands/prompt/replies.py write": "cuts a line off that a kill has left unfinished",
+    "prompting/response_cache.py write": "cuts a line off that a kill has left unfinished",
     "cli/__init__.py write": "a traceback, beside all runs",
     "commands/recipes.py read": "a recipe that is shipped",
     "prompting/synthetic.py read": "words that are shipped",

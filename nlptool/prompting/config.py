@@ -1,4 +1,4 @@
-"""What the recipe blocks of all kinds of prompted task have in common, and what is made of a row. No torch here."""
+"""The recipe block that all kinds of prompted task share, and the instance that a row becomes. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Self
@@ -34,77 +34,76 @@ class Source(RecipeBlock):
 
 
 class Instance(NamedTuple):
-    """What a model is asked of one row, and what is right. All answers are scored; of a free answer, none."""
+    """One row as a prompt with its answers. All answers are scored; where the answer is generated, none."""
 
     place: str
     part: str
     prompts: tuple[str, ...]
-    """The text before each answer: mostly the same."""
+    """The text before each answer; mostly one and the same."""
     answers: tuple[str, ...]
-    """What may follow, with the space in front of it."""
+    """What may follow the prompt, with the space in front of it."""
     names: tuple[str, ...]
-    """The answers by what lengths are counted: without that space."""
+    """The answers without that space; length normalisation counts these."""
     gold: int
-    """Place of the right answer."""
+    """Index of the right answer."""
     references: tuple[str, ...] = ()
-    """Texts that would be right as a free answer."""
-    spare: tuple[int, int] = (0, 0)
-    """Where in the prompt a text begins and ends of which the end may be left out: that of `shorten`."""
+    """Texts that are right as a generated answer."""
+    truncatable: tuple[int, int] = (0, 0)
+    """Start and end of the text in the prompt that may lose its end: that of the column `shorten`."""
 
-    def shortened(self, kept: int) -> "Instance":
-        """The question with only the first `kept` characters of the text that may be shortened."""
-        (prompt,), (start, end) = self.prompts, self.spare
+    def truncated(self, kept: int) -> "Instance":
+        """The instance with only the first `kept` characters of the text that may be truncated."""
+        (prompt,), (start, end) = self.prompts, self.truncatable
         return self._replace(prompts=(prompt[: start + kept].rstrip() + prompt[end:],))
 
     @property
     def demonstration(self) -> str:
-        """The whole example, answered rightly."""
+        """The prompt with its right answer, as a few-shot example has it."""
         return self.prompts[self.gold] + self.answers[self.gold]
 
     @property
     def row(self) -> str:
-        """Where the row is that it was made of, maybe with others: a dialogue has a question for each turn."""
+        """The place of the row it was made of; a dialogue is one row with an instance for each turn."""
         return self.place.partition(TURN)[0]
 
 
 class Response(NamedTuple):
-    """What a model makes of one answer, or the text it gives."""
+    """How a model scores one answer, or the text it generates."""
 
     logprob: float = 0.0
-    """In nats, of the whole answer."""
+    """Log-probability of the whole answer, in nats."""
     tokens: int = 0
     greedy: bool = False
-    """Whether each token of the answer is the likeliest."""
+    """Whether each token of the answer has the highest probability."""
     cut: int = 0
-    """Tokens left out at the beginning of the prompt, since the model does not read as many."""
+    """Tokens cut off at the beginning of the prompt, to fit the model's positions."""
     text: str = ""
 
 
 class GenerationConfig(NamedTuple):
-    """How a free answer is written."""
+    """How an answer is generated."""
 
-    tokens: int
-    """At most."""
+    max_new_tokens: int
     stop: tuple[str, ...]
     """Strings before which it ends."""
-    beams: int | None = None
-    """Of a search for the likeliest text."""
+    num_beams: int | None = None
+    """Beam search with as many beams."""
     top_k: int | None = None
-    """Likeliest tokens that are drawn from; None, and no beams: the likeliest is taken."""
+    """Top-k sampling; None, and no beams: greedy."""
     seed: int = 0
-    """Of the draws."""
+    """Seeds sampling."""
 
 
 class MetricValue(NamedTuple):
-    """A score over rows."""
+    """A metric over instances."""
 
     value: float
     error: float | None
-    """Its standard error; None where none is known."""
+    """Standard error; None where it is unknown."""
 
 
 class PromptConfig(RecipeBlock):
-    """A prompted task: rows, how one of them is put to a model, and how the answers are scored.
+    """A prompted task: rows, the prompt made of a row, and the metrics of the responses.
 
     Columns have the names of the hub's data set, so that a folder with the same rows reads alike.
     """
@@ -124,31 +123,31 @@ class PromptConfig(RecipeBlock):
     separator: str = Field("\n\n", description="text behind each demonstration")
 
     @property
-    def writing(self) -> GenerationConfig | None:
-        """How an answer is written; None where answers are given and scored."""
+    def generation(self) -> GenerationConfig | None:
+        """How an answer is generated; None where answers are given and scored."""
         return None
 
-    def question(self, row: Row, part: str) -> Instance:
-        """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""
+    def instance(self, row: Row, part: str) -> Instance:
+        """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
         raise NotImplementedError
 
-    def figures(
-        self, questions: Sequence[Instance], replies: Sequence[Sequence[Response]]
+    def compute_metrics(
+        self, instances: Sequence[Instance], responses: Sequence[Sequence[Response]]
     ) -> Mapping[str, MetricValue]:
-        """The scores by name, the main one first; of each question, its replies in the order of `requests`."""
+        """The metrics by name, the main one first. responses: for each instance those of its `requests`, in order."""
         raise NotImplementedError
 
-    def baselines(self, questions: Sequence[Instance]) -> Mapping[str, float]:
-        """What needs no model: `chance` and `majority`, in the unit of the main score, where they are known."""
+    def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
+        """Scores without a model: `chance` and `majority`, in the unit of the main metric, where they are known."""
         raise NotImplementedError
 
-    def require(self) -> None:
-        """Raise UsageError where a package is missing that a score needs, before anything is asked."""
+    def require_packages(self) -> None:
+        """Raise UsageError where a metric's package is missing."""
 
-    def remarks(self, questions: Sequence[Instance]) -> list[str]:
-        """What to know of these questions before their scores are read."""
+    def remarks(self, instances: Sequence[Instance]) -> list[str]:
+        """What the user should know of these instances before their scores are read."""
         return []
 
-    def requests(self, question: Instance, prefix: str) -> list[tuple[str, str]]:
-        """Context and answer of each reply that `figures` needs, with `prefix` before the prompts."""
-        return [(prefix + p, a) for p, a in zip(question.prompts, question.answers, strict=True)]
+    def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
+        """Context and answer of each response that `compute_metrics` needs, with `prefix` before the prompts."""
+        return [(prefix + p, a) for p, a in zip(instance.prompts, instance.answers, strict=True)]

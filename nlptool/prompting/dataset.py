@@ -1,4 +1,4 @@
-"""Where a prompted task's rows are: a folder, a file, the hub, or a rule that makes them."""
+"""The data set of a prompted task: a folder, a file, the hub, or a rule that makes its rows."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -41,17 +41,17 @@ class PromptDataset:
             )
         return found
 
-    def questions(self, part: str, limit: int | None) -> list[Row]:
-        """The first rows that questions are asked of. Raises DataError where there is none, or one is wrong."""
+    def rows(self, part: str, limit: int | None) -> list[Row]:
+        """The first rows of the evaluated split. Raises DataError where there is none, or one is faulty."""
         found = list(islice(self._read(part, self.task.validation), limit))
         if not found:
             raise DataError(f"{self.name}: the split {self.task.validation} has no row")
         return found
 
     def examples(self, part: str) -> list[Row]:
-        """All rows that demonstrations are drawn from: those of the training split, else of the questions' own.
+        """All rows that few-shot examples are sampled from: those of the training split.
 
-        In a folder without a training split, the questions' own too.
+        Where the task or the folder has none, those of the evaluated split.
         """
         split = self.task.train
         if split is None or (self._local() is not None and not self._files(part, split)):

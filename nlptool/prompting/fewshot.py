@@ -1,5 +1,5 @@
-"""Which examples stand before a question: drawn for each question by seed and number, so that all models, and any order
-of evaluation, have the same ones (Brown et al. 2020, section 2.4: anew for each question).
+"""Few-shot examples: sampled for each instance by seed and number, so that all models, in any order of evaluation, have
+the same ones (Brown et al. 2020, section 2.4: new examples for each instance).
 """
 
 import random
@@ -12,7 +12,7 @@ from nlptool.text.tabular import Row
 
 
 class FewShotPool:
-    """The examples of a split that demonstrations are drawn from; a row is read by the task when it is drawn."""
+    """The examples of a split that few-shot examples are sampled from; a row becomes an instance when it is sampled."""
 
     def __init__(self, task: PromptConfig, rows: Sequence[Row], part: str = "") -> None:
         self._task, self._rows, self._part = task, rows, part
@@ -21,50 +21,50 @@ class FewShotPool:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, place: int) -> Instance:
-        if place not in self._known:
-            self._known[place] = self._task.question(self._rows[place], self._part)
-        return self._known[place]
+    def __getitem__(self, index: int) -> Instance:
+        if index not in self._known:
+            self._known[index] = self._task.instance(self._rows[index], self._part)
+        return self._known[index]
 
 
 def sample_examples(
-    pool: FewShotPool, question: Instance, number: int, shots: int, seed: int
+    pool: FewShotPool, instance: Instance, number: int, shots: int, seed: int
 ) -> list[Instance]:
-    """`shots` different examples for question `number`, the last one first drawn.
+    """`shots` different examples for instance `number`, the first sampled one last.
 
-    So those of fewer shots are the last ones of more. None is of the question's own row or has its text. Raises
-    DataError where the pool has not as many.
+    So the examples of fewer shots are the last ones of more. None is of the instance's own row or has its text.
+    Raises DataError where the pool has fewer.
     """
     rng = random.Random(f"{seed}/{number}")
-    found: list[Instance] = []
-    for place in _shuffled(len(pool), rng):
-        if len(found) == shots:
+    examples: list[Instance] = []
+    for index in _permutation(len(pool), rng):
+        if len(examples) == shots:
             break
-        if pool[place].row != question.row and not _alike(pool[place], question):
-            found.append(pool[place])
-    if len(found) < shots:
+        if pool[index].row != instance.row and not _same_text(pool[index], instance):
+            examples.append(pool[index])
+    if len(examples) < shots:
         raise DataError(
-            f"{question.place}: {counted(shots, 'demonstrations')} asked for, "
-            f"{counted(len(found), 'other examples')} there",
-            hint=f"ask for fewer: shots=[{len(found)}]",
+            f"{instance.place}: {counted(shots, 'demonstrations')} asked for, "
+            f"{counted(len(examples), 'other examples')} there",
+            hint=f"ask for fewer: shots=[{len(examples)}]",
         )
-    return found[::-1]
+    return examples[::-1]
 
 
 def fewshot_prefix(header: str, separator: str, examples: Sequence[Instance]) -> str:
-    """What stands before the question: the header, and each example with the separator behind it."""
+    """The text before an instance: the header, and each example with the separator after it."""
     return header + "".join(example.demonstration + separator for example in examples)
 
 
-def _alike(one: Instance, other: Instance) -> bool:
-    """Whether two questions have the same text; where prompts are empty, as of minimal pairs, the same answer."""
+def _same_text(one: Instance, other: Instance) -> bool:
+    """Whether two instances have the same prompts; where these are empty, as in minimal pairs, the same answer."""
     if any(prompt.strip() for prompt in one.prompts):
         return one.prompts == other.prompts
     return one.demonstration == other.demonstration
 
 
-def _shuffled(total: int, rng: random.Random) -> Iterator[int]:
-    """All places in random order, as many as are taken (Fisher and Yates, with only what was moved in memory)."""
+def _permutation(total: int, rng: random.Random) -> Iterator[int]:
+    """All indices in random order, lazily (Fisher and Yates; only what was moved is in memory)."""
     moved: dict[int, int] = {}
     for at in range(total):
         other = rng.randrange(at, total)

@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
-from nlptool.commands.prompt import sheets
-from nlptool.commands.prompt.respondent import Respondent
-from nlptool.commands.prompt.scoreboard import labels, shown
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net
 from nlptool.prompting.config import Instance
+from nlptool.prompting.prompted_model import PromptedModel
+from nlptool.prompting.requests import TaskRun, fit_demonstrations
+from nlptool.prompting.results import format_score, model_labels
 from nlptool.text.tokenizer import Tokenizer
 
 TASK = """\
@@ -94,8 +94,8 @@ def told(capsys: pytest.CaptureFixture[str], *line: str) -> Any:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many questions models are asked, call by call."""
     asked: list[int] = []
-    plain = Respondent.replies
-    monkeypatch.setattr(Respondent, "replies", lambda *given: asked.append(len(given[1])) or plain(*given))
+    plain = PromptedModel.respond
+    monkeypatch.setattr(PromptedModel, "respond", lambda *given: asked.append(len(given[1])) or plain(*given))
     return asked
 
 
@@ -239,7 +239,7 @@ def test_as_many_demonstrations_stay_as_have_room():
         def requests(self, question: Instance, prefix: str) -> list[tuple[str, str]]:
             return [(prefix + question.prompts[0], question.answers[0])]
 
-    class Sized(sheets.Sheet):
+    class Sized(TaskRun):
         def prefix(self, number: int, shots: int) -> str:
             return "x" * (10 + number) * shots
 
@@ -250,7 +250,7 @@ def test_as_many_demonstrations_stay_as_have_room():
         calls.append(len(texts))
         return [len(text) for text in texts]
 
-    found = sheets.fitted(sheet, 20, 220, count)
+    found = fit_demonstrations(sheet, 20, 220, count)
     for number, one in enumerate(found):
         room = (220 - len(asked[number].prompts[0]) - 2) // (10 + number)
         assert one.shots == min(20, room)
@@ -491,18 +491,18 @@ def test_a_stopped_run_keeps_its_answers(room: Path, decoder: Path, capsys):
 
 
 def test_models_are_called_by_what_tells_them_apart():
-    assert labels(["runs/a/final"]) == ["a"]
-    assert labels(["runs/x/a/final", "runs/x/b/final"]) == ["a", "b"]
-    assert labels(["a/final", "b/c"]) == ["a", "b/c"]
-    assert labels(["runs/a", "runs/a/final"]) == ["runs/a", "runs/a/final"]
-    assert labels(["/tmp/a/final", "b/final"]) == ["/tmp/a", "b"]
-    assert labels(["./"]) == labels([str(Path.cwd())]) == [Path.cwd().name]
+    assert model_labels(["runs/a/final"]) == ["a"]
+    assert model_labels(["runs/x/a/final", "runs/x/b/final"]) == ["a", "b"]
+    assert model_labels(["a/final", "b/c"]) == ["a", "b/c"]
+    assert model_labels(["runs/a", "runs/a/final"]) == ["runs/a", "runs/a/final"]
+    assert model_labels(["/tmp/a/final", "b/final"]) == ["/tmp/a", "b"]
+    assert model_labels(["./"]) == model_labels([str(Path.cwd())]) == [Path.cwd().name]
 
 
 def test_scores_are_shown_with_their_error():
-    assert shown("accuracy", 0.6131, 0.0112) == "61.3 ± 1.1"
-    assert shown("perplexity", 35.13, 2.31) == "35.13 ± 2.3"
-    assert shown("perplexity", None, None) == "∞"
+    assert format_score("accuracy", 0.6131, 0.0112) == "61.3 ± 1.1"
+    assert format_score("perplexity", 35.13, 2.31) == "35.13 ± 2.3"
+    assert format_score("perplexity", None, None) == "∞"
 
 
 def test_a_long_article_keeps_its_lead_and_the_question_behind_it(room: Path, decoder: Path, capsys):

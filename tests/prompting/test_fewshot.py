@@ -18,7 +18,7 @@ def rows(count: int) -> list[Row]:
 
 def test_a_seed_and_a_number_decide_the_examples():
     pool = FewShotPool(TASK, rows(100))
-    question = TASK.question(Row("g:1", {"q": "x", "a": 1}), "")
+    question = TASK.instance(Row("g:1", {"q": "x", "a": 1}), "")
     first = sample_examples(pool, question, 3, 5, seed=0)
     assert first == sample_examples(FewShotPool(TASK, rows(100)), question, 3, 5, seed=0)
     assert first != sample_examples(pool, question, 4, 5, seed=0)
@@ -27,7 +27,7 @@ def test_a_seed_and_a_number_decide_the_examples():
 
 def test_the_examples_of_fewer_shots_are_the_last_ones_of_more():
     pool = FewShotPool(TASK, rows(20))
-    question = TASK.question(Row("g:1", {"q": "x", "a": 1}), "")
+    question = TASK.instance(Row("g:1", {"q": "x", "a": 1}), "")
     assert sample_examples(pool, question, 0, 3, seed=0) == sample_examples(pool, question, 0, 8, seed=0)[-3:]
 
 
@@ -48,7 +48,7 @@ def test_more_shots_than_examples_is_told():
 
 def test_every_example_is_drawn_about_as_often():
     pool = FewShotPool(TASK, rows(10))
-    question = TASK.question(Row("g:1", {"q": "x", "a": 1}), "")
+    question = TASK.instance(Row("g:1", {"q": "x", "a": 1}), "")
     counts = Counter(one.place for n in range(2000) for one in sample_examples(pool, question, n, 2, seed=0))
     assert len(counts) == 10
     assert all(330 < count < 470 for count in counts.values())  # 400 on average, deviation 18

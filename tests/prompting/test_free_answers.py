@@ -14,8 +14,8 @@ SQUAD = Config(**KEYS, metrics=("squad2_f1", "squad2_exact"), no_answer="unanswe
 
 
 def scores(task: Config, row: dict, said: str) -> list[float]:
-    question = task.question(Row("f:1", row), "")
-    return [figure.value for figure in task.figures([question], [[Response(text=said)]]).values()]
+    question = task.instance(Row("f:1", row), "")
+    return [figure.value for figure in task.compute_metrics([question], [[Response(text=said)]]).values()]
 
 
 def test_the_best_reference_counts():
@@ -29,19 +29,19 @@ def test_where_there_is_no_answer_saying_so_is_right_and_so_is_silence():
     assert scores(SQUAD, {"q": "?", "a": []}, "") == [1, 1]
     assert scores(SQUAD, {"q": "?", "a": []}, " a bell") == [0, 0]
     assert scores(SQUAD, {"q": "?", "a": ["a bell"]}, " Unanswerable") == [0, 0]
-    assert SQUAD.question(Row("f:1", {"q": "?", "a": []}), "").demonstration == "Q: ?\nA: unanswerable"
+    assert SQUAD.instance(Row("f:1", {"q": "?", "a": []}), "").demonstration == "Q: ?\nA: unanswerable"
 
 
 def test_a_row_without_an_answer_is_told_where_none_is_foreseen():
     with pytest.raises(DataError, match="f:1: has no answer"):
-        Config(**KEYS, metrics=("squad_f1",)).question(Row("f:1", {"q": "?", "a": []}), "")
+        Config(**KEYS, metrics=("squad_f1",)).instance(Row("f:1", {"q": "?", "a": []}), "")
 
 
 @pytest.mark.parametrize("metric", get_args(Metric))
 def test_a_list_without_references_is_told_or_means_silence_for_every_metric(metric: str):
     row = {"q": "?", "a": "bell", "r": []}
     with pytest.raises(DataError, match="f:1: has no reference") as told:
-        Config(**KEYS, references="{r}", metrics=(metric,)).question(Row("f:1", row), "")
+        Config(**KEYS, references="{r}", metrics=(metric,)).instance(Row("f:1", row), "")
     assert "no_answer: unanswerable" in told.value.hint
     task = Config(**KEYS, references="{r}", metrics=(metric,), no_answer="none")
     silent = 0.0 if metric == "bleu" else 1.0  # which counts runs of words, and of none there is none
@@ -54,7 +54,7 @@ def test_a_metrics_words_can_be_those_of_another_script():
     for tokenize, expected in (({}, 0), ({"rouge": "unicode"}, 1)):
         task = Config(**KEYS, metrics=("rougeLsum",), tokenize=tokenize)
         assert scores(task, row, "종이 크게 울린다") == [expected]
-        assert len(task.remarks([task.question(Row("f:1", row), "")])) == 1 - expected
+        assert len(task.remarks([task.instance(Row("f:1", row), "")])) == 1 - expected
     with pytest.raises(ValueError, match="none of the metrics is bleu"):
         Config(**KEYS, metrics=("rougeLsum",), tokenize={"bleu": "zh"})
 
@@ -62,7 +62,7 @@ def test_a_metrics_words_can_be_those_of_another_script():
 def test_references_can_be_others_than_what_is_shown():
     task = Config(**KEYS, references="{r}", metrics=("coqa_f1",))
     row = {"q": "?", "a": "bell", "r": ["bell", "horn", "bell"]}
-    assert task.question(Row("f:1", row), "").references == ("bell", "horn", "bell")
+    assert task.instance(Row("f:1", row), "").references == ("bell", "horn", "bell")
     # each reference is left out in turn: bell, horn stay, then bell twice, then bell and horn
     assert scores(task, row, "horn") == [pytest.approx(2 / 3)]
 
@@ -80,9 +80,9 @@ def test_beams_and_draws_exclude_each_other():
 def test_quacs_error_is_that_of_the_questions_that_people_agree_on():
     task = Config(**KEYS, references="{r}", metrics=("quac_f1", "quac_heq"))
     rows = [["the bell", "bell"], ["the old bell", "bell"], ["a horn", "seven towns"]]
-    questions = [task.question(Row(f"f:{n}", {"q": "?", "a": "x", "r": r}), "") for n, r in enumerate(rows)]
+    questions = [task.instance(Row(f"f:{n}", {"q": "?", "a": "x", "r": r}), "") for n, r in enumerate(rows)]
     said = [[Response(text=text)] for text in ("bell", "nothing", "a horn")]
-    found = task.figures(questions, said)
+    found = task.compute_metrics(questions, said)
     assert found["quac_f1"] == (0.5, pytest.approx(0.5)), "1 and 0; on the third nobody agrees"
     assert found["quac_heq"] == (0.5, pytest.approx(0.5))
 

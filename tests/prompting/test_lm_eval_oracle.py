@@ -108,10 +108,10 @@ def test_prompts_and_answers_are_lm_evals(
     expected = [one.arguments for one in (asked if isinstance(asked, list) else [asked])]
 
     *_, row = prepared(Row("f:1", EXAMPLES[name].row), task.prepare)
-    question = task.question(row, "")
+    question = task.instance(row, "")
     found = task.requests(question, fewshot_prefix(task.header, task.separator, [question] * shots))
-    if task.writing:  # a text to go on, and where to stop
+    if task.generation:  # a text to go on, and where to stop
         assert found[0][0] == expected[0][0]
-        assert set(expected[0][1]["until"]) <= set(task.writing.stop)
+        assert set(expected[0][1]["until"]) <= set(task.generation.stop)
     else:
         assert found[: len(expected)] == expected

@@ -12,13 +12,12 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
-from nlptool.commands.prompt import sheets
 from nlptool.commands.prompt.recipe import Recipe
-from nlptool.console import Console
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import Net
 from nlptool.prompting.fewshot import sample_examples
+from nlptool.prompting.requests import read_task
 from nlptool.recipe import load
 from nlptool.text.tokenizer import Tokenizer
 
@@ -126,8 +125,9 @@ def test_scores_are_lm_evals(
     splits = {key: datasets.Dataset.from_list(value) for key, value in lists.items()}
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.DatasetDict(splits))
     (task,) = manager.load([theirs])["tasks"].values()
-    (sheet,) = sheets.read(load(tmp_path / "r.yaml", [], Recipe).recipe, Console())
-    (pool,) = sheet.pools.values() if shots else [None]
+    (spec,) = load(tmp_path / "r.yaml", [], Recipe).recipe.tasks
+    run = read_task(spec, tmp_path, shots, None, 0)
+    (pool,) = run.pools.values() if shots else [None]
     place_of = {json.dumps(row): number for number, row in enumerate(rows[:LIMIT])}
     plain, asked = task.fewshot_context, []
 
@@ -137,7 +137,7 @@ def test_scores_are_lm_evals(
 
     def sample(n: int, eval_doc: Any = None) -> list[dict[str, Any]]:
         number = place_of[asked[-1]]
-        chosen = sample_examples(pool, sheet.questions[number], number, shots, 0)
+        chosen = sample_examples(pool, run.instances[number], number, shots, 0)
         source = lists["train"]
         return [source[int(one.place.rpartition(":")[2]) - 1] for one in chosen]
 

@@ -28,7 +28,7 @@ def test_every_shipped_task_has_an_example():
 def test_a_row_of_the_hub_is_asked_as_its_header_says(name: str):
     example, task = EXAMPLES[name], task_of(name).config
     (row,) = list(prepared(Row("f:1", example.row), task.prepare))[-1:]
-    question = task.question(row, "")
+    question = task.instance(row, "")
     prompts = (
         example.prompts if isinstance(example.prompts, tuple) else (example.prompts,) * len(question.answers)
     )

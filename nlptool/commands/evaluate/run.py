@@ -6,7 +6,6 @@ from typing import Any
 
 from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions
-from nlptool.commands.prompt.scoreboard import PERPLEXITY, labels, named, shown
 from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
@@ -19,6 +18,7 @@ from nlptool.manifests import plain_names
 from nlptool.models import hub, huggingface
 from nlptool.prompting.choices import minimal_pairs as reading
 from nlptool.prompting.choices.minimal_pairs import Pair
+from nlptool.prompting.results import PERPLEXITY, format_score, model_labels, model_name
 from nlptool.runs import machine
 from nlptool.text.coverage import Loss
 from nlptool.text.store import TokenStore
@@ -40,13 +40,13 @@ def run(evaluation: Evaluation, options: Options, console: Console) -> None:
     if exams is not None and out is not None:
         if options.overwrite:
             shutil.rmtree(out / "suite", ignore_errors=True)
-        kept = plain_names(map(named, models))
+        kept = plain_names(map(model_name, models))
         for found, name, inside in zip(results, models, kept, strict=True):
             console.note(f"the suite: {name}")
             found["suite"] = suite_run.take(exams, hub.folder(name), out / "suite" / inside, console)
         if not any(found["suite"] for found in results):
             raise DataError("none of the suite's tasks can be asked of any of these models")
-        short = labels(models)
+        short = model_labels(models)
         suites = dict(zip(short, (found["suite"] for found in results), strict=True))
         tables.append((*suite_run.table(suites), exams.caption))
     if out is not None:
@@ -169,7 +169,7 @@ def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
         if foreseen and "bits_per_byte" in found:
             bits, half = found["bits_per_byte"], found["bits_per_byte_half_interval"]
             told = "" if bits is None else f"{bits:.3f}" + ("" if half is None else f" ± {half:.3f}")
-            cells += [found["kind"], told, shown(PERPLEXITY, found["perplexity"], None)]
+            cells += [found["kind"], told, format_score(PERPLEXITY, found["perplexity"], None)]
         elif foreseen:
             cells += ["", "", ""]
         if paired:

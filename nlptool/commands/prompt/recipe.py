@@ -1,8 +1,8 @@
-"""`nlptool prompt RECIPE`: models are asked tasks by text alone, with no, one or several examples before the question.
+"""`nlptool prompt RECIPE`: zero-, one- and few-shot evaluation of language models.
 
 OUT/recipe.yaml command.txt environment.json   as of every run
-OUT/answers/MODEL/TASK-5.jsonl                  each question: the text that was read, and what the model made of it
-OUT/results.json results.md                     the scores
+OUT/answers/MODEL/TASK-5.jsonl                  each question: the prompt that was read, and the model's responses
+OUT/results.json results.md                     the metrics
 """
 
 from pathlib import Path
@@ -12,55 +12,17 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool import kinds
 from nlptool.models import hub
-from nlptool.prompting.config import PromptConfig
-from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock
-from nlptool.registry import DiscriminatedBy
+from nlptool.prompting.spec import TaskSpec
+from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 
 
 def _several(given: Any) -> Any:
     return given if isinstance(given, list | tuple) else (given,)
 
 
-PROMPTS = DiscriminatedBy("prompting")
-Task = Annotated[RecipeBlock, PROMPTS, Named(PROMPTS, "prompts", "prompted task")]
-
-
-class Asked(RecipeBlock):
-    """A task that the models are asked."""
-
-    name: str = Field("", description="what it is called in tables and folders; of a task by name, its name")
-    task: Task = Field(
-        description="a task's name, e.g. superglue/boolq, the path of its file, or the block itself"
-    )
-    data: str | None = Field(
-        None, description="its own folder with a file for each split, or the file of its questions"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, given: Any) -> Any:
-        block = {"task": given} if isinstance(given, str) else given
-        if isinstance(block, dict) and isinstance(block.get("task"), str) and "name" not in block:
-            path = Path(block["task"])
-            return {"name": path.stem if path.is_file() else block["task"].removesuffix(".yaml"), **block}
-        return block
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        if not self.name:
-            raise ValueError("name: a task that is written out needs one")
-        return self
-
-    @property
-    def config(self) -> PromptConfig:
-        """The task, as what it is."""
-        assert isinstance(self.task, PromptConfig)
-        return self.task
-
-
 Tasks = Annotated[
-    tuple[Asked, ...],
-    BeforeValidator(_several, json_schema_input_type=str | Asked | tuple[str | Asked, ...]),
+    tuple[TaskSpec, ...],
+    BeforeValidator(_several, json_schema_input_type=str | TaskSpec | tuple[str | TaskSpec, ...]),
     Field(min_length=1, description="names, paths, or blocks with task and data"),
 ]
 Shots = Annotated[
@@ -112,7 +74,7 @@ class Recipe(RecipeBlock):
     def _different(self) -> Self:
         for key, names in {
             "models": self.models,
-            "tasks": tuple(asked.name for asked in self.tasks),
+            "tasks": tuple(spec.name for spec in self.tasks),
             "shots": self.shots,
         }.items():
             if twice := [name for at, name in enumerate(names) if name in names[:at]]:
@@ -127,14 +89,14 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     if recipe.data is not None and not Path(recipe.data).is_dir():
         what = "is no folder" if Path(recipe.data).exists() else "does not exist"
         problems.append(Problem("data", f"{recipe.data} {what}; a folder with one for each task is expected"))
-    for at, asked in enumerate(recipe.tasks):
-        if asked.data is not None and not Path(asked.data).exists():
-            problems.append(Problem(f"tasks.{at}.data", f"no file or folder {asked.data}"))
-        if asked.data is None and recipe.data is None and asked.config.source is None:
+    for at, spec in enumerate(recipe.tasks):
+        if spec.data is not None and not Path(spec.data).exists():
+            problems.append(Problem(f"tasks.{at}.data", f"no file or folder {spec.data}"))
+        if spec.data is None and recipe.data is None and spec.config.source is None:
             problems.append(
                 Problem(
                     f"tasks.{at}",
-                    f"{asked.name} names no data set of the hub; give it data: FOLDER or a file",
+                    f"{spec.name} names no data set of the hub; give it data: FOLDER or a file",
                 )
             )
     if recipe.contamination is not None and not (Path(recipe.contamination) / "store.json").exists():

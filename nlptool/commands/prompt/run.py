@@ -1,65 +1,68 @@
-"""The heavy half of `prompt`."""
+"""The heavy half of `prompt`: models and tasks of a recipe, what is shown, and what is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import write_json, write_text
-from nlptool.commands.prompt import replies, sheets
 from nlptool.commands.prompt.recipe import Recipe
-from nlptool.commands.prompt.respondent import Respondent
-from nlptool.commands.prompt.scoreboard import apart, labels, record, table
-from nlptool.commands.prompt.sheets import Asking, Contamination, Sheet
-from nlptool.console import Console, Options
-from nlptool.errors import DataError, Preempted
+from nlptool.console import Console, Options, Progress
+from nlptool.errors import Preempted
 from nlptool.formatting import counted, markdown
 from nlptool.manifests import plain_names
 from nlptool.models import hub
-from nlptool.prompting.config import Response
+from nlptool.prompting import results
+from nlptool.prompting.contamination import Contamination, search_tasks, training_documents
+from nlptool.prompting.prompted_model import PromptedModel, require_capable, require_decoders
+from nlptool.prompting.requests import TaskRun, fit_demonstrations, read_task
+from nlptool.prompting.results import shots_text
+from nlptool.prompting.task_evaluation import TaskEvaluation
 from nlptool.runs import folder, machine
+from nlptool.text.store import TokenStore
 from nlptool.train.interrupts import SignalHandler
 
-AT_ONCE = 64  # answers that are written together
+PACKAGES = ("torch", "numpy", "tokenizers", "datasets")
+UNLIMITED = 10**9  # tokens of a prompt
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Read all rows; show how many questions there are, and the first one of each task as it would be read."""
-    told: list[dict[str, Any]] = []
-    read = sheets.read(recipe, console)
-    _require_able([(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], read)
-    for sheet in read:
+    """Read all rows; show the number of requests, and the first one of each task as a model would read it."""
+    shown: list[dict[str, Any]] = []
+    runs = _read_tasks(recipe, console)
+    _require_models([(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], runs)
+    for run in runs:
         for shots in recipe.shots:
-            asked = sheets.fitted(sheet, shots, 10**9, lambda texts: [len(text) for text in texts])
-            first = sheet.questions[0]
-            told.append(
+            batches = fit_demonstrations(run, shots, UNLIMITED, lambda texts: [len(text) for text in texts])
+            first = run.instances[0]
+            shown.append(
                 {
-                    "task": sheet.name,
+                    "task": run.name,
                     "shots": shots,
-                    "questions": len(asked),
-                    "requests": sum(len(one.requests) for one in asked),
-                    "characters": sum(len(context) + len(a) for one in asked for context, a in one.requests),
-                    "first": asked[0].requests,
+                    "questions": len(batches),
+                    "requests": sum(len(batch.requests) for batch in batches),
+                    "characters": sum(len(c) + len(a) for batch in batches for c, a in batch.requests),
+                    "first": batches[0].requests,
                     "right": first.answers[first.gold],
                     "gold": first.gold,
                 }
             )
     if options.json:
-        console.json(told)
+        console.json(shown)
         return
-    for one in told:
+    for one in shown:
         console.result(
-            f"--- {one['task']}, {shots_of(one['shots'])}: the first question, and the right answer"
+            f"--- {one['task']}, {shots_text(one['shots'])}: the first question, and the right answer"
         )
         console.result(f"{one['first'][one['gold']][0]}⟦{one['right']}⟧\n")
     names = ("task", "shots", "questions", "requests", "characters")
-    console.table(names, [[one[name] for name in names] for one in told], title="for each model")
+    console.table(names, [[one[name] for name in names] for one in shown], title="for each model")
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Ask every model every task, then write and show the scores."""
-    records = ask(recipe, options, console)
+    """Evaluate every model on every task, then write and show the metrics."""
+    records = evaluate(recipe, options, console)
     out = Path(recipe.out)
-    columns, rows = table(records)
+    columns, rows = results.results_table(records)
     write_json(out / "results.json", records)
     write_text(out / "results.md", markdown(columns, rows))
     if options.json:
@@ -70,45 +73,43 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     )
 
 
-def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, Any]]:
-    """Ask every model every task, but for what has been answered already: scoreboard.record of each.
+def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[str, Any]]:
+    """Evaluate every model on every task, with the responses that are cached: results.record of each.
 
-    Raises Preempted with the answers so far kept.
+    Raises Preempted with the responses so far in the cache.
     """
     out = Path(recipe.out)
-    read = sheets.read(recipe, console)
-    seen: list[Contamination | None] = [None] * len(read)
+    runs = _read_tasks(recipe, console)
+    contaminations: Sequence[Contamination | None] = [None] * len(runs)
     if recipe.contamination is not None:
-        seen = [*sheets.contamination(recipe.contamination, read, console)]
-    named = zip(recipe.models, labels(recipe.models), strict=True)
-    models = [(name, label, hub.folder(name)) for name, label in named]
-    _require_able(models, read)
+        contaminations = _search(recipe.contamination, runs, console)
+    labels = results.model_labels(recipe.models)
+    models = [(name, label, hub.folder(name)) for name, label in zip(recipe.models, labels, strict=True)]
+    _require_models(models, runs)
     if options.resume and (out / "recipe.yaml").exists():
         folder.report_changes(folder.check_resume(out, recipe), console)
-    packages = ("torch", "numpy", "tokenizers", "datasets")
-    folder.create_run_folder(
-        out,
-        recipe,
-        folder.environment(packages, machine.device_name(machine.device()), 1),
-        overwrite=options.overwrite,
-    )
-    files = plain_names(sheet.name for sheet in read)
+    environment = folder.environment(PACKAGES, machine.device_name(machine.device()), 1)
+    folder.create_run_folder(out, recipe, environment, overwrite=options.overwrite)
+    files = plain_names(run.name for run in runs)
     folders = plain_names(label for _, label, _ in models)
     records: list[dict[str, Any]] = []
     try:
         with SignalHandler(alone=True) as interrupts:
-            for given, kept in zip(models, folders, strict=True):
-                model = Respondent(*given)  # one at a time in memory
-                for sheet, file, contamination in zip(read, files, seen, strict=True):
+            for named, inside in zip(models, folders, strict=True):
+                model = PromptedModel(*named, machine.device())  # one at a time in memory
+                for run, file, contamination in zip(runs, files, contaminations, strict=True):
                     for shots in recipe.shots:
-                        path = out / "answers" / kept / f"{file}-{shots}.jsonl"
-                        entries = _asked(model, sheet, shots, path, interrupts, console)
-                        kind = model.kind(sheet.writing)
-                        told = record(model.label, kind, model.parameters, sheet, shots, entries)
+                        path = out / "answers" / inside / f"{file}-{shots}.jsonl"
+                        evaluation = TaskEvaluation(model, run, shots, path)
+                        entries = _entries(evaluation, shots, interrupts, console)
+                        kind = model.score_kind(run.generation)
+                        record = results.record(model.label, kind, model.parameters, run, shots, entries)
                         if contamination is not None:
-                            told["contamination"] = apart(sheet, entries, contamination)
-                        records.append(told)
-                        _tell_of_length(told, console)
+                            record["contamination"] = results.split_by_contamination(
+                                run, entries, contamination
+                            )
+                        records.append(record)
+                        console.notes(results.length_remarks(record))
     except Preempted as stopped:
         raise Preempted(
             f"{stopped.message}; the answers so far are in {out / 'answers'}",
@@ -117,146 +118,54 @@ def ask(recipe: Recipe, options: Options, console: Console) -> list[dict[str, An
     return records
 
 
-def _asked(
-    model: Respondent, sheet: Sheet, shots: int, path: Path, interrupts: SignalHandler, console: Console
+def _entries(
+    evaluation: TaskEvaluation, shots: int, interrupts: SignalHandler, console: Console
 ) -> list[dict[str, Any]]:
-    """One model's answers to a task, those known already and those asked for now, in the order of the questions."""
-    writing = sheet.writing
-    asked = sheets.fitted(sheet, shots, model.room(writing), model.count)
-    for remark in model.beyond([one.requests for one in asked], writing):
-        console.note(f"{model.label}: {sheet.name}, {shots_of(shots)}: {remark}")
-    if lost := sheets.not_spelled(asked, model.tokenizer):
-        console.note(f"{model.label}: {sheet.name}, {shots_of(shots)}: {lost}")
-    draws = writing is not None and writing.top_k is not None
-    digests = [
-        replies.of_question(model.digest, [one.requests, writing, *([number] if draws else [])])
-        for one, number in zip(asked, sheet.numbers, strict=True)
-    ]
-    known = replies.read(path)
-    missing = list({digest: at for at, digest in enumerate(digests) if digest not in known}.values())
-    with console.progress(f"{model.label}: {sheet.name}, {shots_of(shots)}", len(asked), "questions") as bar:
-        before = sum(digest in known for digest in digests)
-        bar.to(before)
-        waiting: list[dict[str, Any]] = []
-        for done, (number, made) in enumerate(
-            model.replies(
-                [asked[at].requests for at in missing],
-                writing,
-                [sheet.numbers[at] for at in missing],
-                [sheet.questions[at].place for at in missing],
-            ),
-            start=1,
-        ):
-            at = missing[number]
-            waiting.append(_entry(sheet, at, asked[at], digests[at], made))
-            if len(waiting) == AT_ONCE or done == len(missing):
-                with interrupts.shield():
-                    replies.add(path, waiting)
-                    known |= {entry["digest"]: entry for entry in waiting}
-                    waiting = []
-            bar.to(before + done)
-    entries = []
-    for at, (one, digest) in enumerate(zip(asked, digests, strict=True)):
-        made = replies.of_line(known[digest])
-        if len(made) != len(one.requests):
-            raise DataError(
-                f"{path}: {counted(len(made), 'replies')} to {sheet.questions[at].place}, which "
-                f"has {len(one.requests)}",
-                hint="remove the file, and only its answers are asked for again",
-            )
-        entries.append(_entry(sheet, at, one, digest, made))
-    with interrupts.shield():
-        replies.replace(path, entries, known)
-    return entries
+    """The responses of one model to a task, cached or requested now, in the order of the instances."""
+    title = f"{evaluation.model.label}: {evaluation.run.name}, {shots_text(shots)}"
+    console.notes(f"{title}: {remark}" for remark in evaluation.remarks)
+    with console.progress(title, len(evaluation.batches), "questions") as bar:
+        cached = evaluation.cached
+        bar.to(cached)
+        for done in evaluation.request(interrupts.shield):
+            bar.to(cached + done)
+    return evaluation.entries(interrupts.shield)
 
 
-def _require_able(models: Sequence[tuple[str, str, Path]], read: Sequence[Sheet]) -> None:
-    """Raise DataError, before anything is asked, where a model cannot be asked what it is to be asked.
-
-    models: name, label and folder of each.
-    """
-    _require_writers([Respondent(*given) for given in models], read)  # which reads settings only
-    for given in models:
-        model = Respondent(*given)  # one at a time in memory
-        _require_room(model, read)
-        if any(sheet.writing is None for sheet in read) and (lack := model.lacks):
-            raise DataError(
-                f"{model.name}: {lack}",
-                hint="name a model with its language-model head, as pretraining leaves it",
-            )
+def _read_tasks(recipe: Recipe, console: Console) -> list[TaskRun]:
+    """The tasks of a recipe. Raises DataError for what is wrong with a row, UsageError for a missing package."""
+    for spec in recipe.tasks:
+        spec.config.require_packages()
+    data = Path(recipe.data) if recipe.data is not None else None
+    runs = []
+    for spec in recipe.tasks:
+        run = read_task(spec, data, max(recipe.shots), recipe.limit, recipe.seed)
+        console.notes(f"{run.name}: {remark}" for remark in run.remarks)
+        runs.append(run)
+    return runs
 
 
-def _require_writers(models: Sequence[Respondent], read: Sequence[Sheet]) -> None:
-    """Raise DataError where a model is no decoder and a task wants an answer written."""
-    free = [sheet.name for sheet in read if sheet.writing is not None]
-    unable = [model.name for model in models if free and not model.is_decoder]
-    if unable:
-        raise DataError(
-            f"{', '.join(unable)}: an encoder writes no text, and {', '.join(free)} is answered by writing",
-            hint="leave out the model or the task; tasks of choices and continuations can be asked of both",
-        )
-
-
-def _require_room(model: Respondent, read: Sequence[Sheet]) -> None:
-    """Raise DataError where a model does not even read, or write, an answer by itself."""
-    for sheet in read:
-        room = model.room(sheet.writing)
-        if sheet.writing is not None:
-            if room < 1:
-                raise DataError(
-                    f"{sheet.name}: an answer of {counted(sheet.writing.tokens, 'tokens')}, and {model.name} reads "
-                    f"{room + sheet.writing.tokens:,} with the question",
-                    hint="give the task fewer: tokens",
-                )
-            continue
-        for question in sheet.questions:
-            # A token has at least a byte, so short answers need not be counted.
-            for answer in [one for one in question.answers if len(one.encode()) > room]:
-                (length,) = model.count([answer])
-                if length > room:
-                    raise DataError(
-                        f"{question.place}: an answer of {counted(length, 'tokens')}, and {model.name} reads {room:,}",
-                        hint=f"remove the row, or do not ask this model {sheet.name}",
-                    )
-
-
-def _tell_of_length(told: dict[str, Any], console: Console) -> None:
-    """Say where a model does not read as much as it was to be asked."""
-    where, total = f"{told['model']}: {told['task']}, {shots_of(told['shots'])}", told["questions"]
-    if fewer := told["fewer_shots"]:
+def _search(path: str, runs: Sequence[TaskRun], console: Console) -> list[Contamination]:
+    """The contamination of each task by a token store. Raises DataError for a store that is not whole."""
+    store = TokenStore(Path(path))
+    with console.progress(f"searching {path}", len(store.split("train")), "documents") as bar:
+        found = search_tasks(runs, _counted(training_documents(store), bar))
+    for run, one in zip(runs, found, strict=True):
         console.note(
-            f"{where}: fewer demonstrations, to fit the model, in {fewer:,} of {counted(total, 'questions')}"
+            f"{run.name}: {counted(one.n, 'words')} in a row in common with {path}: "
+            f"{sum(one.dirty):,} of {counted(len(one.dirty), 'questions')}"
         )
-    if shortened := told["shortened"]:
-        console.note(
-            f"{where}: the end of a long text is left out, to fit the model, in {shortened:,} of "
-            f"{counted(total, 'questions')}"
-        )
-    if cut := told["cut"]:
-        console.note(f"{where}: the model reads only the end of {cut:,} of {counted(total, 'questions')}")
+    return found
 
 
-def _entry(sheet: Sheet, number: int, asked: Asking, digest: str, made: Sequence[Response]) -> dict[str, Any]:
-    """What is kept of a question."""
-    question = sheet.questions[number]
-    kept = ("text", "cut") if sheet.writing else ("logprob", "tokens", "greedy", "cut")
-    alike = len({context for context, _ in asked.requests}) == 1
-    return {
-        "place": question.place,
-        **({"part": question.part} if question.part else {}),
-        "shots": asked.shots,
-        **({"left_out": asked.left_out} if asked.left_out else {}),
-        "prompt": asked.requests[0][0] if alike else [context for context, _ in asked.requests],
-        **(
-            {"references": question.references}
-            if sheet.writing
-            else {"answers": [answer for _, answer in asked.requests], "gold": question.gold}
-        ),
-        "replies": [{key: value for key, value in reply._asdict().items() if key in kept} for reply in made],
-        "digest": digest,
-    }
+def _counted(documents: Iterable[str], bar: Progress) -> Iterator[str]:
+    for number, document in enumerate(documents, start=1):
+        yield document
+        bar.to(number)
 
 
-def shots_of(number: int) -> str:
-    """`1 shot`, `5 shots`."""
-    return f"{number} shot{'' if number == 1 else 's'}"
+def _require_models(models: Sequence[tuple[str, str, Path]], runs: Sequence[TaskRun]) -> None:
+    """Raise DataError, before any request, where a model cannot take a task. models: name, label and folder of each."""
+    require_decoders([PromptedModel(*named, machine.device()) for named in models], runs)
+    for named in models:
+        require_capable(PromptedModel(*named, machine.device()), runs)  # one at a time in memory

@@ -15,14 +15,15 @@ from nlptool.commands.finetune import run
 from nlptool.commands.finetune.recipe import check_task
 from nlptool.commands.prompt import recipe as prompt
 from nlptool.commands.prompt import run as prompting
-from nlptool.commands.prompt.respondent import Respondent
-from nlptool.commands.prompt.scoreboard import PERPLEXITY, shown, title
 from nlptool.commands.suite.recipe import ResolvedSuite, SuiteTask
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.manifests import digest
 from nlptool.models import huggingface
+from nlptool.prompting.prompted_model import PromptedModel
+from nlptool.prompting.results import PERPLEXITY, format_score, metric_title, shots_text
 from nlptool.recipe import digest as recipe_digest
+from nlptool.runs import machine
 
 GUESSES = ("majority", "chance")  # what a score is compared with, the first that is known
 WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a task is done
@@ -59,12 +60,12 @@ def take(exams: ResolvedSuite, model: Path, out: Path, console: Console) -> list
 
 def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
     """The first score of each prompted task; answers known already are not asked for again."""
-    asked = Respondent(str(model), str(model), model)
-    if lack := asked.lacks:
-        console.note(f"prompted tasks are not asked: {lack}")
+    prompted = PromptedModel(str(model), str(model), model, machine.device())
+    if missing := prompted.missing_capability:
+        console.note(f"prompted tasks are not asked: {missing}")
         return []
-    writes = asked.is_decoder
-    able = tuple(one for one in recipe.tasks if writes or one.config.writing is None)
+    generates = prompted.is_decoder
+    able = tuple(one for one in recipe.tasks if generates or one.config.generation is None)
     for one in recipe.tasks:
         if one not in able:
             console.note(f"{one.name} is not asked: an encoder writes no text")
@@ -72,7 +73,7 @@ def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> l
         return []
     recipe = recipe.model_copy(update={"models": (str(model),), "tasks": able, "out": str(out)})
     options = Options(out=str(out), resume="auto" if out.exists() else None)
-    records = prompting.ask(recipe, options, console)
+    records = prompting.evaluate(recipe, options, console)
     write_json(out / "results.json", records)
     splits = {one.name: one.config.validation for one in able}
     return [_first_score(record, splits[record["task"]]) for record in records]
@@ -86,7 +87,7 @@ def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
         "deviation": score["error"] or 0.0,
         "baseline": record["baselines"][guess] if guess else None,
     }
-    task = f"{record['task']}, {prompting.shots_of(record['shots'])}"
+    task = f"{record['task']}, {shots_text(record['shots'])}"
     return {
         "task": task,
         "guess": guess,
@@ -165,7 +166,12 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
                 known = figure["baseline"] is not None
                 guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})" if known else ""
     rows = [
-        [task, title(name), guesses[task, name], *(_cell(name, figures.get(model)) for model in models)]
+        [
+            task,
+            metric_title(name),
+            guesses[task, name],
+            *(_cell(name, figures.get(model)) for model in models),
+        ]
         for (task, name), figures in lines.items()
     ]
     tasks = [sorted(one["task"] for one in found) for found in models.values()]
@@ -188,4 +194,4 @@ def _means(models: Sequence[Sequence[dict[str, Any]]]) -> Iterator[list[str]]:
 
 
 def _cell(name: str, figure: Mapping[str, Any] | None) -> str:
-    return "" if figure is None else shown(name, figure["value"], figure["deviation"] or None)
+    return "" if figure is None else format_score(name, figure["value"], figure["deviation"] or None)

@@ -1,4 +1,4 @@
-"""The recipe block of a free answer. No torch here."""
+"""The recipe block of an answer that is generated. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
@@ -44,10 +44,10 @@ Metric = Literal[
 
 
 class Config(PromptConfig):
-    """The model writes on behind the prompt until a stop string or `tokens` are there.
+    """The model generates after the prompt, up to a stop string or `tokens` tokens.
 
-    It takes the likeliest token each time, as lm-eval, unless `beams` or `top_k` say otherwise: Brown et al. 2020
-    search with 4 beams (section 2.4), Radford et al. 2019 draw summaries from the 2 likeliest tokens (section 3.6).
+    Decoding is greedy, as in lm-eval, unless `beams` or `top_k` say otherwise: Brown et al. 2020 use beam search with
+    4 beams (section 2.4), Radford et al. 2019 sample summaries with top-k of 2 (section 3.6).
     """
 
     name: Literal["answer"] = Field("answer", description="kind of task")
@@ -81,8 +81,8 @@ class Config(PromptConfig):
     tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
 
     @property
-    def writing(self) -> GenerationConfig:
-        """How an answer is written."""
+    def generation(self) -> GenerationConfig:
+        """How an answer is generated."""
         return GenerationConfig(self.tokens, self.stop, self.beams, self.top_k)
 
     @model_validator(mode="after")
@@ -97,71 +97,72 @@ class Config(PromptConfig):
             raise ValueError(wrong)
         return self
 
-    def question(self, row: Row, part: str) -> Instance:
-        """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""
-        said = fill_each(self.answer, row)
-        right = said if self.references is None else fill_each(self.references, row)
-        if not (said and right) and self.no_answer is None:
-            what = "no reference" if said else "no answer"
+    def instance(self, row: Row, part: str) -> Instance:
+        """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
+        answers = fill_each(self.answer, row)
+        right = answers if self.references is None else fill_each(self.references, row)
+        if not (answers and right) and self.no_answer is None:
+            what = "no reference" if answers else "no answer"
             raise DataError(
                 f"{row.place}: has {what}",
                 hint="mend or remove the row; or say in the task what a model says of such a row, as "
                 "no_answer: unanswerable, by which an empty answer is right, too",
             )
-        first = said[0] if said else f" {self.no_answer}"
+        first = answers[0] if answers else f" {self.no_answer}"
         references = (
             tuple(dict.fromkeys(text.strip() for text in right)) if self.references is None else tuple(right)
         )
         prompt = fill(self.prompt, row)
-        spare = (0, 0)
+        truncatable = (0, 0)
         if self.shorten is not None:
             before, behind = (len(fill(text, row)) for text in around(self.prompt, self.shorten))
-            spare = (before, len(prompt) - behind)
-        return Instance(row.place, part, (prompt,), (first,), (first.strip(),), 0, references, spare)
+            truncatable = (before, len(prompt) - behind)
+        return Instance(row.place, part, (prompt,), (first,), (first.strip(),), 0, references, truncatable)
 
-    def requests(self, question: Instance, prefix: str) -> list[tuple[str, str]]:
-        """The text that is written on."""
-        return [(prefix + question.prompts[0], "")]
+    def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
+        """The prompt, and no answer."""
+        return [(prefix + instance.prompts[0], "")]
 
-    def figures(
-        self, questions: Sequence[Instance], replies: Sequence[Sequence[Response]]
+    def compute_metrics(
+        self, instances: Sequence[Instance], responses: Sequence[Sequence[Response]]
     ) -> Mapping[str, MetricValue]:
-        """The scores by name, the main one first."""
+        """The metrics by name, the main one first."""
         from nlptool.evaluation.metrics import classification, qa
 
         known = classification.of_answers(self.tokenize)
-        texts = [self._said(reply.text) for (reply,) in replies]
-        references = [question.references for question in questions]
-        found: dict[str, MetricValue] = {}
+        texts = [self._prediction(response.text) for (response,) in responses]
+        references = [instance.references for instance in instances]
+        metrics: dict[str, MetricValue] = {}
         for name in self.metrics:
-            if name == "bleu":  # of all answers together, no mean of one each
-                found[name] = MetricValue(*text_overlap.bleu_and_error(texts, references, self.tokenize))
+            if name == "bleu":  # of the corpus, not the mean over its texts
+                metrics[name] = MetricValue(*text_overlap.bleu_and_error(texts, references, self.tokenize))
                 continue
             pairs = [pair for pair in zip(texts, references, strict=True) if qa.counts(name, pair[1])]
             values = [known[name]([text], [right]) for text, right in pairs]
-            found[name] = mean(values) if values else MetricValue(0.0, None)
-        return found
+            metrics[name] = mean(values) if values else MetricValue(0.0, None)
+        return metrics
 
-    def baselines(self, questions: Sequence[Instance]) -> Mapping[str, float]:
-        """None is known."""
+    def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
+        """None is defined for generated answers."""
         return {}
 
-    def require(self) -> None:
-        """Raise UsageError where a package is missing that a score needs."""
+    def require_packages(self) -> None:
+        """Raise UsageError where a metric's package is missing."""
         from nlptool.evaluation.metrics import classification
 
         classification.require(self.metrics, self.tokenize)
 
-    def remarks(self, questions: Sequence[Instance]) -> list[str]:
-        """Scores that do not see the words of the references."""
+    def remarks(self, instances: Sequence[Instance]) -> list[str]:
+        """Metrics whose tokenizer drops the words of the references."""
         return text_overlap.remarks(
-            self.metrics, [question.references for question in questions], self.tokenize
+            self.metrics, [instance.references for instance in instances], self.tokenize
         )
 
-    def _said(self, text: str) -> str:
-        said = text.strip()
+    def _prediction(self, text: str) -> str:
+        """The part of a generated text that is scored; empty where it says `no_answer`."""
+        text = text.strip()
         if self.sentences is not None:
             from nlptool.text.sentences import segmenter
 
-            said = "".join(segmenter(Sentences())(said)[: self.sentences])
-        return "" if self.no_answer is not None and said.lower() == self.no_answer.lower() else said
+            text = "".join(segmenter(Sentences())(text)[: self.sentences])
+        return "" if self.no_answer is not None and text.lower() == self.no_answer.lower() else text

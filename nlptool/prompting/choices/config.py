@@ -25,7 +25,7 @@ Metric = Literal[
 
 
 class Config(PromptConfig):
-    """One of several answers is right: each is scored in its place, and the best one is the model's.
+    """One of several answers is right: each is scored after the prompt, and the best one is the prediction.
 
     {choice} stands for it in `answer`, or in `prompt` where what follows is scored instead: partial evaluation (Trinh
     and Le 2018). Scores are log-likelihoods. accuracy compares them as they are; _per_token, _per_character (lm-eval's
@@ -64,8 +64,8 @@ class Config(PromptConfig):
                 raise ValueError("choices: at least two, and as many as labels")
         return self
 
-    def question(self, row: Row, part: str) -> Instance:
-        """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""
+    def instance(self, row: Row, part: str) -> Instance:
+        """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
         if isinstance(self.choices, tuple):
             names = [fill(template, row) for template in self.choices]
         else:
@@ -85,40 +85,35 @@ class Config(PromptConfig):
             self._gold(row, len(names)),
         )
 
-    def requests(self, question: Instance, prefix: str) -> list[tuple[str, str]]:
-        """Context and answer for each choice; then of each the unconditional one, where the task has it."""
-        asked = super().requests(question, prefix)
-        alone = [] if self.unconditional is None else [(self.unconditional, answer) for _, answer in asked]
-        return asked + alone
+    def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
+        """Context and answer of each choice; then, where the task has `unconditional`, each answer after that text."""
+        requests = super().requests(instance, prefix)
+        if self.unconditional is None:
+            return requests
+        return requests + [(self.unconditional, answer) for _, answer in requests]
 
-    def figures(
-        self, questions: Sequence[Instance], replies: Sequence[Sequence[Response]]
+    def compute_metrics(
+        self, instances: Sequence[Instance], responses: Sequence[Sequence[Response]]
     ) -> Mapping[str, MetricValue]:
-        """The scores by name, the main one first."""
-        found = {}
+        """The metrics by name, the main one first."""
+        values = {}
         for metric in self.metrics:
-            rule = SCORES[metric]
-            decided = [_decide(q, rule(q, r)) for q, r in zip(questions, replies, strict=True)]
-            if metric == "macro_f1":
-                found[str(metric)] = macro_f1([(q.gold, d) for q, d in zip(questions, decided, strict=True)])
-            else:
-                found[str(metric)] = mean(
-                    [float(q.gold == d) for q, d in zip(questions, decided, strict=True)]
-                )
-        return found
+            score = SCORES[metric]
+            predicted = [predict(q, score(q, r)) for q, r in zip(instances, responses, strict=True)]
+            pairs = [(q.gold, p) for q, p in zip(instances, predicted, strict=True)]
+            values[str(metric)] = (
+                macro_f1(pairs) if metric == "macro_f1" else mean([float(gold == p) for gold, p in pairs])
+            )
+        return values
 
-    def baselines(self, questions: Sequence[Instance]) -> Mapping[str, float]:
-        """`chance`: guessing; `majority`: always the place that is right most often. Of accuracy only."""
-        if not questions or self.metrics[0] == "macro_f1":
+    def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
+        """`chance`: guessing; `majority`: always the most frequent index. Known for accuracy alone."""
+        if not instances or self.metrics[0] == "macro_f1":
             return {}
-        found = {"chance": mean([1 / len(question.names) for question in questions]).value}
+        values = {"chance": mean([1 / len(one.names) for one in instances]).value}
         if isinstance(self.label, str):
-            found["majority"] = max(Counter(q.gold for q in questions).values()) / len(questions)
-        return found
-
-    def decided(self, question: Instance, replies: Sequence[Response]) -> int:
-        """The place of the choice that the main score decides for."""
-        return _decide(question, SCORES[self.metrics[0]](question, replies))
+            values["majority"] = max(Counter(one.gold for one in instances).values()) / len(instances)
+        return values
 
     def _gold(self, row: Row, count: int) -> int:
         if isinstance(self.label, int):
@@ -149,39 +144,44 @@ class Config(PromptConfig):
         )
 
 
-def _plain(question: Instance, replies: Sequence[Response]) -> list[float]:
-    return [reply.logprob for reply in replies[: len(question.names)]]
+def _sum(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [response.logprob for response in responses[: len(instance.names)]]
 
 
-def _per_token(question: Instance, replies: Sequence[Response]) -> list[float]:
-    return [reply.logprob / max(1, reply.tokens) for reply in replies[: len(question.names)]]
+def _per_token(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [response.logprob / max(1, response.tokens) for response in responses[: len(instance.names)]]
 
 
-def _per_character(question: Instance, replies: Sequence[Response]) -> list[float]:
-    return [s / len(name) for s, name in zip(_plain(question, replies), question.names, strict=True)]
+def _per_character(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [s / len(name) for s, name in zip(_sum(instance, responses), instance.names, strict=True)]
 
 
-def _per_byte(question: Instance, replies: Sequence[Response]) -> list[float]:
-    return [s / len(name.encode()) for s, name in zip(_plain(question, replies), question.names, strict=True)]
+def _per_byte(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [s / len(name.encode()) for s, name in zip(_sum(instance, responses), instance.names, strict=True)]
 
 
-def _unconditional(question: Instance, replies: Sequence[Response]) -> list[float]:
-    count = len(question.names)
-    return [r.logprob - alone.logprob for r, alone in zip(replies[:count], replies[count:], strict=True)]
+def _unconditional(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    count = len(instance.names)
+    pairs = zip(responses[:count], responses[count:], strict=True)
+    return [given.logprob - unconditional.logprob for given, unconditional in pairs]
 
 
 SCORES: dict[str, Callable[[Instance, Sequence[Response]], list[float]]] = {
-    "accuracy": _plain,
+    "accuracy": _sum,
     "accuracy_per_token": _per_token,
     "accuracy_per_character": _per_character,
     "accuracy_per_byte": _per_byte,
     "accuracy_unconditional": _unconditional,
-    "macro_f1": _plain,
+    "macro_f1": _sum,
 }
+"""How each metric scores the choices; the highest score is the prediction."""
 
 
-def _decide(question: Instance, scores: Sequence[float]) -> int:
-    """The place of the best choice. Where the right one and another are equal, it is the other: lm-eval takes the
-    first one, by which a model that tells nothing apart solves all minimal pairs. What is no number is the worst."""
+def predict(instance: Instance, scores: Sequence[float]) -> int:
+    """The index of the highest score; NaN is the lowest.
+
+    A tie with the right choice counts as wrong. lm-eval takes the first of equal ones, so that a model which scores
+    everything alike solves all minimal pairs.
+    """
     known = [-math.inf if math.isnan(score) else score for score in scores]
-    return max(range(len(known)), key=lambda at: (known[at], at != question.gold, -at))
+    return max(range(len(known)), key=lambda at: (known[at], at != instance.gold, -at))

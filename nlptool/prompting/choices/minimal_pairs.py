@@ -1,4 +1,4 @@
-"""Minimal pairs of a folder, read as the prompted task `blimp` reads them (Warstadt et al. 2020). No torch here."""
+"""The reader of minimal pairs: rows as the prompted task `blimp` reads them (Warstadt et al. 2020). No torch here."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -43,5 +43,5 @@ def read(folder: Path, most: int | None = None) -> dict[str, list[Pair]]:
 
 def _pairs(file: File) -> Iterator[Pair]:
     for row in tabular.read([file]):
-        good, bad = BLIMP.question(row, "").answers
+        good, bad = BLIMP.instance(row, "").answers
         yield good, bad

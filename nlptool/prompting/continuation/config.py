@@ -1,4 +1,4 @@
-"""The recipe block of a continuation that is foreseen. No torch here."""
+"""The recipe block of a continuation whose log-likelihood is scored. No torch here."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ Metric = Literal["accuracy", "perplexity"]
 class Config(PromptConfig):
     """One text is right, such as the last word of LAMBADA (Paperno et al. 2016).
 
-    accuracy: whether each of its tokens is the model's likeliest; perplexity: of the whole text, the mean over rows.
+    accuracy: whether greedy decoding gives each of its tokens; perplexity: that of the whole text, over rows.
     """
 
     name: Literal["continuation"] = Field("continuation", description="kind of task")
@@ -26,25 +26,25 @@ class Config(PromptConfig):
         ("accuracy",), min_length=1, description="scores; the first is the main one"
     )
 
-    def question(self, row: Row, part: str) -> Instance:
-        """What is asked of a row. Raises DataError, with the row's place, for what is not as it should be."""
+    def instance(self, row: Row, part: str) -> Instance:
+        """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
         prompt, answer = fill(self.prompt, row), fill(self.answer, row)
         if not answer.strip():
             raise DataError(f"{row.place}: the answer is empty", hint="mend or remove the row")
         return Instance(row.place, part, (prompt,), (answer,), (answer.strip(),), 0)
 
-    def figures(
-        self, questions: Sequence[Instance], replies: Sequence[Sequence[Response]]
+    def compute_metrics(
+        self, instances: Sequence[Instance], responses: Sequence[Sequence[Response]]
     ) -> Mapping[str, MetricValue]:
-        """The scores by name, the main one first."""
-        found = {
-            "accuracy": mean([float(reply.greedy) for (reply,) in replies]),
-            "perplexity": perplexity([reply.logprob for (reply,) in replies]),
+        """The metrics by name, the main one first."""
+        values = {
+            "accuracy": mean([float(response.greedy) for (response,) in responses]),
+            "perplexity": perplexity([response.logprob for (response,) in responses]),
         }
-        return {name: found[name] for name in self.metrics}
+        return {name: values[name] for name in self.metrics}
 
-    def baselines(self, questions: Sequence[Instance]) -> Mapping[str, float]:
-        """`majority`: always the answer that is right most often. Of accuracy only."""
-        if not questions or self.metrics[0] != "accuracy":
+    def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
+        """`majority`: always the most frequent right answer. Known for accuracy alone."""
+        if not instances or self.metrics[0] != "accuracy":
             return {}
-        return {"majority": max(Counter(q.names for q in questions).values()) / len(questions)}
+        return {"majority": max(Counter(one.names for one in instances).values()) / len(instances)}

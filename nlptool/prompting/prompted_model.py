@@ -1,0 +1,238 @@
+"""A language model that is prompted: it scores given answers, or generates one."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from nlptool import registry
+from nlptool.errors import DataError, UsageError
+from nlptool.evaluation.generation.beam_search import Beams
+from nlptool.evaluation.generation.generate import Generator
+from nlptool.evaluation.generation.sampling import Choose, Sampling, greedy, renumbered
+from nlptool.evaluation.requests import Request
+from nlptool.evaluation.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.formatting import counted
+from nlptool.models import huggingface
+from nlptool.models.config import EncoderConfig
+from nlptool.prompting import response_cache
+from nlptool.prompting.config import GenerationConfig, Response
+from nlptool.prompting.requests import TaskRun
+from nlptool.recipe import RecipeBlock
+from nlptool.text.tokenizer import Tokenizer
+
+KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
+GENERATION_BATCH = 32  # prompts that are continued together
+Requests = Sequence[tuple[str, str]]
+"""The contexts and answers of one instance."""
+
+
+class PromptedModel:
+    """A Hugging Face folder; config, tokenizer and weights are each loaded at first use.
+
+    name: as the recipe has it; label: as tables have it.
+    """
+
+    def __init__(self, name: str, label: str, folder: Path, device: torch.device) -> None:
+        self.name, self.label, self.folder, self.device = name, label, folder, device
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it can generate. Reads the config alone. Raises DataError for an unknown family."""
+        return not isinstance(self._config, EncoderConfig)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its files."""
+        return response_cache.model_digest(self.folder)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer."""
+        return Tokenizer.of_model(self.folder, huggingface.read_config(self.folder)["vocab_size"])
+
+    @cached_property
+    def _config(self) -> RecipeBlock:
+        """Its config. Weights are loaded only where the config is faulty, since that error says why."""
+        settings = huggingface.read_config(self.folder)
+        family = str(settings.get("model_type"))
+        if family not in registry.names("models"):
+            return self._pretrained.config
+        try:
+            config: RecipeBlock = registry.load("models", family, "huggingface").from_hf_config(settings)
+        except ValueError:
+            return self._pretrained.config
+        return config
+
+    @cached_property
+    def _pretrained(self) -> huggingface.Pretrained:
+        return huggingface.load_pretrained(self.folder)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return scorer(self._pretrained.config, self._pretrained.state, self.tokenizer, self.device)
+
+    @cached_property
+    def _generator(self) -> Generator:
+        return Generator(self.folder, self.device)
+
+    @property
+    def missing_capability(self) -> str | None:
+        """Why it cannot score answers; None where it can. Loads an encoder's weights."""
+        try:
+            if not self.is_decoder:
+                _ = self._scorer
+        except DataError as error:
+            return error.message
+        return None
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters of net and head."""
+        return sum(tensor.numel() for tensor in self._pretrained.state.values())
+
+    def score_kind(self, generation: GenerationConfig | None) -> str:
+        """What its metrics are computed from."""
+        return "generation" if generation else KINDS.get(type(self._scorer), "originality")
+
+    def max_context(self, generation: GenerationConfig | None) -> int:
+        """Tokens that a context with its answer may have: two positions may go to special tokens around them.
+
+        For generation, tokens that a context may have by itself.
+        """
+        positions = int(self._config.model_dump()["positions"])
+        return positions - 2 if generation is None else positions - generation.max_new_tokens
+
+    def position_remarks(
+        self, requests: Sequence[Requests], generation: GenerationConfig | None
+    ) -> list[str]:
+        """A remark where the longest request reaches positions that the model was not trained on."""
+        trained = huggingface.trained_positions(self.folder, self._config)
+        if trained == self._config.model_dump()["positions"]:
+            return []
+        texts = [context + answer for batch in requests for context, answer in batch]
+        if generation is None:  # a token has at least a byte, so short requests need not be counted
+            texts = [text for text in texts if len(text.encode()) > trained - 2]
+        longest = max(self.count_tokens(texts), default=0) + (
+            generation.max_new_tokens if generation else 2 * (not self.is_decoder)
+        )
+        return huggingface.beyond(self.folder, self._config, longest)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text."""
+        return [len(ids) for ids in self.tokenizer.encode_batch(texts)]
+
+    def respond(
+        self,
+        requests: Sequence[Requests],
+        generation: GenerationConfig | None,
+        numbers: Sequence[int],
+        places: Sequence[str],
+    ) -> Iterator[tuple[int, list[Response]]]:
+        """The index of an instance and the responses to its requests, in any order, as soon as they are known.
+
+        numbers: seed the sampling of each instance. places: where each was read, for error messages.
+        Raises DataError for an answer that is too long for the model, or that adds no token.
+        """
+        try:
+            yield from (
+                self._score(requests, places)
+                if generation is None
+                else self._generate(requests, generation, numbers)
+            )
+        except (DataError, UsageError) as error:
+            raise DataError(f"{self.name}: {error.message}", error.hint) from error
+
+    def _score(
+        self, requests: Sequence[Requests], places: Sequence[str]
+    ) -> Iterator[tuple[int, list[Response]]]:
+        flat = [
+            Request(*pair, place) for batch, place in zip(requests, places, strict=True) for pair in batch
+        ]
+        owners = [(index, at) for index, batch in enumerate(requests) for at in range(len(batch))]
+        responses: list[dict[int, Response]] = [{} for _ in requests]
+        for number, scored in self._scorer.answered(flat):
+            index, at = owners[number]
+            responses[index][at] = Response(scored.logprob, scored.tokens, scored.greedy, scored.cut)
+            if len(responses[index]) == len(requests[index]):
+                yield index, [response for _, response in sorted(responses[index].items())]
+
+    def _generate(
+        self, requests: Sequence[Requests], generation: GenerationConfig, numbers: Sequence[int]
+    ) -> Iterator[tuple[int, list[Response]]]:
+        max_context = self.max_context(generation)
+        texts = [context for ((context, _),) in requests]
+        lengths = self.count_tokens(texts)
+        order = sorted(range(len(texts)), key=lambda index: -lengths[index])
+        for start in range(0, len(order), GENERATION_BATCH):
+            batch = order[start : start + GENERATION_BATCH]
+            prompts = [
+                self._end(texts[i], max_context) if lengths[i] > max_context else texts[i] for i in batch
+            ]
+            choose = _decoding(generation, [numbers[i] for i in batch])
+            generated = self._generator.complete(prompts, generation.max_new_tokens, generation.stop, choose)
+            for i, text in zip(batch, generated, strict=True):
+                yield i, [Response(cut=max(0, lengths[i] - max_context), text=text)]
+
+    def _end(self, text: str, max_tokens: int) -> str:
+        """The last `max_tokens` tokens of a text; a character that is cut in two is left out."""
+        ids = self.tokenizer.encode(text)
+        for kept in range(max_tokens, 0, -1):
+            end = self.tokenizer.decode(ids[-kept:]).lstrip("\ufffd")
+            if len(self.tokenizer.encode(end)) <= max_tokens:  # which may be encoded otherwise by itself
+                return end
+        return ""
+
+
+def _decoding(generation: GenerationConfig, numbers: Sequence[int]) -> Choose | Beams:
+    """How the next token is found, for prompts with these numbers."""
+    if generation.num_beams is not None:
+        return Beams(generation.num_beams)
+    if generation.top_k is None:
+        return greedy
+    return renumbered(Sampling(top_k=generation.top_k, seed=generation.seed), numbers)
+
+
+def require_decoders(models: Sequence[PromptedModel], runs: Sequence[TaskRun]) -> None:
+    """Raise DataError where a model is no decoder and a task needs generation. Reads configs alone."""
+    generated = [run.name for run in runs if run.generation is not None]
+    unable = [model.name for model in models if generated and not model.is_decoder]
+    if unable:
+        raise DataError(
+            f"{', '.join(unable)}: an encoder writes no text, and {', '.join(generated)} is answered by writing",
+            hint="leave out the model or the task; tasks of choices and continuations can be asked of both",
+        )
+
+
+def require_capable(model: PromptedModel, runs: Sequence[TaskRun]) -> None:
+    """Raise DataError where a model has no head that scores text, or too few positions for an answer by itself."""
+    _require_positions(model, runs)
+    if any(run.generation is None for run in runs) and (missing := model.missing_capability):
+        raise DataError(
+            f"{model.name}: {missing}",
+            hint="name a model with its language-model head, as pretraining leaves it",
+        )
+
+
+def _require_positions(model: PromptedModel, runs: Sequence[TaskRun]) -> None:
+    for run in runs:
+        most = model.max_context(run.generation)
+        if run.generation is not None:
+            if most < 1:
+                new = run.generation.max_new_tokens
+                raise DataError(
+                    f"{run.name}: an answer of {counted(new, 'tokens')}, and {model.name} reads "
+                    f"{most + new:,} with the question",
+                    hint="give the task fewer: tokens",
+                )
+            continue
+        for instance in run.instances:
+            # A token has at least a byte, so short answers need not be counted.
+            for answer in [answer for answer in instance.answers if len(answer.encode()) > most]:
+                (length,) = model.count_tokens([answer])
+                if length > most:
+                    raise DataError(
+                        f"{instance.place}: an answer of {counted(length, 'tokens')}, and {model.name} reads {most:,}",
+                        hint=f"remove the row, or do not ask this model {run.name}",
+                    )

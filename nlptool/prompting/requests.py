@@ -1,0 +1,156 @@
+"""The requests of a task: each row as an instance, with few-shot examples before it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nlptool.prompting.config import GenerationConfig, Instance, PromptConfig
+from nlptool.prompting.dataset import PromptDataset
+from nlptool.prompting.fewshot import FewShotPool, fewshot_prefix, sample_examples
+from nlptool.prompting.spec import TaskSpec
+from nlptool.text.coverage import Loss
+
+if TYPE_CHECKING:
+    from nlptool.text.tokenizer import Tokenizer
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+"""The number of tokens of each text."""
+
+
+class TaskRun(NamedTuple):
+    """All instances of a task, and the pools that their few-shot examples are sampled from."""
+
+    name: str
+    task: PromptConfig
+    instances: list[Instance]
+    numbers: list[int]
+    """Each instance's number within its part. It seeds sampling, so that `limit` changes no instance's examples."""
+    pools: dict[str, FewShotPool]
+    seed: int
+    remarks: tuple[str, ...] = ()
+    """What the user should know before the scores are read."""
+
+    @property
+    def generation(self) -> GenerationConfig | None:
+        """How responses are generated; None where the answers are given and scored."""
+        config = self.task.generation
+        return config and (config if config.top_k is None else config._replace(seed=self.seed))
+
+    def prefix(self, index: int, shots: int) -> str:
+        """The text before instance `index`; the examples of fewer shots are the last ones of more."""
+        instance = self.instances[index]
+        pool = self.pools.get(instance.part)
+        examples = (
+            sample_examples(pool, instance, self.numbers[index], shots, self.seed) if pool and shots else []
+        )
+        return fewshot_prefix(self.task.header, self.task.separator, examples)
+
+
+class RequestBatch(NamedTuple):
+    """The requests of one instance, as one model reads them."""
+
+    requests: list[tuple[str, str]]
+    """Context and answer."""
+    shots: int
+    """Few-shot examples that fit."""
+    left_out: int = 0
+    """Characters that did not fit, at the end of the text that may be truncated."""
+
+
+def read_task(spec: TaskSpec, folder: Path | None, shots: int, limit: int | None, seed: int) -> TaskRun:
+    """Read a task's rows.
+
+    folder: holds a folder or a file for each task; None: the hub. shots: the most that will be asked for. limit:
+    instances of each part.
+    Raises DataError, with its place, for what is wrong with a row, and where a pool has fewer examples than shots.
+    """
+    own = Path(spec.data) if spec.data is not None else None
+    data = PromptDataset(spec.config, spec.name, folder, own, seed)
+    instances: list[Instance] = []
+    numbers: list[int] = []
+    pools: dict[str, FewShotPool] = {}
+    remarks: list[str] = []
+    parts = data.parts()
+    source = spec.config.source
+    if source is not None and len(parts) < len(source.parts):
+        remarks.append(f"{len(parts)} of its {len(source.parts)} parts are there")
+    for part in parts:
+        rows = data.rows(part, limit)
+        instances += [spec.config.instance(row, part) for row in rows]
+        numbers += range(len(rows))
+        if shots:
+            pools[part] = FewShotPool(spec.config, data.examples(part), part)
+    remarks += spec.config.remarks(instances)
+    run = TaskRun(spec.name, spec.config, instances, numbers, pools, seed, tuple(remarks))
+    for first in [index for index, number in enumerate(numbers) if not number]:
+        run.prefix(first, shots)  # raises where the pool is too small
+    return run
+
+
+def fit_demonstrations(
+    run: TaskRun, shots: int, max_tokens: int, count_tokens: CountTokens
+) -> list[RequestBatch]:
+    """Every instance with as many of `shots` examples as fit into `max_tokens`; the first examples are dropped first.
+
+    An instance that is too long without an example loses the end of the text that its task lets be truncated.
+    Another one stays as it is, and the model reads its end.
+    """
+    batches = [_batch(run, index, 0) for index in range(len(run.instances))]
+    highest = dict.fromkeys(range(len(batches)), shots)
+    tried = dict(highest)  # all examples at first; then, where they do not fit, bisection
+    while tried := {index: number for index, number in tried.items() if number > batches[index].shots}:
+        candidates = {index: _batch(run, index, number) for index, number in tried.items()}
+        lengths = count_tokens(
+            [max(("".join(pair) for pair in batch.requests), key=len) for batch in candidates.values()]
+        )
+        for (index, batch), length in zip(candidates.items(), lengths, strict=True):
+            if length <= max_tokens:
+                batches[index] = batch
+            else:
+                highest[index] = batch.shots - 1
+        tried = {index: (batches[index].shots + highest[index] + 1) // 2 for index in tried}
+    return [_truncated(run, index, batch, max_tokens, count_tokens) for index, batch in enumerate(batches)]
+
+
+def _truncated(
+    run: TaskRun, index: int, batch: RequestBatch, max_tokens: int, count_tokens: CountTokens
+) -> RequestBatch:
+    """An instance that is too long, with as much as fits of the text that may be truncated."""
+    instance = run.instances[index]
+    start, end = instance.truncatable
+    kept = whole = end - start
+    while kept:
+        ((context, _),) = batch.requests
+        (length,) = count_tokens([context])
+        if length <= max_tokens:
+            break
+        # Tokens are about equally long everywhere; at least 8 characters go where that estimate was not enough.
+        excess = (length - max_tokens) * len(context) // length
+        kept = max(0, kept - max(excess, 8))
+        short = instance.truncated(kept)
+        batch = RequestBatch(
+            run.task.requests(short, run.prefix(index, batch.shots)), batch.shots, whole - kept
+        )
+    return batch
+
+
+def _batch(run: TaskRun, index: int, shots: int) -> RequestBatch:
+    return RequestBatch(run.task.requests(run.instances[index], run.prefix(index, shots)), shots)
+
+
+def unencodable(batches: Sequence[RequestBatch], tokenizer: "Tokenizer") -> str | None:
+    """What a tokenizer cannot encode of the requests, and how many instances' answers then have the same ids.
+
+    None where it encodes all of it.
+    """
+    if tokenizer.coverage.complete:
+        return None
+    loss = Loss()
+    texts = list(dict.fromkeys(context + answer for batch in batches for context, answer in batch.requests))
+    ids = dict(zip(texts, map(tuple, tokenizer.counting(loss).encode_batch(texts)), strict=True))
+    if not loss.unknown and not loss.lost:
+        return None
+    distinct = [{context + answer for context, answer in batch.requests} for batch in batches]
+    alike = sum(len({ids[text] for text in texts}) < len(texts) for texts in distinct)
+    same = f"; answers of {alike:,} of {len(batches):,} questions are the same to it" if alike else ""
+    return f"the tokenizer cannot spell all of it: {loss}{same}"

@@ -1,0 +1,46 @@
+"""A prompted task as a recipe names it. No torch here."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.prompting.config import PromptConfig
+from nlptool.recipe import Named, RecipeBlock
+from nlptool.registry import DiscriminatedBy
+
+PROMPTS = DiscriminatedBy("prompting")
+Task = Annotated[RecipeBlock, PROMPTS, Named(PROMPTS, "prompts", "prompted task")]
+
+
+class TaskSpec(RecipeBlock):
+    """A prompted task that the models are evaluated on."""
+
+    name: str = Field("", description="what it is called in tables and folders; of a task by name, its name")
+    task: Task = Field(
+        description="a task's name, e.g. superglue/boolq, the path of its file, or the block itself"
+    )
+    data: str | None = Field(
+        None, description="its own folder with a file for each split, or the file of its questions"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        block = {"task": given} if isinstance(given, str) else given
+        if isinstance(block, dict) and isinstance(block.get("task"), str) and "name" not in block:
+            path = Path(block["task"])
+            return {"name": path.stem if path.is_file() else block["task"].removesuffix(".yaml"), **block}
+        return block
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.name:
+            raise ValueError("name: a task that is written out needs one")
+        return self
+
+    @property
+    def config(self) -> PromptConfig:
+        """The task's block, with its type."""
+        assert isinstance(self.task, PromptConfig)
+        return self.task
