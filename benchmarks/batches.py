@@ -57,7 +57,6 @@ def main() -> None:
         np.random.default_rng(1).choice([-1, 1], SIZE, p=[0.75, 0.25]).astype(np.int8)
     )  # most begin a word
     vocabulary = Vocabulary(SIZE, SPECIAL, first, np.ones(SIZE, np.int8))
-    objective = registry.load("objectives", "mlm", "objective")
     config = registry.config("objectives", "mlm")
     model = registry.config("models", "bert").model_validate({"layers": 1, "hidden": 64, "heads": 1})
     print(f"{'million tokens per CPU second':32}" + "".join(f"{r:>6} x {t:<4}" for t, r in SHAPES))
@@ -65,7 +64,7 @@ def main() -> None:
         split = store(Path(folder))
         for name, settings in SETTINGS.items():
             with torch.device("meta"):
-                made = objective.build(config.model_validate(settings), model, vocabulary)
+                made = config.model_validate(settings).build(model, vocabulary)
             speeds = [
                 speed(
                     Batches([Stage(0, rows, made.examples(split, length, 0))], made.collate, seed=0),

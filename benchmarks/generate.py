@@ -28,7 +28,7 @@ from nlptool.evaluation.generation import generate
 from nlptool.evaluation.generation.prompt_lookup import room
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
+from nlptool.models.gpt2.net import GPT2
 from nlptool.text.store import TokenStore
 
 
@@ -50,12 +50,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     device = "cuda" if args.gpu else "cpu"
-    net = Net(Config(layers=args.layers, hidden=args.hidden, heads=args.heads), args.vocab).eval()
+    net = Config(layers=args.layers, hidden=args.hidden, heads=args.heads).build(args.vocab).eval()
     if args.model:
         pretrained = huggingface.load_pretrained(args.model)
         args.layers, args.hidden = pretrained.config.layers, pretrained.config.hidden
         args.vocab = pretrained.vocab_size
-        net = Net(pretrained.config, args.vocab).eval()
+        net = pretrained.config.build(args.vocab).eval()
         huggingface.load(nn.ModuleDict({"backbone": net}), pretrained.state)
     theirs = in_transformers(net).to(device)
     packed = copy.deepcopy(net.to(device))
@@ -86,7 +86,7 @@ def main() -> None:
             )
             return [row[args.prompt :] for row in out.tolist()]
 
-        def ours(net: Net, guesses: bool = True, ids: torch.Tensor = ids) -> list[list[int]]:
+        def ours(net: GPT2, guesses: bool = True, ids: torch.Tensor = ids) -> list[list[int]]:
             generate.room = room if guesses else lambda rows: 0
             made: list[list[int]] = [[] for _ in ids]
             for number, token in generate.continuations(net, ids.tolist(), args.tokens):
@@ -131,7 +131,7 @@ def held_out(store: Path, rows: int, tokens: int) -> torch.Tensor:
     return torch.stack([torch.from_numpy(split.read(at, at + tokens).astype("int64")) for at in begins])
 
 
-def in_transformers(net: Net) -> nn.Module:
+def in_transformers(net: GPT2) -> nn.Module:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()

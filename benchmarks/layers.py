@@ -21,7 +21,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import heads
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import Net
 from nlptool.models.heads import MaskedLM
 from nlptool.models.kernels import cpu
 from nlptool.train.malloc import keep_freed_memory
@@ -74,7 +73,7 @@ def training_step(options: argparse.Namespace, dropout: float) -> Step:
         dropout=dropout,
         attention_dropout=dropout,
     )
-    net = Net(config, VOCAB)
+    net = config.build(VOCAB)
     head = MaskedLM(config.hidden, config.hidden, VOCAB, config.activation)
     parameters = [*net.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)

@@ -140,7 +140,6 @@ def save_model(store: Path, size: str, folder: Path) -> None:
 
     from nlptool.models import huggingface
     from nlptool.models.gpt2.config import Config
-    from nlptool.models.gpt2.net import Net
     from nlptool.text.tokenizer import Tokenizer
 
     layers, hidden = map(int, size.split("x"))
@@ -148,7 +147,7 @@ def save_model(store: Path, size: str, folder: Path) -> None:
     torch.manual_seed(0)
     config = Config(layers=layers, hidden=hidden, heads=hidden // 64, positions=POSITIONS)
     folder.mkdir()
-    state = nn.ModuleDict({"backbone": Net(config, VOCAB)}).state_dict()
+    state = nn.ModuleDict({"backbone": config.build(VOCAB)}).state_dict()
     huggingface.save_pretrained(folder, config, state, tokenizer.special)
     tokenizer.bare().save(folder, POSITIONS)
 

@@ -1,22 +1,23 @@
 """The folder is the registry: objective "mlm" is the package nlptool/objectives/mlm.
 
-Each entry is a folder with a `config.py` (its recipe block, importable without torch) and the module that does the
-work (`net.py` for a model family, `objective.py` for an objective or a kind of task). A new entry is a new
-folder; no list is kept.
+Each entry is a folder with a `config.py`: its recipe block, importable without torch, which builds what does the work.
+A new entry is a new folder; no list is kept.
 """
 
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pydantic_core import core_schema
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
+    from nlptool.models.config import ModelConfig
+    from nlptool.objectives.config import ObjectiveConfig
     from nlptool.recipe import RecipeBlock
+    from nlptool.tasks.config import TaskConfig
 
 Kind = Literal["models", "objectives", "tasks", "prompting"]
 
@@ -27,15 +28,18 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(sorted(p.parent.name for p in (Path(__file__).parent / kind).glob("*/config.py")))
 
 
+@overload
+def config(kind: Literal["models"], name: str) -> type["ModelConfig"]: ...
+@overload
+def config(kind: Literal["objectives"], name: str) -> type["ObjectiveConfig"]: ...
+@overload
+def config(kind: Literal["tasks"], name: str) -> type["TaskConfig"]: ...
+@overload
+def config(kind: Kind, name: str) -> type["RecipeBlock"]: ...
 def config(kind: Kind, name: str) -> type["RecipeBlock"]:
     """The recipe block of one entry. Raises ModuleNotFoundError for a name that `names` does not list."""
-    block: type[RecipeBlock] = load(kind, name, "config").Config
+    block: type[RecipeBlock] = import_module(f"nlptool.{kind}.{name}.config").Config
     return block
-
-
-def load(kind: Kind, name: str, module: str) -> ModuleType:
-    """Import one module of an entry, e.g. `load("models", "bert", "net")`."""
-    return import_module(f"nlptool.{kind}.{name}.{module}")
 
 
 class DiscriminatedBy:

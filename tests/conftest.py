@@ -113,9 +113,8 @@ def write_teacher(tiny_store: Path) -> Callable[[Path, dict[str, Any]], Path]:
         tokenizer = Tokenizer.load(tiny_store / "tokenizer")
         model = registry.config("models", block["name"]).model_validate(block)
         name = "clm" if block["name"] == "gpt2" else "mlm"
-        objective = registry.load("objectives", name, "objective")
         torch.manual_seed(0)
-        made = objective.build(registry.config("objectives", name)(), model, Vocabulary.of(tokenizer))
+        made = registry.config("objectives", name)().build(model, Vocabulary.of(tokenizer))
         folder.mkdir()
         huggingface.save_pretrained(folder, model, made.state_dict(), tokenizer.special)
         tokenizer.save(folder, max_length=model.positions)

@@ -297,7 +297,7 @@ def test_every_shipped_task_is_right_and_names_the_command_that_takes_it(name: s
     commands = re.findall(rf"nlptool finetune (\S+) task={name} ", "\n".join(header))
     assert len(commands) == 1, "the header shows the command line, once"
     recipe = load(catalog.find(commands[0]), [f"task={name}"], finetune.Recipe).recipe
-    assert recipe.config.metrics
+    assert recipe.task.metrics
 
 
 def test_no_shipped_recipe_is_told_by_half_a_sentence(capsys):

@@ -5,7 +5,7 @@ import torch
 
 from nlptool import flops
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import Net
+from nlptool.models.encoder import Encoder
 from nlptool.models.heads import MaskedLM
 
 B, T, K, D, V = 3, 10, 2, 16, 50  # rows, tokens, masked tokens, width, vocabulary
@@ -14,7 +14,7 @@ LAYER = (
 )  # four products of D x D, two of D x 4D; scores and values
 
 
-def counted(net: Net, *inputs: torch.Tensor | None) -> int:
+def counted(net: Encoder, *inputs: torch.Tensor | None) -> int:
     with flops.counting() as count:
         net(*inputs)
     return count.operations
@@ -23,13 +23,13 @@ def counted(net: Net, *inputs: torch.Tensor | None) -> int:
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_layer_is_its_products_whichever_kernel_carries_them_out(dropout: float, recompute: bool) -> None:
-    net = Net(Config(layers=3, hidden=D, heads=2, attention_dropout=dropout, positions=T), V)
+    net = Config(layers=3, hidden=D, heads=2, attention_dropout=dropout, positions=T).build(V)
     net.layers.recompute = recompute
     assert counted(net, torch.zeros(B, T, dtype=torch.long)) == 3 * LAYER
 
 
 def test_what_the_last_layer_leaves_out_is_not_counted() -> None:
-    net = Net(Config(layers=2, hidden=D, heads=2, positions=T), V)
+    net = Config(layers=2, hidden=D, heads=2, positions=T).build(V)
     ids, at = torch.zeros(B, T, dtype=torch.long), torch.zeros(B, K, dtype=torch.long)
     keys_and_values = 2 * B * T * 2 * D * D
     asked = 2 * B * K * 10 * D * D + 2 * 2 * B * K * T * D

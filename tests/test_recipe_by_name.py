@@ -23,7 +23,7 @@ def test_a_key_of_a_named_task_is_changed_alone(recipe: Path):
 
 
 def test_a_name_on_the_command_line_may_be_followed_by_keys_of_its_block(recipe: Path):
-    task = load(recipe, ["task=glue/mrpc", "task.metrics=[f1]", "~task.score"], Recipe).recipe.config
+    task = load(recipe, ["task=glue/mrpc", "task.metrics=[f1]", "~task.score"], Recipe).recipe.task
     assert task.metrics == ("f1",)
     assert task.score == ()
     assert task.train == "train"

@@ -194,7 +194,6 @@ def _final(final: Path) -> Iterator[Check]:
     """The exported folder: finite, and the same after a round trip through nlptool's own names."""
     import torch
 
-    from nlptool import registry
     from nlptool.models import huggingface
     from nlptool.text.tokenizer import Tokenizer
 
@@ -204,8 +203,7 @@ def _final(final: Path) -> Iterator[Check]:
         tensors = huggingface.read_tensors(final)
         yield _finite(tensors, "final")
         loaded = huggingface.load_pretrained(final)
-        names = registry.load("models", str(loaded.config.model_dump()["name"]), "huggingface")
-        again = names.to_hf(loaded.state)
+        again = loaded.config.hf().to_hf(loaded.state)
         same = again.keys() == tensors.keys() and all(
             torch.equal(again[name], tensors[name]) for name in tensors
         )

@@ -67,14 +67,3 @@ def select_layers(state: Mapping[str, Tensor], chosen: Sequence[int]) -> dict[st
     if len(found) != 2 * len(numbers):
         raise ValueError("layers that share their weights cannot be taken one by one")
     return result
-
-
-def fold_token_type_embeddings(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A BERT's state for DistilBERT, which has no segment types: the positions take in type 0.
-
-    So a text of one segment is embedded as the teacher does it. DistilBERT's script drops the types.
-    """
-    types, positions = (f"backbone.embeddings.{kind}.weight" for kind in ("types", "positions"))
-    return {key: tensor for key, tensor in state.items() if key != types} | {
-        positions: state[positions] + state[types][0]
-    }

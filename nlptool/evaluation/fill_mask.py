@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from nlptool import registry
 from nlptool.errors import DataError, UsageError
 from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig
@@ -42,8 +41,7 @@ class FillMask:
             )
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         self.special = self.tokenizer.ids_of("cls", "sep", "mask", where=str(folder))
-        family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
-        self.net = family.Net(pretrained.config, pretrained.vocab_size)
+        self.net = pretrained.config.build(pretrained.vocab_size)
         self.head = heads.MaskedLM.of(self.net.config, pretrained.vocab_size)
         module = nn.ModuleDict({"backbone": self.net, "mlm": self.head})
         huggingface.load(module, pretrained.state)

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from nlptool import registry
 from nlptool.errors import DataError
 from nlptool.evaluation.generation.prefix_tree import score_tokens
 from nlptool.evaluation.requests import (
@@ -30,10 +29,9 @@ from nlptool.evaluation.requests import (
     truncate_context,
 )
 from nlptool.models import heads, huggingface
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cpu import CPU
 from nlptool.models.kernels.cross_entropy import linear_scores
-from nlptool.recipe import RecipeBlock
 from nlptool.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
@@ -58,7 +56,7 @@ class Scorer(Protocol):
 
 
 def scorer(
-    config: RecipeBlock, state: Mapping[str, Tensor], tokenizer: Tokenizer, device: torch.device = CPU
+    config: ModelConfig, state: Mapping[str, Tensor], tokenizer: Tokenizer, device: torch.device = CPU
 ) -> Scorer:
     """The scorer for a model in nlptool's names. Raises DataError when it has no head that can score."""
     parts = {key.partition(".")[0] for key in state}
@@ -66,7 +64,7 @@ def scorer(
         return MaskedScorer(config, state, tokenizer, device)
     if isinstance(config, EncoderConfig) and "rtd" in parts:
         return DiscriminatorScorer(config, state, tokenizer, device)
-    if not isinstance(config, EncoderConfig):
+    if config.kind == "decoder":
         return CausalScorer(config, state, tokenizer, device)
     raise DataError(f"has no head that can score a text, only {', '.join(sorted(parts))}")
 
@@ -83,9 +81,8 @@ class MaskedScorer:
     ) -> None:
         self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
         self.special = tokenizer.ids_of("cls", "sep", "mask")
-        family = registry.load("models", str(config.model_dump()["name"]), "net")
         vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
-        self.net = family.Net(config, vocab_size)
+        self.net = config.build(vocab_size)
         self.head = heads.MaskedLM.of(config, vocab_size)
         module = nn.ModuleDict({"backbone": self.net, "mlm": self.head}).eval()
         huggingface.load(module, state)
@@ -149,8 +146,7 @@ class DiscriminatorScorer:
     ) -> None:
         self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
         self.special = tokenizer.ids_of("cls", "sep")
-        family = registry.load("models", str(config.model_dump()["name"]), "net")
-        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        self.net = config.build(state["backbone.embeddings.tokens.weight"].shape[0])
         self.head = heads.ReplacedTokenHead(config.hidden)
         module = nn.ModuleDict({"backbone": self.net, "rtd": self.head}).eval()
         huggingface.load(module, state)
@@ -186,14 +182,13 @@ class CausalScorer:
 
     def __init__(
         self,
-        config: RecipeBlock,
+        config: ModelConfig,
         state: Mapping[str, Tensor],
         tokenizer: Tokenizer,
         device: torch.device = CPU,
     ) -> None:
-        self.tokenizer, self.positions = tokenizer, int(config.model_dump()["positions"])
-        family = registry.load("models", str(config.model_dump()["name"]), "net")
-        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        self.tokenizer, self.positions = tokenizer, config.positions
+        self.net = config.build(state["backbone.embeddings.tokens.weight"].shape[0])
         huggingface.load(nn.ModuleDict({"backbone": self.net}).eval(), state)
         self.net.to(device)
 

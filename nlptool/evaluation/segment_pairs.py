@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlptool import registry
 from nlptool.data.pretraining_examples import SegmentPairs
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.models import heads, huggingface
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cpu import CPU
-from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 BATCH = 16384  # tokens at once, padding included
@@ -36,7 +34,7 @@ class SegmentPairScorer:
 
     def __init__(
         self,
-        config: RecipeBlock,
+        config: ModelConfig,
         state: Mapping[str, Tensor],
         special: Mapping[str, int],
         device: torch.device = CPU,
@@ -48,8 +46,7 @@ class SegmentPairScorer:
                 hint="objective.pairs=order or next, or objective.next_sentence=true trains one",
             )
         self.special, self.positions, self.device = special, config.positions, device
-        family = registry.load("models", str(config.model_dump()["name"]), "net")
-        self.net = family.Net(config, state["backbone.embeddings.tokens.weight"].shape[0])
+        self.net = config.build(state["backbone.embeddings.tokens.weight"].shape[0])
         self.pooler, self.pair = heads.Pooler(config.hidden), heads.SegmentPairHead(config.hidden)
         module = nn.ModuleDict({"backbone": self.net, "pooler": self.pooler, "pair": self.pair}).eval()
         huggingface.load(module, state)

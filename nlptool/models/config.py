@@ -1,44 +1,46 @@
-"""What the recipe blocks of encoders have in common. No torch here: a broken recipe must fail before it."""
+"""What the recipe blocks of model families have in common. No torch here: a broken recipe must fail before it.
 
-from typing import ClassVar, Literal
+A family is a folder here, named after the `model_type` of transformers: `config.py` has its `Config`, a ModelConfig
+that says what the model is, builds it, and knows its names in transformers (`huggingface.py`).
+"""
+
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from nlptool.recipe import RecipeBlock
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from nlptool.models.encoder import Encoder
+    from nlptool.models.hf_family import Family
+
 Activation = Literal["gelu", "gelu_tanh"]
+Kind = Literal["encoder", "decoder"]
 MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # beyond any net that was ever trained
-EPSILON = 1e-12  # of every layer norm: variance_epsilon in Google's code, layer_norm_eps in Hugging Face's
 
 
-class EncoderConfig(RecipeBlock):
-    """An encoder as BERT's (Devlin et al. 2019): post-LN, learned positions."""
+class ModelConfig(RecipeBlock):
+    """A Transformer without heads."""
 
-    pooled: ClassVar[bool] = True
+    kind: ClassVar[Kind]
+    """encoder: each token sees the whole text; decoder: what stands before it."""
+
+    epsilon: ClassVar[float]
+    """Of every layer norm."""
+
+    pooled: ClassVar[bool] = False
     """Whether a whole text is told by a pooler, as BERT's, on which a classifier is one matrix."""
 
-    dense: ClassVar[Literal["gelu", "relu"]] = "gelu"
-    """Where there is no pooler: what follows the classifier's own dense layer."""
-
-    classifier_dropout: ClassVar[float] = 0.1
-    """Rate in a head on a whole text, unless a recipe has another: run_classifier.py of BERT and of ALBERT."""
-
+    name: str = Field(description="model family")
     layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
     hidden: int = Field(768, gt=0, le=WIDEST, description="width of the hidden states")
     heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")
-    intermediate: int = Field(
-        0,
-        ge=0,
-        le=WIDEST,
-        validate_default=True,
-        description="width between a layer's two MLP matrices; 0: 4 * hidden",
-    )
     positions: int = Field(
         512, gt=0, le=LONGEST, description="longest sequence that has position embeddings, in tokens"
-    )
-    types: int = Field(2, gt=0, le=WIDEST, description="segment types, e.g. sentence A and sentence B")
-    activation: Activation = Field(
-        "gelu", description="gelu: exact, by erf; gelu_tanh: the approximation of Google's BERT code"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
     attention_dropout: float = Field(0.1, ge=0, lt=1, description="rate on attention probabilities")
@@ -48,15 +50,29 @@ class EncoderConfig(RecipeBlock):
         description="standard deviation of the initial weights; narrow nets learn sooner with more",
     )
 
+    def build(self, vocab_size: int) -> "nn.Module":
+        """The model with random weights, on whatever device torch makes tensors on."""
+        raise NotImplementedError
+
+    @classmethod
+    def hf(cls) -> "Family":
+        """What transformers calls the family, its settings and its tensors."""
+        raise NotImplementedError
+
     @property
     def embedding_width(self) -> int:
         """Width of the word embeddings."""
         return self.hidden
 
     @property
-    def projected(self) -> bool:
-        """Whether a matrix stands between embeddings and layers."""
-        return self.embedding_width != self.hidden
+    def mlp_width(self) -> int:
+        """Width between a layer's two MLP matrices."""
+        return 4 * self.hidden
+
+    @property
+    def segment_types(self) -> int:
+        """Segment types that have embeddings."""
+        return 0
 
     @property
     def attentions(self) -> int:
@@ -68,6 +84,19 @@ class EncoderConfig(RecipeBlock):
         """Distinct MLP sub-layers."""
         return self.layers
 
+    @classmethod
+    def of_teacher(cls, teacher: "ModelConfig", layers: int) -> "ModelConfig":
+        """This family's model of `layers` layers that begins as a teacher does. Raises ValueError where it cannot."""
+        if not isinstance(teacher, cls):
+            name = cls.model_fields["name"].default
+            raise ValueError(f"{name} begins with the layers of one, not with {teacher.name}'s")
+        return teacher.model_copy(update={"layers": layers})
+
+    @classmethod
+    def state_of_teacher(cls, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+        """A teacher's state, with the layers that are taken, as a state of this family."""
+        return state
+
     @field_validator("heads")
     @classmethod
     def _divides_hidden(cls, heads: int, info: ValidationInfo) -> int:
@@ -75,6 +104,59 @@ class EncoderConfig(RecipeBlock):
         if hidden % heads:
             raise ValueError(f"heads ({heads}) must divide hidden ({hidden})")
         return heads
+
+
+class EncoderConfig(ModelConfig):
+    """An encoder as BERT's (Devlin et al. 2019): post-LN, learned positions."""
+
+    kind = "encoder"
+    epsilon = 1e-12  # variance_epsilon in Google's code, layer_norm_eps in Hugging Face's
+
+    pooled = True
+
+    dense: ClassVar[Literal["gelu", "relu"]] = "gelu"
+    """Where there is no pooler: what follows the classifier's own dense layer."""
+
+    classifier_dropout: ClassVar[float] = 0.1
+    """Rate in a head on a whole text, unless a recipe has another: run_classifier.py of BERT and of ALBERT."""
+
+    intermediate: int = Field(
+        0,
+        ge=0,
+        le=WIDEST,
+        validate_default=True,
+        description="width between a layer's two MLP matrices; 0: 4 * hidden",
+    )
+    types: int = Field(2, gt=0, le=WIDEST, description="segment types, e.g. sentence A and sentence B")
+    activation: Activation = Field(
+        "gelu", description="gelu: exact, by erf; gelu_tanh: the approximation of Google's BERT code"
+    )
+
+    def build(self, vocab_size: int) -> "Encoder":
+        """The encoder with random weights."""
+        from nlptool.models.encoder import Encoder
+
+        return Encoder(self, vocab_size)
+
+    @property
+    def mlp_width(self) -> int:
+        """Width between a layer's two MLP matrices."""
+        return self.intermediate
+
+    @property
+    def segment_types(self) -> int:
+        """Segment types that have embeddings."""
+        return self.types
+
+    @property
+    def projected(self) -> bool:
+        """Whether a matrix stands between embeddings and layers."""
+        return self.embedding_width != self.hidden
+
+    @property
+    def attention_output_dropout(self) -> float:
+        """Rate on an attention's output."""
+        return self.dropout
 
     @field_validator("intermediate")
     @classmethod

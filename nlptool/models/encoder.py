@@ -3,10 +3,10 @@
 # B batch, T tokens, K asked positions per row, E width of the embeddings, D hidden width
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from nlptool.models.config import EPSILON, EncoderConfig
 from nlptool.models.kernels import unpadded
 from nlptool.models.kernels.unpadded import UnpaddedBatch
 from nlptool.models.layers import (
@@ -18,8 +18,11 @@ from nlptool.models.layers import (
     padding_mask,
 )
 
+if TYPE_CHECKING:
+    from nlptool.models.config import EncoderConfig
 
-def shape(config: EncoderConfig) -> LayerConfig:
+
+def shape(config: "EncoderConfig") -> LayerConfig:
     """The layers that a recipe block asks for."""
     return LayerConfig(
         layers=config.layers,
@@ -28,20 +31,21 @@ def shape(config: EncoderConfig) -> LayerConfig:
         intermediate=config.intermediate,
         activation=config.activation,
         dropout=config.dropout,
+        attention_output_dropout=config.attention_output_dropout,
         attention_dropout=config.attention_dropout,
-        epsilon=EPSILON,
+        epsilon=config.epsilon,
     )
 
 
 class Encoder(nn.Module):
     """Embeddings and post-LN layers, without heads; all that tells families apart is in the config."""
 
-    def __init__(self, config: EncoderConfig, vocab_size: int) -> None:
+    def __init__(self, config: "EncoderConfig", vocab_size: int) -> None:
         super().__init__()
         self.config = config
         width = config.embedding_width
         self.embeddings = Embeddings(
-            vocab_size, width, config.positions, config.types, config.dropout, EPSILON
+            vocab_size, width, config.positions, config.types, config.dropout, config.epsilon
         )
         self.layers = Layers(
             shape(config),

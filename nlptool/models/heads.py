@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nlptool.models.config import EPSILON, Activation, EncoderConfig
+from nlptool.models.config import Activation, EncoderConfig
 from nlptool.models.kernels.cross_entropy import (
     linear_cross_entropies,
     linear_cross_entropy,
@@ -33,7 +33,7 @@ class MaskedLM(nn.Module):
         activation: Activation,
         *,
         init: float = 0.02,
-        epsilon: float = EPSILON,
+        epsilon: float = EncoderConfig.epsilon,
     ) -> None:
         super().__init__()
         self.activation = activation

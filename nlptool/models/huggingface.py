@@ -1,8 +1,6 @@
 """Hugging Face model folders: config.json and safetensors, read and written.
 
-The `model_type` in config.json names the family; each family's own huggingface.py translates names and
-settings. Inside nlptool a state dict has the parts `backbone.*` (the family's Net) and heads such as `mlm.*`,
-`pooler.*` and `pair.*`.
+The `model_type` in config.json names the family, whose own names and settings `ModelConfig.hf` translates.
 """
 
 import json
@@ -21,9 +19,8 @@ from nlptool import course, registry
 from nlptool.atomic_files import read_json, write_text
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import ModelConfig
 from nlptool.models.layer_sharing import share_layers
-from nlptool.recipe import RecipeBlock
 
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
@@ -38,7 +35,7 @@ TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 class Pretrained(NamedTuple):
     """A model folder in nlptool's own terms."""
 
-    config: RecipeBlock
+    config: ModelConfig
     vocab_size: int
     state: dict[str, Tensor]
 
@@ -56,6 +53,19 @@ def load_pretrained(folder: Path) -> Pretrained:
     Raises DataError for a family or setting that nlptool does not have, for missing, unexpected or broken files and
     tensors, and for weights that are no finite numbers, as a run that diverged leaves them.
     """
+    vocab_size, config = read_config(folder)["vocab_size"], read_model_config(folder)
+    tensors = read_tensors(folder)
+    _require_finite(folder, tensors)
+    try:
+        state = share_layers(config.hf().from_hf(tensors), config)
+        _require_sizes(config, vocab_size, state)
+    except ValueError as error:
+        raise DataError(f"{folder}: {error}") from error
+    return Pretrained(config, int(vocab_size), {key: state[key].float() for key in state})
+
+
+def read_model_config(folder: Path) -> ModelConfig:
+    """The Config behind a config.json; no weights are read. Raises DataError for what nlptool does not have."""
     settings = read_config(folder)
     family = settings.get("model_type")
     if family not in registry.names("models"):
@@ -63,34 +73,26 @@ def load_pretrained(folder: Path) -> Pretrained:
         raise DataError(
             f"{folder / CONFIG}: model_type {json_value(family)} is not a family nlptool has; it has {known}"
         )
-    names = registry.load("models", str(family), "huggingface")
+    block = registry.config("models", str(family))
     try:
-        config: RecipeBlock = names.from_hf_config(settings)
-        tensors = read_tensors(folder)
-        _require_finite(folder, tensors)
-        state: dict[str, Tensor] = names.from_hf(tensors)
-        if isinstance(config, EncoderConfig):
-            state = share_layers(state, config)
-        _require_sizes(config, settings["vocab_size"], state)
+        return block.model_validate(block.hf().read(settings))
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise DataError(f"{folder / CONFIG}: {told}") from error
     except ValueError as error:
         raise DataError(f"{folder}: {error}") from error
-    return Pretrained(config, int(settings["vocab_size"]), {key: state[key].float() for key in state})
 
 
-def trained_positions(folder: Path, config: RecipeBlock) -> int:
+def trained_positions(folder: Path, config: ModelConfig) -> int:
     """How many positions the training of a model folder has reached; all, where its config.json does not say."""
     trained = read_config(folder).get(TRAINED)
-    positions: int = config.model_dump()["positions"]
-    return min(trained, positions) if isinstance(trained, int) else positions
+    return min(trained, config.positions) if isinstance(trained, int) else config.positions
 
 
-def beyond(folder: Path, config: RecipeBlock, longest: int) -> list[str]:
+def beyond(folder: Path, config: ModelConfig, longest: int) -> list[str]:
     """A remark on a text of so many tokens, special ones included, where training has not reached its positions."""
     reached = trained_positions(folder, config)
-    if min(longest, int(config.model_dump()["positions"])) <= reached:
+    if min(longest, config.positions) <= reached:
         return []
     return [
         f"training has reached {reached:,} positions, texts have up to {longest:,} tokens: those beyond are read badly"
@@ -99,23 +101,24 @@ def beyond(folder: Path, config: RecipeBlock, longest: int) -> list[str]:
 
 def save_pretrained(
     folder: Path,
-    config: RecipeBlock,
+    config: ModelConfig,
     state: Mapping[str, Tensor],
     special: Mapping[str, int],
     further: Mapping[str, Any] = MappingProxyType({}),
+    architecture: str = "Model",
 ) -> None:
     """Write config.json and model.safetensors into an existing folder, as `transformers` reads them.
 
     A decoder also gets generation_config.json, which says where a text begins and ends.
 
     special: ids of the special tokens, "pad" among them. further: settings besides the family's. The tokenizer's
-    files are the caller's to add.
+    files are the caller's to add. architecture: what the model is trained for, as transformers ends the name of its
+    class: ForMaskedLM, ...; Model has no head.
     """
-    names = registry.load("models", str(config.model_dump()["name"]), "huggingface")
-    vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
-    settings = names.hf_config(config, vocab_size, special, names.architecture(state)) | dict(further)
-    write(folder, settings, names.to_hf(state))
-    if not isinstance(config, EncoderConfig):
+    hf, vocab_size = config.hf(), state["backbone.embeddings.tokens.weight"].shape[0]
+    settings = hf.write(config, vocab_size, special, architecture) | dict(further)
+    write(folder, settings, hf.to_hf(state))
+    if config.kind == "decoder":
         roles = {key: settings[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
         _write_json(folder / GENERATION, {key: role for key, role in roles.items() if role is not None})
 
@@ -237,11 +240,10 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(dict(value), indent=2, sort_keys=True) + "\n")
 
 
-def _require_sizes(config: RecipeBlock, vocab_size: int, state: Mapping[str, Tensor]) -> None:
+def _require_sizes(config: ModelConfig, vocab_size: int, state: Mapping[str, Tensor]) -> None:
     """Raise ValueError where config.json and the weights are not of one size, before a net of that size is made."""
-    given = config.model_dump()
-    width = given.get("embedding", given["hidden"])
-    rows = {"tokens": vocab_size, "positions": given["positions"], "types": given.get("types") or None}
+    width = config.embedding_width
+    rows = {"tokens": vocab_size, "positions": config.positions, "types": config.segment_types or None}
     for name, count in rows.items():
         tensor = state.get(f"backbone.embeddings.{name}.weight")
         if tensor is None and name != "types":
@@ -252,19 +254,18 @@ def _require_sizes(config: RecipeBlock, vocab_size: int, state: Mapping[str, Ten
                 f"config.json says {count:,} {name} of width {width:,}; the weights have {shape}"
             )
     inner = state.get("backbone.layers.mlp.0.up.weight")
-    if inner is not None and given.get("intermediate", len(inner)) != len(inner):
+    if inner is not None and config.mlp_width != len(inner):
         raise ValueError(
-            f"config.json says an MLP of width {given['intermediate']:,}; the weights have {len(inner):,}"
+            f"config.json says an MLP of width {config.mlp_width:,}; the weights have {len(inner):,}"
         )
     if whole := [key for key, tensor in state.items() if not tensor.is_floating_point()]:
         raise ValueError(
             f"{whole[0]} is {str(state[whole[0]].dtype).removeprefix('torch.')}; weights are fractions"
         )
     numbers = {key.split(".")[3] for key in state if key.startswith("backbone.layers.attention.")}
-    wanted = config.attentions if isinstance(config, EncoderConfig) else given["layers"]
-    if len(numbers) != wanted:
+    if len(numbers) != config.attentions:
         raise ValueError(
-            f"config.json says {wanted:,} layers with weights of their own; there are {len(numbers)}"
+            f"config.json says {config.attentions:,} layers with weights of their own; there are {len(numbers)}"
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import ModelConfig
 
 SUBLAYER = re.compile(r"backbone\.layers\.(attention|mlp)\.(\d+)\.(.+)")
 
@@ -31,7 +31,7 @@ def unshare_layers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def share_layers(state: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:
+def share_layers(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """The state with as many attentions and MLPs as the net of `config` has; undoes `expanded`.
 
     Raises ValueError when layers that should share a sub-layer differ in it.

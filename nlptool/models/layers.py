@@ -7,7 +7,7 @@ One stack serves BERT, ALBERT, ELECTRA and DistilBERT (post-LN) and GPT-2 (pre-L
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +15,15 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 from nlptool import flops
-from nlptool.models.config import Activation
 from nlptool.models.kernels import cpu
 from nlptool.models.kernels.unpadded import UnpaddedBatch
 from nlptool.models.kv_cache import KVCacheProtocol
 
+if TYPE_CHECKING:
+    from nlptool.models.config import Activation
 
-def activate(x: Tensor, activation: Activation) -> Tensor:
+
+def activate(x: Tensor, activation: "Activation") -> Tensor:
     """GELU, exact or by its tanh approximation (Hendrycks & Gimpel 2016)."""
     return F.gelu(x, approximate="none" if activation == "gelu" else "tanh")
 
@@ -129,9 +131,11 @@ class LayerConfig:
     hidden: int
     heads: int
     intermediate: int
-    activation: Activation
+    activation: "Activation"
     dropout: float
-    """Rate on each sub-layer's output."""
+    """Rate on an MLP's output."""
+    attention_output_dropout: float
+    """Rate on an attention's output."""
     attention_dropout: float
     """Rate on attention probabilities."""
     epsilon: float
@@ -156,7 +160,7 @@ class Attention(nn.Module):
         self.qkv = Linear(shape.hidden, 3 * shape.hidden)
         self.out = Linear(shape.hidden, shape.hidden)
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
-        self.dropout = Dropout(shape.dropout)
+        self.dropout = Dropout(shape.attention_output_dropout)
 
     def forward(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-TYPES = "backbone.embeddings.types.weight"
+TYPES, POSITIONS = (f"backbone.embeddings.{name}.weight" for name in ("types", "positions"))
 
 
 def with_types(state: Mapping[str, Tensor], trained: int) -> dict[str, Tensor]:
@@ -17,6 +17,17 @@ def with_types(state: Mapping[str, Tensor], trained: int) -> dict[str, Tensor]:
         types_SD = result[TYPES].clone()
         types_SD[trained:] = types_SD[0]
         result[TYPES] = types_SD
+    return result
+
+
+def without_types(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A BERT's state for DistilBERT, which has no segment types: the positions take in type 0.
+
+    So a text of one segment is embedded as the teacher does it. DistilBERT's script drops the types.
+    """
+    result = dict(state)
+    if TYPES in result:
+        result[POSITIONS] = result[POSITIONS] + result.pop(TYPES)[0]
     return result
 
 

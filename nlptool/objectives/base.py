@@ -4,18 +4,8 @@ A loss is a set of named sums over named counts. `forward` returns the sums; the
 known when it is collated; the trainer divides by the totals over all micro-batches and ranks. So the gradient
 of a step does not depend on how its batch was cut.
 
-An objective is a folder here: `config.py` holds its recipe block `Config` and
-
-    def check(objective: Config, model: Block) -> list[Problem]
-
-which says what of the two blocks does not go together; `objective.py` makes it:
-
-    def build(config: Config, model: Block, vocabulary: Vocabulary) -> Objective
-
-which is all that a command calls. `model` is a model family's Config; an objective whose Config says that it is
-`taught` has a further argument, the Config of its teacher. `build` finds the net by its name,
-registry.load("models", model.name, "net"), once or as often as the objective has nets, and adds the heads. It
-makes random weights, on whatever device torch makes tensors on, "meta" included; it reads no file.
+Its recipe block (objectives/config.py) builds it: the net, `model.build`, once or as often as the objective has nets,
+and the heads.
 """
 
 from collections.abc import Mapping
@@ -27,15 +17,17 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.random_streams import RandomStreams
-from nlptool.recipe import RecipeBlock
+from nlptool.models.config import ModelConfig
 from nlptool.text.store import Split
 
 
 class ExportSpec(NamedTuple):
     """What a Hugging Face folder is made of, in nlptool's names."""
 
-    config: RecipeBlock
+    config: ModelConfig
     state: Mapping[str, Tensor]
+    architecture: str
+    """What it is trained for, as transformers ends the name of its class, e.g. ForMaskedLM; Model has no head."""
     template: bool = True
     """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
     settings: Mapping[str, Any] = MappingProxyType({})
@@ -48,6 +40,9 @@ class Objective(nn.Module):
     Its state dict has one name in front per part, `backbone.` for the net; a family's huggingface.py maps
     these.
     """
+
+    architecture: str = "Model"
+    """What the exported model is trained for, as transformers ends the name of its class: ForMaskedLM, ..."""
 
     weights: dict[str, float]
     """Weight of each loss term, e.g. {"mlm": 1.0, "rtd": 50.0}."""
@@ -127,9 +122,9 @@ class Objective(nn.Module):
         """What held-out figures give reason to warn of, such as a net that has collapsed."""
         return []
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """What to export, by the name of a folder; "" is the run's `final` itself."""
-        return {"": ExportSpec(model, self.state_dict())}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture)}
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The inverse of `folders`: its state, or parts of it, from those of the nets that were exported."""

@@ -7,20 +7,21 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nlptool import registry
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch, PackedRows
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
+from nlptool.models.config import ModelConfig
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
 from nlptool.objectives.base import ExportSpec, Objective
-from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 
 class CausalLM(Objective):
     """Guess each token from those before it. The head is the word embeddings; logits are never held at once."""
+
+    architecture = "ForCausalLM"
 
     def __init__(self, vocabulary: Vocabulary, backbone: nn.Module) -> None:
         super().__init__()
@@ -78,18 +79,12 @@ class CausalLM(Objective):
             figures["bits_per_byte"] = totals["clm"].item() / math.log(2) / totals["clm_bytes"].item()
         return figures
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One folder; a text is continued, so nothing is put around it."""
-        return {"": ExportSpec(model, self.state_dict(), template=False)}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, template=False)}
 
     @property
     def _embeddings(self) -> Tensor:
         embeddings = self.backbone.word_embeddings
         assert isinstance(embeddings, Tensor)
         return embeddings
-
-
-def build(model: RecipeBlock, vocabulary: Vocabulary) -> CausalLM:
-    """A decoder, as `model` says."""
-    family = registry.load("models", model.model_dump()["name"], "net")
-    return CausalLM(vocabulary, family.Net(model, vocabulary.rows))

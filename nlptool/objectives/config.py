@@ -1,15 +1,58 @@
-"""What the recipe blocks of masked language models have in common. No torch here."""
+"""What the recipe blocks of objectives have in common. No torch here.
 
-from typing import Annotated
+An objective is a folder here, named as recipes name it: its `config.py` has its `Config`, an ObjectiveConfig that says
+what goes together and builds the Objective.
+"""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from nlptool.recipe import RecipeBlock
+from nlptool.models.config import ModelConfig
+from nlptool.recipe import Problem, RecipeBlock
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.objectives.base import Objective
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class MaskingConfig(RecipeBlock):
+class ObjectiveConfig(RecipeBlock):
+    """What a pretraining run learns."""
+
+    needs_teacher: ClassVar[bool] = False
+    """Whether it learns from another model, which `build` and `check_teacher` are given."""
+
+    name: str = Field(description="objective")
+
+    def check(self, model: ModelConfig) -> list[Problem]:
+        """What of the objective and its model does not go together."""
+        return []
+
+    def check_teacher(self, model: ModelConfig, teacher: ModelConfig, vocab_size: int) -> list[Problem]:
+        """What of student and teacher does not go together. vocab_size: tokens that both know."""
+        return []
+
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
+    ) -> "Objective":
+        """The objective with random weights, on whatever device torch makes tensors on; no file is read."""
+        raise NotImplementedError
+
+
+def require_pairs(key: str, model: ModelConfig) -> list[Problem]:
+    """What a model lacks to tell of pairs of segments how they follow each other. key: that asks for it."""
+    if model.segment_types < 2:
+        text = f"a pair has two types of segment, and model.types is {model.segment_types}; set model.types=2"
+        return [Problem(key, text)]
+    if not model.pooled:
+        text = f"is asked of a pooler, as BERT has one, and {model.name} has none; set model.name=bert"
+        return [Problem(key, text)]
+    return []
+
+
+class MaskingConfig(ObjectiveConfig):
     """Which tokens are to be guessed, and what is shown in their place (Devlin et al. 2019, section 3.1)."""
 
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens to predict")

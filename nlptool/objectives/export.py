@@ -20,6 +20,6 @@ def write_hf_folder(path: Path, made: ExportSpec, tokenizer: Tokenizer, trained_
         huggingface.TRAINED: trained_positions,
         FINGERPRINT: tokenizer.fingerprint,
     }
-    huggingface.save_pretrained(path, made.config, made.state, tokenizer.special, settings)
+    huggingface.save_pretrained(path, made.config, made.state, tokenizer.special, settings, made.architecture)
     own = tokenizer.framed() if made.template else tokenizer.bare()
-    own.save(path, max_length=made.config.model_dump()["positions"])
+    own.save(path, max_length=made.config.positions)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool import registry
 from nlptool.data import masking
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Pairs, SegmentPairs
@@ -15,10 +14,10 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.formatting import counted
 from nlptool.models import heads
+from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cross_entropy import IGNORED, linear_scores
 from nlptool.objectives.base import Objective
 from nlptool.objectives.config import MaskingConfig
-from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
 ALONE = 0.1  # share of pairs in documents of one sentence that is worth a remark
@@ -49,6 +48,7 @@ class MaskedLM(Objective):
         self.backbone, self.mlm = backbone, mlm
         self.term = TERMS.get(pairs) if pairs is not None else None
         self.weights = {"mlm": 1.0} | ({} if self.term is None else {self.term: 1.0})
+        self.architecture = "ForMaskedLM" if self.term is None else "ForPreTraining"
         if pooler is not None and pair is not None:
             self.pooler, self.pair = pooler, pair
 
@@ -150,13 +150,12 @@ class MaskedLM(Objective):
         return embeddings
 
 
-def build(config: MaskingConfig, model: RecipeBlock, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
+def build(config: MaskingConfig, model: ModelConfig, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
     """An encoder with its heads, as `model` says."""
-    family = registry.load("models", model.model_dump()["name"], "net")
-    net = family.Net(model, vocabulary.rows)
-    mlm = heads.MaskedLM.of(net.config, vocabulary.rows)
+    assert isinstance(model, EncoderConfig)  # as `check` has made sure
+    net = model.build(vocabulary.rows)
+    mlm = heads.MaskedLM.of(model, vocabulary.rows)
     if pairs not in TERMS:
         return MaskedLM(config, vocabulary, net, mlm, pairs)
-    width, init = net.config.hidden, net.config.init
-    judges = heads.Pooler(width, init), heads.SegmentPairHead(width, init)
+    judges = heads.Pooler(model.hidden, model.init), heads.SegmentPairHead(model.hidden, model.init)
     return MaskedLM(config, vocabulary, net, mlm, pairs, *judges)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from nlptool import registry
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams
 from nlptool.evaluation.generation.generate import Generator
@@ -15,11 +14,10 @@ from nlptool.evaluation.requests import Request
 from nlptool.evaluation.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.formatting import counted
 from nlptool.models import huggingface
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import ModelConfig
 from nlptool.prompting import response_cache
 from nlptool.prompting.config import GenerationConfig, Response
 from nlptool.prompting.requests import TaskRun
-from nlptool.recipe import RecipeBlock
 from nlptool.text.tokenizer import Tokenizer
 
 KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
@@ -40,7 +38,7 @@ class PromptedModel:
     @property
     def is_decoder(self) -> bool:
         """Whether it can generate. Reads the config alone. Raises DataError for an unknown family."""
-        return not isinstance(self._config, EncoderConfig)
+        return self._config.kind == "decoder"
 
     @cached_property
     def digest(self) -> str:
@@ -53,17 +51,9 @@ class PromptedModel:
         return Tokenizer.of_model(self.folder, huggingface.read_config(self.folder)["vocab_size"])
 
     @cached_property
-    def _config(self) -> RecipeBlock:
-        """Its config. Weights are loaded only where the config is faulty, since that error says why."""
-        settings = huggingface.read_config(self.folder)
-        family = str(settings.get("model_type"))
-        if family not in registry.names("models"):
-            return self._pretrained.config
-        try:
-            config: RecipeBlock = registry.load("models", family, "huggingface").from_hf_config(settings)
-        except ValueError:
-            return self._pretrained.config
-        return config
+    def _config(self) -> ModelConfig:
+        """Its config; no weights are loaded."""
+        return huggingface.read_model_config(self.folder)
 
     @cached_property
     def _pretrained(self) -> huggingface.Pretrained:
@@ -101,7 +91,7 @@ class PromptedModel:
 
         For generation, tokens that a context may have by itself.
         """
-        positions = int(self._config.model_dump()["positions"])
+        positions = self._config.positions
         return positions - 2 if generation is None else positions - generation.max_new_tokens
 
     def position_remarks(
@@ -109,7 +99,7 @@ class PromptedModel:
     ) -> list[str]:
         """A remark where the longest request reaches positions that the model was not trained on."""
         trained = huggingface.trained_positions(self.folder, self._config)
-        if trained == self._config.model_dump()["positions"]:
+        if trained == self._config.positions:
             return []
         texts = [context + answer for batch in requests for context, answer in batch]
         if generation is None:  # a token has at least a byte, so short requests need not be counted

@@ -1,14 +1,7 @@
 """What a task is to fine-tuning: an objective that also answers, row by row.
 
-A kind of task is a folder here: `config.py` holds its recipe block `Config` and
-
-    def check(task: Config, model: Block) -> list[Problem]
-
-`objective.py` has
-
-    def build(config: Config, model: Block, vocabulary: Vocabulary, dropout: float | None) -> TaskObjective
-
-dropout: rate in the head, None for that of the family. A task's file is one such block: recipes/tasks/glue/sst2.yaml.
+A kind of task is a folder here: `config.py` holds its recipe block `Config`, a TaskConfig that builds the objective.
+A task's file is one such block: recipes/tasks/glue/sst2.yaml.
 
 All that a kind does with a net is to decide: the class of a text, the right one of several texts, the tag of each word,
 the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what the

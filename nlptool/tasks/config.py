@@ -1,14 +1,19 @@
 """What the recipe blocks of all kinds of task have in common. No torch here."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
-from nlptool.recipe import RecipeBlock
-from nlptool.text.tabular import Row, is_hidden, whole
+from nlptool.models.config import Kind, ModelConfig
+from nlptool.recipe import Problem, RecipeBlock
+from nlptool.text.tabular import Example, Row, is_hidden, whole
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.base import TaskObjective
 
 
 class Source(RecipeBlock):
@@ -35,6 +40,14 @@ class TaskConfig(RecipeBlock):
     columns: ClassVar[bool] = False
     """Whether its rows are sentences of tagged words, so that files in CoNLL's columns are read, too."""
 
+    kind: ClassVar[Kind] = "encoder"
+    """The kind of model that learns it."""
+
+    one_decision: ClassVar[bool] = False
+    """Whether a row is one decision, among the same alternatives each time: distill-task takes no other task."""
+
+    name: str = Field(description="kind of task")
+
     metrics: tuple[str, ...] = Field(
         min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
     )
@@ -51,6 +64,22 @@ class TaskConfig(RecipeBlock):
     )
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
     submission: Submission | None = Field(None, description="files to hand in, besides the predictions")
+
+    def check(self, model: ModelConfig) -> list[Problem]:
+        """What of the task and a model does not go together."""
+        if model.kind == self.kind:
+            return []
+        if self.kind == "encoder":
+            return [Problem("start", "a task of this kind takes an encoder, such as bert")]
+        return [Problem("start", "answers are written by a decoder, such as gpt2; this is an encoder")]
+
+    def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "TaskObjective":
+        """The task's objective with random weights. dropout: rate in the head, None for that of the family."""
+        raise NotImplementedError
+
+    def example(self, row: Row, *, labelled: bool) -> Example:
+        """What the model reads of a row that is one decision. Raises DataError for what is not as it should be."""
+        raise NotImplementedError
 
     def flat(self, row: Row) -> Iterable[Row]:
         """The rows that are in what was read as one, such as all questions of a file."""

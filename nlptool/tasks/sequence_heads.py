@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlptool import registry
 from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
-from nlptool.models.config import EncoderConfig
-from nlptool.recipe import RecipeBlock
+from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.tasks.base import LabelledDataset, Numbers
 from nlptool.tasks.config import TaskConfig
 from nlptool.text.store import Split
@@ -44,24 +42,14 @@ def batch_of(examples: EncodedBatch, term: str) -> Batch:
     return Batch(tensors, {term: len(examples.rows)}, int(examples.lengths.sum()))
 
 
-def build_parts(model: RecipeBlock, vocabulary: Vocabulary) -> tuple[nn.Module, heads.Pooler | None]:
-    """The net of a family, and its pooler where it has one. Raises DataError for a tokenizer that is no encoder's."""
+def build_parts(
+    model: ModelConfig, vocabulary: Vocabulary
+) -> tuple[EncoderConfig, nn.Module, heads.Pooler | None]:
+    """An encoder's Config, net and pooler, where it has one. Raises DataError for a tokenizer that is no encoder's."""
     pair_inputs.special_ids(vocabulary)
     assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
-    net = registry.load("models", str(model.model_dump()["name"]), "net").Net(model, vocabulary.rows)
-    return net, heads.Pooler(model.hidden, model.init) if model.pooled else None
-
-
-def head(model: RecipeBlock, outputs: int, dropout: float | None) -> heads.Classifier:
-    """The classifier of a family."""
-    assert isinstance(model, EncoderConfig)
-    return heads.Classifier.of(model, outputs, dropout)
-
-
-def chooser(model: RecipeBlock, dropout: float | None) -> heads.Classifier:
-    """What says how good a choice is, in a family."""
-    assert isinstance(model, EncoderConfig)
-    return heads.Classifier.chooser(model, dropout)
+    net = model.build(vocabulary.rows)
+    return model, net, heads.Pooler(model.hidden, model.init) if model.pooled else None
 
 
 def all_tokens(backbone: nn.Module, batch: Batch) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nlptool import flops
 from nlptool.data.batches import Batch
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,20 @@ class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return max(accumulate(sizes), default=0)
 
 
-def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab_size: int) -> Estimate:
+def no_teacher(module: nn.Module) -> None:
+    """Of an objective that learns from no other model."""
+
+
+def estimate(
+    build: Callable[[], M],
+    batch: Batch,
+    precision: str,
+    vocab_size: int,
+    teacher: Callable[[M], nn.Module | None] = no_teacher,
+) -> Estimate:
     """Build the objective on the meta device and take one step with a batch of the run's shape.
 
+    teacher: the model outside it that it learns from.
     Tens of milliseconds at any model size, after a second or two in which the meta device imports sympy.
     """
     with shapes_only():
@@ -126,8 +139,8 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
     module.train()
     meta = batch.to(torch.device("meta"))
     learnt = 4 * sum(p.numel() for p in module.parameters())
-    teacher = getattr(module, "teacher", None)
-    read = () if teacher is None else tuple(teacher.parameters())
+    taught_by = teacher(module)
+    read = () if taught_by is None else tuple(taught_by.parameters())
     storages = _Storages(*module.parameters(), *module.buffers(), *read, *meta.tensors.values())
     rows = len(next(iter(batch.tensors.values())))
     with storages:
@@ -150,11 +163,15 @@ def estimate(build: Callable[[], nn.Module], batch: Batch, precision: str, vocab
 
 
 def parts(module: nn.Module) -> dict[str, int]:
-    """Parameters by child of an objective, such as its heads; of a net, which has layers, by child of the net."""
+    """Parameters by child of an objective, such as its heads; of a net, whose parts have parts, by child of the net."""
     found: dict[str, int] = {}
+    nets = {
+        name
+        for name, child in module.named_children()
+        if any(list(part.children()) for part in child.children())
+    }
     for name, parameter in module.named_parameters():
         child, _, rest = name.partition(".")
-        net = hasattr(getattr(module, child), "layers") and "." in rest
-        part = f"{child}.{rest.partition('.')[0]}" if net else child
+        part = f"{child}.{rest.partition('.')[0]}" if child in nets else child
         found[part] = found.get(part, 0) + parameter.numel()
     return found

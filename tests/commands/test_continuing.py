@@ -22,7 +22,6 @@ from nlptool.evaluation.generation.generate import Generator
 from nlptool.evaluation.generation.sampling import Sampling
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
 from nlptool.text.tokenizer import Tokenizer
 
 CONFIG = Config(layers=2, hidden=48, heads=4, positions=400, init=0.1)
@@ -33,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     tokenizer = Tokenizer.train(["the old bell of the old town reads the winter light"] * 5, 300)
     torch.manual_seed(2)
-    state = nn.ModuleDict({"backbone": Net(CONFIG, tokenizer.vocab_size)}).state_dict()
+    state = nn.ModuleDict({"backbone": CONFIG.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(folder, CONFIG, state, tokenizer.special)
     tokenizer.bare().save(folder)
     return folder

@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from nlptool.cli import main
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as Bert
-from nlptool.models.bert.net import Net
 from nlptool.runs import launch
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
@@ -50,7 +49,7 @@ def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(0)
     tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=4, hidden=32, heads=2, init=0.1)
-    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(folder / "net")
     huggingface.save_pretrained(folder / "net", model, state, tokenizer.special)
     (folder / "tune.yaml").write_text(
@@ -266,7 +265,7 @@ def test_the_twin_is_scored_as_often_as_the_student(work: Path):
 
 def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Path, tiny_store: Path, capsys):
     tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=2, hidden=16, heads=2, init=0.1)
-    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(work / "small")
     huggingface.save_pretrained(work / "small", model, state, tokenizer.special)
     assert distil(work, "~layers", f"start={work}/small", *SHORT) == 0
@@ -453,7 +452,7 @@ def test_a_student_with_other_heads_is_refused_where_attention_is_compared(
     work: Path, tiny_store: Path, capsys
 ):
     tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=2, hidden=32, heads=4)
-    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(work / "small")
     huggingface.save_pretrained(work / "small", model, state, tokenizer.special)
     start = ["~layers", f"start={work}/small", "prediction.steps=1"]

@@ -16,7 +16,6 @@ from nlptool.cli import main
 from nlptool.commands.finetune import setup
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config as Albert
-from nlptool.models.albert.net import Net
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 
@@ -355,7 +354,7 @@ def test_layers_change_less_the_deeper_they_lie(work: Path, tiny_run: Path):
 def test_shared_layers_have_one_rate(work: Path, tiny_run: Path, capsys):
     tokenizer = Tokenizer.load(tiny_run / "final")
     model = Albert(layers=2, hidden=16, heads=2, embedding=8, positions=64)
-    state = {f"backbone.{name}": t for name, t in Net(model, tokenizer.vocab_size).state_dict().items()}
+    state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(work / "albert")
     huggingface.save_pretrained(work / "albert", model, state, tokenizer.special)
     start = f"start={work}/albert"

@@ -16,7 +16,6 @@ from torch import nn
 from nlptool.cli import main
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
 from nlptool.prompting.config import Instance
 from nlptool.prompting.prompted_model import PromptedModel
 from nlptool.prompting.requests import TaskRun, fit_demonstrations
@@ -54,7 +53,7 @@ def decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer").bare()
     config = Config(layers=2, hidden=16, heads=2, positions=96, init=0.3)
-    net = Net(config, tokenizer.vocab_size)
+    net = config.build(tokenizer.vocab_size)
     tokenizer.save(folder)
     state = nn.ModuleDict({"backbone": net}).state_dict()
     huggingface.save_pretrained(folder, config, state, tokenizer.special)

@@ -147,7 +147,7 @@ def test_a_task_that_a_suite_excludes_is_in_the_second_mean_alone():
 def test_the_score_of_each_shipped_task_of_glue_is_that_of_its_leaderboard():
     """Wang et al. 2018, section 4: two figures of a task are averaged first."""
     exams = suites.read("suites/glue", None)
-    assert {exam.task.removeprefix("glue/"): exam.recipe.config.scored for exam in exams.tuned} == {
+    assert {exam.task.removeprefix("glue/"): exam.recipe.task.scored for exam in exams.tuned} == {
         "cola": ("matthews",),
         "sst2": ("accuracy",),
         "mrpc": ("f1", "accuracy"),
@@ -159,10 +159,10 @@ def test_the_score_of_each_shipped_task_of_glue_is_that_of_its_leaderboard():
         "wnli": ("accuracy",),
     }
     assert [exam.task for exam in exams.tuned if exam.excluded] == ["glue/wnli"]
-    files = [name for exam in exams.tuned for name in exam.recipe.config.submission.files]
+    files = [name for exam in exams.tuned for name in exam.recipe.task.submission.files]
     wanted = "AX CoLA MNLI-m MNLI-mm MRPC QNLI QQP RTE SST-2 STS-B WNLI"  # by the server
     assert sorted(files) == [f"{name}.tsv" for name in wanted.split()]
-    mnli = next(exam.recipe.config for exam in exams.tuned if exam.task == "glue/mnli")
+    mnli = next(exam.recipe.task for exam in exams.tuned if exam.task == "glue/mnli")
     assert (mnli.source_of("ax/test").name, mnli.source_of("test_matched").name) == ("ax", "mnli")
 
 

@@ -15,7 +15,6 @@ from nlptool.evaluation.perplexity import (
 from nlptool.evaluation.scoring import CausalScorer, MaskedScorer
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
 from nlptool.text.tokenizer import Tokenizer
 
 POSITIONS = 16
@@ -26,7 +25,7 @@ def reader(tiny_store: Path) -> CausalScorer:
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     config = Config(layers=2, hidden=16, heads=2, positions=POSITIONS, init=0.3)
-    net = Net(config, tokenizer.vocab_size)
+    net = config.build(tokenizer.vocab_size)
     return CausalScorer(config, {f"backbone.{key}": t for key, t in net.state_dict().items()}, tokenizer)
 
 

@@ -22,9 +22,7 @@ from nlptool.evaluation.requests import (
 )
 from nlptool.models import huggingface
 from nlptool.models.electra.config import Config as ElectraConfig
-from nlptool.models.electra.net import Net as ElectraNet
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
 from nlptool.models.heads import ReplacedTokenHead
 from nlptool.text.tokenizer import Tokenizer
 
@@ -52,7 +50,7 @@ def folder(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Pa
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("gpt2")
     config = Config(layers=2, hidden=32, heads=4, positions=POSITIONS, init=0.3)
-    state = nn.ModuleDict({"backbone": Net(config, tokenizer.vocab_size)}).state_dict()
+    state = nn.ModuleDict({"backbone": config.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(path, config, state, tokenizer.special)
     tokenizer.bare().save(path, POSITIONS)
     return path
@@ -219,7 +217,7 @@ def test_a_discriminator_counts_the_answer_only(tiny_store: Path, tmp_path: Path
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     config = ElectraConfig(layers=1, hidden=16, heads=2, positions=64)
-    net = ElectraNet(config, tokenizer.vocab_size)
+    net = config.build(tokenizer.vocab_size)
     module = nn.ModuleDict({"backbone": net, "rtd": ReplacedTokenHead(16)}).eval()
     model = scoring.scorer(config, module.state_dict(), tokenizer)
     (found,) = model.answers(REQUESTS[:1])

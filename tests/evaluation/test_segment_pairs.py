@@ -13,7 +13,6 @@ from nlptool.errors import DataError
 from nlptool.evaluation.segment_pairs import SegmentPairScorer
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config
-from nlptool.models.albert.net import Net
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 from nlptool.text.store import DTYPES, Split, SplitWriter
 
@@ -38,7 +37,7 @@ def by_size(ids_BT: Tensor, types_BT: Tensor, lengths_B: Tensor, at_BK: Tensor) 
 
 
 def test_who_knows_the_order_is_right_of_every_swap_and_of_half_the_strangers(rising: Split) -> None:
-    state = nn.ModuleDict({"backbone": Net(CONFIG, 10_200), "pooler": Pooler(8), "pair": SegmentPairHead(8)})
+    state = nn.ModuleDict({"backbone": CONFIG.build(10_200), "pooler": Pooler(8), "pair": SegmentPairHead(8)})
     judge = SegmentPairScorer(CONFIG, state.state_dict(), SPECIAL)
     judge.net, judge.pooler = by_size, lambda hidden_B11: hidden_B11[:, 0]  # type: ignore[assignment]
     judge.pair = lambda x_B1: torch.cat([x_B1, -x_B1], dim=1)  # type: ignore[assignment]
@@ -51,7 +50,7 @@ def test_who_knows_the_order_is_right_of_every_swap_and_of_half_the_strangers(ri
 
 
 def test_a_model_without_a_head_for_pairs_is_refused() -> None:
-    state = nn.ModuleDict({"backbone": Net(CONFIG, 20)}).state_dict()
+    state = nn.ModuleDict({"backbone": CONFIG.build(20)}).state_dict()
     with pytest.raises(DataError, match="no head that judges pairs"):
         SegmentPairScorer(CONFIG, state, SPECIAL)
 
@@ -62,7 +61,7 @@ def test_judgements_are_those_of_transformers(rising: Split, tmp_path: Path, pai
     torch.manual_seed(0)
     config = CONFIG.model_copy(update={"init": 0.5})
     parts = {
-        "backbone": Net(config, 10_200),
+        "backbone": config.build(10_200),
         "mlm": MaskedLM.of(config, 10_200),
         "pooler": Pooler(8, 0.5),
         "pair": SegmentPairHead(8, 0.5),

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config
-from nlptool.models.albert.net import Net
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 from nlptool.models.layer_sharing import unshare_layers
 from nlptool.train import checkpoint
@@ -36,7 +35,7 @@ def count(*modules: nn.Module) -> int:
 def sizes(config: Config) -> tuple[int, int]:
     """Parameters of encoder and pooler, and with both heads, at ALBERT's vocabulary."""
     with torch.device("meta"):
-        net, pooler = Net(config, 30000), Pooler(config.hidden)
+        net, pooler = config.build(30000), Pooler(config.hidden)
         mlm, pair = MaskedLM.of(config, 30000), SegmentPairHead(config.hidden)
     return count(net, pooler), count(net, pooler, mlm, pair)
 
@@ -90,8 +89,8 @@ def test_groups_must_divide_layers_and_mean_something() -> None:
 def test_a_shared_net_is_an_unshared_one_whose_layers_hold_equal_weights(settings: dict[str, object]) -> None:
     torch.manual_seed(0)
     config = Config.model_validate(SMALL | settings)
-    shared = Net(config, 40).double()
-    alone = Net(Config.model_validate(SMALL | {"share": "none"}), 40).double()
+    shared = config.build(40).double()
+    alone = Config.model_validate(SMALL | {"share": "none"}).build(40).double()
     origins: dict[str, list[str]] = {name: [] for name in shared.state_dict()}
     state: dict[str, Tensor] = {}
     for name in alone.state_dict():
@@ -127,7 +126,7 @@ def origin_of(name: str, config: Config) -> str:
 def test_what_is_written_is_read_back_with_its_sharing(settings: dict[str, object], tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = Config.model_validate(SMALL | settings)
-    state = nn.ModuleDict({"backbone": Net(config, 40), "mlm": MaskedLM.of(config, 40)}).state_dict()
+    state = nn.ModuleDict({"backbone": config.build(40), "mlm": MaskedLM.of(config, 40)}).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, {"pad": 0})
     again, _, read = huggingface.load_pretrained(tmp_path)
     assert again == config
@@ -137,7 +136,7 @@ def test_what_is_written_is_read_back_with_its_sharing(settings: dict[str, objec
 
 def test_layers_that_should_be_alike_and_are_not_are_refused(tmp_path: Path) -> None:
     config = Config.model_validate(SMALL | {"share": "attention"})
-    state = unshare_layers(nn.ModuleDict({"backbone": Net(config, 40)}).state_dict())
+    state = unshare_layers(nn.ModuleDict({"backbone": config.build(40)}).state_dict())
     state["backbone.layers.attention.2.out.weight"] += 1
     huggingface.save_pretrained(tmp_path, config, state, {"pad": 0})
     with pytest.raises(DataError, match="layers share their attention, but layer 2 has another one"):
@@ -146,7 +145,7 @@ def test_layers_that_should_be_alike_and_are_not_are_refused(tmp_path: Path) -> 
 
 def test_inner_groups_are_refused_by_name(tmp_path: Path) -> None:
     config = Config.model_validate(SMALL)
-    state = nn.ModuleDict({"backbone": Net(config, 40)}).state_dict()
+    state = nn.ModuleDict({"backbone": config.build(40)}).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, {"pad": 0})
     path = tmp_path / "config.json"
     path.write_text(path.read_text().replace('"inner_group_num": 1', '"inner_group_num": 2'))
@@ -157,7 +156,7 @@ def test_inner_groups_are_refused_by_name(tmp_path: Path) -> None:
 def test_shared_layers_take_their_room_once_in_optimiser_and_checkpoint(tmp_path: Path) -> None:
     saved = {}
     for share in ("all", "none"):
-        module = Net(Config.model_validate(SMALL | {"layers": 12, "share": share}), 40)
+        module = Config.model_validate(SMALL | {"layers": 12, "share": share}).build(40)
         state = State(module, Adam(module, Optimizer()))
         for p in module.parameters():
             p.grad = torch.ones_like(p)

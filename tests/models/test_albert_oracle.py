@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import huggingface
-from nlptool.models.albert import huggingface as names
 from nlptool.models.albert.config import Config
-from nlptool.models.albert.net import Net
+from nlptool.models.albert.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 transformers = pytest.importorskip("transformers")
@@ -31,7 +30,7 @@ def ours(config: Config) -> nn.ModuleDict:
     """ALBERT with both pretraining heads, in the parts of an objective."""
     return nn.ModuleDict(
         {
-            "backbone": Net(config, VOCAB),
+            "backbone": config.build(VOCAB),
             "mlm": MaskedLM.of(config, VOCAB),
             "pooler": Pooler(config.hidden),
             "pair": SegmentPairHead(config.hidden),
@@ -132,8 +131,8 @@ def test_exported_weights_give_the_same_logits_in_transformers_and_no_key_is_lef
 def test_gradients_of_the_summed_loss_are_those_of_transformers(groups: int) -> None:
     torch.manual_seed(2)
     reference = theirs(groups)
-    model = ours(names.from_hf_config(reference.config.to_dict()))
-    huggingface.load(model, names.from_hf(reference.state_dict()))
+    model = ours(Config.model_validate(FAMILY.read(reference.config.to_dict())))
+    huggingface.load(model, FAMILY.from_hf(reference.state_dict()))
     ids_BT, types_BT, lengths_B = random_batch(4)
     at_BK = (torch.rand(4, 5) * lengths_B[:, None]).long()
     labels_BK = torch.randint(0, VOCAB, (4, 5))
@@ -152,7 +151,7 @@ def test_gradients_of_the_summed_loss_are_those_of_transformers(groups: int) -> 
     our_pair = model["pair"](model["pooler"](hidden_BKD))
     (our_mlm + F.cross_entropy(our_pair, order_B, reduction="sum")).backward()
 
-    expected = names.from_hf({key: p.grad for key, p in reference.named_parameters()})
+    expected = FAMILY.from_hf({key: p.grad for key, p in reference.named_parameters()})
     for key, parameter in model.named_parameters():
         difference = (parameter.grad - expected[key]).norm() / expected[key].norm()
         assert difference < 1e-4, f"{key}: {difference:.1e}"
@@ -172,7 +171,9 @@ def test_each_set_of_heads_goes_out_to_its_own_class_and_comes_back(
 ) -> None:
     config = Config(layers=1, hidden=8, heads=2, positions=16, embedding=4)
     state = {k: v for k, v in ours(config).state_dict().items() if k.partition(".")[0] in parts}
-    huggingface.save_pretrained(tmp_path, config, state, SPECIAL)
+    huggingface.save_pretrained(
+        tmp_path, config, state, SPECIAL, architecture=expected.removeprefix("Albert")
+    )
     settings = transformers.AutoConfig.from_pretrained(tmp_path)
     assert settings.architectures == [expected]
     assert (settings.bos_token_id, settings.eos_token_id) == (2, 3)

@@ -6,15 +6,15 @@ from pydantic import ValidationError
 from torch import nn
 
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import Net
+from nlptool.models.encoder import Encoder
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 SMALL = Config(layers=2, hidden=32, heads=4, positions=16)
 
 
-def small(dropout: float = 0.0) -> Net:
+def small(dropout: float = 0.0) -> Encoder:
     torch.manual_seed(0)
-    return Net(SMALL.model_copy(update={"dropout": dropout, "attention_dropout": dropout}), 50)
+    return SMALL.model_copy(update={"dropout": dropout, "attention_dropout": dropout}).build(50)
 
 
 def count(*modules: nn.Module) -> int:
@@ -37,7 +37,7 @@ def test_published_sizes_have_their_parameter_counts(
 ) -> None:
     config = Config(layers=layers, hidden=hidden, heads=heads)
     with torch.device("meta"):
-        net, pooler = Net(config, 30522), Pooler(hidden)
+        net, pooler = config.build(30522), Pooler(hidden)
         mlm = MaskedLM(hidden, hidden, 30522, config.activation)
         nsp = SegmentPairHead(hidden)
     assert count(net, pooler) == encoder
@@ -126,7 +126,7 @@ def test_training_is_bitwise_the_same_from_run_to_run() -> None:
 
 
 def test_initial_weights_are_normal_cut_at_two_deviations() -> None:
-    net = Net(Config(layers=1, hidden=128, heads=2), 500)
+    net = Config(layers=1, hidden=128, heads=2).build(500)
     for name, parameter in net.named_parameters():
         if parameter.ndim == 2:
             assert parameter.abs().max() <= 0.04, name

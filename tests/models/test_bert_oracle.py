@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import huggingface
-from nlptool.models.bert import huggingface as names
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import Net
+from nlptool.models.bert.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 transformers = pytest.importorskip("transformers")
@@ -30,7 +29,7 @@ def ours(config: Config, vocab_size: int) -> nn.ModuleDict:
     """BERT with both pretraining heads, in the parts of an objective."""
     return nn.ModuleDict(
         {
-            "backbone": Net(config, vocab_size),
+            "backbone": config.build(vocab_size),
             "mlm": MaskedLM(config.hidden, config.hidden, vocab_size, config.activation),
             "pooler": Pooler(config.hidden),
             "pair": SegmentPairHead(config.hidden),
@@ -127,8 +126,8 @@ def test_exported_weights_give_the_same_logits_in_transformers_and_no_key_is_lef
 def test_gradients_of_the_summed_loss_are_those_of_transformers(name: str) -> None:
     torch.manual_seed(2)
     reference = theirs(name)
-    model = ours(names.from_hf_config(reference.config.to_dict()), VOCAB)
-    huggingface.load(model, names.from_hf(reference.state_dict()))
+    model = ours(Config.model_validate(FAMILY.read(reference.config.to_dict())), VOCAB)
+    huggingface.load(model, FAMILY.from_hf(reference.state_dict()))
     ids_BT, types_BT, lengths_B = random_batch(4, 24, VOCAB)
     at_BK = (torch.rand(4, 5) * lengths_B[:, None]).long()
     labels_BK = torch.randint(0, VOCAB, (4, 5))
@@ -148,7 +147,7 @@ def test_gradients_of_the_summed_loss_are_those_of_transformers(name: str) -> No
     our_nsp = model["pair"](model["pooler"](hidden_BKD))
     (ours_mlm + F.cross_entropy(our_nsp, order_B, reduction="sum")).backward()
 
-    expected = names.from_hf({key: p.grad for key, p in reference.named_parameters()})
+    expected = FAMILY.from_hf({key: p.grad for key, p in reference.named_parameters()})
     for key, parameter in model.named_parameters():
         difference = (parameter.grad - expected[key]).norm() / expected[key].norm()
         assert difference < 1e-4, f"{key}: {difference:.1e}"
@@ -164,7 +163,7 @@ def test_tanh_gelu_is_gelu_new_of_transformers(tmp_path: Path) -> None:
     model = ours(config, vocab_size)
     huggingface.load(model, state)
     assert_same_logits(model, reference)
-    assert names.hf_config(config, vocab_size, {"pad": 0}, "BertModel")["hidden_act"] == "gelu_new"
+    assert FAMILY.write(config, vocab_size, {"pad": 0}, "BertModel")["hidden_act"] == "gelu_new"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +180,9 @@ def test_each_set_of_heads_loads_in_its_own_class(
 ) -> None:
     config = Config(layers=1, hidden=8, heads=2, positions=16)
     state = {k: v for k, v in ours(config, 40).state_dict().items() if k.partition(".")[0] in parts}
-    huggingface.save_pretrained(tmp_path, config, state, {"pad": 0})
+    huggingface.save_pretrained(
+        tmp_path, config, state, {"pad": 0}, architecture=expected.removeprefix("Bert")
+    )
     settings = transformers.AutoConfig.from_pretrained(tmp_path)
     assert settings.architectures == [expected]
     options = {} if "pooler" in parts or expected != "BertModel" else {"add_pooling_layer": False}
@@ -194,7 +195,7 @@ def test_real_weights_give_the_hidden_states_of_transformers() -> None:
     folder = Path(package.__file__).parent / "model"
     config, vocab_size, state = huggingface.load_pretrained(folder)
     assert isinstance(config, Config)
-    model = nn.ModuleDict({"backbone": Net(config, vocab_size)}).eval()
+    model = nn.ModuleDict({"backbone": config.build(vocab_size)}).eval()
     assert huggingface.load(model, state) == huggingface.LoadReport((), ("pooler",))
     reference = transformers.BertModel.from_pretrained(folder).eval()
     torch.manual_seed(4)

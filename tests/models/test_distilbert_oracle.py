@@ -10,9 +10,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.errors import DataError
 from nlptool.models import huggingface
-from nlptool.models.distilbert import huggingface as names
 from nlptool.models.distilbert.config import Config
-from nlptool.models.distilbert.net import Net
+from nlptool.models.distilbert.huggingface import FAMILY
 from nlptool.models.heads import Classifier, MaskedLM
 
 transformers = pytest.importorskip("transformers")
@@ -33,11 +32,11 @@ def randomise(model: nn.Module) -> nn.Module:
 
 def ours(head: str) -> nn.ModuleDict:
     made = MaskedLM.of(CONFIG, VOCAB) if head == "mlm" else Classifier.of(CONFIG, 3, 0.2)
-    return nn.ModuleDict({"backbone": Net(CONFIG, VOCAB), head: made}).eval()
+    return nn.ModuleDict({"backbone": CONFIG.build(VOCAB), head: made}).eval()
 
 
 def settings(head: str) -> dict[str, object]:
-    return names.hf_config(CONFIG, VOCAB, {"pad": 0}, CLASSES[head]) | {"num_labels": 3}
+    return FAMILY.write(CONFIG, VOCAB, {"pad": 0}, CLASSES[head]) | {"num_labels": 3}
 
 
 def theirs(head: str) -> nn.Module:
@@ -87,7 +86,14 @@ def test_exported_weights_give_the_same_logits_in_transformers_and_no_key_is_lef
     torch.manual_seed(1)
     model = ours(head)
     randomise(model)
-    huggingface.save_pretrained(tmp_path, CONFIG, model.state_dict(), {"pad": 0}, {"num_labels": 3})
+    huggingface.save_pretrained(
+        tmp_path,
+        CONFIG,
+        model.state_dict(),
+        {"pad": 0},
+        {"num_labels": 3},
+        CLASSES[head].removeprefix("DistilBert"),
+    )
     assert transformers.AutoConfig.from_pretrained(tmp_path).architectures == [CLASSES[head]]
     reference, info = getattr(transformers, CLASSES[head]).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values()), info
@@ -99,12 +105,12 @@ def test_gradients_are_those_of_transformers(head: str) -> None:
     torch.manual_seed(2)
     reference = theirs(head)
     model = ours(head)
-    huggingface.load(model, names.from_hf(reference.state_dict()))
+    huggingface.load(model, FAMILY.from_hf(reference.state_dict()))
     for logits, holder in zip(both_logits(model, reference, 8), (model, reference), strict=True):
         labels = torch.arange(len(logits)) % logits.shape[1]
         holder.zero_grad()
         F.cross_entropy(logits, labels).backward()
-    expected = names.from_hf({key: p.grad for key, p in reference.named_parameters()})
+    expected = FAMILY.from_hf({key: p.grad for key, p in reference.named_parameters()})
     for key, parameter in model.named_parameters():
         difference = (parameter.grad - expected[key]).norm() / expected[key].norm()
         assert difference < 1e-4, f"{key}: {difference:.1e}"
@@ -121,7 +127,7 @@ def test_a_bare_encoder_loads(tmp_path: Path) -> None:
 
 def test_the_published_size_has_its_parameter_count() -> None:
     with torch.device("meta"):
-        model = nn.ModuleDict({"backbone": Net(Config(), 30522), "mlm": MaskedLM.of(Config(), 30522)})
+        model = nn.ModuleDict({"backbone": Config().build(30522), "mlm": MaskedLM.of(Config(), 30522)})
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.items()}
     assert count["backbone"] == 66_362_880
     assert sum(count.values()) == 66_985_530
@@ -132,7 +138,7 @@ def test_dropout_is_where_transformers_has_it() -> None:
     torch.manual_seed(4)
     reference = theirs("mlm")
     model = ours("mlm")
-    huggingface.load(model, names.from_hf(reference.state_dict()))
+    huggingface.load(model, FAMILY.from_hf(reference.state_dict()))
     ids_BT = torch.randint(1, VOCAB, (64, TOKENS))
     spread = []
     with torch.no_grad():

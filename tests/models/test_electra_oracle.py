@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import huggingface
-from nlptool.models.electra import huggingface as names
 from nlptool.models.electra.config import Config
-from nlptool.models.electra.net import Net
+from nlptool.models.electra.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM, ReplacedTokenHead
 
 transformers = pytest.importorskip("transformers")
@@ -35,11 +34,11 @@ def randomise(model: nn.Module) -> nn.Module:
 
 def ours(config: Config, head: str) -> nn.ModuleDict:
     made = ReplacedTokenHead(config.hidden) if head == "rtd" else MaskedLM.of(config, VOCAB)
-    return nn.ModuleDict({"backbone": Net(config, VOCAB), head: made}).eval()
+    return nn.ModuleDict({"backbone": config.build(VOCAB), head: made}).eval()
 
 
 def theirs(config: Config, head: str) -> nn.Module:
-    settings = names.hf_config(config, VOCAB, {"pad": 0}, CLASSES[head])
+    settings = FAMILY.write(config, VOCAB, {"pad": 0}, CLASSES[head].removeprefix("Electra"))
     made: nn.Module = randomise(
         getattr(transformers, CLASSES[head])(transformers.ElectraConfig.from_dict(settings))
     )
@@ -96,7 +95,13 @@ def test_exported_weights_give_the_same_logits_in_transformers_and_no_key_is_lef
     torch.manual_seed(1)
     model = ours(NETS[net], head)
     randomise(model)
-    huggingface.save_pretrained(tmp_path, NETS[net], model.state_dict(), {"pad": 0})
+    huggingface.save_pretrained(
+        tmp_path,
+        NETS[net],
+        model.state_dict(),
+        {"pad": 0},
+        architecture=CLASSES[head].removeprefix("Electra"),
+    )
     assert transformers.AutoConfig.from_pretrained(tmp_path).architectures == [CLASSES[head]]
     reference, info = getattr(transformers, CLASSES[head]).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values()), info
@@ -109,7 +114,7 @@ def test_gradients_are_those_of_transformers(net: str, head: str) -> None:
     torch.manual_seed(2)
     reference = theirs(NETS[net], head)
     model = ours(NETS[net], head)
-    huggingface.load(model, names.from_hf(reference.state_dict()))
+    huggingface.load(model, FAMILY.from_hf(reference.state_dict()))
     ids_BT, types_BT, lengths_B, real_BT = inputs(8)
     labels_BT = torch.randint(0, 2 if head == "rtd" else VOCAB, ids_BT.shape)
     for logits, holder in (
@@ -122,7 +127,7 @@ def test_gradients_are_those_of_transformers(net: str, head: str) -> None:
             loss = F.cross_entropy(logits[real_BT], labels_BT[real_BT])
         holder.zero_grad()
         loss.backward()
-    expected = names.from_hf({key: p.grad for key, p in reference.named_parameters()})
+    expected = FAMILY.from_hf({key: p.grad for key, p in reference.named_parameters()})
     for key, parameter in model.named_parameters():
         difference = (parameter.grad - expected[key]).norm() / expected[key].norm()
         assert difference < 1e-4, f"{key}: {difference:.1e}"
@@ -133,11 +138,11 @@ def test_a_bare_encoder_loads_both_ways(tmp_path: Path) -> None:
     config = NETS["projected"]
     reference = randomise(
         transformers.ElectraModel(
-            transformers.ElectraConfig.from_dict(names.hf_config(config, VOCAB, {"pad": 0}, "ElectraModel"))
+            transformers.ElectraConfig.from_dict(FAMILY.write(config, VOCAB, {"pad": 0}, "ElectraModel"))
         )
     )
     reference.save_pretrained(tmp_path)
-    model = nn.ModuleDict({"backbone": Net(config, VOCAB)}).eval()
+    model = nn.ModuleDict({"backbone": config.build(VOCAB)}).eval()
     loaded = huggingface.load_pretrained(tmp_path)
     assert huggingface.load(model, loaded.state) == huggingface.LoadReport((), ())
     ids_BT, types_BT, lengths_B, real_BT = inputs(8)

@@ -6,14 +6,14 @@ from pydantic import ValidationError
 
 from nlptool import flops
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
+from nlptool.models.gpt2.net import GPT2
 
 SMALL = Config(layers=2, hidden=32, heads=4, positions=16)
 
 
-def small(dropout: float = 0.0) -> Net:
+def small(dropout: float = 0.0) -> GPT2:
     torch.manual_seed(0)
-    return Net(SMALL.model_copy(update={"dropout": dropout, "attention_dropout": dropout}), 50)
+    return SMALL.model_copy(update={"dropout": dropout, "attention_dropout": dropout}).build(50)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def small(dropout: float = 0.0) -> Net:
 )
 def test_published_sizes_have_their_parameter_counts(layers: int, hidden: int, heads: int, parameters: int):
     with torch.device("meta"):
-        net = Net(Config(layers=layers, hidden=hidden, heads=heads), 50257)
+        net = Config(layers=layers, hidden=hidden, heads=heads).build(50257)
     assert sum(p.numel() for p in net.parameters()) == parameters
 
 
@@ -56,7 +56,7 @@ def test_a_row_longer_than_the_positions_is_refused():
 
 
 def test_initial_weights_are_normal_with_deviations_by_their_place():
-    net = Net(Config(layers=8, hidden=128, heads=2), 500)
+    net = Config(layers=8, hidden=128, heads=2).build(500)
     for name, parameter in net.named_parameters():
         if parameter.ndim == 2:
             output = name.endswith(("out.weight", "down.weight"))

@@ -11,9 +11,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.errors import DataError
 from nlptool.models import huggingface
-from nlptool.models.gpt2 import huggingface as names
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
+from nlptool.models.gpt2.huggingface import FAMILY
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy
 
 transformers = pytest.importorskip("transformers")
@@ -47,7 +46,7 @@ def folder(reference: nn.Module, tmp_path: Path) -> Path:
 def loaded(folder: Path) -> nn.ModuleDict:
     config, vocab_size, state = huggingface.load_pretrained(folder)
     assert isinstance(config, Config)
-    model = nn.ModuleDict({"backbone": Net(config, vocab_size)}).eval()
+    model = nn.ModuleDict({"backbone": config.build(vocab_size)}).eval()
     assert huggingface.load(model, state) == huggingface.LoadReport((), ())
     return model
 
@@ -73,7 +72,7 @@ def test_imported_weights_give_the_logits_of_transformers(reference: nn.Module, 
 
 def test_exported_weights_give_the_same_logits_in_transformers_and_no_key_is_left_over(tmp_path: Path):
     torch.manual_seed(1)
-    model = nn.ModuleDict({"backbone": Net(CONFIG, VOCAB)}).eval()
+    model = nn.ModuleDict({"backbone": CONFIG.build(VOCAB)}).eval()
     randomise(model)
     huggingface.save_pretrained(tmp_path, CONFIG, model.state_dict(), {"pad": 0, "eos": 5})
     theirs, info = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
@@ -92,7 +91,7 @@ def test_gradients_of_the_summed_loss_are_those_of_transformers(reference: nn.Mo
     hidden_BTD = model["backbone"](ids_BT[:, :-1])
     words = model["backbone"].word_embeddings
     linear_cross_entropy(hidden_BTD, words, None, ids_BT[:, 1:]).backward()
-    expected = names.from_hf({key: p.grad for key, p in reference.named_parameters()})
+    expected = FAMILY.from_hf({key: p.grad for key, p in reference.named_parameters()})
     assert expected.keys() == dict(model.named_parameters()).keys()
     for key, parameter in model.named_parameters():
         difference = (parameter.grad - expected[key]).norm() / expected[key].norm()
@@ -122,7 +121,7 @@ def test_an_untied_head_is_refused(folder: Path):
 
 def test_settings_come_back(tmp_path: Path):
     config = Config(layers=1, hidden=8, heads=2, positions=16, dropout=0.2, attention_dropout=0.3, init=0.05)
-    state = nn.ModuleDict({"backbone": Net(config, 40)}).state_dict()
+    state = nn.ModuleDict({"backbone": config.build(40)}).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, {"sep": 3})
     read, vocab_size, again = huggingface.load_pretrained(tmp_path)
     assert (read, vocab_size) == (config, 40)
@@ -151,8 +150,3 @@ def test_settings_that_nlptool_has_not_are_refused_by_name(
     (folder / "config.json").write_text(json.dumps(settings | changes))
     with pytest.raises(DataError, match=message):
         huggingface.load_pretrained(folder)
-
-
-def test_heads_that_gpt2_has_not_are_refused():
-    with pytest.raises(ValueError, match="no Hugging Face GPT-2 class has the parts backbone, mlm"):
-        names.architecture({"backbone.norm.weight": torch.ones(2), "mlm.bias": torch.ones(2)})

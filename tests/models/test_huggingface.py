@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from nlptool.errors import DataError
 from nlptool.models import huggingface
-from nlptool.models.bert import huggingface as names
 from nlptool.models.bert.config import Config
-from nlptool.models.bert.net import Net
+from nlptool.models.bert.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 CONFIG = Config(layers=2, hidden=8, heads=2, positions=16, dropout=0.2, activation="gelu_tanh")
@@ -27,7 +26,7 @@ def model(*heads: str) -> nn.ModuleDict:
         "pooler": Pooler(8),
         "pair": SegmentPairHead(8),
     }
-    return nn.ModuleDict({"backbone": Net(CONFIG, 40), **{name: every[name] for name in heads}})
+    return nn.ModuleDict({"backbone": CONFIG.build(40), **{name: every[name] for name in heads}})
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     """An exported model with all heads."""
     torch.manual_seed(0)
     state = model("mlm", "pooler", "pair").state_dict()
-    huggingface.save_pretrained(tmp_path, CONFIG, state, {"pad": 3})
+    huggingface.save_pretrained(tmp_path, CONFIG, state, {"pad": 3}, architecture="ForPreTraining")
     return tmp_path
 
 
@@ -118,21 +117,21 @@ def test_a_stored_decoder_is_accepted_when_tied_and_refused_when_not(folder: Pat
     words = tensors["bert.embeddings.word_embeddings.weight"]
     tied = tensors | {"cls.predictions.decoder.weight": words}
     tied["cls.predictions.decoder.bias"] = tied.pop("cls.predictions.bias")
-    assert names.from_hf(tied).keys() == names.from_hf(tensors).keys()
+    assert FAMILY.from_hf(tied).keys() == FAMILY.from_hf(tensors).keys()
     with pytest.raises(ValueError, match="tied decoder only"):
-        names.from_hf(tensors | {"cls.predictions.decoder.weight": words + 1})
+        FAMILY.from_hf(tensors | {"cls.predictions.decoder.weight": words + 1})
 
 
 def test_a_missing_key_matrix_is_named(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     del tensors["bert.encoder.layer.1.attention.self.key.weight"]
     with pytest.raises(ValueError, match=r"layer\.1\.attention\.self\.key\.weight is missing"):
-        names.from_hf(tensors)
+        FAMILY.from_hf(tensors)
 
 
 def test_an_unknown_tensor_is_named(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"no place for: bert\.adapter\.weight"):
-        names.from_hf(load_file(folder / "model.safetensors") | {"bert.adapter.weight": torch.ones(2)})
+        FAMILY.from_hf(load_file(folder / "model.safetensors") | {"bert.adapter.weight": torch.ones(2)})
 
 
 def test_shards_are_read_through_their_index(folder: Path) -> None:
@@ -199,9 +198,14 @@ def test_settings_that_nlptool_has_not_are_refused_by_name(
         huggingface.load_pretrained(folder)
 
 
-def test_a_set_of_heads_without_a_class_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no Hugging Face BERT class has the parts backbone, pair"):
-        huggingface.save_pretrained(tmp_path, CONFIG, model("pair").state_dict(), {"pad": 0})
+def test_a_head_that_transformers_lacks_goes_out_under_its_own_name_and_comes_back(tmp_path: Path) -> None:
+    state = model().state_dict() | {"gate.dense.0.weight": torch.randn(1, 8)}
+    huggingface.save_pretrained(tmp_path, CONFIG, state, {"pad": 0})
+    assert "nlptool.gate.dense.0.weight" in load_file(tmp_path / "model.safetensors")
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["BertModel"]
+    assert torch.equal(
+        huggingface.load_pretrained(tmp_path).state["gate.dense.0.weight"], state["gate.dense.0.weight"]
+    )
 
 
 def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:

@@ -27,7 +27,7 @@ def net(name: str) -> nn.Module:
     """With all weights away from their first values, so that a forgotten norm shows."""
     torch.manual_seed(0)
     block = registry.config("models", name).model_validate({"name": name} | BLOCKS[name])
-    made: nn.Module = registry.load("models", name, "net").Net(block, VOCAB)
+    made: nn.Module = block.build(VOCAB)
     for parameter in made.parameters():
         nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
     return made

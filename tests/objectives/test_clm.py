@@ -15,10 +15,9 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.gpt2.config import Config as Gpt2Config
-from nlptool.models.gpt2.net import Net
 from nlptool.models.kernels import vocab_chunks
 from nlptool.objectives.causal import CausalLM
-from nlptool.objectives.clm.config import Config, check
+from nlptool.objectives.clm.config import Config
 from nlptool.text.store import Split
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +34,7 @@ def objective(**vocabulary) -> CausalLM:
     model = Gpt2Config(layers=1, hidden=16, heads=2, positions=32, dropout=0, attention_dropout=0)
     torch.manual_seed(0)
     known = replace(tiny.VOCABULARY, **{"bytes": BYTES, **vocabulary})
-    return CausalLM(known, Net(model, tiny.SIZE))
+    return CausalLM(known, model.build(tiny.SIZE))
 
 
 def test_labels_are_the_tokens_that_follow(split: Split):
@@ -114,10 +113,10 @@ def test_tokens_that_are_no_bytes_give_no_bits_per_byte(split: Split):
 
 
 def test_encoders_are_refused():
-    (problem,) = check(Config(), BertConfig())
+    (problem,) = Config().check(BertConfig())
     assert problem.path == "model.name"
     assert "gpt2" in problem.message
-    assert check(Config(), Gpt2Config()) == []
+    assert Config().check(Gpt2Config()) == []
 
 
 def test_settings_import_no_torch():

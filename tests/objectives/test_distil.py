@@ -14,9 +14,8 @@ from nlptool.data.batches import Batch
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.models.kernels.cross_entropy import IGNORED
-from nlptool.objectives.distil import teacher as teachers
-from nlptool.objectives.distil.config import Config, check
-from nlptool.objectives.distil.objective import DistillationObjective, build
+from nlptool.objectives.distil.config import Config
+from nlptool.objectives.distil.objective import DistillationObjective
 from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
 
@@ -41,7 +40,7 @@ def make(
 ) -> DistillationObjective:
     torch.manual_seed(0)
     block = FAMILIES[family]
-    return build(Config(**settings), block(**student), tiny.VOCABULARY, block(**teacher)).double()
+    return Config(**settings).build(block(**student), tiny.VOCABULARY, block(**teacher)).double()
 
 
 def first_batch(objective: DistillationObjective, split: Split) -> Batch:
@@ -223,9 +222,9 @@ def test_a_teacher_costs_one_forward_pass_and_a_term_left_out_costs_nothing(
 def test_what_leaves_the_last_layer_without_a_lesson_is_refused() -> None:
     with pytest.raises(ValueError, match="the last layer learns nothing"):
         Config(**TINYBERT | {"hidden": 0.0})
-    (problem,) = check(Config(soft_at="masked"), Gpt2(**SMALL))
+    (problem,) = Config(soft_at="masked").check(Gpt2(**SMALL))
     assert problem.path == "objective.soft_at"
-    assert not check(Config(), Bert(**SMALL))
+    assert not Config().check(Bert(**SMALL))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,7 @@ def test_what_leaves_the_last_layer_without_a_lesson_is_refused() -> None:
 def test_a_teacher_that_does_not_fit_is_told(
     settings: dict[str, Any], student: RecipeBlock, teacher: RecipeBlock, told: str
 ) -> None:
-    (problem,) = teachers.check(Config(**settings), student, teacher)
+    (problem,) = Config(**settings).check_teacher(student, teacher, vocab_size=60)
     assert told in problem.message
 
 

@@ -16,10 +16,10 @@ from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.electra.config import Config as Model
 from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives.electra import histograms
-from nlptool.objectives.electra.config import Config, check, generator
+from nlptool.objectives.electra.config import Config
 from nlptool.objectives.electra.diagnostics import diagnostics
 from nlptool.objectives.electra.generator import GeneratorOutput
-from nlptool.objectives.electra.objective import Electra, build, corrupt
+from nlptool.objectives.electra.objective import Electra, corrupt
 from nlptool.text.store import Split
 
 SMALL = Model(layers=12, hidden=256, heads=4, embedding=128)
@@ -113,7 +113,7 @@ def test_untied_nets_share_nothing(split: Split):
 
 
 def test_a_generator_with_embeddings_of_its_own_has_them_as_wide_as_its_layers():
-    untied, tied = (generator(Config(generator=0.25, tie=tie), SMALL) for tie in ("none", "embeddings"))
+    untied, tied = (Config(generator=0.25, tie=tie).generator_config(SMALL) for tie in ("none", "embeddings"))
     assert (untied.hidden, untied.embedding, untied.projected) == (64, 64, False)
     assert (tied.hidden, tied.embedding, tied.projected) == (64, 128, True)
 
@@ -133,8 +133,8 @@ def test_published_sizes_have_their_parameter_counts(
         30522, tiny.SPECIAL, np.zeros(30522, np.int8), np.zeros(30522, np.int8)
     )
     with torch.device("meta"):
-        tied = build(Config(generator=share), model, vocabulary)
-        untied = build(Config(generator=share, tie="none"), model, vocabulary)
+        tied = Config(generator=share).build(model, vocabulary)
+        untied = Config(generator=share, tie="none").build(model, vocabulary)
     assert count(tied) == both
     assert count(tied.backbone, tied.rtd) == discriminator
     assert (
@@ -145,12 +145,12 @@ def test_published_sizes_have_their_parameter_counts(
 
 
 def test_the_generator_has_the_shape_of_the_code():
-    assert generator(Config(), SMALL).model_dump() == SMALL.model_dump() | {
+    assert Config().generator_config(SMALL).model_dump() == SMALL.model_dump() | {
         "hidden": 64,
         "heads": 1,
         "intermediate": 256,
     }
-    third = generator(Config(generator=0.33333, generator_layers=0.5), BASE)
+    third = Config(generator=0.33333, generator_layers=0.5).generator_config(BASE)
     assert (third.layers, third.hidden, third.heads, third.embedding) == (6, 256, 4, 768)
 
 
@@ -167,7 +167,7 @@ def test_the_generator_has_the_shape_of_the_code():
 def test_what_does_not_go_together_is_refused(
     settings: dict[str, object], model: Model, path: str, told: str
 ):
-    (problem,) = check(Config.model_validate(settings), model)
+    (problem,) = Config.model_validate(settings).check(model)
     assert problem.path == path
     assert told in problem.message
 
@@ -175,8 +175,8 @@ def test_what_does_not_go_together_is_refused(
 def test_published_sizes_go_together():
     for model, share in ((SMALL, 0.25), (BASE, 0.33333), (LARGE, 0.25)):
         for either in (share, 0.5, 1.0):
-            assert check(Config(generator=either), model) == []
-        assert check(Config(tie="all", generator=1.0), model) == []
+            assert Config(generator=either).check(model) == []
+        assert Config(tie="all", generator=1.0).check(model) == []
 
 
 def test_the_weight_is_fifty_and_one_where_tokens_are_guessed():
@@ -361,7 +361,7 @@ def test_rates_on_real_text_are_those_of_the_formulas(shared_data: Path, tmp_pat
     size = 6 + 128
     vocabulary = type(tiny.VOCABULARY)(size, tiny.SPECIAL, np.zeros(size, np.int8), np.zeros(size, np.int8))
     torch.manual_seed(0)
-    objective = build(Config(), Model(layers=1, hidden=32, heads=1, positions=128), vocabulary)
+    objective = Config().build(Model(layers=1, hidden=32, heads=1, positions=128), vocabulary)
     rows = objective.examples(Split(tmp_path / "train"), 128, 0).take(
         np.arange(200), np.zeros(200, np.int64), RandomStreams(0, 0)
     )

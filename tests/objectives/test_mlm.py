@@ -15,7 +15,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives import masked
-from nlptool.objectives.mlm.config import Config, check
+from nlptool.objectives.mlm.config import Config
 from nlptool.text.store import DTYPES, Split, SplitWriter
 
 ROOT = Path(__file__).parents[2]
@@ -156,14 +156,14 @@ def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():
     assert parts == {"backbone", "mlm"}
     both = tiny.build("mlm", {"next_sentence": True}).state_dict()
     assert {name.partition(".")[0] for name in both} == {"backbone", "mlm", "pooler", "pair"}
-    names = registry.load("models", "bert", "huggingface").to_hf(both)
+    names = registry.config("models", "bert").hf().to_hf(both)
     assert "cls.seq_relationship.weight" in names
 
 
 def test_pairs_need_a_model_with_two_types_of_segment():
     one_type = BertConfig(types=1)
-    assert check(Config(), one_type) == []
-    (problem,) = check(Config(next_sentence=True), one_type)
+    assert Config().check(one_type) == []
+    (problem,) = Config(next_sentence=True).check(one_type)
     assert problem.path == "objective.next_sentence"
 
 

@@ -10,7 +10,7 @@ from nlptool.models import huggingface
 from nlptool.models.albert.config import Config as AlbertConfig
 from nlptool.models.gpt2.config import Config as Gpt2Config
 from nlptool.models.kernels.cross_entropy import IGNORED
-from nlptool.objectives.sop.config import Config, check
+from nlptool.objectives.sop.config import Config
 from nlptool.text.store import Split
 
 
@@ -65,9 +65,9 @@ def test_documents_without_a_pair_are_told(split: Split):
 
 
 def test_a_decoder_and_a_model_without_segments_are_refused():
-    assert check(Config(), AlbertConfig()) == []
-    assert [problem.path for problem in check(Config(), AlbertConfig(types=1))] == ["model.types"]
-    assert [problem.path for problem in check(Config(), Gpt2Config())] == ["model.name"]
+    assert Config().check(AlbertConfig()) == []
+    assert [problem.path for problem in Config().check(AlbertConfig(types=1))] == ["model.types"]
+    assert [problem.path for problem in Config().check(Gpt2Config())] == ["model.name"]
 
 
 @pytest.mark.parametrize("share", ["all", "attention"])

@@ -54,14 +54,11 @@ def build(name: str, settings: dict[str, Any], seed: int = 0) -> Objective:
         )
         for block in blocks
     ]
-    objective = registry.load("objectives", name, "objective")
     torch.manual_seed(seed)
-    made: Objective = objective.build(config, model, VOCABULARY, *teacher)
+    made = config.build(model, VOCABULARY, *teacher)
     if made.teacher is not None:
         torch.manual_seed(facts(name).TEACHER_SEED)
-        made.teacher.load_state_dict(
-            objective.build(config, model, VOCABULARY, *teacher).teacher.state_dict()
-        )
+        made.teacher.load_state_dict(config.build(model, VOCABULARY, *teacher).teacher.state_dict())
     return made
 
 

@@ -15,7 +15,6 @@ from nlptool.cli import main
 from nlptool.commands.prompt.recipe import Recipe
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
 from nlptool.prompting.fewshot import sample_examples
 from nlptool.prompting.requests import read_task
 from nlptool.recipe import load
@@ -80,7 +79,7 @@ def decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer.load(tiny_store / "tokenizer").bare()
     config = Config(layers=2, hidden=32, heads=2, positions=2048, init=0.2)
     tokenizer.save(folder)
-    state = nn.ModuleDict({"backbone": Net(config, tokenizer.vocab_size)}).state_dict()
+    state = nn.ModuleDict({"backbone": config.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(folder, config, state, tokenizer.special)
     return folder
 

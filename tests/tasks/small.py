@@ -51,10 +51,7 @@ def build(kind: str, settings: dict[str, Any], tokenizer: Tokenizer, seed: int =
     torch.manual_seed(seed)
     block = {"dropout": 0.0, "attention_dropout": 0.0} | MODEL | model
     net = registry.config("models", block["name"]).model_validate(block)
-    made: TaskObjective = registry.load("tasks", kind, "objective").build(
-        config(kind, settings), net, Vocabulary.of(tokenizer), 0.0
-    )
-    return made
+    return config(kind, settings).build(net, Vocabulary.of(tokenizer), 0.0)
 
 
 def batches(

@@ -16,9 +16,8 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.answer import config as answer
 from nlptool.tasks.answer.config import Config
-from nlptool.tasks.answer.objective import TextGeneration, build
+from nlptool.tasks.answer.objective import TextGeneration
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
@@ -45,7 +44,7 @@ def tokenizer(tiny_store: Path) -> Tokenizer:
 @pytest.fixture
 def objective(tokenizer: Tokenizer) -> TextGeneration:
     torch.manual_seed(0)
-    return build(TASK, NET, Vocabulary.of(tokenizer), 0.0)
+    return TASK.build(NET, Vocabulary.of(tokenizer), 0.0)
 
 
 def made(number: int) -> list[Row]:
@@ -96,7 +95,7 @@ def test_a_row_is_context_question_answer_and_the_end(objective, tokenizer: Toke
 
 def test_without_a_context_there_is_only_the_question(tokenizer: Tokenizer, tmp_path: Path):
     task = Config.model_validate({"question": "Who?", "metrics": ("exact",)})
-    rows = encoded(build(task, NET, Vocabulary.of(tokenizer), 0.0), row(), tokenizer, tmp_path)
+    rows = encoded(task.build(NET, Vocabulary.of(tokenizer), 0.0), row(), tokenizer, tmp_path)
     assert text_of(rows, 0, tokenizer)[0] == "Question: Who? Answer:"
 
 
@@ -126,13 +125,13 @@ def test_a_length_without_room_for_a_question_is_refused(objective, tokenizer: T
 def test_a_tokenizer_without_an_end_of_text_is_refused_before_rows_are_read(tokenizer: Tokenizer):
     endless = dataclasses.replace(Vocabulary.of(tokenizer), special={"pad": 0})
     with pytest.raises(DataError, match="no token that ends a text"):
-        build(TASK, NET, endless, 0.0)
+        TASK.build(NET, endless, 0.0)
 
 
 def test_an_encoder_is_refused():
-    (problem,) = answer.check(TASK, Bert())
+    (problem,) = TASK.check(Bert())
     assert "written by a decoder" in problem.message
-    assert answer.check(TASK, NET) == []
+    assert TASK.check(NET) == []
 
 
 def batch_of(objective: TextGeneration, rows: PromptDataset, size: int = 24):

@@ -12,7 +12,7 @@ from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.electra.config import Config as Electra
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.choose.config import Config, check
+from nlptool.tasks.choose.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
@@ -79,8 +79,8 @@ def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):
 
 
 def test_only_encoders_are_taken():
-    assert [check(Config.model_validate(COPA), net) for net in (Bert(), Electra())] == [[], []]
-    assert check(Config.model_validate(COPA), Gpt2())[0].path == "start"
+    assert [Config.model_validate(COPA).check(net) for net in (Bert(), Electra())] == [[], []]
+    assert Config.model_validate(COPA).check(Gpt2())[0].path == "start"
 
 
 @pytest.mark.parametrize("family", ["bert", "albert", "electra", "distilbert"])

@@ -11,7 +11,7 @@ from nlptool import registry
 from nlptool.data import pair_inputs as data
 from nlptool.errors import DataError
 from nlptool.models import heads, huggingface
-from nlptool.tasks.classify.config import Config, check
+from nlptool.tasks.classify.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
@@ -148,8 +148,8 @@ def test_decoders_are_refused():
     from nlptool.models.bert.config import Config as Bert
     from nlptool.models.gpt2.config import Config as Gpt2
 
-    assert check(task(), Bert()) == []
-    assert check(task(), Gpt2())[0].path == "start"
+    assert task().check(Bert()) == []
+    assert task().check(Gpt2())[0].path == "start"
 
 
 FAMILIES = {"bert": {}, "albert": {"embedding": 16}, "electra": {"embedding": 16}}

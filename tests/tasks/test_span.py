@@ -13,7 +13,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.span.config import Config, check
+from nlptool.tasks.span.config import Config
 from nlptool.tasks.span.search import max_answer_length, no_answer, search
 from nlptool.text.store import Split
 from nlptool.text.tabular import Question, Row
@@ -323,7 +323,7 @@ def test_two_questions_with_one_id_are_refused(tokenizer: Tokenizer, tmp_path: P
 
 
 def test_only_encoders_are_taken():
-    assert check(Config(), Gpt2())[0].path == "start"
+    assert Config().check(Gpt2())[0].path == "start"
 
 
 def test_no_answer_is_the_baseline(tokenizer: Tokenizer, tmp_path: Path):

@@ -13,7 +13,7 @@ from nlptool.data.token_labels import NOTHING, SPACE, TokenLabelDataset
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.tag.config import Config, check
+from nlptool.tasks.tag.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row, Sentence
 from nlptool.text.tokenizer import Tokenizer
@@ -156,7 +156,7 @@ def test_each_decision_knows_its_sentence_and_place(pieces: Tokenizer, tmp_path:
 
 
 def test_only_encoders_are_taken():
-    assert check(Config(labels=LABELS), Gpt2())[0].path == "start"
+    assert Config(labels=LABELS).check(Gpt2())[0].path == "start"
 
 
 @pytest.mark.parametrize("family", ["bert", "albert", "electra", "distilbert"])

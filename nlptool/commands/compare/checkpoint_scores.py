@@ -39,7 +39,7 @@ def read_pairs(comparison: Comparison) -> Pairs:
         return []
     files = reading.read(asked.pairs, asked.most)
     tokenizer = Tokenizer.of_store(TokenStore(Path(entries[0].recipe.tokens)))
-    positions = min(getattr(entry.recipe.model, "positions", sys.maxsize) for entry in entries)
+    positions = min((e.recipe.model.positions for e in entries if e.recipe.model), default=sys.maxsize)
     pairs: Pairs = []
     for name, read in files.items():
         longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
@@ -57,7 +57,7 @@ def probed(entry: ComparedRun, pairs: Pairs, console: Console) -> dict[str, Any]
     out = Path(entry.recipe.out)
     plan = PretrainSetup(entry.recipe)
     objective = plan.objective()
-    heldout = _heldout(out, str(entry.recipe.objective.model_dump()["name"]))
+    heldout = _heldout(out, entry.recipe.objective.name)
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):

@@ -69,8 +69,7 @@ class AugmentingEncoder:
         return labelled.read(self.plan.recipe, self.plan.task.train)
 
     def _example(self, row: Row) -> Example:
-        made: Example = self.plan.task.example(row, labelled=True)  # type: ignore[attr-defined]
-        return made
+        return self.plan.task.example(row, labelled=True)
 
 
 def _texts(example: Example) -> Iterator[str]:

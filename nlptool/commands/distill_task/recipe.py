@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.finetune.recipe import Dropout, Evaluate, Seeds, Task
 from nlptool.models import hub
+from nlptool.models.config import ModelConfig
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
-from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import FinetuneConfig
 
 
@@ -52,7 +52,7 @@ class Recipe(RecipeBlock):
     layers: int | None = Field(
         None, gt=0, description="in place of start: the student is so many of the teacher's layers"
     )
-    model: Annotated[RecipeBlock, DiscriminatedBy("models")] | None = Field(
+    model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
         None,
         description="in place of start: the student's net, from random weights; it reads the teacher's tokens",
     )
@@ -91,12 +91,6 @@ class Recipe(RecipeBlock):
             raise ValueError(f"{one}, not {' and '.join(given)}" if given else one)
         return self
 
-    @property
-    def config(self) -> TaskConfig:
-        """The task, as what it is."""
-        assert isinstance(self.task, TaskConfig)
-        return self.task
-
     def tuning(self, train: FinetuneConfig, start: str, out: Path) -> finetune.Recipe:
         """Of one stage, what fine-tuning would call its recipe."""
         shared = {
@@ -108,7 +102,7 @@ class Recipe(RecipeBlock):
 def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems: dict[Problem, None] = {}
-    if not hasattr(recipe.config, "example"):
+    if not recipe.task.one_decision:
         message = (
             "the task's rows have several decisions each; one that has one is expected, such as glue/sst2"
         )
@@ -126,10 +120,10 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                     path = {"start": model, "train": stage}.get(first, first) + dot + rest
                     problems[Problem(path, problem.message)] = None
     if recipe.model is not None:
-        for problem in finetune.check_task(recipe.config, recipe.model):
+        for problem in recipe.task.check(recipe.model):
             problems[Problem("model.name", problem.message)] = None
         for stage, train in stages.items():
-            most = recipe.model.model_dump()["positions"]
+            most = recipe.model.positions
             if train is not None and train.length > most:
                 text = f"{train.length} tokens are more than model.positions ({most}); set one to the other"
                 problems[Problem(f"{stage}.length", text)] = None

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nlptool import registry
 from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console, Progress
@@ -16,9 +15,9 @@ from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder
 from nlptool.models import huggingface
+from nlptool.models.config import ModelConfig
 from nlptool.objectives import export
 from nlptool.objectives.base import ExportSpec
-from nlptool.recipe import RecipeBlock
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.config import numbered
 from nlptool.train.distributed import DistributedContext
@@ -72,8 +71,7 @@ class Teacher:
     @property
     def layers(self) -> int:
         """How many it has."""
-        layers: int = self.plan.model.layers
-        return layers
+        return self.plan.model.layers
 
     def part(self, layers: int) -> dict[str, Tensor]:
         """So many of its layers, with its head. Raises UsageError where it has fewer, or shares their weights."""
@@ -88,15 +86,12 @@ class Teacher:
         made = self.objective.folders(model)[""]._replace(state=self.part(layers))
         self._write(made, path, self.plan.pretrained_positions)
 
-    def untaught(self, model: RecipeBlock) -> TaskObjective:
+    def untaught(self, model: ModelConfig) -> TaskObjective:
         """Another net for the task, with random weights, that reads the same tokens."""
-        name, plan = str(self.plan.task.model_dump()["name"]), self.plan
-        made: TaskObjective = registry.load("tasks", name, "objective").build(
-            plan.task, model, plan.vocabulary, plan.recipe.dropout.head
-        )
-        return made
+        plan = self.plan
+        return plan.task.build(model, plan.vocabulary, plan.recipe.dropout.head)
 
-    def write_untaught(self, model: RecipeBlock, seed: int, path: Path) -> None:
+    def write_untaught(self, model: ModelConfig, seed: int, path: Path) -> None:
         """Write such a net as a Hugging Face folder."""
         torch.manual_seed(derive_seed(seed))
         objective = self.untaught(model)

@@ -58,14 +58,14 @@ def prepare(recipe: Recipe, tokenizer: Tokenizer, encode: Encodes, folder: Path,
     counts, loss = {}, Loss()
     with atomic_folder(folder) as aside:
         for split in made_of["splits"]:
-            labelled = split not in recipe.config.test
+            labelled = split not in recipe.task.test
             with console.progress(f"encoding {split}", None, "rows") as bar:
                 watched = _watched(read(recipe, split), bar)
                 (aside / split).parent.mkdir(exist_ok=True)
                 counts[split] = encode(watched, tokenizer.counting(loss), aside / split, labelled=labelled)
             if not counts[split]:
                 raise DataError(
-                    f"{recipe.data or recipe.config.source_of(split)}: the split {split} has no row"
+                    f"{recipe.data or recipe.task.source_of(split)}: the split {split} has no row"
                 )
         written = sorted(
             path for path in aside.rglob("*") if path.is_file()
@@ -112,7 +112,7 @@ def fault(folder: Path) -> str | None:
 
 def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
     """What decides the rows. Of local files their names and sizes; test splits may be missing."""
-    task = recipe.config
+    task = recipe.task
     wanted = (*task.learnt, *task.validation)
     splits: dict[str, Any] = {}
     for split in (*wanted, *task.test):
@@ -137,7 +137,7 @@ def _made_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def read(recipe: Recipe, split: str) -> Iterator[Row]:
     """The rows of a split."""
-    task = recipe.config
+    task = recipe.task
     if recipe.data is not None:
         found = tabular.read(_files(recipe, split))
     else:
@@ -151,7 +151,7 @@ def _files(recipe: Recipe, split: str) -> list[File]:
     """Files of the recipe's data: of split A/B, those of B in the folder A."""
     assert recipe.data is not None
     path = Path(recipe.data) / split
-    return tabular.files(path.parent, path.name, columns=recipe.config.columns)
+    return tabular.files(path.parent, path.name, columns=recipe.task.columns)
 
 
 def _watched(found: Iterator[Row], bar: Progress) -> Iterator[Row]:

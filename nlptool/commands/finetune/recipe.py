@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nlptool import course, registry
+from nlptool import course
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock
@@ -27,7 +27,7 @@ def _seeds(given: Any) -> Any:
 
 
 TASKS = DiscriminatedBy("tasks")
-Task = Annotated[RecipeBlock, TASKS, Named(TASKS, "tasks", "task")]
+Task = Annotated[TaskConfig, TASKS, Named(TASKS, "tasks", "task")]
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),
@@ -114,17 +114,11 @@ class Recipe(RecipeBlock):
             raise ValueError("seeds: different whole numbers, none below 0; or how many, at least 1")
         return self
 
-    @property
-    def config(self) -> TaskConfig:
-        """The task, as what it is."""
-        assert isinstance(self.task, TaskConfig)
-        return self.task
-
 
 def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems = []
-    task = recipe.config
+    task = recipe.task
     if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
         problems.append(
             Problem("data", "the task names no data set of the hub; name a folder with its files")
@@ -147,11 +141,4 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                 "train.compile", "batches have many lengths, and each would be compiled anew; leave it out"
             )
         )
-    return problems
-
-
-def check_task(task: RecipeBlock, model: RecipeBlock) -> list[Problem]:
-    """What of a task and a model does not go together."""
-    module = registry.load("tasks", str(task.model_dump()["name"]), "config")
-    problems: list[Problem] = module.check(task, model)
     return problems

@@ -1,17 +1,14 @@
 """A task fitted to a net: a recipe with its net and its rows, all that the runs of its seeds share."""
 
 import math
-import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from nlptool import registry
 from nlptool.commands.finetune import labelled
-from nlptool.commands.finetune.recipe import Recipe, check_task
+from nlptool.commands.finetune.recipe import Recipe
 from nlptool.console import Console
 from nlptool.data.length_bucketing import (
     LengthBucketedBatches,
@@ -24,6 +21,7 @@ from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.metrics import classification
 from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
+from nlptool.models.config import ModelConfig
 from nlptool.models.layer_lr_decay import layer_lr_factors
 from nlptool.models.layers import Layers
 from nlptool.objectives import export
@@ -50,12 +48,12 @@ class FinetuneSetup:
     """
 
     def __init__(self, recipe: Recipe, *, whole: bool = False, stage: str = "train") -> None:
-        self.recipe, self.task = recipe, recipe.config
+        self.recipe, self.task = recipe, recipe.task
         classification.require(self.task.metrics)
         self.folder = hub.folder(recipe.start)
         pretrained = huggingface.load_pretrained(self.folder)
         self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)
-        problems = check_task(self.task, pretrained.config)
+        problems = self.task.check(pretrained.config)
         if problems:
             raise DataError(f"{recipe.start}: {problems[0].message}")
         self.stage = stage
@@ -94,11 +92,7 @@ class FinetuneSetup:
 
     def objective(self) -> TaskObjective:
         """A new net with random weights, on the device that torch makes tensors on."""
-        name = str(self.task.model_dump()["name"])
-        made: TaskObjective = registry.load("tasks", name, "objective").build(
-            self.task, self.model, self.vocabulary, self.recipe.dropout.head
-        )
-        return made
+        return self.task.build(self.model, self.vocabulary, self.recipe.dropout.head)
 
     def batches(
         self, objective: Objective, seed: int, world: DistributedContext, most: int = PART
@@ -206,10 +200,8 @@ class FinetuneSetup:
 
     def _kept(self, state: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
         """The parts of the pretrained net that the objective has, without its head or with it."""
-        parts = {name for name, _ in self.shape.named_children()}
-        if "chooser" in parts:  # transformers calls it a classifier
-            state = {re.sub(r"^classifier\.", "chooser.", key): tensor for key, tensor in state.items()}
-        kept = parts if whole else KEPT
+        state = self.shape.from_folders({"": state})
+        kept = {name for name, _ in self.shape.named_children()} if whole else KEPT
         return {key: tensor for key, tensor in state.items() if key.partition(".")[0] in kept}
 
     def _named(self, split: str, found: dict[str, float]) -> dict[str, float]:
@@ -229,7 +221,7 @@ class FinetuneSetup:
         return layer_lr_factors((name for name, _ in self.shape.named_parameters()), layers.depth, decay)
 
 
-def _with_dropout(model: Any, recipe: Recipe) -> Any:
+def _with_dropout(model: ModelConfig, recipe: Recipe) -> ModelConfig:
     """The net's block with the dropout that the recipe asks for."""
     rates = {"dropout": recipe.dropout.net, "attention_dropout": recipe.dropout.attention}
     return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})

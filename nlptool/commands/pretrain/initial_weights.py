@@ -7,9 +7,9 @@ from torch import Tensor
 
 from nlptool.errors import DataError
 from nlptool.models import hub, huggingface
+from nlptool.models.config import ModelConfig
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import Objective
-from nlptool.recipe import RecipeBlock
 from nlptool.text import fingerprints
 from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
@@ -52,7 +52,7 @@ def rows(nets: Sequence[Pretrained | None], tokens: int) -> int:
 
 
 def state(
-    pretrained: Pretrained, start: str | None, shape: Objective, model: RecipeBlock
+    pretrained: Pretrained, start: str | None, shape: Objective, model: ModelConfig
 ) -> dict[str, Tensor]:
     """The weights under the objective's names, with those of nets that were exported beside, as ELECTRA's generator.
 
@@ -75,7 +75,7 @@ def state(
     return shape.from_folders(states)
 
 
-def trained_positions(start: str | None, teacher: Path | None, config: RecipeBlock) -> int:
+def trained_positions(start: str | None, teacher: Path | None, config: ModelConfig) -> int:
     """How many positions the training of what a run begins with has reached: `start`, or layers of a teacher."""
     origin = teacher if start is None else hub.folder(start)
     assert origin is not None  # the recipe has one of the two

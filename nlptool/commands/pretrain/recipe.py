@@ -2,13 +2,15 @@
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nlptool import course, kinds, registry
 from nlptool.formatting import counted
 from nlptool.models import hub
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.config import ObjectiveConfig
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock, only
 from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
@@ -19,9 +21,16 @@ class Student(RecipeBlock):
     """A net that begins as some of its teacher's layers, the first and the last among them, with all else."""
 
     layers: int = Field(gt=0, description="how many, taken at equal distances; 6 of 12 are 0, 2, 4, 7, 9, 11")
-    name: Literal["distilbert"] | None = Field(
-        None, description="distilbert: a BERT's layers as DistilBERT's; null: of the teacher's family"
+    name: str | None = Field(
+        None, description="its family, e.g. distilbert of a BERT's layers; null: that of the teacher"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_family(cls, name: str | None) -> str | None:
+        if name is not None and name not in (known := registry.names("models")):
+            raise ValueError(f"expected one of {', '.join(known)}; found {name}")
+        return name
 
 
 class Recipe(RecipeBlock):
@@ -32,7 +41,7 @@ class Recipe(RecipeBlock):
     )
 
     tokens: str = Field(description="token store, a folder made by nlptool tokenize")
-    model: Annotated[RecipeBlock, DiscriminatedBy("models")] | None = Field(
+    model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
         None, description="the net, from random weights"
     )
     start: str | None = Field(
@@ -49,7 +58,7 @@ class Recipe(RecipeBlock):
         description="of distill, in place of model: begin as the teacher does",
         json_schema_extra=only("distill"),
     )
-    objective: Annotated[RecipeBlock, DiscriminatedBy("objectives")] = Field(description="what is learnt")
+    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives")] = Field(description="what is learnt")
     train: PretrainConfig = Field(description="how the objective is minimised")
     evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")
     save: Save = Field(Save(), description="checkpoints")
@@ -71,7 +80,7 @@ class Recipe(RecipeBlock):
     @property
     def taught(self) -> bool:
         """Whether the objective learns from a teacher."""
-        return self.command == "distill"
+        return self.objective.needs_teacher
 
     @property
     def command(self) -> str:
@@ -128,14 +137,12 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     return problems
 
 
-def check_model(recipe: Recipe, model: RecipeBlock) -> list[Problem]:
+def check_model(recipe: Recipe, model: ModelConfig) -> list[Problem]:
     """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
-    module = registry.load("objectives", str(recipe.objective.model_dump()["name"]), "config")
-    problems: list[Problem] = module.check(recipe.objective, model)
-    positions = getattr(model, "positions", None)
+    problems = recipe.objective.check(model)
     for index, stage in enumerate(recipe.train.plan()):
-        if positions is not None and stage.length > positions:
+        if stage.length > model.positions:
             where = f"train.stages.{index}.length" if recipe.train.stages else "train.length"
-            text = f"{stage.length} tokens are more than model.positions ({positions}); set one to the other"
+            text = f"{stage.length} tokens are more than model.positions ({model.positions}); set one to the other"
             problems.append(Problem(where, text))
     return problems

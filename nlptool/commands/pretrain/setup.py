@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nlptool import flops, registry
+from nlptool import flops
 from nlptool.commands.pretrain import initial_weights, student_init
 from nlptool.commands.pretrain.recipe import Recipe, check_model
 from nlptool.data.batches import Batch, Batches, PrefetchingLoader, RepeatedEpochs, Stage
@@ -17,12 +17,12 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
 from nlptool.models import huggingface
+from nlptool.models.config import ModelConfig
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
 from nlptool.models.token_types import tells_types, with_types
 from nlptool.objectives import export
 from nlptool.objectives.base import Objective
-from nlptool.recipe import RecipeBlock
 from nlptool.runs.teacher_cache import TeacherCache
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
@@ -65,7 +65,7 @@ class PretrainSetup:
         if self.teacher is not None:
             student_init.require_fit(self.teacher, recipe, self.model)
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
-        registry.load("models", str(self.model.model_dump()["name"]), "huggingface")
+        self.model.hf()
         with shapes_only():
             self.shape = self.objective()
         self.state = (
@@ -88,7 +88,7 @@ class PretrainSetup:
             self.trained_positions = max(self.trained_positions, before)
 
     @property
-    def model(self) -> RecipeBlock:
+    def model(self) -> ModelConfig:
         """The net's block, from the recipe or from the weights it starts from."""
         block = self.pretrained.config if self.pretrained is not None else self.recipe.model
         assert block is not None  # the recipe has one of the two
@@ -96,7 +96,7 @@ class PretrainSetup:
 
     def unreached(self) -> list[str]:
         """Positions that no row reaches."""
-        positions = int(self.model.model_dump()["positions"])
+        positions = self.model.positions
         if self.trained_positions >= positions:
             return []
         return [
@@ -134,11 +134,8 @@ class PretrainSetup:
 
     def objective(self) -> Objective:
         """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
-        name = str(self.recipe.objective.model_dump()["name"])
-        teacher = [] if self.teacher is None else [self.teacher.pretrained.config]
-        made: Objective = registry.load("objectives", name, "objective").build(
-            self.recipe.objective, self.model, self.vocabulary, *teacher
-        )
+        teacher = None if self.teacher is None else self.teacher.pretrained.config
+        made = self.recipe.objective.build(self.model, self.vocabulary, teacher)
         for part in made.modules():
             if isinstance(part, Layers):
                 part.recompute = self.recipe.train.recompute
@@ -238,7 +235,9 @@ class PretrainSetup:
             examples = next(examples for one, examples in self.stages if one.length == stage.length)
             (batch,) = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0).get(0)
             precision = self.recipe.train.precision
-            self._estimates[shape] = estimate(self.objective, batch, precision, self.vocabulary.rows)
+            self._estimates[shape] = estimate(
+                self.objective, batch, precision, self.vocabulary.rows, lambda objective: objective.teacher
+            )
         return self._estimates[shape]
 
     def cost(self, objective: Objective, world: DistributedContext) -> Callable[[Batch], float]:

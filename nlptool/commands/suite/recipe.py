@@ -122,7 +122,7 @@ def _exam(name: str, suite: Suite) -> SuiteTask:
         "out": "-",
     }
     recipe = Recipe.model_validate(settings)
-    if suite.data is None and recipe.config.source is None:
+    if suite.data is None and recipe.task.source is None:
         raise UsageError(
             f"{task}: names no data set of the hub",
             hint=f"--data FOLDER, in which {task}/ holds its files",

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from nlptool.atomic_files import read_json, write_json
 from nlptool.commands.finetune import run
-from nlptool.commands.finetune.recipe import check_task
 from nlptool.commands.prompt import recipe as prompt
 from nlptool.commands.prompt import run as prompting
 from nlptool.commands.suite.recipe import ResolvedSuite, SuiteTask
@@ -49,7 +48,7 @@ def take(exams: ResolvedSuite, model: Path, out: Path, console: Console) -> list
     weights = digest(model / "model.safetensors")
     config = huggingface.load_pretrained(model).config
     for number, exam in enumerate(exams.tuned, start=1):
-        problems = check_task(exam.recipe.config, config)
+        problems = exam.recipe.task.check(config)
         if problems:
             console.note(f"{exam.task} is not asked: {problems[0].message}")
             continue
@@ -116,8 +115,8 @@ def _one(exam: SuiteTask, model: Path, weights: str, out: Path, console: Console
         "task": exam.task,
         "seeds": len(recipe.seeds),
         "guess": result["guess"],
-        "splits": list(recipe.config.validation),
-        "score": list(recipe.config.scored),
+        "splits": list(recipe.task.validation),
+        "score": list(recipe.task.scored),
         "excluded": exam.excluded,
         "figures": {
             name: {"value": result["mean"][name], "deviation": result["deviation"][name], "baseline": value}

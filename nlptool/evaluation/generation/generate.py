@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nlptool import registry
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams, beam_search
 from nlptool.evaluation.generation.decoding import Decoder
@@ -132,14 +131,13 @@ class Generator:
     def __init__(self, folder: Path, device: torch.device = CPU) -> None:
         pretrained = huggingface.load_pretrained(folder)
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
-        family = registry.load("models", str(pretrained.config.model_dump()["name"]), "net")
-        self.net = family.Net(pretrained.config, pretrained.vocab_size)
-        if not hasattr(self.net, "cache"):
+        if pretrained.config.kind != "decoder":
             raise DataError(
                 f"{folder}: the model is no decoder", hint="name the final/ of a pretrain-clm run"
             )
-        huggingface.load(nn.ModuleDict({"backbone": self.net}), pretrained.state)
-        self.net.eval().to(device)
+        net: Any = pretrained.config.build(pretrained.vocab_size)
+        huggingface.load(nn.ModuleDict({"backbone": net}), pretrained.state)
+        self.net = net.eval().to(device)
         self.net.pack()
         special = self.tokenizer.special
         own = [special[role] for role in ("eos", "sep") if role in special][:1]

@@ -1,10 +1,13 @@
 """The recipe block of ALBERT. No torch here: a broken recipe must fail before torch is imported."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from nlptool.models.config import WIDEST, Activation, EncoderConfig
+
+if TYPE_CHECKING:
+    from nlptool.models.hf_family import Family
 
 
 class Config(EncoderConfig):
@@ -37,6 +40,13 @@ class Config(EncoderConfig):
         validate_default=True,
         description="how many distinct ones there are of what is shared; must divide layers",
     )
+
+    @classmethod
+    def hf(cls) -> "Family":
+        """Its names in transformers."""
+        from nlptool.models.albert.huggingface import FAMILY
+
+        return FAMILY
 
     @property
     def embedding_width(self) -> int:

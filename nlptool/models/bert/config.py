@@ -1,10 +1,13 @@
 """The recipe block of BERT. No torch here: a broken recipe must fail before torch is imported."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from nlptool.models.config import EncoderConfig
+
+if TYPE_CHECKING:
+    from nlptool.models.hf_family import Family
 
 
 class Config(EncoderConfig):
@@ -18,3 +21,10 @@ class Config(EncoderConfig):
     """
 
     name: Literal["bert"] = Field("bert", description="model family")
+
+    @classmethod
+    def hf(cls) -> "Family":
+        """Its names in transformers."""
+        from nlptool.models.bert.huggingface import FAMILY
+
+        return FAMILY

@@ -1,10 +1,28 @@
 """The recipe block of DistilBERT. No torch here: a broken recipe must fail before torch is imported."""
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import EncoderConfig, ModelConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from nlptool.models.hf_family import Family
+
+OF_TEACHER = (
+    "hidden",
+    "heads",
+    "intermediate",
+    "positions",
+    "activation",
+    "dropout",
+    "attention_dropout",
+    "init",
+)
 
 
 class Config(EncoderConfig):
@@ -14,12 +32,38 @@ class Config(EncoderConfig):
     the authors', nothing is dropped out of the attention's output.
     """
 
-    pooled: ClassVar[bool] = False
-    dense: ClassVar[Literal["gelu", "relu"]] = "relu"
-    classifier_dropout: ClassVar[float] = (
-        0.2  # seq_classif_dropout in Hugging Face's code, which is the authors'
-    )
+    pooled = False
+    dense = "relu"
+    classifier_dropout = 0.2  # seq_classif_dropout in Hugging Face's code, which is the authors'
 
     name: Literal["distilbert"] = Field("distilbert", description="model family")
     layers: int = Field(6, gt=0, description="Transformer layers")
     types: int = Field(0, ge=0, le=0, description="segment types: there are none")
+
+    @classmethod
+    def hf(cls) -> "Family":
+        """Its names in transformers."""
+        from nlptool.models.distilbert.huggingface import FAMILY
+
+        return FAMILY
+
+    @property
+    def attention_output_dropout(self) -> float:
+        """None: see above."""
+        return 0.0
+
+    @classmethod
+    def of_teacher(cls, teacher: ModelConfig, layers: int) -> ModelConfig:
+        """Of a BERT's layers, too: those of an encoder that neither shares layers nor projects its embeddings."""
+        own = (teacher.layers, teacher.layers) == (teacher.attentions, teacher.mlps)
+        if not isinstance(teacher, EncoderConfig) or teacher.projected or not own:
+            raise ValueError(f"distilbert begins with a BERT's layers, not {teacher.name}'s")
+        taken = {key: value for key, value in teacher.model_dump().items() if key in OF_TEACHER}
+        return cls.model_validate({"layers": layers, **taken})
+
+    @classmethod
+    def state_of_teacher(cls, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+        """The positions take in the embedding of segment type 0."""
+        from nlptool.models.token_types import without_types
+
+        return without_types(state)

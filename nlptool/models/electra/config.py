@@ -1,10 +1,13 @@
 """The recipe block of ELECTRA. No torch here: a broken recipe must fail before torch is imported."""
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from nlptool.models.config import EncoderConfig
+
+if TYPE_CHECKING:
+    from nlptool.models.hf_family import Family
 
 
 class Config(EncoderConfig):
@@ -18,13 +21,20 @@ class Config(EncoderConfig):
     the embeddings and the discriminator's last matrix, which there begin with Glorot's uniform one.
     """
 
-    pooled: ClassVar[bool] = False
+    pooled = False
 
     name: Literal["electra"] = Field("electra", description="model family")
     activation: Literal["gelu"] = Field("gelu", description="gelu: exact, by erf")
     embedding: int = Field(
         0, ge=0, validate_default=True, description="width of the embeddings; 0: that of the layers"
     )
+
+    @classmethod
+    def hf(cls) -> "Family":
+        """Its names in transformers."""
+        from nlptool.models.electra.huggingface import FAMILY
+
+        return FAMILY
 
     @property
     def embedding_width(self) -> int:

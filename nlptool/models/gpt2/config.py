@@ -1,14 +1,17 @@
 """The recipe block of GPT-2. No torch here: a broken recipe must fail before torch is imported."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from nlptool.models.config import LONGEST, MOST_LAYERS, WIDEST
-from nlptool.recipe import RecipeBlock
+from nlptool.models.config import LONGEST, ModelConfig
+
+if TYPE_CHECKING:
+    from nlptool.models.gpt2.net import GPT2
+    from nlptool.models.hf_family import Family
 
 
-class Config(RecipeBlock):
+class Config(ModelConfig):
     """GPT-2's decoder (Radford et al. 2019, section 2.3): pre-LN, causal, learned positions, tied head.
 
     Published sizes are (layers, hidden, heads): small (12, 768, 12), medium (24, 1024, 16),
@@ -18,25 +21,28 @@ class Config(RecipeBlock):
     is Hugging Face's setting. GPT-3 does not mention any.
     """
 
+    kind = "decoder"
+    epsilon = 1e-5  # openai/gpt-2, model.py
+
     name: Literal["gpt2"] = Field("gpt2", description="model family")
-    layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
-    hidden: int = Field(768, gt=0, le=WIDEST, description="width of the hidden states")
-    heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")
     positions: int = Field(
         1024, gt=0, le=LONGEST, description="longest sequence that has position embeddings, in tokens"
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
-    attention_dropout: float = Field(0.1, ge=0, lt=1, description="rate on attention probabilities")
     init: float = Field(
         0.02,
         gt=0,
         description="standard deviation of the initial weights; positions half of it, outputs less by depth",
     )
 
-    @field_validator("heads")
+    def build(self, vocab_size: int) -> "GPT2":
+        """The decoder with random weights."""
+        from nlptool.models.gpt2.net import GPT2
+
+        return GPT2(self, vocab_size)
+
     @classmethod
-    def _divides_hidden(cls, heads: int, info: ValidationInfo) -> int:
-        hidden = info.data.get("hidden", heads)
-        if hidden % heads:
-            raise ValueError(f"heads ({heads}) must divide hidden ({hidden})")
-        return heads
+    def hf(cls) -> "Family":
+        """Its names in transformers."""
+        from nlptool.models.gpt2.huggingface import FAMILY
+
+        return FAMILY

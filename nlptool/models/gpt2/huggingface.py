@@ -1,21 +1,65 @@
-"""GPT-2's names and settings in Hugging Face's `transformers`, both ways.
+"""GPT-2's names and settings in Hugging Face's `transformers`.
 
-Matrices are stored [inputs, outputs] there (Conv1D). The head is tied, so it is stored once, as the word
-embeddings.
+Matrices are stored [inputs, outputs] there (Conv1D). Files without the head and without `transformer.` in front, as
+OpenAI's weights on the hub, are understood.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from nlptool.models.config import ModelConfig
+from nlptool.models.hf_family import Family
 
-from nlptool.formatting import json_value
-from nlptool.models.gpt2.config import Config
-from nlptool.models.hf_names import Names
 
-NAMES = Names(
-    family="GPT-2",
+class GPT2(Family):
+    """What it has besides."""
+
+    def class_name(self, architecture: str) -> str:
+        """Its ForCausalLM has a name of its own."""
+        return "GPT2LMHeadModel" if architecture == "ForCausalLM" else super().class_name(architecture)
+
+    def allowed(self, given: Mapping[str, Any]) -> Mapping[str, tuple[Any, ...]]:
+        """An MLP of four times the width, and one rate of dropout."""
+        width, rate = given.get("n_embd", 768), given.get("resid_pdrop", 0.1)
+        mlp = (None, 4 * width) if type(width) is int else (None,)
+        return {**self.fixed, "n_inner": mlp, "embd_pdrop": (rate,)}
+
+    def write(
+        self, config: ModelConfig, vocab_size: int, special: Mapping[str, int], architecture: str
+    ) -> dict[str, Any]:
+        """With the token between texts, which begins and ends one."""
+        end = special.get("eos", special.get("sep"))
+        return super().write(config, vocab_size, special, architecture) | {
+            "embd_pdrop": config.dropout,
+            "bos_token_id": end,
+            "eos_token_id": end,
+        }
+
+
+FAMILY = GPT2(
+    title="GPT-2",
+    model_type="gpt2",
+    class_prefix="GPT2",
+    base_model_prefix="transformer",
+    settings={
+        "layers": ("n_layer", 12),
+        "hidden": ("n_embd", 768),
+        "heads": ("n_head", 12),
+        "positions": ("n_positions", 1024),
+        "dropout": ("resid_pdrop", 0.1),
+        "attention_dropout": ("attn_pdrop", 0.1),
+        "init": ("initializer_range", 0.02),
+    },
+    fixed={
+        "layer_norm_epsilon": (1e-5,),
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"),  # one, computed in three ways
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "add_cross_attention": (False,),
+        "tie_word_embeddings": (True,),
+    },
+    written={"layer_norm_epsilon": 1e-5, "activation_function": "gelu_new", "n_inner": None},
     modules={
         "backbone.embeddings.tokens": "transformer.wte",
         "backbone.embeddings.positions": "transformer.wpe",
@@ -28,99 +72,9 @@ NAMES = Names(
         "backbone.norm": "transformer.ln_f",
     },
     transposed=frozenset(
-        {
-            "backbone.layers.attention.{i}.qkv",
-            "backbone.layers.attention.{i}.out",
-            "backbone.layers.mlp.{i}.up",
-            "backbone.layers.mlp.{i}.down",
-        }
+        f"backbone.layers.{matrix}"
+        for matrix in ("attention.{i}.qkv", "attention.{i}.out", "mlp.{i}.up", "mlp.{i}.down")
     ),
     tied={"lm_head.weight": "transformer.wte.weight"},
+    buffers=re.compile(r"\.attn\.(masked_)?bias$"),  # the causal mask, in files of before 2023
 )
-ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")  # one function, computed in three ways
-BUFFER = re.compile(r"\.attn\.(masked_)?bias$")  # the causal mask, in files of before 2023
-
-
-def architecture(state: Mapping[str, Tensor]) -> str:
-    """The class of transformers that has exactly the parts of this state. Raises ValueError when none has."""
-    parts = {key.partition(".")[0] for key in state}
-    if parts != {"backbone"}:
-        raise ValueError(f"no Hugging Face GPT-2 class has the parts {', '.join(sorted(parts))}")
-    return "GPT2LMHeadModel"
-
-
-def to_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """nlptool's state dict (`backbone.*`) under Hugging Face's names."""
-    return NAMES.to_hf(state)
-
-
-def from_hf(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Hugging Face's tensors under nlptool's names.
-
-    Files without the head and without `transformer.` in front, as OpenAI's weights on the hub, are understood.
-    Raises ValueError as Names.from_hf does.
-    """
-    return NAMES.from_hf({_full(key): t for key, t in tensors.items() if not BUFFER.search(key)})
-
-
-def hf_config(
-    config: Config, vocab_size: int, special: Mapping[str, int], architecture: str
-) -> dict[str, Any]:
-    """The settings for config.json."""
-    end = special.get("eos", special.get("sep"))
-    return {
-        "architectures": [architecture],
-        "model_type": "gpt2",
-        "vocab_size": vocab_size,
-        "n_positions": config.positions,
-        "n_embd": config.hidden,
-        "n_layer": config.layers,
-        "n_head": config.heads,
-        "n_inner": None,
-        "activation_function": "gelu_new",
-        "resid_pdrop": config.dropout,
-        "embd_pdrop": config.dropout,
-        "attn_pdrop": config.attention_dropout,
-        "layer_norm_epsilon": 1e-5,
-        "initializer_range": config.init,
-        "bos_token_id": end,
-        "eos_token_id": end,
-        "pad_token_id": special.get("pad"),
-        "tie_word_embeddings": True,
-        "dtype": "float32",
-    }
-
-
-def from_hf_config(settings: Mapping[str, Any]) -> Config:
-    """The Config behind a config.json. Raises ValueError for a setting that nlptool's GPT-2 does not have."""
-    width, dropout = settings.get("n_embd", 768), settings.get("resid_pdrop", 0.1)
-    allowed = {
-        "layer_norm_epsilon": (1e-5,),
-        "activation_function": ACTIVATIONS,
-        "n_inner": (None, 4 * width),
-        "embd_pdrop": (dropout,),
-        "scale_attn_weights": (True,),
-        "scale_attn_by_inverse_layer_idx": (False,),
-        "add_cross_attention": (False,),
-        "tie_word_embeddings": (True,),
-    }
-    for key, values in allowed.items():
-        value = settings.get(key, values[0])
-        if value not in values:
-            known = " or ".join(map(json_value, values))
-            raise ValueError(f"config.json: {key} is {json_value(value)}; nlptool's GPT-2 has {known} only")
-    return Config.model_validate(
-        {
-            "layers": settings.get("n_layer", 12),
-            "hidden": width,
-            "heads": settings.get("n_head", 12),
-            "positions": settings.get("n_positions", 1024),
-            "dropout": dropout,
-            "attention_dropout": settings.get("attn_pdrop", 0.1),
-            "init": settings.get("initializer_range", 0.02),
-        }
-    )
-
-
-def _full(key: str) -> str:
-    return f"transformer.{key}" if key.startswith(("wte.", "wpe.", "h.", "ln_f.")) else key

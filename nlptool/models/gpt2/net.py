@@ -3,11 +3,11 @@
 # B batch, T tokens, D width, V vocabulary
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from nlptool.models.gpt2.config import Config
 from nlptool.models.kernels.onednn_packed import PackedLinear, pack, packable
 from nlptool.models.kv_cache import KVCache, KVCacheProtocol
 from nlptool.models.layers import (
@@ -19,28 +19,30 @@ from nlptool.models.layers import (
     linear,
 )
 
-EPSILON = 1e-5  # of every layer norm (openai/gpt-2, model.py)
+if TYPE_CHECKING:
+    from nlptool.models.gpt2.config import Config
 
 
-class Net(nn.Module):
+class GPT2(nn.Module):
     """Token and position embeddings, pre-LN layers in which no token sees a later one, and a last norm."""
 
-    def __init__(self, config: Config, vocab_size: int) -> None:
+    def __init__(self, config: "Config", vocab_size: int) -> None:
         super().__init__()
         self.config = config
         shape = LayerConfig(
             layers=config.layers,
             hidden=config.hidden,
             heads=config.heads,
-            intermediate=4 * config.hidden,
+            intermediate=config.mlp_width,
             activation="gelu_tanh",
             dropout=config.dropout,
+            attention_output_dropout=config.dropout,
             attention_dropout=config.attention_dropout,
-            epsilon=EPSILON,
+            epsilon=config.epsilon,
         )
         self.embeddings = Embeddings(vocab_size, config.hidden, config.positions, 0, config.dropout, None)
         self.layers = Layers(shape, pre_norm=True, causal=True)
-        self.norm = nn.LayerNorm(config.hidden, eps=EPSILON)
+        self.norm = nn.LayerNorm(config.hidden, eps=config.epsilon)
         self.head: PackedLinear | None = None
         """The word embeddings once more, of a net that is packed."""
         self._init()

@@ -1,14 +1,19 @@
 """The recipe block of the causal language model. No torch here."""
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.config import ObjectiveConfig
+from nlptool.recipe import Problem
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.objectives.causal import CausalLM
 
 
-class Config(RecipeBlock):
+class Config(ObjectiveConfig):
     """GPT-2's pretraining (Radford et al. 2019, section 2): guess each token from those before it.
 
     Rows are cut from documents that follow each other, <|endoftext|> between them. Tokens see across it, as
@@ -18,9 +23,16 @@ class Config(RecipeBlock):
     only_command: ClassVar[str | None] = "pretrain-clm"
     name: Literal["clm"] = Field("clm", description="objective")
 
+    def check(self, model: ModelConfig) -> list[Problem]:
+        """What of the objective and its model does not go together."""
+        if model.kind != "decoder":
+            return [Problem("model.name", "a causal language model is a decoder, such as gpt2")]
+        return []
 
-def check(objective: Config, model: RecipeBlock) -> list[Problem]:
-    """What of the two blocks does not go together."""
-    if isinstance(model, EncoderConfig):
-        return [Problem("model.name", "a causal language model is a decoder, such as gpt2")]
-    return []
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
+    ) -> "CausalLM":
+        """A decoder, whose head is its word embeddings."""
+        from nlptool.objectives.causal import CausalLM
+
+        return CausalLM(vocabulary, model.build(vocabulary.rows))

@@ -1,12 +1,16 @@
 """The recipe block of general distillation. No torch here."""
 
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import ModelConfig
 from nlptool.objectives.config import MaskingConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.recipe import Problem
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.objectives.distil.objective import DistillationObjective
 
 
 class Config(MaskingConfig):
@@ -18,6 +22,7 @@ class Config(MaskingConfig):
     """
 
     only_command: ClassVar[str | None] = "distill"
+    needs_teacher = True
     name: Literal["distil"] = Field("distil", description="objective")
     soft: float = Field(5.0, ge=0, description="weight of the divergence from the teacher's distribution")
     lm: float = Field(2.0, ge=0, description="weight of the language model's own loss, masked or causal")
@@ -78,9 +83,43 @@ class Config(MaskingConfig):
         names = ("soft", "lm", "cosine", "hidden", "attention", "embedding")
         return {name: weight for name in names if (weight := getattr(self, name))}
 
+    def check(self, model: ModelConfig) -> list[Problem]:
+        """What of the objective and its student does not go together."""
+        if self.soft_at == "masked" and model.kind == "decoder":
+            return [Problem("objective.soft_at", "a causal language model masks nothing; leave it out")]
+        return []
 
-def check(objective: Config, model: RecipeBlock) -> list[Problem]:
-    """What of the two blocks does not go together."""
-    if objective.soft_at == "masked" and not isinstance(model, EncoderConfig):
-        return [Problem("objective.soft_at", "a causal language model masks nothing; leave it out")]
-    return []
+    def check_teacher(self, model: ModelConfig, teacher: ModelConfig, vocab_size: int) -> list[Problem]:
+        """What of student and teacher does not go together."""
+        if model.kind != teacher.kind:
+            told = {"encoder": "an encoder", "decoder": "a decoder"}
+            return [Problem("teacher", f"is {told[teacher.kind]}, and the student {told[model.kind]}")]
+        from nlptool.distill.layer_map import layer_map
+
+        problems = []
+        if self.cosine and model.hidden != teacher.hidden:
+            text = (
+                f"compares states of one width; the student has {model.hidden}, the teacher {teacher.hidden}"
+            )
+            problems.append(Problem("objective.cosine", f"{text}; set it to 0, hidden learns across widths"))
+        if self.attention and model.heads != teacher.heads:
+            text = f"compares head by head; the student has {model.heads}, the teacher {teacher.heads}"
+            problems.append(Problem("objective.attention", f"{text}; set it to 0, or model.heads"))
+        if self.hidden or self.attention:
+            try:
+                layer_map(teacher.layers, model.layers, self.layers)
+            except ValueError as error:
+                problems.append(Problem("objective.layers", str(error)))
+        if self.keep >= vocab_size:
+            text = f"its vocabulary has {vocab_size:,} tokens; keep fewer"
+            problems.append(Problem("objective.keep", text))
+        return problems
+
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
+    ) -> "DistillationObjective":
+        """A student and its teacher."""
+        from nlptool.objectives.distil import objective
+
+        assert teacher is not None  # as the command makes sure
+        return objective.build(self, model, vocabulary, teacher)

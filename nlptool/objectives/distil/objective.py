@@ -3,7 +3,7 @@
 # B batch, T tokens, K slots for masked positions, D width of the student, E of the teacher
 
 from collections.abc import Callable, Collection
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +16,16 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.distill import losses
 from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
 from nlptool.distill.layer_map import layer_map
-from nlptool.models import heads
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cross_entropy import IGNORED, linear_cross_entropy, linear_scores
 from nlptool.models.layers import HiddenStates, Linear, gather_rows, init_truncated
 from nlptool.objectives import causal, masked
 from nlptool.objectives.base import ExportSpec, Objective
-from nlptool.objectives.distil.config import Config
 from nlptool.objectives.distil.teacher import Teacher
-from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
+
+if TYPE_CHECKING:
+    from nlptool.objectives.distil.config import Config
 
 KEPT = ("taught_ids", "taught_log_p")  # of a batch
 
@@ -39,7 +39,11 @@ class DistillationObjective(Objective):
     """
 
     def __init__(
-        self, config: Config, student: masked.MaskedLM | causal.CausalLM, model: RecipeBlock, teacher: Teacher
+        self,
+        config: "Config",
+        student: masked.MaskedLM | causal.CausalLM,
+        model: ModelConfig,
+        teacher: Teacher,
     ) -> None:
         super().__init__()
         self.config = config
@@ -51,17 +55,18 @@ class DistillationObjective(Objective):
         self.weights = {self.term if name == "lm" else name: weight for name, weight in config.terms.items()}
         guesses = config.soft > 0 or config.lm > 0
         self.sees_mask = guesses and not self.causal
-        if isinstance(student, masked.MaskedLM) and guesses:
-            self.mlm = student.mlm
-        width, wide = (int(net.model_dump()["hidden"]) for net in (model, teacher.config))
-        depth, deep = (int(net.model_dump()["layers"]) for net in (model, teacher.config))
-        if width != wide and (config.hidden or config.embedding):
+        self.architecture = student.architecture if guesses else "Model"
+        self.mlm = student.mlm if isinstance(student, masked.MaskedLM) and guesses else None
+        wide = teacher.config.hidden
+        self.projection = None
+        if model.hidden != wide and (config.hidden or config.embedding):
             # One for embeddings and all layers, as in TinyBERT's code; the paper has two (eqs. 8 and 9). The code
             # has it for a student of the teacher's width, too.
-            self.projection = Linear(width, wide)
+            self.projection = Linear(model.hidden, wide)
             init_truncated(self.projection)
         looks = config.hidden or config.attention
-        self.layers = dict(enumerate(layer_map(deep, depth, config.layers), start=1)) if looks else {}
+        taught = layer_map(teacher.config.layers, model.layers, config.layers) if looks else ()
+        self.layers = dict(enumerate(taught, start=1))
 
     @property
     def student(self) -> masked.MaskedLM | causal.CausalLM:
@@ -129,10 +134,10 @@ class DistillationObjective(Objective):
             figures[f"teacher_{self.term}_accuracy"] = totals[f"teacher_{self.term}_correct"].item() / count
         return figures
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """The student by itself; the projection to the teacher's width stays in the checkpoints."""
         own = {k: t for k, t in self.state_dict().items() if not k.startswith("projection.")}
-        return {"": ExportSpec(model, own, template=not self.causal)}
+        return {"": ExportSpec(model, own, self.architecture, template=not self.causal)}
 
     @torch.no_grad()
     def ask_teacher(self, batch: Batch) -> dict[str, Tensor]:
@@ -216,27 +221,28 @@ class DistillationObjective(Objective):
 
     def _widened(self, state_BTD: Tensor) -> Tensor:
         """As wide as the teacher's."""
-        return self.projection(state_BTD) if hasattr(self, "projection") else state_BTD
+        return state_BTD if self.projection is None else self.projection(state_BTD)
 
     def _taught(self, state: Tensor) -> LazyLogits:
         with torch.no_grad(), flops.no_backward():
             return _scores(self.teacher, state)
 
 
-def _scores(net: nn.Module, state: Tensor) -> LazyLogits:
+def _scores(net: "DistillationObjective | Teacher", state: Tensor) -> LazyLogits:
     """Logits to be, of a net with its language model's head; a decoder's is its word embeddings."""
-    words_VE: Tensor = net.backbone.word_embeddings  # type: ignore[union-attr, assignment]
-    head: heads.MaskedLM | None = getattr(net, "mlm", None)
-    if head is None:
+    words_VE: Tensor = net.backbone.word_embeddings  # type: ignore[assignment]
+    if net.mlm is None:
         return LazyLogits(state, words_VE, None)
-    return LazyLogits(head.transform(state), words_VE, head.bias)
+    return LazyLogits(net.mlm.transform(state), words_VE, net.mlm.bias)
 
 
 def build(
-    config: Config, model: RecipeBlock, vocabulary: Vocabulary, teacher: RecipeBlock
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, teacher: ModelConfig
 ) -> DistillationObjective:
     """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
     made = Teacher(teacher, vocabulary.rows, guesses=config.soft > 0)
     if isinstance(model, EncoderConfig):
         return DistillationObjective(config, masked.build(config, model, vocabulary, None), model, made)
-    return DistillationObjective(config, causal.build(model, vocabulary), model, made)
+    return DistillationObjective(
+        config, causal.CausalLM(vocabulary, model.build(vocabulary.rows)), model, made
+    )

@@ -1,17 +1,23 @@
 """The recipe block of ELECTRA's replaced-token detection. No torch here."""
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from nlptool.models.config import ModelConfig
 from nlptool.models.electra.config import Config as Electra
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.objectives.config import ObjectiveConfig
+from nlptool.recipe import Problem
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.objectives.electra.objective import Electra as ElectraObjective
 
 Learn = Literal["replaced", "masked", "replace_mlm", "all_tokens"]
 BINARY = ("replaced", "masked")
 
 
-class Config(RecipeBlock):
+class Config(ObjectiveConfig):
     """Replaced-token detection (Clark et al. 2020, section 3.1), with the variants of its sections 3.2 and 3.5.
 
     A small masked LM, the generator, fills masked positions with samples; the model of the recipe, the
@@ -63,55 +69,68 @@ class Config(RecipeBlock):
     def _of_the_paper(cls, weight: float, info: ValidationInfo) -> float:
         return weight or (50.0 if info.data.get("learn") in BINARY else 1.0)
 
+    @property
+    def detects(self) -> bool:
+        """Whether tokens are told to be replaced or not, in place of being guessed."""
+        return self.learn in BINARY
 
-def generator(objective: Config, model: Electra) -> Electra:
-    """The generator's shape, as in Google's code: heads of 64, MLPs of four times the width.
+    def generator_config(self, model: Electra) -> Electra:
+        """The generator's shape, as in Google's code: heads of 64, MLPs of four times the width.
 
-    Embeddings of its own are as wide as its layers (embedding_size=None in run_pretraining.py).
+        Embeddings of its own are as wide as its layers (embedding_size=None in run_pretraining.py).
 
-    Raises ValueError where there is no such net.
-    """
-    hidden = round(model.hidden * objective.generator)
-    shape = {"layers": round(model.layers * objective.generator_layers), "hidden": hidden}
-    if objective.tie == "all":
-        return model
-    width = hidden if objective.tie == "none" else model.embedding
-    shape |= {"heads": max(1, hidden // 64), "intermediate": 4 * hidden, "embedding": width}
-    return Electra.model_validate(model.model_dump() | shape)
+        Raises ValueError where there is no such net.
+        """
+        if self.tie == "all":
+            return model
+        hidden = round(model.hidden * self.generator)
+        shape = {"layers": round(model.layers * self.generator_layers), "hidden": hidden}
+        width = hidden if self.tie == "none" else model.embedding
+        shape |= {"heads": max(1, hidden // 64), "intermediate": 4 * hidden, "embedding": width}
+        return Electra.model_validate(model.model_dump() | shape)
 
+    def check(self, model: ModelConfig) -> list[Problem]:
+        """What of the objective and its model does not go together."""
+        if not isinstance(model, Electra):
+            return [
+                Problem(
+                    "model.name",
+                    "replaced-token detection trains the family electra; set model.name=electra",
+                )
+            ]
+        if self.tie == "all" and (self.generator, self.generator_layers) != (1, 1):
+            return [
+                Problem(
+                    "objective.tie",
+                    "generator and discriminator can share all weights only if they are of one size; "
+                    "set objective.generator=1, or objective.tie=embeddings",
+                )
+            ]
+        if round(model.layers * self.generator_layers) < 1:
+            return [
+                Problem(
+                    "objective.generator_layers",
+                    f"{self.generator_layers:g} of model.layers ({model.layers}) is not one layer",
+                )
+            ]
+        try:
+            self.generator_config(model)
+        except ValueError:
+            hidden = round(model.hidden * self.generator)
+            return [
+                Problem(
+                    "objective.generator",
+                    f"{self.generator:g} of model.hidden makes a generator {hidden} wide, which {hidden // 64} "
+                    "heads cannot share; choose a share that gives a multiple of 64, or a width from 1 to 127",
+                )
+            ]
+        return []
 
-def check(objective: Config, model: RecipeBlock) -> list[Problem]:
-    """What of the two blocks does not go together."""
-    if not isinstance(model, Electra):
-        return [
-            Problem(
-                "model.name", "replaced-token detection trains the family electra; set model.name=electra"
-            )
-        ]
-    if objective.tie == "all" and (objective.generator, objective.generator_layers) != (1, 1):
-        return [
-            Problem(
-                "objective.tie",
-                "generator and discriminator can share all weights only if they are of one size; "
-                "set objective.generator=1, or objective.tie=embeddings",
-            )
-        ]
-    if round(model.layers * objective.generator_layers) < 1:
-        return [
-            Problem(
-                "objective.generator_layers",
-                f"{objective.generator_layers:g} of model.layers ({model.layers}) is not one layer",
-            )
-        ]
-    try:
-        generator(objective, model)
-    except ValueError:
-        hidden = round(model.hidden * objective.generator)
-        return [
-            Problem(
-                "objective.generator",
-                f"{objective.generator:g} of model.hidden makes a generator {hidden} wide, which {hidden // 64} "
-                "heads cannot share; choose a share that gives a multiple of 64, or a width from 1 to 127",
-            )
-        ]
-    return []
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
+    ) -> "ElectraObjective":
+        """Discriminator and generator."""
+        from nlptool.objectives.electra import objective
+
+        assert isinstance(model, Electra)  # as `check` has made sure
+        return objective.build(self, model, vocabulary)

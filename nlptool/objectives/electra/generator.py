@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch
 from nlptool.models import heads
-from nlptool.models.config import EPSILON, EncoderConfig
+from nlptool.models.config import EncoderConfig
 from nlptool.models.encoder import Encoder, encode, shape
 from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.models.layers import Embeddings, Layers, init_truncated
@@ -40,7 +40,7 @@ class Generator(nn.Module):
         self.embeddings = self.layers = None
         if tie == "none":
             tables = (vocab_size, width, config.positions, config.types)
-            self.embeddings = Embeddings(*tables, config.dropout, EPSILON)
+            self.embeddings = Embeddings(*tables, config.dropout, config.epsilon)
         if tie != "all":
             self.layers = Layers(shape(config), inputs=width if width != config.hidden else None)
         init_truncated(self, config.init)

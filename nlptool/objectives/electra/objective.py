@@ -3,32 +3,32 @@
 # B batch, T tokens, K slots for masked positions, D width, E width of the embeddings, V vocabulary
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool import registry
 from nlptool.data import masking
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Segments
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
+from nlptool.models.config import ModelConfig
 from nlptool.models.electra.config import Config as Model
 from nlptool.models.encoder import Encoder
 from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives.base import ExportSpec, Objective
 from nlptool.objectives.electra import histograms
-from nlptool.objectives.electra.config import BINARY, Config
-from nlptool.objectives.electra.config import generator as generator_shape
 from nlptool.objectives.electra.copy_gate import CopyGate
 from nlptool.objectives.electra.diagnostics import diagnostics
 from nlptool.objectives.electra.generator import Generator, GeneratorOutput
-from nlptool.recipe import RecipeBlock
 from nlptool.text.store import Split
+
+if TYPE_CHECKING:
+    from nlptool.objectives.electra.config import Config
 
 SAMPLE = 8  # stream of draws; data/masking.py has those from 0 on
 MASKED = 0.85  # chance that a slot shows [MASK] in Google's pretrain_helpers.py
@@ -57,16 +57,17 @@ class Electra(Objective):
     """
 
     def __init__(
-        self, config: Config, vocabulary: Vocabulary, backbone: Encoder, generator: Generator
+        self, config: "Config", vocabulary: Vocabulary, backbone: Encoder, generator: Generator
     ) -> None:
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
-        self.term = "rtd" if config.learn in BINARY else str(config.learn)
+        self.term = "rtd" if config.detects else str(config.learn)
         self.weights = {"mlm": 1.0, self.term: config.weight}
-        self.sees_mask = config.learn in BINARY  # a discriminator is scored otherwise; the others see samples
+        self.sees_mask = config.detects  # a discriminator is scored otherwise; the others see samples
         self.backbone: Encoder = backbone
         self.generator = generator
         model = backbone.config
+        self.architecture = "ForPreTraining" if config.detects else "ForMaskedLM"
         if self.term == "rtd":
             self.rtd = heads.ReplacedTokenHead(model.hidden, model.init)
         else:
@@ -170,7 +171,7 @@ class Electra(Objective):
         """Known ways in which generator or discriminator come to nothing."""
         return diagnostics(figures)
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """The discriminator, and in `generator` the generator with its copy of what it shares.
 
         The gate of all_tokens has no place in Hugging Face's models and stays in the checkpoints.
@@ -179,8 +180,9 @@ class Electra(Objective):
             k: t for k, t in self.state_dict().items() if k.partition(".")[0] in ("backbone", "rtd", "mlm")
         }
         assert isinstance(model, Model)
-        generator = ExportSpec(generator_shape(self.config, model), self.generator.state(self.backbone))
-        return {"": ExportSpec(model, own), "generator": generator}
+        state = self.generator.state(self.backbone)
+        generator = ExportSpec(self.config.generator_config(model), state, "ForMaskedLM")
+        return {"": ExportSpec(model, own, self.architecture), "generator": generator}
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The discriminator's, and of a generator what the two do not share."""
@@ -244,10 +246,8 @@ def _binary_cross_entropy(logits: Tensor, replaced: Tensor, counted: Tensor | No
     return F.binary_cross_entropy_with_logits(logits.to(wide), replaced.to(wide), weights, reduction="sum")
 
 
-def build(config: Config, model: RecipeBlock, vocabulary: Vocabulary) -> Electra:
+def build(config: "Config", model: Model, vocabulary: Vocabulary) -> Electra:
     """Discriminator and generator, as `model` and `config` say."""
-    assert isinstance(model, Model)  # check() says so before
-    backbone = registry.load("models", model.name, "net").Net(model, vocabulary.rows)
-    shape = generator_shape(config, model)
+    backbone, shape = model.build(vocabulary.rows), config.generator_config(model)
     generator = Generator(shape, vocabulary.rows, config.tie, config.temperature)
     return Electra(config, vocabulary, backbone, generator)

@@ -1,12 +1,16 @@
 """The recipe block of BERT's masked language model. No torch here."""
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from nlptool.models.config import EncoderConfig
-from nlptool.objectives.config import MaskingConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.config import MaskingConfig, require_pairs
+from nlptool.recipe import Problem
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.objectives.masked import MaskedLM
 
 
 class Config(MaskingConfig):
@@ -23,16 +27,16 @@ class Config(MaskingConfig):
         description="padded pairs of segments, and whether the second follows the first, as a second loss",
     )
 
+    def check(self, model: ModelConfig) -> list[Problem]:
+        """What of the objective and its model does not go together."""
+        if model.kind != "encoder":
+            return [Problem("model.name", "a masked language model is an encoder, such as bert")]
+        return require_pairs("objective.next_sentence", model) if self.next_sentence else []
 
-def check(objective: Config, model: RecipeBlock) -> list[Problem]:
-    """What of the two blocks does not go together."""
-    if not isinstance(model, EncoderConfig):
-        return [Problem("model.name", "a masked language model is an encoder, such as bert")]
-    if objective.next_sentence and model.types < 2:
-        return [
-            Problem(
-                "objective.next_sentence",
-                "a pair has two types of segment, and model.types is 1; set model.types=2, or leave it out",
-            )
-        ]
-    return []
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
+    ) -> "MaskedLM":
+        """Over packed rows, or over pairs of which the second may be a random one."""
+        from nlptool.objectives import masked
+
+        return masked.build(self, model, vocabulary, "next" if self.next_sentence else None)

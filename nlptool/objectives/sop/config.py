@@ -1,12 +1,16 @@
 """The recipe block of ALBERT's pretraining. No torch here."""
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from nlptool.models.config import EncoderConfig
-from nlptool.objectives.config import MaskingConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.config import MaskingConfig, require_pairs
+from nlptool.recipe import Problem
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.objectives.masked import MaskedLM
 
 
 class Config(MaskingConfig):
@@ -29,13 +33,18 @@ class Config(MaskingConfig):
         "order", description="order: which segment comes first; next: does B follow A; none: no second loss"
     )
 
+    def check(self, model: ModelConfig) -> list[Problem]:
+        """What of the objective and its model does not go together."""
+        if model.kind != "encoder":
+            return [Problem("model.name", "sentence order is learnt by an encoder, such as albert")]
+        if self.pairs == "none" and model.segment_types > 1:
+            return []
+        return require_pairs("model.types" if model.segment_types < 2 else "objective.pairs", model)
 
-def check(objective: Config, model: RecipeBlock) -> list[Problem]:
-    """What of the two blocks does not go together."""
-    if not isinstance(model, EncoderConfig):
-        return [Problem("model.name", "sentence order is learnt by an encoder, such as albert")]
-    if model.types < 2:
-        return [
-            Problem("model.types", "a pair has two types of segment, and model.types is 1; set model.types=2")
-        ]
-    return []
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
+    ) -> "MaskedLM":
+        """Over pairs of segments."""
+        from nlptool.objectives import masked
+
+        return masked.build(self, model, vocabulary, self.pairs)

@@ -1,19 +1,23 @@
 """The recipe block of questions that a decoder answers in its own words. No torch here."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics.text_overlap import Tokenize
 from nlptool.formatting import json_value
-from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Named, Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
+from nlptool.recipe import Named
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.answer.decanlp_formats import FORMS, DecaNLPExample
 from nlptool.tasks.config import Source, TaskConfig, class_of, filled
 from nlptool.text.tabular import Row
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.answer.objective import TextGeneration
 
 Metric = Literal[
     "exact",
@@ -52,6 +56,8 @@ class SubtaskConfig(TaskConfig):
     lists: {translation.en}, {options.0}. The net reads `Context: ... Question: ... Answer:` and learns the answer
     and the end of the text.
     """
+
+    kind = "decoder"
 
     name: Literal["answer"] = Field("answer", description="kind of task")
     form: Literal["columns", "qa_srl", "qa_zre", "woz", "wikisql"] = Field(
@@ -186,6 +192,12 @@ class Config(SubtaskConfig):
                 raise ValueError(f"{key}: each of the tasks says its own")
         return self.model_copy(update=derived)
 
+    def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "TextGeneration":
+        """A decoder; its head is its word embeddings. Raises DataError without an end of text."""
+        from nlptool.tasks.answer.objective import build
+
+        return build(self, model, vocabulary, dropout)
+
 
 def _fill(row: Row, template: str) -> str:
     """The template with each column's text in it."""
@@ -195,10 +207,3 @@ def _fill(row: Row, template: str) -> str:
         return filled(row, found[1], value).strip()
 
     return COLUMN.sub(text, template)
-
-
-def check(task: Config, model: RecipeBlock) -> list[Problem]:
-    """What of a task and a model does not go together."""
-    if isinstance(model, EncoderConfig):
-        return [Problem("start", "answers are written by a decoder, such as gpt2; this is an encoder")]
-    return []

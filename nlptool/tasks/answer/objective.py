@@ -5,13 +5,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlptool import registry
 from nlptool.data import prompt_completion
 from nlptool.data.batches import Batch
 from nlptool.data.prompt_completion import ConcatDataset, Prompt, PromptBatch, PromptDataset
@@ -19,15 +18,17 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.generation.generate import continuations
 from nlptool.evaluation.metrics import classification, decanlp, text_overlap
+from nlptool.models.config import ModelConfig
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
 from nlptool.objectives.base import ExportSpec
-from nlptool.recipe import RecipeBlock
-from nlptool.tasks.answer.config import Config, SubtaskConfig
 from nlptool.tasks.answer.decanlp_formats import DecaNLPExample
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.answer.config import Config, SubtaskConfig
 
 GUESS = "majority"
 
@@ -40,7 +41,9 @@ class TextGeneration(TaskObjective):
     number of tokens it is of, and the ids that were written, -1 where there are no more.
     """
 
-    def __init__(self, config: Config, vocabulary: Vocabulary, backbone: nn.Module) -> None:
+    architecture = "ForCausalLM"
+
+    def __init__(self, config: "Config", vocabulary: Vocabulary, backbone: nn.Module) -> None:
         super().__init__()
         self.config: Config = config
         self.vocabulary = vocabulary
@@ -179,11 +182,11 @@ class TextGeneration(TaskObjective):
         for text, label in zip(self._texts(said), rows.answers, strict=True):
             yield {"prediction": text} | ({"label": label} if rows.labelled else {})
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One, as a causal language model; a prompt is continued, so nothing is put around it."""
-        return {"": ExportSpec(model, self.state_dict(), template=False)}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, template=False)}
 
-    def _task_of(self, prefix: Path) -> SubtaskConfig:
+    def _task_of(self, prefix: Path) -> "SubtaskConfig":
         return self.config.parts[prefix.parent.name if self.config.tasks else ""]
 
     def _texts(self, said: Numbers) -> list[str]:
@@ -218,8 +221,7 @@ def prompt(asked: DecaNLPExample) -> Prompt:
 
 
 def build(
-    config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> TextGeneration:
     """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
-    family = registry.load("models", str(model.model_dump()["name"]), "net")
-    return TextGeneration(config, vocabulary, family.Net(model, vocabulary.rows))
+    return TextGeneration(config, vocabulary, model.build(vocabulary.rows))

@@ -1,20 +1,25 @@
 """The recipe block of multiple choice. No torch here."""
 
 import math
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
-from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
 from nlptool.tasks.config import TaskConfig, class_of, filled
 from nlptool.text.tabular import Example, Row
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.choose.objective import MultipleChoice
 
 
 class Config(TaskConfig):
     """One of several texts is chosen, as for SWAG (Devlin et al. 2019, section 4.4): each is read with the question."""
+
+    one_decision = True
 
     name: Literal["choose"] = Field("choose", description="kind of task")
     inputs: tuple[str, ...] = Field(
@@ -61,9 +66,8 @@ class Config(TaskConfig):
             )
         return [filled(row, column, text) for text in found]
 
+    def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "MultipleChoice":
+        """An encoder with a head of one output."""
+        from nlptool.tasks.choose.objective import build
 
-def check(task: Config, model: RecipeBlock) -> list[Problem]:
-    """What of a task and a model does not go together."""
-    if not isinstance(model, EncoderConfig):
-        return [Problem("start", "a task of this kind takes an encoder, such as bert")]
-    return []
+        return build(self, model, vocabulary, dropout)

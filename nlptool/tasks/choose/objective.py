@@ -2,9 +2,9 @@
 
 # B rows, C choices, N rows
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -15,22 +15,26 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
+from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
-from nlptool.recipe import RecipeBlock
 from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
-from nlptool.tasks.choose.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.choose.config import Config
 
 
 class MultipleChoice(TaskObjective):
     """Each choice, read with the question, gets one number; a softmax over the choices says which is right."""
 
+    architecture = "ForMultipleChoice"
+
     def __init__(
         self,
-        config: Config,
+        config: "Config",
         vocabulary: Vocabulary,
         backbone: nn.Module,
         chooser: heads.Classifier,
@@ -84,7 +88,15 @@ class MultipleChoice(TaskObjective):
     def _spell(self, label: float) -> str:
         return self.config.labels[int(label)]
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """transformers calls the head that chooses a classifier, as others are called."""
+        parts = ((name.partition("."), tensor) for name, tensor in states[""].items())
+        return {
+            f"{'chooser' if part == 'classifier' else part}.{rest}": tensor
+            for (part, _, rest), tensor in parts
+        }
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One."""
         rate = self.chooser.dropout.rate
         names = (
@@ -94,12 +106,12 @@ class MultipleChoice(TaskObjective):
             "seq_classif_dropout",
         )
         settings = dict.fromkeys(names, rate)  # as BERT, ALBERT, ELECTRA and DistilBERT call it
-        return {"": ExportSpec(model, self.state_dict(), settings=settings)}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
 
 def build(
-    config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> MultipleChoice:
     """An encoder with a head of one output."""
-    net, pooler = sequence_heads.build_parts(model, vocabulary)
-    return MultipleChoice(config, vocabulary, net, sequence_heads.chooser(model, dropout), pooler)
+    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
+    return MultipleChoice(config, vocabulary, net, heads.Classifier.chooser(encoder, dropout), pooler)

@@ -1,16 +1,19 @@
 """The recipe block of classification and regression. No torch here."""
 
 import math
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
-from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
 from nlptool.tasks.config import TaskConfig, class_of, filled
 from nlptool.text.tabular import Example, Row, is_hidden
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.classify.objective import Classification
 
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
 OF_NUMBERS = ("pearson", "spearman")
@@ -22,6 +25,8 @@ class Config(TaskConfig):
     With `labels`, a class of these, learnt by cross-entropy; rows may give its name or its place in the list, from
     0. Without, a number, learnt by the squared error, such as the similarity of STS-B.
     """
+
+    one_decision = True
 
     name: Literal["classify"] = Field("classify", description="kind of task")
     inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
@@ -76,6 +81,12 @@ class Config(TaskConfig):
     def _number(self, row: Row) -> float:
         return class_of(row, self.label, self.labels) if self.labels else _float(row, self.label)
 
+    def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "Classification":
+        """An encoder with the head of its family."""
+        from nlptool.tasks.classify.objective import build
+
+        return build(self, model, vocabulary, dropout)
+
 
 LARGEST = 1e18  # so that its square is a number in single precision
 
@@ -94,10 +105,3 @@ def _float(row: Row, column: str) -> float:
             else "for classes, list their names in the task, labels: [NAME, NAME]; else mend or remove the row",
         )
     return number
-
-
-def check(task: Config, model: RecipeBlock) -> list[Problem]:
-    """What of a task and a model does not go together."""
-    if not isinstance(model, EncoderConfig):
-        return [Problem("start", "a task of this kind takes an encoder, such as bert")]
-    return []

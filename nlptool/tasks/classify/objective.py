@@ -4,7 +4,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,16 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
+from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
-from nlptool.recipe import RecipeBlock
 from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
-from nlptool.tasks.classify.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.classify.config import Config
 
 HIDDEN = -1.0  # the label of GLUE's test rows
 
@@ -36,9 +38,11 @@ class Classification(TaskObjective):
     STS-B's by 5). The last layer is computed at the first token only.
     """
 
+    architecture = "ForSequenceClassification"
+
     def __init__(
         self,
-        config: Config,
+        config: "Config",
         vocabulary: Vocabulary,
         backbone: nn.Module,
         classifier: heads.Classifier,
@@ -118,7 +122,7 @@ class Classification(TaskObjective):
     def _spell(self, label: float) -> Any:
         return self.config.labels[int(label)] if self.config.labels else label
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One, with the names of the classes."""
         names = self.config.labels or ("LABEL_0",)
         rate = self.classifier.dropout.rate
@@ -130,12 +134,14 @@ class Classification(TaskObjective):
             "classifier_dropout_prob": rate,  # as ALBERT calls it
             "seq_classif_dropout": rate,  # as DistilBERT does
         }
-        return {"": ExportSpec(model, self.state_dict(), settings=settings)}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
 
 def build(
-    config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> Classification:
     """An encoder with the head of its family."""
-    net, pooler = sequence_heads.build_parts(model, vocabulary)
-    return Classification(config, vocabulary, net, sequence_heads.head(model, config.width, dropout), pooler)
+    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
+    return Classification(
+        config, vocabulary, net, heads.Classifier.of(encoder, config.width, dropout), pooler
+    )

@@ -1,16 +1,19 @@
 """The recipe block of questions whose answer is a stretch of a text. No torch here."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
-from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
 from nlptool.tasks.config import TaskConfig, filled
 from nlptool.text.tabular import Question, Row
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.span.objective import ExtractiveQA
 
 Metric = Literal[
     "squad_f1",
@@ -99,6 +102,12 @@ class Config(TaskConfig):
                 )
         return tuple(zip(texts, starts, strict=True))
 
+    def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "ExtractiveQA":
+        """An encoder with a matrix for starts and ends."""
+        from nlptool.tasks.span.objective import build
+
+        return build(self, model, vocabulary, dropout)
+
 
 def _list(row: Row, column: str, kind: type) -> list[Any]:
     values = row.get(column)
@@ -126,10 +135,3 @@ def _inner(file: str, place: str, value: Any, key: str) -> list[Any]:
         raise DataError(f"{file}: {place}: a list '{key}' is expected, as in SQuAD's files")
     found: list[Any] = value[key]
     return found
-
-
-def check(task: Config, model: RecipeBlock) -> list[Problem]:
-    """What of a task and a model does not go together."""
-    if not isinstance(model, EncoderConfig):
-        return [Problem("start", "a task of this kind takes an encoder, such as bert")]
-    return []

@@ -5,7 +5,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,16 +22,17 @@ from nlptool.errors import DataError
 from nlptool.evaluation.metrics import qa
 from nlptool.formatting import json_value
 from nlptool.models import heads
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
-from nlptool.recipe import RecipeBlock
 from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
-from nlptool.tasks.span.config import Config
 from nlptool.tasks.span.search import no_answer, search
 from nlptool.text.store import Split
 from nlptool.text.tabular import Question, Row
 from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.span.config import Config
 
 NOWHERE = -10_000.0  # logit of a position that is padding
 
@@ -43,9 +44,11 @@ class ExtractiveQA(TaskObjective):
     does not depend on the batch.
     """
 
+    architecture = "ForQuestionAnswering"
+
     def __init__(
         self,
-        config: Config,
+        config: "Config",
         vocabulary: Vocabulary,
         backbone: nn.Module,
         span: heads.TokenClassificationHead,
@@ -148,9 +151,10 @@ class ExtractiveQA(TaskObjective):
             for name, values in files.items()
         }
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One."""
-        return {"": ExportSpec(model, self.state_dict(), settings={"qa_dropout": self.span.dropout.rate})}
+        settings = {"qa_dropout": self.span.dropout.rate}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
     def _found(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """Of each question the best text, even if there may be none, and what else may be said of it."""
@@ -186,10 +190,11 @@ def _different(questions: Iterable[Question]) -> Iterator[Question]:
         yield one
 
 
-def build(config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None) -> ExtractiveQA:
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
+) -> ExtractiveQA:
     """An encoder with a matrix for starts and ends."""
-    assert isinstance(model, EncoderConfig)  # as `check` has made sure
-    net, _ = sequence_heads.build_parts(model, vocabulary)
+    encoder, net, _ = sequence_heads.build_parts(model, vocabulary)
     return ExtractiveQA(
-        config, vocabulary, net, heads.TokenClassificationHead.of(model, 2, dropout), model.positions
+        config, vocabulary, net, heads.TokenClassificationHead.of(encoder, 2, dropout), model.positions
     )

@@ -1,16 +1,19 @@
 """The recipe block of tagging. No torch here."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
-from nlptool.models.config import EncoderConfig
-from nlptool.recipe import Problem, RecipeBlock
+from nlptool.models.config import ModelConfig
 from nlptool.tasks.config import TaskConfig, number_of, numbered
 from nlptool.text.tabular import Row, Sentence
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.tag.objective import TokenClassification
 
 Metric = Literal["entity_f1", "entity_macro_f1", "character_macro_f1"]
 
@@ -74,7 +77,7 @@ class Config(TaskConfig):
             )
         numbers = [self._number(row, place, tag) for place, tag in enumerate(tags)]
         if self.scheme == "iob1":
-            for place in without_beginning([self.labels[number] for number in numbers]):
+            for place in self.without_beginning([self.labels[number] for number in numbers]):
                 numbers[place] = self.labels.index(self.labels[numbers[place]].replace("I-", "B-", 1))
         return tuple(numbers)
 
@@ -87,19 +90,20 @@ class Config(TaskConfig):
             hint="mend the row, or list the tag in the task's labels, in the order of their numbers",
         )
 
+    @staticmethod
+    def without_beginning(tags: Sequence[str]) -> list[int]:
+        """Where an entity begins with I-NAME, as it does in IOB1: behind O, or behind an entity of another kind."""
+        before = ["O", *tags]
+        return [
+            place
+            for place, tag in enumerate(tags)
+            if tag.startswith("I-") and before[place].partition("-")[2] != tag.partition("-")[2]
+        ]
 
-def without_beginning(tags: Sequence[str]) -> list[int]:
-    """Where an entity begins with I-NAME, as it does in IOB1: behind O, or behind an entity of another kind."""
-    before = ["O", *tags]
-    return [
-        place
-        for place, tag in enumerate(tags)
-        if tag.startswith("I-") and before[place].partition("-")[2] != tag.partition("-")[2]
-    ]
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None
+    ) -> "TokenClassification":
+        """An encoder with a matrix for tags."""
+        from nlptool.tasks.tag.objective import build
 
-
-def check(task: Config, model: RecipeBlock) -> list[Problem]:
-    """What of a task and a model does not go together."""
-    if not isinstance(model, EncoderConfig):
-        return [Problem("start", "a task of this kind takes an encoder, such as bert")]
-    return []
+        return build(self, model, vocabulary, dropout)

@@ -4,7 +4,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,15 +18,16 @@ from nlptool.data.token_labels import TokenLabelBatch, TokenLabelDataset
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import ner
 from nlptool.models import heads
-from nlptool.models.config import EncoderConfig
+from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
-from nlptool.recipe import RecipeBlock
 from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
-from nlptool.tasks.tag.config import Config, without_beginning
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.tag.config import Config
 
 
 class TokenClassification(TaskObjective):
@@ -36,9 +37,11 @@ class TokenClassification(TaskObjective):
     drops.
     """
 
+    architecture = "ForTokenClassification"
+
     def __init__(
         self,
-        config: Config,
+        config: "Config",
         vocabulary: Vocabulary,
         backbone: nn.Module,
         tagger: heads.TokenClassificationHead,
@@ -69,7 +72,10 @@ class TokenClassification(TaskObjective):
         assert isinstance(rows, TokenLabelDataset)
         if not rows.labelled:
             return []
-        found = [len(without_beginning(tags)) for tags in _by_row(rows, self._names[rows.tags.astype(int)])]
+        found = [
+            len(self.config.without_beginning(tags))
+            for tags in _by_row(rows, self._names[rows.tags.astype(int)])
+        ]
         if not any(found):
             return []
         return [
@@ -111,7 +117,7 @@ class TokenClassification(TaskObjective):
         for one, two in zip(given, right, strict=True):
             yield {"prediction": one, "label": two} if rows.labelled else {"prediction": one}
 
-    def folders(self, model: RecipeBlock) -> dict[str, ExportSpec]:
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One, with the names of the tags."""
         rate, names = self.tagger.dropout.rate, self.config.labels
         settings = {
@@ -120,7 +126,7 @@ class TokenClassification(TaskObjective):
             "classifier_dropout": rate,
             "classifier_dropout_prob": rate,  # as ALBERT calls it
         }
-        return {"": ExportSpec(model, self.state_dict(), settings=settings)}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
     def _tags(self, rows: TokenLabelDataset, said: Numbers) -> NDArray[np.int64]:
         """[A], the tag of each token, by number."""
@@ -147,11 +153,10 @@ def _by_row(
 
 
 def build(
-    config: Config, model: RecipeBlock, vocabulary: Vocabulary, dropout: float | None
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> TokenClassification:
     """An encoder with a matrix for tags."""
-    assert isinstance(model, EncoderConfig)  # as `check` has made sure
-    net, _ = sequence_heads.build_parts(model, vocabulary)
+    encoder, net, _ = sequence_heads.build_parts(model, vocabulary)
     return TokenClassification(
-        config, vocabulary, net, heads.TokenClassificationHead.of(model, len(config.labels), dropout)
+        config, vocabulary, net, heads.TokenClassificationHead.of(encoder, len(config.labels), dropout)
     )

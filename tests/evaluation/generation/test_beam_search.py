@@ -11,17 +11,17 @@ from nlptool.evaluation.generation.beam_search import Beams, beam_search
 from nlptool.evaluation.generation.generate import continuations
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
+from nlptool.models.gpt2.net import GPT2
 
 CONFIG = Config(layers=2, hidden=32, heads=2, positions=40, init=0.3)
 
 
-def net_of(vocab: int, seed: int = 0) -> Net:
+def net_of(vocab: int, seed: int = 0) -> GPT2:
     torch.manual_seed(seed)
-    return Net(CONFIG, vocab).eval()
+    return CONFIG.build(vocab).eval()
 
 
-def log_likelihood(net: Net, prompt: list[int], ids: list[int]) -> float:
+def log_likelihood(net: GPT2, prompt: list[int], ids: list[int]) -> float:
     row = [*prompt, *ids]
     with torch.no_grad():
         logp = net.logits(net(torch.tensor([row[:-1]])))[0].log_softmax(-1)

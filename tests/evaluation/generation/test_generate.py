@@ -15,9 +15,8 @@ from nlptool.evaluation.generation.generate import Generator, continuations
 from nlptool.evaluation.generation.sampling import DecodingState, Sampling, greedy
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as BertConfig
-from nlptool.models.bert.net import Net as BertNet
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
+from nlptool.models.gpt2.net import GPT2
 from nlptool.text.tokenizer import Tokenizer
 
 VOCAB = 200
@@ -25,9 +24,9 @@ CONFIG = Config(layers=3, hidden=48, heads=4, positions=40, init=0.3)  # large w
 
 
 @pytest.fixture(scope="module")
-def net() -> Net:
+def net() -> GPT2:
     torch.manual_seed(0)
-    return Net(CONFIG, VOCAB).eval()
+    return CONFIG.build(VOCAB).eval()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def prompts() -> list[list[int]]:
     return [torch.randint(0, VOCAB, (length,)).tolist() for length in range(1, 21)]
 
 
-def without_cache(net: Net, prompt: list[int], tokens: int) -> list[int]:
+def without_cache(net: GPT2, prompt: list[int], tokens: int) -> list[int]:
     ids = list(prompt)
     with torch.no_grad():
         for _ in range(tokens):
@@ -46,7 +45,7 @@ def without_cache(net: Net, prompt: list[int], tokens: int) -> list[int]:
 
 
 def with_cache(
-    net: Net, prompts: list[list[int]], tokens: int, ends: tuple[int, ...] = ()
+    net: GPT2, prompts: list[list[int]], tokens: int, ends: tuple[int, ...] = ()
 ) -> list[list[int]]:
     made: list[list[int]] = [[] for _ in prompts]
     for number, token in continuations(net, prompts, tokens, ends):
@@ -54,7 +53,7 @@ def with_cache(
     return made
 
 
-def test_the_cache_changes_no_token_of_20_prompts(net: Net, prompts: list[list[int]]):
+def test_the_cache_changes_no_token_of_20_prompts(net: GPT2, prompts: list[list[int]]):
     expected = [without_cache(net, prompt, 16) for prompt in prompts]
     assert len({tuple(tokens) for tokens in expected}) == 20
     assert len({token for tokens in expected for token in tokens}) > 20
@@ -62,7 +61,7 @@ def test_the_cache_changes_no_token_of_20_prompts(net: Net, prompts: list[list[i
     assert with_cache(net, prompts, 16) == expected
 
 
-def test_tokens_are_those_of_transformers(net: Net, prompts: list[list[int]], tmp_path: Path):
+def test_tokens_are_those_of_transformers(net: GPT2, prompts: list[list[int]], tmp_path: Path):
     transformers = pytest.importorskip("transformers")
     state = nn.ModuleDict({"backbone": net}).state_dict()
     huggingface.save_pretrained(tmp_path, CONFIG, state, {"eos": 7, "pad": 0})
@@ -80,7 +79,7 @@ def test_tokens_are_those_of_transformers(net: Net, prompts: list[list[int]], tm
     assert with_cache(net, prompts, 16, ends=(7,)) == expected
 
 
-def test_a_text_ends_before_its_end_token_and_others_go_on(net: Net, prompts: list[list[int]]):
+def test_a_text_ends_before_its_end_token_and_others_go_on(net: GPT2, prompts: list[list[int]]):
     whole = with_cache(net, prompts, 16)
     ends = (whole[3][5], whole[8][0])
     cut = [next((tokens[:i] for i, t in enumerate(tokens) if t in ends), tokens) for tokens in whole]
@@ -88,18 +87,18 @@ def test_a_text_ends_before_its_end_token_and_others_go_on(net: Net, prompts: li
     assert with_cache(net, prompts, 16, ends) == cut
 
 
-def test_tokens_come_one_of_each_prompt_in_turn(net: Net):
+def test_tokens_come_one_of_each_prompt_in_turn(net: GPT2):
     assert [number for number, _ in continuations(net, [[1], [2, 3]], 2)] == [0, 1, 0, 1]
 
 
-def test_a_text_ends_at_the_last_position_whatever_its_neighbours(net: Net):
+def test_a_text_ends_at_the_last_position_whatever_its_neighbours(net: GPT2):
     long, short = list(range(38)), [5]
     made = with_cache(net, [long, short], 60)
     assert [len(tokens) for tokens in made] == [3, 40]  # what is guessed at the last position is never read
     assert made == [with_cache(net, [long], 60)[0], with_cache(net, [short], 60)[0]]
 
 
-def test_another_choice_makes_another_text(net: Net):
+def test_another_choice_makes_another_text(net: GPT2):
     second = [
         t for _, t in continuations(net, [[1]], 4, choose=lambda logits, going: logits.topk(2).indices[:, 1])
     ]
@@ -107,7 +106,7 @@ def test_another_choice_makes_another_text(net: Net):
     assert greedy(torch.tensor([[0.0, 2.0, 1.0]]), DecodingState([0], [[1]], [0])).tolist() == [1]
 
 
-def test_nothing_is_made_of_nothing(net: Net):
+def test_nothing_is_made_of_nothing(net: GPT2):
     assert list(continuations(net, [], 4)) == []
     assert list(continuations(net, [[1]], 0)) == []
     with pytest.raises(ValueError, match="a prompt needs a token"):
@@ -122,7 +121,7 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture
 def folder(tokenizer: Tokenizer, tmp_path: Path) -> Path:
     torch.manual_seed(2)
-    state = nn.ModuleDict({"backbone": Net(CONFIG, tokenizer.vocab_size)}).state_dict()
+    state = nn.ModuleDict({"backbone": CONFIG.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(tmp_path, CONFIG, state, tokenizer.special)
     tokenizer.bare().save(tmp_path)
     return tmp_path
@@ -215,14 +214,14 @@ def test_a_decoder_has_no_words_under_masks(folder: Path):
 
 def test_an_encoder_is_refused(tokenizer: Tokenizer, tmp_path: Path):
     config = BertConfig(layers=1, hidden=8, heads=2, positions=16)
-    state = nn.ModuleDict({"backbone": BertNet(config, tokenizer.vocab_size)}).state_dict()
+    state = nn.ModuleDict({"backbone": config.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, tokenizer.special)
     tokenizer.save(tmp_path)
     with pytest.raises(DataError, match="is no decoder"):
         Generator(tmp_path)
 
 
-def test_a_step_that_reads_all_columns_gives_the_same_logits(net: Net, prompts: list[list[int]]):
+def test_a_step_that_reads_all_columns_gives_the_same_logits(net: GPT2, prompts: list[list[int]]):
     """As a CUDA graph repeats it, whatever of the columns is used."""
     found = []
     for whole in (False, True):
@@ -234,7 +233,7 @@ def test_a_step_that_reads_all_columns_gives_the_same_logits(net: Net, prompts: 
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
 
 
-def test_a_full_row_that_is_read_on_disturbs_no_other(net: Net):
+def test_a_full_row_that_is_read_on_disturbs_no_other(net: GPT2):
     with torch.inference_mode():
         steps = Decoder(net, [[1] * 10, [1] * 3], 2)
         steps.begin()
@@ -256,7 +255,9 @@ class Repeats:
         self.steps.logits_N1V = self.steps._step(self.steps.ids_N1)
 
 
-def test_texts_go_on_alike_where_a_graph_repeats_the_step(net: Net, prompts, monkeypatch: pytest.MonkeyPatch):
+def test_texts_go_on_alike_where_a_graph_repeats_the_step(
+    net: GPT2, prompts, monkeypatch: pytest.MonkeyPatch
+):
     captured = []
 
     def capture(steps: Decoder) -> None:

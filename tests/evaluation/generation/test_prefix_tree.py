@@ -9,15 +9,15 @@ from nlptool.evaluation.generation import prefix_tree
 from nlptool.evaluation.generation.prefix_tree import build_prefix_tree, score_tokens
 from nlptool.evaluation.requests import EncodedRequest, Scored, in_order, sum_scores
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
+from nlptool.models.gpt2.net import GPT2
 
 VOCAB, POSITIONS = 50, 64
 
 
 @pytest.fixture(scope="module")
-def net() -> Net:
+def net() -> GPT2:
     torch.manual_seed(0)
-    return Net(Config(layers=3, hidden=32, heads=4, positions=POSITIONS, init=0.3), VOCAB).eval()
+    return Config(layers=3, hidden=32, heads=4, positions=POSITIONS, init=0.3).build(VOCAB).eval()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def pairs() -> list[EncodedRequest]:
     return [*found, found[3]]
 
 
-def alone(net: Net, pair: EncodedRequest) -> Scored:
+def alone(net: GPT2, pair: EncodedRequest) -> Scored:
     """Read from the beginning, without a cache."""
     ids, answer = torch.tensor([[*pair.context, *pair.answer]]), torch.tensor(pair.answer)
     with torch.no_grad():
@@ -51,7 +51,7 @@ def alone(net: Net, pair: EncodedRequest) -> Scored:
     return Scored(total, len(answer), bool((logits.argmax(-1) == answer).all()))
 
 
-def scored(net: Net, pairs: list[EncodedRequest]) -> list[Scored]:
+def scored(net: GPT2, pairs: list[EncodedRequest]) -> list[Scored]:
     return in_order(sum_scores(score_tokens(net, pairs), pairs))
 
 
@@ -69,7 +69,7 @@ def test_a_tree_has_what_rows_share_once_and_is_in_preorder():
 
 @pytest.mark.parametrize("nodes", [1, 5, 16, 256])
 def test_every_answer_is_scored_as_if_it_were_alone(
-    net: Net, pairs: list[EncodedRequest], nodes: int, monkeypatch: pytest.MonkeyPatch
+    net: GPT2, pairs: list[EncodedRequest], nodes: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(prefix_tree, "NODES", nodes)
     found, expected = scored(net, pairs), [alone(net, pair) for pair in pairs]
@@ -77,19 +77,19 @@ def test_every_answer_is_scored_as_if_it_were_alone(
     assert [s[1:] for s in found] == [s[1:] for s in expected]
 
 
-def test_the_order_of_requests_changes_no_bit(net: Net, pairs: list[EncodedRequest]):
+def test_the_order_of_requests_changes_no_bit(net: GPT2, pairs: list[EncodedRequest]):
     found = scored(net, pairs)
     order = random.Random(1).sample(range(len(pairs)), len(pairs))
     assert scored(net, [pairs[number] for number in order]) == [found[number] for number in order]
 
 
 @pytest.mark.parametrize("size", [1, 4, 32])
-def test_requests_in_batches_are_scored_alike(net: Net, pairs: list[EncodedRequest], size: int):
+def test_requests_in_batches_are_scored_alike(net: GPT2, pairs: list[EncodedRequest], size: int):
     found = [s for at in range(0, len(pairs), size) for s in scored(net, pairs[at : at + size])]
     assert [s.logprob for s in found] == pytest.approx([s.logprob for s in scored(net, pairs)], abs=2e-5)
 
 
-def test_a_net_reads_no_node_twice(net: Net, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch):
+def test_a_net_reads_no_node_twice(net: GPT2, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(prefix_tree, "NODES", 16)
     read = []
     handle = net.embeddings.register_forward_hook(lambda module, ids, out: read.append(ids[0].shape[1]))
@@ -103,7 +103,7 @@ def test_a_net_reads_no_node_twice(net: Net, pairs: list[EncodedRequest], monkey
 
 
 def test_answers_are_known_while_others_are_still_to_be_read(
-    net: Net, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch
+    net: GPT2, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(prefix_tree, "NODES", 16)
     tokens = iter(score_tokens(net, pairs))
@@ -112,6 +112,6 @@ def test_answers_are_known_while_others_are_still_to_be_read(
     assert len(list(tokens)) > 50
 
 
-def test_nothing_is_foretold_of_nothing(net: Net):
+def test_nothing_is_foretold_of_nothing(net: GPT2):
     assert list(score_tokens(net, [])) == []
     assert scored(net, [EncodedRequest([1], [])]) == [Scored(0.0, 0, True)]

@@ -8,18 +8,18 @@ from nlptool.evaluation.generation.generate import continuations
 from nlptool.evaluation.generation.prompt_lookup import GIVING_UP, MOST, PromptLookup, room
 from nlptool.evaluation.generation.sampling import Sampling, greedy
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
+from nlptool.models.gpt2.net import GPT2
 
 CONFIG = Config(layers=2, hidden=32, heads=2, positions=120, init=0.2)
 
 
 @pytest.fixture(scope="module")
-def net() -> Net:
+def net() -> GPT2:
     torch.manual_seed(0)
-    return Net(CONFIG, 50).eval()
+    return CONFIG.build(50).eval()
 
 
-def made(net: Net, prompts: list[list[int]], tokens: int, **how) -> list[list[int]]:
+def made(net: GPT2, prompts: list[list[int]], tokens: int, **how) -> list[list[int]]:
     texts: list[list[int]] = [[] for _ in prompts]
     for number, token in continuations(net, prompts, tokens, **how):
         texts[number].append(token)
@@ -67,7 +67,7 @@ def test_many_rows_leave_no_room_for_guesses():
     "choose", [greedy, Sampling(0.05, seed=4), Sampling(top_k=3, repetition_penalty=1.2)]
 )
 @pytest.mark.parametrize("rows", [1, 3])
-def test_the_same_tokens_in_fewer_steps(net: Net, choose, rows: int, monkeypatch: pytest.MonkeyPatch):
+def test_the_same_tokens_in_fewer_steps(net: GPT2, choose, rows: int, monkeypatch: pytest.MonkeyPatch):
     prompts = [[1, 2, 3, 4, 1, 2, 3], [7, 8, 9, 7, 8], [5] * 6][:rows]
     read, plain = [], Decoder.read
     monkeypatch.setattr(
@@ -83,7 +83,7 @@ def test_the_same_tokens_in_fewer_steps(net: Net, choose, rows: int, monkeypatch
     assert steps < len(read)
 
 
-def test_a_text_ends_at_its_last_position_also_while_guessing(net: Net):
+def test_a_text_ends_at_its_last_position_also_while_guessing(net: GPT2):
     (text,) = made(net, [[5] * 100], 100)
     assert len(text) == 21, "120 positions are read, and one more token follows"
     assert [len(text) for text in made(net, [[5] * 100, [5]], 30)] == [21, 30]

@@ -12,7 +12,6 @@ from nlptool.evaluation.generation.sampling import (
     penalised,
 )
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import Net
 
 CONFIG = Config(layers=2, hidden=32, heads=2, positions=40, init=0.2)
 
@@ -69,7 +68,7 @@ def test_no_temperature_is_the_likeliest_token_and_repetition_counts_in_it():
 
 def test_what_is_drawn_does_not_depend_on_batch_mates_nor_on_when_they_end():
     torch.manual_seed(0)
-    net = Net(CONFIG, 90).eval()
+    net = CONFIG.build(90).eval()
     prompts = [torch.randint(0, 90, (length,)).tolist() for length in (3, 9, 1, 5, 5, 12)]
     choose = Sampling(temperature=1.2, top_p=0.95, seed=3)
 
@@ -94,7 +93,7 @@ def test_what_is_drawn_does_not_depend_on_batch_mates_nor_on_when_they_end():
 
 def test_another_seed_or_number_draws_another_text():
     torch.manual_seed(0)
-    net = Net(CONFIG, 90).eval()
+    net = CONFIG.build(90).eval()
     texts: list[list[int]] = [[], []]
     for number, token in continuations(net, [[1], [1]], 12, choose=Sampling(seed=1)):
         texts[number].append(token)

@@ -13,10 +13,10 @@ LENGTHS = torch.tensor([9, 4, 1, 5])
 
 def made(family: str) -> torch.nn.Module:
     torch.manual_seed(0)
-    config = registry.load("models", family, "config").Config(
+    config = registry.config("models", family)(
         layers=3, hidden=48, heads=4, intermediate=96, dropout=0, attention_dropout=0
     )
-    return registry.load("models", family, "net").Net(config, 100)
+    return config.build(100)
 
 
 @pytest.mark.parametrize("at", [None, [[0, 3], [0, 1], [0, 0], [4, 2]]])

@@ -1,0 +1,261 @@
+"""A family of models as transformers has it: its classes, the settings in config.json, the names of its tensors.
+
+A family's huggingface.py says what differs. Inside nlptool a state dict has the parts `backbone.*` and heads such as
+`mlm.*`, `pooler.*` and `pair.*`; of a layer queries, keys and values are one matrix. A head that transformers does not
+have goes out under its own name with OWN in front, and comes back.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nlptool.formatting import json_value
+from nlptool.models.config import EncoderConfig, ModelConfig
+from nlptool.models.layer_sharing import unshare_layers
+
+OWN = "nlptool."
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
+GELU = {  # their names of activations -> ours
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+}
+ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new"}
+
+Modules = Mapping[str, str]
+"""Own module -> theirs; {i} is the number of a layer. A tensor's last name (weight, bias) is the same on both sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What transformers calls a family."""
+
+    title: str
+    """As messages call it."""
+    model_type: str
+    """In config.json."""
+    class_prefix: str
+    """What the names of its classes begin with."""
+    base_model_prefix: str
+    """Where a model with heads holds the model without."""
+    settings: Mapping[str, tuple[str, Any]]
+    """Our key -> theirs, and what it is where config.json does not say."""
+    fixed: Mapping[str, tuple[Any, ...]]
+    """Their settings that nlptool does not vary, and the values that mean the same; the first is the default."""
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings, which are always the same."""
+    modules: Modules
+    """Where two of our modules have one name there, such as the heads `classifier`, the last one is read."""
+    split: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Own module -> theirs whose rows it holds one after the other, such as queries, keys and values."""
+    transposed: frozenset[str] = frozenset()
+    """Own modules whose matrix is stored [inputs, outputs] there."""
+    tied: Mapping[str, str] = field(default_factory=dict)
+    """Second names of their tensors -> first; only the first is kept, and both must be equal."""
+    buffers: re.Pattern[str] = re.compile(r"(position_ids|token_type_ids)$")
+    """Their tensors that are no weights."""
+
+    def class_name(self, architecture: str) -> str:
+        """The class for what a model is trained for, such as ForMaskedLM; Model is the one without heads."""
+        return self.class_prefix + architecture
+
+    def write(
+        self, config: ModelConfig, vocab_size: int, special: Mapping[str, int], architecture: str
+    ) -> dict[str, Any]:
+        """The settings for config.json. special: ids of the special tokens."""
+        keys = config.model_dump()
+        return {
+            "architectures": [self.class_name(architecture)],
+            "model_type": self.model_type,
+            "vocab_size": vocab_size,
+            **{theirs: keys[own] for own, (theirs, _) in self.settings.items()},
+            **self.written,
+            "pad_token_id": special.get("pad"),
+            "tie_word_embeddings": True,
+            "dtype": "float32",
+        }
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of the family's Config, from config.json. Raises ValueError for a setting that nlptool lacks."""
+        for key, values in self.allowed(given).items():
+            if (value := given.get(key, values[0])) not in values:
+                known = " or ".join(map(json_value, values))
+                raise ValueError(
+                    f"config.json: {key} is {json_value(value)}; nlptool's {self.title} has {known} only"
+                )
+        return {own: given.get(theirs, default) for own, (theirs, default) in self.settings.items()}
+
+    def allowed(self, given: Mapping[str, Any]) -> Mapping[str, tuple[Any, ...]]:
+        """`fixed`, and what depends on other settings."""
+        return self.fixed
+
+    def to_hf(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Our tensors under their names."""
+        tensors: dict[str, Tensor] = {}
+        for key, tensor in unshare_layers(state).items():
+            module, _, kind = key.rpartition(".")
+            pattern, number = _pattern(module)
+            if pattern in self.split:
+                theirs = self.split[pattern]
+                parts = tensor.chunk(len(theirs))
+            else:
+                theirs = (self.modules.get(pattern, f"{OWN}{module}"),)
+                parts = (self._turned(pattern, tensor),)
+            for name, part in zip(theirs, parts, strict=True):
+                tensors[f"{name.format(i=number)}.{kind}"] = part
+        return tensors
+
+    def from_hf(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Their tensors under our names; parts that are not there stay away.
+
+        A model without heads, whose names lack the base model's in front, names of before 2019 (LayerNorm.gamma) and
+        buffers are understood. Raises ValueError for names that are in no table, for tied tensors that differ and for a
+        missing part of a split one.
+        """
+        given = self._untied({self._full(k): t for k, t in tensors.items() if not self.buffers.search(k)})
+        own = {theirs: pattern for pattern, theirs in self.modules.items()}
+        pieces = {theirs: pattern for pattern, all_ in self.split.items() for theirs in all_}
+        state: dict[str, Tensor] = {}
+        unknown = []
+        for key in sorted(given):
+            module, _, kind = key.rpartition(".")
+            pattern, number = _pattern(module)
+            if pattern in own:
+                ours = own[pattern]
+                state[f"{ours.format(i=number)}.{kind}"] = self._turned(ours, given[key])
+            elif pattern in pieces:
+                ours = pieces[pattern]
+                name = f"{ours.format(i=number)}.{kind}"
+                if name not in state:
+                    state[name] = torch.cat(list(self._pieces(given, ours, number, kind)))
+            elif key.startswith(OWN):
+                state[key.removeprefix(OWN)] = given[key]
+            else:
+                unknown.append(key)
+        if unknown:
+            raise ValueError(
+                f"tensors that nlptool's {self.title} has no place for: {', '.join(unknown[:8])}"
+            )
+        return state
+
+    def _full(self, key: str) -> str:
+        """The name in a model with heads, as it is today."""
+        key = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        front = f"{self.base_model_prefix}."
+        inside = [*self.modules.values(), *(name for parts in self.split.values() for name in parts)]
+        bare = {name.removeprefix(front).partition(".")[0] for name in inside if name.startswith(front)}
+        return f"{front}{key}" if key.partition(".")[0] in bare else key
+
+    def _turned(self, pattern: str, tensor: Tensor) -> Tensor:
+        return tensor.t() if pattern in self.transposed and tensor.ndim == 2 else tensor
+
+    def _pieces(self, given: Mapping[str, Tensor], pattern: str, number: str, kind: str) -> Iterator[Tensor]:
+        first = f"{self.split[pattern][0].format(i=number)}.{kind}"
+        for theirs in self.split[pattern]:
+            key = f"{theirs.format(i=number)}.{kind}"
+            if key not in given:
+                raise ValueError(f"{key} is missing")
+            if not given[key].ndim or given[key].shape[1:] != given[first].shape[1:]:
+                shapes = f"{list(given[key].shape)}, and {first} has {list(given[first].shape)}"
+                raise ValueError(f"{key} has shape {shapes}")
+            yield given[key]
+
+    def _untied(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
+        for second, first in self.tied.items():
+            if second in given:
+                tensor = given.pop(second)
+                if not torch.equal(given.setdefault(first, tensor), tensor):
+                    raise ValueError(
+                        f"{second} differs from {first}; nlptool's {self.title} has a tied decoder only"
+                    )
+        return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderFamily(Family):
+    """What transformers calls encoders as BERT's."""
+
+    activation: tuple[str, str] = ("hidden_act", "gelu")
+    """Their key of the activation, and what it is where config.json does not say."""
+
+    def write(
+        self, config: ModelConfig, vocab_size: int, special: Mapping[str, int], architecture: str
+    ) -> dict[str, Any]:
+        """With the activation."""
+        assert isinstance(config, EncoderConfig)
+        written = super().write(config, vocab_size, special, architecture)
+        return written | {self.activation[0]: ACTIVATIONS[config.activation]}
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """With the activation."""
+        key, default = self.activation
+        value = given.get(key, default)
+        read = super().read(given)
+        if not isinstance(value, str) or value not in GELU:
+            known = ", ".join(GELU)
+            raise ValueError(f"config.json: {key} is {json_value(value)}; nlptool's {self.title} has {known}")
+        return read | {"activation": GELU[value]}
+
+
+ENCODER_FIXED = {
+    "layer_norm_eps": (EncoderConfig.epsilon,),
+    "position_embedding_type": ("absolute",),
+    "tie_word_embeddings": (True,),
+}
+
+
+def encoder_settings(**defaults: Any) -> dict[str, tuple[str, Any]]:
+    """Settings of encoders as BERT's. defaults: of the family's class in transformers, where other than BERT's."""
+    names = {
+        "layers": ("num_hidden_layers", 12),
+        "hidden": ("hidden_size", 768),
+        "heads": ("num_attention_heads", 12),
+        "intermediate": ("intermediate_size", 3072),
+        "positions": ("max_position_embeddings", 512),
+        "types": ("type_vocab_size", 2),
+        "dropout": ("hidden_dropout_prob", 0.1),
+        "attention_dropout": ("attention_probs_dropout_prob", 0.1),
+        "init": ("initializer_range", 0.02),
+    }
+    return {own: (theirs, defaults.get(own, default)) for own, (theirs, default) in names.items()}
+
+
+def encoder_modules(base: str, layer: str, sublayers: Modules, heads: Modules) -> dict[str, str]:
+    """Modules of encoders as BERT's. sublayers: those of one layer, within `layer`.
+
+    Three heads are called classifier there, which is read as the last one.
+    """
+    embeddings = {
+        "tokens": "word_embeddings",
+        "positions": "position_embeddings",
+        "types": "token_type_embeddings",
+        "norm": "LayerNorm",
+    }
+    return {
+        **{f"backbone.embeddings.{own}": f"{base}.embeddings.{name}" for own, name in embeddings.items()},
+        **{
+            f"backbone.layers.{own.replace('.', '.{i}.')}": f"{layer}.{name}"
+            for own, name in sublayers.items()
+        },
+        "span.out": "qa_outputs",
+        "tagger.out": "classifier",
+        "chooser.out": "classifier",
+        "classifier.out": "classifier",
+        **heads,
+    }
+
+
+def query_key_value(*names: str) -> dict[str, tuple[str, ...]]:
+    """The three matrices there that are one here."""
+    return {"backbone.layers.attention.{i}.qkv": names}
+
+
+def _pattern(module: str) -> tuple[str, str]:
+    """A module's name with {i} for the first number in it, and the number."""
+    found = NUMBER.search(module)
+    return (NUMBER.sub("{i}", module, count=1), found[0]) if found else (module, "")
