@@ -8,13 +8,13 @@ import pytest
 from test_compare import two  # noqa: F401
 
 from nlptool.cli import main
-from nlptool.commands.prompt import scoreboard
 from nlptool.commands.suite import recipe as suites
 from nlptool.commands.suite import run
 from nlptool.metric_table import PROMPTED, describe
 from nlptool.prompting.answer import config as answer
 from nlptool.prompting.choices import config as choices
 from nlptool.prompting.continuation import config as continuation
+from nlptool.prompting.results import metric_title
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")
 
@@ -232,10 +232,10 @@ def test_a_net_without_a_language_model_head_is_not_prompted(
 
 
 def test_figures_have_the_names_of_papers_in_a_table():
-    assert scoreboard.title("accuracy_per_character") == "accuracy per character"
-    assert scoreboard.title("exact") == "exact match"
-    assert scoreboard.title("validation_mismatched/accuracy") == "validation_mismatched: accuracy"
-    assert scoreboard.title("matthews") == "Matthews correlation"
+    assert metric_title("accuracy_per_character") == "accuracy per character"
+    assert metric_title("exact") == "exact match"
+    assert metric_title("validation_mismatched/accuracy") == "validation_mismatched: accuracy"
+    assert metric_title("matthews") == "Matthews correlation"
 
 
 def test_every_score_of_a_prompted_task_has_a_name_and_a_direction():
