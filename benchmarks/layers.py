@@ -23,7 +23,7 @@ from nlptool.models import heads
 from nlptool.models.bert.config import Config
 from nlptool.models.heads import MaskedLM
 from nlptool.models.kernels import cpu
-from nlptool.train.malloc import keep_freed_memory
+from nlptool.models.malloc import keep_freed_memory
 
 VOCAB = 16384
 Step = Callable[[], None]

@@ -7,6 +7,7 @@ UTF-8, and what is wrong with it is a DataError that names it and says what to d
 import errno
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -101,6 +102,12 @@ def refused(path: Path, error: OSError) -> DataError | UsageError:
     if error.errno in PLACE:
         return UsageError(why, hint="choose another folder with --out")
     return DataError(why, hint="make the folder writable, or choose another with --out")
+
+
+def of_system(error: Exception) -> OSError:
+    """What a library in Rust says of a file, as the system said it: its words end in "(os error 28)"."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else OSError(str(error))
 
 
 def read_bytes(path: Path, remedy: str = "restore it, or remove it") -> bytes:

@@ -22,6 +22,11 @@ WRITTEN = 200  # characters of a value in a message
 MARKED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {sign: f"\\{sign}" for sign in "\\`*[]|"})
 
 
+def brief(text: str, most: int = 60) -> str:
+    """A text as messages quote it: its beginning where it has more than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def duration(seconds: float) -> str:
     """Time as a person says it: `41s`, `2m31s`, `3h05m`, `2d04h`."""
     whole = int(seconds + 0.5)

@@ -5,6 +5,7 @@ bidirectional override would show other words than are there, a new line would f
 """
 
 import io
+import re
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 HALVES = range(0xD800, 0xE000)
 NO_LETTERS = (0xFFFE, 0xFFFF)  # which no XML may hold
 SHOWN = dict.fromkeys((*CONTROL, *BIDIRECTIONAL, *HALVES, *NO_LETTERS), "\ufffd")
+LONGEST_WORD, LONGEST_LINE = 400, 1_600  # characters of a message; a path has at most 255 between two slashes
+LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 ESCAPED = {sign: f"\\u{sign:04x}" for sign in (*range(127, 160), 0x2028, 0x2029, *BIDIRECTIONAL)}
 
 
@@ -40,10 +43,22 @@ def message(label: str, style: str, text: str) -> "Text":
     """A message behind its label. Further lines are indented, so that none of them looks like a message of its own."""
     from rich.text import Text
 
-    first, *more = clean(text).split("\n")
+    first, *more = _readable(clean(text)).split("\n")
     return Text.assemble(
         (label, style), "\n".join([first, *(f"  {line.removeprefix('  ')}" for line in more)])
     )
+
+
+def _readable(text: str) -> str:
+    """A message in which what it quotes is shortened, whoever quoted it: words, and lines, that nobody would read."""
+    lines = (
+        LONG_WORD.sub(lambda found: _middle_out(found[0], LONGEST_WORD), line) for line in text.split("\n")
+    )
+    return "\n".join(line if len(line) <= LONGEST_LINE else _middle_out(line, LONGEST_LINE) for line in lines)
+
+
+def _middle_out(text: str, most: int) -> str:
+    return f"{text[: most // 2]}...{text[-most // 4 :]}"
 
 
 class Messages(io.TextIOBase):

@@ -9,9 +9,11 @@ its context and itself, a decoder what stands before.
 # B rows, T tokens, V vocabulary
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
@@ -32,9 +34,8 @@ from nlptool.models import heads, huggingface
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cpu import CPU
 from nlptool.models.kernels.cross_entropy import linear_scores
+from nlptool.models.malloc import give_back_free_memory
 from nlptool.text.tokenizer import Tokenizer
-
-T = TypeVar("T")
 
 BATCH = 16384  # tokens at once, padding included
 
@@ -111,22 +112,20 @@ class MaskedScorer:
 
     @torch.inference_mode()
     def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
-        rows = [framed(pair, self.special) for pair in pairs]
-        queries = [
-            (number, 1 + len(pair.context) + at)
-            for number, pair in enumerate(pairs)
-            for at in range(len(pair.answer))
-        ]
-        for chosen in _batches(queries, [len(rows[number]) for number, _ in queries]):
-            ids_BT, lengths_B = padded(
-                [rows[number] for number, _ in chosen], self.special["sep"], self.device
-            )
-            at_B1 = torch.tensor([[at] for _, at in chosen], device=self.device)
+        lengths = np.array([framed_length(pair) for pair in pairs], np.int32)
+        asked = np.array([len(pair.answer) for pair in pairs], np.int32)
+        number_Q = np.repeat(np.arange(len(pairs), dtype=np.int32), asked)
+        first = lengths - 1 - asked  # where each answer begins in its row
+        at_Q = np.arange(len(number_Q)) - np.repeat(asked.cumsum() - asked - first, asked)
+        for chosen in _batches(lengths[number_Q]):
+            numbers = number_Q[chosen].tolist()
+            rows = [framed(pairs[number], self.special) for number in numbers]
+            ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
+            at_B1 = torch.from_numpy(at_Q[chosen])[:, None].to(self.device)
             labels_B1 = ids_BT.gather(1, at_B1)
             ids_BT.scatter_(1, at_B1, self.special["mask"])
             hidden_B1D = self.head.transform(self.net(ids_BT, None, lengths_B, at_B1))
             loss_B1, first_B1 = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
-            numbers = [number for number, _ in chosen]
             yield from zip(numbers, (-loss_B1[:, 0]).tolist(), first_B1[:, 0].tolist(), strict=True)
 
 
@@ -167,12 +166,13 @@ class DiscriminatorScorer:
 
     @torch.inference_mode()
     def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
-        rows = [framed(pair, self.special) for pair in pairs]
-        for chosen in _batches(range(len(rows)), [len(row) for row in rows]):
-            ids_BT, lengths_B = padded([rows[number] for number in chosen], self.special["sep"], self.device)
+        for chosen in _batches(np.array([framed_length(pair) for pair in pairs], np.int32)):
+            numbers = chosen.tolist()
+            rows = [framed(pairs[number], self.special) for number in numbers]
+            ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
             logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double().cpu()
-            for number, logits_T in zip(chosen, logits_BT, strict=True):
-                asked = logits_T[1 + len(pairs[number].context) : len(rows[number]) - 1]
+            for number, row, logits_T in zip(numbers, rows, logits_BT, strict=True):
+                asked = logits_T[1 + len(pairs[number].context) : len(row) - 1]
                 found = logsigmoid(-asked).tolist(), (asked < 0).tolist()
                 yield from ((number, logprob, original) for logprob, original in zip(*found, strict=True))
 
@@ -249,6 +249,11 @@ def framed(pair: EncodedRequest, special: Mapping[str, int]) -> list[int]:
     return [special["cls"], *pair.context, *pair.answer, special["sep"]]
 
 
+def framed_length(pair: EncodedRequest) -> int:
+    """Tokens of `framed`."""
+    return len(pair.context) + len(pair.answer) + 2
+
+
 def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     """Ids [B, T] and lengths [B] of rows of several lengths."""
     lengths = [len(row) for row in rows]
@@ -263,11 +268,15 @@ def _sums(
     return [found.logprob for found in in_order(sum_scores(tokens(pairs), pairs))]
 
 
-def _batches(items: Sequence[T], lengths: Sequence[int]) -> Iterator[list[T]]:
-    """Items of like length together, at most BATCH tokens at once, the longest first: what is too much fails early."""
-    order = sorted(range(len(items)), key=lambda i: -lengths[i])
+def _batches(lengths: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
+    """Numbers of rows of like length, at most BATCH tokens at once, the longest first: what is too much fails early.
+
+    Each batch has shapes of its own, so what it leaves free fits none after it, and is given back.
+    """
+    order = np.argsort(-lengths, kind="stable")
     begin = 0
     while begin < len(order):
-        rows = max(1, BATCH // lengths[order[begin]])
-        yield [items[i] for i in order[begin : begin + rows]]
+        rows = max(1, BATCH // int(lengths[order[begin]]))
+        yield order[begin : begin + rows]
+        give_back_free_memory()
         begin += rows

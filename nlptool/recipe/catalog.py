@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from nlptool.errors import RecipeError
+from nlptool.formatting import brief
 
 
 def folder() -> Path:
@@ -50,5 +51,4 @@ def find(argument: str, room: str = "") -> Path:
     )
     if close:
         hint = f"did you mean {' or '.join(close)}?"
-    shown = argument if len(argument) <= 100 else f"{argument[:97]}..."
-    raise RecipeError(f"{shown}: no such {room.removesuffix('s') or 'recipe'}", hint=hint)
+    raise RecipeError(f"{brief(argument, 100)}: no such {room.removesuffix('s') or 'recipe'}", hint=hint)

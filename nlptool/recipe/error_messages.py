@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from nlptool.formatting import brief
 from nlptool.recipe.field_types import TOLD_WHEN_CROSSED, FieldType, blocks, holds, shape_at
 from nlptool.recipe.source import SHOWN, Problem
 from nlptool.recipe.types import RecipeBlock
@@ -174,13 +175,9 @@ def found(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'the text "{_brief(value)}"'
+        return f'the text "{brief(value)}"'
     if isinstance(value, dict):
-        return f"a block ({_brief(', '.join(map(str, value)))})" if value else "an empty block"
+        return f"a block ({brief(', '.join(map(str, value)))})" if value else "an empty block"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}" if value else "an empty list"
-    return str(value)
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return brief(str(value))

@@ -10,6 +10,7 @@ import torch
 from nlptool import launch
 from nlptool.console import Console, Options
 from nlptool.errors import Preempted, UsageError
+from nlptool.models.malloc import keep_freed_memory
 from nlptool.runs import folder, resume
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.runs.loop import TrainingRun
@@ -17,7 +18,6 @@ from nlptool.train import distributed
 from nlptool.train.config import TrainConfigBase
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.malloc import keep_freed_memory
 from nlptool.train.stages import FRESH, ResumedAt
 from nlptool.train.trainer import derive_seed
 

@@ -12,6 +12,7 @@ from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFail
 from nlptool.formatting import significant
 from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
+from nlptool.models.malloc import give_back_free_memory
 from nlptool.recipe import Change, digest
 from nlptool.runs import folder, machine, metrics_file, resume
 from nlptool.runs.averages import RunningAverages
@@ -21,7 +22,6 @@ from nlptool.runs.resume import ResumePoint
 from nlptool.train import checkpoint
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.malloc import give_back_free_memory
 from nlptool.train.optim import Adam
 from nlptool.train.schedule import learning_rate
 from nlptool.train.trainer import State, Step, train

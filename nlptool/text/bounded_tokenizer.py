@@ -1,7 +1,11 @@
-"""Calls into the `tokenizers` library: its faults as errors of ours, and bounds on what a tokenizer.json may do."""
+"""Calls into libraries written in Rust: their faults as errors of ours, and bounds on what a tokenizer.json may do."""
 
+import os
+import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ LONGEST = 64  # characters that a text may be replaced by, or begin with
 GROWTH = 100  # characters that may come of one, through all replacements in turn
 SAMPLE = "a b é 한 中"
 SHOWN = 40  # characters of a text in a message
+STDERR = 2  # the descriptor
+TURN = threading.Lock()
 
 
 def is_panic(error: BaseException) -> bool:
@@ -23,10 +29,67 @@ def is_panic(error: BaseException) -> bool:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keep from standard error what Rust writes of a panic ("thread panicked at ..."), before Python hears of it.
+
+    The descriptor is a file in memory meanwhile. Without a panic, what is in it goes to standard error afterwards.
+    """
+    if not TURN.acquire(blocking=False):  # it is so already, for another thread
+        yield
+        return
+    panicked = False
+    try:
+        kept = os.dup(STDERR)
+    except OSError:  # closed
+        kept = STDERR
+    try:
+        if kept != STDERR:
+            os.dup2(_memory(), STDERR)
+        yield
+    except BaseException as error:
+        panicked = is_panic(error)
+        raise
+    finally:
+        if kept != STDERR:
+            os.dup2(kept, STDERR)
+            os.close(kept)
+            written = _written()
+            if written and not panicked:
+                os.write(STDERR, written)
+        TURN.release()
+
+
+@cache
+def _memory() -> int:
+    """A file that `quiet` writes into; each process has its own."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("stderr")
+    descriptor, name = tempfile.mkstemp()
+    os.unlink(name)
+    return descriptor
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_memory.cache_clear)
+
+
+def _written() -> bytes:
+    """What is in the file; it is empty then."""
+    if not (size := os.lseek(_memory(), 0, os.SEEK_CUR)):
+        return b""
+    os.lseek(_memory(), 0, os.SEEK_SET)
+    written = os.read(_memory(), size)
+    os.ftruncate(_memory(), 0)
+    os.lseek(_memory(), 0, os.SEEK_SET)
+    return written
+
+
+@contextmanager
 def told(name: str, doing: str) -> Iterator[None]:
     """Raises DataError where the library panics, or raises its bare Exception. name: the tokenizer's file."""
     try:
-        yield
+        with quiet():
+            yield
     except BaseException as error:
         if type(error) is not Exception and not is_panic(error):
             raise

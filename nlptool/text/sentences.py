@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import sentencex
 
-from nlptool.text.bounded_tokenizer import is_panic
+from nlptool.text.bounded_tokenizer import is_panic, quiet
 from nlptool.text.config import Sentences
 
 BLOCK = 1 << 16  # characters given to the rules at once; a line of 50 MB is cut into such blocks
@@ -119,7 +119,8 @@ def _segment(language: str, text: str) -> list[str]:
     on anything else, that text costs its boundaries, not the run.
     """
     try:
-        parts: list[str] = sentencex.segment(language, text.translate(PLAIN))
+        with quiet():
+            parts: list[str] = sentencex.segment(language, text.translate(PLAIN))
     except BaseException as error:
         if not is_panic(error):
             raise

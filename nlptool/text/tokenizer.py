@@ -32,6 +32,7 @@ SPECIAL = {
 }  # fmt: skip
 LONGEST = 64  # bytes of a trained token: no rule of dashes becomes one
 SMALLEST = len(SPECIAL) + 256
+AT_ONCE = 1024  # texts that the library is given: what it makes of one takes many times its ids
 
 
 class Tokenizer:
@@ -72,8 +73,9 @@ class Tokenizer:
         found = imported.found_in(path)
         try:
             given = imported.read(path)
-            bounded_tokenizer.require_bounded(found, given.content)
-            made = cls(*given)
+            with bounded_tokenizer.quiet():
+                bounded_tokenizer.require_bounded(found, given.content)
+                made = cls(*given)
             made.name = str(found)
             return made
         except DataError:
@@ -191,9 +193,13 @@ class Tokenizer:
         """Ids of each text; on all cores unless TOKENIZERS_PARALLELISM is false."""
         if self._loss is not None and not self.coverage.complete:
             return [ids for ids, _ in self.encode_offsets(texts, self._loss)]
-        with bounded_tokenizer.told(self.name, "encode a text"):
-            batch = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [encoding.ids for encoding in batch]
+        found: list[list[int]] = []
+        for begin in range(0, len(texts), AT_ONCE):
+            with bounded_tokenizer.told(self.name, "encode a text"):
+                some = list(texts[begin : begin + AT_ONCE])
+                batch = self._encoder.encode_batch_fast(some, add_special_tokens=False)
+            found += [encoding.ids for encoding in batch]
+        return found
 
     def encode_offsets(
         self, texts: Sequence[str], loss: Loss | None = None

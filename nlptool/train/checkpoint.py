@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nlptool.atomic_files import read_json, write_json
+from nlptool.atomic_files import of_system, read_json, write_json
 from nlptool.errors import DataError, NonFiniteLoss
 from nlptool.manifests import (
     atomic_folder,
@@ -104,7 +104,7 @@ def save(
             for name, values in tensors.items():
                 save_file(values, aside / f"{name}.safetensors")
         except SafetensorError as error:  # its words for a full disk
-            raise OSError(str(error)) from error
+            raise of_system(error) from error
         write_json(aside / "state.json", asdict(facts))
         write_manifest(aside)
 

@@ -74,7 +74,7 @@ def test_a_space_at_the_end_of_the_context_goes_to_the_answer(tokenizer: Tokeniz
 
 def test_a_context_of_white_space_or_nothing_is_none(tokenizer: Tokenizer):
     nothing, space = encoded([Request("", "town"), Request(" ", "town")], tokenizer)
-    assert (nothing.context, space.context) == ([], [])
+    assert (list(nothing.context), list(space.context)) == ([], [])
     assert tokenizer.decode(space.answer) == " town"
 
 

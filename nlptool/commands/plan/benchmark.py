@@ -10,10 +10,10 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.data.batches import Batches, Stage
 from nlptool.launch import ALONE
+from nlptool.models.malloc import keep_freed_memory
 from nlptool.runs.machine import memory_used, peak_memory_used
 from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.malloc import keep_freed_memory
 from nlptool.train.optim import Adam
 from nlptool.train.trainer import State, train
 

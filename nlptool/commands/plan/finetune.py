@@ -15,11 +15,11 @@ from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.formatting import counted, duration, each, quantity, significant
 from nlptool.launch import ALONE
+from nlptool.models.malloc import keep_freed_memory
 from nlptool.runs.launch import require_device
 from nlptool.runs.machine import DeviceInfo, device_info, memory_used, peak_memory_used
 from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.malloc import keep_freed_memory
 from nlptool.train.optim import Adam
 from nlptool.train.trainer import State, train
 
