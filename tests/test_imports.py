@@ -235,6 +235,32 @@ def test_shared_layers_lower_floors_and_imports_for_types_alone_are_allowed() ->
     assert offences("registry", "if TYPE_CHECKING:\n    from nlptool.recipe import Block") == []
 
 
+def whole_recipes(module: str, source: str) -> list[str]:
+    """Where a module of commands that is neither `setup` nor `run` takes a whole recipe, or reaches into one."""
+    room, *_, name = module.split(".")
+    if room != "commands" or name in ("setup", "run"):
+        return []
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            if ast.unparse(node.annotation).rpartition(".")[2].strip("'\"") == "Recipe":
+                found.append(f"{module}:{node.lineno} takes a recipe")
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(".recipe"):
+            found.append(f"{module}:{node.lineno} reaches into a recipe")
+    return found
+
+
+def test_a_recipe_ends_at_setup_and_run() -> None:
+    """But for the rules of a recipe, beside it, and for commands that put recipes together."""
+    found = [
+        offence
+        for module, source in modules().items()
+        if not module.endswith((".recipe", ".options"))
+        for offence in whole_recipes(module, source)
+    ]
+    assert found == []
+
+
 def speech(source: str) -> list[str]:
     """Where a source prints or takes hold of the streams."""
     nodes = [

@@ -116,7 +116,7 @@ def folder(path: Path) -> Iterator[Check]:
 
 
 def _runs(run: Path) -> Iterator[Check]:
-    from nlptool.commands.finetune import labelled
+    from nlptool.tasks import labelled
 
     runs = inside(run)
     if not any((runs[0] / name).exists() for name in LEFT):

@@ -26,9 +26,9 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
     from nlptool.commands.pretrain.setup import PretrainSetup
     from nlptool.train import checkpoint
 
-    plan = PretrainSetup(kept(run, Recipe))
+    setup = PretrainSetup(kept(run, Recipe))
     chosen = _choose(run / "checkpoints", wanted, console)
-    objective = plan.objective()
+    objective = setup.objective()
     tensors = load_file(chosen / "model.safetensors")
     if bad := checkpoint.not_finite(tensors):
         told = ", ".join(bad[:3])
@@ -36,7 +36,7 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
     objective.load_state_dict(tensors)
     step = checkpoint.step_of(chosen)
     with atomic_folder(out) as aside:
-        plan.export(objective, aside)
+        setup.export(objective, aside)
         course.stamp(aside, course.Stamp(step, step))
     facts = {"from": str(chosen), "format": "Hugging Face transformers"}
     if why := course.outdated(run):

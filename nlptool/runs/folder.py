@@ -11,7 +11,6 @@ OUT/final/             the result, a Hugging Face folder
 import hashlib
 import json
 import os
-import platform
 import shlex
 import shutil
 import sys
@@ -20,7 +19,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from nlptool import __version__
 from nlptool.atomic_files import MARK, append_line, aside_of, read_json, refused, write_json, write_text
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
@@ -295,24 +293,3 @@ def _require_same_models(run: Path, models: Mapping[str, Path], known: Mapping[s
                 f"{models[key]}: is not the {what} that {run} began with: it was made anew, or replaced",
                 hint=f"put the {what} back that was there, or start a new run with another --out",
             )
-
-
-def environment(packages: Iterable[str], device: str, ranks: int) -> dict[str, Any]:
-    """What a figure may depend on besides the recipe."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    def installed(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
-    return {
-        "nlptool": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: installed(name) for name in packages},
-        "device": device,
-        "ranks": ranks,
-        "cpus": os.cpu_count(),
-    }

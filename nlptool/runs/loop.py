@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from nlptool import course
-from nlptool.console import Console
+from nlptool.console import Options
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
 from nlptool.formatting import significant
 from nlptool.manifests import atomic_folder
@@ -17,44 +17,59 @@ from nlptool.recipe import Change, digest
 from nlptool.runs import folder, machine, metrics_file, resume
 from nlptool.runs.averages import RunningAverages
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
+from nlptool.runs.launch import RunContext
 from nlptool.runs.metrics_file import Metrics, last
 from nlptool.runs.resume import ResumePoint
 from nlptool.train import checkpoint
-from nlptool.train.distributed import DistributedContext
-from nlptool.train.interrupts import SignalHandler
 from nlptool.train.optim import Adam
 from nlptool.train.schedule import learning_rate
-from nlptool.train.trainer import State, Step, train
+from nlptool.train.trainer import State, Step, derive_seed, train
 
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors")
 LOG_EVERY = 10  # steps; reading a figure waits for the device
 JUMP = 1.1  # a learning rate that changes by more where a run is resumed is told
+
+
+def open_run(config: RunConfig, options: Options, context: RunContext) -> ResumePoint | None:
+    """Prepare the run folder, seed torch, and find what is resumed; None where the run starts at step 0.
+
+    Raises UsageError for a folder that may not be written, DataError for one without a checkpoint that can be used.
+    """
+    source = context.world.on_first(
+        lambda: folder.prepare_output_folder(config.out, options, recipe=config.recipe)
+    )
+    point = None if source is None else resume.find(source)
+    torch.manual_seed(derive_seed(config.seed))
+    return point
+
+
+def train_job(
+    config: RunConfig, job: TrainingJob, point: ResumePoint | None, context: RunContext, *, overwrite: bool
+) -> RunResult:
+    """Train from the start or from a checkpoint, to the end or to a signal. point: as `open_run` has found it.
+
+    Raises Preempted with the state saved, NonFiniteLoss, DataError for a disk or checkpoint that fails.
+    """
+    run = TrainingRun(config, job, context)
+    if point is not None:
+        run.resume(point)
+    context.world.on_first(lambda: run.begin(overwrite=overwrite))
+    return run.train()
 
 
 class TrainingRun:
     """One process's part in one run."""
 
-    def __init__(
-        self,
-        settings: RunConfig,
-        job: TrainingJob,
-        console: Console,
-        world: DistributedContext,
-        interrupts: SignalHandler,
-    ) -> None:
-        self.settings, self.job, self.console, self.world, self.interrupts = (
-            settings,
-            job,
-            console,
-            world,
-            interrupts,
-        )
-        module = job.objective.to(world.device)
-        self.state = State(module, Adam(module, settings.train.optimizer, job.rates))
-        self.folder = settings.out / "checkpoints"
-        self.digest = digest(settings.recipe)
+    def __init__(self, config: RunConfig, job: TrainingJob, context: RunContext) -> None:
+        self.config, self.job = config, job
+        self.console, self.world, self.signals = context
+        module = job.objective.to(self.world.device)
+        self.state = State(module, Adam(module, config.train.optimizer, job.rates))
+        self.folder = config.out / "checkpoints"
+        self.digest = digest(config.recipe)
         self.models: dict[str, str] = {}  # digests; the first rank's, which saves
         self.first_step = 1
-        self.owes = False  # whether the checkpoint that is gone on from was to be evaluated, and was not
+        self.evaluation_due = False  # evaluation was due at the resumed checkpoint, but had not run
         self.saved = self.evaluated = self.logged = 0  # steps at which this was done last
         self.metrics: Metrics | None = None
         self.log = RunningAverages()
@@ -64,7 +79,7 @@ class TrainingRun:
 
     def resume(self, past: ResumePoint) -> None:
         """Take up what a run had come to."""
-        changed = resume.check_same_run(past, self.settings.recipe, self.job.models, self.console)
+        changed = resume.check_same_run(past, self.config.recipe, self.job.models, self.console)
         if past.path is None or past.facts is None:
             self.console.note(f"{past.run} holds no checkpoint yet; starting at step 0")
             return
@@ -75,7 +90,7 @@ class TrainingRun:
         self.first_step = self.state.step + 1
         if self.job.seconds is None:
             resume.require_left(past, self.job.steps, changed)
-        self.owes = past.facts.heldout is None and self._is_due(self.state.step)
+        self.evaluation_due = past.facts.heldout is None and self._is_due(self.state.step)
         if self.job.patience is not None:
             self.losses = self._losses(past.run)
         of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
@@ -88,7 +103,7 @@ class TrainingRun:
         if not (changed and before and step < steps):
             return
         progress = step / steps if self.job.seconds is None else self.state.elapsed / self.job.seconds
-        now = learning_rate(self.settings.train, step, steps, min(1.0, progress))
+        now = learning_rate(self.config.train, step, steps, min(1.0, progress))
         if not 1 / JUMP < now / before < JUMP:
             self.console.note(
                 f"the learning rate goes on at {significant(now)}; it was {significant(before)} in the last step"
@@ -96,36 +111,34 @@ class TrainingRun:
 
     def _is_due(self, step: int) -> bool:
         """Whether a step is followed by an evaluation and a checkpoint."""
-        often = (self.settings.evaluate_every, self.settings.save.every)
+        often = (self.config.evaluate_every, self.config.save.every)
         return self.job.evaluate is not None and (
             any(step % every == 0 for every in often) or step == self.job.steps
         )
 
     def begin(self, *, overwrite: bool) -> None:
         """Write down what is run; what a later course left in the folder is set aside."""
-        names = ("torch", "numpy", "tokenizers", "safetensors")
-        device = machine.device_name(self.world.device)
-        facts = folder.environment(names, device, self.world.size) | {"threads": torch.get_num_threads()}
+        facts = machine.environment(PACKAGES, self.world)
         self.models = folder.digests(self.job.models)
         facts |= {"models": self.models} if self.models else {}
-        out, job = self.settings.out, self.job
+        out, job = self.config.out, self.job
         if not overwrite:
             resume.set_aside(out, self.state.step, self.console)
-        folder.create_run_folder(out, self.settings.recipe, facts, overwrite=overwrite)
+        folder.create_run_folder(out, self.config.recipe, facts, overwrite=overwrite)
         steps = job.steps if job.seconds is None else None
         course.begin(out, course.Goal(steps, job.seconds, job.stages))
 
     def train(self) -> RunResult:
         """Run to the end; logs, evaluates and saves on the way."""
-        settings, job, state = self.settings, self.job, self.state
+        config, job, state = self.config, self.job, self.state
         with ExitStack() as stack:
             stack.callback(job.batches.close)
-            written = settings.recipe.model_dump(mode="json")
+            written = config.recipe.model_dump(mode="json")
             if self.world.first:
-                self.metrics = stack.enter_context(Metrics(settings.out, state.step, settings.track, written))
+                self.metrics = stack.enter_context(Metrics(config.out, state.step, config.track, written))
             self.panel = stack.enter_context(
                 self.console.training(
-                    settings.out.name, job.steps, state.step, job.seconds, objective_of(written)
+                    config.out.name, job.steps, state.step, job.seconds, objective_of(written)
                 )
             )
             try:
@@ -135,26 +148,26 @@ class TrainingRun:
         ended = state.step
         if job.best:
             self._take_best()
-        with self.interrupts.shield():
+        with self.signals.shield():
             self.world.on_first(lambda: self._export(ended))
-        final = settings.out / "final"
+        final = config.out / "final"
         return RunResult(state.step, state.tokens, state.elapsed, self.training, self.heldout, final)
 
     def _run(self) -> None:
         """All steps that are left. Raises Preempted with the state saved."""
         try:
-            if self.owes:
+            if self.evaluation_due:
                 self._evaluate()
                 self._save()
             steps = train(
                 self.state,
                 self.job.objective,
                 self.job.batches,
-                self.settings.train,
+                self.config.train,
                 steps=self.job.steps,
-                seed=self.settings.seed,
+                seed=self.config.seed,
                 world=self.world,
-                interrupts=self.interrupts,
+                interrupts=self.signals,
                 seconds=self.job.seconds,
                 cost=self.job.cost,
             )
@@ -175,8 +188,8 @@ class TrainingRun:
         self.log.add(step, timed=step.number > self.first_step)
         if step.number == self.first_step:
             give_back_free_memory()
-        evaluates = step.number % self.settings.evaluate_every == 0
-        saves = step.number % self.settings.save.every == 0
+        evaluates = step.number % self.config.evaluate_every == 0
+        saves = step.number % self.config.save.every == 0
         if step.number % LOG_EVERY == 0 or step.number == 1 or evaluates or saves:
             self._write_log()
         if evaluates or saves:
@@ -213,8 +226,8 @@ class TrainingRun:
         if self.job.evaluate is None:
             return
         self.panel.status("evaluating")
-        found = self.job.evaluate(self.state, self.interrupts)
-        with self.interrupts.shield():
+        found = self.job.evaluate(self.state, self.signals)
+        with self.signals.shield():
             self.heldout, self.evaluated = found, self.state.step
             self.losses.append(self.job.objective.loss(found))
             self._record(**{f"heldout/{name}": value for name, value in found.items()})
@@ -227,13 +240,13 @@ class TrainingRun:
 
     def _record(self, **figures: float) -> None:
         if self.metrics is not None:
-            with self.interrupts.shield():
+            with self.signals.shield():
                 self.metrics.write(self.state.step, **figures)
 
     def _save(self) -> None:
         loss = self.job.objective.loss(self.heldout) if self.heldout else None
         path = checkpoint.path_of(self.folder, self.state.step)
-        with self.interrupts.shield():
+        with self.signals.shield():
             self.world.on_first(lambda: self._write(path, loss))
             self.saved = self.state.step
         self.panel.saved(path)
@@ -249,7 +262,7 @@ class TrainingRun:
             whole, _ = checkpoint.newest(self.folder)
             left = f"newest whole checkpoint: {whole}" if whole else "no checkpoint was saved before"
             raise DataError(error.message, hint="; ".join(filter(None, (error.hint, left)))) from error
-        checkpoint.prune(self.folder, self.settings.save.keep, path)
+        checkpoint.prune(self.folder, self.config.save.keep, path)
 
     def _patience_is_over(self) -> bool:
         if self.job.patience is None or not self.losses:
@@ -275,11 +288,11 @@ class TrainingRun:
 
     def _export(self, ended: int) -> None:
         """Write final/, then that the run has ended."""
-        with atomic_folder(self.settings.out / "final") as aside:
+        with atomic_folder(self.config.out / "final") as aside:
             self.job.export(aside)
             for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
                 course.stamp(model, course.Stamp(self.state.step, ended))
-        course.end(self.settings.out, ended)
+        course.end(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:
         """Save what a signal left, if there is anything new."""

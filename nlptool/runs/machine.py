@@ -1,16 +1,22 @@
 """The machine that a run would be on: its memory, what of it is in use, its disk."""
 
 import os
+import platform
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from nlptool import __version__
 from nlptool.formatting import counted
 from nlptool.launch import ALONE
 from nlptool.train import distributed
+from nlptool.train.distributed import DistributedContext
 
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 MEASURED = Path("/proc/self/statm")
@@ -97,3 +103,24 @@ def _most_resident() -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def environment(packages: Iterable[str], world: DistributedContext) -> dict[str, Any]:
+    """What a result may depend on besides the recipe: environment.json."""
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "nlptool": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: installed(name) for name in packages},
+        "device": device_name(world.device),
+        "ranks": world.size,
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }

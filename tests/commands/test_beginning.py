@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
 from nlptool.commands.pretrain.recipe import Recipe
-from nlptool.commands.pretrain.run import job
+from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.models import huggingface
 from nlptool.recipe import load
@@ -66,7 +66,7 @@ def planned(path: Path, *changes: str) -> PretrainSetup:
 
 
 def begun(plan: PretrainSetup) -> dict[str, torch.Tensor]:
-    made = job(plan, DistributedContext(0, 1, torch.device("cpu")))
+    made = training_job(plan, DistributedContext(0, 1, torch.device("cpu")))
     made.batches.close()
     return dict(made.objective.state_dict())
 

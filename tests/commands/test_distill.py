@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from nlptool.cli import main
 from nlptool.commands.pretrain.recipe import Recipe
-from nlptool.commands.pretrain.run import job
+from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
 from nlptool.train.distributed import DistributedContext
@@ -48,7 +48,7 @@ def recipe(tiny_store: Path, teacher: Path, tmp_path: Path) -> Path:
 def begun(recipe: Path, *changes: str) -> dict[str, torch.Tensor]:
     """A student's weights before its first step."""
     plan = PretrainSetup(load(recipe, changes, Recipe).recipe)
-    made = job(plan, DistributedContext(0, 1, torch.device("cpu")))
+    made = training_job(plan, DistributedContext(0, 1, torch.device("cpu")))
     made.batches.close()
     return made.objective.state_dict()
 

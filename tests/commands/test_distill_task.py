@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from nlptool.cli import main
 from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as Bert
-from nlptool.runs import launch
+from nlptool.runs import loop
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 
@@ -179,7 +179,7 @@ def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.
 
 def test_what_is_finished_is_not_done_again(work: Path, capsys, monkeypatch: pytest.MonkeyPatch):
     assert distil(work, *SHORT) == 0
-    monkeypatch.setattr(launch, "train_in", None)
+    monkeypatch.setattr(loop, "TrainingRun", None)
     assert distil(work, *SHORT, "--resume", "auto") == 0
     told = capsys.readouterr().err
     assert "run/intermediate/seed-0: is finished" in told

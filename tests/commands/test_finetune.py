@@ -164,7 +164,7 @@ def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.
 def test_an_evaluation_that_a_signal_took_away_is_made_up_for(work: Path, monkeypatch: pytest.MonkeyPatch):
     every = ["train.epochs=2", "evaluate.every=10"]
     assert tune(work, *every, "--out", str(work / "whole")) == 0
-    plain, asked = setup.FinetuneSetup.said, []
+    plain, asked = setup.FinetuneSetup.predict_split, []
 
     def signalled(self, *given):
         asked.append(1)
@@ -172,7 +172,7 @@ def test_an_evaluation_that_a_signal_took_away_is_made_up_for(work: Path, monkey
             os.kill(os.getpid(), signal.SIGTERM)
         return plain(self, *given)
 
-    monkeypatch.setattr(setup.FinetuneSetup, "said", signalled)
+    monkeypatch.setattr(setup.FinetuneSetup, "predict_split", signalled)
     assert tune(work, *every) == 75
     state = json.loads((work / "run/seed-0/checkpoints/step-00000020/state.json").read_text())
     assert state["heldout"] is None

@@ -327,7 +327,7 @@ def tuned(kind: str, settings: dict, rows: list[dict], start: Path, work: Path) 
     (folder / "final").mkdir()
     plan.export(objective, folder / "final")
     with SignalHandler(alone=True) as interrupts, torch.inference_mode():
-        numbers = plan.said(
+        numbers = plan.predict_split(
             objective, "validation", DistributedContext(0, 1, torch.device("cpu")), interrupts
         )
     split = plan.splits["validation"]

@@ -26,16 +26,16 @@ class Spent(NamedTuple):
         return self.steps * self.step
 
 
-def require_met(plans: Mapping[str, PretrainSetup]) -> None:
+def require_met(setups: Mapping[str, PretrainSetup]) -> None:
     """Raise RecipeError, with the least budget that would do, unless every run ends within 1 % of its budget.
 
     Steps and epochs are the same for all, and a budget of time is met by the clock.
     """
-    budgets = [plan.recipe.train.budget for plan in plans.values()]
+    budgets = [setup.train.budget for setup in setups.values()]
     budget = budgets[0]
     if budget is None or budget.measure not in UNITS:
         return
-    spent = {name: _spent(plan, budget.measure) for name, plan in plans.items()}
+    spent = {name: _spent(setup, budget.measure) for name, setup in setups.items()}
     if all(abs(one.total - budget.amount) <= TOLERANCE * budget.amount for one in spent.values()):
         return
     unit = UNITS[budget.measure]
@@ -68,5 +68,5 @@ def least(steps: Sequence[float], amount: float) -> float:
             number, power = 100, power + 1
 
 
-def _spent(plan: PretrainSetup, measure: str) -> Spent:
-    return Spent(plan.steps, plan.flops_per_step if measure == "flops" else plan.tokens_per_step)
+def _spent(setup: PretrainSetup, measure: str) -> Spent:
+    return Spent(setup.steps, setup.flops_per_step if measure == "flops" else setup.tokens_per_step)

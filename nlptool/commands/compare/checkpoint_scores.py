@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 from safetensors.torch import load_file
 
 from nlptool.atomic_files import read_json, write_json
-from nlptool.commands.compare.options import ComparedRun, Comparison
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
@@ -22,8 +21,6 @@ from nlptool.metric_table import HELD_OUT, describe
 from nlptool.prompting.choices import minimal_pairs as reading
 from nlptool.runs import machine, metrics_file
 from nlptool.runs.metrics_file import last
-from nlptool.text.store import TokenStore
-from nlptool.text.tokenizer import Tokenizer
 from nlptool.train import checkpoint
 
 VERSION = 5  # of what is asked; another one asks again
@@ -32,32 +29,30 @@ Pairs = list[reading.Pair]
 PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
 
-def read_pairs(comparison: Comparison) -> Pairs:
-    """All pairs to be scored. Raises DataError for what cannot be read, or is longer than a model reads."""
-    asked, entries = comparison.asked, comparison.runs
-    if asked.pairs is None:
-        return []
-    files = reading.read(asked.pairs, asked.most)
-    tokenizer = Tokenizer.of_store(TokenStore(Path(entries[0].recipe.tokens)))
-    positions = min((e.recipe.model.positions for e in entries if e.recipe.model), default=sys.maxsize)
+def read_pairs(folder: Path, most: int, setups: Collection[PretrainSetup]) -> Pairs:
+    """All pairs to be scored, `most` of each file.
+
+    Raises DataError for what cannot be read, or is longer than one of the runs' models reads.
+    """
+    files = reading.read(folder, most)
+    tokenizer = next(iter(setups)).tokenizer  # all read the same store
+    positions = min(setup.model.positions for setup in setups)
     pairs: Pairs = []
     for name, read in files.items():
         longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
         if longest > positions:
             raise DataError(
-                f"{asked.pairs}: {name}: a sentence of {longest} tokens, and a model that reads {positions}",
+                f"{folder}: {name}: a sentence of {longest} tokens, and a model that reads {positions}",
                 hint=f"model.positions={longest}, or remove the pair",
             )
         pairs += read
     return pairs
 
 
-def probed(entry: ComparedRun, pairs: Pairs, console: Console) -> dict[str, Any]:
+def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -> dict[str, Any]:
     """A run with its checkpoints, oldest first, and their scores."""
-    out = Path(entry.recipe.out)
-    plan = PretrainSetup(entry.recipe)
-    objective = plan.objective()
-    heldout = _heldout(out, entry.recipe.objective.name)
+    out, objective = setup.out, setup.objective()
+    heldout = _heldout(out, setup.objective_config.name)
     known = _read(out / "probes.json")
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
@@ -66,9 +61,9 @@ def probed(entry: ComparedRun, pairs: Pairs, console: Console) -> dict[str, Any]
             continue
         facts = checkpoint.read(path)
         flops = last(out, "flops", facts.step) if facts.flops is None else facts.flops
-        asked = _asked(plan, path, pairs)
+        asked = _asked(setup, path, pairs)
         if not isinstance(known.get(asked), dict):
-            known[asked] = _scores(plan, path, pairs, console)
+            known[asked] = _scores(setup, path, pairs, console)
             write_json(out / "probes.json", known)
         points.append(
             {
@@ -83,12 +78,12 @@ def probed(entry: ComparedRun, pairs: Pairs, console: Console) -> dict[str, Any]
     if not points:
         raise DataError(f"{out}: no whole checkpoint to probe", hint="train the run again with --overwrite")
     parameters = sum(p.numel() for p in objective.parameters())
-    return {"run": entry.name, "out": str(out), "parameters": parameters, "points": points}
+    return {"run": name, "out": str(out), "parameters": parameters, "points": points}
 
 
-def _scores(plan: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> dict[str, Any]:
+def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> dict[str, Any]:
     """What one checkpoint gets in each probe that it can take."""
-    objective = plan.objective()
+    objective = setup.objective()
     objective.load_state_dict(load_file(path / "model.safetensors"))
     scores: dict[str, Proportion] = {}
     if pairs and not objective.sees_mask:
@@ -96,8 +91,8 @@ def _scores(plan: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> 
             "minimal pairs are not asked: the net has never seen the [MASK] by which they are scored"
         )
     elif pairs:
-        exported = objective.folders(plan.model)[""]
-        model = scorer(exported.config, exported.state, plan.tokenizer, machine.device())
+        exported = objective.folders(setup.model)[""]
+        model = scorer(exported.config, exported.state, setup.tokenizer, machine.device())
         with console.progress("minimal pairs", len(pairs), "pairs") as bar:
             right = 0
             for start in range(0, len(pairs), 200):
@@ -105,13 +100,13 @@ def _scores(plan: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> 
                 bar.to(start)
             bar.to(len(pairs))
         scores["minimal pairs"] = Proportion(right, len(pairs))
-    split = plan.store.split("heldout")
+    split = setup.store.split("heldout")
     if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
-        exported = objective.folders(plan.model)[""]
-        judge = SegmentPairScorer(exported.config, exported.state, plan.vocabulary.special, machine.device())
+        exported = objective.folders(setup.model)[""]
+        judge = SegmentPairScorer(exported.config, exported.state, setup.vocabulary.special, machine.device())
         for name, task in PAIR_TASKS.items():
             try:
-                scores[name] = judge.accuracy(split, task, plan.stages[-1][0].length)
+                scores[name] = judge.accuracy(split, task, setup.stages[-1][0].length)
             except DataError as error:  # of a held-out split without such pairs
                 console.note(f"{name} is not asked: {error.message}")
     return {
@@ -120,10 +115,10 @@ def _scores(plan: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> 
     }
 
 
-def _asked(plan: PretrainSetup, path: Path, pairs: Pairs) -> str:
+def _asked(setup: PretrainSetup, path: Path, pairs: Pairs) -> str:
     """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
     weights = digest(path / "model.safetensors")[:16]
-    asked = hashlib.sha256(json.dumps([VERSION, pairs, plan.stages[-1][0].length]).encode()).hexdigest()[:16]
+    asked = hashlib.sha256(json.dumps([VERSION, pairs, setup.stages[-1][0].length]).encode()).hexdigest()[:16]
     return f"{path.name} {weights} {asked}"
 
 

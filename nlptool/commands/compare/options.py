@@ -13,6 +13,7 @@ from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.console import Console
 from nlptool.errors import RecipeError, UsageError
 from nlptool.recipe import catalog
+from nlptool.train.config import PretrainConfig
 
 
 class ComparedRun(NamedTuple):
@@ -80,7 +81,7 @@ def require_equal(entries: Sequence[ComparedRun]) -> None:
     """Raise RecipeError unless all runs read the same tokens for the same budget."""
     for key, values in {
         "tokens": [entry.recipe.tokens for entry in entries],
-        "train.budget": [_budget(entry.recipe) for entry in entries],
+        "train.budget": [_budget(entry.recipe.train) for entry in entries],
     }.items():
         if len(set(values)) > 1:
             lines = "".join(
@@ -92,9 +93,8 @@ def require_equal(entries: Sequence[ComparedRun]) -> None:
             )
 
 
-def _budget(recipe: Recipe) -> str:
+def _budget(train: PretrainConfig) -> str:
     """What a run may use: its budget, or where it counts steps the tokens in them."""
-    train = recipe.train
     if train.budget is not None:
         return str(train.budget)
     assert train.steps is not None  # the recipe has one of the two

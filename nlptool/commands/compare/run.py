@@ -12,7 +12,6 @@ from nlptool.commands.compare.options import ComparedRun, Comparison
 from nlptool.commands.pretrain import run as pretraining
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.commands.suite import run as suite_run
-from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.console import Console, Options
 from nlptool.evaluation.metrics import confidence
 from nlptool.formatting import bullets, counted, duration, markdown, quantity, significant
@@ -24,20 +23,20 @@ from nlptool.train.distributed import DistributedContext
 
 def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
     """What each run would take; trains nothing. Raises RecipeError for a budget that they do not all meet."""
-    plans = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
-    budget.require_met(plans)
+    setups = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
+    budget.require_met(setups)
     rows = []
-    for name, plan in plans.items():
-        tokens = plan.steps * plan.tokens_per_step
-        known = plan.seconds is None
+    for name, setup in setups.items():
+        tokens = setup.steps * setup.tokens_per_step
+        known = setup.seconds is None
         rows.append(
             {
                 "run": name,
-                "parameters": plan.estimate.parameters,
-                "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
-                "steps": plan.steps if known else None,
+                "parameters": setup.estimate.parameters,
+                "flops_per_token": setup.flops_per_step / setup.tokens_per_step,
+                "steps": setup.steps if known else None,
                 "tokens": round(tokens) if known else None,
-                "flops": plan.steps * plan.flops_per_step if known else None,
+                "flops": setup.steps * setup.flops_per_step if known else None,
             }
         )
     if options.json:
@@ -49,32 +48,37 @@ def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
 
 def run(comparison: Comparison, options: Options, console: Console) -> None:
     """Train, probe, write; what is done already is not done again. All ranks train, rank 0 does the rest."""
-    entries, _, suite, out = comparison
-    with launch.ranks(console) as (world, _):
-        world.on_first(lambda: folder.prepare_output_folder(out, options))
-        pairs = checkpoint_scores.read_pairs(comparison)  # what is wrong is told now, not after hours
-        budget.require_met({entry.name: PretrainSetup(entry.recipe) for entry in entries})
-        for number, entry in enumerate(entries, start=1):
-            console.note(f"run {number} of {len(entries)}: {entry.name}")
-            _train(entry, options.overwrite, console, world)
-    if world.first:
+    with launch.ranks(console) as context:
+        context.world.on_first(lambda: folder.prepare_output_folder(comparison.out, options))
+        pairs = _checked(comparison)  # what is wrong is told now, not after hours
+        for number, entry in enumerate(comparison.runs, start=1):
+            console.note(f"run {number} of {len(comparison.runs)}: {entry.name}")
+            _train(entry, options.overwrite, console, context.world)
+    if context.world.first:
         launch.work_alone()
-        _evaluate(entries, pairs, suite, out, options, console)
+        _evaluate(comparison, pairs, options, console)
+
+
+def _checked(comparison: Comparison) -> checkpoint_scores.Pairs:
+    """The minimal pairs, once they and the budget have been found to suit all runs."""
+    setups = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
+    budget.require_met(setups)
+    asked = comparison.asked
+    if asked.pairs is None:
+        return []
+    return checkpoint_scores.read_pairs(asked.pairs, asked.most, setups.values())
 
 
 def _evaluate(
-    entries: Sequence[ComparedRun],
-    pairs: checkpoint_scores.Pairs,
-    suite: ResolvedSuite | None,
-    out: Path,
-    options: Options,
-    console: Console,
+    comparison: Comparison, pairs: checkpoint_scores.Pairs, options: Options, console: Console
 ) -> None:
     """Probe every checkpoint, then write and show the table and the pictures."""
+    entries, _, suite, out = comparison
     runs = []
     for entry in entries:
         console.note(f"probing {entry.name}")
-        runs.append(checkpoint_scores.probed(entry, pairs, console))
+        setup = PretrainSetup(entry.recipe)
+        runs.append(checkpoint_scores.evaluated(entry.name, setup, pairs, console))
     if suite is not None:
         for found, entry in zip(runs, entries, strict=True):
             console.note(f"the suite: {entry.name}")

@@ -7,7 +7,6 @@ from typing import Any
 
 from nlptool.commands.distill_task.recipe import Augment
 from nlptool.commands.distill_task.teacher import Teacher
-from nlptool.commands.finetune import labelled
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.data import pair_inputs
 from nlptool.data.augmentation import augmented_copies
@@ -29,13 +28,13 @@ SEED = 0  # of the copies, which all runs of a recipe share
 class AugmentingEncoder:
     """Writes a split as the task does, but the training rows with their copies; TaskObjective.encode."""
 
-    def __init__(self, augment: Augment, plan: FinetuneSetup, teacher: Teacher) -> None:
-        self.augment, self.plan, self.teacher = augment, plan, teacher
+    def __init__(self, augment: Augment, setup: FinetuneSetup, teacher: Teacher) -> None:
+        self.augment, self.setup, self.teacher = augment, setup, teacher
 
     def __call__(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Write a split at `prefix`, which is named after it; returns how many rows there are, copies included."""
-        if prefix.name != self.plan.task.train:
-            return self.plan.shape.encode(rows, tokenizer, prefix, labelled=labelled)
+        if prefix.name != self.setup.task.train:
+            return self.setup.shape.encode(rows, tokenizer, prefix, labelled=labelled)
         examples = (self._example(row) for row in rows)
         return pair_inputs.write(self._with_copies(examples), tokenizer, prefix)
 
@@ -56,7 +55,7 @@ class AugmentingEncoder:
         device = next(self.teacher.objective.parameters()).device
         net: Any
         if self.augment.model is None:
-            tokenizer, net, likeliest = self.teacher.plan.tokenizer, self.teacher.objective.backbone, None
+            tokenizer, net, likeliest = self.teacher.setup.tokenizer, self.teacher.objective.backbone, None
         else:
             model = FillMask(hub.folder(self.augment.model))
             tokenizer, net = model.tokenizer, model.net.to(device)
@@ -66,10 +65,10 @@ class AugmentingEncoder:
         )
 
     def _rows(self) -> Iterator[Row]:
-        return labelled.read(self.plan.recipe, self.plan.task.train)
+        return self.setup.labelled.read(self.setup.task.train)
 
     def _example(self, row: Row) -> Example:
-        return self.plan.task.example(row, labelled=True)
+        return self.setup.task.example(row, labelled=True)
 
 
 def _texts(example: Example) -> Iterator[str]:

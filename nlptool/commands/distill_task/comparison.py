@@ -24,7 +24,7 @@ from nlptool.tasks.base import TaskObjective
 
 
 def measured(
-    plan: FinetuneSetup,
+    setup: FinetuneSetup,
     subjects: dict[str, TaskObjective],
     teacher: dict[str, float],
     found: dict[str, list[dict[str, Any]]],
@@ -32,10 +32,10 @@ def measured(
 ) -> dict[str, Any]:
     """Measure the teacher and the student, and write down all figures.
 
-    plan: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of `twin`, which
+    setup: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of `twin`, which
     is as large and as fast as the student.
     """
-    single, several = (_middle(plan, subjects["teacher"], rows) for rows in (1, latency.ROWS))
+    single, several = (_middle(setup, subjects["teacher"], rows) for rows in (1, latency.ROWS))
     asked = {name: TimedModel(objective, objective.predict) for name, objective in subjects.items()}
     prints = latency.measure(asked, single, several)
     texts = len(single["ids"]) / len(single["row"])
@@ -51,15 +51,15 @@ def measured(
             "faster": {"one": whole.latency / mine.latency, "many": mine.throughput / whole.throughput},
             "mean": {key: mean for key, (mean, _) in spreads.items()},
             "deviation": {key: deviation for key, (_, deviation) in spreads.items()},
-            "kept": {key: spreads[key][0] / teacher[key] for key in plan.task.metrics if teacher[key] > 0},
+            "kept": {key: spreads[key][0] / teacher[key] for key in setup.task.metrics if teacher[key] > 0},
             "runs": [run for run in runs if "seed" in run],
         }
     result: dict[str, Any] = {
         "out": str(out),
-        "select": plan.recipe.evaluate.select,
-        "caption": plan.recipe.evaluate.caption,
-        "rows": {name: split.count for name, split in plan.splits.items()},
-        "metrics": list(plan.task.metrics),
+        "select": setup.evaluate.select,
+        "caption": setup.evaluate.caption,
+        "rows": {name: split.count for name, split in setup.splits.items()},
+        "metrics": list(setup.task.metrics),
         "tokens": {"one": single.tokens, "many": several.tokens, "rows": len(several["row"])},
         "threads": torch.get_num_threads(),
         "models": models,
@@ -115,9 +115,9 @@ def report(result: dict[str, Any], console: Console) -> None:
     )
 
 
-def _middle(plan: FinetuneSetup, objective: TaskObjective, number: int) -> Batch:
+def _middle(setup: FinetuneSetup, objective: TaskObjective, number: int) -> Batch:
     """Validation rows of middling length."""
-    rows = plan.splits[plan.task.validation[0]]
+    rows = setup.splits[setup.task.validation[0]]
     order = np.argsort(rows.lengths, kind="stable")
     first = max(0, (len(order) - number) // 2)
     chosen = order[first : first + number]

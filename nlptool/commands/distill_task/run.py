@@ -3,7 +3,7 @@
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
 OUT/rows/                  encoded rows, with their copies
 OUT/start/                 the student before its first step, where it is made of the teacher's layers
-OUT/teacher.npy, .json     what the teacher says of the training rows, and of how much of each
+OUT/teacher.npy, .json     the teacher's logits of the training rows, and of how much of each
 OUT/intermediate/seed-N/   the first stage, a run folder
 OUT/prediction/seed-N/     the second stage, as of finetune; its final/ is the student
 OUT/twin/seed-N/           the same without a teacher, on the rows as they are, OUT/twin/rows/
@@ -24,7 +24,14 @@ from nlptool import course
 from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands.distill_task import comparison
 from nlptool.commands.distill_task.recipe import Recipe
-from nlptool.commands.distill_task.student import beginning, imitation, prepare, require, student
+from nlptool.commands.distill_task.setup import (
+    imitation,
+    initial_student,
+    open_teacher,
+    prepare,
+    require,
+    student_setup,
+)
 from nlptool.commands.distill_task.teacher import Teacher
 from nlptool.commands.finetune import results
 from nlptool.commands.finetune import run as finetuning
@@ -42,10 +49,10 @@ from nlptool.objectives.base import Objective
 from nlptool.recipe import Change, kept
 from nlptool.runs import folder, launch, machine
 from nlptool.runs.job import RunConfig, TrainingJob
+from nlptool.runs.launch import RunContext
+from nlptool.runs.loop import open_run, train_job
 from nlptool.tasks.base import Numbers
-from nlptool.tasks.distillation import PredictionDistillation
 from nlptool.train.config import FinetuneConfig, Save
-from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State, held_out
@@ -56,9 +63,9 @@ PART = 1024  # tokens at once where layers are compared, which pads the rows of 
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Distil with each seed, to the end or to a signal, and say what the student is worth."""
-    with launch.ranks(console) as (world, interrupts):
-        result = _Runs(recipe, options, console, world, interrupts).all()
+    """Distil with each seed, to the end or to a signal, and compare the student with its teacher."""
+    with launch.ranks(console) as context:
+        result = _Runs(recipe, options, context).all()
         if options.json:
             console.json(result)
         else:
@@ -68,59 +75,52 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 class _Runs:
     """One process's part in the runs of a recipe."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        options: Options,
-        console: Console,
-        world: DistributedContext,
-        interrupts: SignalHandler,
-    ) -> None:
-        self.recipe, self.console, self.world, self.interrupts = recipe, console, world, interrupts
-        self.out = Path(recipe.out)
+    def __init__(self, recipe: Recipe, options: Options, context: RunContext) -> None:
+        self.recipe, self.context, self.out = recipe, context, Path(recipe.out)
+        self.console, self.world, self.signals = context
         for stage, train in (("intermediate", recipe.intermediate), ("prediction", recipe.prediction)):
             if train is not None:
-                launch.require_device(train, world, stage)
-        self.source = world.on_first(lambda: folder.prepare_output_folder(self.out, options, recipe=recipe))
+                launch.require_device(train, self.world, stage)
+        self.source = self.world.on_first(
+            lambda: folder.prepare_output_folder(self.out, options, recipe=recipe)
+        )
         self.options = replace(options, resume="auto" if options.resume else None, overwrite=False)
-        self.teacher = Teacher(recipe)
+        self.teacher = open_teacher(recipe)
         require(recipe, self.teacher)
-        self.teacher.objective.to(world.device)
-        self.start = beginning(recipe, self.out)
-        world.on_first(lambda: self._begin(overwrite=options.overwrite))
+        self.teacher.objective.to(self.world.device)
+        self.start = initial_student(recipe, self.out)
+        self.world.on_first(lambda: self._begin(overwrite=options.overwrite))
 
     def all(self) -> dict[str, Any]:
         """Every stage with every seed, and what came of it."""
         recipe = self.recipe
         starts = dict.fromkeys(recipe.seeds, self.start)
         if recipe.intermediate is not None:
-            plan = self._plan(recipe.intermediate, self.start, "intermediate")
-            starts = {seed: self._imitate(plan, recipe.intermediate, seed) for seed in recipe.seeds}
-        plans = {seed: self._plan(recipe.prediction, start, "prediction") for seed, start in starts.items()}
-        plan = plans[recipe.seeds[0]]
-        self.world.on_first(lambda: plan.remark(self.console))
-        answers_NW = self._answers(plan)
-        found = {"student": [self._predict(plans[seed], seed, answers_NW) for seed in recipe.seeds]}
+            setup = self._setup(recipe.intermediate, self.start, "intermediate")
+            starts = {seed: self._imitate(setup, recipe.intermediate, seed) for seed in recipe.seeds}
+        setups = {seed: self._setup(recipe.prediction, start, "prediction") for seed, start in starts.items()}
+        setup = setups[recipe.seeds[0]]
+        self.world.on_first(lambda: setup.remark(self.console))
+        logits_NW = self._teacher_logits(setup)
+        found = {"student": [self._predict(setups[seed], seed, logits_NW) for seed in recipe.seeds]}
         if recipe.twin:
-            found["twin"] = self._twins(plan.steps, plan.epoch)
-        said = {
-            split: self.teacher.said(plan, split, self.console, self.world, self.interrupts)
-            for split in plan.task.validation
-        }
-        teacher = {name: value for split in said for name, value in plan.figures(split, said[split]).items()}
-        subjects = {"teacher": self.teacher.objective, "student": plan.objective().to(self.world.device)}
-        return self.world.on_first(lambda: comparison.measured(plan, subjects, teacher, found, self.out))
+            found["twin"] = self._twins(setup.steps, setup.epoch)
+        teacher: dict[str, float] = {}
+        for split in setup.task.validation:
+            teacher |= setup.figures(split, self.teacher.predict_split(setup, split, self.context))
+        subjects = {"teacher": self.teacher.objective, "student": setup.objective().to(self.world.device)}
+        return self.world.on_first(lambda: comparison.measured(setup, subjects, teacher, found, self.out))
 
-    def _plan(self, train: FinetuneConfig, start: str, stage: str) -> FinetuneSetup:
+    def _setup(self, train: FinetuneConfig, start: str, stage: str) -> FinetuneSetup:
         """The student of a stage on its rows; the twin has no copies of them, whose labels may be false."""
-        plan, rows = student(self.recipe, train, start, self.out / stage), self.out / "rows"
+        setup, rows = student_setup(self.recipe, train, start, self.out / stage), self.out / "rows"
         if stage == "twin" and self.recipe.augment is not None:
             rows = self.out / stage / "rows"
-            self.world.on_first(lambda: plan.encode(rows, self.console))
-        plan.open(rows)
-        return plan
+            self.world.on_first(lambda: setup.encode(rows, self.console))
+        setup.open(rows)
+        return setup
 
-    def _imitate(self, plan: FinetuneSetup, train: FinetuneConfig, seed: int) -> str:
+    def _imitate(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> str:
         """The first stage; returns the folder of what it has made."""
         out = self.out / "intermediate" / f"seed-{seed}"
         later = {"prediction": FinetuneConfig(), "twin": False}  # which change nothing here
@@ -130,63 +130,63 @@ class _Runs:
             finetuning.require_same(kept(out, Recipe), recipe, out)
             self.console.note(f"{out}: is finished")
             return str(final)
-        every = recipe.evaluate.every or plan.epoch
-        settings = RunConfig(recipe, out, train, every, Save(every=every, keep=1), recipe.track, seed)
-        launch.train_in(
-            settings,
-            self.options,
-            self.console,
-            lambda world, begun: self._imitation(plan, train, seed),
-            self.world,
-            self.interrupts,
-        )
+        every = recipe.evaluate.every or setup.epoch
+        config = RunConfig(recipe, out, train, every, Save(every=every, keep=1), recipe.track, seed)
+        point = open_run(config, self.options, self.context)
+        train_job(config, self._imitation(setup, train, seed), point, self.context, overwrite=False)
         return str(final)
 
-    def _imitation(self, plan: FinetuneSetup, train: FinetuneConfig, seed: int) -> TrainingJob:
-        own, world = plan.objective(), self.world
-        huggingface.load(own, plan.state)
+    def _imitation(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> TrainingJob:
+        own, world = setup.objective(), self.world
+        huggingface.load(own, setup.state)
         for part in own.modules():
             if isinstance(part, Layers):
                 part.recompute = train.recompute
         objective = imitation(own, self.teacher.objective)
         told = ", ".join(map(str, objective.layers))
-        self.console.note(f"{plan.recipe.out}: layers as the teacher's {told}")
-        self.console.note(f"seed {seed}: {counted(plan.steps, 'steps')}")
+        self.console.note(f"{setup.out}: layers as the teacher's {told}")
+        self.console.note(f"seed {seed}: {counted(setup.steps, 'steps')}")
 
-        def evaluate(state: State, interrupts: SignalHandler) -> dict[str, float]:
-            rows = plan.splits[plan.task.validation[0]]
+        def evaluate(state: State, signals: SignalHandler) -> dict[str, float]:
+            rows = setup.splits[setup.task.validation[0]]
             size = train.batch // train.accumulate
             source = SequentialBatches(
                 rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
             )
-            return held_out(state, objective, source, len(source), train, world, interrupts)
+            return held_out(state, objective, source, len(source), train, world, signals)
 
         return TrainingJob(
             objective=objective,
-            batches=PrefetchingLoader(plan.batches(objective, seed, world, most=PART), world.device),
+            batches=PrefetchingLoader(setup.batches(objective, seed, world, most=PART), world.device),
             evaluate=evaluate,
-            steps=plan.steps,
+            steps=setup.steps,
             seconds=None,
-            cost=plan.cost(objective, world.device),
-            export=lambda path: plan.export(own, path),
-            rates=plan.rates,
+            cost=setup.cost(objective, world.device),
+            export=lambda path: setup.export(own, path),
+            rates=setup.rates,
         )
 
-    def _answers(self, plan: FinetuneSetup) -> Tensor:
-        """What the teacher says of the training rows, [N, W]; written down for a run that goes on."""
+    def _teacher_logits(self, setup: FinetuneSetup) -> Tensor:
+        """The teacher's logits of the training rows, [N, W]; written down for a run that is resumed."""
         path, made_of = self.out / "teacher.npy", self.out / "teacher.json"
-        facts = {"length": plan.recipe.train.length}  # the teacher and the rows stay
+        facts = {"length": setup.train.length}  # the teacher and the rows stay
         if not _is_kept(path, made_of, facts):
-            said = self.teacher.said(plan, plan.task.train, self.console, self.world, self.interrupts)
-            with self.interrupts.shield():
-                self.world.on_first(lambda: _keep(said, path, made_of, facts))
+            logits = self.teacher.predict_split(setup, setup.task.train, self.context)
+            with self.signals.shield():
+                self.world.on_first(lambda: _keep(logits, path, made_of, facts))
         return torch.from_numpy(np.load(path))
 
-    def _predict(self, plan: FinetuneSetup, seed: int, answers_NW: Tensor) -> dict[str, Any]:
+    def _predict(self, setup: FinetuneSetup, seed: int, teacher_logits_NW: Tensor) -> dict[str, Any]:
         """The second stage."""
-        self.console.note(f"{plan.recipe.out}: answers as the teacher's")
-        given = (self.options, self.console, self.world, self.interrupts)
-        return finetuning.one(plan, seed, *given, taught=lambda own: PredictionDistillation(own, answers_NW))
+        self.console.note(f"{setup.out}: answers as the teacher's")
+        return self._tune(setup, seed, teacher_logits_NW)
+
+    def _tune(
+        self, setup: FinetuneSetup, seed: int, teacher_logits_NW: Tensor | None = None
+    ) -> dict[str, Any]:
+        """Fine-tuning to the teacher's logits, or to the labels where there are none."""
+        tuning = self.recipe.tuning(setup.train, setup.start, setup.out)
+        return finetuning.one_seed(tuning, setup, seed, self.options, self.context, teacher_logits_NW)
 
     def _twins(self, steps: int, epoch: int) -> list[dict[str, Any]]:
         """The student without its teacher: the rows as they are, their labels, and as many steps as both stages.
@@ -195,12 +195,11 @@ class _Runs:
         """
         recipe = self.recipe
         if recipe.intermediate is not None:
-            steps += self._plan(recipe.intermediate, self.start, "intermediate").steps
-        plan = self._plan(recipe.prediction.model_copy(update={"steps": steps}), self.start, "twin")
-        plan.epoch = epoch
-        self.console.note(f"{plan.recipe.out}: the same student without a teacher")
-        given = (self.options, self.console, self.world, self.interrupts)
-        return [finetuning.one(plan, seed, *given) for seed in recipe.seeds]
+            steps += self._setup(recipe.intermediate, self.start, "intermediate").steps
+        setup = self._setup(recipe.prediction.model_copy(update={"steps": steps}), self.start, "twin")
+        setup.epoch = epoch
+        self.console.note(f"{setup.out}: the same student without a teacher")
+        return [self._tune(setup, seed) for seed in recipe.seeds]
 
     def _begin(self, *, overwrite: bool) -> None:
         """Write down what is run, make the student and encode the rows."""
@@ -210,9 +209,7 @@ class _Runs:
             changed = folder.check_resume(self.out, recipe, models, ahead)
             self._require_finished_alike(changed)
             folder.report_changes(changed, self.console)
-        device = machine.device_name(self.world.device)
-        facts = folder.environment(PACKAGES, device, self.world.size) | {"threads": torch.get_num_threads()}
-        facts |= {"models": folder.digests(models)}
+        facts = machine.environment(PACKAGES, self.world) | {"models": folder.digests(models)}
         if self.source is None:
             folder.create_run_folder_with(self.out, recipe, facts, self._prepare, overwrite=overwrite)
         else:
@@ -224,7 +221,7 @@ class _Runs:
 
     def _models(self) -> dict[str, Path]:
         """The nets that the runs begin from or ask."""
-        recipe, found = self.recipe, {"teacher": self.teacher.plan.folder}
+        recipe, found = self.recipe, {"teacher": self.teacher.setup.folder}
         if recipe.start is not None:
             found["start"] = hub.folder(recipe.start)
         if recipe.augment is not None and recipe.augment.model is not None:
@@ -247,7 +244,7 @@ class _Runs:
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
-    teacher = Teacher(recipe)
+    teacher = open_teacher(recipe)
     require(recipe, teacher)
     brief = recipe
     if recipe.augment is not None:  # about as many copies, without what a masked language model would take
@@ -255,19 +252,19 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     with tempfile.TemporaryDirectory() as aside:
         out = Path(aside)
         prepare(brief, teacher, out, console)
-        start = beginning(brief, out)
+        start = initial_student(brief, out)
         stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
-        plans = {name: student(recipe, train, start, out) for name, train in stages.items() if train}
-        for plan in plans.values():
-            plan.open(out / "rows")
+        setups = {name: student_setup(recipe, train, start, out) for name, train in stages.items() if train}
+        for setup in setups.values():
+            setup.open(out / "rows")
         facts: dict[str, Any] = {
-            "rows": {name: split.count for name, split in plan.splits.items()},
-            "cut": results.cuts(plan),
-            "parameters": {"teacher": _size(teacher.plan), "student": _size(plan)},
-            "steps": {name: plan.steps for name, plan in plans.items()},
+            "rows": {name: split.count for name, split in setup.splits.items()},
+            "cut": results.cuts(setup),
+            "parameters": {"teacher": _size(teacher.setup), "student": _size(setup)},
+            "steps": {name: setup.steps for name, setup in setups.items()},
             "seeds": len(recipe.seeds),
-            "flops": {name: len(recipe.seeds) * _flops(one, name, teacher) for name, one in plans.items()},
-            "baseline": plan.baseline(),
+            "flops": {name: len(recipe.seeds) * _flops(one, name, teacher) for name, one in setups.items()},
+            "baseline": setup.baseline(),
         }
     if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
@@ -281,24 +278,24 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         + f" with {each(facts['seeds'], 'seeds')}{twin}",
         "FLOPs": " + ".join(map(significant, facts["flops"].values()))
         + ", without the teacher's one reading of the rows",
-        plan.shape.guess: listed(facts["baseline"]),
+        setup.shape.guess: listed(facts["baseline"]),
     }
     console.facts("these runs would take", told)
 
 
-def _flops(plan: FinetuneSetup, stage: str, teacher: Teacher) -> float:
+def _flops(setup: FinetuneSetup, stage: str, teacher: Teacher) -> float:
     """Of one seed's stage: in the first one the teacher reads each batch, too; its answers to the second are kept."""
-    objective: Objective = plan.shape
+    objective: Objective = setup.shape
     if stage == "intermediate":
         with shapes_only():
-            objective = imitation(plan.objective(), teacher.plan.objective())
-    return plan.flops_per_row(objective) * plan.steps * plan.recipe.train.batch
+            objective = imitation(setup.objective(), teacher.setup.objective())
+    return setup.flops_per_row(objective) * setup.steps * setup.train.batch
 
 
-def _keep(said: Numbers, path: Path, made_of: Path, facts: dict[str, Any]) -> None:
+def _keep(logits: Numbers, path: Path, made_of: Path, facts: dict[str, Any]) -> None:
     """Write down what the teacher says, then of what, and the file's digest."""
     with replacing(path, "wb") as file:
-        np.save(file, said.astype(np.float32))
+        np.save(file, logits.astype(np.float32))
     write_json(made_of, facts | {"sha256": digest(path)})
 
 
@@ -310,5 +307,5 @@ def _is_kept(path: Path, made_of: Path, facts: dict[str, Any]) -> bool:
         return False
 
 
-def _size(plan: FinetuneSetup) -> int:
-    return sum(parameter.numel() for parameter in plan.shape.parameters())
+def _size(setup: FinetuneSetup) -> int:
+    return sum(parameter.numel() for parameter in setup.shape.parameters())

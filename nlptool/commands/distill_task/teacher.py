@@ -1,4 +1,4 @@
-"""A net that knows a labelled task: what it says of rows, and a student made of its layers."""
+"""A net that knows a labelled task: its logits of rows, and a student made of its layers."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.finetune.setup import FinetuneSetup
-from nlptool.console import Console, Progress
+from nlptool.console import Progress
 from nlptool.data.batches import Batch
 from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
@@ -18,42 +17,39 @@ from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.objectives import export
 from nlptool.objectives.base import ExportSpec
+from nlptool.runs.launch import RunContext
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.config import numbered
-from nlptool.train.distributed import DistributedContext
-from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import derive_seed, predictions
 
 
 class Teacher:
     """A fine-tuned net. Raises DataError where it does not know the task, or knows other classes."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.plan = FinetuneSetup(
-            recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out)), whole=True
-        )
-        self.objective = self.plan.objective()
+    def __init__(self, setup: FinetuneSetup) -> None:
+        self.setup = setup
+        self.objective = self.setup.objective()
         self._require_head()
         self._require_same_classes()
-        huggingface.load(self.objective, self.plan.state)
+        huggingface.load(self.objective, self.setup.state)
 
     def _require_head(self) -> None:
         """Raise DataError for a net that is pretrained only."""
-        there = {name.partition(".")[0] for name in self.plan.state}
+        there = {name.partition(".")[0] for name in self.setup.state}
         missing = sorted({name for name, _ in self.objective.named_children()} - there)
         if missing:
             raise DataError(
-                f"{self.plan.recipe.start}: has no {' and no '.join(missing)}, so it does not know the task",
+                f"{self.setup.start}: has no {' and no '.join(missing)}, so it does not know the task",
                 hint="fine-tune it first, nlptool finetune, and name the final/ of that run",
             )
 
     def _require_same_classes(self) -> None:
         """Raise DataError unless each class has the same number in the teacher as in the task."""
-        teacher = self.plan.recipe.start
-        settings = self.objective.folders(self.plan.model)[""].settings
+        teacher = self.setup.start
+        settings = self.objective.folders(self.setup.model)[""].settings
         wanted = huggingface.class_names(settings)
         try:
-            known = huggingface.class_names(huggingface.read_config(self.plan.folder))
+            known = huggingface.class_names(huggingface.read_config(self.setup.folder))
         except ValueError as error:
             raise DataError(f"{teacher}: config.json: {error}") from error
         here, there = _folded(wanted), _folded(known)
@@ -71,25 +67,25 @@ class Teacher:
     @property
     def layers(self) -> int:
         """How many it has."""
-        return self.plan.model.layers
+        return self.setup.model.layers
 
     def part(self, layers: int) -> dict[str, Tensor]:
         """So many of its layers, with its head. Raises UsageError where it has fewer, or shares their weights."""
         try:
-            return select_layers(self.plan.state, evenly_spaced_layers(self.layers, layers))
+            return select_layers(self.setup.state, evenly_spaced_layers(self.layers, layers))
         except ValueError as error:
             raise UsageError(f"layers: {error}", hint="or name a student: start=FOLDER") from error
 
     def write(self, layers: int, path: Path) -> None:
         """Write that part as a Hugging Face folder."""
-        model = self.plan.model.model_copy(update={"layers": layers})
+        model = self.setup.model.model_copy(update={"layers": layers})
         made = self.objective.folders(model)[""]._replace(state=self.part(layers))
-        self._write(made, path, self.plan.pretrained_positions)
+        self._write(made, path, self.setup.pretrained_positions)
 
     def untaught(self, model: ModelConfig) -> TaskObjective:
         """Another net for the task, with random weights, that reads the same tokens."""
-        plan = self.plan
-        return plan.task.build(model, plan.vocabulary, plan.recipe.dropout.head)
+        setup = self.setup
+        return setup.task.build(model, setup.vocabulary, setup.dropout.head)
 
     def write_untaught(self, model: ModelConfig, seed: int, path: Path) -> None:
         """Write such a net as a Hugging Face folder."""
@@ -99,18 +95,12 @@ class Teacher:
 
     def _write(self, made: ExportSpec, path: Path, trained_positions: int) -> None:
         with atomic_folder(path) as aside:
-            export.write_hf_folder(aside, made, self.plan.tokenizer, trained_positions)
+            export.write_hf_folder(aside, made, self.setup.tokenizer, trained_positions)
 
-    def said(
-        self,
-        student: FinetuneSetup,
-        split: str,
-        console: Console,
-        world: DistributedContext,
-        interrupts: SignalHandler,
-    ) -> Numbers:
-        """What it says of the rows of a split as a student reads them, [N, W]."""
-        objective, rows, train = self.objective, student.splits[split], student.recipe.train
+    def predict_split(self, student: FinetuneSetup, split: str, context: RunContext) -> Numbers:
+        """Its logits of the rows of a split as a student reads them, [N, W]."""
+        console, world, signals = context
+        objective, rows, train = self.objective, student.splits[split], student.train
         source = SequentialBatches(
             rows,
             rows.lengths,
@@ -122,10 +112,10 @@ class Teacher:
         shape = (len(rows.labels), objective.width)
         with console.progress(f"the teacher reads {split}", len(source), "batches") as bar:
             watched = _Watched(source, bar)
-            said = predictions(
-                objective, objective.predict, watched, len(source), shape, train, world, interrupts
+            logits = predictions(
+                objective, objective.predict, watched, len(source), shape, train, world, signals
             )
-        return said.numpy()
+        return logits.numpy()
 
 
 def _folded(names: tuple[str, ...]) -> tuple[str, ...]:

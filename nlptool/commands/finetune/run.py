@@ -7,13 +7,14 @@ and what nlptool.commands.finetune.results writes.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from nlptool.atomic_files import write_json
 from nlptool.commands.finetune import results
@@ -31,13 +32,18 @@ from nlptool.objectives.base import Objective
 from nlptool.recipe import RecipeBlock, kept
 from nlptool.runs import folder, launch, machine
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
+from nlptool.runs.launch import RunContext
+from nlptool.runs.loop import open_run, train_job
 from nlptool.tasks.base import TaskObjective
+from nlptool.tasks.distillation import PredictionDistillation
+from nlptool.tasks.predictions import write_predictions
 from nlptool.train.config import Save
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import estimate
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.stages import ResumedAt
 from nlptool.train.trainer import State
+
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -50,29 +56,30 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, Any]:
-    """Fine-tune with each seed; what all have reached, as OUT/scores.json has it: answering.summary.
+    """Fine-tune with each seed; what all have reached, as OUT/scores.json has it: results.summary.
 
     Raises Preempted with the state saved, DataError and UsageError for what does not go together.
     """
     out = Path(recipe.out)
-    with launch.ranks(console) as (world, interrupts):
+    with launch.ranks(console) as context:
+        world = context.world
         launch.require_device(recipe.train, world)
         source = world.on_first(lambda: folder.prepare_output_folder(out, options, recipe=recipe))
-        plan = FinetuneSetup(recipe)
-        world.on_first(lambda: _begin(plan, source, options, console, world))
-        plan.open(out / "rows")
-        world.on_first(lambda: plan.remark(console))
-        done = [one(plan, seed, options, console, world, interrupts) for seed in recipe.seeds]
-        result = results.summary(plan, done)
+        setup = FinetuneSetup(recipe)
+        world.on_first(lambda: _begin(recipe, setup, source, options, context))
+        setup.open(out / "rows")
+        world.on_first(lambda: setup.remark(console))
+        done = [one_seed(recipe, setup, seed, options, context) for seed in recipe.seeds]
+        result = results.summary(setup, done)
         world.on_first(lambda: write_json(out / "scores.json", result))
     return result
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
-    with read(recipe, console) as plan:
-        plan.remark(console)
-        facts = needs(plan)
+    with rows_aside(recipe, console) as setup:
+        setup.remark(console)
+        facts = needs(setup, len(recipe.seeds))
     if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
@@ -80,119 +87,106 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
         **results.shown_cuts(facts["cut"]),
         "parameters": facts["parameters"],
-        "steps": f"{plan.steps:,}, with {each(len(recipe.seeds), 'seeds')}",
+        "steps": f"{setup.steps:,}, with {each(len(recipe.seeds), 'seeds')}",
         "FLOPs": significant(facts["flops"]),
         "memory": f"{facts['memory'] / 1e9:.2f} GB",
-        plan.shape.guess: listed(facts["baseline"]),
+        setup.shape.guess: listed(facts["baseline"]),
     }
     console.facts("these runs would take", shown)
 
 
 @contextmanager
-def read(recipe: Recipe, console: Console) -> Iterator[FinetuneSetup]:
-    """A plan with its rows, which are encoded in a folder that goes when this ends."""
-    plan = FinetuneSetup(recipe)
+def rows_aside(recipe: Recipe, console: Console) -> Iterator[FinetuneSetup]:
+    """A setup with its rows, which are encoded in a folder that goes when this ends."""
+    setup = FinetuneSetup(recipe)
     with tempfile.TemporaryDirectory() as aside:
-        plan.encode(Path(aside) / "rows", console)
-        plan.open(Path(aside) / "rows")
-        yield plan
+        setup.encode(Path(aside) / "rows", console)
+        setup.open(Path(aside) / "rows")
+        yield setup
 
 
-def needs(plan: FinetuneSetup) -> dict[str, Any]:
-    """What the runs of a plan would take: of memory what the longest rows do."""
-    recipe, rows = plan.recipe, plan.splits[plan.task.train]
-    size = recipe.train.batch // recipe.train.accumulate
-    (longest,) = SequentialBatches(rows, rows.lengths, plan.shape.collate, batch=size).get(0)
-    need = estimate(plan.objective, longest, recipe.train.precision, plan.vocabulary.rows)
-    per_row = plan.flops_per_row(plan.shape)
+def needs(setup: FinetuneSetup, seeds: int) -> dict[str, Any]:
+    """What the runs would take: of memory what the longest rows do."""
+    train, rows = setup.train, setup.splits[setup.task.train]
+    size = train.batch // train.accumulate
+    (longest,) = SequentialBatches(rows, rows.lengths, setup.shape.collate, batch=size).get(0)
+    need = estimate(setup.objective, longest, train.precision, setup.vocabulary.rows)
+    per_row = setup.flops_per_row(setup.shape)
     return {
-        "rows": {name: split.count for name, split in plan.splits.items()},
-        "cut": results.cuts(plan),
+        "rows": {name: split.count for name, split in setup.splits.items()},
+        "cut": results.cuts(setup),
         "parameters": need.parameters,
         "flops_per_token": per_row / float(rows.lengths.mean()),
         "memory": need.memory,
-        "steps": plan.steps,
-        "seeds": len(recipe.seeds),
-        "flops": per_row * plan.steps * recipe.train.batch * len(recipe.seeds),
-        "baseline": plan.baseline(),
+        "steps": setup.steps,
+        "seeds": seeds,
+        "flops": per_row * setup.steps * train.batch * seeds,
+        "baseline": setup.baseline(),
     }
 
 
-def one(
-    plan: FinetuneSetup,
+def one_seed(
+    recipe: Recipe,
+    setup: FinetuneSetup,
     seed: int,
     options: Options,
-    console: Console,
-    world: DistributedContext,
-    interrupts: SignalHandler,
-    taught: Callable[[TaskObjective], Objective] = lambda objective: objective,
+    context: RunContext,
+    teacher_logits: Tensor | None = None,
 ) -> dict[str, Any]:
-    """One run, or what it has reached if it is finished.
+    """The run of one seed, or what it has reached if it is finished.
 
-    taught: makes of the task's objective the one that is minimised, with the same parts, where that is another.
+    teacher_logits: of the training rows, [N, W], which are learnt in place of their labels.
     """
-    recipe = _of_seed(plan.recipe, seed)
+    recipe = _of_seed(recipe, seed)
     out = Path(recipe.out)
     if (finished := results.known(out)) is not None:
-        console.note(f"{out}: is finished")
+        context.console.note(f"{out}: is finished")
         return finished
-    every = recipe.evaluate.every or plan.epoch
-    settings = RunConfig(
-        recipe=recipe,
-        out=out,
-        train=recipe.train,
-        evaluate_every=every,
-        save=Save(every=every, keep=1),
-        track=recipe.track,
-        seed=seed,
-    )
-    trained: list[TaskObjective] = []
-
-    def build(world: DistributedContext, begun: ResumedAt) -> TrainingJob:
-        objective = plan.objective()
-        trained.append(objective)
-        fresh = huggingface.load(objective, plan.state).fresh
-        random = f"; from random weights: {', '.join(fresh)}" if fresh else ""
-        console.note(f"seed {seed}: {counted(plan.steps, 'steps')}{random}")
-        return _job(plan, seed, objective, taught(objective), world)
-
+    every = recipe.evaluate.every or setup.epoch
+    config = RunConfig(recipe, out, recipe.train, every, Save(every=every, keep=1), recipe.track, seed)
     resume = "auto" if options.resume else None
-    outcome = launch.train_in(
-        settings,
-        replace(options, resume=resume, overwrite=False),
-        console,
-        build,
-        world,
-        interrupts,
-    )
-    return _scores(plan, seed, trained[0], outcome, world, interrupts)
+    point = open_run(config, replace(options, resume=resume, overwrite=False), context)
+    objective = setup.objective()
+    fresh = huggingface.load(objective, setup.state).fresh
+    random = f"; from random weights: {', '.join(fresh)}" if fresh else ""
+    context.console.note(f"seed {seed}: {counted(setup.steps, 'steps')}{random}")
+    job = _job(setup, seed, objective, teacher_logits, context.world)
+    result = train_job(config, job, point, context, overwrite=False)
+    return _scores(setup, seed, out, objective, result, context)
 
 
 def _job(
-    plan: FinetuneSetup, seed: int, objective: TaskObjective, taught: Objective, world: DistributedContext
+    setup: FinetuneSetup,
+    seed: int,
+    objective: TaskObjective,
+    teacher_logits: Tensor | None,
+    world: DistributedContext,
 ) -> TrainingJob:
-    """What the training loop needs for one seed. taught: what is minimised, mostly the objective itself."""
+    """What the training loop needs for one seed."""
     for part in objective.modules():
         if isinstance(part, Layers):
-            part.recompute = plan.recipe.train.recompute
+            part.recompute = setup.train.recompute
+    minimised: Objective = objective
+    if teacher_logits is not None:
+        minimised = PredictionDistillation(objective, teacher_logits)
 
-    def evaluate(state: State, interrupts: SignalHandler) -> dict[str, float]:
+    def evaluate(state: State, signals: SignalHandler) -> dict[str, float]:
         found: dict[str, float] = {}
-        for split in plan.task.validation:
-            found |= plan.figures(split, plan.said(objective, split, world, interrupts))
-        return plan.with_total(found)
+        for split in setup.task.validation:
+            found |= setup.figures(split, setup.predict_split(objective, split, world, signals))
+        return setup.with_total(found)
 
     return TrainingJob(
-        objective=taught,
-        batches=PrefetchingLoader(plan.batches(taught, seed, world), world.device),
+        objective=minimised,
+        batches=PrefetchingLoader(setup.batches(minimised, seed, world), world.device),
         evaluate=evaluate,
-        steps=plan.steps,
+        steps=setup.steps,
         seconds=None,
-        cost=plan.cost(taught, world.device),
-        export=lambda path: plan.export(objective, path),
-        rates=plan.rates,
-        patience=plan.recipe.evaluate.patience,
-        best=plan.recipe.evaluate.select == "best",
+        cost=setup.cost(minimised, world.device),
+        export=lambda path: setup.export(objective, path),
+        rates=setup.rates,
+        patience=setup.evaluate.patience,
+        best=setup.evaluate.select == "best",
     )
 
 
@@ -216,54 +210,50 @@ def require_same(old: RecipeBlock, new: RecipeBlock, out: Path) -> None:
 
 
 def _scores(
-    plan: FinetuneSetup,
+    setup: FinetuneSetup,
     seed: int,
+    out: Path,
     objective: TaskObjective,
-    outcome: RunResult,
-    world: DistributedContext,
-    interrupts: SignalHandler,
+    result: RunResult,
+    context: RunContext,
 ) -> dict[str, Any]:
-    """Score the result on all validation rows, and write down what it says of these and of test rows."""
-    task, out = plan.task, Path(plan.recipe.out) / f"seed-{seed}"
+    """Score the result on all validation rows, and write down what it predicts of these and of test rows."""
+    task, (_, world, signals) = setup.task, context
     found: dict[str, float] = {}
-    for split in (*task.validation, *(name for name in task.test if name in plan.splits)):
-        said = plan.said(objective, split, world, interrupts)
+    for split in (*task.validation, *(name for name in task.test if name in setup.splits)):
+        logits = setup.predict_split(objective, split, world, signals)
         if split == task.validation[0]:
-            plan.shape.settle(plan.splits[split], said)
+            setup.shape.settle(setup.splits[split], logits)
         if split in task.validation:
-            found |= plan.figures(split, said)
-        with interrupts.shield():
-            world.on_first(lambda split=split, said=said: results.write_answers(plan, out, split, said))  # type: ignore[misc]
-    found = plan.with_total(found)
-    scores = {"seed": seed, "step": outcome.steps, "seconds": outcome.seconds, "figures": found}
-    with interrupts.shield():
+            found |= setup.figures(split, logits)
+        with signals.shield():
+            world.on_first(partial(write_predictions, setup.shape, setup.splits[split], out, split, logits))
+    found = setup.with_total(found)
+    scores = {"seed": seed, "step": result.steps, "seconds": result.seconds, "figures": found}
+    with signals.shield():
         world.on_first(lambda: write_json(out / "scores.json", scores))
     return scores
 
 
 def _begin(
-    plan: FinetuneSetup, source: Path | None, options: Options, console: Console, world: DistributedContext
+    recipe: Recipe, setup: FinetuneSetup, source: Path | None, options: Options, context: RunContext
 ) -> None:
     """Write down what is run, and encode the rows."""
-    out, start = Path(plan.recipe.out), {"start": plan.folder}
-    if source is not None and (out / "recipe.yaml").exists():
-        changed = folder.check_resume(out, plan.recipe, start)
-        for seed in plan.recipe.seeds:
-            _of_seed(plan.recipe, seed)
+    (console, world, _), models = context, {"start": setup.folder}
+    if source is not None and (setup.out / "recipe.yaml").exists():
+        changed = folder.check_resume(setup.out, recipe, models)
+        for seed in recipe.seeds:
+            _of_seed(recipe, seed)
         folder.report_changes(changed, console)
-    names = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
-    facts = folder.environment(names, machine.device_name(world.device), world.size) | {
-        "threads": torch.get_num_threads(),
-        "models": folder.digests(start),
-    }
+    facts = machine.environment(PACKAGES, world) | {"models": folder.digests(models)}
     if source is None:
         folder.create_run_folder_with(
-            out,
-            plan.recipe,
+            setup.out,
+            recipe,
             facts,
-            lambda aside: plan.encode(aside / "rows", console),
+            lambda aside: setup.encode(aside / "rows", console),
             overwrite=options.overwrite,
         )
     else:
-        folder.create_run_folder(out, plan.recipe, facts, overwrite=False)
-        plan.encode(out / "rows", console)
+        folder.create_run_folder(setup.out, recipe, facts, overwrite=False)
+        setup.encode(setup.out / "rows", console)

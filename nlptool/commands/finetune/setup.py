@@ -1,14 +1,15 @@
 """A task fitted to a net: a recipe with its net and its rows, all that the runs of its seeds share."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nlptool.commands.finetune import labelled
-from nlptool.commands.finetune.recipe import Recipe
+from nlptool.commands.finetune.recipe import Dropout, Recipe
 from nlptool.console import Console
 from nlptool.data.length_bucketing import (
     LengthBucketedBatches,
@@ -26,8 +27,11 @@ from nlptool.models.layer_lr_decay import layer_lr_factors
 from nlptool.models.layers import Layers
 from nlptool.objectives import export
 from nlptool.objectives.base import Objective
+from nlptool.tasks import labelled
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.flop_count import FlopCount
+from nlptool.tasks.labelled import LabelledSource
+from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
@@ -35,6 +39,7 @@ from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import predictions
 
 PART = 4096  # tokens that a CPU computes at once, which bounds memory; 1,024 are a fifth slower
+OFTEN = 1000  # rows between two looks at the progress
 KEPT = ("backbone", "pooler")  # parts of the pretrained net; heads start fresh
 
 
@@ -48,7 +53,13 @@ class FinetuneSetup:
     """
 
     def __init__(self, recipe: Recipe, *, whole: bool = False, stage: str = "train") -> None:
-        self.recipe, self.task = recipe, recipe.task
+        self.task, self.data, self.start, self.out = (
+            recipe.task,
+            recipe.data,
+            recipe.start,
+            Path(recipe.out),
+        )
+        self.train, self.dropout, self.evaluate = recipe.train, recipe.dropout, recipe.evaluate
         classification.require(self.task.metrics)
         self.folder = hub.folder(recipe.start)
         pretrained = huggingface.load_pretrained(self.folder)
@@ -59,7 +70,7 @@ class FinetuneSetup:
         self.stage = stage
         padding = pretrained.vocab_size - self.tokenizer.vocab_size
         self.vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
-        self.model = _with_dropout(pretrained.config, recipe)
+        self.model = _with_dropout(pretrained.config, recipe.dropout)
         if recipe.train.length > self.model.positions:
             raise UsageError(
                 f"{stage}.length: {recipe.train.length} tokens are more than the net's "
@@ -78,11 +89,17 @@ class FinetuneSetup:
 
         encode: in place of the task's own.
         """
-        labelled.prepare(self.recipe, self.tokenizer, encode or self.shape.encode, rows, console)
+        watch = partial(_watched, console)
+        self.labelled.prepare(self.tokenizer, encode or self.shape.encode, rows, watch, console.note)
+
+    @property
+    def labelled(self) -> LabelledSource:
+        """Where the rows of the task come from."""
+        return LabelledSource(self.task, self.data)
 
     def open(self, rows: Path) -> None:
         """Take up the rows that `encode` has written."""
-        train, opened = self.recipe.train, labelled.opened(rows)
+        train, opened = self.train, labelled.opened(rows)
         self.splits: dict[str, LabelledDataset] = self.shape.gathered(
             {name: self.shape.examples(split, train.length, 0) for name, split in opened.items()}
         )
@@ -92,13 +109,13 @@ class FinetuneSetup:
 
     def objective(self) -> TaskObjective:
         """A new net with random weights, on the device that torch makes tensors on."""
-        return self.task.build(self.model, self.vocabulary, self.recipe.dropout.head)
+        return self.task.build(self.model, self.vocabulary, self.dropout.head)
 
     def batches(
         self, objective: Objective, seed: int, world: DistributedContext, most: int = PART
     ) -> RoundRobinBatches:
         """A run's batches. most: tokens that a CPU computes at once."""
-        train, rows = self.recipe.train, self.splits[self.task.train]
+        train, rows = self.train, self.splits[self.task.train]
         if train.batch % (world.size * train.accumulate):
             raise UsageError(
                 f"train.batch: {counted(train.batch, 'sequences')} cannot be shared out evenly to {world.size} ranks "
@@ -124,11 +141,11 @@ class FinetuneSetup:
             ]
         )
 
-    def said(
+    def predict_split(
         self, objective: TaskObjective, split: str, world: DistributedContext, interrupts: SignalHandler
     ) -> Numbers:
-        """What the net says in each decision of a split, [N, W]."""
-        rows, train = self.splits[split], self.recipe.train
+        """The logits of each decision of a split, [N, W]."""
+        rows, train = self.splits[split], self.train
         size = train.batch // train.accumulate
         source = SequentialBatches(
             rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
@@ -168,7 +185,7 @@ class FinetuneSetup:
         """Tell what of the rows is not read, what in them looks wrong, and where the net has not been pretrained."""
         if 0 < self.pretrained_positions < self._longest:
             console.note(
-                f"{self.recipe.start} was trained on {self.pretrained_positions:,} positions, and rows have up to "
+                f"{self.start} was trained on {self.pretrained_positions:,} positions, and rows have up to "
                 f"{self._longest:,} tokens: what a net knows of those beyond it learns here; "
                 f"{self.stage}.length={self.pretrained_positions} would cut the rows there"
             )
@@ -181,7 +198,7 @@ class FinetuneSetup:
     @property
     def _longest(self) -> int:
         """Tokens of the longest training row."""
-        return min(int(self.splits[self.task.train].lengths.max()), self.recipe.train.length)
+        return min(int(self.splits[self.task.train].lengths.max()), self.train.length)
 
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""
@@ -209,19 +226,30 @@ class FinetuneSetup:
         return {f"{self.task.heading(split)}{name}": value for name, value in found.items()}
 
     def _rates(self) -> dict[str, float]:
-        decay = self.recipe.train.layer_decay
+        decay = self.train.layer_decay
         if decay == 1:
             return {}
         (layers,) = (part for part in self.shape.backbone.modules() if isinstance(part, Layers))
         if len(layers.attention) < layers.depth or len(layers.mlp) < layers.depth:
             raise UsageError(
-                f"train.layer_decay: the layers of {self.recipe.start} share their weights, so they have one rate",
+                f"train.layer_decay: the layers of {self.start} share their weights, so they have one rate",
                 hint="leave train.layer_decay out",
             )
         return layer_lr_factors((name for name, _ in self.shape.named_parameters()), layers.depth, decay)
 
 
-def _with_dropout(model: ModelConfig, recipe: Recipe) -> ModelConfig:
+def _with_dropout(model: ModelConfig, dropout: Dropout) -> ModelConfig:
     """The net's block with the dropout that the recipe asks for."""
-    rates = {"dropout": recipe.dropout.net, "attention_dropout": recipe.dropout.attention}
+    rates = {"dropout": dropout.net, "attention_dropout": dropout.attention}
     return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})
+
+
+def _watched(console: Console, split: str, rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows of a split, while a bar counts them."""
+    with console.progress(f"encoding {split}", None, "rows") as bar:
+        number = 0
+        for number, row in enumerate(rows, start=1):
+            if number % OFTEN == 0:
+                bar.to(number)
+            yield row
+        bar.to(number)

@@ -43,7 +43,7 @@ class Probe:
     code takes when it is first used counts too: tens of MB."""
 
 
-def probe(plan: PretrainSetup, console: Console) -> list[Probe]:
+def probe(setup: PretrainSetup, console: Console) -> list[Probe]:
     """Take some steps of each stage, with the trainer, and leave no trace but the time.
 
     Raises UsageError when this machine cannot carry out the recipe.
@@ -51,10 +51,10 @@ def probe(plan: PretrainSetup, console: Console) -> list[Probe]:
     keep_freed_memory()
     world = distributed.join(ALONE)
     before = memory_used(world.device)
-    torch.manual_seed(plan.recipe.seed)
-    runner = _Runner(plan, world)
+    torch.manual_seed(setup.seed)
+    runner = _Runner(setup, world)
     found = []
-    for stage, examples in plan.stages:
+    for stage, examples in setup.stages:
         console.note(f"taking up to {STEPS} steps of {stage.batch:,} x {stage.length:,} tokens")
         found.append(runner.probe(Stage(0, stage.batch, examples), before))
     return found
@@ -63,14 +63,14 @@ def probe(plan: PretrainSetup, console: Console) -> list[Probe]:
 class _Runner:
     """A net and its optimiser, that steps are taken with."""
 
-    def __init__(self, plan: PretrainSetup, world: distributed.DistributedContext) -> None:
-        self.world, self.recipe = world, plan.recipe
-        self.objective = run.job(plan, world).objective.to(world.device)
-        self.state = State(self.objective, Adam(self.objective, plan.recipe.train.optimizer))
+    def __init__(self, setup: PretrainSetup, world: distributed.DistributedContext) -> None:
+        self.world, self.train, self.seed = world, setup.train, setup.seed
+        self.objective = run.training_job(setup, world).objective.to(world.device)
+        self.state = State(self.objective, Adam(self.objective, setup.train.optimizer))
 
     def probe(self, stage: Stage, before: int) -> Probe:
-        most = stage.batch // self.recipe.train.accumulate
-        rows = stage.batch if self.recipe.train.compile else self._affordable(stage, most)
+        most = stage.batch // self.train.accumulate
+        rows = stage.batch if self.train.compile else self._affordable(stage, most)
         rows, accumulate = _cut(rows, most)
         times, tokens = self._take(stage, rows, accumulate, STEPS)
         times = times[min(WARM_UP, len(times) // 2) :]
@@ -98,7 +98,7 @@ class _Runner:
     def _take(self, stage: Stage, rows: int, accumulate: int, steps: int) -> tuple[list[float], float]:
         """Seconds of each of the first steps, and tokens of a step on average."""
         batches = Batches(
-            [stage._replace(batch=rows)], self.objective.collate, seed=self.recipe.seed, accumulate=accumulate
+            [stage._replace(batch=rows)], self.objective.collate, seed=self.seed, accumulate=accumulate
         )
         self.state.step = self.state.tokens = 0
         self.state.elapsed = 0.0
@@ -106,9 +106,9 @@ class _Runner:
             self.state,
             self.objective,
             batches,
-            self.recipe.train,
+            self.train,
             steps=steps,
-            seed=self.recipe.seed,
+            seed=self.seed,
             world=self.world,
             interrupts=SignalHandler(alone=True),  # not entered: Ctrl-C stops a probe as any other program
         )

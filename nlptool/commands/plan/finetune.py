@@ -1,14 +1,13 @@
 """What fine-tuning would take: counted from its rows, compared with this machine, and timed by some steps."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from nlptool.commands.finetune import run as finetuning
-from nlptool.commands.finetune.recipe import Recipe
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.commands.plan.pretrain import PASSES
 from nlptool.console import Console
@@ -27,42 +26,40 @@ STEPS, WARM_UP = 20, 5  # of the probe; the first ones are slower and not counte
 LONGEST = 30.0  # seconds that the probe takes at most, its last step aside
 
 
-def run(recipe: Recipe, *, probe: bool, as_json: bool, console: Console) -> None:
+def show(setup: FinetuneSetup, seeds: Sequence[int], *, probe: bool, as_json: bool, console: Console) -> None:
     """Show what the runs would take; nothing is written. Raises DataError for rows that are not as they should be."""
-    machine = device_info(Path(recipe.out))
-    with finetuning.read(recipe, console) as plan:
-        facts = finetuning.needs(plan) | {"machine": asdict(machine), "probe": None, "seconds": None}
-        if probe:
-            facts |= _timed(plan, console)
+    machine = device_info(setup.out)
+    facts = finetuning.needs(setup, len(seeds)) | {"machine": asdict(machine), "probe": None, "seconds": None}
+    if probe:
+        facts |= _timed(setup, seeds, console)
     if as_json:
         console.json(facts)
     else:
-        console.table(("", "", "in detail"), _rows(plan, facts, machine), title=f"finetune: {recipe.out}")
+        console.table(("", "", "in detail"), _rows(setup, facts, machine), title=f"finetune: {setup.out}")
 
 
-def _timed(plan: FinetuneSetup, console: Console) -> dict[str, Any]:
+def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict[str, Any]:
     """What some steps took, and what all would."""
-    recipe = plan.recipe
     world = distributed.join(ALONE)
     try:
-        require_device(recipe.train, world)
+        require_device(setup.train, world)
     except UsageError as error:  # a recipe for another machine can be planned on this one
         console.note(f"no time is known: {error.message}")
         return {}
     keep_freed_memory()
     before = memory_used(world.device)
     torch.manual_seed(0)
-    objective = plan.objective().to(world.device)
-    state = State(objective, Adam(objective, recipe.train.optimizer, plan.rates))
-    steps = min(STEPS, plan.steps)
-    console.note(f"taking up to {steps} of {counted(plan.steps, 'steps')}")
+    objective = setup.objective().to(world.device)
+    state = State(objective, Adam(objective, setup.train.optimizer, setup.rates))
+    steps = min(STEPS, setup.steps)
+    console.note(f"taking up to {steps} of {counted(setup.steps, 'steps')}")
     taken = train(
         state,
         objective,
-        plan.batches(objective, recipe.seeds[0], world),
-        recipe.train,
+        setup.batches(objective, seeds[0], world),
+        setup.train,
         steps=steps,
-        seed=recipe.seeds[0],
+        seed=seeds[0],
         world=world,
         interrupts=SignalHandler(alone=True),
     )
@@ -77,13 +74,13 @@ def _timed(plan: FinetuneSetup, console: Console) -> dict[str, Any]:
         if now - started > LONGEST and number:
             break
     rate = tokens / timed
-    mean = {name: float(split.lengths.mean()) for name, split in plan.splits.items() if len(split.labels)}
-    task = plan.task
-    training = plan.steps * recipe.train.batch * mean[task.train] / rate
+    mean = {name: float(split.lengths.mean()) for name, split in setup.splits.items() if len(split.labels)}
+    task = setup.task
+    training = setup.steps * setup.train.batch * mean[task.train] / rate
     times = (
-        max(1, -(-plan.steps // (recipe.evaluate.every or plan.epoch))) + 1
+        max(1, -(-setup.steps // (setup.evaluate.every or setup.epoch))) + 1
     )  # the result is scored once more
-    read = sum(len(plan.splits[name].lengths) * mean[name] for name in task.validation)
+    read = sum(len(setup.splits[name].lengths) * mean[name] for name in task.validation)
     evaluation = times * read / rate / PASSES
     return {
         "probe": {
@@ -95,27 +92,27 @@ def _timed(plan: FinetuneSetup, console: Console) -> dict[str, Any]:
         "seconds": {
             "training": training,
             "evaluation": evaluation,
-            "total": (training + evaluation) * len(recipe.seeds),
+            "total": (training + evaluation) * len(seeds),
         },
     }
 
 
-def _rows(plan: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> list[tuple[str, str, str]]:
+def _rows(setup: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> list[tuple[str, str, str]]:
     """The figures as a person reads them: what, how much, in detail."""
-    train, seeds = plan.splits[plan.task.train], facts["seeds"]
+    train, seeds = setup.splits[setup.task.train], facts["seeds"]
     told = ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items())
-    cut = ", ".join(f"{share:.1%} with {what}" for what, share in facts["cut"][plan.task.train].items())
+    cut = ", ".join(f"{share:.1%} with {what}" for what, share in facts["cut"][setup.task.train].items())
     lines = [
-        ("parameters", f"{facts['parameters']:,}", plan.recipe.start),
+        ("parameters", f"{facts['parameters']:,}", setup.start),
         (
             "rows",
-            f"{facts['rows'][plan.task.train]:,}",
+            f"{facts['rows'][setup.task.train]:,}",
             f"{told}; {train.lengths.mean():.0f} tokens in the mean, {cut}",
         ),
         (
             "steps",
             f"{facts['steps']:,}",
-            f"of {counted(plan.recipe.train.batch, 'rows')}, with {each(seeds, 'seeds')}",
+            f"of {counted(setup.train.batch, 'rows')}, with {each(seeds, 'seeds')}",
         ),
         (
             "FLOPs",

@@ -2,11 +2,9 @@
 
 from dataclasses import asdict, dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from nlptool.commands.plan.benchmark import Probe, probe
-from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import UsageError
@@ -30,46 +28,45 @@ class MemoryFit:
     """The least train.accumulate that makes all micro-batches fit, if any does."""
 
 
-def run(recipe: Recipe, *, probe: bool, as_json: bool, console: Console) -> None:
+def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, console: Console) -> None:
     """Show what the run would take. Raises DataError when store and recipe do not go together."""
-    machine = device_info(Path(recipe.out))
-    plan = PretrainSetup(recipe)
-    probes = _probed(plan, console) if probe else None
-    facts = figures(plan, recipe.command, machine, probes)
+    machine = device_info(setup.out)
+    probes = _probed(setup, console) if probe else None
+    facts = figures(setup, command, machine, probes)
     if as_json:
         console.json(facts)
     else:
-        console.table(("", "", "in detail"), rows(plan, facts), title=f"{recipe.command}: {recipe.out}")
+        console.table(("", "", "in detail"), rows(setup, facts), title=f"{command}: {setup.out}")
 
 
-def _probed(plan: PretrainSetup, console: Console) -> list[Probe] | None:
+def _probed(setup: PretrainSetup, console: Console) -> list[Probe] | None:
     try:
-        return probe(plan, console)
+        return probe(setup, console)
     except UsageError as error:  # a recipe for another machine can be planned on this one
         console.note(f"no time is known: {error.message}")
         return None
 
 
 def figures(
-    plan: PretrainSetup, command: str, machine: DeviceInfo, probes: list[Probe] | None
+    setup: PretrainSetup, command: str, machine: DeviceInfo, probes: list[Probe] | None
 ) -> dict[str, Any]:
     """All that is known of the run before it is made."""
-    estimates = [plan.estimate_of(stage) for stage, _ in plan.stages]
+    estimates = [setup.estimate_of(stage) for stage, _ in setup.stages]
     most = max(estimates, key=lambda estimate: estimate.memory)
-    seconds = _seconds(plan, probes)
-    steps = plan.steps if plan.seconds is None else None
-    if steps is None and probes is not None and plan.seconds is not None:
-        steps = max(1, int(plan.seconds / probes[0].seconds))  # a budget of time has one stage
-    tokens = None if steps is None else steps * plan.tokens_per_step
+    seconds = _seconds(setup, probes)
+    steps = setup.steps if setup.seconds is None else None
+    if steps is None and probes is not None and setup.seconds is not None:
+        steps = max(1, int(setup.seconds / probes[0].seconds))  # a budget of time has one stage
+    tokens = None if steps is None else steps * setup.tokens_per_step
     return {
         "command": command,
         "parameters": {"total": most.parameters, "parts": most.parts},
-        "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
-        "flops": None if steps is None else steps * plan.flops_per_step,
+        "flops_per_token": setup.flops_per_step / setup.tokens_per_step,
+        "flops": None if steps is None else steps * setup.flops_per_step,
         "steps": steps,
         "tokens": tokens,
-        "epochs": None if steps is None else steps * plan.epochs_per_step,
-        "tokens_per_epoch": plan.tokens_per_step / plan.epochs_per_step,
+        "epochs": None if steps is None else steps * setup.epochs_per_step,
+        "tokens_per_epoch": setup.tokens_per_step / setup.epochs_per_step,
         "memory": {
             "weights": most.weights,
             "gradients": most.gradients,
@@ -80,19 +77,19 @@ def figures(
             "micro_batch": most.rows,
         },
         "machine": asdict(machine),
-        "fit": asdict(fit(plan, estimates, machine)),
-        "disk": disk(plan, most, steps),
-        "probes": None if probes is None else [_compared(plan, index, p) for index, p in enumerate(probes)],
+        "fit": asdict(fit(setup, estimates, machine)),
+        "disk": disk(setup, most, steps),
+        "probes": None if probes is None else [_compared(setup, index, p) for index, p in enumerate(probes)],
         "seconds": seconds,
     }
 
 
-def fit(plan: PretrainSetup, estimates: list[Estimate], machine: DeviceInfo) -> MemoryFit:
+def fit(setup: PretrainSetup, estimates: list[Estimate], machine: DeviceInfo) -> MemoryFit:
     """Compare the estimates, one a stage, with the memory of the machine; activations grow with the rows."""
     room = [machine.memory - machine.taken - e.fixed for e in estimates]
     limits = [left * e.rows // max(e.activations, 1) for left, e in zip(room, estimates, strict=True)]
-    batches = [stage.batch for stage, _ in plan.stages]
-    longest = max(range(len(batches)), key=lambda index: plan.stages[index][0].length)
+    batches = [stage.batch for stage, _ in setup.stages]
+    longest = max(range(len(batches)), key=lambda index: setup.stages[index][0].length)
     chosen = next(
         (
             n
@@ -105,17 +102,17 @@ def fit(plan: PretrainSetup, estimates: list[Estimate], machine: DeviceInfo) -> 
     return MemoryFit(needed, needed <= machine.memory, max(limits[longest], 0) or None, chosen)
 
 
-def disk(plan: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[str, int]:
+def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[str, int]:
     """Bytes of what is kept: the newest checkpoints and the best one, the final model, the store."""
-    save = plan.recipe.save
+    save = setup.save
     kept = save.keep + 1 if steps is None else min(save.keep + 1, ceil(steps / save.every))
     checkpoint = estimate.weights + estimate.optimizer
     final = sum(
         tensor.numel() * tensor.element_size()
-        for made in plan.shape.folders(plan.model).values()
+        for made in setup.shape.folders(setup.model).values()
         for tensor in made.state.values()
     )
-    store = sum(path.stat().st_size for path in plan.store.path.rglob("*") if path.is_file())
+    store = sum(path.stat().st_size for path in setup.store.path.rglob("*") if path.is_file())
     return {
         "checkpoint": checkpoint,
         "checkpoints": kept,
@@ -125,28 +122,27 @@ def disk(plan: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[str
     }
 
 
-def _seconds(plan: PretrainSetup, probes: list[Probe] | None) -> dict[str, float] | None:
+def _seconds(setup: PretrainSetup, probes: list[Probe] | None) -> dict[str, float] | None:
     """Of the run's steps and evaluations; not of checkpoints, whose time is the disk's."""
-    if plan.seconds is not None:
-        return {"training": plan.seconds, "evaluation": 0.0, "total": plan.seconds}
+    if setup.seconds is not None:
+        return {"training": setup.seconds, "evaluation": 0.0, "total": setup.seconds}
     if probes is None:
         return None
-    steps = sum(plan.steps * s.share * p.seconds for (s, _), p in zip(plan.stages, probes, strict=True))
-    recipe = plan.recipe
-    every = {n for e in (recipe.evaluate.every, recipe.save.every) for n in range(e, plan.steps + 1, e)}
-    times = len(every | {plan.steps}) if len(plan.store.split("heldout")) else 0
-    evaluation = times * recipe.evaluate.batches * probes[0].seconds / PASSES
+    steps = sum(setup.steps * s.share * p.seconds for (s, _), p in zip(setup.stages, probes, strict=True))
+    every = {n for e in (setup.evaluate.every, setup.save.every) for n in range(e, setup.steps + 1, e)}
+    times = len(every | {setup.steps}) if len(setup.store.split("heldout")) else 0
+    evaluation = times * setup.evaluate.batches * probes[0].seconds / PASSES
     return {"training": steps, "evaluation": evaluation, "total": steps + evaluation}
 
 
-def _compared(plan: PretrainSetup, index: int, found: Probe) -> dict[str, Any]:
+def _compared(setup: PretrainSetup, index: int, found: Probe) -> dict[str, Any]:
     """A probe, and what the estimate says of its memory."""
-    stage, _ = plan.stages[index]
-    estimated = plan.estimate_of(stage, found.micro_batch).memory
+    stage, _ = setup.stages[index]
+    estimated = setup.estimate_of(stage, found.micro_batch).memory
     return {"length": stage.length, **asdict(found), "estimated_memory": estimated}
 
 
-def rows(plan: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
+def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The figures as a person reads them: what, how much, in detail."""
     parts = ", ".join(f"{name} {size:,}" for name, size in facts["parameters"]["parts"].items())
     memory, fitting, machine, kept = facts["memory"], facts["fit"], facts["machine"], facts["disk"]
@@ -155,7 +151,7 @@ def rows(plan: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str
     lines = [("parameters", f"{facts['parameters']['total']:,}", parts)]
     if facts["steps"] is not None:
         stages = ", ".join(
-            f"{facts['steps'] * s.share:,.0f} of {s.batch:,} x {s.length:,} tokens" for s, _ in plan.stages
+            f"{facts['steps'] * s.share:,.0f} of {s.batch:,} x {s.length:,} tokens" for s, _ in setup.stages
         )
         lines += [
             ("steps", f"{facts['steps']:,}", stages),
@@ -179,7 +175,7 @@ def rows(plan: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str
         (
             "machine",
             quantity(machine["memory"], "B"),
-            f"{machine['name']}; {_verdict(plan, fitting, machine)}",
+            f"{machine['name']}; {_verdict(setup, fitting, machine)}",
         ),
         (
             "disk",
@@ -190,7 +186,7 @@ def rows(plan: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str
         ),
     ]
     for found in facts["probes"] or ():
-        lines.append(_probe_line(plan, facts, found))
+        lines.append(_probe_line(setup, facts, found))
     if facts["seconds"] is not None:
         evaluation = duration(facts["seconds"]["evaluation"])
         lines.append(
@@ -203,12 +199,12 @@ def rows(plan: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str
     return lines
 
 
-def _verdict(plan: PretrainSetup, fitting: dict[str, Any], machine: dict[str, Any]) -> str:
+def _verdict(setup: PretrainSetup, fitting: dict[str, Any], machine: dict[str, Any]) -> str:
     """Whether it fits, and with which micro-batch it does."""
     taken = f" with {quantity(machine['taken'], 'B')} for Python and torch" if machine["taken"] else ""
     if fitting["micro_batch"] is None:
         return f"does not fit{taken}, not even one sequence at a time"
-    length = max(stage.length for stage, _ in plan.stages)
+    length = max(stage.length for stage, _ in setup.stages)
     room = f"up to {counted(fitting['micro_batch'], 'sequences')} of {length:,} tokens at once"
     if fitting["fits"]:
         return f"fits{taken}; {room}"
@@ -216,7 +212,7 @@ def _verdict(plan: PretrainSetup, fitting: dict[str, Any], machine: dict[str, An
     return f"does not fit{taken}; {room}{remedy}"
 
 
-def _probe_line(plan: PretrainSetup, facts: dict[str, Any], found: dict[str, Any]) -> tuple[str, str, str]:
+def _probe_line(setup: PretrainSetup, facts: dict[str, Any], found: dict[str, Any]) -> tuple[str, str, str]:
     rate = found["tokens_per_second"]
     told = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
     told += f"; {counted(found['steps'], 'steps')} of {found['rows']:,} x {found['length']:,} tokens took "

@@ -24,9 +24,11 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
         tune = load_checked(
             path, changes, finetune.Recipe, lambda it: finetune.check(it, "finetune"), console
         )
+        from nlptool.commands.finetune.run import rows_aside
         from nlptool.commands.plan import finetune as tuning
 
-        tuning.run(tune, probe=probe, as_json=as_json, console=console)
+        with rows_aside(tune, console) as prepared:
+            tuning.show(prepared, tune.seeds, probe=probe, as_json=as_json, console=console)
         return
     other = "distill-task" if "task" in keys else next((OTHERS[key] for key in keys if key in OTHERS), None)
     if other is not None:
@@ -36,5 +38,7 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
         )
     loaded = load_checked(path, changes, pretrain.Recipe, lambda it: pretrain.check(it, it.command), console)
     from nlptool.commands.plan import pretrain as planning
+    from nlptool.commands.pretrain.setup import PretrainSetup
 
-    planning.run(loaded, probe=probe, as_json=as_json, console=console)
+    setup = PretrainSetup(loaded)
+    planning.show(setup, loaded.command, probe=probe, as_json=as_json, console=console)

@@ -108,7 +108,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             if getattr(recipe, key) is not None
         ]
     if recipe.model is not None:
-        problems += check_model(recipe, recipe.model)
+        problems += check_model(recipe.objective, recipe.train, recipe.model)
     if not (Path(recipe.tokens) / "store.json").exists():
         problems.append(
             Problem(
@@ -137,12 +137,12 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     return problems
 
 
-def check_model(recipe: Recipe, model: ModelConfig) -> list[Problem]:
+def check_model(objective: ObjectiveConfig, train: PretrainConfig, model: ModelConfig) -> list[Problem]:
     """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
-    problems = recipe.objective.check(model)
-    for index, stage in enumerate(recipe.train.plan()):
+    problems = objective.check(model)
+    for index, stage in enumerate(train.plan()):
         if stage.length > model.positions:
-            where = f"train.stages.{index}.length" if recipe.train.stages else "train.length"
+            where = f"train.stages.{index}.length" if train.stages else "train.length"
             text = f"{stage.length} tokens are more than model.positions ({model.positions}); set one to the other"
             problems.append(Problem(where, text))
     return problems

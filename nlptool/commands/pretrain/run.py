@@ -9,14 +9,15 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 from nlptool.formatting import agreeing, duration, quantity, significant
-from nlptool.metric_table import describe, objective_of
+from nlptool.metric_table import describe
 from nlptool.models import huggingface
 from nlptool.recipe import dump
 from nlptool.runs import launch
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
+from nlptool.runs.loop import open_run, train_job
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.stages import ResumedAt
+from nlptool.train.stages import FRESH
 from nlptool.train.trainer import State, held_out
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -24,13 +25,13 @@ COMPILERS = ("g++", "clang++", "c++")
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Pretrain, to the end or to a signal, and report."""
-    plan, outcome = pretrain(recipe, options, console)
-    report(plan, outcome, console, as_json=options.json)
+    setup, result = pretrain(recipe, options, console)
+    report(setup, result, console, as_json=options.json)
 
 
 def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[PretrainSetup, RunResult]:
     """Pretrain, to the end or to a signal."""
-    settings = RunConfig(
+    config = RunConfig(
         recipe=recipe,
         out=Path(recipe.out),
         train=recipe.train,
@@ -39,75 +40,72 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Pretra
         track=recipe.track,
         seed=recipe.seed,
     )
-    plans: list[PretrainSetup] = []
-
-    def build(world: DistributedContext, begun: ResumedAt) -> TrainingJob:
-        plan = PretrainSetup(recipe, begun)
-        plans.append(plan)
-        slow = world.device.type == "cuda" and recipe.train.precision == "fp32"
-        remarks = ["train.precision is fp32; bf16 is what the tensor cores of a GPU are for"] * slow
-        for remark in [*remarks, *plan.remarks()]:
-            console.note(remark)
-        return job(plan, world)
-
-    outcome = launch.train(settings, options, console, build)
-    return plans[0], outcome
+    with launch.ranks(console) as context:
+        point = open_run(config, options, context)
+        setup = PretrainSetup(recipe, FRESH if point is None else point.begun)
+        if context.world.device.type == "cuda" and recipe.train.precision == "fp32":
+            console.note("train.precision is fp32; bf16 is what the tensor cores of a GPU are for")
+        console.notes(setup.remarks())
+        result = train_job(
+            config, training_job(setup, context.world), point, context, overwrite=options.overwrite
+        )
+    return setup, result
 
 
-def job(plan: PretrainSetup, world: DistributedContext) -> TrainingJob:
+def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob:
     """Everything that the training loop needs, on one rank."""
-    launch.require_device(plan.recipe.train, world)
-    if plan.recipe.train.compile and world.device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
+    launch.require_device(setup.train, world)
+    if setup.train.compile and world.device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
         raise UsageError(
             "train.compile: torch.compile needs a C++ compiler on a CPU, and there is none",
             hint=f"install one of {', '.join(COMPILERS)}, or leave train.compile out",
         )
-    objective = plan.objective()
-    if plan.pretrained is not None:
-        huggingface.load(objective, plan.state)
-    if plan.teacher is not None and objective.teacher is not None:
-        huggingface.load(objective.teacher, plan.teacher.pretrained.state)
-    batches = plan.held_out(objective, world)
+    objective = setup.objective()
+    if setup.pretrained is not None:
+        huggingface.load(objective, setup.state)
+    if setup.teacher is not None and objective.teacher is not None:
+        huggingface.load(objective.teacher, setup.teacher.pretrained.state)
+    batches = setup.held_out(objective, world)
 
-    def evaluate(state: State, interrupts: SignalHandler) -> dict[str, float]:
+    def evaluate(state: State, signals: SignalHandler) -> dict[str, float]:
         assert batches is not None  # else this is not called
-        number, train = plan.recipe.evaluate.batches, plan.recipe.train
-        return held_out(state, objective, batches, number, train, world, interrupts)
+        number, train = setup.evaluate.batches, setup.train
+        return held_out(state, objective, batches, number, train, world, signals)
 
     return TrainingJob(
         objective=objective,
-        batches=plan.source(objective, world),
+        batches=setup.source(objective, world),
         evaluate=None if batches is None else evaluate,
-        steps=plan.steps,
-        seconds=plan.seconds,
-        cost=plan.cost(objective, world),
-        export=lambda path: plan.export(objective, path),
-        models={"tokens": plan.store.path}
-        | ({} if plan.teacher is None else {"teacher": plan.teacher.folder}),
-        stages=tuple(plan.first_steps),
+        steps=setup.steps,
+        seconds=setup.seconds,
+        cost=setup.cost(objective, world),
+        export=lambda path: setup.export(objective, path),
+        models={"tokens": setup.store.path}
+        | ({} if setup.teacher is None else {"teacher": setup.teacher.folder}),
+        stages=tuple(setup.first_steps),
     )
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Show the resolved recipe and what the run would take; makes no weights and writes nothing."""
-    plan = PretrainSetup(recipe)
-    train = plan.store.split("train")
-    tokens = plan.steps * plan.tokens_per_step
+    setup = PretrainSetup(recipe)
+    train = setup.store.split("train")
+    tokens = setup.steps * setup.tokens_per_step
     facts: dict[str, Any] = {
-        "parameters": plan.estimate.parameters,
-        "flops_per_token": plan.flops_per_step / plan.tokens_per_step,
+        "parameters": setup.estimate.parameters,
+        "flops_per_token": setup.flops_per_step / setup.tokens_per_step,
         "memory": {
-            "weights": plan.estimate.weights,
-            "gradients": plan.estimate.gradients,
-            "optimizer": plan.estimate.optimizer,
-            "activations": plan.estimate.activations,
-            "logits": plan.estimate.logits,
-            "total": plan.estimate.memory,
+            "weights": setup.estimate.weights,
+            "gradients": setup.estimate.gradients,
+            "optimizer": setup.estimate.optimizer,
+            "activations": setup.estimate.activations,
+            "logits": setup.estimate.logits,
+            "total": setup.estimate.memory,
         },
-        "steps": plan.steps if plan.seconds is None else None,
-        "seconds": plan.seconds,
-        "tokens": tokens if plan.seconds is None else None,
-        "epochs": plan.steps * plan.epochs_per_step if plan.seconds is None else None,
+        "steps": setup.steps if setup.seconds is None else None,
+        "seconds": setup.seconds,
+        "tokens": tokens if setup.seconds is None else None,
+        "epochs": setup.steps * setup.epochs_per_step if setup.seconds is None else None,
     }
     if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
@@ -115,25 +113,25 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     console.result(dump(recipe))
     memory = ", ".join(f"{name} {quantity(size, 'B')}" for name, size in facts["memory"].items())
     shown = {
-        "parameters": f"{plan.estimate.parameters:,}",
+        "parameters": f"{setup.estimate.parameters:,}",
         "FLOPs per token": f"{significant(facts['flops_per_token'])}, forward and backward, matrix products",
         "memory": memory,
     }
-    if plan.seconds is None:
+    if setup.seconds is None:
         epochs = agreeing(format(facts["epochs"], ".3g"), "epochs")
         shown |= {
-            "steps": f"{plan.steps:,}",
+            "steps": f"{setup.steps:,}",
             "tokens": f"{tokens:,.0f}: {epochs} of a store of {train.tokens:,}",
-            "FLOPs": significant(plan.steps * plan.flops_per_step),
+            "FLOPs": significant(setup.steps * setup.flops_per_step),
         }
     else:
-        shown["time"] = duration(plan.seconds)
+        shown["time"] = duration(setup.seconds)
     console.facts("this run would take", shown)
 
 
-def report(plan: PretrainSetup, outcome: RunResult, console: Console, *, as_json: bool) -> None:
+def report(setup: PretrainSetup, outcome: RunResult, console: Console, *, as_json: bool) -> None:
     """The figures that a run ends with, on stdout."""
-    entropy = plan.store.info.get("unigram_entropy")
+    entropy = setup.store.info.get("unigram_entropy")
     facts: dict[str, Any] = {
         "steps": outcome.steps,
         "tokens": outcome.tokens,
@@ -150,12 +148,12 @@ def report(plan: PretrainSetup, outcome: RunResult, console: Console, *, as_json
         "tokens": f"{outcome.tokens:,}",
         "time": duration(outcome.seconds),
     }
-    objective = objective_of(plan.recipe.model_dump())
+    objective = str(setup.objective_config.model_dump()["name"])
     for name, value in outcome.heldout.items():
         metric = describe(name, objective)
         shown[f"held-out {metric.title}"] = metric.show(value)
     if entropy is not None:
         shown["unigram entropy"] = f"{entropy:.3f} nats, the loss of knowing only how frequent each token is"
     shown["model"] = str(outcome.final)
-    shown |= {name: str(outcome.final / name) for name in plan.shape.folders(plan.model) if name}
-    console.facts(plan.recipe.out, shown)
+    shown |= {name: str(outcome.final / name) for name in setup.shape.folders(setup.model) if name}
+    console.facts(str(setup.out), shown)

@@ -17,7 +17,6 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
 from nlptool.models import huggingface
-from nlptool.models.config import ModelConfig
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
 from nlptool.models.token_types import tells_types, with_types
@@ -44,26 +43,32 @@ class PretrainSetup:
     """
 
     def __init__(self, recipe: Recipe, begun: ResumedAt = FRESH) -> None:
-        self.recipe, self.begun = recipe, begun
+        self.train, self.evaluate, self.save, self.begun = recipe.train, recipe.evaluate, recipe.save, begun
+        self.objective_config, self.seed, self.out = recipe.objective, recipe.seed, Path(recipe.out)
+        self.origin = recipe.start or recipe.teacher
+        """Where the weights come from, as the recipe calls it; None: random ones."""
         self._estimates: dict[tuple[int, int], Estimate] = {}
         self.store = TokenStore(Path(recipe.tokens))
         self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
         self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
-        self.pretrained = self._beginning()
+        self.pretrained = _initial_weights(recipe, tokenizer, self.teacher)
         taught = None if self.teacher is None else self.teacher.pretrained
         rows = initial_weights.rows((self.pretrained, taught), tokenizer.vocab_size)
         if self.pretrained is not None:
             self.pretrained = huggingface.cut(self.pretrained, rows)
         if self.teacher is not None:
             self.teacher = self.teacher._replace(pretrained=huggingface.cut(self.teacher.pretrained, rows))
+        model = recipe.model if self.pretrained is None else self.pretrained.config
+        assert model is not None  # the recipe has one of the two
+        self.model = model
+        """The net's block, from the recipe or from the weights it starts from."""
         self.vocabulary = replace(Vocabulary.of(tokenizer), padding=rows - tokenizer.vocab_size)
         if self.pretrained is not None:
-            problems = check_model(recipe, self.model)
+            problems = check_model(recipe.objective, recipe.train, self.model)
             if problems:
-                origin = recipe.start or recipe.teacher
-                raise DataError(f"{origin}: {problems[0].path}: {problems[0].message}")
+                raise DataError(f"{self.origin}: {problems[0].path}: {problems[0].message}")
         if self.teacher is not None:
-            student_init.require_fit(self.teacher, recipe, self.model)
+            student_init.require_fit(self.teacher, recipe.objective, self.model, recipe.train)
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         self.model.hf()
         with shapes_only():
@@ -86,13 +91,6 @@ class PretrainSetup:
             folder = None if self.teacher is None else self.teacher.folder
             before = initial_weights.trained_positions(recipe.start, folder, self.pretrained.config)
             self.trained_positions = max(self.trained_positions, before)
-
-    @property
-    def model(self) -> ModelConfig:
-        """The net's block, from the recipe or from the weights it starts from."""
-        block = self.pretrained.config if self.pretrained is not None else self.recipe.model
-        assert block is not None  # the recipe has one of the two
-        return block
 
     def unreached(self) -> list[str]:
         """Positions that no row reaches."""
@@ -118,12 +116,11 @@ class PretrainSetup:
         """What the weights that the run starts from do not have."""
         if self.pretrained is None:
             return []
-        origin = self.recipe.start or self.recipe.teacher
         given = {key.partition(".")[0] for key in self.state}
         parts = [
             name for name, part in self.shape.named_children() if name not in given and part.state_dict()
         ]
-        return [f"{origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
+        return [f"{self.origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
 
     def moved(self) -> list[str]:
         """Where stages begin otherwise than at their shares, as the run was resumed with other steps."""
@@ -135,10 +132,10 @@ class PretrainSetup:
     def objective(self) -> Objective:
         """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
         teacher = None if self.teacher is None else self.teacher.pretrained.config
-        made = self.recipe.objective.build(self.model, self.vocabulary, teacher)
+        made = self.objective_config.build(self.model, self.vocabulary, teacher)
         for part in made.modules():
             if isinstance(part, Layers):
-                part.recompute = self.recipe.train.recompute
+                part.recompute = self.train.recompute
         return made
 
     @property
@@ -152,7 +149,7 @@ class PretrainSetup:
             Stage(first, stage.batch, examples)
             for first, (stage, examples) in zip(self.first_steps, self.stages, strict=True)
         ]
-        parts = self.recipe.train.accumulate
+        parts = self.train.accumulate
         for stage, _ in self.stages:
             if stage.batch % (world.size * parts):
                 raise UsageError(
@@ -163,7 +160,7 @@ class PretrainSetup:
         return Batches(
             stages,
             objective.collate,
-            seed=self.recipe.seed,
+            seed=self.seed,
             rank=world.rank,
             world=world.size,
             accumulate=parts,
@@ -181,8 +178,8 @@ class PretrainSetup:
             raise UsageError(
                 f"objective.keep: {why}, so nothing would be asked for again", hint="objective.keep=0"
             )
-        again = RepeatedEpochs(batches, epoch, self.recipe.seed)
-        folder, parts = Path(self.recipe.out) / "teacher", self.recipe.train.accumulate
+        again = RepeatedEpochs(batches, epoch, self.seed)
+        folder, parts = self.out / "teacher", self.train.accumulate
         return TeacherCache(again, objective.ask_teacher, folder, world, parts, self.vocabulary.rows)
 
     def held_out(self, objective: Objective, world: DistributedContext) -> Batches | None:
@@ -229,12 +226,12 @@ class PretrainSetup:
 
         The first call costs a second or two, since torch's meta device imports the compiler; a shape is taken once.
         """
-        rows = rows or stage.batch // self.recipe.train.accumulate
+        rows = rows or stage.batch // self.train.accumulate
         shape = (rows, stage.length)
         if shape not in self._estimates:
             examples = next(examples for one, examples in self.stages if one.length == stage.length)
             (batch,) = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0).get(0)
-            precision = self.recipe.train.precision
+            precision = self.train.precision
             self._estimates[shape] = estimate(
                 self.objective, batch, precision, self.vocabulary.rows, lambda objective: objective.teacher
             )
@@ -285,23 +282,13 @@ class PretrainSetup:
             if not len(examples):  # which the run will be refused for
                 return [float(stage.length) for stage, _ in self.stages]
             rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.length)))
-            sample = examples.take(
-                rows * len(examples) // len(rows), rows * 0, RandomStreams(self.recipe.seed, 0)
-            )
+            sample = examples.take(rows * len(examples) // len(rows), rows * 0, RandomStreams(self.seed, 0))
             found.append(self.shape.tokens(sample) / len(rows))
         return found
 
-    def _beginning(self) -> Pretrained | None:
-        """The weights that the recipe begins with, if not random ones."""
-        if self.recipe.start is not None:
-            return initial_weights.read(self.recipe.start, self.tokenizer, self.recipe.tokens)
-        if self.recipe.student is not None and self.teacher is not None:
-            return student_init.begin(self.teacher, self.recipe.student)
-        return None
-
     def _duration(self) -> tuple[int, float | None]:
         """Steps, and the seconds that end the run where the budget is one of time."""
-        train = self.recipe.train
+        train = self.train
         if train.budget is None:
             assert train.steps is not None  # the recipe has one of the two
             return train.steps, None
@@ -320,3 +307,14 @@ class PretrainSetup:
     @property
     def _shares(self) -> list[float]:
         return [stage.share for stage, _ in self.stages]
+
+
+def _initial_weights(
+    recipe: Recipe, tokenizer: Tokenizer, teacher: student_init.Teacher | None
+) -> Pretrained | None:
+    """The weights that the recipe begins with, if not random ones."""
+    if recipe.start is not None:
+        return initial_weights.read(recipe.start, tokenizer, recipe.tokens)
+    if recipe.student is not None and teacher is not None:
+        return student_init.begin(teacher, recipe.student)
+    return None

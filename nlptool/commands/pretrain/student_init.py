@@ -5,14 +5,16 @@ from typing import NamedTuple
 
 from nlptool import registry
 from nlptool.commands.pretrain import initial_weights
-from nlptool.commands.pretrain.recipe import Recipe, Student
+from nlptool.commands.pretrain.recipe import Student
 from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
 from nlptool.errors import DataError
 from nlptool.models import hub
 from nlptool.models.config import ModelConfig
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import Objective
+from nlptool.objectives.config import ObjectiveConfig
 from nlptool.text.tokenizer import Tokenizer
+from nlptool.train.config import PretrainConfig
 
 
 class Teacher(NamedTuple):
@@ -44,13 +46,15 @@ def begin(teacher: Teacher, student: Student) -> Pretrained:
     return Pretrained(made, vocab_size, dict(family.state_of_teacher(state)))
 
 
-def require_fit(teacher: Teacher, recipe: Recipe, model: ModelConfig) -> None:
+def require_fit(
+    teacher: Teacher, objective: ObjectiveConfig, model: ModelConfig, train: PretrainConfig
+) -> None:
     """Raise DataError for what of a teacher does not go with its student, or with the length of the rows."""
     config = teacher.pretrained.config
-    problems = recipe.objective.check_teacher(model, config, teacher.pretrained.vocab_size)
+    problems = objective.check_teacher(model, config, teacher.pretrained.vocab_size)
     told = [f"{p.path}: {p.message}" for p in problems if p.path != "teacher"]
     told += [p.message for p in problems if p.path == "teacher"]
-    longest = max(stage.length for stage in recipe.train.plan())
+    longest = max(stage.length for stage in train.plan())
     if longest > config.positions:
         told.append(f"reads up to {config.positions} tokens at once; a row has {longest}")
     if told:

@@ -9,6 +9,7 @@ from nlptool.commands.prompt.recipe import Recipe
 from nlptool.console import Console, Options, Progress
 from nlptool.errors import Preempted
 from nlptool.formatting import counted, markdown
+from nlptool.launch import ALONE
 from nlptool.manifests import plain_names
 from nlptool.models import hub
 from nlptool.prompting import results
@@ -19,6 +20,7 @@ from nlptool.prompting.results import shots_text
 from nlptool.prompting.task_evaluation import TaskEvaluation
 from nlptool.runs import folder, machine
 from nlptool.text.store import TokenStore
+from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
 
 PACKAGES = ("torch", "numpy", "tokenizers", "datasets")
@@ -88,7 +90,7 @@ def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[st
     _require_models(models, runs)
     if options.resume and (out / "recipe.yaml").exists():
         folder.report_changes(folder.check_resume(out, recipe), console)
-    environment = folder.environment(PACKAGES, machine.device_name(machine.device()), 1)
+    environment = machine.environment(PACKAGES, distributed.join(ALONE))
     folder.create_run_folder(out, recipe, environment, overwrite=options.overwrite)
     files = plain_names(run.name for run in runs)
     folders = plain_names(label for _, label, _ in models)

@@ -1,4 +1,4 @@
-"""The student of a recipe: what it begins from, what it reads, and whether its teacher can teach it."""
+"""The teacher and the student of a recipe: what the student starts from and reads, and whether it can be taught."""
 
 from pathlib import Path
 
@@ -18,6 +18,12 @@ from nlptool.train.config import FinetuneConfig
 from nlptool.train.estimate import shapes_only
 
 
+def open_teacher(recipe: Recipe) -> Teacher:
+    """The fine-tuned net that the recipe names. Raises DataError where it does not know the task."""
+    tuning = recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out))
+    return Teacher(FinetuneSetup(tuning, whole=True))
+
+
 def require(recipe: Recipe, teacher: Teacher) -> None:
     """Raise DataError or UsageError unless the teacher can teach the student; nothing is written."""
     if recipe.augment is not None and recipe.augment.model is not None:
@@ -28,18 +34,18 @@ def require(recipe: Recipe, teacher: Teacher) -> None:
     if recipe.model is not None:
         if recipe.intermediate is not None:
             with shapes_only():
-                imitation(teacher.untaught(recipe.model), teacher.plan.objective())
+                imitation(teacher.untaught(recipe.model), teacher.setup.objective())
         return
     assert recipe.start is not None
-    plan = student(recipe, recipe.prediction, recipe.start, Path(recipe.out))
-    _require_same_vocabulary(teacher.plan, plan)
+    setup = student_setup(recipe, recipe.prediction, recipe.start, Path(recipe.out))
+    _require_same_vocabulary(teacher.setup, setup)
     if recipe.intermediate is not None:
         with shapes_only():
-            imitation(plan.objective(), teacher.plan.objective())
+            imitation(setup.objective(), teacher.setup.objective())
 
 
-def beginning(recipe: Recipe, out: Path) -> str:
-    """The folder that the student begins from."""
+def initial_student(recipe: Recipe, out: Path) -> str:
+    """The folder that the student starts from."""
     return recipe.start or str(out / "start")
 
 
@@ -50,12 +56,12 @@ def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> No
             teacher.write(recipe.layers, out / "start")
         elif recipe.model is not None:
             teacher.write_untaught(recipe.model, recipe.seeds[0], out / "start")
-    plan = student(recipe, recipe.prediction, beginning(recipe, out), out)
-    copying = None if recipe.augment is None else AugmentingEncoder(recipe.augment, plan, teacher)
-    plan.encode(out / "rows", console, copying)
+    setup = student_setup(recipe, recipe.prediction, initial_student(recipe, out), out)
+    encoder = None if recipe.augment is None else AugmentingEncoder(recipe.augment, setup, teacher)
+    setup.encode(out / "rows", console, encoder)
 
 
-def student(recipe: Recipe, train: FinetuneConfig, start: str, out: Path) -> FinetuneSetup:
+def student_setup(recipe: Recipe, train: FinetuneConfig, start: str, out: Path) -> FinetuneSetup:
     """The student of one stage. Its head is taken over where it is the teacher's own."""
     stage = "intermediate" if train is recipe.intermediate else "prediction"
     return FinetuneSetup(recipe.tuning(train, start, out), whole=recipe.layers is not None, stage=stage)
@@ -76,6 +82,6 @@ def _require_same_vocabulary(teacher: FinetuneSetup, student: FinetuneSetup) -> 
     """Raise DataError unless both read a text as the same tokens."""
     if other := fingerprints.difference(student.tokenizer, teacher.tokenizer):
         raise DataError(
-            f"{student.recipe.start} and {teacher.recipe.start} have different tokenizers: {other}",
+            f"{student.start} and {teacher.start} have different tokenizers: {other}",
             hint="a student reads what its teacher reads; begin with one that has the teacher's tokenizer",
         )
