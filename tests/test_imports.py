@@ -237,8 +237,7 @@ def test_shared_layers_lower_floors_and_imports_for_types_alone_are_allowed() ->
 
 def whole_recipes(module: str, source: str) -> list[str]:
     """Where a module of commands that is neither `setup` nor `run` takes a whole recipe, or reaches into one."""
-    room, *_, name = module.split(".")
-    if room != "commands" or name in ("setup", "run"):
+    if not module.startswith("commands.") or module.endswith((".setup", ".run")):
         return []
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -259,6 +258,12 @@ def test_a_recipe_ends_at_setup_and_run() -> None:
         for offence in whole_recipes(module, source)
     ]
     assert found == []
+
+
+def test_a_whole_recipe_below_setup_is_seen() -> None:
+    assert len(whole_recipes("commands.prompt.sheets", "def read(recipe: prompt.Recipe) -> None: ...")) == 1
+    assert len(whole_recipes("commands.plan.benchmark", "setup.recipe.train.steps")) == 1
+    assert whole_recipes("commands.pretrain.setup", "def f(recipe: Recipe) -> None: ...") == []
 
 
 def speech(source: str) -> list[str]:
