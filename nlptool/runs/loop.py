@@ -208,7 +208,7 @@ class TrainingRun:
         self.training = figures
         memory = machine.peak_memory_reserved(self.world.device) or None
         spent = {"tokens": self.state.tokens, "flops": self.state.flops, "seconds": self.state.elapsed}
-        with self.interrupts.shield():
+        with self.signals.shield():
             self._record(**spent, **({} if memory is None else {"memory": memory}), **figures, **parameters)
             self.logged = self.state.step
         self.panel.update(
@@ -254,7 +254,7 @@ class TrainingRun:
 
     def _write(self, path: Path, loss: float | None) -> None:
         try:
-            scheduled = self.state.step % self.settings.save.every == 0
+            scheduled = self.state.step % self.config.save.every == 0
             checkpoint.save(
                 self.state, path, self.digest, loss, self.job.stages, self.models, scheduled=scheduled
             )
