@@ -148,7 +148,7 @@ def report(setup: PretrainSetup, outcome: RunResult, console: Console, *, as_jso
         "tokens": f"{outcome.tokens:,}",
         "time": duration(outcome.seconds),
     }
-    objective = str(setup.objective_config.model_dump()["name"])
+    objective = setup.objective_config.name
     for name, value in outcome.heldout.items():
         metric = describe(name, objective)
         shown[f"held-out {metric.title}"] = metric.show(value)
