@@ -1,7 +1,7 @@
 """Templates: text with {columns} in braces, and nothing else.
 
 `Question: {goal}\\nAnswer:` takes column `goal`; dots lead into objects, `{choices.text}`; {{ and }} are braces.
-What a data set needs beyond that is done to its rows beforehand, see `prepare`.
+What a data set needs beyond that is done to its rows beforehand, see `preprocess`.
 """
 
 import re
@@ -52,6 +52,18 @@ def fill(template: str, row: Row, also: Mapping[str, str] | None = None) -> str:
     Raises DataError, with the row's place, where a column is missing, or holds something other than a text or number.
     """
     return _filled(template, {name: _text(row, name, _value(row, name, also)) for name in columns(template)})
+
+
+def fill_prompt(template: str, row: Row, also: Mapping[str, str] | None = None) -> str:
+    """As `fill`. Raises DataError, too, where all columns of the template are blank, so that nothing is asked."""
+    texts = {name: _text(row, name, _value(row, name, also)) for name in columns(template)}
+    if texts and not any(text.strip() for text in texts.values()):
+        names = ", ".join(f"'{name}'" for name in texts)
+        what = f"columns {names} are" if len(texts) > 1 else f"column {names} is"
+        raise DataError(
+            f"{row.place}: {what} empty, so the prompt asks nothing", hint="mend or remove the row"
+        )
+    return _filled(template, texts)
 
 
 def fill_each(template: str, row: Row) -> list[str]:

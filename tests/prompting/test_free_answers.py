@@ -37,6 +37,18 @@ def test_a_row_without_an_answer_is_told_where_none_is_foreseen():
         Config(**KEYS, metrics=("squad_f1",)).instance(Row("f:1", {"q": "?", "a": []}), "")
 
 
+@pytest.mark.parametrize("texts", ["", " ", ["", ""]])
+def test_a_blank_answer_is_none(texts: str | list[str]):
+    with pytest.raises(DataError, match="f:1: has no answer"):
+        Config(**KEYS, metrics=("squad_f1",)).instance(Row("f:1", {"q": "?", "a": texts}), "")
+    assert SQUAD.instance(Row("f:1", {"q": "?", "a": texts}), "").demonstration == "Q: ?\nA: unanswerable"
+
+
+def test_a_prompt_of_which_only_the_frame_is_left_is_told():
+    with pytest.raises(DataError, match="f:1: column 'q' is empty, so the prompt asks nothing"):
+        SQUAD.instance(Row("f:1", {"q": " ", "a": "bell"}), "")
+
+
 @pytest.mark.parametrize("metric", get_args(Metric))
 def test_a_list_without_references_is_told_or_means_silence_for_every_metric(metric: str):
     row = {"q": "?", "a": "bell", "r": []}

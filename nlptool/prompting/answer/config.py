@@ -16,7 +16,7 @@ from nlptool.prompting.config import (
     PromptConfig,
     Response,
 )
-from nlptool.prompting.template import Template, around, fill, fill_each
+from nlptool.prompting.template import Template, around, fill, fill_each, fill_prompt
 from nlptool.text.config import Sentences
 from nlptool.text.tabular import Row
 
@@ -99,8 +99,8 @@ class Config(PromptConfig):
 
     def instance(self, row: Row, part: str) -> Instance:
         """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
-        answers = fill_each(self.answer, row)
-        right = answers if self.references is None else fill_each(self.references, row)
+        answers = _with_text(fill_each(self.answer, row))
+        right = answers if self.references is None else _with_text(fill_each(self.references, row))
         if not (answers and right) and self.no_answer is None:
             what = "no reference" if answers else "no answer"
             raise DataError(
@@ -112,7 +112,7 @@ class Config(PromptConfig):
         references = (
             tuple(dict.fromkeys(text.strip() for text in right)) if self.references is None else tuple(right)
         )
-        prompt = fill(self.prompt, row)
+        prompt = fill_prompt(self.prompt, row)
         truncatable = (0, 0)
         if self.shorten is not None:
             before, behind = (len(fill(text, row)) for text in around(self.prompt, self.shorten))
@@ -166,3 +166,8 @@ class Config(PromptConfig):
 
             text = "".join(segmenter(Sentences())(text)[: self.sentences])
         return "" if self.no_answer is not None and text.lower() == self.no_answer.lower() else text
+
+
+def _with_text(texts: Sequence[str]) -> list[str]:
+    """The texts that are not blank; a blank one, as a table has it, is no answer."""
+    return [text for text in texts if text.strip()]

@@ -11,7 +11,7 @@ from nlptool.errors import DataError
 from nlptool.formatting import json_value
 from nlptool.prompting.aggregates import macro_f1, mean
 from nlptool.prompting.config import Instance, MetricValue, PromptConfig, Response
-from nlptool.prompting.template import Template, columns, fill, fill_each
+from nlptool.prompting.template import Template, columns, fill, fill_each, fill_prompt
 from nlptool.text.tabular import Row, is_hidden, whole
 
 Metric = Literal[
@@ -79,7 +79,7 @@ class Config(PromptConfig):
         return Instance(
             row.place,
             part,
-            tuple(fill(self.prompt, row, one) for one in also),
+            tuple(fill_prompt(self.prompt, row, one) for one in also),
             tuple(fill(self.answer, row, one) for one in also),
             tuple(names),
             self._gold(row, len(names)),

@@ -9,7 +9,7 @@ from pydantic import Field
 from nlptool.errors import DataError
 from nlptool.prompting.aggregates import mean, perplexity
 from nlptool.prompting.config import Instance, MetricValue, PromptConfig, Response
-from nlptool.prompting.template import fill
+from nlptool.prompting.template import fill, fill_prompt
 from nlptool.text.tabular import Row
 
 Metric = Literal["accuracy", "perplexity"]
@@ -28,7 +28,7 @@ class Config(PromptConfig):
 
     def instance(self, row: Row, part: str) -> Instance:
         """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
-        prompt, answer = fill(self.prompt, row), fill(self.answer, row)
+        prompt, answer = fill_prompt(self.prompt, row), fill(self.answer, row)
         if not answer.strip():
             raise DataError(f"{row.place}: the answer is empty", hint="mend or remove the row")
         return Instance(row.place, part, (prompt,), (answer,), (answer.strip(),), 0)

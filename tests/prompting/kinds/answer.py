@@ -1,0 +1,32 @@
+"""What the conformance suite needs to know of generated answers."""
+
+from typing import get_args
+
+from nlptool.prompting.answer.config import Config, Metric
+from nlptool.prompting.config import Instance, Response
+
+BASE = {
+    "prompt": "where is the {place}?",
+    "answer": " {texts}",
+    "separator": "\n",
+    "stop": ["\n"],
+    "tokens": 6,
+    "metrics": list(get_args(Metric)),
+}
+VARIANTS = {
+    "greedy": BASE,
+    "beams": BASE | {"beams": 2},
+    "sampling": BASE | {"top_k": 3},
+    "no-answer": BASE | {"no_answer": "nowhere", "references": "{texts}"},
+    "one-sentence": BASE | {"sentences": 1},
+}
+
+
+def row(number: int) -> dict:
+    """A row with three references that agree."""
+    return {"place": f"river {number}", "texts": [f"in the old winter town {number}"] * 3}
+
+
+def perfect(task: Config, instance: Instance) -> list[Response]:
+    """The text of the first reference."""
+    return [Response(text=f" {instance.references[0]}")]

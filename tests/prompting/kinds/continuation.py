@@ -1,0 +1,19 @@
+"""What the conformance suite needs to know of the log-likelihood of a continuation."""
+
+from typing import get_args
+
+from nlptool.prompting.config import Instance, Response
+from nlptool.prompting.continuation.config import Config, Metric
+
+BASE = {"prompt": "the {place} is", "answer": " {a}", "separator": "\n", "metrics": list(get_args(Metric))}
+VARIANTS = {"plain": BASE, "with-a-header": BASE | {"header": "Towns.\n", "separator": "\n\n"}}
+
+
+def row(number: int) -> dict:
+    """A row."""
+    return {"place": f"river {number}", "a": f"old town {number}"}
+
+
+def perfect(task: Config, instance: Instance) -> list[Response]:
+    """The continuation is certain."""
+    return [Response(0.0, 2, greedy=True)]
