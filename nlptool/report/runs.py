@@ -3,18 +3,18 @@
 A run that is going on, was stopped, went on again or has no figure yet is a run like any other.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlptool import atomic_files, course, kinds
-from nlptool.course import Goal
-from nlptool.errors import DataError, UsageError
+from nlptool import atomic_files, kinds
+from nlptool.errors import UsageError
 from nlptool.metric_table import HELD_OUT, describe, objective_of
 from nlptool.recipe import kept_source
+from nlptool.runs import metrics_file, run_state
+from nlptool.runs.run_state import Goal
 from nlptool.terminal import clean
 
 REMEDY = "restore it, or remove what is wrong in it"
@@ -112,9 +112,9 @@ def read(path: Path, name: str) -> Run:
         path=path,
         recipe=recipe,
         environment=_object(path / "environment.json"),
-        figures=_declared(_figures(path / "metrics.jsonl"), objective_of(recipe)),
-        finished=course.has_ended(path),
-        goal=course.goal(path),
+        figures=_declared(metrics_file.series(path), objective_of(recipe)),
+        finished=run_state.has_ended(path),
+        goal=run_state.goal(path),
         best=_best(path / "scores.json"),
         unigram_entropy=_entropy(Path(str(recipe.get("tokens", "")))),
     )
@@ -125,7 +125,7 @@ def inside(path: Path) -> list[Path]:
     if (path / "metrics.jsonl").exists():
         return [path]
     found = {file.parent for pattern in ("*/", "*/*/") for file in path.glob(f"{pattern}metrics.jsonl")}
-    return sorted(run for run in found if not course.is_abandoned(run)) or [path]
+    return sorted(run for run in found if not run_state.is_abandoned(run)) or [path]
 
 
 def _best(scores: Path) -> int | None:
@@ -134,38 +134,14 @@ def _best(scores: Path) -> int | None:
     return step if isinstance(step, int) else None
 
 
-def _figures(path: Path) -> dict[str, Series]:
-    """Every figure; where a run went back some steps to go on from there, what it did before is forgotten."""
-    found: dict[str, dict[int, float]] = {}
-    newest = 0
-    for number, row in enumerate(_records(path), 1):
-        try:
-            step = int(row.pop("step"))
-        except (ValueError, TypeError, KeyError):
-            raise DataError(f"{path}:{number}: has no step", hint=REMEDY) from None
-        if step < newest:
-            found = {name: {s: v for s, v in points.items() if s < step} for name, points in found.items()}
-        newest = step
-        for name, value in row.items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                found.setdefault(name, {})[step] = value
-    return {name: Series(list(points), list(points.values())) for name, points in found.items() if points}
-
-
-def _declared(figures: dict[str, Series], objective: str | None) -> dict[str, Series]:
+def _declared(figures: dict[str, dict[int, float]], objective: str | None) -> dict[str, Series]:
     """The figures by the keys of the metric table."""
     found = {}
-    for name, series in figures.items():
+    for name, points in figures.items():
+        series = Series(list(points), list(points.values()))
         front = HELD_OUT if name.startswith(HELD_OUT) else ""
         found[front + clean(describe(name.removeprefix(front), objective).key)] = series
     return found
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    try:
-        return atomic_files.read_records(path, REMEDY)
-    except FileNotFoundError:
-        return []
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from nlptool import course
+from nlptool import weights_record
 from nlptool.console import Options
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
 from nlptool.formatting import significant
@@ -14,7 +14,7 @@ from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
 from nlptool.models.malloc import give_back_free_memory
 from nlptool.recipe import Change, digest
-from nlptool.runs import folder, machine, metrics_file, resume
+from nlptool.runs import folder, machine, metrics_file, resume, run_state
 from nlptool.runs.averages import RunningAverages
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.runs.launch import RunContext
@@ -126,7 +126,7 @@ class TrainingRun:
             resume.set_aside(out, self.state.step, self.console)
         folder.create_run_folder(out, self.config.recipe, facts, overwrite=overwrite)
         steps = job.steps if job.seconds is None else None
-        course.begin(out, course.Goal(steps, job.seconds, job.stages))
+        run_state.start(out, run_state.Goal(steps, job.seconds, job.stages))
 
     def train(self) -> RunResult:
         """Run to the end; logs, evaluates and saves on the way."""
@@ -291,8 +291,8 @@ class TrainingRun:
         with atomic_folder(self.config.out / "final") as aside:
             self.job.export(aside)
             for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
-                course.stamp(model, course.Stamp(self.state.step, ended))
-        course.end(self.config.out, ended)
+                weights_record.stamp(model, weights_record.Stamp(self.state.step, ended))
+        run_state.finish(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:
         """Save what a signal left, if there is anything new."""

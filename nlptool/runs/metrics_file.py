@@ -1,6 +1,7 @@
 """Where a run's figures go: metrics.jsonl always, TensorBoard and Weights & Biases when asked for."""
 
 import json
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -82,6 +83,21 @@ def read(run: Path) -> list[dict[str, Any]]:
         if not isinstance(line.get("step"), int):
             raise DataError(f"{path}:{number}: has no step", hint=remedy)
     return found
+
+
+def series(run: Path) -> dict[str, dict[int, float]]:
+    """The finite figures of a run by name and step; where it went back some steps, what it did before is forgotten."""
+    found: dict[str, dict[int, float]] = {}
+    newest = 0
+    for line in read(run):
+        step = line["step"]
+        if step < newest:
+            found = {name: {s: v for s, v in points.items() if s < step} for name, points in found.items()}
+        newest = step
+        for name, value in line.items():
+            if name != "step" and isinstance(value, int | float) and math.isfinite(value):
+                found.setdefault(name, {})[step] = value
+    return {name: points for name, points in found.items() if points}
 
 
 def ends_whole(path: Path) -> bool:

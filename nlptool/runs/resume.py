@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlptool import course
+from nlptool import weights_record
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
 from nlptool.manifests import os_error_text, verify_manifest
 from nlptool.recipe import Change, RecipeBlock
-from nlptool.runs import folder
+from nlptool.runs import folder, run_state
 from nlptool.train import checkpoint
 from nlptool.train.checkpoint import Facts, InvalidCheckpoint
 from nlptool.train.stages import FRESH, ResumedAt
 
-LEFT = ("recipe.yaml", "environment.json", course.FILE, "metrics.jsonl")
+LEFT = ("recipe.yaml", "environment.json", weights_record.FILE, "metrics.jsonl")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def set_aside(out: Path, step: int, console: Console) -> None:
     later = [path for path in checkpoint.steps(out / "checkpoints") if checkpoint.step_of(path) > step]
     if not later:
         return
-    aside = course.aside(out)
+    aside = run_state.next_abandoned(out)
     try:
         (aside / "checkpoints").mkdir(parents=True)
         for name in LEFT:

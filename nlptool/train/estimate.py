@@ -1,7 +1,7 @@
 """What a run will need, found by taking one step on the meta device: shapes without data."""
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nlptool import flops
 from nlptool.data.batches import Batch
+from nlptool.train.config import Stage
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -175,3 +176,35 @@ def parts(module: nn.Module) -> dict[str, int]:
         part = f"{child}.{rest.partition('.')[0]}" if child in nets else child
         found[part] = found.get(part, 0) + parameter.numel()
     return found
+
+
+@dataclass(frozen=True)
+class MemoryFit:
+    """Whether a run fits, by the estimate."""
+
+    needed: int
+    """Bytes of the stage that takes most, with what is taken."""
+    fits: bool
+    micro_batch: int | None
+    """The most sequences of the longest stage that fit at once; None where not one does."""
+    accumulate: int | None
+    """The least train.accumulate that makes all micro-batches fit, if any does."""
+
+
+def memory_fit(stages: Sequence[Stage], estimates: Sequence[Estimate], memory: int, taken: int) -> MemoryFit:
+    """Compare the estimates, one a stage, with the bytes of memory, of which some are taken; activations grow with the
+    rows."""
+    room = [memory - taken - e.fixed for e in estimates]
+    limits = [left * e.rows // max(e.activations, 1) for left, e in zip(room, estimates, strict=True)]
+    batches = [stage.batch for stage in stages]
+    longest = max(range(len(batches)), key=lambda index: stages[index].length)
+    chosen = next(
+        (
+            n
+            for n in range(1, max(batches) + 1)
+            if all(b % n == 0 and b // n <= limit for b, limit in zip(batches, limits, strict=True))
+        ),
+        None,
+    )
+    needed = taken + max(estimate.memory for estimate in estimates)
+    return MemoryFit(needed, needed <= memory, max(limits[longest], 0) or None, chosen)

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from nlptool.cli import main
-from nlptool.commands.compare import budget, charts, verdict
 from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.metric_table import describe
+from nlptool.report import comparison_charts, verdict
+from nlptool.train import budget
 
 PAIRS = [("the river", "river the"), ("a bell.", "bell a."), ("the old town", "old the town")]
 
@@ -228,15 +229,19 @@ def test_losses_of_different_keys_are_never_in_one_picture():
         run("b", generator_mlm=6.0, rtd=0.4, replaced=0.1),
         run("c", mlm=4.0),
     ]
-    found = {picture.metric.key: list(picture.points) for picture in charts._heldout(runs)}
+    found = {picture.metric.key: list(picture.points) for picture in comparison_charts._heldout(runs)}
     assert found == {"mlm": [0, 2], "generator_mlm": [1], "rtd": [1], "mlm_accuracy": [0]}
 
 
 def test_a_picture_of_one_number_is_not_drawn():
     metric = describe("rtd")
-    assert not charts.Picture(metric, {0: [charts.Point(1e9, 0.4)]}, "").compares
-    assert charts.Picture(metric, {0: [charts.Point(1e9, 0.4)], 1: [charts.Point(1e9, 0.5)]}, "").compares
-    assert charts.Picture(metric, {0: [charts.Point(1e9, 0.4), charts.Point(2e9, 0.3)]}, "").compares
+    assert not comparison_charts.Picture(metric, {0: [comparison_charts.Point(1e9, 0.4)]}, "").compares
+    assert comparison_charts.Picture(
+        metric, {0: [comparison_charts.Point(1e9, 0.4)], 1: [comparison_charts.Point(1e9, 0.5)]}, ""
+    ).compares
+    assert comparison_charts.Picture(
+        metric, {0: [comparison_charts.Point(1e9, 0.4), comparison_charts.Point(2e9, 0.3)]}, ""
+    ).compares
 
 
 def test_the_verdict_has_the_interval_of_the_difference():

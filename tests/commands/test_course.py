@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nlptool import course
 from nlptool.cli import main
 from nlptool.manifests import write_manifest
+from nlptool.runs import run_state
 from nlptool.train import checkpoint
 
 
@@ -102,12 +102,12 @@ def test_what_is_written_just_now_is_never_pruned(run: Path):
 def test_a_final_of_an_earlier_end_is_told_by_everyone(
     run: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    assert course.has_ended(run)
+    assert run_state.has_ended(run)
     stamp = json.loads((run / "final/run.json").read_text())
     assert (stamp["step"], stamp["ended"]) == (12, 12)
     stopped(tiny_recipe, 14, monkeypatch, "train.steps=900", "--resume", "auto")
-    assert not course.has_ended(run)
-    assert course.goal(run) == course.Goal(900, None)
+    assert not run_state.has_ended(run)
+    assert run_state.goal(run) == run_state.Goal(900, None)
     why = "is the model of step 12; the run was resumed to 900 steps and has not ended"
     capsys.readouterr()
     assert main(["doctor", str(run), "--json"]) == 0
@@ -120,14 +120,14 @@ def test_a_final_of_an_earlier_end_is_told_by_everyone(
     assert train(tiny_recipe, "~model", f"start={run}/final", "--out", str(tmp_path / "next")) == 2
     assert why in capsys.readouterr().err
     shutil.copytree(run / "final", tmp_path / "copy")
-    assert course.problem(str(tmp_path / "copy")) is None
+    assert run_state.problem(str(tmp_path / "copy")) is None
 
 
 def test_a_report_tells_a_run_that_goes_on_from_one_that_has_ended(run: Path):
     from nlptool.report import runs
 
     assert runs.read(run, "a").finished
-    course.begin(run, course.Goal(900, None, (0, 450)))
+    run_state.start(run, run_state.Goal(900, None, (0, 450)))
     again = runs.read(run, "a")
     assert (again.finished, again.steps, again.stages) == (False, 900, [450])
 

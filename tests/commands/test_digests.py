@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nlptool import course, manifests
+from nlptool import manifests, weights_record
 from nlptool.cli import main
 
 MASK = "the [MASK] bell"
@@ -71,15 +71,15 @@ def test_a_model_with_a_changed_bit_is_refused_and_doctor_names_the_file(model: 
 def test_weights_that_were_changed_on_purpose_are_read_as_the_hint_says(model: Path, capsys):
     flip(model / "model.safetensors")
     assert main(["fill-mask", str(model), MASK]) == 3
-    assert f"remove weights from its {course.FILE}" in capsys.readouterr().err
-    stamp = json.loads((model / course.FILE).read_text())
+    assert f"remove weights from its {weights_record.FILE}" in capsys.readouterr().err
+    stamp = json.loads((model / weights_record.FILE).read_text())
     del stamp["weights"]
-    (model / course.FILE).write_text(json.dumps(stamp))
+    (model / weights_record.FILE).write_text(json.dumps(stamp))
     assert main(["fill-mask", str(model), MASK]) == 0
 
 
 def test_the_run_json_of_another_program_in_a_models_folder_is_left_alone(model: Path):
-    (model / course.FILE).write_text('{"anything": 1}')
+    (model / weights_record.FILE).write_text('{"anything": 1}')
     assert main(["fill-mask", str(model), MASK]) == 0
 
 

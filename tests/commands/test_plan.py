@@ -6,11 +6,11 @@ import torch
 
 from nlptool.cli import main
 from nlptool.commands.plan import pretrain
-from nlptool.commands.plan.pretrain import MemoryFit, fit
 from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
 from nlptool.runs.machine import DeviceInfo
+from nlptool.train.estimate import MemoryFit, memory_fit
 
 BIG = DeviceInfo("test", 10**12, 0, 10**12)
 
@@ -105,8 +105,8 @@ def test_each_stage_is_probed(tiny_recipe: Path, tmp_path: Path, capsys):
 
 
 def test_steps_that_take_long_are_probed_with_fewer_sequences(tiny_recipe: Path, monkeypatch, capsys):
-    monkeypatch.setattr("nlptool.commands.plan.benchmark.LONGEST", 1e-9)
-    monkeypatch.setattr("nlptool.commands.plan.benchmark.QUICK", 0.0)
+    monkeypatch.setattr("nlptool.runs.benchmark.LONGEST", 1e-9)
+    monkeypatch.setattr("nlptool.runs.benchmark.QUICK", 0.0)
     (probe,) = told(tiny_recipe, capsys)["probes"]
     assert (probe["rows"], probe["micro_batch"]) == (1, 1)
     assert probe["seconds"] == pytest.approx(8 * probe["step"])
@@ -123,12 +123,17 @@ def test_what_fits_is_found_by_the_estimate(tiny_recipe: Path):
     plan = plan_of(tiny_recipe)
     estimates = [plan.estimate]
     row = plan.estimate.activations / 8
-    assert fit(plan, estimates, BIG).fits
-    assert fit(plan, estimates, BIG).accumulate == 1
+    stages = [stage for stage, _ in plan.stages]
+    assert memory_fit(stages, estimates, BIG.memory, BIG.taken).fits
+    assert memory_fit(stages, estimates, BIG.memory, BIG.taken).accumulate == 1
     tight = DeviceInfo("test", 1000 + plan.estimate.fixed + int(3.5 * row), 1000, 10**12)
-    assert fit(plan, estimates, tight) == MemoryFit(1000 + plan.estimate.memory, False, 3, 4)
+    assert memory_fit(stages, estimates, tight.memory, tight.taken) == MemoryFit(
+        1000 + plan.estimate.memory, False, 3, 4
+    )
     full = DeviceInfo("test", 1000 + plan.estimate.fixed, 1000, 10**12)
-    assert fit(plan, estimates, full) == MemoryFit(1000 + plan.estimate.memory, False, None, None)
+    assert memory_fit(stages, estimates, full.memory, full.taken) == MemoryFit(
+        1000 + plan.estimate.memory, False, None, None
+    )
 
 
 def test_it_is_said_whether_the_run_fits(tiny_recipe: Path, monkeypatch, capsys):

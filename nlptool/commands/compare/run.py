@@ -1,30 +1,27 @@
 """The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from nlptool import course
 from nlptool.atomic_files import write_json, write_text
-from nlptool.commands.compare import budget, charts, checkpoint_scores, verdict
+from nlptool.commands.compare import checkpoint_scores
 from nlptool.commands.compare.options import ComparedRun, Comparison
 from nlptool.commands.pretrain import run as pretraining
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
-from nlptool.evaluation.metrics import confidence
-from nlptool.formatting import bullets, counted, duration, markdown, quantity, significant
-from nlptool.metric_table import describe
+from nlptool.formatting import bullets, counted, markdown
 from nlptool.recipe import difference, kept
-from nlptool.runs import folder, launch
+from nlptool.report import comparison_charts, comparison_table, suite_scores, verdict
+from nlptool.runs import folder, launch, run_state
+from nlptool.train import budget
 from nlptool.train.distributed import DistributedContext
 
 
 def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
     """What each run would take; trains nothing. Raises RecipeError for a budget that they do not all meet."""
     setups = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
-    budget.require_met(setups)
+    _require_budget_met(setups)
     rows = []
     for name, setup in setups.items():
         tokens = setup.steps * setup.tokens_per_step
@@ -62,11 +59,23 @@ def run(comparison: Comparison, options: Options, console: Console) -> None:
 def _checked(comparison: Comparison) -> checkpoint_scores.Pairs:
     """The minimal pairs, once they and the budget have been found to suit all runs."""
     setups = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
-    budget.require_met(setups)
+    _require_budget_met(setups)
     asked = comparison.asked
     if asked.pairs is None:
         return []
     return checkpoint_scores.read_pairs(asked.pairs, asked.most, setups.values())
+
+
+def _require_budget_met(setups: Mapping[str, PretrainSetup]) -> None:
+    """Raise RecipeError unless all runs end within 1 % of their budget, which is the same for all."""
+    given = next(iter(setups.values())).train.budget
+    if given is None or given.measure not in budget.UNITS:
+        return
+    costs = {
+        name: setup.flops_per_step if given.measure == "flops" else setup.tokens_per_step
+        for name, setup in setups.items()
+    }
+    budget.require_met(given, {name: budget.Spent(setups[name].steps, cost) for name, cost in costs.items()})
 
 
 def _evaluate(
@@ -85,13 +94,14 @@ def _evaluate(
             final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
             found["suite"] = suite_run.take(suite, final, kept, console)
     write_json(out / "compare.json", runs)
-    tables = [(*table(runs), "")]
+    tables = [(*comparison_table.table(runs), "")]
     if suite is not None:
-        tables.append((*suite_run.table({run["run"]: run["suite"] for run in runs}), suite.caption))
+        tables.append((*suite_scores.table({run["run"]: run["suite"] for run in runs}), suite.caption))
     told = verdict.verdicts(runs)
     written = [*(markdown(*one) for one in tables), *([bullets(told)] if told else [])]
     write_text(out / "compare.md", "\n".join(written))
-    pictures = charts.draw(runs, out, console)
+    pictures, remarks = comparison_charts.draw(runs, out)
+    console.notes(remarks)
     if options.json:
         console.json(runs)
         return
@@ -116,44 +126,7 @@ def _train(entry: ComparedRun, overwrite: bool, console: Console, world: Distrib
 
 
 def _is_finished(entry: ComparedRun, out: Path) -> bool:
-    if not course.has_ended(out):
+    if not run_state.has_ended(out):
         return False
     old = kept(out, type(entry.recipe))
     return all(change.path == "out" for change in difference(old, entry.recipe))
-
-
-def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of where each run ended; held-out figures that most of them have."""
-    lasts = [run["points"][-1] for run in runs]
-    counts = Counter(name for last in lasts for name in last["heldout"])
-    figures = [
-        key
-        for key, count in counts.items()
-        if describe(key).kind in charts.KINDS and 2 * count >= len(lasts)  # the others compare nothing
-    ]
-    scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
-    columns = [
-        "run",
-        "parameters",
-        "FLOPs",
-        "tokens",
-        "time",
-        *(describe(key).title for key in figures),
-        *scores,
-    ]
-    rows = []
-    for run, last in zip(runs, lasts, strict=True):
-        cells = [run["run"], quantity(run["parameters"], "").strip(), significant(last["flops"])]
-        cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
-        cells += [
-            describe(key).show(last["heldout"][key]) if key in last["heldout"] else "" for key in figures
-        ]
-        cells += [_share(last["scores"].get(name)) for name in scores]
-        rows.append(cells)
-    return columns, rows
-
-
-def _share(score: dict[str, float] | None) -> str:
-    if score is None:
-        return ""
-    return confidence.format_interval(score["value"], score["low"], score["high"])

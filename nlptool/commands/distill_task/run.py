@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool import course
 from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands.distill_task import comparison
 from nlptool.commands.distill_task.recipe import Recipe
@@ -47,7 +46,7 @@ from nlptool.models import hub, huggingface
 from nlptool.models.layers import Layers
 from nlptool.objectives.base import Objective
 from nlptool.recipe import Change, kept
-from nlptool.runs import folder, launch, machine
+from nlptool.runs import folder, launch, machine, run_state
 from nlptool.runs.job import RunConfig, TrainingJob
 from nlptool.runs.launch import RunContext
 from nlptool.runs.loop import open_run, train_job
@@ -126,7 +125,7 @@ class _Runs:
         later = {"prediction": FinetuneConfig(), "twin": False}  # which change nothing here
         recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
         final = out / "final"
-        if course.has_ended(out):
+        if run_state.has_ended(out):
             finetuning.require_same(kept(out, Recipe), recipe, out)
             self.console.note(f"{out}: is finished")
             return str(final)

@@ -19,6 +19,7 @@ from nlptool.models import hub, huggingface
 from nlptool.prompting.choices import minimal_pairs as reading
 from nlptool.prompting.choices.minimal_pairs import Pair
 from nlptool.prompting.results import PERPLEXITY, format_score, model_labels, model_name
+from nlptool.report import suite_scores
 from nlptool.runs import machine
 from nlptool.text.coverage import Loss
 from nlptool.text.store import TokenStore
@@ -48,7 +49,7 @@ def run(evaluation: Evaluation, options: Options, console: Console) -> None:
             raise DataError("none of the suite's tasks can be asked of any of these models")
         short = model_labels(models)
         suites = dict(zip(short, (found["suite"] for found in results), strict=True))
-        tables.append((*suite_run.table(suites), exams.caption))
+        tables.append((*suite_scores.table(suites), exams.caption))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "evaluate.json", results)

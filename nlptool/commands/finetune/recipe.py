@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nlptool import course
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock
 from nlptool.registry import DiscriminatedBy
+from nlptool.runs import run_state
 from nlptool.runs.metrics_file import Tracker
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import FinetuneConfig
@@ -125,7 +125,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         )
     if recipe.data is not None and not Path(recipe.data).is_dir():
         problems.append(Problem("data", f"no folder {recipe.data}"))
-    if wrong := hub.problem(recipe.start) or course.problem(recipe.start):
+    if wrong := hub.problem(recipe.start) or run_state.problem(recipe.start):
         problems.append(Problem("start", wrong))
     if recipe.train.batch % recipe.train.accumulate:
         problems.append(

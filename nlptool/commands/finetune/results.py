@@ -7,13 +7,13 @@ OUT/scores.json                      all seeds, their mean and spread, and the b
 from pathlib import Path
 from typing import Any
 
-from nlptool import course
 from nlptool.atomic_files import read_json
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification
 from nlptool.metric_table import describe
+from nlptool.runs import run_state
 
 ABREAST = 6  # figures side by side; more have a line each
 
@@ -25,7 +25,7 @@ def known(out: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, DataError):
         return None
     whole = isinstance(found.get("figures"), dict) and isinstance(found.get("step"), int)
-    return found if whole and course.outdated(out) is None else None
+    return found if whole and run_state.outdated(out) is None else None
 
 
 def summary(setup: FinetuneSetup, done: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What fine-tuning would take: counted from its rows, compared with this machine, and timed by some steps."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,14 +14,13 @@ from nlptool.errors import UsageError
 from nlptool.formatting import counted, duration, each, quantity, significant
 from nlptool.launch import ALONE
 from nlptool.models.malloc import keep_freed_memory
+from nlptool.runs.benchmark import STEPS, WARM_UP, timed_steps
 from nlptool.runs.launch import require_device
 from nlptool.runs.machine import DeviceInfo, device_info, memory_used, peak_memory_used
 from nlptool.train import distributed
-from nlptool.train.interrupts import SignalHandler
 from nlptool.train.optim import Adam
-from nlptool.train.trainer import State, train
+from nlptool.train.trainer import State
 
-STEPS, WARM_UP = 20, 5  # of the probe; the first ones are slower and not counted
 LONGEST = 30.0  # seconds that the probe takes at most, its last step aside
 
 
@@ -53,25 +51,20 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     state = State(objective, Adam(objective, setup.train.optimizer, setup.rates))
     steps = min(STEPS, setup.steps)
     console.note(f"taking up to {steps} of {counted(setup.steps, 'steps')}")
-    taken = train(
+    timed, tokens, number, spent = 0.0, 0, 0, 0.0
+    for step, seconds in timed_steps(
         state,
         objective,
         setup.batches(objective, seeds[0], world),
         setup.train,
-        steps=steps,
-        seed=seeds[0],
-        world=world,
-        interrupts=SignalHandler(alone=True),
-    )
-    started, timed, tokens, number = time.perf_counter(), 0.0, 0, 0
-    last = started
-    for step in taken:
-        step.grad_norm.item()  # waits for the device
-        now = time.perf_counter()
+        steps,
+        seeds[0],
+        world,
+    ):
+        spent += seconds
         if step.number > min(WARM_UP, steps // 2):
-            timed, tokens, number = timed + now - last, tokens + step.tokens, number + 1
-        last = now
-        if now - started > LONGEST and number:
+            timed, tokens, number = timed + seconds, tokens + step.tokens, number + 1
+        if spent > LONGEST and number:
             break
     rate = tokens / timed
     mean = {name: float(split.lengths.mean()) for name, split in setup.splits.items() if len(split.labels)}

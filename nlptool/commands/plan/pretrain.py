@@ -1,31 +1,25 @@
 """The heavy half of `plan`: a recipe and its store put together, counted, and compared with this machine."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import ceil
 from typing import Any
 
-from nlptool.commands.plan.benchmark import Probe, probe
+import torch
+
+from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
+from nlptool.data.batches import Stage
 from nlptool.errors import UsageError
 from nlptool.formatting import agreeing, counted, duration, quantity, significant
-from nlptool.runs.machine import DeviceInfo, device_info
-from nlptool.train.estimate import Estimate
+from nlptool.launch import ALONE
+from nlptool.models.malloc import keep_freed_memory
+from nlptool.runs.benchmark import STEPS, Probe, StageProbe
+from nlptool.runs.machine import DeviceInfo, device_info, memory_used
+from nlptool.train import distributed
+from nlptool.train.estimate import Estimate, memory_fit
 
 PASSES = 3  # a held-out batch is one of a step's three passes
-
-
-@dataclass(frozen=True)
-class MemoryFit:
-    """Whether a run fits, by the estimate."""
-
-    needed: int
-    """Bytes of the stage that takes most, with what is taken."""
-    fits: bool
-    micro_batch: int | None
-    """The most sequences of the longest stage that fit at once; None where not one does."""
-    accumulate: int | None
-    """The least train.accumulate that makes all micro-batches fit, if any does."""
 
 
 def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, console: Console) -> None:
@@ -40,11 +34,21 @@ def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, cons
 
 
 def _probed(setup: PretrainSetup, console: Console) -> list[Probe] | None:
+    """Some steps of each stage; None where this machine cannot carry out the recipe, which may be for another one."""
+    keep_freed_memory()
+    world = distributed.join(ALONE)
+    before = memory_used(world.device)
+    torch.manual_seed(setup.seed)
     try:
-        return probe(setup, console)
-    except UsageError as error:  # a recipe for another machine can be planned on this one
+        job = training_job(setup, world)
+    except UsageError as error:
         console.note(f"no time is known: {error.message}")
         return None
+    probe, found = StageProbe(job.objective, setup.train, setup.seed, world, before), []
+    for stage, examples in setup.stages:
+        console.note(f"taking up to {STEPS} steps of {stage.batch:,} x {stage.length:,} tokens")
+        found.append(probe.probe(Stage(0, stage.batch, examples)))
+    return found
 
 
 def figures(
@@ -77,29 +81,13 @@ def figures(
             "micro_batch": most.rows,
         },
         "machine": asdict(machine),
-        "fit": asdict(fit(setup, estimates, machine)),
+        "fit": asdict(
+            memory_fit([stage for stage, _ in setup.stages], estimates, machine.memory, machine.taken)
+        ),
         "disk": disk(setup, most, steps),
         "probes": None if probes is None else [_compared(setup, index, p) for index, p in enumerate(probes)],
         "seconds": seconds,
     }
-
-
-def fit(setup: PretrainSetup, estimates: list[Estimate], machine: DeviceInfo) -> MemoryFit:
-    """Compare the estimates, one a stage, with the memory of the machine; activations grow with the rows."""
-    room = [machine.memory - machine.taken - e.fixed for e in estimates]
-    limits = [left * e.rows // max(e.activations, 1) for left, e in zip(room, estimates, strict=True)]
-    batches = [stage.batch for stage, _ in setup.stages]
-    longest = max(range(len(batches)), key=lambda index: setup.stages[index][0].length)
-    chosen = next(
-        (
-            n
-            for n in range(1, max(batches) + 1)
-            if all(b % n == 0 and b // n <= limit for b, limit in zip(batches, limits, strict=True))
-        ),
-        None,
-    )
-    needed = machine.taken + max(estimate.memory for estimate in estimates)
-    return MemoryFit(needed, needed <= machine.memory, max(limits[longest], 0) or None, chosen)
 
 
 def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[str, int]:

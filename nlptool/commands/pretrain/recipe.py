@@ -6,13 +6,14 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nlptool import course, kinds, registry
+from nlptool import kinds, registry
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.config import ObjectiveConfig
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock, only
 from nlptool.registry import DiscriminatedBy
+from nlptool.runs import run_state
 from nlptool.runs.metrics_file import Tracker
 from nlptool.train.config import Evaluate, PretrainConfig, Save
 
@@ -117,7 +118,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             )
         )
     for key, name in (("start", recipe.start), ("teacher", recipe.teacher)):
-        if name is not None and (wrong := hub.problem(name) or course.problem(name)):
+        if name is not None and (wrong := hub.problem(name) or run_state.problem(name)):
             problems.append(Problem(key, wrong))
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."

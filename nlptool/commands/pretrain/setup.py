@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from nlptool import flops
-from nlptool.commands.pretrain import initial_weights, student_init
 from nlptool.commands.pretrain.recipe import Recipe, check_model
 from nlptool.data.batches import Batch, Batches, PrefetchingLoader, RepeatedEpochs, Stage
 from nlptool.data.random_streams import RandomStreams
@@ -20,7 +19,7 @@ from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
 from nlptool.models.token_types import tells_types, with_types
-from nlptool.objectives import export
+from nlptool.objectives import export, initial_weights, student_init
 from nlptool.objectives.base import Objective
 from nlptool.runs.teacher_cache import TeacherCache
 from nlptool.text.store import TokenStore
@@ -68,7 +67,8 @@ class PretrainSetup:
             if problems:
                 raise DataError(f"{self.origin}: {problems[0].path}: {problems[0].message}")
         if self.teacher is not None:
-            student_init.require_fit(self.teacher, recipe.objective, self.model, recipe.train)
+            longest = max(stage.length for stage in recipe.train.plan())
+            student_init.require_fit(self.teacher, recipe.objective, self.model, longest)
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         self.model.hf()
         with shapes_only():
@@ -316,5 +316,5 @@ def _initial_weights(
     if recipe.start is not None:
         return initial_weights.read(recipe.start, tokenizer, recipe.tokens)
     if recipe.student is not None and teacher is not None:
-        return student_init.begin(teacher, recipe.student)
+        return student_init.begin(teacher, recipe.student.layers, recipe.student.name)
     return None

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.errors import RecipeError
 from nlptool.formatting import counted, significant
+from nlptool.recipe import Budget
 
 TOLERANCE = 0.01  # how far from the budget a run may end, as a share of it
 SEARCHED = 0.009  # the same where the least budget is looked for, as the steps of stages are rounded, too
@@ -26,16 +26,12 @@ class Spent(NamedTuple):
         return self.steps * self.step
 
 
-def require_met(setups: Mapping[str, PretrainSetup]) -> None:
-    """Raise RecipeError, with the least budget that would do, unless every run ends within 1 % of its budget.
+def require_met(budget: Budget, spent: Mapping[str, Spent]) -> None:
+    """Raise RecipeError, with the least budget that would do, unless every run ends within 1 % of the budget.
 
-    Steps and epochs are the same for all, and a budget of time is met by the clock.
+    spent: FLOPs or tokens, as the budget counts them, of each run. Steps and epochs are the same for all, and a budget
+    of time is met by the clock.
     """
-    budgets = [setup.train.budget for setup in setups.values()]
-    budget = budgets[0]
-    if budget is None or budget.measure not in UNITS:
-        return
-    spent = {name: _spent(setup, budget.measure) for name, setup in setups.items()}
     if all(abs(one.total - budget.amount) <= TOLERANCE * budget.amount for one in spent.values()):
         return
     unit = UNITS[budget.measure]
@@ -66,7 +62,3 @@ def least(steps: Sequence[float], amount: float) -> float:
         number += 1
         if number == 1000:
             number, power = 100, power + 1
-
-
-def _spent(setup: PretrainSetup, measure: str) -> Spent:
-    return Spent(setup.steps, setup.flops_per_step if measure == "flops" else setup.tokens_per_step)

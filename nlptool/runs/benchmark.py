@@ -1,21 +1,17 @@
 """How long a run's steps are on this machine, and what memory they use, found by taking some of them."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-
-from nlptool.commands.pretrain import run
-from nlptool.commands.pretrain.setup import PretrainSetup
-from nlptool.console import Console
 from nlptool.data.batches import Batches, Stage
-from nlptool.launch import ALONE
-from nlptool.models.malloc import keep_freed_memory
-from nlptool.runs.machine import memory_used, peak_memory_used
-from nlptool.train import distributed
+from nlptool.objectives.base import Objective
+from nlptool.runs.machine import peak_memory_used
+from nlptool.train.config import PretrainConfig, TrainConfigBase
+from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.optim import Adam
-from nlptool.train.trainer import State, train
+from nlptool.train.trainer import BatchSource, State, Step, train
 
 STEPS, WARM_UP = 20, 5  # of a probe; the first ones are slower and not counted
 LONGEST = 2.0  # seconds that a step of a probe should take at most; longer ones are cut to fewer sequences
@@ -43,34 +39,41 @@ class Probe:
     code takes when it is first used counts too: tens of MB."""
 
 
-def probe(setup: PretrainSetup, console: Console) -> list[Probe]:
-    """Take some steps of each stage, with the trainer, and leave no trace but the time.
+def timed_steps(
+    state: State,
+    objective: Objective,
+    batches: BatchSource,
+    config: TrainConfigBase,
+    steps: int,
+    seed: int,
+    world: DistributedContext,
+) -> Iterator[tuple[Step, float]]:
+    """The first steps of a run, each with the seconds that it took on the device."""
+    signals = SignalHandler(alone=True)  # not entered: Ctrl-C stops a probe as any other program
+    last = time.perf_counter()
+    for step in train(
+        state, objective, batches, config, steps=steps, seed=seed, world=world, interrupts=signals
+    ):
+        step.grad_norm.item()  # waits for the device
+        now = time.perf_counter()
+        yield step, now - last
+        last = now
 
-    Raises UsageError when this machine cannot carry out the recipe.
-    """
-    keep_freed_memory()
-    world = distributed.join(ALONE)
-    before = memory_used(world.device)
-    torch.manual_seed(setup.seed)
-    runner = _Runner(setup, world)
-    found = []
-    for stage, examples in setup.stages:
-        console.note(f"taking up to {STEPS} steps of {stage.batch:,} x {stage.length:,} tokens")
-        found.append(runner.probe(Stage(0, stage.batch, examples), before))
-    return found
 
+class StageProbe:
+    """A model and its optimiser, with which steps of each stage are taken. before: bytes in use without them."""
 
-class _Runner:
-    """A net and its optimiser, that steps are taken with."""
+    def __init__(
+        self, objective: Objective, config: PretrainConfig, seed: int, world: DistributedContext, before: int
+    ) -> None:
+        self.config, self.seed, self.world, self.before = config, seed, world, before
+        self.objective = objective.to(world.device)
+        self.state = State(self.objective, Adam(self.objective, config.optimizer))
 
-    def __init__(self, setup: PretrainSetup, world: distributed.DistributedContext) -> None:
-        self.world, self.train, self.seed = world, setup.train, setup.seed
-        self.objective = run.training_job(setup, world).objective.to(world.device)
-        self.state = State(self.objective, Adam(self.objective, setup.train.optimizer))
-
-    def probe(self, stage: Stage, before: int) -> Probe:
-        most = stage.batch // self.train.accumulate
-        rows = stage.batch if self.train.compile else self._affordable(stage, most)
+    def probe(self, stage: Stage) -> Probe:
+        """Take some steps, with the trainer, and leave no trace but the time."""
+        most = stage.batch // self.config.accumulate
+        rows = stage.batch if self.config.compile else self._affordable(stage, most)
         rows, accumulate = _cut(rows, most)
         times, tokens = self._take(stage, rows, accumulate, STEPS)
         times = times[min(WARM_UP, len(times) // 2) :]
@@ -82,7 +85,7 @@ class _Runner:
             step=step,
             seconds=step * stage.batch / rows,
             tokens_per_second=tokens / step,
-            memory=max(0, peak_memory_used(self.world.device) - before),
+            memory=max(0, peak_memory_used(self.world.device) - self.before),
         )
 
     def _affordable(self, stage: Stage, most: int) -> int:
@@ -102,22 +105,8 @@ class _Runner:
         )
         self.state.step = self.state.tokens = 0
         self.state.elapsed = 0.0
-        taken = train(
-            self.state,
-            self.objective,
-            batches,
-            self.train,
-            steps=steps,
-            seed=self.seed,
-            world=self.world,
-            interrupts=SignalHandler(alone=True),  # not entered: Ctrl-C stops a probe as any other program
-        )
-        times, last = [], time.perf_counter()
-        for step in taken:
-            step.grad_norm.item()  # waits for the device
-            now = time.perf_counter()
-            times.append(now - last)
-            last = now
+        taken = timed_steps(self.state, self.objective, batches, self.config, steps, self.seed, self.world)
+        times = [seconds for _, seconds in taken]
         return times, self.state.tokens / len(times)
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nlptool.commands.suite import run as suite_run
 from nlptool.evaluation.metrics import confidence
 from nlptool.metric_table import describe
+from nlptool.report import suite_scores
 
 SUITE = "mean of the suite"
 
@@ -89,13 +89,13 @@ def _asked(run: str, score: Mapping[str, float]) -> Standing:
 def _taken(run: Mapping[str, Any]) -> Standing | None:
     """The mean of a run's suite; with an interval where each task has several seeds, or the error of its questions."""
     found = run.get("suite", [])
-    mean = suite_run.mean(found)
+    mean = suite_scores.mean(found)
     if mean is None:
         return None
     seeds = [task.get("seeds") for task in found]
     if 1 in seeds:
         return Standing(run["run"], mean.value, None, None)
-    error = suite_run.mean([_standard_error(task) for task in found])
+    error = suite_scores.mean([_standard_error(task) for task in found])
     assert error is not None  # as mean is not
     fewest = min((number for number in seeds if number is not None), default=None)
     half = confidence.quantile(None if fewest is None else fewest - 1) * error.deviation

@@ -1,4 +1,4 @@
-"""A run is one course: how far it goes, whether it has ended, and whether its final/ is what it ended with.
+"""The state of a run: how far it goes, whether it has ended, and whether its final/ is what it ended with.
 
 RUN/run.json         the steps or seconds that it goes to, and the step at which it has ended: null while it goes on
 RUN/final/run.json   the step whose weights these are, the step at which the run ended then, digests of the weights
@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlptool import atomic_files
-from nlptool.errors import DataError
 from nlptool.formatting import counted
-from nlptool.manifests import differs_at_a_glance, recorded, require_recorded
+from nlptool.manifests import differs_at_a_glance
+from nlptool.weights_record import FILE, read, weights
 
-FILE = "run.json"
-WEIGHTS = "weights"
 ABANDONED = "abandoned"
 
 
@@ -30,16 +28,7 @@ class Goal(NamedTuple):
     """The step, from 0, at which each stage begins."""
 
 
-class Stamp(NamedTuple):
-    """What a folder of weights says of itself."""
-
-    step: int
-    """Of the weights: an earlier one than the end where the best is taken."""
-    ended: int
-    """The step at which the run ended."""
-
-
-def aside(run: Path) -> Path:
+def next_abandoned(run: Path) -> Path:
     """Where to put what a run leaves that goes back to an earlier checkpoint: a new folder in it."""
     number = 1
     while (path := run / f"{ABANDONED}-{number}").exists():
@@ -52,38 +41,19 @@ def is_abandoned(run: Path) -> bool:
     return run.name.startswith(f"{ABANDONED}-")
 
 
-def begin(run: Path, goal: Goal) -> None:
+def start(run: Path, goal: Goal) -> None:
     """Write down that a run goes on."""
     _write(run, goal._asdict() | {"ended": None})
 
 
-def end(run: Path, step: int) -> None:
+def finish(run: Path, step: int) -> None:
     """Write down that a run has ended, once its final/ is whole."""
-    _write(run, (_read(run) or {}) | {"ended": step})
-
-
-def stamp(folder: Path, stamped: Stamp) -> None:
-    """Write into a folder of weights which ones they are, with their size and digest."""
-    _write(folder, stamped._asdict() | {WEIGHTS: recorded(folder.glob("*.safetensors"))})
-
-
-def require_weights(folder: Path) -> None:
-    """Raise DataError where the weights of a folder are not those that were written, as far as it says which."""
-    remedy = f"restore the folder; or, if they were changed on purpose, remove {WEIGHTS} from its {FILE}"
-    require_recorded(folder, weights(folder), remedy)
-
-
-def weights(folder: Path) -> dict[str, Any]:
-    """Size and digest of each file of weights, as a folder says; empty where it does not."""
-    found = (_read(folder) or {}).get(WEIGHTS, {})
-    if not isinstance(found, dict):
-        raise DataError(f"{folder / FILE}: {WEIGHTS} is no object", hint="restore it, or remove it")
-    return found
+    _write(run, (read(run) or {}) | {"ended": step})
 
 
 def goal(run: Path) -> Goal | None:
     """Where a run goes; None where it was made by a version that did not write it down."""
-    written = _read(run)
+    written = read(run)
     if written is None:
         return None
     return Goal(written.get("steps"), written.get("seconds"), tuple(written.get("stages", (0,))))
@@ -96,7 +66,7 @@ def has_ended(run: Path) -> bool:
 
 def outdated(run: Path) -> str | None:
     """Why a run's final/ is not what the run has come to; None where it is, or where there is none."""
-    written, stamped = _read(run), _read(run / "final")
+    written, stamped = read(run), read(run / "final")
     if written is None or not (run / "final").is_dir():  # of a version that wrote nothing down, it is the end
         return None
     now = stamped.get("ended") if stamped else None
@@ -118,14 +88,6 @@ def problem(model: str) -> str | None:
                 f"{final.parent}, or copy the folder to begin from it as it is"
             )
     return None
-
-
-def _read(folder: Path) -> dict[str, Any] | None:
-    try:
-        found = atomic_files.read_json(folder / FILE, dict)
-    except FileNotFoundError:
-        return None
-    return found if "ended" in found else None
 
 
 def _write(folder: Path, values: dict[str, Any]) -> None:

@@ -4,17 +4,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nlptool import registry
-from nlptool.commands.pretrain import initial_weights
-from nlptool.commands.pretrain.recipe import Student
 from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
 from nlptool.errors import DataError
 from nlptool.models import hub
 from nlptool.models.config import ModelConfig
 from nlptool.models.huggingface import Pretrained
+from nlptool.objectives import initial_weights
 from nlptool.objectives.base import Objective
 from nlptool.objectives.config import ObjectiveConfig
 from nlptool.text.tokenizer import Tokenizer
-from nlptool.train.config import PretrainConfig
 
 
 class Teacher(NamedTuple):
@@ -31,30 +29,30 @@ def read(name: str, tokenizer: Tokenizer, store: str) -> Teacher:
     return Teacher(name, hub.folder(name), initial_weights.read(name, tokenizer, store))
 
 
-def begin(teacher: Teacher, student: Student) -> Pretrained:
-    """The student before its first step. Raises DataError where the teacher has no such layers."""
+def begin(teacher: Teacher, layers: int, name: str | None) -> Pretrained:
+    """The student before its first step: so many of the teacher's layers, in the family `name`; None: the teacher's.
+
+    Raises DataError where the teacher has no such layers, or the family does not take them.
+    """
     config, vocab_size, state = teacher.pretrained
     try:
-        state = select_layers(state, evenly_spaced_layers(config.layers, student.layers))
+        state = select_layers(state, evenly_spaced_layers(config.layers, layers))
     except ValueError as error:
         raise DataError(f"{teacher.name}: student.layers: {error}") from error
-    family = type(config) if student.name is None else registry.config("models", student.name)
+    family = type(config) if name is None else registry.config("models", name)
     try:
-        made = family.of_teacher(config, student.layers)
+        made = family.of_teacher(config, layers)
     except ValueError as error:
         raise DataError(f"{teacher.name}: student.name: {error}") from error
     return Pretrained(made, vocab_size, dict(family.state_of_teacher(state)))
 
 
-def require_fit(
-    teacher: Teacher, objective: ObjectiveConfig, model: ModelConfig, train: PretrainConfig
-) -> None:
-    """Raise DataError for what of a teacher does not go with its student, or with the length of the rows."""
+def require_fit(teacher: Teacher, objective: ObjectiveConfig, model: ModelConfig, longest: int) -> None:
+    """Raise DataError for what of a teacher does not go with its student, or with the longest rows."""
     config = teacher.pretrained.config
     problems = objective.check_teacher(model, config, teacher.pretrained.vocab_size)
     told = [f"{p.path}: {p.message}" for p in problems if p.path != "teacher"]
     told += [p.message for p in problems if p.path == "teacher"]
-    longest = max(stage.length for stage in train.plan())
     if longest > config.positions:
         told.append(f"reads up to {config.positions} tokens at once; a row has {longest}")
     if told:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlptool.atomic_files import write_bytes, write_text
-from nlptool.commands.compare.verdict import SUITE
-from nlptool.commands.suite import run as suite_run
-from nlptool.console import Console
 from nlptool.manifests import plain_names
 from nlptool.metric_table import Metric, describe
+from nlptool.report import suite_scores
+from nlptool.report.verdict import SUITE
 
 if TYPE_CHECKING:
     from nlptool.report.curves import Curve
@@ -42,19 +41,16 @@ class Picture(NamedTuple):
         return sum(map(len, self.points.values())) > 1
 
 
-def draw(runs: Sequence[Mapping[str, Any]], out: Path, console: Console) -> list[str]:
-    """Write each picture as SVG and PNG; the files' names."""
+def draw(runs: Sequence[Mapping[str, Any]], out: Path) -> tuple[list[str], list[str]]:
+    """Write each picture as SVG and PNG; the files' names, and remarks."""
     found = [*_heldout(runs), *_scores(runs), *_suite(runs)]
     pictures = [picture for picture in found if picture.compares]
     if find_spec("matplotlib") is None:
-        console.note("no picture: matplotlib is not installed; pip install 'nlptool[report]'")
-        return []
+        return [], ["no picture: matplotlib is not installed; pip install 'nlptool[report]'"]
     from nlptool.report import drawing
     from nlptool.report.curves import Axis, Chart
 
     look = drawing.Style.of([run["run"] for run in runs], [picture.metric.title for picture in pictures])
-    if look.remark:
-        console.note(look.remark)
     written = []
     files = plain_names(f"compare-{picture.metric.key}" for picture in pictures)
     for file, picture in zip(files, pictures, strict=True):
@@ -65,7 +61,7 @@ def draw(runs: Sequence[Mapping[str, Any]], out: Path, console: Console) -> list
         write_text(out / f"{file}.svg", drawing.svg(figure, look, letters=False))
         write_bytes(out / f"{file}.png", drawing.png(figure, look))
         written += [f"{file}.svg", f"{file}.png"]
-    return written
+    return written, [look.remark] if look.remark else []
 
 
 def _heldout(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
@@ -98,9 +94,9 @@ def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
     found: dict[str, dict[int, list[Point]]] = {}
     for number, run in enumerate(runs):
         taken = run.get("suite", [])
-        means = {one["task"]: suite_run.mean([one]) for one in taken}
+        means = {one["task"]: suite_scores.mean([one]) for one in taken}
         if len(taken) > 1:
-            means[SUITE] = suite_run.mean(taken)
+            means[SUITE] = suite_scores.mean(taken)
         for name, mean in means.items():
             if mean is not None:
                 ends = mean.value - mean.deviation, mean.value + mean.deviation

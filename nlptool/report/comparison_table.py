@@ -1,0 +1,48 @@
+"""Where the runs of a comparison ended, as a table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from nlptool.evaluation.metrics import confidence
+from nlptool.formatting import duration, quantity, significant
+from nlptool.metric_table import describe
+from nlptool.report import comparison_charts
+
+
+def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of where each run ended; held-out figures that most of them have."""
+    lasts = [run["points"][-1] for run in runs]
+    counts = Counter(name for last in lasts for name in last["heldout"])
+    figures = [
+        key
+        for key, count in counts.items()
+        if describe(key).kind in comparison_charts.KINDS
+        and 2 * count >= len(lasts)  # the others compare nothing
+    ]
+    scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
+    columns = [
+        "run",
+        "parameters",
+        "FLOPs",
+        "tokens",
+        "time",
+        *(describe(key).title for key in figures),
+        *scores,
+    ]
+    rows = []
+    for run, last in zip(runs, lasts, strict=True):
+        cells = [run["run"], quantity(run["parameters"], "").strip(), significant(last["flops"])]
+        cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
+        cells += [
+            describe(key).show(last["heldout"][key]) if key in last["heldout"] else "" for key in figures
+        ]
+        cells += [_share(last["scores"].get(name)) for name in scores]
+        rows.append(cells)
+    return columns, rows
+
+
+def _share(score: dict[str, float] | None) -> str:
+    if score is None:
+        return ""
+    return confidence.format_interval(score["value"], score["low"], score["high"])

@@ -1,0 +1,134 @@
+"""Whether a run, a token store or a model is what it should be: digests of files, finite weights, a round trip."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nlptool import weights_record
+from nlptool.atomic_files import read_json
+from nlptool.errors import DataError, NlptoolError
+from nlptool.formatting import counted
+from nlptool.manifests import differs, verify_manifest
+from nlptool.recipe import kept_source
+from nlptool.runs import metrics_file, run_state
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Check(NamedTuple):
+    """One thing looked at. good is None for what is merely told."""
+
+    subject: str
+    good: bool | None
+    told: str
+
+
+def check_store(path: Path) -> Iterator[Check]:
+    """A token store: the digests of its files, and its tokenizer."""
+    from nlptool.text.store import SPLITS, TokenStore
+    from nlptool.text.tokenizer import Tokenizer
+
+    try:
+        store = TokenStore(path)
+        if store.files:
+            yield whole("files", differs(path, store.files))
+        else:
+            yield Check("files", None, "an older version wrote the store, without digests")
+        for name in SPLITS:
+            split = store.split(name)
+            told = f"{counted(len(split), 'documents')}, {counted(split.tokens, 'tokens')}"
+            yield Check(name, True, told)
+        yield Check("tokenizer", True, counted(Tokenizer.of_store(store).vocab_size, "tokens"))
+    except NlptoolError as error:
+        yield Check("store", False, error.message)
+
+
+def whole(subject: str, why: str | None) -> Check:
+    """Whether files are as they were written. why: what is wrong with them."""
+    return Check(subject, why is None, why or "every file has the digest it was written with")
+
+
+def check_run(run: Path) -> Iterator[Check]:
+    """A training run: what it says of itself, checkpoints, metrics.jsonl, final/."""
+    from safetensors.torch import load_file
+
+    from nlptool.train import checkpoint
+
+    yield _own_files(run)
+    for path in checkpoint.steps(run / "checkpoints"):
+        why = verify_manifest(path)
+        yield whole(path.name, why)
+        if why is None:
+            yield _finite(load_file(path / "model.safetensors"), path.name)
+    yield _metrics(run)
+    if (run / "final").is_dir():
+        try:
+            why = run_state.outdated(run)
+            yield Check("final", None if why else True, why or "is what the run ended with")
+        except DataError as error:
+            yield Check("final", False, error.message)
+        yield from check_model(run / "final")
+    else:
+        yield Check("final", None, "not there yet: the run has not ended")
+
+
+def _own_files(run: Path) -> Check:
+    """What a run says of itself, without which it cannot be resumed."""
+    try:
+        kept_source(run)
+        for name in ("environment.json", weights_record.FILE):
+            if os.path.lexists(run / name):
+                read_json(run / name, dict)
+    except DataError as error:
+        return Check("recipe", False, error.message)
+    return Check("recipe", True, "can be read, and so can what the run ran on")
+
+
+def check_model(final: Path) -> Iterator[Check]:
+    """The exported folder: finite, and the same after a round trip through nlptool's own names."""
+    import torch
+
+    from nlptool.models import huggingface
+    from nlptool.text.tokenizer import Tokenizer
+
+    try:
+        if written := weights_record.weights(final):
+            yield whole("final digest", differs(final, written))
+        tensors = huggingface.read_tensors(final)
+        yield _finite(tensors, "final")
+        loaded = huggingface.load_pretrained(final)
+        again = loaded.config.hf().to_hf(loaded.state)
+        same = again.keys() == tensors.keys() and all(
+            torch.equal(again[name], tensors[name]) for name in tensors
+        )
+        yield Check("round trip", same, f"{counted(len(tensors), 'tensors')} read, renamed and written alike")
+        tokenizer = Tokenizer.load(final)
+        size = tokenizer.vocab_size
+        told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
+        padded = f"; {counted(loaded.vocab_size - size, 'rows')} of its embeddings are padding"
+        fits = size <= loaded.vocab_size
+        yield Check("tokenizer", fits, told + padded if fits and size < loaded.vocab_size else told)
+        if not tokenizer.coverage.complete:
+            told = "letters that it does not know are unknown tokens or lost; tokenize reports how many of a text"
+            yield Check("spelling", None, told)
+    except NlptoolError as error:
+        yield Check("final", False, error.message)
+
+
+def _finite(tensors: "Mapping[str, Tensor]", name: str) -> Check:
+    bad = [key for key, tensor in tensors.items() if not tensor.float().isfinite().all()]
+    return Check(f"{name} weights", not bad, f"not finite: {', '.join(bad[:3])}" if bad else "all finite")
+
+
+def _metrics(run: Path) -> Check:
+    try:
+        lines = metrics_file.read(run)
+    except DataError as error:
+        return Check("metrics.jsonl", False, error.message)
+    steps = [line["step"] for line in lines]
+    if not metrics_file.ends_whole(run / metrics_file.FILE):
+        return Check("metrics.jsonl", False, "its last line is cut; resuming the run takes it away")
+    told = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
+    return Check("metrics.jsonl", steps == sorted(steps), told)
