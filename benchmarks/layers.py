@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import heads
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config
 from nlptool.models.heads import MaskedLM
 from nlptool.models.kernels import cpu
@@ -83,7 +84,7 @@ def training_step(options: argparse.Namespace, dropout: float) -> Step:
     labels_BK = torch.randint(0, VOCAB, (options.rows, asked))
 
     def step() -> None:
-        hidden_BKD = net(ids_BT, None, None, at_BK)
+        hidden_BKD = net(Inputs(ids=ids_BT, output_positions=at_BK))
         (head.loss(hidden_BKD, net.word_embeddings, labels_BK) / labels_BK.numel()).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

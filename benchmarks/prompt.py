@@ -163,7 +163,7 @@ def answer(model: Path, requests: Path, device: str) -> None:
 
     pretrained = huggingface.load_pretrained(model)
     tokenizer = Tokenizer.load(model)
-    asking = scorer(pretrained.config, pretrained.state, tokenizer, torch.device(device))
+    asking = scorer(pretrained, tokenizer, torch.device(device))
     pairs = [Request(*pair) for pair in json.loads(requests.read_text())]
     asking.answers(pairs[:1])
     start = time.perf_counter()

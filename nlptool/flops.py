@@ -4,9 +4,9 @@ One formula everywhere (dry runs, utilisation, budgets in FLOPs, comparisons): a
 2 N I O operations, attention two such products for each head, and a training step three forward passes, since the
 backward pass has two products for each one (Kaplan et al. 2020, section 2.1); a teacher's part, which no backward pass
 follows, counts once. Only what is computed counts: the head and the last layer at the masked positions, not elsewhere;
-but padding, too, which encoders on a CPU leave out unless they are counted: a budget is as many steps on any machine.
-Causal attention counts whole rows of scores, as is the custom, though kernels leave out what comes later. Embedding
-lookups, norms, activations and the recomputation of activation checkpointing count nothing.
+but padding, too, which encoders on a CPU leave out: a batch that is counted says `compute_padding`, so that a budget is
+as many steps on any machine. Causal attention counts whole rows of scores, as is the custom, though kernels leave out
+what comes later. Embedding lookups, norms, activations and the recomputation of activation checkpointing count nothing.
 """
 
 from collections.abc import Iterator
@@ -54,11 +54,6 @@ def no_backward() -> Iterator[None]:
         yield
     finally:
         _forward_only.pop()
-
-
-def is_counting() -> bool:
-    """Whether anybody counts: nets then compute what they would on any machine."""
-    return bool(_open)
 
 
 def product(rows: int, inputs: int, outputs: int) -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from nlptool import flops
+from nlptool.models.base import Encoder, Inputs
 from nlptool.models.bert.config import Config
-from nlptool.models.encoder import Encoder
 from nlptool.models.heads import MaskedLM
 
 B, T, K, D, V = 3, 10, 2, 16, 50  # rows, tokens, masked tokens, width, vocabulary
@@ -14,9 +14,9 @@ LAYER = (
 )  # four products of D x D, two of D x 4D; scores and values
 
 
-def counted(net: Encoder, *inputs: torch.Tensor | None) -> int:
+def counted(net: Encoder, inputs: Inputs) -> int:
     with flops.counting() as count:
-        net(*inputs)
+        net(inputs)
     return count.operations
 
 
@@ -25,7 +25,7 @@ def counted(net: Encoder, *inputs: torch.Tensor | None) -> int:
 def test_a_layer_is_its_products_whichever_kernel_carries_them_out(dropout: float, recompute: bool) -> None:
     net = Config(layers=3, hidden=D, heads=2, attention_dropout=dropout, positions=T).build(V)
     net.layers.recompute = recompute
-    assert counted(net, torch.zeros(B, T, dtype=torch.long)) == 3 * LAYER
+    assert counted(net, Inputs(ids=torch.zeros(B, T, dtype=torch.long))) == 3 * LAYER
 
 
 def test_what_the_last_layer_leaves_out_is_not_counted() -> None:
@@ -33,7 +33,7 @@ def test_what_the_last_layer_leaves_out_is_not_counted() -> None:
     ids, at = torch.zeros(B, T, dtype=torch.long), torch.zeros(B, K, dtype=torch.long)
     keys_and_values = 2 * B * T * 2 * D * D
     asked = 2 * B * K * 10 * D * D + 2 * 2 * B * K * T * D
-    assert counted(net, ids, None, None, at) == LAYER + keys_and_values + asked
+    assert counted(net, Inputs(ids=ids, output_positions=at)) == LAYER + keys_and_values + asked
 
 
 def test_the_head_is_two_products() -> None:

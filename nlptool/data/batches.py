@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -25,6 +25,8 @@ class Batch:
     """The denominator of each loss term, known before the forward pass."""
     tokens: int
     """Real tokens: padding does not count."""
+    compute_padding: bool = False
+    """Whether models compute padding, too, where they would leave it out: as its FLOPs are counted."""
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
@@ -37,11 +39,11 @@ class Batch:
         if place.type == "cpu":
             return self
         moved = {name: t.to(place, non_blocking=place.type == "cuda") for name, t in self.tensors.items()}
-        return Batch(moved, self.counts, self.tokens)
+        return replace(self, tensors=moved)
 
     def pinned(self) -> "Batch":
         """The same batch in memory that a GPU reads by itself."""
-        return Batch({name: t.pin_memory() for name, t in self.tensors.items()}, self.counts, self.tokens)
+        return replace(self, tensors={name: t.pin_memory() for name, t in self.tensors.items()})
 
 
 class Examples(Protocol):

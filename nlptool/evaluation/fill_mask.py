@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from nlptool.errors import DataError, UsageError
 from nlptool.models import heads, huggingface
-from nlptool.models.config import EncoderConfig
+from nlptool.models.base import Inputs
+from nlptool.models.open_pretrained import open_encoder
 from nlptool.text.tokenizer import Tokenizer
 
 MASK = "[MASK]"
@@ -31,8 +31,7 @@ class FillMask:
 
     def __init__(self, folder: Path) -> None:
         pretrained = huggingface.load_pretrained(folder)
-        heads_there = {key.partition(".")[0] for key in pretrained.state}
-        if not isinstance(pretrained.config, EncoderConfig) or "mlm" not in heads_there:
+        if "mlm" not in pretrained.heads:
             beside = folder / "generator"  # of ELECTRA
             there = (beside / huggingface.CONFIG).is_file()
             raise DataError(
@@ -41,11 +40,8 @@ class FillMask:
             )
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         self.special = self.tokenizer.ids_of("cls", "sep", "mask", where=str(folder))
-        self.net = pretrained.config.build(pretrained.vocab_size)
-        self.head = heads.MaskedLM.of(self.net.config, pretrained.vocab_size)
-        module = nn.ModuleDict({"backbone": self.net, "mlm": self.head})
-        huggingface.load(module, pretrained.state)
-        module.eval()
+        self.head = heads.MaskedLM.of(pretrained.encoder_config, pretrained.vocab_size)
+        self.net = open_encoder(pretrained, {"mlm": self.head})
 
     @torch.inference_mode()
     def guesses(self, text: str, number: int = 5) -> list[list[Guess]]:
@@ -66,7 +62,8 @@ class FillMask:
             )
         ids_1T = torch.tensor([ids])
         at_1M = (ids_1T == self.special["mask"]).nonzero()[:, 1][None]
-        shares_MV = self.head(self.net(ids_1T, at_BK=at_1M), self.net.word_embeddings)[0].softmax(-1)
+        hidden_1MD = self.net(Inputs(ids=ids_1T, output_positions=at_1M))
+        shares_MV = self.head(hidden_1MD, self.net.word_embeddings)[0].softmax(-1)
         best = shares_MV.topk(min(number, shares_MV.shape[1]))
         return [
             [Guess(self.tokenizer.decode([i]).strip(), p) for i, p in zip(row, shares, strict=True)]

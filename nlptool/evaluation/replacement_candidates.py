@@ -10,13 +10,14 @@ needed, in any language. A net without a masked-LM head gives all words their ne
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data.augmentation import WORD, Candidates, word_spans
+from nlptool.models.base import Encoder, Inputs
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.text.word_boundaries import ALWAYS
 
@@ -92,7 +93,7 @@ class MaskedLMCandidates:
     code; a text too long for that only the one time. The word itself may be among its candidates, as there.
     """
 
-    def __init__(self, tokenizer: Tokenizer, net: Any, head: nn.Module, number: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, net: Encoder, head: nn.Module, number: int) -> None:
         self.net, self.head, self.special, self.number = net, head, tokenizer.special, number
         first, _ = tokenizer.word_boundaries()
         begins = [token for token in tokenizer.tokens if first[token] == ALWAYS]
@@ -136,11 +137,10 @@ class MaskedLMCandidates:
         ids_NT = torch.tensor(padded, device=device)
         lengths_N = torch.tensor([len(one.ids) for one in some], device=device)
         at_N1 = torch.tensor([[one.at] for one in some], device=device)
-        types_NT = None
-        if self.net.config.types > 1:
-            first_N1 = torch.tensor([[one.first] for one in some], device=device)
-            types_NT = (torch.arange(longest, device=device) >= first_N1).long()
-        hidden_N1E = self.net(ids_NT, types_NT, lengths_N, at_N1)
+        first_N1 = torch.tensor([[one.first] for one in some], device=device)
+        types_NT = (torch.arange(longest, device=device) >= first_N1).long()
+        inputs = Inputs(ids=ids_NT, token_type_ids=types_NT, lengths=lengths_N, output_positions=at_N1)
+        hidden_N1E = self.net(inputs)
         logits_NA = self.head(hidden_N1E, self.net.word_embeddings)[:, 0][:, self._allowed_A]
         best_NK = self._allowed_A[logits_NA.topk(min(self.number, logits_NA.shape[1])).indices]
         return [tuple(self._words[token] for token in row) for row in best_NK.tolist()]

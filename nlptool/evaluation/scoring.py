@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from nlptool.errors import DataError
@@ -30,11 +30,13 @@ from nlptool.evaluation.requests import (
     sum_scores,
     truncate_context,
 )
-from nlptool.models import heads, huggingface
-from nlptool.models.config import EncoderConfig, ModelConfig
+from nlptool.models import heads
+from nlptool.models.base import Inputs
+from nlptool.models.huggingface import Pretrained
 from nlptool.models.kernels.cpu import CPU
 from nlptool.models.kernels.cross_entropy import linear_scores
 from nlptool.models.malloc import give_back_free_memory
+from nlptool.models.open_pretrained import open_decoder, open_encoder
 from nlptool.text.tokenizer import Tokenizer
 
 BATCH = 16384  # tokens at once, padding included
@@ -56,38 +58,27 @@ class Scorer(Protocol):
         ...
 
 
-def scorer(
-    config: ModelConfig, state: Mapping[str, Tensor], tokenizer: Tokenizer, device: torch.device = CPU
-) -> Scorer:
-    """The scorer for a model in nlptool's names. Raises DataError when it has no head that can score."""
-    parts = {key.partition(".")[0] for key in state}
-    if isinstance(config, EncoderConfig) and "mlm" in parts:
-        return MaskedScorer(config, state, tokenizer, device)
-    if isinstance(config, EncoderConfig) and "rtd" in parts:
-        return DiscriminatorScorer(config, state, tokenizer, device)
-    if config.kind == "decoder":
-        return CausalScorer(config, state, tokenizer, device)
-    raise DataError(f"has no head that can score a text, only {', '.join(sorted(parts))}")
+def scorer(pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> Scorer:
+    """The scorer for a model. Raises DataError when it has no head that can score."""
+    if pretrained.config.kind == "decoder":
+        return CausalScorer(pretrained, tokenizer, device)
+    if "mlm" in pretrained.heads:
+        return MaskedScorer(pretrained, tokenizer, device)
+    if "rtd" in pretrained.heads:
+        return DiscriminatorScorer(pretrained, tokenizer, device)
+    parts = sorted({"backbone", *pretrained.heads})
+    raise DataError(f"has no head that can score a text, only {', '.join(parts)}")
 
 
 class MaskedScorer:
     """Pseudo-log-likelihood by an encoder and its masked-LM head."""
 
-    def __init__(
-        self,
-        config: EncoderConfig,
-        state: Mapping[str, Tensor],
-        tokenizer: Tokenizer,
-        device: torch.device = CPU,
-    ) -> None:
+    def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
+        config = pretrained.encoder_config
         self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
         self.special = tokenizer.ids_of("cls", "sep", "mask")
-        vocab_size = state["backbone.embeddings.tokens.weight"].shape[0]
-        self.net = config.build(vocab_size)
-        self.head = heads.MaskedLM.of(config, vocab_size)
-        module = nn.ModuleDict({"backbone": self.net, "mlm": self.head}).eval()
-        huggingface.load(module, state)
-        module.to(device)
+        self.head = heads.MaskedLM.of(config, pretrained.vocab_size)
+        self.net = open_encoder(pretrained, {"mlm": self.head}, device)
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Each token masked in turn; the sum of the log-probabilities of the right ones."""
@@ -124,7 +115,9 @@ class MaskedScorer:
             at_B1 = torch.from_numpy(at_Q[chosen])[:, None].to(self.device)
             labels_B1 = ids_BT.gather(1, at_B1)
             ids_BT.scatter_(1, at_B1, self.special["mask"])
-            hidden_B1D = self.head.transform(self.net(ids_BT, None, lengths_B, at_B1))
+            hidden_B1D = self.head.transform(
+                self.net(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_B1))
+            )
             loss_B1, first_B1 = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
             yield from zip(numbers, (-loss_B1[:, 0]).tolist(), first_B1[:, 0].tolist(), strict=True)
 
@@ -136,20 +129,12 @@ class DiscriminatorScorer:
     it finds rather original than replaced.
     """
 
-    def __init__(
-        self,
-        config: EncoderConfig,
-        state: Mapping[str, Tensor],
-        tokenizer: Tokenizer,
-        device: torch.device = CPU,
-    ) -> None:
+    def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
+        config = pretrained.encoder_config
         self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
         self.special = tokenizer.ids_of("cls", "sep")
-        self.net = config.build(state["backbone.embeddings.tokens.weight"].shape[0])
         self.head = heads.ReplacedTokenHead(config.hidden)
-        module = nn.ModuleDict({"backbone": self.net, "rtd": self.head}).eval()
-        huggingface.load(module, state)
-        module.to(device)
+        self.net = open_encoder(pretrained, {"rtd": self.head}, device)
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum over a text's tokens of log P(original)."""
@@ -170,7 +155,7 @@ class DiscriminatorScorer:
             numbers = chosen.tolist()
             rows = [framed(pairs[number], self.special) for number in numbers]
             ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
-            logits_BT = self.head(self.net(ids_BT, None, lengths_B)).double().cpu()
+            logits_BT = self.head(self.net(Inputs(ids=ids_BT, lengths=lengths_B))).double().cpu()
             for number, row, logits_T in zip(numbers, rows, logits_BT, strict=True):
                 asked = logits_T[1 + len(pairs[number].context) : len(row) - 1]
                 found = logsigmoid(-asked).tolist(), (asked < 0).tolist()
@@ -180,17 +165,9 @@ class DiscriminatorScorer:
 class CausalScorer:
     """Log-likelihood by a decoder; a text, or an answer without a context, is the beginning of a document."""
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        state: Mapping[str, Tensor],
-        tokenizer: Tokenizer,
-        device: torch.device = CPU,
-    ) -> None:
-        self.tokenizer, self.positions = tokenizer, config.positions
-        self.net = config.build(state["backbone.embeddings.tokens.weight"].shape[0])
-        huggingface.load(nn.ModuleDict({"backbone": self.net}).eval(), state)
-        self.net.to(device)
+    def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
+        self.tokenizer, self.positions = tokenizer, pretrained.config.positions
+        self.net = open_decoder(pretrained, device)
 
     @property
     def start(self) -> int:

@@ -7,15 +7,16 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from nlptool.data.pretraining_examples import SegmentPairs
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics.confidence import Proportion
-from nlptool.models import heads, huggingface
-from nlptool.models.config import EncoderConfig, ModelConfig
+from nlptool.models import heads
+from nlptool.models.base import Inputs
+from nlptool.models.huggingface import Pretrained
 from nlptool.models.kernels.cpu import CPU
+from nlptool.models.open_pretrained import open_encoder
 from nlptool.text.store import Split
 
 BATCH = 16384  # tokens at once, padding included
@@ -33,24 +34,18 @@ class SegmentPairScorer:
     """
 
     def __init__(
-        self,
-        config: ModelConfig,
-        state: Mapping[str, Tensor],
-        special: Mapping[str, int],
-        device: torch.device = CPU,
+        self, pretrained: Pretrained, special: Mapping[str, int], device: torch.device = CPU
     ) -> None:
-        parts = {key.partition(".")[0] for key in state}
-        if not isinstance(config, EncoderConfig) or not {"pooler", "pair"} <= parts:
+        if not {"pooler", "pair"} <= pretrained.heads:
+            parts = sorted({"backbone", *pretrained.heads})
             raise DataError(
-                f"a model with the parts {', '.join(sorted(parts))} has no head that judges pairs",
+                f"a model with the parts {', '.join(parts)} has no head that judges pairs",
                 hint="objective.pairs=order or next, or objective.next_sentence=true trains one",
             )
+        config = pretrained.encoder_config
         self.special, self.positions, self.device = special, config.positions, device
-        self.net = config.build(state["backbone.embeddings.tokens.weight"].shape[0])
         self.pooler, self.pair = heads.Pooler(config.hidden), heads.SegmentPairHead(config.hidden)
-        module = nn.ModuleDict({"backbone": self.net, "pooler": self.pooler, "pair": self.pair}).eval()
-        huggingface.load(module, state)
-        module.to(device)
+        self.net = open_encoder(pretrained, {"pooler": self.pooler, "pair": self.pair}, device)
 
     @torch.inference_mode()
     def accuracy(
@@ -76,6 +71,7 @@ class SegmentPairScorer:
             arrays = (made.ids, made.types, made.lengths)
             ids_BT, types_BT, lengths_B = (torch.from_numpy(array).to(self.device) for array in arrays)
             first_B1 = torch.zeros(len(ids_BT), 1, dtype=torch.long, device=self.device)
-            logits_B2 = self.pair(self.pooler(self.net(ids_BT, types_BT, lengths_B, first_B1)))
+            inputs = Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B, output_positions=first_B1)
+            logits_B2 = self.pair(self.pooler(self.net(inputs)))
             right += int((logits_B2.argmax(1).cpu() == torch.from_numpy(made.labels)).sum())
         return Proportion(right, total)

@@ -13,9 +13,10 @@ from nlptool.recipe import RecipeBlock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from nlptool.models.encoder import Encoder
+    from nlptool.models.base import Decoder, Encoder
+    from nlptool.models.encoder import TransformerEncoder
     from nlptool.models.hf_family import Family
 
 Activation = Literal["gelu", "gelu_tanh"]
@@ -50,7 +51,7 @@ class ModelConfig(RecipeBlock):
         description="standard deviation of the initial weights; narrow nets learn sooner with more",
     )
 
-    def build(self, vocab_size: int) -> "nn.Module":
+    def build(self, vocab_size: int) -> "Encoder | Decoder":
         """The model with random weights, on whatever device torch makes tensors on."""
         raise NotImplementedError
 
@@ -132,11 +133,11 @@ class EncoderConfig(ModelConfig):
         "gelu", description="gelu: exact, by erf; gelu_tanh: the approximation of Google's BERT code"
     )
 
-    def build(self, vocab_size: int) -> "Encoder":
+    def build(self, vocab_size: int) -> "TransformerEncoder":
         """The encoder with random weights."""
-        from nlptool.models.encoder import Encoder
+        from nlptool.models.encoder import TransformerEncoder
 
-        return Encoder(self, vocab_size)
+        return TransformerEncoder(self, vocab_size)
 
     @property
     def mlp_width(self) -> int:

@@ -5,8 +5,9 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from nlptool.models.base import Encoder, Inputs
 from nlptool.models.kernels import unpadded
 from nlptool.models.kernels.unpadded import UnpaddedBatch
 from nlptool.models.layers import (
@@ -37,7 +38,7 @@ def shape(config: "EncoderConfig") -> LayerConfig:
     )
 
 
-class Encoder(nn.Module):
+class TransformerEncoder(Encoder):
     """Embeddings and post-LN layers, without heads; all that tells families apart is in the config."""
 
     def __init__(self, config: "EncoderConfig", vocab_size: int) -> None:
@@ -60,47 +61,26 @@ class Encoder(nn.Module):
         """[V, E]: the matrix that a masked-LM head shares."""
         return self.embeddings.tokens.weight
 
-    def forward(
-        self,
-        ids_BT: Tensor,
-        types_BT: Tensor | None = None,
-        lengths_B: Tensor | None = None,
-        at_BK: Tensor | None = None,
-    ) -> Tensor:
-        """Hidden states of the last layer, [B, T, D]; with at_BK those at the asked positions, [B, K, D].
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Hidden states of the last layer, [B, T, D], or [B, K, D] of the output positions."""
+        return encode(self.embeddings, self.layers, inputs)
 
-        types_BT: segment of each token; None: all 0.
-        lengths_B: real tokens per row, the rest is padding that no token looks at; None: no row has padding.
-        at_BK: positions within each row; the last layer then skips what the other positions do not need.
-        """
-        return encode(self.embeddings, self.layers, ids_BT, types_BT, lengths_B, at_BK)
-
-    def trace(
-        self,
-        ids_BT: Tensor,
-        types_BT: Tensor | None = None,
-        lengths_B: Tensor | None = None,
-        scores: Collection[int] = (),
-    ) -> HiddenStates:
-        """What `forward` computes at all positions, layer by layer; with the attention scores of these layers.
-
-        As output_hidden_states of transformers, and output_attentions before the softmax.
-        """
-        mask = None if lengths_B is None else padding_mask(lengths_B, ids_BT.shape[1])
-        return self.layers.trace(self.embeddings(ids_BT, types_BT), mask, scores)
+    def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:
+        """What `forward` computes at all positions, layer by layer."""
+        lengths_B = inputs.lengths
+        mask = None if lengths_B is None else padding_mask(lengths_B, inputs.ids.shape[1])
+        return self.layers.trace(self.embeddings(inputs.ids, inputs.token_type_ids), mask, scores)
 
 
-def encode(
-    embeddings: Embeddings,
-    layers: Layers,
-    ids_BT: Tensor,
-    types_BT: Tensor | None,
-    lengths_B: Tensor | None,
-    at_BK: Tensor | None,
-) -> Tensor:
-    """`Encoder.forward` of these embeddings and layers, which need not belong to one net."""
-    tokens = ids_BT.shape[1]
-    if lengths_B is None or not unpadded.usable(embeddings.tokens.weight, lengths_B, tokens):
+def encode(embeddings: Embeddings, layers: Layers, inputs: Inputs) -> Tensor:
+    """`forward` of these embeddings and layers, which need not belong to one net."""
+    ids_BT, types_BT, lengths_B = inputs.ids, inputs.token_type_ids, inputs.lengths
+    at_BK, tokens = inputs.output_positions, ids_BT.shape[1]
+    if (
+        lengths_B is None
+        or inputs.compute_padding
+        or not unpadded.usable(embeddings.tokens.weight, lengths_B, tokens)
+    ):
         mask = None if lengths_B is None else padding_mask(lengths_B, tokens)
         return layers(embeddings(ids_BT, types_BT), mask, at_BK)  # type: ignore[no-any-return]
     rows = UnpaddedBatch.of(lengths_B, tokens)

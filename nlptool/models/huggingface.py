@@ -19,7 +19,7 @@ from nlptool import registry, weights_record
 from nlptool.atomic_files import read_json, write_text
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
-from nlptool.models.config import ModelConfig
+from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.layer_sharing import share_layers
 
 CONFIG = "config.json"
@@ -37,7 +37,18 @@ class Pretrained(NamedTuple):
 
     config: ModelConfig
     vocab_size: int
-    state: dict[str, Tensor]
+    state: Mapping[str, Tensor]
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The heads that there are weights of, e.g. mlm."""
+        return frozenset(key.partition(".")[0] for key in self.state) - {"backbone"}
+
+    @property
+    def encoder_config(self) -> EncoderConfig:
+        """The Config of what is an encoder."""
+        assert isinstance(self.config, EncoderConfig)
+        return self.config
 
 
 class LoadReport(NamedTuple):

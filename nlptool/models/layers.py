@@ -117,7 +117,8 @@ class Embeddings(nn.Module):
         positions = self.positions.weight[:tokens] if positions_BT is None else self.positions(positions_BT)
         x_BTD = self.tokens(ids_BT) + positions
         if self.types is not None:
-            x_BTD = x_BTD + (self.types.weight[0] if types_BT is None else self.types(types_BT))
+            first = types_BT is None or self.types.num_embeddings == 1
+            x_BTD = x_BTD + (self.types.weight[0] if first else self.types(types_BT))
         if self.norm is not None:
             x_BTD = self.norm(x_BTD)
         return self.dropout(x_BTD)  # type: ignore[no-any-return]

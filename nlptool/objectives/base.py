@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.random_streams import RandomStreams
+from nlptool.models.base import Decoder, Encoder, Inputs
 from nlptool.models.config import ModelConfig
 from nlptool.text.store import Split
 
@@ -32,6 +33,17 @@ class ExportSpec(NamedTuple):
     """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
     settings: Mapping[str, Any] = MappingProxyType({})
     """Further settings in config.json, such as the names of classes."""
+
+
+def inputs_of(batch: Batch, output_positions: Tensor | None = None) -> Inputs:
+    """A batch as a model reads it. output_positions: [B, K]; None: all."""
+    return Inputs(
+        ids=batch["ids"],
+        token_type_ids=batch.tensors.get("types"),
+        lengths=batch.tensors.get("lengths"),
+        output_positions=output_positions,
+        compute_padding=batch.compute_padding,
+    )
 
 
 class Objective(nn.Module):
@@ -53,7 +65,7 @@ class Objective(nn.Module):
     keeps_teacher = False
     """Whether batches are to bring along what `ask_teacher` says of them, found once for all epochs."""
 
-    backbone: nn.Module
+    backbone: Encoder | Decoder
     """What fine-tuning, prompting, distillation and export load."""
 
     @property

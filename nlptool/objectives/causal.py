@@ -5,16 +5,17 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch, PackedRows
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
+from nlptool.models.base import Decoder
 from nlptool.models.config import ModelConfig
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
-from nlptool.objectives.base import ExportSpec, Objective
+from nlptool.objectives.base import ExportSpec, Objective, inputs_of
 from nlptool.text.store import Split
 
 
@@ -23,11 +24,11 @@ class CausalLM(Objective):
 
     architecture = "ForCausalLM"
 
-    def __init__(self, vocabulary: Vocabulary, backbone: nn.Module) -> None:
+    def __init__(self, vocabulary: Vocabulary, backbone: Decoder) -> None:
         super().__init__()
         self.vocabulary = vocabulary
         self.weights = {"clm": 1.0}
-        self.backbone = backbone
+        self.backbone: Decoder = backbone
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Packed rows of length + 1 tokens, each the last one of the row before: inputs and labels."""
@@ -55,14 +56,16 @@ class CausalLM(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sum of the cross-entropies."""
-        loss = linear_cross_entropy(self.backbone(batch["ids"]), self._embeddings, None, batch["labels"])
+        loss = linear_cross_entropy(
+            self.backbone(inputs_of(batch)), self.backbone.word_embeddings, None, batch["labels"]
+        )
         return {"clm": loss}
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         """The term, how many tokens are guessed right, and the bytes of text that they stand for."""
         loss_BT, correct_BT = linear_scores(
-            self.backbone(batch["ids"]), self._embeddings, None, batch["labels"]
+            self.backbone(inputs_of(batch)), self.backbone.word_embeddings, None, batch["labels"]
         )
         sums = {"clm": loss_BT.sum(), "clm_correct": correct_BT.sum()}
         return sums | ({"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {})
@@ -83,8 +86,9 @@ class CausalLM(Objective):
         """One folder; a text is continued, so nothing is put around it."""
         return {"": ExportSpec(model, self.state_dict(), self.architecture, template=False)}
 
-    @property
-    def _embeddings(self) -> Tensor:
-        embeddings = self.backbone.word_embeddings
-        assert isinstance(embeddings, Tensor)
-        return embeddings
+
+def build(model: ModelConfig, vocabulary: Vocabulary) -> CausalLM:
+    """A decoder, as `model` says."""
+    decoder = model.build(vocabulary.rows)
+    assert isinstance(decoder, Decoder)  # as `check` has made sure
+    return CausalLM(vocabulary, decoder)

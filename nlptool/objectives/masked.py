@@ -4,7 +4,7 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data import masking
@@ -14,9 +14,10 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.formatting import counted
 from nlptool.models import heads
+from nlptool.models.base import Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cross_entropy import IGNORED, linear_scores
-from nlptool.objectives.base import Objective
+from nlptool.objectives.base import Objective, inputs_of
 from nlptool.objectives.config import MaskingConfig
 from nlptool.text.store import Split
 
@@ -35,7 +36,7 @@ class MaskedLM(Objective):
         self,
         config: MaskingConfig,
         vocabulary: Vocabulary,
-        backbone: nn.Module,
+        backbone: Encoder,
         mlm: heads.MaskedLM,
         pairs: Pairs | None = None,
         pooler: heads.Pooler | None = None,
@@ -45,7 +46,8 @@ class MaskedLM(Objective):
         super().__init__()
         self.config, self.vocabulary, self.pairs = config, vocabulary, pairs
         self.scheme = masking.MaskingScheme(config.mask_rate, config.whole_word, config.ngram, config.corrupt)
-        self.backbone, self.mlm = backbone, mlm
+        self.backbone: Encoder = backbone
+        self.mlm = mlm
         self.term = TERMS.get(pairs) if pairs is not None else None
         self.weights = {"mlm": 1.0} | ({} if self.term is None else {self.term: 1.0})
         self.architecture = "ForMaskedLM" if self.term is None else "ForPreTraining"
@@ -108,7 +110,7 @@ class MaskedLM(Objective):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the cross-entropies."""
         masked_BKD, first_BD = self._hidden(batch)
-        terms = {"mlm": self.mlm.loss(masked_BKD, self._embeddings, batch["labels"])}
+        terms = {"mlm": self.mlm.loss(masked_BKD, self.backbone.word_embeddings, batch["labels"])}
         if self.term is not None:
             logits_B2 = self.pair(self.pooler(first_BD))
             terms[self.term] = F.cross_entropy(logits_B2, batch["order"], reduction="sum")
@@ -119,7 +121,9 @@ class MaskedLM(Objective):
         """The terms, and how many of each are guessed right."""
         masked_BKD, first_BD = self._hidden(batch)
         x_BKE = self.mlm.transform(masked_BKD)
-        loss_BK, correct_BK = linear_scores(x_BKE, self._embeddings, self.mlm.bias, batch["labels"])
+        loss_BK, correct_BK = linear_scores(
+            x_BKE, self.backbone.word_embeddings, self.mlm.bias, batch["labels"]
+        )
         sums = {"mlm": loss_BK.sum(), "mlm_correct": correct_BK.sum()}
         if self.term is not None:
             logits_B2 = self.pair(self.pooler(first_BD))
@@ -138,16 +142,9 @@ class MaskedLM(Objective):
 
     def _hidden(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Last hidden states of the masked positions, [B, K, D], and where pairs are judged of [CLS], [B, 1, D]."""
-        types_BT, lengths_B = batch.tensors.get("types"), batch.tensors.get("lengths")
-        hidden_BKD = self.backbone(batch["ids"], types_BT, lengths_B, batch["at"])
+        hidden_BKD = self.backbone(inputs_of(batch, batch["at"]))
         first = int(self.term is not None)
         return hidden_BKD[:, first:], hidden_BKD[:, :first]
-
-    @property
-    def _embeddings(self) -> Tensor:
-        embeddings = self.backbone.word_embeddings
-        assert isinstance(embeddings, Tensor)
-        return embeddings
 
 
 def build(config: MaskingConfig, model: ModelConfig, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:

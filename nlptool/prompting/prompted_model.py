@@ -61,7 +61,7 @@ class PromptedModel:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        return scorer(self._pretrained.config, self._pretrained.state, self.tokenizer, self.device)
+        return scorer(self._pretrained, self.tokenizer, self.device)
 
     @cached_property
     def _generator(self) -> Generator:

@@ -9,7 +9,7 @@ it has dropout, which nothing turns off there.
 
 # B rows, T tokens, D width, N rows, W numbers said of a row
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,9 +22,9 @@ from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
 from nlptool.distill import losses
 from nlptool.formatting import counted
-from nlptool.models.config import EncoderConfig
-from nlptool.models.layers import HiddenStates, Linear, init_truncated
-from nlptool.objectives.base import Objective
+from nlptool.models.base import Decoder, Encoder
+from nlptool.models.layers import Linear, init_truncated
+from nlptool.objectives.base import Objective, inputs_of
 from nlptool.tasks.base import TaskObjective
 
 
@@ -40,9 +40,9 @@ class IntermediateDistillation(Objective):
     Raises ValueError where the two have different numbers of attention heads.
     """
 
-    def __init__(self, student: TaskObjective, teacher: nn.Module, layers: Sequence[int]) -> None:
+    def __init__(self, student: TaskObjective, teacher: Encoder | Decoder, layers: Sequence[int]) -> None:
         super().__init__()
-        own, theirs = _config(student.backbone), _config(teacher)
+        own, theirs = student.backbone.config, teacher.config
         if own.heads != theirs.heads:
             raise ValueError(
                 f"the student has {counted(own.heads, 'attention heads')}, the teacher {theirs.heads}; scores are "
@@ -54,7 +54,7 @@ class IntermediateDistillation(Objective):
         if self.projection is not None:
             init_truncated(self.projection, own.init)
         self._collate = student.collate
-        self._teacher = partial(_trace, teacher.requires_grad_(False).eval(), scores=self.layers)
+        self._teacher = partial(teacher.requires_grad_(False).eval().trace, scores=self.layers)
 
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
         """As the task's, but counted in tokens and pairs of tokens."""
@@ -65,8 +65,8 @@ class IntermediateDistillation(Objective):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sums of both losses."""
         with torch.no_grad(), flops.no_backward():
-            teacher = self._teacher(batch)
-        student = _trace(self.backbone, batch, range(1, len(self.layers) + 1))
+            teacher = self._teacher(inputs_of(batch))
+        student = self.backbone.trace(inputs_of(batch), range(1, len(self.layers) + 1))
         lengths_B, project = batch["lengths"], self.projection or nn.Identity()
         pairs = zip(student.states, (0, *self.layers), strict=True)
         hidden = [
@@ -112,15 +112,3 @@ class PredictionDistillation(Objective):
         if said_BW.shape[1] == 1:
             return {"soft": F.mse_loss(said_BW.float(), answers_BW, reduction="sum")}
         return {"soft": losses.soft_cross_entropy(said_BW, answers_BW)}
-
-
-def _trace(net: nn.Module, batch: Batch, scores: Collection[int]) -> HiddenStates:
-    types = batch["types"] if _config(net).types > 1 else None
-    found: HiddenStates = net.trace(batch["ids"], types, batch["lengths"], scores)  # type: ignore[operator]
-    return found
-
-
-def _config(net: nn.Module) -> EncoderConfig:
-    config = net.config
-    assert isinstance(config, EncoderConfig)  # as the task's `check` has made sure
-    return config

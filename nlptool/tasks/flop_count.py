@@ -9,6 +9,7 @@ what a run has cost does not depend on the order of its rows, on how batches are
 # K measures of a batch: documents, tokens, pairs of tokens, decisions
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -62,7 +63,7 @@ class FlopCount:
 
     def _count(self, batch: Batch) -> int:
         with torch.no_grad(), flops.counting() as count:
-            self.objective(batch.to(self.device))
+            self.objective(replace(batch.to(self.device), compute_padding=True))
         return count.step
 
     def _batches(self, most: int) -> Iterator[Batch]:

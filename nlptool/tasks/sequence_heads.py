@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
@@ -15,7 +15,9 @@ from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
+from nlptool.models.base import Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
+from nlptool.objectives.base import inputs_of
 from nlptool.tasks.base import LabelledDataset, Numbers
 from nlptool.tasks.config import TaskConfig
 from nlptool.text.store import Split
@@ -44,7 +46,7 @@ def batch_of(examples: EncodedBatch, term: str) -> Batch:
 
 def build_parts(
     model: ModelConfig, vocabulary: Vocabulary
-) -> tuple[EncoderConfig, nn.Module, heads.Pooler | None]:
+) -> tuple[EncoderConfig, Encoder, heads.Pooler | None]:
     """An encoder's Config, net and pooler, where it has one. Raises DataError for a tokenizer that is no encoder's."""
     pair_inputs.special_ids(vocabulary)
     assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
@@ -52,21 +54,13 @@ def build_parts(
     return model, net, heads.Pooler(model.hidden, model.init) if model.pooled else None
 
 
-def all_tokens(backbone: nn.Module, batch: Batch) -> Tensor:
-    """What the net says of each token, [B, T, D]."""
-    types = batch["types"] if backbone.config.types > 1 else None  # type: ignore[union-attr, operator]
-    hidden_BTD: Tensor = backbone(batch["ids"], types, batch["lengths"])
-    return hidden_BTD
-
-
-def first_token(backbone: nn.Module, pooler: nn.Module | None, batch: Batch) -> Tensor:
+def first_token(backbone: Encoder, pooler: heads.Pooler | None, batch: Batch) -> Tensor:
     """What the first token says of each document, [B, D]. The last layer is computed there only.
 
     Nets with one type of segment do not tell the two texts apart but by [SEP].
     """
     first_B1 = torch.zeros_like(batch["lengths"])[:, None]
-    types = batch["types"] if backbone.config.types > 1 else None  # type: ignore[union-attr, operator]
-    hidden_B1D: Tensor = backbone(batch["ids"], types, batch["lengths"], first_B1)
+    hidden_B1D = backbone(inputs_of(batch, first_B1))
     return hidden_B1D[:, 0] if pooler is None else pooler(hidden_B1D)
 
 

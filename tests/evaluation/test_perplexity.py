@@ -14,7 +14,9 @@ from nlptool.evaluation.perplexity import (
 )
 from nlptool.evaluation.scoring import CausalScorer, MaskedScorer
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
+from nlptool.models.huggingface import Pretrained
 from nlptool.text.tokenizer import Tokenizer
 
 POSITIONS = 16
@@ -26,14 +28,15 @@ def reader(tiny_store: Path) -> CausalScorer:
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     config = Config(layers=2, hidden=16, heads=2, positions=POSITIONS, init=0.3)
     net = config.build(tokenizer.vocab_size)
-    return CausalScorer(config, {f"backbone.{key}": t for key, t in net.state_dict().items()}, tokenizer)
+    state = {f"backbone.{key}": t for key, t in net.state_dict().items()}
+    return CausalScorer(Pretrained(config, tokenizer.vocab_size, state), tokenizer)
 
 
 @pytest.fixture(scope="module")
 def tiny_masked(tiny_run: Path) -> MaskedScorer:
     pretrained = huggingface.load_pretrained(tiny_run / "final")
     tokenizer = Tokenizer.of_model(tiny_run / "final", pretrained.vocab_size)
-    return MaskedScorer(pretrained.config, pretrained.state, tokenizer)
+    return MaskedScorer(pretrained, tokenizer)
 
 
 def test_documents_count_by_their_bytes():
@@ -89,7 +92,9 @@ def test_a_masked_model_reads_a_full_last_window_too(tiny_masked: MaskedScorer):
     for place in (-4, -3, -2):
         seen = torch.tensor([row])
         seen[0, place] = tiny_masked.special["mask"]
-        hidden = tiny_masked.head.transform(tiny_masked.net(seen, None, torch.tensor([len(row)])))
+        hidden = tiny_masked.head.transform(
+            tiny_masked.net(Inputs(ids=seen, lengths=torch.tensor([len(row)])))
+        )
         logits = hidden[0, place] @ tiny_masked.net.word_embeddings.T + tiny_masked.head.bias
         expected += logits.log_softmax(-1)[row[place]].item()
     assert alone == pytest.approx(expected, rel=1e-5)

@@ -15,6 +15,7 @@ from nlptool.evaluation.replacement_candidates import (
     frequent,
     tokens_of,
 )
+from nlptool.models.base import Inputs
 from nlptool.text.tokenizer import Tokenizer
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "old", "new", "mill", "##s", "river", ",", "3")
@@ -60,18 +61,16 @@ def test_many_words_have_the_same_nearest_ones_block_by_block(tokenizer, nearest
 class Guesser:
     """A net that likes what has a high number in the vocabulary, and remembers what it has read."""
 
-    def __init__(self, positions: int, types: int = 2) -> None:
-        self.config = SimpleNamespace(positions=positions, types=types)
+    def __init__(self, positions: int) -> None:
+        self.config = SimpleNamespace(positions=positions)
         self.word_embeddings = torch.zeros(len(VOCABULARY), 1)
         self.read: list[tuple] = []
 
-    def __call__(self, ids_NT, types_NT, lengths_N, at_N1):
-        rows = zip(ids_NT.tolist(), lengths_N.tolist(), at_N1[:, 0].tolist(), strict=True)
-        types = [None] * len(ids_NT) if types_NT is None else types_NT.tolist()
-        self.read += [
-            (row[:n], at, kind and kind[:n]) for (row, n, at), kind in zip(rows, types, strict=True)
-        ]
-        return torch.zeros(len(ids_NT), 1, 1)
+    def __call__(self, inputs: Inputs):
+        columns = inputs.ids, inputs.lengths, inputs.output_positions[:, 0], inputs.token_type_ids
+        for row, n, at, kind in zip(*(column.tolist() for column in columns), strict=True):
+            self.read.append((row[:n], at, kind[:n]))
+        return torch.zeros(len(inputs.ids), 1, 1)
 
     def head(self, hidden_N1E, embeddings_VE):
         return torch.arange(len(VOCABULARY), dtype=torch.float).expand(len(hidden_N1E), 1, -1)
@@ -95,12 +94,11 @@ def test_a_word_of_one_token_is_masked_before_the_text_as_it_is(tokenizer, neare
 
 def test_a_text_too_long_to_stand_there_twice_is_read_once_and_a_longer_one_not_at_all(tokenizer, nearest):
     for positions, lengths in ((17, {17}), (16, {9}), (9, {9}), (8, set())):
-        net = Guesser(positions, types=1)
+        net = Guesser(positions)
         found = ReplacementCandidates(tokenizer, nearest, MaskedLMCandidates(tokenizer, net, net.head, 2)).of(
             [TEXT]
         )
         assert {len(row) for row, _, _ in net.read} == lengths
-        assert all(kind is None for _, _, kind in net.read)
         assert found[TEXT][0] == (("river", "mill") if lengths else ("mills", "new"))
 
 

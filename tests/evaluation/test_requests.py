@@ -21,9 +21,11 @@ from nlptool.evaluation.requests import (
     truncate_context,
 )
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.electra.config import Config as ElectraConfig
 from nlptool.models.gpt2.config import Config
 from nlptool.models.heads import ReplacedTokenHead
+from nlptool.models.huggingface import Pretrained
 from nlptool.text.tokenizer import Tokenizer
 
 POSITIONS = 24
@@ -58,7 +60,7 @@ def folder(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def scorer(path: Path) -> scoring.Scorer:
     pretrained = huggingface.load_pretrained(path)
-    return scoring.scorer(pretrained.config, pretrained.state, Tokenizer.load(path))
+    return scoring.scorer(pretrained, Tokenizer.load(path))
 
 
 def test_the_answer_is_what_follows_the_tokens_of_the_context(tokenizer: Tokenizer):
@@ -183,7 +185,7 @@ def test_an_answer_longer_than_the_model_reads_is_refused(folder: Path):
 def test_only_an_answer_without_a_context_needs_an_end_of_text(folder: Path, tokenizer: Tokenizer):
     pretrained = huggingface.load_pretrained(folder)
     bare = Tokenizer(tokenizer.content, {"pad": "[PAD]"})
-    model = scoring.scorer(pretrained.config, pretrained.state, bare)
+    model = scoring.scorer(pretrained, bare)
     assert model.answers([Request("the", " river")])[0].tokens == 1
     with pytest.raises(DataError, match="no sep_token"):
         model.answers([Request("", "river")])
@@ -219,12 +221,12 @@ def test_a_discriminator_counts_the_answer_only(tiny_store: Path, tmp_path: Path
     config = ElectraConfig(layers=1, hidden=16, heads=2, positions=64)
     net = config.build(tokenizer.vocab_size)
     module = nn.ModuleDict({"backbone": net, "rtd": ReplacedTokenHead(16)}).eval()
-    model = scoring.scorer(config, module.state_dict(), tokenizer)
+    model = scoring.scorer(Pretrained(config, tokenizer.vocab_size, module.state_dict()), tokenizer)
     (found,) = model.answers(REQUESTS[:1])
     (pair,) = encoded(REQUESTS[:1], tokenizer)
     ids = [tokenizer.special["cls"], *pair.context, *pair.answer, tokenizer.special["sep"]]
     with torch.no_grad():
-        logits = module["rtd"](net(torch.tensor([ids]), None, torch.tensor([len(ids)])))[0, :-1]
+        logits = module["rtd"](net(Inputs(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]))))[0, :-1]
     asked = logits[-found.tokens :]
     assert found.logprob == pytest.approx(logsigmoid(-asked).sum().item(), abs=1e-5)
     assert found.greedy == bool((asked < 0).all())

@@ -19,7 +19,7 @@ TEXTS = ["the river", "the old town reads a bell.", "stone", ""]
 
 def scorer(final: Path) -> scoring.Scorer:
     pretrained = huggingface.load_pretrained(final)
-    return scoring.scorer(pretrained.config, pretrained.state, Tokenizer.load(final))
+    return scoring.scorer(pretrained, Tokenizer.load(final))
 
 
 def test_pseudo_log_likelihood_masks_each_token_in_turn(tiny_run: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_model_without_a_head_cannot_score(tiny_run: Path) -> None:
     pretrained = huggingface.load_pretrained(tiny_run / "final")
     state = {key: t for key, t in pretrained.state.items() if not key.startswith("mlm")}
     with pytest.raises(DataError, match="no head that can score a text, only backbone"):
-        scoring.scorer(pretrained.config, state, Tokenizer.load(tiny_run / "final"))
+        scoring.scorer(pretrained._replace(state=state), Tokenizer.load(tiny_run / "final"))
 
 
 class Longer:

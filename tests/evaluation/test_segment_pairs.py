@@ -13,7 +13,9 @@ from nlptool.errors import DataError
 from nlptool.evaluation.segment_pairs import SegmentPairScorer
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config
+from nlptool.models.base import Inputs
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
+from nlptool.models.huggingface import Pretrained
 from nlptool.text.store import DTYPES, Split, SplitWriter
 
 SPECIAL = {"pad": 0, "cls": 1, "sep": 2}
@@ -30,15 +32,15 @@ def rising(tmp_path: Path) -> Split:
     return Split(tmp_path / "heldout")
 
 
-def by_size(ids_BT: Tensor, types_BT: Tensor, lengths_B: Tensor, at_BK: Tensor) -> Tensor:
+def by_size(inputs: Inputs) -> Tensor:
     """[B, 1, 1]: above 0 where the second segment's tokens are larger than the first's."""
-    b_start_B = types_BT.argmax(1)
-    return (ids_BT.gather(1, b_start_B[:, None]) - ids_BT[:, 1:2]).sign().float()[:, :, None]
+    b_start_B = inputs.token_type_ids.argmax(1)
+    return (inputs.ids.gather(1, b_start_B[:, None]) - inputs.ids[:, 1:2]).sign().float()[:, :, None]
 
 
 def test_who_knows_the_order_is_right_of_every_swap_and_of_half_the_strangers(rising: Split) -> None:
     state = nn.ModuleDict({"backbone": CONFIG.build(10_200), "pooler": Pooler(8), "pair": SegmentPairHead(8)})
-    judge = SegmentPairScorer(CONFIG, state.state_dict(), SPECIAL)
+    judge = SegmentPairScorer(Pretrained(CONFIG, 10_200, state.state_dict()), SPECIAL)
     judge.net, judge.pooler = by_size, lambda hidden_B11: hidden_B11[:, 0]  # type: ignore[assignment]
     judge.pair = lambda x_B1: torch.cat([x_B1, -x_B1], dim=1)  # type: ignore[assignment]
     order = judge.accuracy(rising, "order", length=23)
@@ -52,7 +54,7 @@ def test_who_knows_the_order_is_right_of_every_swap_and_of_half_the_strangers(ri
 def test_a_model_without_a_head_for_pairs_is_refused() -> None:
     state = nn.ModuleDict({"backbone": CONFIG.build(20)}).state_dict()
     with pytest.raises(DataError, match="no head that judges pairs"):
-        SegmentPairScorer(CONFIG, state, SPECIAL)
+        SegmentPairScorer(Pretrained(CONFIG, 20, state), SPECIAL)
 
 
 @pytest.mark.parametrize("pairs", ["order", "next"])
@@ -72,7 +74,9 @@ def test_judgements_are_those_of_transformers(rising: Split, tmp_path: Path, pai
     ids_BT, types_BT, lengths_B = map(torch.from_numpy, (rows.ids, rows.types, rows.lengths))
     mask_BT = torch.arange(32) < lengths_B[:, None]
     with torch.no_grad():  # so that half of the pairs are said to be in order
-        logits_B2 = parts["pair"](parts["pooler"](parts["backbone"](ids_BT, types_BT, lengths_B)))
+        logits_B2 = parts["pair"](
+            parts["pooler"](parts["backbone"](Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B)))
+        )
         parts["pair"].dense.bias[1] += (logits_B2[:, 0] - logits_B2[:, 1]).quantile(0.5)
     state = nn.ModuleDict(parts).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, SPECIAL)
@@ -82,4 +86,7 @@ def test_judgements_are_those_of_transformers(rising: Split, tmp_path: Path, pai
     said = logits_B2.argmax(1)
     assert abs(said.float().mean() - 0.5) < 0.1
     expected = int((said == torch.from_numpy(rows.labels)).sum())
-    assert SegmentPairScorer(config, state, SPECIAL).accuracy(rising, pairs, 32) == (expected, len(examples))
+    assert SegmentPairScorer(Pretrained(config, 10_200, state), SPECIAL).accuracy(rising, pairs, 32) == (
+        expected,
+        len(examples),
+    )

@@ -77,10 +77,7 @@ def test_answers_score_the_same(run: str, request: pytest.FixtureRequest):
     folder: Path = request.getfixturevalue(run)
     folder = folder if run == "tiny_decoder" else folder / "final"
     pretrained, tokenizer = huggingface.load_pretrained(folder), Tokenizer.load(folder)
-    here, there = (
-        scorer(pretrained.config, pretrained.state, tokenizer, device)
-        for device in (torch.device("cpu"), GPU)
-    )
+    here, there = (scorer(pretrained, tokenizer, device) for device in (torch.device("cpu"), GPU))
     expected, found = here.answers(REQUESTS), there.answers(REQUESTS)
     assert [one.greedy for one in found] == [one.greedy for one in expected]
     assert [one.logprob for one in found] == pytest.approx([one.logprob for one in expected], abs=1e-3)

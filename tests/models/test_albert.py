@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config
+from nlptool.models.base import Inputs
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 from nlptool.models.layer_sharing import unshare_layers
 from nlptool.train import checkpoint
@@ -101,7 +102,7 @@ def test_a_shared_net_is_an_unshared_one_whose_layers_hold_equal_weights(setting
 
     ids_BT, lengths_B = torch.randint(0, 40, (3, 9)), torch.tensor([9, 4, 7])
     slope_BTD = torch.randn(3, 9, 16, dtype=torch.float64)
-    one, other = (net(ids_BT, None, lengths_B) for net in (shared, alone))
+    one, other = (net(Inputs(ids=ids_BT, lengths=lengths_B)) for net in (shared, alone))
     assert torch.allclose(one, other, atol=1e-12)
     (one * slope_BTD).sum().backward()
     (other * slope_BTD).sum().backward()

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config
 from nlptool.models.albert.huggingface import FAMILY
+from nlptool.models.base import Inputs
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
 transformers = pytest.importorskip("transformers")
@@ -80,7 +81,7 @@ def their_outputs(
 def our_outputs(
     model: nn.ModuleDict, ids_BT: Tensor, types_BT: Tensor, lengths_B: Tensor
 ) -> tuple[Tensor, Tensor]:
-    hidden_BTD = model["backbone"](ids_BT, types_BT, lengths_B)
+    hidden_BTD = model["backbone"](Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
     logits_BTV = model["mlm"](hidden_BTD, model["backbone"].word_embeddings)
     return logits_BTV, model["pair"](model["pooler"](hidden_BTD))
 
@@ -146,7 +147,9 @@ def test_gradients_of_the_summed_loss_are_those_of_transformers(groups: int) -> 
 
     backbone = model["backbone"]
     at_first_and_asked = torch.cat([torch.zeros(4, 1, dtype=torch.long), at_BK], dim=1)
-    hidden_BKD = backbone(ids_BT, types_BT, lengths_B, at_first_and_asked)
+    hidden_BKD = backbone(
+        Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B, output_positions=at_first_and_asked)
+    )
     our_mlm = model["mlm"].loss(hidden_BKD[:, 1:], backbone.word_embeddings, labels_BK)
     our_pair = model["pair"](model["pooler"](hidden_BKD))
     (our_mlm + F.cross_entropy(our_pair, order_B, reduction="sum")).backward()

@@ -5,6 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config
 from nlptool.models.encoder import Encoder
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
@@ -61,9 +62,9 @@ def test_asked_positions_alone_are_those_of_the_full_computation(lengths: list[i
     ids_BT = torch.randint(0, 50, (3, 9))
     lengths_B = None if lengths is None else torch.tensor(lengths)
     at_BK = torch.tensor([[0, 5, 5], [3, 1, 0], [0, 0, 0]])
-    full_BTD = net(ids_BT, None, lengths_B)
+    full_BTD = net(Inputs(ids=ids_BT, lengths=lengths_B))
     expected_BKD = full_BTD[torch.arange(3)[:, None], at_BK]
-    asked_BKD = net(ids_BT, None, lengths_B, at_BK)
+    asked_BKD = net(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_BK))
     assert torch.allclose(asked_BKD, expected_BKD, atol=1e-6)
 
     weights_BKD = torch.randn(3, 3, 32)
@@ -78,21 +79,32 @@ def test_padding_changes_no_real_position() -> None:
     net = small().eval()
     row = torch.randint(0, 50, (1, 5))
     padded = torch.cat([row, torch.randint(0, 50, (1, 7))], dim=1)
-    alone = net(row)
-    assert torch.allclose(net(padded, None, torch.tensor([5]))[:, :5], alone, atol=1e-6)
-    assert not torch.allclose(net(padded)[:, :5], alone, atol=1e-3)
+    alone = net(Inputs(ids=row))
+    assert torch.allclose(net(Inputs(ids=padded, lengths=torch.tensor([5])))[:, :5], alone, atol=1e-6)
+    assert not torch.allclose(net(Inputs(ids=padded))[:, :5], alone, atol=1e-3)
 
 
 def test_segments_matter_and_default_to_the_first() -> None:
     net = small().eval()
     ids = torch.randint(0, 50, (1, 6))
-    assert torch.equal(net(ids), net(ids, torch.zeros_like(ids)))
-    assert not torch.allclose(net(ids), net(ids, torch.ones_like(ids)), atol=1e-3)
+    assert torch.equal(net(Inputs(ids=ids)), net(Inputs(ids=ids, token_type_ids=torch.zeros_like(ids))))
+    assert not torch.allclose(
+        net(Inputs(ids=ids)), net(Inputs(ids=ids, token_type_ids=torch.ones_like(ids))), atol=1e-3
+    )
+
+
+def test_a_net_with_one_type_of_segment_does_not_look_at_the_types() -> None:
+    net = Config(layers=1, hidden=32, heads=4, positions=16, types=1).build(50).eval()
+    ids = torch.randint(0, 50, (2, 6))
+    for lengths in (None, torch.tensor([6, 4])):
+        types = torch.ones_like(ids)
+        typed = net(Inputs(ids=ids, token_type_ids=types, lengths=lengths))
+        assert torch.equal(typed, net(Inputs(ids=ids, lengths=lengths)))
 
 
 def test_a_row_longer_than_the_positions_is_refused() -> None:
     with pytest.raises(ValueError, match="17 tokens, but the net has 16 positions"):
-        small()(torch.zeros(1, 17, dtype=torch.long))
+        small()(Inputs(ids=torch.zeros(1, 17, dtype=torch.long)))
 
 
 @pytest.mark.parametrize("asked", [None, torch.tensor([[1, 4], [0, 3]])])
@@ -105,7 +117,7 @@ def test_recomputed_activations_give_the_same_gradients_with_dropout(asked: torc
         net = small(dropout=0.2)
         net.layers.recompute = recompute
         torch.manual_seed(1)
-        (net(ids_BT, None, lengths_B, asked) * slope_D).sum().backward()
+        (net(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=asked)) * slope_D).sum().backward()
         gradients.append([p.grad for p in net.parameters() if p.grad is not None])
     assert len(gradients[0]) == 5 + 2 * 12
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
@@ -117,7 +129,7 @@ def test_training_is_bitwise_the_same_from_run_to_run() -> None:
         optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
         torch.manual_seed(2)
         for _ in range(3):
-            (net(torch.randint(0, 50, (8, 16))) * torch.randn(32)).sum().backward()
+            (net(Inputs(ids=torch.randint(0, 50, (8, 16)))) * torch.randn(32)).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
         return [parameter.detach() for parameter in net.parameters()]
@@ -139,6 +151,6 @@ def test_an_untrained_head_knows_nothing() -> None:
     """Cross-entropy near log V: no constant favours a word."""
     net = small().eval()
     head = MaskedLM(32, 32, 50, "gelu")
-    hidden_BTD = net(torch.randint(0, 50, (4, 16)))
+    hidden_BTD = net(Inputs(ids=torch.randint(0, 50, (4, 16))))
     total = head.loss(hidden_BTD, net.word_embeddings, torch.randint(0, 50, (4, 16)))
     assert total.item() / 64 == pytest.approx(3.912, abs=0.05)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config
 from nlptool.models.bert.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
@@ -78,7 +79,7 @@ def their_outputs(
 def our_outputs(
     model: nn.ModuleDict, ids_BT: Tensor, types_BT: Tensor, lengths_B: Tensor
 ) -> tuple[Tensor, Tensor]:
-    hidden_BTD = model["backbone"](ids_BT, types_BT, lengths_B)
+    hidden_BTD = model["backbone"](Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
     logits_BTV = model["mlm"](hidden_BTD, model["backbone"].word_embeddings)
     return logits_BTV, model["pair"](model["pooler"](hidden_BTD))
 
@@ -142,7 +143,9 @@ def test_gradients_of_the_summed_loss_are_those_of_transformers(name: str) -> No
     backbone = model["backbone"]
     words = backbone.word_embeddings
     at_first_and_asked = torch.cat([torch.zeros(4, 1, dtype=torch.long), at_BK], dim=1)
-    hidden_BKD = backbone(ids_BT, types_BT, lengths_B, at_first_and_asked)
+    hidden_BKD = backbone(
+        Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B, output_positions=at_first_and_asked)
+    )
     ours_mlm = model["mlm"].loss(hidden_BKD[:, 1:], words, labels_BK)
     our_nsp = model["pair"](model["pooler"](hidden_BKD))
     (ours_mlm + F.cross_entropy(our_nsp, order_B, reduction="sum")).backward()
@@ -203,5 +206,5 @@ def test_real_weights_give_the_hidden_states_of_transformers() -> None:
     real_BT = torch.arange(32) < lengths_B[:, None]
     with torch.no_grad():
         expected = reference(ids_BT, attention_mask=real_BT.long(), token_type_ids=types_BT).last_hidden_state
-        hidden_BTD = model["backbone"](ids_BT, types_BT, lengths_B)
+        hidden_BTD = model["backbone"](Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
     assert (hidden_BTD - expected)[real_BT].abs().max() < 1e-5

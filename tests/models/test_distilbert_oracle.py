@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.errors import DataError
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.distilbert.config import Config
 from nlptool.models.distilbert.huggingface import FAMILY
 from nlptool.models.heads import Classifier, MaskedLM
@@ -53,7 +54,7 @@ def inputs(rows: int) -> tuple[Tensor, Tensor, Tensor]:
 def both_logits(model: nn.ModuleDict, reference: nn.Module, rows: int) -> tuple[Tensor, Tensor]:
     """Of random inputs with padding, those of real tokens."""
     ids_BT, lengths_B, real_BT = inputs(rows)
-    hidden_BTD = model["backbone"](ids_BT, None, lengths_B)
+    hidden_BTD = model["backbone"](Inputs(ids=ids_BT, lengths=lengths_B))
     said = reference(ids_BT, attention_mask=real_BT.long()).logits
     if "classifier" in model:
         return model["classifier"](hidden_BTD[:, 0]), said
@@ -143,7 +144,7 @@ def test_dropout_is_where_transformers_has_it() -> None:
     spread = []
     with torch.no_grad():
         for net, run in (
-            (model["backbone"], lambda: model["backbone"](ids_BT)),
+            (model["backbone"], lambda: model["backbone"](Inputs(ids=ids_BT))),
             (reference, lambda: reference.distilbert(ids_BT).last_hidden_state),
         ):
             still = run()

@@ -8,6 +8,7 @@ from torch import nn
 
 from nlptool.errors import DataError
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.electra.config import Config
 from nlptool.models.heads import MaskedLM, ReplacedTokenHead
 
@@ -47,13 +48,13 @@ def test_embeddings_are_projected_where_they_are_narrower_and_only_there() -> No
     assert net.word_embeddings.shape == (20, 8)
     assert net.layers.projection is not None
     assert net.layers.projection.weight.shape == (16, 8)
-    assert net(torch.zeros(1, 5, dtype=torch.long)).shape == (1, 5, 16)
+    assert net(Inputs(ids=torch.zeros(1, 5, dtype=torch.long))).shape == (1, 5, 16)
 
 
 def test_an_untrained_discriminator_knows_nothing() -> None:
     torch.manual_seed(0)
     net, head = SMALL.build(20).eval(), ReplacedTokenHead(16)
-    logits_BT = head(net(torch.randint(0, 20, (4, 12))))
+    logits_BT = head(net(Inputs(ids=torch.randint(0, 20, (4, 12)))))
     assert logits_BT.shape == (4, 12)
     assert logits_BT.abs().max() < 0.05
 

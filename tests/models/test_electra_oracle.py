@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.electra.config import Config
 from nlptool.models.electra.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM, ReplacedTokenHead
@@ -54,7 +55,7 @@ def inputs(rows: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def our_logits(model: nn.ModuleDict, ids_BT: Tensor, types_BT: Tensor, lengths_B: Tensor) -> Tensor:
-    hidden_BTD = model["backbone"](ids_BT, types_BT, lengths_B)
+    hidden_BTD = model["backbone"](Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
     if "rtd" in model:
         return model["rtd"](hidden_BTD)
     return model["mlm"](hidden_BTD, model["backbone"].word_embeddings)
@@ -147,7 +148,7 @@ def test_a_bare_encoder_loads_both_ways(tmp_path: Path) -> None:
     assert huggingface.load(model, loaded.state) == huggingface.LoadReport((), ())
     ids_BT, types_BT, lengths_B, real_BT = inputs(8)
     with torch.no_grad():
-        hidden_BTD = model["backbone"](ids_BT, types_BT, lengths_B)
+        hidden_BTD = model["backbone"](Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
         expected = reference(ids_BT, attention_mask=real_BT.long(), token_type_ids=types_BT).last_hidden_state
     assert (hidden_BTD - expected)[real_BT].abs().max() < 1e-5
     again = tmp_path / "again"

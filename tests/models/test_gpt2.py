@@ -5,6 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from nlptool import flops
+from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
@@ -44,15 +45,15 @@ def test_no_token_sees_a_later_one_and_each_sees_all_before(training: bool):
         other = ids.clone()
         other[0, changed] = 49
         torch.manual_seed(1)
-        before = net(ids)
+        before = net(Inputs(ids=ids))
         torch.manual_seed(1)
-        differs = (net(other) != before).any(-1)[0]
+        differs = (net(Inputs(ids=other)) != before).any(-1)[0]
         assert differs.tolist() == [position >= changed for position in range(9)]
 
 
 def test_a_row_longer_than_the_positions_is_refused():
     with pytest.raises(ValueError, match="17 tokens, but the net has 16 positions"):
-        small()(torch.zeros(1, 17, dtype=torch.long))
+        small()(Inputs(ids=torch.zeros(1, 17, dtype=torch.long)))
 
 
 def test_initial_weights_are_normal_with_deviations_by_their_place():
@@ -75,7 +76,7 @@ def test_recomputed_activations_give_the_same_gradients_with_dropout():
         net = small(dropout=0.2)
         net.layers.recompute = recompute
         torch.manual_seed(1)
-        (net(ids_BT) * slope_D).sum().backward()
+        (net(Inputs(ids=ids_BT)) * slope_D).sum().backward()
         gradients.append([p.grad for p in net.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
@@ -86,8 +87,8 @@ def test_reading_in_parts_with_a_cache_gives_the_states_of_reading_at_once(sizes
     ids = torch.randint(0, 50, (3, 9))
     cache = net.cache(3, 9)
     with torch.no_grad():
-        parts = [net(part, cache) for part in ids.split(sizes, dim=1)]
-        assert torch.allclose(torch.cat(parts, 1), net(ids), atol=1e-6)
+        parts = [net(Inputs(ids=part), cache) for part in ids.split(sizes, dim=1)]
+        assert torch.allclose(torch.cat(parts, 1), net(Inputs(ids=ids)), atol=1e-6)
 
 
 def test_rows_of_different_lengths_go_on_as_if_each_were_alone():
@@ -96,11 +97,11 @@ def test_rows_of_different_lengths_go_on_as_if_each_were_alone():
     lengths = torch.tensor([6, 1, 4])
     cache = net.cache(3, 8)
     with torch.no_grad():
-        net(ids, cache)
+        net(Inputs(ids=ids), cache)
         cache.cut(lengths)
-        together = net(after, cache)
+        together = net(Inputs(ids=after), cache)
         for row, length in enumerate(lengths.tolist()):
-            alone = net(torch.cat((ids[row : row + 1, :length], after[row : row + 1]), 1))
+            alone = net(Inputs(ids=torch.cat((ids[row : row + 1, :length], after[row : row + 1]), 1)))
             assert torch.allclose(together[row], alone[0, -2:], atol=1e-6)
 
 
@@ -110,9 +111,9 @@ def test_a_prefix_read_once_serves_several_rows():
     rows = torch.tensor([1, 0, 1])
     cache = net.cache(2, 9)
     with torch.no_grad():
-        net(prefix, cache)
-        states = net(ends, cache.take(rows))
-        expected = net(torch.cat((prefix[rows], ends), 1))[:, 5:]
+        net(Inputs(ids=prefix), cache)
+        states = net(Inputs(ids=ends), cache.take(rows))
+        expected = net(Inputs(ids=torch.cat((prefix[rows], ends), 1)))[:, 5:]
         assert torch.allclose(states, expected, atol=1e-6)
 
 
@@ -120,13 +121,13 @@ def test_a_full_cache_is_an_error():
     net = small().eval()
     cache = net.cache(1, 4)
     with pytest.raises(ValueError, match="5 tokens in a cache with room for 4"):
-        net(torch.zeros(1, 5, dtype=torch.long), cache)
+        net(Inputs(ids=torch.zeros(1, 5, dtype=torch.long)), cache)
     assert net.cache(1, 99).columns == 16
 
 
 def test_a_layer_costs_its_products():
     net, (rows, tokens, width) = small(), (3, 10, 32)
     with flops.counting() as count:
-        net(torch.zeros(rows, tokens, dtype=torch.long))
+        net(Inputs(ids=torch.zeros(rows, tokens, dtype=torch.long)))
     layer = 2 * rows * tokens * 12 * width * width + 2 * 2 * rows * tokens * tokens * width
     assert count.operations == 2 * layer

@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.errors import DataError
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.huggingface import FAMILY
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy
@@ -52,7 +53,7 @@ def loaded(folder: Path) -> nn.ModuleDict:
 
 
 def logits(model: nn.ModuleDict, ids_BT: Tensor) -> Tensor:
-    return F.linear(model["backbone"](ids_BT), model["backbone"].word_embeddings)
+    return F.linear(model["backbone"](Inputs(ids=ids_BT)), model["backbone"].word_embeddings)
 
 
 def assert_same_logits(model: nn.ModuleDict, theirs: nn.Module) -> None:
@@ -88,7 +89,7 @@ def test_gradients_of_the_summed_loss_are_those_of_transformers(reference: nn.Mo
     reference.zero_grad()
     theirs = reference(ids_BT[:, :-1]).logits
     F.cross_entropy(theirs.flatten(0, 1), ids_BT[:, 1:].flatten(), reduction="sum").backward()
-    hidden_BTD = model["backbone"](ids_BT[:, :-1])
+    hidden_BTD = model["backbone"](Inputs(ids=ids_BT[:, :-1]))
     words = model["backbone"].word_embeddings
     linear_cross_entropy(hidden_BTD, words, None, ids_BT[:, 1:]).backward()
     expected = FAMILY.from_hf({key: p.grad for key, p in reference.named_parameters()})

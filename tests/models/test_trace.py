@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nlptool import flops, registry
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 
 transformers = pytest.importorskip("transformers")
 
@@ -33,12 +34,12 @@ def net(name: str) -> nn.Module:
     return made
 
 
-def inputs(name: str) -> tuple[list[Tensor | None], Tensor]:
+def inputs(name: str) -> tuple[Inputs, Tensor]:
     """What the net takes, and which tokens are real; a decoder's rows have no padding."""
     ids_BT, lengths_B = torch.randint(1, VOCAB, (2, TOKENS)), torch.tensor([TOKENS, 7])
     if name == "gpt2":
-        return [ids_BT], torch.ones(2, TOKENS, dtype=torch.bool)
-    return [ids_BT, None, lengths_B], torch.arange(TOKENS) < lengths_B[:, None]
+        return Inputs(ids=ids_BT), torch.ones(2, TOKENS, dtype=torch.bool)
+    return Inputs(ids=ids_BT, lengths=lengths_B), torch.arange(TOKENS) < lengths_B[:, None]
 
 
 @every_family
@@ -47,12 +48,12 @@ def test_states_and_scores_are_those_of_transformers(name: str, tmp_path: Any) -
     (given, real_BT), every = inputs(name), range(1, LAYERS + 1)
     state = {f"backbone.{key}": tensor for key, tensor in made.state_dict().items()}
     pad = {"pad": 0, "eos": 0}
-    huggingface.save_pretrained(tmp_path, made.config, state, pad)  # type: ignore[arg-type]
+    huggingface.save_pretrained(tmp_path, made.config, state, pad)
     theirs = transformers.AutoModel.from_pretrained(tmp_path, attn_implementation="eager").eval()
     with torch.no_grad():
-        trace = made.trace(*given, scores=every)  # type: ignore[operator]
+        trace = made.trace(given, scores=every)
         said = theirs(
-            given[0], attention_mask=real_BT.long(), output_hidden_states=True, output_attentions=True
+            given.ids, attention_mask=real_BT.long(), output_hidden_states=True, output_attentions=True
         )
     assert len(trace.states) == len(said.hidden_states) == LAYERS + 1
     for own, other in zip(trace.states, said.hidden_states, strict=True):
@@ -71,9 +72,9 @@ def test_its_last_state_is_the_output_bit_by_bit_also_with_dropout(name: str) ->
     """Of rows without padding: rows with it lie end to end in a forward pass, and draw other dropout."""
     made, (given, _) = net(name).train(), inputs(name)
     torch.manual_seed(1)
-    expected = made(*given[:2])
+    expected = made(Inputs(ids=given.ids))
     torch.manual_seed(1)
-    trace = made.trace(*given[:2], scores=(2,))  # type: ignore[operator]
+    trace = made.trace(Inputs(ids=given.ids), scores=(2,))
     assert torch.equal(trace.states[-1], expected)
     assert list(trace.scores) == [2]
 
@@ -83,9 +84,9 @@ def test_recomputed_layers_have_the_same_gradients_of_states_and_scores(name: st
     made, (given, _) = net(name).train(), inputs(name)
     gradients = []
     for recompute in (False, True):
-        made.layers.recompute = recompute  # type: ignore[union-attr]
+        made.layers.recompute = recompute
         torch.manual_seed(1)
-        trace = made.trace(*given, scores=(1, 3))  # type: ignore[operator]
+        trace = made.trace(given, scores=(1, 3))
         made.zero_grad()
         (trace.states[2].sin().sum() + trace.scores[1].sin().sum() + trace.scores[3].sin().sum()).backward()
         gradients.append([p.grad for p in made.parameters() if p.grad is not None])
@@ -95,12 +96,12 @@ def test_recomputed_layers_have_the_same_gradients_of_states_and_scores(name: st
 
 def test_scores_cost_one_product_more() -> None:
     made, (given, _) = net("bert").eval(), inputs("bert")
-    given = given[:2]
+    given = Inputs(ids=given.ids)
     with flops.counting() as plain:
-        made(*given)
+        made(given)
     with flops.counting() as traced:
-        made.trace(*given)  # type: ignore[operator]
+        made.trace(given)
     assert traced.operations == plain.operations
     with flops.counting() as scored:
-        made.trace(*given, scores=(1, 2))  # type: ignore[operator]
+        made.trace(given, scores=(1, 2))
     assert scored.operations - plain.operations == 2 * (2 * 2 * TOKENS * 32 * TOKENS)

@@ -13,6 +13,7 @@ import torch
 from nlptool.cli import main
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.gpt2.config import Config as Gpt2Config
 from nlptool.models.kernels import vocab_chunks
@@ -69,7 +70,7 @@ def test_a_tokenizer_without_an_end_of_text_ends_with_its_separator_or_is_refuse
 def test_the_loss_is_the_cross_entropy_of_the_next_token(split: Split):
     made = objective().double()
     (batch,) = tiny.batches(made, split).get(0)
-    logits = made.backbone(batch["ids"]) @ made.backbone.word_embeddings.t()
+    logits = made.backbone(Inputs(ids=batch["ids"])) @ made.backbone.word_embeddings.t()
     chosen = logits.log_softmax(-1).gather(-1, batch["labels"][:, :, None])
     assert made(batch)["clm"].item() == pytest.approx(-chosen.sum().item(), rel=1e-12)
 
@@ -82,7 +83,7 @@ def test_held_out_figures_do_not_depend_on_the_chunks(
     made = objective().double()
     (batch,) = tiny.batches(made, split).get(0)
     figures = made.summary(made.measure(batch), batch.counts)
-    logits = made.backbone(batch["ids"]) @ made.backbone.word_embeddings.t()
+    logits = made.backbone(Inputs(ids=batch["ids"])) @ made.backbone.word_embeddings.t()
     mean = made(batch)["clm"].item() / batch.counts["clm"]
     read = BYTES[batch["labels"].numpy()].sum()
     assert figures["clm"] == pytest.approx(mean, rel=1e-12)

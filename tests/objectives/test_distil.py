@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
 from nlptool.data.batches import Batch
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.models.kernels.cross_entropy import IGNORED
@@ -63,8 +64,8 @@ def test_the_terms_are_those_of_the_published_code(family: str, split: Split) ->
     objective = make(family)
     batch = first_batch(objective, split)
     found = means(objective, batch)
-    own = objective.backbone.trace(batch["ids"], scores=(1, 2))
-    taught = objective.teacher.backbone.trace(batch["ids"], scores=(2, 4))
+    own = objective.backbone.trace(Inputs(ids=batch["ids"]), scores=(1, 2))
+    taught = objective.teacher.backbone.trace(Inputs(ids=batch["ids"]), scores=(2, 4))
     student, teacher = logits(objective, own.states[-1]), logits(objective.teacher, taught.states[-1])
     divergence = nn.KLDivLoss(reduction="batchmean")(
         (student / 2).log_softmax(-1).flatten(0, 1), (teacher / 2).softmax(-1).flatten(0, 1)
@@ -96,8 +97,8 @@ def test_the_terms_are_those_of_textbrewer(split: Split) -> None:
     objective = make("bert")
     batch = first_batch(objective, split)
     found = means(objective, batch)
-    own = objective.backbone.trace(batch["ids"], scores=(1, 2))
-    taught = objective.teacher.backbone.trace(batch["ids"], scores=(2, 4))
+    own = objective.backbone.trace(Inputs(ids=batch["ids"]), scores=(1, 2))
+    taught = objective.teacher.backbone.trace(Inputs(ids=batch["ids"]), scores=(2, 4))
     student, teacher = logits(objective, own.states[-1]), logits(objective.teacher, taught.states[-1])
     soft = losses.kd_ce_loss(student, teacher, 2.0) - losses.kd_ce_loss(teacher, teacher, 2.0)
     assert found["soft"] == pytest.approx(4 * soft.item())
@@ -122,7 +123,10 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn_from_it(family: str,
 def test_the_masked_positions_alone_can_be_learnt_from(split: Split) -> None:
     objective = make("bert", {"soft_at": "masked"})
     batch = first_batch(objective, split)
-    states = objective.backbone(batch["ids"]), objective.teacher.backbone(batch["ids"])
+    states = (
+        objective.backbone(Inputs(ids=batch["ids"])),
+        objective.teacher.backbone(Inputs(ids=batch["ids"])),
+    )
     asked = batch["at"][batch["labels"] != IGNORED], torch.arange(8)[:, None].expand_as(batch["at"])
     rows = asked[1][batch["labels"] != IGNORED]
     student, teacher = (
@@ -156,7 +160,7 @@ def test_held_out_figures_are_also_those_of_the_language_model_and_of_its_teache
         term = objective.term
         assert told | {f"{term}_accuracy", f"teacher_{term}", f"teacher_{term}_accuracy"} <= figures.keys()
         assert figures[term] == pytest.approx(objective(batch)[term].item() / batch.counts[term])
-        said = logits(objective.teacher, objective.teacher.backbone(batch["ids"]))
+        said = logits(objective.teacher, objective.teacher.backbone(Inputs(ids=batch["ids"])))
         if "at" in batch:
             said = said.gather(1, batch["at"][..., None].expand(-1, -1, tiny.SIZE))
         expected = F.cross_entropy(said.flatten(0, 1), batch["labels"].flatten(), ignore_index=IGNORED)
@@ -177,7 +181,9 @@ def test_a_narrow_student_has_one_matrix_to_its_teachers_width_that_is_not_expor
     objective = make("bert", TINYBERT, teacher=wide)
     assert objective.projection.weight.shape == (48, 32)
     batch = first_batch(objective, split)
-    own, taught = (net.trace(batch["ids"]) for net in (objective.backbone, objective.teacher.backbone))
+    own, taught = (
+        net.trace(Inputs(ids=batch["ids"])) for net in (objective.backbone, objective.teacher.backbone)
+    )
     expected = sum(
         F.mse_loss(objective.projection(own.states[m]), taught.states[2 * m]).item() for m in (1, 2)
     )
@@ -209,9 +215,9 @@ def test_a_teacher_costs_one_forward_pass_and_a_term_left_out_costs_nothing(
     batch = first_batch(objective, split)
     ids, at = batch["ids"], batch["at"].numel() if "at" in batch else batch["ids"].numel()
     with flops.counting() as own:
-        objective.backbone(ids)
+        objective.backbone(Inputs(ids=ids))
     with flops.counting() as taught:
-        objective.teacher.backbone(ids)
+        objective.teacher.backbone(Inputs(ids=ids))
     head = 2 * at * 32 * (tiny.SIZE + (32 if family == "bert" else 0))
     with flops.counting() as count:
         objective(batch)

@@ -12,6 +12,7 @@ from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.electra.config import Config as Model
 from nlptool.models.kernels.cross_entropy import IGNORED
@@ -212,7 +213,7 @@ def test_electra_15_computes_the_masked_positions_of_the_whole_layer(split: Spli
     objective.double()
     samples = objective.generator(batch, objective.backbone).samples
     rows = corrupt(batch, samples)
-    logits_BT = objective.rtd(objective.backbone(rows.shown))
+    logits_BT = objective.rtd(objective.backbone(Inputs(ids=rows.shown)))
     losses_BT = nn.functional.binary_cross_entropy_with_logits(
         logits_BT, rows.replaced.double(), reduction="none"
     )
@@ -226,7 +227,7 @@ def test_all_tokens_mixes_copy_and_guess(split: Split):
     nn.init.normal_(objective.gate.dense.weight)
     samples = objective.generator(batch, objective.backbone).samples
     rows = corrupt(batch, samples)
-    hidden_BTD = objective.backbone(rows.shown)
+    hidden_BTD = objective.backbone(Inputs(ids=rows.shown))
     gate_BT1 = objective.gate.dense(hidden_BTD).sigmoid()
     softmax_BTV = objective.mlm(hidden_BTD, objective.backbone.word_embeddings).softmax(-1)
     p_BTV = gate_BT1 * nn.functional.one_hot(rows.shown, tiny.SIZE) + (1 - gate_BT1) * softmax_BTV
@@ -241,7 +242,7 @@ def test_figures_of_samples_and_decisions_by_hand(split: Split):
     objective, batch = one(split)
     figures = objective.summary(objective.measure(batch), batch.counts)
     rows = corrupt(batch, objective.generator(batch, objective.backbone).samples)
-    logits_BT = objective.rtd(objective.backbone(rows.shown))
+    logits_BT = objective.rtd(objective.backbone(Inputs(ids=rows.shown)))
     said, true = logits_BT > 0, rows.replaced
     assert figures["replaced"] == pytest.approx(true.double().mean().item())
     masked = batch["labels"] != IGNORED

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from nlptool import registry
 from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives import masked
@@ -93,7 +94,9 @@ def test_pairs_ask_for_the_first_position_too(split: Split):
 def test_the_pruned_last_layer_gives_the_losses_of_the_whole_one(split: Split):
     objective = tiny.build("mlm", {"next_sentence": True}).double()
     batch = one(split, next_sentence=True)
-    hidden_BTD = objective.backbone(batch["ids"], batch["types"], batch["lengths"])
+    hidden_BTD = objective.backbone(
+        Inputs(ids=batch["ids"], token_type_ids=batch["types"], lengths=batch["lengths"])
+    )
     embeddings = objective.backbone.word_embeddings
     logits = objective.mlm(hidden_BTD, embeddings)
     labels = torch.full_like(batch["ids"], IGNORED).scatter(1, batch["at"][:, 1:], batch["labels"])

@@ -8,6 +8,7 @@ from nlptool.cli import main
 from nlptool.data.batches import Batch
 from nlptool.models import huggingface
 from nlptool.models.albert.config import Config as AlbertConfig
+from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config as Gpt2Config
 from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.objectives.sop.config import Config
@@ -44,7 +45,9 @@ def test_words_are_masked_in_runs_by_default(split: Split):
 def test_the_pair_is_judged_by_the_first_state_of_the_whole_last_layer(split: Split):
     objective = tiny.build("sop", {}).double()
     batch = one(split)
-    hidden_BTD = objective.backbone(batch["ids"], batch["types"], batch["lengths"])
+    hidden_BTD = objective.backbone(
+        Inputs(ids=batch["ids"], token_type_ids=batch["types"], lengths=batch["lengths"])
+    )
     logits_B2 = objective.pair(objective.pooler(hidden_BTD))
     expected = torch.nn.functional.cross_entropy(logits_B2, batch["order"], reduction="sum")
     assert objective(batch)["sop"].item() == pytest.approx(expected.item(), rel=1e-12)

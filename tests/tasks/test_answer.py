@@ -14,6 +14,7 @@ from nlptool.data.prompt_completion import PromptDataset
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.gpt2.config import Config as Gpt2
 from nlptool.tasks.answer.config import Config
@@ -146,7 +147,7 @@ def test_the_loss_is_that_of_the_answers_tokens_alone(objective: TextGeneration,
     for number in range(len(rows)):
         some = rows.take(np.array([number]), np.zeros(1, np.int64), RandomStreams(0, 0))
         ids = torch.from_numpy(some.ids)
-        logits = objective.backbone(ids) @ objective.backbone.word_embeddings.T
+        logits = objective.backbone(Inputs(ids=ids)) @ objective.backbone.word_embeddings.T
         prompt = int(some.prompts[0])
         losses = torch.nn.functional.cross_entropy(
             logits[0, prompt - 1 : -1], ids[0, prompt:], reduction="sum"

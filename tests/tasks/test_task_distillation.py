@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import TextPairDataset
+from nlptool.models.base import Inputs
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distillation import IntermediateDistillation, PredictionDistillation
 from nlptool.text.tokenizer import Tokenizer
@@ -59,7 +60,10 @@ def test_the_loss_of_layers_is_that_of_each_row_by_itself_without_padding(teache
     found, hidden, attention, tokens, pairs = total(imitation, batches), 0.0, 0.0, 0, 0
     for batch in small.all_rows(own, rows, 1):
         n = int(batch["lengths"])
-        mine, theirs = (part.trace(batch["ids"], batch["types"], None, {1, 2, 4}) for part in (net, other))
+        mine, theirs = (
+            part.trace(Inputs(ids=batch["ids"], token_type_ids=batch["types"]), scores={1, 2, 4})
+            for part in (net, other)
+        )
         for i, j in ((0, 0), (1, 2), (2, 4)):
             hidden += n * F.mse_loss(mine.states[i], theirs.states[j])
         for i, j in ((1, 2), (2, 4)):

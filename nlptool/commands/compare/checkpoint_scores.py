@@ -18,6 +18,8 @@ from nlptool.evaluation.scoring import scorer
 from nlptool.evaluation.segment_pairs import SegmentPairScorer
 from nlptool.manifests import digest, verify_manifest
 from nlptool.metric_table import HELD_OUT, describe
+from nlptool.models.huggingface import Pretrained
+from nlptool.objectives.base import ExportSpec
 from nlptool.prompting.choices import minimal_pairs as reading
 from nlptool.runs import machine, metrics_file
 from nlptool.runs.metrics_file import last
@@ -81,6 +83,11 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
     return {"run": name, "out": str(out), "parameters": parameters, "points": points}
 
 
+def _pretrained(exported: ExportSpec, setup: PretrainSetup) -> Pretrained:
+    """A checkpoint as if it had been read from the folder that it would be exported to."""
+    return Pretrained(exported.config, setup.vocabulary.rows, exported.state)
+
+
 def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> dict[str, Any]:
     """What one checkpoint gets in each probe that it can take."""
     objective = setup.objective()
@@ -92,7 +99,7 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
         )
     elif pairs:
         exported = objective.folders(setup.model)[""]
-        model = scorer(exported.config, exported.state, setup.tokenizer, machine.device())
+        model = scorer(_pretrained(exported, setup), setup.tokenizer, machine.device())
         with console.progress("minimal pairs", len(pairs), "pairs") as bar:
             right = 0
             for start in range(0, len(pairs), 200):
@@ -103,7 +110,7 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
     split = setup.store.split("heldout")
     if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
         exported = objective.folders(setup.model)[""]
-        judge = SegmentPairScorer(exported.config, exported.state, setup.vocabulary.special, machine.device())
+        judge = SegmentPairScorer(_pretrained(exported, setup), setup.vocabulary.special, machine.device())
         for name, task in PAIR_TASKS.items():
             try:
                 scores[name] = judge.accuracy(split, task, setup.stages[-1][0].length)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from nlptool.commands.distill_task.recipe import Augment
 from nlptool.commands.distill_task.teacher import Teacher
@@ -18,6 +17,7 @@ from nlptool.evaluation.replacement_candidates import (
     frequent,
 )
 from nlptool.models import hub
+from nlptool.models.base import Decoder, Encoder
 from nlptool.text.tabular import Example, Row
 from nlptool.text.tokenizer import Tokenizer
 
@@ -53,13 +53,14 @@ class AugmentingEncoder:
         number, examples = self.augment.candidates, map(self._example, self._rows())
         words = frequent(text for example in examples for text in _texts(example))
         device = next(self.teacher.objective.parameters()).device
-        net: Any
+        net: Encoder | Decoder
         if self.augment.model is None:
             tokenizer, net, likeliest = self.teacher.setup.tokenizer, self.teacher.objective.backbone, None
         else:
             model = FillMask(hub.folder(self.augment.model))
-            tokenizer, net = model.tokenizer, model.net.to(device)
-            likeliest = MaskedLMCandidates(tokenizer, net, model.head.to(device), number)
+            encoder = model.net.to(device)
+            tokenizer, net = model.tokenizer, encoder
+            likeliest = MaskedLMCandidates(tokenizer, encoder, model.head.to(device), number)
         return ReplacementCandidates(
             tokenizer, NearestNeighbours(tokenizer, net.word_embeddings, words, number), likeliest
         )

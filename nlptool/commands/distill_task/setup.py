@@ -69,9 +69,9 @@ def student_setup(recipe: Recipe, train: FinetuneConfig, start: str, out: Path) 
 
 def imitation(own: TaskObjective, teacher: TaskObjective) -> IntermediateDistillation:
     """The objective of the first stage. Raises UsageError where layers cannot be compared."""
-    depths = [objective.backbone.layers.depth for objective in (teacher, own)]  # type: ignore[union-attr]
+    depth, deep = own.backbone.layers.depth, teacher.backbone.layers.depth
     try:
-        return IntermediateDistillation(own, teacher.backbone, layer_map(*depths))  # type: ignore[arg-type]
+        return IntermediateDistillation(own, teacher.backbone, layer_map(deep, depth))
     except ValueError as error:
         raise UsageError(
             str(error), hint="choose another student, or leave this stage out: intermediate=null"

@@ -73,8 +73,7 @@ def _asked(name: str, texts: Sequence[str], files: dict[str, list[Pair]], consol
     pretrained = huggingface.load_pretrained(path)
     try:
         model = scorer(
-            pretrained.config,
-            pretrained.state,
+            pretrained,
             Tokenizer.of_model(path, pretrained.vocab_size),
             machine.device(),
         )

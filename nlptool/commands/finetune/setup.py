@@ -1,7 +1,7 @@
 """A task fitted to a net: a recipe with its net and its rows, all that the runs of its seeds share."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -215,11 +215,11 @@ class FinetuneSetup:
         costs = [FlopCount(objective, part, self.shape.read, torch.device("meta")).mean() for part in turns]
         return sum(costs) / len(costs)
 
-    def _kept(self, state: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
+    def _kept(self, state: Mapping[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
         """The parts of the pretrained net that the objective has, without its head or with it."""
-        state = self.shape.from_folders({"": state})
+        own = self.shape.from_folders({"": state})
         kept = {name for name, _ in self.shape.named_children()} if whole else KEPT
-        return {key: tensor for key, tensor in state.items() if key.partition(".")[0] in kept}
+        return {key: tensor for key, tensor in own.items() if key.partition(".")[0] in kept}
 
     def _named(self, split: str, found: dict[str, float]) -> dict[str, float]:
         """Figures of the first validation split by their names, of others with the split's in front."""

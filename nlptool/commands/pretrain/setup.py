@@ -249,7 +249,7 @@ class PretrainSetup:
             examples = next(examples for stage, examples in self.stages if stage.length == length)
             (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
             with torch.no_grad(), flops.counting() as count:
-                objective(row.to(world.device))
+                objective(replace(row.to(world.device), compute_padding=True))
             return count.step
 
         def of_batch(batch: Batch) -> float:

@@ -5,13 +5,12 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from nlptool.models.base import Decoder, Inputs
 from nlptool.models.kv_cache import KVCache
-from nlptool.models.layers import gather_rows
 
 STOPS = 6  # candidates of a beam that may end by a stop string, such as line breaks with what is before them
 
@@ -70,7 +69,7 @@ class _Search:
 
 @torch.inference_mode()
 def beam_search(
-    net: Any,
+    net: Decoder,
     prompts: Sequence[Sequence[int]],
     tokens: int,
     ends: Collection[int] = (),
@@ -113,21 +112,22 @@ def beam_search(
         going = still
         rows_R, ids_R, scores_R = (torch.tensor(column, device=device) for column in zip(*kept, strict=True))
         cache = cache.take(rows_R)
-        hidden_RD = net(ids_R[:, None], cache)[:, 0]
+        hidden_RD = net(Inputs(ids=ids_R[:, None]), cache)[:, 0]
         scores_PB = scores_R.view(len(going), width)
     return [search.found[0][1] for search in searches]
 
 
-def _read(net: Any, prompts: Sequence[Sequence[int]], tokens: int, width: int) -> tuple[Tensor, KVCache]:
+def _read(net: Decoder, prompts: Sequence[Sequence[int]], tokens: int, width: int) -> tuple[Tensor, KVCache]:
     """What each prompt ends with, [R, D], and the cache of all beams; each prompt is read once."""
     device, longest = net.word_embeddings.device, max(map(len, prompts))
     padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
     lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    cache: KVCache = net.cache(len(prompts), longest + tokens)
-    hidden_PTD = net(torch.tensor(padded, device=device), cache)
+    cache = net.cache(len(prompts), longest + tokens)
+    inputs = Inputs(ids=torch.tensor(padded, device=device), output_positions=lengths_P[:, None] - 1)
+    hidden_P1D = net(inputs, cache)
     cache.cut(lengths_P)
     every_R = torch.arange(len(prompts), device=device).repeat_interleave(width)
-    return gather_rows(hidden_PTD, lengths_P[:, None] - 1)[every_R, 0], cache.take(every_R)
+    return hidden_P1D[every_R, 0], cache.take(every_R)
 
 
 def _candidates(logits_RV: Tensor, scores_PB: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -3,16 +3,14 @@
 # N rows, T tokens, V vocabulary
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from nlptool.models.kv_cache import KVCache
-from nlptool.models.layers import gather_rows
+from nlptool.models.base import Decoder, Inputs
 
 
-class Decoder:
+class DecodingSession:
     """What a net has read of each text, and how it reads on.
 
     A GPU takes longer to be told of the hundred kernels of a step than to carry them out, so it is told once, by a CUDA
@@ -20,13 +18,13 @@ class Decoder:
     half of them are, since for fewer rows there has to be another graph.
     """
 
-    def __init__(self, net: Any, prompts: Sequence[Sequence[int]], tokens: int) -> None:
+    def __init__(self, net: Decoder, prompts: Sequence[Sequence[int]], tokens: int) -> None:
         """tokens: how many are to be made of each."""
         self.net = net
         self.device: torch.device = net.word_embeddings.device
         self.on_gpu = self.device.type == "cuda"
         self._prompts, longest = prompts, max(map(len, prompts))
-        self.cache: KVCache = net.cache(len(prompts), longest + tokens)
+        self.cache = net.cache(len(prompts), longest + tokens)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     @property
@@ -39,10 +37,11 @@ class Decoder:
         longest = max(map(len, self._prompts))
         padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in self._prompts]
         lengths_N = torch.tensor([len(prompt) for prompt in self._prompts], device=self.device)
-        hidden_NTD = self.net(torch.tensor(padded, dtype=torch.long, device=self.device), self.cache)
+        ids_NT = torch.tensor(padded, dtype=torch.long, device=self.device)
+        inputs = Inputs(ids=ids_NT, output_positions=lengths_N[:, None] - 1)
+        hidden_N1D = self.net(inputs, self.cache)
         self.cache.cut(lengths_N)  # padding was read, and is forgotten
-        logits_N1V: Tensor = self.net.logits(gather_rows(hidden_NTD, lengths_N[:, None] - 1))
-        return logits_N1V
+        return self.net.logits(hidden_N1D)
 
     def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Read on, as many tokens of each text; logits [N, T, V] of what follows each, until the next call."""
@@ -70,8 +69,7 @@ class Decoder:
         return rows <= now / 2 if self.on_gpu else rows < now
 
     def _step(self, ids_NT: Tensor) -> Tensor:
-        logits_NTV: Tensor = self.net.logits(self.net(ids_NT, self.cache))
-        return logits_NTV
+        return self.net.logits(self.net(Inputs(ids=ids_NT), self.cache))
 
     def _capture(self) -> None:
         cache = self.cache

@@ -4,25 +4,26 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams, beam_search
-from nlptool.evaluation.generation.decoding import Decoder
+from nlptool.evaluation.generation.decoding import DecodingSession
 from nlptool.evaluation.generation.prompt_lookup import PromptLookup, room
 from nlptool.evaluation.generation.sampling import Choose, DecodingState, greedy
 from nlptool.evaluation.generation.streaming import DetokenizeStream
 from nlptool.models import huggingface
+from nlptool.models.base import Decoder
 from nlptool.models.kernels.cpu import CPU
+from nlptool.models.open_pretrained import open_decoder
 from nlptool.text.tokenizer import Tokenizer
 
 
 @torch.inference_mode()
 def continuations(
-    net: Any,
+    net: Decoder,
     prompts: Sequence[Sequence[int]],
     tokens: int,
     ends: Collection[int] = (),
@@ -41,7 +42,7 @@ def continuations(
     if not prompts or not tokens:
         return
     texts = _Texts(prompts, [min(net.config.positions, len(prompt) + tokens - 1) for prompt in prompts])
-    steps = Decoder(net, prompts, tokens)
+    steps = DecodingSession(net, prompts, tokens)
     logits_NTV, drafts = steps.begin(), [list[int]()] * len(prompts)
     while True:
         yield from texts.take(logits_NTV, drafts, choose, ends, stopped)
@@ -131,13 +132,10 @@ class Generator:
     def __init__(self, folder: Path, device: torch.device = CPU) -> None:
         pretrained = huggingface.load_pretrained(folder)
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
-        if pretrained.config.kind != "decoder":
-            raise DataError(
-                f"{folder}: the model is no decoder", hint="name the final/ of a pretrain-clm run"
-            )
-        net: Any = pretrained.config.build(pretrained.vocab_size)
-        huggingface.load(nn.ModuleDict({"backbone": net}), pretrained.state)
-        self.net = net.eval().to(device)
+        try:
+            self.net = open_decoder(pretrained, device)
+        except DataError as error:
+            raise DataError(f"{folder}: {error.message}", error.hint) from error
         self.net.pack()
         special = self.tokenizer.special
         own = [special[role] for role in ("eos", "sep") if role in special][:1]

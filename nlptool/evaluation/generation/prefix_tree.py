@@ -10,13 +10,14 @@ all else forgotten, so every node is read once and memory is that of one row.
 # H heads, E width of one head
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nlptool.evaluation.requests import EncodedRequest, Tokens
+from nlptool.models.base import Decoder, Inputs
 from nlptool.models.kernels.cross_entropy import linear_scores
 
 # Read at once: fewer make small products, more look past each other.
@@ -129,7 +130,7 @@ def nodes_at_once(device: torch.device) -> int:
 
 
 @torch.inference_mode()
-def score_tokens(net: Any, pairs: Sequence[EncodedRequest]) -> Tokens:
+def score_tokens(net: Decoder, pairs: Sequence[EncodedRequest]) -> Tokens:
     """What a decoder finds of each token of the answers.
 
     A function of the set of pairs and not of their order, to the last bit. Which other pairs there are moves an
@@ -140,7 +141,7 @@ def score_tokens(net: Any, pairs: Sequence[EncodedRequest]) -> Tokens:
     device, tree = net.word_embeddings.device, build_prefix_tree(pairs)
     branches, size = TreeKVCache(tree, device), nodes_at_once(device)
     for begin in range(0, len(tree.ids), size):
-        hidden_TD = net(tree.ids[None, begin : begin + size].to(device), branches)[0]
+        hidden_TD = net(Inputs(ids=tree.ids[None, begin : begin + size].to(device)), branches)[0]
         first, last = torch.searchsorted(tree.nodes, torch.tensor([begin, begin + size])).tolist()
         asked_QD = hidden_TD[(tree.nodes[first:last] - begin).to(device)]
         labels_Q = tree.labels[first:last].to(device)

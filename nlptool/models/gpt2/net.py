@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from nlptool.models.base import Decoder, Inputs
 from nlptool.models.kernels.onednn_packed import PackedLinear, pack, packable
 from nlptool.models.kv_cache import KVCache, KVCacheProtocol
 from nlptool.models.layers import (
@@ -16,6 +17,7 @@ from nlptool.models.layers import (
     LayerConfig,
     Layers,
     Linear,
+    gather_rows,
     linear,
 )
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from nlptool.models.gpt2.config import Config
 
 
-class GPT2(nn.Module):
+class GPT2(Decoder):
     """Token and position embeddings, pre-LN layers in which no token sees a later one, and a last norm."""
 
     def __init__(self, config: "Config", vocab_size: int) -> None:
@@ -74,23 +76,17 @@ class GPT2(nn.Module):
         )
         return KVCache(words.new_zeros(shape), words.new_zeros(shape))
 
-    def forward(self, ids_BT: Tensor, cache: KVCacheProtocol | None = None) -> Tensor:
-        """Hidden states, [B, T, D]: what stands at t has seen ids 0 to t.
+    def forward(self, inputs: Inputs, cache: KVCacheProtocol | None = None) -> Tensor:
+        """Hidden states, [B, T, D], or [B, K, D] of the output positions."""
+        positions_BT = None if cache is None else cache.extend(inputs.ids.shape[1])
+        x_BTD = self.embeddings(inputs.ids, positions_BT=positions_BT)
+        hidden_BTD: Tensor = self.norm(self.layers(x_BTD, cache=cache))
+        at_BK = inputs.output_positions
+        return hidden_BTD if at_BK is None else gather_rows(hidden_BTD, at_BK)
 
-        cache: what each row has read before; the ids go on from there, and are kept in it. Rows padded at the
-        end need no mask, since nothing looks at what comes later.
-        """
-        positions_BT = None if cache is None else cache.extend(ids_BT.shape[1])
-        x_BTD = self.embeddings(ids_BT, positions_BT=positions_BT)
-        return self.norm(self.layers(x_BTD, cache=cache))  # type: ignore[no-any-return]
-
-    def trace(self, ids_BT: Tensor, scores: Collection[int] = ()) -> HiddenStates:
-        """What `forward` computes, layer by layer; with the attention scores of these layers, from 1.
-
-        As output_hidden_states of transformers: only the last state has been through the last norm. A score of
-        a later token counts for nothing.
-        """
-        trace = self.layers.trace(self.embeddings(ids_BT), None, scores)
+    def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:
+        """What `forward` computes, layer by layer; only the last state has been through the last norm."""
+        trace = self.layers.trace(self.embeddings(inputs.ids), None, scores)
         return HiddenStates((*trace.states[:-1], self.norm(trace.states[-1])), trace.scores)
 
     @torch.no_grad()

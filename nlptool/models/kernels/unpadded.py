@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool import flops
 from nlptool.models.kernels import cpu
 
 
@@ -65,8 +64,5 @@ class UnpaddedBatch:
 
 
 def usable(x: Tensor, lengths_B: Tensor, tokens: int) -> bool:
-    """Whether rows that are padded to `tokens`, which a net with weights like x reads, are laid end to end: on a CPU.
-
-    Not where FLOPs are counted, which are those of padded rows.
-    """
-    return cpu.usable(x) and not flops.is_counting() and int(lengths_B.min()) < tokens
+    """Whether rows that are padded to `tokens` are laid end to end by a net with weights like x: on a CPU."""
+    return cpu.usable(x) and int(lengths_B.min()) < tokens

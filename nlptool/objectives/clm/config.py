@@ -33,6 +33,6 @@ class Config(ObjectiveConfig):
         self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
     ) -> "CausalLM":
         """A decoder, whose head is its word embeddings."""
-        from nlptool.objectives.causal import CausalLM
+        from nlptool.objectives import causal
 
-        return CausalLM(vocabulary, model.build(vocabulary.rows))
+        return causal.build(model, vocabulary)

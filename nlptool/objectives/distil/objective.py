@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlptool import flops
 from nlptool.data.batches import Batch, Examples
@@ -16,11 +16,12 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.distill import losses
 from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
 from nlptool.distill.layer_map import layer_map
+from nlptool.models.base import Decoder, Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cross_entropy import IGNORED, linear_cross_entropy, linear_scores
 from nlptool.models.layers import HiddenStates, Linear, gather_rows, init_truncated
 from nlptool.objectives import causal, masked
-from nlptool.objectives.base import ExportSpec, Objective
+from nlptool.objectives.base import ExportSpec, Objective, inputs_of
 from nlptool.objectives.distil.teacher import Teacher
 from nlptool.text.store import Split
 
@@ -181,9 +182,9 @@ class DistillationObjective(Objective):
         sums = {"soft": linear_sparse_divergence(own, ids, log_p, self.config.temperature, counted)}
         return sums | (self._guesses([asked], batch) if self.term in self.weights else {})
 
-    def _trace(self, net: nn.Module, batch: Batch, layers: Collection[int]) -> HiddenStates:
+    def _trace(self, net: Encoder | Decoder, batch: Batch, layers: Collection[int]) -> HiddenStates:
         scored = layers if "attention" in self.weights else ()
-        return net.trace(batch["ids"], scores=scored)  # type: ignore[no-any-return, operator]
+        return net.trace(inputs_of(batch), scored)
 
     def _on_the_way(self, own: HiddenStates, taught: HiddenStates) -> dict[str, Tensor]:
         """What is learnt from embeddings, layers and their attention."""
@@ -230,7 +231,7 @@ class DistillationObjective(Objective):
 
 def _scores(net: "DistillationObjective | Teacher", state: Tensor) -> LazyLogits:
     """Logits to be, of a net with its language model's head; a decoder's is its word embeddings."""
-    words_VE: Tensor = net.backbone.word_embeddings  # type: ignore[assignment]
+    words_VE = net.backbone.word_embeddings
     if net.mlm is None:
         return LazyLogits(state, words_VE, None)
     return LazyLogits(net.mlm.transform(state), words_VE, net.mlm.bias)
@@ -243,6 +244,4 @@ def build(
     made = Teacher(teacher, vocabulary.rows, guesses=config.soft > 0)
     if isinstance(model, EncoderConfig):
         return DistillationObjective(config, masked.build(config, model, vocabulary, None), model, made)
-    return DistillationObjective(
-        config, causal.CausalLM(vocabulary, model.build(vocabulary.rows)), model, made
-    )
+    return DistillationObjective(config, causal.build(model, vocabulary), model, made)

@@ -3,6 +3,7 @@
 from torch import nn
 
 from nlptool.models import heads
+from nlptool.models.base import Decoder, Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
 
 
@@ -12,7 +13,7 @@ class Teacher(nn.Module):
     TinyBERT's scripts leave their teacher's dropout on, without a word in the paper; here it is off.
     """
 
-    backbone: nn.Module
+    backbone: Encoder | Decoder
     mlm: heads.MaskedLM | None
 
     def __init__(self, model: ModelConfig, vocab_size: int, *, guesses: bool) -> None:

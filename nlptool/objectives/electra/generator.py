@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from nlptool.data.batches import Batch
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
-from nlptool.models.encoder import Encoder, encode, shape
+from nlptool.models.encoder import TransformerEncoder, encode, shape
 from nlptool.models.kernels.cross_entropy import IGNORED
 from nlptool.models.layers import Embeddings, Layers, init_truncated
+from nlptool.objectives.base import inputs_of
 
 
 class GeneratorOutput(NamedTuple):
@@ -46,7 +47,7 @@ class Generator(nn.Module):
         init_truncated(self, config.init)
         self.mlm = heads.MaskedLM.of(config, vocab_size)
 
-    def forward(self, batch: Batch, backbone: Encoder) -> GeneratorOutput:
+    def forward(self, batch: Batch, backbone: TransformerEncoder) -> GeneratorOutput:
         """The loss over the used slots, and samples, from the same logits."""
         hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
         asked = (batch["labels"], batch["uniform"], self.temperature)
@@ -54,7 +55,7 @@ class Generator(nn.Module):
         return GeneratorOutput({"mlm": loss}, samples_BK)
 
     @torch.no_grad()
-    def measure(self, batch: Batch, backbone: Encoder) -> GeneratorOutput:
+    def measure(self, batch: Batch, backbone: TransformerEncoder) -> GeneratorOutput:
         """The same, and how many slots are right by the likeliest token (mlm_correct) and by the sample (sampled).
 
         labels: [V], how often each token was to be guessed.
@@ -68,7 +69,7 @@ class Generator(nn.Module):
         sums["labels"] = torch.bincount(labels_BK[labels_BK != IGNORED], minlength=len(embeddings_VE))
         return GeneratorOutput(sums, samples_BK)
 
-    def state(self, backbone: Encoder) -> dict[str, Tensor]:
+    def state(self, backbone: TransformerEncoder) -> dict[str, Tensor]:
         """The generator as a net by itself: `backbone.*` and `mlm.*`, with its copy of what it shares."""
         parts: dict[str, nn.Module] = {
             "backbone.embeddings": self.embeddings or backbone.embeddings,
@@ -83,10 +84,9 @@ class Generator(nn.Module):
         parts = {name for name, _ in self.named_children()}
         return {key: tensor for key, tensor in names.items() if key.partition(".")[0] in parts}
 
-    def _hidden(self, batch: Batch, backbone: Encoder) -> tuple[Tensor, Tensor]:
+    def _hidden(self, batch: Batch, backbone: TransformerEncoder) -> tuple[Tensor, Tensor]:
         """Last hidden states at the slots, [B, K, D], and the word embeddings, [V, E]."""
         embeddings = self.embeddings or backbone.embeddings
         layers = self.layers or backbone.layers
-        types_BT, lengths_B = batch.tensors.get("types"), batch.tensors.get("lengths")
-        hidden_BKD = encode(embeddings, layers, batch["ids"], types_BT, lengths_B, batch["at"])
+        hidden_BKD = encode(embeddings, layers, inputs_of(batch, batch["at"]))
         return hidden_BKD, embeddings.tokens.weight

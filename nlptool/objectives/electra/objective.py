@@ -3,6 +3,7 @@
 # B batch, T tokens, K slots for masked positions, D width, E width of the embeddings, V vocabulary
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,9 +19,9 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
 from nlptool.models.config import ModelConfig
 from nlptool.models.electra.config import Config as Model
-from nlptool.models.encoder import Encoder
+from nlptool.models.encoder import TransformerEncoder
 from nlptool.models.kernels.cross_entropy import IGNORED
-from nlptool.objectives.base import ExportSpec, Objective
+from nlptool.objectives.base import ExportSpec, Objective, inputs_of
 from nlptool.objectives.electra import histograms
 from nlptool.objectives.electra.copy_gate import CopyGate
 from nlptool.objectives.electra.diagnostics import diagnostics
@@ -57,14 +58,14 @@ class Electra(Objective):
     """
 
     def __init__(
-        self, config: "Config", vocabulary: Vocabulary, backbone: Encoder, generator: Generator
+        self, config: "Config", vocabulary: Vocabulary, backbone: TransformerEncoder, generator: Generator
     ) -> None:
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         self.term = "rtd" if config.detects else str(config.learn)
         self.weights = {"mlm": 1.0, self.term: config.weight}
         self.sees_mask = config.detects  # a discriminator is scored otherwise; the others see samples
-        self.backbone: Encoder = backbone
+        self.backbone: TransformerEncoder = backbone
         self.generator = generator
         model = backbone.config
         self.architecture = "ForPreTraining" if config.detects else "ForMaskedLM"
@@ -191,10 +192,7 @@ class Electra(Objective):
 
     def _states(self, batch: Batch, rows: Corrupted, at: Tensor | None = None) -> Tensor:
         """The discriminator's last hidden states, [B, T, D], or [B, K, D] of the positions `at`."""
-        hidden: Tensor = self.backbone(
-            rows.shown, batch.tensors.get("types"), batch.tensors.get("lengths"), at
-        )
-        return hidden
+        return self.backbone(replace(inputs_of(batch, at), ids=rows.shown))
 
     def _detect(self, batch: Batch, rows: Corrupted) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits of "replaced", what is true, what counts (None: all): [B, T], or [B, K] for ELECTRA 15 %."""

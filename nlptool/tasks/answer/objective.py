@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlptool.data import prompt_completion
 from nlptool.data.batches import Batch
@@ -18,6 +18,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.generation.generate import continuations
 from nlptool.evaluation.metrics import classification, decanlp, text_overlap
+from nlptool.models.base import Decoder, Inputs
 from nlptool.models.config import ModelConfig
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
 from nlptool.objectives.base import ExportSpec
@@ -43,13 +44,13 @@ class TextGeneration(TaskObjective):
 
     architecture = "ForCausalLM"
 
-    def __init__(self, config: "Config", vocabulary: Vocabulary, backbone: nn.Module) -> None:
+    def __init__(self, config: "Config", vocabulary: Vocabulary, backbone: Decoder) -> None:
         super().__init__()
         self.config: Config = config
         self.vocabulary = vocabulary
         self.weights = {"clm": 1.0}
         self.width, self.guess = 2 + config.tokens, GUESS
-        self.backbone = backbone
+        self.backbone: Decoder = backbone
         self.end = prompt_completion.end_of_text(vocabulary.special)
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
@@ -113,12 +114,16 @@ class TextGeneration(TaskObjective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the cross-entropies."""
-        return {"clm": linear_cross_entropy(self._before(batch), self._embeddings, None, batch["labels"])}
+        return {
+            "clm": linear_cross_entropy(
+                self._before(batch), self.backbone.word_embeddings, None, batch["labels"]
+            )
+        }
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
         """Loss, its tokens and the answer that is written, [B, W]."""
-        loss_M, _ = linear_scores(self._before(batch), self._embeddings, None, batch["labels"])
+        loss_M, _ = linear_scores(self._before(batch), self.backbone.word_embeddings, None, batch["labels"])
         said_BW = torch.full((len(batch["row"]), self.width), -1.0, dtype=torch.float64, device=loss_M.device)
         said_BW[:, :2] = 0
         said_BW[:, 0].index_add_(0, batch["owner"], loss_M.double())
@@ -196,14 +201,8 @@ class TextGeneration(TaskObjective):
 
     def _before(self, batch: Batch) -> Tensor:
         """What the net has made of all that is before each token of an answer, [M, D]."""
-        hidden_BTD: Tensor = self.backbone(batch["ids"])
+        hidden_BTD = self.backbone(Inputs(ids=batch["ids"]))
         return hidden_BTD.flatten(0, 1)[batch["at"]]
-
-    @property
-    def _embeddings(self) -> Tensor:
-        embeddings = self.backbone.word_embeddings
-        assert isinstance(embeddings, Tensor)
-        return embeddings
 
 
 def _parts(rows: LabelledDataset) -> list[PromptDataset]:
@@ -224,4 +223,6 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> TextGeneration:
     """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
-    return TextGeneration(config, vocabulary, model.build(vocabulary.rows))
+    decoder = model.build(vocabulary.rows)
+    assert isinstance(decoder, Decoder)  # as `check` has made sure
+    return TextGeneration(config, vocabulary, decoder)

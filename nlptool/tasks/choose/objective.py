@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
@@ -15,6 +15,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
+from nlptool.models.base import Encoder
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
 from nlptool.tasks import sequence_heads
@@ -36,7 +37,7 @@ class MultipleChoice(TaskObjective):
         self,
         config: "Config",
         vocabulary: Vocabulary,
-        backbone: nn.Module,
+        backbone: Encoder,
         chooser: heads.Classifier,
         pooler: heads.Pooler | None,
     ) -> None:
@@ -45,7 +46,8 @@ class MultipleChoice(TaskObjective):
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
         self.width, self.guess = len(config.labels), "majority"
-        self.backbone, self.pooler, self.chooser = backbone, pooler, chooser
+        self.backbone: Encoder = backbone
+        self.pooler, self.chooser = pooler, chooser
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Each row as many documents as it has choices."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data import pair_inputs
@@ -17,6 +17,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
+from nlptool.models.base import Encoder
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
 from nlptool.tasks import sequence_heads
@@ -44,7 +45,7 @@ class Classification(TaskObjective):
         self,
         config: "Config",
         vocabulary: Vocabulary,
-        backbone: nn.Module,
+        backbone: Encoder,
         classifier: heads.Classifier,
         pooler: heads.Pooler | None,
     ) -> None:
@@ -54,7 +55,8 @@ class Classification(TaskObjective):
         self.term = "cross_entropy" if config.labels else "squared_error"
         self.weights = {self.term: 1.0}
         self.width, self.guess = config.width, "majority" if config.labels else "mean"
-        self.backbone, self.pooler, self.classifier = backbone, pooler, classifier
+        self.backbone: Encoder = backbone
+        self.pooler, self.classifier = pooler, classifier
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """The texts, each a document of one or two sentences, and the labels."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data import qa_windows
@@ -22,8 +22,9 @@ from nlptool.errors import DataError
 from nlptool.evaluation.metrics import qa
 from nlptool.formatting import json_value
 from nlptool.models import heads
+from nlptool.models.base import Encoder
 from nlptool.models.config import ModelConfig
-from nlptool.objectives.base import ExportSpec
+from nlptool.objectives.base import ExportSpec, inputs_of
 from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.span.search import no_answer, search
@@ -50,7 +51,7 @@ class ExtractiveQA(TaskObjective):
         self,
         config: "Config",
         vocabulary: Vocabulary,
-        backbone: nn.Module,
+        backbone: Encoder,
         span: heads.TokenClassificationHead,
         positions: int,
     ) -> None:
@@ -61,7 +62,8 @@ class ExtractiveQA(TaskObjective):
         self.width, self.guess = positions, "no answer"
         self.threshold = 0.0
         """Logits by which no answer must be better than the best one, to be told."""
-        self.backbone, self.span = backbone, span
+        self.backbone: Encoder = backbone
+        self.span = span
         self._limits = Limits(
             config.max_query_length, config.max_answer_length, config.doc_stride, config.n_best_size
         )
@@ -95,7 +97,7 @@ class ExtractiveQA(TaskObjective):
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits of positions, [2B, W]."""
-        logits_BT2 = self.span(sequence_heads.all_tokens(self.backbone, batch))
+        logits_BT2 = self.span(self.backbone(inputs_of(batch)))
         tokens = logits_BT2.shape[1]
         padding_BT = torch.arange(tokens, device=logits_BT2.device) >= batch["lengths"][:, None]
         logits_BT2 = logits_BT2.masked_fill(padding_BT[..., None], NOWHERE)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlptool.data import token_labels
 from nlptool.data.batches import Batch
@@ -18,8 +18,9 @@ from nlptool.data.token_labels import TokenLabelBatch, TokenLabelDataset
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import ner
 from nlptool.models import heads
+from nlptool.models.base import Encoder
 from nlptool.models.config import ModelConfig
-from nlptool.objectives.base import ExportSpec
+from nlptool.objectives.base import ExportSpec, inputs_of
 from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.text.store import Split
@@ -43,7 +44,7 @@ class TokenClassification(TaskObjective):
         self,
         config: "Config",
         vocabulary: Vocabulary,
-        backbone: nn.Module,
+        backbone: Encoder,
         tagger: heads.TokenClassificationHead,
     ) -> None:
         super().__init__()
@@ -51,7 +52,8 @@ class TokenClassification(TaskObjective):
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
         self.width, self.guess = len(config.labels), "all O"
-        self.backbone, self.tagger = backbone, tagger
+        self.backbone: Encoder = backbone
+        self.tagger = tagger
         self._names = np.array(config.labels)
         self._inside = np.array(
             [config.labels.index(label.replace("B-", "I-", 1)) for label in config.labels]
@@ -96,7 +98,7 @@ class TokenClassification(TaskObjective):
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits of tags, [N, C]."""
-        hidden_BTD = sequence_heads.all_tokens(self.backbone, batch)
+        hidden_BTD = self.backbone(inputs_of(batch))
         return self.tagger(hidden_BTD[batch["documents"], batch["positions"]])  # type: ignore[no-any-return]
 
     def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:

@@ -10,6 +10,7 @@ from torch import nn
 from nlptool.evaluation.generation.beam_search import Beams, beam_search
 from nlptool.evaluation.generation.generate import continuations
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
@@ -24,7 +25,7 @@ def net_of(vocab: int, seed: int = 0) -> GPT2:
 def log_likelihood(net: GPT2, prompt: list[int], ids: list[int]) -> float:
     row = [*prompt, *ids]
     with torch.no_grad():
-        logp = net.logits(net(torch.tensor([row[:-1]])))[0].log_softmax(-1)
+        logp = net.logits(net(Inputs(ids=torch.tensor([row[:-1]]))))[0].log_softmax(-1)
     return sum(float(logp[at - 1, row[at]]) for at in range(len(prompt), len(row)))
 
 

@@ -10,10 +10,11 @@ from torch import nn
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.fill_mask import FillMask
 from nlptool.evaluation.generation.beam_search import Beams, beam_search
-from nlptool.evaluation.generation.decoding import Decoder
+from nlptool.evaluation.generation.decoding import DecodingSession
 from nlptool.evaluation.generation.generate import Generator, continuations
 from nlptool.evaluation.generation.sampling import DecodingState, Sampling, greedy
 from nlptool.models import huggingface
+from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
@@ -40,7 +41,7 @@ def without_cache(net: GPT2, prompt: list[int], tokens: int) -> list[int]:
     ids = list(prompt)
     with torch.no_grad():
         for _ in range(tokens):
-            ids.append(int((net(torch.tensor([ids]))[0, -1] @ net.word_embeddings.t()).argmax()))
+            ids.append(int((net(Inputs(ids=torch.tensor([ids])))[0, -1] @ net.word_embeddings.t()).argmax()))
     return ids[len(prompt) :]
 
 
@@ -226,7 +227,7 @@ def test_a_step_that_reads_all_columns_gives_the_same_logits(net: GPT2, prompts:
     found = []
     for whole in (False, True):
         with torch.inference_mode():
-            steps = Decoder(net, prompts, 10)
+            steps = DecodingSession(net, prompts, 10)
             steps.begin()
             steps.cache.whole = whole
             found.append(torch.cat([steps.read([[token]] * len(prompts)) for token in (5, 9, 7)]))
@@ -235,20 +236,20 @@ def test_a_step_that_reads_all_columns_gives_the_same_logits(net: GPT2, prompts:
 
 def test_a_full_row_that_is_read_on_disturbs_no_other(net: GPT2):
     with torch.inference_mode():
-        steps = Decoder(net, [[1] * 10, [1] * 3], 2)
+        steps = DecodingSession(net, [[1] * 10, [1] * 3], 2)
         steps.begin()
         steps.cache.whole = True
         found = [steps.read([[5], [9]])[1, 0] for _ in range(4)][
             -1
         ]  # the first row has room for two of these
-    expected = net.logits(net(torch.tensor([[1, 1, 1, 9, 9, 9, 9]]))[0, -1])
+    expected = net.logits(net(Inputs(ids=torch.tensor([[1, 1, 1, 9, 9, 9, 9]])))[0, -1])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 class Repeats:
     """Does what a CUDA graph does, on a CPU: the same step on the same memory."""
 
-    def __init__(self, steps: Decoder) -> None:
+    def __init__(self, steps: DecodingSession) -> None:
         self.steps = steps
 
     def replay(self) -> None:
@@ -260,7 +261,7 @@ def test_texts_go_on_alike_where_a_graph_repeats_the_step(
 ):
     captured = []
 
-    def capture(steps: Decoder) -> None:
+    def capture(steps: DecodingSession) -> None:
         captured.append(len(steps.cache.lengths_B))
         steps.cache.whole, steps.graph = True, Repeats(steps)
         steps.ids_N1 = torch.zeros(len(steps.cache.lengths_B), 1, dtype=torch.long)
@@ -268,13 +269,13 @@ def test_texts_go_on_alike_where_a_graph_repeats_the_step(
     expected = with_cache(
         net, prompts, 60
     )  # more than there are positions, so that each ends at another step
-    plain = Decoder.__init__
+    plain = DecodingSession.__init__
 
-    def on_gpu(steps: Decoder, *given) -> None:
+    def on_gpu(steps: DecodingSession, *given) -> None:
         plain(steps, *given)
         steps.on_gpu = True
 
-    monkeypatch.setattr(Decoder, "__init__", on_gpu)
-    monkeypatch.setattr(Decoder, "_capture", capture)
+    monkeypatch.setattr(DecodingSession, "__init__", on_gpu)
+    monkeypatch.setattr(DecodingSession, "_capture", capture)
     assert with_cache(net, prompts, 60) == expected
     assert captured == [20, 10, 5, 2, 1]

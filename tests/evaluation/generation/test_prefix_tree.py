@@ -8,6 +8,7 @@ import torch
 from nlptool.evaluation.generation import prefix_tree
 from nlptool.evaluation.generation.prefix_tree import build_prefix_tree, score_tokens
 from nlptool.evaluation.requests import EncodedRequest, Scored, in_order, sum_scores
+from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
@@ -46,7 +47,7 @@ def alone(net: GPT2, pair: EncodedRequest) -> Scored:
     """Read from the beginning, without a cache."""
     ids, answer = torch.tensor([[*pair.context, *pair.answer]]), torch.tensor(pair.answer)
     with torch.no_grad():
-        logits = net(ids[:, :-1])[0, -len(answer) :] @ net.word_embeddings.t()
+        logits = net(Inputs(ids=ids[:, :-1]))[0, -len(answer) :] @ net.word_embeddings.t()
     total = logits.log_softmax(-1).gather(1, answer[:, None]).sum().item()
     return Scored(total, len(answer), bool((logits.argmax(-1) == answer).all()))
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nlptool.evaluation.generation.decoding import Decoder
+from nlptool.evaluation.generation.decoding import DecodingSession
 from nlptool.evaluation.generation.generate import continuations
 from nlptool.evaluation.generation.prompt_lookup import GIVING_UP, MOST, PromptLookup, room
 from nlptool.evaluation.generation.sampling import Sampling, greedy
@@ -69,9 +69,9 @@ def test_many_rows_leave_no_room_for_guesses():
 @pytest.mark.parametrize("rows", [1, 3])
 def test_the_same_tokens_in_fewer_steps(net: GPT2, choose, rows: int, monkeypatch: pytest.MonkeyPatch):
     prompts = [[1, 2, 3, 4, 1, 2, 3], [7, 8, 9, 7, 8], [5] * 6][:rows]
-    read, plain = [], Decoder.read
+    read, plain = [], DecodingSession.read
     monkeypatch.setattr(
-        Decoder, "read", lambda steps, given: read.append(len(given[0])) or plain(steps, given)
+        DecodingSession, "read", lambda steps, given: read.append(len(given[0])) or plain(steps, given)
     )
     with_guesses = made(net, prompts, 80, choose=choose, ends=(11,))
     steps = len(read)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
 from nlptool.models.kernels.onednn_packed import PackedLinear, packable
 from nlptool.models.layers import Linear
@@ -27,9 +28,9 @@ def test_a_packed_net_gives_the_same_logits_and_keeps_no_other_matrices():
     net = Config(layers=2, hidden=48, heads=4, positions=40).build(200).eval()
     ids = torch.randint(0, 200, (3, 17))
     with torch.inference_mode():
-        before = net.logits(net(ids))
+        before = net.logits(net(Inputs(ids=ids)))
         net.pack()
-        after = net.logits(net(ids))
+        after = net.logits(net(Inputs(ids=ids)))
     assert torch.allclose(before, after, atol=1e-5)
     assert before.abs().max() > 0.1
     assert not [part for part in net.modules() if isinstance(part, Linear)]

@@ -1,10 +1,13 @@
 """Rows that lie end to end against padded ones."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from nlptool import flops, registry
+from nlptool.models.base import Inputs
 from nlptool.models.kernels import cpu, unpadded
 from nlptool.models.kernels.unpadded import UnpaddedBatch
 
@@ -31,7 +34,9 @@ def test_states_and_gradients_are_those_of_padded_rows(
     real = (torch.arange(9) < LENGTHS[:, None])[:, :, None] if at is None else torch.tensor(1.0)
 
     def states_and_gradients() -> tuple[Tensor, list[Tensor]]:
-        states = net(ids_BT, types_BT, LENGTHS, at_BK) * real
+        states = (
+            net(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=LENGTHS, output_positions=at_BK)) * real
+        )
         torch.manual_seed(1)
         given = torch.autograd.grad(states, list(net.parameters()), torch.randn(states.shape))
         return states.detach(), list(given)
@@ -47,7 +52,12 @@ def test_states_and_gradients_are_those_of_padded_rows(
     torch.testing.assert_close(ours, padded, atol=1e-5, rtol=1e-5)
     monkeypatch.undo()
     with torch.no_grad():
-        torch.testing.assert_close(net(ids_BT, types_BT, LENGTHS, at_BK) * real, padded, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            net(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=LENGTHS, output_positions=at_BK)) * real,
+            padded,
+            atol=1e-5,
+            rtol=1e-5,
+        )
     for one, other in zip(our_gradients, gradients, strict=True):
         assert (one - other).norm() <= 1e-5 * other.norm() + 1e-6
 
@@ -84,18 +94,22 @@ def test_attention_of_rows_is_that_of_each_row_by_itself(rate: float) -> None:
 def test_a_row_does_not_see_its_neighbours() -> None:
     net = made("bert")
     ids_BT = torch.randint(0, 100, (4, 9))
-    alone = net(ids_BT[3:, :5], None, torch.tensor([5]))
-    torch.testing.assert_close(net(ids_BT, None, LENGTHS)[3:, :5], alone, atol=1e-5, rtol=1e-5)
-    assert not net(ids_BT, None, LENGTHS)[3, 5:].any()
+    alone = net(Inputs(ids=ids_BT[3:, :5], lengths=torch.tensor([5])))
+    torch.testing.assert_close(net(Inputs(ids=ids_BT, lengths=LENGTHS))[3:, :5], alone, atol=1e-5, rtol=1e-5)
+    assert not net(Inputs(ids=ids_BT, lengths=LENGTHS))[3, 5:].any()
 
 
-def test_what_is_counted_is_padded_as_on_any_machine() -> None:
+def test_padding_is_computed_where_it_is_asked_for_and_counting_changes_nothing() -> None:
     net, ids_BT = made("bert"), torch.randint(0, 100, (4, 9))
+    rows = Inputs(ids=ids_BT, lengths=LENGTHS)
+    outside = net(rows)
+    with flops.counting() as without:
+        assert torch.equal(net(rows), outside)
     with flops.counting() as padded:
-        net(ids_BT, None, LENGTHS)
+        net(replace(rows, compute_padding=True))
     with flops.counting() as full:
-        net(ids_BT)
-    assert padded.operations == full.operations > 0
+        net(Inputs(ids=ids_BT))
+    assert padded.operations == full.operations > without.operations > 0
 
 
 def test_few_numbers_of_rows_occur() -> None:
