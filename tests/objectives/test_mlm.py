@@ -170,6 +170,13 @@ def test_pairs_need_a_model_with_two_types_of_segment():
     assert problem.path == "objective.next_sentence"
 
 
+def test_pairs_need_a_model_with_a_pooler_which_asks_of_them():
+    electra = registry.config("models", "electra")()
+    assert Config().check(electra) == []
+    (problem,) = Config(next_sentence=True).check(electra)
+    assert (problem.path, "a pooler" in problem.message) == ("objective.next_sentence", True)
+
+
 def test_shares_must_add_up_to_one():
     with pytest.raises(ValidationError, match=r"add up to 1, not to 0\.9"):
         Config.model_validate({"corrupt": (0.8, 0.1, 0.0)})
