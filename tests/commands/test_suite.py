@@ -9,12 +9,12 @@ from test_compare import two  # noqa: F401
 
 from nlptool.cli import main
 from nlptool.commands.suite import recipe as suites
-from nlptool.commands.suite import run
 from nlptool.metric_table import PROMPTED, describe
 from nlptool.prompting.answer import config as answer
 from nlptool.prompting.choices import config as choices
 from nlptool.prompting.continuation import config as continuation
 from nlptool.prompting.results import metric_title
+from nlptool.report import suite_scores
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")
 
@@ -121,7 +121,7 @@ def taken(task: str, *figures: tuple[float, float], score: int | None = None, ex
 
 
 def test_the_mean_is_over_tasks_not_figures():
-    found = run.mean([taken("a", (0.8, 0.02), (0.6, 0.04)), taken("b", (0.5, 0.04))])
+    found = suite_scores.mean([taken("a", (0.8, 0.02), (0.6, 0.04)), taken("b", (0.5, 0.04))])
     assert found.value == pytest.approx((0.7 + 0.5) / 2)
     assert found.deviation == pytest.approx((0.03**2 + 0.04**2) ** 0.5 / 2)
 
@@ -129,19 +129,19 @@ def test_the_mean_is_over_tasks_not_figures():
 def test_a_figure_that_is_not_the_tasks_score_is_in_no_mean():
     """CoLA's Matthews correlation of a model that always says acceptable is 0; its accuracy is 69.1 %."""
     cola = taken("glue/cola", (0.0, 0.0), (0.691, 0.0), score=1)
-    assert run.mean([cola]).value == 0.0
-    assert run.mean([cola, taken("glue/rte", (0.6, 0.0))]).value == pytest.approx(0.3)
+    assert suite_scores.mean([cola]).value == 0.0
+    assert suite_scores.mean([cola, taken("glue/rte", (0.6, 0.0))]).value == pytest.approx(0.3)
 
 
 def test_a_task_that_a_suite_excludes_is_in_the_second_mean_alone():
     found = [taken("a", (0.8, 0.0)), taken("b", (0.6, 0.0)), taken("wnli", (0.4, 0.0), excluded=True)]
-    _, rows = run.table({"model": found})
+    _, rows = suite_scores.table({"model": found})
     assert [row[0::3] for row in rows[-2:]] == [
         ["mean on validation rows", "70.0"],
         ["mean on validation rows, with wnli", "60.0"],
     ]
-    assert run.mean(found).value == pytest.approx(0.7)
-    assert run.mean(found[2:]).value == pytest.approx(0.4), "by itself it is what it is"
+    assert suite_scores.mean(found).value == pytest.approx(0.7)
+    assert suite_scores.mean(found[2:]).value == pytest.approx(0.4), "by itself it is what it is"
 
 
 def test_the_score_of_each_shipped_task_of_glue_is_that_of_its_leaderboard():
@@ -259,10 +259,10 @@ def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
 
     tasks = [task("a", "accuracy", 0.5, 0.1), task("b", "perplexity", 1234.5, 20.0)]
     beyond = [tasks[0], task("b", "perplexity", None, 0.0)]
-    _, rows = run.table({"one": tasks, "other": beyond})
+    _, rows = suite_scores.table({"one": tasks, "other": beyond})
     assert rows == [
         ["a", "accuracy", "", "50.0 ± 10.0", "50.0 ± 10.0"],
         ["b", "perplexity of the answers", "", "1,234 ± 20", "∞"],
         ["mean on validation rows", "", "", "50.0 ± 10.0", "50.0 ± 10.0"],
     ]
-    assert run.mean(tasks[1:]) is None
+    assert suite_scores.mean(tasks[1:]) is None
