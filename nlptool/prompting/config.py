@@ -5,7 +5,8 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.prompting.preprocess import TURN, Preparation
+from nlptool.evaluation.metrics.aggregates import MetricValue
+from nlptool.prompting.preprocess import TURN, Preprocess
 from nlptool.prompting.template import Template
 from nlptool.recipe import RecipeBlock
 from nlptool.text.tabular import Row
@@ -94,14 +95,6 @@ class GenerationConfig(NamedTuple):
     """Seeds sampling."""
 
 
-class MetricValue(NamedTuple):
-    """A metric over instances."""
-
-    value: float
-    error: float | None
-    """Standard error; None where it is unknown."""
-
-
 class PromptConfig(RecipeBlock):
     """A prompted task: rows, the prompt made of a row, and the metrics of the responses.
 
@@ -114,7 +107,7 @@ class PromptConfig(RecipeBlock):
         description="split that demonstrations are from; null: the questions' own, but for the question itself",
     )
     validation: str = Field("validation", description="split that the questions are from")
-    prepare: Preparation | None = Field(
+    prepare: Preprocess | None = Field(
         None, description="what is done to the rows first, where columns do not do"
     )
     header: str = Field("", description="text before the first demonstration")

@@ -7,7 +7,7 @@ from pathlib import Path
 from nlptool.errors import DataError
 from nlptool.prompting import synthetic
 from nlptool.prompting.config import PromptConfig
-from nlptool.prompting.preprocess import prepared
+from nlptool.prompting.preprocess import preprocess
 from nlptool.text import tabular
 from nlptool.text.sources import File
 from nlptool.text.tabular import Row
@@ -60,7 +60,7 @@ class PromptDataset:
 
     def _read(self, part: str, split: str) -> Iterator[Row]:
         for row in self._rows(part, split):
-            yield from prepared(row, self.task.prepare)
+            yield from preprocess(row, self.task.prepare)
 
     def _rows(self, part: str, split: str) -> Iterator[Row]:
         source, where = self.task.source, self._local()

@@ -1,43 +1,33 @@
-"""What is done to a data set's rows before templates read them, by name: the few things that columns cannot say.
+"""Preprocessing rules by name, for rows whose columns alone do not make a prompt.
 
-Each takes a row with the hub's columns and gives rows with further ones. Where lm-eval 0.4 has the task, the texts are
-those of its function for it, which is named.
+A rule takes a row with the hub's columns and gives rows with further ones. Where lm-eval 0.4 has the task, the texts
+are those of its function for it, which is named. A new rule is a function here, named as `prepare` names it.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args
+from typing import Annotated, Any
 
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
+from nlptool.recipe import OneOf
 from nlptool.text.tabular import Row
 
-Preparation = Literal[
-    "last_word",
-    "agnews",
-    "hellaswag",
-    "copa",
-    "kobest_copa",
-    "coqa",
-    "quac",
-    "foundry",
-    "wic",
-    "wsc",
-    "winogrande",
-]
+Rule = Callable[[Row], Iterator[Row]]
 
 TURN = ", turn "  # stands in the place of a question that is one of several made of a row
 CONNECTORS = {"cause": "because", "effect": "therefore", "원인": "왜냐하면", "결과": "그래서"}
 
 
-def prepared(row: Row, name: Preparation | None) -> Iterator[Row]:
-    """The rows made of one. Raises DataError, with the row's place, for what is not as it should be."""
-    if name is None:
-        yield row
-    else:
-        yield from RULES[name](row)
+RULES: dict[str, Rule] = {}
 
 
+def _rule(function: Rule) -> Rule:
+    RULES[function.__name__] = function
+    return function
+
+
+@_rule
 def last_word(row: Row) -> Iterator[Row]:
     """`before` and `word` of column `text`: all but the last word, and that (lm-eval's lambada_openai)."""
     before, space, word = row.text("text").rpartition(" ")
@@ -46,11 +36,13 @@ def last_word(row: Row) -> Iterator[Row]:
     yield _with(row, before=before, word=word)
 
 
+@_rule
 def agnews(row: Row) -> Iterator[Row]:
     """`text`: title and description, where a row has these two instead."""
     yield row if "text" in row.values else _with(row, text=f"{row.text('title')} {row.text('description')}")
 
 
+@_rule
 def hellaswag(row: Row) -> Iterator[Row]:
     """`query` and `texts`: activity and context, and the endings, without WikiHow's marks (lm-eval's hellaswag)."""
     context = f"{row.text('ctx_a')} {row.text('ctx_b').capitalize()}"
@@ -66,6 +58,7 @@ def hellaswag(row: Row) -> Iterator[Row]:
     )
 
 
+@_rule
 def copa(row: Row) -> Iterator[Row]:
     """`clause`: the premise without its full stop, and because or therefore; `ending1` and `ending2`: in lower case.
 
@@ -79,11 +72,13 @@ def copa(row: Row) -> Iterator[Row]:
     )
 
 
+@_rule
 def kobest_copa(row: Row) -> Iterator[Row]:
     """`connector`: 왜냐하면 or 그래서 (lm-eval's kobest_copa)."""
     yield _with(row, connector=_connector(row))
 
 
+@_rule
 def coqa(row: Row) -> Iterator[Row]:
     """A row for each turn: `history` of questions and answers before it, `question`, and `texts`, all answers to it.
 
@@ -101,6 +96,7 @@ def coqa(row: Row) -> Iterator[Row]:
         history += f"Q: {question}\n\nA: {answer}\n\n"
 
 
+@_rule
 def quac(row: Row) -> Iterator[Row]:
     """A row for each turn: `history`, `question`, `said`, the answer of the dialogue, and `texts`, all answers."""
     questions, answers = _texts(row, "questions"), _texts(row, "orig_answers.texts")
@@ -113,11 +109,13 @@ def quac(row: Row) -> Iterator[Row]:
         history += f"Q: {question}\nA: {answer}\n"
 
 
+@_rule
 def foundry(row: Row) -> Iterator[Row]:
     """`texts`: the answer and its aliases (llm-foundry's local form)."""
     yield _with(row, texts=[row.text("answer"), *_texts(row, "aliases")])
 
 
+@_rule
 def wic(row: Row) -> Iterator[Row]:
     """`shown`: the word as the first sentence has it (lm-eval's wic)."""
     start, end = row.get("start1"), row.get("end1")
@@ -128,6 +126,7 @@ def wic(row: Row) -> Iterator[Row]:
     yield _with(row, shown=row.text("sentence1")[start:end])
 
 
+@_rule
 def wsc(row: Row) -> Iterator[Row]:
     """`passage`: the text with the pronoun between asterisks; spans count words (lm-eval's wsc)."""
     text, pronoun, at = row.text("text"), row.text("span2_text"), row.get("span2_index")
@@ -137,28 +136,13 @@ def wsc(row: Row) -> Iterator[Row]:
     yield _with(row, passage=_joined(f"{before} *{pronoun}*{text[len(before) + len(pronoun) + 1 :]}"))
 
 
+@_rule
 def winogrande(row: Row) -> Iterator[Row]:
     """`before` and `after`: the sentence around its blank `_` (lm-eval's winogrande)."""
     before, blank, after = row.text("sentence").partition("_")
     if not blank or not after.strip():
         raise DataError(f"{row.place}: column 'sentence' has no blank _ with text behind it")
     yield _with(row, before=before, after=after.strip())
-
-
-RULES: dict[str, Callable[[Row], Iterator[Row]]] = {
-    "last_word": last_word,
-    "agnews": agnews,
-    "hellaswag": hellaswag,
-    "copa": copa,
-    "kobest_copa": kobest_copa,
-    "coqa": coqa,
-    "quac": quac,
-    "foundry": foundry,
-    "wic": wic,
-    "wsc": wsc,
-    "winogrande": winogrande,
-}
-assert set(RULES) == set(get_args(Preparation))
 
 
 def _with(row: Row, **values: Any) -> Row:
@@ -200,3 +184,14 @@ def _joined(text: str) -> str:
     for apart, together in ((" n't", "n't"), (" )", ")"), ("( ", "("), ('" ', '"'), (' "', '"')):
         text = text.replace(apart, together)
     return re.sub(r" (['.,])", r"\1", text)
+
+
+Preprocess = Annotated[str, OneOf(RULES)]
+
+
+def preprocess(row: Row, name: Preprocess | None) -> Iterator[Row]:
+    """The rows that a rule makes of one; None: the row. Raises DataError, with the row's place, for a faulty row."""
+    if name is None:
+        yield row
+    else:
+        yield from RULES[name](row)

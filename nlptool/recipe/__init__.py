@@ -15,7 +15,7 @@ from nlptool.recipe.load import (
     loads,
 )
 from nlptool.recipe.source import Problem
-from nlptool.recipe.types import RESUMABLE, BlockChoice, Budget, RecipeBlock, only
+from nlptool.recipe.types import RESUMABLE, BlockChoice, Budget, OneOf, RecipeBlock, only
 
 __all__ = [
     "KEPT",
@@ -25,6 +25,7 @@ __all__ = [
     "Change",
     "LoadedRecipe",
     "Named",
+    "OneOf",
     "Problem",
     "RecipeBlock",
     "difference",

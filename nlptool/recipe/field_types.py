@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from nlptool.formatting import counted
-from nlptool.recipe.types import BlockChoice, Budget, RecipeBlock
+from nlptool.recipe.types import BlockChoice, Budget, OneOf, RecipeBlock
 
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 LIMITS = [("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most")]
@@ -48,6 +48,8 @@ class FieldType:
         """The values that can be given, if only those."""
         if self.chosen:
             return list(self.chosen.names)
+        if one_of := next((limit for limit in self.limits if isinstance(limit, OneOf)), None):
+            return list(one_of.names)
         literal = all(get_origin(member) is Literal for member in self.members)
         return [str(value) for member in self.members for value in get_args(member)] if literal else []
 

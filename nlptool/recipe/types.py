@@ -1,7 +1,7 @@
 """The types of a recipe: Block, and the two kinds of value that need more than a Python type."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -142,6 +142,19 @@ class Budget:
         number = PATTERN.rpartition("(")[0]
         examples = ["2B tokens", "1.5 epochs", "30 min"]
         return {"type": "string", "pattern": f"^{number}({'|'.join(UNITS)})$", "examples": examples}
+
+
+class OneOf:
+    """Marks a text as one of these names, as a Literal of them would: `Annotated[str, OneOf(METRICS)]`.
+
+    So a table by name is the only list of its names.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.names))
 
 
 @runtime_checkable

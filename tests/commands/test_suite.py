@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from test_compare import two  # noqa: F401
@@ -239,8 +238,8 @@ def test_figures_have_the_names_of_papers_in_a_table():
 
 
 def test_every_score_of_a_prompted_task_has_a_name_and_a_direction():
-    for kind in (choices.Metric, answer.Metric, continuation.Metric):
-        for name in get_args(kind):
+    for kind in (choices, answer, continuation):
+        for name in kind.METRICS:
             metric = describe(name, PROMPTED)
             assert metric.kind == "score", name
             assert "_" not in metric.title, name

@@ -1,11 +1,9 @@
 """Free answers: what is right, and what silence is worth."""
 
-from typing import get_args
-
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.prompting.answer.config import Config, Metric
+from nlptool.prompting.answer.config import METRICS, Config
 from nlptool.prompting.config import Response
 from nlptool.text.tabular import Row
 
@@ -49,7 +47,7 @@ def test_a_prompt_of_which_only_the_frame_is_left_is_told():
         SQUAD.instance(Row("f:1", {"q": " ", "a": "bell"}), "")
 
 
-@pytest.mark.parametrize("metric", get_args(Metric))
+@pytest.mark.parametrize("metric", METRICS)
 def test_a_list_without_references_is_told_or_means_silence_for_every_metric(metric: str):
     row = {"q": "?", "a": "bell", "r": []}
     with pytest.raises(DataError, match="f:1: has no reference") as told:
@@ -102,9 +100,9 @@ def test_quacs_error_is_that_of_the_questions_that_people_agree_on():
 def test_dialogues_are_asked_turn_by_turn():
     from examples import EXAMPLES
 
-    from nlptool.prompting.preprocess import prepared
+    from nlptool.prompting.preprocess import preprocess
 
     for name in ("coqa", "quac"):
-        turns = list(prepared(Row("f:7", EXAMPLES[name].row), name))
+        turns = list(preprocess(Row("f:7", EXAMPLES[name].row), name))
         assert [row.place for row in turns] == ["f:7, turn 1", "f:7, turn 2"]
         assert turns[0].values["history"] == ""

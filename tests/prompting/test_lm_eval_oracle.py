@@ -11,7 +11,7 @@ from examples import EXAMPLES
 from nlptool.commands.prompt.recipe import Recipe
 from nlptool.prompting.config import PromptConfig
 from nlptool.prompting.fewshot import fewshot_prefix
-from nlptool.prompting.preprocess import prepared
+from nlptool.prompting.preprocess import preprocess
 from nlptool.recipe import catalog, load
 from nlptool.text.tabular import Row
 
@@ -107,7 +107,7 @@ def test_prompts_and_answers_are_lm_evals(
     asked = other.construct_requests(doc, context, metadata=(None, 0, 1))
     expected = [one.arguments for one in (asked if isinstance(asked, list) else [asked])]
 
-    *_, row = prepared(Row("f:1", EXAMPLES[name].row), task.prepare)
+    *_, row = preprocess(Row("f:1", EXAMPLES[name].row), task.prepare)
     question = task.instance(row, "")
     found = task.requests(question, fewshot_prefix(task.header, task.separator, [question] * shots))
     if task.generation:  # a text to go on, and where to stop

@@ -7,7 +7,7 @@ import pytest
 from examples import EXAMPLES
 
 from nlptool.commands.prompt.recipe import Recipe
-from nlptool.prompting.preprocess import prepared
+from nlptool.prompting.preprocess import preprocess
 from nlptool.recipe import catalog, load
 from nlptool.text.tabular import Row
 
@@ -27,7 +27,7 @@ def test_every_shipped_task_has_an_example():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_row_of_the_hub_is_asked_as_its_header_says(name: str):
     example, task = EXAMPLES[name], task_of(name).config
-    (row,) = list(prepared(Row("f:1", example.row), task.prepare))[-1:]
+    (row,) = list(preprocess(Row("f:1", example.row), task.prepare))[-1:]
     question = task.instance(row, "")
     prompts = (
         example.prompts if isinstance(example.prompts, tuple) else (example.prompts,) * len(question.answers)

@@ -10,7 +10,7 @@ from deca_rows import ROWS, SENTENCE, WOZ
 
 from nlptool.cli import main
 from nlptool.errors import DataError
-from nlptool.evaluation.metrics import classification, decanlp
+from nlptool.evaluation.metrics import decanlp, generated_text
 from nlptool.recipe.by_name import Named
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.answer.config import Config
@@ -110,7 +110,7 @@ def test_who_answers_as_was_to_be_learnt_scores_all(task: str):
     pytest.importorskip("rouge_score")
     pytest.importorskip("sacrebleu")
     all_ = [one for row in ROWS[task] for one in asked(task, row)]
-    score = classification.answer_scores(
+    score = generated_text.compute(
         [decanlp.TASKS[task]], [one.answer for one in all_], [one.references for one in all_]
     )
     assert score[decanlp.TASKS[task]] == pytest.approx(1.0)

@@ -19,7 +19,7 @@ from nlptool.data.length_bucketing import (
 from nlptool.data.pair_inputs import Truncation
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
-from nlptool.evaluation.metrics import classification
+from nlptool.evaluation.metrics import packages
 from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
 from nlptool.models.config import ModelConfig
@@ -60,7 +60,7 @@ class FinetuneSetup:
             Path(recipe.out),
         )
         self.train, self.dropout, self.evaluate = recipe.train, recipe.dropout, recipe.evaluate
-        classification.require(self.task.metrics)
+        packages.require(self.task.metrics)
         self.folder = hub.folder(recipe.start)
         pretrained = huggingface.load_pretrained(self.folder)
         self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)

@@ -1,66 +1,65 @@
-"""Figures by name: of labels, as GLUE and SuperGLUE compute them (Wang et al. 2018, 2019), and of free text.
+"""Metrics of labels, as GLUE and SuperGLUE compute them (Wang et al. 2018, 2019). Nothing heavy at import.
 
-Of labels, accuracy is plain; F1 and Matthews' correlation are scikit-learn's, Pearson's and Spearman's correlation
-scipy's. Those of free text are in `answers`, `overlap` and `deca`.
+F1 of one class and Matthews' correlation are scikit-learn's, Pearson's and Spearman's correlation scipy's.
 """
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from nlptool.evaluation.metrics import aggregates
 
-from nlptool.errors import UsageError
-from nlptool.evaluation.metrics import decanlp, qa, text_overlap
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+    Numbers = NDArray[np.float64]
 
-
-def accuracy(decided: Numbers, labels: Numbers) -> float:
-    """Share of rows that got their label."""
-    return float((decided == labels).mean())
+# N rows
 
 
-def f1(decided: Numbers, labels: Numbers) -> float:
-    """Of the second of two classes, as for MRPC and QQP."""
+def accuracy(predictions: "Numbers", labels: "Numbers") -> float:
+    """The share of rows whose prediction is the label."""
+    return float((predictions == labels).mean())
+
+
+def f1(predictions: "Numbers", labels: "Numbers") -> float:
+    """F1 of the second of two classes, as for MRPC and QQP."""
     from sklearn import metrics
 
-    return float(metrics.f1_score(labels, decided, zero_division=0.0))
+    return float(metrics.f1_score(labels, predictions, zero_division=0.0))
 
 
-def macro_f1(decided: Numbers, labels: Numbers) -> float:
-    """Mean over the classes, as for CB."""
-    from sklearn import metrics
-
-    return float(metrics.f1_score(labels, decided, average="macro", zero_division=0.0))
+def macro_f1(predictions: "Numbers", labels: "Numbers") -> float:
+    """The mean F1 over the classes, as for CB."""
+    return aggregates.macro_f1(zip(labels.tolist(), predictions.tolist(), strict=True)).value
 
 
-def matthews(decided: Numbers, labels: Numbers) -> float:
-    """Matthews' correlation coefficient, as for CoLA; 0 where all rows get one class."""
+def matthews(predictions: "Numbers", labels: "Numbers") -> float:
+    """Matthews' correlation coefficient, as for CoLA; 0 where all predictions are one class."""
     from sklearn import metrics
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of a single class, for which it is 0
-        return float(metrics.matthews_corrcoef(labels, decided))
+        return float(metrics.matthews_corrcoef(labels, predictions))
 
 
-def pearson(decided: Numbers, labels: Numbers) -> float:
+def pearson(predictions: "Numbers", labels: "Numbers") -> float:
     """Pearson's correlation; 0 where either does not vary."""
     from scipy import stats
 
-    return float(stats.pearsonr(decided, labels)[0]) if _both_vary(decided, labels) else 0.0
+    return float(stats.pearsonr(predictions, labels)[0]) if _both_vary(predictions, labels) else 0.0
 
 
-def spearman(decided: Numbers, labels: Numbers) -> float:
+def spearman(predictions: "Numbers", labels: "Numbers") -> float:
     """Spearman's rank correlation; 0 where either does not vary."""
     from scipy import stats
 
-    return float(stats.spearmanr(decided, labels)[0]) if _both_vary(decided, labels) else 0.0
+    return float(stats.spearmanr(predictions, labels)[0]) if _both_vary(predictions, labels) else 0.0
 
 
-METRICS: dict[str, Callable[[Numbers, Numbers], float]] = {
+METRICS: "dict[str, Callable[[Numbers, Numbers], float]]" = {
     "accuracy": accuracy,
     "f1": f1,
     "macro_f1": macro_f1,
@@ -70,70 +69,23 @@ METRICS: dict[str, Callable[[Numbers, Numbers], float]] = {
 }
 
 
-def of_answers(tokenize: text_overlap.Tokenize = text_overlap.DEFAULT) -> dict[str, qa.Metric]:
-    """Figures of free text, by name. tokenize: what ROUGE and BLEU take for words."""
-    return qa.METRICS | text_overlap.metrics(tokenize) | decanlp.METRICS
-
-
-ANSWERS = of_answers()
-
-PACKAGES = {
-    **dict.fromkeys(set(METRICS) - {"accuracy"}, ("scikit-learn", "sklearn")),
-    **dict.fromkeys(text_overlap.ROUGE, ("rouge-score", "rouge_score")),
-    **dict.fromkeys(text_overlap.BLEU, ("sacrebleu", "sacrebleu")),
-}
-"""What computes a figure, where that is not nlptool: the package, and its name in Python."""
-
-SPLITTERS = {
-    "ko-mecab": ("mecab_ko", "sacrebleu[ko]"),
-    "ja-mecab": ("MeCab", "sacrebleu[ja]"),
-    "flores200": ("sentencepiece", "sentencepiece"),
-}
-"""What a tokenizer of sacrebleu needs: its name in Python, and how it is installed."""
-
-
-def require(names: Sequence[str], tokenize: text_overlap.Tokenize = text_overlap.DEFAULT) -> None:
-    """Raise UsageError when a metric's package is missing, before anything is trained or asked."""
-    missing: dict[str, list[str]] = {}
-    for name in (name for name in names if name in PACKAGES):
-        package, module = PACKAGES[name]
-        if find_spec(module) is None:
-            missing.setdefault(package, []).append(name)
-    for package, wanting in missing.items():
-        raise UsageError(
-            f"{', '.join(wanting)}: {package} is not installed", hint="pip install 'nlptool[eval]'"
-        )
-    module, package = SPLITTERS.get(tokenize.bleu, ("", ""))
-    if module and find_spec(module) is None:
-        raise UsageError(
-            f"tokenize.bleu: {tokenize.bleu} needs {module}, which is not installed",
-            hint=f"pip install '{package}'; or tokenize.bleu=char, which needs nothing",
-        )
-
-
-def scores(names: Sequence[str], decided: Numbers, labels: Numbers) -> dict[str, float]:
-    """Each metric of the labels decided on, [N], against the true ones, [N].
+def scores(names: Sequence[str], predictions: "Numbers", labels: "Numbers") -> dict[str, float]:
+    """These metrics of the predictions [N] against the labels [N].
 
     Predictions that are not finite, of a net that has diverged, score 0.
     """
-    if not np.isfinite(decided).all():
+    import numpy as np
+
+    if not np.isfinite(predictions).all():
         return dict.fromkeys(names, 0.0)
-    return {name: METRICS[name](decided, labels) for name in names}
+    return {name: METRICS[name](predictions, labels) for name in names}
 
 
-def answer_scores(
-    names: Sequence[str],
-    predictions: Sequence[str],
-    references: qa.References,
-    tokenize: text_overlap.Tokenize = text_overlap.DEFAULT,
-) -> dict[str, float]:
-    """Each metric of the texts given as answers, [N], against those that would be right."""
-    known = of_answers(tokenize)
-    return {name: known[name](predictions, references) for name in names}
+def baseline(labels: "Numbers", *, classes: bool) -> float:
+    """The prediction that knows only the training labels [N]: the most frequent class, the first of equal ones; or
+    their mean."""
+    import numpy as np
 
-
-def baseline(labels: Numbers, *, classes: bool) -> float:
-    """What knows only the training labels [N]: the most frequent class (the first of them), or their mean."""
     if not classes:
         return float(labels.mean())
     values, counts = np.unique(labels, return_counts=True)
@@ -148,5 +100,5 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def _both_vary(decided: Numbers, labels: Numbers) -> bool:
-    return bool(np.ptp(decided) > 0 and np.ptp(labels) > 0)
+def _both_vary(predictions: "Numbers", labels: "Numbers") -> bool:
+    return bool(predictions.max() > predictions.min() and labels.max() > labels.min())

@@ -1,46 +1,27 @@
 """The recipe block of an answer that is generated. No torch here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
-from nlptool.evaluation.metrics import text_overlap
+from nlptool.evaluation.metrics import generated_text, packages, qa, text_overlap
+from nlptool.evaluation.metrics.aggregates import MetricValue, mean
 from nlptool.evaluation.metrics.text_overlap import Tokenize
-from nlptool.prompting.aggregates import mean
 from nlptool.prompting.config import (
     GenerationConfig,
     Instance,
-    MetricValue,
     PromptConfig,
     Response,
 )
 from nlptool.prompting.template import Template, around, fill, fill_each, fill_prompt
+from nlptool.recipe import OneOf
 from nlptool.text.config import Sentences
 from nlptool.text.tabular import Row
 
-Metric = Literal[
-    "exact",
-    "squad_exact",
-    "squad_f1",
-    "squad2_exact",
-    "squad2_f1",
-    "korquad_exact",
-    "korquad_f1",
-    "triviaqa_exact",
-    "triviaqa_f1",
-    "coqa_exact",
-    "coqa_f1",
-    "quac_f1",
-    "quac_heq",
-    "rouge1",
-    "rouge2",
-    "rougeL",
-    "rougeLsum",
-    "rouge",
-    "bleu",
-]
+METRICS = (*qa.METRICS, *text_overlap.ROUGE, "bleu")
+Metric = Annotated[str, OneOf(METRICS)]
 
 
 class Config(PromptConfig):
@@ -127,9 +108,7 @@ class Config(PromptConfig):
         self, instances: Sequence[Instance], responses: Sequence[Sequence[Response]]
     ) -> Mapping[str, MetricValue]:
         """The metrics by name, the main one first."""
-        from nlptool.evaluation.metrics import classification, qa
-
-        known = classification.of_answers(self.tokenize)
+        known = generated_text.metrics(self.tokenize)
         texts = [self._prediction(response.text) for (response,) in responses]
         references = [instance.references for instance in instances]
         metrics: dict[str, MetricValue] = {}
@@ -148,9 +127,7 @@ class Config(PromptConfig):
 
     def require_packages(self) -> None:
         """Raise UsageError where a metric's package is missing."""
-        from nlptool.evaluation.metrics import classification
-
-        classification.require(self.metrics, self.tokenize)
+        packages.require(self.metrics, self.tokenize)
 
     def remarks(self, instances: Sequence[Instance]) -> list[str]:
         """Metrics whose tokenizer drops the words of the references."""

@@ -3,25 +3,51 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.evaluation.metrics.aggregates import MetricValue, macro_f1, mean
 from nlptool.formatting import json_value
-from nlptool.prompting.aggregates import macro_f1, mean
-from nlptool.prompting.config import Instance, MetricValue, PromptConfig, Response
+from nlptool.prompting.config import Instance, PromptConfig, Response
 from nlptool.prompting.template import Template, columns, fill, fill_each, fill_prompt
+from nlptool.recipe import OneOf
 from nlptool.text.tabular import Row, is_hidden, whole
 
-Metric = Literal[
-    "accuracy",
-    "accuracy_per_token",
-    "accuracy_per_character",
-    "accuracy_per_byte",
-    "accuracy_unconditional",
-    "macro_f1",
-]
+
+def _sum(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [response.logprob for response in responses[: len(instance.names)]]
+
+
+def _per_token(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [response.logprob / max(1, response.tokens) for response in responses[: len(instance.names)]]
+
+
+def _per_character(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [s / len(name) for s, name in zip(_sum(instance, responses), instance.names, strict=True)]
+
+
+def _per_byte(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    return [s / len(name.encode()) for s, name in zip(_sum(instance, responses), instance.names, strict=True)]
+
+
+def _unconditional(instance: Instance, responses: Sequence[Response]) -> list[float]:
+    count = len(instance.names)
+    pairs = zip(responses[:count], responses[count:], strict=True)
+    return [given.logprob - unconditional.logprob for given, unconditional in pairs]
+
+
+METRICS: dict[str, Callable[[Instance, Sequence[Response]], list[float]]] = {
+    "accuracy": _sum,
+    "accuracy_per_token": _per_token,
+    "accuracy_per_character": _per_character,
+    "accuracy_per_byte": _per_byte,
+    "accuracy_unconditional": _unconditional,
+    "macro_f1": _sum,
+}
+"""How each metric scores the choices; the highest score is the prediction."""
+Metric = Annotated[str, OneOf(METRICS)]
 
 
 class Config(PromptConfig):
@@ -98,10 +124,10 @@ class Config(PromptConfig):
         """The metrics by name, the main one first."""
         values = {}
         for metric in self.metrics:
-            score = SCORES[metric]
+            score = METRICS[metric]
             predicted = [predict(q, score(q, r)) for q, r in zip(instances, responses, strict=True)]
             pairs = [(q.gold, p) for q, p in zip(instances, predicted, strict=True)]
-            values[str(metric)] = (
+            values[metric] = (
                 macro_f1(pairs) if metric == "macro_f1" else mean([float(gold == p) for gold, p in pairs])
             )
         return values
@@ -142,39 +168,6 @@ class Config(PromptConfig):
             f"{row.place}: column '{self.label}' holds {json_value(value)}; expected {expected}",
             hint="its label is hidden: name a split with labels" if is_hidden(value) else None,
         )
-
-
-def _sum(instance: Instance, responses: Sequence[Response]) -> list[float]:
-    return [response.logprob for response in responses[: len(instance.names)]]
-
-
-def _per_token(instance: Instance, responses: Sequence[Response]) -> list[float]:
-    return [response.logprob / max(1, response.tokens) for response in responses[: len(instance.names)]]
-
-
-def _per_character(instance: Instance, responses: Sequence[Response]) -> list[float]:
-    return [s / len(name) for s, name in zip(_sum(instance, responses), instance.names, strict=True)]
-
-
-def _per_byte(instance: Instance, responses: Sequence[Response]) -> list[float]:
-    return [s / len(name.encode()) for s, name in zip(_sum(instance, responses), instance.names, strict=True)]
-
-
-def _unconditional(instance: Instance, responses: Sequence[Response]) -> list[float]:
-    count = len(instance.names)
-    pairs = zip(responses[:count], responses[count:], strict=True)
-    return [given.logprob - unconditional.logprob for given, unconditional in pairs]
-
-
-SCORES: dict[str, Callable[[Instance, Sequence[Response]], list[float]]] = {
-    "accuracy": _sum,
-    "accuracy_per_token": _per_token,
-    "accuracy_per_character": _per_character,
-    "accuracy_per_byte": _per_byte,
-    "accuracy_unconditional": _unconditional,
-    "macro_f1": _sum,
-}
-"""How each metric scores the choices; the highest score is the prediction."""
 
 
 def predict(instance: Instance, scores: Sequence[float]) -> int:

@@ -1,18 +1,32 @@
 """The recipe block of a continuation whose log-likelihood is scored. No torch here."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from nlptool.errors import DataError
-from nlptool.prompting.aggregates import mean, perplexity
-from nlptool.prompting.config import Instance, MetricValue, PromptConfig, Response
+from nlptool.evaluation.metrics.aggregates import MetricValue, mean, perplexity
+from nlptool.prompting.config import Instance, PromptConfig, Response
 from nlptool.prompting.template import fill, fill_prompt
+from nlptool.recipe import OneOf
 from nlptool.text.tabular import Row
 
-Metric = Literal["accuracy", "perplexity"]
+
+def _accuracy(responses: Sequence[Response]) -> MetricValue:
+    return mean([float(response.greedy) for response in responses])
+
+
+def _perplexity(responses: Sequence[Response]) -> MetricValue:
+    return perplexity([response.logprob for response in responses])
+
+
+METRICS: dict[str, Callable[[Sequence[Response]], MetricValue]] = {
+    "accuracy": _accuracy,
+    "perplexity": _perplexity,
+}
+Metric = Annotated[str, OneOf(METRICS)]
 
 
 class Config(PromptConfig):
@@ -37,11 +51,8 @@ class Config(PromptConfig):
         self, instances: Sequence[Instance], responses: Sequence[Sequence[Response]]
     ) -> Mapping[str, MetricValue]:
         """The metrics by name, the main one first."""
-        values = {
-            "accuracy": mean([float(response.greedy) for (response,) in responses]),
-            "perplexity": perplexity([response.logprob for (response,) in responses]),
-        }
-        return {name: values[name] for name in self.metrics}
+        each = [response for (response,) in responses]
+        return {name: METRICS[name](each) for name in self.metrics}
 
     def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
         """`majority`: always the most frequent right answer. Known for accuracy alone."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.evaluation.metrics import generated_text
 from nlptool.evaluation.metrics.text_overlap import Tokenize
 from nlptool.formatting import json_value
 from nlptool.models.config import ModelConfig
-from nlptool.recipe import Named
+from nlptool.recipe import Named, OneOf
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.answer.decanlp_formats import FORMS, DecaNLPExample
 from nlptool.tasks.config import Source, TaskConfig, class_of, filled
@@ -19,32 +20,7 @@ if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
     from nlptool.tasks.answer.objective import TextGeneration
 
-Metric = Literal[
-    "exact",
-    "squad_exact",
-    "squad_f1",
-    "squad2_exact",
-    "squad2_f1",
-    "korquad_exact",
-    "korquad_f1",
-    "triviaqa_exact",
-    "triviaqa_f1",
-    "coqa_exact",
-    "coqa_f1",
-    "quac_f1",
-    "quac_heq",
-    "rouge1",
-    "rouge2",
-    "rougeL",
-    "rougeLsum",
-    "rouge",
-    "bleu",
-    "bleu_lower",
-    "corpus_f1",
-    "joint_goal",
-    "logical_form",
-    "sum",
-]
+Metric = Annotated[str, OneOf((*generated_text.METRICS, "sum"))]
 COLUMN = re.compile(r"\{([\w.]+)\}")
 UNANSWERABLE = "unanswerable"
 

@@ -17,7 +17,7 @@ from nlptool.data.prompt_completion import ConcatDataset, Prompt, PromptBatch, P
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.generation.generate import continuations
-from nlptool.evaluation.metrics import classification, decanlp, text_overlap
+from nlptool.evaluation.metrics import decanlp, generated_text, text_overlap
 from nlptool.models.base import Decoder, Inputs
 from nlptool.models.config import ModelConfig
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
@@ -150,7 +150,7 @@ class TextGeneration(TaskObjective):
         """The task's metrics."""
         assert isinstance(rows, PromptDataset)
         task = self._task_of(rows.split.prefix)
-        return classification.answer_scores(task.metrics, self._texts(said), rows.references, task.tokenize)
+        return generated_text.compute(task.metrics, self._texts(said), rows.references, task.tokenize)
 
     def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
         """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore.
@@ -177,9 +177,7 @@ class TextGeneration(TaskObjective):
         (known,) = (part for part in _parts(train) if part.split.prefix.parent == folder)
         ((answer, _),) = Counter(known.answers).most_common(1)
         task = self._task_of(rows.split.prefix)
-        return classification.answer_scores(
-            task.metrics, [answer] * len(rows), rows.references, task.tokenize
-        )
+        return generated_text.compute(task.metrics, [answer] * len(rows), rows.references, task.tokenize)
 
     def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, and as `label` the answer that was to be learnt."""

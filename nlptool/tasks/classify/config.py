@@ -1,13 +1,15 @@
 """The recipe block of classification and regression. No torch here."""
 
 import math
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.evaluation.metrics import classification
 from nlptool.formatting import json_value
 from nlptool.models.config import ModelConfig
+from nlptool.recipe import OneOf
 from nlptool.tasks.config import TaskConfig, class_of, filled
 from nlptool.text.tabular import Example, Row, is_hidden
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
     from nlptool.tasks.classify.objective import Classification
 
-Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
+Metric = Annotated[str, OneOf(classification.METRICS)]
 OF_NUMBERS = ("pearson", "spearman")
 
 

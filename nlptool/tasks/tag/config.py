@@ -1,13 +1,15 @@
 """The recipe block of tagging. No torch here."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.evaluation.metrics import ner
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import ModelConfig
+from nlptool.recipe import OneOf
 from nlptool.tasks.config import TaskConfig, number_of, numbered
 from nlptool.text.tabular import Row, Sentence
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
     from nlptool.tasks.tag.objective import TokenClassification
 
-Metric = Literal["entity_f1", "entity_macro_f1", "character_macro_f1"]
+Metric = Annotated[str, OneOf(ner.METRICS)]
 
 
 class Config(TaskConfig):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nlptool.errors import UsageError
-from nlptool.evaluation.metrics import classification
+from nlptool.evaluation.metrics import classification, packages
 
 pytest.importorskip("sklearn")
 
@@ -51,8 +51,8 @@ def test_spread_is_the_sample_standard_deviation():
 
 
 def test_a_missing_package_is_told_before_training(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(classification, "find_spec", lambda name: None)
-    classification.require(("accuracy",))
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    packages.require(("accuracy", "macro_f1"))
     with pytest.raises(UsageError, match="spearman: scikit-learn is not installed") as told:
-        classification.require(("accuracy", "spearman"))
+        packages.require(("accuracy", "spearman"))
     assert "nlptool[eval]" in told.value.hint

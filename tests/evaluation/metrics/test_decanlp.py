@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlptool.evaluation.metrics import classification, decanlp
+from nlptool.evaluation.metrics import decanlp, generated_text
 
 HEADER = ["Year", "Team", "No. of wins", "Team Name"]
 
 
 def of(name: str, *cases: tuple[str, list[str]]) -> float:
-    return classification.answer_scores([name], [said for said, _ in cases], [right for _, right in cases])[
-        name
-    ]
+    return generated_text.compute([name], [said for said, _ in cases], [right for _, right in cases])[name]
 
 
 def query(select: int = 1, aggregate: int = 0, *conditions: list[Any]) -> dict[str, Any]:
@@ -99,6 +97,6 @@ def test_the_deca_score_is_the_sum_of_ten_metrics():
     figures = [77.0, 21.4, 24.4, 74.0, 86.5, 80.9, 40.9, 84.8, 70.2, 48.8]
     by_task = dict(zip(decanlp.TASKS, (figure / 100 for figure in figures), strict=True))
     assert decanlp.score(by_task) == pytest.approx(608.9)
-    assert set(decanlp.TASKS.values()) <= set(classification.ANSWERS)
+    assert set(decanlp.TASKS.values()) <= set(generated_text.METRICS)
     with pytest.raises(KeyError):
         decanlp.score({"squad": 1.0})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlptool.evaluation.metrics import classification, qa
+from nlptool.evaluation.metrics import generated_text, qa
 
 WORDS = st.sampled_from(
     ["the", "The", "cat", "Cat,", "dog", "an", "U.S.", "'", "서울의", "《책》", "_", "42"]
@@ -15,7 +15,7 @@ SHARES = [name for name in qa.METRICS if not name.startswith("quac")]
 
 
 def of(name: str, prediction: str, *references: str) -> float:
-    return classification.answer_scores([name], [prediction], [references])[name]
+    return generated_text.compute([name], [prediction], [references])[name]
 
 
 def test_squad_forgets_case_punctuation_articles_and_spaces():
@@ -36,7 +36,7 @@ def test_the_nearest_reference_counts():
 
 
 def test_an_empty_answer_is_right_for_squad_2_only_where_there_is_none():
-    assert classification.answer_scores(["squad2_exact", "squad2_f1"], ["", ""], [[], ["cat"]]) == {
+    assert generated_text.compute(["squad2_exact", "squad2_f1"], ["", ""], [[], ["cat"]]) == {
         "squad2_exact": 0.5,
         "squad2_f1": 0.5,
     }
@@ -110,12 +110,10 @@ def test_human_equivalence_asks_for_the_f1_of_people():
 @given(QUESTIONS)
 def test_a_reference_itself_is_right_and_every_figure_a_share(questions: list[tuple[str, list[str]]]):
     predictions, references = zip(*questions, strict=True)
-    assert all(
-        0 <= share <= 1 for share in classification.answer_scores(SHARES, predictions, references).values()
-    )
+    assert all(0 <= share <= 1 for share in generated_text.compute(SHARES, predictions, references).values())
     firsts = [right[0] for right in references]
     exact = [name for name in SHARES if "exact" in name and not name.startswith(("coqa", "squad2"))]
-    assert set(classification.answer_scores(exact, firsts, references).values()) == {1.0}
+    assert set(generated_text.compute(exact, firsts, references).values()) == {1.0}
 
 
 @given(QUESTIONS, st.lists(st.integers(-3, 3), min_size=8, max_size=8))

@@ -3,14 +3,14 @@
 import pytest
 
 from nlptool.errors import UsageError
-from nlptool.evaluation.metrics import classification, text_overlap
+from nlptool.evaluation.metrics import generated_text, packages, text_overlap
 
 rouge_score = pytest.importorskip("rouge_score")
 sacrebleu = pytest.importorskip("sacrebleu")
 
 
 def of(name: str, prediction: str, *references: str) -> float:
-    return classification.answer_scores([name], [prediction], [references])[name]
+    return generated_text.compute([name], [prediction], [references])[name]
 
 
 def test_rouge_by_hand():
@@ -61,7 +61,7 @@ def test_identical_text_of_every_script_is_worth_all_with_the_tokenizers_for_it(
     for rouge in ("unicode", "char"):
         chosen = text_overlap.Tokenize(rouge=rouge, bleu="char")
         for name in (*text_overlap.ROUGE, *text_overlap.BLEU):
-            found = classification.answer_scores([name], [text], [[text]], chosen)[name]
+            found = generated_text.compute([name], [text], [[text]], chosen)[name]
             assert found == pytest.approx(1.0), (name, rouge)
     assert text_overlap.bleu_and_error([text], [[text]], text_overlap.Tokenize(bleu="char"))[
         0
@@ -79,9 +79,7 @@ def test_unicode_words_are_those_that_a_script_has():
 def test_unicode_words_of_english_are_those_of_rouge_score():
     said, right = "Police killed the gunmen's 2 dogs_here", "police kill a gunman's 2 dogs here"
     for name in text_overlap.ROUGE:
-        chosen = classification.answer_scores(
-            [name], [said], [[right]], text_overlap.Tokenize(rouge="unicode")
-        )
+        chosen = generated_text.compute([name], [said], [[right]], text_overlap.Tokenize(rouge="unicode"))
         assert chosen[name] == of(name, said, right)
 
 
@@ -111,21 +109,21 @@ def test_what_a_metric_does_not_see_is_told_with_the_key(names, text, tokenize, 
 
 
 def test_a_tokenizer_that_is_not_installed_is_told_before_anything_is_done(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(classification, "find_spec", lambda module: None if module == "mecab_ko" else module)
+    monkeypatch.setattr(packages, "find_spec", lambda module: None if module == "mecab_ko" else module)
     with pytest.raises(UsageError, match="ko-mecab needs mecab_ko, which is not installed") as told:
-        classification.require(("bleu",), text_overlap.Tokenize(bleu="ko-mecab"))
+        packages.require(("bleu",), text_overlap.Tokenize(bleu="ko-mecab"))
     assert "sacrebleu[ko]" in told.value.hint
-    classification.require(("bleu",), text_overlap.Tokenize(bleu="zh"))
+    packages.require(("bleu",), text_overlap.Tokenize(bleu="zh"))
 
 
-@pytest.mark.parametrize("name", [*classification.ANSWERS])
+@pytest.mark.parametrize("name", [*generated_text.METRICS])
 @pytest.mark.parametrize("said", ["", " ", "!", "a", "종이 울린다", "我们", "😀"])
 def test_every_metric_of_texts_takes_any_text_and_any_number_of_references(name: str, said: str):
     if name in ("joint_goal", "logical_form"):
         pytest.skip("its references are no texts")
     for right in ([], [""], [said], ["x", "y"], ["", said]):
         assert 0 <= of(name, said, *right) <= 1 + 1e-9
-        assert 0 <= classification.answer_scores([name], [said, said], [right, right])[name] <= 1 + 1e-9
+        assert 0 <= generated_text.compute([name], [said, said], [right, right])[name] <= 1 + 1e-9
 
 
 def test_where_no_text_is_right_silence_is():
@@ -182,8 +180,8 @@ def test_the_error_of_bleu_is_what_leaving_out_each_text_does():
 
 @pytest.mark.parametrize(("name", "package"), [("rouge1", "rouge-score"), ("bleu_lower", "sacrebleu")])
 def test_a_missing_package_is_named(name: str, package: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(classification, "find_spec", lambda module: None)
-    classification.require(("squad_f1", "joint_goal"))
+    monkeypatch.setattr(packages, "find_spec", lambda module: None)
+    packages.require(("squad_f1", "joint_goal"))
     with pytest.raises(UsageError, match=f"{name}: {package} is not installed") as told:
-        classification.require((name,))
+        packages.require((name,))
     assert "nlptool[eval]" in told.value.hint

@@ -1,8 +1,6 @@
 """What the conformance suite needs to know of generated answers."""
 
-from typing import get_args
-
-from nlptool.prompting.answer.config import Config, Metric
+from nlptool.prompting.answer.config import METRICS, Config
 from nlptool.prompting.config import Instance, Response
 
 BASE = {
@@ -11,7 +9,7 @@ BASE = {
     "separator": "\n",
     "stop": ["\n"],
     "tokens": 6,
-    "metrics": list(get_args(Metric)),
+    "metrics": list(METRICS),
 }
 VARIANTS = {
     "greedy": BASE,

@@ -1,12 +1,10 @@
 """What the conformance suite needs to know of multiple choice."""
 
-from typing import get_args
-
-from nlptool.prompting.choices.config import Config, Metric
+from nlptool.prompting.choices.config import METRICS, Config
 from nlptool.prompting.config import Instance, Response
 
 BASE = {"prompt": "the {place} is", "choices": ["{a}", "{b}"], "separator": "\n"}
-ALL = [metric for metric in get_args(Metric) if metric != "accuracy_unconditional"]
+ALL = [metric for metric in METRICS if metric != "accuracy_unconditional"]
 VARIANTS = {
     "answers": BASE | {"metrics": ALL},
     "a-list-by-name": BASE | {"choices": "{listed}", "labels": "names"},

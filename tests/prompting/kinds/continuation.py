@@ -1,11 +1,9 @@
 """What the conformance suite needs to know of the log-likelihood of a continuation."""
 
-from typing import get_args
-
 from nlptool.prompting.config import Instance, Response
-from nlptool.prompting.continuation.config import Config, Metric
+from nlptool.prompting.continuation.config import METRICS, Config
 
-BASE = {"prompt": "the {place} is", "answer": " {a}", "separator": "\n", "metrics": list(get_args(Metric))}
+BASE = {"prompt": "the {place} is", "answer": " {a}", "separator": "\n", "metrics": list(METRICS)}
 VARIANTS = {"plain": BASE, "with-a-header": BASE | {"header": "Towns.\n", "separator": "\n\n"}}
 
 

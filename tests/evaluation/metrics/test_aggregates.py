@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from nlptool.prompting.aggregates import macro_f1, mean, perplexity
+from nlptool.evaluation.metrics.aggregates import macro_f1, mean, perplexity
 
 
 def test_the_error_of_a_share_is_that_of_a_mean():

@@ -1,0 +1,42 @@
+"""The packages that compute metrics, and a check that they are installed before a model runs."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from nlptool.errors import UsageError
+from nlptool.evaluation.metrics import text_overlap
+
+PACKAGES = {
+    **dict.fromkeys(
+        ("f1", "matthews", "pearson", "spearman"), ("scikit-learn", "sklearn")
+    ),  # which brings scipy
+    **dict.fromkeys(text_overlap.ROUGE, ("rouge-score", "rouge_score")),
+    **dict.fromkeys(text_overlap.BLEU, ("sacrebleu", "sacrebleu")),
+}
+"""The package of a metric that nlptool does not compute itself, and its name in Python."""
+
+TOKENIZERS = {
+    "ko-mecab": ("mecab_ko", "sacrebleu[ko]"),
+    "ja-mecab": ("MeCab", "sacrebleu[ja]"),
+    "flores200": ("sentencepiece", "sentencepiece"),
+}
+"""What a tokenizer of sacrebleu needs: its name in Python, and how it is installed."""
+
+
+def require(names: Sequence[str], tokenize: text_overlap.Tokenize = text_overlap.DEFAULT) -> None:
+    """Raise UsageError where the package of a metric or of its tokenizer is missing."""
+    missing: dict[str, list[str]] = {}
+    for name in (name for name in names if name in PACKAGES):
+        package, module = PACKAGES[name]
+        if find_spec(module) is None:
+            missing.setdefault(package, []).append(name)
+    for package, wanting in missing.items():
+        raise UsageError(
+            f"{', '.join(wanting)}: {package} is not installed", hint="pip install 'nlptool[eval]'"
+        )
+    module, package = TOKENIZERS.get(tokenize.bleu, ("", ""))
+    if module and find_spec(module) is None:
+        raise UsageError(
+            f"tokenize.bleu: {tokenize.bleu} needs {module}, which is not installed",
+            hint=f"pip install '{package}'; or tokenize.bleu=char, which needs nothing",
+        )
