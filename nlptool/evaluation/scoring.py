@@ -45,6 +45,9 @@ BATCH = 16384  # tokens at once, padding included
 class Scorer(Protocol):
     """A model that scores texts, and answers given their contexts."""
 
+    kind: str
+    """What its scores are."""
+
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Log-likelihood of each text, or what stands for it, in nats. Raises DataError for one that is too long."""
         ...
@@ -72,6 +75,8 @@ def scorer(pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = 
 
 class MaskedScorer:
     """Pseudo-log-likelihood by an encoder and its masked-LM head."""
+
+    kind = "pseudo-likelihood"
 
     def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
         config = pretrained.encoder_config
@@ -129,6 +134,8 @@ class DiscriminatorScorer:
     it finds rather original than replaced.
     """
 
+    kind = "originality"
+
     def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
         config = pretrained.encoder_config
         self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
@@ -164,6 +171,8 @@ class DiscriminatorScorer:
 
 class CausalScorer:
     """Log-likelihood by a decoder; a text, or an answer without a context, is the beginning of a document."""
+
+    kind = "likelihood"
 
     def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
         self.tokenizer, self.positions = tokenizer, pretrained.config.positions

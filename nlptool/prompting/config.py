@@ -9,14 +9,14 @@ from nlptool.evaluation.metrics.aggregates import MetricValue
 from nlptool.prompting.preprocess import TURN, Preprocess
 from nlptool.prompting.template import Template
 from nlptool.recipe import RecipeBlock
+from nlptool.text.config import HubDataset
 from nlptool.text.tabular import Row
 
 
-class Source(RecipeBlock):
-    """Where the rows are, unless the recipe names a folder."""
+class PromptSource(HubDataset):
+    """A data set of the hub, or a rule that makes rows."""
 
-    hub: str | None = Field(None, description="id of a data set of the hub, e.g. aps/super_glue")
-    name: str | None = Field(None, description="its configuration, e.g. boolq")
+    hub: str = Field("", description="id of the data set, e.g. aps/super_glue; none: rows are made")
     made: Literal["arithmetic", "scrambling"] | None = Field(
         None, description="rows are made by this rule, from the recipe's seed"
     )
@@ -27,7 +27,7 @@ class Source(RecipeBlock):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.hub is None) == (self.made is None):
+        if (self.hub == "") == (self.made is None):
             raise ValueError("hub or made: exactly one of them")
         if self.name is not None and self.parts:
             raise ValueError("name and parts: one of them")
@@ -101,7 +101,9 @@ class PromptConfig(RecipeBlock):
     Columns have the names of the hub's data set, so that a folder with the same rows reads alike.
     """
 
-    source: Source | None = Field(None, description="where the rows are, unless the recipe names a folder")
+    source: PromptSource | None = Field(
+        None, description="where the rows are, unless the recipe names a folder"
+    )
     train: str | None = Field(
         "train",
         description="split that demonstrations are from; null: the questions' own, but for the question itself",

@@ -70,11 +70,12 @@ class PromptDataset:
             found = self._files(part, split)
             if not found:
                 raise DataError(
-                    f"{where}: no file for the task {self.name}, split {split}; the folder holds {_holds(where)}",
+                    f"{where}: no file for the task {self.name}, split {split}; the folder holds "
+                    f"{tabular.listing(where)}",
                     hint=f"put it at {self._place(part, split)}.jsonl (or .csv, .tsv, .parquet; also .gz, .xz)",
                 )
             return tabular.read(found)
-        if source is None or source.hub is None:
+        if source is None or not source.hub:
             raise DataError(f"{self.name}: names no data set of the hub", hint="name a folder: data=FOLDER")
         return tabular.hub(source.hub, part or source.name, split)
 
@@ -115,8 +116,3 @@ def _of_part(folder: Path, part: str, split: str, validation: str) -> list[File]
     if (folder / part).is_dir():
         return tabular.files(folder / part, split)
     return tabular.files(folder, part) if split == validation else []
-
-
-def _holds(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    return (", ".join(names[:8]) + (", ..." if names[8:] else "")) or "nothing"

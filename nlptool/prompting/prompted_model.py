@@ -11,7 +11,7 @@ from nlptool.evaluation.generation.beam_search import Beams
 from nlptool.evaluation.generation.generate import Generator
 from nlptool.evaluation.generation.sampling import Choose, Sampling, greedy, renumbered
 from nlptool.evaluation.requests import Request
-from nlptool.evaluation.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.evaluation.scoring import Scorer, scorer
 from nlptool.formatting import counted
 from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
@@ -20,7 +20,6 @@ from nlptool.prompting.config import GenerationConfig, Response
 from nlptool.prompting.requests import TaskRun
 from nlptool.text.tokenizer import Tokenizer
 
-KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
 GENERATION_BATCH = 32  # prompts that are continued together
 Requests = Sequence[tuple[str, str]]
 """The contexts and answers of one instance."""
@@ -84,7 +83,7 @@ class PromptedModel:
 
     def score_kind(self, generation: GenerationConfig | None) -> str:
         """What its metrics are computed from."""
-        return "generation" if generation else KINDS.get(type(self._scorer), "originality")
+        return "generation" if generation else self._scorer.kind
 
     def max_context(self, generation: GenerationConfig | None) -> int:
         """Tokens that a context with its answer may have: two positions may go to special tokens around them.

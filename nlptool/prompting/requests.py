@@ -65,23 +65,23 @@ def read_task(spec: TaskSpec, folder: Path | None, shots: int, limit: int | None
     Raises DataError, with its place, for what is wrong with a row, and where a pool has fewer examples than shots.
     """
     own = Path(spec.data) if spec.data is not None else None
-    data = PromptDataset(spec.config, spec.name, folder, own, seed)
+    data = PromptDataset(spec.task, spec.name, folder, own, seed)
     instances: list[Instance] = []
     numbers: list[int] = []
     pools: dict[str, FewShotPool] = {}
     remarks: list[str] = []
     parts = data.parts()
-    source = spec.config.source
+    source = spec.task.source
     if source is not None and len(parts) < len(source.parts):
         remarks.append(f"{len(parts)} of its {len(source.parts)} parts are there")
     for part in parts:
         rows = data.rows(part, limit)
-        instances += [spec.config.instance(row, part) for row in rows]
+        instances += [spec.task.instance(row, part) for row in rows]
         numbers += range(len(rows))
         if shots:
-            pools[part] = FewShotPool(spec.config, data.examples(part), part)
-    remarks += spec.config.remarks(instances)
-    run = TaskRun(spec.name, spec.config, instances, numbers, pools, seed, tuple(remarks))
+            pools[part] = FewShotPool(spec.task, data.examples(part), part)
+    remarks += spec.task.remarks(instances)
+    run = TaskRun(spec.name, spec.task, instances, numbers, pools, seed, tuple(remarks))
     for first in [index for index, number in enumerate(numbers) if not number]:
         run.prefix(first, shots)  # raises where the pool is too small
     return run

@@ -1,16 +1,15 @@
 """A prompted task as a recipe names it. No torch here."""
 
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.prompting.config import PromptConfig
-from nlptool.recipe import Named, RecipeBlock
+from nlptool.recipe import Named, RecipeBlock, short_name
 from nlptool.registry import DiscriminatedBy
 
 PROMPTS = DiscriminatedBy("prompting")
-Task = Annotated[RecipeBlock, PROMPTS, Named(PROMPTS, "prompts", "prompted task")]
+Task = Annotated[PromptConfig, PROMPTS, Named(PROMPTS, "prompts", "prompted task")]
 
 
 class TaskSpec(RecipeBlock):
@@ -29,8 +28,7 @@ class TaskSpec(RecipeBlock):
     def _by_name(cls, given: Any) -> Any:
         block = {"task": given} if isinstance(given, str) else given
         if isinstance(block, dict) and isinstance(block.get("task"), str) and "name" not in block:
-            path = Path(block["task"])
-            return {"name": path.stem if path.is_file() else block["task"].removesuffix(".yaml"), **block}
+            return {"name": short_name(block["task"]), **block}
         return block
 
     @model_validator(mode="after")
@@ -38,9 +36,3 @@ class TaskSpec(RecipeBlock):
         if not self.name:
             raise ValueError("name: a task that is written out needs one")
         return self
-
-    @property
-    def config(self) -> PromptConfig:
-        """The task's block, with its type."""
-        assert isinstance(self.task, PromptConfig)
-        return self.task

@@ -1,6 +1,6 @@
 """Recipes: YAML and key=value in; a frozen typed value, or every problem at once, out."""
 
-from nlptool.recipe.by_name import Named
+from nlptool.recipe.by_name import Named, short_name
 from nlptool.recipe.field_types import is_resumable
 from nlptool.recipe.load import (
     KEPT,
@@ -37,4 +37,5 @@ __all__ = [
     "load",
     "loads",
     "only",
+    "short_name",
 ]

@@ -1,6 +1,7 @@
 """Blocks by name: a key that takes the name of a shipped file, or a path, in place of the block itself."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -13,6 +14,12 @@ from nlptool.recipe.field_types import FieldType, holds
 from nlptool.recipe.source import RecipeSource, read
 from nlptool.recipe.types import BlockChoice, RecipeBlock
 from nlptool.recipe.validate import validate
+
+
+def short_name(given: str) -> str:
+    """What a block by name is called in tables and folders: its name among the recipes, or that of its file."""
+    path = Path(given)
+    return path.stem if path.is_file() else given.removesuffix(".yaml")
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,12 @@ from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import Kind, ModelConfig
 from nlptool.recipe import Problem, RecipeBlock
+from nlptool.text.config import HubDataset
 from nlptool.text.tabular import Example, Row, is_hidden, whole
 
 if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
     from nlptool.tasks.base import TaskObjective
-
-
-class Source(RecipeBlock):
-    """A data set of the Hugging Face hub."""
-
-    hub: str = Field(description="id of the data set, e.g. nyu-mll/glue")
-    name: str | None = Field(None, description="its configuration, e.g. sst2")
 
 
 class Submission(RecipeBlock):
@@ -54,8 +48,10 @@ class TaskConfig(RecipeBlock):
     score: tuple[str, ...] = Field(
         (), description="metrics whose mean is the task's score in the mean of a suite; none: the first one"
     )
-    source: Source | None = Field(None, description="where the rows are, unless the recipe names a folder")
-    sources: dict[str, Source] = Field(
+    source: HubDataset | None = Field(
+        None, description="where the rows are, unless the recipe names a folder"
+    )
+    sources: dict[str, HubDataset] = Field(
         {}, description="data sets of the hub of splits from elsewhere: of split A/B, by the name A"
     )
     train: str = Field("train", description="split to learn from")
@@ -90,7 +86,7 @@ class TaskConfig(RecipeBlock):
         """The splits that are learnt from; A/B is split B in the folder A of the data."""
         return (self.train,)
 
-    def source_of(self, split: str) -> Source | None:
+    def source_of(self, split: str) -> HubDataset | None:
         """The hub's data set that a split is of."""
         return self.sources.get(split.rpartition("/")[0], self.source)
 

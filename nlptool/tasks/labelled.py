@@ -117,9 +117,8 @@ class LabelledSource:
         return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
 
     def _missing(self, folder: Path, split: str) -> DataError:
-        there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
         return DataError(
-            f"{folder}: no file for the split {split}; the folder holds {there or 'nothing'}",
+            f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
             hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
             + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if self.task.columns else ""),
         )

@@ -16,6 +16,13 @@ Paths = Annotated[
 ]
 
 
+class HubDataset(RecipeBlock):
+    """A data set of the Hugging Face hub."""
+
+    hub: str = Field(description="id of the data set, e.g. nyu-mll/glue")
+    name: str | None = Field(None, description="its configuration, e.g. sst2")
+
+
 class Source(RecipeBlock):
     """Where documents come from: an installed package, files, or a data set of the Hugging Face hub."""
 

@@ -128,6 +128,12 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     return found
 
 
+def listing(folder: Path) -> str:
+    """The first names in a folder, for a message that a file is missing."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return (", ".join(names[:SHOWN]) + (", ..." if names[SHOWN:] else "")) or "nothing"
+
+
 def of_rows(path: Path) -> File | None:
     """A file of rows by its suffixes; None for any other, and for a folder."""
     return _of(path, FORMATS)

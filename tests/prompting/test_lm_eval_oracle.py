@@ -74,9 +74,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
 def ours(name: str) -> PromptConfig:
     return (
-        load(catalog.find("prompt/one"), [f"tasks={name}", "models=m", "data=d"], Recipe)
-        .recipe.tasks[0]
-        .config
+        load(catalog.find("prompt/one"), [f"tasks={name}", "models=m", "data=d"], Recipe).recipe.tasks[0].task
     )
 
 

@@ -26,7 +26,7 @@ def test_every_shipped_task_has_an_example():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_row_of_the_hub_is_asked_as_its_header_says(name: str):
-    example, task = EXAMPLES[name], task_of(name).config
+    example, task = EXAMPLES[name], task_of(name).task
     (row,) = list(preprocess(Row("f:1", example.row), task.prepare))[-1:]
     question = task.instance(row, "")
     prompts = (
@@ -51,7 +51,7 @@ def test_a_task_names_its_command_and_what_it_follows(name: str):
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if not name.startswith("foundry/")])
 def test_a_task_knows_its_data_set_on_the_hub(name: str):
-    assert task_of(name).config.source.hub
+    assert task_of(name).task.source.hub
 
 
 def test_a_misspelt_task_is_compared_with_the_known(tmp_path: Path, capsys):

@@ -25,8 +25,6 @@ from nlptool.text.coverage import Loss
 from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
-KINDS = {CausalScorer: "likelihood", MaskedScorer: "pseudo-likelihood"}
-
 
 def run(evaluation: Evaluation, options: Options, console: Console) -> None:
     """Ask every model the same, write, and show one table, or two."""
@@ -82,7 +80,7 @@ def _asked(name: str, texts: Sequence[str], files: dict[str, list[Pair]], consol
     found: dict[str, Any] = {
         "model": name,
         "parameters": sum(tensor.numel() for tensor in pretrained.state.values()),
-        "kind": KINDS.get(type(model)),
+        "kind": model.kind,
     }
     if texts and isinstance(model, CausalScorer | MaskedScorer):
         found |= _foreseen(model, texts, name, console)

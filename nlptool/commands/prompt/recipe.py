@@ -92,7 +92,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     for at, spec in enumerate(recipe.tasks):
         if spec.data is not None and not Path(spec.data).exists():
             problems.append(Problem(f"tasks.{at}.data", f"no file or folder {spec.data}"))
-        if spec.data is None and recipe.data is None and spec.config.source is None:
+        if spec.data is None and recipe.data is None and spec.task.source is None:
             problems.append(
                 Problem(
                     f"tasks.{at}",

@@ -137,7 +137,7 @@ def _entries(
 def _read_tasks(recipe: Recipe, console: Console) -> list[TaskRun]:
     """The tasks of a recipe. Raises DataError for what is wrong with a row, UsageError for a missing package."""
     for spec in recipe.tasks:
-        spec.config.require_packages()
+        spec.task.require_packages()
     data = Path(recipe.data) if recipe.data is not None else None
     runs = []
     for spec in recipe.tasks:

@@ -11,7 +11,7 @@ from nlptool.commands.finetune.recipe import Dropout, Evaluate, Recipe, Seeds
 from nlptool.commands.prompt import recipe as prompt
 from nlptool.commands.prompt.recipe import Shots, Tasks
 from nlptool.errors import UsageError
-from nlptool.recipe import RecipeBlock, catalog, load
+from nlptool.recipe import RecipeBlock, catalog, load, short_name
 from nlptool.train.config import FinetuneConfig
 
 
@@ -109,7 +109,7 @@ def read(argument: str, data: str | None) -> ResolvedSuite:
 
 def _exam(name: str, suite: Suite) -> SuiteTask:
     catalog.find(name, "tasks")
-    task, tuning = _name(name), suite.finetune
+    task, tuning = short_name(name), suite.finetune
     assert tuning is not None
     settings: Mapping[str, object] = {
         "task": name,
@@ -128,12 +128,6 @@ def _exam(name: str, suite: Suite) -> SuiteTask:
             hint=f"--data FOLDER, in which {task}/ holds its files",
         )
     return SuiteTask(task, recipe, name in tuning.exclude_from_mean)
-
-
-def _name(task: str) -> str:
-    """A task's name, of a file its own name."""
-    path = Path(task)
-    return path.stem if path.is_file() else task.removesuffix(".yaml")
 
 
 def _folder(data: Path, task: str) -> Path:

@@ -54,7 +54,7 @@ def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> l
         console.note(f"prompted tasks are not asked: {missing}")
         return []
     generates = prompted.is_decoder
-    able = tuple(one for one in recipe.tasks if generates or one.config.generation is None)
+    able = tuple(one for one in recipe.tasks if generates or one.task.generation is None)
     for one in recipe.tasks:
         if one not in able:
             console.note(f"{one.name} is not asked: an encoder writes no text")
@@ -64,7 +64,7 @@ def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> l
     options = Options(out=str(out), resume="auto" if out.exists() else None)
     records = prompting.evaluate(recipe, options, console)
     write_json(out / "results.json", records)
-    splits = {one.name: one.config.validation for one in able}
+    splits = {one.name: one.task.validation for one in able}
     return [_first_score(record, splits[record["task"]]) for record in records]
 
 
