@@ -326,3 +326,7 @@ def test_recipes_are_checked_without_heavy_imports() -> None:
     loaded = loaded_by("\n".join(f"import nlptool.{name}" for name in found))
     assert {f"nlptool.{name}" for name in found} <= loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_no_file_is_longer_than_350_lines() -> None:
+    assert [name for name, source in modules() if source.count("\n") > 350] == []

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from nlptool.models.base import Encoder, Inputs
+from nlptool.models.embeddings import Embeddings
 from nlptool.models.kernels import unpadded
 from nlptool.models.kernels.unpadded import UnpaddedBatch
 from nlptool.models.layers import (
-    Embeddings,
     HiddenStates,
     LayerConfig,
     Layers,

@@ -3,14 +3,15 @@
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Regex, normalizers
+import tokenizers
+from tokenizers import Regex, normalizers, trainers
 
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
@@ -147,3 +148,25 @@ def _grows(blocks: list[dict[str, Any]], inserted: list[str]) -> bool:
         if len(text) > most:
             return True
     return False
+
+
+def train(encoder: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.BpeTrainer) -> None:
+    """Train in a thread, which Ctrl-C leaves behind: the library hears no signal, at times for a minute."""
+    left = threading.Event()
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            encoder.train_from_iterator(takewhile(lambda _: not left.is_set(), texts), trainer)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    finally:
+        left.set()
+    if failed:
+        raise failed[0]

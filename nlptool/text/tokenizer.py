@@ -7,10 +7,9 @@ digest is the fingerprint that stores and checkpoints carry.
 
 import copy
 import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -130,7 +129,7 @@ class Tokenizer:
             max_token_length=LONGEST,
             show_progress=False,
         )
-        _train(encoder, texts, trainer)
+        bounded_tokenizer.train(encoder, texts, trainer)
         numbers = {role: (name, number) for number, (role, name) in enumerate(SPECIAL.items())}
         encoder.post_processor = template(numbers["cls"], numbers["sep"])
         return cls(json.loads(encoder.to_str()), SPECIAL)
@@ -331,25 +330,3 @@ def _without_space(text: str, places: NDArray[np.int32]) -> NDArray[np.int32]:
             start = begin + len(inner) - len(inner.lstrip())
             found[number] = start, start + len(inner.strip())
     return found
-
-
-def _train(encoder: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.BpeTrainer) -> None:
-    """Train in a thread, which Ctrl-C leaves behind: the library hears no signal, at times for a minute."""
-    left = threading.Event()
-    failed: list[BaseException] = []
-
-    def train() -> None:
-        try:
-            encoder.train_from_iterator(takewhile(lambda _: not left.is_set(), texts), trainer)
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=train, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.1)
-    finally:
-        left.set()
-    if failed:
-        raise failed[0]

@@ -21,7 +21,7 @@ from nlptool import flops, registry
 from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
 from nlptool.models import huggingface
-from nlptool.models.layers import Embeddings
+from nlptool.models.embeddings import Embeddings
 from nlptool.objectives.base import Objective
 from nlptool.text.store import Split
 

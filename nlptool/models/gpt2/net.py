@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from nlptool.models.base import Decoder, Inputs
+from nlptool.models.embeddings import Embeddings
 from nlptool.models.kernels.onednn_packed import PackedLinear, pack, packable
 from nlptool.models.kv_cache import KVCache, KVCacheProtocol
 from nlptool.models.layers import (
-    Embeddings,
     HiddenStates,
     LayerConfig,
     Layers,

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from nlptool.data.batches import Batch
 from nlptool.models import heads
 from nlptool.models.config import EncoderConfig
+from nlptool.models.embeddings import Embeddings
 from nlptool.models.encoder import TransformerEncoder, encode, shape
 from nlptool.models.kernels.cross_entropy import IGNORED
-from nlptool.models.layers import Embeddings, Layers, init_truncated
+from nlptool.models.layers import Layers, init_truncated
 from nlptool.objectives.base import inputs_of
 
 
