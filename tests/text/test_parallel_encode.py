@@ -181,10 +181,10 @@ def test_workers_end_when_their_reader_is_killed(tmp_path: Path, work: EncodeJob
     program = (
         "import json, multiprocessing, sys\n"
         "from nlptool.text.config import Normalise, Sentences\n"
-        "from nlptool.text.parallel_encode import Work, encode\n"
+        "from nlptool.text.parallel_encode import EncodeJob, encode\n"
         "if __name__ == '__main__':\n"
         "    content = json.load(open(sys.argv[1]))\n"
-        "    work = Work(content, 'tiktoken', Normalise(), Sentences(), 0.0)\n"
+        "    work = EncodeJob(content, 'tiktoken', Normalise(), Sentences(), 0.0)\n"
         "    batches = (['word ' * 1000] for _ in iter(int, 1))\n"
         "    for number, _ in enumerate(encode(batches, work, 2)):\n"
         "        if number == 0:\n"
