@@ -7,7 +7,7 @@
 by processor time (of the process and its children), since other work on the machine moves wall time.
 
 Digests are those that are read along with a store and with a model: of STORE, and of files of 64 MiB, the largest that
-are verified without `nlptool doctor`. A start is all of `pretrain-mlm` up to the first step.
+are verified without `nlptool doctor`, beside a whole `pretrain-mlm` of one step.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def _commits(recipe: Path, before: Path, rounds: int) -> None:
 
 
 def _digests(store: Path, recipe: Path, scratch: Path, rounds: int) -> None:
-    """Processor time of verifying digests beside that of a start."""
+    """Processor time of verifying digests beside that of a run of one step."""
     from nlptool.manifests import differs, recorded
 
     large = scratch / "large" / "model.safetensors"
@@ -100,7 +100,7 @@ def _digests(store: Path, recipe: Path, scratch: Path, rounds: int) -> None:
         size = sum(path.stat().st_size for path in paths) / 2**20
         print(
             f"digests of {name:13} {size:6.1f} MiB, {seconds:.3f} s of processor time: "
-            f"{seconds / start:.1%} of a start of {start:.2f} s"
+            f"{seconds / start:.1%} of a run of one step, {start:.2f} s"
         )
 
 

@@ -156,6 +156,7 @@ TABLE = {
 }
 
 PROMPTED = "prompt"
+PERPLEXITY = "perplexity"  # the one metric of a prompted task that is no share
 OWN = {
     "electra": {name: f"generator_{name}" for name in ("mlm", "mlm_accuracy", "mlm_majority")},
     PROMPTED: {"perplexity": "answer_perplexity"},
@@ -188,3 +189,22 @@ def objective_of(recipe: Mapping[str, Any]) -> str | None:
     block = recipe.get("objective")
     name = block.get("name") if isinstance(block, dict) else None
     return name if isinstance(name, str) else None
+
+
+def metric_title(name: str) -> str:
+    """The name of a prompted task's metric, or of a suite's, in a table."""
+    return describe(name, PROMPTED).title
+
+
+def format_score(name: str, value: float | None, error: float | None) -> str:
+    """A metric and its standard error, shares in per cent; None: a perplexity that overflows."""
+    if value is None:
+        return "∞"
+    if name == PERPLEXITY:
+        return f"{value:,.4g}" + (f" ± {error:,.2g}" if error is not None else "")
+    return per_cent(value) + (f" ± {100 * error:.1f}" if error is not None else "")
+
+
+def per_cent(value: float) -> str:
+    """A share, e.g. 61.3."""
+    return f"{100 * value:.1f}"

@@ -31,7 +31,7 @@ MAY = {
     "runs/lock.py read": "/proc",
     "runs/machine.py read": "/proc and /sys",
     "cli/threads.py read": "/proc",
-    "kinds.py read": "the keys of a recipe, whatever else it may be",
+    "folder_kinds.py read": "the keys of a recipe, whatever else it may be",
     "text/tabular.py json": "rows of a user's data, with their own errors",
 }
 

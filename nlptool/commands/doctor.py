@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nlptool import __version__, kinds
+from nlptool import __version__, folder_kinds
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
@@ -98,7 +98,8 @@ def folder(path: Path) -> Iterator[Check]:
         yield from checks.check_model(path)
     else:
         raise UsageError(
-            f"{path}: is no run (no recipe.yaml), token store (store.json) or model (config.json): {kinds.told(path)}"
+            f"{path}: is no run (no recipe.yaml), token store (store.json) or model (config.json): "
+            f"{folder_kinds.describe(path)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nlptool import kinds, weights_record
+from nlptool import folder_kinds, weights_record
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder, verify_manifest
@@ -15,10 +15,10 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
 
     wanted: `newest` (whole), `best` (lowest held-out loss) or a folder's name such as step-00001000.
     """
-    if kinds.is_labelled(run):
+    if folder_kinds.is_labelled(run):
         raise _is_exported(run)
-    if "objective" not in kinds.keys(run):
-        raise UsageError(f"{run}: is no run of a pretraining command: {kinds.told(run)}")
+    if "objective" not in folder_kinds.keys(run):
+        raise UsageError(f"{run}: is no run of a pretraining command: {folder_kinds.describe(run)}")
     folder.prepare_output_folder(out, Options(overwrite=overwrite), holds="config.json", reads=[str(run)])
     from safetensors.torch import load_file
 
@@ -46,7 +46,7 @@ def run(run: Path, out: Path, wanted: str, *, overwrite: bool, console: Console)
 
 def _is_exported(run: Path) -> UsageError:
     """Why a run on a labelled task is not exported: its results are folders that transformers loads."""
-    if found := kinds.finals(run):
+    if found := folder_kinds.finals(run):
         return UsageError(
             f"{run}: is a run of finetune or distill-task, whose result is exported already",
             hint=f"transformers loads {', '.join(map(str, found))}",

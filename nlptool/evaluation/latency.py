@@ -66,14 +66,6 @@ def measure(
     }
 
 
-def full_rows(rows: int, tokens: int, vocab_size: int) -> Batch:
-    """Random ids without padding: ids and types [B, T], lengths [B], always the same."""
-    generator = torch.Generator().manual_seed(0)
-    ids_BT = torch.randint(vocab_size, (rows, tokens), generator=generator)
-    lengths_B = torch.full((rows,), tokens)
-    return Batch({"ids": ids_BT, "types": torch.zeros_like(ids_BT), "lengths": lengths_B}, {}, rows * tokens)
-
-
 @torch.inference_mode()
 def _seconds(subjects: Mapping[str, TimedModel], batch: Batch, repeats: int) -> dict[str, float]:
     """The median time that each model takes for the batch."""

@@ -209,6 +209,16 @@ ENCODER_FIXED = {
 }
 
 
+BERT_SUBLAYERS = {
+    "attention.out": "attention.output.dense",
+    "attention.norm": "attention.output.LayerNorm",
+    "mlp.up": "intermediate.dense",
+    "mlp.down": "output.dense",
+    "mlp.norm": "output.LayerNorm",
+}
+"""Modules of one layer, of families that name them as BERT's code does."""
+
+
 def encoder_settings(**defaults: Any) -> dict[str, tuple[str, Any]]:
     """Settings of encoders as BERT's. defaults: of the family's class in transformers, where other than BERT's."""
     names = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlptool import kinds
+from nlptool import folder_kinds
 from nlptool.errors import DataError, UsageError
 
 SCHEME = "hf://"
@@ -21,7 +21,7 @@ OF_TOKENIZER = ("*.json", "*.txt")
 def problem(name: str) -> str | None:
     """What is wrong with a model's name, as far as this machine knows."""
     path = Path(name)
-    several = kinds.finals(path)
+    several = folder_kinds.finals(path)
     if _id(name) is not None or (path / "config.json").exists() or len(several) == 1:
         return None
     if several:
@@ -29,7 +29,7 @@ def problem(name: str) -> str | None:
     if SCHEME in name:
         return f"no Hugging Face folder at {name} (no config.json)"
     hint = "" if path.exists() else f"; for a model of the hub, {SCHEME}OWNER/NAME"
-    return f"no Hugging Face folder at {name} (no config.json): {kinds.told(path)}{hint}"
+    return f"no Hugging Face folder at {name} (no config.json): {folder_kinds.describe(path)}{hint}"
 
 
 def folder(name: str) -> Path:
@@ -67,7 +67,7 @@ def tokenizer(name: str) -> Path:
 
 
 def _of_run(path: Path) -> Path:
-    found = [] if (path / "config.json").exists() else kinds.finals(path)
+    found = [] if (path / "config.json").exists() else folder_kinds.finals(path)
     return found[0] if len(found) == 1 else path
 
 

@@ -213,7 +213,7 @@ def _require_positions(model: PromptedModel, runs: Sequence[TaskRun]) -> None:
                 raise DataError(
                     f"{run.name}: an answer of {counted(new, 'tokens')}, and {model.name} reads "
                     f"{most + new:,} with the question",
-                    hint="give the task fewer: tokens",
+                    hint="lower the task's key tokens, or take a model with more positions",
                 )
             continue
         for instance in run.instances:

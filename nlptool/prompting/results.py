@@ -5,12 +5,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from nlptool.formatting import counted, finite
-from nlptool.metric_table import PROMPTED, describe
+from nlptool.metric_table import format_score, metric_title, per_cent
 from nlptool.prompting import response_cache
 from nlptool.prompting.contamination import Contamination
 from nlptool.prompting.requests import TaskRun
 
-PERPLEXITY = "perplexity"  # the one metric that is no share
 BASELINES = ("chance", "majority")  # computed without a model
 MAX_PARTS = 12  # of a task that a table shows one by one
 
@@ -114,7 +113,7 @@ def results_table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list
             cells += [format_score(name, **record["scores"][name]) for record in of_run]
             compared = not at or name.startswith("accuracy")
             cells += [
-                _per_cent(first["baselines"][one]) if one in first["baselines"] and compared else ""
+                per_cent(first["baselines"][one]) if one in first["baselines"] and compared else ""
                 for one in BASELINES
             ]
             rows.append(cells)
@@ -149,21 +148,3 @@ def _rows_by_contamination(records: Sequence[Mapping[str, Any]]) -> Iterator[lis
             "",
             "",
         ]
-
-
-def metric_title(name: str) -> str:
-    """A metric's name in a table."""
-    return describe(name, PROMPTED).title
-
-
-def format_score(name: str, value: float | None, error: float | None) -> str:
-    """A metric and its standard error, shares in per cent; None: a perplexity that overflows."""
-    if value is None:
-        return "∞"
-    if name == PERPLEXITY:
-        return f"{value:,.4g}" + (f" ± {error:,.2g}" if error is not None else "")
-    return _per_cent(value) + (f" ± {100 * error:.1f}" if error is not None else "")
-
-
-def _per_cent(value: float) -> str:
-    return f"{100 * value:.1f}"

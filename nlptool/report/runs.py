@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlptool import atomic_files, kinds
+from nlptool import atomic_files, folder_kinds
 from nlptool.errors import UsageError
 from nlptool.metric_table import HELD_OUT, describe, objective_of
 from nlptool.recipe import kept_source
@@ -98,7 +98,7 @@ def read(path: Path, name: str) -> Run:
     for file in ("recipe.yaml", "environment.json"):
         if not (path / file).exists():
             raise UsageError(
-                f"{path}: is not a run folder (no {file}): {kinds.told(path)}",
+                f"{path}: is not a run folder (no {file}): {folder_kinds.describe(path)}",
                 hint="name the output folder of a training command",
             )
     if (path / "answers").is_dir() and not (path / "metrics.jsonl").exists():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nlptool.prompting.results import format_score, metric_title
+from nlptool.metric_table import format_score, metric_title
 
 
 class MeanAndStd(NamedTuple):

@@ -1,8 +1,8 @@
 """TinyBERT's task-specific distillation (Jiao et al. 2020, section 3): what a student learns from a fine-tuned teacher.
 
 For tasks that decide once a row, among as many alternatives each time. Two objectives in turn around that of the task:
-`Imitation` makes embeddings, hidden states and attention scores as the teacher's; `Taught` then makes the answers so.
-Neither looks at a label. Both have the student's own parts under their own names, so that weights, learning rates and
+`IntermediateDistillation` fits embeddings, hidden states and attention scores to the teacher's, then
+`PredictionDistillation` fits the logits. Neither looks at a label. Both have the student's own parts under their own names, so that weights, learning rates and
 folders are as in fine-tuning; the teacher is no part of them. It has neither dropout nor gradient; in TinyBERT's code
 it has dropout, which nothing turns off there.
 """

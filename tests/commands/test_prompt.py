@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from nlptool.cli import main
+from nlptool.metric_table import format_score
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.prompting.config import Instance
 from nlptool.prompting.prompted_model import PromptedModel
 from nlptool.prompting.requests import TaskRun, fit_demonstrations
-from nlptool.prompting.results import format_score, model_labels
+from nlptool.prompting.results import model_labels
 from nlptool.text.tokenizer import Tokenizer
 
 TASK = """\

@@ -8,11 +8,10 @@ from test_compare import two  # noqa: F401
 
 from nlptool.cli import main
 from nlptool.commands.suite import recipe as suites
-from nlptool.metric_table import PROMPTED, describe
+from nlptool.metric_table import PROMPTED, describe, metric_title
 from nlptool.prompting.answer import config as answer
 from nlptool.prompting.choices import config as choices
 from nlptool.prompting.continuation import config as continuation
-from nlptool.prompting.results import metric_title
 from nlptool.report import suite_scores
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")

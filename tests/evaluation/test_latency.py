@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from nlptool.evaluation.latency import TimedModel, full_rows, measure
+from nlptool.data.batches import Batch
+from nlptool.evaluation.latency import TimedModel, measure
 
-ONE, FOUR = full_rows(1, 5, 100), full_rows(4, 5, 100)
+ONE, FOUR = (Batch({"ids": torch.ones(rows, 5, dtype=torch.long)}, {}, rows * 5) for rows in (1, 4))
 
 
 def asleep(seconds: float, heard: list[str], name: str) -> TimedModel:
@@ -65,12 +66,3 @@ def test_a_mode_is_put_back_also_when_a_model_fails():
     with pytest.raises(ValueError, match="no"):
         measure({"m": TimedModel(module, fails)}, ONE, FOUR)
     assert module.training
-
-
-def test_random_rows_are_the_same_each_time_and_hold_no_padding():
-    batch = full_rows(3, 7, 50)
-    assert torch.equal(batch["ids"], full_rows(3, 7, 50)["ids"])
-    assert batch["ids"].shape == (3, 7)
-    assert int(batch["ids"].max()) < 50
-    assert batch["lengths"].tolist() == [7, 7, 7]
-    assert batch.tokens == 21

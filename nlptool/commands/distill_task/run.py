@@ -56,7 +56,6 @@ from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State, held_out
 
-PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
 STAGES = ("intermediate", "prediction")
 PART = 1024  # tokens at once where layers are compared, which pads the rows of a part to its longest
 
@@ -208,7 +207,7 @@ class _Runs:
             changed = folder.check_resume(self.out, recipe, models, ahead)
             self._require_finished_alike(changed)
             folder.report_changes(changed, self.console)
-        facts = machine.environment(PACKAGES, self.world) | {"models": folder.digests(models)}
+        facts = machine.environment(finetuning.PACKAGES, self.world) | {"models": folder.digests(models)}
         if self.source is None:
             folder.create_run_folder_with(self.out, recipe, facts, self._prepare, overwrite=overwrite)
         else:

@@ -15,10 +15,11 @@ from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.evaluation.scoring import CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.formatting import counted, finite, markdown, quantity, safe_exp
 from nlptool.manifests import plain_names
+from nlptool.metric_table import PERPLEXITY, format_score
 from nlptool.models import hub, huggingface
 from nlptool.prompting.choices import minimal_pairs as reading
 from nlptool.prompting.choices.minimal_pairs import Pair
-from nlptool.prompting.results import PERPLEXITY, format_score, model_labels, model_name
+from nlptool.prompting.results import model_labels, model_name
 from nlptool.report import suite_scores
 from nlptool.runs import machine
 from nlptool.text.coverage import Loss

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nlptool import kinds, registry
+from nlptool import folder_kinds, registry
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.models.config import ModelConfig
@@ -114,7 +114,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(
             Problem(
                 "tokens",
-                f"no token store at {recipe.tokens}: {kinds.told(Path(recipe.tokens))}; make one with nlptool tokenize",
+                f"no token store at {recipe.tokens}: {folder_kinds.describe(Path(recipe.tokens))}; "
+                "make one with nlptool tokenize",
             )
         )
     for key, name in (("start", recipe.start), ("teacher", recipe.teacher)):

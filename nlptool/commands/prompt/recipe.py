@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nlptool import kinds
+from nlptool import folder_kinds
 from nlptool.models import hub
 from nlptool.prompting.spec import TaskSpec
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
@@ -103,7 +103,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(
             Problem(
                 "contamination",
-                f"no token store at {recipe.contamination}: {kinds.told(Path(recipe.contamination))}",
+                f"no token store at {recipe.contamination}: {folder_kinds.describe(Path(recipe.contamination))}",
             )
         )
     for at, model in enumerate(recipe.models):

@@ -17,9 +17,10 @@ from nlptool.commands.suite.recipe import ResolvedSuite, SuiteTask
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.manifests import digest
+from nlptool.metric_table import PERPLEXITY
 from nlptool.models import huggingface
 from nlptool.prompting.prompted_model import PromptedModel
-from nlptool.prompting.results import PERPLEXITY, shots_text
+from nlptool.prompting.results import shots_text
 from nlptool.recipe import digest as recipe_digest
 from nlptool.runs import machine
 

@@ -2,6 +2,7 @@
 
 from nlptool.models.config import EncoderConfig
 from nlptool.models.hf_family import (
+    BERT_SUBLAYERS,
     ENCODER_FIXED,
     EncoderFamily,
     encoder_modules,
@@ -23,13 +24,7 @@ FAMILY = EncoderFamily(
     modules=encoder_modules(
         "bert",
         LAYER,
-        {
-            "attention.out": "attention.output.dense",
-            "attention.norm": "attention.output.LayerNorm",
-            "mlp.up": "intermediate.dense",
-            "mlp.down": "output.dense",
-            "mlp.norm": "output.LayerNorm",
-        },
+        BERT_SUBLAYERS,
         {
             "pooler.dense": "bert.pooler.dense",
             "mlm.dense": "cls.predictions.transform.dense",

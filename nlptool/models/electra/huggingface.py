@@ -6,6 +6,7 @@ its own copy of the embeddings that the two share while they are trained.
 
 from nlptool.models.config import EncoderConfig
 from nlptool.models.hf_family import (
+    BERT_SUBLAYERS,
     ENCODER_FIXED,
     EncoderFamily,
     encoder_modules,
@@ -39,13 +40,7 @@ FAMILY = EncoderFamily(
     modules=encoder_modules(
         "electra",
         LAYER,
-        {
-            "attention.out": "attention.output.dense",
-            "attention.norm": "attention.output.LayerNorm",
-            "mlp.up": "intermediate.dense",
-            "mlp.down": "output.dense",
-            "mlp.norm": "output.LayerNorm",
-        },
+        BERT_SUBLAYERS,
         {
             "backbone.layers.projection": "electra.embeddings_project",
             "rtd.dense": "discriminator_predictions.dense",

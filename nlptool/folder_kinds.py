@@ -7,7 +7,7 @@ RUNS = {"models": "prompt", "task": "finetune or distill-task", "objective": "pr
 TEXT = (".txt", ".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".xz", ".zst", ".bz2")
 
 
-def told(path: Path) -> str:
+def describe(path: Path) -> str:
     """What a path is and who reads it, as the end of a message that refuses it."""
     if not path.exists():
         return "nothing is there"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nlptool import kinds
+from nlptool import folder_kinds
 from nlptool.cli import main
 
 
@@ -39,7 +39,7 @@ WORDS = {
 
 @pytest.mark.parametrize("kind", WORDS)
 def test_a_folder_is_told_by_its_kind(kind: str, folders: dict[str, Path]):
-    assert WORDS[kind] in kinds.told(folders[kind])
+    assert WORDS[kind] in folder_kinds.describe(folders[kind])
 
 
 @pytest.mark.parametrize(
