@@ -2,9 +2,10 @@
 
 For tasks that decide once a row, among as many alternatives each time. Two objectives in turn around that of the task:
 `IntermediateDistillation` fits embeddings, hidden states and attention scores to the teacher's, then
-`PredictionDistillation` fits the logits. Neither looks at a label. Both have the student's own parts under their own names, so that weights, learning rates and
-folders are as in fine-tuning; the teacher is no part of them. It has neither dropout nor gradient; in TinyBERT's code
-it has dropout, which nothing turns off there.
+`PredictionDistillation` fits the logits. Neither looks at a label. Both have the
+student's own parts under their own names, so that weights, learning rates and folders are as in fine-tuning; the
+teacher is no part of them. It has neither dropout nor gradient; in TinyBERT's code it has dropout, which nothing turns
+off there.
 """
 
 # B rows, T tokens, D width, N rows, W numbers said of a row
