@@ -15,6 +15,10 @@ ASIDE = "written into a folder that files.written_aside names when it is whole"
 MAY = {
     "atomic_files.py": "the one writer and reader",
     "text/store.py write": ASIDE,
+    "text/links.py write": ASIDE,
+    "knowledge/names.py write": ASIDE,
+    "knowledge/names.py np.save": ASIDE,
+    "knowledge/build.py np.save": ASIDE,
     "data/pair_inputs.py write": ASIDE,
     "data/qa_windows.py write": ASIDE,
     "data/token_labels.py write": ASIDE,

@@ -1,0 +1,257 @@
+"""From triples in files to a graph folder, in memory for the names and twelve bytes a triple."""
+
+import hashlib
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool import __version__
+from nlptool.atomic_files import write_json
+from nlptool.errors import DataError
+from nlptool.knowledge.graph import FACTS, SPLITS, VERSION
+from nlptool.knowledge.names import write_names
+from nlptool.knowledge.readers import Columns
+from nlptool.knowledge.relations import Merged
+from nlptool.manifests import recorded
+
+JOINING = str.maketrans("", "", " _-")
+NEVER_TRAINED = "of an entity or relation without a training triple"
+
+
+@dataclass
+class BuildStats:
+    """What became of what was read."""
+
+    read: dict[str, int] = field(default_factory=dict)
+    """Triples of each split, as its files have them."""
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)
+    """Why triples of each split were left out, and how many."""
+    pairs_without: int = 0
+    """Pairs of entities that `without` named."""
+
+    def drop(self, split: str, why: str, number: int) -> None:
+        """Count triples that are left out."""
+        if number:
+            self.dropped.setdefault(split, Counter())[why] += number
+
+
+class GraphBuilder:
+    """Takes triples by their names and writes the graph folder.
+
+    merge: what becomes of each relation, by its name in small letters; one that is not there is dropped. None: all stay
+    as they are. keep_loops: whether triples whose head is their tail stay. letters_only: whether those go that have an
+    entity with other characters than letters, spaces, hyphens and underscores (KagNet, conceptnet/extract_cpnet.py).
+    """
+
+    def __init__(
+        self,
+        merge: Mapping[str, Merged] | None = None,
+        *,
+        keep_loops: bool = False,
+        letters_only: bool = False,
+    ) -> None:
+        self.merge, self.keep_loops, self.letters_only = merge, keep_loops, letters_only
+        self.stats = BuildStats()
+        # A missing name takes the next number, all in C: 10^7 fields in a second or two.
+        self._entities: defaultdict[str, int] = defaultdict(count().__next__)
+        self._relations: defaultdict[str, int] = defaultdict(count().__next__)
+        self._columns = {split: (array("i"), array("i"), array("i")) for split in SPLITS}
+        self._without: set[tuple[int, int]] = set()
+
+    def add(self, columns: Columns, split: str = "train") -> None:
+        """Take triples of a split."""
+        heads, relations, tails = self._columns[split]
+        heads.extend(map(self._entities.__getitem__, columns.heads))
+        relations.extend(map(self._relations.__getitem__, columns.relations))
+        tails.extend(map(self._entities.__getitem__, columns.tails))
+
+    def without(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Take out all triples between two entities, whatever the relation and the direction, in every split.
+
+        To be called when all triples have been added. pairs: each once, as `pairs_of` gives them.
+        """
+        number = self._entities.get
+        named = 0
+        for named, (one, other) in enumerate(pairs, start=1):  # noqa: B007
+            first, second = number(one), number(other)
+            if first is not None and second is not None:
+                self._without.add((first, second) if first < second else (second, first))
+        self.stats.pairs_without += named
+
+    def write(
+        self, folder: Path, labels: Iterable[tuple[str, str]] = (), source: Any = None
+    ) -> dict[str, Any]:
+        """Write the graph into a folder that appears whole; the contents of graph.json.
+
+        labels: entity and what it is called, the first one of an entity before its others; those of other entities are
+        left out and counted. Raises DataError where no training triple is left.
+        """
+        triples = {split: self._numbers(split) for split in SPLITS}
+        if self.letters_only:
+            triples = self._of_letters(triples)
+        relations, triples = self._merged(triples)
+        triples = {split: self._cleaned(split, columns) for split, columns in triples.items()}
+        if not triples["train"].shape[1]:
+            why = ", ".join(f"{n:,} {what}" for what, n in self.stats.dropped.get("train", Counter()).items())
+            raise DataError(
+                f"the graph holds no training triple ({why or 'none was read'})",
+                hint="name files that hold triples: source.files=PATH",
+            )
+        names, renumbered = _compact(list(self._entities), triples["train"][[0, 2]])
+        relation_names, relation_numbers = _compact(relations, triples["train"][[1]])
+        for split in SPLITS:
+            columns = triples.pop(split)
+            heads, tails = renumbered[columns[0]], renumbered[columns[2]]
+            kinds = relation_numbers[columns[1]]
+            known = (heads >= 0) & (tails >= 0) & (kinds >= 0)
+            self.stats.drop(split, NEVER_TRAINED, int((~known).sum()))
+            columns = _sorted(heads[known], kinds[known], tails[known])
+            self.stats.read[split] = len(self._columns[split][0])
+            if split == "train" or columns.shape[1]:
+                np.save(folder / f"{split}.npy", columns)
+            triples[split] = columns
+        write_names(folder / "entities.txt", names)
+        write_names(folder / "relations.txt", relation_names)
+        unknown = _write_labels(folder, labels, names)
+        files = recorded(path for path in folder.iterdir() if path.suffix in (".txt", ".npy"))
+        facts = {
+            "nlptool": __version__,
+            "version": VERSION,
+            "fingerprint": _fingerprint(files),
+            "entities": len(names),
+            "relations": len(relation_names),
+            "triples": {split: int(columns.shape[1]) for split, columns in triples.items()},
+            "read": self.stats.read,
+            "dropped": {split: dict(found) for split, found in self.stats.dropped.items()},
+            "pairs_without": self.stats.pairs_without,
+            "labels_of_others": unknown,
+            "source": source,
+            "files": files,
+        }
+        write_json(folder / FACTS, facts)
+        return facts
+
+    def _numbers(self, split: str) -> NDArray[np.int32]:
+        """The triples of a split as they came: [3, N], numbers by first occurrence."""
+        return np.stack([np.frombuffer(column, np.int32) for column in self._columns[split]])
+
+    def _merged(
+        self, triples: dict[str, NDArray[np.int32]]
+    ) -> tuple[list[str], dict[str, NDArray[np.int32]]]:
+        """Names of relations after merging, and triples of these; those whose relation is in no group are left out."""
+        old = list(self._relations)
+        if self.merge is None:
+            return old, triples
+        found = [self.merge.get(name.casefold()) for name in old]
+        names = sorted({one.name for one in found if one is not None})
+        number = {name: place for place, name in enumerate(names)}
+        new = np.array([-1 if one is None else number[one.name] for one in found], np.int32)
+        exchanged = np.array([one is not None and one.exchanged for one in found], bool)
+        merged = {}
+        for split, (heads, relations, tails) in triples.items():
+            known, turned = new[relations] >= 0, exchanged[relations]
+            self.stats.drop(split, "of a relation in no group", int((~known).sum()))
+            ends = np.where(turned, tails, heads), np.where(turned, heads, tails)
+            merged[split] = np.stack([ends[0], new[relations], ends[1]])[:, known]
+        return names, merged
+
+    def _of_letters(self, triples: dict[str, NDArray[np.int32]]) -> dict[str, NDArray[np.int32]]:
+        """Without triples of which an entity has other characters than letters, spaces, hyphens and underscores."""
+        good = np.array([name.translate(JOINING).isalpha() for name in self._entities], bool)
+        kept = {}
+        for split, columns in triples.items():
+            keep = good[columns[0]] & good[columns[2]]
+            self.stats.drop(split, "of an entity with other characters than letters", int((~keep).sum()))
+            kept[split] = columns[:, keep]
+        return kept
+
+    def _cleaned(self, split: str, columns: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Without loops, unless they stay, without the pairs that are to be taken out, and each triple once."""
+        heads, _, tails = columns
+        keep = np.ones(len(heads), bool)
+        if not self.keep_loops:
+            keep = heads != tails
+            self.stats.drop(split, "loop", int((~keep).sum()))
+        if self._without:
+            size = max(len(self._entities), 1)
+            taken = np.array([one * size + other for one, other in self._without], np.int64)
+            pairs = np.minimum(heads, tails) * np.int64(size) + np.maximum(heads, tails)
+            out = np.isin(pairs, taken)
+            self.stats.drop(split, "between a pair to be left out", int((out & keep).sum()))
+            keep &= ~out
+        unique = _sorted(*columns[:, keep])
+        self.stats.drop(split, "duplicate", int(keep.sum()) - unique.shape[1])
+        return unique
+
+
+def _sorted(
+    heads: NDArray[np.int32], relations: NDArray[np.int32], tails: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Triples sorted by head, relation and tail, each once: [3, N]."""
+    if not len(heads):
+        return np.empty((3, 0), "<i4")
+    sizes = [int(column.max()) + 1 for column in (heads, relations, tails)]
+    if sizes[0] * sizes[1] * sizes[2] < 2**63:  # one number a triple, whose order is that of the three
+        keys = (heads.astype(np.int64) * sizes[1] + relations) * sizes[2] + tails
+        keys.sort()
+        keys = keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
+        columns = np.empty((3, len(keys)), "<i4")
+        columns[2] = keys % sizes[2]
+        keys //= sizes[2]
+        columns[1] = keys % sizes[1]
+        columns[0] = keys // sizes[1]
+        return columns
+    columns = np.stack([heads, relations, tails])[:, np.lexsort((tails, relations, heads))].astype("<i4")
+    new = np.concatenate(([True], (columns[:, 1:] != columns[:, :-1]).any(0)))
+    return columns[:, new]
+
+
+def _compact(names: list[str], used: NDArray[np.int32]) -> tuple[list[str], NDArray[np.int32]]:
+    """The names that are used, sorted by their bytes, and the new number of each old one; -1: not used."""
+    seen = np.zeros(len(names), bool)
+    seen[used] = True
+    order = sorted(np.flatnonzero(seen).tolist(), key=names.__getitem__)  # by code point, as UTF-8 sorts
+    numbers = np.full(len(names), -1, np.int32)
+    numbers[order] = np.arange(len(order), dtype=np.int32)
+    return [names[number] for number in order], numbers
+
+
+def _write_labels(folder: Path, labels: Iterable[tuple[str, str]], names: list[str]) -> int:
+    """Write labels sorted by entity, each once; how many are of entities that the graph does not have."""
+    numbers: dict[str, int] = {}
+    found: dict[tuple[int, str], None] = {}
+    unknown = 0
+    for entity, label in labels:
+        numbers = numbers or {name: number for number, name in enumerate(names)}
+        if (number := numbers.get(entity)) is None:
+            unknown += 1
+        elif label.strip():
+            found.setdefault((number, " ".join(label.split())))
+    if found:
+        order = sorted(found, key=lambda one: one[0])  # stable: the first label of an entity stays its first
+        write_names(folder / "labels.txt", (label for _, label in order))
+        np.save(folder / "labels.entities.npy", np.array([number for number, _ in order], "<i4"))
+    return unknown
+
+
+def _fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """One digest for the names and triples; labels are left out, since no number depends on them."""
+    parts = (f"{name} {files[name]['sha256']}\n" for name in sorted(files) if not name.startswith("labels."))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def pairs_of(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Pairs of entities in either order, each once."""
+    seen: set[tuple[str, str]] = set()
+    for one, other in rows:
+        pair = (one, other) if one <= other else (other, one)
+        if pair not in seen:
+            seen.add(pair)
+            yield pair

@@ -1,0 +1,98 @@
+"""Vectors of a graph's entities and relations, memory-mapped: the final/ of `nlptool pretrain-transe`.
+
+FOLDER/model.safetensors   entity.weight float32 [entities, width], relation.weight float32 [relations, width]
+FOLDER/config.json         graph_fingerprint: of the graph whose numbers the rows are
+"""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.atomic_files import open_regular, read_json
+from nlptool.errors import DataError
+from nlptool.knowledge.graph import Graph
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+ENTITY, RELATION = "entity.weight", "relation.weight"
+PICKLES = ("*.pt", "*.pth", "*.ckpt", "*.pkl", "pytorch_model.bin")
+MAKE = "train them: nlptool pretrain-transe RECIPE graph=GRAPH"
+AT_ONCE = 1 << 24  # numbers that are looked at together for NaN
+
+
+class EntityEmbeddings:
+    """Vectors by the numbers of a graph. Nothing is copied: rows are read from the disk when they are indexed.
+
+    entities: float32 [entities, width]; relations: float32 [relations, width]; read-only.
+    graph: the fingerprint of the graph. Raises DataError where the folder is not what was written, belongs to another
+    graph, has another number of rows, or holds NaN or infinity.
+    """
+
+    def __init__(self, path: Path, graph: Graph) -> None:
+        self.path = path
+        try:
+            self.config: dict[str, Any] = read_json(path / CONFIG, dict, MAKE)
+            found = mapped_tensors(path / WEIGHTS)
+        except FileNotFoundError as error:
+            pickles = [file.name for pattern in PICKLES for file in path.glob(pattern)]
+            if pickles:
+                raise DataError(
+                    f"{path / pickles[0]}: is a pickle, which can run code and is not read",
+                    hint="convert it: safetensors.numpy.save_file({'entity.weight': ..., 'relation.weight': ...})",
+                ) from None
+            raise DataError(
+                f"{path}: holds no embeddings ({Path(error.filename).name} is missing)", hint=MAKE
+            ) from None
+        if not {ENTITY, RELATION} <= found.keys():
+            raise DataError(f"{path / WEIGHTS}: has no {ENTITY} and {RELATION}", hint=MAKE)
+        graph.require(self.config.get("graph_fingerprint"), str(path))
+        self.graph = graph.fingerprint
+        self.entities, self.relations = found[ENTITY], found[RELATION]
+        for name, table, rows in (
+            (ENTITY, self.entities, len(graph.entities)),
+            (RELATION, self.relations, len(graph.relations)),
+        ):
+            if table.ndim != 2 or len(table) != rows or table.dtype != np.float32:
+                told = f"{table.dtype} {list(table.shape)}"
+                raise DataError(f"{path / WEIGHTS}: {name} is {told}, not float32 [{rows}, width]", hint=MAKE)
+            if (row := _first_not_finite(table)) is not None:
+                raise DataError(f"{path / WEIGHTS}: {name} has NaN or infinity in row {row:,}", hint=MAKE)
+
+    @property
+    def width(self) -> int:
+        """Numbers in an entity's vector."""
+        return int(self.entities.shape[1])
+
+
+def mapped_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The float32 tensors of a safetensors file, memory-mapped and read-only.
+
+    Raises DataError; FileNotFoundError passes.
+
+    The format: 8 bytes with the length of the header, the header in JSON, and the tensors end to end.
+    """
+    with open_regular(path, MAKE) as file:
+        try:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(size, 1 << 24)))
+            found = {}
+            for name, tensor in header.items():
+                if name != "__metadata__" and tensor["dtype"] == "F32":
+                    start, stop = tensor["data_offsets"]
+                    flat = np.memmap(path, "<f4", "r", 8 + size + start, ((stop - start) // 4,))
+                    found[name] = np.asarray(flat).reshape(tensor["shape"])
+        except (ValueError, KeyError, TypeError, AttributeError, struct.error, OSError):
+            raise DataError(f"{path}: is not a whole safetensors file", hint=MAKE) from None
+    return found
+
+
+def _first_not_finite(table: NDArray[Any]) -> int | None:
+    step = max(AT_ONCE // max(table.shape[1], 1), 1)
+    for first in range(0, len(table), step):
+        bad = ~np.isfinite(table[first : first + step]).all(1)
+        if bad.any():
+            return first + int(bad.argmax())
+    return None

@@ -1,0 +1,121 @@
+"""A knowledge graph: a folder of triples, numbered, sorted and memory-mapped. `nlptool knowledge` writes it.
+
+GRAPH/graph.json                         counts, what was dropped and why, fingerprint, digests of the files
+GRAPH/entities.txt relations.txt         names, one a line, sorted by their bytes: a number is a line, from 0
+GRAPH/train.npy valid.npy test.npy       int32 [3, N]: heads, relations, tails; sorted by head, relation, tail
+GRAPH/labels.txt labels.entities.npy     what entities are called in text: label i is of entity labels.entities[i]
+
+Entities are those of the training triples. Numbers follow from the names alone, and the fingerprint from all files:
+what is trained on a graph or linked to it carries the fingerprint and is refused with another graph.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.atomic_files import read_json
+from nlptool.errors import DataError
+from nlptool.knowledge.names import AGAIN, Names, open_array
+from nlptool.manifests import require_recorded
+
+SPLITS = ("train", "valid", "test")
+FACTS = "graph.json"
+VERSION = 1
+
+Ids = NDArray[np.int32]
+
+
+class Triples(NamedTuple):
+    """Columns of numbers [N], views into a file; sorted by head, relation, tail, and no triple twice."""
+
+    heads: Ids
+    relations: Ids
+    tails: Ids
+
+    def __len__(self) -> int:  # of triples, not of columns
+        return len(self.heads)
+
+
+class Graph:
+    """A graph as `nlptool knowledge` writes it. Raises DataError where it is not what was written.
+
+    entities, relations: their names (`len`, `[number]`, `find(name)`, `find_all(names)`).
+    info: the contents of graph.json.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.info = read_json(path / FACTS, dict, AGAIN)
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: is not a knowledge graph (no {FACTS})", hint="make one: nlptool knowledge RECIPE"
+            ) from None
+        if self.info.get("version") != VERSION or not isinstance(self.info.get("files"), dict):
+            raise DataError(
+                f"{path / FACTS}: is not of version {VERSION}, which this nlptool reads", hint=AGAIN
+            )
+        self.fingerprint = str(self.info.get("fingerprint"))
+        """Tells this graph from others: 64 hexadecimal digits."""
+        require_recorded(path, self.info["files"], AGAIN)
+        self.entities = Names(path / "entities.txt")
+        self.relations = Names(path / "relations.txt")
+
+    def triples(self, split: str = "train") -> Triples:
+        """The triples of `train`, `valid` or `test`; none where the graph has no such split."""
+        path = self.path / f"{split}.npy"
+        if path.name not in self.info["files"]:
+            return Triples(*np.empty((3, 0), np.int32))
+        columns = open_array(path, "<i4", 2)
+        return Triples(*columns)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many entities, relations and triples of each split."""
+        sizes = {split: len(self.triples(split)) for split in SPLITS}
+        return {"entities": len(self.entities), "relations": len(self.relations)} | sizes
+
+    @cached_property
+    def labels(self) -> "Labels":
+        """What entities are called; empty where the graph was built without labels."""
+        return Labels(self)
+
+    def label(self, entity: int) -> str:
+        """What an entity is called first, or its name where it has no label."""
+        return self.labels.first(entity) or self.entities[entity]
+
+    def require(self, fingerprint: object, what: str) -> None:
+        """Raise DataError where something was made with another graph. what: that thing, as the message calls it."""
+        if fingerprint != self.fingerprint:
+            raise DataError(
+                f"{what}: was made with another graph than {self.path} (the fingerprints differ)",
+                hint="name the graph that it was made with, or make it again with this one",
+            )
+
+
+class Labels:
+    """Labels of a graph's entities, sorted by entity, in the order in which they were given."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.path = graph.path / "labels.txt"
+        known = self.path.name in graph.info["files"]
+        self.texts: Names | list[str] = Names(self.path, is_sorted=False) if known else []
+        self.entities: Ids = (
+            open_array(graph.path / "labels.entities.npy", "<i4", 1) if known else np.empty(0, np.int32)
+        )
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def of(self, entity: int) -> list[str]:
+        """All labels of an entity."""
+        first, last = np.searchsorted(self.entities, [entity, entity + 1])
+        return list(self.texts[first:last])
+
+    def first(self, entity: int) -> str | None:
+        """The label that was given first; None where there is none."""
+        place = int(np.searchsorted(self.entities, entity))
+        return self.texts[place] if place < len(self) and self.entities[place] == entity else None
