@@ -15,6 +15,8 @@ def describe(path: Path) -> str:
         return "that is a file"
     if (path / "store.json").exists():
         return "that is a token store, which the pretraining commands read: tokens=" + str(path)
+    if (path / "graph.json").exists():
+        return "that is a knowledge graph, which pretrain-transe reads: graph=" + str(path)
     if (path / "config.json").exists():
         return f"that is a model: nlptool fill-mask, evaluate and prompt ask it, finetune begins from it (start={path})"
     if (path / "compare.json").exists():

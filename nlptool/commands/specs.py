@@ -22,6 +22,7 @@ class CommandSpec(NamedTuple):
 
 COMMANDS = (
     CommandSpec("tokenize", "tokenize", DATA, "Read text, train or load a tokenizer, write a token store."),
+    CommandSpec("knowledge", "knowledge", DATA, "Read triples, write a knowledge graph."),
     CommandSpec("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),
     CommandSpec("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
     CommandSpec("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),

@@ -48,6 +48,8 @@ class GraphBuilder:
     merge: what becomes of each relation, by its name in small letters; one that is not there is dropped. None: all stay
     as they are. keep_loops: whether triples whose head is their tail stay. letters_only: whether those go that have an
     entity with other characters than letters, spaces, hyphens and underscores (KagNet, conceptnet/extract_cpnet.py).
+    drop: relations that go, by their names after merging. shares: of the training triples that are set aside as valid
+    and test, drawn evenly; each entity and relation keeps a training triple.
     """
 
     def __init__(
@@ -56,8 +58,12 @@ class GraphBuilder:
         *,
         keep_loops: bool = False,
         letters_only: bool = False,
+        drop: Iterable[str] = (),
+        shares: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.merge, self.keep_loops, self.letters_only = merge, keep_loops, letters_only
+        self.dropped_relations = frozenset(name.casefold() for name in drop)
+        self.shares = shares
         self.stats = BuildStats()
         # A missing name takes the next number, all in C: 10^7 fields in a second or two.
         self._entities: defaultdict[str, int] = defaultdict(count().__next__)
@@ -97,13 +103,18 @@ class GraphBuilder:
         if self.letters_only:
             triples = self._of_letters(triples)
         relations, triples = self._merged(triples)
-        triples = {split: self._cleaned(split, columns) for split, columns in triples.items()}
+        triples = {
+            split: self._cleaned(split, self._of_relations(split, relations, columns))
+            for split, columns in triples.items()
+        }
         if not triples["train"].shape[1]:
             why = ", ".join(f"{n:,} {what}" for what, n in self.stats.dropped.get("train", Counter()).items())
             raise DataError(
                 f"the graph holds no training triple ({why or 'none was read'})",
                 hint="name files that hold triples: source.files=PATH",
             )
+        if any(self.shares):
+            triples = self._set_aside(triples["train"], relations)
         names, renumbered = _compact(list(self._entities), triples["train"][[0, 2]])
         relation_names, relation_numbers = _compact(relations, triples["train"][[1]])
         for split in SPLITS:
@@ -119,7 +130,7 @@ class GraphBuilder:
             triples[split] = columns
         write_names(folder / "entities.txt", names)
         write_names(folder / "relations.txt", relation_names)
-        unknown = _write_labels(folder, labels, names)
+        found, unknown = _write_labels(folder, labels, names)
         files = recorded(path for path in folder.iterdir() if path.suffix in (".txt", ".npy"))
         facts = {
             "nlptool": __version__,
@@ -131,8 +142,8 @@ class GraphBuilder:
             "read": self.stats.read,
             "dropped": {split: dict(found) for split, found in self.stats.dropped.items()},
             "pairs_without": self.stats.pairs_without,
+            "labels": found,
             "labels_of_others": unknown,
-            "source": source,
             "files": files,
         }
         write_json(folder / FACTS, facts)
@@ -162,6 +173,14 @@ class GraphBuilder:
             merged[split] = np.stack([ends[0], new[relations], ends[1]])[:, known]
         return names, merged
 
+    def _of_relations(self, split: str, names: list[str], columns: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Without triples of relations that were to go."""
+        if not self.dropped_relations:
+            return columns
+        keep = np.array([name.casefold() not in self.dropped_relations for name in names], bool)[columns[1]]
+        self.stats.drop(split, "of a relation that is left out", int((~keep).sum()))
+        return columns[:, keep]
+
     def _of_letters(self, triples: dict[str, NDArray[np.int32]]) -> dict[str, NDArray[np.int32]]:
         """Without triples of which an entity has other characters than letters, spaces, hyphens and underscores."""
         good = np.array([name.translate(JOINING).isalpha() for name in self._entities], bool)
@@ -171,6 +190,24 @@ class GraphBuilder:
             self.stats.drop(split, "of an entity with other characters than letters", int((~keep).sum()))
             kept[split] = columns[:, keep]
         return kept
+
+    def _set_aside(self, columns: NDArray[np.int32], relations: list[str]) -> dict[str, NDArray[np.int32]]:
+        """Training triples in three parts, drawn by their names; each entity and relation keeps its first triple."""
+        entities = _compact(list(self._entities), columns[[0, 2]])[1]
+        kinds = _compact(relations, columns[[1]])[1]
+        columns = _sorted(entities[columns[0]], kinds[columns[1]], entities[columns[2]])
+        place = np.random.default_rng(0).random(columns.shape[1])
+        valid, test = self.shares
+        kept = np.zeros(columns.shape[1], bool)
+        for column in columns:
+            kept[np.unique(column, return_index=True)[1]] = True
+        back = [
+            np.flatnonzero(numbers >= 0)[np.argsort(numbers[numbers >= 0])] for numbers in (entities, kinds)
+        ]
+        columns = np.stack([back[0][columns[0]], back[1][columns[1]], back[0][columns[2]]]).astype(np.int32)
+        parts = {"valid": ~kept & (place < valid), "test": ~kept & (place >= 1 - test)}
+        parts = {"train": ~(parts["valid"] | parts["test"])} | parts
+        return {split: columns[:, chosen] for split, chosen in parts.items()}
 
     def _cleaned(self, split: str, columns: NDArray[np.int32]) -> NDArray[np.int32]:
         """Without loops, unless they stay, without the pairs that are to be taken out, and each triple once."""
@@ -223,8 +260,8 @@ def _compact(names: list[str], used: NDArray[np.int32]) -> tuple[list[str], NDAr
     return [names[number] for number in order], numbers
 
 
-def _write_labels(folder: Path, labels: Iterable[tuple[str, str]], names: list[str]) -> int:
-    """Write labels sorted by entity, each once; how many are of entities that the graph does not have."""
+def _write_labels(folder: Path, labels: Iterable[tuple[str, str]], names: list[str]) -> tuple[int, int]:
+    """Write labels sorted by entity, each once; how many, and how many were of entities that there are not."""
     numbers: dict[str, int] = {}
     found: dict[tuple[int, str], None] = {}
     unknown = 0
@@ -238,7 +275,7 @@ def _write_labels(folder: Path, labels: Iterable[tuple[str, str]], names: list[s
         order = sorted(found, key=lambda one: one[0])  # stable: the first label of an entity stays its first
         write_names(folder / "labels.txt", (label for _, label in order))
         np.save(folder / "labels.entities.npy", np.array([number for number, _ in order], "<i4"))
-    return unknown
+    return len(found), unknown
 
 
 def _fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:

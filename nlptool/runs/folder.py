@@ -131,7 +131,7 @@ def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) ->
     if isinstance(kind, str):
         fits = (out / kind).exists() and not written.exists()
     elif written.exists():
-        made = any((out / name).exists() for name in (COMMANDS, "store.json"))
+        made = any((out / name).exists() for name in (COMMANDS, "store.json", "graph.json"))
         fits = made and kept_source(out).data.keys() <= kind.model_fields.keys()
     else:
         fits = not replaced

@@ -15,6 +15,7 @@ LABELLED = ("rows", "seed-*", "scores.json", "predictions", "submission", "nbest
 DISTILLED = ("start", "intermediate", "prediction", "twin", "teacher.npy", "teacher.json", "retention.md")
 PROMPTED = ("answers", "results.json", "results.md")
 STORE = ("store.json", "report.json", "tokenizer", "train.bin", "train.idx", "heldout.bin", "heldout.idx")
+GRAPH = ("graph.json", "entities.*", "relations.*", "labels.*", "train.npy", "valid.npy", "test.npy")
 MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "generator")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")
 REPORT = ("index.html", "*.svg", "*.png")
@@ -24,6 +25,7 @@ NAMES = (
     *DISTILLED,
     *PROMPTED,
     *STORE,
+    *GRAPH,
     *MODEL,
     *TOKENIZER,
     *REPORT,

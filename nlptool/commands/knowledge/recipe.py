@@ -1,0 +1,178 @@
+"""Triples to a knowledge graph: read, merge, take out, number, write."""
+
+import os
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from nlptool.knowledge.relations import TABLES, merge_table
+from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
+from nlptool.text.config import Paths
+
+Column = Literal["head", "relation", "tail"]
+
+
+class TripleSource(RecipeBlock):
+    """Where triples come from."""
+
+    replaces = MappingProxyType({"package": ("files", "format"), "files": ("package",)})
+
+    files: Paths = Field(
+        (),
+        description="training triples: path, folder or glob pattern, or a list of them; .gz .bz2 .xz .zst are read as "
+        "they are",
+    )
+    package: Literal["countryinfo"] | None = Field(
+        None, description="in place of files: an installed package; countryinfo: facts of 250 countries"
+    )
+    valid: Paths = Field((), description="triples to evaluate on while embeddings are trained")
+    test: Paths = Field((), description="triples to test embeddings on")
+    format: Literal["tsv", "openke", "conceptnet", "jsonl"] | None = Field(
+        None,
+        description="tsv: three fields a line, tabs between them; openke: a folder with entity2id.txt, "
+        "relation2id.txt, train2id.txt, and valid2id.txt and test2id.txt where there are; conceptnet: assertions in "
+        "CSV; by the suffix, else tsv, when not given",
+    )
+    columns: tuple[Column, Column, Column] = Field(
+        ("head", "relation", "tail"), description="tsv: what the fields of a line are"
+    )
+    fields: tuple[str, str, str] = Field(
+        ("head", "relation", "tail"),
+        description="jsonl: where head, relation and tail lie in a record; dots lead into objects and lists, as in "
+        "triple.0",
+    )
+    language: str = Field(
+        "en", pattern="^[a-z]{2,3}$", description="conceptnet: of which both ends of a triple are"
+    )
+    on_error: Literal["stop", "drop"] = Field(
+        "stop", description="on a line that is no triple: stop, or drop and count it"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _each_once(cls, columns: tuple[str, str, str]) -> tuple[str, str, str]:
+        if len(set(columns)) < 3:
+            raise ValueError("head, relation and tail, each once, in the order of the file")
+        return columns
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if bool(self.files) == bool(self.package):
+            raise ValueError("give either files or package")
+        if self.package and (self.valid or self.test or self.format):
+            raise ValueError("valid, test and format belong to files")
+        if self.format == "openke" and (self.valid or self.test):
+            raise ValueError(
+                "valid and test lie in the folder of openke's files, as valid2id.txt and test2id.txt"
+            )
+        return self
+
+    def idle(self) -> dict[str, str]:
+        """What concerns one format alone."""
+        of = {"columns": "tsv", "fields": "jsonl", "language": "conceptnet"}
+        if self.format is None and not self.package:
+            return {}
+        shown = self.package or self.format
+        return {
+            key: f"it concerns {format_}, and this is {shown}"
+            for key, format_ in of.items()
+            if format_ != shown
+        }
+
+
+class Relations(RecipeBlock):
+    """What becomes of relations."""
+
+    merge: Literal["none", "conceptnet"] | dict[str, tuple[str, ...]] = Field(
+        "none",
+        description="conceptnet: its 42 relations become KagNet's 17; or your own groups, new name: [old, ...], where "
+        "* before an old name exchanges head and tail; triples of other relations are left out",
+    )
+    drop: tuple[str, ...] = Field((), description="relations to leave out, by their names after merging")
+
+    @field_validator("merge")
+    @classmethod
+    def _each_in_one_group(cls, merge: str | dict[str, tuple[str, ...]]) -> str | dict[str, tuple[str, ...]]:
+        if not isinstance(merge, str):
+            merge_table(merge)  # raises ValueError
+        return merge
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]] | None:
+        """Old names by the new one; None: nothing is merged."""
+        if isinstance(self.merge, str):
+            return dict(TABLES[self.merge]) if self.merge in TABLES else None
+        return self.merge
+
+
+class LabelledPairs(RecipeBlock):
+    """A labelled task whose pairs of entities must not be known: all triples between the two are left out."""
+
+    files: Paths = Field(description="rows of the task, training rows too: JSON lines, or .tsv and .csv")
+    head: str = Field(
+        description="where the one entity lies in a row; dots lead into objects and lists: triple.0; of tsv and csv "
+        "the number of the column, from 0"
+    )
+    tail: str = Field(description="where the other entity lies")
+
+
+class Split(RecipeBlock):
+    """Shares of the training triples that are set aside; each entity and relation keeps one to train on."""
+
+    valid: float = Field(0.0, ge=0, le=0.5, description="to evaluate on")
+    test: float = Field(0.0, ge=0, le=0.5, description="to test on")
+
+
+class Recipe(RecipeBlock):
+    """A knowledge graph."""
+
+    source: TripleSource = Field(description="where triples come from")
+    split: Split = Field(Split(), description="what of them is set aside")
+    relations: Relations = Field(Relations(), description="what becomes of relations")
+    loops: Literal["drop", "keep"] = Field(
+        "drop", description="triples whose head is their tail; published splits keep theirs"
+    )
+    letters_only: bool = Field(
+        False,
+        description="leave out triples of which an entity has other characters than letters, spaces, hyphens and "
+        "underscores, as KagNet does",
+    )
+    labels: Paths = Field(
+        (), description="what entities are called in text: lines of entity and label, a tab between them"
+    )
+    without: tuple[LabelledPairs, ...] = Field(
+        (),
+        description="tasks whose pairs leave the graph; all rows of a task, since a model that sees the relation of a "
+        "training pair in the vectors learns to look there",
+    )
+    out: str = Field(description="folder of the graph", json_schema_extra=RESUMABLE)
+
+
+def check(recipe: Recipe, command: str = "knowledge") -> list[Problem]:
+    """Rules that look beyond a block; nothing heavy is imported."""
+    problems = []
+    out = os.path.realpath(recipe.out)
+    named = (
+        ("source.files", recipe.source.files),
+        ("source.valid", recipe.source.valid),
+        ("source.test", recipe.source.test),
+        ("labels", recipe.labels),
+    )
+    for key, names in named:
+        problems += [
+            Problem(
+                "out",
+                f"{recipe.out}: lies in {name}, of which every file is read ({key}); choose another folder",
+            )
+            for name in names
+            if Path(name).is_dir() and Path(out).is_relative_to(os.path.realpath(name))
+        ]
+    if recipe.split.valid + recipe.split.test and (
+        recipe.source.valid or recipe.source.test or recipe.source.format == "openke"
+    ):
+        problems.append(
+            Problem("split", "source.valid and source.test are set aside already; leave split out")
+        )
+    return problems

@@ -1,0 +1,66 @@
+"""The package countryinfo as triples: capitals, neighbours, regions, languages, currencies and provinces of countries.
+
+Its JSON files are read, the package is not imported. Entities are named by their kind, since Georgia is a country and a
+province of another: `country:GEO`, `province:USA/Georgia`; their labels are what a text calls them.
+"""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from nlptool.atomic_files import read_json
+from nlptool.errors import DataError
+from nlptool.knowledge.readers import Columns
+
+DATA = "countryinfo/data"
+REMEDY = "install it anew: pip install --force-reinstall countryinfo"
+SHORTEST = 4  # characters of a further spelling; shorter ones are codes
+
+
+def facts() -> tuple[Columns, list[tuple[str, str]]]:
+    """Triples, and labels of their entities. Raises DataError where the package is not installed or damaged."""
+    try:
+        folder = Path(str(distribution("countryinfo").locate_file(DATA)))
+    except PackageNotFoundError:
+        raise DataError(
+            "the package countryinfo is not installed",
+            hint="pip install countryinfo, in the environment of nlptool; or name files: source.files=PATH",
+        ) from None
+    countries = [read_json(path, dict, REMEDY) for path in sorted(folder.glob("*.json"))]
+    rows: dict[tuple[str, str, str], None] = {}  # a region lies in another for each of its countries
+    labels: list[tuple[str, str]] = []
+    for country in countries:
+        if code := country.get("ISO", {}).get("alpha3"):
+            rows |= dict.fromkeys(_triples(f"country:{code}", country))
+            labels += _labels(f"country:{code}", country)
+    found = Columns(*map(list, zip(*rows, strict=True)))
+    ends = dict.fromkeys((*found.heads, *found.tails))
+    named = (entity for entity in ends if not entity.startswith("country:"))
+    return found, labels + [(entity, entity.rpartition("/" if "/" in entity else ":")[2]) for entity in named]
+
+
+def _triples(country: str, known: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The facts of one country; of its neighbours only those that it names itself."""
+    code = country.removeprefix("country:")
+    found = [(country, "borders", f"country:{other}") for other in known.get("borders") or ()]
+    found += [(country, "has language", f"language:{one}") for one in known.get("languages") or ()]
+    found += [(country, "has currency", f"currency:{one}") for one in known.get("currencies") or ()]
+    found += [(f"province:{code}/{one}", "is a province of", country) for one in known.get("provinces") or ()]
+    found += [(country, "lies in time zone", f"time zone:{one}") for one in known.get("timezones") or ()]
+    if capital := known.get("capital"):
+        found.append((f"city:{capital}", "is the capital of", country))
+    region, part = known.get("region"), known.get("subregion")
+    if region:
+        found.append((country, "lies in", f"region:{region}"))
+    if part:
+        found.append((country, "lies in", f"region:{part}"))
+        if region and region != part:
+            found.append((f"region:{part}", "lies in", f"region:{region}"))
+    return [triple for triple in found if all(end.rpartition(":")[2].strip() for end in triple)]
+
+
+def _labels(country: str, known: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a country is called, its name first; last its people, `South Korean`."""
+    spellings = [name for name in known.get("altSpellings") or () if len(name) >= SHORTEST]
+    names = [known.get("name"), *spellings, known.get("nativeName"), known.get("demonym")]
+    return [(country, name) for name in names if isinstance(name, str) and name.strip()]
