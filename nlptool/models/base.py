@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from nlptool.models.config import EncoderConfig, ModelConfig
 
 
+@dataclass(frozen=True)
+class LinkedEntities:
+    """Entities of a knowledge graph that tokens of a batch are linked to. L: links of the row that has most."""
+
+    at: Tensor
+    """[B, L], positions within rows; -1: a row has fewer links."""
+    vectors: Tensor
+    """[B, L, W], embeddings of the entities; zeros where there is none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """What a model reads: rows of tokens, padded at the end. A further input of a family is a further field."""
@@ -31,6 +41,8 @@ class Inputs:
     """[B], tokens of each row; the rest is padding, which no token looks at. None: no row has padding."""
     output_positions: Tensor | None = None
     """[B, K], places within rows whose hidden states are wanted; None: all. What others do not need is not computed."""
+    entities: LinkedEntities | None = None
+    """Of a model that reads entities; others do not look at them. None: no token is linked."""
     compute_padding: bool = False
     """Whether padding is computed, too, as FLOPs are counted: they are to be the same on any machine."""
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nlptool.models.base import Decoder, Encoder
-    from nlptool.models.encoder import TransformerEncoder
     from nlptool.models.hf_family import Family
 
 Activation = Literal["gelu", "gelu_tanh"]
@@ -32,6 +31,9 @@ class ModelConfig(RecipeBlock):
 
     epsilon: ClassVar[float]
     """Of every layer norm."""
+
+    reads_entities: ClassVar[bool] = False
+    """Whether it is to be given entities of a knowledge graph besides tokens."""
 
     pooled: ClassVar[bool] = False
     """Whether a whole text is told by a pooler, as BERT's, on which a classifier is one matrix."""
@@ -133,7 +135,7 @@ class EncoderConfig(ModelConfig):
         "gelu", description="gelu: exact, by erf; gelu_tanh: the approximation of Google's BERT code"
     )
 
-    def build(self, vocab_size: int) -> "TransformerEncoder":
+    def build(self, vocab_size: int) -> "Encoder":
         """The encoder with random weights."""
         from nlptool.models.encoder import TransformerEncoder
 

@@ -143,6 +143,23 @@ class ReplacedTokenHead(nn.Module):
         return self.out(activate(self.dense(hidden_ND), "gelu")).squeeze(-1)  # type: ignore[no-any-return]
 
 
+class EntityHead(nn.Module):
+    """ERNIE's head for denoising entities: dense, GELU, layer norm, product with each candidate's embedding.
+
+    As in the released code; in the paper (Zhang et al. 2019, equation 6) it is one matrix. Nothing scales the products.
+    """
+
+    def __init__(self, width: int, entity_size: int, init: float = 0.02) -> None:
+        super().__init__()
+        self.dense = Linear(width, entity_size)
+        self.norm = nn.LayerNorm(entity_size, eps=EncoderConfig.epsilon)
+        init_truncated(self, init)
+
+    def forward(self, hidden_ND: Tensor, candidates_CW: Tensor) -> Tensor:
+        """Logits [..., C]. candidates_CW: embeddings of the entities that are asked about."""
+        return linear(self.norm(activate(self.dense(hidden_ND), "gelu")), candidates_CW, None)
+
+
 class Classifier(nn.Module):
     """Classes, or one number, from what the first token says of the whole text, [B, ..., D] -> [B, C].
 

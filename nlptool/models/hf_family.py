@@ -39,6 +39,8 @@ class Family:
     """As messages call it."""
     model_type: str
     """In config.json."""
+    namesakes: Mapping[str, str] = field(default_factory=dict)
+    """Other values of model_type that may be mistaken for it, and what they are."""
     class_prefix: str
     """What the names of its classes begin with."""
     base_model_prefix: str

@@ -23,6 +23,8 @@ from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.layer_sharing import share_layers
 
 CONFIG = "config.json"
+ERNIE_CONFIG = "ernie_config.json"
+"""What thunlp's ERNIE has in place of config.json; it names no model_type."""
 GENERATION = "generation_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -78,13 +80,7 @@ def load_pretrained(folder: Path) -> Pretrained:
 def read_model_config(folder: Path) -> ModelConfig:
     """The Config behind a config.json; no weights are read. Raises DataError for what nlptool does not have."""
     settings = read_config(folder)
-    family = settings.get("model_type")
-    if family not in registry.names("models"):
-        known = ", ".join(registry.names("models"))
-        raise DataError(
-            f"{folder / CONFIG}: model_type {json_value(family)} is not a family nlptool has; it has {known}"
-        )
-    block = registry.config("models", str(family))
+    block = _family(folder, settings)
     try:
         return block.model_validate(block.hf().read(settings))
     except ValidationError as error:
@@ -92,6 +88,23 @@ def read_model_config(folder: Path) -> ModelConfig:
         raise DataError(f"{folder / CONFIG}: {told}") from error
     except ValueError as error:
         raise DataError(f"{folder}: {error}") from error
+
+
+def _family(folder: Path, settings: Mapping[str, Any]) -> type[ModelConfig]:
+    """The family that model_type names. Raises DataError for one that nlptool does not have."""
+    blocks = [registry.config("models", name) for name in registry.names("models")]
+    if "model_type" not in settings and "layer_types" in settings:  # thunlp's ERNIE names its layers only
+        return registry.config("models", "ernie")
+    family = settings.get("model_type")
+    for block in blocks:
+        if block.hf().model_type == family:
+            return block
+    told = f"{folder / CONFIG}: model_type {json_value(family)}"
+    for block in blocks:
+        if (other := block.hf().namesakes.get(str(family))) is not None:
+            raise DataError(f"{told} {other}")
+    known = ", ".join(block.hf().model_type for block in blocks)
+    raise DataError(f"{told} is not a family nlptool has; it has {known}")
 
 
 def trained_positions(folder: Path, config: ModelConfig) -> int:
@@ -188,7 +201,8 @@ def load(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The settings in config.json. Raises DataError when there are none."""
-    settings = _json(folder / CONFIG)
+    theirs = not (folder / CONFIG).exists() and (folder / ERNIE_CONFIG).is_file()
+    settings = _json(folder / (ERNIE_CONFIG if theirs else CONFIG))
     if not isinstance(settings.get("vocab_size"), int):
         raise DataError(f"{folder / CONFIG}: vocab_size is missing, or not a number")
     return settings
@@ -228,11 +242,18 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
             tensors.update(_tensors(folder / name))
         return tensors
     if (folder / PICKLE).is_file():
+        convert = (
+            "from transformers import AutoModelForPreTraining as M; "
+            f"M.from_pretrained('{folder}').save_pretrained('{folder}')"
+        )
+        if not (folder / CONFIG).exists():  # of thunlp's ERNIE, which transformers does not have
+            convert = (
+                f"import torch, safetensors.torch as s; t = torch.load('{folder / PICKLE}', weights_only=True, "
+                f"map_location='cpu'); s.save_file({{k: v.clone() for k, v in t.items()}}, '{folder / WEIGHTS}')"
+            )
         raise DataError(
             f"{folder}: the weights are only in {PICKLE}; a pickle can run any program, so none is read",
-            hint="if you trust it, convert it once: python -c "
-            '"from transformers import AutoModelForPreTraining as M; '
-            f"M.from_pretrained('{folder}').save_pretrained('{folder}')\"",
+            hint=f'if you trust it, convert it once: python -c "{convert}"',
         )
     raise DataError(f"{folder}: no {WEIGHTS} there", hint="name a folder that save_pretrained wrote")
 

@@ -1,13 +1,16 @@
 """What holds for every family of models. A family is found by its folder; nothing here exempts one.
 
 What is compared with transformers is each class there whose parts nlptool has for the family: its head's names are in
-the family's table. A family that varies in more than the values its keys name may add variants in VARIANTS.
+the family's table. Where transformers has no such family, tests/references has its classes. A family that varies in
+more than the values its keys name may add variants in VARIANTS; one that reads entities is given some.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import pytest
+import references
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -15,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import registry
 from nlptool.models import heads, huggingface
-from nlptool.models.base import Inputs
+from nlptool.models.base import Inputs, LinkedEntities
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.layer_sharing import SUBLAYER
 
@@ -31,6 +34,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"share": "ffn", "groups": 3},
     ],
     "electra": [{"embedding": 16}],
+    "ernie": [
+        {"cls_entity": False},
+        {"layer_types": ("norm", "mix", "sim")},
+        {"layer_types": ("mix", "norm", "norm")},
+    ],
 }
 ENCODERS = {  # the end of a class's name in transformers, and the heads that it has here
     "ForMaskedLM": ("mlm",),
@@ -122,9 +130,41 @@ def inputs(case: Case, rows: int = ROWS, *, padded: bool = True) -> Inputs:
     ids_BT = torch.randint(4, VOCAB, (rows, TOKENS))
     lengths_B = torch.randint(3, TOKENS + 1, (rows,)) if padded else torch.full((rows,), TOKENS)
     types_BT = (torch.arange(TOKENS) >= lengths_B[:, None] // 2).long()
+    entities = linked(case.config, rows)
     if case.config.segment_types < 2:
-        return Inputs(ids=ids_BT, lengths=lengths_B)
-    return Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B)
+        return Inputs(ids=ids_BT, lengths=lengths_B, entities=entities)
+    return Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B, entities=entities)
+
+
+def linked(config: ModelConfig, rows: int) -> LinkedEntities | None:
+    """Rows with two entities, with one and with none, for a family that reads entities."""
+    width = getattr(config, "entity_size", None)
+    if width is None:
+        return None
+    at_B2 = torch.tensor([[2, 1], [1, -1], [-1, -1]]).repeat(rows, 1)[:rows]
+    return LinkedEntities(at_B2, torch.randn(rows, 2, width) * (at_B2 >= 0)[..., None])
+
+
+def dense(given: Inputs) -> dict[str, Any]:
+    """The entities as a reference class takes them: a vector and a mask beside each token."""
+    if given.entities is None:
+        return {}
+    at_BL, vectors_BLW = given.entities.at, given.entities.vectors
+    vectors_BTW = torch.zeros(*given.ids.shape, vectors_BLW.shape[-1], dtype=vectors_BLW.dtype)
+    for row, slot in (at_BL >= 0).nonzero().tolist():
+        vectors_BTW[row, at_BL[row, slot]] = vectors_BLW[row, slot]
+    mask_BT = (vectors_BTW != 0).any(-1).to(vectors_BTW.dtype)
+    return {"entities": (vectors_BTW, mask_BT)}
+
+
+def row_of(given: Inputs, row: int, length: int) -> Inputs:
+    """One row by itself, without its padding."""
+    one, types, entities = slice(row, row + 1), given.token_type_ids, given.entities
+    return Inputs(
+        ids=given.ids[one, :length],
+        token_type_ids=None if types is None else types[one, :length],
+        entities=None if entities is None else LinkedEntities(entities.at[one], entities.vectors[one]),
+    )
 
 
 def real(given: Inputs) -> Tensor:
@@ -156,7 +196,7 @@ def theirs(case: Case, model: nn.Module, given: Inputs) -> list[Tensor]:
     choices = (lambda x: x.view(-1, 2, TOKENS)) if "chooser" in case.heads else (lambda x: x)
     types = {} if given.token_type_ids is None else {"token_type_ids": choices(given.token_type_ids)}
     mask = choices(real(given).long())
-    out = model(choices(given.ids), attention_mask=mask, **types)
+    out = model(choices(given.ids), attention_mask=mask, **types, **dense(given))
     found = [out.last_hidden_state] if case.architecture == "Model" else out.to_tuple()
     return [logits for logits in found if isinstance(logits, Tensor)]
 
@@ -173,12 +213,11 @@ def save(case: Case, module: nn.Module, folder: Path) -> None:
 
 def loaded(case: Case, folder: Path, **options: Any) -> nn.Module:
     """In transformers, by the class that config.json names; nothing of it may be missing or left over."""
+    known = references.classes(case.family)
     (name,) = transformers.AutoConfig.from_pretrained(folder).architectures
     assert name == case.config.hf().class_name(case.architecture)
     pooling = {"add_pooling_layer": False} if case.architecture == "Model" and case.config.pooled else {}
-    model, told = getattr(transformers, name).from_pretrained(
-        folder, output_loading_info=True, **pooling, **options
-    )
+    model, told = getattr(known, name).from_pretrained(folder, output_loading_info=True, **pooling, **options)
     assert not any(told.values()), told
     return model.eval()
 
@@ -264,8 +303,7 @@ def test_a_row_says_the_same_alone_and_among_others(case: Case) -> None:
     with torch.no_grad():
         together = module["backbone"](given)
         for row, length in enumerate(given.lengths.tolist()):
-            types = None if given.token_type_ids is None else given.token_type_ids[row : row + 1, :length]
-            alone = module["backbone"](Inputs(ids=given.ids[row : row + 1, :length], token_type_ids=types))
+            alone = module["backbone"](row_of(given, row, length))
             assert (together[row : row + 1, :length] - alone).abs().max() < 1e-12
 
 
@@ -273,9 +311,7 @@ def test_a_row_says_the_same_alone_and_among_others(case: Case) -> None:
 def test_output_positions_alone_are_those_of_the_whole(case: Case) -> None:
     backbone, given = made(case)["backbone"].double(), inputs(case)
     at_BK = torch.tensor([[0, 2]]).expand(ROWS, 2)
-    asked = Inputs(
-        ids=given.ids, token_type_ids=given.token_type_ids, lengths=given.lengths, output_positions=at_BK
-    )
+    asked = replace(given, output_positions=at_BK)
     with torch.no_grad():
         assert (backbone(asked) - backbone(given)[:, [0, 2]]).abs().max() < 1e-12
 
@@ -295,6 +331,7 @@ def test_states_and_attention_scores_are_those_of_transformers(family: str, tmp_
             output_hidden_states=True,
             output_attentions=True,
             **types,
+            **dense(given),
         )
     for own, other in zip(trace.states, out.hidden_states, strict=True):
         assert (own - other)[real(given)].abs().max() < 1e-5
@@ -310,7 +347,7 @@ def test_states_and_attention_scores_are_those_of_transformers(family: str, tmp_
 def test_the_last_state_is_the_output_bit_by_bit_also_with_dropout(family: str) -> None:
     """Of rows without padding: rows with it lie end to end in a forward pass, and draw other dropout."""
     case = Case(family, {}, "Model", ())
-    backbone, given = made(case, dropout=0.1)["backbone"], Inputs(ids=inputs(case).ids)
+    backbone, given = made(case, dropout=0.1)["backbone"], replace(inputs(case), lengths=None)
     torch.manual_seed(1)
     expected = backbone(given)
     torch.manual_seed(1)

@@ -79,6 +79,21 @@ def mlp(x: Tensor, up_FD: Tensor, up_F: Tensor, down_DF: Tensor, down_D: Tensor,
     return _MLP.apply(x, up_FD, up_F, down_DF, down_D, approximate)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def fused_mlp(
+    x: Tensor,
+    up_FD: Tensor,
+    up_F: Tensor,
+    down_DF: Tensor,
+    down_D: Tensor,
+    added_MF: Tensor,
+    place_M: Tensor,
+    tanh: bool,
+) -> tuple[Tensor, Tensor]:
+    """As `mlp`, with `added_MF` before GELU at places of the tokens end to end; also what GELU gives there, [M, F]."""
+    given = (x, up_FD, up_F, down_DF, down_D, "tanh" if tanh else "none", added_MF, place_M)
+    return _MLP.apply(*given)  # type: ignore[no-any-return, no-untyped-call]
+
+
 def dropout(x: Tensor, rate: float) -> Tensor:
     """Each element is 0 with probability `rate`, to within 2^-17, and else divided by its chance to stay.
 
@@ -163,25 +178,44 @@ class _Linear(Function):
 
 
 class _MLP(Function):
+    """added_MF: what comes before GELU at place_M besides; then what GELU gives there is returned, too."""
+
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, up_FD: Tensor, up_F: Tensor, down_DF: Tensor, down_D: Tensor, approximate: str
-    ) -> Tensor:
+        ctx: Any,
+        x: Tensor,
+        up_FD: Tensor,
+        up_F: Tensor,
+        down_DF: Tensor,
+        down_D: Tensor,
+        approximate: str,
+        added_MF: Tensor | None = None,
+        place_M: Tensor | None = None,
+    ) -> Any:
         h = product(x, up_FD, up_F)
-        ctx.save_for_backward(x, h, up_FD, down_DF)
+        h_NF = h.view(-1, h.shape[-1])
+        if place_M is not None and added_MF is not None:
+            h_NF.index_add_(0, place_M, added_MF)
+        ctx.save_for_backward(x, h, up_FD, down_DF, place_M)
         ctx.approximate = approximate
-        return product(F.gelu(h, approximate=approximate), down_DF, down_D)
+        ctx.set_materialize_grads(False)  # of a last layer nobody asks what GELU gives
+        inner = F.gelu(h, approximate=approximate)
+        y = product(inner, down_DF, down_D)
+        return y if place_M is None else (y, inner.view(h_NF.shape)[place_M])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, h, up_FD, down_DF = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor, grad_MF: Tensor | None = None) -> tuple[Tensor | None, ...]:
+        x, h, up_FD, down_DF, place_M = ctx.saved_tensors
         x_ND, h_NF, dy_ND = (t.reshape(-1, t.shape[-1]) for t in (x, h, grad))
         ddown_DF = dy_ND.t() @ F.gelu(h_NF, approximate=ctx.approximate)
         dh_NF = product(dy_ND, down_DF.t())
+        if grad_MF is not None:
+            dh_NF.index_add_(0, place_M, grad_MF)
         torch.ops.aten.gelu_backward.grad_input(dh_NF, h_NF, approximate=ctx.approximate, grad_input=dh_NF)
         dx = product(dh_NF, up_FD.t()).view(x.shape)
-        return dx, dh_NF.t() @ x_ND, dh_NF.sum(0), ddown_DF, dy_ND.sum(0), None
+        added = None if place_M is None else dh_NF[place_M]
+        return dx, dh_NF.t() @ x_ND, dh_NF.sum(0), ddown_DF, dy_ND.sum(0), None, added, None
 
 
 class _Dropout(Function):

@@ -247,5 +247,6 @@ def _binary_cross_entropy(logits: Tensor, replaced: Tensor, counted: Tensor | No
 def build(config: "Config", model: Model, vocabulary: Vocabulary) -> Electra:
     """Discriminator and generator, as `model` and `config` say."""
     backbone, shape = model.build(vocabulary.rows), config.generator_config(model)
+    assert isinstance(backbone, TransformerEncoder)  # whose embeddings the generator may share
     generator = Generator(shape, vocabulary.rows, config.tie, config.temperature)
     return Electra(config, vocabulary, backbone, generator)
