@@ -57,7 +57,7 @@ def machine() -> Iterator[Check]:
         try:
             yield Check(name, True, version(name))
         except PackageNotFoundError:
-            yield Check(name, False, "not installed; pip install nlptool brings it")
+            yield Check(name, False, f"not installed; pip install {name}")
     found = []
     for name in EXTRAS:
         try:

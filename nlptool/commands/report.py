@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
+from nlptool.extras import install
 from nlptool.manifests import atomic_folder
 from nlptool.runs import folder
 
@@ -83,4 +84,4 @@ def _require_matplotlib() -> None:
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
-        raise UsageError("report: matplotlib is not installed", hint="pip install 'nlptool[report]'")
+        raise UsageError("report: matplotlib is not installed", hint=install("report"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlptool.atomic_files import write_bytes, write_text
+from nlptool.extras import install
 from nlptool.manifests import plain_names
 from nlptool.metric_table import Metric, describe
 from nlptool.report import suite_scores
@@ -46,7 +47,7 @@ def draw(runs: Sequence[Mapping[str, Any]], out: Path) -> tuple[list[str], list[
     found = [*_heldout(runs), *_scores(runs), *_suite(runs)]
     pictures = [picture for picture in found if picture.compares]
     if find_spec("matplotlib") is None:
-        return [], ["no picture: matplotlib is not installed; pip install 'nlptool[report]'"]
+        return [], [f"no picture: matplotlib is not installed; {install('report')}"]
     from nlptool.report import drawing
     from nlptool.report.curves import Axis, Chart
 

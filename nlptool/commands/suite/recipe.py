@@ -51,7 +51,8 @@ class Suite(RecipeBlock):
     """What models are compared by."""
 
     data: str | None = Field(
-        None, description="folder that holds a folder for each task, e.g. glue/sst2; null: the hub"
+        None,
+        description="folder that holds a folder for each task, e.g. glue/sst2; null: the task's source",
     )
     finetune: FinetuneSection | None = Field(None, description="tasks to fine-tune on")
     prompt: PromptSection | None = Field(None, description="tasks to be asked by text")
@@ -124,7 +125,7 @@ def _exam(name: str, suite: Suite) -> SuiteTask:
     recipe = Recipe.model_validate(settings)
     if suite.data is None and recipe.task.source is None:
         raise UsageError(
-            f"{task}: names no data set of the hub",
+            f"{task}: names no source of its own",
             hint=f"--data FOLDER, in which {task}/ holds its files",
         )
     return SuiteTask(task, recipe, name in tuning.exclude_from_mean)

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 from nlptool.errors import UsageError
 from nlptool.evaluation.metrics import text_overlap
+from nlptool.extras import install
 
 PACKAGES = {
     **dict.fromkeys(
@@ -31,9 +32,7 @@ def require(names: Sequence[str], tokenize: text_overlap.Tokenize = text_overlap
         if find_spec(module) is None:
             missing.setdefault(package, []).append(name)
     for package, wanting in missing.items():
-        raise UsageError(
-            f"{', '.join(wanting)}: {package} is not installed", hint="pip install 'nlptool[eval]'"
-        )
+        raise UsageError(f"{', '.join(wanting)}: {package} is not installed", hint=install("eval"))
     module, package = TOKENIZERS.get(tokenize.bleu, ("", ""))
     if module and find_spec(module) is None:
         raise UsageError(

@@ -14,7 +14,7 @@ from nlptool.recipe import Named, OneOf
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.answer.decanlp_formats import FORMS, DecaNLPExample
 from nlptool.tasks.config import TaskConfig, class_of, filled
-from nlptool.text.config import HubDataset
+from nlptool.text.config import RowSource
 from nlptool.text.tabular import Row
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ class Config(SubtaskConfig):
         name = split.rpartition("/")[0] if self.tasks else ""
         return name, self.parts[name]
 
-    def source_of(self, split: str) -> HubDataset | None:
-        """The hub's data set that a split is of."""
+    def source_of(self, split: str) -> RowSource | None:
+        """Where a split is read from, unless a folder is given."""
         _, task = self.part(split)
         return super().source_of(split) if task is self else task.source_of(split.rpartition("/")[2])
 
