@@ -12,6 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "nlptool"
 BASE = {
+    "extras",
     "weights_record",
     "launch",
     "atomic_files",
@@ -26,6 +27,7 @@ BASE = {
 }
 MAY_IMPORT = {
     "errors": set(),
+    "extras": set(),
     "launch": {"errors"},
     "terminal": set(),
     "formatting": {"terminal"},
@@ -48,6 +50,7 @@ MAY_IMPORT = {
     "prompting": BASE | {"text", "models", "evaluation"},
     "evaluation": BASE | {"text", "data", "models"},
     "report": {
+        "extras",
         "recipe",
         "errors",
         "atomic_files",
