@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from nlptool.atomic_files import read_text
 from nlptool.errors import DataError
 from nlptool.text.config import RowSource, Sentences
 from nlptool.text.sentences import segmenter
@@ -82,7 +83,7 @@ def _speeches(package: str) -> Iterator[Speech]:
         ) from None
     if path.is_dir():
         for file in sorted(path.glob("*.txt")):
-            yield Speech(file.stem, int(file.name[:4]), file.read_text(encoding="utf-8", errors="replace"))
+            yield Speech(file.stem, int(file.name[:4]), read_text(file))
         return
     import pyarrow.parquet as pq
 
