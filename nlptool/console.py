@@ -97,6 +97,10 @@ class Console:
         """A result for programs."""
         self.result(clean_json(json.dumps(value, ensure_ascii=False, indent=2)))
 
+    def json_line(self, value: Any) -> None:
+        """A row of a result for programs, on a line of its own, as soon as it is there."""
+        self.piece(clean_json(json.dumps(value, ensure_ascii=False)) + "\n")
+
     def facts(self, title: str, facts: Mapping[str, object]) -> None:
         """A result of named values, one a line."""
         if self._muted:

@@ -18,7 +18,8 @@ def describe(path: Path) -> str:
     if (path / "graph.json").exists():
         return "that is a knowledge graph, which pretrain-transe reads: graph=" + str(path)
     if (path / "config.json").exists():
-        return f"that is a model: nlptool fill-mask, evaluate and prompt ask it, finetune begins from it (start={path})"
+        ask = "nlptool fill-mask, generate, evaluate and prompt ask it"
+        return f"that is a model: {ask}, finetune begins from it (start={path})"
     if (path / "compare.json").exists():
         runs = sorted(str(one.parent) for one in path.glob("*/recipe.yaml"))
         return f"that is a folder of compare, whose runs are {', '.join(runs)}"

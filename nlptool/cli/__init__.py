@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import typer
 
 from nlptool import __version__, launch
-from nlptool.cli import asking, runs, shelf, signals, threads, training
+from nlptool.cli import asking, runs, shelf, signals, texts, threads, training
 from nlptool.cli.app import app, console
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 from nlptool.runs import lock
 
-__all__ = ["app", "asking", "main", "runs", "shelf", "training"]
+__all__ = ["app", "asking", "main", "runs", "shelf", "texts", "training"]
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -1,8 +1,9 @@
 """Commands that ask a trained model something."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -37,51 +38,6 @@ PromptResume = Annotated[
     str | None,
     typer.Option("--resume", metavar="auto", help="Keep what the output folder holds of answers."),
 ]
-Writer = Annotated[
-    str | None,
-    typer.Option(
-        "--model", metavar="MODEL", help="A decoder that goes on with a text: a folder or a hub id."
-    ),
-]
-Text = Annotated[
-    str | None,
-    typer.Option(
-        "--text",
-        metavar="TEXT",
-        help="The text; - for stdin. None on a terminal: each line that is typed is one.",
-    ),
-]
-Tokens = Annotated[
-    int | None,
-    typer.Option("--tokens", min=1, metavar="N", help="How many at most, 100 if not given."),
-]
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        "--temperature", min=0, metavar="T", help="Of the draws, 0.8 if not given; 0: the likeliest."
-    ),
-]
-TopK = Annotated[
-    int | None, typer.Option("--top-k", min=1, metavar="K", help="Draw from the K likeliest tokens only.")
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(
-        "--top-p",
-        min=0,
-        max=1,
-        metavar="P",
-        help="Draw from the likeliest that have P together; 0.95 if not given.",
-    ),
-]
-Width = Annotated[
-    int | None, typer.Option("--beams", min=1, metavar="N", help="Search with N beams; GPT-3 had 4.")
-]
-Stop = Annotated[
-    list[str] | None,
-    typer.Option("--stop", metavar="S", help="End before this string, e.g. '\\n'; may be given again."),
-]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Of the draws, 0 if not given.")]
 
 
 @app.command("fill-mask", rich_help_panel=ASK)
@@ -166,8 +122,7 @@ def evaluate(
     help=PROMPT.help,
     rich_help_panel=PROMPT.group,
     epilog="E.g. nlptool prompt prompt/grammar models=runs/demo/final data=FOLDER. All keys: nlptool schema prompt. "
-    "Without a recipe a decoder goes on with a text: nlptool prompt --model runs/demo-gpt2/final --text 'The old', "
-    "or with each line that is typed.",
+    "To continue a text: nlptool generate MODEL --text TEXT.",
     context_settings={"ignore_unknown_options": True},
 )
 def prompt(
@@ -178,49 +133,22 @@ def prompt(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: Json = False,
-    model: Writer = None,
-    text: Text = None,
-    tokens: Tokens = None,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    beams: Width = None,
-    stop: Stop = None,
-    seed: Seed = None,
+    model: Annotated[str | None, typer.Option("--model", hidden=True)] = None,
+    text: Annotated[str | None, typer.Option("--text", hidden=True)] = None,
 ) -> None:
     """Ask models tasks by text, with no, one or a few examples."""
-    refuse_flags([*([recipe] if recipe else []), *(changes or ())])
-    wished: dict[str, Any] = {
-        "tokens": tokens,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "beams": beams,
-        "stop": tuple(stop) if stop else None,
-        "seed": seed,
-    }
-    given = {name: value for name, value in wished.items() if value is not None}
     if model is not None or text is not None:
-        if model is None:
-            raise UsageError("no model that goes on with the text", hint="--model runs/NAME/final")
-        if recipe is not None or out or resume or overwrite or dry_run:
-            raise UsageError(
-                "a text goes on without a recipe and an output folder", hint="only --model and --text"
-            )
-        from nlptool.commands import generate
-
-        generate.run(model, text, generate.Wish(**given), as_json=as_json, console=console())
-        return
+        raise UsageError(
+            "prompt evaluates models on tasks; a text is continued by generate",
+            hint=f"nlptool generate {model or 'MODEL'} --text {shlex.quote(text or 'TEXT')}",
+        )
+    refuse_flags([*([recipe] if recipe else []), *(changes or ())])
     if recipe is None or is_change(recipe):
         raise UsageError(
             "no recipe that says what is asked",
             hint="e.g. nlptool prompt prompt/grammar models=MODEL data=FOLDER; nlptool recipes ls lists them; "
-            "or a text to go on with: nlptool prompt --model MODEL --text TEXT",
+            "a text is continued by nlptool generate MODEL --text TEXT",
         )
-    _refuse(
-        {f"--{name.replace('_', '-')}": True for name in given},
-        "goes with a text to go on with: --model MODEL --text TEXT; the recipe's keys are set as KEY=VALUE",
-    )
     from nlptool.console import Options
 
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)

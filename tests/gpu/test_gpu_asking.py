@@ -85,7 +85,7 @@ def test_answers_score_the_same(run: str, request: pytest.FixtureRequest):
 
 def test_the_commands_ask_on_the_gpu(tiny_decoder: Path, tiny_store: Path, capsys):
     assert main(["evaluate", str(tiny_decoder), "--tokens", str(tiny_store)]) == 0
-    assert main(["prompt", "--model", str(tiny_decoder), "--text", "the old", "--tokens", "5"]) == 0
+    assert main(["generate", str(tiny_decoder), "--text", "the old", "--max-new-tokens", "5"]) == 0
     assert torch.cuda.max_memory_allocated() > 0
     assert capsys.readouterr().out
     expected = Generator(tiny_decoder).complete(["the old town"], 12)

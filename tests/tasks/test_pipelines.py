@@ -283,9 +283,9 @@ def continued(pipe: Any, text: str, tokens: int) -> str:
 def compare_texts(final: Path, capsys) -> None:
     pipe = transformers.pipeline("text-generation", model=str(final))
     for text in ("The old town", "겨울의 강", "a bell "):
-        asked = ["--model", str(final), "--text", text, "--temperature", "0", "--tokens", "12", "--json"]
-        assert main(["prompt", *asked]) == 0
-        assert json.loads(capsys.readouterr().out)["continuation"] == continued(pipe, text, 12)
+        asked = [str(final), "--text", text, "--temperature", "0", "--max-new-tokens", "12", "--json"]
+        assert main(["generate", *asked]) == 0
+        assert json.loads(capsys.readouterr().out)["continuations"] == [continued(pipe, text, 12)]
 
 
 # ---- fine-tuned heads ----

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nlptool.evaluation.generation.logits_processors import NONE, LogitsProcessors
 from nlptool.models.base import Decoder, Inputs
 from nlptool.models.kv_cache import KVCache
 
@@ -25,6 +26,8 @@ class Beams:
 
     width: int = 4
     penalty: Callable[[int], float] = lambda tokens: ((5 + tokens) / 6) ** 0.6
+    processors: LogitsProcessors = NONE
+    """What is done to the log-probabilities of each step, as transformers does; a penalty multiplies them all."""
 
 
 @dataclass
@@ -67,7 +70,6 @@ class _Search:
         return [] if full and kept and kept[0][2] / self.beams.penalty(made) <= self.found[-1][0] else kept
 
 
-@torch.inference_mode()
 def beam_search(
     net: Decoder,
     prompts: Sequence[Sequence[int]],
@@ -76,7 +78,20 @@ def beam_search(
     beams: Beams | None = None,
     stopped: Callable[[list[int]], bool] | None = None,
 ) -> list[list[int]]:
-    """The best continuation of each prompt, without the end token.
+    """The best continuation of each prompt, without the end token: the first of its `beam_hypotheses`."""
+    return [best for best, *_ in beam_hypotheses(net, prompts, tokens, ends, beams, stopped)]
+
+
+@torch.inference_mode()
+def beam_hypotheses(
+    net: Decoder,
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    ends: Collection[int] = (),
+    beams: Beams | None = None,
+    stopped: Callable[[list[int]], bool] | None = None,
+) -> list[list[list[int]]]:
+    """The best continuations of each prompt, at most as many as beams, the best first, without the end token.
 
     stopped: whether a continuation ends with its last token, which is given, as after a stop string.
     At each step the best candidates of all beams go on; those that end count if they are among the first `width`.
@@ -84,7 +99,7 @@ def beam_search(
     (transformers' early_stopping=False), or at the last position. A prompt goes on alike whatever others it is with.
     """
     if not prompts or not tokens:
-        return [[] for _ in prompts]
+        return [[[]] for _ in prompts]
     beams = beams or Beams()
     width, candidates = beams.width, beams.width * (1 + max(1, len(ends)))
     if stopped is not None:
@@ -97,7 +112,9 @@ def beam_search(
     scores_PB[:, 0] = 0  # all beams of a prompt are alike yet: one stands for them
     going = list(range(len(prompts)))
     for made in range(1, tokens + 1):
-        scores_PK, places_PK = _candidates(net.logits(hidden_RD), scores_PB, candidates)
+        scores_RV = net.logits(hidden_RD).float().log_softmax(-1)
+        read = [[*prompts[number], *ids] for number in going for ids in searches[number].running]
+        scores_PK, places_PK = _candidates(beams.processors(scores_RV, read), scores_PB, candidates)
         kept, still = [], []
         for p, (number, scores, places) in enumerate(
             zip(going, scores_PK.tolist(), places_PK.tolist(), strict=True)
@@ -114,7 +131,7 @@ def beam_search(
         cache = cache.take(rows_R)
         hidden_RD = net(Inputs(ids=ids_R[:, None]), cache)[:, 0]
         scores_PB = scores_R.view(len(going), width)
-    return [search.found[0][1] for search in searches]
+    return [[ids for _, ids in search.found] for search in searches]
 
 
 def _read(net: Decoder, prompts: Sequence[Sequence[int]], tokens: int, width: int) -> tuple[Tensor, KVCache]:
@@ -130,9 +147,9 @@ def _read(net: Decoder, prompts: Sequence[Sequence[int]], tokens: int, width: in
     return hidden_P1D[every_R, 0], cache.take(every_R)
 
 
-def _candidates(logits_RV: Tensor, scores_PB: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _candidates(scores_RV: Tensor, scores_PB: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Scores and places (beam * V + token) of the best next tokens of each prompt, [P, K], the best first."""
     prompts, width = scores_PB.shape
-    scores_PBV = logits_RV.float().log_softmax(-1).view(prompts, width, -1) + scores_PB[:, :, None]
+    scores_PBV = scores_RV.view(prompts, width, -1) + scores_PB[:, :, None]
     scores_PK, at_PK = scores_PBV.flatten(1).topk(count)
     return scores_PK, at_PK

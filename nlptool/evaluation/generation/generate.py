@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nlptool.errors import DataError, UsageError
-from nlptool.evaluation.generation.beam_search import Beams, beam_search
+from nlptool.evaluation.generation.beam_search import Beams, beam_hypotheses
 from nlptool.evaluation.generation.decoding import DecodingSession
 from nlptool.evaluation.generation.prompt_lookup import PromptLookup, room
 from nlptool.evaluation.generation.sampling import Choose, DecodingState, greedy
@@ -161,22 +161,14 @@ class Generator:
 
         Beams have nothing to give before they are done.
         """
-        prompts = [self.tokenizer.encode(text) or self.ends[:1] for text in texts]
-        if not all(prompts):
-            raise UsageError("an empty text, and the tokenizer has no end of text to begin from")
-        positions = self.net.config.positions
-        if len(longest := max(prompts, key=len, default=[])) > positions:
-            raise UsageError(
-                f"a text has {len(longest)} tokens, the model reads {positions}", hint="shorten the text"
-            )
+        prompts = self._prompts(texts)
+        if isinstance(choose, Beams):
+            best = self.hypotheses(texts, tokens, stop, choose, 1)
+            yield from ((number, text) for number, (text,) in enumerate(best) if text)
+            return
         streams = [DetokenizeStream(self.tokenizer, stop, prompt[-1:]) for prompt in prompts]
         stopped: set[int] = set()
-        made = (
-            self._searched(prompts, tokens, stop, choose)
-            if isinstance(choose, Beams)
-            else continuations(self.net, prompts, tokens, self.ends, choose, stopped)
-        )
-        for number, token in made:
+        for number, token in continuations(self.net, prompts, tokens, self.ends, choose, stopped):
             if piece := streams[number].add(token):
                 yield number, piece
             if streams[number].stopped:
@@ -185,13 +177,34 @@ class Generator:
             if piece := stream.rest():
                 yield number, piece
 
-    def _searched(
-        self, prompts: list[list[int]], tokens: int, stop: Sequence[str], beams: Beams
-    ) -> Iterator[tuple[int, int]]:
+    def hypotheses(
+        self, texts: Sequence[str], tokens: int, stop: Sequence[str], beams: Beams, count: int
+    ) -> list[list[str]]:
+        """The `count` best continuations of each text that the beams find, the best first. Raises as `complete`."""
+
         def stopped(ids: list[int]) -> bool:
             text = self.tokenizer.decode(ids)
             return any(one in text for one in stop)
 
-        found = beam_search(self.net, prompts, tokens, self.ends, beams, stopped if stop else None)
-        for number, ids in enumerate(found):
-            yield from ((number, token) for token in ids)
+        prompts = self._prompts(texts)
+        found = beam_hypotheses(self.net, prompts, tokens, self.ends, beams, stopped if stop else None)
+        return [
+            [self._text(ids, stop, prompt) for ids in several[:count]]
+            for prompt, several in zip(prompts, found, strict=True)
+        ]
+
+    def _prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        prompts = [self.tokenizer.encode(text) or self.ends[:1] for text in texts]
+        if not all(prompts):
+            raise UsageError("an empty text, and the tokenizer has no end of text to begin from")
+        positions = self.net.config.positions
+        if len(longest := max(prompts, key=len, default=[])) > positions:
+            raise UsageError(
+                f"a text has {len(longest)} tokens, the model reads {positions}", hint="shorten the text"
+            )
+        return prompts
+
+    def _text(self, ids: Sequence[int], stop: Sequence[str], prompt: Sequence[int]) -> str:
+        """What tokens behind a prompt say, up to a stop string."""
+        stream = DetokenizeStream(self.tokenizer, stop, prompt[-1:])
+        return "".join([*map(stream.add, ids), stream.rest()])

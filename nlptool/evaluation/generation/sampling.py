@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nlptool.data.random_streams import RandomStreams
+from nlptool.evaluation.generation.logits_processors import NONE, LogitsProcessors
 
 COLD = 1e-4  # a temperature below which dividing by it tells nothing apart that is nearly alike, or overflows
 STREAM = 7  # of random numbers
@@ -41,8 +42,8 @@ class Sampling:
     """Draws the next token. A Choose.
 
     A prompt's random numbers are a function of (seed, its number, tokens made), so what it becomes depends neither on
-    the size of the batch nor on its other prompts. Filters come in transformers' order: penalty, temperature,
-    top-k, top-p. Of tokens exactly as likely as the last that top-k leaves, transformers leaves all.
+    the size of the batch nor on its other prompts. Filters come in transformers' order: processors,
+    temperature, top-k, top-p. Of tokens exactly as likely as the last that top-k leaves, transformers leaves all.
     """
 
     temperature: float = 1.0
@@ -51,14 +52,13 @@ class Sampling:
     """Only the k likeliest tokens; 0: all."""
     top_p: float = 1.0
     """Only the likeliest tokens that together are this likely (nucleus sampling, Holtzman et al. 2020)."""
-    repetition_penalty: float = 1.0
-    """What makes tokens that are there already less likely (CTRL, Keskar et al. 2019, section 4.1)."""
     seed: int = 0
+    processors: LogitsProcessors = NONE
+    """What is done to the logits first."""
 
     def __call__(self, logits_NV: Tensor, going: DecodingState) -> Tensor:
         """One token for each prompt, [N]."""
-        if self.repetition_penalty != 1:
-            logits_NV = penalised(logits_NV, going.ids, self.repetition_penalty)
+        logits_NV = self.processors(logits_NV, going.ids)
         if self.temperature < COLD:
             return logits_NV.argmax(-1)
         p_NK, ids_NK = filtered(logits_NV, self.temperature, self.top_k, self.top_p)
@@ -77,19 +77,6 @@ def renumbered(choose: Choose, numbers: Sequence[int]) -> Choose:
     return lambda logits_NV, going: choose(
         logits_NV, going._replace(numbers=[numbers[n] for n in going.numbers])
     )
-
-
-def penalised(logits_NV: Tensor, ids: Sequence[Sequence[int]], penalty: float) -> Tensor:
-    """Logits of the tokens that each row has already, divided by `penalty`, or multiplied where negative.
-
-    CTRL divides all, which makes tokens with a negative logit likelier; so here as in transformers.
-    """
-    logits_NV = logits_NV.clone()
-    for row_V, seen in zip(logits_NV, ids, strict=True):
-        at = torch.tensor(sorted(set(seen)), device=row_V.device)
-        found = row_V[at]
-        row_V[at] = torch.where(found < 0, found * penalty, found / penalty)
-    return logits_NV
 
 
 def filtered(logits_NV: Tensor, temperature: float, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:

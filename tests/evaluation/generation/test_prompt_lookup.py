@@ -5,6 +5,7 @@ import torch
 
 from nlptool.evaluation.generation.decoding import DecodingSession
 from nlptool.evaluation.generation.generate import continuations
+from nlptool.evaluation.generation.logits_processors import LogitsProcessors
 from nlptool.evaluation.generation.prompt_lookup import GIVING_UP, MOST, PromptLookup, room
 from nlptool.evaluation.generation.sampling import Sampling, greedy
 from nlptool.models.gpt2.config import Config
@@ -64,7 +65,7 @@ def test_many_rows_leave_no_room_for_guesses():
 
 
 @pytest.mark.parametrize(
-    "choose", [greedy, Sampling(0.05, seed=4), Sampling(top_k=3, repetition_penalty=1.2)]
+    "choose", [greedy, Sampling(0.05, seed=4), Sampling(top_k=3, processors=LogitsProcessors(1.2))]
 )
 @pytest.mark.parametrize("rows", [1, 3])
 def test_the_same_tokens_in_fewer_steps(net: GPT2, choose, rows: int, monkeypatch: pytest.MonkeyPatch):

@@ -5,12 +5,8 @@ import torch
 from torch import Tensor
 
 from nlptool.evaluation.generation.generate import continuations
-from nlptool.evaluation.generation.sampling import (
-    DecodingState,
-    Sampling,
-    filtered,
-    penalised,
-)
+from nlptool.evaluation.generation.logits_processors import LogitsProcessors
+from nlptool.evaluation.generation.sampling import DecodingState, Sampling, filtered
 from nlptool.models.gpt2.config import Config
 
 CONFIG = Config(layers=2, hidden=32, heads=2, positions=40, init=0.2)
@@ -38,16 +34,6 @@ def test_the_filtered_distribution_is_that_of_transformers(temperature: float, t
         assert ((found == 0).sum() - (expected == 0).sum()).abs() <= 1
 
 
-def test_the_penalty_of_repetition_is_that_of_transformers():
-    process = pytest.importorskip("transformers.generation.logits_process")
-    torch.manual_seed(0)
-    logits, ids = torch.randn(3, 50), torch.randint(0, 50, (3, 12))
-    before = logits.clone()
-    expected = process.RepetitionPenaltyLogitsProcessor(1.3)(ids, logits.clone())
-    assert torch.equal(penalised(logits, ids.tolist(), 1.3), expected)
-    assert torch.equal(logits, before)
-
-
 def test_tokens_are_drawn_as_often_as_they_are_likely():
     logits = torch.tensor([[2.0, 0.0, 1.0, -1.0, 3.0]])
     numbers = list(range(4000))
@@ -63,7 +49,8 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
 def test_no_temperature_is_the_likeliest_token_and_repetition_counts_in_it():
     logits, going = torch.tensor([[1.0, 3.0, 2.9]]), DecodingState([0], [[1]], [0])
     assert Sampling(temperature=0)(logits, going).tolist() == [1]
-    assert Sampling(temperature=0, repetition_penalty=1.2)(logits, going).tolist() == [2]
+    penalised = Sampling(temperature=0, processors=LogitsProcessors(repetition_penalty=1.2))
+    assert penalised(logits, going).tolist() == [2]
 
 
 def test_what_is_drawn_does_not_depend_on_batch_mates_nor_on_when_they_end():

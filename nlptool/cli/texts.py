@@ -1,0 +1,134 @@
+"""Commands that take texts of the user's: generate."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from nlptool.cli.app import Json, app, carry_out
+from nlptool.commands.specs import ASK
+
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
+]
+InputFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE|-",
+        help="JSON lines, CSV, TSV or Parquet by its suffix, else a text a line; - is standard input.",
+    ),
+]
+Column = Annotated[
+    str, typer.Option("--column", metavar="NAME", help="The column of the file that holds the text.")
+]
+StdinFormat = Annotated[
+    Literal["lines", "jsonl", "csv"], typer.Option("--format", help="What standard input holds.")
+]
+OnError = Annotated[
+    Literal["stop", "skip"],
+    typer.Option("--on-error", help="A row that cannot be read: stop there, or leave it out and count it."),
+]
+
+
+@app.command(
+    "generate",
+    rich_help_panel=ASK,
+    epilog="E.g. nlptool generate runs/demo-gpt2/final --text 'The old'; nlptool generate MODEL prompts.txt > out.jsonl"
+    ". Without a text, on a terminal, each line that is typed is one. Options mean what they mean in transformers.",
+)
+def generate(
+    model: Model,
+    file: InputFile = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="One text; - for standard input as a whole."),
+    ] = None,
+    column: Column = "text",
+    format_: StdinFormat = "lines",
+    on_error: OnError = "stop",
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, metavar="N", help="Rows that are continued together.")
+    ] = 8,
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Tokens of a continuation at most.")
+    ] = 100,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            min=0,
+            metavar="T",
+            help="What logits are divided by, 0.8 if not given; 0: greedy.",
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option("--top-k", min=1, metavar="K", help="Sample from the K likeliest tokens only."),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            "--top-p",
+            min=0,
+            max=1,
+            metavar="P",
+            help="Sample from the likeliest tokens that have P together; 0.95 if not given.",
+        ),
+    ] = None,
+    num_beams: Annotated[
+        int | None,
+        typer.Option(
+            "--num-beams", min=1, metavar="N", help="Beam search with N beams in place of sampling."
+        ),
+    ] = None,
+    length_penalty: Annotated[
+        float | None,
+        typer.Option(
+            "--length-penalty",
+            metavar="A",
+            help="Beams are scored by log-probability / tokens^A; 1 if not given.",
+        ),
+    ] = None,
+    repetition_penalty: Annotated[
+        float,
+        typer.Option(
+            "--repetition-penalty",
+            min=0.01,
+            metavar="P",
+            help="Above 1, tokens that are there already are less likely (CTRL).",
+        ),
+    ] = 1.0,
+    no_repeat_ngram_size: Annotated[
+        int,
+        typer.Option("--no-repeat-ngram-size", min=0, metavar="N", help="No N tokens in a row occur twice."),
+    ] = 0,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option("--stop", metavar="S", help="End before this string, e.g. '\\n'; may be given again."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Of what is sampled, 0 if not given.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Continuations of each text.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Continue texts with a decoder."""
+    from nlptool.commands.generate.options import GenerationOptions, InputOptions
+    from nlptool.console import Options
+
+    given = InputOptions(text, file, column, format_, batch_size, on_error)
+    options = GenerationOptions(
+        max_new_tokens,
+        temperature,
+        top_k,
+        top_p,
+        num_beams,
+        length_penalty,
+        repetition_penalty,
+        no_repeat_ngram_size,
+        tuple(stop or ()),
+        seed,
+        n,
+    )
+    given.check()
+    options.check()
+    carry_out("generate", (model, given, options), Options(json=as_json))

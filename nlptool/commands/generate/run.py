@@ -1,0 +1,195 @@
+"""`nlptool generate MODEL [FILE|-] [--text TEXT]`: continue texts with a decoder.
+
+A text is streamed as it is made; each row of a file gives a line of JSON, {"text": ..., "continuations": [...]}.
+Without either, on a terminal: a session, in which each line is a text of its own.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+
+from nlptool.commands.generate.options import TEMPERATURE, TOP_P, GenerationOptions, InputOptions
+from nlptool.console import Console, Options
+from nlptool.errors import DataError, NlptoolError, UsageError
+from nlptool.evaluation.generation.beam_search import Beams
+from nlptool.evaluation.generation.generate import Generator
+from nlptool.evaluation.generation.logits_processors import LogitsProcessors
+from nlptool.evaluation.generation.sampling import Sampling, renumbered
+from nlptool.formatting import counted
+from nlptool.models import hub
+from nlptool.runs import machine
+from nlptool.text import input_rows
+from nlptool.text.tabular import Row
+
+QUIT = "/quit"
+ESCAPES = {"\\n": "\n", "\\t": "\t"}  # what a shell makes hard to type
+
+
+def run(asked: tuple[str, InputOptions, GenerationOptions], output: Options, console: Console) -> None:
+    """Continue a text, the rows of a file, or hold a session. asked: the model, the texts, and how."""
+    model, given, options = asked
+    if given.text is None and given.file is None and (output.json or not sys.stdin.isatty()):
+        raise UsageError("no text", hint="--text TEXT, a file with a text a row, or - for standard input")
+    rows = None if given.file is None else input_rows.read(given.file, given.format)
+    text = _stdin() if given.text == input_rows.STDIN else given.text
+    continuation = Continuation(Generator(hub.folder(model), machine.device()), options)
+    if rows is not None:
+        _rows(continuation, rows, given, console)
+    elif text is None:
+        _session(continuation, console)
+    elif output.json:
+        continuation.check(text, console)
+        made = continuation.of_texts([text], 0)[0]
+        console.json({"model": model, "text": text, "continuations": made})
+    else:
+        _show(continuation, text, console)
+
+
+class Continuation:
+    """A decoder, and how it is asked."""
+
+    def __init__(self, generator: Generator, options: GenerationOptions) -> None:
+        self.generator, self.options = generator, options
+        self.stop = [_unescaped(written) for written in options.stop]
+
+    def check(self, text: str, console: Console) -> None:
+        """Say where the model's positions leave less room than is asked for. Raises DataError for half characters."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # bytes that are no UTF-8 come in as surrogates
+            raise DataError("the text is not UTF-8") from error
+        positions = self.generator.net.config.positions
+        read = max(1, len(self.generator.tokenizer.encode(text)))
+        if (room := positions + 1 - read) < self.options.max_new_tokens and room > 0:
+            reads = f"the model reads {counted(positions, 'tokens')}, {read:,} of them given"
+            console.note(f"room for {room:,} more at most: {reads}")
+
+    def stream(self, text: str) -> Iterator[str]:
+        """One continuation, in pieces."""
+        choose = self._beams or self._sampling
+        made = self.generator.stream([text], self.options.max_new_tokens, self.stop, choose)
+        return (piece for _, piece in made)
+
+    def of_texts(self, texts: Sequence[str], first: int) -> list[list[str]]:
+        """The continuations of texts, of which the first is row `first`: what is sampled does not depend on batches."""
+        tokens, n = self.options.max_new_tokens, self.options.n
+        if self._beams is not None:
+            return self.generator.hypotheses(texts, tokens, self.stop, self._beams, n)
+        numbers = range(first * n, (first + len(texts)) * n)
+        every = [text for text in texts for _ in range(n)]
+        made = self.generator.complete(every, tokens, self.stop, renumbered(self._sampling, numbers))
+        return [made[at * n : (at + 1) * n] for at in range(len(texts))]
+
+    @property
+    def _processors(self) -> LogitsProcessors:
+        return LogitsProcessors(self.options.repetition_penalty, self.options.no_repeat_ngram_size)
+
+    @property
+    def _beams(self) -> Beams | None:
+        if self.options.num_beams is None:
+            return None
+        alpha = 1.0 if self.options.length_penalty is None else self.options.length_penalty
+        return Beams(self.options.num_beams, lambda tokens: tokens**alpha, self._processors)
+
+    @property
+    def _sampling(self) -> Sampling:
+        asked = self.options
+        temperature = TEMPERATURE if asked.temperature is None else asked.temperature
+        top_p = TOP_P if asked.top_p is None else asked.top_p
+        return Sampling(temperature, asked.top_k or 0, top_p, asked.seed or 0, self._processors)
+
+
+def _rows(continuation: Continuation, rows: Iterator[Row], given: InputOptions, console: Console) -> None:
+    """A line of JSON for each row, a batch at a time, in the order of the rows."""
+    positions = continuation.generator.net.config.positions
+    batch: list[str] = []
+    first = skipped = 0
+
+    def write() -> None:
+        for text, made in zip(batch, continuation.of_texts(batch, first), strict=True):
+            console.json_line({"text": text, "continuations": made})
+
+    for row in rows:
+        try:
+            text = row.text(given.column)
+            if (length := len(continuation.generator.tokenizer.encode(text))) > positions:
+                raise DataError(
+                    f"{row.place}: the text has {length:,} tokens, the model reads {positions:,}",
+                    hint="shorten it, or leave such rows out: --on-error skip",
+                )
+        except DataError as error:
+            if given.on_error == "stop":
+                write()
+                raise
+            console.note(f"left out: {error.message}")
+            skipped += 1
+            continue
+        batch.append(text)
+        if len(batch) == given.batch_size:
+            write()
+            first, batch = first + len(batch), []
+    write()
+    if skipped:
+        console.note(f"{counted(skipped, 'rows')} left out, {first + len(batch):,} continued")
+
+
+def _show(continuation: Continuation, text: str, console: Console) -> None:
+    """A continuation as it is made; of several each when it is whole, with its number."""
+    continuation.check(text, console)
+    n = continuation.options.n
+    if n == 1:
+        for piece in continuation.stream(text):
+            console.piece(piece)
+        console.piece("\n")
+        return
+    for number, made in enumerate(continuation.of_texts([text], 0)[0], start=1):
+        console.piece(f"--- {number} of {n}\n{made}\n")
+
+
+def _session(continuation: Continuation, console: Console) -> None:
+    """A line in, a continuation out. Each line has a seed of its own, so the same line may be continued otherwise."""
+    console.note(f"Each line is a text to continue. Ctrl-C stops an answer; {QUIT} or Ctrl-D ends.")
+    options = continuation.options
+    for turn in count():
+        line = _typed(console)
+        if line is None:
+            return
+        now = Continuation(continuation.generator, replace(options, seed=(options.seed or 0) + turn))
+        try:
+            with suppress(KeyboardInterrupt):  # which ends the answer, not the session
+                _show(now, line, console)
+                continue
+        except NlptoolError as error:
+            console.error(error)
+            continue
+        console.piece("\n")
+
+
+def _typed(console: Console) -> str | None:
+    """The next line that is not blank; None at the end of the session."""
+    while True:
+        try:
+            line = console.ask("> ")
+        except KeyboardInterrupt:
+            console.note(f"\n{QUIT} or Ctrl-D ends")
+            continue
+        if line is None or line.strip() == QUIT:
+            return None
+        if line.strip():
+            return line
+
+
+def _stdin() -> str:
+    """The text on standard input, without the line break that ends every file."""
+    try:
+        return sys.stdin.read().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input: {error}", hint="it must be UTF-8") from error
+
+
+def _unescaped(written: str) -> str:
+    for escape, sign in ESCAPES.items():
+        written = written.replace(escape, sign)
+    return written
