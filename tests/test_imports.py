@@ -90,7 +90,7 @@ MAY_IMPORT = {
 }
 FLOORS = (
     ("specs", "loading"),
-    ("tokenize", "knowledge", "pretrain", "finetune", "prompt", "generate", "fill_mask"),
+    ("tokenize", "knowledge", "pretrain", "finetune", "prompt", "generate", "embed", "fill_mask"),
     ("distill_task", "suite"),
     ("plan", "compare", "evaluate", "export", "report", "doctor", "recipes", "schema"),
 )

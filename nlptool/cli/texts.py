@@ -1,10 +1,11 @@
-"""Commands that take texts of the user's: generate."""
+"""Commands that take texts of the user's: generate, embed."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from nlptool.cli.app import Json, app, carry_out
+from nlptool.cli.app import Json, Replace, app, carry_out
 from nlptool.commands.specs import ASK
 
 Model = Annotated[
@@ -132,3 +133,53 @@ def generate(
     given.check()
     options.check()
     carry_out("generate", (model, given, options), Options(json=as_json))
+
+
+@app.command(
+    "embed",
+    rich_help_panel=ASK,
+    epilog="E.g. nlptool embed runs/demo/final texts.jsonl --column body --out vectors.parquet; --layers -4,-3,-2,-1 "
+    "is the mean of the last four, which BERT's section 5.3 found best but for their concatenation.",
+)
+def embed(
+    model: Model,
+    file: InputFile = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="One text in place of a file.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help=".parquet with text and vector, or .npy."),
+    ] = None,
+    pooling: Annotated[
+        Literal["cls", "mean", "last"] | None,
+        typer.Option(
+            "--pooling",
+            help="[CLS], the mean of all tokens, or the last token; mean for encoders, last for decoders.",
+        ),
+    ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(
+            "--layers",
+            metavar="N,...",
+            help="Layers whose mean is taken, as hidden_states of transformers: 0 embeddings, -1 the last.",
+        ),
+    ] = "-1",
+    normalize: Annotated[bool, typer.Option("--normalize", help="Scale each vector to length 1.")] = False,
+    column: Column = "text",
+    format_: StdinFormat = "lines",
+    on_error: OnError = "stop",
+    overwrite: Replace = False,
+    as_json: Json = False,
+) -> None:
+    """Write vectors of texts: pooled hidden states of an encoder or decoder."""
+    from nlptool.commands.embed.options import EmbedOptions, layer_numbers
+    from nlptool.console import Options
+
+    numbers, skip = layer_numbers(layers), on_error == "skip"
+    options = EmbedOptions(
+        text, file, out, pooling, numbers, normalize, column, format_, skip=skip, overwrite=overwrite
+    )
+    options.check()
+    carry_out("embed", (model, options), Options(json=as_json))

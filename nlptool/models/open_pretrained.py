@@ -35,6 +35,13 @@ def open_decoder(pretrained: Pretrained, device: torch.device = CPU) -> Decoder:
     return decoder
 
 
+def open_backbone(pretrained: Pretrained, device: torch.device = CPU) -> Encoder | Decoder:
+    """The model without heads, of either kind."""
+    backbone = pretrained.config.build(pretrained.vocab_size)
+    _load(pretrained, {"backbone": backbone}, device)
+    return backbone
+
+
 def _load(pretrained: Pretrained, parts: Mapping[str, nn.Module], device: torch.device) -> None:
     module = nn.ModuleDict(parts)
     huggingface.load(module, pretrained.state)

@@ -1,0 +1,55 @@
+"""What may be asked of `nlptool embed`. Nothing heavy here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nlptool.errors import UsageError
+
+SUFFIXES = (".parquet", ".npy")
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Which texts, and what of the model's hidden states is their vector."""
+
+    text: str | None
+    file: str | None
+    """A file with a text a row, or `-`, standard input."""
+    out: Path | None
+    pooling: Literal["cls", "mean", "last"] | None
+    """None: the mean of an encoder, the last token of a decoder."""
+    layers: tuple[int, ...] = (-1,)
+    normalize: bool = False
+    column: str = "text"
+    format: Literal["lines", "jsonl", "csv"] = "lines"
+    skip: bool = False
+    """Whether rows that cannot be read are left out."""
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Raise UsageError for what does not go together."""
+        if (self.text is None) == (self.file is None):
+            raise UsageError(
+                "a file or --text: one of them", hint="nlptool embed MODEL texts.txt --out vectors.npy"
+            )
+        if self.text is not None and self.out is not None:
+            raise UsageError("--out would change nothing here", hint="the vector of one --text is printed")
+        if self.file is None:
+            return
+        if self.out is None:
+            raise UsageError("no file for the vectors", hint="--out vectors.parquet, or --out vectors.npy")
+        if self.out.suffix not in SUFFIXES:
+            raise UsageError(f"--out {self.out}: expected a name that ends in {' or '.join(SUFFIXES)}")
+        if self.out.exists() and not self.overwrite:
+            raise UsageError(f"{self.out}: exists", hint="--overwrite replaces it")
+
+
+def layer_numbers(written: str) -> tuple[int, ...]:
+    """The layers of `-1` or `-4,-3,-2,-1`. Raises UsageError for what are no numbers."""
+    try:
+        return tuple(int(part) for part in written.split(","))
+    except ValueError:
+        raise UsageError(
+            f"--layers {written}: expected numbers such as -1, or -4,-3,-2,-1 for the mean of the last four"
+        ) from None

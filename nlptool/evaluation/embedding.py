@@ -1,0 +1,124 @@
+"""Vectors of texts: hidden states of a pretrained model, pooled."""
+
+# B rows of a batch, T tokens, K positions, D hidden width
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nlptool.errors import DataError, UsageError
+from nlptool.models import huggingface
+from nlptool.models.base import Encoder, Inputs
+from nlptool.models.kernels.cpu import CPU
+from nlptool.models.open_pretrained import open_backbone
+from nlptool.text.tokenizer import Tokenizer
+
+Pooling = Literal["cls", "mean", "last"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+TOKENS = {"cpu": 4096, "cuda": 65_536}
+"""Most tokens of a batch, padding included, by device."""
+
+
+class Embedder:
+    """A Hugging Face folder of an encoder or decoder, and how its hidden states become one vector a text.
+
+    pooling: `cls`, the state of the first token, [CLS]; `mean`, of all tokens of the row, [CLS] and [SEP] included, as
+    sentence-transformers takes it; `last`, the state of the last token, which of a decoder has seen all others.
+    layers: those whose states are averaged, numbered as transformers' hidden_states: 0 the embeddings, -1 the last.
+    Raises DataError for a folder without model or tokenizer, UsageError for what its model cannot be asked.
+    """
+
+    def __init__(
+        self, folder: Path, pooling: Pooling, layers: Sequence[int] = (-1,), device: torch.device = CPU
+    ) -> None:
+        pretrained = huggingface.load_pretrained(folder)
+        self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
+        self.net = open_backbone(pretrained, device)
+        self.pooling, self.device = pooling, device
+        if pooling == "cls" and not isinstance(self.net, Encoder):
+            raise UsageError(
+                f"{folder}: is a decoder, which has no [CLS]", hint="--pooling last, or --pooling mean"
+            )
+        if pooling == "last" and isinstance(self.net, Encoder):
+            raise UsageError(
+                f"{folder}: is an encoder, whose last token is [SEP]", hint="--pooling cls, or --pooling mean"
+            )
+        self.layers = _checked(layers, pretrained.config.layers)
+        self.last_layer = self.layers == [pretrained.config.layers]
+        self.width = pretrained.config.hidden
+        self.positions = pretrained.config.positions
+        if isinstance(self.net, Encoder):
+            special = self.tokenizer.ids_of("cls", "sep", where=str(folder))
+            self._begin, self._end, self._empty = [special["cls"]], [special["sep"]], []
+        else:
+            self._begin, self._end, self._empty = [], [], huggingface.end_tokens(folder)[:1]
+
+    @staticmethod
+    def natural_pooling(folder: Path) -> Pooling:
+        """The mean of an encoder, the last token of a decoder, which alone has seen the whole text."""
+        return "mean" if huggingface.read_model_config(folder).kind == "encoder" else "last"
+
+    def encode(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """The rows that are read, and how many texts lose their end, since they exceed the model's positions.
+
+        A decoder reads an empty text as an end of text. Raises DataError where its tokenizer has none.
+        """
+        room = self.positions - len(self._begin) - len(self._end)
+        every = self.tokenizer.encode_batch(texts)
+        rows = [[*self._begin, *ids[:room], *self._end] or self._empty for ids in every]
+        if not all(rows):
+            raise DataError("an empty text, and the tokenizer has no end of text to stand for it")
+        return rows, sum(len(ids) > room for ids in every)
+
+    @torch.inference_mode()
+    def vectors(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """The vector of each row of ids, [N, D]. Rows of like length are read together."""
+        found = np.empty((len(rows), self.width), np.float32)
+        order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
+        most, begin = TOKENS[self.device.type], 0
+        while begin < len(order):
+            size = max(1, most // len(rows[order[begin]]))
+            batch = order[begin : begin + size]
+            found[batch] = self._pooled([rows[at] for at in batch]).float().cpu().numpy()
+            begin += size
+        return found
+
+    def _pooled(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """[B, D]."""
+        longest = max(map(len, rows))
+        padded = [[*row, *[0] * (longest - len(row))] for row in rows]
+        ids_BT = torch.tensor(padded, device=self.device)
+        lengths_B = torch.tensor([len(row) for row in rows], device=self.device)
+        if self.pooling == "mean":
+            states_BTD = self._states(Inputs(ids=ids_BT, lengths=lengths_B))
+            real_BT1 = (torch.arange(longest, device=self.device) < lengths_B[:, None])[:, :, None]
+            return (states_BTD * real_BT1).sum(1) / lengths_B[:, None]
+        at_B1 = torch.zeros_like(lengths_B)[:, None] if self.pooling == "cls" else lengths_B[:, None] - 1
+        return self._states(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_B1))[:, 0]
+
+    def _states(self, inputs: Inputs) -> Tensor:
+        """The mean of the layers' hidden states, [B, T, D], or [B, K, D] of the output positions."""
+        if self.last_layer:
+            return self.net(inputs)
+        states = self.net.trace(inputs).states
+        mean_BTD = torch.stack([states[layer] for layer in self.layers]).mean(0)
+        if inputs.output_positions is None:
+            return mean_BTD
+        at_BKD = inputs.output_positions[:, :, None].expand(-1, -1, self.width)
+        return mean_BTD.gather(1, at_BKD)
+
+
+def _checked(layers: Sequence[int], count: int) -> list[int]:
+    """Numbers of layers from 0. Raises UsageError for one that the model lacks, and for one given twice."""
+    for layer in layers:
+        if not -count - 1 <= layer <= count:
+            raise UsageError(f"--layers {layer}: the model has layers 1 to {count}, and 0, its embeddings")
+    found = [layer % (count + 1) for layer in layers]
+    if len(set(found)) < len(found):
+        raise UsageError(f"--layers {','.join(map(str, layers))}: names a layer twice")
+    return found
