@@ -1,33 +1,67 @@
 """Commands that look at runs and models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from nlptool.cli.app import Json, Replace, app, console
+from nlptool.cli.app import Json, Replace, app, carry_out, console
 from nlptool.commands.specs import RUNS
-from nlptool.errors import UsageError
 
 
-@app.command("export", rich_help_panel=RUNS)
+@app.command(
+    "export",
+    rich_help_panel=RUNS,
+    epilog="E.g. nlptool export runs/demo --checkpoint best --out demo-hf; "
+    "nlptool export runs/demo/final --license apache-2.0 --push-to-hub OWNER/demo",
+)
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    to: Annotated[str, typer.Option("--to", metavar="hf", help="Format: Hugging Face transformers.")] = "hf",
+    source: Annotated[
+        str, typer.Argument(metavar="RUN|MODEL", help="A run folder; or a model's, such as a run's final.")
+    ],
+    to: Annotated[
+        Literal["hf"], typer.Option("--to", help="Format: hf, a folder that transformers loads.")
+    ] = "hf",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where to; RUN/hf when not given.")
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option("--checkpoint", metavar="NAME", help="newest, best or e.g. step-00001000.")
-    ] = "newest",
+        str | None,
+        typer.Option(
+            "--checkpoint", metavar="NAME", help="newest, best or e.g. step-00001000; newest if not given."
+        ),
+    ] = None,
+    license_: Annotated[
+        str | None,
+        typer.Option("--license", metavar="ID", help="Licence in the model card, e.g. apache-2.0."),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--language",
+            metavar="CODE",
+            help="Language in the card, e.g. ko; may be given again; else the store's.",
+        ),
+    ] = None,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option("--push-to-hub", metavar="ID", help="Upload the folder to the hub as OWNER/NAME."),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="A repository that is made is a private one.")
+    ] = False,
     overwrite: Replace = False,
+    as_json: Json = False,
 ) -> None:
-    """Write a checkpoint of a run as a folder that transformers loads."""
-    if to != "hf":
-        raise UsageError(f"--to {to}: no such format", hint="--to hf is the one there is")
-    from nlptool.commands import export as command
+    """Write a checkpoint as a folder that transformers loads, with a model card; upload a model to the hub."""
+    from nlptool.commands.export.options import ExportOptions
+    from nlptool.console import Options
 
-    command.run(run, out or run / "hf", checkpoint, overwrite=overwrite, console=console())
+    options = ExportOptions(
+        source, out, to, checkpoint, license_, tuple(language or ()), push_to_hub, private, overwrite
+    )
+    options.check()
+    carry_out("export", options, Options(json=as_json))
 
 
 @app.command("report", rich_help_panel=RUNS)

@@ -86,7 +86,7 @@ def _downloaded(name: str, found: str, files: Sequence[str]) -> Path:
             hint="check the name; for a private model, log in with: hf auth login",
         ) from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError, ValueError) as error:
-        why = f": {_first_line(error)}" if reached else ", or HF_HUB_OFFLINE is set"
+        why = f": {first_line(error)}" if reached else ", or HF_HUB_OFFLINE is set"
         raise DataError(
             f"{name}: is not on this machine, and the hub cannot be reached{why}",
             hint="download it where there is a network, and name its folder",
@@ -111,5 +111,6 @@ def _id(name: str) -> str | None:
     return name if slash and not here and ID.fullmatch(name) else None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -4,6 +4,7 @@ A test runs every command and holds what it leaves against this list.
 """
 
 import shutil
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -18,6 +19,7 @@ STORE = ("store.json", "report.json", "tokenizer", "train.bin", "train.idx", "he
 GRAPH = ("graph.json", "entities.*", "relations.*", "labels.*", "train.npy", "valid.npy", "test.npy")
 MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "generator")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")
+CARD = "README.md"
 REPORT = ("index.html", "*.svg", "*.png")
 NAMES = (
     *TRAINING,
@@ -34,15 +36,26 @@ NAMES = (
 )
 
 
+def _is_ours(path: Path) -> bool:
+    return any(fnmatch(path.name, name) for name in NAMES) or (path.name == CARD and _is_card(path))
+
+
+def _is_card(path: Path) -> bool:
+    """Whether a README is the card of a model that nlptool wrote, and no text of the user's."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(4096).startswith(b"---\nlibrary_name: transformers\n")
+    return False
+
+
 def foreign(out: Path) -> list[str]:
     """Names in a folder that nlptool does not write there, sorted."""
-    return sorted(path.name for path in out.iterdir() if not any(fnmatch(path.name, name) for name in NAMES))
+    return sorted(path.name for path in out.iterdir() if not _is_ours(path))
 
 
 def clear(out: Path) -> None:
     """Remove what nlptool has written; the lock stays, and so does whatever else lies there. Links are not followed."""
     for path in out.iterdir():
-        if path.name == ".nlptool-lock" or not any(fnmatch(path.name, name) for name in NAMES):
+        if path.name == ".nlptool-lock" or not _is_ours(path):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

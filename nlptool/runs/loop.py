@@ -14,7 +14,7 @@ from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
 from nlptool.models.malloc import give_back_free_memory
 from nlptool.recipe import Change, digest
-from nlptool.runs import folder, machine, metrics_file, resume, run_state
+from nlptool.runs import folder, machine, metrics_file, model_card, resume, run_state
 from nlptool.runs.averages import RunningAverages
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.runs.launch import RunContext
@@ -292,6 +292,7 @@ class TrainingRun:
             self.job.export(aside)
             for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
                 weights_record.stamp(model, weights_record.Stamp(self.state.step, ended))
+            model_card.write(aside, self.config.out, self.state.step)
         run_state.finish(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:

@@ -1,0 +1,126 @@
+"""`nlptool export`: a model as a folder that others load, with its card; and to the hub."""
+
+from pathlib import Path
+
+from nlptool import folder_kinds, weights_record
+from nlptool.commands.export.options import ExportOptions
+from nlptool.console import Console, Options
+from nlptool.errors import DataError, UsageError
+from nlptool.manifests import atomic_folder, verify_manifest
+from nlptool.models import hub_upload
+from nlptool.recipe import kept
+from nlptool.runs import folder, model_card, run_state
+from nlptool.runs.model_card import Publication
+
+
+def run(options: ExportOptions, output: Options, console: Console) -> None:
+    """Write the model of a checkpoint, or take a finished one as it is; then upload it where that is asked."""
+    source = Path(options.source)
+    publication = Publication(options.license, options.languages)
+    if (source / "config.json").exists():
+        facts = _finished(source, options, publication)
+    else:
+        facts = _of_checkpoint(source, options, publication, console)
+    made = Path(facts["folder"])
+    if options.repository is not None:
+        with console.progress(f"uploading to {options.repository}", None, "files"):
+            facts["uploaded"] = hub_upload.upload(made, options.repository, private=options.private)
+    if output.json:
+        console.json(facts)
+    else:
+        console.facts(facts.pop("folder"), facts)
+
+
+def _finished(model: Path, options: ExportOptions, publication: Publication) -> dict[str, str]:
+    """A model folder as it is, its card written again where it is to say more."""
+    if options.out is not None or options.checkpoint is not None:
+        raise UsageError(
+            f"{model}: is a model of transformers already, so --out and --checkpoint would change nothing",
+            hint="--push-to-hub OWNER/NAME uploads it; --license and --language write its card again",
+        )
+    if publication != Publication():
+        run = model.parent
+        stamp = weights_record.read(model)
+        if stamp is None or not (run / "recipe.yaml").is_file():
+            raise UsageError(
+                f"{model}: lies in no run folder, so nothing is known that its card could say",
+                hint=f"change the front matter of {model / model_card.NAME} by hand",
+            )
+        model_card.write(model, run, int(stamp["step"]), publication)
+    elif options.repository is None:
+        raise UsageError(
+            f"{model}: is a model of transformers already",
+            hint="--push-to-hub OWNER/NAME uploads it; --license and --language write its card again",
+        )
+    return {"folder": str(model), "format": "Hugging Face transformers"}
+
+
+def _of_checkpoint(
+    run: Path, options: ExportOptions, publication: Publication, console: Console
+) -> dict[str, str]:
+    """Write the model of one checkpoint of a pretraining run, with its tokenizer and card."""
+    if folder_kinds.is_labelled(run):
+        raise _is_exported(run)
+    if "objective" not in folder_kinds.keys(run):
+        raise UsageError(f"{run}: is no run of a pretraining command: {folder_kinds.describe(run)}")
+    out = options.out or run / "hf"
+    folder.prepare_output_folder(
+        out, Options(overwrite=options.overwrite), holds="config.json", reads=[str(run)]
+    )
+    from safetensors.torch import load_file
+
+    from nlptool.commands.pretrain.recipe import Recipe
+    from nlptool.commands.pretrain.setup import PretrainSetup
+    from nlptool.train import checkpoint
+
+    setup = PretrainSetup(kept(run, Recipe))
+    chosen = _choose(run / "checkpoints", options.checkpoint or "newest", console)
+    objective = setup.objective()
+    tensors = load_file(chosen / "model.safetensors")
+    if bad := checkpoint.not_finite(tensors):
+        told = ", ".join(bad[:3])
+        raise DataError(f"{chosen}: its weights are not finite ({told})", hint="export another checkpoint")
+    objective.load_state_dict(tensors)
+    step = checkpoint.step_of(chosen)
+    with atomic_folder(out) as aside:
+        setup.export(objective, aside)
+        weights_record.stamp(aside, weights_record.Stamp(step, step))
+        model_card.write(aside, run, step, publication)
+    if why := run_state.outdated(run):
+        console.note(f"{run / 'final'} {why}")
+    ended = {} if run_state.has_ended(run) else {"run": "has not ended"}
+    return {"folder": str(out), "from": str(chosen), "format": "Hugging Face transformers"} | ended
+
+
+def _is_exported(run: Path) -> UsageError:
+    """Why a run on a labelled task is not exported: its results are folders that transformers loads."""
+    if found := folder_kinds.finals(run):
+        return UsageError(
+            f"{run}: is a run of finetune or distill-task, whose result is exported already",
+            hint=f"transformers loads {', '.join(map(str, found))}",
+        )
+    return UsageError(
+        f"{run}: is a run of finetune or distill-task, which writes its result when it ends; there is none yet",
+        hint="resume it with the command in command.txt and --resume auto",
+    )
+
+
+def _choose(checkpoints: Path, wanted: str, console: Console) -> Path:
+    from nlptool.train import checkpoint
+
+    if wanted == "newest":
+        path, broken = checkpoint.newest(checkpoints)
+        if path is None:
+            reasons = "; ".join(f"{bad.folder.name}: {bad.reason}" for bad in broken)
+            raise DataError(f"{checkpoints}: no whole checkpoint{reasons and f' ({reasons})'}")
+        for bad in broken:
+            console.note(f"passed over {bad.folder}: {bad.reason}")
+        return path
+    named = checkpoint.best(checkpoints) if wanted == "best" else checkpoints / wanted
+    if named is None or not named.is_dir():
+        known = ", ".join(path.name for path in checkpoint.steps(checkpoints)) or "none"
+        raise UsageError(f"{checkpoints}: no checkpoint {wanted}", hint=f"there are: {known}")
+    why = verify_manifest(named)
+    if why is not None:
+        raise DataError(f"{named}: {why}")
+    return named

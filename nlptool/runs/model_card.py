@@ -1,0 +1,284 @@
+"""The model card of a finished model, README.md in the form of the Hugging Face hub: made of what its run folder keeps.
+
+Front matter: https://huggingface.co/docs/hub/model-cards. What the run does not know, its licence, is asked for.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
+from safetensors import safe_open
+
+from nlptool.atomic_files import read_json, read_text, write_text
+from nlptool.formatting import counted, markdown
+from nlptool.metric_table import describe, objective_of
+from nlptool.models import huggingface
+from nlptool.recipe import kept_source
+from nlptool.runs import metrics_file
+
+NAME = "README.md"
+KEPT = "recipe.yaml"
+REMEDY = "restore the run folder"
+HELD_OUT = "heldout/"
+PIPELINES = {
+    "ForMaskedLM": "fill-mask",
+    "LMHeadModel": "text-generation",
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+}
+"""How the class of a model ends, and what the hub calls the task that its pipeline carries out."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a card says that no run knows."""
+
+    license: str | None = None
+    """As the hub writes it, e.g. apache-2.0."""
+    languages: tuple[str, ...] = ()
+    """ISO 639 codes; none: that of the token store's sentences."""
+
+
+def write(folder: Path, run: Path, step: int, publication: Publication | None = None) -> None:
+    """Write README.md into a Hugging Face folder, and into a second model's in it.
+
+    run: the run folder. step: whose weights these are. Raises DataError for a run folder that cannot be read.
+    """
+    for model in (folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())):
+        write_text(model / NAME, card(model, run, step, publication or Publication()))
+
+
+def card(model: Path, run: Path, step: int, publication: Publication) -> str:
+    """The card of the model in a folder, whose weights are those of `step` of a run."""
+    recipe, settings = kept_source(run).data, huggingface.read_config(model)
+    architecture = str((settings.get("architectures") or ["Model"])[0])
+    figures = _figures(run, step)
+    data = _store(recipe) or _labelled(recipe)
+    learnt = str((recipe.get("objective") or recipe.get("task") or {}).get("name", ""))
+    title = run.name if not run.name.startswith("seed-") else f"{run.parent.name}, {run.name}"
+    matter: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": next((tag for end, tag in PIPELINES.items() if architecture.endswith(end)), None),
+        "license": publication.license,
+        "language": list(publication.languages) or data.languages,
+        "datasets": data.datasets,
+        "base_model": _base_model(recipe),
+        "tags": list(dict.fromkeys(filter(None, ["nlptool", settings.get("model_type"), learnt]))),
+        "metrics": [name.rpartition("/")[2] for name in figures],
+    }
+    sections = {
+        _plain(title): _what_it_is(model, settings, architecture, learnt, recipe),
+        "Use": _use(architecture),
+        "Data": data.text,
+        "Figures": _table(figures, recipe, step),
+        "Limits": _limits(settings, data),
+        "Recipe": f"{_fenced(_yaml(_without_nulls(recipe)), 'yaml')}\n\nThe command:\n\n"
+        f"{_fenced(_read(run / 'command.txt'), 'sh')}\n\n{_versions(run)}",
+    }
+    if publication.license is None:
+        sections["Limits"] += (
+            "\n- No licence is stated. `nlptool export --license` writes one into this card."
+        )
+    front = _yaml({key: value for key, value in matter.items() if value})
+    first, *others = sections.items()
+    body = [f"# {first[0]}\n\n{first[1]}", *(f"## {name}\n\n{text.rstrip()}" for name, text in others)]
+    return f"---\n{front}---\n\n" + "\n\n".join(body) + "\n"
+
+
+@dataclass(frozen=True)
+class _Data:
+    text: str
+    languages: list[str]
+    datasets: list[str]
+    labelled: bool = False
+
+
+def _store(recipe: Mapping[str, Any]) -> _Data | None:
+    """What a token store was made of; None for a recipe without one."""
+    path = recipe.get("store") or recipe.get("tokens")
+    if not isinstance(path, str) or not (Path(path) / "store.json").is_file():
+        return None
+    facts = read_json(Path(path) / "store.json", dict, REMEDY)
+    rows = [
+        [split, *(f"{one.get(name, 0):,}" for name in ("documents", "tokens", "bytes"))]
+        for split, one in facts.get("splits", {}).items()
+    ]
+    digests = [[name, str(one["sha256"])] for name, one in sorted(facts.get("files", {}).items())]
+    kept = kept_source(Path(path)).data if (Path(path) / KEPT).is_file() else {}
+    source = kept.get("source") or {}
+    named = [f"{key} {source[key]}" for key in ("package", "files", "hub") if source.get(key)]
+    texts = [
+        f"The token store `{_plain(Path(path).name)}`, of {_plain(', '.join(named) or 'text')}:",
+        markdown(["split", "documents", "tokens", "bytes of text"], rows).rstrip() if rows else "",
+        markdown(["file", "SHA-256"], digests).rstrip() if digests else "",
+    ]
+    language = (facts.get("sentences") or {}).get("language")
+    hub = [str(source["hub"])] if source.get("hub") else []
+    return _Data("\n\n".join(filter(None, texts)), [language] if language else [], hub)
+
+
+def _labelled(recipe: Mapping[str, Any]) -> _Data:
+    task = recipe.get("task") or {}
+    source = task.get("source") or {}
+    where = recipe.get("data") or source.get("hub") or "a folder"
+    columns = ", ".join(task.get("inputs") or [])
+    told = f"Labelled rows of `{_plain(str(where))}`" + (
+        f", of which it reads {_plain(columns)}" if columns else ""
+    )
+    hub = [] if recipe.get("data") or not source.get("hub") else [str(source["hub"])]
+    return _Data(f"{told}.", [], hub, labelled=True)
+
+
+def _what_it_is(
+    model: Path, settings: Mapping[str, Any], architecture: str, learnt: str, recipe: Mapping[str, Any]
+) -> str:
+    family = str(settings.get("model_type"))
+    begun = recipe.get("init_from") or recipe.get("start")
+    source = f"the weights of `{_plain(str(begun))}`" if begun else "random weights"
+    if teacher := recipe.get("teacher"):
+        source += f", taught by `{_plain(str(teacher))}`"
+    sizes = {
+        "layers": ("num_hidden_layers", "n_layer", "n_layers"),
+        "hidden width": ("hidden_size", "n_embd", "dim"),
+        "attention heads": ("num_attention_heads", "n_head", "n_heads"),
+        "positions": ("max_position_embeddings", "n_positions"),
+        "vocabulary": ("vocab_size",),
+    }
+    rows = [
+        [name, f"{found[0]:,}"]
+        for name, keys in sizes.items()
+        if (found := [settings[key] for key in keys if isinstance(settings.get(key), int)])
+    ]
+    rows.append(["parameters", f"{_parameters(model):,}"])
+    return (
+        f"`{architecture}` of the family {family}, trained by nlptool from {source}"
+        f"{f' (`{learnt}`)' if learnt else ''}.\n\n{markdown(['', ''], rows).rstrip()}"
+    )
+
+
+def _use(architecture: str) -> str:
+    pipeline = next((tag for end, tag in PIPELINES.items() if architecture.endswith(end)), None)
+    if pipeline is not None:
+        code = f'from transformers import pipeline\n\npipe = pipeline("{pipeline}", model="PATH_OR_ID")'
+    else:
+        known = architecture.isidentifier()
+        name = architecture if known else "AutoModel"
+        code = (
+            f"from transformers import AutoTokenizer, {name}\n\n"
+            f'tokenizer = AutoTokenizer.from_pretrained("PATH_OR_ID")\nmodel = {name}.from_pretrained("PATH_OR_ID")'
+        )
+    return _fenced(code, "python")
+
+
+def _figures(run: Path, step: int) -> dict[str, float]:
+    """The held-out figures of a step, or of the last one before it that was evaluated."""
+    found: dict[str, float] = {}
+    for line in metrics_file.read(run):
+        held = {key.removeprefix(HELD_OUT): value for key, value in line.items() if key.startswith(HELD_OUT)}
+        if held and line["step"] <= step:
+            found = held
+    return found
+
+
+def _table(figures: Mapping[str, float], recipe: Mapping[str, Any], step: int) -> str:
+    objective = objective_of(dict(recipe))
+    rows = [
+        [describe(name, objective).title, describe(name, objective).show(value)]
+        for name, value in figures.items()
+    ]
+    seed = recipe.get("seed", (recipe.get("seeds") or [None])[0])
+    which = f"Step {step:,}" + (f", seed {seed}" if seed is not None else "")
+    if not rows:
+        return f"{which}. Nothing was held out, so nothing was measured."
+    return f"{which}; of held-out data, one run.\n\n{markdown(['figure', 'value'], rows)}"
+
+
+def _limits(settings: Mapping[str, Any], data: _Data) -> str:
+    reached = settings.get(huggingface.TRAINED)
+    lines = []
+    if isinstance(reached, int):
+        lines.append(
+            f"Training has reached {counted(reached, 'positions')}; longer texts are read badly, if at all."
+        )
+    if data.labelled:
+        lines.append(
+            "The figures are of one seed on validation rows; other seeds and other texts score otherwise."
+        )
+    else:
+        lines.append("Held-out text is of the training text's source; on other text the figures are worse.")
+    lines.append(
+        "It repeats what its training text says, its errors and prejudices included; no test of these was made."
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _versions(run: Path) -> str:
+    facts = read_json(run / "environment.json", dict, REMEDY)
+    packages = ", ".join(
+        f"{name} {version}" for name, version in facts.get("packages", {}).items() if version
+    )
+    models = [[name, str(digest)] for name, digest in (facts.get("models") or {}).items()]
+    told = (
+        f"nlptool {facts.get('nlptool')}, Python {facts.get('python')}, {packages}; on {facts.get('device')}."
+    )
+    return told + (f"\n\n{markdown(['what it was trained with', 'SHA-256'], models)}" if models else "")
+
+
+def _parameters(model: Path) -> int:
+    total = 0
+    for path in sorted(model.glob("*.safetensors")):
+        with safe_open(path, "np") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+        for shape in shapes:
+            size = 1
+            for length in shape:
+                size *= length
+            total += size
+    return total
+
+
+def _base_model(recipe: Mapping[str, Any]) -> str | None:
+    """The hub's id of the model that training began from; None for a folder, whose name says nothing there."""
+    begun = recipe.get("init_from") or recipe.get("start")
+    if not isinstance(begun, str) or not begun.startswith("hf://"):
+        return None
+    return begun.removeprefix("hf://").partition("@")[0]
+
+
+def _without_nulls(value: Any) -> Any:
+    """A recipe without the keys that are not set."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_nulls(one) for key, one in value.items() if one is not None}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_without_nulls(one) for one in value]
+    return value
+
+
+def _yaml(value: Any) -> str:
+    writer = ruamel.yaml.YAML(typ="safe", pure=True)
+    writer.default_flow_style, writer.allow_unicode, writer.width = False, True, 4096
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    stream = io.StringIO()
+    writer.dump(value, stream)
+    return stream.getvalue()
+
+
+def _fenced(text: str, language: str) -> str:
+    """A block of code, whatever runs of backticks it has."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def _plain(text: str) -> str:
+    """A name as Markdown shows it: on one line, without what ends code or begins HTML."""
+    return re.sub(r"[`<>\r\n|\[\]]", " ", text).strip()
+
+
+def _read(path: Path) -> str:
+    return read_text(path, REMEDY) if path.is_file() else ""
