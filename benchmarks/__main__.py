@@ -16,7 +16,7 @@ STORE = HERE.parent / "runs" / "bench-tokens"
 
 
 def main() -> None:
-    recipe = "tokenizer.vocab=16384"
+    recipe = "tokenizer.vocab_size=16384"
     if not STORE.exists():
         subprocess.run(
             [sys.executable, "-m", "nlptool", "tokenize", "demo/tokenize", recipe, "--out", STORE], check=True

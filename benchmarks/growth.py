@@ -38,7 +38,7 @@ def main() -> None:
         for size in SIZES:
             make(args.store, folder / str(size), size)
             (folder / f"{size}.yaml").write_text(
-                f"tokens: {folder / str(size)}\nmodel: {{name: bert, layers: 2, hidden: 128, heads: 2}}\n"
+                f"store: {folder / str(size)}\nmodel: {{name: bert, layers: 2, hidden: 128, heads: 2}}\n"
                 f"objective: {{name: mlm}}\ntrain: {{steps: {args.steps}, lr: 1e-4}}\nout: {folder}/run\n"
             )
         for _ in range(args.rounds):

@@ -145,7 +145,7 @@ def save_model(store: Path, size: str, folder: Path) -> None:
     layers, hidden = map(int, size.split("x"))
     tokenizer = Tokenizer.load(store / "tokenizer")
     torch.manual_seed(0)
-    config = Config(layers=layers, hidden=hidden, heads=hidden // 64, positions=POSITIONS)
+    config = Config(layers=layers, hidden=hidden, heads=hidden // 64, max_positions=POSITIONS)
     folder.mkdir()
     state = nn.ModuleDict({"backbone": config.build(VOCAB)}).state_dict()
     huggingface.save_pretrained(folder, config, state, tokenizer.special)

@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         recipe = Path(scratch) / "recipe.yaml"
         recipe.write_text(
-            f"tokens: {args.store.resolve()}\nmodel: {{name: bert, layers: 4, hidden: 256, heads: 4}}\n"
+            f"store: {args.store.resolve()}\nmodel: {{name: bert, layers: 4, hidden: 256, heads: 4}}\n"
             f"objective: {{name: mlm}}\ntrain: {{steps: 1, lr: 5e-4}}\nout: {scratch}/run\n"
         )
         if args.before:

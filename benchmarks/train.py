@@ -89,15 +89,15 @@ class Comparison:
     def nlptool(self) -> Result:
         args, shape = self.args, f"layers: {self.layers}, hidden: {self.hidden}, heads: {self.hidden // 64}"
         family = {"mlm": "bert", "clm": "gpt2"}.get(args.kind, args.kind)
-        extra = {"electra": f", embedding: {self.hidden // 2}", "clm": f", positions: {self.length}"}
+        extra = {"electra": f", embedding_size: {self.hidden // 2}", "clm": f", max_positions: {self.length}"}
         objective = args.kind if args.kind in ("electra", "clm") else "mlm"
         recipe = self.scratch / "recipe.yaml"
         recipe.write_text(
-            f"tokens: {args.store.absolute()}\n"
+            f"store: {args.store.absolute()}\n"
             f"model: {{name: {family}, {shape}, dropout: {self.dropout}, "
             f"attention_dropout: {self.dropout}{extra.get(args.kind, '')}}}\n"
             f"objective: {{name: {objective}}}\n"
-            f"train: {{steps: {args.steps}, batch: {self.batch}, length: {self.length}, lr: 5e-4"
+            f"train: {{steps: {args.steps}, batch_size: {self.batch}, sequence_length: {self.length}, lr: 5e-4"
             + (", precision: bf16, compile: true}\n" if args.gpu else "}\n")
             + "evaluate: {every: 1000000, batches: 1}\n"
             f"out: {self.scratch / 'run'}\n"

@@ -19,7 +19,7 @@ def describe(path: Path) -> str:
         return "that is a knowledge graph, which pretrain-transe reads: graph=" + str(path)
     if (path / "config.json").exists():
         ask = "nlptool fill-mask, generate, evaluate and prompt ask it"
-        return f"that is a model: {ask}, finetune begins from it (start={path})"
+        return f"that is a model: {ask}, finetune begins from it (init_from={path})"
     if (path / "compare.json").exists():
         runs = sorted(str(one.parent) for one in path.glob("*/recipe.yaml"))
         return f"that is a folder of compare, whose runs are {', '.join(runs)}"

@@ -63,7 +63,8 @@ TABLE = {
         Metric("replace_mlm", "replace-MLM loss", "nats", "lower", "loss"),
         Metric("all_tokens", "all-tokens MLM loss", "nats", "lower", "loss"),
         Metric("clm", "causal LM loss", "nats", "lower", "loss"),
-        Metric("soft", "distillation loss", "nats", "lower", "loss"),
+        Metric("kl", "distillation loss", "nats", "lower", "loss"),
+        Metric("prediction", "prediction-layer loss", "nats", "lower", "loss"),
         Metric("cosine", "cosine loss", "", "lower", "loss"),
         Metric("hidden", "hidden-state loss", "MSE", "lower", "loss"),
         Metric("attention", "attention loss", "MSE", "lower", "loss"),
@@ -86,7 +87,7 @@ TABLE = {
         Metric("accuracy", "accuracy", "share", "higher", "score"),
         Metric("f1", "F1", "share", "higher", "score"),
         Metric("accuracy_per_token", "accuracy per token", "share", "higher", "score"),
-        Metric("accuracy_per_character", "accuracy per character", "share", "higher", "score"),
+        Metric("acc_norm", "accuracy per character", "share", "higher", "score"),
         Metric("accuracy_per_byte", "accuracy per byte", "share", "higher", "score"),
         Metric(
             "accuracy_unconditional", "accuracy, by unconditional probability", "share", "higher", "score"
@@ -138,7 +139,7 @@ TABLE = {
         Metric("teacher_clm_accuracy", "teacher's causal LM accuracy", "share", "", "baseline"),
         Metric("rtd_precision", "replaced-token detection precision", "share", "", "diagnostic"),
         Metric("rtd_recall", "replaced-token detection recall", "share", "", "diagnostic"),
-        Metric("sampled_right", "generator's samples equal to the original", "share", "", "diagnostic"),
+        Metric("generator_accuracy", "generator's samples equal to the original", "share", "", "diagnostic"),
         Metric("replaced", "replaced tokens", "share", "", "diagnostic"),
         Metric("squad2_best_f1_threshold", "SQuAD 2.0 threshold of the best F1", "", "", "diagnostic"),
         Metric("squad2_best_exact_threshold", "SQuAD 2.0 threshold of the best EM", "", "", "diagnostic"),

@@ -28,7 +28,7 @@ WIDEST = 96
 BAR, GAP, SHORTEST = 20, 2, 16  # columns of the screen: a bar, between figures, of a label that is cut
 COURSE: dict[str, Callable[[float], str]] = {  # how the course of a run is told in little room
     "lr": lambda value: f"lr {scientific(value)}",
-    "grad_norm": lambda value: f"gradient {significant(value)}",
+    "grad_norm": lambda value: f"grad_norm {significant(value)}",
     "tokens_per_second": lambda value: quantity(value, "tokens/s"),
 }
 

@@ -91,12 +91,12 @@ def write_tiny_recipe(store: Path, folder: Path) -> Path:
     """A recipe that pretrains a two-layer BERT for 12 steps in a second, with dropout, into folder/run."""
     path = folder / "tiny.yaml"
     path.write_text(
-        f"tokens: {store}\n"
-        "model: {name: bert, layers: 2, hidden: 16, heads: 2, positions: 64}\n"
+        f"store: {store}\n"
+        "model: {name: bert, layers: 2, hidden: 16, heads: 2, max_positions: 64}\n"
         "objective: {name: mlm}\n"
-        "train: {steps: 12, batch: 8, length: 32, lr: 1e-3, warmup: 2}\n"
+        "train: {steps: 12, batch_size: 8, sequence_length: 32, lr: 1e-3, warmup: 2}\n"
         "evaluate: {every: 6, batches: 2}\n"
-        "save: {every: 4, keep: 2}\n"
+        "save: {every: 4, keep_last: 2}\n"
         "seed: 7\n"
         f"out: {folder / 'run'}\n"
     )
@@ -121,7 +121,7 @@ def write_teacher(tiny_store: Path) -> Callable[[Path, dict[str, Any]], Path]:
         made = registry.config("objectives", name)().build(model, Vocabulary.of(tokenizer))
         folder.mkdir()
         huggingface.save_pretrained(folder, model, made.state_dict(), tokenizer.special)
-        tokenizer.save(folder, max_length=model.positions)
+        tokenizer.save(folder, max_length=model.max_positions)
         return folder
 
     return write
@@ -150,10 +150,10 @@ def tiny_decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
     folder = tmp_path_factory.mktemp("decoder")
     (folder / "tiny.yaml").write_text(
-        f"tokens: {tiny_store}\n"
-        "model: {name: gpt2, layers: 2, hidden: 32, heads: 2, positions: 128, init: 0.2}\n"
+        f"store: {tiny_store}\n"
+        "model: {name: gpt2, layers: 2, hidden: 32, heads: 2, max_positions: 128, init: 0.2}\n"
         "objective: {name: clm}\n"
-        "train: {steps: 30, batch: 8, length: 32, lr: 3e-3, warmup: 2}\n"
+        "train: {steps: 30, batch_size: 8, sequence_length: 32, lr: 3e-3, warmup: 2}\n"
         "evaluate: {every: 30, batches: 2}\n"
         f"out: {folder / 'run'}\n"
     )

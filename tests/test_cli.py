@@ -23,7 +23,7 @@ from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, Preempted, Us
 from nlptool.recipe import catalog, load
 
 RECIPE = """\
-tokens: store
+store: store
 model: {name: bert, layers: 1}
 objective: {name: mlm}
 train: {steps: 1}
@@ -266,7 +266,7 @@ def test_a_schema_offers_the_objective_of_its_command_alone(
     assert main(["schema", spec.name]) == 0
     schema = json.loads(capsys.readouterr().out)
     offered = schema["properties"]["objective"]["discriminator"]["mapping"]
-    assert list(offered) == [spec.name.removeprefix("pretrain-").replace("distill", "distil")]
+    assert list(offered) == [spec.name.removeprefix("pretrain-")]
     assert ("Student" in schema["$defs"]) == (spec.name == "distill")
     defined = {f"#/$defs/{name}" for name in schema["$defs"]}
     assert (
@@ -276,7 +276,7 @@ def test_a_schema_offers_the_objective_of_its_command_alone(
 
 TASKS = catalog.shipped("tasks")
 OF_A_COMMAND = [
-    name for name in catalog.shipped() if name.partition("/")[0] not in ("tasks", "suites", "prompts")
+    name for name in catalog.shipped() if name.partition("/")[0] not in ("tasks", "suites", "prompted-tasks")
 ]
 
 

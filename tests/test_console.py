@@ -194,10 +194,10 @@ def test_training_in_a_log_is_one_line_of_figures(console: Console, streams, clo
         panel.heldout({"mlm": 6.5, "mlm_accuracy": 0.12345})
         panel.saved(Path("runs/demo/checkpoints/step-00000130"))
     assert streams[1].getvalue().splitlines() == [
-        "step 120/1,000  mlm 6.412  lr 3.1e-4  gradient 1.23  4,812 tokens/s  eta 7m20s",
+        "step 120/1,000  mlm 6.412  lr 3.1e-4  grad_norm 1.23  4,812 tokens/s  eta 7m20s",
         "step 130  held-out  mlm 6.500  mlm_accuracy 12.3 %",
         "step 130  saved runs/demo/checkpoints/step-00000130",
-        "step 130/1,000  mlm 6.412  lr 3.1e-4  gradient 1.23  4,812 tokens/s  eta 4m50s",
+        "step 130/1,000  mlm 6.412  lr 3.1e-4  grad_norm 1.23  4,812 tokens/s  eta 4m50s",
     ]
 
 
@@ -245,7 +245,7 @@ def test_an_exception_leaves_the_terminal_as_it_was() -> None:
     program = """
 from nlptool.console import Console
 with Console().training("x", 10) as panel:
-    panel.update(step=1, tokens=1, figures={"mlm": 1.0})
+    panel.update(step=1, store=1, figures={"mlm": 1.0})
     raise SystemExit(7)
 """
     parent, child = pty.openpty()

@@ -17,7 +17,7 @@ def folders(tmp_path: Path, tiny_store: Path) -> dict[str, Path]:
     for path in made.values():
         path.mkdir()
     (made["corpus"] / "한국어.txt").write_text("글")
-    (made["stopped"] / "recipe.yaml").write_text("tokens: store\nobjective:\n  name: mlm\n")
+    (made["stopped"] / "recipe.yaml").write_text("store: store\nobjective:\n  name: mlm\n")
     (made["stopped"] / "checkpoints").mkdir()
     (made["asked"] / "recipe.yaml").write_text("tasks: [blimp]\nmodels: [a]\n")
     (made["model"] / "config.json").write_text("{}")
@@ -48,10 +48,10 @@ def test_a_folder_is_told_by_its_kind(kind: str, folders: dict[str, Path]):
         ["export", "{}", "--out", "new"],
         ["report", "{}", "--out", "new"],
         ["fill-mask", "{}", "a [MASK]"],
-        ["evaluate", "{}", "--pairs", "{}"],
+        ["evaluate", "{}", "--minimal-pairs", "{}"],
         ["generate", "{}", "--text", "a"],
-        ["finetune", "finetune/bert", "start={}", "--out", "new"],
-        ["distill", "demo/distil", "teacher={}", "--out", "new"],
+        ["finetune", "finetune/bert", "init_from={}", "--out", "new"],
+        ["distill", "demo/distill", "teacher={}", "--out", "new"],
     ],
     ids=lambda command: command[0],
 )
@@ -66,5 +66,5 @@ def test_no_command_takes_a_token_store_for_a_run_or_a_model(
 
 def test_a_run_is_no_token_store(folders: dict[str, Path], tmp_path: Path, capsys):
     run = folders["stopped"]
-    assert main(["pretrain-mlm", "demo/bert", f"tokens={run}", "--out", str(tmp_path / "new")]) == 2
+    assert main(["pretrain-mlm", "demo/bert", f"store={run}", "--out", str(tmp_path / "new")]) == 2
     assert f"no token store at {run}: that is a run of pretraining" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from nlptool.recipe import load
 RECIPES = Path(__file__).parents[1] / "recipes"
 NAMES = sorted(
     str(path.relative_to(RECIPES))[:-5]
-    for folder in ("bert", "albert", "electra", "gpt2", "distil", "finetune", "suites", "demo", "compare")
+    for folder in ("bert", "albert", "electra", "gpt2", "distill", "finetune", "suites", "demo", "compare")
     for path in (RECIPES / folder).glob("*.yaml")
 )
 TRAINED = sorted(
@@ -39,9 +39,9 @@ GOOGLE: Facts = {  # AdamWeightDecayOptimizer in optimization.py of google-resea
     "optimizer.eps": 1e-6,
     "optimizer.weight_decay": 0.01,
     "optimizer.bias_correction": False,
-    "clip": 1.0,
+    "max_grad_norm": 1.0,
     "clip_scope": "global",
-    "floor": 0.0,
+    "min_lr_ratio": 0.0,
 }
 BERT_FALL: Facts = {"schedule": "linear_bert"}  # create_optimizer there (bert, albert): "is_warmup"
 BERT_ADAM: Facts = GOOGLE | {"clip_scope": "tensor"}  # TinyBERT/transformer/optimization.py of huawei-noah
@@ -51,17 +51,17 @@ TRANSFORMERS_ADAM: Facts = {  # train.py and distiller.py of transformers' resea
     "optimizer.eps": 1e-6,
     "optimizer.weight_decay": 0.0,
     "optimizer.bias_correction": True,
-    "clip": 5.0,
+    "max_grad_norm": 5.0,
     "clip_scope": "global",
     "schedule": "linear_from_peak",
-    "floor": 0.0,
+    "min_lr_ratio": 0.0,
 }
 DISTIL: Facts = (
     under("train", TRANSFORMERS_ADAM | {"lr": 5e-4, "warmup": 0.05})
     | {
         "train.budget": "3 epochs",  # README.md there: 3 epochs, alpha_ce 5, alpha_mlm 2, alpha_cos 1, temperature 2
-        "objective.soft": 5.0,
-        "objective.lm": 2.0,
+        "objective.kl": 5.0,
+        "objective.lm_loss": 2.0,
         "objective.cosine": 1.0,
         "objective.temperature": 2.0,
     }
@@ -74,9 +74,9 @@ SMALL_NETS: Facts = {  # no paper's: chosen for nets of minutes on a laptop
     "optimizer.betas": [0.9, 0.98],
     "schedule": "linear",
     "warmup": 0.05,
-    "clip": 1.0,
+    "max_grad_norm": 1.0,
     "clip_scope": "global",
-    "floor": 0.0,
+    "min_lr_ratio": 0.0,
 }
 
 
@@ -85,21 +85,21 @@ def bert(layers: int, hidden: int, heads: int) -> Facts:
     facts = GOOGLE | BERT_FALL | {"steps": 1_000_000, "lr": 1e-4, "warmup": 10_000}
     return under("train", facts) | {
         "train.stages": [
-            {"length": 128, "batch": 256, "share": 0.9},
-            {"length": 512, "batch": 256, "share": 0.1},
+            {"sequence_length": 128, "batch_size": 256, "share": 0.9},
+            {"sequence_length": 512, "batch_size": 256, "share": 0.1},
         ],
         "model.layers": layers,
         "model.hidden": hidden,
         "model.heads": heads,
         "model.intermediate": 4 * hidden,
-        "model.positions": 512,
+        "model.max_positions": 512,
         "model.activation": "gelu_tanh",
         "model.dropout": 0.1,
         "model.attention_dropout": 0.1,
         "model.init": 0.02,
         "objective.mask_rate": 0.15,
         "objective.whole_word": False,
-        "objective.corrupt": [0.8, 0.1, 0.1],
+        "objective.mask_split": [0.8, 0.1, 0.1],
         "objective.next_sentence": True,
     }
 
@@ -108,13 +108,13 @@ def albert(layers: int, hidden: int, heads: int) -> Facts:
     """Lan et al. 2020, section 4.1 and table 1; google-research/albert run_pretraining.py, lamb_optimizer.py."""
     facts = GOOGLE | BERT_FALL | {"optimizer.name": "lamb", "steps": 125_000, "lr": 1.76e-3, "warmup": 3125}
     return under("train", facts) | {
-        "train.batch": 4096,
-        "train.length": 512,
+        "train.batch_size": 4096,
+        "train.sequence_length": 512,
         "model.layers": layers,
         "model.hidden": hidden,
         "model.heads": heads,
         "model.intermediate": 4 * hidden,
-        "model.embedding": 128,
+        "model.embedding_size": 128,
         "model.share": "all",
         "model.activation": "gelu_tanh",
         "model.dropout": 0.1,  # section 4.8: taken away only from the largest net after a million steps
@@ -133,12 +133,12 @@ def electra(layers: int, hidden: int, heads: int, embedding: int, **facts: objec
         "model.hidden": hidden,
         "model.heads": heads,
         "model.intermediate": 4 * hidden,
-        "model.embedding": embedding,
+        "model.embedding_size": embedding,
         "model.activation": "gelu",
         "model.dropout": 0.1,
         "model.attention_dropout": 0.1,
-        "objective.learn": "replaced",
-        "objective.weight": 50.0,
+        "objective.loss": "replaced",
+        "objective.discriminator_weight": 50.0,
         "objective.tie": "embeddings",
         "objective.generator_layers": 1.0,
         "objective.temperature": 1.0,
@@ -153,14 +153,14 @@ def gpt2(layers: int, hidden: int, heads: int, lr: float) -> Facts:
         "model.hidden": hidden,
         "model.heads": heads,
         "model.dropout": 0.1,
-        "train.batch": 512,
-        "train.length": 1024,
+        "train.batch_size": 512,
+        "train.sequence_length": 1024,
         "train.budget": "300B tokens",
         "train.lr": lr,  # Brown et al. 2020, table 2.1: of its model nearest in size
         "train.warmup": 715,  # 375 million tokens of 512 * 1,024 a step
         "train.schedule": "cosine",
-        "train.floor": 0.1,
-        "train.clip": 1.0,
+        "train.min_lr_ratio": 0.1,
+        "train.max_grad_norm": 1.0,
         "train.clip_scope": "global",
         "train.optimizer.name": "adamw",
         "train.optimizer.betas": [0.9, 0.95],
@@ -172,7 +172,7 @@ def gpt2(layers: int, hidden: int, heads: int, lr: float) -> Facts:
 
 def tuned(block: str, **facts: object) -> Facts:
     """Fine-tuned as BERT: Devlin et al. 2019, appendix A.3; google-research/bert run_classifier.py, run_squad.py."""
-    return under(block, GOOGLE | BERT_FALL | {"warmup": 0.1, "layer_decay": 1.0} | facts)
+    return under(block, GOOGLE | BERT_FALL | {"warmup": 0.1, "layerwise_lr_decay": 1.0} | facts)
 
 
 PAPERS: dict[str, Facts] = {
@@ -192,8 +192,8 @@ PAPERS: dict[str, Facts] = {
         4,
         128,
         train__steps=1_000_000,
-        train__batch=128,
-        train__length=128,
+        train__batch_size=128,
+        train__sequence_length=128,
         train__lr=5e-4,
         objective__mask_rate=0.15,
         objective__generator=0.25,
@@ -204,8 +204,8 @@ PAPERS: dict[str, Facts] = {
         12,
         768,
         train__steps=766_000,
-        train__batch=256,
-        train__length=512,
+        train__batch_size=256,
+        train__sequence_length=512,
         train__lr=2e-4,
         objective__mask_rate=0.15,
         objective__generator=0.33333,
@@ -216,8 +216,8 @@ PAPERS: dict[str, Facts] = {
         16,
         1024,
         train__steps=400_000,
-        train__batch=2048,
-        train__length=512,
+        train__batch_size=2048,
+        train__sequence_length=512,
         train__lr=2e-4,
         objective__mask_rate=0.25,
         objective__generator=0.25,
@@ -226,14 +226,25 @@ PAPERS: dict[str, Facts] = {
     "gpt2/medium": gpt2(24, 1024, 16, 3e-4),
     "gpt2/large": gpt2(36, 1280, 20, 2.5e-4),
     "gpt2/xl": gpt2(48, 1600, 25, 2e-4),
-    "distil/distilbert": DISTIL
-    | {"train.batch": 2000, "train.length": 512, "student.layers": 6, "objective.soft_at": "all"},
-    "distil/gpt2": DISTIL | {"student.layers": 6},
+    "distill/distilbert": DISTIL
+    | {
+        "train.batch_size": 2000,
+        "train.sequence_length": 512,
+        "student.layers": 6,
+        "objective.kl_positions": "all",
+    },
+    "distill/gpt2": DISTIL | {"student.layers": 6},
     # general_distill.py and README.md of huawei-noah's TinyBERT; Jiao et al. 2020, section 4.1
-    "distil/tinybert-general": under(
+    "distill/tinybert-general": under(
         "train",
         BERT_ADAM
-        | {"schedule": "linear_from_peak", "warmup": 0.1, "lr": 5e-5, "batch": 256, "length": 128}
+        | {
+            "schedule": "linear_from_peak",
+            "warmup": 0.1,
+            "lr": 5e-5,
+            "batch_size": 256,
+            "sequence_length": 128,
+        }
         | {"budget": "3 epochs"},
     )
     | {
@@ -241,33 +252,40 @@ PAPERS: dict[str, Facts] = {
         "model.hidden": 312,
         "model.heads": 12,
         "model.intermediate": 1200,
-        "objective.soft": 0.0,
-        "objective.lm": 0.0,
+        "objective.kl": 0.0,
+        "objective.lm_loss": 0.0,
         "objective.cosine": 0.0,
         "objective.hidden": 1.0,
         "objective.attention": 1.0,
         "objective.embedding": 1.0,
     },
     # task_distill.py (schedule 'none' without --pred_distill) and README.md there; modeling.py: no dropout in the head
-    "distil/tinybert-task": under(
+    "distill/tinybert-task": under(
         "intermediate",
         BERT_ADAM
-        | {"schedule": "constant", "warmup": 0, "lr": 5e-5, "batch": 32, "epochs": 10.0, "length": 64},
+        | {
+            "schedule": "constant",
+            "warmup": 0,
+            "lr": 5e-5,
+            "batch_size": 32,
+            "epochs": 10.0,
+            "sequence_length": 64,
+        },
     )
     | under(
         "prediction",
         BERT_ADAM
-        | {"schedule": "linear_from_peak", "warmup": 0.1, "lr": 3e-5, "batch": 32, "epochs": 3.0}
-        | {"length": 64},
+        | {"schedule": "linear_from_peak", "warmup": 0.1, "lr": 3e-5, "batch_size": 32, "epochs": 3.0}
+        | {"sequence_length": 64},
     )
     | {
         "dropout.head": 0.0,
-        "augment.copies": 20,
+        "augment.copies_per_row": 20,
         "augment.probability": 0.4,
         "augment.candidates": 15,
     },
     # no paper's: what its header was measured with
-    "distil/thin-task": {
+    "distill/thin-task": {
         f"{stage}.{key}": value
         for stage in ("intermediate", "prediction")
         for key, value in {
@@ -276,30 +294,44 @@ PAPERS: dict[str, Facts] = {
             "clip_scope": "global",
         }.items()
     },
-    "finetune/bert": tuned("train", epochs=3.0, batch=32, lr=2e-5, length=128) | {"dropout.head": None},
-    "finetune/squad": tuned("train", epochs=3.0, batch=32, lr=5e-5, length=384) | {"dropout.head": 0.0},
+    "finetune/bert": tuned("train", epochs=3.0, batch_size=32, lr=2e-5, sequence_length=128)
+    | {"dropout.head": None},
+    "finetune/squad": tuned("train", epochs=3.0, batch_size=32, lr=5e-5, sequence_length=384)
+    | {"dropout.head": 0.0},
     # Lan et al. 2020, table 14; run_glue.sh of google-research/albert
-    "finetune/albert": tuned("train", steps=20_935, warmup=1256, batch=32, lr=1e-5, length=512)
-    | {"dropout.net": 0.0, "dropout.attention": 0.0, "dropout.head": 0.1},
+    "finetune/albert": tuned("train", steps=20_935, warmup=1256, batch_size=32, lr=1e-5, sequence_length=512)
+    | {"dropout.hidden": 0.0, "dropout.attention": 0.0, "dropout.head": 0.1},
     # Clark et al. 2020, table 7; configure_finetuning.py of google-research/electra, whose weight decay is 0.01
     "finetune/electra-small": tuned(
-        "train", schedule="linear", epochs=3.0, batch=32, lr=3e-4, layer_decay=0.8, length=128
+        "train",
+        schedule="linear",
+        epochs=3.0,
+        batch_size=32,
+        lr=3e-4,
+        layerwise_lr_decay=0.8,
+        sequence_length=128,
     )
     | {"train.optimizer.weight_decay": 0.0},
     # Radford et al. 2018, section 4.1; opt.py and train.py of openai/finetune-transformer-lm
-    "finetune/deca": tuned("train", schedule="linear", epochs=3.0, batch=32, lr=6.25e-5, warmup=0.002)
+    "finetune/deca": tuned("train", schedule="linear", epochs=3.0, batch_size=32, lr=6.25e-5, warmup=0.002)
     | {"train.optimizer.eps": 1e-8, "train.optimizer.bias_correction": True},
-    "suites/glue": tuned("finetune.train", epochs=3.0, batch=32, lr=2e-5, length=128),
-    "suites/glue-small": tuned("finetune.train", epochs=3.0, batch=32, lr=3e-4, length=64),
-    "suites/korean": tuned("finetune.train", epochs=2.0, batch=32, lr=5e-5, length=64),
+    "suites/glue": tuned("finetune.train", epochs=3.0, batch_size=32, lr=2e-5, sequence_length=128),
+    "suites/glue-small": tuned("finetune.train", epochs=3.0, batch_size=32, lr=3e-4, sequence_length=64),
+    "suites/korean": tuned("finetune.train", epochs=2.0, batch_size=32, lr=5e-5, sequence_length=64),
     "demo/bert": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/albert": under("train", SMALL_NETS | {"lr": 2e-3, "steps": 3000}),
     "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
-    "demo/distil": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 1200}),
+    "demo/distill": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 1200}),
     "demo/gpt2": under(
         "train",
         SMALL_NETS
-        | {"lr": 3e-3, "steps": 2400, "schedule": "cosine", "floor": 0.1, "optimizer.betas": [0.9, 0.95]}
+        | {
+            "lr": 3e-3,
+            "steps": 2400,
+            "schedule": "cosine",
+            "min_lr_ratio": 0.1,
+            "optimizer.betas": [0.9, 0.95],
+        }
         | {"optimizer.eps": 1e-8, "optimizer.weight_decay": 0.1},
     ),
     **{name: under("train", SMALL_NETS | {"lr": 2e-3}) for name in TRAINED if name.startswith("compare/")},
@@ -343,4 +375,4 @@ def test_a_recipe_has_the_values_of_its_paper(name: str):
 def test_a_recipe_names_its_schedule_and_its_rule_rather_than_taking_the_default(name: str):
     written = (RECIPES / f"{name}.yaml").read_text()
     assert "schedule:" in written
-    assert "optimizer:" in written or name == "distil/thin-task"
+    assert "optimizer:" in written or name == "distill/thin-task"

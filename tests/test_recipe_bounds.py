@@ -8,7 +8,7 @@ import pytest
 from nlptool.cli import main
 from nlptool.recipe.source import MOST_VALUES
 
-BASE = "tokens: t\nmodel: {name: bert}\nobjective: {name: mlm}\ntrain: {steps: 5}\nout: r\n"
+BASE = "store: t\nmodel: {name: bert}\nobjective: {name: mlm}\ntrain: {steps: 5}\nout: r\n"
 
 
 def refused(tmp_path: Path, text: str, capsys, *arguments: str) -> str:
@@ -52,15 +52,15 @@ def test_a_file_that_is_no_recipe_by_its_size_is_refused(tmp_path: Path, capsys)
     [
         ("model.layers=3000000000", "model.layers=3000000000: expected at most 10,000"),
         ("model.hidden=99999999999", "model.hidden=99999999999: expected at most 1,048,576"),
-        ("model.positions=1" + "0" * 17, ": expected at most 16,777,216"),
-        ("train.batch=9007199254740993", ": expected at most 16,777,216"),
+        ("model.max_positions=1" + "0" * 17, ": expected at most 16,777,216"),
+        ("train.batch_size=9007199254740993", ": expected at most 16,777,216"),
         ("train.steps=1" + "0" * 18, ": expected at most 1,000,000,000,000"),
         ("seed=" + str(2**128), ": a whole number of more than 63 bits"),
         ("seed=0x" + "f" * 5000, ": a number of 5,002 characters"),
         ("train.lr=1e999", ": expected a number above 0; found inf"),
         (r'tokens="\ud800"', ": half of a surrogate pair"),
-        (r'tokens="a\0b"', ": no token store at a"),
-        ("tokens=" + "a" * 300, "aaa...: File name too long"),
+        (r'store="a\0b"', ": no token store at a"),
+        ("store=" + "a" * 300, "aaa...: File name too long"),
     ],
 )
 def test_a_value_beyond_all_bounds_is_named_with_its_key(change: str, told: str, tmp_path: Path, capsys):

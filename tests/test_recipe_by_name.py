@@ -12,7 +12,7 @@ from nlptool.recipe import load
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.yaml"
-    path.write_text("task: squad/v1\nstart: net\nout: run\n")
+    path.write_text("task: squad/v1\ninit_from: net\nout: run\n")
     return path
 
 
@@ -38,7 +38,7 @@ def test_a_key_that_the_named_task_does_not_have_is_told_with_the_nearest(recipe
 
 def test_a_fault_in_the_file_of_a_task_names_that_file_also_where_a_key_is_changed(recipe: Path):
     own = recipe.with_name("own.yaml")
-    own.write_text("name: span\nmetric: [squad_f1]\n")
+    own.write_text("name: extractive_qa\nmetric: [squad_f1]\n")
     with pytest.raises(RecipeError, match=r"own\.yaml:2: .*metric: unknown key"):
         load(recipe, [f"task={own}", "task.doc_stride=3"], Recipe)
 
@@ -52,4 +52,4 @@ def test_how_long_a_list_must_be_is_told_of_the_list(recipe: Path):
     with pytest.raises(
         RecipeError, match="metrics: missing; expected a list of at least 1 entry, each entry one"
     ):
-        load(recipe, ["task={name: classify, inputs: [a], labels: [b, c]}"], Recipe)
+        load(recipe, ["task={name: classification, inputs: [a], labels: [b, c]}"], Recipe)

@@ -12,20 +12,20 @@ import pytest
 from nlptool.cli import main
 
 GOOD = """\
-tokens: store
+store: corpus
 model:
   name: bert
   layers: 2
   hidden: 64
   heads: 4
-  positions: 128
+  max_positions: 128
 objective:
   name: mlm
   mask_rate: 0.15
 train:
   steps: 10
-  batch: 8
-  length: 128
+  batch_size: 8
+  sequence_length: 128
   lr: 3e-4
   optimizer:
     eps: 1e-6
@@ -47,23 +47,29 @@ class Case(NamedTuple):
 
 YAML = [
     Case("a tab for indentation", ("r.yaml:4: not valid YAML: a tab",), "  layers", "\tlayers"),
-    Case("a colon too many", ("r.yaml:1: not valid YAML: a key where none can stand",), "store", "store: x"),
+    Case(
+        "a colon too many", ("r.yaml:1: not valid YAML: a key where none can stand",), "corpus", "corpus: x"
+    ),
     Case("an indentation too deep", ("r.yaml:5: not valid YAML",), "  hidden", "    hidden"),
     Case("an indentation too shallow", ("r.yaml:5: not valid YAML: the indentation",), "  hidden", " hidden"),
     Case("an open bracket", ("not valid YAML: a bracket that is never closed",), "out: run", "out: [run"),
     Case("an open quote", ("not valid YAML: a quote that is never closed",), "out: run", "out: 'run"),
     Case("a lone word", ("r.yaml:2: not valid YAML: expected key: value",), "model:", "model"),
-    Case("an unquoted @", ("r.yaml:1: not valid YAML", "quote it"), "store", "@store"),
-    Case("an unknown alias", ("r.yaml:1: not valid YAML: found undefined alias 'store'",), "store", "*store"),
+    Case("an unquoted @", ("r.yaml:1: not valid YAML", "quote it"), "corpus", "@corpus"),
+    Case(
+        "an unknown alias", ("r.yaml:1: not valid YAML: found undefined alias 'corpus'",), "corpus", "*corpus"
+    ),
     Case(
         "an alias that holds itself",
-        ("r.yaml:1: tokens.0: an alias that contains itself",),
-        "store",
+        ("r.yaml:1: store.0: an alias that contains itself",),
+        "corpus",
         "&a [*a]",
     ),
-    Case("a control character", ("r.yaml:1: not valid YAML: a control character, 0x00",), "store", "st\0re"),
-    Case("a tag", ("r.yaml:1: tokens: a recipe has no tags",), "store", "!!python/name:os.system store"),
-    Case("a key that is a list", ("r.yaml:1: a key must be a word",), "tokens:", "? [a]\n:"),
+    Case(
+        "a control character", ("r.yaml:1: not valid YAML: a control character, 0x00",), "corpus", "cor\0pus"
+    ),
+    Case("a tag", ("r.yaml:1: store: a recipe has no tags",), "corpus", "!!python/name:os.system corpus"),
+    Case("a key that is a list", ("r.yaml:1: a key must be a word",), "store:", "? [a]\n:"),
     Case("two documents", ("r.yaml:20: not valid YAML: a second document",), "out: run", "---\nout: run"),
     Case(
         "a duplicate key",
@@ -106,7 +112,7 @@ KEYS = [
     Case(
         "a key of another block",
         ("r.yaml:7: model.lr: unknown key here; it belongs under train:",),
-        "positions",
+        "max_positions",
         "lr",
     ),
     Case(
@@ -121,7 +127,7 @@ KEYS = [
         "every",
         "zzz",
     ),
-    Case("a missing key", ("r.yaml:1: tokens: missing; expected text",), "tokens: store\n", ""),
+    Case("a missing key", ("r.yaml:1: store: missing; expected text",), "store: corpus\n", ""),
     Case(
         "a missing block",
         ("train: missing; expected a block with the keys",),
@@ -157,32 +163,32 @@ VALUES = [
     ),
     Case(
         "a quoted number",
-        ("r.yaml:13: train.batch: expected a whole number", "drop the quotes"),
-        "batch: 8",
-        "batch: '8'",
+        ("r.yaml:13: train.batch_size: expected a whole number", "drop the quotes"),
+        "batch_size: 8",
+        "batch_size: '8'",
     ),
     Case(
         "true for a number",
-        ("train.batch: expected a whole number above 0; found true",),
-        "batch: 8",
-        "batch: true",
+        ("train.batch_size: expected a whole number above 0; found true",),
+        "batch_size: 8",
+        "batch_size: true",
     ),
     Case(
         "nothing after a colon",
-        ("r.yaml:13: train.batch: expected a whole number above 0; found nothing",),
-        "batch: 8",
-        "batch:",
+        ("r.yaml:13: train.batch_size: expected a whole number above 0; found nothing",),
+        "batch_size: 8",
+        "batch_size:",
     ),
     Case(
         "a list for a number",
-        ("train.batch: expected a whole number above 0; found a list of 1",),
-        "batch: 8",
-        "batch: [8]",
+        ("train.batch_size: expected a whole number above 0; found a list of 1",),
+        "batch_size: 8",
+        "batch_size: [8]",
     ),
     Case(
         "a number for text",
-        ('r.yaml:1: tokens: expected text; found 3; write it in quotes, "3"',),
-        "store",
+        ('r.yaml:1: store: expected text; found 3; write it in quotes, "3"',),
+        "corpus",
         "3",
     ),
     Case(
@@ -242,22 +248,27 @@ VALUES = [
 ACROSS = [
     Case(
         "rows longer than positions",
-        ("r.yaml:14: train.length: 256", "model.positions (128)"),
-        "length: 128",
-        "length: 256",
+        ("r.yaml:14: train.sequence_length: 256", "model.max_positions (128)"),
+        "sequence_length: 128",
+        "sequence_length: 256",
     ),
     Case(
         "rows longer by the command line",
-        ("command line: train.length=256: 256 tokens",),
-        arguments=("train.length=256",),
+        ("command line: train.sequence_length=256: 256 tokens",),
+        arguments=("train.sequence_length=256",),
     ),
-    Case("a batch that does not split", ("r.yaml:13: train.batch: 8",), "lr:", "accumulate: 3\n  lr:"),
-    Case("no store", ("r.yaml:1: tokens: no token store at nowhere",), "store", "nowhere"),
+    Case(
+        "a batch that does not split",
+        ("r.yaml:13: train.batch_size: 8",),
+        "lr:",
+        "gradient_accumulation: 3\n  lr:",
+    ),
+    Case("no store", ("r.yaml:1: store: no token store at nowhere",), "corpus", "nowhere"),
     Case(
         "model and start",
-        ("r.yaml", "give either model or start, not both"),
+        ("r.yaml", "give either model or init_from, not both"),
         "out: run",
-        "out: run\nstart: x",
+        "out: run\ninit_from: x",
     ),
 ]
 
@@ -291,18 +302,16 @@ COMMAND_LINE = [
         ("command line: ~train.lrr: the recipe has no train.lrr; did you mean train.lr?",),
         arguments=("~train.lrr",),
     ),
-    Case(
-        "removing what is needed", ("command line: ~tokens: missing; expected text",), arguments=("~tokens",)
-    ),
+    Case("removing what is needed", ("command line: ~store: missing; expected text",), arguments=("~store",)),
     Case(
         "a key inside text",
-        ('command line: tokens.x=1: tokens is "store", not a block',),
-        arguments=("tokens.x=1",),
+        ('command line: store.x=1: store is "corpus", not a block',),
+        arguments=("store.x=1",),
     ),
     Case(
         "an index that is not there",
-        ("command line: train.stages.0.batch=1: the recipe has no train.stages",),
-        arguments=("train.stages.0.batch=1",),
+        ("command line: train.stages.0.batch_size=1: the recipe has no train.stages",),
+        arguments=("train.stages.0.batch_size=1",),
     ),
     Case(
         "a key as an option",
@@ -322,8 +331,8 @@ CASES = YAML + KEYS + VALUES + ACROSS + COMMAND_LINE
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with what looks like a token store."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store" / "store.json").write_text("{}")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "store.json").write_text("{}")
     return tmp_path
 
 
@@ -367,7 +376,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_lines(
         "  r.yaml:4: model.layer: unknown key; did you mean layers?",
         '  r.yaml:15: train.lr: expected a number above 0; found the text "fast"',
         "  r.yaml:21: out: given twice; first at r.yaml:20",
-        "  command line: train.batchs=3: unknown key; did you mean batch?",
+        "  command line: train.batchs=3: unknown key; did you mean batch_size?",
         "  command line: ~evaluate.x: the recipe has no evaluate.x; evaluate holds every",
     ]
 
@@ -382,11 +391,11 @@ def test_a_recipe_that_is_not_there_is_compared_with_those_that_are(
 
 
 def test_a_folder_is_no_recipe(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "store: a folder; a recipe is a file" in refused(["pretrain-mlm", "store"], capsys)
+    assert "corpus: a folder; a recipe is a file" in refused(["pretrain-mlm", "corpus"], capsys)
 
 
 def test_bytes_that_are_not_utf_8_are_placed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (place / "r.yaml").write_bytes(b"seed: 1\ntokens: caf\xe9\n")
+    (place / "r.yaml").write_bytes(b"seed: 1\nstore: caf\xe9\n")
     assert "r.yaml:2: not UTF-8 (byte 0xe9)" in refused(["pretrain-mlm", "r.yaml"], capsys)
 
 
@@ -410,7 +419,7 @@ def test_an_output_folder_that_holds_something_names_both_remedies(
     assert "--overwrite" in said
 
 
-@pytest.mark.parametrize("old_and_new", [("lr:", "lrr:"), ("store", "nowhere"), (GOOD, "")])
+@pytest.mark.parametrize("old_and_new", [("lr:", "lrr:"), ("corpus", "nowhere"), (GOOD, "")])
 def test_from_the_shell_a_broken_recipe_costs_less_than_a_second(
     old_and_new: tuple[str, str], place: Path
 ) -> None:

@@ -21,10 +21,15 @@ def read(name: str, schema: type[RecipeBlock], *overrides: str) -> LoadedRecipe[
     ("name", "schema", "override", "gone"),
     [
         ("demo/bert", Pretrain, "train.budget=1 epochs", "train.steps"),
-        ("demo/bert", Pretrain, "start=runs/mine/final", "model"),
-        ("demo/gpt2", Pretrain, "train.stages=[{length: 64, batch: 8, share: 1.0}]", "train.batch"),
+        ("demo/bert", Pretrain, "init_from=runs/mine/final", "model"),
+        (
+            "demo/gpt2",
+            Pretrain,
+            "train.stages=[{sequence_length: 64, batch_size: 8, share: 1.0}]",
+            "train.batch_size",
+        ),
         ("demo/tokenize", Tokenize, "source.files=a.txt", "source.package"),
-        ("demo/tokenize", Tokenize, "tokenizer.load=runs/mine/final", "tokenizer.vocab"),
+        ("demo/tokenize", Tokenize, "tokenizer.load=runs/mine/final", "tokenizer.vocab_size"),
         ("finetune/bert", Finetune, "train.steps=10", "train.epochs"),
     ],
 )
@@ -37,9 +42,9 @@ def test_a_key_of_the_command_line_takes_the_place_of_those_it_excludes(
 
 
 def test_what_is_removed_is_not_given():
-    stages = "train.stages=[{length: 64, batch: 8, share: 1.0}]"
-    assert not read("demo/gpt2", Pretrain, "~train.batch", "~train.length", stages).source.notes
-    read("demo/bert", Pretrain, "~train.stages", "train.batch=8")
+    stages = "train.stages=[{sequence_length: 64, batch_size: 8, share: 1.0}]"
+    assert not read("demo/gpt2", Pretrain, "~train.batch_size", "~train.sequence_length", stages).source.notes
+    read("demo/bert", Pretrain, "~train.stages", "train.batch_size=8")
 
 
 def test_both_on_the_command_line_contradict_each_other():
@@ -50,12 +55,12 @@ def test_both_on_the_command_line_contradict_each_other():
 @pytest.mark.parametrize(
     ("name", "schema", "override"),
     [
-        ("demo/bert", Pretrain, "train.batch=256"),
-        ("demo/bert", Pretrain, "train.length=64"),
+        ("demo/bert", Pretrain, "train.batch_size=256"),
+        ("demo/bert", Pretrain, "train.sequence_length=64"),
         ("demo/bert", Pretrain, "train.cooldown=0.3"),
         ("demo/tokenize", Tokenize, "source.split=test"),
         ("demo/tokenize", Tokenize, "sentences={split: line, language: ko}"),
-        ("distil/tinybert-general", Pretrain, "objective.temperature=3"),
+        ("distill/tinybert-general", Pretrain, "objective.temperature=3"),
     ],
 )
 def test_an_override_that_changes_nothing_is_refused(name: str, schema: type[RecipeBlock], override: str):
@@ -67,8 +72,8 @@ def test_a_key_of_the_file_that_changes_nothing_is_refused_but_for_a_default(tmp
     path = tmp_path / "recipe.yaml"
     path.write_text(dump(read("demo/bert", Pretrain).recipe))
     load(path, [], Pretrain)
-    path.write_text(path.read_text().replace("batch: 32  # seq", "batch: 64  # seq", 1))
-    with pytest.raises(RecipeError, match=r"recipe.yaml:\d+: train.batch: changes nothing"):
+    path.write_text(path.read_text().replace("batch_size: 32  # seq", "batch_size: 64  # seq", 1))
+    with pytest.raises(RecipeError, match=r"recipe.yaml:\d+: train.batch_size: changes nothing"):
         load(path, [], Pretrain)
 
 

@@ -22,9 +22,9 @@ TEACHING = sorted(name for name, recipe in BY_NAME.items() if {"task", "teacher"
 TUNING = sorted(name for name, recipe in BY_NAME.items() if "task" in recipe and name not in TEACHING)
 TASKS = sorted(name.removeprefix("tasks/") for name in BY_NAME if name.startswith("tasks/"))
 PROMPTING = sorted(
-    name for name, recipe in BY_NAME.items() if "shots" in recipe
+    name for name, recipe in BY_NAME.items() if "num_fewshot" in recipe
 )  # carried out by tests/prompts
-PROMPTS = sorted(name for name in BY_NAME if name.startswith("prompts/"))
+PROMPTS = sorted(name for name in BY_NAME if name.startswith("prompted-tasks/"))
 ENCODED = sorted(
     name for name in TASKS if not name.startswith("deca/")
 )  # decaNLP's: tests/tasks/test_deca_rows.py
@@ -79,11 +79,11 @@ def put(row: dict, column: str, value: object) -> None:
 
 def a_row(task: dict, number: int) -> dict:
     """A row with the columns of a task."""
-    if task["name"] == "span":
+    if task["name"] == "extractive_qa":
         none = task.get("unanswerable") and number % 2
         answers = {"text": [], "answer_start": []} if none else {"text": ["river"], "answer_start": [8]}
         return {"id": str(number), "question": "what?", "context": "the old river", "answers": answers}
-    if task["name"] == "tag":
+    if task["name"] == "token_classification":
         return {
             task.get("tokens", "tokens"): ["old", "river"],
             task.get("tags", "ner_tags"): ["O", 1 + number % 2],
@@ -110,7 +110,13 @@ def write_rows(task: dict, folder: Path) -> None:
 @pytest.mark.parametrize("recipe", sorted(set(TUNING) - {"finetune/deca"}))
 def test_a_fine_tuning_recipe_can_be_planned(recipe: str, tiny_run: Path, tmp_path: Path, capsys):
     write_rows(BY_NAME[f"tasks/{BY_NAME[recipe]['task']}"], tmp_path)
-    arguments = [f"start={tiny_run}/final", f"data={tmp_path}", "train.length=32", "--dry-run", "--json"]
+    arguments = [
+        f"init_from={tiny_run}/final",
+        f"data={tmp_path}",
+        "train.sequence_length=32",
+        "--dry-run",
+        "--json",
+    ]
     assert main(["finetune", recipe, *arguments, "--out", str(tmp_path / "run")]) == 0
     assert json.loads(capsys.readouterr().out)["rows"]["train"] == 10
 
@@ -121,15 +127,15 @@ def test_a_recipe_that_distils_a_task_can_be_planned(recipe: str, tiny_run: Path
     write_rows(BY_NAME[f"tasks/{task}"], tmp_path)
     learnt = [
         f"task={task}",
-        f"start={tiny_run}/final",
+        f"init_from={tiny_run}/final",
         f"data={tmp_path}",
         "train.steps=1",
-        "train.length=32",
+        "train.sequence_length=32",
     ]
     assert main(["finetune", "finetune/bert", *learnt, "--out", str(tmp_path / "teacher")]) == 0
     capsys.readouterr()
     teacher = f"teacher={tmp_path}/teacher/seed-0/final"
-    student = ["layers=1"] if "layers" in BY_NAME[recipe] else [f"start={tiny_run}/final"]
+    student = ["layers=1"] if "layers" in BY_NAME[recipe] else [f"init_from={tiny_run}/final"]
     lengths = [f"{stage}.length=32" for stage in ("intermediate", "prediction")]
     guesser = [f"augment.model={tiny_run}/final"] if BY_NAME[recipe]["augment"].get("model") else []
     arguments = [teacher, *student, f"data={tmp_path}", *lengths, *guesser, "--dry-run", "--json"]
@@ -140,7 +146,13 @@ def test_a_recipe_that_distils_a_task_can_be_planned(recipe: str, tiny_run: Path
 @pytest.mark.parametrize("task", ENCODED)
 def test_a_task_reads_its_columns(task: str, tiny_run: Path, tmp_path: Path, capsys):
     write_rows(BY_NAME[f"tasks/{task}"], tmp_path)
-    arguments = [f"start={tiny_run}/final", f"data={tmp_path}", "train.length=32", "--dry-run", "--json"]
+    arguments = [
+        f"init_from={tiny_run}/final",
+        f"data={tmp_path}",
+        "train.sequence_length=32",
+        "--dry-run",
+        "--json",
+    ]
     assert main(["finetune", "finetune/bert", f"task={task}", *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["rows"].values()) == {10}
@@ -177,7 +189,7 @@ ONE_OF_A_KIND = (
     ],
 )
 def test_a_pretraining_recipe_can_be_planned(name: str, tiny_store: Path, tmp_path: Path, capsys):
-    arguments = [f"tokens={tiny_store}", "--out", str(tmp_path / "run"), "--dry-run", "--json"]
+    arguments = [f"store={tiny_store}", "--out", str(tmp_path / "run"), "--dry-run", "--json"]
     assert main([f"pretrain-{BY_NAME[name]['objective']['name']}", name, *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["parameters"] > 10**5
@@ -191,7 +203,7 @@ def test_a_distilling_recipe_can_be_planned(
 ):
     block = {"name": "gpt2" if "gpt2" in name else "bert", "layers": 12, "hidden": 24}
     teacher = write_teacher(tmp_path / "teacher", block)
-    arguments = [f"tokens={tiny_store}", f"teacher={teacher}", "--out", str(tmp_path / "run")]
+    arguments = [f"store={tiny_store}", f"teacher={teacher}", "--out", str(tmp_path / "run")]
     assert main(["distill", name, *arguments, "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["parameters"] > 10**4

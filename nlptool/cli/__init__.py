@@ -1,8 +1,8 @@
 """The command line: which commands there are, and how what they raise is shown.
 
 Thin, and lazy: a command's module is imported when it is called, so `--help` needs nothing heavy.
-`app` has what the commands share; `training`, `asking`, `runs` and `shelf` have the commands. `threads` decides how
-those of torch wait.
+`app` has what the commands share; `training`, `inference`, `runs` and `recipes` have the commands; `threads` sets how
+torch's threads wait.
 """
 
 import errno
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import typer
 
 from nlptool import __version__, launch
-from nlptool.cli import asking, runs, shelf, signals, texts, threads, training
-from nlptool.cli.app import app, console
+from nlptool.cli import inference, recipes, runs, signals, texts, threads, training
+from nlptool.cli.app import app, console, renamed_option
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 from nlptool.runs import lock
 
-__all__ = ["app", "asking", "main", "runs", "shelf", "texts", "training"]
+__all__ = ["app", "inference", "main", "recipes", "runs", "texts", "training"]
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -121,6 +121,9 @@ def _usage(error: typer.TyperException) -> UsageError:
     """What the option parser says, in our form."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "nlptool"
+    option = getattr(error, "option_name", None)
+    if isinstance(option, str) and (now := renamed_option(path.rpartition(" ")[2], option)):
+        return UsageError(f"{option} is now {now}")
     return UsageError(error.format_message().rstrip("."), hint=f"{path} --help says what it takes")
 
 

@@ -26,11 +26,12 @@ Changes = Annotated[
     typer.Argument(metavar="KEY=VALUE | ~KEY", help="Set a key, e.g. train.lr=3e-4, or remove one."),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Start again in an output folder that holds something.")
+    bool, typer.Option("--overwrite", help="Start again in an output folder that is not empty.")
 ]
 Replace = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, say what it would take, write nothing.")
+    bool,
+    typer.Option("--dry-run", help="Check everything and report what the run would take; write nothing."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -89,10 +90,19 @@ def is_change(argument: str) -> bool:
     return argument.startswith("~") or "=" in argument
 
 
-def refuse_flags(arguments: Sequence[str]) -> None:
+def renamed_option(command: str, option: str) -> str | None:
+    """What an option of an earlier version is called now; None where it has not been renamed."""
+    from nlptool.recipe import renamed
+
+    return renamed.OPTIONS.get(command, {}).get(option.partition("=")[0])
+
+
+def refuse_flags(arguments: Sequence[str], command: str = "") -> None:
     """Options that do not exist come through as arguments; say what was meant."""
     for index, argument in enumerate(arguments):
         if argument.startswith("-"):
+            if now := renamed_option(command, argument):
+                raise UsageError(f"{argument.partition('=')[0]} is now {now}")
             name, equals, value = argument.lstrip("-").partition("=")
             close = get_close_matches(argument, FLAGS, 1)
             if "." not in name and close:

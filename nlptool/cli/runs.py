@@ -23,7 +23,7 @@ def export(
         Literal["hf"], typer.Option("--to", help="Format: hf, a folder that transformers loads.")
     ] = "hf",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where to; RUN/hf when not given.")
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default RUN/hf).")
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -68,12 +68,12 @@ def export(
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders to show side by side.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to; report when not given.")
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default report).")
     ] = Path("report"),
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Draw the curves of runs and compare them, as a page and as pictures."""
+    """Draw the curves of runs side by side: an HTML page, SVG and PNG."""
     from nlptool.commands import report as command
 
     command.run(runs, out, overwrite=overwrite, as_json=as_json, console=console())

@@ -44,7 +44,7 @@ def _recipe_command(spec: CommandSpec) -> Callable[..., None]:
             typer.Option(
                 "--resume",
                 metavar="auto|PATH",
-                help="Go on with what the output folder holds, if anything, or with a run or checkpoint.",
+                help="Resume from the output folder (auto), or from a run or checkpoint.",
             ),
         ] = None,
         overwrite: Overwrite = False,
@@ -93,7 +93,7 @@ for spec in COMMANDS:
 @app.command(
     "compare",
     rich_help_panel=TRAIN,
-    epilog="E.g. nlptool compare recipes/compare/*.yaml tokens=runs/tokens train.budget='2e14 flops'",
+    epilog="E.g. nlptool compare recipes/compare/*.yaml store=runs/tokens train.budget='2e14 flops'",
     context_settings={"ignore_unknown_options": True},
 )
 def compare(
@@ -105,27 +105,27 @@ def compare(
     ],
     out: Annotated[
         str | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Where to; runs/compare when not given."),
+        typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default runs/compare)."),
     ] = None,
-    pairs: Annotated[
+    minimal_pairs: Annotated[
         Path | None,
-        typer.Option("--pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
+        typer.Option("--minimal-pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
     ] = None,
-    most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Pairs of each file.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="N", help="Score at most N pairs of each file.")
+    ] = 100,
     suite: SuiteName = None,
     data: SuiteData = None,
     resume: Annotated[
         str | None,
-        typer.Option(
-            "--resume", metavar="auto", help="Go on with what the output folder holds, if anything."
-        ),
+        typer.Option("--resume", metavar="auto", help="Resume from the output folder."),
     ] = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Train several recipes on the same tokens and budget, and compare them."""
-    refuse_flags(arguments)
+    refuse_flags(arguments, "compare")
     recipes = [a for a in arguments if not is_change(a)]
     if dry_run:
         work_alone("--dry-run")
@@ -135,9 +135,9 @@ def compare(
 
     folder.require_auto(resume)
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
-    asked = EvaluationOptions(pairs, most, suite, data)
+    evaluation = EvaluationOptions(minimal_pairs, limit, suite, data)
     changes = [a for a in arguments if is_change(a)]
-    comparison = resolve(recipes, changes, asked, Path(out or "runs/compare"), console())
+    comparison = resolve(recipes, changes, evaluation, Path(out or "runs/compare"), console())
     prepare(comparison.out, options)
     carry_out("compare", comparison, options)
 
@@ -145,7 +145,7 @@ def compare(
 @app.command(
     "plan",
     rich_help_panel=TRAIN,
-    epilog="E.g. nlptool plan demo/gpt2 train.batch=64",
+    epilog="E.g. nlptool plan demo/gpt2 train.batch_size=64",
     context_settings={"ignore_unknown_options": True},
 )
 def plan(
@@ -153,12 +153,10 @@ def plan(
         str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
     ],
     changes: Changes = None,
-    no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Take no steps to see how long one is.")
-    ] = False,
+    no_probe: Annotated[bool, typer.Option("--no-probe", help="Do not time a few steps.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a run would take here: memory, disk and time."""
+    """Estimate memory, disk and time of a run on this machine."""
     refuse_flags([recipe, *(changes or ())])
     from nlptool.commands.plan import run as command
 

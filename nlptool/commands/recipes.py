@@ -12,7 +12,7 @@ END = re.compile(
 )  # of a sentence: not of "et al." or "..."
 ROOMS = {
     "tasks": "tasks: finetune ... task=glue/sst2",
-    "prompts": "prompted tasks: prompt ... tasks=blimp",
+    "prompted-tasks": "prompted tasks: prompt ... tasks=blimp",
     "suites": "suites: evaluate ... --suite glue, compare ... --suite glue",
 }
 

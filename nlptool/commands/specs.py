@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-DATA, TRAIN, ASK = "From text to tokens", "Training", "Questions to a model"
+DATA, TRAIN, ASK = "From text to tokens", "Training", "Inference and evaluation"
 RUNS, LOOK = "Runs and machines", "Recipes"
 HEADINGS = (DATA, TRAIN, ASK, RUNS, LOOK)
 
@@ -27,12 +27,10 @@ COMMANDS = (
     CommandSpec("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
     CommandSpec("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
     CommandSpec("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
-    CommandSpec("distill", "pretrain", TRAIN, "Teach a small language model by a larger one."),
-    CommandSpec("finetune", "finetune", TRAIN, "Fine-tune a pretrained net on a labelled task.", True),
-    CommandSpec(
-        "distill-task", "distill_task", TRAIN, "Teach a small net a labelled task, by a fine-tuned one.", True
-    ),
-    CommandSpec("prompt", "prompt", ASK, "Ask models tasks by text, with no, one or a few examples.", True),
+    CommandSpec("distill", "pretrain", TRAIN, "Distil a language model into a smaller one."),
+    CommandSpec("finetune", "finetune", TRAIN, "Fine-tune a pretrained model on a labelled task.", True),
+    CommandSpec("distill-task", "distill_task", TRAIN, "Distil a fine-tuned model into a smaller one.", True),
+    CommandSpec("prompt", "prompt", ASK, "Zero-, one- and few-shot evaluation.", True),
 )
 RANKED = {"compare", *(spec.name for spec in COMMANDS if spec.group == TRAIN)}
 """Commands that several ranks carry out together; of the others rank 0 works alone."""

@@ -101,7 +101,7 @@ class Batches:
             if len(stage.examples) == 0:
                 raise DataError(
                     "the store holds not one example of this length",
-                    hint="tokenize more text, or shorten train.length",
+                    hint="tokenize more text, or shorten train.sequence_length",
                 )
         self.stages, self.collate, self.seed, self.shuffle = stages, collate, seed, shuffle
         self.rank, self.world, self.accumulate = rank, world, accumulate

@@ -119,7 +119,9 @@ class TextPairDataset:
         whole = ends - self._begins - 1
         self._sizes = truncated(whole, length - 1 - parts)
         is_cut = (self._sizes < whole).any(1).reshape(-1, choices).any(1)
-        self.cuts: tuple[Truncation, ...] = (Truncation("text", "train.length", length, int(is_cut.sum())),)
+        self.cuts: tuple[Truncation, ...] = (
+            Truncation("text", "train.sequence_length", length, int(is_cut.sum())),
+        )
         self._lengths = self._sizes.sum(1) + 1 + parts
         self.lengths: Ints = self._lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""

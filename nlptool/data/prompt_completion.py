@@ -102,8 +102,9 @@ class PromptDataset:
     def __init__(self, split: Split, length: int, answer: int) -> None:
         if length < answer + 2:
             raise UsageError(
-                f"train.length: {length} tokens leave no room for a question beside an answer of up to {answer}",
-                hint=f"train.length={2 * answer + 2}, or fewer `tokens` in the task",
+                f"train.sequence_length: {length} tokens leave no room for a question beside an "
+                f"answer of up to {answer}",
+                hint=f"train.sequence_length={2 * answer + 2}, or a smaller max_new_tokens in the task",
             )
         self.split, self.most = split, answer
         first, _ = split.sentence_range(np.arange(len(split)))
@@ -118,8 +119,8 @@ class PromptDataset:
         self.lengths: Ints = self._sizes.sum(1)
         shorter = (self._sizes[:, :2] < sizes[:, :2]).any(1)
         self.cuts: tuple[Truncation, ...] = (
-            Truncation("text", "train.length", length, int(shorter.sum())),
-            Truncation("answer", "task.tokens", answer, int((written < whole).sum())),
+            Truncation("text", "train.sequence_length", length, int(shorter.sum())),
+            Truncation("answer", "task.max_new_tokens", answer, int((written < whole).sum())),
         )
         self.count = len(sizes)
         with self._path.open(encoding="utf8") as lines:

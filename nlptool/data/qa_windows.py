@@ -122,7 +122,7 @@ class QAWindowDataset:
         sizes = end - text - 1
         self._sizes = sizes
         whole, half = text - asked - 1, (length - 3) // 2
-        most, key = min((limits.question, "task.max_query_length"), (half, "train.length"))
+        most, key = min((limits.question, "task.max_query_length"), (half, "train.sequence_length"))
         question = np.minimum(whole, most)
         answer = np.where(labels_R2[:, 0] >= 0, labels_R2[:, 1] - labels_R2[:, 0] + 1, 0)
         long, endless = int((whole > most).sum()), int((answer > limits.answer).sum())

@@ -109,7 +109,7 @@ class TokenLabelDataset:
         self.lengths: Ints = kept + 2
         self.count, self.labelled = rows, not np.isnan(self.tags).any()
         self.cuts: tuple[Truncation, ...] = (
-            Truncation("sentence", "train.length", length, int((kept < sizes).sum())),
+            Truncation("sentence", "train.sequence_length", length, int((kept < sizes).sum())),
         )
         row_A = np.repeat(np.arange(rows), self.counts)
         read_A = (where_A >= 0) & (where_A < kept[row_A])

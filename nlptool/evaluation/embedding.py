@@ -51,7 +51,7 @@ class Embedder:
         self.layers = _checked(layers, pretrained.config.layers)
         self.last_layer = self.layers == [pretrained.config.layers]
         self.width = pretrained.config.hidden
-        self.positions = pretrained.config.positions
+        self.positions = pretrained.config.max_positions
         if isinstance(self.net, Encoder):
             special = self.tokenizer.ids_of("cls", "sep", where=str(folder))
             self._begin, self._end, self._empty = [special["cls"]], [special["sep"]], []

@@ -55,7 +55,7 @@ class FillMask:
         if self.special["mask"] not in ids:
             raise UsageError(f"no {MASK} in: {text}", hint=f"write {MASK} where a word is to be guessed")
         ids = [self.special["cls"], *ids, self.special["sep"]]
-        positions = self.net.config.positions
+        positions = self.net.config.max_positions
         if len(ids) > positions:
             raise UsageError(
                 f"the text has {len(ids)} tokens, the model reads {positions}", hint="shorten it"

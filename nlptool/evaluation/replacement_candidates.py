@@ -121,7 +121,7 @@ class MaskedLMCandidates:
         cls, sep, mask = (self.special[role] for role in ("cls", "sep", "mask"))
         unknown = self.special.get("unk")
         whole = [token for part in parts for token in part]
-        most, at = self.net.config.positions, 1
+        most, at = self.net.config.max_positions, 1
         for place, part in enumerate(parts):
             if place % 2 and len(part) == 1 and part[0] != unknown and len(whole) + 2 <= most:
                 once = [cls, *whole, sep]

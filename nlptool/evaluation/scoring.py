@@ -80,7 +80,7 @@ class MaskedScorer:
 
     def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
         config = pretrained.encoder_config
-        self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
+        self.tokenizer, self.positions, self.device = tokenizer, config.max_positions, device
         self.special = tokenizer.ids_of("cls", "sep", "mask")
         self.head = heads.MaskedLM.of(config, pretrained.vocab_size)
         self.net = open_encoder(pretrained, {"mlm": self.head}, device)
@@ -138,7 +138,7 @@ class DiscriminatorScorer:
 
     def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
         config = pretrained.encoder_config
-        self.tokenizer, self.positions, self.device = tokenizer, config.positions, device
+        self.tokenizer, self.positions, self.device = tokenizer, config.max_positions, device
         self.special = tokenizer.ids_of("cls", "sep")
         self.head = heads.ReplacedTokenHead(config.hidden)
         self.net = open_encoder(pretrained, {"rtd": self.head}, device)
@@ -175,7 +175,7 @@ class CausalScorer:
     kind = "likelihood"
 
     def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
-        self.tokenizer, self.positions = tokenizer, pretrained.config.positions
+        self.tokenizer, self.positions = tokenizer, pretrained.config.max_positions
         self.net = open_decoder(pretrained, device)
 
     @property

@@ -43,7 +43,7 @@ class SegmentPairScorer:
                 hint="objective.pairs=order or next, or objective.next_sentence=true trains one",
             )
         config = pretrained.encoder_config
-        self.special, self.positions, self.device = special, config.positions, device
+        self.special, self.positions, self.device = special, config.max_positions, device
         self.pooler, self.pair = heads.Pooler(config.hidden), heads.SegmentPairHead(config.hidden)
         self.net = open_encoder(pretrained, {"pooler": self.pooler, "pair": self.pair}, device)
 

@@ -42,7 +42,7 @@ class ModelConfig(RecipeBlock):
     layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
     hidden: int = Field(768, gt=0, le=WIDEST, description="width of the hidden states")
     heads: int = Field(12, gt=0, description="attention heads per layer; must divide hidden")
-    positions: int = Field(
+    max_positions: int = Field(
         512, gt=0, le=LONGEST, description="longest sequence that has position embeddings, in tokens"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
@@ -130,7 +130,9 @@ class EncoderConfig(ModelConfig):
         validate_default=True,
         description="width between a layer's two MLP matrices; 0: 4 * hidden",
     )
-    types: int = Field(2, gt=0, le=WIDEST, description="segment types, e.g. sentence A and sentence B")
+    type_vocab_size: int = Field(
+        2, gt=0, le=WIDEST, description="segment types, e.g. sentence A and sentence B"
+    )
     activation: Activation = Field(
         "gelu", description="gelu: exact, by erf; gelu_tanh: the approximation of Google's BERT code"
     )
@@ -149,7 +151,7 @@ class EncoderConfig(ModelConfig):
     @property
     def segment_types(self) -> int:
         """Segment types that have embeddings."""
-        return self.types
+        return self.type_vocab_size
 
     @property
     def projected(self) -> bool:

@@ -46,7 +46,7 @@ class TransformerEncoder(Encoder):
         self.config = config
         width = config.embedding_width
         self.embeddings = Embeddings(
-            vocab_size, width, config.positions, config.types, config.dropout, config.epsilon
+            vocab_size, width, config.max_positions, config.type_vocab_size, config.dropout, config.epsilon
         )
         self.layers = Layers(
             shape(config),

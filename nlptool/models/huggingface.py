@@ -110,13 +110,13 @@ def _family(folder: Path, settings: Mapping[str, Any]) -> type[ModelConfig]:
 def trained_positions(folder: Path, config: ModelConfig) -> int:
     """How many positions the training of a model folder has reached; all, where its config.json does not say."""
     trained = read_config(folder).get(TRAINED)
-    return min(trained, config.positions) if isinstance(trained, int) else config.positions
+    return min(trained, config.max_positions) if isinstance(trained, int) else config.max_positions
 
 
 def beyond(folder: Path, config: ModelConfig, longest: int) -> list[str]:
     """A remark on a text of so many tokens, special ones included, where training has not reached its positions."""
     reached = trained_positions(folder, config)
-    if min(longest, config.positions) <= reached:
+    if min(longest, config.max_positions) <= reached:
         return []
     return [
         f"training has reached {reached:,} positions, texts have up to {longest:,} tokens: those beyond are read badly"
@@ -275,7 +275,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 def _require_sizes(config: ModelConfig, vocab_size: int, state: Mapping[str, Tensor]) -> None:
     """Raise ValueError where config.json and the weights are not of one size, before a net of that size is made."""
     width = config.embedding_width
-    rows = {"tokens": vocab_size, "positions": config.positions, "types": config.segment_types or None}
+    rows = {"tokens": vocab_size, "positions": config.max_positions, "types": config.segment_types or None}
     for name, count in rows.items():
         tensor = state.get(f"backbone.embeddings.{name}.weight")
         if tensor is None and name != "types":

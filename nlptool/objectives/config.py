@@ -44,7 +44,10 @@ class ObjectiveConfig(RecipeBlock):
 def require_pairs(key: str, model: ModelConfig) -> list[Problem]:
     """What a model lacks to tell of pairs of segments how they follow each other. key: that asks for it."""
     if model.segment_types < 2:
-        text = f"a pair has two types of segment, and model.types is {model.segment_types}; set model.types=2"
+        text = (
+            "a pair has two types of segment, and model.type_vocab_size is "
+            f"{model.segment_types}; set model.type_vocab_size=2"
+        )
         return [Problem(key, text)]
     if not model.pooled:
         text = f"is asked of a pooler, as BERT has one, and {model.name} has none; set model.name=bert"
@@ -61,12 +64,12 @@ class MaskingConfig(ObjectiveConfig):
         description="mask all tokens of a word or none; of one longer than the row's budget parts",
     )
     ngram: int = Field(1, ge=1, le=10, description="mask spans of 1 to ngram tokens (words), p(n) ~ 1/n")
-    corrupt: tuple[Share, Share, Share] = Field(
+    mask_split: tuple[Share, Share, Share] = Field(
         (0.8, 0.1, 0.1),
         description="shares of predicted tokens shown as [MASK], as a random token, unchanged",
     )
 
-    @field_validator("corrupt")
+    @field_validator("mask_split")
     @classmethod
     def _shares(cls, corrupt: tuple[float, float, float]) -> tuple[float, float, float]:
         if abs(sum(corrupt) - 1) > 1e-6:

@@ -22,4 +22,4 @@ def write_hf_folder(path: Path, made: ExportSpec, tokenizer: Tokenizer, trained_
     }
     huggingface.save_pretrained(path, made.config, made.state, tokenizer.special, settings, made.architecture)
     own = tokenizer.framed() if made.template else tokenizer.bare()
-    own.save(path, max_length=made.config.positions)
+    own.save(path, max_length=made.config.max_positions)

@@ -15,7 +15,7 @@ from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
 
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
-SIZES = ("layers", "hidden", "heads", "intermediate", "embedding")
+SIZES = ("layers", "hidden", "heads", "intermediate", "embedding_size")
 
 
 def read(name: str, tokenizer: Tokenizer, store: str) -> Pretrained:

@@ -45,7 +45,9 @@ class MaskedLM(Objective):
         """pairs None: packed rows. pooler and pair are there where `pairs` asks a question."""
         super().__init__()
         self.config, self.vocabulary, self.pairs = config, vocabulary, pairs
-        self.scheme = masking.MaskingScheme(config.mask_rate, config.whole_word, config.ngram, config.corrupt)
+        self.scheme = masking.MaskingScheme(
+            config.mask_rate, config.whole_word, config.ngram, config.mask_split
+        )
         self.backbone: Encoder = backbone
         self.mlm = mlm
         self.term = TERMS.get(pairs) if pairs is not None else None

@@ -53,8 +53,8 @@ def require_fit(teacher: Teacher, objective: ObjectiveConfig, model: ModelConfig
     problems = objective.check_teacher(model, config, teacher.pretrained.vocab_size)
     told = [f"{p.path}: {p.message}" for p in problems if p.path != "teacher"]
     told += [p.message for p in problems if p.path == "teacher"]
-    if longest > config.positions:
-        told.append(f"reads up to {config.positions} tokens at once; a row has {longest}")
+    if longest > config.max_positions:
+        told.append(f"reads up to {config.max_positions} tokens at once; a row has {longest}")
     if told:
         raise DataError(f"{teacher.name}: as a teacher: " + "; ".join(told))
 
@@ -67,5 +67,5 @@ def require_heads(teacher: Teacher, objective: Objective) -> None:
     if missing:
         raise DataError(
             f"{teacher.name}: has no {' and no '.join(missing)}, so it cannot say what it would guess",
-            hint="name a pretrained language model; or set objective.soft to 0",
+            hint="name a pretrained language model; or set objective.kl to 0",
         )

@@ -17,7 +17,7 @@ class PromptSource(HubDataset):
     """A data set of the hub, or a rule that makes rows."""
 
     hub: str = Field("", description="id of the data set, e.g. aps/super_glue; none: rows are made")
-    made: Literal["arithmetic", "scrambling"] | None = Field(
+    synthetic: Literal["arithmetic", "scrambling"] | None = Field(
         None, description="rows are made by this rule, from the recipe's seed"
     )
     parts: tuple[str, ...] = Field(
@@ -27,8 +27,8 @@ class PromptSource(HubDataset):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.hub == "") == (self.made is None):
-            raise ValueError("hub or made: exactly one of them")
+        if (self.hub == "") == (self.synthetic is None):
+            raise ValueError("hub or synthetic: exactly one of them")
         if self.name is not None and self.parts:
             raise ValueError("name and parts: one of them")
         return self
@@ -109,13 +109,13 @@ class PromptConfig(RecipeBlock):
         description="split that demonstrations are from; null: the questions' own, but for the question itself",
     )
     validation: str = Field("validation", description="split that the questions are from")
-    prepare: Preprocess | None = Field(
+    preprocess: Preprocess | None = Field(
         None, description="what is done to the rows first, where columns do not do"
     )
-    header: str = Field("", description="text before the first demonstration")
+    description: str = Field("", description="text before the first demonstration")
     prompt: Template = Field(description="an example without its answer; columns in {braces}")
     answer: Template = Field(description="the right answer, with the space in front of it")
-    separator: str = Field("\n\n", description="text behind each demonstration")
+    fewshot_delimiter: str = Field("\n\n", description="text behind each demonstration")
 
     @property
     def generation(self) -> GenerationConfig | None:

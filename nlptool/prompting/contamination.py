@@ -38,7 +38,7 @@ def search_tasks(runs: Sequence[TaskRun], documents: Iterable[str]) -> list[Cont
     searches = []
     for run in runs:
         texts = [instance.demonstration for instance in run.instances]
-        synthetic = run.task.source is not None and run.task.source.made is not None
+        synthetic = run.task.source is not None and run.task.source.synthetic is not None
         searches.append(Search(texts, ngram_size(texts, synthetic=synthetic)))
     for document in documents:
         hashes = _hashes(document)

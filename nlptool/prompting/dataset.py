@@ -31,7 +31,7 @@ class PromptDataset:
         source = self.task.source
         if source is None or not source.parts:
             return [""]
-        if self._local() is None or (source.made and self.own is None):
+        if self._local() is None or (source.synthetic and self.own is None):
             return list(source.parts)
         found = [part for part in source.parts if self._files(part, self.task.validation)]
         if not found:
@@ -60,12 +60,12 @@ class PromptDataset:
 
     def _read(self, part: str, split: str) -> Iterator[Row]:
         for row in self._rows(part, split):
-            yield from preprocess(row, self.task.prepare)
+            yield from preprocess(row, self.task.preprocess)
 
     def _rows(self, part: str, split: str) -> Iterator[Row]:
         source, where = self.task.source, self._local()
-        if source is not None and source.made and self.own is None:
-            return synthetic.rows(source.made, part, split, self.seed)
+        if source is not None and source.synthetic and self.own is None:
+            return synthetic.rows(source.synthetic, part, split, self.seed)
         if where is not None:
             found = self._files(part, split)
             if not found:

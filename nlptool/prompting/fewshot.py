@@ -46,7 +46,7 @@ def sample_examples(
         raise DataError(
             f"{instance.place}: {counted(shots, 'demonstrations')} asked for, "
             f"{counted(len(examples), 'other examples')} there",
-            hint=f"ask for fewer: shots=[{len(examples)}]",
+            hint=f"ask for fewer: num_fewshot=[{len(examples)}]",
         )
     return examples[::-1]
 

@@ -90,7 +90,7 @@ class PromptedModel:
 
         For generation, tokens that a context may have by itself.
         """
-        positions = self._config.positions
+        positions = self._config.max_positions
         return positions - 2 if generation is None else positions - generation.max_new_tokens
 
     def position_remarks(
@@ -98,7 +98,7 @@ class PromptedModel:
     ) -> list[str]:
         """A remark where the longest request reaches positions that the model was not trained on."""
         trained = huggingface.trained_positions(self.folder, self._config)
-        if trained == self._config.positions:
+        if trained == self._config.max_positions:
             return []
         texts = [context + answer for batch in requests for context, answer in batch]
         if generation is None:  # a token has at least a byte, so short requests need not be counted

@@ -43,7 +43,7 @@ class TaskRun(NamedTuple):
         examples = (
             sample_examples(pool, instance, self.numbers[index], shots, self.seed) if pool and shots else []
         )
-        return fewshot_prefix(self.task.header, self.task.separator, examples)
+        return fewshot_prefix(self.task.description, self.task.fewshot_delimiter, examples)
 
 
 class RequestBatch(NamedTuple):

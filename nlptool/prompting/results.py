@@ -48,10 +48,10 @@ def record(
         "parameters": parameters,
         "kind": kind,
         "task": run.name,
-        "shots": shots,
+        "num_fewshot": shots,
         "seed": run.seed,
         **_metrics(run, entries, range(len(entries))),
-        "fewer_shots": sum(entry["shots"] < shots for entry in entries),
+        "fewer_shots": sum(entry["num_fewshot"] < shots for entry in entries),
         "shortened": sum("left_out" in entry for entry in entries),
         "cut": sum(any(response["cut"] for response in entry["replies"]) for entry in entries),
     }
@@ -88,7 +88,7 @@ def _metrics(run: TaskRun, entries: Sequence[Mapping[str, Any]], subset: Sequenc
 
 def length_remarks(record: Mapping[str, Any]) -> Iterator[str]:
     """Where a model did not read all of its prompts."""
-    where = f"{record['model']}: {record['task']}, {shots_text(record['shots'])}"
+    where = f"{record['model']}: {record['task']}, {shots_text(record['num_fewshot'])}"
     total = counted(record["questions"], "questions")
     if fewer := record["fewer_shots"]:
         yield f"{where}: fewer demonstrations, to fit the model, in {fewer:,} of {total}"
@@ -101,8 +101,8 @@ def length_remarks(record: Mapping[str, Any]) -> Iterator[str]:
 def results_table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A row for each task, number of shots and metric, a column for each model and each baseline."""
     models = list(dict.fromkeys(record["model"] for record in records))
-    runs = list(dict.fromkeys((record["task"], record["shots"]) for record in records))
-    by_model = {(record["model"], record["task"], record["shots"]): record for record in records}
+    runs = list(dict.fromkeys((record["task"], record["num_fewshot"]) for record in records))
+    by_model = {(record["model"], record["task"], record["num_fewshot"]): record for record in records}
     rows = []
     for task, shots in runs:
         of_run = [by_model[model, task, shots] for model in models]

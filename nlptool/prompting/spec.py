@@ -9,7 +9,7 @@ from nlptool.recipe import Named, RecipeBlock, short_name
 from nlptool.registry import DiscriminatedBy
 
 PROMPTS = DiscriminatedBy("prompting")
-Task = Annotated[PromptConfig, PROMPTS, Named(PROMPTS, "prompts", "prompted task")]
+Task = Annotated[PromptConfig, PROMPTS, Named(PROMPTS, "prompted-tasks", "prompted task")]
 
 
 class TaskSpec(RecipeBlock):

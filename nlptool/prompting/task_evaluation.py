@@ -94,7 +94,7 @@ class TaskEvaluation:
         return {
             "place": instance.place,
             **({"part": instance.part} if instance.part else {}),
-            "shots": batch.shots,
+            "num_fewshot": batch.shots,
             **({"left_out": batch.left_out} if batch.left_out else {}),
             "prompt": contexts[0] if len(set(contexts)) == 1 else contexts,
             **(

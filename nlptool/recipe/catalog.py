@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nlptool.errors import RecipeError
 from nlptool.formatting import brief
+from nlptool.recipe import renamed
 
 
 def folder() -> Path:
@@ -42,6 +43,8 @@ def find(argument: str, room: str = "") -> Path:
         raise RecipeError(
             f"{argument}: a folder; a recipe is a file", hint=f"e.g. {inside}" if inside else None
         )
+    if (now := renamed.recipe(name)) in recipes:
+        raise RecipeError(f"{argument} is now {now}")
     near = [str(p) for p in path.parent.glob("*.yaml")] if os.path.isdir(path.parent) else []
     close = get_close_matches(argument, near, 2) + get_close_matches(name, recipes, 2)
     hint = (

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from nlptool.formatting import brief
+from nlptool.recipe import renamed
 from nlptool.recipe.field_types import TOLD_WHEN_CROSSED, FieldType, blocks, holds, shape_at
 from nlptool.recipe.source import SHOWN, Problem
 from nlptool.recipe.types import RecipeBlock
@@ -15,14 +16,11 @@ from nlptool.recipe.types import RecipeBlock
 OTHERS = {  # keys of other tools, and ours for the same
     "learning_rate": "lr",
     "max_lr": "lr",
-    "batch_size": "batch",
-    "train_batch_size": "batch",
-    "per_device_train_batch_size": "batch",
-    "gradient_accumulation": "accumulate",
-    "gradient_accumulation_steps": "accumulate",
-    "gradient_checkpointing": "recompute",
-    "max_grad_norm": "clip",
-    "grad_clip": "clip",
+    "train_batch_size": "batch_size",
+    "per_device_train_batch_size": "batch_size",
+    "gradient_accumulation_steps": "gradient_accumulation",
+    "gradient_checkpointing": "activation_checkpointing",
+    "grad_clip": "max_grad_norm",
     "max_steps": "steps",
     "max_iters": "steps",
     "num_steps": "steps",
@@ -39,15 +37,16 @@ OTHERS = {  # keys of other tools, and ours for the same
     "adam_beta1": "betas",
     "beta2": "betas",
     "adam_beta2": "betas",
-    "min_lr": "floor",
+    "min_lr": "min_lr_ratio",
+    "min_lr_rate": "min_lr_ratio",
     "bf16": "precision",
     "fp16": "precision",
     "dtype": "precision",
-    "max_length": "length",
-    "max_seq_length": "length",
-    "seq_length": "length",
-    "block_size": "length",
-    "context_length": "length",
+    "max_length": "sequence_length",
+    "max_seq_length": "sequence_length",
+    "seq_length": "sequence_length",
+    "block_size": "sequence_length",
+    "context_length": "sequence_length",
     "hidden_size": "hidden",
     "n_embd": "hidden",
     "num_hidden_layers": "layers",
@@ -55,14 +54,12 @@ OTHERS = {  # keys of other tools, and ours for the same
     "num_attention_heads": "heads",
     "n_head": "heads",
     "intermediate_size": "intermediate",
-    "max_position_embeddings": "positions",
-    "init_from": "start",
+    "max_position_embeddings": "max_positions",
+    "n_positions": "max_positions",
     "output_dir": "out",
-    "vocab_size": "vocab",
-    "num_fewshot": "shots",
     "eval_steps": "every",
     "save_steps": "every",
-    "save_total_limit": "keep",
+    "save_total_limit": "keep_last",
     "mlm_probability": "mask_rate",
 }
 NEAR = 0.75  # likeness of a key of another block that is suggested
@@ -71,6 +68,7 @@ NEAR = 0.75  # likeness of a key of another block that is suggested
 def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, Any]) -> list[Problem]:
     """The problems behind a failed validation of `data` as `schema`; one for each key."""
     problems: dict[str, Problem] = {}
+    given_otherwise = set()
     explained = 0
     for detail in error.errors(include_url=False):
         keys = _keys(detail, data)
@@ -79,7 +77,27 @@ def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, A
             explained += 1  # what is meant takes a moment to find, and nobody reads on for ever
             message = _message(detail, keys, schema, data) if explained <= SHOWN else str(detail["msg"])
             problems[path] = Problem(path, message)
-    return list(problems.values())
+        if detail["type"] == "extra_forbidden" and (now := _renamed(keys, schema, data)):
+            given_otherwise.add(now)
+    return [p for p in problems.values() if p.path not in given_otherwise]
+
+
+def _renamed(keys: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]) -> str | None:
+    """The dotted key that an unknown one, known to earlier versions, is called now."""
+    block = _block(keys[:-1], schema, data)
+    now = renamed.key(str(keys[-1]), block.model_fields) if block else None
+    return ".".join(map(str, [*keys[:-1], now])) if now else None
+
+
+def _block(
+    keys: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]
+) -> type[RecipeBlock] | None:
+    """The block that stands under these keys."""
+    inside: Any = data
+    for key in keys:
+        inside = inside[key]
+    shape = shape_at(schema, keys, data)
+    return shape.block(inside) if shape else None
 
 
 def _keys(detail: ErrorDetails, data: Any) -> list[str | int]:
@@ -108,6 +126,8 @@ def _message(
     if kind == "less_than_equal" and detail["ctx"]["le"] >= TOLD_WHEN_CROSSED:
         return f"expected at most {detail['ctx']['le']:,}; found {found(detail['input'])}"
     if kind == "extra_forbidden":
+        if now := _renamed(keys, schema, data):
+            return f"{'.'.join(map(str, keys))} is now {now}"
         return _unknown(str(keys[-1]), keys[:-1], schema, data)
     shape = shape_at(schema, keys, data)
     if kind == "missing" or (kind == "union_tag_not_found" and isinstance(detail["input"], dict)):
@@ -115,6 +135,9 @@ def _message(
     if shape is None:
         return detail["msg"]
     value = detail["ctx"]["tag"] if kind == "union_tag_invalid" else detail["input"]
+    under = next((str(key) for key in reversed(keys) if isinstance(key, str)), "")
+    if now := renamed.value(under, value, shape.choices):
+        return f"{value} is now {now}"
     return f"expected {shape}; found {found(value)}{_meant(value, shape)}"
 
 
@@ -133,11 +156,7 @@ def _meant(value: Any, shape: FieldType) -> str:
 
 def _unknown(key: str, above: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]) -> str:
     """Why a key is refused in the block `above`, and which key or block was probably meant."""
-    inside: Any = data
-    for step in above:
-        inside = inside[step]
-    shape = shape_at(schema, above, data)
-    block = shape.block(inside) if shape else None
+    block = _block(above, schema, data)
     own = list(block.model_fields) if block else []
     elsewhere: dict[str, list[str]] = {}
     for path, other in blocks(schema, data):

@@ -10,8 +10,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from nlptool.atomic_files import read_text
 from nlptool.errors import DataError, RecipeError
+from nlptool.recipe import renamed
 from nlptool.recipe.by_name import spell_out
-from nlptool.recipe.field_types import mark
+from nlptool.recipe.field_types import FieldType, mark
 from nlptool.recipe.source import Problem, RecipeSource, override, parse, read
 from nlptool.recipe.types import RecipeBlock
 from nlptool.recipe.unused_keys import idle, replace
@@ -52,20 +53,26 @@ KEPT = "recipe.yaml"
 REMEDY = "restore the file, or start the run again with --overwrite"
 
 
-def kept_source(run: Path) -> RecipeSource:
-    """The text of the recipe that a run folder keeps. Raises DataError where it cannot be read."""
+def kept_source(run: Path, schema: type[RecipeBlock] | None = None) -> RecipeSource:
+    """The text of the recipe that a run folder keeps. Raises DataError where it cannot be read.
+
+    schema: what it was written for; keys that an earlier version called otherwise have their names of today.
+    """
     path = run / KEPT
     try:
-        return parse(read_text(path, REMEDY), str(path))
+        source = parse(read_text(path, REMEDY), str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: is missing", hint=REMEDY) from None
     except RecipeError as error:
         raise DataError(error.message, hint=REMEDY) from None
+    if schema is not None:
+        source.data = renamed.translated(source.data, FieldType.of(schema))
+    return source
 
 
 def kept(run: Path, schema: type[Recipe]) -> Recipe:
-    """The recipe that a run folder keeps. Raises DataError where it cannot be read, or is of another version."""
-    source = kept_source(run)
+    """The recipe that a run folder keeps. Raises DataError where it cannot be read."""
+    source = kept_source(run, schema)
     try:
         return check(source, (), schema).recipe
     except RecipeError as error:

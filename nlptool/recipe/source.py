@@ -14,6 +14,7 @@ from ruamel.yaml.reader import ReaderError
 
 from nlptool.errors import RecipeError
 from nlptool.formatting import counted, json_value
+from nlptool.recipe import renamed
 
 TAG = "tag:yaml.org,2002:"
 MOST_BYTES, MOST_VALUES, DEEPEST = (
@@ -84,7 +85,8 @@ class RecipeSource:
         """The problem on one line, place first."""
         place = self.place(problem.path)
         argument = place.partition(COMMAND_LINE)[2]
-        if not problem.path or argument.removeprefix("~").partition("=")[0] == problem.path:
+        named = problem.message.startswith(f"{problem.path} ")
+        if named or not problem.path or argument.removeprefix("~").partition("=")[0] == problem.path:
             return f"{place}: {problem.message}"
         return f"{place}: {problem.path}: {problem.message}"
 
@@ -192,6 +194,8 @@ def _instead(key: str, above: str, block: dict[str, Any] | tuple[Any, ...]) -> s
     """What the block or list under `above` holds in place of `key`."""
     if isinstance(block, tuple):
         return f"{above} has {counted(len(block), 'entries')}, counted from 0"
+    if now := renamed.key(key, block):
+        return f"{key} is now " + f"{above}.{now}".removeprefix(".")
     if close := get_close_matches(key, block, 1):
         return "did you mean " + f"{above}.{close[0]}?".removeprefix(".")
     return f"{above or 'it'} holds {', '.join(block) or 'nothing'}"

@@ -100,7 +100,7 @@ def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
             means[SUITE] = suite_scores.mean(taken)
         for name, mean in means.items():
             if mean is not None:
-                ends = mean.value - mean.deviation, mean.value + mean.deviation
+                ends = mean.value - mean.std, mean.value + mean.std
                 one = Point(run["points"][-1]["flops"], mean.value, *ends)
                 found.setdefault(name, {})[number] = [one]
     for name, points in found.items():

@@ -116,7 +116,7 @@ def read(path: Path, name: str) -> Run:
         finished=run_state.has_ended(path),
         goal=run_state.goal(path),
         best=_best(path / "scores.json"),
-        unigram_entropy=_entropy(Path(str(recipe.get("tokens", "")))),
+        unigram_entropy=_entropy(Path(str(recipe.get("store", recipe.get("tokens", ""))))),
     )
 
 

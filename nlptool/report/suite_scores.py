@@ -11,7 +11,7 @@ class MeanAndStd(NamedTuple):
 
     value: float
     """Mean over the seeds, or over the questions."""
-    deviation: float
+    std: float
     """Between the seeds; of prompted tasks the standard error."""
 
 
@@ -26,7 +26,7 @@ def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> MeanAndStd 
     if not tasks:
         return None
     value = sum(sum(f["value"] for f in figures) / len(figures) for figures in tasks) / len(tasks)
-    variance = sum(sum(f["deviation"] for f in figures) ** 2 / len(figures) ** 2 for figures in tasks)
+    variance = sum(sum(f["std"] for f in figures) ** 2 / len(figures) ** 2 for figures in tasks)
     return MeanAndStd(value, variance**0.5 / len(tasks))
 
 
@@ -70,4 +70,4 @@ def _means(models: Sequence[Sequence[dict[str, Any]]]) -> Iterator[list[str]]:
 
 
 def _cell(name: str, figure: Mapping[str, Any] | None) -> str:
-    return "" if figure is None else format_score(name, figure["value"], figure["deviation"] or None)
+    return "" if figure is None else format_score(name, figure["value"], figure["std"] or None)

@@ -38,7 +38,7 @@ def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
             key, {run: last["heldout"][key] for run, last in lasts.items() if key in last["heldout"]}
         )
     return told or [
-        "no verdict: the runs share no figure; --pairs or --suite puts the same questions to all of them"
+        "no verdict: the runs share no metric; --minimal-pairs or --suite evaluates all of them alike"
     ]
 
 
@@ -98,12 +98,12 @@ def _taken(run: Mapping[str, Any]) -> Standing | None:
     error = suite_scores.mean([_standard_error(task) for task in found])
     assert error is not None  # as mean is not
     fewest = min((number for number in seeds if number is not None), default=None)
-    half = confidence.quantile(None if fewest is None else fewest - 1) * error.deviation
+    half = confidence.quantile(None if fewest is None else fewest - 1) * error.std
     return Standing(run["run"], mean.value, mean.value - half, mean.value + half)
 
 
 def _standard_error(task: Mapping[str, Any]) -> dict[str, Any]:
     """A task whose deviations between seeds have become standard errors of the mean; those of prompted tasks are."""
     root = math.sqrt(task.get("seeds") or 1)
-    figures = {name: {**one, "deviation": one["deviation"] / root} for name, one in task["figures"].items()}
+    figures = {name: {**one, "std": one["std"] / root} for name, one in task["figures"].items()}
     return {**task, "figures": figures}

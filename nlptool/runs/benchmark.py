@@ -72,7 +72,7 @@ class StageProbe:
 
     def probe(self, stage: Stage) -> Probe:
         """Take some steps, with the trainer, and leave no trace but the time."""
-        most = stage.batch // self.config.accumulate
+        most = stage.batch // self.config.gradient_accumulation
         rows = stage.batch if self.config.compile else self._affordable(stage, most)
         rows, accumulate = _cut(rows, most)
         times, tokens = self._take(stage, rows, accumulate, STEPS)

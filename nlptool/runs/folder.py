@@ -132,7 +132,7 @@ def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) ->
         fits = (out / kind).exists() and not written.exists()
     elif written.exists():
         made = any((out / name).exists() for name in (COMMANDS, "store.json", "graph.json"))
-        fits = made and kept_source(out).data.keys() <= kind.model_fields.keys()
+        fits = made and kept_source(out, kind).data.keys() <= kind.model_fields.keys()
     else:
         fits = not replaced
     others = inventory.foreign(out) if fits else sorted(path.name for path in out.iterdir())
@@ -251,7 +251,7 @@ def changed_keys(old: RecipeBlock, new: RecipeBlock) -> list[Change]:
     """
     found = [change for change in difference(old, new) if change.path != "out"]
     outs = [str(getattr(recipe, "out", ".")) for recipe in (old, new)]
-    return [change for change in found if change.path != "start" or not _beside(change, outs)]
+    return [change for change in found if change.path != "init_from" or not _beside(change, outs)]
 
 
 def _beside(change: Change, outs: Sequence[str]) -> bool:

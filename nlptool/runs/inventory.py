@@ -13,7 +13,16 @@ from nlptool.atomic_files import MARK
 RUN = ("recipe.yaml", "command.txt", "environment.json", "run.json", "metrics.jsonl", "checkpoints", "final")
 TRAINING = (*RUN, "abandoned-*", "tensorboard", "wandb", "teacher", "probes.json")
 LABELLED = ("rows", "seed-*", "scores.json", "predictions", "submission", "nbest", "*.tsv")
-DISTILLED = ("start", "intermediate", "prediction", "twin", "teacher.npy", "teacher.json", "retention.md")
+DISTILLED = (
+    "start",
+    "intermediate",
+    "prediction",
+    "baseline_student",
+    "teacher.npy",
+    "teacher.json",
+    "retention.md",
+    "twin",  # as earlier versions called baseline_student
+)
 PROMPTED = ("answers", "results.json", "results.md")
 STORE = ("store.json", "report.json", "tokenizer", "train.bin", "train.idx", "heldout.bin", "heldout.idx")
 GRAPH = ("graph.json", "entities.*", "relations.*", "labels.*", "train.npy", "valid.npy", "test.npy")

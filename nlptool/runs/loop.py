@@ -262,7 +262,7 @@ class TrainingRun:
             whole, _ = checkpoint.newest(self.folder)
             left = f"newest whole checkpoint: {whole}" if whole else "no checkpoint was saved before"
             raise DataError(error.message, hint="; ".join(filter(None, (error.hint, left)))) from error
-        checkpoint.prune(self.folder, self.config.save.keep, path)
+        checkpoint.prune(self.folder, self.config.save.keep_last, path)
 
     def _patience_is_over(self) -> bool:
         if self.job.patience is None or not self.losses:
@@ -324,7 +324,7 @@ class TrainingRun:
         whole, _ = checkpoint.newest(self.folder)
         return NonFiniteLoss(
             f"{error.message}; last good checkpoint: {whole or 'none yet'}",
-            hint="lower train.lr, lengthen train.warmup or lower train.clip, then --resume auto",
+            hint="lower train.lr, lengthen train.warmup or lower train.max_grad_norm, then --resume auto",
         )
 
 

@@ -64,8 +64,8 @@ class TaskConfig(RecipeBlock):
         if model.kind == self.kind:
             return []
         if self.kind == "encoder":
-            return [Problem("start", "a task of this kind takes an encoder, such as bert")]
-        return [Problem("start", "answers are written by a decoder, such as gpt2; this is an encoder")]
+            return [Problem("init_from", "a task of this kind takes an encoder, such as bert")]
+        return [Problem("init_from", "answers are written by a decoder, such as gpt2; this is an encoder")]
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "TaskObjective":
         """The task's objective with random weights. dropout: rate in the head, None for that of the family."""

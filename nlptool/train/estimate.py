@@ -188,7 +188,7 @@ class MemoryFit:
     micro_batch: int | None
     """The most sequences of the longest stage that fit at once; None where not one does."""
     accumulate: int | None
-    """The least train.accumulate that makes all micro-batches fit, if any does."""
+    """The least train.gradient_accumulation that makes all micro-batches fit, if any does."""
 
 
 def memory_fit(stages: Sequence[Stage], estimates: Sequence[Estimate], memory: int, taken: int) -> MemoryFit:
@@ -196,8 +196,8 @@ def memory_fit(stages: Sequence[Stage], estimates: Sequence[Estimate], memory: i
     rows."""
     room = [memory - taken - e.fixed for e in estimates]
     limits = [left * e.rows // max(e.activations, 1) for left, e in zip(room, estimates, strict=True)]
-    batches = [stage.batch for stage in stages]
-    longest = max(range(len(batches)), key=lambda index: stages[index].length)
+    batches = [stage.batch_size for stage in stages]
+    longest = max(range(len(batches)), key=lambda index: stages[index].sequence_length)
     chosen = next(
         (
             n

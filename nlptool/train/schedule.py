@@ -42,7 +42,7 @@ def learning_rate(config: TrainConfigBase, step: int, steps: int, progress: floa
         decay = min(1.0, (1 - progress) / config.cooldown)
     else:
         return config.lr * min(1.0, warm)
-    return config.lr * min(1.0, warm) * (config.floor + (1 - config.floor) * decay)
+    return config.lr * min(1.0, warm) * (config.min_lr_ratio + (1 - config.min_lr_ratio) * decay)
 
 
 def _warmup(config: TrainConfigBase, step: int, steps: int, progress: float) -> tuple[float, float]:

@@ -130,7 +130,7 @@ def train(
         state.optimizer.zero_grad()
         seeds = [derive_seed(seed, number, world.rank, index) for index in range(len(micro_batches))]
         sums = _backward(module, micro_batches, seeds, scale, config, world)
-        norm, excess = state.optimizer.clip(config.clip, config.clip_scope)
+        norm, excess = state.optimizer.clip(config.max_grad_norm, config.clip_scope)
         progress = number / steps
         if seconds is not None:
             progress = world.from_first(min(1.0, (time.monotonic() - started) / seconds))

@@ -199,7 +199,7 @@ def test_a_run_is_asked_by_its_own_name(run: Path, capsys):
 def test_a_run_on_a_labelled_task_is_not_exported_but_names_what_is_there(tmp_path: Path, capsys):
     run = tmp_path / "run"
     run.mkdir()
-    (run / "recipe.yaml").write_text("task: {name: classify}\n")
+    (run / "recipe.yaml").write_text("task: {name: classification}\n")
     assert main(["export", str(run), "-o", str(tmp_path / "hf")]) == 2
     assert "there is none yet" in capsys.readouterr().err
     for folder in ("seed-0/final", "seed-1/final"):

@@ -19,8 +19,8 @@ from nlptool.text.store import SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import DistributedContext
 
-BERT = {"name": "bert", "layers": 2, "hidden": 16, "heads": 2, "positions": 64}
-ELECTRA = 'model={"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding": 16, "positions": 64}'
+BERT = {"name": "bert", "layers": 2, "hidden": 16, "heads": 2, "max_positions": 64}
+ELECTRA = 'model={"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding_size": 16, "max_positions": 64}'
 PADDING = 48
 
 
@@ -53,8 +53,8 @@ def recipe(store: Path, folder: Path, **keys: str) -> Path:
     path = folder / "recipe.yaml"
     lines = [f"{key}: {value}" for key, value in keys.items()]
     path.write_text(
-        f"tokens: {store}\n"
-        "train: {steps: 2, batch: 8, length: 32, lr: 1e-3}\n"
+        f"store: {store}\n"
+        "train: {steps: 2, batch_size: 8, sequence_length: 32, lr: 1e-3}\n"
         "evaluate: {every: 2, batches: 2}\n"
         f"out: {folder / 'run'}\n" + "".join(f"{line}\n" for line in lines)
     )
@@ -74,7 +74,7 @@ def begun(plan: PretrainSetup) -> dict[str, torch.Tensor]:
 def test_padded_embeddings_go_on_as_they_are_and_no_mask_shows_a_row_without_a_token(
     tiny_store: Path, padded: Path, tmp_path: Path, capsys
 ):
-    path = recipe(tiny_store, tmp_path, start=str(padded), objective="{name: mlm}")
+    path = recipe(tiny_store, tmp_path, init_from=str(padded), objective="{name: mlm}")
     tokens = Tokenizer.load(tiny_store / "tokenizer").vocab_size
     plan = planned(path)
     assert (plan.vocabulary.size, plan.vocabulary.rows) == (tokens, tokens + PADDING)
@@ -93,14 +93,16 @@ def test_padded_embeddings_go_on_as_they_are_and_no_mask_shows_a_row_without_a_t
 @pytest.mark.parametrize("student", ["student: {layers: 1}", f"model: {json.dumps(BERT | {'layers': 1})}"])
 def test_a_padded_teacher_teaches(tiny_store: Path, padded: Path, tmp_path: Path, student: str):
     key, _, value = student.partition(": ")
-    path = recipe(tiny_store, tmp_path, teacher=str(padded), objective="{name: distil}", **{key: value})
+    path = recipe(tiny_store, tmp_path, teacher=str(padded), objective="{name: distill}", **{key: value})
     assert main(["distill", str(path)]) == 0
 
 
 def test_a_student_and_a_teacher_share_the_rows_that_both_have(
     tiny_store: Path, plain: Path, padded: Path, tmp_path: Path
 ):
-    path = recipe(tiny_store, tmp_path, start=str(plain), teacher=str(padded), objective="{name: distil}")
+    path = recipe(
+        tiny_store, tmp_path, init_from=str(plain), teacher=str(padded), objective="{name: distill}"
+    )
     assert planned(path).vocabulary.padding == 0
     assert main(["distill", str(path)]) == 0
 
@@ -109,7 +111,7 @@ def test_more_rows_than_tokens_are_refused_where_no_tokenizer_says_which_are_tok
     tiny_store: Path, padded: Path, tmp_path: Path, capsys
 ):
     (padded / "tokenizer.json").unlink()
-    path = recipe(tiny_store, tmp_path, start=str(padded), objective="{name: mlm}")
+    path = recipe(tiny_store, tmp_path, init_from=str(padded), objective="{name: mlm}")
     assert main(["pretrain-mlm", str(path)]) == 3
     assert "has a vocabulary of" in capsys.readouterr().err
 
@@ -118,7 +120,7 @@ def test_another_tokenizer_of_the_same_size_is_refused(tiny_store: Path, plain: 
     text = (plain / "tokenizer.json").read_text()
     assert '"Ġriver"' in text
     (plain / "tokenizer.json").write_text(text.replace('"Ġriver"', '"Ġocean"'))
-    path = recipe(tiny_store, tmp_path, start=str(plain), objective="{name: mlm}")
+    path = recipe(tiny_store, tmp_path, init_from=str(plain), objective="{name: mlm}")
     assert main(["pretrain-mlm", str(path)]) == 3
     assert str(plain) in capsys.readouterr().err.replace("\n", "")
 
@@ -151,7 +153,7 @@ def trained_electra(store: Path, folder: Path, tie: str) -> Path:
 @pytest.mark.parametrize("tie", ["embeddings", "none"])
 def test_an_electra_goes_on_with_the_generator_beside_it(tiny_store: Path, tmp_path: Path, tie: str):
     electra = trained_electra(tiny_store, tmp_path, tie)
-    path = recipe(tiny_store, tmp_path, start=str(electra), objective=f"{{name: electra, tie: {tie}}}")
+    path = recipe(tiny_store, tmp_path, init_from=str(electra), objective=f"{{name: electra, tie: {tie}}}")
     plan = planned(path)
     assert plan.fresh() == []
     state = begun(plan)
@@ -166,14 +168,16 @@ def test_without_a_generator_beside_it_an_electra_says_that_its_generator_is_new
     tiny_store: Path, electra: Path, tmp_path: Path
 ):
     shutil.rmtree(electra / "generator")
-    path = recipe(tiny_store, tmp_path, start=str(electra), objective="{name: electra}")
+    path = recipe(tiny_store, tmp_path, init_from=str(electra), objective="{name: electra}")
     assert planned(path).fresh() == [f"{electra} has no generator: random weights to begin with"]
 
 
 def test_a_generator_of_another_size_is_refused_with_both_ways_out(
     tiny_store: Path, electra: Path, tmp_path: Path, capsys
 ):
-    path = recipe(tiny_store, tmp_path, start=str(electra), objective="{name: electra, generator: 0.5}")
+    path = recipe(
+        tiny_store, tmp_path, init_from=str(electra), objective="{name: electra, generator_size: 0.5}"
+    )
     assert main(["pretrain-electra", str(path)]) == 3
     told = " ".join(capsys.readouterr().err.split())
     assert "hidden 8 and not 16" in told

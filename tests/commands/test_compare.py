@@ -33,7 +33,7 @@ def two(tiny_recipe: Path, tmp_path: Path) -> list[str]:
 
 
 def test_each_checkpoint_of_each_run_is_scored(two: list[str], tmp_path: Path, capsys) -> None:
-    out = ["--out", str(tmp_path / "out"), "--pairs", str(tmp_path / "blimp")]
+    out = ["--out", str(tmp_path / "out"), "--minimal-pairs", str(tmp_path / "blimp")]
     assert main(["compare", *two, *out, "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)
     assert runs == json.loads((tmp_path / "out" / "compare.json").read_text())
@@ -112,14 +112,15 @@ def test_two_recipes_of_one_name_are_refused(two: list[str], tmp_path: Path, cap
 
 
 def test_a_folder_without_pairs_is_told_before_anything_is_trained(two: list[str], tmp_path: Path, capsys):
-    arguments = ["--out", str(tmp_path / "out"), "--pairs", str(tmp_path)]
+    arguments = ["--out", str(tmp_path / "out"), "--minimal-pairs", str(tmp_path)]
     assert main(["compare", *two, *arguments]) == 3
     assert "holds no file with minimal pairs" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 STAGES = (
-    "{steps: 12, stages: [{length: 16, batch: 8, share: 0.5}, {length: 40, batch: 4, share: 0.5}], lr: 1e-3}"
+    "{steps: 12, stages: [{sequence_length: 16, batch_size: 8, share: 0.5}, {sequence_length: "
+    "40, batch_size: 4, share: 0.5}], lr: 1e-3}"
 )
 
 
@@ -178,7 +179,10 @@ def test_what_is_wrong_with_pairs_is_told_before_anything_is_trained(
 ) -> None:
     with (tmp_path / "blimp" / "order.jsonl").open("a") as file:
         file.write(f"\n{line}\n")  # a blank line in between is passed over
-    assert main(["compare", *two, "--out", str(tmp_path / "out"), "--pairs", str(tmp_path / "blimp")]) == 3
+    assert (
+        main(["compare", *two, "--out", str(tmp_path / "out"), "--minimal-pairs", str(tmp_path / "blimp")])
+        == 3
+    )
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -186,8 +190,8 @@ def test_what_is_wrong_with_pairs_is_told_before_anything_is_trained(
 def test_a_net_that_never_saw_a_mask_is_not_asked_for_minimal_pairs(two: list[str], tmp_path: Path, capsys):
     path = Path(two[0])
     text = path.read_text().replace("name: bert", "name: electra")
-    path.write_text(text.replace("{name: mlm}", "{name: electra, learn: replace_mlm}"))
-    arguments = ["--out", str(tmp_path / "out"), "--pairs", str(tmp_path / "blimp"), "--json"]
+    path.write_text(text.replace("{name: mlm}", "{name: electra, loss: replace_mlm}"))
+    arguments = ["--out", str(tmp_path / "out"), "--minimal-pairs", str(tmp_path / "blimp"), "--json"]
     assert main(["compare", two[0], *arguments]) == 0
     told = capsys.readouterr()
     assert "never seen the [MASK]" in told.err
@@ -273,7 +277,7 @@ def test_the_mean_of_a_suite_has_an_interval_over_its_seeds():
     """Two seeds each, deviation 2 points: the error of a mean is 1.414 points, t of 1 degree of freedom 12.706."""
 
     def run(name: str, value: float, seeds: int) -> dict:
-        figures = {"accuracy": {"value": value, "deviation": 0.02, "baseline": 0.5}}
+        figures = {"accuracy": {"value": value, "std": 0.02, "baseline": 0.5}}
         task = {"task": "bell", "seeds": seeds, "guess": "majority", "figures": figures}
         suite = [task | {"splits": ["validation"], "score": ["accuracy"], "excluded": False}]
         return {"run": name, "suite": suite, "points": [{"heldout": {}, "scores": {}}]}

@@ -14,7 +14,7 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
 from nlptool.text.store import SplitWriter, TokenStore, dtype_for
 
-NET = "{name: bert, layers: 1, hidden: 8, heads: 2, positions: 64}"
+NET = "{name: bert, layers: 1, hidden: 8, heads: 2, max_positions: 64}"
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def short(tiny_store: Path, tmp_path: Path) -> Path:
     (store / "store.json").write_bytes((tiny_store / "store.json").read_bytes())
     path = tmp_path / "short.yaml"
     path.write_text(
-        f"tokens: {store}\nmodel: {NET}\nobjective: {{name: sop, whole_word: false}}\n"
-        "train: {budget: 1 epochs, batch: 16, length: 64}\nevaluate: {batches: 1}\n"
+        f"store: {store}\nmodel: {NET}\nobjective: {{name: sop, whole_word: false}}\n"
+        "train: {budget: 1 epochs, batch_size: 16, sequence_length: 64}\nevaluate: {batches: 1}\n"
         f"out: {tmp_path / 'run'}\n"
     )
     return path
@@ -81,7 +81,9 @@ def test_plan_and_dry_run_say_the_same(command: str, short: Path, capsys):
 
 def test_an_epoch_of_short_packed_rows_reads_the_text_once(tiny_recipe: Path):
     plan = PretrainSetup(
-        load(tiny_recipe, ["~train.steps", "train.budget=1 epochs", "train.length=16"], Recipe).recipe
+        load(
+            tiny_recipe, ["~train.steps", "train.budget=1 epochs", "train.sequence_length=16"], Recipe
+        ).recipe
     )
     split = plan.store.split("train")
     read = plan.steps * 8 * 14  # [CLS] and the last [SEP] of a row are not of the stream
@@ -89,8 +91,13 @@ def test_an_epoch_of_short_packed_rows_reads_the_text_once(tiny_recipe: Path):
 
 
 def test_stages_count_each_its_own_rows(tiny_recipe: Path):
-    stages = "train.stages=[{length: 16, batch: 8, share: 0.5}, {length: 64, batch: 2, share: 0.5}]"
-    plan = PretrainSetup(load(tiny_recipe, ["~train.batch", "~train.length", stages], Recipe).recipe)
+    stages = (
+        "train.stages=[{sequence_length: 16, batch_size: 8, share: 0.5}, {sequence_length: 64, "
+        "batch_size: 2, share: 0.5}]"
+    )
+    plan = PretrainSetup(
+        load(tiny_recipe, ["~train.batch_size", "~train.sequence_length", stages], Recipe).recipe
+    )
     (_, first), (_, second) = plan.stages
     assert plan.epochs_per_step == pytest.approx(4 / len(first) + 1 / len(second))
     assert plan.tokens_per_step == 4 * 16 + 64
@@ -111,7 +118,7 @@ def test_a_segment_that_was_trained_before_is_kept(tiny_run: Path, tiny_recipe: 
     assert main(["pretrain-mlm", str(tiny_recipe), *pairs]) == 0
     one, other = types(tmp_path / "pairs" / "final")
     assert not torch.equal(one, other)
-    on = ["~model", f"start={tmp_path}/pairs/final", "--out", str(tmp_path / "on")]
+    on = ["~model", f"init_from={tmp_path}/pairs/final", "--out", str(tmp_path / "on")]
     assert main(["pretrain-mlm", str(tiny_recipe), *on]) == 0
     assert torch.allclose(types(tmp_path / "on" / "final")[1], other, rtol=0.01)
 
@@ -121,19 +128,19 @@ def test_positions_that_no_row_reaches_are_told_and_recorded(tiny_run: Path, tin
     assert main(["pretrain-mlm", str(tiny_recipe)]) == 0
     told = capsys.readouterr().err
     assert "64 positions" in told
-    assert "model.positions=32" in told
+    assert "model.max_positions=32" in told
 
 
 def test_fine_tuning_goes_on_with_what_training_has_reached(tiny_run: Path, tmp_path: Path, capsys):
     """And tells where rows are longer; of those the training has then been longer, too."""
     (tmp_path / "task.yaml").write_text(
-        "name: classify\ninputs: [text]\nlabels: [short, long]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [text]\nlabels: [short, long]\nmetrics: [accuracy]\n"
     )
     row = '{"text": "%s", "label": %d}\n'
     (tmp_path / "validation.jsonl").write_text(row % ("the old house", 0))
     (tmp_path / "recipe.yaml").write_text(
-        f"task: {tmp_path}/task.yaml\ndata: {tmp_path}\nstart: {tiny_run}/final\nout: {tmp_path}/run\n"
-        "train: {steps: 1, batch: 2, length: 48}\n"
+        f"task: {tmp_path}/task.yaml\ndata: {tmp_path}\ninit_from: {tiny_run}/final\nout: {tmp_path}/run\n"
+        "train: {steps: 1, batch_size: 2, sequence_length: 48}\n"
     )
     for words, reached in ((3, 32), (60, 48)):
         (tmp_path / "train.jsonl").write_text(row % ("the old house", 0) + row % ("house " * words, 1))
@@ -144,7 +151,7 @@ def test_fine_tuning_goes_on_with_what_training_has_reached(tiny_run: Path, tmp_
 
 
 def test_where_rows_reach_all_positions_nothing_is_told(tiny_recipe: Path, capsys):
-    assert main(["pretrain-mlm", str(tiny_recipe), "train.length=64"]) == 0
+    assert main(["pretrain-mlm", str(tiny_recipe), "train.sequence_length=64"]) == 0
     assert "positions" not in capsys.readouterr().err
 
 
@@ -152,6 +159,6 @@ def test_evaluate_tells_of_texts_beyond_the_positions_that_were_trained(
     tiny_run: Path, tiny_store: Path, capsys
 ):
     for characters, told in (("40", False), ("400", True)):
-        asked = ["--tokens", str(tiny_store), "--characters", characters]
+        asked = ["--store", str(tiny_store), "--max-chars", characters]
         assert main(["evaluate", str(tiny_run / "final"), *asked]) == 0
         assert ("training has reached 32 positions" in capsys.readouterr().err) == told

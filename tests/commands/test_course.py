@@ -70,7 +70,7 @@ def test_going_back_sets_the_later_course_aside_and_keeps_what_it_saves(
     run: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     old = contents(run)
-    back = ["--resume", str(run / "checkpoints/step-00000008"), "train.lr=5e-4", "save.keep=1"]
+    back = ["--resume", str(run / "checkpoints/step-00000008"), "train.lr=5e-4", "save.keep_last=1"]
     stopped(tiny_recipe, 10, monkeypatch, *back)
     assert (
         f"set aside in {run}/abandoned-1, as the run goes back to step 8: step-00000012"
@@ -83,7 +83,7 @@ def test_going_back_sets_the_later_course_aside_and_keeps_what_it_saves(
     assert main(["doctor", str(run / "abandoned-1")]) == 0
     assert main(["export", str(run), "--out", str(run.parent / "hf")]) == 0
     assert "step-00000010" in capsys.readouterr().out
-    assert train(tiny_recipe, "train.lr=5e-4", "save.keep=1", "--resume", "auto") == 0
+    assert train(tiny_recipe, "train.lr=5e-4", "save.keep_last=1", "--resume", "auto") == 0
     assert f"going on from {run}/checkpoints/step-00000010" in capsys.readouterr().err
     new = load_file(run / "final/model.safetensors")
     assert any(
@@ -117,7 +117,7 @@ def test_a_final_of_an_earlier_end_is_told_by_everyone(
     assert why in told.err
     assert "has not ended" in told.out
     assert json.loads((tmp_path / "hf/run.json").read_text())["step"] == 14
-    assert train(tiny_recipe, "~model", f"start={run}/final", "--out", str(tmp_path / "next")) == 2
+    assert train(tiny_recipe, "~model", f"init_from={run}/final", "--out", str(tmp_path / "next")) == 2
     assert why in capsys.readouterr().err
     shutil.copytree(run / "final", tmp_path / "copy")
     assert run_state.problem(str(tmp_path / "copy")) is None
@@ -170,8 +170,11 @@ def test_a_loss_that_is_no_number_is_not_the_best(run: Path):
 
 
 def test_flops_of_a_run_that_goes_on_are_those_that_were_spent(tiny_recipe: Path, tmp_path: Path, capsys):
-    stages = "train.stages=[{length: 8, batch: 8, share: 0.5}, {length: 32, batch: 8, share: 0.5}]"
-    given = ["~train.batch", "~train.length", stages, "save.every=2", "save.keep=99"]
+    stages = (
+        "train.stages=[{sequence_length: 8, batch_size: 8, share: 0.5}, {sequence_length: 32, "
+        "batch_size: 8, share: 0.5}]"
+    )
+    given = ["~train.batch_size", "~train.sequence_length", stages, "save.every=2", "save.keep_last=99"]
     assert train(tiny_recipe, *given, "train.steps=4") == 0
     assert train(tiny_recipe, *given, "train.steps=8", "--resume", "auto") == 0
     told = capsys.readouterr().err

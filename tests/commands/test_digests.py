@@ -43,7 +43,7 @@ def test_a_store_with_a_changed_bit_is_refused_and_doctor_names_the_file(
 ):
     assert main(["doctor", str(store)]) == 0
     flip(store / name)
-    assert main(["pretrain-mlm", str(tiny_recipe), f"tokens={store}", "train.steps=1"]) == 3
+    assert main(["pretrain-mlm", str(tiny_recipe), f"store={store}", "train.steps=1"]) == 3
     told = capsys.readouterr().err
     assert f"{store / name} is not what was written" in told
     assert "nlptool tokenize" in told

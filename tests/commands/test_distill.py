@@ -15,8 +15,8 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
 from nlptool.train.distributed import DistributedContext
 
-BERT = {"name": "bert", "layers": 4, "hidden": 16, "heads": 2, "positions": 64}
-GPT2 = {"name": "gpt2", "layers": 4, "hidden": 16, "heads": 2, "positions": 64}
+BERT = {"name": "bert", "layers": 4, "hidden": 16, "heads": 2, "max_positions": 64}
+GPT2 = {"name": "gpt2", "layers": 4, "hidden": 16, "heads": 2, "max_positions": 64}
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,13 @@ def decoder(write_teacher, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(tiny_store: Path, teacher: Path, tmp_path: Path) -> Path:
     path = tmp_path / "distil.yaml"
     path.write_text(
-        f"tokens: {tiny_store}\n"
+        f"store: {tiny_store}\n"
         f"teacher: {teacher}\n"
         "student: {layers: 2}\n"
-        "objective: {name: distil}\n"
-        "train: {steps: 6, batch: 8, length: 32, lr: 1e-3}\n"
+        "objective: {name: distill}\n"
+        "train: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3}\n"
         "evaluate: {every: 3, batches: 2}\n"
-        "save: {every: 3, keep: 2}\n"
+        "save: {every: 3, keep_last: 2}\n"
         f"out: {tmp_path / 'run'}\n"
     )
     return path
@@ -89,7 +89,7 @@ def test_a_gpt2_is_taught_to_half_its_layers(recipe: Path, decoder: Path, tmp_pa
     transformers = pytest.importorskip("transformers")
     assert main(["distill", str(recipe), f"teacher={decoder}", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["heldout"]
-    assert {"soft", "clm", "cosine", "teacher_clm", "perplexity", "bits_per_byte"} <= told.keys()
+    assert {"kl", "clm", "cosine", "teacher_clm", "perplexity", "bits_per_byte"} <= told.keys()
     made, info = transformers.GPT2LMHeadModel.from_pretrained(
         tmp_path / "run" / "final", output_loading_info=True
     )
@@ -99,7 +99,14 @@ def test_a_gpt2_is_taught_to_half_its_layers(recipe: Path, decoder: Path, tmp_pa
 
 def test_what_is_learnt_brings_the_student_nearer_to_its_teacher(recipe: Path, capsys) -> None:
     random = f"model={json.dumps(BERT | {'layers': 2})}"
-    changes = ["~student", random, "objective.lm=0", "train.steps=40", "train.lr=1e-2", "evaluate.every=1"]
+    changes = [
+        "~student",
+        random,
+        "objective.lm_loss=0",
+        "train.steps=40",
+        "train.lr=1e-2",
+        "evaluate.every=1",
+    ]
     assert main(["distill", str(recipe), *changes]) == 0
     lines = (recipe.parent / "run" / "metrics.jsonl").read_text().splitlines()
     found = [line["heldout/soft"] for line in map(json.loads, lines) if "heldout/soft" in line]
@@ -141,10 +148,10 @@ def test_another_teacher_is_refused_when_a_run_goes_on(
         (["~student"], 2, "give student, model or start"),
         (["student.layers=5"], 3, "student.layers: 5 layers cannot be taken from a teacher that has 4"),
         (["objective.name=mlm"], 2, "nlptool pretrain-mlm is the command"),
-        (["objective.soft=0", "objective.lm=0", "objective.cosine=0"], 2, "the last layer learns nothing"),
-        (["train.length=80"], 3, "80 tokens are more than model.positions"),
+        (["objective.kl=0", "objective.lm_loss=0", "objective.cosine=0"], 2, "the last layer learns nothing"),
+        (["train.sequence_length=80"], 3, "80 tokens are more than model.max_positions"),
         (
-            ["~student", "model={name: bert, layers: 2, hidden: 8, heads: 2, positions: 64}"],
+            ["~student", "model={name: bert, layers: 2, hidden: 8, heads: 2, max_positions: 64}"],
             3,
             "objective.cosine",
         ),
@@ -186,7 +193,7 @@ def test_a_teacher_that_cannot_guess_is_refused_unless_it_need_not(
     save_file(kept, bare / "model.safetensors", metadata={"format": "pt"})
     assert main(["distill", str(recipe), f"teacher={bare}"]) == 3
     assert "has no mlm, so it cannot say what it would guess" in capsys.readouterr().err
-    assert main(["distill", str(recipe), f"teacher={bare}", "objective.soft=0", "--json"]) == 0
+    assert main(["distill", str(recipe), f"teacher={bare}", "objective.kl=0", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["heldout"]
     assert {"mlm", "mlm_accuracy"} < told.keys()
     assert not any(name.startswith("teacher") for name in told)
@@ -203,12 +210,18 @@ def test_runs_of_distillation_are_compared_exported_and_doctored(
     assert main(["doctor", str(run)]) == 0
 
 
-KEEPS = ("objective.cosine=0", "objective.lm=0", "objective.keep=12", "train.batch=48", "train.steps=12")
+KEEPS = (
+    "objective.cosine=0",
+    "objective.lm_loss=0",
+    "objective.cache_top_k=12",
+    "train.batch_size=48",
+    "train.steps=12",
+)
 
 
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Each time that the teacher answers for a batch that will be kept."""
-    from nlptool.objectives.distil.objective import DistillationObjective
+    from nlptool.objectives.distill.objective import DistillationObjective
 
     found: list[int] = []
     plain = DistillationObjective.ask_teacher
@@ -221,32 +234,35 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def steps_of_an_epoch(recipe: Path, *changes: str) -> int:
     plan = PretrainSetup(load(recipe, changes, Recipe).recipe)
     (stage, examples), *_ = plan.stages
-    return len(examples) // stage.batch
+    return len(examples) // stage.batch_size
 
 
 @pytest.mark.parametrize("where", ["all", "masked"])
 def test_what_a_teacher_says_is_asked_for_once_and_kept(
     where: str, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = (*KEEPS, f"objective.soft_at={where}")
+    given = (*KEEPS, f"objective.kl_positions={where}")
     epoch = steps_of_an_epoch(recipe, *given)
     assert 1 < epoch < 12
     calls = asked(monkeypatch)
     assert main(["distill", str(recipe), *given]) == 0
     assert len(calls) == epoch
-    assert main(["distill", str(recipe), *given, "objective.keep=0", "--out", str(tmp_path / "live")]) == 0
+    assert (
+        main(["distill", str(recipe), *given, "objective.cache_top_k=0", "--out", str(tmp_path / "live")])
+        == 0
+    )
     kept, live = (first_loss(tmp_path / run) for run in ("run", "live"))
     assert 0 < kept <= live, "of the first batch; what is not kept cannot be told apart"
 
 
 def first_loss(run: Path) -> float:
-    return json.loads((run / "metrics.jsonl").read_text().partition("\n")[0])["soft"]
+    return json.loads((run / "metrics.jsonl").read_text().partition("\n")[0])["kl"]
 
 
 def test_a_run_that_goes_on_asks_for_nothing_that_is_kept_and_ends_in_the_same_bits(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [*KEEPS, "train.schedule=constant", "train.accumulate=2"]
+    given = [*KEEPS, "train.schedule=constant", "train.gradient_accumulation=2"]
     assert main(["distill", str(recipe), *given]) == 0
     straight = load_file(tmp_path / "run" / "final" / "model.safetensors")
     out = ["--out", str(tmp_path / "parts")]
@@ -276,17 +292,20 @@ def test_what_was_kept_and_is_damaged_is_asked_for_again(
 
 
 def test_more_cannot_be_kept_than_there_are_tokens(recipe: Path, capsys) -> None:
-    assert main(["distill", str(recipe), *KEEPS, "objective.keep=50000"]) == 3
+    assert main(["distill", str(recipe), *KEEPS, "objective.cache_top_k=50000"]) == 3
     assert "tokens; keep fewer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["objective.layers=top"], "layers: only hidden and attention look at layers"),
-        (["objective.keep=8"], "keep: only what soft needs is kept; set cosine to 0"),
-        (["objective.keep=8", "objective.soft=0", "objective.cosine=0"], "soft is 0"),
-        (["objective.keep=8", "objective.cosine=0", "train.batch=4000"], "not the rows of a single step"),
+        (["objective.layer_map=top"], "layers: only hidden and attention look at layers"),
+        (["objective.cache_top_k=8"], "keep: only what soft needs is kept; set cosine to 0"),
+        (["objective.cache_top_k=8", "objective.kl=0", "objective.cosine=0"], "soft is 0"),
+        (
+            ["objective.cache_top_k=8", "objective.cosine=0", "train.batch_size=4000"],
+            "not the rows of a single step",
+        ),
     ],
 )
 def test_what_cannot_be_kept_is_told(recipe: Path, changes: list[str], said: str, capsys) -> None:

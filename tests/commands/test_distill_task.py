@@ -45,7 +45,7 @@ def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taught")
     write(folder / "data", train=rows(200, 0), validation=rows(60, 1))
     (folder / "bell.yaml").write_text(
-        "name: classify\ninputs: [sentence]\nlabels: [silent, bell]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [sentence]\nlabels: [silent, bell]\nmetrics: [accuracy]\n"
     )
     torch.manual_seed(0)
     tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=4, hidden=32, heads=2, init=0.1)
@@ -53,8 +53,8 @@ def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.save(folder / "net")
     huggingface.save_pretrained(folder / "net", model, state, tokenizer.special)
     (folder / "tune.yaml").write_text(
-        f"task: {folder}/bell.yaml\ndata: {folder}/data\nstart: {folder}/net\n"
-        f"train: {{epochs: 8, batch: 16, length: 32, lr: 3e-3}}\nout: {folder}/teacher\n"
+        f"task: {folder}/bell.yaml\ndata: {folder}/data\ninit_from: {folder}/net\n"
+        f"train: {{epochs: 8, batch_size: 16, sequence_length: 32, lr: 3e-3}}\nout: {folder}/teacher\n"
     )
     assert main(["finetune", str(folder / "tune.yaml")]) == 0
     return folder
@@ -63,7 +63,7 @@ def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def work(taught: Path, tmp_path: Path) -> Path:
     """A folder with a recipe that takes a second or two."""
-    stage = "batch: 16, length: 32, lr: 3e-3"
+    stage = "batch_size: 16, sequence_length: 32, lr: 3e-3"
     (tmp_path / "distil.yaml").write_text(
         f"task: {taught}/bell.yaml\ndata: {taught}/data\nteacher: {taught}/teacher/seed-0/final\nlayers: 2\n"
         f"intermediate: {{epochs: 2, {stage}}}\nprediction: {{epochs: 2, {stage}}}\nout: {tmp_path}/run\n"
@@ -104,11 +104,11 @@ def test_a_student_of_half_the_layers_says_mostly_what_its_teacher_says(work: Pa
     assert student["parameters"] < teacher["parameters"]
     assert student["bytes"] == 4 * student["parameters"]
     assert student["faster"]["one"] == pytest.approx(teacher["latency"] / student["latency"])
-    assert "twin" not in told["models"]
+    assert "baseline_student" not in told["models"]
 
 
 def test_the_table_stands_on_the_screen_and_in_the_folder(work: Path, capsys):
-    assert distil(work, "seeds=2", "twin=true", *SHORT) == 0
+    assert distil(work, "seeds=2", "baseline_student=true", *SHORT) == 0
     out = capsys.readouterr().out
     assert "60 rows; scores of the last step" in out
     assert [line.split("  ")[0] for line in out.splitlines()[2:]] == [
@@ -120,15 +120,15 @@ def test_the_table_stands_on_the_screen_and_in_the_folder(work: Path, capsys):
     assert written[:2] == ["scores of the last step", ""]
     assert [line.split(" | ")[0] for line in written[4:]] == ["| teacher", "| student", "| without a teacher"]
     found = scores(work)["models"]
-    mean, deviation = (100 * found["student"][key]["accuracy"] for key in ("mean", "deviation"))
+    mean, deviation = (100 * found["student"][key]["accuracy"] for key in ("mean", "std"))
     assert f"{mean:.1f} ± {deviation:.1f} %" in out
-    assert [run["seed"] for run in found["twin"]["runs"]] == [0, 1]
-    assert found["twin"]["parameters"] == found["student"]["parameters"]
+    assert [run["seed"] for run in found["baseline_student"]["runs"]] == [0, 1]
+    assert found["baseline_student"]["parameters"] == found["student"]["parameters"]
 
 
 def test_a_twin_takes_as_many_steps_as_both_stages(work: Path):
-    assert distil(work, "twin=true", "intermediate.steps=1", "prediction.steps=2") == 0
-    lines = (work / "run/twin/seed-0/metrics.jsonl").read_text().splitlines()
+    assert distil(work, "baseline_student=true", "intermediate.steps=1", "prediction.steps=2") == 0
+    lines = (work / "run/baseline_student/seed-0/metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == 3
 
 
@@ -193,7 +193,7 @@ def test_the_second_stage_can_be_done_again_otherwise_after_the_same_first_one(w
     assert distil(work, *SHORT, "prediction.lr=1e-3", "--resume", "auto") == 2
     assert "prediction/seed-0: is finished, but was trained with another recipe" in capsys.readouterr().err
     shutil.rmtree(work / "run/prediction")
-    for change in ("intermediate.batch=8", "intermediate.length=16"):
+    for change in ("intermediate.batch_size=8", "intermediate.sequence_length=16"):
         assert distil(work, *SHORT, change, "--resume", "auto") == 2
         assert f"{change.partition('=')[0]}: " in capsys.readouterr().err
     assert distil(work, *SHORT, "prediction.lr=1e-3", "--resume", "auto") == 0
@@ -234,9 +234,9 @@ def test_the_teacher_is_asked_again_where_rows_are_cut_elsewhere(work: Path):
     assert distil(work, *SHORT) == 0
     first = (work / "run/teacher.npy").read_bytes()
     shutil.rmtree(work / "run/prediction")
-    assert distil(work, *SHORT, "prediction.length=5", "--resume", "auto") == 0
+    assert distil(work, *SHORT, "prediction.sequence_length=5", "--resume", "auto") == 0
     assert (work / "run/teacher.npy").read_bytes() != first
-    assert distil(work, *SHORT, "prediction.length=5", "--out", str(work / "fresh")) == 0
+    assert distil(work, *SHORT, "prediction.sequence_length=5", "--out", str(work / "fresh")) == 0
     assert (work / "run/teacher.npy").read_bytes() == (work / "fresh/teacher.npy").read_bytes()
 
 
@@ -250,17 +250,26 @@ def test_rows_with_a_fault_leave_nothing(work: Path, capsys):
 def test_texts_without_a_word_have_no_copies_and_are_no_fault(work: Path, taught: Path):
     rows = [{"sentence": f"{n} 21 !!", "label": n % 2} for n in range(20)]
     write(work / "numbers", train=rows, validation=rows[:8])
-    assert distil(work, *SHORT, f"data={work}/numbers", "augment.copies=2") == 0
+    assert distil(work, *SHORT, f"data={work}/numbers", "augment.copies_per_row=2") == 0
 
 
 @pytest.mark.slow
 def test_the_twin_is_scored_as_often_as_the_student(work: Path):
-    assert distil(work, "intermediate=null", "prediction.epochs=1", "augment.copies=2", "twin=true") == 0
+    assert (
+        distil(
+            work,
+            "intermediate=null",
+            "prediction.epochs=1",
+            "augment.copies_per_row=2",
+            "baseline_student=true",
+        )
+        == 0
+    )
     lines = {
         kind: (work / f"run/{kind}/seed-0/metrics.jsonl").read_text().count("heldout/accuracy")
-        for kind in ("prediction", "twin")
+        for kind in ("prediction", "baseline_student")
     }
-    assert lines["prediction"] == lines["twin"] == 1
+    assert lines["prediction"] == lines["baseline_student"] == 1
 
 
 def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Path, tiny_store: Path, capsys):
@@ -268,29 +277,39 @@ def test_a_pretrained_student_is_taught_with_a_fresh_head(work: Path, taught: Pa
     state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(work / "small")
     huggingface.save_pretrained(work / "small", model, state, tokenizer.special)
-    assert distil(work, "~layers", f"start={work}/small", *SHORT) == 0
+    assert distil(work, "~layers", f"init_from={work}/small", *SHORT) == 0
     assert "from random weights: classifier\n" in capsys.readouterr().err
     assert not (work / "run/start").exists()
     assert weights(work / "run/prediction/seed-0/final")["classifier.weight"].shape == (2, 16)
 
 
 def test_copies_are_labelled_by_the_teacher_and_not_for_the_twin(work: Path, capsys):
-    settings = ["augment.copies=3", "twin=true", "prediction.steps=1", "intermediate.steps=1"]
+    settings = [
+        "augment.copies_per_row=3",
+        "baseline_student=true",
+        "prediction.steps=1",
+        "intermediate.steps=1",
+    ]
     assert distil(work, *settings) == 0
     count = json.loads((work / "run/rows/rows.json").read_text())["rows"]
     assert 600 < count["train"] <= 800
     assert count["validation"] == 60
     assert np.load(work / "run/teacher.npy").shape == (count["train"], 2)
-    assert json.loads((work / "run/twin/rows/rows.json").read_text())["rows"]["train"] == 200
+    assert json.loads((work / "run/baseline_student/rows/rows.json").read_text())["rows"]["train"] == 200
     assert distil(work, *settings, "--out", str(work / "again")) == 0
     for name in ("train.bin", "train.labels"):
         assert (work / "run/rows" / name).read_bytes() == (work / "again/rows" / name).read_bytes()
-    assert distil(work, *settings, "augment.copies=4", "--resume", "auto") == 2
-    assert "augment.copies: 3 -> 4" in capsys.readouterr().err
+    assert distil(work, *settings, "augment.copies_per_row=4", "--resume", "auto") == 2
+    assert "augment.copies_per_row: 3 -> 4" in capsys.readouterr().err
 
 
 def test_a_masked_language_model_finds_other_words(work: Path, tiny_run: Path):
-    settings = ["augment.copies=2", "augment.probability=1", "prediction.steps=2", "intermediate=null"]
+    settings = [
+        "augment.copies_per_row=2",
+        "augment.probability=1",
+        "prediction.steps=2",
+        "intermediate=null",
+    ]
     assert distil(work, *settings) == 0
     assert distil(work, *settings, f"augment.model={tiny_run}/final", "--out", str(work / "masked")) == 0
     sizes = [
@@ -334,7 +353,7 @@ def test_choices_can_be_taught(work: Path, taught: Path):
     ]
     write(work / "choices", train=made[:60], validation=made[60:])
     (work / "choose.yaml").write_text(
-        "name: choose\ninputs: [q]\nchoices: [a, b]\nlabels: [a, b]\nmetrics: [accuracy]\n"
+        "name: multiple_choice\ninputs: [q]\nchoices: [a, b]\nlabels: [a, b]\nmetrics: [accuracy]\n"
     )
     task = [f"task={work}/choose.yaml", f"data={work}/choices"]
     tuning = [*task, "train.epochs=1", "--out", str(work / "chooser")]
@@ -361,7 +380,7 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
     assert told["rows"] == {"train": 200, "validation": 60}
     assert told["steps"] == {"intermediate": 25, "prediction": 25}
     assert told["parameters"]["student"] < told["parameters"]["teacher"]
-    assert distil(work, "--dry-run", "twin=true") == 0
+    assert distil(work, "--dry-run", "baseline_student=true") == 0
     shown = capsys.readouterr().out
     assert "25 + 25 with one seed, and as many without a teacher" in shown
     assert "without the teacher's one reading of the rows" in " ".join(shown.split())
@@ -371,15 +390,15 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["start=here", "layers=2"], "give one of start, layers and model, not start and layers"),
-        (["start=somewhere"], "start takes the place of layers"),
+        (["init_from=here", "layers=2"], "give one of start, layers and model, not start and layers"),
+        (["init_from=somewhere"], "start takes the place of layers"),
         (["~layers"], "give one of start, layers and model"),
-        (["~layers", "start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
+        (["~layers", "init_from=nowhere"], "init_from=nowhere: no Hugging Face folder at nowhere"),
         (["teacher=nowhere"], "teacher=nowhere: no Hugging Face folder at nowhere"),
         (["layers=5"], "layers: 5 layers cannot be taken from a teacher that has 4"),
         (
-            ["prediction.batch=10", "prediction.accumulate=4"],
-            "prediction.batch=10: 10 sequences cannot be cut into 4",
+            ["prediction.batch_size=10", "prediction.gradient_accumulation=4"],
+            "prediction.batch_size=10: 10 sequences cannot be cut into 4",
         ),
         (["intermediate.compile=true"], "intermediate.compile"),
         (["prediction.precision=bf16"], "prediction.precision: bf16 needs a GPU"),
@@ -402,14 +421,14 @@ def test_a_teacher_without_a_head_does_not_know_the_task(work: Path, taught: Pat
 
 def test_a_teacher_of_other_classes_is_refused(work: Path, taught: Path, capsys):
     (work / "other.yaml").write_text(
-        "name: classify\ninputs: [sentence]\nlabels: [bell, silent]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [sentence]\nlabels: [bell, silent]\nmetrics: [accuracy]\n"
     )
     assert distil(work, f"task={work}/other.yaml") == 3
     told = capsys.readouterr().err
     assert "its classes are 0 silent, 1 bell; those of the task are 0 bell, 1 silent" in told
     assert """in the teacher's order: labels: ["silent", "bell"]""" in told
     (work / "other.yaml").write_text(
-        "name: classify\ninputs: [sentence]\nlabels: [silent, bell, drum]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [sentence]\nlabels: [silent, bell, drum]\nmetrics: [accuracy]\n"
     )
     assert distil(work, f"task={work}/other.yaml") == 3
     assert "those of the task are 0 silent, 1 bell, 2 drum" in capsys.readouterr().err
@@ -429,7 +448,7 @@ def test_classes_that_differ_by_case_alone_are_different_ones(work: Path, taught
     config["id2label"] = {"0": "may", "1": "May"}
     (work / "teacher/config.json").write_text(json.dumps(config))
     (work / "other.yaml").write_text(
-        "name: classify\ninputs: [sentence]\nlabels: [May, may]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [sentence]\nlabels: [May, may]\nmetrics: [accuracy]\n"
     )
     assert distil(work, f"task={work}/other.yaml", f"teacher={work}/teacher", "--dry-run") == 3
     assert "its classes are 0 may, 1 May; those of the task are 0 May, 1 may" in capsys.readouterr().err
@@ -443,7 +462,7 @@ def test_a_student_that_reads_other_tokens_is_refused(work: Path, taught: Path, 
     a, b = (token for token, number in vocab.items() if number in (300, 301))
     vocab[a], vocab[b] = vocab[b], vocab[a]
     path.write_text(json.dumps(content))
-    assert distil(work, "~layers", f"start={work}/student") == 3
+    assert distil(work, "~layers", f"init_from={work}/student") == 3
     assert f'token 300 is "{b}" in the one, "{a}" in the other' in capsys.readouterr().err
     assert not (work / "run").exists()
 
@@ -455,7 +474,7 @@ def test_a_student_with_other_heads_is_refused_where_attention_is_compared(
     state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(work / "small")
     huggingface.save_pretrained(work / "small", model, state, tokenizer.special)
-    start = ["~layers", f"start={work}/small", "prediction.steps=1"]
+    start = ["~layers", f"init_from={work}/small", "prediction.steps=1"]
     assert distil(work, *start, "--dry-run") == 2
     assert "the student has 4 attention heads, the teacher 2" in capsys.readouterr().err
     assert distil(work, *start, "intermediate=null") == 0
@@ -476,11 +495,11 @@ def test_a_rank_without_a_validation_batch_is_no_fault(work: Path):
 @pytest.mark.slow
 def test_two_ranks_reach_what_one_reaches(work: Path):
     quiet = [
-        "dropout.net=0",
+        "dropout.hidden=0",
         "dropout.attention=0",
         "dropout.head=0",
-        "augment.copies=1",
-        "twin=true",
+        "augment.copies_per_row=1",
+        "baseline_student=true",
         *SHORT,
     ]
     assert distil(work, *quiet) == 0
@@ -492,22 +511,25 @@ def test_two_ranks_reach_what_one_reaches(work: Path):
     )
     assert done.returncode == 0, done.stderr
     one, two = (scores(work, name)["models"] for name in ("run", "two"))
-    for name in ("teacher", "student", "twin"):
+    for name in ("teacher", "student", "baseline_student"):
         cost = one[name]["mean"]["cross_entropy"]
         assert two[name]["mean"]["cross_entropy"] == pytest.approx(cost, abs=1e-4)
 
 
 @pytest.mark.slow
 def test_a_student_may_be_any_net_with_random_weights(work: Path, taught: Path, capsys):
-    other = ["~layers", "model={name: bert, layers: 1, hidden: 16, heads: 2, positions: 40}"]
-    assert distil(work, *other, "intermediate.steps=60", "prediction.steps=60", "twin=true") == 0
+    other = ["~layers", "model={name: bert, layers: 1, hidden: 16, heads: 2, max_positions: 40}"]
+    assert distil(work, *other, "intermediate.steps=60", "prediction.steps=60", "baseline_student=true") == 0
     start = huggingface.load_pretrained(work / "run" / "start")
     assert start.config.model_dump()["hidden"] == 16
     assert Tokenizer.load(work / "run" / "start").fingerprint == Tokenizer.load(taught / "net").fingerprint
     scores = json.loads((work / "run" / "scores.json").read_text())
     assert scores["models"]["student"]["parameters"] < scores["models"]["teacher"]["parameters"]
-    assert distil(work, *other, "prediction.length=64", "--overwrite") == 2
-    assert "prediction.length=64: 64 tokens are more than model.positions (40)" in capsys.readouterr().err
+    assert distil(work, *other, "prediction.sequence_length=64", "--overwrite") == 2
+    assert (
+        "prediction.sequence_length=64: 64 tokens are more than model.max_positions (40)"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_student_of_another_kind_is_refused_before_anything_is_written(work: Path, capsys):

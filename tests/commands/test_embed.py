@@ -20,7 +20,7 @@ TEXTS = ["the old bell", "", "한국어 📚 text", "a town reads " * 30, "winte
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory, write_teacher: Any) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
-    shape = {"layers": 5, "hidden": 32, "heads": 4, "positions": 48, "init": 0.2}
+    shape = {"layers": 5, "hidden": 32, "heads": 4, "max_positions": 48, "init": 0.2}
     made = {name: write_teacher(root / name, {"name": name, **shape}) for name in ("bert", "albert", "gpt2")}
     Tokenizer.load(made["gpt2"]).bare().save(made["gpt2"], max_length=48)  # as final/ has it
     return made

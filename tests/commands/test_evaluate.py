@@ -27,7 +27,9 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
 
 
 def test_a_masked_model_is_asked_text_and_pairs(tiny_run: Path, tiny_store: Path, pairs: Path, capsys):
-    (found,) = told(capsys, tiny_run / "final", "--tokens", tiny_store, "--characters", 60, "--pairs", pairs)
+    (found,) = told(
+        capsys, tiny_run / "final", "--store", tiny_store, "--max-chars", 60, "--minimal-pairs", pairs
+    )
     assert found["kind"] == "pseudo-likelihood"
     assert (found["documents"], found["bytes"]) == (6, 360)
     assert 0 < found["bits_per_byte_half_interval"] < found["bits_per_byte"]
@@ -38,33 +40,37 @@ def test_an_untrained_looking_model_pays_about_the_logarithm_of_its_vocabulary(
     tiny_run: Path, tiny_store: Path, capsys
 ):
     """12 steps teach next to nothing: a token costs about ln 400 nats."""
-    (found,) = told(capsys, tiny_run / "final", "--tokens", tiny_store, "--characters", 60)
+    (found,) = told(capsys, tiny_run / "final", "--store", tiny_store, "--max-chars", 60)
     assert 5 < found["nats_per_token"] < 7
 
 
 def test_the_table_and_its_figures_are_written(tiny_run: Path, pairs: Path, tmp_path: Path, capsys):
     out = tmp_path / "out"
-    assert main(["evaluate", str(tiny_run / "final"), "--pairs", str(pairs), "-o", str(out)]) == 0
+    assert main(["evaluate", str(tiny_run / "final"), "--minimal-pairs", str(pairs), "-o", str(out)]) == 0
     assert "minimal pairs (chance 50 %)" in capsys.readouterr().out
     assert json.loads((out / "evaluate.json").read_text())[0]["model"] == str(tiny_run / "final")
     assert (out / "evaluate.md").read_text().startswith("| model | parameters | minimal pairs")
-    assert main(["evaluate", str(tiny_run / "final"), "--pairs", str(pairs), "-o", str(out)]) == 2
+    assert main(["evaluate", str(tiny_run / "final"), "--minimal-pairs", str(pairs), "-o", str(out)]) == 2
     assert "--overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["{final}"], 2, "nothing to ask the models"),
-        (["{final}x", "--tokens", "{store}"], 2, "no Hugging Face folder"),
-        (["{final}", "--pairs", "{empty}"], 3, "minimal pairs"),
-        (["{final}", "--tokens", "{empty}"], 3, "store"),
-        (["{final}", "--pairs", "{empty}", "--characters", "9"], 2, "--characters would change nothing"),
-        (["{final}", "--tokens", "{empty}", "--most", "9"], 2, "--most would change nothing"),
-        (["{final}", "--tokens", "{empty}", "--data", "x"], 2, "--data would change nothing"),
-        (["{final}", "--tokens", "{empty}", "--resume", "auto"], 2, "--resume would change nothing"),
-        (["{final}", "--tokens", "{empty}", "--overwrite"], 2, "--overwrite would change nothing"),
-        (["{final}", "--tokens", "{empty}", "-o", "x", "--resume", "y"], 2, "its own output folder"),
+        (["{final}"], 2, "nothing to evaluate the models on"),
+        (["{final}x", "--store", "{store}"], 2, "no Hugging Face folder"),
+        (["{final}", "--minimal-pairs", "{empty}"], 3, "minimal pairs"),
+        (["{final}", "--store", "{empty}"], 3, "store"),
+        (
+            ["{final}", "--minimal-pairs", "{empty}", "--max-chars", "9"],
+            2,
+            "--max-chars would change nothing",
+        ),
+        (["{final}", "--store", "{empty}", "--limit", "9"], 2, "--limit would change nothing"),
+        (["{final}", "--store", "{empty}", "--data", "x"], 2, "--data would change nothing"),
+        (["{final}", "--store", "{empty}", "--resume", "auto"], 2, "--resume would change nothing"),
+        (["{final}", "--store", "{empty}", "--overwrite"], 2, "--overwrite would change nothing"),
+        (["{final}", "--store", "{empty}", "-o", "x", "--resume", "y"], 2, "its own output folder"),
     ],
 )
 def test_what_cannot_be_asked_is_told(
@@ -83,7 +89,7 @@ def test_a_store_without_held_out_text_is_told(tiny_run: Path, tiny_store: Path,
     for suffix in (".bin", ".idx"):
         (store / f"heldout{suffix}").unlink()
     SplitWriter(store / "heldout", dtype_for(400)).close()
-    assert main(["evaluate", str(tiny_run / "final"), "--tokens", str(store)]) == 3
+    assert main(["evaluate", str(tiny_run / "final"), "--store", str(store)]) == 3
     assert "heldout=0.05" in capsys.readouterr().err
 
 
@@ -91,7 +97,7 @@ def test_what_is_beyond_all_numbers_is_none_in_json_and_infinite_in_the_table(
     tiny_run: Path, tiny_store: Path, tmp_path: Path, capsys, monkeypatch
 ):
     monkeypatch.setattr(run.perplexity, "nats_per_token", lambda costs: RatioEstimate(1000.0, float("inf")))
-    line = [tiny_run / "final", "--tokens", tiny_store, "--characters", 20]
+    line = [tiny_run / "final", "--store", tiny_store, "--max-chars", 20]
     assert main(["evaluate", *map(str, line), "--json"]) == 0
     printed = capsys.readouterr().out
     assert "Infinity" not in printed
@@ -109,6 +115,9 @@ def test_a_tokenizer_of_another_model_is_told(tiny_run: Path, pairs: Path, tmp_p
     tokens["model"]["vocab"]["zzz"] = more
     (final / "tokenizer.json").write_text(json.dumps(tokens))
     message = f"the tokenizer has {more + 1:,} tokens, the model only {more:,}"
-    for line in (["evaluate", str(final), "--pairs", str(pairs)], ["fill-mask", str(final), "a [MASK]"]):
+    for line in (
+        ["evaluate", str(final), "--minimal-pairs", str(pairs)],
+        ["fill-mask", str(final), "a [MASK]"],
+    ):
         assert main(line) == 3
         assert message in capsys.readouterr().err

@@ -30,12 +30,18 @@ def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path, 
     facts = import_module(f"objectives.facts.{name}")
     model = {"dropout": 0.1, "attention_dropout": 0.1} | facts.MODEL
     recipe: dict[str, Any] = {
-        "tokens": str(tiny_store),
+        "store": str(tiny_store),
         "model": model,
         "objective": {"name": name, **variant},
-        "train": {"steps": 12, "batch": 8, "length": 32, "lr": 1e-3, "accumulate": 2},
+        "train": {
+            "steps": 12,
+            "batch_size": 8,
+            "sequence_length": 32,
+            "lr": 1e-3,
+            "gradient_accumulation": 2,
+        },
         "evaluate": {"every": 6, "batches": 2},
-        "save": {"every": 4, "keep": 2},
+        "save": {"every": 4, "keep_last": 2},
         "out": "told on the command line",
     }
     folder = tmp_path_factory.mktemp(name)

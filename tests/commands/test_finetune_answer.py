@@ -38,19 +38,19 @@ def work(tiny_decoder: Path, tmp_path: Path) -> Path:
     write(tmp_path / "data" / "validation.jsonl", rows(40, 1))
     write(tmp_path / "data" / "test.jsonl", [{k: row[k] for k in ("text", "what")} for row in rows(5, 2)])
     (tmp_path / "bell.yaml").write_text(
-        "name: answer\n"
+        "name: text_generation\n"
         "question: What comes of a {what}?\n"
         "context: '{text}'\n"
         "metrics: [exact, squad_f1]\n"
         "test: [test]\n"
-        "tokens: 3\n"
+        "max_new_tokens: 3\n"
     )
     (tmp_path / "tune.yaml").write_text(
         f"task: {tmp_path}/bell.yaml\n"
         f"data: {tmp_path}/data\n"
-        f"start: {tiny_decoder}\n"
-        "dropout: {net: 0, attention: 0}\n"
-        "train: {epochs: 6, batch: 8, length: 48, lr: 3e-3}\n"
+        f"init_from: {tiny_decoder}\n"
+        "dropout: {hidden: 0, attention: 0}\n"
+        "train: {epochs: 6, batch_size: 8, sequence_length: 48, lr: 3e-3}\n"
         "evaluate: {every: 120}\n"
         f"out: {tmp_path}/run\n"
     )
@@ -84,7 +84,7 @@ def test_what_can_be_learnt_is_answered_and_transformers_answers_alike(work: Pat
 
 
 def test_an_encoder_is_refused_in_one_line(work: Path, tiny_run: Path, capsys):
-    assert tune(work, f"start={tiny_run}/final") == 3
+    assert tune(work, f"init_from={tiny_run}/final") == 3
     told = capsys.readouterr().err
     assert "answers are written by a decoder, such as gpt2; this is an encoder" in told
     assert "Traceback" not in told
@@ -93,7 +93,7 @@ def test_an_encoder_is_refused_in_one_line(work: Path, tiny_run: Path, capsys):
 
 def test_a_decoder_is_refused_where_an_encoder_is_needed(work: Path, capsys):
     (work / "bell.yaml").write_text(
-        "name: classify\ninputs: [text]\nlabel: answer\nlabels: [light, winter]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [text]\nlabel: answer\nlabels: [light, winter]\nmetrics: [accuracy]\n"
     )
     assert tune(work) == 3
     assert "takes an encoder, such as bert" in capsys.readouterr().err
@@ -101,7 +101,9 @@ def test_a_decoder_is_refused_where_an_encoder_is_needed(work: Path, capsys):
 
 def test_a_column_that_is_not_there_is_told_with_file_and_line(work: Path, capsys):
     assert tune(work, "task.question=Is there a {thing}?") in (2, 3)
-    (work / "bell.yaml").write_text("name: answer\nquestion: '{thing}?'\nmetrics: [exact]\ntokens: 3\n")
+    (work / "bell.yaml").write_text(
+        "name: text_generation\nquestion: '{thing}?'\nmetrics: [exact]\nmax_new_tokens: 3\n"
+    )
     assert tune(work) == 3
     assert "train.jsonl:1: no column 'thing'" in capsys.readouterr().err
 
@@ -141,7 +143,7 @@ def several(work: Path) -> None:
     (work / "turned.yaml").write_text(task.replace("metrics: [exact, squad_f1]", "metrics: [squad_f1]"))
     recipe = (work / "tune.yaml").read_text().partition("\n")[2].replace("epochs: 6", "steps: 150")
     tasks = f"{{bell: {work}/bell.yaml, turned: {work}/turned.yaml}}"
-    (work / "tune.yaml").write_text(f"task: {{name: answer, tasks: {tasks}}}\n{recipe}")
+    (work / "tune.yaml").write_text(f"task: {{name: text_generation, tasks: {tasks}}}\n{recipe}")
 
 
 def test_several_tasks_are_learnt_together(work: Path, capsys):

@@ -33,9 +33,9 @@ def work(tiny_run: Path, tmp_path: Path) -> Path:
     """A folder with data/, SQuAD's files in one line and in many, and a recipe that takes a few seconds."""
     (tmp_path / "data").mkdir()
     (tmp_path / "tune.yaml").write_text(
-        f"task: squad/v1\ndata: {tmp_path}/data\nstart: {tiny_run}/final\n"
-        "train: {epochs: 12, batch: 16, length: 48, lr: 1e-2}\n"
-        "dropout: {net: 0.0, attention: 0.0, head: 0.0}\n"
+        f"task: squad/v1\ndata: {tmp_path}/data\ninit_from: {tiny_run}/final\n"
+        "train: {epochs: 12, batch_size: 16, sequence_length: 48, lr: 1e-2}\n"
+        "dropout: {hidden: 0.0, attention: 0.0, head: 0.0}\n"
         f"evaluate: {{every: 100}}\nout: {tmp_path}/run\n"
     )
     return tmp_path
@@ -117,7 +117,7 @@ def test_rows_without_answers_are_predicted_only(work: Path, capsys):
     write(work)
     hidden = [{"id": f"h{n}", "question": "what sounds?", "context": "the old bell town"} for n in range(3)]
     (work / "data" / "test.jsonl").write_text("\n".join(map(json.dumps, hidden)))
-    (work / "task.yaml").write_text("name: span\ntest: [test]\n")
+    (work / "task.yaml").write_text("name: extractive_qa\ntest: [test]\n")
     assert tune(work, f"task={work}/task.yaml", "train.steps=1") == 0
     lines = (work / "run/seed-0/predictions/test.jsonl").read_text().splitlines()
     assert all("label" not in json.loads(line) for line in lines)

@@ -29,12 +29,13 @@ def work(tiny_run: Path, tmp_path: Path) -> Path:
         lines = map(json.dumps, rows(number, seed))
         (tmp_path / "data" / f"{split}.jsonl").write_text("\n".join(lines))
     (tmp_path / "names.yaml").write_text(
-        "name: tag\nlabels: [O, B-PER, I-PER, B-LOC, I-LOC]\nmetrics: [entity_f1, character_macro_f1]\ntest: [test]\n"
+        "name: token_classification\nlabels: [O, B-PER, I-PER, B-LOC, I-LOC]\nmetrics: [entity_f1, "
+        "character_macro_f1]\ntest: [test]\n"
     )
     (tmp_path / "tune.yaml").write_text(
-        f"task: {tmp_path}/names.yaml\ndata: {tmp_path}/data\nstart: {tiny_run}/final\n"
-        "train: {epochs: 6, batch: 16, length: 48, lr: 1e-2}\n"
-        f"dropout: {{net: 0.0, attention: 0.0, head: 0.0}}\nout: {tmp_path}/run\n"
+        f"task: {tmp_path}/names.yaml\ndata: {tmp_path}/data\ninit_from: {tiny_run}/final\n"
+        "train: {epochs: 6, batch_size: 16, sequence_length: 48, lr: 1e-2}\n"
+        f"dropout: {{hidden: 0.0, attention: 0.0, head: 0.0}}\nout: {tmp_path}/run\n"
     )
     return tmp_path
 

@@ -48,8 +48,8 @@ def test_what_differs_between_two_tokenizers_is_named(tiny_store: Path):
 @pytest.mark.parametrize(
     "command",
     [
-        ("evaluate", "{run}/final", "--tokens", "{other}"),
-        ("pretrain-mlm", "{recipe}", "tokens={other}", "--out", "{tmp}/new"),
+        ("evaluate", "{run}/final", "--store", "{other}"),
+        ("pretrain-mlm", "{recipe}", "store={other}", "--out", "{tmp}/new"),
         ("tokenize", "demo/tokenize", "~tokenizer", "tokenizer.load={other}", "--out", "{tmp}/again"),
     ],
 )
@@ -88,7 +88,7 @@ def test_weights_of_another_tokenizer_are_not_trained_on(
     for path in (*bare.glob("tokenizer*"), *bare.glob("special*")):
         path.unlink()
     for start, why in ((tiny_run / "final", "token "), (bare, "the fingerprint differs")):
-        run = [str(tiny_recipe), "~model", f"start={start}", f"tokens={other_store}", "--dry-run"]
+        run = [str(tiny_recipe), "~model", f"init_from={start}", f"store={other_store}", "--dry-run"]
         assert main(["pretrain-mlm", *run]) == 3
         told = " ".join(capsys.readouterr().err.split())
         assert f"{start}: its tokenizer is not that of {other_store}: {why}" in told
@@ -108,7 +108,7 @@ def test_a_store_made_anew_in_the_same_place_is_not_resumed_with(
     tiny_store: Path, tiny_recipe: Path, tmp_path: Path, capsys
 ):
     store = shutil.copytree(tiny_store, tmp_path / "store")
-    run = [str(tiny_recipe), f"tokens={store}", "train.steps=4", "evaluate.every=4"]
+    run = [str(tiny_recipe), f"store={store}", "train.steps=4", "evaluate.every=4"]
     assert main(["pretrain-mlm", *run]) == 0
     assert main(["pretrain-mlm", *run, "--resume", "auto"]) == 0
     facts = json.loads((store / "store.json").read_text())

@@ -44,7 +44,7 @@ def test_where_one_is_is_not_replaced(
 
 
 def test_what_is_read_is_not_replaced(tiny_recipe: Path, run: Path, capsys):
-    given = ["~model", f"start={run}/final", "--out", str(run), "--overwrite"]
+    given = ["~model", f"init_from={run}/final", "--out", str(run), "--overwrite"]
     before = files(run)
     assert main(["pretrain-mlm", str(tiny_recipe), *given]) == 2
     assert f"holds {run}/final, which is read" in capsys.readouterr().err
@@ -64,7 +64,7 @@ def test_nothing_is_written_among_the_checkpoints_of_a_run(tiny_recipe: Path, ru
 
 def test_a_store_does_not_lie_in_a_folder_that_is_read_whole(tmp_path: Path, capsys):
     (tmp_path / "a.txt").write_text("The old town reads. " * 40)
-    given = ["tokenize", "demo/tokenize", "~source", "tokenizer.vocab=270", "--dry-run"]
+    given = ["tokenize", "demo/tokenize", "~source", "tokenizer.vocab_size=270", "--dry-run"]
     assert main([*given, f"source.files={tmp_path}", "--out", str(tmp_path / "tokens")]) == 2
     assert (
         f"{tmp_path / 'tokens'}: lies in {tmp_path}, of which every file is read" in capsys.readouterr().err
@@ -75,7 +75,7 @@ def test_a_store_does_not_lie_in_a_folder_that_is_read_whole(tmp_path: Path, cap
 @pytest.mark.parametrize("how", ["--overwrite", "--resume=auto"])
 def test_a_run_of_another_command_is_neither_replaced_nor_gone_on_with(how: str, run: Path, capsys):
     before = {name: (run / name).read_bytes() for name in ("recipe.yaml", "environment.json", "command.txt")}
-    asked = [f"models={run}/final", "tasks=arithmetic", "limit=1", "shots=0", "--out", str(run)]
+    asked = [f"models={run}/final", "tasks=arithmetic", "limit=1", "num_fewshot=0", "--out", str(run)]
     assert main(["prompt", "prompt/one", *asked, *how.split("=")]) == 2
     assert "holds what this command has not written" in capsys.readouterr().err
     assert {name: (run / name).read_bytes() for name in before} == before
@@ -116,9 +116,9 @@ def test_overwrite_refuses_where_a_users_own_things_lie(mine: str, tiny_recipe: 
 
 def test_a_recipe_of_ones_own_makes_no_run(tiny_recipe: Path, tmp_path: Path):
     (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "recipe.yaml").write_text("tokens: x\n")
+    (tmp_path / "project" / "recipe.yaml").write_text("store: x\n")
     assert main(["pretrain-mlm", str(tiny_recipe), "--out", str(tmp_path / "project"), "--overwrite"]) == 2
-    assert (tmp_path / "project" / "recipe.yaml").read_text() == "tokens: x\n"
+    assert (tmp_path / "project" / "recipe.yaml").read_text() == "store: x\n"
 
 
 @pytest.mark.parametrize("site", ["index.html", "config.json"])

@@ -25,7 +25,7 @@ from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.text.tokenizer import Tokenizer
 
-CONFIG = Config(layers=2, hidden=48, heads=4, positions=400, init=0.1)
+CONFIG = Config(layers=2, hidden=48, heads=4, max_positions=400, init=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -126,7 +126,7 @@ def test_a_run_without_a_final_folder_says_what_to_name(tmp_path: Path, model: P
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "recipe.yaml").write_text("")
     assert "nlptool export run" in str(hub.problem("run"))
-    (tmp_path / "run" / "recipe.yaml").write_text("task: {name: classify}")
+    (tmp_path / "run" / "recipe.yaml").write_text("task: {name: classification}")
     assert str(hub.problem("run")).endswith(
         "a run of finetune or distill-task that has no final/ yet; resume it"
     )

@@ -87,8 +87,8 @@ def test_a_run_leaves_no_lock_and_one_that_is_refused_no_folder(tiny_recipe: Pat
             [
                 "pretrain-mlm",
                 str(tiny_recipe),
-                "train.batch=7",
-                "train.accumulate=2",
+                "train.batch_size=7",
+                "train.gradient_accumulation=2",
                 "--out",
                 str(tmp_path / "b"),
             ]

@@ -33,7 +33,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_bits_per_byte_are_refused_and_perplexity_is_not(run: Path, tiny_store: Path, tiny_run: Path, capsys):
     models = [str(run / "final"), str(tiny_run / "final")]
-    assert main(["evaluate", *models, "--tokens", str(tiny_store), "--characters", "80", "--json"]) == 0
+    assert main(["evaluate", *models, "--store", str(tiny_store), "--max-chars", "80", "--json"]) == 0
     output = capsys.readouterr()
     lossy, whole = json.loads(output.out)
     assert lossy["bits_per_byte"] is None
@@ -51,11 +51,11 @@ def test_fine_tuning_says_what_its_rows_lose(run: Path, tmp_path: Path, capsys):
     for split in ("train", "validation"):
         (tmp_path / "data" / f"{split}.jsonl").write_text(text)
     task = tmp_path / "task.yaml"
-    task.write_text("name: classify\ninputs: [sentence]\nlabels: [wet, dry]\nmetrics: [accuracy]\n")
+    task.write_text("name: classification\ninputs: [sentence]\nlabels: [wet, dry]\nmetrics: [accuracy]\n")
     recipe = tmp_path / "tune.yaml"
     recipe.write_text(
-        f"task: {task}\ndata: {tmp_path}/data\nstart: {run}/final\n"
-        f"train: {{epochs: 1, batch: 8, length: 16, lr: 1e-3}}\nout: {tmp_path}/tuned\n"
+        f"task: {task}\ndata: {tmp_path}/data\ninit_from: {run}/final\n"
+        f"train: {{epochs: 1, batch_size: 8, sequence_length: 16, lr: 1e-3}}\nout: {tmp_path}/tuned\n"
     )
     assert main(["finetune", str(recipe)]) == 0
     share = 8 / (8 * len("the river") + 8 * len("the town"))
@@ -70,7 +70,7 @@ def test_a_prompt_says_which_answers_are_the_same_to_the_model(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "same.yaml").write_text(
-        'name: choices\nprompt: "the"\nchoices: ["{a}", "{b}"]\nmetrics: [accuracy]\n'
+        'name: multiple_choice\nprompt: "the"\nchoices: ["{a}", "{b}"]\nmetrics: [accuracy]\n'
     )
     (tmp_path / "data" / "same").mkdir(parents=True)
     rows = [{"a": "river", "b": "rier", "label": 0}, {"a": "old", "b": "small", "label": 1}]

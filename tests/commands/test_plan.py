@@ -51,14 +51,14 @@ def test_memory_is_told_by_kind(tiny_recipe: Path, tiny_store: Path, capsys):
 
 def test_micro_batches_take_less_memory(tiny_recipe: Path, capsys):
     whole = told(tiny_recipe, capsys, "--no-probe")["memory"]
-    cut = told(tiny_recipe, capsys, "--no-probe", "train.accumulate=4")["memory"]
+    cut = told(tiny_recipe, capsys, "--no-probe", "train.gradient_accumulation=4")["memory"]
     assert (whole["micro_batch"], cut["micro_batch"]) == (8, 2)
     assert cut["activations"] < 0.5 * whole["activations"]
 
 
 def test_recomputing_takes_less_memory_and_counts_no_further_operations(tiny_recipe: Path, capsys):
     deep = ("--no-probe", "model.layers=8")
-    again = told(tiny_recipe, capsys, *deep, "train.recompute=true")
+    again = told(tiny_recipe, capsys, *deep, "train.activation_checkpointing=true")
     kept = told(tiny_recipe, capsys, *deep)
     assert again["memory"]["activations"] < 0.5 * kept["memory"]["activations"]
     assert again["flops"] == kept["flops"]
@@ -95,10 +95,13 @@ def test_a_probe_measures_time_and_memory_and_writes_nothing(tiny_recipe: Path, 
 
 
 def test_each_stage_is_probed(tiny_recipe: Path, tmp_path: Path, capsys):
-    stages = "stages: [{length: 16, batch: 8, share: 0.75}, {length: 64, batch: 2, share: 0.25}]"
+    stages = (
+        "stages: [{sequence_length: 16, batch_size: 8, share: 0.75}, {sequence_length: 64, "
+        "batch_size: 2, share: 0.25}]"
+    )
     recipe = tmp_path / "stages.yaml"
-    recipe.write_text(tiny_recipe.read_text().replace("batch: 8, length: 32", stages))
-    found = told(recipe, capsys, "train.accumulate=2")
+    recipe.write_text(tiny_recipe.read_text().replace("batch_size: 8, sequence_length: 32", stages))
+    found = told(recipe, capsys, "train.gradient_accumulation=2")
     assert [(p["length"], p["rows"], p["micro_batch"]) for p in found["probes"]] == [(16, 8, 4), (64, 2, 1)]
     first, second = (probe["seconds"] for probe in found["probes"])
     assert found["seconds"]["training"] == pytest.approx(9 * first + 3 * second)
@@ -151,7 +154,7 @@ def test_an_error_is_that_of_the_command_that_the_recipe_belongs_to(
 ):
     assert main(["plan", str(tiny_recipe), "train.warmupp=3"]) == 2
     assert "did you mean warmup?" in capsys.readouterr().err
-    assert main(["plan", str(tiny_recipe), f"tokens={tmp_path}"]) == 2
+    assert main(["plan", str(tiny_recipe), f"store={tmp_path}"]) == 2
     assert "no token store" in capsys.readouterr().err
     assert main(["plan", "demo/tokenize"]) == 2
 
@@ -174,9 +177,9 @@ def tuning(tiny_run: Path, tmp_path: Path) -> Path:
         made = [{"text": " ".join(words[: 1 + n % 4]), "kind": n % 2} for n in range(number)]
         (tmp_path / "rows" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, made)))
     (tmp_path / "tune.yaml").write_text(
-        "task: {name: classify, inputs: [text], label: kind, labels: [odd, even], metrics: [accuracy]}\n"
-        f"data: {tmp_path}/rows\nstart: {tiny_run}/final\nseeds: 2\n"
-        f"train: {{epochs: 3, batch: 8, length: 32}}\nout: {tmp_path}/tuned\n"
+        "task: {name: classification, inputs: [text], label: kind, labels: [odd, even], metrics: [accuracy]}\n"
+        f"data: {tmp_path}/rows\ninit_from: {tiny_run}/final\nseeds: 2\n"
+        f"train: {{epochs: 3, batch_size: 8, sequence_length: 32}}\nout: {tmp_path}/tuned\n"
     )
     return tmp_path / "tune.yaml"
 
@@ -206,7 +209,7 @@ def test_memory_of_fine_tuning_is_that_of_its_longest_rows(tuning: Path, capsys)
 
 @pytest.mark.parametrize(
     ("recipe", "command"),
-    [("prompt/one", "prompt"), ("demo/tokenize", "tokenize"), ("distil/thin-task", "distill-task")],
+    [("prompt/one", "prompt"), ("demo/tokenize", "tokenize"), ("distill/thin-task", "distill-task")],
 )
 def test_a_recipe_that_is_not_planned_names_its_command(recipe: str, command: str, capsys):
     assert main(["plan", recipe]) == 2

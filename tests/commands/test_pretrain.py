@@ -82,13 +82,13 @@ def test_another_seed_gives_another_model(finished: Path, tiny_recipe: Path, tmp
 def test_accumulation_does_not_change_the_result_much(tiny_recipe: Path, tmp_path: Path):
     plain = ["model.dropout=0", "model.attention_dropout=0"]
     assert train(tiny_recipe, *plain) == 0
-    assert train(tiny_recipe, *plain, "train.accumulate=4", "--out", str(tmp_path / "cut")) == 0
+    assert train(tiny_recipe, *plain, "train.gradient_accumulation=4", "--out", str(tmp_path / "cut")) == 0
     for name, tensor in weights(tmp_path / "run").items():
         torch.testing.assert_close(tensor, weights(tmp_path / "cut")[name], rtol=1e-3, atol=1e-5)
 
 
 def test_activation_checkpointing_changes_nothing(finished: Path, tiny_recipe: Path, tmp_path: Path):
-    assert train(tiny_recipe, "train.recompute=true", "--out", str(tmp_path / "again")) == 0
+    assert train(tiny_recipe, "train.activation_checkpointing=true", "--out", str(tmp_path / "again")) == 0
     for name, tensor in weights(finished).items():
         torch.testing.assert_close(tensor, weights(tmp_path / "again")[name], rtol=1e-4, atol=1e-6)
 
@@ -130,7 +130,9 @@ def test_more_steps_may_be_asked_for_and_it_is_said(finished: Path, tiny_recipe:
     assert logged(finished)[-1]["step"] == 16
 
 
-@pytest.mark.parametrize("change", ["seed=1", "train.batch=4", "model.layers=1", "objective.mask_rate=0.3"])
+@pytest.mark.parametrize(
+    "change", ["seed=1", "train.batch_size=4", "model.layers=1", "objective.mask_rate=0.3"]
+)
 def test_another_run_is_not_resumed(finished: Path, tiny_recipe: Path, capsys, change: str):
     assert train(tiny_recipe, change, "--resume", "auto") == 2
     assert change.partition("=")[0] in capsys.readouterr().err
@@ -151,7 +153,7 @@ def test_a_run_goes_on_from_pretrained_weights(finished: Path, tiny_recipe: Path
     recipe = tmp_path / "more.yaml"
     text = tiny_recipe.read_text().splitlines()
     recipe.write_text(
-        "\n".join([f"start: {finished / 'final'}", *(t for t in text if not t.startswith("model"))])
+        "\n".join([f"init_from: {finished / 'final'}", *(t for t in text if not t.startswith("model"))])
     )
     assert train(recipe, "train.steps=1", "train.lr=1e-9", "--out", str(tmp_path / "more")) == 0
     for name, tensor in weights(finished).items():
@@ -172,8 +174,11 @@ def test_next_sentence_pairs_train_and_export(tiny_recipe: Path, tmp_path: Path)
 
 def test_stages_lengthen_the_sequences(tiny_recipe: Path, tmp_path: Path):
     recipe = tmp_path / "stages.yaml"
-    stages = "stages: [{length: 16, batch: 8, share: 0.5}, {length: 64, batch: 2, share: 0.5}]"
-    recipe.write_text(tiny_recipe.read_text().replace("batch: 8, length: 32", stages))
+    stages = (
+        "stages: [{sequence_length: 16, batch_size: 8, share: 0.5}, {sequence_length: 64, "
+        "batch_size: 2, share: 0.5}]"
+    )
+    recipe.write_text(tiny_recipe.read_text().replace("batch_size: 8, sequence_length: 32", stages))
     assert train(recipe) == 0
     tokens = {line["step"]: line["tokens"] for line in logged(tmp_path / "run") if "tokens" in line}
     assert tokens[12] == 6 * 8 * 16 + 6 * 2 * 64
@@ -189,7 +194,7 @@ def test_a_budget_stands_for_steps(tiny_recipe: Path, tmp_path: Path, budget: st
 
 
 def test_a_loss_that_is_not_finite_stops_with_code_4(tiny_recipe: Path, tmp_path: Path, capsys):
-    assert train(tiny_recipe, "train.lr=1e30", "train.clip=1e30", "train.warmup=0") == 4
+    assert train(tiny_recipe, "train.lr=1e30", "train.max_grad_norm=1e30", "train.warmup=0") == 4
     told = capsys.readouterr().err
     assert "not finite" in told
     assert "last good checkpoint" in told
@@ -211,7 +216,7 @@ def test_another_tokenizer_is_refused_by_name(tiny_store: Path, tiny_recipe: Pat
     first, second = [token for token in vocab if vocab[token] in (10, 11)]
     vocab[first], vocab[second] = vocab[second], vocab[first]
     path.write_text(json.dumps(content))
-    assert train(tiny_recipe, f"tokens={copy}") == 3
+    assert train(tiny_recipe, f"store={copy}") == 3
     assert "not the tokenizer" in capsys.readouterr().err
 
 
@@ -226,7 +231,7 @@ def test_a_tokenizer_without_the_tokens_of_an_encoder_is_refused(
         kept = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("cls_token", "mask_token")}
         path.write_text(json.dumps(kept))
     model = {"mlm": "bert", "sop": "albert", "electra": "electra"}[objective]
-    changes = [f"tokens={copy}", f"model.name={model}", f'objective={{"name": "{objective}"}}']
+    changes = [f"store={copy}", f"model.name={model}", f'objective={{"name": "{objective}"}}']
     assert main([f"pretrain-{objective}", str(tiny_recipe), *changes]) == 3
     assert "names no cls_token, mask_token" in capsys.readouterr().err
 
@@ -295,7 +300,7 @@ def test_the_module_runs_as_a_program(tiny_recipe: Path):
 def test_a_dry_run_shows_no_key_of_another_command(tiny_recipe: Path, capsys) -> None:
     assert main(["pretrain-mlm", str(tiny_recipe), "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert "start: null" in shown
+    assert "init_from: null" in shown
     assert "teacher" not in shown
     assert "student" not in shown
     for command, known in (("pretrain-mlm", False), ("distill", True)):

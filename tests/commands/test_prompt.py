@@ -24,13 +24,13 @@ from nlptool.prompting.results import model_labels
 from nlptool.text.tokenizer import Tokenizer
 
 TASK = """\
-name: choices
+name: multiple_choice
 prompt: "the {place} is"
 choices: ["{a}", "{b}"]
 metrics: [accuracy, accuracy_per_token]
 """
 WORD = """\
-name: continuation
+name: loglikelihood
 prompt: "the {place}"
 answer: " {a}"
 metrics: [accuracy, perplexity]
@@ -38,11 +38,11 @@ metrics: [accuracy, perplexity]
 
 
 FREE = """\
-name: answer
+name: generate_until
 prompt: "where is the {place}? the"
 answer: " {names}"
 stop: ["\\n", "."]
-tokens: 4
+max_new_tokens: 4
 metrics: [squad_f1, squad_exact, bleu]
 """
 
@@ -53,7 +53,7 @@ def decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("decoder") / "gpt"
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer").bare()
-    config = Config(layers=2, hidden=16, heads=2, positions=96, init=0.3)
+    config = Config(layers=2, hidden=16, heads=2, max_positions=96, init=0.3)
     net = config.build(tokenizer.vocab_size)
     tokenizer.save(folder)
     state = nn.ModuleDict({"backbone": net}).state_dict()
@@ -81,7 +81,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def recipe(room: Path, *models: Path, **keys: Any) -> str:
     given = {"models": [str(m) for m in models], "tasks": ["towns.yaml", "word.yaml"], "data": "data"}
-    (room / "r.yaml").write_text(json.dumps(given | {"shots": [0, 2], "out": "out"} | keys))
+    (room / "r.yaml").write_text(json.dumps(given | {"num_fewshot": [0, 2], "out": "out"} | keys))
     return "r.yaml"
 
 
@@ -105,7 +105,7 @@ def lines(path: str) -> list[dict[str, Any]]:
 
 def test_models_of_any_kind_are_asked_the_same(room: Path, decoder: Path, tiny_run: Path, capsys):
     found = told(capsys, recipe(room, decoder, tiny_run / "final"))
-    assert [(one["model"], one["task"], one["shots"]) for one in found[:4]] == [
+    assert [(one["model"], one["task"], one["num_fewshot"]) for one in found[:4]] == [
         (found[0]["model"], task, shots) for task in ("towns", "word") for shots in (0, 2)
     ]
     assert [one["kind"] for one in found] == ["likelihood"] * 4 + ["pseudo-likelihood"] * 4
@@ -119,7 +119,7 @@ def test_models_of_any_kind_are_asked_the_same(room: Path, decoder: Path, tiny_r
 
 def test_questions_beyond_the_positions_that_were_trained_are_told(room: Path, tiny_run: Path, capsys):
     for shots, told_so in ((0, False), (6, True)):
-        line = recipe(room, tiny_run / "final", tasks=["towns.yaml"], shots=[shots], out=f"out-{shots}")
+        line = recipe(room, tiny_run / "final", tasks=["towns.yaml"], num_fewshot=[shots], out=f"out-{shots}")
         assert main(["prompt", line]) == 0
         assert ("training has reached 32 positions" in capsys.readouterr().err) == told_so
 
@@ -155,7 +155,7 @@ def test_what_is_answered_is_not_asked_again(room: Path, decoder: Path, capsys, 
 
 
 def test_more_questions_keep_the_answers_to_the_first_ones(room: Path, decoder: Path, capsys, monkeypatch):
-    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    line = recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=0)
     told(capsys, line, "limit=5")
     asked = counted(monkeypatch)
     assert told(capsys, line, "--resume", "auto")[0]["questions"] == 12
@@ -163,7 +163,7 @@ def test_more_questions_keep_the_answers_to_the_first_ones(room: Path, decoder: 
 
 
 def test_fewer_questions_keep_the_answers_to_the_others(room: Path, decoder: Path, capsys, monkeypatch):
-    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    line = recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=0)
     first = told(capsys, line)
     asked = counted(monkeypatch)
     assert told(capsys, line, "--resume", "auto", "limit=5")[0]["questions"] == 5
@@ -182,7 +182,7 @@ def test_a_question_that_stands_twice_is_asked_once_and_has_two_lines(
     rows[3] |= {"place": rows[0]["place"], "label": 1 - rows[0]["label"]}
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = counted(monkeypatch)
-    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    line = recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=0)
     told(capsys, line)
     assert asked == [11]
     kept = lines("out/answers/gpt/towns-0.jsonl")
@@ -206,7 +206,7 @@ def test_a_question_that_stands_twice_is_asked_once_and_has_two_lines(
     ],
 )
 def test_an_answer_that_is_not_as_it_was_written_is_told(room: Path, decoder: Path, damage: dict, capsys):
-    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    line = recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=0)
     told(capsys, line)
     path = Path("out/answers/gpt/towns-0.jsonl")
     kept = lines(str(path))
@@ -219,11 +219,11 @@ def test_an_answer_that_is_not_as_it_was_written_is_told(room: Path, decoder: Pa
 
 
 def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path, capsys):
-    found = told(capsys, recipe(room, decoder, tasks=["towns.yaml"], shots=[6]))
+    found = told(capsys, recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=[6]))
     assert found[0]["fewer_shots"] == 12
     kept = lines("out/answers/gpt/towns-6.jsonl")
-    assert all(0 < entry["shots"] < 6 for entry in kept)
-    assert all(entry["prompt"].count("train town") == entry["shots"] for entry in kept)
+    assert all(0 < entry["num_fewshot"] < 6 for entry in kept)
+    assert all(entry["prompt"].count("train town") == entry["num_fewshot"] for entry in kept)
     tokenizer = Tokenizer.load(decoder)
     assert all(len(tokenizer.encode(entry["prompt"])) <= 96 for entry in kept)
     main(["prompt", "r.yaml", "--overwrite"])
@@ -289,26 +289,26 @@ def test_a_dry_run_shows_the_first_question_and_writes_nothing(room: Path, decod
 
 def test_a_dry_run_shows_the_right_answer_of_a_partial_evaluation(room: Path, decoder: Path, capsys):
     partly = 'prompt: "it is {choice}"\nchoices: ["{b}", "{a}"]\nanswer: " in {place}"\n'
-    Path("towns.yaml").write_text(f"name: choices\n{partly}label: 1\n")
-    assert main(["prompt", recipe(room, decoder, tasks=["towns.yaml"], shots=0), "--dry-run"]) == 0
+    Path("towns.yaml").write_text(f"name: multiple_choice\n{partly}label: 1\n")
+    assert main(["prompt", recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=0), "--dry-run"]) == 0
     assert "it is old⟦ in validation town 0⟧" in capsys.readouterr().out
 
 
 def test_a_dry_run_tells_what_a_run_would(room: Path, decoder: Path, tiny_run: Path, capsys):
     file = asked_freely(room, ["bell"])
     tasks = [{"task": "free.yaml", "data": str(file)}]
-    line = recipe(room, tiny_run / "final", tasks=tasks, shots=0, data=None)
+    line = recipe(room, tiny_run / "final", tasks=tasks, num_fewshot=0, data=None)
     assert main(["prompt", line, "--dry-run"]) == 3
     assert "an encoder writes no text" in capsys.readouterr().err
-    (room / "free.yaml").write_text(FREE.replace("tokens: 4", "tokens: 400"))
-    assert main(["prompt", recipe(room, decoder, tasks=tasks, shots=0, data=None), "--dry-run"]) == 3
+    (room / "free.yaml").write_text(FREE.replace("max_new_tokens: 4", "max_new_tokens: 400"))
+    assert main(["prompt", recipe(room, decoder, tasks=tasks, num_fewshot=0, data=None), "--dry-run"]) == 3
     assert "free: an answer of 400 tokens" in capsys.readouterr().err
 
 
 def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
     source = Path("data/towns/validation.jsonl")
     asked = [{"task": "towns.yaml", "data": str(source)}]
-    told(capsys, recipe(room, decoder, tasks=asked, data=None, shots=[1]))
+    told(capsys, recipe(room, decoder, tasks=asked, data=None, num_fewshot=[1]))
     for number, entry in enumerate(lines("out/answers/gpt/towns-1.jsonl")):
         shown, question = entry["prompt"].split("\n\n")
         assert question == f"the validation town {number} is"
@@ -318,15 +318,15 @@ def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
 @pytest.mark.parametrize(
     ("keys", "code", "message"),
     [
-        ({"shots": [9]}, 3, "9 demonstrations asked for, 8 other examples there"),
-        ({"shots": [1, 1]}, 2, "shots: 1 is given twice"),
+        ({"num_fewshot": [9]}, 3, "9 demonstrations asked for, 8 other examples there"),
+        ({"num_fewshot": [1, 1]}, 2, "num_fewshot: 1 is given twice"),
         ({"data": "nowhere"}, 2, "r.yaml:1: data: nowhere does not exist"),
         ({"data": None}, 2, "towns names no data set of the hub"),
         ({"models": "gone"}, 2, "no Hugging Face folder at gone"),
         ({"tasks": ["nothing.yaml"]}, 2, "nothing.yaml: no such prompt"),
         ({"tasks": ["r.yaml"]}, 2, "null is no kind of prompted task"),
         ({"tasks": [{"task": "towns.yaml", "data": "gone.jsonl"}]}, 2, "no file or folder gone.jsonl"),
-        ({"shots": [-1]}, 2, "at least 0"),
+        ({"num_fewshot": [-1]}, 2, "at least 0"),
         ({"contamination": "data"}, 2, "no token store at data"),
     ],
 )
@@ -357,7 +357,7 @@ def test_questions_that_stood_in_the_training_text_are_scored_apart(
         for n in (1, 2)
     ]
     Path("data/towns/validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0, contamination=str(tiny_store))
+    line = recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=0, contamination=str(tiny_store))
     (found,) = told(capsys, line)
     apart = found["contamination"]
     assert 8 <= apart["n"] <= 13
@@ -371,7 +371,7 @@ def test_questions_that_stood_in_the_training_text_are_scored_apart(
 
 
 def test_few_parts_stand_in_the_table_one_by_one(room: Path, decoder: Path, capsys):
-    line = recipe(room, decoder, tasks=["arithmetic"], shots=[0, 1], limit=3)
+    line = recipe(room, decoder, tasks=["arithmetic"], num_fewshot=[0, 1], limit=3)
     (found, _) = told(capsys, line)
     assert found["questions"] == 30
     assert [one["questions"] for one in found["parts"].values()] == [3] * 10
@@ -396,7 +396,8 @@ def test_a_decoder_writes_what_it_would_write_by_itself(room: Path, decoder: Pat
     pytest.importorskip("sacrebleu")
     file = asked_freely(room, ["bell", "river", "small house in the wood"])
     (found,) = told(
-        capsys, recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], shots=1, data=None)
+        capsys,
+        recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], num_fewshot=1, data=None),
     )
     assert found["kind"] == "generation"
     kept = lines("out/answers/gpt/free-1.jsonl")
@@ -411,9 +412,9 @@ def test_a_decoder_writes_what_it_would_write_by_itself(room: Path, decoder: Pat
 def test_drawn_answers_are_the_same_when_a_run_goes_on(room: Path, decoder: Path, capsys):
     pytest.importorskip("sacrebleu")
     file = asked_freely(room, ["bell", "river", "small house in the wood", "winter"])
-    drawn = FREE.replace("tokens: 4", "tokens: 12\ntop_k: 40")
+    drawn = FREE.replace("max_new_tokens: 4", "max_new_tokens: 12\ntop_k: 40")
     (room / "free.yaml").write_text(drawn)
-    asked = recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], shots=0, data=None)
+    asked = recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], num_fewshot=0, data=None)
     told(capsys, asked)
     path = room / "out" / "answers" / "gpt" / "free-0.jsonl"
     whole = path.read_text()
@@ -433,8 +434,11 @@ def test_beams_search_for_the_answer(room: Path, decoder: Path, capsys):
 
     pytest.importorskip("sacrebleu")
     file = asked_freely(room, ["bell", "river"])
-    (room / "free.yaml").write_text(FREE.replace("tokens: 4", "tokens: 4\nbeams: 3"))
-    told(capsys, recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], shots=0, data=None))
+    (room / "free.yaml").write_text(FREE.replace("max_new_tokens: 4", "max_new_tokens: 4\nnum_beams: 3"))
+    told(
+        capsys,
+        recipe(room, decoder, tasks=[{"task": "free.yaml", "data": str(file)}], num_fewshot=0, data=None),
+    )
     kept = lines("out/answers/gpt/free-0.jsonl")
     prompts = [entry["prompt"] for entry in kept]
     expected = Generator(decoder).complete(prompts, 4, ["\n", "."], Beams(3))
@@ -447,7 +451,7 @@ def test_a_prompt_that_is_too_long_is_read_from_its_end(room: Path, decoder: Pat
     pytest.importorskip("sacrebleu")
     file = asked_freely(room, ["bell " * 90, "bell"])
     asked = [{"task": "free.yaml", "data": str(file)}]
-    (found,) = told(capsys, recipe(room, decoder, tasks=asked, shots=0, data=None))
+    (found,) = told(capsys, recipe(room, decoder, tasks=asked, num_fewshot=0, data=None))
     assert found["cut"] == 1
     entry, tokenizer = lines("out/answers/gpt/free-0.jsonl")[0], Tokenizer.load(decoder)
     ids = tokenizer.encode(entry["prompt"])
@@ -459,7 +463,7 @@ def test_a_prompt_that_is_too_long_is_read_from_its_end(room: Path, decoder: Pat
 def test_an_encoder_is_not_asked_to_write(room: Path, decoder: Path, tiny_run: Path, capsys):
     file = asked_freely(room, ["bell"])
     asked = ["towns.yaml", {"task": "free.yaml", "data": str(file)}]
-    assert main(["prompt", recipe(room, decoder, tiny_run / "final", tasks=asked, shots=0)]) == 3
+    assert main(["prompt", recipe(room, decoder, tiny_run / "final", tasks=asked, num_fewshot=0)]) == 3
     assert "final: an encoder writes no text, and free is answered by writing" in capsys.readouterr().err
     assert not Path("out").exists()
 
@@ -475,7 +479,7 @@ def test_a_stopped_run_keeps_its_answers(room: Path, decoder: Path, capsys):
         json.dumps({"place": f"town {n}", "a": "old", "b": "small", "label": 0}) + "\n" for n in range(9000)
     )
     Path("data/towns/validation.jsonl").write_text(rows)
-    line = recipe(room, decoder, tasks=["towns.yaml"], shots=0)
+    line = recipe(room, decoder, tasks=["towns.yaml"], num_fewshot=0)
     process = subprocess.Popen(
         [sys.executable, "-m", "nlptool", "prompt", line], stderr=subprocess.PIPE, text=True
     )
@@ -508,13 +512,13 @@ def test_scores_are_shown_with_their_error():
 def test_a_long_article_keeps_its_lead_and_the_question_behind_it(room: Path, decoder: Path, capsys):
     words = " ".join(f"town{n}" for n in range(60))
     (room / "long.yaml").write_text(
-        'name: answer\nprompt: "{article}\\nTL;DR:"\nanswer: " {highlights}"\nshorten: article\n'
-        "stop: []\ntokens: 4\nmetrics: [exact]\ntrain: null\n"
+        'name: generate_until\nprompt: "{article}\\nTL;DR:"\nanswer: " {highlights}"\nshorten: article\n'
+        "stop: []\nmax_new_tokens: 4\nmetrics: [exact]\ntrain: null\n"
     )
     rows = [{"article": f"The lead. {words}", "highlights": "a"}, {"article": "short", "highlights": "b"}]
     (room / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     tasks = [{"task": "long.yaml", "data": "long.jsonl"}]
-    (found,) = told(capsys, recipe(room, decoder, tasks=tasks, shots=0, data=None))
+    (found,) = told(capsys, recipe(room, decoder, tasks=tasks, num_fewshot=0, data=None))
     assert (found["shortened"], found["cut"]) == (1, 0)
     first, second = map(json.loads, (room / "out/answers/gpt/long-0.jsonl").read_text().splitlines())
     assert first["prompt"].startswith("The lead. town0")
@@ -528,9 +532,9 @@ def test_a_long_article_keeps_its_lead_and_the_question_behind_it(room: Path, de
 @pytest.mark.parametrize("column", ["highlights", "nothing"])
 def test_a_column_to_shorten_stands_in_the_prompt(column: str, room: Path, decoder: Path, capsys):
     (room / "long.yaml").write_text(
-        f'name: answer\nprompt: "{{article}}"\nanswer: " {{highlights}}"\nshorten: {column}\n'
-        "stop: []\ntokens: 4\nmetrics: [exact]\n"
+        f'name: generate_until\nprompt: "{{article}}"\nanswer: " {{highlights}}"\nshorten: {column}\n'
+        "stop: []\nmax_new_tokens: 4\nmetrics: [exact]\n"
     )
     tasks = [{"task": "long.yaml", "data": "long.jsonl"}]
-    assert main(["prompt", recipe(room, decoder, tasks=tasks, shots=0, data=None)]) == 2
+    assert main(["prompt", recipe(room, decoder, tasks=tasks, num_fewshot=0, data=None)]) == 2
     assert f"{{{column}}} stands 0 times" in capsys.readouterr().err

@@ -82,7 +82,7 @@ class Few:
 @pytest.mark.parametrize("rows", [1, 2, 11, 64])
 def test_held_out_figures_are_the_same_on_any_number_of_ranks(rows: int, tiny_recipe: Path, monkeypatch):
     """Every row counts once: sums and counts of all ranks, added up as the trainer does, give one figure."""
-    recipe = load(tiny_recipe, [*PLAIN, "train.batch=64"], Recipe).recipe
+    recipe = load(tiny_recipe, [*PLAIN, "train.batch_size=64"], Recipe).recipe
     plan = PretrainSetup(recipe)
     torch.manual_seed(0)
     objective = plan.objective().eval()
@@ -106,7 +106,7 @@ def test_held_out_figures_are_the_same_on_any_number_of_ranks(rows: int, tiny_re
 
 @pytest.mark.slow
 def test_a_time_budget_ends_on_six_ranks(tiny_recipe: Path, tmp_path: Path):
-    budget = ["~train.steps", "train.budget=2 seconds", "train.batch=12"]
+    budget = ["~train.steps", "train.budget=2 seconds", "train.batch_size=12"]
     done = run(6, "pretrain-mlm", str(tiny_recipe), *budget)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "final").is_dir()
@@ -183,7 +183,7 @@ def test_a_rank_that_never_comes_is_told(tiny_recipe: Path):
 def test_tokenize_and_export_leave_a_whole_folder(tiny_recipe: Path, tiny_run: Path, tmp_path: Path):
     text = tmp_path / "text.txt"
     text.write_text("The old man went home. The people have work.\n\n" * 200)
-    done = run(2, "tokenize", "demo/tokenize", "~source", f"source.files={text}", "tokenizer.vocab=300",
+    done = run(2, "tokenize", "demo/tokenize", "~source", f"source.files={text}", "tokenizer.vocab_size=300",
                "--out", str(tmp_path / "store"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "store" / "train.bin").exists()
@@ -204,10 +204,11 @@ def test_compare_with_a_suite_ends_on_two_ranks(tiny_recipe: Path, tmp_path: Pat
         (tmp_path / "rows" / "one").mkdir(parents=True, exist_ok=True)
         (tmp_path / "rows" / "one" / f"{split}.jsonl").write_text(rows)
     (tmp_path / "one.yaml").write_text(
-        "name: classify\ninputs: [text]\nlabels: [a, b]\nmetrics: [accuracy]\n"
+        "name: classification\ninputs: [text]\nlabels: [a, b]\nmetrics: [accuracy]\n"
     )
     (tmp_path / "suite.yaml").write_text(
-        f"finetune:\n  tasks: [{tmp_path / 'one.yaml'}]\n  seeds: 1\n  train: {{steps: 2, batch: 4, length: 16}}\n"
+        f"finetune:\n  tasks: [{tmp_path / 'one.yaml'}]\n  seeds: 1\n  train: {{steps: 2, "
+        "batch_size: 4, sequence_length: 16}\n"
     )
     suite = ["--suite", str(tmp_path / "suite.yaml"), "--data", str(tmp_path / "rows")]
     for time_ in range(int(os.environ.get("NLPTOOL_TIMES", "2"))):

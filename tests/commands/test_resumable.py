@@ -22,7 +22,8 @@ from nlptool.recipe.field_types import FieldType
 from nlptool.runs import folder
 
 UPDATES = {
-    *("accumulate", "lr", "warmup", "schedule", "floor", "cooldown", "clip", "precision", "compile", "recompute"),
+    *("gradient_accumulation", "lr", "warmup", "schedule", "min_lr_ratio", "cooldown", "max_grad_norm", "precision"),
+    *("compile", "activation_checkpointing"),
     *("optimizer.betas", "optimizer.eps", "optimizer.weight_decay"),
 }  # fmt: skip
 TUNE = {*UPDATES, "epochs", "steps"}
@@ -35,11 +36,11 @@ def under(block: str, keys: set[str]) -> set[str]:
 
 MAY_DIFFER: dict[type[RecipeBlock], set[str]] = {
     Pretrain: under("train", {*UPDATES, "steps", "budget"})
-    | {"evaluate.every", "evaluate.batches", "save.every", "save.keep", "track", "out"},
+    | {"evaluate.every", "evaluate.batches", "save.every", "save.keep_last", "track", "out"},
     Finetune: under("train", TUNE) | RUNS,
-    DistillTask: under("intermediate", TUNE) | under("prediction", TUNE) | RUNS | {"twin"},
+    DistillTask: under("intermediate", TUNE) | under("prediction", TUNE) | RUNS | {"baseline_student"},
     Tokenize: {"workers", "out"},
-    Prompt: {"models", "tasks", "data", "shots", "limit", "seed", "contamination", "out"},
+    Prompt: {"models", "tasks", "data", "num_fewshot", "limit", "seed", "contamination", "out"},
 }
 """Written out, so that a mark on a new key is a decision that is made twice."""
 

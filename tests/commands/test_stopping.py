@@ -125,7 +125,7 @@ def test_two_ranks_take_the_same_steps_as_one(tiny_recipe: Path, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_batch_that_ranks_cannot_share_is_one_clear_error(tiny_recipe: Path):
-    done = run(tiny_recipe, "train.batch=7", ranks=2)
+    done = run(tiny_recipe, "train.batch_size=7", ranks=2)
     assert done.returncode != 0
     assert "7 sequences cannot be shared out evenly to 2 ranks" in done.stderr
 
@@ -177,7 +177,7 @@ def test_twenty_kills_at_random_moments_change_no_bit(tiny_recipe: Path, tmp_pat
 
 @pytest.mark.slow
 def test_one_rank_then_two_then_one_is_the_same_run(tiny_recipe: Path, tmp_path: Path):
-    plain = ["model.dropout=0", "model.attention_dropout=0", "save.keep=9"]
+    plain = ["model.dropout=0", "model.attention_dropout=0", "save.keep_last=9"]
     assert run(tiny_recipe, *plain, "--out", str(tmp_path / "straight")).returncode == 0
     for ranks, steps in ((1, 4), (2, 8), (1, 12)):
         part = run(
@@ -210,7 +210,7 @@ def test_a_full_disk_names_the_newest_whole_checkpoint(tiny_recipe: Path, tmp_pa
         pytest.skip("may not mount a tmpfs here")
     try:
         done = run(
-            tiny_recipe, "--out", str(small / "run"), "save.keep=9", "train.steps=200", "save.every=10"
+            tiny_recipe, "--out", str(small / "run"), "save.keep_last=9", "train.steps=200", "save.every=10"
         )
         assert done.returncode == 3, done.stderr
         assert "No space left" in done.stderr

@@ -9,9 +9,9 @@ from test_compare import two  # noqa: F401
 from nlptool.cli import main
 from nlptool.commands.suite import recipe as suites
 from nlptool.metric_table import PROMPTED, describe, metric_title
-from nlptool.prompting.answer import config as answer
-from nlptool.prompting.choices import config as choices
-from nlptool.prompting.continuation import config as continuation
+from nlptool.prompting.generate_until import config as answer
+from nlptool.prompting.loglikelihood import config as continuation
+from nlptool.prompting.multiple_choice import config as choices
 from nlptool.report import suite_scores
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")
@@ -34,17 +34,17 @@ def suite(tmp_path: Path) -> Path:
     write(tmp_path / "rows" / "bell", 40)
     write(tmp_path / "rows" / "towns", 24)
     (tmp_path / "bell.yaml").write_text(
-        "{name: classify, inputs: [sentence], labels: [silent, bell], metrics: [accuracy, f1]}"
+        "{name: classification, inputs: [sentence], labels: [silent, bell], metrics: [accuracy, f1]}"
     )
     (tmp_path / "towns.yaml").write_text(
-        "{name: classify, inputs: [sentence], label: towns, metrics: [spearman]}"
+        "{name: classification, inputs: [sentence], label: towns, metrics: [spearman]}"
     )
     path = tmp_path / "suite.yaml"
     path.write_text(
         f"data: {tmp_path}/rows\n"
         "finetune:\n"
         f"  tasks: [{tmp_path}/bell.yaml, {tmp_path}/towns.yaml]\n"
-        "  train: {epochs: 2, batch: 8, length: 16, lr: 1e-2}\n"
+        "  train: {epochs: 2, batch_size: 8, sequence_length: 16, lr: 1e-2}\n"
         "  seeds: 2\n"
     )
     return path
@@ -107,7 +107,7 @@ def test_the_runs_of_a_comparison_take_the_suite(two: list[str], suite: Path, tm
 def taken(task: str, *figures: tuple[float, float], score: int | None = None, excluded: bool = False) -> dict:
     """What a model has reached in a task. score: how many of the figures count."""
     names = [f"figure {n}" for n in range(len(figures))]
-    shares = ({"value": value, "deviation": deviation, "baseline": None} for value, deviation in figures)
+    shares = ({"value": value, "std": deviation, "baseline": None} for value, deviation in figures)
     return {
         "task": task,
         "guess": None,
@@ -121,7 +121,7 @@ def taken(task: str, *figures: tuple[float, float], score: int | None = None, ex
 def test_the_mean_is_over_tasks_not_figures():
     found = suite_scores.mean([taken("a", (0.8, 0.02), (0.6, 0.04)), taken("b", (0.5, 0.04))])
     assert found.value == pytest.approx((0.7 + 0.5) / 2)
-    assert found.deviation == pytest.approx((0.03**2 + 0.04**2) ** 0.5 / 2)
+    assert found.std == pytest.approx((0.03**2 + 0.04**2) ** 0.5 / 2)
 
 
 def test_a_figure_that_is_not_the_tasks_score_is_in_no_mean():
@@ -214,10 +214,22 @@ def test_a_net_without_a_language_model_head_is_not_prompted(
         suite.read_text() + f"prompt: {{tasks: [{{task: glue/sst2, data: {tmp_path}/rows/bell}}]}}\n"
     )
     assert evaluate(suite, tiny_run / "final", tmp_path / "out") == 0
-    start, task = f"start={tiny_run}/final", f"task={tmp_path}/bell.yaml"
+    start, task = f"init_from={tiny_run}/final", f"task={tmp_path}/bell.yaml"
     data, out = f"data={tmp_path}/rows/bell", str(tmp_path / "tuned")
     assert (
-        main(["finetune", "finetune/bert", task, start, data, "train.length=16", "seeds=1", "--out", out])
+        main(
+            [
+                "finetune",
+                "finetune/bert",
+                task,
+                start,
+                data,
+                "train.sequence_length=16",
+                "seeds=1",
+                "--out",
+                out,
+            ]
+        )
         == 0
     )
     tuned = tmp_path / "tuned" / "seed-0" / "final"
@@ -230,7 +242,7 @@ def test_a_net_without_a_language_model_head_is_not_prompted(
 
 
 def test_figures_have_the_names_of_papers_in_a_table():
-    assert metric_title("accuracy_per_character") == "accuracy per character"
+    assert metric_title("acc_norm") == "accuracy per character"
     assert metric_title("exact") == "exact match"
     assert metric_title("validation_mismatched/accuracy") == "validation_mismatched: accuracy"
     assert metric_title("matthews") == "Matthews correlation"
@@ -252,7 +264,7 @@ def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
             "splits": ["validation"],
             "score": [] if figure == "perplexity" else [figure],
             "excluded": False,
-            "figures": {figure: {"value": value, "deviation": error, "baseline": None}},
+            "figures": {figure: {"value": value, "std": error, "baseline": None}},
         }
 
     tasks = [task("a", "accuracy", 0.5, 0.1), task("b", "perplexity", 1234.5, 20.0)]

@@ -51,7 +51,7 @@ def corpus(tmp_path: Path) -> Path:
 @pytest.fixture
 def recipe(corpus: Path, tmp_path: Path) -> tokenize.Recipe:
     return loads(
-        f"source: {{files: {corpus}}}\nnormalise: {{whitespace: collapse}}\ntokenizer: {{vocab: 300}}\n"
+        f"source: {{files: {corpus}}}\nnormalise: {{whitespace: collapse}}\ntokenizer: {{vocab_size: 300}}\n"
         f"heldout: 0.1\nworkers: 1\nout: {tmp_path / 'tokens'}\n",
         tokenize.Recipe,
     )
@@ -236,7 +236,7 @@ def test_a_disk_that_refuses_while_buffers_are_written_leaves_nothing(tmp_path: 
 def write_recipe(folder: Path) -> str:
     path = folder / "recipe.yaml"
     path.write_text(
-        f"source: {{files: {folder / 'corpus.txt'}}}\ntokenizer: {{vocab: 300}}\nworkers: 2\n"
+        f"source: {{files: {folder / 'corpus.txt'}}}\ntokenizer: {{vocab_size: 300}}\nworkers: 2\n"
         f"out: {folder / 'tokens'}\n"
     )
     return str(path)
@@ -305,7 +305,7 @@ def test_a_document_can_be_read_back_and_counts_its_bytes(
     made = loads(
         f"source: {{files: [{sample_data / 'sample.en.txt'}, {sample_data / 'sample.ko.txt'}]}}\n"
         f"normalise: {{whitespace: {whitespace}}}\nsentences: {{split: {split}}}\n"
-        f"tokenizer: {{vocab: 600}}\nheldout: 0\nworkers: 1\nout: {tmp_path / 'tokens'}\n",
+        f"tokenizer: {{vocab_size: 600}}\nheldout: 0\nworkers: 1\nout: {tmp_path / 'tokens'}\n",
         tokenize.Recipe,
     )
     run(made)
@@ -342,7 +342,7 @@ def test_a_missing_tokenizer_is_a_problem_of_the_recipe(recipe: tokenize.Recipe)
 
 def test_vocabulary_and_a_tokenizer_to_load_contradict_each_other():
     with pytest.raises(RecipeError, match="either vocab or load"):
-        loads("tokenizer: {vocab: 300, load: x}\nout: x\n", tokenize.Recipe)
+        loads("tokenizer: {vocab_size: 300, load: x}\nout: x\n", tokenize.Recipe)
 
 
 def test_a_corpus_too_small_for_the_vocabulary_is_told(recipe: tokenize.Recipe):
@@ -359,7 +359,7 @@ def test_a_missing_corpus_costs_nothing(recipe: tokenize.Recipe, corpus: Path):
 
 def test_the_command_line_reaches_the_command(recipe: tokenize.Recipe, tmp_path: Path):
     path = write_recipe(tmp_path)
-    assert cli.main(["tokenize", path, "tokenizer.vocab=280", "workers=1"]) == 0
+    assert cli.main(["tokenize", path, "tokenizer.vocab_size=280", "workers=1"]) == 0
     assert TokenStore(tmp_path / "tokens").vocab_size == 280
     assert cli.main(["tokenize", path]) == 2
 

@@ -26,7 +26,7 @@ POSITIONS = 16
 def reader(tiny_store: Path) -> CausalScorer:
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
-    config = Config(layers=2, hidden=16, heads=2, positions=POSITIONS, init=0.3)
+    config = Config(layers=2, hidden=16, heads=2, max_positions=POSITIONS, init=0.3)
     net = config.build(tokenizer.vocab_size)
     state = {f"backbone.{key}": t for key, t in net.state_dict().items()}
     return CausalScorer(Pretrained(config, tokenizer.vocab_size, state), tokenizer)

@@ -105,7 +105,7 @@ def test_a_text_too_long_to_stand_there_twice_is_read_once_and_a_longer_one_not_
 def test_the_likeliest_words_are_those_of_fill_mask(tiny_run: Path):
     """Of a text that stands there once only; ours are its guesses that begin a word, in the same order."""
     model = FillMask(tiny_run / "final")
-    model.net.config = model.net.config.model_copy(update={"positions": 20})
+    model.net.config = model.net.config.model_copy(update={"max_positions": 20})
     text = "the old town reads a small bell by the river and the stone house"
     likeliest = MaskedLMCandidates(model.tokenizer, model.net, model.head, 4)
     nearest = NearestNeighbours(model.tokenizer, model.net.word_embeddings, frequent([text]), 4)

@@ -51,7 +51,7 @@ def folder(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A small GPT-2 with large weights, so that its choices vary."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("gpt2")
-    config = Config(layers=2, hidden=32, heads=4, positions=POSITIONS, init=0.3)
+    config = Config(layers=2, hidden=32, heads=4, max_positions=POSITIONS, init=0.3)
     state = nn.ModuleDict({"backbone": config.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(path, config, state, tokenizer.special)
     tokenizer.bare().save(path, POSITIONS)
@@ -218,7 +218,7 @@ def test_a_masked_model_reads_an_answer_without_context_like_a_text(tiny_run: Pa
 def test_a_discriminator_counts_the_answer_only(tiny_store: Path, tmp_path: Path):
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
-    config = ElectraConfig(layers=1, hidden=16, heads=2, positions=64)
+    config = ElectraConfig(layers=1, hidden=16, heads=2, max_positions=64)
     net = config.build(tokenizer.vocab_size)
     module = nn.ModuleDict({"backbone": net, "rtd": ReplacedTokenHead(16)}).eval()
     model = scoring.scorer(Pretrained(config, tokenizer.vocab_size, module.state_dict()), tokenizer)

@@ -83,7 +83,7 @@ def test_the_interval_is_wilsons() -> None:
 
 def test_a_causal_model_gives_the_log_likelihood(tiny_recipe: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    model = json.dumps({"name": "gpt2", "layers": 2, "hidden": 16, "heads": 2, "positions": 64})
+    model = json.dumps({"name": "gpt2", "layers": 2, "hidden": 16, "heads": 2, "max_positions": 64})
     changes = [f"model={model}", 'objective={"name": "clm"}', "train.steps=3"]
     assert main(["pretrain-clm", str(tiny_recipe), *changes]) == 0
     final = tmp_path / "run" / "final"
@@ -100,7 +100,7 @@ def test_a_causal_model_gives_the_log_likelihood(tiny_recipe: Path, tmp_path: Pa
 
 def test_a_discriminator_gives_how_original_it_finds_all_tokens(tiny_recipe: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    model = json.dumps({"name": "electra", "layers": 2, "hidden": 16, "heads": 2, "positions": 64})
+    model = json.dumps({"name": "electra", "layers": 2, "hidden": 16, "heads": 2, "max_positions": 64})
     changes = [f"model={model}", 'objective={"name": "electra"}', "train.steps=3"]
     assert main(["pretrain-electra", str(tiny_recipe), *changes]) == 0
     final = tmp_path / "run" / "final"

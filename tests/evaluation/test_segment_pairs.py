@@ -19,7 +19,7 @@ from nlptool.models.huggingface import Pretrained
 from nlptool.text.store import DTYPES, Split, SplitWriter
 
 SPECIAL = {"pad": 0, "cls": 1, "sep": 2}
-CONFIG = Config(layers=1, hidden=8, heads=2, embedding=4, positions=32)
+CONFIG = Config(layers=1, hidden=8, heads=2, embedding_size=4, max_positions=32)
 
 
 @pytest.fixture

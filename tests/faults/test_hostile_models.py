@@ -245,7 +245,7 @@ def models(write_teacher: Any, tmp_path_factory: pytest.TempPathFactory) -> dict
     """A folder of each family of encoders, whose tokenizer may be another."""
     made = {}
     for family in FAMILIES:
-        block = {"name": family, "layers": 2, "hidden": 16, "heads": 2, "positions": 128}
+        block = {"name": family, "layers": 2, "hidden": 16, "heads": 2, "max_positions": 128}
         folder: Path = write_teacher(tmp_path_factory.mktemp("hostile") / family, block)
         config = json.loads((folder / "config.json").read_text())
         config.pop("tokenizer_fingerprint", None)

@@ -15,24 +15,24 @@ from trials import ROOT, copy, run
 
 WORDS = ("the", "river", "old", "town", "a", "bell", "small", "house", "winter", "wood", "stone", "reads")
 BERT = (
-    "tokens: store\nmodel: {name: bert, layers: 1, hidden: 16, heads: 2, positions: 128}\n"
-    "objective: {name: mlm}\ntrain: {steps: 6, batch: 8, length: 32, lr: 1e-3, warmup: 2}\n"
-    "evaluate: {every: 2, batches: 2}\nsave: {every: 2, keep: 2}\nseed: 7\nout: run\n"
+    "store: store\nmodel: {name: bert, layers: 1, hidden: 16, heads: 2, max_positions: 128}\n"
+    "objective: {name: mlm}\ntrain: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3, warmup: 2}\n"
+    "evaluate: {every: 2, batches: 2}\nsave: {every: 2, keep_last: 2}\nseed: 7\nout: run\n"
 )
 TOKENIZE = (
-    "source: {files: text/*.txt, documents: line}\ntokenizer: {vocab: 300}\n"
+    "source: {files: text/*.txt, document_boundary: line}\ntokenizer: {vocab_size: 300}\n"
     "heldout: 0.1\nworkers: 1\nout: store\n"
 )
-TASK = "name: classify\ninputs: [sentence]\nlabels: [silent, bell]\nmetrics: [accuracy]\n"
-UPDATES = "batch: 8, length: 32, lr: 3e-3"
+TASK = "name: classification\ninputs: [sentence]\nlabels: [silent, bell]\nmetrics: [accuracy]\n"
+UPDATES = "batch_size: 8, sequence_length: 32, lr: 3e-3"
 TUNE = (
-    f"task: bell.yaml\ndata: data\nstart: model\ntrain: {{steps: 6, {UPDATES}}}\n"
+    f"task: bell.yaml\ndata: data\ninit_from: model\ntrain: {{steps: 6, {UPDATES}}}\n"
     "evaluate: {every: 2}\nseeds: 1\nout: tuned\n"
 )
 SMALLER = (
-    "tokens: store\nteacher: model\nstudent: {layers: 1}\nobjective: {name: distil, cosine: 0, keep: 4}\n"
-    "train: {steps: 6, batch: 8, length: 32, lr: 1e-3}\nevaluate: {every: 2, batches: 2}\n"
-    "save: {every: 2, keep: 2}\nout: smaller\n"
+    "store: store\nteacher: model\nstudent: {layers: 1}\nobjective: {name: distill, cosine: 0, cache_top_k: 4}\n"
+    "train: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3}\nevaluate: {every: 2, batches: 2}\n"
+    "save: {every: 2, keep_last: 2}\nout: smaller\n"
 )
 TASKWISE = (
     "task: bell.yaml\ndata: data\nteacher: tuned/seed-0/final\nlayers: 1\n"
@@ -40,7 +40,7 @@ TASKWISE = (
     "out: taskwise\n"
 )
 ASKED = "models: [model]\ntasks: [order.yaml]\ndata: data\nshots: [0]\nout: asked\n"
-ORDER = 'name: choices\nprompt: "{sentence}"\nchoices: ["a bell", "a town"]\nmetrics: [accuracy]\n'
+ORDER = 'name: multiple_choice\nprompt: "{sentence}"\nchoices: ["a bell", "a town"]\nmetrics: [accuracy]\n'
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def evaluated(world: Path) -> None:
 
 
 FILL = "fill-mask {0} the[MASK]bell --json"
-RATE = "evaluate {0} --tokens store --characters 40 --json"
+RATE = "evaluate {0} --store store --max-chars 40 --json"
 KINDS = [
     Kind(
         "pretrain",
@@ -196,7 +196,7 @@ KINDS = [
             "resume": "tokenize tokenize.yaml --resume auto",
             "doctor": "doctor store",
             "pretrain": "pretrain-mlm bert.yaml train.steps=2",
-            "load": "tokenize tokenize.yaml ~tokenizer.vocab tokenizer.load=store --out other",
+            "load": "tokenize tokenize.yaml ~tokenizer.vocab_size tokenizer.load=store --out other",
         },
         "tokenize tokenize.yaml",
     ),
@@ -208,7 +208,7 @@ KINDS = [
             "doctor": "doctor model",
             "fill-mask": FILL.format("model"),
             "evaluate": RATE.format("model"),
-            "start": "pretrain-mlm bert.yaml ~model start=model train.steps=2",
+            "start": "pretrain-mlm bert.yaml ~model init_from=model train.steps=2",
         },
     ),
     Kind(

@@ -19,7 +19,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 GPU = torch.device("cuda")
 VOCAB = 200
-CONFIG = Config(layers=3, hidden=48, heads=4, positions=40, init=0.3)  # large weights, so that texts vary
+CONFIG = Config(layers=3, hidden=48, heads=4, max_positions=40, init=0.3)  # large weights, so that texts vary
 CONTEXTS = ["the river", "the old town reads", "a small bell", ""]
 REQUESTS = [Request(c, f" {a}") for c in CONTEXTS for a in ("stone", "wood and light", "a house.")]
 
@@ -84,7 +84,7 @@ def test_answers_score_the_same(run: str, request: pytest.FixtureRequest):
 
 
 def test_the_commands_ask_on_the_gpu(tiny_decoder: Path, tiny_store: Path, capsys):
-    assert main(["evaluate", str(tiny_decoder), "--tokens", str(tiny_store)]) == 0
+    assert main(["evaluate", str(tiny_decoder), "--store", str(tiny_store)]) == 0
     assert main(["generate", str(tiny_decoder), "--text", "the old", "--max-new-tokens", "5"]) == 0
     assert torch.cuda.max_memory_allocated() > 0
     assert capsys.readouterr().out

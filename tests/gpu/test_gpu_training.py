@@ -121,11 +121,11 @@ def test_a_step_is_that_of_a_cpu_and_a_flag_skips_it(name: str):
 def recipe(tiny_store: Path, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(
-        f"tokens: {tiny_store}\n"
-        "model: {name: bert, layers: 2, hidden: 64, heads: 2, positions: 64}\n"
+        f"store: {tiny_store}\n"
+        "model: {name: bert, layers: 2, hidden: 64, heads: 2, max_positions: 64}\n"
         "objective: {name: mlm}\n"
-        "train: {steps: 12, batch: 8, length: 32, lr: 1e-3, warmup: 2, precision: bf16, compile: true}\n"
-        "evaluate: {every: 6, batches: 2}\nsave: {every: 4, keep: 2}\nseed: 7\n"
+        "train: {steps: 12, batch_size: 8, sequence_length: 32, lr: 1e-3, warmup: 2, precision: bf16, compile: true}\n"
+        "evaluate: {every: 6, batches: 2}\nsave: {every: 4, keep_last: 2}\nseed: 7\n"
         f"out: {tmp_path / 'run'}\n"
     )
     return path
@@ -151,6 +151,12 @@ def test_a_run_in_bf16_and_compiled_goes_on_where_it_stopped(recipe: Path, tmp_p
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_harms_no_weight(recipe: Path, tmp_path: Path, capsys):
-    settings = ["train.lr=1e30", "train.warmup=0", "train.clip=1e30", "train.steps=60", "train.compile=false"]
+    settings = [
+        "train.lr=1e30",
+        "train.warmup=0",
+        "train.max_grad_norm=1e30",
+        "train.steps=60",
+        "train.compile=false",
+    ]
     assert main(["pretrain-mlm", str(recipe), *settings]) == 4
     assert "last good checkpoint" in capsys.readouterr().err

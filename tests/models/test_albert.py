@@ -18,7 +18,7 @@ from nlptool.train.config import Optimizer
 from nlptool.train.optim import Adam
 from nlptool.train.trainer import State
 
-SMALL = {"layers": 4, "hidden": 16, "heads": 2, "embedding": 8, "positions": 16}
+SMALL = {"layers": 4, "hidden": 16, "heads": 2, "embedding_size": 8, "max_positions": 16}
 SHARES = [
     {"share": "none"},
     {"share": "attention"},
@@ -72,7 +72,7 @@ FFN = 768 * 3072 + 3072 + 3072 * 768 + 768 + 2 * 768
 )
 def test_sharing_saves_the_parameters_of_table_4(share: str, more: int, narrow: int, wide: int) -> None:
     small, _ = sizes(Config.model_validate({"share": share}))
-    large, _ = sizes(Config.model_validate({"share": share, "embedding": 768}))
+    large, _ = sizes(Config.model_validate({"share": share, "embedding_size": 768}))
     assert small == 11_683_584 + more
     assert large == 31_705_344 + more  # with the matrix behind the embeddings
     assert small == pytest.approx(1e6 * narrow, abs=0.7e6)

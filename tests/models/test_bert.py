@@ -15,7 +15,7 @@ from nlptool.models.encoder import Encoder
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 from nlptool.models.open_pretrained import open_encoder
 
-SMALL = Config(layers=2, hidden=32, heads=4, positions=16)
+SMALL = Config(layers=2, hidden=32, heads=4, max_positions=16)
 
 
 def small(dropout: float = 0.0) -> Encoder:
@@ -99,7 +99,7 @@ def test_segments_matter_and_default_to_the_first() -> None:
 
 
 def test_a_net_with_one_type_of_segment_does_not_look_at_the_types() -> None:
-    net = Config(layers=1, hidden=32, heads=4, positions=16, types=1).build(50).eval()
+    net = Config(layers=1, hidden=32, heads=4, max_positions=16, type_vocab_size=1).build(50).eval()
     ids = torch.randint(0, 50, (2, 6))
     for lengths in (None, torch.tensor([6, 4])):
         types = torch.ones_like(ids)

@@ -15,7 +15,7 @@ from nlptool.models.distilbert.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM
 
 VOCAB, TOKENS = 500, 24
-CONFIG = Config(layers=3, hidden=48, heads=3, positions=40)
+CONFIG = Config(layers=3, hidden=48, heads=3, max_positions=40)
 
 
 def ours() -> nn.ModuleDict:

@@ -13,11 +13,11 @@ from nlptool.models.electra.config import Config
 from nlptool.models.heads import MaskedLM, ReplacedTokenHead
 
 SIZES = {
-    "small": Config(layers=12, hidden=256, heads=4, embedding=128),
+    "small": Config(layers=12, hidden=256, heads=4, embedding_size=128),
     "base": Config(layers=12, hidden=768, heads=12),
     "large": Config(layers=24, hidden=1024, heads=16),
 }
-SMALL = Config(layers=2, hidden=16, heads=2, embedding=8, positions=12)
+SMALL = Config(layers=2, hidden=16, heads=2, embedding_size=8, max_positions=12)
 
 
 def count(*modules: nn.Module) -> int:

@@ -19,7 +19,14 @@ from nlptool.objectives.ernie.as_bert import as_bert, of_bert
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "ernie.safetensors"
 SMALL = Config(
-    layers=4, hidden=16, heads=2, positions=12, entity_size=8, entity_heads=2, dropout=0, attention_dropout=0
+    layers=4,
+    hidden=16,
+    heads=2,
+    max_positions=12,
+    entity_size=8,
+    entity_heads=2,
+    dropout=0,
+    attention_dropout=0,
 )
 VOCAB = 30
 
@@ -125,7 +132,7 @@ def test_without_entities_it_is_exactly_a_bert() -> None:
 
 
 def test_it_begins_as_a_bert_with_new_parts() -> None:
-    bert = BertConfig(layers=4, hidden=16, heads=2, positions=12, intermediate=24, init=0.05)
+    bert = BertConfig(layers=4, hidden=16, heads=2, max_positions=12, intermediate=24, init=0.05)
     config = of_bert(bert, 8)
     assert (config.layer_types, config.intermediate, config.init) == (
         ("sim", "mix", "norm", "norm"),

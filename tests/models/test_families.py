@@ -25,15 +25,15 @@ from nlptool.models.layer_sharing import SUBLAYER
 transformers = pytest.importorskip("transformers")
 
 VOCAB, ROWS, TOKENS, CLASSES = 90, 8, 12, 3
-SIZE = {"layers": 3, "hidden": 32, "heads": 4, "positions": 16}
+SIZE = {"layers": 3, "hidden": 32, "heads": 4, "max_positions": 16}
 SPECIAL = {"pad": 0, "cls": 2, "sep": 3, "eos": 3}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "albert": [
-        {"embedding": 16, "groups": 3},
-        {"embedding": 16, "share": "attention"},
+        {"embedding_size": 16, "groups": 3},
+        {"embedding_size": 16, "share": "attention"},
         {"share": "ffn", "groups": 3},
     ],
-    "electra": [{"embedding": 16}],
+    "electra": [{"embedding_size": 16}],
     "ernie": [
         {"cls_entity": False},
         {"layer_types": ("norm", "mix", "sim")},

@@ -9,7 +9,7 @@ from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
-SMALL = Config(layers=2, hidden=32, heads=4, positions=16)
+SMALL = Config(layers=2, hidden=32, heads=4, max_positions=16)
 
 
 def small(dropout: float = 0.0) -> GPT2:

@@ -18,7 +18,7 @@ transformers = pytest.importorskip("transformers")
 
 VOCAB = 5000
 SIZE = {"n_layer": 4, "n_embd": 128, "n_head": 4, "n_positions": 64}
-CONFIG = Config(layers=4, hidden=128, heads=4, positions=64)
+CONFIG = Config(layers=4, hidden=128, heads=4, max_positions=64)
 
 
 def randomise(model: nn.Module) -> None:
@@ -87,7 +87,9 @@ def test_an_untied_head_is_refused(folder: Path):
 
 
 def test_settings_come_back(tmp_path: Path):
-    config = Config(layers=1, hidden=8, heads=2, positions=16, dropout=0.2, attention_dropout=0.3, init=0.05)
+    config = Config(
+        layers=1, hidden=8, heads=2, max_positions=16, dropout=0.2, attention_dropout=0.3, init=0.05
+    )
     state = nn.ModuleDict({"backbone": config.build(40)}).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, {"sep": 3})
     read, vocab_size, again = huggingface.load_pretrained(tmp_path)

@@ -17,7 +17,7 @@ from nlptool.models.bert.config import Config
 from nlptool.models.bert.huggingface import FAMILY
 from nlptool.models.heads import MaskedLM, Pooler, SegmentPairHead
 
-CONFIG = Config(layers=2, hidden=8, heads=2, positions=16, dropout=0.2, activation="gelu_tanh")
+CONFIG = Config(layers=2, hidden=8, heads=2, max_positions=16, dropout=0.2, activation="gelu_tanh")
 
 
 def model(*heads: str) -> nn.ModuleDict:

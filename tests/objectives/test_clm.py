@@ -32,7 +32,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 
 def objective(**vocabulary) -> CausalLM:
-    model = Gpt2Config(layers=1, hidden=16, heads=2, positions=32, dropout=0, attention_dropout=0)
+    model = Gpt2Config(layers=1, hidden=16, heads=2, max_positions=32, dropout=0, attention_dropout=0)
     torch.manual_seed(0)
     known = replace(tiny.VOCABULARY, **{"bytes": BYTES, **vocabulary})
     return CausalLM(known, model.build(tiny.SIZE))
@@ -131,19 +131,21 @@ def test_settings_import_no_torch():
 def test_what_is_trained_can_be_trained_on_up_to_its_positions(
     tiny_store: Path, tiny_recipe: Path, tmp_path: Path, capsys
 ):
-    model = 'model={"name": "gpt2", "layers": 1, "hidden": 16, "heads": 2, "positions": 32}'
+    model = 'model={"name": "gpt2", "layers": 1, "hidden": 16, "heads": 2, "max_positions": 32}'
     command = ["pretrain-clm", str(tiny_recipe), 'objective={"name": "clm"}', "train.steps=2"]
     assert main([*command, model]) == 0
-    more = [*command, "~model", f"start={tmp_path / 'run' / 'final'}", "--out", str(tmp_path / "more")]
+    more = [*command, "~model", f"init_from={tmp_path / 'run' / 'final'}", "--out", str(tmp_path / "more")]
     assert main(more) == 0
     capsys.readouterr()
-    assert main([*more, "train.length=33", "--overwrite"]) == 3
-    assert "train.length: 33 tokens are more than model.positions (32)" in capsys.readouterr().err
+    assert main([*more, "train.sequence_length=33", "--overwrite"]) == 3
+    assert (
+        "train.sequence_length: 33 tokens are more than model.max_positions (32)" in capsys.readouterr().err
+    )
 
 
 def test_what_is_trained_continues_texts_in_transformers(tiny_store: Path, tiny_recipe: Path, tmp_path: Path):
     transformers = pytest.importorskip("transformers")
-    model = 'model={"name": "gpt2", "layers": 2, "hidden": 16, "heads": 2, "positions": 64}'
+    model = 'model={"name": "gpt2", "layers": 2, "hidden": 16, "heads": 2, "max_positions": 64}'
     assert main(["pretrain-clm", str(tiny_recipe), model, 'objective={"name": "clm"}']) == 0
     final = tmp_path / "run" / "final"
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -23,7 +23,7 @@ from nlptool.objectives.electra.generator import GeneratorOutput
 from nlptool.objectives.electra.objective import Electra, corrupt
 from nlptool.text.store import Split
 
-SMALL = Model(layers=12, hidden=256, heads=4, embedding=128)
+SMALL = Model(layers=12, hidden=256, heads=4, embedding_size=128)
 BASE = Model(layers=12, hidden=768, heads=12)
 LARGE = Model(layers=24, hidden=1024, heads=16)
 CLS, SEP, MASK = (tiny.SPECIAL[name] for name in ("cls", "sep", "mask"))
@@ -35,7 +35,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 
 def one(split: Split, rows: int = 16, **settings: object) -> tuple[Electra, Batch]:
-    objective = tiny.build("electra", {"generator": 0.5, **settings})
+    objective = tiny.build("electra", {"generator_size": 0.5, **settings})
     return objective, tiny.batches(objective, split, rows=rows).get(0)[0]
 
 
@@ -70,7 +70,7 @@ def test_the_loss_by_hand_is_taken_at_all_positions_or_at_the_masked_ones(
     learn: str, positions: int, replaced: int
 ):
     """Every logit is 1: log(1 + 1/e) nats where a token is replaced, one more where it is not."""
-    objective = tiny.build("electra", {"learn": learn})
+    objective = tiny.build("electra", {"loss": learn})
     objective.generator = Rigged()
     nn.init.zeros_(objective.rtd.out.weight)
     nn.init.ones_(objective.rtd.out.bias)
@@ -114,9 +114,11 @@ def test_untied_nets_share_nothing(split: Split):
 
 
 def test_a_generator_with_embeddings_of_its_own_has_them_as_wide_as_its_layers():
-    untied, tied = (Config(generator=0.25, tie=tie).generator_config(SMALL) for tie in ("none", "embeddings"))
-    assert (untied.hidden, untied.embedding, untied.projected) == (64, 64, False)
-    assert (tied.hidden, tied.embedding, tied.projected) == (64, 128, True)
+    untied, tied = (
+        Config(generator_size=0.25, tie=tie).generator_config(SMALL) for tie in ("none", "embeddings")
+    )
+    assert (untied.hidden, untied.embedding_size, untied.projected) == (64, 64, False)
+    assert (tied.hidden, tied.embedding_size, tied.projected) == (64, 128, True)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +136,8 @@ def test_published_sizes_have_their_parameter_counts(
         30522, tiny.SPECIAL, np.zeros(30522, np.int8), np.zeros(30522, np.int8)
     )
     with torch.device("meta"):
-        tied = Config(generator=share).build(model, vocabulary)
-        untied = Config(generator=share, tie="none").build(model, vocabulary)
+        tied = Config(generator_size=share).build(model, vocabulary)
+        untied = Config(generator_size=share, tie="none").build(model, vocabulary)
     assert count(tied) == both
     assert count(tied.backbone, tied.rtd) == discriminator
     assert (
@@ -151,8 +153,8 @@ def test_the_generator_has_the_shape_of_the_code():
         "heads": 1,
         "intermediate": 256,
     }
-    third = Config(generator=0.33333, generator_layers=0.5).generator_config(BASE)
-    assert (third.layers, third.hidden, third.heads, third.embedding) == (6, 256, 4, 768)
+    third = Config(generator_size=0.33333, generator_layers=0.5).generator_config(BASE)
+    assert (third.layers, third.hidden, third.heads, third.embedding_size) == (6, 256, 4, 768)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +162,13 @@ def test_the_generator_has_the_shape_of_the_code():
     [
         ({}, BertConfig(), "model.name", "set model.name=electra"),
         ({"tie": "all"}, SMALL, "objective.tie", "of one size"),
-        ({"generator": 0.5}, Model(hidden=262, heads=2), "objective.generator", "131 wide, which 2 heads"),
-        ({"generator": 0.001}, SMALL, "objective.generator", "0 wide"),
+        (
+            {"generator_size": 0.5},
+            Model(hidden=262, heads=2),
+            "objective.generator_size",
+            "131 wide, which 2 heads",
+        ),
+        ({"generator_size": 0.001}, SMALL, "objective.generator_size", "0 wide"),
         ({"generator_layers": 0.01}, SMALL, "objective.generator_layers", "is not one layer"),
     ],
 )
@@ -176,16 +183,17 @@ def test_what_does_not_go_together_is_refused(
 def test_published_sizes_go_together():
     for model, share in ((SMALL, 0.25), (BASE, 0.33333), (LARGE, 0.25)):
         for either in (share, 0.5, 1.0):
-            assert Config(generator=either).check(model) == []
-        assert Config(tie="all", generator=1.0).check(model) == []
+            assert Config(generator_size=either).check(model) == []
+        assert Config(tie="all", generator_size=1.0).check(model) == []
 
 
 def test_the_weight_is_fifty_and_one_where_tokens_are_guessed():
     weights = {
-        learn: Config(learn=learn).weight for learn in ("replaced", "masked", "replace_mlm", "all_tokens")
+        learn: Config(loss=learn).discriminator_weight
+        for learn in ("replaced", "masked", "replace_mlm", "all_tokens")
     }
     assert weights == {"replaced": 50, "masked": 50, "replace_mlm": 1, "all_tokens": 1}
-    assert Config(learn="all_tokens", weight=3).weight == 3
+    assert Config(loss="all_tokens", discriminator_weight=3).discriminator_weight == 3
 
 
 def test_masked_tokens_show_the_mask_alone_and_special_ones_are_never_asked(split: Split):
@@ -247,7 +255,7 @@ def test_figures_of_samples_and_decisions_by_hand(split: Split):
     assert figures["replaced"] == pytest.approx(true.double().mean().item())
     masked = batch["labels"] != IGNORED
     right = ~true.gather(1, batch["at"])[masked]
-    assert figures["sampled_right"] == pytest.approx(right.double().mean().item())
+    assert figures["generator_accuracy"] == pytest.approx(right.double().mean().item())
     assert figures["mlm_majority"] == batch["labels"][masked].bincount().max().item() / masked.sum().item()
     assert figures["rtd_accuracy"] == pytest.approx((said == true).double().mean().item())
     assert figures["rtd_majority"] == pytest.approx(1 - figures["replaced"])
@@ -282,7 +290,7 @@ def test_the_area_is_that_of_scikit_learn_within_the_width_of_a_bin(shift: float
 FIGURES = {
     "mlm_accuracy": 0.35,
     "mlm_majority": 0.05,
-    "sampled_right": 0.3,
+    "generator_accuracy": 0.3,
     "replaced": 0.1,
     "rtd_auc": 0.85,
     "rtd_recall": 0.3,
@@ -292,7 +300,13 @@ FIGURES = {
 def test_nothing_is_remarked_of_a_run_that_does_well_or_begins(split: Split):
     objective, batch = one(split)
     assert objective.remarks(objective.summary(objective.measure(batch), batch.counts)) == []
-    start = {"mlm_accuracy": 0.05, "sampled_right": 0.01, "replaced": 0.15, "rtd_auc": 0.5, "rtd_recall": 0.0}
+    start = {
+        "mlm_accuracy": 0.05,
+        "generator_accuracy": 0.01,
+        "replaced": 0.15,
+        "rtd_auc": 0.5,
+        "rtd_recall": 0.0,
+    }
     assert diagnostics(FIGURES | start) == []
     assert diagnostics(FIGURES) == []
     assert diagnostics({k: v for k, v in FIGURES.items() if not k.startswith("rtd")}) == []
@@ -301,7 +315,7 @@ def test_nothing_is_remarked_of_a_run_that_does_well_or_begins(split: Split):
 @pytest.mark.parametrize(
     ("figures", "told"),
     [
-        ({"replaced": 0.005, "sampled_right": 0.97}, "only 0.50% of the tokens are replaced"),
+        ({"replaced": 0.005, "generator_accuracy": 0.97}, "only 0.50% of the tokens are replaced"),
         ({"rtd_auc": 0.51, "rtd_recall": 0.0}, "calls everything original"),
         ({"rtd_auc": 0.95, "mlm_accuracy": 0.06}, "little more than word frequencies"),
     ],
@@ -362,7 +376,7 @@ def test_rates_on_real_text_are_those_of_the_formulas(shared_data: Path, tmp_pat
     size = 6 + 128
     vocabulary = type(tiny.VOCABULARY)(size, tiny.SPECIAL, np.zeros(size, np.int8), np.zeros(size, np.int8))
     torch.manual_seed(0)
-    objective = Config().build(Model(layers=1, hidden=32, heads=1, positions=128), vocabulary)
+    objective = Config().build(Model(layers=1, hidden=32, heads=1, max_positions=128), vocabulary)
     rows = objective.examples(Split(tmp_path / "train"), 128, 0).take(
         np.arange(200), np.zeros(200, np.int64), RandomStreams(0, 0)
     )
@@ -381,7 +395,8 @@ def test_a_run_leaves_a_discriminator_and_a_generator_that_fills_masks(tiny_reci
     from nlptool.evaluation.fill_mask import FillMask
 
     model = (
-        'model={"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding": 16, "positions": 64}'
+        'model={"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding_size": 16, '
+        '"max_positions": 64}'
     )
     assert main(["pretrain-electra", str(tiny_recipe), model, 'objective={"name": "electra"}']) == 0
     final = tmp_path / "run" / "final"

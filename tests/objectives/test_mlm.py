@@ -50,7 +50,7 @@ def test_labels_are_what_stood_there_and_everything_else_is_shown(split: Split):
 def test_predicted_tokens_are_shown_as_the_recipe_says(
     split: Split, corrupt: tuple[float, ...], masked: int, kept: float
 ):
-    batch = tiny.batches(tiny.build("mlm", {"corrupt": corrupt}), split, rows=64).get(0)[0]
+    batch = tiny.batches(tiny.build("mlm", {"mask_split": corrupt}), split, rows=64).get(0)[0]
     shown = batch["ids"].gather(1, batch["at"])
     assert int((shown == tiny.SPECIAL["mask"]).sum()) == masked
     assert int((shown == batch["labels"]).sum()) == pytest.approx(kept, abs=10 if 0 < kept < 256 else 0)
@@ -164,7 +164,7 @@ def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():
 
 
 def test_pairs_need_a_model_with_two_types_of_segment():
-    one_type = BertConfig(types=1)
+    one_type = BertConfig(type_vocab_size=1)
     assert Config().check(one_type) == []
     (problem,) = Config(next_sentence=True).check(one_type)
     assert problem.path == "objective.next_sentence"
@@ -179,7 +179,7 @@ def test_pairs_need_a_model_with_a_pooler_which_asks_of_them():
 
 def test_shares_must_add_up_to_one():
     with pytest.raises(ValidationError, match=r"add up to 1, not to 0\.9"):
-        Config.model_validate({"corrupt": (0.8, 0.1, 0.0)})
+        Config.model_validate({"mask_split": (0.8, 0.1, 0.0)})
 
 
 def test_settings_import_no_torch():

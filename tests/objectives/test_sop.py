@@ -69,7 +69,9 @@ def test_documents_without_a_pair_are_told(split: Split):
 
 def test_a_decoder_and_a_model_without_segments_are_refused():
     assert Config().check(AlbertConfig()) == []
-    assert [problem.path for problem in Config().check(AlbertConfig(types=1))] == ["model.types"]
+    assert [problem.path for problem in Config().check(AlbertConfig(type_vocab_size=1))] == [
+        "model.type_vocab_size"
+    ]
     assert [problem.path for problem in Config().check(Gpt2Config())] == ["model.name"]
 
 
@@ -78,14 +80,17 @@ def test_albert_trains_by_command_and_goes_on_from_what_it_wrote(
     share: str, tiny_recipe: Path, tmp_path: Path
 ):
     transformers = pytest.importorskip("transformers")
-    model = f"model={{name: albert, layers: 2, hidden: 16, heads: 2, embedding: 8, positions: 64, share: {share}}}"
+    model = (
+        "model={name: albert, layers: 2, hidden: 16, heads: 2, embedding_size: 8, "
+        f"max_positions: 64, share: {share}}}"
+    )
     command = ["pretrain-sop", str(tiny_recipe), "objective={name: sop}"]
     assert main([*command, model]) == 0
     final = tmp_path / "run" / "final"
     reference, info = transformers.AutoModelForPreTraining.from_pretrained(final, output_loading_info=True)
     assert type(reference).__name__ == "AlbertForPreTraining"
     assert not any(info.values()), info
-    assert main([*command, "~model", f"start={final}", "--out", str(tmp_path / "more")]) == 0
+    assert main([*command, "~model", f"init_from={final}", "--out", str(tmp_path / "more")]) == 0
     config, _, state = huggingface.load_pretrained(tmp_path / "more" / "final")
     assert config.model_dump()["share"] == share
     assert len({name for name in state if "attention" in name and "qkv.weight" in name}) == 1
@@ -95,7 +100,7 @@ def test_albert_trains_by_command_and_goes_on_from_what_it_wrote(
 def test_the_baselines_of_albert_and_bert_with_sentence_order_can_be_exported(
     pairs: str, tiny_recipe: Path, tmp_path: Path
 ):
-    model = "model={name: albert, layers: 1, hidden: 16, heads: 2, embedding: 8, positions: 64}"
+    model = "model={name: albert, layers: 1, hidden: 16, heads: 2, embedding_size: 8, max_positions: 64}"
     objective = f"objective={{name: sop, pairs: {pairs}}}"
     short = ["train.steps=2", "--out", str(tmp_path / "out")]
     assert main(["pretrain-sop", str(tiny_recipe), model, objective, *short]) == 0

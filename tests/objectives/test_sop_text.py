@@ -158,7 +158,7 @@ def test_the_first_span_of_a_row_has_n_words_with_chance_one_over_n(novels):
 
 def test_the_budget_is_filled_and_shown_as_masks_random_tokens_and_itself(novels):
     _, vocabulary = novels
-    block = tiny.facts("sop").MODEL | {"positions": 512}
+    block = tiny.facts("sop").MODEL | {"max_positions": 512}
     model = tiny.registry.config("models", "albert").model_validate(block)
     objective = masked.build(Config(), model, vocabulary, "order")
     rows, draws = all_rows(novels, 512, "order")

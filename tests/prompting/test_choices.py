@@ -4,15 +4,15 @@ import pytest
 from pydantic import ValidationError
 
 from nlptool.errors import DataError
-from nlptool.prompting.choices.config import Config
 from nlptool.prompting.config import Response
+from nlptool.prompting.multiple_choice.config import Config
 from nlptool.text.tabular import Row
 
 PIQA = Config(prompt="Q: {goal}\nA:", choices=("{sol1}", "{sol2}"))
 METRICS = (
     "accuracy",
     "accuracy_per_token",
-    "accuracy_per_character",
+    "acc_norm",
     "accuracy_per_byte",
     "accuracy_unconditional",
 )
@@ -71,7 +71,7 @@ def test_each_score_divides_by_its_own_length():
     assert {name: figure.value for name, figure in figures.items()} == {
         "accuracy": 1,
         "accuracy_per_token": 0,
-        "accuracy_per_character": 0,
+        "acc_norm": 0,
         "accuracy_per_byte": 0,
         "accuracy_unconditional": 0,
     }
@@ -79,9 +79,7 @@ def test_each_score_divides_by_its_own_length():
 
 
 def test_characters_and_bytes_differ_in_korean():
-    task = Config(
-        prompt="", choices=("{a}", "{b}"), metrics=("accuracy_per_character", "accuracy_per_byte"), label=0
-    )
+    task = Config(prompt="", choices=("{a}", "{b}"), metrics=("acc_norm", "accuracy_per_byte"), label=0)
     question = task.instance(Row("f:1", {"a": "예", "b": "no"}), "")
     figures = task.compute_metrics(
         [question], [[Response(-4.0), Response(-6.0)]]

@@ -6,7 +6,7 @@ import pytest
 
 from nlptool.prompting.config import Instance
 from nlptool.prompting.contamination import Search, ngram_size, search_tasks, words
-from nlptool.prompting.continuation.config import Config
+from nlptool.prompting.loglikelihood.config import Config
 from nlptool.prompting.requests import TaskRun
 
 EIGHT = "one two three four five six seven eight"
@@ -64,7 +64,7 @@ def test_the_search_is_what_comparing_all_runs_would_be():
     rng = random.Random(0)
     documents = [" ".join(rng.choice("abcd") for _ in range(60)) for _ in range(5)]
     texts = [" ".join(rng.choice("abcd") for _ in range(12)) for _ in range(40)]
-    synthetic = Config(prompt="", answer="{a}", source={"made": "arithmetic"})
+    synthetic = Config(prompt="", answer="{a}", source={"synthetic": "arithmetic"})
     instances = [Instance("f:1", "", ("",), (text,), (text,), 0) for text in texts]
     run = TaskRun("sums", synthetic, instances, list(range(40)), {}, 0)
     ((n, found),) = search_tasks([run], documents)

@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.prompting.continuation.config import Config
 from nlptool.prompting.fewshot import FewShotPool, fewshot_prefix, sample_examples
+from nlptool.prompting.loglikelihood.config import Config
 from nlptool.text.tabular import Row
 
-TASK = Config(prompt="{q} =", answer=" {a}", header="Sums:\n", separator="\n")
+TASK = Config(prompt="{q} =", answer=" {a}", description="Sums:\n", fewshot_delimiter="\n")
 
 
 def rows(count: int) -> list[Row]:
@@ -43,7 +43,7 @@ def test_more_shots_than_examples_is_told():
     pool = FewShotPool(TASK, rows(4))
     with pytest.raises(DataError, match="f:0: 4 demonstrations asked for, 3 other examples there") as e:
         sample_examples(pool, pool[0], 0, 4, seed=0)
-    assert "shots=[3]" in str(e.value.hint)
+    assert "num_fewshot=[3]" in str(e.value.hint)
 
 
 def test_every_example_is_drawn_about_as_often():
@@ -56,7 +56,10 @@ def test_every_example_is_drawn_about_as_often():
 
 def test_the_header_comes_first_and_a_separator_behind_each_example():
     pool = FewShotPool(TASK, rows(2))
-    assert fewshot_prefix(TASK.header, TASK.separator, [pool[0], pool[1]]) == "Sums:\n0 + 1 = 1\n1 + 1 = 2\n"
+    assert (
+        fewshot_prefix(TASK.description, TASK.fewshot_delimiter, [pool[0], pool[1]])
+        == "Sums:\n0 + 1 = 1\n1 + 1 = 2\n"
+    )
     assert fewshot_prefix("", "\n", []) == ""
 
 

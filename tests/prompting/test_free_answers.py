@@ -3,11 +3,11 @@
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.prompting.answer.config import METRICS, Config
 from nlptool.prompting.config import Response
+from nlptool.prompting.generate_until.config import METRICS, Config
 from nlptool.text.tabular import Row
 
-KEYS = {"prompt": "Q: {q}\nA:", "answer": " {a}", "stop": ("\n",), "tokens": 5}
+KEYS = {"prompt": "Q: {q}\nA:", "answer": " {a}", "stop": ("\n",), "max_new_tokens": 5}
 SQUAD = Config(**KEYS, metrics=("squad2_f1", "squad2_exact"), no_answer="unanswerable")
 
 
@@ -78,13 +78,13 @@ def test_references_can_be_others_than_what_is_shown():
 
 
 def test_of_an_answer_the_first_sentences_may_count():
-    task = Config(**KEYS, metrics=("exact",), sentences=2)
+    task = Config(**KEYS, metrics=("exact",), max_sentences=2)
     assert scores(task, {"q": "?", "a": ["It rang. Then it fell."]}, " It rang. Then it fell. A horn.") == [1]
 
 
 def test_beams_and_draws_exclude_each_other():
     with pytest.raises(ValueError, match="beams and top_k: one of them"):
-        Config(**KEYS, metrics=("exact",), beams=4, top_k=2)
+        Config(**KEYS, metrics=("exact",), num_beams=4, top_k=2)
 
 
 def test_quacs_error_is_that_of_the_questions_that_people_agree_on():

@@ -105,9 +105,11 @@ def test_prompts_and_answers_are_lm_evals(
     asked = other.construct_requests(doc, context, metadata=(None, 0, 1))
     expected = [one.arguments for one in (asked if isinstance(asked, list) else [asked])]
 
-    *_, row = preprocess(Row("f:1", EXAMPLES[name].row), task.prepare)
+    *_, row = preprocess(Row("f:1", EXAMPLES[name].row), task.preprocess)
     question = task.instance(row, "")
-    found = task.requests(question, fewshot_prefix(task.header, task.separator, [question] * shots))
+    found = task.requests(
+        question, fewshot_prefix(task.description, task.fewshot_delimiter, [question] * shots)
+    )
     if task.generation:  # a text to go on, and where to stop
         assert found[0][0] == expected[0][0]
         assert set(expected[0][1]["until"]) <= set(task.generation.stop)

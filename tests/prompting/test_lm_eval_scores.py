@@ -66,7 +66,7 @@ TASKS: dict[str, tuple[str, str, Callable[[dict[str, Any]], dict[str, Any]], str
 }
 NAMES = {
     "accuracy": "acc,none",
-    "accuracy_per_character": "acc_norm,none",
+    "acc_norm": "acc_norm,none",
     "perplexity": "perplexity,none",
 }
 
@@ -77,7 +77,7 @@ def decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("decoder") / "gpt"
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer").bare()
-    config = Config(layers=2, hidden=32, heads=2, positions=2048, init=0.2)
+    config = Config(layers=2, hidden=32, heads=2, max_positions=2048, init=0.2)
     tokenizer.save(folder)
     state = nn.ModuleDict({"backbone": config.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(folder, config, state, tokenizer.special)
@@ -112,7 +112,7 @@ def test_scores_are_lm_evals(
     if name.startswith(("piqa", "arc", "superglue")):
         examples = "".join(json.dumps(row) + "\n" for row in rows[LIMIT:])
         (tmp_path / room / "train.jsonl").write_text(examples)
-    given = {"models": str(decoder), "tasks": room, "data": str(tmp_path), "shots": shots}
+    given = {"models": str(decoder), "tasks": room, "data": str(tmp_path), "num_fewshot": shots}
     (tmp_path / "r.yaml").write_text(json.dumps(given | {"out": str(tmp_path / "out")}))
     assert main(["prompt", str(tmp_path / "r.yaml")]) == 0
     (found,) = json.loads((tmp_path / "out" / "results.json").read_text())

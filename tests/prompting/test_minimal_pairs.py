@@ -8,7 +8,7 @@ import pytest
 
 from nlptool.cli import main
 from nlptool.errors import DataError
-from nlptool.prompting.choices import minimal_pairs
+from nlptool.prompting.multiple_choice import minimal_pairs
 
 GOOD, BAD = "the river reads.", "the river read."
 
@@ -95,7 +95,7 @@ def test_evaluate_and_the_prompted_task_find_the_same_pairs_right(tiny_run: Path
     ]
     write(folder / "wh_island.jsonl", rows)
     final = str(tiny_run / "final")
-    assert main(["evaluate", final, "--pairs", str(folder), "--json"]) == 0
+    assert main(["evaluate", final, "--minimal-pairs", str(folder), "--json"]) == 0
     (pairs,) = json.loads(capsys.readouterr().out)
     out = f"out={tmp_path}/out"
     assert main(["prompt", "prompt/grammar", f"data={tmp_path}", f"models=[{final}]", out, "--json"]) == 0

@@ -116,7 +116,7 @@ def models(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     made = {}
     for family in ("gpt2", "bert"):
         torch.manual_seed(0)
-        config = registry.config("models", family)(layers=1, hidden=16, heads=2, positions=96, init=0.5)
+        config = registry.config("models", family)(layers=1, hidden=16, heads=2, max_positions=96, init=0.5)
         parts = {"backbone": config.build(tokenizer.vocab_size)}
         if family == "bert":
             parts["mlm"] = heads.MaskedLM.of(config, tokenizer.vocab_size)
@@ -186,13 +186,13 @@ def test_shots_change_the_prompt_and_nothing_else(case, run: TaskRun):
         assert [a for _, a in zero_shot.requests] == [a for _, a in few_shot.requests]
         added = set()
         for (before, _), (after, _) in zip(zero_shot.requests, few_shot.requests, strict=True):
-            bare = before.removeprefix(run.task.header)
+            bare = before.removeprefix(run.task.description)
             assert after.endswith(bare)
             added.add(after.removesuffix(bare))
         shown = max(added, key=len)
         assert sum(place in shown for place in examples) == 2
         assert added <= {shown, ""}  # what is unconditional stays so
-        assert shown.startswith(run.task.header)
+        assert shown.startswith(run.task.description)
 
 
 def test_metrics_do_not_depend_on_the_order_of_instances(run: TaskRun, perfect: PerfectModel):

@@ -11,7 +11,7 @@ from nlptool.prompting.preprocess import preprocess
 from nlptool.recipe import catalog, load
 from nlptool.text.tabular import Row
 
-TASKS = catalog.shipped("prompts")
+TASKS = catalog.shipped("prompted-tasks")
 MADE = {name for name in TASKS if "made:" in TASKS[name].read_text("utf8")}
 
 

@@ -10,7 +10,7 @@ ENVIRONMENT = {"nlptool": "0.1", "packages": {"torch": "2.13.0"}, "device": "cpu
 def write_run(path: Path, lines: list[dict[str, Any]], *, lr: float = 1e-3, ended: bool = False) -> Path:
     """A run folder with these lines of metrics.jsonl."""
     path.mkdir(parents=True)
-    (path / "recipe.yaml").write_text(f"tokens: nowhere\ntrain:\n  steps: 100\n  lr: {lr}\nout: {path}\n")
+    (path / "recipe.yaml").write_text(f"store: nowhere\ntrain:\n  steps: 100\n  lr: {lr}\nout: {path}\n")
     (path / "environment.json").write_text(json.dumps(ENVIRONMENT))
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if ended:

@@ -107,7 +107,7 @@ def test_the_unigram_entropy_comes_from_the_store_where_it_lies_there_still(tmp_
     (store / "store.json").write_text(json.dumps({"unigram_entropy": 6.5}))
     recipe = (path / "recipe.yaml").read_text()
     assert read(path, "a").unigram_entropy is None
-    (path / "recipe.yaml").write_text(recipe.replace("tokens: nowhere", f"tokens: {store}"))
+    (path / "recipe.yaml").write_text(recipe.replace("store: nowhere", f"store: {store}"))
     assert read(path, "a").unigram_entropy == 6.5
 
 
@@ -120,11 +120,11 @@ def test_only_keys_that_differ_are_compared_and_where_a_run_lies_is_none(tmp_pat
 def test_a_key_that_differs_as_a_whole_is_not_taken_apart_again(tmp_path: Path):
     """Three runs: the second has other stages than the first, the third has none."""
     paths = [write_run(tmp_path / name, []) for name in "abc"]
-    for path, stages in zip(paths, ("[{length: 8}]", "[{length: 9}]", "[]"), strict=True):
+    for path, stages in zip(paths, ("[{sequence_length: 8}]", "[{sequence_length: 9}]", "[]"), strict=True):
         recipe = (path / "recipe.yaml").read_text()
         (path / "recipe.yaml").write_text(recipe.replace("train:\n", f"train:\n  stages: {stages}\n"))
     runs = read_all(paths)
-    assert tables.differences(runs[:2]).rows == [["train.stages.0.length", "8", "9"]]
+    assert tables.differences(runs[:2]).rows == [["train.stages.0.sequence_length", "8", "9"]]
     assert tables.differences(runs).rows == [["train.stages", "[length 8]", "[length 9]", "[]"]]
 
 

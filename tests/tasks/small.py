@@ -20,7 +20,7 @@ from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 WORDS = ("the", "river", "old", "town", "a", "bell", "small", "house", "winter", "wood", "stone", "light")
-MODEL = {"name": "bert", "layers": 2, "hidden": 32, "heads": 2, "positions": 40, "init": 0.1}
+MODEL = {"name": "bert", "layers": 2, "hidden": 32, "heads": 2, "max_positions": 40, "init": 0.1}
 LENGTH = 24
 
 

@@ -17,15 +17,15 @@ from nlptool.errors import DataError, UsageError
 from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.answer.config import Config
-from nlptool.tasks.answer.objective import TextGeneration
+from nlptool.tasks.text_generation.config import Config
+from nlptool.tasks.text_generation.objective import TextGeneration
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
-NET = Gpt2(layers=2, hidden=32, heads=2, positions=64, dropout=0.0, attention_dropout=0.0, init=0.3)
+NET = Gpt2(layers=2, hidden=32, heads=2, max_positions=64, dropout=0.0, attention_dropout=0.0, init=0.3)
 TASK = Config.model_validate(
-    {"question": "Which {what}?", "context": "{text}", "metrics": ("exact", "squad_f1"), "tokens": 6}
+    {"question": "Which {what}?", "context": "{text}", "metrics": ("exact", "squad_f1"), "max_new_tokens": 6}
 )
 
 
@@ -108,7 +108,7 @@ def test_of_a_long_row_the_context_loses_its_end(objective, tokenizer: Tokenizer
     assert answer == f" a bell{end(tokenizer)}"
     assert rows.lengths.tolist() == [60]
     assert [(cut.what, cut.key, cut.rows) for cut in rows.cuts] == [
-        ("text", "train.length", 1),
+        ("text", "train.sequence_length", 1),
         ("answer", "task.tokens", 0),
     ]
 
@@ -240,10 +240,10 @@ def test_hidden_answers_are_not_labels(objective: TextGeneration, tokenizer: Tok
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({}, "question: needed with form: columns"),
-        ({"form": "woz", "question": "Who?"}, "question: needed with form: columns, and with it only"),
-        ({"form": "woz", "context": "{a}"}, "says what the context and the answers are"),
-        ({"question": "Who?", "metrics": ("joint_goal",)}, "joint_goal is for form: woz"),
+        ({}, "question: needed with format: columns"),
+        ({"format": "woz", "question": "Who?"}, "question: needed with format: columns, and with it only"),
+        ({"format": "woz", "context": "{a}"}, "says what the context and the answers are"),
+        ({"question": "Who?", "metrics": ("joint_goal",)}, "joint_goal is for format: woz"),
     ],
 )
 def test_what_does_not_go_together_is_told(settings: dict, told: str):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from kinds import choose as kind
+from kinds import multiple_choice as kind
 
 from nlptool.data import pair_inputs as data
 from nlptool.errors import DataError
@@ -12,13 +12,13 @@ from nlptool.models import huggingface
 from nlptool.models.bert.config import Config as Bert
 from nlptool.models.electra.config import Config as Electra
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.choose.config import Config
+from nlptool.tasks.multiple_choice.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 COPA = {
-    "name": "choose",
+    "name": "multiple_choice",
     "inputs": ("premise", "question"),
     "choices": ("choice1", "choice2"),
     "labels": ("choice1", "choice2"),
@@ -80,7 +80,7 @@ def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):
 
 def test_only_encoders_are_taken():
     assert [Config.model_validate(COPA).check(net) for net in (Bert(), Electra())] == [[], []]
-    assert Config.model_validate(COPA).check(Gpt2())[0].path == "start"
+    assert Config.model_validate(COPA).check(Gpt2())[0].path == "init_from"
 
 
 @pytest.mark.parametrize("family", ["bert", "albert", "electra", "distilbert"])
@@ -88,7 +88,7 @@ def test_transformers_says_the_same(family: str, tiny_store: Path, tmp_path: Pat
     transformers = pytest.importorskip("transformers")
     settings = kind.VARIANTS["a-list-of-three"]
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
-    made = small.build("choose", settings, tokenizer, name=family).eval()
+    made = small.build("multiple_choice", settings, tokenizer, name=family).eval()
     exported = made.folders(made.backbone.config)[""]
     huggingface.save_pretrained(
         tmp_path, exported.config, exported.state, tokenizer.special, exported.settings
@@ -98,7 +98,9 @@ def test_transformers_says_the_same(family: str, tiny_store: Path, tmp_path: Pat
     assert not any(info.values()), info
     rng = np.random.default_rng(3)
     examples = [
-        small.config("choose", settings).example(Row("", kind.row(rng, small.WORDS, settings)), labelled=True)
+        small.config("multiple_choice", settings).example(
+            Row("", kind.row(rng, small.WORDS, settings)), labelled=True
+        )
         for _ in range(6)
     ]
     data.write(examples, tokenizer, tmp_path / "six")

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import small
 import torch
-from kinds import classify as kind
+from kinds import classification as kind
 
 from nlptool import registry
 from nlptool.data import pair_inputs as data
 from nlptool.errors import DataError
 from nlptool.models import heads, huggingface
-from nlptool.tasks.classify.config import Config
+from nlptool.tasks.classification.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
-PAIR = {"name": "classify", "inputs": ("a", "b"), "metrics": ("accuracy",), "labels": ("no", "yes")}
+PAIR = {"name": "classification", "inputs": ("a", "b"), "metrics": ("accuracy",), "labels": ("no", "yes")}
 
 
 def task(**settings) -> Config:
@@ -97,7 +97,7 @@ def test_a_number_that_is_written_as_hidden_ones_are_is_told(
     scores: tuple[float, ...], told: int, tiny_store: Path, tmp_path: Path
 ):
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
-    made = small.build("classify", {"inputs": ["a", "b"], "metrics": ["pearson"]}, tokenizer)
+    made = small.build("classification", {"inputs": ["a", "b"], "metrics": ["pearson"]}, tokenizer)
     made.encode([row(label=score) for score in scores], tokenizer, tmp_path / "train", labelled=True)
     found = made.doubts(made.examples(Split(tmp_path / "train"), 24, 0))
     assert len(found) == bool(told)
@@ -149,10 +149,10 @@ def test_decoders_are_refused():
     from nlptool.models.gpt2.config import Config as Gpt2
 
     assert task().check(Bert()) == []
-    assert task().check(Gpt2())[0].path == "start"
+    assert task().check(Gpt2())[0].path == "init_from"
 
 
-FAMILIES = {"bert": {}, "albert": {"embedding": 16}, "electra": {"embedding": 16}}
+FAMILIES = {"bert": {}, "albert": {"embedding_size": 16}, "electra": {"embedding_size": 16}}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -161,7 +161,7 @@ def test_transformers_says_the_same(variant: str, family: str, tiny_store: Path,
     transformers = pytest.importorskip("transformers")
     settings = kind.VARIANTS[variant]
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
-    made = small.build("classify", settings, tokenizer, name=family, **FAMILIES[family]).eval()
+    made = small.build("classification", settings, tokenizer, name=family, **FAMILIES[family]).eval()
     for parameter in made.parameters():
         if parameter.ndim == 1:  # biases and norms away from 0 and 1, so that a forgotten one shows
             torch.nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
@@ -181,7 +181,7 @@ def test_transformers_says_the_same(variant: str, family: str, tiny_store: Path,
     texts = [[row[column] for row in rows] for column in settings["inputs"]]
     encode = transformers.AutoTokenizer.from_pretrained(tmp_path)
     inputs = encode(*texts, padding=True, truncation=True, max_length=small.LENGTH, return_tensors="pt")
-    examples = [small.config("classify", settings).example(Row("", r), labelled=True) for r in rows]
+    examples = [small.config("classification", settings).example(Row("", r), labelled=True) for r in rows]
     data.write(examples, tokenizer, tmp_path / "ten")
     ten = made.examples(Split(tmp_path / "ten"), small.LENGTH, 0)
     with torch.no_grad():

@@ -13,8 +13,8 @@ from nlptool.errors import DataError
 from nlptool.evaluation.metrics import decanlp, generated_text
 from nlptool.recipe.by_name import Named
 from nlptool.registry import DiscriminatedBy
-from nlptool.tasks.answer.config import Config
-from nlptool.tasks.answer.decanlp_formats import DecaNLPExample
+from nlptool.tasks.text_generation.config import Config
+from nlptool.tasks.text_generation.decanlp_formats import DecaNLPExample
 from nlptool.text.tabular import Row
 
 TASK = Named(DiscriminatedBy("tasks"), "tasks", "task")
@@ -149,7 +149,13 @@ def test_every_task_can_be_planned_with_a_decoder(task: str, tiny_decoder: Path,
     for split in ("train", "validation", "validation_matched", "validation_mismatched", "test"):
         lines = [json.dumps(row) + "\n" for row in ROWS[task] * 5]
         (tmp_path / f"{split}.jsonl").write_text("".join(lines))
-    arguments = [f"start={tiny_decoder}", f"data={tmp_path}", "train.length=128", "--dry-run", "--json"]
+    arguments = [
+        f"init_from={tiny_decoder}",
+        f"data={tmp_path}",
+        "train.sequence_length=128",
+        "--dry-run",
+        "--json",
+    ]
     assert main(["finetune", "finetune/deca", f"task=deca/{task}", *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["rows"].values()) == {15 if task == "woz" else 10}
@@ -162,7 +168,13 @@ def test_the_ten_tasks_together_have_a_deca_score(tiny_decoder: Path, tmp_path: 
         for split in ("train", "validation", "validation_matched", "validation_mismatched"):
             some = made[:1] if split == "validation_mismatched" else made
             (tmp_path / task / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
-    arguments = [f"start={tiny_decoder}", f"data={tmp_path}", "train.length=128", "--dry-run", "--json"]
+    arguments = [
+        f"init_from={tiny_decoder}",
+        f"data={tmp_path}",
+        "train.sequence_length=128",
+        "--dry-run",
+        "--json",
+    ]
     assert main(["finetune", "finetune/deca", *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["rows"]["train"] == 21

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from kinds import choose, classify, span, tag
+from kinds import classification, extractive_qa, multiple_choice, token_classification
 
 from nlptool import flops
 from nlptool.data.random_streams import RandomStreams
@@ -15,10 +15,10 @@ from nlptool.tasks.flop_count import FlopCount
 from nlptool.text.tokenizer import Tokenizer
 
 CASES = [
-    ("classify", classify.VARIANTS["classes-of-two-texts"]),
-    ("tag", tag.VARIANTS["words"]),
-    ("span", span.VARIANTS["answerable"]),
-    ("choose", next(iter(choose.VARIANTS.values()))),
+    ("classification", classification.VARIANTS["classes-of-two-texts"]),
+    ("token_classification", token_classification.VARIANTS["words"]),
+    ("extractive_qa", extractive_qa.VARIANTS["answerable"]),
+    ("multiple_choice", next(iter(multiple_choice.VARIANTS.values()))),
 ]
 
 

@@ -5,11 +5,11 @@ import math
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.tasks.choose.config import Config as Choose
-from nlptool.tasks.classify.config import Config as Classify
+from nlptool.tasks.classification.config import Config as Classify
 from nlptool.tasks.config import number_of
-from nlptool.tasks.span.config import Config as Span
-from nlptool.tasks.tag.config import Config as Tag
+from nlptool.tasks.extractive_qa.config import Config as Span
+from nlptool.tasks.multiple_choice.config import Config as Choose
+from nlptool.tasks.token_classification.config import Config as Tag
 from nlptool.text.tabular import Row, is_hidden
 
 

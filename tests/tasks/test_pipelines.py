@@ -28,7 +28,7 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import loads
-from nlptool.tasks.answer.objective import prompt
+from nlptool.tasks.text_generation.objective import prompt
 from nlptool.text.store import SplitWriter, dtype_for
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
@@ -38,8 +38,8 @@ from nlptool.train.interrupts import SignalHandler
 transformers = pytest.importorskip("transformers")
 
 CLOSE = 1e-4
-SIZES = {"layers": 2, "hidden": 16, "heads": 2, "positions": 192, "init": 0.4}
-FURTHER = {"albert": {"embedding": 8}, "electra": {"embedding": 8}}
+SIZES = {"layers": 2, "hidden": 16, "heads": 2, "max_positions": 192, "init": 0.4}
+FURTHER = {"albert": {"embedding_size": 8}, "electra": {"embedding_size": 8}}
 OBJECTIVES = {"albert": "sop", "electra": "electra", "gpt2": "clm"}  # of others mlm
 EXEMPT: dict[str, str] = {}
 """Kinds of task that transformers has no class for, and why."""
@@ -149,8 +149,8 @@ FAMILIES = registry.names("models")
 ENCODERS = [name for name in FAMILIES if isinstance(config(name), EncoderConfig)]
 DECODERS = [name for name in FAMILIES if name not in ENCODERS]
 KINDS = [name for name in registry.names("tasks") if name not in EXEMPT]
-OF_ENCODERS = ["fill-mask", *(kind for kind in KINDS if kind != "answer")]
-OF_DECODERS = ["text-generation", "answer"]
+OF_ENCODERS = ["fill-mask", *(kind for kind in KINDS if kind != "text_generation")]
+OF_DECODERS = ["text-generation", "text_generation"]
 
 
 def cases() -> list[Any]:
@@ -213,10 +213,10 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, store) -> Callable[[str
         recipe = loads(
             json.dumps(
                 {
-                    "tokens": str(store(tokenizer)),
+                    "store": str(store(tokenizer)),
                     "model": block,
                     "objective": {"name": OBJECTIVES.get(family, "mlm")},
-                    "train": {"steps": 1, "batch": 2, "length": 24},
+                    "train": {"steps": 1, "batch_size": 2, "sequence_length": 24},
                     "out": str(out),
                 }
             ),
@@ -314,8 +314,8 @@ def tuned(kind: str, settings: dict, rows: list[dict], start: Path, work: Path) 
     recipe = {
         "task": {"name": kind} | settings,
         "data": str(folder / "data"),
-        "start": str(start),
-        "train": {"length": 192, "batch": 8},
+        "init_from": str(start),
+        "train": {"sequence_length": 192, "batch_size": 8},
         "out": str(folder / "run"),
     }
     plan = TunePlan(loads(json.dumps(recipe), Tuning))
@@ -360,7 +360,7 @@ class Compare:
 
 
 class Classify(Compare):
-    kind = "classify"
+    kind = "classification"
 
     def abroad(self, row: dict, number: int) -> dict:
         return row | ({"a": TEXTS[number]} if number % 2 else {"b": TEXTS[number]})
@@ -379,7 +379,7 @@ class Classify(Compare):
 
 
 class Choose(Compare):
-    kind = "choose"
+    kind = "multiple_choice"
 
     def check(self, run: Tuned, rows: list[dict]) -> None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(run.final)
@@ -394,7 +394,7 @@ class Choose(Compare):
 
 
 class Span(Compare):
-    kind = "span"
+    kind = "extractive_qa"
     BEST, LONGEST = 20, 30
 
     def check(self, run: Tuned, rows: list[dict]) -> None:
@@ -425,7 +425,7 @@ class Span(Compare):
 
 
 class Tag(Compare):
-    kind = "tag"
+    kind = "token_classification"
 
     def check(self, run: Tuned, rows: list[dict]) -> None:
         pipe = transformers.pipeline("token-classification", model=str(run.final), ignore_labels=[])
@@ -444,11 +444,11 @@ class Tag(Compare):
 
 
 class Answer(Compare):
-    kind = "answer"
+    kind = "text_generation"
 
     def variants(self) -> list[dict]:
-        asked = {"question": "Which {what}?", "context": "{text}", "metrics": ["exact"], "tokens": 6}
-        return [asked, {"question": "Which {what}?", "metrics": ["exact"], "tokens": 6}]
+        asked = {"question": "Which {what}?", "context": "{text}", "metrics": ["exact"], "max_new_tokens": 6}
+        return [asked, {"question": "Which {what}?", "metrics": ["exact"], "max_new_tokens": 6}]
 
     def rows(self, settings: dict, number: int = 4) -> list[dict]:
         return [{"what": "town", "text": text, "answer": "a bell"} for text in TEXTS[:number]]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from kinds import span as kind
+from kinds import extractive_qa as kind
 
 from nlptool.data import qa_windows
 from nlptool.data.qa_windows import Limits, QAWindowDataset
@@ -13,8 +13,8 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.span.config import Config
-from nlptool.tasks.span.search import max_answer_length, no_answer, search
+from nlptool.tasks.extractive_qa.config import Config
+from nlptool.tasks.extractive_qa.search import max_answer_length, no_answer, search
 from nlptool.text.store import Split
 from nlptool.text.tabular import Question, Row
 from nlptool.text.tokenizer import Tokenizer
@@ -193,7 +193,7 @@ def test_what_a_limit_leaves_out_is_counted_by_its_key(tokenizer: Tokenizer, tmp
         "in 25.0% of 4 rows the answer has more than 30 tokens and is never found (task.max_answer_length)"
     )
     short = QAWindowDataset(rows.split, 64, Limits(), tokenizer.special)
-    assert next((cut.key, cut.limit, cut.rows) for cut in short.cuts) == ("train.length", 30, 2)
+    assert next((cut.key, cut.limit, cut.rows) for cut in short.cuts) == ("train.sequence_length", 30, 2)
 
 
 def test_an_answer_is_found_up_to_the_longest_and_as_many_are_kept(tokenizer: Tokenizer, tmp_path: Path):
@@ -208,7 +208,7 @@ def test_an_answer_is_found_up_to_the_longest_and_as_many_are_kept(tokenizer: To
 
 
 def test_a_stride_for_which_windows_are_too_short_is_told(tokenizer: Tokenizer, tmp_path: Path):
-    made = small.build("span", ANSWERABLE, tokenizer)
+    made = small.build("extractive_qa", ANSWERABLE, tokenizer)
     context = " ".join(["river"] * 200)
     (told,) = made.doubts(opened([asked(context, "river")], tokenizer, tmp_path, 64))
     assert "where task.doc_stride is 128" in told
@@ -304,7 +304,7 @@ def test_questions_on_one_text_share_it(tokenizer: Tokenizer, tmp_path: Path):
     rows = opened(asked_in_turn, tokenizer, tmp_path, 40)
     said = np.full((2 * len(rows), 40), -9.0)
     said[np.arange(len(said)), rows.labels[:, 0].astype(int)] = 9.0
-    made = small.build("span", ANSWERABLE, tokenizer)
+    made = small.build("extractive_qa", ANSWERABLE, tokenizer)
     told = list(made.answers(rows, said))
     assert [answer["prediction"] for answer in told] == ["old", "river", "bell", "the old"]
     lines = (tmp_path / "some.texts").read_text().splitlines()
@@ -317,17 +317,17 @@ def test_an_answer_without_a_token_is_refused(pieces: Tokenizer, tmp_path: Path)
 
 
 def test_two_questions_with_one_id_are_refused(tokenizer: Tokenizer, tmp_path: Path):
-    made = small.build("span", ANSWERABLE, tokenizer)
+    made = small.build("extractive_qa", ANSWERABLE, tokenizer)
     with pytest.raises(DataError, match=r'rows\.jsonl:7: another question has the id "7"'):
         made.encode([row(), row()], tokenizer, tmp_path / "x", labelled=True)
 
 
 def test_only_encoders_are_taken():
-    assert Config().check(Gpt2())[0].path == "start"
+    assert Config().check(Gpt2())[0].path == "init_from"
 
 
 def test_no_answer_is_the_baseline(tokenizer: Tokenizer, tmp_path: Path):
-    made = small.build("span", UNANSWERABLE, tokenizer)
+    made = small.build("extractive_qa", UNANSWERABLE, tokenizer)
     questions = [asked("the old river", "river"), asked("a bell")._replace(answers=()), asked("old", "old")]
     rows = opened(questions, tokenizer, tmp_path, 40)
     assert made.baseline(rows, rows)["squad2_best_f1"] == pytest.approx(1 / 3)
@@ -335,7 +335,7 @@ def test_no_answer_is_the_baseline(tokenizer: Tokenizer, tmp_path: Path):
 
 def test_the_threshold_is_that_with_the_best_f1(tokenizer: Tokenizer, tmp_path: Path):
     """No answer is worth 2 less than the best one where there is none, 4 less where there is one: 0 is no border."""
-    made = small.build("span", UNANSWERABLE, tokenizer)
+    made = small.build("extractive_qa", UNANSWERABLE, tokenizer)
     rows = opened(
         [asked("old river", "river"), asked("old bell")._replace(answers=())], tokenizer, tmp_path, 40
     )
@@ -359,7 +359,7 @@ def test_the_threshold_is_that_with_the_best_f1(tokenizer: Tokenizer, tmp_path: 
 def test_transformers_says_the_same_at_the_same_cost(family: str, tokenizer: Tokenizer, tmp_path: Path):
     """Row by row: transformers takes padding for a place where an answer may begin."""
     transformers = pytest.importorskip("transformers")
-    made = small.build("span", ANSWERABLE, tokenizer, name=family).eval()
+    made = small.build("extractive_qa", ANSWERABLE, tokenizer, name=family).eval()
     exported = made.folders(made.backbone.config)[""]
     huggingface.save_pretrained(
         tmp_path, exported.config, exported.state, tokenizer.special, exported.settings
@@ -369,7 +369,7 @@ def test_transformers_says_the_same_at_the_same_cost(family: str, tokenizer: Tok
         tmp_path, output_loading_info=True
     )
     assert not any(info.values()), info
-    rows = made.examples(small.encoded("span", ANSWERABLE, tokenizer, tmp_path, 6), 24, 0)
+    rows = made.examples(small.encoded("extractive_qa", ANSWERABLE, tokenizer, tmp_path, 6), 24, 0)
     with torch.no_grad():
         for batch in small.all_rows(made, rows, 1):
             start, end = batch["labels"][:, 0].long()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from kinds import tag as kind
+from kinds import token_classification as kind
 
 from nlptool.data import token_labels
 from nlptool.data.random_streams import RandomStreams
@@ -13,7 +13,7 @@ from nlptool.data.token_labels import NOTHING, SPACE, TokenLabelDataset
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
-from nlptool.tasks.tag.config import Config
+from nlptool.tasks.token_classification.config import Config
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row, Sentence
 from nlptool.text.tokenizer import Tokenizer
@@ -113,7 +113,7 @@ def test_tags_of_the_first_iob_are_told_and_read_as_the_second_where_the_task_sa
     )
     assert [LABELS[tag] for tag in one.tags] == ["B-PER", "I-PER", "O", "B-PER", "B-PER"]
     assert [LABELS[tag] for tag in two.tags] == names
-    made = small.build("tag", {"labels": list(LABELS)}, tokenizer)
+    made = small.build("token_classification", {"labels": list(LABELS)}, tokenizer)
     (told,) = made.doubts(opened(tokenizer, tmp_path, 30, two, one))
     assert told.startswith("in 1 of 2 rows 2 entities begin with I-NAME")
     assert made.doubts(opened(tokenizer, tmp_path, 30, one, one)) == []
@@ -124,15 +124,15 @@ def test_words_behind_the_cut_have_no_decision_and_are_told(pieces: Tokenizer, t
     rows = opened(pieces, tmp_path, 5, Sentence("", ("old", "rivers", "old", "old"), tags, " "))
     assert rows.decision.tolist() == [0, 1, -1, -1]
     assert rows.labels[:, 0].tolist() == [1.0, 2.0]
-    assert [(cut.key, cut.rows) for cut in rows.cuts] == [("train.length", 1)]
-    made = small.build("tag", WORDS, pieces)
+    assert [(cut.key, cut.rows) for cut in rows.cuts] == [("train.sequence_length", 1)]
+    made = small.build("token_classification", WORDS, pieces)
     assert made.score(rows, np.eye(5)[[1, 2]]) == {"entity_f1": 2 / 3, "entity_macro_f1": 2 / 3}
 
 
 def test_the_characters_of_a_piece_go_on_with_its_entity(pieces: Tokenizer, tmp_path: Path):
     text = "세종대왕은 어제"
     rows = opened(pieces, tmp_path, 20, Sentence("", tuple(text), (1, 2, 2, 2, 0, 0, 0, 0), ""))
-    made = small.build("tag", {"labels": list(LABELS), "characters": True}, pieces)
+    made = small.build("token_classification", {"labels": list(LABELS), "characters": True}, pieces)
     (answer,) = made.answers(rows, np.eye(3)[[1, 2, 0, 0]])
     assert answer["prediction"] == answer["label"] == ["B-PER", *["I-PER"] * 3, *["O"] * 4]
     (answer,) = made.answers(rows, np.eye(3)[[1, 1, 0, 0]])
@@ -156,13 +156,13 @@ def test_each_decision_knows_its_sentence_and_place(pieces: Tokenizer, tmp_path:
 
 
 def test_only_encoders_are_taken():
-    assert Config(labels=LABELS).check(Gpt2())[0].path == "start"
+    assert Config(labels=LABELS).check(Gpt2())[0].path == "init_from"
 
 
 @pytest.mark.parametrize("family", ["bert", "albert", "electra", "distilbert"])
 def test_transformers_says_the_same_at_the_same_cost(family: str, tokenizer: Tokenizer, tmp_path: Path):
     transformers = pytest.importorskip("transformers")
-    made = small.build("tag", WORDS, tokenizer, name=family).eval()
+    made = small.build("token_classification", WORDS, tokenizer, name=family).eval()
     exported = made.folders(made.backbone.config)[""]
     huggingface.save_pretrained(
         tmp_path, exported.config, exported.state, tokenizer.special, exported.settings
@@ -173,7 +173,7 @@ def test_transformers_says_the_same_at_the_same_cost(family: str, tokenizer: Tok
     )
     assert not any(info.values()), info
     assert theirs.config.id2label[1] == "B-PER"
-    rows = made.examples(small.encoded("tag", WORDS, tokenizer, tmp_path, 6), 24, 0)
+    rows = made.examples(small.encoded("token_classification", WORDS, tokenizer, tmp_path, 6), 24, 0)
     (batch,) = small.all_rows(made, rows, 6)
     labels = torch.full_like(batch["ids"], -100)
     labels[batch["documents"], batch["positions"]] = batch["labels"][:, 0].long()

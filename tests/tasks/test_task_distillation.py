@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from kinds import choose, classify
+from kinds import classification, multiple_choice
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data.batches import Batch
@@ -16,9 +16,9 @@ from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distillation import IntermediateDistillation, PredictionDistillation
 from nlptool.text.tokenizer import Tokenizer
 
-CLASSES = ("classify", classify.VARIANTS["classes-of-two-texts"])
-NUMBERS = ("classify", classify.VARIANTS["numbers-of-two-texts"])
-CHOICES = ("choose", choose.VARIANTS["a-list-of-three"])
+CLASSES = ("classification", classification.VARIANTS["classes-of-two-texts"])
+NUMBERS = ("classification", classification.VARIANTS["numbers-of-two-texts"])
+CHOICES = ("multiple_choice", multiple_choice.VARIANTS["a-list-of-three"])
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,9 @@ def test_the_teacher_is_no_part_of_what_is_trained_and_has_no_dropout(teacher, r
 def test_a_narrower_student_has_one_matrix_that_its_folder_lacks(teacher, rows, tokenizer):
     own = student(tokenizer, hidden=16)
     imitation = IntermediateDistillation(own, teacher.backbone, (2, 4))
-    assert imitation.projection.weight.shape == (32, 16)
+    assert imitation.projection.discriminator_weight.shape == (32, 16)
     sum(imitation(small.all_rows(imitation, rows, 8)[0]).values()).backward()
-    assert imitation.projection.weight.grad.abs().sum() > 0
+    assert imitation.projection.discriminator_weight.grad.abs().sum() > 0
     assert not any("projection" in name for name in own.folders(own.backbone.config)[""].state)
 
 
@@ -119,7 +119,7 @@ def test_answers_cost_least_where_they_are_the_teachers(case, tokenizer, tmp_pat
             said_NW[batch["row"]] = own.predict(batch)
     taught = PredictionDistillation(own, said_NW)
     batches = small.all_rows(taught, rows, 8)
-    least = total(taught, batches)["soft"]
+    least = total(taught, batches)["prediction"]
     least.backward()
     assert (
         max(parameter.grad.abs().max() for parameter in own.parameters() if parameter.grad is not None) < 1e-6
@@ -138,7 +138,9 @@ def test_answers_of_numbers_cost_their_squared_error(tokenizer, tmp_path: Path):
         expected = sum(
             ((own.predict(b) - answers[b["row"]]) ** 2).sum().item() for b in small.all_rows(own, rows, 8)
         )
-        assert total(taught, small.all_rows(taught, rows, 8))["soft"].item() == pytest.approx(expected / 40)
+        assert total(taught, small.all_rows(taught, rows, 8))["prediction"].item() == pytest.approx(
+            expected / 40
+        )
 
 
 def test_no_label_is_looked_at(rows, teacher, tokenizer):

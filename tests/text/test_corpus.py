@@ -192,7 +192,7 @@ def test_a_line_longer_than_a_document_may_be_is_cut_at_spaces_and_loses_nothing
         for how in ("blank-line", "line", "file", "record"):
             if how != ("record" if name == "a.txt" else "line"):
                 tally = ReadStats()
-                source = Source(files=str(tmp_path / name), documents=how)  # type: ignore[arg-type]
+                source = Source(files=str(tmp_path / name), document_boundary=how)  # type: ignore[arg-type]
                 found = [d.text for d in documents(source, tally)]
                 assert "".join(found) == line
                 assert max(map(len, found)) <= 100

@@ -26,9 +26,9 @@ def fails(source: Source) -> tuple[str, str]:
 
 
 def drops(source: Source) -> tuple[list[str], dict[str, int]]:
-    """The documents left and the counts of those dropped, with `bad: drop`."""
+    """The documents left and the counts of those dropped, with `on_error: drop`."""
     tally = ReadStats()
-    found = [d.text for d in documents(source.model_copy(update={"bad": "drop"}), tally)]
+    found = [d.text for d in documents(source.model_copy(update={"on_error": "drop"}), tally)]
     return found, dict(tally.dropped)
 
 
@@ -51,7 +51,7 @@ def test_an_empty_file_of_another_format_holds_no_document(tmp_path: Path, name:
 
 @pytest.mark.parametrize("documents", ["blank-line", "line", "file"])
 def test_white_space_alone_is_no_document(tmp_path: Path, documents: str) -> None:
-    source = write(tmp_path / "a.txt", " \n\t\r\n\n  ").model_copy(update={"documents": documents})
+    source = write(tmp_path / "a.txt", " \n\t\r\n\n  ").model_copy(update={"document_boundary": documents})
     assert fails(source)[0].startswith("the source holds no document")
 
 
@@ -60,7 +60,7 @@ def test_invalid_utf8_is_named_by_line_and_offset(tmp_path: Path) -> None:
     message, hint = fails(source)
     assert message == f"{tmp_path}/a.txt:4: the byte 0xe9 at offset 14 is not UTF-8"
     assert "iconv" in hint
-    assert "source.bad=drop" in hint
+    assert "source.on_error=drop" in hint
     assert drops(source) == (["One.", "Three."], {"invalid UTF-8": 1})
 
 
@@ -333,7 +333,7 @@ def test_twenty_megabytes_on_one_line_are_read_in_seconds_and_bounded_documents(
 
 def test_endless_white_space_is_shortened_and_counted(tmp_path: Path) -> None:
     source = write(tmp_path / "a.txt", "One." + " " * 3_000_000 + "Two.\n").model_copy(
-        update={"documents": "file"}
+        update={"document_boundary": "file"}
     )
     tally = ReadStats()
     assert [d.text for d in documents(source, tally)] == ["One." + " " * MAX_WHITESPACE_RUN + "Two.\n"]
@@ -358,10 +358,10 @@ def test_a_million_one_word_documents_are_read_in_seconds(tmp_path: Path) -> Non
 def test_documents_that_a_format_has_not_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", "One.")
     with pytest.raises(RecipeError, match="record does not go with"):
-        find(Source(files=f"{tmp_path}/a.txt", documents="record"))
+        find(Source(files=f"{tmp_path}/a.txt", document_boundary="record"))
     write(tmp_path / "a.jsonl", "{}")
     with pytest.raises(RecipeError, match="line does not go with"):
-        find(Source(files=f"{tmp_path}/a.jsonl", documents="line"))
+        find(Source(files=f"{tmp_path}/a.jsonl", document_boundary="line"))
 
 
 @pytest.mark.parametrize(
@@ -371,9 +371,9 @@ def test_documents_that_a_format_has_not_are_refused(tmp_path: Path) -> None:
         {"files": "a.txt", "hub": "x/y"},
         {"format": "csv"},
         {"files": "a.txt", "name": "x"},
-        {"documents": "line"},
-        {"hub": "x/y", "documents": "line"},
-        {"files": "a", "format": "text", "documents": "record"},
+        {"document_boundary": "line"},
+        {"hub": "x/y", "document_boundary": "line"},
+        {"files": "a", "format": "text", "document_boundary": "record"},
     ],
 )
 def test_keys_that_contradict_each_other_are_refused(keys: dict[str, str]) -> None:

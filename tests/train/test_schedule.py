@@ -73,7 +73,7 @@ def test_cosine_falls_to_the_floor():
     assert falling[0] == pytest.approx(1.0)
     assert falling[5] == pytest.approx(0.55)  # half way between 1 and the floor
     assert learning_rate(
-        PretrainConfig(steps=10, lr=1.0, schedule="cosine", floor=0.1), 10, 10, 1.0
+        PretrainConfig(steps=10, lr=1.0, schedule="cosine", min_lr_ratio=0.1), 10, 10, 1.0
     ) == pytest.approx(0.1)
 
 
@@ -92,7 +92,7 @@ def test_constant_stays_at_the_peak_after_warmup():
     [
         ({}, "give steps or budget"),
         ({"steps": 1, "budget": "2B tokens"}, "not both"),
-        ({"steps": 9, "stages": ({"length": 128, "batch": 1, "share": 0.5},)}, "add up to 1"),
+        ({"steps": 9, "stages": ({"sequence_length": 128, "batch_size": 1, "share": 0.5},)}, "add up to 1"),
         ({"steps": 9, "warmup": 1.5}, "share below 1"),
     ],
 )

@@ -44,7 +44,9 @@ def test_a_run_clips_as_its_recipe_says_and_shows_the_norm_of_all_gradients_eith
     runs = {scope: make() for scope in ("global", "tensor")}
     norms = {}
     for scope, state in runs.items():
-        (first,) = take(state, Source(), 1, CONFIG.model_copy(update={"clip": 1e-3, "clip_scope": scope}))
+        (first,) = take(
+            state, Source(), 1, CONFIG.model_copy(update={"max_grad_norm": 1e-3, "clip_scope": scope})
+        )
         norms[scope] = first.grad_norm.item()
         kept = torch.stack([g.norm() for g in state.optimizer.gradients()])
         clipped = kept.norm() if scope == "global" else kept.max()

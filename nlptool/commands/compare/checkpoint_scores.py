@@ -20,7 +20,7 @@ from nlptool.manifests import digest, verify_manifest
 from nlptool.metric_table import HELD_OUT, describe
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import ExportSpec
-from nlptool.prompting.choices import minimal_pairs as reading
+from nlptool.prompting.multiple_choice import minimal_pairs as reading
 from nlptool.runs import machine, metrics_file
 from nlptool.runs.metrics_file import last
 from nlptool.train import checkpoint
@@ -38,14 +38,14 @@ def read_pairs(folder: Path, most: int, setups: Collection[PretrainSetup]) -> Pa
     """
     files = reading.read(folder, most)
     tokenizer = next(iter(setups)).tokenizer  # all read the same store
-    positions = min(setup.model.positions for setup in setups)
+    positions = min(setup.model.max_positions for setup in setups)
     pairs: Pairs = []
     for name, read in files.items():
         longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
         if longest > positions:
             raise DataError(
                 f"{folder}: {name}: a sentence of {longest} tokens, and a model that reads {positions}",
-                hint=f"model.positions={longest}, or remove the pair",
+                hint=f"model.max_positions={longest}, or remove the pair",
             )
         pairs += read
     return pairs
@@ -113,7 +113,7 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
         judge = SegmentPairScorer(_pretrained(exported, setup), setup.vocabulary.special, machine.device())
         for name, task in PAIR_TASKS.items():
             try:
-                scores[name] = judge.accuracy(split, task, setup.stages[-1][0].length)
+                scores[name] = judge.accuracy(split, task, setup.stages[-1][0].sequence_length)
             except DataError as error:  # of a held-out split without such pairs
                 console.note(f"{name} is not asked: {error.message}")
     return {
@@ -125,7 +125,9 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
 def _asked(setup: PretrainSetup, path: Path, pairs: Pairs) -> str:
     """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
     weights = digest(path / "model.safetensors")[:16]
-    asked = hashlib.sha256(json.dumps([VERSION, pairs, setup.stages[-1][0].length]).encode()).hexdigest()[:16]
+    asked = hashlib.sha256(
+        json.dumps([VERSION, pairs, setup.stages[-1][0].sequence_length]).encode()
+    ).hexdigest()[:16]
     return f"{path.name} {weights} {asked}"
 
 

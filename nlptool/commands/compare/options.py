@@ -24,11 +24,11 @@ class ComparedRun(NamedTuple):
 
 
 class EvaluationOptions(NamedTuple):
-    """What is asked of every checkpoint, and of what every run ends with."""
+    """What every checkpoint, and the result of every run, is evaluated on."""
 
-    pairs: Path | None
-    """A folder of minimal pairs, JSON lines; None: they are not asked."""
-    most: int
+    minimal_pairs: Path | None
+    """A folder of minimal pairs, JSON lines; None: none are scored."""
+    limit: int
     """Pairs of each file."""
     suite: str | None
     """Tasks that the result of every run is fine-tuned on: the path or name of a suite."""
@@ -40,18 +40,20 @@ class Comparison(NamedTuple):
     """What is compared, and where."""
 
     runs: list[ComparedRun]
-    asked: EvaluationOptions
+    options: EvaluationOptions
     suite: ResolvedSuite | None
     out: Path
 
 
 def resolve(
-    recipes: Sequence[str], changes: Sequence[str], asked: EvaluationOptions, out: Path, console: Console
+    recipes: Sequence[str], changes: Sequence[str], options: EvaluationOptions, out: Path, console: Console
 ) -> Comparison:
     """Everything that is read and checked before the first run. Raises RecipeError, UsageError."""
     runs = read(recipes, changes, out, console)
     require_equal(runs)
-    return Comparison(runs, asked, None if asked.suite is None else suite.read(asked.suite, asked.data), out)
+    return Comparison(
+        runs, options, None if options.suite is None else suite.read(options.suite, options.data), out
+    )
 
 
 def read(recipes: Sequence[str], changes: Sequence[str], out: Path, console: Console) -> list[ComparedRun]:
@@ -80,7 +82,7 @@ def read(recipes: Sequence[str], changes: Sequence[str], out: Path, console: Con
 def require_equal(entries: Sequence[ComparedRun]) -> None:
     """Raise RecipeError unless all runs read the same tokens for the same budget."""
     for key, values in {
-        "tokens": [entry.recipe.tokens for entry in entries],
+        "store": [entry.recipe.store for entry in entries],
         "train.budget": [_budget(entry.recipe.train) for entry in entries],
     }.items():
         if len(set(values)) > 1:
@@ -98,5 +100,5 @@ def _budget(train: PretrainConfig) -> str:
     if train.budget is not None:
         return str(train.budget)
     assert train.steps is not None  # the recipe has one of the two
-    tokens = sum(stage.share * stage.batch * stage.length for stage in train.plan())
+    tokens = sum(stage.share * stage.batch_size * stage.sequence_length for stage in train.plan())
     return f"{train.steps * tokens:.0f} tokens"

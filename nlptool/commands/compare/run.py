@@ -60,10 +60,10 @@ def _checked(comparison: Comparison) -> checkpoint_scores.Pairs:
     """The minimal pairs, once they and the budget have been found to suit all runs."""
     setups = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
     _require_budget_met(setups)
-    asked = comparison.asked
-    if asked.pairs is None:
+    evaluation = comparison.options
+    if evaluation.minimal_pairs is None:
         return []
-    return checkpoint_scores.read_pairs(asked.pairs, asked.most, setups.values())
+    return checkpoint_scores.read_pairs(evaluation.minimal_pairs, evaluation.limit, setups.values())
 
 
 def _require_budget_met(setups: Mapping[str, PretrainSetup]) -> None:

@@ -45,7 +45,7 @@ class AugmentingEncoder:
             candidates = replacements.of(list(texts))
             for row, example in some:
                 yield from augmented_copies(
-                    example, candidates, augment.copies, augment.probability, SEED, row
+                    example, candidates, augment.copies_per_row, augment.probability, SEED, row
                 )
 
     def _replacements(self) -> ReplacementCandidates:

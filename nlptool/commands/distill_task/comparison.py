@@ -32,8 +32,8 @@ def measured(
 ) -> dict[str, Any]:
     """Measure the teacher and the student, and write down all figures.
 
-    setup: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of `twin`, which
-    is as large and as fast as the student.
+    setup: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of
+    `baseline_student`, which is as large and as fast as the student.
     """
     single, several = (_middle(setup, subjects["teacher"], rows) for rows in (1, latency.ROWS))
     asked = {name: TimedModel(objective, objective.predict) for name, objective in subjects.items()}
@@ -50,7 +50,7 @@ def measured(
             "throughput": mine.throughput / texts,
             "faster": {"one": whole.latency / mine.latency, "many": mine.throughput / whole.throughput},
             "mean": {key: mean for key, (mean, _) in spreads.items()},
-            "deviation": {key: deviation for key, (_, deviation) in spreads.items()},
+            "std": {key: deviation for key, (_, deviation) in spreads.items()},
             "kept": {key: spreads[key][0] / teacher[key] for key in setup.task.metrics if teacher[key] > 0},
             "runs": [run for run in runs if "seed" in run],
         }
@@ -85,7 +85,7 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name, found in result["models"].items():
         row = [
-            {"twin": "without a teacher"}.get(name, name),
+            {"baseline_student": "without a teacher"}.get(name, name),
             quantity(found["parameters"], "").strip(),
             quantity(found["bytes"], "B"),
             f"{1000 * found['latency']:.1f} ms",
@@ -93,7 +93,7 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             f"{found['faster']['one']:.2f}x, {found['faster']['many']:.2f}x",
         ]
         for metric in names:
-            deviation = found["deviation"][metric] if len(found["runs"]) > 1 else None
+            deviation = found["std"][metric] if len(found["runs"]) > 1 else None
             kept = found["kept"].get(metric)
             row += [
                 describe(metric).show(found["mean"][metric], deviation),

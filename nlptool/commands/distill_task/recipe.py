@@ -19,7 +19,9 @@ from nlptool.train.config import FinetuneConfig
 class Augment(RecipeBlock):
     """Copies of the training rows for the teacher to label, some words replaced (Jiao et al. 2020, algorithm 1)."""
 
-    copies: int = Field(20, gt=0, description="of each row; of each of its texts, where it has several")
+    copies_per_row: int = Field(
+        20, gt=0, description="of each row; of each of its texts, where it has several"
+    )
     probability: float = Field(0.4, gt=0, le=1, description="with which a word is replaced")
     candidates: int = Field(15, gt=0, description="words of which one takes its place")
     model: str | None = Field(
@@ -37,7 +39,11 @@ class Recipe(RecipeBlock):
     """
 
     replaces = MappingProxyType(
-        {"start": ("layers", "model"), "layers": ("start", "model"), "model": ("start", "layers")}
+        {
+            "init_from": ("layers", "model"),
+            "layers": ("init_from", "model"),
+            "model": ("init_from", "layers"),
+        }
     )
 
     task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
@@ -46,15 +52,15 @@ class Recipe(RecipeBlock):
         description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the hub",
     )
     teacher: str = Field(description="the net that knows the task: final/ of a finetune run, or a hub id")
-    start: str | None = Field(
+    init_from: str | None = Field(
         None, description="the student: a Hugging Face folder or hub id; or give layers, or model"
     )
     layers: int | None = Field(
-        None, gt=0, description="in place of start: the student is so many of the teacher's layers"
+        None, gt=0, description="in place of init_from: the student is so many of the teacher's layers"
     )
     model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
         None,
-        description="in place of start: the student's net, from random weights; it reads the teacher's tokens",
+        description="in place of init_from: the student's net, from random weights; it reads the teacher's tokens",
     )
     augment: Augment | None = Field(None, description="copies of the training rows; null: none")
     dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
@@ -64,9 +70,10 @@ class Recipe(RecipeBlock):
     )
     prediction: FinetuneConfig = Field(FinetuneConfig(lr=3e-5), description="then, answers as the teacher's")
     evaluate: Evaluate = Field(
-        Evaluate(), description="scores during training; patience is that of the second stage and the twin"
+        Evaluate(),
+        description="scores during training; patience is that of the second stage and of the baseline student",
     )
-    twin: bool = Field(
+    baseline_student: bool = Field(
         False,
         description="also train the same student for as many steps on the labels, without a teacher",
         json_schema_extra=RESUMABLE,
@@ -85,9 +92,9 @@ class Recipe(RecipeBlock):
     def _consistent(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError("seeds: different whole numbers, none below 0; or how many, at least 1")
-        given = [key for key in ("start", "layers", "model") if getattr(self, key) is not None]
+        given = [key for key in ("init_from", "layers", "model") if getattr(self, key) is not None]
         if len(given) != 1:
-            one = "give one of start, layers and model"
+            one = "give one of init_from, layers and model"
             raise ValueError(f"{one}, not {' and '.join(given)}" if given else one)
         return self
 
@@ -96,7 +103,7 @@ class Recipe(RecipeBlock):
         shared = {
             name: getattr(self, name) for name in ("task", "data", "dropout", "evaluate", "seeds", "track")
         }
-        return finetune.Recipe.model_construct(**shared, train=train, start=start, out=str(out))
+        return finetune.Recipe.model_construct(**shared, train=train, init_from=start, out=str(out))
 
 
 def check(recipe: Recipe, command: str) -> list[Problem]:
@@ -111,20 +118,23 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     if guesser is not None and (wrong := hub.problem(guesser)):
         problems[Problem("augment.model", wrong)] = None
     stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
-    models = {"teacher": recipe.teacher, "start": recipe.start or recipe.teacher}
+    models = {"teacher": recipe.teacher, "init_from": recipe.init_from or recipe.teacher}
     for stage, train in stages.items():
         for model, name in models.items():
             if train is not None:
                 for problem in finetune.check(recipe.tuning(train, name, Path(recipe.out)), command):
                     first, dot, rest = problem.path.partition(".")
-                    path = {"start": model, "train": stage}.get(first, first) + dot + rest
+                    path = {"init_from": model, "train": stage}.get(first, first) + dot + rest
                     problems[Problem(path, problem.message)] = None
     if recipe.model is not None:
         for problem in recipe.task.check(recipe.model):
             problems[Problem("model.name", problem.message)] = None
         for stage, train in stages.items():
-            most = recipe.model.positions
-            if train is not None and train.length > most:
-                text = f"{train.length} tokens are more than model.positions ({most}); set one to the other"
-                problems[Problem(f"{stage}.length", text)] = None
-    return [p for p in problems if recipe.start or p.path != "start"]
+            most = recipe.model.max_positions
+            if train is not None and train.sequence_length > most:
+                text = (
+                    f"{train.sequence_length} tokens are more than model.max_positions ({most}); "
+                    "set one to the other"
+                )
+                problems[Problem(f"{stage}.sequence_length", text)] = None
+    return [p for p in problems if recipe.init_from or p.path != "init_from"]

@@ -6,7 +6,7 @@ OUT/start/                 the student before its first step, where it is made o
 OUT/teacher.npy, .json     the teacher's logits of the training rows, and of how much of each
 OUT/intermediate/seed-N/   the first stage, a run folder
 OUT/prediction/seed-N/     the second stage, as of finetune; its final/ is the student
-OUT/twin/seed-N/           the same without a teacher, on the rows as they are, OUT/twin/rows/
+OUT/baseline_student/seed-N/   the same without a teacher, on the rows as they are, OUT/baseline_student/rows/
 and what nlptool.commands.distill_task.comparison writes.
 """
 
@@ -101,8 +101,8 @@ class _Runs:
         self.world.on_first(lambda: setup.remark(self.console))
         logits_NW = self._teacher_logits(setup)
         found = {"student": [self._predict(setups[seed], seed, logits_NW) for seed in recipe.seeds]}
-        if recipe.twin:
-            found["twin"] = self._twins(setup.steps, setup.epoch)
+        if recipe.baseline_student:
+            found["baseline_student"] = self._baselines(setup.steps, setup.epoch)
         teacher: dict[str, float] = {}
         for split in setup.task.validation:
             teacher |= setup.figures(split, self.teacher.predict_split(setup, split, self.context))
@@ -110,9 +110,9 @@ class _Runs:
         return self.world.on_first(lambda: comparison.measured(setup, subjects, teacher, found, self.out))
 
     def _setup(self, train: FinetuneConfig, start: str, stage: str) -> FinetuneSetup:
-        """The student of a stage on its rows; the twin has no copies of them, whose labels may be false."""
+        """The student of a stage on its rows; the baseline student has no copies of them, whose labels may be false."""
         setup, rows = student_setup(self.recipe, train, start, self.out / stage), self.out / "rows"
-        if stage == "twin" and self.recipe.augment is not None:
+        if stage == "baseline_student" and self.recipe.augment is not None:
             rows = self.out / stage / "rows"
             self.world.on_first(lambda: setup.encode(rows, self.console))
         setup.open(rows)
@@ -121,7 +121,7 @@ class _Runs:
     def _imitate(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> str:
         """The first stage; returns the folder of what it has made."""
         out = self.out / "intermediate" / f"seed-{seed}"
-        later = {"prediction": FinetuneConfig(), "twin": False}  # which change nothing here
+        later = {"prediction": FinetuneConfig(), "baseline_student": False}  # which change nothing here
         recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
         final = out / "final"
         if run_state.has_ended(out):
@@ -129,7 +129,7 @@ class _Runs:
             self.console.note(f"{out}: is finished")
             return str(final)
         every = recipe.evaluate.every or setup.epoch
-        config = RunConfig(recipe, out, train, every, Save(every=every, keep=1), recipe.track, seed)
+        config = RunConfig(recipe, out, train, every, Save(every=every, keep_last=1), recipe.track, seed)
         point = open_run(config, self.options, self.context)
         train_job(config, self._imitation(setup, train, seed), point, self.context, overwrite=False)
         return str(final)
@@ -139,7 +139,7 @@ class _Runs:
         huggingface.load(own, setup.state)
         for part in own.modules():
             if isinstance(part, Layers):
-                part.recompute = train.recompute
+                part.recompute = train.activation_checkpointing
         objective = imitation(own, self.teacher.objective)
         told = ", ".join(map(str, objective.layers))
         self.console.note(f"{setup.out}: layers as the teacher's {told}")
@@ -147,7 +147,7 @@ class _Runs:
 
         def evaluate(state: State, signals: SignalHandler) -> dict[str, float]:
             rows = setup.splits[setup.task.validation[0]]
-            size = train.batch // train.accumulate
+            size = train.batch_size // train.gradient_accumulation
             source = SequentialBatches(
                 rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
             )
@@ -167,7 +167,7 @@ class _Runs:
     def _teacher_logits(self, setup: FinetuneSetup) -> Tensor:
         """The teacher's logits of the training rows, [N, W]; written down for a run that is resumed."""
         path, made_of = self.out / "teacher.npy", self.out / "teacher.json"
-        facts = {"length": setup.train.length}  # the teacher and the rows stay
+        facts = {"length": setup.train.sequence_length}  # the teacher and the rows stay
         if not _is_kept(path, made_of, facts):
             logits = self.teacher.predict_split(setup, setup.task.train, self.context)
             with self.signals.shield():
@@ -186,7 +186,7 @@ class _Runs:
         tuning = self.recipe.tuning(setup.train, setup.start, setup.out)
         return finetuning.one_seed(tuning, setup, seed, self.options, self.context, teacher_logits_NW)
 
-    def _twins(self, steps: int, epoch: int) -> list[dict[str, Any]]:
+    def _baselines(self, steps: int, epoch: int) -> list[dict[str, Any]]:
         """The student without its teacher: the rows as they are, their labels, and as many steps as both stages.
 
         epoch: of the student, which may read copies; after as many steps both are scored, and the best may be chosen.
@@ -194,7 +194,9 @@ class _Runs:
         recipe = self.recipe
         if recipe.intermediate is not None:
             steps += self._setup(recipe.intermediate, self.start, "intermediate").steps
-        setup = self._setup(recipe.prediction.model_copy(update={"steps": steps}), self.start, "twin")
+        setup = self._setup(
+            recipe.prediction.model_copy(update={"steps": steps}), self.start, "baseline_student"
+        )
         setup.epoch = epoch
         self.console.note(f"{setup.out}: the same student without a teacher")
         return [self._tune(setup, seed) for seed in recipe.seeds]
@@ -220,14 +222,14 @@ class _Runs:
     def _models(self) -> dict[str, Path]:
         """The nets that the runs begin from or ask."""
         recipe, found = self.recipe, {"teacher": self.teacher.setup.folder}
-        if recipe.start is not None:
-            found["start"] = hub.folder(recipe.start)
+        if recipe.init_from is not None:
+            found["init_from"] = hub.folder(recipe.init_from)
         if recipe.augment is not None and recipe.augment.model is not None:
             found["augment.model"] = hub.folder(recipe.augment.model)
         return found
 
     def _have_begun(self, stages: Sequence[str]) -> bool:
-        return any(list(self.out.glob(f"{stage}/seed-*")) for stage in (*stages, "twin"))
+        return any(list(self.out.glob(f"{stage}/seed-*")) for stage in (*stages, "baseline_student"))
 
     def _require_finished_alike(self, changed: Sequence[Change]) -> None:
         """Raise UsageError where a stage that is finished would be said to have been trained in another way."""
@@ -267,13 +269,13 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
-    twin = ", and as many without a teacher" if recipe.twin else ""
+    baseline = ", and as many without a teacher" if recipe.baseline_student else ""
     told = {
         "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
         **results.shown_cuts(facts["cut"]),
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
         "steps": " + ".join(f"{n:,}" for n in facts["steps"].values())
-        + f" with {each(facts['seeds'], 'seeds')}{twin}",
+        + f" with {each(facts['seeds'], 'seeds')}{baseline}",
         "FLOPs": " + ".join(map(significant, facts["flops"].values()))
         + ", without the teacher's one reading of the rows",
         setup.shape.guess: listed(facts["baseline"]),
@@ -287,7 +289,7 @@ def _flops(setup: FinetuneSetup, stage: str, teacher: Teacher) -> float:
     if stage == "intermediate":
         with shapes_only():
             objective = imitation(setup.objective(), teacher.setup.objective())
-    return setup.flops_per_row(objective) * setup.steps * setup.train.batch
+    return setup.flops_per_row(objective) * setup.steps * setup.train.batch_size
 
 
 def _keep(logits: Numbers, path: Path, made_of: Path, facts: dict[str, Any]) -> None:

@@ -36,8 +36,8 @@ def require(recipe: Recipe, teacher: Teacher) -> None:
             with shapes_only():
                 imitation(teacher.untaught(recipe.model), teacher.setup.objective())
         return
-    assert recipe.start is not None
-    setup = student_setup(recipe, recipe.prediction, recipe.start, Path(recipe.out))
+    assert recipe.init_from is not None
+    setup = student_setup(recipe, recipe.prediction, recipe.init_from, Path(recipe.out))
     _require_same_vocabulary(teacher.setup, setup)
     if recipe.intermediate is not None:
         with shapes_only():
@@ -46,7 +46,7 @@ def require(recipe: Recipe, teacher: Teacher) -> None:
 
 def initial_student(recipe: Recipe, out: Path) -> str:
     """The folder that the student starts from."""
-    return recipe.start or str(out / "start")
+    return recipe.init_from or str(out / "start")
 
 
 def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> None:

@@ -74,7 +74,7 @@ class Teacher:
         try:
             return select_layers(self.setup.state, evenly_spaced_layers(self.layers, layers))
         except ValueError as error:
-            raise UsageError(f"layers: {error}", hint="or name a student: start=FOLDER") from error
+            raise UsageError(f"layers: {error}", hint="or name a student: init_from=FOLDER") from error
 
     def write(self, layers: int, path: Path) -> None:
         """Write that part as a Hugging Face folder."""
@@ -105,7 +105,7 @@ class Teacher:
             rows,
             rows.lengths,
             objective.collate,
-            batch=train.batch // train.accumulate,
+            batch=train.batch_size // train.gradient_accumulation,
             rank=world.rank,
             world=world.size,
         )

@@ -1,4 +1,4 @@
-"""`nlptool evaluate MODEL ...`: how well models foresee held-out text, and tell good sentences from bad ones."""
+"""`nlptool evaluate MODEL ...`: perplexity on held-out text, minimal-pair accuracy, and suites of tasks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ from nlptool.models import hub
 
 
 class EvaluationOptions(NamedTuple):
-    """What is asked of every model."""
+    """What every model is evaluated on."""
 
-    tokens: Path | None
-    """A token store, whose held-out documents are read as text."""
-    characters: int
+    store: Path | None
+    """A token store whose held-out documents are scored as text."""
+    max_chars: int
     """Characters of each document, from its beginning."""
-    pairs: Path | None
+    minimal_pairs: Path | None
     """A folder of minimal pairs, JSON lines."""
-    most: int
+    limit: int
     """Pairs of each file."""
     suite: str | None
     """Tasks to fine-tune each model on: the path or name of a suite."""
@@ -31,26 +31,26 @@ class Evaluation(NamedTuple):
     """What is evaluated, and where the results go."""
 
     models: Sequence[str]
-    asked: EvaluationOptions
+    options: EvaluationOptions
     suite: ResolvedSuite | None
     out: Path | None
 
 
-def resolve(models: Sequence[str], asked: EvaluationOptions, out: Path | None) -> Evaluation:
+def resolve(models: Sequence[str], options: EvaluationOptions, out: Path | None) -> Evaluation:
     """Everything that is read and checked before a model is.
 
     Raises UsageError when there is nothing to ask, or where the answers of a suite should be kept is not said.
     """
-    if asked.tokens is None and asked.pairs is None and asked.suite is None:
+    if options.store is None and options.minimal_pairs is None and options.suite is None:
         raise UsageError(
-            "nothing to ask the models",
-            hint="--tokens STORE reads its held-out text, --pairs FOLDER minimal pairs, --suite SUITE tasks",
+            "nothing to evaluate the models on",
+            hint="--store STORE scores its held-out text, --minimal-pairs FOLDER minimal pairs, --suite SUITE tasks",
         )
-    if asked.suite is not None and out is None:
-        raise UsageError("what a suite finds is kept in a folder", hint="name one with --out")
+    if options.suite is not None and out is None:
+        raise UsageError("the results of a suite are written to a folder", hint="name one with --out")
     for model in models:
         if wrong := hub.problem(model):
             raise UsageError(wrong)
     return Evaluation(
-        models, asked, None if asked.suite is None else suite.read(asked.suite, asked.data), out
+        models, options, None if options.suite is None else suite.read(options.suite, options.data), out
     )

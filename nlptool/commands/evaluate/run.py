@@ -17,8 +17,8 @@ from nlptool.formatting import counted, finite, markdown, quantity, safe_exp
 from nlptool.manifests import plain_names
 from nlptool.metric_table import PERPLEXITY, format_score
 from nlptool.models import hub, huggingface
-from nlptool.prompting.choices import minimal_pairs as reading
-from nlptool.prompting.choices.minimal_pairs import Pair
+from nlptool.prompting.multiple_choice import minimal_pairs as reading
+from nlptool.prompting.multiple_choice.minimal_pairs import Pair
 from nlptool.prompting.results import model_labels, model_name
 from nlptool.report import suite_scores
 from nlptool.runs import machine
@@ -29,13 +29,15 @@ from nlptool.text.tokenizer import Tokenizer
 
 def run(evaluation: Evaluation, options: Options, console: Console) -> None:
     """Ask every model the same, write, and show one table, or two."""
-    models, questions, exams, out = evaluation
-    texts = _texts(questions) if questions.tokens is not None else []
-    files = reading.read(questions.pairs, questions.most) if questions.pairs is not None else {}
+    models, requested, exams, out = evaluation
+    texts = _texts(requested) if requested.store is not None else []
+    files = (
+        reading.read(requested.minimal_pairs, requested.limit) if requested.minimal_pairs is not None else {}
+    )
     results: list[dict[str, Any]] = [{"model": name} for name in models]
     tables = []
     if texts or files:
-        results = [_asked(name, texts, files, console) for name in models]
+        results = [_evaluate(name, texts, files, console) for name in models]
         tables.append((*table(results), ""))
     if exams is not None and out is not None:
         if options.overwrite:
@@ -56,17 +58,19 @@ def run(evaluation: Evaluation, options: Options, console: Console) -> None:
     if options.json:
         console.json(results)
         return
-    asked = []
+    evaluated = []
     if texts:
         size = sum(len(text.encode()) for text in texts)
-        asked.append(f"{counted(len(texts), 'held-out documents')}, {quantity(size, 'B')}")
+        evaluated.append(f"{counted(len(texts), 'held-out documents')}, {quantity(size, 'B')}")
     if files:
-        asked.append(f"{counted(sum(map(len, files.values())), 'minimal pairs')}")
+        evaluated.append(f"{counted(sum(map(len, files.values())), 'minimal pairs')}")
     for columns, rows, caption in tables:
-        console.table(columns, rows, title=caption or "; ".join(asked))
+        console.table(columns, rows, title=caption or "; ".join(evaluated))
 
 
-def _asked(name: str, texts: Sequence[str], files: dict[str, list[Pair]], console: Console) -> dict[str, Any]:
+def _evaluate(
+    name: str, texts: Sequence[str], files: dict[str, list[Pair]], console: Console
+) -> dict[str, Any]:
     """One model's answers. Raises DataError for a model that has no head to answer with."""
     path = hub.folder(name)
     pretrained = huggingface.load_pretrained(path)
@@ -84,18 +88,18 @@ def _asked(name: str, texts: Sequence[str], files: dict[str, list[Pair]], consol
         "kind": model.kind,
     }
     if texts and isinstance(model, CausalScorer | MaskedScorer):
-        found |= _foreseen(model, texts, name, console)
+        found |= _perplexity(model, texts, name, console)
         longest = max(len(ids) for ids in model.tokenizer.encode_batch(list(texts)))
         for remark in huggingface.beyond(path, pretrained.config, longest):
             console.note(f"{name}: {remark}")
     elif texts:
         console.note(f"{name}: has no likelihood of a text; minimal pairs are what it can be asked")
     if files:
-        found["minimal_pairs"] = _told_apart(model, files, name, console)
+        found["minimal_pairs"] = _minimal_pairs(model, files, name, console)
     return found
 
 
-def _foreseen(
+def _perplexity(
     model: CausalScorer | MaskedScorer, texts: Sequence[str], name: str, console: Console
 ) -> dict[str, Any]:
     costs = []
@@ -121,7 +125,9 @@ def _foreseen(
     }
 
 
-def _told_apart(model: Scorer, files: dict[str, list[Pair]], name: str, console: Console) -> dict[str, Any]:
+def _minimal_pairs(
+    model: Scorer, files: dict[str, list[Pair]], name: str, console: Console
+) -> dict[str, Any]:
     """All pairs together, and file by file."""
     shares = {}
     with console.progress(f"{name}: minimal pairs", len(files), "files") as bar:
@@ -137,10 +143,10 @@ def _figures(share: Proportion) -> dict[str, float]:
     return {"value": share.value, "low": low, "high": high, "of": share.total, "chance": 0.5}
 
 
-def _texts(questions: EvaluationOptions) -> list[str]:
+def _texts(requested: EvaluationOptions) -> list[str]:
     """Beginnings of the held-out documents. Raises DataError where the store has none, or not as text."""
-    assert questions.tokens is not None
-    store = TokenStore(questions.tokens)
+    assert requested.store is not None
+    store = TokenStore(requested.store)
     tokenizer, split = Tokenizer.of_store(store), store.split("heldout")
     if not len(split):
         raise DataError(
@@ -152,24 +158,24 @@ def _texts(questions: EvaluationOptions) -> list[str]:
             hint="make a store of the same text with a byte-level tokenizer: nlptool tokenize",
         )
     texts = ["".join(tokenizer.decode(ids.tolist()) for ids in split.document(i)) for i in range(len(split))]
-    return [text[: questions.characters] for text in texts if text.strip()]
+    return [text[: requested.max_chars] for text in texts if text.strip()]
 
 
 def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows, without what no model was asked."""
-    foreseen = any("bits_per_byte" in found for found in results)
+    has_perplexity = any("bits_per_byte" in found for found in results)
     paired = any("minimal_pairs" in found for found in results)
     columns = ["model", "parameters"]
-    columns += ["by", "bits per byte", "perplexity"] if foreseen else []
+    columns += ["by", "bits per byte", "perplexity"] if has_perplexity else []
     columns += ["minimal pairs (chance 50 %)"] if paired else []
     rows = []
     for found in results:
         cells = [found["model"], quantity(found["parameters"], "").strip()]
-        if foreseen and "bits_per_byte" in found:
+        if has_perplexity and "bits_per_byte" in found:
             bits, half = found["bits_per_byte"], found["bits_per_byte_half_interval"]
             told = "" if bits is None else f"{bits:.3f}" + ("" if half is None else f" ± {half:.3f}")
             cells += [found["kind"], told, format_score(PERPLEXITY, found["perplexity"], None)]
-        elif foreseen:
+        elif has_perplexity:
             cells += ["", "", ""]
         if paired:
             pairs = found["minimal_pairs"]

@@ -38,7 +38,7 @@ Seeds = Annotated[
 class Dropout(RecipeBlock):
     """Dropout while fine-tuning."""
 
-    net: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the net")
+    hidden: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the net")
     attention: float | None = Field(
         None, ge=0, lt=1, description="rate on attention probabilities; null: that of the net"
     )
@@ -94,7 +94,7 @@ class Recipe(RecipeBlock):
         None,
         description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the task's source",
     )
-    start: str = Field(description="the pretrained net: a Hugging Face folder, e.g. a run's final")
+    init_from: str = Field(description="the pretrained net: a Hugging Face folder, e.g. a run's final")
     dropout: Dropout = Field(Dropout(), description="dropout rates")
     train: FinetuneConfig = Field(FinetuneConfig(), description="how the net is fine-tuned")
     evaluate: Evaluate = Field(Evaluate(), description="scores during training")
@@ -123,13 +123,14 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(Problem("data", "the task names no source of its own; name a folder with its files"))
     if recipe.data is not None and not Path(recipe.data).is_dir():
         problems.append(Problem("data", f"no folder {recipe.data}"))
-    if wrong := hub.problem(recipe.start) or run_state.problem(recipe.start):
-        problems.append(Problem("start", wrong))
-    if recipe.train.batch % recipe.train.accumulate:
+    if wrong := hub.problem(recipe.init_from) or run_state.problem(recipe.init_from):
+        problems.append(Problem("init_from", wrong))
+    if recipe.train.batch_size % recipe.train.gradient_accumulation:
         problems.append(
             Problem(
-                "train.batch",
-                f"{counted(recipe.train.batch, 'sequences')} cannot be cut into {recipe.train.accumulate} equal "
+                "train.batch_size",
+                f"{counted(recipe.train.batch_size, 'sequences')} cannot be cut into "
+                f"{recipe.train.gradient_accumulation} equal "
                 "micro-batches",
             )
         )

@@ -34,14 +34,14 @@ def summary(setup: FinetuneSetup, done: list[dict[str, Any]]) -> dict[str, Any]:
     spreads = {name: classification.spread(found) for name, found in values.items()}
     return {
         "out": str(setup.out),
-        "start": setup.start,
+        "init_from": setup.start,
         "select": setup.evaluate.select,
         "caption": setup.evaluate.caption,
         "rows": {name: split.count for name, split in setup.splits.items()},
         "cut": cuts(setup),
         "runs": done,
         "mean": {name: mean for name, (mean, _) in spreads.items()},
-        "deviation": {name: deviation for name, (_, deviation) in spreads.items()},
+        "std": {name: deviation for name, (_, deviation) in spreads.items()},
         "guess": setup.shape.guess,
         "baseline": setup.baseline(),
     }
@@ -68,7 +68,7 @@ def report(result: dict[str, Any], console: Console) -> None:
     """The scores, on stdout, a line each, or a column each where there are many figures; the baseline last."""
     runs = [(f"seed {run['seed']}", f"{run['step']:,}", run["figures"]) for run in result["runs"]]
     if len(runs) > 1:
-        runs += [("mean", "", result["mean"]), ("deviation", "", result["deviation"])]
+        runs += [("mean", "", result["mean"]), ("std", "", result["std"])]
     runs.append((result["guess"], "", result["baseline"]))
     names = list(result["mean"])
     lines = [["", *(head for head, _, _ in runs)], ["step", *(step for _, step, _ in runs)]]

@@ -108,7 +108,7 @@ def rows_aside(recipe: Recipe, console: Console) -> Iterator[FinetuneSetup]:
 def needs(setup: FinetuneSetup, seeds: int) -> dict[str, Any]:
     """What the runs would take: of memory what the longest rows do."""
     train, rows = setup.train, setup.splits[setup.task.train]
-    size = train.batch // train.accumulate
+    size = train.batch_size // train.gradient_accumulation
     (longest,) = SequentialBatches(rows, rows.lengths, setup.shape.collate, batch=size).get(0)
     need = estimate(setup.objective, longest, train.precision, setup.vocabulary.rows)
     per_row = setup.flops_per_row(setup.shape)
@@ -120,7 +120,7 @@ def needs(setup: FinetuneSetup, seeds: int) -> dict[str, Any]:
         "memory": need.memory,
         "steps": setup.steps,
         "seeds": seeds,
-        "flops": per_row * setup.steps * train.batch * seeds,
+        "flops": per_row * setup.steps * train.batch_size * seeds,
         "baseline": setup.baseline(),
     }
 
@@ -143,7 +143,7 @@ def one_seed(
         context.console.note(f"{out}: is finished")
         return finished
     every = recipe.evaluate.every or setup.epoch
-    config = RunConfig(recipe, out, recipe.train, every, Save(every=every, keep=1), recipe.track, seed)
+    config = RunConfig(recipe, out, recipe.train, every, Save(every=every, keep_last=1), recipe.track, seed)
     resume = "auto" if options.resume else None
     point = open_run(config, replace(options, resume=resume, overwrite=False), context)
     objective = setup.objective()
@@ -165,7 +165,7 @@ def _job(
     """What the training loop needs for one seed."""
     for part in objective.modules():
         if isinstance(part, Layers):
-            part.recompute = setup.train.recompute
+            part.recompute = setup.train.activation_checkpointing
     minimised: Objective = objective
     if teacher_logits is not None:
         minimised = PredictionDistillation(objective, teacher_logits)
@@ -239,7 +239,7 @@ def _begin(
     recipe: Recipe, setup: FinetuneSetup, source: Path | None, options: Options, context: RunContext
 ) -> None:
     """Write down what is run, and encode the rows."""
-    (console, world, _), models = context, {"start": setup.folder}
+    (console, world, _), models = context, {"init_from": setup.folder}
     if source is not None and (setup.out / "recipe.yaml").exists():
         changed = folder.check_resume(setup.out, recipe, models)
         for seed in recipe.seeds:

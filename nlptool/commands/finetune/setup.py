@@ -56,26 +56,26 @@ class FinetuneSetup:
         self.task, self.data, self.start, self.out = (
             recipe.task,
             recipe.data,
-            recipe.start,
+            recipe.init_from,
             Path(recipe.out),
         )
         self.train, self.dropout, self.evaluate = recipe.train, recipe.dropout, recipe.evaluate
         packages.require(self.task.metrics)
-        self.folder = hub.folder(recipe.start)
+        self.folder = hub.folder(recipe.init_from)
         pretrained = huggingface.load_pretrained(self.folder)
         self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)
         problems = self.task.check(pretrained.config)
         if problems:
-            raise DataError(f"{recipe.start}: {problems[0].message}")
+            raise DataError(f"{recipe.init_from}: {problems[0].message}")
         self.stage = stage
         padding = pretrained.vocab_size - self.tokenizer.vocab_size
         self.vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
         self.model = _with_dropout(pretrained.config, recipe.dropout)
-        if recipe.train.length > self.model.positions:
+        if recipe.train.sequence_length > self.model.max_positions:
             raise UsageError(
-                f"{stage}.length: {recipe.train.length} tokens are more than the net's "
-                f"{self.model.positions} positions",
-                hint=f"{stage}.length={self.model.positions}, or begin from a net with more positions",
+                f"{stage}.sequence_length: {recipe.train.sequence_length} tokens are more than the net's "
+                f"{self.model.max_positions} positions",
+                hint=f"{stage}.sequence_length={self.model.max_positions}, or begin from a net with more positions",
             )
         with shapes_only():
             self.shape = self.objective()
@@ -101,11 +101,11 @@ class FinetuneSetup:
         """Take up the rows that `encode` has written."""
         train, opened = self.train, labelled.opened(rows)
         self.splits: dict[str, LabelledDataset] = self.shape.gathered(
-            {name: self.shape.examples(split, train.length, 0) for name, split in opened.items()}
+            {name: self.shape.examples(split, train.sequence_length, 0) for name, split in opened.items()}
         )
         examples = len(self.splits[self.task.train])
-        self.epoch = max(1, math.ceil(examples / train.batch))
-        self.steps = train.steps or max(1, math.ceil(train.epochs * examples / train.batch))
+        self.epoch = max(1, math.ceil(examples / train.batch_size))
+        self.steps = train.steps or max(1, math.ceil(train.epochs * examples / train.batch_size))
 
     def objective(self) -> TaskObjective:
         """A new net with random weights, on the device that torch makes tensors on."""
@@ -116,11 +116,12 @@ class FinetuneSetup:
     ) -> RoundRobinBatches:
         """A run's batches. most: tokens that a CPU computes at once."""
         train, rows = self.train, self.splits[self.task.train]
-        if train.batch % (world.size * train.accumulate):
+        if train.batch_size % (world.size * train.gradient_accumulation):
             raise UsageError(
-                f"train.batch: {counted(train.batch, 'sequences')} cannot be shared out evenly to {world.size} ranks "
-                f"with {train.accumulate} micro-batches each",
-                hint="choose a batch that ranks times accumulate divides",
+                f"train.batch_size: {counted(train.batch_size, 'sequences')} cannot be shared out "
+                f"evenly to {world.size} ranks "
+                f"with {train.gradient_accumulation} micro-batches each",
+                hint="choose a batch_size that ranks times gradient_accumulation divides",
             )
         turns = self.shape.turns(rows)
         return RoundRobinBatches(
@@ -129,12 +130,12 @@ class FinetuneSetup:
                     part,
                     part.lengths,
                     objective.collate,
-                    batch=train.batch,
+                    batch=train.batch_size,
                     steps=len(range(turn, self.steps, len(turns))),
                     seed=seed,
                     rank=world.rank,
                     world=world.size,
-                    accumulate=train.accumulate,
+                    accumulate=train.gradient_accumulation,
                     part=most if world.device.type == "cpu" else None,
                 )
                 for turn, part in enumerate(turns)
@@ -146,7 +147,7 @@ class FinetuneSetup:
     ) -> Numbers:
         """The logits of each decision of a split, [N, W]."""
         rows, train = self.splits[split], self.train
-        size = train.batch // train.accumulate
+        size = train.batch_size // train.gradient_accumulation
         source = SequentialBatches(
             rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
         )
@@ -187,7 +188,7 @@ class FinetuneSetup:
             console.note(
                 f"{self.start} was trained on {self.pretrained_positions:,} positions, and rows have up to "
                 f"{self._longest:,} tokens: what a net knows of those beyond it learns here; "
-                f"{self.stage}.length={self.pretrained_positions} would cut the rows there"
+                f"{self.stage}.sequence_length={self.pretrained_positions} would cut the rows there"
             )
         for split, cuts in self.cuts.items():
             rows = self.splits[split]
@@ -198,7 +199,7 @@ class FinetuneSetup:
     @property
     def _longest(self) -> int:
         """Tokens of the longest training row."""
-        return min(int(self.splits[self.task.train].lengths.max()), self.train.length)
+        return min(int(self.splits[self.task.train].lengths.max()), self.train.sequence_length)
 
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""
@@ -226,21 +227,21 @@ class FinetuneSetup:
         return {f"{self.task.heading(split)}{name}": value for name, value in found.items()}
 
     def _rates(self) -> dict[str, float]:
-        decay = self.train.layer_decay
+        decay = self.train.layerwise_lr_decay
         if decay == 1:
             return {}
         (layers,) = (part for part in self.shape.backbone.modules() if isinstance(part, Layers))
         if len(layers.attention) < layers.depth or len(layers.mlp) < layers.depth:
             raise UsageError(
-                f"train.layer_decay: the layers of {self.start} share their weights, so they have one rate",
-                hint="leave train.layer_decay out",
+                f"train.layerwise_lr_decay: the layers of {self.start} share their weights, so they have one rate",
+                hint="leave train.layerwise_lr_decay out",
             )
         return layer_lr_factors((name for name, _ in self.shape.named_parameters()), layers.depth, decay)
 
 
 def _with_dropout(model: ModelConfig, dropout: Dropout) -> ModelConfig:
     """The net's block with the dropout that the recipe asks for."""
-    rates = {"dropout": dropout.net, "attention_dropout": dropout.attention}
+    rates = {"dropout": dropout.hidden, "attention_dropout": dropout.attention}
     return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})
 
 

@@ -69,7 +69,7 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     rate = tokens / timed
     mean = {name: float(split.lengths.mean()) for name, split in setup.splits.items() if len(split.labels)}
     task = setup.task
-    training = setup.steps * setup.train.batch * mean[task.train] / rate
+    training = setup.steps * setup.train.batch_size * mean[task.train] / rate
     times = (
         max(1, -(-setup.steps // (setup.evaluate.every or setup.epoch))) + 1
     )  # the result is scored once more
@@ -105,7 +105,7 @@ def _rows(setup: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> l
         (
             "steps",
             f"{facts['steps']:,}",
-            f"of {counted(setup.train.batch, 'rows')}, with {each(seeds, 'seeds')}",
+            f"of {counted(setup.train.batch_size, 'rows')}, with {each(seeds, 'seeds')}",
         ),
         (
             "FLOPs",
@@ -115,7 +115,7 @@ def _rows(setup: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> l
         ("memory", quantity(facts["memory"], "B"), "with the longest rows"),
     ]
     needed = facts["memory"] + machine.taken
-    verdict = "fits" if needed <= machine.memory else "does not fit: raise train.accumulate"
+    verdict = "fits" if needed <= machine.memory else "does not fit: raise train.gradient_accumulation"
     lines.append(("machine", quantity(machine.memory, "B"), f"{machine.name}; {verdict}"))
     if found := facts["probe"]:
         rate = found["tokens_per_second"]

@@ -46,8 +46,8 @@ def _probed(setup: PretrainSetup, console: Console) -> list[Probe] | None:
         return None
     probe, found = StageProbe(job.objective, setup.train, setup.seed, world, before), []
     for stage, examples in setup.stages:
-        console.note(f"taking up to {STEPS} steps of {stage.batch:,} x {stage.length:,} tokens")
-        found.append(probe.probe(Stage(0, stage.batch, examples)))
+        console.note(f"taking up to {STEPS} steps of {stage.batch_size:,} x {stage.sequence_length:,} tokens")
+        found.append(probe.probe(Stage(0, stage.batch_size, examples)))
     return found
 
 
@@ -93,7 +93,7 @@ def figures(
 def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[str, int]:
     """Bytes of what is kept: the newest checkpoints and the best one, the final model, the store."""
     save = setup.save
-    kept = save.keep + 1 if steps is None else min(save.keep + 1, ceil(steps / save.every))
+    kept = save.keep_last + 1 if steps is None else min(save.keep_last + 1, ceil(steps / save.every))
     checkpoint = estimate.weights + estimate.optimizer
     final = sum(
         tensor.numel() * tensor.element_size()
@@ -127,7 +127,7 @@ def _compared(setup: PretrainSetup, index: int, found: Probe) -> dict[str, Any]:
     """A probe, and what the estimate says of its memory."""
     stage, _ = setup.stages[index]
     estimated = setup.estimate_of(stage, found.micro_batch).memory
-    return {"length": stage.length, **asdict(found), "estimated_memory": estimated}
+    return {"length": stage.sequence_length, **asdict(found), "estimated_memory": estimated}
 
 
 def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -139,7 +139,8 @@ def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, st
     lines = [("parameters", f"{facts['parameters']['total']:,}", parts)]
     if facts["steps"] is not None:
         stages = ", ".join(
-            f"{facts['steps'] * s.share:,.0f} of {s.batch:,} x {s.length:,} tokens" for s, _ in setup.stages
+            f"{facts['steps'] * s.share:,.0f} of {s.batch_size:,} x {s.sequence_length:,} tokens"
+            for s, _ in setup.stages
         )
         lines += [
             ("steps", f"{facts['steps']:,}", stages),
@@ -192,11 +193,11 @@ def _verdict(setup: PretrainSetup, fitting: dict[str, Any], machine: dict[str, A
     taken = f" with {quantity(machine['taken'], 'B')} for Python and torch" if machine["taken"] else ""
     if fitting["micro_batch"] is None:
         return f"does not fit{taken}, not even one sequence at a time"
-    length = max(stage.length for stage, _ in setup.stages)
+    length = max(stage.sequence_length for stage, _ in setup.stages)
     room = f"up to {counted(fitting['micro_batch'], 'sequences')} of {length:,} tokens at once"
     if fitting["fits"]:
         return f"fits{taken}; {room}"
-    remedy = f": train.accumulate={fitting['accumulate']}" if fitting["accumulate"] else ""
+    remedy = f": train.gradient_accumulation={fitting['accumulate']}" if fitting["accumulate"] else ""
     return f"does not fit{taken}; {room}{remedy}"
 
 

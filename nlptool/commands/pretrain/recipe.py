@@ -38,14 +38,18 @@ class Recipe(RecipeBlock):
     """A pretraining run."""
 
     replaces = MappingProxyType(
-        {"model": ("start", "student"), "start": ("model", "student"), "student": ("model", "start")}
+        {
+            "model": ("init_from", "student"),
+            "init_from": ("model", "student"),
+            "student": ("model", "init_from"),
+        }
     )
 
-    tokens: str = Field(description="token store, a folder made by nlptool tokenize")
+    store: str = Field(description="token store, a folder made by nlptool tokenize")
     model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
         None, description="the net, from random weights"
     )
-    start: str | None = Field(
+    init_from: str | None = Field(
         None,
         description="in place of model: a Hugging Face folder, e.g. a run's final/, to go on from",
     )
@@ -71,11 +75,11 @@ class Recipe(RecipeBlock):
 
     @model_validator(mode="after")
     def _one_net(self) -> Self:
-        given = [name for name in ("model", "start", "student") if getattr(self, name) is not None]
+        given = [name for name in ("model", "init_from", "student") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"give either {' or '.join(given)}, not both")
         if not given:
-            raise ValueError("give student, model or start" if self.taught else "give model or start")
+            raise ValueError("give student, model or init_from" if self.taught else "give model or init_from")
         return self
 
     @property
@@ -110,24 +114,25 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         ]
     if recipe.model is not None:
         problems += check_model(recipe.objective, recipe.train, recipe.model)
-    if not (Path(recipe.tokens) / "store.json").exists():
+    if not (Path(recipe.store) / "store.json").exists():
         problems.append(
             Problem(
-                "tokens",
-                f"no token store at {recipe.tokens}: {folder_kinds.describe(Path(recipe.tokens))}; "
+                "store",
+                f"no token store at {recipe.store}: {folder_kinds.describe(Path(recipe.store))}; "
                 "make one with nlptool tokenize",
             )
         )
-    for key, name in (("start", recipe.start), ("teacher", recipe.teacher)):
+    for key, name in (("init_from", recipe.init_from), ("teacher", recipe.teacher)):
         if name is not None and (wrong := hub.problem(name) or run_state.problem(name)):
             problems.append(Problem(key, wrong))
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."
-        if stage.batch % recipe.train.accumulate:
+        if stage.batch_size % recipe.train.gradient_accumulation:
             problems.append(
                 Problem(
-                    f"{where}batch",
-                    f"{counted(stage.batch, 'sequences')} cannot be cut into {recipe.train.accumulate} equal "
+                    f"{where}batch_size",
+                    f"{counted(stage.batch_size, 'sequences')} cannot be cut into "
+                    f"{recipe.train.gradient_accumulation} equal "
                     "micro-batches",
                 )
             )
@@ -143,8 +148,11 @@ def check_model(objective: ObjectiveConfig, train: PretrainConfig, model: ModelC
     """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
     problems = objective.check(model)
     for index, stage in enumerate(train.plan()):
-        if stage.length > model.positions:
-            where = f"train.stages.{index}.length" if train.stages else "train.length"
-            text = f"{stage.length} tokens are more than model.positions ({model.positions}); set one to the other"
+        if stage.sequence_length > model.max_positions:
+            where = f"train.stages.{index}.sequence_length" if train.stages else "train.sequence_length"
+            text = (
+                f"{stage.sequence_length} tokens are more than model.max_positions "
+                f"({model.max_positions}); set one to the other"
+            )
             problems.append(Problem(where, text))
     return problems

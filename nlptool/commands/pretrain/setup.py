@@ -44,12 +44,12 @@ class PretrainSetup:
     def __init__(self, recipe: Recipe, begun: ResumedAt = FRESH) -> None:
         self.train, self.evaluate, self.save, self.begun = recipe.train, recipe.evaluate, recipe.save, begun
         self.objective_config, self.seed, self.out = recipe.objective, recipe.seed, Path(recipe.out)
-        self.origin = recipe.start or recipe.teacher
+        self.origin = recipe.init_from or recipe.teacher
         """Where the weights come from, as the recipe calls it; None: random ones."""
         self._estimates: dict[tuple[int, int], Estimate] = {}
-        self.store = TokenStore(Path(recipe.tokens))
+        self.store = TokenStore(Path(recipe.store))
         self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
-        self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.tokens) if recipe.teacher else None
+        self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.store) if recipe.teacher else None
         self.pretrained = _initial_weights(recipe, tokenizer, self.teacher)
         taught = None if self.teacher is None else self.teacher.pretrained
         rows = initial_weights.rows((self.pretrained, taught), tokenizer.vocab_size)
@@ -67,7 +67,7 @@ class PretrainSetup:
             if problems:
                 raise DataError(f"{self.origin}: {problems[0].path}: {problems[0].message}")
         if self.teacher is not None:
-            longest = max(stage.length for stage in recipe.train.plan())
+            longest = max(stage.sequence_length for stage in recipe.train.plan())
             student_init.require_fit(self.teacher, recipe.objective, self.model, longest)
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         self.model.hf()
@@ -76,37 +76,38 @@ class PretrainSetup:
         self.state = (
             {}
             if self.pretrained is None
-            else initial_weights.state(self.pretrained, recipe.start, self.shape, self.model)
+            else initial_weights.state(self.pretrained, recipe.init_from, self.shape, self.model)
         )
         if self.teacher is not None:
             student_init.require_heads(self.teacher, self.shape)
         split = self.store.split("train")
         self.stages = [
-            (stage, self.shape.examples(split, stage.length, recipe.seed)) for stage in recipe.train.plan()
+            (stage, self.shape.examples(split, stage.sequence_length, recipe.seed))
+            for stage in recipe.train.plan()
         ]
         self.steps, self.seconds = self._duration()
-        self.trained_positions = max(stage.length for stage, _ in self.stages)
+        self.trained_positions = max(stage.sequence_length for stage, _ in self.stages)
         """How many positions the weights have been trained at when the run is over."""
         if self.pretrained is not None:
             folder = None if self.teacher is None else self.teacher.folder
-            before = initial_weights.trained_positions(recipe.start, folder, self.pretrained.config)
+            before = initial_weights.trained_positions(recipe.init_from, folder, self.pretrained.config)
             self.trained_positions = max(self.trained_positions, before)
 
     def unreached(self) -> list[str]:
         """Positions that no row reaches."""
-        positions = self.model.positions
+        positions = self.model.max_positions
         if self.trained_positions >= positions:
             return []
         return [
             f"the net has {positions:,} positions and rows reach {self.trained_positions:,}: those beyond are not "
             "trained, so longer texts will be read badly; add a stage of longer rows (train.stages), or set "
-            f"model.positions={self.trained_positions}"
+            f"model.max_positions={self.trained_positions}"
         ]
 
     def remarks(self) -> list[str]:
         """What to know before the run."""
         return [
-            *self.shape.left_out(max(self.stages, key=lambda pair: pair[0].length)[1]),
+            *self.shape.left_out(max(self.stages, key=lambda pair: pair[0].sequence_length)[1]),
             *self.unreached(),
             *self.fresh(),
             *self.moved(),
@@ -135,7 +136,7 @@ class PretrainSetup:
         made = self.objective_config.build(self.model, self.vocabulary, teacher)
         for part in made.modules():
             if isinstance(part, Layers):
-                part.recompute = self.train.recompute
+                part.recompute = self.train.activation_checkpointing
         return made
 
     @property
@@ -146,16 +147,16 @@ class PretrainSetup:
     def batches(self, objective: Objective, world: DistributedContext) -> Batches:
         """The run's batches, stage by stage."""
         stages = [
-            Stage(first, stage.batch, examples)
+            Stage(first, stage.batch_size, examples)
             for first, (stage, examples) in zip(self.first_steps, self.stages, strict=True)
         ]
-        parts = self.train.accumulate
+        parts = self.train.gradient_accumulation
         for stage, _ in self.stages:
-            if stage.batch % (world.size * parts):
+            if stage.batch_size % (world.size * parts):
                 raise UsageError(
-                    f"train.batch: {counted(stage.batch, 'sequences')} cannot be shared out evenly to "
+                    f"train.batch_size: {counted(stage.batch_size, 'sequences')} cannot be shared out evenly to "
                     f"{world.size} ranks with {parts} micro-batches each",
-                    hint="choose a batch that ranks times accumulate divides",
+                    hint="choose a batch_size that ranks times gradient_accumulation divides",
                 )
         return Batches(
             stages,
@@ -172,14 +173,15 @@ class PretrainSetup:
         if not objective.keeps_teacher:
             return PrefetchingLoader(batches, world.device)
         (stage, examples), *others = self.stages
-        epoch = len(examples) // stage.batch
+        epoch = len(examples) // stage.batch_size
         if others or not epoch:
             why = "stages cut other rows" if others else "the store has not the rows of a single step"
             raise UsageError(
-                f"objective.keep: {why}, so nothing would be asked for again", hint="objective.keep=0"
+                f"objective.cache_top_k: {why}, so nothing would be asked for again",
+                hint="objective.cache_top_k=0",
             )
         again = RepeatedEpochs(batches, epoch, self.seed)
-        folder, parts = self.out / "teacher", self.train.accumulate
+        folder, parts = self.out / "teacher", self.train.gradient_accumulation
         return TeacherCache(again, objective.ask_teacher, folder, world, parts, self.vocabulary.rows)
 
     def held_out(self, objective: Objective, world: DistributedContext) -> Batches | None:
@@ -189,7 +191,7 @@ class PretrainSetup:
         if not len(split):
             return None
         try:
-            examples = objective.examples(split, stage.length, HELD_OUT_SEED)
+            examples = objective.examples(split, stage.sequence_length, HELD_OUT_SEED)
         except DataError as error:
             raise DataError(
                 f"{self.store.path}: held-out split: {error.message}",
@@ -199,7 +201,7 @@ class PretrainSetup:
         if not len(examples):
             return None
         return Batches(
-            [Stage(0, min(stage.batch, len(examples)), examples)],
+            [Stage(0, min(stage.batch_size, len(examples)), examples)],
             objective.collate,
             seed=HELD_OUT_SEED,
             rank=world.rank,
@@ -219,17 +221,19 @@ class PretrainSetup:
     @cached_property
     def estimate(self) -> Estimate:
         """What the stage with the longest sequences needs, and so the run."""
-        return self.estimate_of(max(self.stages, key=lambda pair: pair[0].length)[0])
+        return self.estimate_of(max(self.stages, key=lambda pair: pair[0].sequence_length)[0])
 
     def estimate_of(self, stage: StageBlock, rows: int | None = None) -> Estimate:
         """What a stage needs with micro-batches of `rows`; None: those of the recipe.
 
         The first call costs a second or two, since torch's meta device imports the compiler; a shape is taken once.
         """
-        rows = rows or stage.batch // self.train.accumulate
-        shape = (rows, stage.length)
+        rows = rows or stage.batch_size // self.train.gradient_accumulation
+        shape = (rows, stage.sequence_length)
         if shape not in self._estimates:
-            examples = next(examples for one, examples in self.stages if one.length == stage.length)
+            examples = next(
+                examples for one, examples in self.stages if one.sequence_length == stage.sequence_length
+            )
             (batch,) = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0).get(0)
             precision = self.train.precision
             self._estimates[shape] = estimate(
@@ -246,7 +250,7 @@ class PretrainSetup:
 
         @cache
         def of_row(length: int) -> int:
-            examples = next(examples for stage, examples in self.stages if stage.length == length)
+            examples = next(examples for stage, examples in self.stages if stage.sequence_length == length)
             (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
             with torch.no_grad(), flops.counting() as count:
                 objective(replace(row.to(world.device), compute_padding=True))
@@ -261,18 +265,20 @@ class PretrainSetup:
     @cached_property
     def flops_per_step(self) -> float:
         """Of a step, in the mean over the run."""
-        return sum(s.share * s.batch * self.estimate_of(s).flops_per_row for s, _ in self.stages)
+        return sum(s.share * s.batch_size * self.estimate_of(s).flops_per_row for s, _ in self.stages)
 
     @property
     def tokens_per_step(self) -> float:
         """Real tokens of a step, special ones included, in the mean over the run."""
         stages = (stage for stage, _ in self.stages)
-        return sum(s.share * s.batch * tokens for s, tokens in zip(stages, self._tokens_per_row, strict=True))
+        return sum(
+            s.share * s.batch_size * tokens for s, tokens in zip(stages, self._tokens_per_row, strict=True)
+        )
 
     @property
     def epochs_per_step(self) -> float:
         """Passes over the examples that a step makes, in the mean over the run; each stage has its own examples."""
-        return sum(stage.share * stage.batch / max(len(examples), 1) for stage, examples in self.stages)
+        return sum(stage.share * stage.batch_size / max(len(examples), 1) for stage, examples in self.stages)
 
     @cached_property
     def _tokens_per_row(self) -> list[float]:
@@ -280,8 +286,8 @@ class PretrainSetup:
         found = []
         for stage, examples in self.stages:
             if not len(examples):  # which the run will be refused for
-                return [float(stage.length) for stage, _ in self.stages]
-            rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.length)))
+                return [float(stage.sequence_length) for stage, _ in self.stages]
+            rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.sequence_length)))
             sample = examples.take(rows * len(examples) // len(rows), rows * 0, RandomStreams(self.seed, 0))
             found.append(self.shape.tokens(sample) / len(rows))
         return found
@@ -296,11 +302,11 @@ class PretrainSetup:
             return ENDLESS, train.budget.amount
         amount = train.budget.amount
         if train.budget.measure == "epochs":
-            costs = [s.batch / max(len(examples), 1) for s, examples in self.stages]
+            costs = [s.batch_size / max(len(examples), 1) for s, examples in self.stages]
         elif train.budget.measure == "flops":
-            costs = [s.batch * self.estimate_of(s).flops_per_row for s, _ in self.stages]
+            costs = [s.batch_size * self.estimate_of(s).flops_per_row for s, _ in self.stages]
         else:
-            batches = (stage.batch for stage, _ in self.stages)
+            batches = (stage.batch_size for stage, _ in self.stages)
             costs = [rows * tokens for rows, tokens in zip(batches, self._tokens_per_row, strict=True)]
         return steps_for(amount, costs, self._shares, self.begun), None
 
@@ -313,8 +319,8 @@ def _initial_weights(
     recipe: Recipe, tokenizer: Tokenizer, teacher: student_init.Teacher | None
 ) -> Pretrained | None:
     """The weights that the recipe begins with, if not random ones."""
-    if recipe.start is not None:
-        return initial_weights.read(recipe.start, tokenizer, recipe.tokens)
+    if recipe.init_from is not None:
+        return initial_weights.read(recipe.init_from, tokenizer, recipe.store)
     if recipe.student is not None and teacher is not None:
         return student_init.begin(teacher, recipe.student.layers, recipe.student.name)
     return None

@@ -49,7 +49,7 @@ class Recipe(RecipeBlock):
         description="folder with a folder or a file for each task, by its name; null: the hub",
         json_schema_extra=RESUMABLE,
     )
-    shots: Shots = Field((0,), json_schema_extra=RESUMABLE)
+    num_fewshot: Shots = Field((0,), json_schema_extra=RESUMABLE)
     limit: int | None = Field(
         None,
         gt=0,
@@ -75,7 +75,7 @@ class Recipe(RecipeBlock):
         for key, names in {
             "models": self.models,
             "tasks": tuple(spec.name for spec in self.tasks),
-            "shots": self.shots,
+            "num_fewshot": self.num_fewshot,
         }.items():
             if twice := [name for at, name in enumerate(names) if name in names[:at]]:
                 apart = "; name one of them otherwise: {name: ..., task: ...}" if key == "tasks" else ""

@@ -33,13 +33,13 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     runs = _read_tasks(recipe, console)
     _require_models([(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], runs)
     for run in runs:
-        for shots in recipe.shots:
+        for shots in recipe.num_fewshot:
             batches = fit_demonstrations(run, shots, UNLIMITED, lambda texts: [len(text) for text in texts])
             first = run.instances[0]
             shown.append(
                 {
                     "task": run.name,
-                    "shots": shots,
+                    "num_fewshot": shots,
                     "questions": len(batches),
                     "requests": sum(len(batch.requests) for batch in batches),
                     "characters": sum(len(c) + len(a) for batch in batches for c, a in batch.requests),
@@ -53,10 +53,10 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         return
     for one in shown:
         console.result(
-            f"--- {one['task']}, {shots_text(one['shots'])}: the first question, and the right answer"
+            f"--- {one['task']}, {shots_text(one['num_fewshot'])}: the first question, and the right answer"
         )
         console.result(f"{one['first'][one['gold']][0]}⟦{one['right']}⟧\n")
-    names = ("task", "shots", "questions", "requests", "characters")
+    names = ("task", "num_fewshot", "questions", "requests", "characters")
     console.table(names, [[one[name] for name in names] for one in shown], title="for each model")
 
 
@@ -100,7 +100,7 @@ def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[st
             for named, inside in zip(models, folders, strict=True):
                 model = PromptedModel(*named, machine.device())  # one at a time in memory
                 for run, file, contamination in zip(runs, files, contaminations, strict=True):
-                    for shots in recipe.shots:
+                    for shots in recipe.num_fewshot:
                         path = out / "answers" / inside / f"{file}-{shots}.jsonl"
                         evaluation = TaskEvaluation(model, run, shots, path)
                         entries = _entries(evaluation, shots, interrupts, console)
@@ -141,7 +141,7 @@ def _read_tasks(recipe: Recipe, console: Console) -> list[TaskRun]:
     data = Path(recipe.data) if recipe.data is not None else None
     runs = []
     for spec in recipe.tasks:
-        run = read_task(spec, data, max(recipe.shots), recipe.limit, recipe.seed)
+        run = read_task(spec, data, max(recipe.num_fewshot), recipe.limit, recipe.seed)
         console.notes(f"{run.name}: {remark}" for remark in run.remarks)
         runs.append(run)
     return runs

@@ -42,7 +42,7 @@ class PromptSection(RecipeBlock):
     """Tasks that every model is asked by text."""
 
     tasks: Tasks
-    shots: Shots = (0,)
+    num_fewshot: Shots = (0,)
     limit: int | None = Field(None, gt=0, description="questions of each task or part; null: all")
     seed: int = Field(0, ge=0, description="draws the demonstrations")
 
@@ -69,7 +69,7 @@ class SuiteTask(NamedTuple):
 
     task: str
     recipe: Recipe
-    """`start` and `out` are to be filled in for each model."""
+    """`init_from` and `out` are to be filled in for each model."""
     excluded: bool
     """From the mean."""
 
@@ -115,7 +115,7 @@ def _exam(name: str, suite: Suite) -> SuiteTask:
     settings: Mapping[str, object] = {
         "task": name,
         "data": None if suite.data is None else str(_folder(Path(suite.data), task)),
-        "start": "-",
+        "init_from": "-",
         "dropout": tuning.dropout,
         "train": tuning.train,
         "evaluate": tuning.evaluate,

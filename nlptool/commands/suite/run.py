@@ -74,10 +74,10 @@ def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
     guess = next((one for one in GUESSES if one in record["baselines"]), None)
     figure = {
         "value": score["value"],
-        "deviation": score["error"] or 0.0,
+        "std": score["error"] or 0.0,
         "baseline": record["baselines"][guess] if guess else None,
     }
-    task = f"{record['task']}, {shots_text(record['shots'])}"
+    task = f"{record['task']}, {shots_text(record['num_fewshot'])}"
     return {
         "task": task,
         "guess": guess,
@@ -97,7 +97,7 @@ def _one(exam: SuiteTask, model: Path, weights: str, out: Path, console: Console
     if same and isinstance(found := before.get("scores"), dict):
         return found | {"excluded": exam.excluded}
     kept.parent.mkdir(parents=True, exist_ok=True)
-    recipe = exam.recipe.model_copy(update={"start": str(model), "out": str(runs)})
+    recipe = exam.recipe.model_copy(update={"init_from": str(model), "out": str(runs)})
     there = same and (runs / "recipe.yaml").exists()
     options = Options(out=str(runs), resume="auto" if there else None, overwrite=not there and runs.exists())
     write_json(kept, {"asked": asked, "scores": None})
@@ -110,7 +110,7 @@ def _one(exam: SuiteTask, model: Path, weights: str, out: Path, console: Console
         "score": list(recipe.task.scored),
         "excluded": exam.excluded,
         "figures": {
-            name: {"value": result["mean"][name], "deviation": result["deviation"][name], "baseline": value}
+            name: {"value": result["mean"][name], "std": result["std"][name], "baseline": value}
             for name, value in result["baseline"].items()
         },
     }

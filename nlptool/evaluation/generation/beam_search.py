@@ -120,7 +120,7 @@ def beam_hypotheses(
             zip(going, scores_PK.tolist(), places_PK.tolist(), strict=True)
         ):
             found = ((score, *divmod(place, vocab)) for score, place in zip(scores, places, strict=True))
-            last = made == tokens or len(prompts[number]) + made > net.config.positions
+            last = made == tokens or len(prompts[number]) + made > net.config.max_positions
             if rows := searches[number].step(found, last=last):
                 kept += [(p * width + beam, token, score) for beam, token, score in rows]
                 still.append(number)

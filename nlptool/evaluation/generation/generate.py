@@ -41,7 +41,7 @@ def continuations(
         raise ValueError("a prompt needs a token")
     if not prompts or not tokens:
         return
-    texts = _Texts(prompts, [min(net.config.positions, len(prompt) + tokens - 1) for prompt in prompts])
+    texts = _Texts(prompts, [min(net.config.max_positions, len(prompt) + tokens - 1) for prompt in prompts])
     steps = DecodingSession(net, prompts, tokens)
     logits_NTV, drafts = steps.begin(), [list[int]()] * len(prompts)
     while True:
@@ -197,7 +197,7 @@ class Generator:
         prompts = [self.tokenizer.encode(text) or self.ends[:1] for text in texts]
         if not all(prompts):
             raise UsageError("an empty text, and the tokenizer has no end of text to begin from")
-        positions = self.net.config.positions
+        positions = self.net.config.max_positions
         if len(longest := max(prompts, key=len, default=[])) > positions:
             raise UsageError(
                 f"a text has {len(longest)} tokens, the model reads {positions}", hint="shorten the text"

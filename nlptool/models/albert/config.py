@@ -30,7 +30,7 @@ class Config(EncoderConfig):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="rate on embeddings and on each sub-layer's output")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="rate on attention probabilities")
-    embedding: int = Field(128, gt=0, le=WIDEST, description="width of the embeddings")
+    embedding_size: int = Field(128, gt=0, le=WIDEST, description="width of the embeddings")
     share: Literal["none", "attention", "ffn", "all"] = Field(
         "all", description="what layers have in common: their attention, their MLP, both or nothing"
     )
@@ -51,7 +51,7 @@ class Config(EncoderConfig):
     @property
     def embedding_width(self) -> int:
         """Width of the word embeddings."""
-        return self.embedding
+        return self.embedding_size
 
     @property
     def projected(self) -> bool:

@@ -46,7 +46,7 @@ FAMILY = Albert(
     base_model_prefix="albert",
     activation=("hidden_act", "gelu_new"),
     settings=encoder_settings(hidden=4096, heads=64, intermediate=16384, dropout=0.0, attention_dropout=0.0)
-    | {"embedding": ("embedding_size", 128), "share": (SHARE, "all"), "groups": (GROUPS, 1)},
+    | {"embedding_size": ("embedding_size", 128), "share": (SHARE, "all"), "groups": (GROUPS, 1)},
     fixed=ENCODER_FIXED | {"inner_group_num": (1,)},
     written={
         "layer_norm_eps": EncoderConfig.epsilon,

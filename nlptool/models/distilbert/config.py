@@ -17,7 +17,7 @@ OF_TEACHER = (
     "hidden",
     "heads",
     "intermediate",
-    "positions",
+    "max_positions",
     "activation",
     "dropout",
     "attention_dropout",
@@ -38,7 +38,7 @@ class Config(EncoderConfig):
 
     name: Literal["distilbert"] = Field("distilbert", description="model family")
     layers: int = Field(6, gt=0, description="Transformer layers")
-    types: int = Field(0, ge=0, le=0, description="segment types: there are none")
+    type_vocab_size: int = Field(0, ge=0, le=0, description="segment types: there are none")
 
     @classmethod
     def hf(cls) -> "Family":

@@ -19,7 +19,7 @@ FAMILY = EncoderFamily(
         "hidden": ("dim", 768),
         "heads": ("n_heads", 12),
         "intermediate": ("hidden_dim", 3072),
-        "positions": ("max_position_embeddings", 512),
+        "max_positions": ("max_position_embeddings", 512),
         "dropout": ("dropout", 0.1),
         "attention_dropout": ("attention_dropout", 0.1),
         "init": ("initializer_range", 0.02),

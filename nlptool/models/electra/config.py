@@ -25,7 +25,7 @@ class Config(EncoderConfig):
 
     name: Literal["electra"] = Field("electra", description="model family")
     activation: Literal["gelu"] = Field("gelu", description="gelu: exact, by erf")
-    embedding: int = Field(
+    embedding_size: int = Field(
         0, ge=0, validate_default=True, description="width of the embeddings; 0: that of the layers"
     )
 
@@ -39,9 +39,9 @@ class Config(EncoderConfig):
     @property
     def embedding_width(self) -> int:
         """Width of the word embeddings."""
-        return self.embedding
+        return self.embedding_size
 
-    @field_validator("embedding")
+    @field_validator("embedding_size")
     @classmethod
     def _as_wide_as_hidden(cls, embedding: int, info: ValidationInfo) -> int:
         return embedding or int(info.data.get("hidden", 0))

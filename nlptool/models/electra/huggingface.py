@@ -23,7 +23,7 @@ FAMILY = EncoderFamily(
     class_prefix="Electra",
     base_model_prefix="electra",
     settings=encoder_settings(hidden=256, heads=4, intermediate=1024)
-    | {"embedding": ("embedding_size", 128)},
+    | {"embedding_size": ("embedding_size", 128)},
     fixed=ENCODER_FIXED
     | {
         "is_decoder": (False,),

@@ -112,8 +112,8 @@ class ErnieEncoder(Encoder):
         self.embeddings = Embeddings(
             vocab_size,
             config.embedding_width,
-            config.positions,
-            config.types,
+            config.max_positions,
+            config.type_vocab_size,
             config.dropout,
             config.epsilon,
         )

@@ -25,7 +25,7 @@ class Config(ModelConfig):
     epsilon = 1e-5  # openai/gpt-2, model.py
 
     name: Literal["gpt2"] = Field("gpt2", description="model family")
-    positions: int = Field(
+    max_positions: int = Field(
         1024, gt=0, le=LONGEST, description="longest sequence that has position embeddings, in tokens"
     )
     init: float = Field(

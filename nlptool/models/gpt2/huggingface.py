@@ -46,7 +46,7 @@ FAMILY = GPT2(
         "layers": ("n_layer", 12),
         "hidden": ("n_embd", 768),
         "heads": ("n_head", 12),
-        "positions": ("n_positions", 1024),
+        "max_positions": ("n_positions", 1024),
         "dropout": ("resid_pdrop", 0.1),
         "attention_dropout": ("attn_pdrop", 0.1),
         "init": ("initializer_range", 0.02),

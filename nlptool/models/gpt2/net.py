@@ -42,7 +42,7 @@ class GPT2(Decoder):
             attention_dropout=config.attention_dropout,
             epsilon=config.epsilon,
         )
-        self.embeddings = Embeddings(vocab_size, config.hidden, config.positions, 0, config.dropout, None)
+        self.embeddings = Embeddings(vocab_size, config.hidden, config.max_positions, 0, config.dropout, None)
         self.layers = Layers(shape, pre_norm=True, causal=True)
         self.norm = nn.LayerNorm(config.hidden, eps=config.epsilon)
         self.head: PackedLinear | None = None
@@ -71,7 +71,7 @@ class GPT2(Decoder):
             config.layers,
             rows,
             config.heads,
-            min(tokens, config.positions),
+            min(tokens, config.max_positions),
             config.hidden // config.heads,
         )
         return KVCache(words.new_zeros(shape), words.new_zeros(shape))

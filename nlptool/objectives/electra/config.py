@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
     from nlptool.objectives.electra.objective import Electra as ElectraObjective
 
-Learn = Literal["replaced", "masked", "replace_mlm", "all_tokens"]
-BINARY = ("replaced", "masked")
+Loss = Literal["rtd", "rtd_masked", "replace_mlm", "all_tokens"]
+BINARY = ("rtd", "rtd_masked")
 
 
 class Config(ObjectiveConfig):
@@ -28,26 +28,27 @@ class Config(ObjectiveConfig):
     second is not trained, and final/ has a copy of the first for it. `segments` are the rows of Google's
     build_pretraining_dataset.py, [CLS] A [SEP] B [SEP], which tasks of two texts begin from; no loss asks about B.
 
-    learn: `replaced` is ELECTRA. `masked`, ELECTRA 15 %, takes the loss at masked positions only. `replace_mlm`
+    loss: `rtd` is ELECTRA. `rtd_masked`, ELECTRA 15 %, takes the loss at masked positions only. `replace_mlm`
     guesses the original tokens at the masked positions, which show samples in place of [MASK]. `all_tokens`
     guesses the original token everywhere, with a gate that may copy the one shown (sections 3.5 and 3.2's end).
     """
 
     only_command: ClassVar[str | None] = "pretrain-electra"
     name: Literal["electra"] = Field("electra", description="objective")
-    learn: Learn = Field(
-        "replaced",
-        description="replaced: ELECTRA; the baselines masked (ELECTRA 15 %), replace_mlm, all_tokens",
+    loss: Loss = Field(
+        "rtd",
+        description="rtd: ELECTRA, replaced-token detection; the baselines rtd_masked (ELECTRA 15 %), replace_mlm, "
+        "all_tokens",
     )
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens that may be replaced")
     input_format: Literal["packed", "segments"] = Field(
         "packed", description="packed: full rows of text; segments: one or two segments, padded, as Google's"
     )
-    faithful: Literal["paper", "code"] = Field(
+    masking: Literal["paper", "code"] = Field(
         "paper",
         description="paper: distinct positions, all masked; code: drawn with replacement, 85 % masked, as Google's",
     )
-    generator: float = Field(
+    generator_size: float = Field(
         0.25, gt=0, le=1, description="width of the generator as a share of model.hidden"
     )
     generator_layers: float = Field(
@@ -56,7 +57,7 @@ class Config(ObjectiveConfig):
     tie: Literal["embeddings", "none", "all"] = Field(
         "embeddings", description="weights that generator and discriminator share; all: but for their heads"
     )
-    weight: float = Field(
+    discriminator_weight: float = Field(
         0,
         ge=0,
         validate_default=True,
@@ -64,15 +65,15 @@ class Config(ObjectiveConfig):
     )
     temperature: float = Field(1.0, gt=0, description="of the generator's samples")
 
-    @field_validator("weight")
+    @field_validator("discriminator_weight")
     @classmethod
     def _of_the_paper(cls, weight: float, info: ValidationInfo) -> float:
-        return weight or (50.0 if info.data.get("learn") in BINARY else 1.0)
+        return weight or (50.0 if info.data.get("loss") in BINARY else 1.0)
 
     @property
     def detects(self) -> bool:
         """Whether tokens are told to be replaced or not, in place of being guessed."""
-        return self.learn in BINARY
+        return self.loss in BINARY
 
     def generator_config(self, model: Electra) -> Electra:
         """The generator's shape, as in Google's code: heads of 64, MLPs of four times the width.
@@ -83,10 +84,10 @@ class Config(ObjectiveConfig):
         """
         if self.tie == "all":
             return model
-        hidden = round(model.hidden * self.generator)
+        hidden = round(model.hidden * self.generator_size)
         shape = {"layers": round(model.layers * self.generator_layers), "hidden": hidden}
-        width = hidden if self.tie == "none" else model.embedding
-        shape |= {"heads": max(1, hidden // 64), "intermediate": 4 * hidden, "embedding": width}
+        width = hidden if self.tie == "none" else model.embedding_size
+        shape |= {"heads": max(1, hidden // 64), "intermediate": 4 * hidden, "embedding_size": width}
         return Electra.model_validate(model.model_dump() | shape)
 
     def check(self, model: ModelConfig) -> list[Problem]:
@@ -98,12 +99,12 @@ class Config(ObjectiveConfig):
                     "replaced-token detection trains the family electra; set model.name=electra",
                 )
             ]
-        if self.tie == "all" and (self.generator, self.generator_layers) != (1, 1):
+        if self.tie == "all" and (self.generator_size, self.generator_layers) != (1, 1):
             return [
                 Problem(
                     "objective.tie",
                     "generator and discriminator can share all weights only if they are of one size; "
-                    "set objective.generator=1, or objective.tie=embeddings",
+                    "set objective.generator_size=1, or objective.tie=embeddings",
                 )
             ]
         if round(model.layers * self.generator_layers) < 1:
@@ -116,11 +117,11 @@ class Config(ObjectiveConfig):
         try:
             self.generator_config(model)
         except ValueError:
-            hidden = round(model.hidden * self.generator)
+            hidden = round(model.hidden * self.generator_size)
             return [
                 Problem(
-                    "objective.generator",
-                    f"{self.generator:g} of model.hidden makes a generator {hidden} wide, which {hidden // 64} "
+                    "objective.generator_size",
+                    f"{self.generator_size:g} of model.hidden makes a generator {hidden} wide, which {hidden // 64} "
                     "heads cannot share; choose a share that gives a multiple of 64, or a width from 1 to 127",
                 )
             ]

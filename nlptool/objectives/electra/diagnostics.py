@@ -21,20 +21,20 @@ def diagnostics(figures: dict[str, float]) -> list[str]:
     guesses = figures["mlm_accuracy"] / max(figures["mlm_majority"], 1e-9)
     if figures["replaced"] < REPLACED:
         said.append(
-            f"only {figures['replaced']:.2%} of the tokens are replaced, {figures['sampled_right']:.0%} of the "
+            f"only {figures['replaced']:.2%} of the tokens are replaced, {figures['generator_accuracy']:.0%} of the "
             "generator's samples being right: there is little left to detect; make the generator smaller "
-            "(objective.generator), or mask more (objective.mask_rate)"
+            "(objective.generator_size), or mask more (objective.mask_rate)"
         )
     elif auc is not None and auc < BLIND and guesses > LEARNT:
         said.append(
             f"the discriminator cannot tell replaced tokens (area {auc:.2f}, it finds {figures['rtd_recall']:.0%}) "
             "though the generator has learnt: it calls everything original; make the generator smaller "
-            "(objective.generator), warm up longer (train.warmup) or lower train.lr"
+            "(objective.generator_size), warm up longer (train.warmup) or lower train.lr"
         )
     if auc is not None and auc > SEEING and guesses < (1 + LEARNT) / 2:
         said.append(
             f"the generator still knows little more than word frequencies (accuracy {figures['mlm_accuracy']:.1%}, "
             f"the most frequent token alone {figures['mlm_majority']:.1%}) and is easily found out (area {auc:.2f}): "
-            "make it larger (objective.generator), or lower objective.weight"
+            "make it larger (objective.generator_size), or lower objective.discriminator_weight"
         )
     return said

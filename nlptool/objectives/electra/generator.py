@@ -41,7 +41,7 @@ class Generator(nn.Module):
         width = config.embedding_width
         self.embeddings = self.layers = None
         if tie == "none":
-            tables = (vocab_size, width, config.positions, config.types)
+            tables = (vocab_size, width, config.max_positions, config.type_vocab_size)
             self.embeddings = Embeddings(*tables, config.dropout, config.epsilon)
         if tie != "all":
             self.layers = Layers(shape(config), inputs=width if width != config.hidden else None)

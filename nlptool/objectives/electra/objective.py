@@ -62,8 +62,8 @@ class Electra(Objective):
     ) -> None:
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
-        self.term = "rtd" if config.detects else str(config.learn)
-        self.weights = {"mlm": 1.0, self.term: config.weight}
+        self.term = "rtd" if config.detects else str(config.loss)
+        self.weights = {"mlm": 1.0, self.term: config.discriminator_weight}
         self.sees_mask = config.detects  # a discriminator is scored otherwise; the others see samples
         self.backbone: TransformerEncoder = backbone
         self.generator = generator
@@ -103,7 +103,7 @@ class Electra(Objective):
         Labels of unused slots are -100, their position is 0. Rows of segments also have types [B, T] and lengths [B].
         """
         rate = self.config.mask_rate
-        if self.config.faithful == "code":
+        if self.config.masking == "code":
             masked = masking.mask_with_replacement(
                 examples.ids, examples.lengths, rate, MASKED, self.vocabulary, draws
             )
@@ -119,7 +119,7 @@ class Electra(Objective):
         if examples.types is not None and examples.lengths is not None:
             arrays |= {"types": examples.types, "lengths": examples.lengths}
         used, tokens = int(masked.used.sum()), self.tokens(examples)
-        everywhere = self.config.learn in ("replaced", "all_tokens")
+        everywhere = self.config.loss in ("rtd", "all_tokens")
         counts = {"mlm": used, self.term: tokens if everywhere else used}
         return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, counts, tokens)
 
@@ -153,13 +153,13 @@ class Electra(Objective):
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
         """Loss and accuracy of both; beside an accuracy that of the best constant answer, TERM_majority.
 
-        sampled_right: share of the masked positions whose sample was the original token. replaced: share of all
+        generator_accuracy: share of the masked positions whose sample was the original token. replaced: share of all
         positions whose token was not. rtd_auc, rtd_precision and rtd_recall are those of "replaced".
         """
         figures = super().summary(totals, counts)
         masked = max(counts["mlm"], 1)
         figures["mlm_majority"] = totals["labels"].max().item() / masked
-        figures["sampled_right"] = totals["sampled"].item() / masked
+        figures["generator_accuracy"] = totals["sampled"].item() / masked
         figures["replaced"] = totals["replaced"].item() / totals["positions"].item()
         if self.term == "rtd":
             figures["rtd_auc"] = histograms.area(totals["scores"])
@@ -196,7 +196,7 @@ class Electra(Objective):
 
     def _detect(self, batch: Batch, rows: Corrupted) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits of "replaced", what is true, what counts (None: all): [B, T], or [B, K] for ELECTRA 15 %."""
-        if self.config.learn == "replaced":
+        if self.config.loss == "rtd":
             counted = real(batch) if "lengths" in batch else None
             return self.rtd(self._states(batch, rows)), rows.replaced, counted
         logits_BK = self.rtd(self._states(batch, rows, batch["at"]))

@@ -39,7 +39,7 @@ class Config(MaskingConfig):
             return [Problem("model.name", "sentence order is learnt by an encoder, such as albert")]
         if self.pairs == "none" and model.segment_types > 1:
             return []
-        return require_pairs("model.types" if model.segment_types < 2 else "objective.pairs", model)
+        return require_pairs("model.type_vocab_size" if model.segment_types < 2 else "objective.pairs", model)
 
     def build(
         self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None

@@ -14,7 +14,7 @@ from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
-CONFIG = Config(layers=2, hidden=32, heads=2, positions=40, init=0.3)
+CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=40, init=0.3)
 
 
 def net_of(vocab: int, seed: int = 0) -> GPT2:

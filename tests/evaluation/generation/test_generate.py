@@ -21,7 +21,7 @@ from nlptool.models.gpt2.net import GPT2
 from nlptool.text.tokenizer import Tokenizer
 
 VOCAB = 200
-CONFIG = Config(layers=3, hidden=48, heads=4, positions=40, init=0.3)  # large weights, so that texts vary
+CONFIG = Config(layers=3, hidden=48, heads=4, max_positions=40, init=0.3)  # large weights, so that texts vary
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_a_decoder_has_no_words_under_masks(folder: Path):
 
 
 def test_an_encoder_is_refused(tokenizer: Tokenizer, tmp_path: Path):
-    config = BertConfig(layers=1, hidden=8, heads=2, positions=16)
+    config = BertConfig(layers=1, hidden=8, heads=2, max_positions=16)
     state = nn.ModuleDict({"backbone": config.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, tokenizer.special)
     tokenizer.save(tmp_path)

@@ -19,7 +19,7 @@ from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
-CONFIG = Config(layers=2, hidden=32, heads=2, positions=60, init=0.3)
+CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=60, init=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ VOCAB, POSITIONS = 50, 64
 @pytest.fixture(scope="module")
 def net() -> GPT2:
     torch.manual_seed(0)
-    return Config(layers=3, hidden=32, heads=4, positions=POSITIONS, init=0.3).build(VOCAB).eval()
+    return Config(layers=3, hidden=32, heads=4, max_positions=POSITIONS, init=0.3).build(VOCAB).eval()
 
 
 @pytest.fixture(scope="module")

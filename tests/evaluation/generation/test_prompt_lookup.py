@@ -11,7 +11,7 @@ from nlptool.evaluation.generation.sampling import Sampling, greedy
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
-CONFIG = Config(layers=2, hidden=32, heads=2, positions=120, init=0.2)
+CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=120, init=0.2)
 
 
 @pytest.fixture(scope="module")

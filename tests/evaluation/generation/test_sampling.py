@@ -9,7 +9,7 @@ from nlptool.evaluation.generation.logits_processors import LogitsProcessors
 from nlptool.evaluation.generation.sampling import DecodingState, Sampling, filtered
 from nlptool.models.gpt2.config import Config
 
-CONFIG = Config(layers=2, hidden=32, heads=2, positions=40, init=0.2)
+CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=40, init=0.2)
 
 
 def probabilities(logits_NV: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:

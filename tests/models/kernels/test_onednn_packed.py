@@ -25,7 +25,7 @@ def test_a_packed_matrix_multiplies_as_before_for_any_number_of_rows():
 
 def test_a_packed_net_gives_the_same_logits_and_keeps_no_other_matrices():
     torch.manual_seed(0)
-    net = Config(layers=2, hidden=48, heads=4, positions=40).build(200).eval()
+    net = Config(layers=2, hidden=48, heads=4, max_positions=40).build(200).eval()
     ids = torch.randint(0, 200, (3, 17))
     with torch.inference_mode():
         before = net.logits(net(Inputs(ids=ids)))

@@ -7,18 +7,18 @@ REPLACED = (
     4 / 24 * (1 - 1 / SIZE)
 )  # round(0.15 * 24) masked tokens a row, of which chance guesses one in SIZE
 
-MODEL = {"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding": 16, "positions": 40}
-SETTINGS = {"generator": 1.0}  # as wide as the model: 8 would be too narrow to learn anything by heart
+MODEL = {"name": "electra", "layers": 2, "hidden": 32, "heads": 2, "embedding_size": 16, "max_positions": 40}
+SETTINGS = {"generator_size": 1.0}  # as wide as the model: 8 would be too narrow to learn anything by heart
 VARIANTS = [
     SETTINGS,
-    SETTINGS | {"learn": "masked"},
-    SETTINGS | {"learn": "replace_mlm"},
-    SETTINGS | {"learn": "all_tokens"},
+    SETTINGS | {"loss": "rtd_masked"},
+    SETTINGS | {"loss": "replace_mlm"},
+    SETTINGS | {"loss": "all_tokens"},
     SETTINGS | {"tie": "none"},
     SETTINGS | {"tie": "all"},
-    SETTINGS | {"faithful": "code"},
+    SETTINGS | {"masking": "code"},
     SETTINGS | {"input_format": "segments"},
-    SETTINGS | {"input_format": "segments", "learn": "all_tokens"},
+    SETTINGS | {"input_format": "segments", "loss": "all_tokens"},
 ]
 AT_INIT = {
     "mlm": math.log(SIZE),
@@ -30,4 +30,4 @@ AT_INIT = {
 HIDES = True
 
 # Samples that hardly depend on what the generator learns: else what the discriminator learns by heart moves under it.
-BY_HEART = {"temperature": 1e3, "weight": 10.0}
+BY_HEART = {"temperature": 1e3, "discriminator_weight": 10.0}

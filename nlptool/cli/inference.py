@@ -1,0 +1,169 @@
+"""Commands that run and evaluate a trained model."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nlptool.cli.app import (
+    Changes,
+    DryRun,
+    Json,
+    Overwrite,
+    Replace,
+    SuiteData,
+    SuiteName,
+    app,
+    carry_out,
+    console,
+    is_change,
+    prepare,
+    refuse_flags,
+)
+from nlptool.cli.training import run_recipe
+from nlptool.commands.specs import ASK, COMMANDS
+from nlptool.errors import UsageError
+
+(PROMPT,) = (spec for spec in COMMANDS if spec.name == "prompt")
+
+OneRecipe = Annotated[
+    str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+]
+PromptOut = Annotated[
+    str | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out.")
+]
+PromptResume = Annotated[
+    str | None,
+    typer.Option("--resume", metavar="auto", help="Resume: keep the responses that the output folder holds."),
+]
+
+
+@app.command("fill-mask", rich_help_panel=ASK)
+def fill_mask(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
+    ],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts with [MASK] in them.")],
+    number: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Predictions per mask.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Show the most likely words for each [MASK]."""
+    from nlptool.commands import fill_mask as command
+
+    command.run(model, texts, number, as_json=as_json, console=console())
+
+
+@app.command("evaluate", rich_help_panel=ASK)
+def evaluate(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Hugging Face folders, or hub ids.")
+    ],
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", metavar="STORE", help="Token store whose held-out split is scored."),
+    ] = None,
+    max_chars: Annotated[
+        int | None,
+        typer.Option(
+            "--max-chars",
+            min=1,
+            metavar="N",
+            help="Score at most the first N characters of each document (default 4000). A masked model reads a "
+            "window once for each of its tokens.",
+        ),
+    ] = None,
+    minimal_pairs: Annotated[
+        Path | None,
+        typer.Option("--minimal-pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", min=1, metavar="N", help="Score at most N pairs of each file (default 1000)."
+        ),
+    ] = None,
+    suite: SuiteName = None,
+    data: SuiteData = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Also write Markdown and JSON here.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="auto", help="Resume a suite: keep the results that the folder holds."
+        ),
+    ] = None,
+    overwrite: Replace = False,
+    as_json: Json = False,
+) -> None:
+    """Measure bits per byte, perplexity, grammar and fine-tuned tasks of models."""
+    from nlptool.commands.evaluate.options import EvaluationOptions, resolve
+    from nlptool.console import Options
+    from nlptool.runs import folder
+
+    _refuse(
+        {"--max-chars": store is None and max_chars is not None}, "goes with held-out text: --store STORE"
+    )
+    _refuse(
+        {"--limit": minimal_pairs is None and limit is not None},
+        "goes with minimal pairs: --minimal-pairs FOLDER",
+    )
+    _refuse({"--data": suite is None and data is not None}, "goes with tasks: --suite SUITE")
+    _refuse(
+        {"--resume": out is None and resume is not None, "--overwrite": out is None and overwrite},
+        "goes with a folder: --out FOLDER",
+    )
+    folder.require_auto(resume)
+    requested = EvaluationOptions(store, max_chars or 4000, minimal_pairs, limit or 1000, suite, data)
+    evaluation = resolve(models, requested, out)
+    options = Options(resume=resume, overwrite=overwrite, json=as_json)
+    if out is not None:
+        prepare(out, options)
+    carry_out("evaluate", evaluation, options)
+
+
+@app.command(
+    PROMPT.name,
+    help=PROMPT.help,
+    rich_help_panel=PROMPT.group,
+    epilog="E.g. nlptool prompt prompt/grammar models=runs/demo/final data=FOLDER. All keys: nlptool schema prompt. "
+    "To continue a text: nlptool generate MODEL --text TEXT.",
+    context_settings={"ignore_unknown_options": True},
+)
+def prompt(
+    recipe: OneRecipe = None,
+    changes: Changes = None,
+    out: PromptOut = None,
+    resume: PromptResume = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    model: Annotated[str | None, typer.Option("--model", hidden=True)] = None,
+    text: Annotated[str | None, typer.Option("--text", hidden=True)] = None,
+) -> None:
+    """Zero-, one- and few-shot evaluation."""
+    if model is not None or text is not None:
+        raise UsageError(
+            "prompt evaluates models on tasks; a text is continued by generate",
+            hint=f"nlptool generate {model or 'MODEL'} --text {shlex.quote(text or 'TEXT')}",
+        )
+    refuse_flags([*([recipe] if recipe else []), *(changes or ())])
+    if recipe is None or is_change(recipe):
+        raise UsageError(
+            "no recipe",
+            hint="e.g. nlptool prompt prompt/grammar models=MODEL data=FOLDER; nlptool recipes ls lists them; "
+            "a text is continued by nlptool generate MODEL --text TEXT",
+        )
+    from nlptool.console import Options
+
+    options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
+    run_recipe(PROMPT, recipe, changes or [], options)
+
+
+def _refuse(useless: Mapping[str, bool], why: str) -> None:
+    """Raise UsageError where one of these options would change nothing."""
+    for name, given in useless.items():
+        if given:
+            raise UsageError(f"{name} would change nothing here", hint=f"it {why}")

@@ -1,0 +1,249 @@
+"""General distillation: a language model that learns from a larger one (Sanh et al. 2019; Jiao et al. 2020)."""
+
+# B batch, T tokens, K slots for masked positions, D width of the student, E of the teacher
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor
+
+from nlptool import flops
+from nlptool.data.batches import Batch, Examples
+from nlptool.data.pretraining_examples import PackedBatch
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.distill import losses
+from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
+from nlptool.distill.layer_map import layer_map
+from nlptool.models.base import Decoder, Encoder
+from nlptool.models.config import EncoderConfig, ModelConfig
+from nlptool.models.kernels.cross_entropy import IGNORED, linear_cross_entropy, linear_scores
+from nlptool.models.layers import HiddenStates, Linear, gather_rows, init_truncated
+from nlptool.objectives import causal, masked
+from nlptool.objectives.base import ExportSpec, Objective, inputs_of
+from nlptool.objectives.distill.teacher import Teacher
+from nlptool.text.store import Split
+
+if TYPE_CHECKING:
+    from nlptool.objectives.distill.config import Config
+
+KEPT = ("taught_ids", "taught_log_p")  # of a batch
+
+
+class DistillationObjective(Objective):
+    """A student, which is a masked or causal language model, and a teacher that reads the same masked rows.
+
+    Rows are packed, so none has padding. hidden and attention add up the errors of the layers (Jiao et al. 2020,
+    eq. 6). The teacher is no part of the module: it is in no state dict, has no gradient, and only goes along to
+    another device or type.
+    """
+
+    def __init__(
+        self,
+        config: "Config",
+        student: masked.MaskedLM | causal.CausalLM,
+        model: ModelConfig,
+        teacher: Teacher,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.outside = (student, teacher)  # in a tuple neither is a child; the student's parts are, below
+        self.backbone = student.backbone
+        self.keeps_teacher = config.cache_top_k > 0
+        self.causal = isinstance(student, causal.CausalLM)
+        self.term = "clm" if self.causal else "mlm"
+        self.weights = {
+            self.term if name == "lm_loss" else name: weight for name, weight in config.terms.items()
+        }
+        guesses = config.kl > 0 or config.lm_loss > 0
+        self.sees_mask = guesses and not self.causal
+        self.architecture = student.architecture if guesses else "Model"
+        self.mlm = student.mlm if isinstance(student, masked.MaskedLM) and guesses else None
+        wide = teacher.config.hidden
+        self.projection = None
+        if model.hidden != wide and (config.hidden or config.embedding):
+            # One for embeddings and all layers, as in TinyBERT's code; the paper has two (eqs. 8 and 9). The code
+            # has it for a student of the teacher's width, too.
+            self.projection = Linear(model.hidden, wide)
+            init_truncated(self.projection)
+        looks = config.hidden or config.attention
+        taught = layer_map(teacher.config.layers, model.layers, config.layer_map) if looks else ()
+        self.layers = dict(enumerate(taught, start=1))
+
+    @property
+    def student(self) -> masked.MaskedLM | causal.CausalLM:
+        """The language model without its teacher."""
+        return self.outside[0]
+
+    @property
+    def teacher(self) -> Teacher:
+        """What it learns from."""
+        return self.outside[1]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Where torch moves and converts modules: the teacher goes along."""
+        self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def examples(self, split: Split, length: int, seed: int) -> Examples:
+        """Packed rows, as the language model has them."""
+        return self.student.examples(split, length, seed)
+
+    def segment_types(self, examples: Examples) -> int:
+        """As the language model's rows have them."""
+        return self.student.segment_types(examples)
+
+    def left_out(self, examples: Examples) -> list[str]:
+        """What the language model's masks leave out, where it has any."""
+        return self.student.left_out(examples) if self.sees_mask else []
+
+    def tokens(self, examples: PackedBatch) -> int:
+        """As the language model counts them."""
+        return self.student.tokens(examples)
+
+    def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
+        """The language model's batch; without masks and labels where nothing is guessed."""
+        if self.causal or self.sees_mask:
+            batch = self.student.collate(examples, draws)
+        else:
+            batch = Batch({"ids": torch.from_numpy(examples.ids)}, {}, self.tokens(examples))
+        rows, tokens = batch["ids"].shape
+        positions = rows * tokens
+        counts = dict.fromkeys(self.weights, positions) | batch.counts
+        if "kl" in self.weights and self.config.kl_positions == "masked":
+            counts["kl"] = batch.counts[self.term]
+        counts["attention"] = rows * (tokens * (tokens + 1) // 2 if self.causal else tokens**2)
+        return Batch(batch.tensors, {name: counts[name] for name in self.weights}, batch.tokens)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Sums of the terms."""
+        return self._sums(batch, measured=False)
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms; of the language model also how many guesses are right, and where it is asked, the teacher's."""
+        return self._sums(batch, measured=True)
+
+    def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
+        """Means of the terms; of the language model what it tells by itself, and the teacher's as teacher_TERM."""
+        figures = super().summary(totals, counts)
+        if self.term in self.weights:
+            figures |= self.student.summary(totals, counts)
+        if f"teacher_{self.term}" in totals:
+            count = max(counts[self.term], 1)
+            figures[f"teacher_{self.term}"] = totals[f"teacher_{self.term}"].item() / count
+            figures[f"teacher_{self.term}_accuracy"] = totals[f"teacher_{self.term}_correct"].item() / count
+        return figures
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
+        """The student by itself; the projection to the teacher's width stays in the checkpoints."""
+        own = {k: t for k, t in self.state_dict().items() if not k.startswith("projection.")}
+        return {"": ExportSpec(model, own, self.architecture, template=not self.causal)}
+
+    @torch.no_grad()
+    def ask_teacher(self, batch: Batch) -> dict[str, Tensor]:
+        """What the teacher finds likeliest, which a batch may bring along: ids and log-probabilities, [..., keep]."""
+        self.teacher.eval()
+        state = self._trace(self.teacher.backbone, batch, ()).states[-1]
+        if self.config.kl_positions == "masked":
+            state = gather_rows(state, batch["at"])
+        found = top_k(self._taught(state), self.config.temperature, self.config.cache_top_k)
+        return dict(zip(KEPT, found, strict=True))
+
+    def _sums(self, batch: Batch, *, measured: bool) -> dict[str, Tensor]:
+        if KEPT[0] in batch:
+            return self._sums_without_teacher(batch)
+        with torch.no_grad(), flops.no_backward():
+            taught = self._trace(self.teacher.backbone, batch, self.layers.values())
+        own = self._trace(self.backbone, batch, self.layers)
+        sums = self._on_the_way(own, taught)
+        if "cosine" in self.weights:
+            sums["cosine"] = losses.cosine_distance(own.states[-1], taught.states[-1])
+        last = [own.states[-1], taught.states[-1]]
+        asked = [gather_rows(state, batch["at"]) for state in last] if "at" in batch else last
+        if "kl" in self.weights:
+            everywhere = self.config.kl_positions == "all"
+            pair = last if everywhere else asked
+            counted = None if everywhere else batch["labels"] != IGNORED
+            scores = _scores(self, pair[0]), self._taught(pair[1])
+            sums["kl"] = linear_divergence(*scores, self.config.temperature, counted)
+        if self.term in self.weights:
+            sums |= self._guessed(asked, batch) if measured else self._guesses(asked, batch)
+        return sums
+
+    def _sums_without_teacher(self, batch: Batch) -> dict[str, Tensor]:
+        """Of a batch that brings the teacher's answers along."""
+        hidden_BTD = self._trace(self.backbone, batch, ()).states[-1]
+        asked = gather_rows(hidden_BTD, batch["at"]) if "at" in batch else hidden_BTD
+        everywhere = self.config.kl_positions == "all"
+        own = _scores(self, hidden_BTD if everywhere else asked)
+        counted = None if everywhere else batch["labels"] != IGNORED
+        ids, log_p = (batch[name] for name in KEPT)
+        sums = {"kl": linear_sparse_divergence(own, ids, log_p, self.config.temperature, counted)}
+        return sums | (self._guesses([asked], batch) if self.term in self.weights else {})
+
+    def _trace(self, net: Encoder | Decoder, batch: Batch, layers: Collection[int]) -> HiddenStates:
+        scored = layers if "attention" in self.weights else ()
+        return net.trace(inputs_of(batch), scored)
+
+    def _on_the_way(self, own: HiddenStates, taught: HiddenStates) -> dict[str, Tensor]:
+        """What is learnt from embeddings, layers and their attention."""
+        sums = {}
+        if "embedding" in self.weights:
+            sums["embedding"] = losses.hidden_error(self._widened(own.states[0]), taught.states[0])
+        if "hidden" in self.weights:
+            errors = [
+                losses.hidden_error(self._widened(own.states[m]), taught.states[n])
+                for m, n in self.layers.items()
+            ]
+            sums["hidden"] = torch.stack(errors).sum()
+        if "attention" in self.weights:
+            errors = [
+                losses.attention_error(own.scores[m], taught.scores[n], causal=self.causal)
+                for m, n in self.layers.items()
+            ]
+            sums["attention"] = torch.stack(errors).sum()
+        return sums
+
+    def _guesses(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The language model's own loss. pair: states that labels belong to, the student's and the teacher's."""
+        return {self.term: linear_cross_entropy(*_scores(self, pair[0]), batch["labels"])}
+
+    def _guessed(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """That, and how many guesses are right, of the student and of a teacher with a head."""
+        scores = {"": _scores(self, pair[0])}
+        if "kl" in self.weights:
+            scores["teacher_"] = self._taught(pair[1])
+        sums = {"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {}
+        for front, one in scores.items():
+            losses, correct = linear_scores(*one, batch["labels"])
+            sums |= {f"{front}{self.term}": losses.sum(), f"{front}{self.term}_correct": correct.sum()}
+        return sums
+
+    def _widened(self, state_BTD: Tensor) -> Tensor:
+        """As wide as the teacher's."""
+        return state_BTD if self.projection is None else self.projection(state_BTD)
+
+    def _taught(self, state: Tensor) -> LazyLogits:
+        with torch.no_grad(), flops.no_backward():
+            return _scores(self.teacher, state)
+
+
+def _scores(net: "DistillationObjective | Teacher", state: Tensor) -> LazyLogits:
+    """Logits to be, of a net with its language model's head; a decoder's is its word embeddings."""
+    words_VE = net.backbone.word_embeddings
+    if net.mlm is None:
+        return LazyLogits(state, words_VE, None)
+    return LazyLogits(net.mlm.transform(state), words_VE, net.mlm.bias)
+
+
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, teacher: ModelConfig
+) -> DistillationObjective:
+    """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
+    made = Teacher(teacher, vocabulary.rows, guesses=config.kl > 0)
+    if isinstance(model, EncoderConfig):
+        return DistillationObjective(config, masked.build(config, model, vocabulary, None), model, made)
+    return DistillationObjective(config, causal.build(model, vocabulary), model, made)

@@ -1,0 +1,150 @@
+"""The recipe block of an answer that is generated. No torch here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.evaluation.metrics import generated_text, packages, qa, text_overlap
+from nlptool.evaluation.metrics.aggregates import MetricValue, mean
+from nlptool.evaluation.metrics.text_overlap import Tokenize
+from nlptool.prompting.config import (
+    GenerationConfig,
+    Instance,
+    PromptConfig,
+    Response,
+)
+from nlptool.prompting.template import Template, around, fill, fill_each, fill_prompt
+from nlptool.recipe import OneOf
+from nlptool.text.config import Sentences
+from nlptool.text.tabular import Row
+
+METRICS = (*qa.METRICS, *text_overlap.ROUGE, "bleu")
+Metric = Annotated[str, OneOf(METRICS)]
+
+
+class Config(PromptConfig):
+    """The model generates after the prompt, up to a stop string or `max_new_tokens`.
+
+    Decoding is greedy, as in lm-eval, unless `num_beams` or `top_k` say otherwise: Brown et al. 2020 use beam search
+    with 4 beams (section 2.4), Radford et al. 2019 sample summaries with top-k of 2 (section 3.6).
+    """
+
+    name: Literal["generate_until"] = Field("generate_until", description="kind of task")
+    answer: Template = Field(
+        description="the answer of a demonstration, with the space in front of it; of a list, the first entry"
+    )
+    references: Template | None = Field(
+        None, description="the texts that are right, or a column with a list of them; null: those of `answer`"
+    )
+    no_answer: str | None = Field(
+        None,
+        description="what is said where the list is empty; it counts as no text, so that silence is right",
+    )
+    shorten: str | None = Field(
+        None,
+        description="column whose end is left out where a prompt is too long for a model, so that an article keeps its "
+        "lead; null: the prompt loses its beginning",
+    )
+    stop: tuple[str, ...] = Field(description="strings before which an answer ends")
+    max_new_tokens: int = Field(gt=0, description="tokens of an answer at most")
+    num_beams: int | None = Field(
+        None, gt=1, description="search with so many beams for the likeliest answer; length penalty 0.6"
+    )
+    top_k: int | None = Field(
+        None, gt=1, description="draw each token from so many likeliest ones, by the recipe's seed"
+    )
+    max_sentences: int | None = Field(
+        None, gt=0, description="of an answer only so many sentences count, the first ones"
+    )
+    metrics: tuple[Metric, ...] = Field(min_length=1, description="scores; the first is the main one")
+    tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
+
+    @property
+    def generation(self) -> GenerationConfig:
+        """How an answer is generated."""
+        return GenerationConfig(self.max_new_tokens, self.stop, self.num_beams, self.top_k)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.num_beams is not None and self.top_k is not None:
+            raise ValueError("num_beams and top_k: one of them; a search draws nothing")
+        if not all(self.stop):
+            raise ValueError("stop: a string without a character would stop everything")
+        if self.shorten is not None:
+            around(self.prompt, self.shorten)
+        if wrong := self.tokenize.without_effect(self.metrics):
+            raise ValueError(wrong)
+        return self
+
+    def instance(self, row: Row, part: str) -> Instance:
+        """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
+        answers = _with_text(fill_each(self.answer, row))
+        right = answers if self.references is None else _with_text(fill_each(self.references, row))
+        if not (answers and right) and self.no_answer is None:
+            what = "no reference" if answers else "no answer"
+            raise DataError(
+                f"{row.place}: has {what}",
+                hint="mend or remove the row; or say in the task what a model says of such a row, as "
+                "no_answer: unanswerable, by which an empty answer is right, too",
+            )
+        first = answers[0] if answers else f" {self.no_answer}"
+        references = (
+            tuple(dict.fromkeys(text.strip() for text in right)) if self.references is None else tuple(right)
+        )
+        prompt = fill_prompt(self.prompt, row)
+        truncatable = (0, 0)
+        if self.shorten is not None:
+            before, behind = (len(fill(text, row)) for text in around(self.prompt, self.shorten))
+            truncatable = (before, len(prompt) - behind)
+        return Instance(row.place, part, (prompt,), (first,), (first.strip(),), 0, references, truncatable)
+
+    def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
+        """The prompt, and no answer."""
+        return [(prefix + instance.prompts[0], "")]
+
+    def compute_metrics(
+        self, instances: Sequence[Instance], responses: Sequence[Sequence[Response]]
+    ) -> Mapping[str, MetricValue]:
+        """The metrics by name, the main one first."""
+        known = generated_text.metrics(self.tokenize)
+        texts = [self._prediction(response.text) for (response,) in responses]
+        references = [instance.references for instance in instances]
+        metrics: dict[str, MetricValue] = {}
+        for name in self.metrics:
+            if name == "bleu":  # of the corpus, not the mean over its texts
+                metrics[name] = MetricValue(*text_overlap.bleu_and_error(texts, references, self.tokenize))
+                continue
+            pairs = [pair for pair in zip(texts, references, strict=True) if qa.counts(name, pair[1])]
+            values = [known[name]([text], [right]) for text, right in pairs]
+            metrics[name] = mean(values) if values else MetricValue(0.0, None)
+        return metrics
+
+    def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
+        """None is defined for generated answers."""
+        return {}
+
+    def require_packages(self) -> None:
+        """Raise UsageError where a metric's package is missing."""
+        packages.require(self.metrics, self.tokenize)
+
+    def remarks(self, instances: Sequence[Instance]) -> list[str]:
+        """Metrics whose tokenizer drops the words of the references."""
+        return text_overlap.remarks(
+            self.metrics, [instance.references for instance in instances], self.tokenize
+        )
+
+    def _prediction(self, text: str) -> str:
+        """The part of a generated text that is scored; empty where it says `no_answer`."""
+        text = text.strip()
+        if self.max_sentences is not None:
+            from nlptool.text.sentences import segmenter
+
+            text = "".join(segmenter(Sentences())(text)[: self.max_sentences])
+        return "" if self.no_answer is not None and text.lower() == self.no_answer.lower() else text
+
+
+def _with_text(texts: Sequence[str]) -> list[str]:
+    """The texts that are not blank; a blank one, as a table has it, is no answer."""
+    return [text for text in texts if text.strip()]

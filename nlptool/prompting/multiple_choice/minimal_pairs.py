@@ -1,0 +1,47 @@
+"""The reader of minimal pairs: rows as the prompted task `blimp` reads them (Warstadt et al. 2020). No torch here."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from nlptool.errors import DataError
+from nlptool.prompting.multiple_choice.config import Config
+from nlptool.text import tabular
+from nlptool.text.sources import File
+
+Pair = tuple[str, str]
+"""A good sentence and a bad one, each with the space in front of it that lm-eval 0.4 gives an answer."""
+
+BLIMP = Config(prompt="", choices=("{sentence_good}", "{sentence_bad}"), label=0)
+
+
+def read(folder: Path, most: int | None = None) -> dict[str, list[Pair]]:
+    """The first `most` pairs of each file, by its name without suffixes; rows as of every labelled task.
+
+    Raises DataError for a folder without such files, for a file without a pair, and with file and line for a row that
+    is no pair.
+    """
+    found = [file for path in sorted(folder.glob("*")) if (file := tabular.of_rows(path)) is not None]
+    if not found:
+        raise DataError(
+            f"{folder}: holds no file with minimal pairs",
+            hint="rows of sentence_good and sentence_bad, as .jsonl, .csv, .tsv or .parquet (also .gz, .xz)",
+        )
+    by_name: dict[str, File] = {}
+    for file in found:
+        other = by_name.setdefault(name := file.path.name.partition(".")[0], file)
+        if other is not file:
+            raise DataError(
+                f"{folder}: two files called {name}: {other.path.name}, {file.path.name}",
+                hint="rename or remove one of them",
+            )
+    pairs = {name: list(islice(_pairs(file), most)) for name, file in by_name.items()}
+    if empty := [file.path for name, file in by_name.items() if not pairs[name]]:
+        raise DataError(f"{empty[0]}: holds no minimal pair", hint="fill it, or remove it from the folder")
+    return pairs
+
+
+def _pairs(file: File) -> Iterator[Pair]:
+    for row in tabular.read([file]):
+        good, bad = BLIMP.instance(row, "").answers
+        yield good, bad

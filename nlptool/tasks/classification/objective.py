@@ -1,0 +1,149 @@
+"""Classification and regression of a text or a pair (Devlin et al. 2019, section 4.1)."""
+
+# B batch, T tokens, D width, N rows, W numbers said of a row: one a class, or one
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool.data import pair_inputs
+from nlptool.data.batches import Batch
+from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluation.metrics import classification
+from nlptool.models import heads
+from nlptool.models.base import Encoder
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.base import ExportSpec
+from nlptool.tasks import sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.text.store import Split
+from nlptool.text.tabular import Row
+from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.classification.config import Config
+
+HIDDEN = -1.0  # the label of GLUE's test rows
+
+
+class Classification(TaskObjective):
+    """The first token's last hidden state says the class, or the number.
+
+    The loss is the cross-entropy, or for numbers the squared error on their own scale (ELECTRA's code divides
+    STS-B's by 5). The last layer is computed at the first token only.
+    """
+
+    architecture = "ForSequenceClassification"
+
+    def __init__(
+        self,
+        config: "Config",
+        vocabulary: Vocabulary,
+        backbone: Encoder,
+        classifier: heads.Classifier,
+        pooler: heads.Pooler | None,
+    ) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.term = "cross_entropy" if config.labels else "squared_error"
+        self.weights = {self.term: 1.0}
+        self.width, self.guess = config.width, "majority" if config.labels else "mean"
+        self.backbone: Encoder = backbone
+        self.pooler, self.classifier = pooler, classifier
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """The texts, each a document of one or two sentences, and the labels."""
+        examples = (self.config.example(row, labelled=labelled) for row in rows)
+        return pair_inputs.write(examples, tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> TextPairDataset:
+        """The rows; no seed changes them."""
+        return sequence_heads.open_rows(split, length, self.vocabulary)
+
+    def doubts(self, rows: LabelledDataset) -> list[str]:
+        """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows."""
+        numbers_N = rows.labels[:, 0]
+        lost = int((numbers_N == HIDDEN).sum())
+        if self.config.labels or not lost or (numbers_N[numbers_N != HIDDEN] < 0).any():
+            return []
+        return [
+            f"the label of {lost:,} of {rows.count:,} rows is -1, as GLUE writes hidden labels; if these are, remove "
+            "the rows, or name a split with labels"
+        ]
+
+    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
+        """ids and types [B, T], lengths and row [B], labels [B, 1]; nothing is drawn."""
+        return sequence_heads.batch_of(examples, self.term)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {self.term: self.cost(self.predict(batch), batch["labels"])}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits, or the number, [B, W]."""
+        pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)
+        return self.classifier(pooled_BD)  # type: ignore[no-any-return]
+
+    def cost(self, said: Tensor, labels: Tensor) -> Tensor:
+        """Summed cross-entropy in nats, or squared error. said: [N, W]; labels: [N, 1]."""
+        if self.config.labels:
+            return super().cost(said, labels)
+        wide = torch.promote_types(said.dtype, torch.float32)
+        return F.mse_loss(said.to(wide), labels.to(wide), reduction="sum")
+
+    def decide(self, said: Numbers) -> Numbers:
+        """[N, 1]: the likeliest class, or the number."""
+        return super().decide(said) if self.config.labels else said
+
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+        """The metrics of the task."""
+        return classification.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
+
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
+        """What the most frequent class scores, or the mean."""
+        return sequence_heads.baseline(self.config, train, rows, classes=bool(self.config.labels))
+
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction`, for classes also `scores`, their probabilities, and `label`."""
+        return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """The server's file of a test split, its numbers within the task's range."""
+        if self.config.range is not None:
+            low, high = self.config.range
+            answers = [one | {"prediction": min(max(one["prediction"], low), high)} for one in answers]
+        return sequence_heads.index_and_prediction(self.config, split, answers, self.config.labels)
+
+    def _spell(self, label: float) -> Any:
+        return self.config.labels[int(label)] if self.config.labels else label
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
+        """One, with the names of the classes."""
+        names = self.config.labels or ("LABEL_0",)
+        rate = self.classifier.dropout.rate
+        settings = {
+            "id2label": {str(number): name for number, name in enumerate(names)},
+            "label2id": {name: number for number, name in enumerate(names)},
+            "problem_type": "single_label_classification" if self.config.labels else "regression",
+            "classifier_dropout": rate,
+            "classifier_dropout_prob": rate,  # as ALBERT calls it
+            "seq_classif_dropout": rate,  # as DistilBERT does
+        }
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
+
+
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
+) -> Classification:
+    """An encoder with the head of its family."""
+    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
+    return Classification(
+        config, vocabulary, net, heads.Classifier.of(encoder, config.width, dropout), pooler
+    )

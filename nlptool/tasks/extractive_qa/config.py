@@ -1,0 +1,137 @@
+"""The recipe block of questions whose answer is a stretch of a text. No torch here."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.formatting import counted, json_value
+from nlptool.models.config import ModelConfig
+from nlptool.tasks.config import TaskConfig, filled
+from nlptool.text.tabular import Question, Row
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.extractive_qa.objective import ExtractiveQA
+
+Metric = Literal[
+    "squad_f1",
+    "squad_exact",
+    "korquad_f1",
+    "korquad_exact",
+    "squad2_best_f1",
+    "squad2_best_exact",
+    "squad2_f1",
+    "squad2_exact",
+]
+
+
+class Config(TaskConfig):
+    """An answer is found in a text (Devlin et al. 2019, sections 4.2 and 4.3).
+
+    Rows have the hub's columns, id, question, context and answers (text, answer_start), or are SQuAD's own files
+    (Rajpurkar et al. 2016, 2018). Shares from 0 to 1, as all of nlptool's figures; the papers have per cent. The limits
+    have the names and the values of google-research/bert run_squad.py.
+    """
+
+    name: Literal["extractive_qa"] = Field("extractive_qa", description="kind of task")
+    metrics: tuple[Metric, ...] = Field(
+        ("squad_f1", "squad_exact"),
+        min_length=1,
+        description="figures on the validation rows; the first one chooses the best checkpoint",
+    )
+    unanswerable: bool = Field(False, description="whether a question may have no answer, as in SQuAD 2.0")
+
+    max_query_length: int = Field(
+        64, gt=0, description="tokens that are read of a question; a longer one is cut at its end"
+    )
+    max_answer_length: int = Field(30, gt=0, description="tokens of the longest answer that is given")
+    doc_stride: int = Field(
+        128,
+        gt=0,
+        description="tokens from the start of a window to that of the next; never more than half a window",
+    )
+    n_best_size: int = Field(
+        20, gt=0, description="answers to a question that are kept and written into the predictions file"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        wrong = [name for name in self.metrics if name.startswith("squad2_") != self.unanswerable]
+        if wrong:
+            only = (
+                "are for unanswerable: true only"
+                if not self.unanswerable
+                else "know no unanswerable questions"
+            )
+            raise ValueError(f"metrics: {', '.join(wrong)} {only}")
+        return self
+
+    def flat(self, row: Row) -> Iterable[Row]:
+        """The questions of a SQuAD file, data, paragraphs and qas within each other; any other row as it is."""
+        return _nested(row) if isinstance(row.values.get("data"), list) else (row,)
+
+    def question(self, row: Row, *, labelled: bool) -> Question:
+        """A row's question. Raises DataError, with the row's place, for what is not as it should be."""
+        number = row.get("id")
+        if not isinstance(number, str | int) or number == "":
+            raise DataError(f"{row.place}: column 'id' holds {json_value(number)}; a text is expected")
+        asked = filled(row, "question", row.text("question"))
+        context = filled(row, "context", row.text("context"))
+        answers = self._answers(row, context) if labelled else None
+        return Question(row.place, str(number), asked, context, answers)
+
+    def _answers(self, row: Row, context: str) -> tuple[tuple[str, int], ...]:
+        texts, starts = _list(row, "answers.text", str), _list(row, "answers.answer_start", int)
+        if len(texts) != len(starts):
+            told = f"{counted(len(texts), 'texts of answers')}, but {counted(len(starts), 'places')}"
+            raise DataError(f"{row.place}: {told}")
+        if not texts and not self.unanswerable:
+            raise DataError(
+                f"{row.place}: the question has no answer",
+                hint="remove the row, or say unanswerable: true in the task, as tasks/squad/v2 does",
+            )
+        for text, start in zip(texts, starts, strict=True):
+            there = context[start : start + len(text)] if start >= 0 else ""
+            if not text.strip() or there != text:
+                raise DataError(
+                    f"{row.place}: the answer {json_value(text)} is not at character {start} of the context, where "
+                    f"{json_value(there)} stands",
+                    hint="answer_start counts characters, not bytes or words, from 0",
+                )
+        return tuple(zip(texts, starts, strict=True))
+
+    def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "ExtractiveQA":
+        """An encoder with a matrix for starts and ends."""
+        from nlptool.tasks.extractive_qa.objective import build
+
+        return build(self, model, vocabulary, dropout)
+
+
+def _list(row: Row, column: str, kind: type) -> list[Any]:
+    values = row.get(column)
+    if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        what = "texts" if kind is str else "whole numbers"
+        raise DataError(
+            f"{row.place}: column '{column}' holds {json_value(values)}; a list of {what} is expected"
+        )
+    return values
+
+
+def _nested(row: Row) -> Iterator[Row]:
+    for at, article in enumerate(row.values["data"]):
+        for inside, paragraph in enumerate(_inner(row.place, f"data[{at}]", article, "paragraphs")):
+            place = f"data[{at}].paragraphs[{inside}]"
+            for number, asked in enumerate(_inner(row.place, place, paragraph, "qas")):
+                here = f"{row.place}: {place}.qas[{number}]"
+                if not isinstance(asked, dict):
+                    raise DataError(f"{here}: an object with question, id and answers is expected")
+                yield Row(here, {"context": paragraph.get("context"), **asked})
+
+
+def _inner(file: str, place: str, value: Any, key: str) -> list[Any]:
+    if not isinstance(value, dict) or not isinstance(value.get(key), list):
+        raise DataError(f"{file}: {place}: a list '{key}' is expected, as in SQuAD's files")
+    found: list[Any] = value[key]
+    return found

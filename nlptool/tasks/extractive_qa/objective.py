@@ -1,0 +1,202 @@
+"""Questions whose answer is a stretch of a text (Devlin et al. 2019, sections 4.2 and 4.3)."""
+
+# B windows, T tokens, N decisions: of each window the start and the end; W positions, the most that a window can have
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool.data import qa_windows
+from nlptool.data.batches import Batch
+from nlptool.data.pair_inputs import EncodedBatch
+from nlptool.data.qa_windows import Limits, QAWindowDataset
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError
+from nlptool.evaluation.metrics import qa
+from nlptool.formatting import json_value
+from nlptool.models import heads
+from nlptool.models.base import Encoder
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.base import ExportSpec, inputs_of
+from nlptool.tasks import sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.tasks.extractive_qa.search import no_answer, search
+from nlptool.text.store import Split
+from nlptool.text.tabular import Question, Row
+from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.extractive_qa.config import Config
+
+NOWHERE = -10_000.0  # logit of a position that is padding
+
+
+class ExtractiveQA(TaskObjective):
+    """Two numbers a token, for the answer's start and its end; a softmax over the window's tokens says which it is.
+
+    The loss is the mean of both cross-entropies. Padding is no alternative, as it is in Google's code, so what is said
+    does not depend on the batch.
+    """
+
+    architecture = "ForQuestionAnswering"
+
+    def __init__(
+        self,
+        config: "Config",
+        vocabulary: Vocabulary,
+        backbone: Encoder,
+        span: heads.TokenClassificationHead,
+        positions: int,
+    ) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.weights = {"cross_entropy": 1.0}
+        self.width, self.guess = positions, "no answer"
+        self.threshold = 0.0
+        """Logits by which no answer must be better than the best one, to be told."""
+        self.backbone: Encoder = backbone
+        self.span = span
+        self._limits = Limits(
+            config.max_query_length, config.max_answer_length, config.doc_stride, config.n_best_size
+        )
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Questions and texts, uncut."""
+        questions = (self.config.question(row, labelled=labelled) for row in rows)
+        return qa_windows.write(_different(questions), tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> QAWindowDataset:
+        """Windows of the texts; no seed changes them."""
+        return QAWindowDataset(split, length, self._limits, self.vocabulary.special)
+
+    def doubts(self, rows: LabelledDataset) -> list[str]:
+        """A stride that windows are too short for."""
+        assert isinstance(rows, QAWindowDataset)
+        if len(rows) == rows.count or rows.stride >= self._limits.stride:
+            return []
+        return [
+            f"windows begin {rows.stride:,} tokens after each other, half a window, where task.doc_stride is "
+            f"{self._limits.stride:,}; a larger train.sequence_length has longer ones"
+        ]
+
+    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
+        """ids and types [B, T], lengths [B], row [2B], labels [2B, 1]; nothing is drawn."""
+        return sequence_heads.batch_of(examples, "cross_entropy")
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {"cross_entropy": self.cost(self.predict(batch), batch["labels"])}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits of positions, [2B, W]."""
+        logits_BT2 = self.span(self.backbone(inputs_of(batch)))
+        tokens = logits_BT2.shape[1]
+        padding_BT = torch.arange(tokens, device=logits_BT2.device) >= batch["lengths"][:, None]
+        logits_BT2 = logits_BT2.masked_fill(padding_BT[..., None], NOWHERE)
+        return F.pad(logits_BT2.mT.flatten(0, 1), (0, self.width - tokens), value=NOWHERE)
+
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+        """The official scripts' figures; where a question may have no answer, squad2_f1 is that at threshold 0."""
+        found = list(self._found(rows, said))
+        given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
+        if not self.config.unanswerable:
+            return {name: qa.METRICS[name](given, right) for name in self.config.metrics}
+        figures = {f"squad2_{k}": v for k, v in qa.squad2(given, right, odds, threshold=0.0).items()}
+        (top, *_) = [name for name in ("squad2_best_f1", "squad2_best_exact") if name in figures]
+        return {name: figures[name] for name in (*self.config.metrics, f"{top}_threshold")}
+
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
+        """What is scored by giving no answer at all."""
+        assert isinstance(rows, QAWindowDataset)
+        right = [asked.answers or [] for asked, _, _ in rows.texts()]
+        given = [""] * len(right)
+        if not self.config.unanswerable:
+            return {name: qa.METRICS[name](given, right) for name in self.config.metrics}
+        figures = qa.squad2(given, right, [0.0] * len(right), threshold=0.0)
+        return {name: figures[name.removeprefix("squad2_")] for name in self.config.metrics}
+
+    def settle(self, rows: LabelledDataset, said: Numbers) -> None:
+        """Choose the threshold with the best F1, as evaluate-v2.0.py does (best_f1_thresh)."""
+        if self.config.unanswerable:
+            found = list(self._found(rows, said))
+            given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
+            self.threshold = qa.squad2(given, right, odds)["best_f1_threshold"]
+
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`id`, `prediction`, `null_odds`, the likeliest answers in `best`, and the first of those that are right."""
+        for one in self._found(rows, said):
+            line = {"id": one["id"], "prediction": one["text"]}
+            if self.config.unanswerable:
+                line["null_odds"] = round(one["null_odds"], 6)
+                if one["null_odds"] > self.threshold:
+                    line["prediction"] = ""
+            line["best"] = one["best"]
+            if rows.labelled:
+                line["label"] = (one["answers"] or [""])[0]
+            yield line
+
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """What SQuAD's own scripts take: the text for each id, and how much more no answer is worth than that."""
+        files = {"predictions": {one["id"]: one["prediction"] for one in answers}}
+        if self.config.unanswerable:
+            files["null_odds"] = {one["id"]: one["null_odds"] for one in answers}
+        return {
+            f"{split}/{name}.json": json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+            for name, values in files.items()
+        }
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
+        """One."""
+        settings = {"qa_dropout": self.span.dropout.rate}
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
+
+    def _found(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+        """Of each question the best text, even if there may be none, and what else may be said of it."""
+        assert isinstance(rows, QAWindowDataset)
+        for asked, of_row, places in rows.texts():
+            found = search(rows, said, of_row, number=self._limits.best, longest=self._limits.answer)
+            texts: dict[str, float] = {}
+            for one in found:
+                begin, end = int(places[one.first, 0]), int(places[one.last, 1])
+                texts.setdefault(asked.context[begin:end].strip(), one.logit)
+            logits = np.array(list(texts.values()))
+            shares = np.exp(logits - logits.max())
+            named = zip(texts, (shares / shares.sum()).tolist(), strict=True)
+            yield {
+                "id": asked.id,
+                "text": next(iter(texts)),
+                "answers": asked.answers or [],
+                "null_odds": no_answer(said, of_row) - found[0].logit,
+                "best": [{"text": text, "probability": round(share, 6)} for text, share in named],
+            }
+
+
+def _different(questions: Iterable[Question]) -> Iterator[Question]:
+    """The questions. Raises DataError for one that has the id of another."""
+    seen = set()
+    for one in questions:
+        if one.id in seen:
+            raise DataError(
+                f"{one.place}: another question has the id {json_value(one.id)} as well",
+                hint="give each its own: predictions.json has one answer for each id",
+            )
+        seen.add(one.id)
+        yield one
+
+
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
+) -> ExtractiveQA:
+    """An encoder with a matrix for starts and ends."""
+    encoder, net, _ = sequence_heads.build_parts(model, vocabulary)
+    return ExtractiveQA(
+        config, vocabulary, net, heads.TokenClassificationHead.of(encoder, 2, dropout), model.max_positions
+    )

@@ -1,0 +1,119 @@
+"""Multiple choice: which of several texts goes with the question? (Devlin et al. 2019, section 4.4)"""
+
+# B rows, C choices, N rows
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from nlptool.data import pair_inputs
+from nlptool.data.batches import Batch
+from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluation.metrics import classification
+from nlptool.models import heads
+from nlptool.models.base import Encoder
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.base import ExportSpec
+from nlptool.tasks import sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.text.store import Split
+from nlptool.text.tabular import Row
+from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.multiple_choice.config import Config
+
+
+class MultipleChoice(TaskObjective):
+    """Each choice, read with the question, gets one number; a softmax over the choices says which is right."""
+
+    architecture = "ForMultipleChoice"
+
+    def __init__(
+        self,
+        config: "Config",
+        vocabulary: Vocabulary,
+        backbone: Encoder,
+        chooser: heads.Classifier,
+        pooler: heads.Pooler | None,
+    ) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.weights = {"cross_entropy": 1.0}
+        self.width, self.guess = len(config.labels), "majority"
+        self.backbone: Encoder = backbone
+        self.pooler, self.chooser = pooler, chooser
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Each row as many documents as it has choices."""
+        examples = (self.config.example(row, labelled=labelled) for row in rows)
+        return pair_inputs.write(examples, tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> TextPairDataset:
+        """The rows; no seed changes them."""
+        return sequence_heads.open_rows(split, length, self.vocabulary, self.width)
+
+    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
+        """ids and types [B * C, T], lengths [B * C], row [B], labels [B, 1]; nothing is drawn."""
+        return sequence_heads.batch_of(examples, "cross_entropy")
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {"cross_entropy": self.cost(self.predict(batch), batch["labels"])}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits, [B, C]."""
+        logits: Tensor = self.chooser(sequence_heads.first_token(self.backbone, self.pooler, batch))
+        return logits.view(-1, self.width)
+
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+        """Accuracy."""
+        return classification.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
+
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
+        """What the place at which the right choice stands most often scores."""
+        return sequence_heads.baseline(self.config, train, rows, classes=True)
+
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction`, `scores`, the probabilities of all choices, and `label`."""
+        return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """The server's file of a test split."""
+        return sequence_heads.index_and_prediction(self.config, split, answers, self.config.labels)
+
+    def _spell(self, label: float) -> str:
+        return self.config.labels[int(label)]
+
+    def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """transformers calls the head that chooses a classifier, as others are called."""
+        parts = ((name.partition("."), tensor) for name, tensor in states[""].items())
+        return {
+            f"{'chooser' if part == 'classifier' else part}.{rest}": tensor
+            for (part, _, rest), tensor in parts
+        }
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
+        """One."""
+        rate = self.chooser.dropout.rate
+        names = (
+            "classifier_dropout",
+            "classifier_dropout_prob",
+            "summary_last_dropout",
+            "seq_classif_dropout",
+        )
+        settings = dict.fromkeys(names, rate)  # as BERT, ALBERT, ELECTRA and DistilBERT call it
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
+
+
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
+) -> MultipleChoice:
+    """An encoder with a head of one output."""
+    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
+    return MultipleChoice(config, vocabulary, net, heads.Classifier.chooser(encoder, dropout), pooler)

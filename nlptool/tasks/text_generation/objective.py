@@ -1,0 +1,226 @@
+"""Answers written by a decoder (McCann et al. 2018; as a language model, Radford et al. 2019, section 3)."""
+
+# B batch, T tokens, D width, M tokens of answers, N rows, W = 2 + most tokens of an answer
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlptool.data import prompt_completion
+from nlptool.data.batches import Batch
+from nlptool.data.prompt_completion import ConcatDataset, Prompt, PromptBatch, PromptDataset
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluation.generation.generate import continuations
+from nlptool.evaluation.metrics import decanlp, generated_text, text_overlap
+from nlptool.models.base import Decoder, Inputs
+from nlptool.models.config import ModelConfig
+from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
+from nlptool.objectives.base import ExportSpec
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.tasks.text_generation.decanlp_formats import DecaNLPExample
+from nlptool.text.store import Split
+from nlptool.text.tabular import Row
+from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.text_generation.config import Config, SubtaskConfig
+
+GUESS = "majority"
+
+
+class TextGeneration(TaskObjective):
+    """Each token of the answer, and the end of the text, is guessed from the prompt and the answer before it.
+
+    The loss is the cross-entropy of these tokens alone. decaNLP's own net points into question and context; here
+    the decoder copies as it can. Answers are written greedily. What is said of a row, [W], is its loss in nats, the
+    number of tokens it is of, and the ids that were written, -1 where there are no more.
+    """
+
+    architecture = "ForCausalLM"
+
+    def __init__(self, config: "Config", vocabulary: Vocabulary, backbone: Decoder) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.weights = {"clm": 1.0}
+        self.width, self.guess = 2 + config.max_new_tokens, GUESS
+        self.backbone: Decoder = backbone
+        self.end = prompt_completion.end_of_text(vocabulary.special)
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Each question of a row by itself; of several tasks, the folder of `prefix` says which one."""
+        task = self._task_of(prefix)
+        asked = (one for row in rows for one in task.asked(row, labelled=labelled))
+        return prompt_completion.write((prompt(one) for one in asked), tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> PromptDataset:
+        """The rows; no seed changes them."""
+        return PromptDataset(split, length, self._task_of(split.prefix).max_new_tokens)
+
+    def doubts(self, rows: LabelledDataset) -> list[str]:
+        """Metrics that do not see the words of the references of a validation split."""
+        if not isinstance(rows, PromptDataset) or not rows.labelled:
+            return []
+        task = self._task_of(rows.split.prefix)
+        if rows.split.prefix.name not in task.validation:
+            return []
+        return text_overlap.remarks(task.metrics, rows.references, task.tokenize)
+
+    def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
+        """The training splits of several tasks as one."""
+        if not self.config.tasks:
+            return splits
+        rest = {name: rows for name, rows in splits.items() if name not in self.config.learnt}
+        return {
+            self.config.train: ConcatDataset(
+                [part for name in self.config.learnt for part in _parts(splits[name])]
+            ),
+            **rest,
+        }
+
+    def turns(self, rows: LabelledDataset) -> list[LabelledDataset]:
+        """A batch of each task in turn."""
+        return list(rows.parts) if isinstance(rows, ConcatDataset) else [rows]
+
+    def collate(self, examples: PromptBatch, draws: RandomStreams) -> Batch:
+        """ids [B, T], tokens of the prompts in lengths [B], row [B]; for each token of an answer its label in labels,
+        the place in ids before it, counted through all rows, in at, and its row of the batch in owner [M]."""
+        places_T = np.arange(examples.ids.shape[1])
+        written_BT = (places_T >= examples.prompts[:, None]) & (places_T < examples.lengths[:, None])
+        owner_M, place_M = written_BT.nonzero()
+        ids_BT = examples.ids[:, :-1]
+        arrays = {
+            "ids": ids_BT,
+            "lengths": examples.prompts,
+            "most": examples.most,
+            "row": examples.rows,
+            "labels": examples.ids[written_BT],
+            "at": owner_M * ids_BT.shape[1] + place_M - 1,
+            "owner": owner_M,
+        }
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Batch(tensors, {"clm": len(owner_M)}, int((examples.lengths - 1).sum()))
+
+    def read(self, batch: Batch) -> Tensor:
+        """Prompt and answer but for the last token, which nothing follows."""
+        answers_B = torch.bincount(batch["owner"], minlength=len(batch["lengths"]))
+        return batch["lengths"] + answers_B - 1
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the cross-entropies."""
+        return {
+            "clm": linear_cross_entropy(
+                self._before(batch), self.backbone.word_embeddings, None, batch["labels"]
+            )
+        }
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> Tensor:
+        """Loss, its tokens and the answer that is written, [B, W]."""
+        loss_M, _ = linear_scores(self._before(batch), self.backbone.word_embeddings, None, batch["labels"])
+        said_BW = torch.full((len(batch["row"]), self.width), -1.0, dtype=torch.float64, device=loss_M.device)
+        said_BW[:, :2] = 0
+        said_BW[:, 0].index_add_(0, batch["owner"], loss_M.double())
+        said_BW[:, 1].index_add_(0, batch["owner"], torch.ones_like(loss_M, dtype=torch.float64))
+        asked = [
+            ids[:length] for ids, length in zip(batch["ids"].tolist(), batch["lengths"].tolist(), strict=True)
+        ]
+        written: list[list[int]] = [[] for _ in asked]
+        with torch.autocast(loss_M.device.type, enabled=False):
+            for number, token in continuations(self.backbone, asked, int(batch["most"].max()), (self.end,)):
+                written[number].append(token)
+        for row, ids in enumerate(written):
+            said_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
+        return said_BW
+
+    def figures(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+        """Mean loss of a token, and the metrics of what is written. A net that has diverged scores 0."""
+        scores = self.score(rows, said)
+        if not np.isfinite(said[:, 0]).all():
+            scores = dict.fromkeys(scores, 0.0)
+        return {"clm": float(said[:, 0].sum() / said[:, 1].sum())} | scores
+
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+        """The task's metrics."""
+        assert isinstance(rows, PromptDataset)
+        task = self._task_of(rows.split.prefix)
+        return generated_text.compute(task.metrics, self._texts(said), rows.references, task.tokenize)
+
+    def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
+        """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore.
+
+        A task of several validation splits counts with the mean over all their rows, as decaNLP puts both sets of MNLI
+        into one.
+        """
+        tasks = {name: task.metrics[0] for name, task in self.config.tasks.items()}
+        if not tasks:
+            return {}
+        sums, counts = dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, 0)
+        for split in self.config.validation:
+            name, _ = self.config.part(split)
+            sums[name] += rows[split] * figures[f"{self.config.heading(split)}{tasks[name]}"]
+            counts[name] += rows[split]
+        first = {name: sums[name] / counts[name] for name in tasks}
+        whole = {"deca_score": decanlp.score(first)} if tasks.items() >= decanlp.TASKS.items() else {}
+        return {"sum": sum(first.values())} | whole
+
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
+        """What the task's most frequent answer scores."""
+        assert isinstance(rows, PromptDataset)
+        folder = rows.split.prefix.parent
+        (known,) = (part for part in _parts(train) if part.split.prefix.parent == folder)
+        ((answer, _),) = Counter(known.answers).most_common(1)
+        task = self._task_of(rows.split.prefix)
+        return generated_text.compute(task.metrics, [answer] * len(rows), rows.references, task.tokenize)
+
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction`, and as `label` the answer that was to be learnt."""
+        assert isinstance(rows, PromptDataset)
+        for text, label in zip(self._texts(said), rows.answers, strict=True):
+            yield {"prediction": text} | ({"label": label} if rows.labelled else {})
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
+        """One, as a causal language model; a prompt is continued, so nothing is put around it."""
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, template=False)}
+
+    def _task_of(self, prefix: Path) -> "SubtaskConfig":
+        return self.config.parts[prefix.parent.name if self.config.tasks else ""]
+
+    def _texts(self, said: Numbers) -> list[str]:
+        decode = self.vocabulary.decode
+        assert decode is not None
+        return [decode([int(token) for token in row if token >= 0]).strip() for row in said[:, 2:]]
+
+    def _before(self, batch: Batch) -> Tensor:
+        """What the net has made of all that is before each token of an answer, [M, D]."""
+        hidden_BTD = self.backbone(Inputs(ids=batch["ids"]))
+        return hidden_BTD.flatten(0, 1)[batch["at"]]
+
+
+def _parts(rows: LabelledDataset) -> list[PromptDataset]:
+    parts = rows.parts if isinstance(rows, ConcatDataset) else [rows]
+    return [part for part in parts if isinstance(part, PromptDataset)]
+
+
+def prompt(asked: DecaNLPExample) -> Prompt:
+    """decaNLP's `Context: ... Question: ...` (generic.py, get_context_question), and ` Answer:` for a decoder.
+
+    Without a context only the question. An answer begins with a space, as the words of a text do.
+    """
+    before, question = ("Question:", "") if not asked.context else (f"Context: {asked.context}", " Question:")
+    return Prompt(before, f"{question} {asked.question} Answer:", f" {asked.answer}", asked.references)
+
+
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
+) -> TextGeneration:
+    """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
+    decoder = model.build(vocabulary.rows)
+    assert isinstance(decoder, Decoder)  # as `check` has made sure
+    return TextGeneration(config, vocabulary, decoder)

@@ -1,0 +1,111 @@
+"""The recipe block of tagging. No torch here."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError
+from nlptool.evaluation.metrics import ner
+from nlptool.formatting import counted, json_value
+from nlptool.models.config import ModelConfig
+from nlptool.recipe import OneOf
+from nlptool.tasks.config import TaskConfig, number_of, numbered
+from nlptool.text.tabular import Row, Sentence
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.token_classification.objective import TokenClassification
+
+Metric = Annotated[str, OneOf(ner.METRICS)]
+
+
+class Config(TaskConfig):
+    """Each word of a sentence gets a tag, so that entities are found (Devlin et al. 2019, section 5.3).
+
+    Files in CoNLL's columns (train.conll, .bio, .iob, .iob2, .txt) have the word as `tokens`, the last column as
+    `ner_tags`. A word's first piece is tagged, the others are not looked at. With `characters` the tokens of a row are
+    the characters of a text, white space among them, as in KLUE-NER (Park et al. 2021): a piece has the tag of its
+    first character, its others go on with it, B-NAME as I-NAME.
+    """
+
+    columns = True
+
+    name: Literal["token_classification"] = Field("token_classification", description="kind of task")
+    tokens: str = Field("tokens", description="column of the words, a list")
+    tags: str = Field(
+        "ner_tags", description="column of their tags, a list of names, or of places in labels from 0"
+    )
+    labels: tuple[str, ...] = Field(
+        min_length=3, description="names of the tags: O, and B-NAME, I-NAME of each entity"
+    )
+    scheme: Literal["iob2", "iob1"] = Field(
+        "iob2",
+        description="of the tags in the data; iob1: an entity begins with B-NAME only where it follows another of its "
+        "kind, as in CoNLL-2003's own files; it is read as iob2",
+    )
+    characters: bool = Field(False, description="whether tokens are the characters of a text")
+    metrics: tuple[Metric, ...] = Field(
+        ("entity_f1",),
+        min_length=1,
+        description="figures on the validation rows; the first one chooses the best checkpoint",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = {label.partition("-")[2] for label in self.labels if label != "O"}
+        expected = {"O", *(f"{kind}-{name}" for name in names for kind in "BI")}
+        if len(set(self.labels)) != len(self.labels) or set(self.labels) != expected:
+            raise ValueError("labels: O, and for each kind of entity both B-NAME and I-NAME, each once")
+        return self
+
+    def sentence(self, row: Row, *, labelled: bool) -> Sentence:
+        """A row's tokens and tags. Raises DataError, with the row's place, for what is not as it should be."""
+        tokens = row.get(self.tokens)
+        if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
+            raise DataError(
+                f"{row.place}: column '{self.tokens}' holds {json_value(tokens)}; a list of words is expected"
+            )
+        tags = self._tags(row, tokens) if labelled else None
+        return Sentence(row.place, tuple(tokens), tags, "" if self.characters else " ")
+
+    def _tags(self, row: Row, tokens: list[str]) -> tuple[int, ...]:
+        tags = row.get(self.tags)
+        if not isinstance(tags, list) or len(tags) != len(tokens):
+            what = f"{counted(len(tags), 'tags')}" if isinstance(tags, list) else json_value(tags)
+            raise DataError(
+                f"{row.place}: column '{self.tags}' holds {what}; a tag for each word is expected, "
+                f"{counted(len(tokens), 'tags')}"
+            )
+        numbers = [self._number(row, place, tag) for place, tag in enumerate(tags)]
+        if self.scheme == "iob1":
+            for place in self.without_beginning([self.labels[number] for number in numbers]):
+                numbers[place] = self.labels.index(self.labels[numbers[place]].replace("I-", "B-", 1))
+        return tuple(numbers)
+
+    def _number(self, row: Row, place: int, tag: Any) -> int:
+        number = number_of(tag, self.labels)
+        if number is not None:
+            return number
+        raise DataError(
+            f"{row.place}: {self.tags}[{place}] is {json_value(tag)}; expected one of {numbered(self.labels)}",
+            hint="mend the row, or list the tag in the task's labels, in the order of their numbers",
+        )
+
+    @staticmethod
+    def without_beginning(tags: Sequence[str]) -> list[int]:
+        """Where an entity begins with I-NAME, as it does in IOB1: behind O, or behind an entity of another kind."""
+        before = ["O", *tags]
+        return [
+            place
+            for place, tag in enumerate(tags)
+            if tag.startswith("I-") and before[place].partition("-")[2] != tag.partition("-")[2]
+        ]
+
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None
+    ) -> "TokenClassification":
+        """An encoder with a matrix for tags."""
+        from nlptool.tasks.token_classification.objective import build
+
+        return build(self, model, vocabulary, dropout)
