@@ -288,7 +288,8 @@ def _require_same_models(run: Path, models: Mapping[str, Path], known: Mapping[s
     known = begun | dict(known)
     for key, found in digests(models).items():
         if known.get(key, found) != found:
-            what = "token store" if (models[key] / "store.json").exists() else key
+            called = {"init_from": "initial model"}.get(key, key)
+            what = "token store" if (models[key] / "store.json").exists() else called
             raise DataError(
                 f"{models[key]}: is not the {what} that {run} began with: it was made anew, or replaced",
                 hint=f"put the {what} back that was there, or start a new run with another --out",

@@ -198,7 +198,7 @@ def test_another_net_in_the_same_place_is_refused_when_seeds_are_added(work: Pat
     save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
     (work / "net/run.json").unlink()  # which has the digest of what was there
     assert short(work, f"init_from={work}/net", "seeds=2", "--resume", "auto") == 3
-    assert "is not the start that" in capsys.readouterr().err
+    assert "is not the initial model that" in capsys.readouterr().err
     assert not (work / "run/seed-1").exists()
 
 

@@ -151,7 +151,7 @@ def test_what_exists_is_refused_with_both_remedies(recipe: tokenize.Recipe):
 
 def test_overwriting_replaces_the_store_at_once(recipe: tokenize.Recipe):
     run(recipe)
-    run(changed(recipe, tokenizer={"vocab": 280}), Options(overwrite=True))
+    run(changed(recipe, tokenizer={"vocab_size": 280}), Options(overwrite=True))
     assert TokenStore(Path(recipe.out)).vocab_size == 280
     assert left(recipe) == ["tokens"]
 
@@ -341,12 +341,12 @@ def test_a_missing_tokenizer_is_a_problem_of_the_recipe(recipe: tokenize.Recipe)
 
 
 def test_vocabulary_and_a_tokenizer_to_load_contradict_each_other():
-    with pytest.raises(RecipeError, match="either vocab or load"):
+    with pytest.raises(RecipeError, match="either vocab_size or load"):
         loads("tokenizer: {vocab_size: 300, load: x}\nout: x\n", tokenize.Recipe)
 
 
 def test_a_corpus_too_small_for_the_vocabulary_is_told(recipe: tokenize.Recipe):
-    speech = run(changed(recipe, tokenizer={"vocab": 50_000}))
+    speech = run(changed(recipe, tokenizer={"vocab_size": 50_000}))
     assert "not 50,000" in speech.err.getvalue()
 
 
