@@ -446,7 +446,7 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
         (["task=glue/sst3"], "task: glue/sst3: no such task"),
         (["task=nope"], "csqa/v1_0, "),
         (["data=nowhere"], "no folder nowhere"),
-        (["~data"], "data: the task names no data set of the hub"),
+        (["~data"], "data: the task names no source of its own"),
         (["init_from=nowhere"], "init_from=nowhere: no Hugging Face folder at nowhere"),
         (["seeds=0"], "seeds=0: expected how many seeds, at least 1, or the seeds themselves"),
         (["seeds=-1"], "such as [0, 1, 2]; found -1"),
