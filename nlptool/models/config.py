@@ -50,7 +50,7 @@ class ModelConfig(RecipeBlock):
     init: float = Field(
         0.02,
         gt=0,
-        description="standard deviation of the initial weights; narrow nets learn sooner with more",
+        description="standard deviation of the initial weights; narrow models learn faster with more",
     )
 
     def build(self, vocab_size: int) -> "Encoder | Decoder":

@@ -61,7 +61,7 @@ class MaskingConfig(ObjectiveConfig):
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens to predict")
     whole_word: bool = Field(
         False,
-        description="mask all tokens of a word or none; of one longer than the row's budget parts",
+        description="mask whole words; a word longer than the row's budget is masked in parts",
     )
     ngram: int = Field(1, ge=1, le=10, description="mask spans of 1 to ngram tokens (words), p(n) ~ 1/n")
     mask_split: tuple[Share, Share, Share] = Field(

@@ -16,13 +16,13 @@ from nlptool.text.tabular import Row
 class PromptSource(HubDataset):
     """A data set of the hub, or a rule that makes rows."""
 
-    hub: str = Field("", description="id of the data set, e.g. aps/super_glue; none: rows are made")
+    hub: str = Field("", description="id of the data set, e.g. aps/super_glue; none: synthetic rows")
     synthetic: Literal["arithmetic", "scrambling"] | None = Field(
-        None, description="rows are made by this rule, from the recipe's seed"
+        None, description="generate rows by this rule, with the recipe's seed"
     )
     parts: tuple[str, ...] = Field(
         (),
-        description="configurations, or names of files, that the task consists of; each is scored by itself too",
+        description="configurations, or names of files, that make up the task; each is also scored by itself",
     )
 
     @model_validator(mode="after")
@@ -106,16 +106,16 @@ class PromptConfig(RecipeBlock):
     )
     train: str | None = Field(
         "train",
-        description="split that demonstrations are from; null: the questions' own, but for the question itself",
+        description="split of the few-shot examples; null: the evaluated split, without the instance itself",
     )
-    validation: str = Field("validation", description="split that the questions are from")
+    validation: str = Field("validation", description="split to evaluate")
     preprocess: Preprocess | None = Field(
-        None, description="what is done to the rows first, where columns do not do"
+        None, description="row preprocessing, where templates of columns are not enough"
     )
-    description: str = Field("", description="text before the first demonstration")
-    prompt: Template = Field(description="an example without its answer; columns in {braces}")
-    answer: Template = Field(description="the right answer, with the space in front of it")
-    fewshot_delimiter: str = Field("\n\n", description="text behind each demonstration")
+    description: str = Field("", description="text before the first few-shot example")
+    prompt: Template = Field(description="prompt template, without the answer; columns in {braces}")
+    answer: Template = Field(description="target: the right answer, with its leading space")
+    fewshot_delimiter: str = Field("\n\n", description="text after each few-shot example")
 
     @property
     def generation(self) -> GenerationConfig | None:

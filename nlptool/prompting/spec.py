@@ -15,12 +15,12 @@ Task = Annotated[PromptConfig, PROMPTS, Named(PROMPTS, "prompted-tasks", "prompt
 class TaskSpec(RecipeBlock):
     """A prompted task that the models are evaluated on."""
 
-    name: str = Field("", description="what it is called in tables and folders; of a task by name, its name")
+    name: str = Field("", description="name in tables and folders; by default the task's own")
     task: Task = Field(
         description="a task's name, e.g. superglue/boolq, the path of its file, or the block itself"
     )
     data: str | None = Field(
-        None, description="its own folder with a file for each split, or the file of its questions"
+        None, description="folder with a file for each split, or the file of its instances"
     )
 
     @model_validator(mode="before")

@@ -43,7 +43,7 @@ class TaskConfig(RecipeBlock):
     name: str = Field(description="kind of task")
 
     metrics: tuple[str, ...] = Field(
-        min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
+        min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
     score: tuple[str, ...] = Field(
         (), description="metrics whose mean is the task's score in the mean of a suite; none: the first one"
@@ -52,12 +52,12 @@ class TaskConfig(RecipeBlock):
     sources: dict[str, RowSource] = Field(
         {}, description="data sets of splits from elsewhere: of split A/B, by the name A"
     )
-    train: str = Field("train", description="split to learn from")
+    train: str = Field("train", description="training split")
     validation: tuple[str, ...] = Field(
-        ("validation",), min_length=1, description="splits to score on; the first one chooses"
+        ("validation",), min_length=1, description="validation splits; the first one selects the best checkpoint"
     )
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
-    submission: Submission | None = Field(None, description="files to hand in, besides the predictions")
+    submission: Submission | None = Field(None, description="submission files, besides the predictions")
 
     def check(self, model: ModelConfig) -> list[Problem]:
         """What of the task and a model does not go together."""

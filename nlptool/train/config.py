@@ -48,7 +48,7 @@ class Stage(RecipeBlock):
     batch_size: int = Field(
         gt=0, le=MOST_ROWS, description="sequences per step, over all ranks and micro-batches"
     )
-    share: float = Field(gt=0, le=1, description="share of the run's steps")
+    share: float = Field(gt=0, le=1, description="fraction of the run's steps")
 
 
 class TrainConfigBase(RecipeBlock):
@@ -69,26 +69,26 @@ class TrainConfigBase(RecipeBlock):
     )
     lr: float = Field(1e-4, gt=0, description="peak learning rate", json_schema_extra=RESUMABLE)
     warmup: int | float = Field(
-        0.01, ge=0, description="steps, or a share of the run if below 1", json_schema_extra=RESUMABLE
+        0.01, ge=0, description="warm-up steps, or a fraction of the run if below 1", json_schema_extra=RESUMABLE
     )
     schedule: Literal["linear", "linear_bert", "linear_from_peak", "cosine", "wsd", "constant"] = Field(
         "linear",
-        description="how the learning rate falls; linear: 1 - t/T, warm-up included (ELECTRA, GPT); linear_bert: "
+        description="learning-rate schedule; linear: 1 - t/T, warm-up included (ELECTRA, GPT); linear_bert: "
         "the same, but only after warm-up (BERT, ALBERT); linear_from_peak: from the peak at the end of warm-up to "
         "0 (transformers, DistilBERT, TinyBERT)",
         json_schema_extra=RESUMABLE,
     )
     min_lr_ratio: float = Field(
-        0.0, ge=0, lt=1, description="final learning rate as a share of the peak", json_schema_extra=RESUMABLE
+        0.0, ge=0, lt=1, description="final learning rate as a fraction of the peak", json_schema_extra=RESUMABLE
     )
     cooldown: float = Field(
         0.2,
         gt=0,
         le=1,
-        description="wsd: share of the run in which the rate falls",
+        description="wsd: fraction of the run in which the rate falls",
         json_schema_extra=RESUMABLE,
     )
-    max_grad_norm: float = Field(1.0, gt=0, description="largest gradient norm", json_schema_extra=RESUMABLE)
+    max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping: maximum norm", json_schema_extra=RESUMABLE)
     clip_scope: Literal["global", "tensor"] = Field(
         "global",
         description="whose norm max_grad_norm bounds; global: that of all gradients together; tensor: that of each "
@@ -195,10 +195,10 @@ class FinetuneConfig(TrainConfigBase):
     )
     lr: float = Field(2e-5, gt=0, description="peak learning rate", json_schema_extra=RESUMABLE)
     warmup: int | float = Field(
-        0.1, ge=0, description="steps, or a share of the run if below 1", json_schema_extra=RESUMABLE
+        0.1, ge=0, description="warm-up steps, or a fraction of the run if below 1", json_schema_extra=RESUMABLE
     )
     layerwise_lr_decay: float = Field(
-        1.0, gt=0, le=1, description="learning rate of a layer as a share of that of the layer above it"
+        1.0, gt=0, le=1, description="learning rate of a layer as a fraction of that of the layer above"
     )
 
     def idle(self) -> dict[str, str]:
@@ -230,5 +230,5 @@ class Save(RecipeBlock):
         json_schema_extra=RESUMABLE,
     )
     keep_last: int = Field(
-        2, gt=0, description="newest checkpoints kept, besides the best one", json_schema_extra=RESUMABLE
+        2, gt=0, description="keep the newest N checkpoints, and the best one", json_schema_extra=RESUMABLE
     )

@@ -1,4 +1,4 @@
-"""`nlptool distill-task RECIPE`: a small net learns a labelled task from a fine-tuned teacher, as TinyBERT does."""
+"""`nlptool distill-task RECIPE`: distil a fine-tuned model into a smaller one on a labelled task, as TinyBERT does."""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -20,14 +20,14 @@ class Augment(RecipeBlock):
     """Copies of the training rows for the teacher to label, some words replaced (Jiao et al. 2020, algorithm 1)."""
 
     copies_per_row: int = Field(
-        20, gt=0, description="of each row; of each of its texts, where it has several"
+        20, gt=0, description="copies of each row; of each of its texts, where a row has several"
     )
-    probability: float = Field(0.4, gt=0, le=1, description="with which a word is replaced")
-    candidates: int = Field(15, gt=0, description="words of which one takes its place")
+    probability: float = Field(0.4, gt=0, le=1, description="probability with which a word is replaced")
+    candidates: int = Field(15, gt=0, description="candidate words, of which one is sampled")
     model: str | None = Field(
         None,
-        description="a masked language model that knows the likeliest words: a Hugging Face folder or hub id; "
-        "null: the nearest words, by the teacher's embeddings",
+        description="masked language model that proposes candidates: a Hugging Face folder or hub id; null: the nearest "
+        "words by the teacher's embeddings",
     )
 
 
@@ -51,42 +51,42 @@ class Recipe(RecipeBlock):
         None,
         description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the hub",
     )
-    teacher: str = Field(description="the net that knows the task: final/ of a finetune run, or a hub id")
+    teacher: str = Field(description="model fine-tuned on the task: final/ of a finetune run, or a hub id")
     init_from: str | None = Field(
-        None, description="the student: a Hugging Face folder or hub id; or give layers, or model"
+        None, description="initial student: a Hugging Face folder or hub id; or give layers, or model"
     )
     layers: int | None = Field(
-        None, gt=0, description="in place of init_from: the student is so many of the teacher's layers"
+        None, gt=0, description="in place of init_from: number of the teacher's layers that initialise the student"
     )
     model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
         None,
-        description="in place of init_from: the student's net, from random weights; it reads the teacher's tokens",
+        description="in place of init_from: the student's architecture, randomly initialised; it uses the teacher's tokenizer",
     )
     augment: Augment | None = Field(None, description="copies of the training rows; null: none")
     dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
     intermediate: FinetuneConfig | None = Field(
         FinetuneConfig(epochs=10, lr=5e-5, warmup=0, schedule="constant"),
-        description="first, hidden states and attention as the teacher's; null: not at all",
+        description="stage 1: hidden states and attention match the teacher's; null: skip it",
     )
-    prediction: FinetuneConfig = Field(FinetuneConfig(lr=3e-5), description="then, answers as the teacher's")
+    prediction: FinetuneConfig = Field(FinetuneConfig(lr=3e-5), description="stage 2: predictions match the teacher's")
     evaluate: Evaluate = Field(
         Evaluate(),
-        description="scores during training; patience is that of the second stage and of the baseline student",
+        description="evaluation during training; patience applies to the second stage and the baseline student",
     )
     baseline_student: bool = Field(
         False,
-        description="also train the same student for as many steps on the labels, without a teacher",
+        description="also train the same student on the labels alone, for as many steps",
         json_schema_extra=RESUMABLE,
     )
     seeds: Seeds = Field(
         (0,),
-        description="a run for each: of order and dropout; or how many of them, from 0",
+        description="a run per seed, which sets order and dropout; or the number of seeds, from 0",
         json_schema_extra=RESUMABLE,
     )
     track: tuple[Tracker, ...] = Field(
         (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
     )
-    out: str = Field(description="folder of the runs", json_schema_extra=RESUMABLE)
+    out: str = Field(description="output folder of the runs", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,4 +1,4 @@
-"""`nlptool finetune RECIPE`: a pretrained net on a labelled task, once for each seed."""
+"""`nlptool finetune RECIPE`: fine-tune a pretrained model on a labelled task, once per seed."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -38,9 +38,9 @@ Seeds = Annotated[
 class Dropout(RecipeBlock):
     """Dropout while fine-tuning."""
 
-    hidden: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the net")
+    hidden: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the model")
     attention: float | None = Field(
-        None, ge=0, lt=1, description="rate on attention probabilities; null: that of the net"
+        None, ge=0, lt=1, description="rate on attention probabilities; null: that of the model"
     )
     head: float | None = Field(
         None,
@@ -61,21 +61,21 @@ class Evaluate(RecipeBlock):
     )
     select: Literal["best", "last"] = Field(
         "last",
-        description="the result: the net after the last step, or the best by the task's first metric, "
-        "whose score is too good by the choice, as it is made on the very rows that are scored",
+        description="the result: the model of the last step, or of the best evaluation by the task's first metric; the score "
+        "of best is optimistic, since it is selected on the rows that are scored",
         json_schema_extra=RESUMABLE,
     )
     patience: int | None = Field(
         None,
         gt=0,
-        description="stop after so many evaluations that bring nothing better; null: never; with select: best",
+        description="stop after this many evaluations without improvement; null: never; needs select: best",
         json_schema_extra=RESUMABLE,
     )
 
     @model_validator(mode="after")
     def _patience_for_the_best(self) -> Self:
         if self.patience is not None and self.select == "last":
-            raise ValueError("patience: waits for a better evaluation, so it goes with select: best")
+            raise ValueError("patience needs select: best")
         return self
 
     @property
@@ -94,19 +94,19 @@ class Recipe(RecipeBlock):
         None,
         description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the task's source",
     )
-    init_from: str = Field(description="the pretrained net: a Hugging Face folder, e.g. a run's final")
+    init_from: str = Field(description="pretrained model: a Hugging Face folder, e.g. a run's final, or a hub id")
     dropout: Dropout = Field(Dropout(), description="dropout rates")
-    train: FinetuneConfig = Field(FinetuneConfig(), description="how the net is fine-tuned")
-    evaluate: Evaluate = Field(Evaluate(), description="scores during training")
+    train: FinetuneConfig = Field(FinetuneConfig(), description="training")
+    evaluate: Evaluate = Field(Evaluate(), description="evaluation during training")
     seeds: Seeds = Field(
         (0,),
-        description="a run for each: of the head, order and dropout; or how many of them, from 0",
+        description="a run per seed, which sets the head, order and dropout; or the number of seeds, from 0",
         json_schema_extra=RESUMABLE,
     )
     track: tuple[Tracker, ...] = Field(
         (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
     )
-    out: str = Field(description="folder of the runs", json_schema_extra=RESUMABLE)
+    out: str = Field(description="output folder of the runs", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
     def _different_seeds(self) -> Self:
@@ -137,7 +137,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     if recipe.train.compile:
         problems.append(
             Problem(
-                "train.compile", "batches have many lengths, and each would be compiled anew; leave it out"
+                "train.compile", "batches have many lengths, and each would be compiled again; leave it out"
             )
         )
     return problems

@@ -21,9 +21,9 @@ from nlptool.train.config import Evaluate, PretrainConfig, Save
 class Student(RecipeBlock):
     """A net that begins as some of its teacher's layers, the first and the last among them, with all else."""
 
-    layers: int = Field(gt=0, description="how many, taken at equal distances; 6 of 12 are 0, 2, 4, 7, 9, 11")
+    layers: int = Field(gt=0, description="number of layers, evenly spaced; 6 of 12 are 0, 2, 4, 7, 9, 11")
     name: str | None = Field(
-        None, description="its family, e.g. distilbert of a BERT's layers; null: that of the teacher"
+        None, description="family, e.g. distilbert for a BERT teacher; null: the teacher's"
     )
 
     @field_validator("name")
@@ -45,32 +45,32 @@ class Recipe(RecipeBlock):
         }
     )
 
-    store: str = Field(description="token store, a folder made by nlptool tokenize")
+    store: str = Field(description="token store, the output folder of nlptool tokenize")
     model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
-        None, description="the net, from random weights"
+        None, description="architecture, randomly initialised"
     )
     init_from: str | None = Field(
         None,
-        description="in place of model: a Hugging Face folder, e.g. a run's final/, to go on from",
+        description="in place of model: initialise from a Hugging Face folder, e.g. a run's final/, or a hub id",
     )
     teacher: str | None = Field(
         None,
-        description="of distill: the net to learn from, a Hugging Face folder or hub id",
+        description="distill only: the teacher, a Hugging Face folder or hub id",
         json_schema_extra=only("distill"),
     )
     student: Student | None = Field(
         None,
-        description="of distill, in place of model: begin as the teacher does",
+        description="distill only, in place of model: initialise from the teacher's layers",
         json_schema_extra=only("distill"),
     )
-    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives")] = Field(description="what is learnt")
-    train: PretrainConfig = Field(description="how the objective is minimised")
+    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives")] = Field(description="pretraining objective")
+    train: PretrainConfig = Field(description="training")
     evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")
     save: Save = Field(Save(), description="checkpoints")
     track: tuple[Tracker, ...] = Field(
         (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
     )
-    seed: int = Field(0, ge=0, description="of weights, order, masks and dropout")
+    seed: int = Field(0, ge=0, description="seed of initial weights, order, masks and dropout")
     out: str = Field(description="run folder", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
@@ -99,12 +99,12 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     if command != recipe.command:
         problems.append(
             Problem(
-                "objective.name", f"{command} has another objective; nlptool {recipe.command} is the command"
+                "objective.name", f"{command} has another objective; the command is nlptool {recipe.command}"
             )
         )
     if recipe.taught and recipe.teacher is None:
         problems.append(
-            Problem("teacher", "name the net to learn from, such as the final/ of a pretraining run")
+            Problem("teacher", "name the teacher, such as the final/ of a pretraining run")
         )
     if not recipe.taught:
         problems += [

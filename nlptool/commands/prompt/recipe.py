@@ -28,7 +28,7 @@ Tasks = Annotated[
 Shots = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...],
     BeforeValidator(_several, json_schema_input_type=int | tuple[int, ...]),
-    Field(min_length=1, description="demonstrations before a question; each number is a run of its own"),
+    Field(min_length=1, description="few-shot examples in each prompt; a list gives a run per number"),
 ]
 
 
@@ -53,22 +53,22 @@ class Recipe(RecipeBlock):
     limit: int | None = Field(
         None,
         gt=0,
-        description="questions of each task or part, the first ones; null: all",
+        description="evaluate only the first N instances of each task or part; null: all",
         json_schema_extra=RESUMABLE,
     )
     seed: int = Field(
         0,
         ge=0,
-        description="draws the demonstrations, and the rows that are made by a rule",
+        description="seed of the few-shot examples and of synthetic rows",
         json_schema_extra=RESUMABLE,
     )
     contamination: str | None = Field(
         None,
-        description="a token store, in whose training text the questions are searched: those with a run of words in "
-        "common are scored apart",
+        description="token store whose training text is searched for the instances: those that share an n-gram are scored "
+        "separately",
         json_schema_extra=RESUMABLE,
     )
-    out: str = Field(description="folder of the results", json_schema_extra=RESUMABLE)
+    out: str = Field(description="output folder", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
     def _different(self) -> Self:

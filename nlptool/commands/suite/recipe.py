@@ -22,12 +22,12 @@ class FinetuneSection(RecipeBlock):
         min_length=1, description="names of tasks, e.g. glue/sst2, or paths of their files"
     )
     exclude_from_mean: tuple[str, ...] = Field(
-        (), description="tasks of these that the mean leaves out; a second mean has them all"
+        (), description="tasks excluded from the mean; a second mean includes them"
     )
     dropout: Dropout = Field(Dropout(), description="dropout rates")
-    train: FinetuneConfig = Field(FinetuneConfig(), description="how a net is fine-tuned")
+    train: FinetuneConfig = Field(FinetuneConfig(), description="training")
     evaluate: Evaluate = Field(Evaluate(), description="scores during training")
-    seeds: Seeds = Field((0, 1, 2), description="a run for each, or how many of them, from 0")
+    seeds: Seeds = Field((0, 1, 2), description="a run per seed, or the number of seeds, from 0")
 
     @model_validator(mode="after")
     def _excluded_are_there(self) -> Self:
@@ -39,12 +39,12 @@ class FinetuneSection(RecipeBlock):
 
 
 class PromptSection(RecipeBlock):
-    """Tasks that every model is asked by text."""
+    """Tasks that every model is prompted with."""
 
     tasks: Tasks
     num_fewshot: Shots = (0,)
-    limit: int | None = Field(None, gt=0, description="questions of each task or part; null: all")
-    seed: int = Field(0, ge=0, description="draws the demonstrations")
+    limit: int | None = Field(None, gt=0, description="evaluate only the first N instances of each task or part; null: all")
+    seed: int = Field(0, ge=0, description="seed of the few-shot examples")
 
 
 class Suite(RecipeBlock):
@@ -55,7 +55,7 @@ class Suite(RecipeBlock):
         description="folder that holds a folder for each task, e.g. glue/sst2; null: the task's source",
     )
     finetune: FinetuneSection | None = Field(None, description="tasks to fine-tune on")
-    prompt: PromptSection | None = Field(None, description="tasks to be asked by text")
+    prompt: PromptSection | None = Field(None, description="tasks for prompting")
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:

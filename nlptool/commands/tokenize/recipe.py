@@ -23,10 +23,10 @@ class Tokenizer(RecipeBlock):
         None,
         ge=SMALLEST,
         le=1_000_000,
-        description="tokens to train, special ones included; 32768 when not given",
+        description="vocabulary size, special tokens included (default 32768)",
     )
     sample: int = Field(
-        100, ge=1, description="million characters of the corpus to train on at most, drawn evenly"
+        100, ge=1, description="train the tokenizer on at most this many million characters, sampled evenly"
     )
     load: str | None = Field(
         None,
@@ -38,8 +38,8 @@ class Tokenizer(RecipeBlock):
         None,
         ge=0,
         le=1,
-        description="share of unknown tokens, and of bytes that no token stands for, above which the work stops; 0.01 "
-        "when not given; one that is trained here spells every text",
+        description="stop where the share of unknown tokens, or of bytes that no token represents, is higher (default 0.01); "
+        "needs load, since a tokenizer trained here encodes every text",
     )
 
     def idle(self) -> dict[str, str]:
@@ -63,16 +63,16 @@ class Recipe(RecipeBlock):
     """A token store."""
 
     source: Source = Field(Source(), description="where documents come from")
-    normalise: Normalise = Field(Normalise(), description="what is done to their text")
-    sentences: Sentences = Field(Sentences(), description="how they are cut into sentences")
-    tokenizer: Tokenizer = Field(Tokenizer(), description="how sentences become token ids")
+    normalise: Normalise = Field(Normalise(), description="text normalisation")
+    sentences: Sentences = Field(Sentences(), description="sentence segmentation")
+    tokenizer: Tokenizer = Field(Tokenizer(), description="tokenizer: trained here, or loaded")
     heldout: float = Field(
-        0.01, ge=0, le=0.5, description="share of documents held out from training, by the hash of their text"
+        0.01, ge=0, le=0.5, description="fraction of documents held out from training, by the hash of their text"
     )
     workers: int | None = Field(
-        None, ge=1, description="processes; one for each core when not given", json_schema_extra=RESUMABLE
+        None, ge=1, description="number of processes (default: one per core)", json_schema_extra=RESUMABLE
     )
-    out: str = Field(description="folder of the token store", json_schema_extra=RESUMABLE)
+    out: str = Field(description="output folder: the token store", json_schema_extra=RESUMABLE)
 
 
 def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:

@@ -32,13 +32,13 @@ class Config(EncoderConfig):
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="rate on attention probabilities")
     embedding_size: int = Field(128, gt=0, le=WIDEST, description="width of the embeddings")
     share: Literal["none", "attention", "ffn", "all"] = Field(
-        "all", description="what layers have in common: their attention, their MLP, both or nothing"
+        "all", description="what layers share: attention, MLP (ffn), both or nothing"
     )
     groups: int = Field(
         1,
         gt=0,
         validate_default=True,
-        description="how many distinct ones there are of what is shared; must divide layers",
+        description="number of distinct groups of what is shared; must divide layers",
     )
 
     @classmethod

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Config(MaskingConfig):
-    """A student learns from a teacher's answers and from what it computes on the way; 0 leaves a term out.
+    """A student learns from a teacher's predictions and intermediate representations; weight 0 drops a term.
 
     The defaults are DistilBERT's (Sanh et al. 2019, section 3, and the weights of its code's README). TinyBERT's
     general stage is hidden, attention and embedding 1, all others 0 (Jiao et al. 2020, section 3.2). Masking
@@ -24,7 +24,7 @@ class Config(MaskingConfig):
     only_command: ClassVar[str | None] = "distill"
     needs_teacher = True
     name: Literal["distill"] = Field("distill", description="objective")
-    kl: float = Field(5.0, ge=0, description="weight of the divergence from the teacher's distribution")
+    kl: float = Field(5.0, ge=0, description="weight of the KL divergence from the teacher's distribution")
     lm_loss: float = Field(2.0, ge=0, description="weight of the language model's own loss, masked or causal")
     cosine: float = Field(1.0, ge=0, description="weight of 1 - cosine of the last hidden states")
     hidden: float = Field(
@@ -32,7 +32,7 @@ class Config(MaskingConfig):
     )
     attention: float = Field(0.0, ge=0, description="weight of the squared error of attention scores")
     embedding: float = Field(0.0, ge=0, description="weight of the squared error of the embeddings")
-    temperature: float = Field(2.0, gt=0, description="softens both distributions of kl")
+    temperature: float = Field(2.0, gt=0, description="temperature of both distributions in kl")
     kl_positions: Literal["all", "masked"] = Field(
         "all",
         description="where a masked LM's kl is computed: at all positions, or at the masked ones, for less work",
@@ -45,7 +45,7 @@ class Config(MaskingConfig):
     )
     layer_map: Literal["uniform", "top", "bottom"] | tuple[int, ...] = Field(
         "uniform",
-        description="the teacher's layers that hidden and attention look at, or a list of them, from 1",
+        description="teacher layers that hidden and attention are compared with, or a list of them, from 1",
     )
 
     def idle(self) -> dict[str, str]:

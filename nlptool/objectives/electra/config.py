@@ -61,9 +61,9 @@ class Config(ObjectiveConfig):
         0,
         ge=0,
         validate_default=True,
-        description="of the discriminator's loss, the generator's having 1; 0: 50, and 1 where tokens are guessed",
+        description="weight of the discriminator's loss; the generator's is 1; 0: 50, or 1 where the loss predicts tokens",
     )
-    temperature: float = Field(1.0, gt=0, description="of the generator's samples")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of the generator")
 
     @field_validator("discriminator_weight")
     @classmethod

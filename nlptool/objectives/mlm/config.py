@@ -24,7 +24,7 @@ class Config(MaskingConfig):
     name: Literal["mlm"] = Field("mlm", description="objective")
     next_sentence: bool = Field(
         False,
-        description="padded pairs of segments, and whether the second follows the first, as a second loss",
+        description="next-sentence prediction on padded pairs of segments, as a second loss",
     )
 
     def check(self, model: ModelConfig) -> list[Problem]:

@@ -26,7 +26,7 @@ class Config(MaskingConfig):
     only_command: ClassVar[str | None] = "pretrain-sop"
     name: Literal["sop"] = Field("sop", description="objective")
     whole_word: bool = Field(
-        True, description="mask all tokens of a word or none; of one longer than the row's budget parts"
+        True, description="mask whole words; a word longer than the row's budget is masked in parts"
     )
     ngram: int = Field(3, ge=1, le=10, description="mask spans of 1 to ngram tokens (words), p(n) ~ 1/n")
     pairs: Literal["order", "next", "none"] = Field(

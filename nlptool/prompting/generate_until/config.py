@@ -33,32 +33,32 @@ class Config(PromptConfig):
 
     name: Literal["generate_until"] = Field("generate_until", description="kind of task")
     answer: Template = Field(
-        description="the answer of a demonstration, with the space in front of it; of a list, the first entry"
+        description="answer of a few-shot example, with its leading space; the first entry of a list"
     )
     references: Template | None = Field(
-        None, description="the texts that are right, or a column with a list of them; null: those of `answer`"
+        None, description="reference answers, or a column with a list of them; null: those of `answer`"
     )
     no_answer: str | None = Field(
         None,
-        description="what is said where the list is empty; it counts as no text, so that silence is right",
+        description="reference where the list is empty; treated as the empty answer",
     )
     shorten: str | None = Field(
         None,
-        description="column whose end is left out where a prompt is too long for a model, so that an article keeps its "
-        "lead; null: the prompt loses its beginning",
+        description="column that is truncated at its end where a prompt exceeds the model's context, so that an article keeps "
+        "its lead; null: the prompt is truncated at its beginning",
     )
-    stop: tuple[str, ...] = Field(description="strings before which an answer ends")
-    max_new_tokens: int = Field(gt=0, description="tokens of an answer at most")
+    stop: tuple[str, ...] = Field(description="stop strings")
+    max_new_tokens: int = Field(gt=0, description="maximum number of generated tokens")
     num_beams: int | None = Field(
-        None, gt=1, description="search with so many beams for the likeliest answer; length penalty 0.6"
+        None, gt=1, description="beam search with this many beams; length penalty 0.6"
     )
     top_k: int | None = Field(
-        None, gt=1, description="draw each token from so many likeliest ones, by the recipe's seed"
+        None, gt=1, description="top-k sampling, with the recipe's seed"
     )
     max_sentences: int | None = Field(
-        None, gt=0, description="of an answer only so many sentences count, the first ones"
+        None, gt=0, description="score only the first N sentences of an answer"
     )
-    metrics: tuple[Metric, ...] = Field(min_length=1, description="scores; the first is the main one")
+    metrics: tuple[Metric, ...] = Field(min_length=1, description="metrics; the first is the main one")
     tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
 
     @property
@@ -69,9 +69,9 @@ class Config(PromptConfig):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.num_beams is not None and self.top_k is not None:
-            raise ValueError("num_beams and top_k: one of them; a search draws nothing")
+            raise ValueError("num_beams and top_k: give one of them; beam search does not sample")
         if not all(self.stop):
-            raise ValueError("stop: a string without a character would stop everything")
+            raise ValueError("stop: an empty string would stop at once")
         if self.shorten is not None:
             around(self.prompt, self.shorten)
         if wrong := self.tokenize.without_effect(self.metrics):

@@ -37,7 +37,7 @@ class Config(PromptConfig):
 
     name: Literal["loglikelihood"] = Field("loglikelihood", description="kind of task")
     metrics: tuple[Metric, ...] = Field(
-        ("accuracy",), min_length=1, description="scores; the first is the main one"
+        ("accuracy",), min_length=1, description="metrics; the first is the main one"
     )
 
     def instance(self, row: Row, part: str) -> Instance:

@@ -60,13 +60,13 @@ class Config(PromptConfig):
     """
 
     name: Literal["multiple_choice"] = Field("multiple_choice", description="kind of task")
-    answer: Template = Field(" {choice}", description="the answer, with the space in front of it")
+    answer: Template = Field(" {choice}", description="answer template, with its leading space")
     choices: tuple[Template, ...] | Template = Field(
         description="a template for each choice, or one whose column holds a list"
     )
     label: str | int = Field(
         "label",
-        description="column of the right choice, its name or its place from 0; or its place in all rows",
+        description="column of the right choice, as a name or an index from 0; or the same index for all rows",
     )
     labels: tuple[str, ...] | str = Field(
         (), description="names of the choices in the column `label`; or the column that lists them"
@@ -75,13 +75,13 @@ class Config(PromptConfig):
         None, description="text after which an answer counts as unconditional, e.g. 'Answer:'"
     )
     metrics: tuple[Metric, ...] = Field(
-        ("accuracy",), min_length=1, description="scores; the first is the main one"
+        ("accuracy",), min_length=1, description="metrics; the first is the main one"
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not any("choice" in columns(template) for template in (self.prompt, self.answer)):
-            raise ValueError("{choice} is missing in prompt and answer, so all choices would be asked alike")
+            raise ValueError("{choice} is missing in prompt and answer, so all choices would give the same request")
         if (self.unconditional is not None) != ("accuracy_unconditional" in self.metrics):
             raise ValueError("unconditional: goes with the metric accuracy_unconditional")
         if isinstance(self.choices, tuple):

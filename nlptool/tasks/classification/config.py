@@ -35,7 +35,7 @@ class Config(TaskConfig):
     label: str = Field("label", description="column of the class or number; dots lead into objects")
     labels: tuple[str, ...] = Field((), description="names of the classes; none: the label is a number")
     metrics: tuple[Metric, ...] = Field(
-        min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
+        min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
     range: tuple[float, float] | None = Field(
         None,

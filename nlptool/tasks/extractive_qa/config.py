@@ -39,21 +39,21 @@ class Config(TaskConfig):
     metrics: tuple[Metric, ...] = Field(
         ("squad_f1", "squad_exact"),
         min_length=1,
-        description="figures on the validation rows; the first one chooses the best checkpoint",
+        description="metrics on the validation rows; the first one selects the best checkpoint",
     )
     unanswerable: bool = Field(False, description="whether a question may have no answer, as in SQuAD 2.0")
 
     max_query_length: int = Field(
-        64, gt=0, description="tokens that are read of a question; a longer one is cut at its end"
+        64, gt=0, description="maximum tokens of a question; a longer one is truncated at its end"
     )
-    max_answer_length: int = Field(30, gt=0, description="tokens of the longest answer that is given")
+    max_answer_length: int = Field(30, gt=0, description="maximum tokens of a predicted answer")
     doc_stride: int = Field(
         128,
         gt=0,
         description="tokens from the start of a window to that of the next; never more than half a window",
     )
     n_best_size: int = Field(
-        20, gt=0, description="answers to a question that are kept and written into the predictions file"
+        20, gt=0, description="candidate answers per question in the predictions file"
     )
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ class Config(TaskConfig):
     labels: tuple[str, ...] = Field(min_length=2, description="names of the choices, one for each")
 
     metrics: tuple[Literal["accuracy"], ...] = Field(
-        ("accuracy",), min_length=1, max_length=1, description="figure on the validation rows"
+        ("accuracy",), min_length=1, max_length=1, description="metric on the validation rows"
     )
 
     @model_validator(mode="after")

@@ -40,18 +40,18 @@ class SubtaskConfig(TaskConfig):
     format: Literal["columns", "qa_srl", "qa_zre", "woz", "wikisql"] = Field(
         "columns", description="how a row is read: by the columns named here, or as this data set's rows are"
     )
-    question: str = Field("", description="the question, with {column} for what differs from row to row")
-    context: str = Field("", description="what it is about, likewise; a long one is cut at its end")
+    question: str = Field("", description="question template, with {column} for a row's columns")
+    context: str = Field("", description="context template; a long context is truncated at its end")
     answer: str = Field(
         "answer",
-        description="column of the answer, or of several, of which the first is learnt; none: unanswerable",
+        description="column of the answer, or of a list, whose first entry is the target; an empty list: unanswerable",
     )
     labels: tuple[str, ...] = Field((), description="answers by number, where the column holds a number")
     metrics: tuple[Metric, ...] = Field(
-        min_length=1, description="figures on the validation rows; the first one chooses the best checkpoint"
+        min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
     tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
-    max_new_tokens: int = Field(50, gt=0, description="longest answer that is learnt or written, in tokens")
+    max_new_tokens: int = Field(50, gt=0, description="maximum length of a target or generated answer, in tokens")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -102,13 +102,13 @@ class Config(SubtaskConfig):
     """
 
     metrics: tuple[Metric, ...] = Field(
-        (), description="figures on the validation rows; the first one chooses the best checkpoint"
+        (), description="metrics on the validation rows; the first one selects the best checkpoint"
     )
     tasks: dict[
         str, Annotated[SubtaskConfig, Named(DiscriminatedBy("tasks"), "tasks", "task", SubtaskConfig)]
     ] = Field(
         {},
-        description="in place of all else: several tasks by the names of their folders, e.g. sst: deca/sst",
+        description="in place of all other keys: several tasks by the names of their folders, e.g. sst: deca/sst",
     )
 
     @property

@@ -48,7 +48,7 @@ class Config(TaskConfig):
     metrics: tuple[Metric, ...] = Field(
         ("entity_f1",),
         min_length=1,
-        description="figures on the validation rows; the first one chooses the best checkpoint",
+        description="metrics on the validation rows; the first one selects the best checkpoint",
     )
 
     @model_validator(mode="after")
