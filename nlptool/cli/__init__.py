@@ -106,7 +106,7 @@ def _of_system(error: OSError) -> NlptoolError:
 
 def _too_large() -> DataError:
     return DataError(
-        "this machine has not the memory for it",
+        "not enough memory on this machine",
         hint="nlptool plan RECIPE says what a run takes; a smaller model or batch, or more micro-batches, take less",
     )
 

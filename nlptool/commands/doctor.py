@@ -109,7 +109,8 @@ def _runs(run: Path) -> Iterator[Check]:
     runs = inside(run)
     if not any((runs[0] / name).exists() for name in LEFT):
         raise UsageError(
-            f"{run}: holds no checkpoint of a training run", hint="name what a training command has left"
+            f"{run}: holds no checkpoint of a training run",
+            hint="name the output folder of a training command",
         )
     for rows in sorted(run.rglob(labelled.FACTS)):
         yield checks.whole(str(rows.parent.relative_to(run)), labelled.fault(rows.parent))

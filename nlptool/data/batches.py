@@ -100,7 +100,7 @@ class Batches:
         for stage in stages:
             if len(stage.examples) == 0:
                 raise DataError(
-                    "the store holds not one example of this length",
+                    "the store has no example of this length",
                     hint="tokenize more text, or shorten train.sequence_length",
                 )
         self.stages, self.collate, self.seed, self.shuffle = stages, collate, seed, shuffle

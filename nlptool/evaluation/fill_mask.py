@@ -53,7 +53,7 @@ class FillMask:
         mask = self.tokenizer.tokens[self.special["mask"]]
         ids = self.tokenizer.encode_masked(text.replace(MASK, mask))
         if self.special["mask"] not in ids:
-            raise UsageError(f"no {MASK} in: {text}", hint=f"write {MASK} where a word is to be guessed")
+            raise UsageError(f"no {MASK} in: {text}", hint=f"write {MASK} in place of the word to predict")
         ids = [self.special["cls"], *ids, self.special["sep"]]
         positions = self.net.config.max_positions
         if len(ids) > positions:

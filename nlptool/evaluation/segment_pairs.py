@@ -39,7 +39,7 @@ class SegmentPairScorer:
         if not {"pooler", "pair"} <= pretrained.heads:
             parts = sorted({"backbone", *pretrained.heads})
             raise DataError(
-                f"a model with the parts {', '.join(parts)} has no head that judges pairs",
+                f"a model with the parts {', '.join(parts)} has no head for segment pairs",
                 hint="objective.pairs=order or next, or objective.next_sentence=true trains one",
             )
         config = pretrained.encoder_config

@@ -35,7 +35,7 @@ def check_store(path: Path) -> Iterator[Check]:
         if store.files:
             yield whole("files", differs(path, store.files))
         else:
-            yield Check("files", None, "an older version wrote the store, without digests")
+            yield Check("files", None, "an earlier version wrote the store, without digests")
         for name in SPLITS:
             split = store.split(name)
             told = f"{counted(len(split), 'documents')}, {counted(split.tokens, 'tokens')}"

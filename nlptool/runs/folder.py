@@ -118,7 +118,7 @@ def require_auto(resume: str | None) -> None:
     """Raise UsageError where --resume names a run, and the command goes on in its output folder only."""
     if resume not in (None, "auto"):
         raise UsageError(
-            f"--resume {resume}: this command goes on in its own output folder", hint="--resume auto"
+            f"--resume {resume}: this command resumes in its own output folder only", hint="--resume auto"
         )
 
 
@@ -234,7 +234,7 @@ def _keys(path: str) -> list[str | int]:
 
 
 def report_changes(changed: Iterable[Change], console: Console) -> None:
-    """Say what a run goes on with otherwise."""
+    """Report settings that differ from the resumed run."""
     for change in changed:
         console.note(f"resuming with another {change}")
 

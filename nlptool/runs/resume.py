@@ -73,7 +73,7 @@ def check_same_run(
     changed = folder.check_resume(past.run, recipe, models, known=known)
     folder.report_changes(changed, console)
     for bad in past.broken:
-        console.note(f"passed over {bad.folder}: {bad.reason}")
+        console.note(f"skipped {bad.folder}: {bad.reason}")
     return changed
 
 
@@ -84,8 +84,8 @@ def require_left(past: ResumePoint, steps: int, changed: list[Change]) -> None:
         return
     if step > steps:
         raise UsageError(
-            f"{past.path}: has gone further already than the {counted(steps, 'steps')} asked for",
-            hint="ask for as many or more, resume an earlier checkpoint, or choose another --out",
+            f"{past.path}: is beyond the {counted(steps, 'steps')} requested",
+            hint="set train.steps to at least as many, resume an earlier checkpoint, or choose another --out",
         )
     if others := [change for change in changed if change.path != "track"]:
         raise UsageError(

@@ -54,7 +54,9 @@ class TaskConfig(RecipeBlock):
     )
     train: str = Field("train", description="training split")
     validation: tuple[str, ...] = Field(
-        ("validation",), min_length=1, description="validation splits; the first one selects the best checkpoint"
+        ("validation",),
+        min_length=1,
+        description="validation splits; the first one selects the best checkpoint",
     )
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
     submission: Submission | None = Field(None, description="submission files, besides the predictions")

@@ -69,7 +69,10 @@ class TrainConfigBase(RecipeBlock):
     )
     lr: float = Field(1e-4, gt=0, description="peak learning rate", json_schema_extra=RESUMABLE)
     warmup: int | float = Field(
-        0.01, ge=0, description="warm-up steps, or a fraction of the run if below 1", json_schema_extra=RESUMABLE
+        0.01,
+        ge=0,
+        description="warm-up steps, or a fraction of the run if below 1",
+        json_schema_extra=RESUMABLE,
     )
     schedule: Literal["linear", "linear_bert", "linear_from_peak", "cosine", "wsd", "constant"] = Field(
         "linear",
@@ -79,7 +82,11 @@ class TrainConfigBase(RecipeBlock):
         json_schema_extra=RESUMABLE,
     )
     min_lr_ratio: float = Field(
-        0.0, ge=0, lt=1, description="final learning rate as a fraction of the peak", json_schema_extra=RESUMABLE
+        0.0,
+        ge=0,
+        lt=1,
+        description="final learning rate as a fraction of the peak",
+        json_schema_extra=RESUMABLE,
     )
     cooldown: float = Field(
         0.2,
@@ -88,7 +95,9 @@ class TrainConfigBase(RecipeBlock):
         description="wsd: fraction of the run in which the rate falls",
         json_schema_extra=RESUMABLE,
     )
-    max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping: maximum norm", json_schema_extra=RESUMABLE)
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="gradient clipping: maximum norm", json_schema_extra=RESUMABLE
+    )
     clip_scope: Literal["global", "tensor"] = Field(
         "global",
         description="whose norm max_grad_norm bounds; global: that of all gradients together; tensor: that of each "
@@ -195,7 +204,10 @@ class FinetuneConfig(TrainConfigBase):
     )
     lr: float = Field(2e-5, gt=0, description="peak learning rate", json_schema_extra=RESUMABLE)
     warmup: int | float = Field(
-        0.1, ge=0, description="warm-up steps, or a fraction of the run if below 1", json_schema_extra=RESUMABLE
+        0.1,
+        ge=0,
+        description="warm-up steps, or a fraction of the run if below 1",
+        json_schema_extra=RESUMABLE,
     )
     layerwise_lr_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer as a fraction of that of the layer above"

@@ -78,7 +78,7 @@ def test_a_finished_run_is_not_said_to_be_another_recipes(two: list[str], tmp_pa
     assert main(["compare", two[0], *out, "--resume", "auto", "train.lr=0.7"]) == 2
     assert "train.lr: " in capsys.readouterr().err
     assert main(["compare", two[0], *out, "--resume", "auto", "train.steps=4"]) == 2
-    assert "has gone further already than the 4 steps" in capsys.readouterr().err
+    assert "is beyond the 4 steps" in capsys.readouterr().err
     assert (tmp_path / "out/plain/recipe.yaml").read_text() == written
     assert main(["compare", two[0], *out, "--resume", str(tmp_path / "out/plain")]) == 2
     assert "--resume auto" in capsys.readouterr().err

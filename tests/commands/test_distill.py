@@ -109,7 +109,7 @@ def test_what_is_learnt_brings_the_student_nearer_to_its_teacher(recipe: Path, c
     ]
     assert main(["distill", str(recipe), *changes]) == 0
     lines = (recipe.parent / "run" / "metrics.jsonl").read_text().splitlines()
-    found = [line["heldout/soft"] for line in map(json.loads, lines) if "heldout/soft" in line]
+    found = [line["heldout/kl"] for line in map(json.loads, lines) if "heldout/kl" in line]
     assert found[-1] < 0.5 * found[0]
 
 
@@ -145,7 +145,7 @@ def test_another_teacher_is_refused_when_a_run_goes_on(
     [
         (["~teacher"], 2, "name the net to learn from"),
         (["teacher=/nowhere"], 2, "no Hugging Face folder at /nowhere"),
-        (["~student"], 2, "give student, model or start"),
+        (["~student"], 2, "give student, model or init_from"),
         (["student.layers=5"], 3, "student.layers: 5 layers cannot be taken from a teacher that has 4"),
         (["objective.name=mlm"], 2, "nlptool pretrain-mlm is the command"),
         (["objective.kl=0", "objective.lm_loss=0", "objective.cosine=0"], 2, "the last layer learns nothing"),
@@ -300,8 +300,8 @@ def test_more_cannot_be_kept_than_there_are_tokens(recipe: Path, capsys) -> None
     ("changes", "said"),
     [
         (["objective.layer_map=top"], "layers: only hidden and attention look at layers"),
-        (["objective.cache_top_k=8"], "keep: only what soft needs is kept; set cosine to 0"),
-        (["objective.cache_top_k=8", "objective.kl=0", "objective.cosine=0"], "soft is 0"),
+        (["objective.cache_top_k=8"], "cache_top_k: only what kl needs is cached; set cosine to 0"),
+        (["objective.cache_top_k=8", "objective.kl=0", "objective.cosine=0"], "kl is 0"),
         (
             ["objective.cache_top_k=8", "objective.cosine=0", "train.batch_size=4000"],
             "not the rows of a single step",

@@ -390,9 +390,9 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["init_from=here", "layers=2"], "give one of start, layers and model, not start and layers"),
+        (["init_from=here", "layers=2"], "give one of init_from, layers and model, not init_from and layers"),
         (["init_from=somewhere"], "start takes the place of layers"),
-        (["~layers"], "give one of start, layers and model"),
+        (["~layers"], "give one of init_from, layers and model"),
         (["~layers", "init_from=nowhere"], "init_from=nowhere: no Hugging Face folder at nowhere"),
         (["teacher=nowhere"], "teacher=nowhere: no Hugging Face folder at nowhere"),
         (["layers=5"], "layers: 5 layers cannot be taken from a teacher that has 4"),
@@ -415,7 +415,7 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused(work: Path, arguments: l
 
 def test_a_teacher_without_a_head_does_not_know_the_task(work: Path, taught: Path, capsys):
     assert distil(work, f"teacher={taught}/net") == 3
-    assert "has no classifier and no pooler, so it does not know the task" in capsys.readouterr().err
+    assert "has no classifier and no pooler, so it is not fine-tuned on the task" in capsys.readouterr().err
     assert not (work / "run").exists()
 
 
@@ -536,5 +536,5 @@ def test_a_student_of_another_kind_is_refused_before_anything_is_written(work: P
     assert distil(work, "~layers", "model={name: gpt2, layers: 1, hidden: 16, heads: 2}") == 2
     assert "model.name: a task of this kind takes an encoder" in capsys.readouterr().err
     assert distil(work, "layers=2", "model={name: bert}") == 2
-    assert "give one of start, layers and model, not layers and model" in capsys.readouterr().err
+    assert "give one of init_from, layers and model, not layers and model" in capsys.readouterr().err
     assert not (work / "run").exists()

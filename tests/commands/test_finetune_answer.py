@@ -188,7 +188,10 @@ def test_a_task_without_its_folder_is_told(work: Path, capsys):
     ("changed", "told"),
     [
         ("task.tasks.bell=deca/sts", "did you mean"),
-        ("task.tasks.bell=glue/sst2", "a task of kind classify; one of kind answer is needed here"),
+        (
+            "task.tasks.bell=glue/sst2",
+            "a task of kind classification; one of kind text_generation is needed here",
+        ),
         ("task.metrics=[exact]", "metrics: each of the tasks says its own"),
         ("task.question=Who?", "question: each of the tasks says its own"),
     ],

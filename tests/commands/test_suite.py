@@ -199,7 +199,7 @@ def test_prompted_tasks_stand_beside_those_that_were_learnt(
     out = tmp_path / "out"
     assert evaluate(suite, tiny_run / "final", out, "--json") == 0
     told = capsys.readouterr()
-    assert "squad2 is not asked: an encoder writes no text" in told.err
+    assert "squad2 is skipped: an encoder does not generate text" in told.err
     first = json.loads(told.out)[0]["suite"][0]
     assert first["task"] == "blimp, 0 shots"
     assert first["figures"]["accuracy"]["baseline"] == 0.5
@@ -234,7 +234,7 @@ def test_a_net_without_a_language_model_head_is_not_prompted(
     )
     tuned = tmp_path / "tuned" / "seed-0" / "final"
     assert evaluate(suite, tuned, tmp_path / "other") == 0
-    assert "prompted tasks are not asked: has no head that can score a text" in capsys.readouterr().err
+    assert "prompted tasks are skipped: has no head that can score a text" in capsys.readouterr().err
     prompted = ["prompt", "prompt/one", f"tasks=[{{task: glue/sst2, data: {tmp_path}/rows/bell}}]"]
     assert main([*prompted, f"models={tuned}", "--out", str(tmp_path / "asked")]) == 3
     assert "with its language-model head" in capsys.readouterr().err

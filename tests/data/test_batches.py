@@ -80,7 +80,7 @@ def test_without_shuffling_examples_come_in_their_order():
 
 
 def test_no_example_is_an_error_with_a_remedy():
-    with pytest.raises(DataError, match="not one example") as caught:
+    with pytest.raises(DataError, match="no example of this length") as caught:
         Batches([Stage(0, 4, Numbers(0))], collate, seed=1)
     assert "train.sequence_length" in (caught.value.hint or "")
 

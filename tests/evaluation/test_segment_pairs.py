@@ -53,7 +53,7 @@ def test_who_knows_the_order_is_right_of_every_swap_and_of_half_the_strangers(ri
 
 def test_a_model_without_a_head_for_pairs_is_refused() -> None:
     state = nn.ModuleDict({"backbone": CONFIG.build(20)}).state_dict()
-    with pytest.raises(DataError, match="no head that judges pairs"):
+    with pytest.raises(DataError, match="no head for segment pairs"):
         SegmentPairScorer(Pretrained(CONFIG, 20, state), SPECIAL)
 
 

@@ -74,7 +74,7 @@ def judged(
         return why
     if done.code:
         return lost(before, TRIAL, file)
-    if "passed over" in done.err:  # an older checkpoint, and the user knows
+    if "skipped" in done.err:  # an older checkpoint, and the user knows
         return None
     try:
         found = outcome(done, TRIAL)

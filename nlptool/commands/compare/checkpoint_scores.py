@@ -1,4 +1,4 @@
-"""What the checkpoints of a comparison's runs get in the probes: asked once of the same weights, then kept."""
+"""Scores of a comparison's checkpoints: evaluated once per weights, then cached."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def read_pairs(folder: Path, most: int, setups: Collection[PretrainSetup]) -> Pa
         longest = max((len(ids) + 2 for pair in read for ids in tokenizer.encode_batch(pair)), default=0)
         if longest > positions:
             raise DataError(
-                f"{folder}: {name}: a sentence of {longest} tokens, and a model that reads {positions}",
+                f"{folder}: {name}: a sentence has {longest} tokens, and the model reads {positions}",
                 hint=f"model.max_positions={longest}, or remove the pair",
             )
         pairs += read
@@ -94,9 +94,7 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
     objective.load_state_dict(load_file(path / "model.safetensors"))
     scores: dict[str, Proportion] = {}
     if pairs and not objective.sees_mask:
-        console.note(
-            "minimal pairs are not asked: the net has never seen the [MASK] by which they are scored"
-        )
+        console.note("minimal pairs are skipped: scoring them needs [MASK], which the model has never seen")
     elif pairs:
         exported = objective.folders(setup.model)[""]
         model = scorer(_pretrained(exported, setup), setup.tokenizer, machine.device())
@@ -115,7 +113,7 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
             try:
                 scores[name] = judge.accuracy(split, task, setup.stages[-1][0].sequence_length)
             except DataError as error:  # of a held-out split without such pairs
-                console.note(f"{name} is not asked: {error.message}")
+                console.note(f"{name} is skipped: {error.message}")
     return {
         name: {"value": s.value, "low": s.interval[0], "high": s.interval[1], "of": s.total}
         for name, s in scores.items()

@@ -26,7 +26,8 @@ class Augment(RecipeBlock):
     candidates: int = Field(15, gt=0, description="candidate words, of which one is sampled")
     model: str | None = Field(
         None,
-        description="masked language model that proposes candidates: a Hugging Face folder or hub id; null: the nearest "
+        description="masked language model that proposes candidates: a Hugging Face folder or hub "
+        "id; null: the nearest "
         "words by the teacher's embeddings",
     )
 
@@ -56,11 +57,14 @@ class Recipe(RecipeBlock):
         None, description="initial student: a Hugging Face folder or hub id; or give layers, or model"
     )
     layers: int | None = Field(
-        None, gt=0, description="in place of init_from: number of the teacher's layers that initialise the student"
+        None,
+        gt=0,
+        description="in place of init_from: number of the teacher's layers that initialise the student",
     )
     model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
         None,
-        description="in place of init_from: the student's architecture, randomly initialised; it uses the teacher's tokenizer",
+        description="in place of init_from: the student's architecture, randomly initialised; it "
+        "uses the teacher's tokenizer",
     )
     augment: Augment | None = Field(None, description="copies of the training rows; null: none")
     dropout: Dropout = Field(Dropout(), description="the student's dropout rates; the teacher has none")
@@ -68,7 +72,9 @@ class Recipe(RecipeBlock):
         FinetuneConfig(epochs=10, lr=5e-5, warmup=0, schedule="constant"),
         description="stage 1: hidden states and attention match the teacher's; null: skip it",
     )
-    prediction: FinetuneConfig = Field(FinetuneConfig(lr=3e-5), description="stage 2: predictions match the teacher's")
+    prediction: FinetuneConfig = Field(
+        FinetuneConfig(lr=3e-5), description="stage 2: predictions match the teacher's"
+    )
     evaluate: Evaluate = Field(
         Evaluate(),
         description="evaluation during training; patience applies to the second stage and the baseline student",

@@ -176,7 +176,7 @@ class _Runs:
 
     def _predict(self, setup: FinetuneSetup, seed: int, teacher_logits_NW: Tensor) -> dict[str, Any]:
         """The second stage."""
-        self.console.note(f"{setup.out}: answers as the teacher's")
+        self.console.note(f"{setup.out}: prediction layer")
         return self._tune(setup, seed, teacher_logits_NW)
 
     def _tune(

@@ -83,5 +83,5 @@ def _require_same_vocabulary(teacher: FinetuneSetup, student: FinetuneSetup) -> 
     if other := fingerprints.difference(student.tokenizer, teacher.tokenizer):
         raise DataError(
             f"{student.start} and {teacher.start} have different tokenizers: {other}",
-            hint="a student reads what its teacher reads; begin with one that has the teacher's tokenizer",
+            hint="student and teacher need one tokenizer; choose a student with the teacher's",
         )

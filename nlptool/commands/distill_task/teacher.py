@@ -39,7 +39,7 @@ class Teacher:
         missing = sorted({name for name, _ in self.objective.named_children()} - there)
         if missing:
             raise DataError(
-                f"{self.setup.start}: has no {' and no '.join(missing)}, so it does not know the task",
+                f"{self.setup.start}: has no {' and no '.join(missing)}, so it is not fine-tuned on the task",
                 hint="fine-tune it first, nlptool finetune, and name the final/ of that run",
             )
 

@@ -28,7 +28,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 def run(evaluation: Evaluation, options: Options, console: Console) -> None:
-    """Ask every model the same, write, and show one table, or two."""
+    """Evaluate every model alike; write and show one table, or two."""
     models, requested, exams, out = evaluation
     texts = _texts(requested) if requested.store is not None else []
     files = (
@@ -47,7 +47,7 @@ def run(evaluation: Evaluation, options: Options, console: Console) -> None:
             console.note(f"the suite: {name}")
             found["suite"] = suite_run.take(exams, hub.folder(name), out / "suite" / inside, console)
         if not any(found["suite"] for found in results):
-            raise DataError("none of the suite's tasks can be asked of any of these models")
+            raise DataError("none of these models can take any task of the suite")
         short = model_labels(models)
         suites = dict(zip(short, (found["suite"] for found in results), strict=True))
         tables.append((*suite_scores.table(suites), exams.caption))
@@ -93,7 +93,7 @@ def _evaluate(
         for remark in huggingface.beyond(path, pretrained.config, longest):
             console.note(f"{name}: {remark}")
     elif texts:
-        console.note(f"{name}: has no likelihood of a text; minimal pairs are what it can be asked")
+        console.note(f"{name}: gives no likelihood of a text; only minimal pairs can be scored")
     if files:
         found["minimal_pairs"] = _minimal_pairs(model, files, name, console)
     return found
@@ -150,11 +150,11 @@ def _texts(requested: EvaluationOptions) -> list[str]:
     tokenizer, split = Tokenizer.of_store(store), store.split("heldout")
     if not len(split):
         raise DataError(
-            f"{store.path}: holds no document out", hint="make it again with heldout=0.05, for instance"
+            f"{store.path}: has no held-out documents", hint="tokenize again with heldout=0.05, for instance"
         )
     if tokenizer.byte_counts() is None:
         raise DataError(
-            f"{store.path}: its tokens do not spell the text they were made of, so bytes cannot be counted",
+            f"{store.path}: its tokens do not decode to the original text, so bytes cannot be counted",
             hint="make a store of the same text with a byte-level tokenizer: nlptool tokenize",
         )
     texts = ["".join(tokenizer.decode(ids.tolist()) for ids in split.document(i)) for i in range(len(split))]

@@ -114,7 +114,7 @@ def _choose(checkpoints: Path, wanted: str, console: Console) -> Path:
             reasons = "; ".join(f"{bad.folder.name}: {bad.reason}" for bad in broken)
             raise DataError(f"{checkpoints}: no whole checkpoint{reasons and f' ({reasons})'}")
         for bad in broken:
-            console.note(f"passed over {bad.folder}: {bad.reason}")
+            console.note(f"skipped {bad.folder}: {bad.reason}")
         return path
     named = checkpoint.best(checkpoints) if wanted == "best" else checkpoints / wanted
     if named is None or not named.is_dir():

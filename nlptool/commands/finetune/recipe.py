@@ -38,7 +38,9 @@ Seeds = Annotated[
 class Dropout(RecipeBlock):
     """Dropout while fine-tuning."""
 
-    hidden: float | None = Field(None, ge=0, lt=1, description="rate on hidden states; null: that of the model")
+    hidden: float | None = Field(
+        None, ge=0, lt=1, description="rate on hidden states; null: that of the model"
+    )
     attention: float | None = Field(
         None, ge=0, lt=1, description="rate on attention probabilities; null: that of the model"
     )
@@ -61,7 +63,8 @@ class Evaluate(RecipeBlock):
     )
     select: Literal["best", "last"] = Field(
         "last",
-        description="the result: the model of the last step, or of the best evaluation by the task's first metric; the score "
+        description="the result: the model of the last step, or of the best evaluation by the "
+        "task's first metric; the score "
         "of best is optimistic, since it is selected on the rows that are scored",
         json_schema_extra=RESUMABLE,
     )
@@ -94,7 +97,9 @@ class Recipe(RecipeBlock):
         None,
         description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the task's source",
     )
-    init_from: str = Field(description="pretrained model: a Hugging Face folder, e.g. a run's final, or a hub id")
+    init_from: str = Field(
+        description="pretrained model: a Hugging Face folder, e.g. a run's final, or a hub id"
+    )
     dropout: Dropout = Field(Dropout(), description="dropout rates")
     train: FinetuneConfig = Field(FinetuneConfig(), description="training")
     evaluate: Evaluate = Field(Evaluate(), description="evaluation during training")

@@ -42,7 +42,7 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     try:
         require_device(setup.train, world)
     except UsageError as error:  # a recipe for another machine can be planned on this one
-        console.note(f"no time is known: {error.message}")
+        console.note(f"no time estimate: {error.message}")
         return {}
     keep_freed_memory()
     before = memory_used(world.device)
@@ -50,7 +50,7 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     objective = setup.objective().to(world.device)
     state = State(objective, Adam(objective, setup.train.optimizer, setup.rates))
     steps = min(STEPS, setup.steps)
-    console.note(f"taking up to {steps} of {counted(setup.steps, 'steps')}")
+    console.note(f"timing up to {steps} of {counted(setup.steps, 'steps')}")
     timed, tokens, number, spent = 0.0, 0, 0, 0.0
     for step, seconds in timed_steps(
         state,

@@ -42,11 +42,11 @@ def _probed(setup: PretrainSetup, console: Console) -> list[Probe] | None:
     try:
         job = training_job(setup, world)
     except UsageError as error:
-        console.note(f"no time is known: {error.message}")
+        console.note(f"no time estimate: {error.message}")
         return None
     probe, found = StageProbe(job.objective, setup.train, setup.seed, world, before), []
     for stage, examples in setup.stages:
-        console.note(f"taking up to {STEPS} steps of {stage.batch_size:,} x {stage.sequence_length:,} tokens")
+        console.note(f"timing up to {STEPS} steps of {stage.batch_size:,} x {stage.sequence_length:,} tokens")
         found.append(probe.probe(Stage(0, stage.batch_size, examples)))
     return found
 

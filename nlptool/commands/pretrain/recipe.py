@@ -63,7 +63,9 @@ class Recipe(RecipeBlock):
         description="distill only, in place of model: initialise from the teacher's layers",
         json_schema_extra=only("distill"),
     )
-    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives")] = Field(description="pretraining objective")
+    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives")] = Field(
+        description="pretraining objective"
+    )
     train: PretrainConfig = Field(description="training")
     evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")
     save: Save = Field(Save(), description="checkpoints")
@@ -103,9 +105,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             )
         )
     if recipe.taught and recipe.teacher is None:
-        problems.append(
-            Problem("teacher", "name the teacher, such as the final/ of a pretraining run")
-        )
+        problems.append(Problem("teacher", "name the teacher, such as the final/ of a pretraining run"))
     if not recipe.taught:
         problems += [
             Problem(key, "only nlptool distill has one")

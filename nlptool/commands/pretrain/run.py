@@ -44,7 +44,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Pretra
         point = open_run(config, options, context)
         setup = PretrainSetup(recipe, FRESH if point is None else point.begun)
         if context.world.device.type == "cuda" and recipe.train.precision == "fp32":
-            console.note("train.precision is fp32; bf16 is what the tensor cores of a GPU are for")
+            console.note("train.precision is fp32; bf16 uses the GPU's tensor cores and is faster")
         console.notes(setup.remarks())
         result = train_job(
             config, training_job(setup, context.world), point, context, overwrite=options.overwrite

@@ -177,7 +177,7 @@ class PretrainSetup:
         if others or not epoch:
             why = "stages cut other rows" if others else "the store has not the rows of a single step"
             raise UsageError(
-                f"objective.cache_top_k: {why}, so nothing would be asked for again",
+                f"objective.cache_top_k: {why}, so the cache would never be read",
                 hint="objective.cache_top_k=0",
             )
         again = RepeatedEpochs(batches, epoch, self.seed)

@@ -64,7 +64,8 @@ class Recipe(RecipeBlock):
     )
     contamination: str | None = Field(
         None,
-        description="token store whose training text is searched for the instances: those that share an n-gram are scored "
+        description="token store whose training text is searched for the instances: those that "
+        "share an n-gram are scored "
         "separately",
         json_schema_extra=RESUMABLE,
     )

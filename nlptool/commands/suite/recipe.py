@@ -43,7 +43,9 @@ class PromptSection(RecipeBlock):
 
     tasks: Tasks
     num_fewshot: Shots = (0,)
-    limit: int | None = Field(None, gt=0, description="evaluate only the first N instances of each task or part; null: all")
+    limit: int | None = Field(
+        None, gt=0, description="evaluate only the first N instances of each task or part; null: all"
+    )
     seed: int = Field(0, ge=0, description="seed of the few-shot examples")
 
 

@@ -41,7 +41,7 @@ def take(exams: ResolvedSuite, model: Path, out: Path, console: Console) -> list
     for number, exam in enumerate(exams.tuned, start=1):
         problems = exam.recipe.task.check(config)
         if problems:
-            console.note(f"{exam.task} is not asked: {problems[0].message}")
+            console.note(f"{exam.task} is skipped: {problems[0].message}")
             continue
         console.note(f"task {number} of {len(exams.tuned)}: {exam.task}")
         found.append(_one(exam, model, weights, out, console))
@@ -52,13 +52,13 @@ def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> l
     """The first score of each prompted task; answers known already are not asked for again."""
     prompted = PromptedModel(str(model), str(model), model, machine.device())
     if missing := prompted.missing_capability:
-        console.note(f"prompted tasks are not asked: {missing}")
+        console.note(f"prompted tasks are skipped: {missing}")
         return []
     generates = prompted.is_decoder
     able = tuple(one for one in recipe.tasks if generates or one.task.generation is None)
     for one in recipe.tasks:
         if one not in able:
-            console.note(f"{one.name} is not asked: an encoder writes no text")
+            console.note(f"{one.name} is skipped: an encoder does not generate text")
     if not able:
         return []
     recipe = recipe.model_copy(update={"models": (str(model),), "tasks": able, "out": str(out)})

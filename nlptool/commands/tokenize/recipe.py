@@ -38,7 +38,8 @@ class Tokenizer(RecipeBlock):
         None,
         ge=0,
         le=1,
-        description="stop where the share of unknown tokens, or of bytes that no token represents, is higher (default 0.01); "
+        description="stop where the share of unknown tokens, or of bytes that no token represents, "
+        "is higher (default 0.01); "
         "needs load, since a tokenizer trained here encodes every text",
     )
 
@@ -67,7 +68,10 @@ class Recipe(RecipeBlock):
     sentences: Sentences = Field(Sentences(), description="sentence segmentation")
     tokenizer: Tokenizer = Field(Tokenizer(), description="tokenizer: trained here, or loaded")
     heldout: float = Field(
-        0.01, ge=0, le=0.5, description="fraction of documents held out from training, by the hash of their text"
+        0.01,
+        ge=0,
+        le=0.5,
+        description="fraction of documents held out from training, by the hash of their text",
     )
     workers: int | None = Field(
         None, ge=1, description="number of processes (default: one per core)", json_schema_extra=RESUMABLE

@@ -71,7 +71,7 @@ class SegmentPairs:
         if pairs == "next" and len(split) == 1:
             raise DataError(
                 "next-sentence pairs need at least two documents, and there is one",
-                hint="separate the documents of the corpus, or do without these pairs: "
+                hint="separate the documents of the corpus, or leave next-sentence prediction out: "
                 "objective.next_sentence=false, objective.pairs=order",
             )
         if split.tokens and split.sentences == len(split):

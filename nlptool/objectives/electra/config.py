@@ -61,7 +61,8 @@ class Config(ObjectiveConfig):
         0,
         ge=0,
         validate_default=True,
-        description="weight of the discriminator's loss; the generator's is 1; 0: 50, or 1 where the loss predicts tokens",
+        description="weight of the discriminator's loss; the generator's is 1; 0: 50, or 1 where "
+        "the loss predicts tokens",
     )
     temperature: float = Field(1.0, gt=0, description="sampling temperature of the generator")
 

@@ -44,7 +44,8 @@ class Config(PromptConfig):
     )
     shorten: str | None = Field(
         None,
-        description="column that is truncated at its end where a prompt exceeds the model's context, so that an article keeps "
+        description="column that is truncated at its end where a prompt exceeds the model's "
+        "context, so that an article keeps "
         "its lead; null: the prompt is truncated at its beginning",
     )
     stop: tuple[str, ...] = Field(description="stop strings")
@@ -52,12 +53,8 @@ class Config(PromptConfig):
     num_beams: int | None = Field(
         None, gt=1, description="beam search with this many beams; length penalty 0.6"
     )
-    top_k: int | None = Field(
-        None, gt=1, description="top-k sampling, with the recipe's seed"
-    )
-    max_sentences: int | None = Field(
-        None, gt=0, description="score only the first N sentences of an answer"
-    )
+    top_k: int | None = Field(None, gt=1, description="top-k sampling, with the recipe's seed")
+    max_sentences: int | None = Field(None, gt=0, description="score only the first N sentences of an answer")
     metrics: tuple[Metric, ...] = Field(min_length=1, description="metrics; the first is the main one")
     tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
 

@@ -81,7 +81,9 @@ class Config(PromptConfig):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not any("choice" in columns(template) for template in (self.prompt, self.answer)):
-            raise ValueError("{choice} is missing in prompt and answer, so all choices would give the same request")
+            raise ValueError(
+                "{choice} is missing in prompt and answer, so all choices would give the same request"
+            )
         if (self.unconditional is not None) != ("accuracy_unconditional" in self.metrics):
             raise ValueError("unconditional: goes with the metric accuracy_unconditional")
         if isinstance(self.choices, tuple):

@@ -52,9 +52,7 @@ class Config(TaskConfig):
         gt=0,
         description="tokens from the start of a window to that of the next; never more than half a window",
     )
-    n_best_size: int = Field(
-        20, gt=0, description="candidate answers per question in the predictions file"
-    )
+    n_best_size: int = Field(20, gt=0, description="candidate answers per question in the predictions file")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

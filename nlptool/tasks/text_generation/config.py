@@ -51,7 +51,9 @@ class SubtaskConfig(TaskConfig):
         min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
     tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
-    max_new_tokens: int = Field(50, gt=0, description="maximum length of a target or generated answer, in tokens")
+    max_new_tokens: int = Field(
+        50, gt=0, description="maximum length of a target or generated answer, in tokens"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
