@@ -299,7 +299,7 @@ def test_more_cannot_be_kept_than_there_are_tokens(recipe: Path, capsys) -> None
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["objective.layer_map=top"], "layers: only hidden and attention look at layers"),
+        (["objective.layer_map=top"], "layer_map: only hidden and attention compare layers"),
         (["objective.cache_top_k=8"], "cache_top_k: only what kl needs is cached; set cosine to 0"),
         (["objective.cache_top_k=8", "objective.kl=0", "objective.cosine=0"], "kl is 0"),
         (
