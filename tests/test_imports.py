@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "train": BASE | {"text", "data"},
     "distill": BASE | {"text", "data", "models"},
     "objectives": BASE | {"text", "data", "models", "knowledge", "distill"},
-    "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluation", "distill"},
+    "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluation", "distill", "train"},
     "prompting": BASE | {"text", "models", "evaluation"},
     "evaluation": BASE | {"text", "data", "models"},
     "report": {
@@ -91,7 +91,7 @@ MAY_IMPORT = {
 FLOORS = (
     ("specs", "loading"),
     ("tokenize", "knowledge", "pretrain", "finetune", "prompt", "generate", "embed", "fill_mask"),
-    ("distill_task", "suite"),
+    ("distill_task", "predict", "suite"),
     ("plan", "compare", "evaluate", "export", "report", "doctor", "recipes", "schema"),
 )
 """Of commands, from below: single runs, what is made of several of these, what looks at runs. A command knows those of

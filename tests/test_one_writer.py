@@ -36,7 +36,7 @@ MAY = {
     "runs/machine.py read": "/proc and /sys",
     "cli/threads.py read": "/proc",
     "folder_kinds.py read": "the keys of a recipe, whatever else it may be",
-    "text/tabular.py json": "rows of a user's data, with their own errors",
+    "text/row_formats.py json": "rows of a user's data, with their own errors",
 }
 
 

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import typer
 
 from nlptool import __version__, launch
-from nlptool.cli import inference, recipes, runs, signals, texts, threads, training
+from nlptool.cli import inference, predict, recipes, runs, signals, texts, threads, training
 from nlptool.cli.app import app, console, renamed_option
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 from nlptool.runs import lock
 
-__all__ = ["app", "inference", "main", "recipes", "runs", "texts", "training"]
+__all__ = ["app", "inference", "main", "predict", "recipes", "runs", "texts", "training"]
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

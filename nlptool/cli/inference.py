@@ -84,6 +84,14 @@ def evaluate(
             "--limit", min=1, metavar="N", help="Score at most N pairs of each file (default 1000)."
         ),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="TASK", help="Score fine-tuned models on labelled rows of --data."),
+    ] = None,
+    splits: Annotated[
+        list[str] | None,
+        typer.Option("--split", metavar="NAME", help="Of --task: which rows, in place of the validation's."),
+    ] = None,
     suite: SuiteName = None,
     data: SuiteData = None,
     out: Annotated[
@@ -99,7 +107,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure bits per byte, perplexity, grammar and fine-tuned tasks of models."""
-    from nlptool.commands.evaluate.options import EvaluationOptions, resolve
+    from nlptool.commands.evaluate.options import EvaluationOptions, resolve, task_question
     from nlptool.console import Options
     from nlptool.runs import folder
 
@@ -110,12 +118,25 @@ def evaluate(
         {"--limit": minimal_pairs is None and limit is not None},
         "goes with minimal pairs: --minimal-pairs FOLDER",
     )
-    _refuse({"--data": suite is None and data is not None}, "goes with tasks: --suite SUITE")
+    of_task = task is not None or bool(splits)
+    _refuse(
+        {"--data": suite is None and not of_task and data is not None},
+        "goes with tasks: --suite SUITE, or --task TASK",
+    )
     _refuse(
         {"--resume": out is None and resume is not None, "--overwrite": out is None and overwrite},
         "goes with a folder: --out FOLDER",
     )
     folder.require_auto(resume)
+    if of_task:
+        others = {"--suite": suite, "--minimal-pairs": minimal_pairs, "--store": store, "--resume": resume}
+        _refuse({name: value is not None for name, value in others.items()}, "does not go with --task")
+        question = task_question(models, task, data, splits or ())
+        options = Options(overwrite=overwrite, json=as_json)
+        if out is not None:
+            prepare(out, options)
+        carry_out("evaluate", (models, question, out), options)
+        return
     requested = EvaluationOptions(store, max_chars or 4000, minimal_pairs, limit or 1000, suite, data)
     evaluation = resolve(models, requested, out)
     options = Options(resume=resume, overwrite=overwrite, json=as_json)

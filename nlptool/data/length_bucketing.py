@@ -89,7 +89,10 @@ class RoundRobinBatches:
 
 
 class SequentialBatches:
-    """All rows once, for evaluation: sorted by length, so that little is padded; ranks take turns."""
+    """All rows once, for evaluation: sorted by length, so that little is padded; ranks take turns.
+
+    batch: most rows of a batch. tokens: most tokens of one, padding included, unless its only row has more; None: any.
+    """
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class SequentialBatches:
         collate: Collate,
         *,
         batch: int,
+        tokens: int | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -105,7 +109,11 @@ class SequentialBatches:
         rows = np.argsort(
             -lengths, kind="stable"
         )  # the longest first: what does not fit into memory is told at once
-        cut = [rows[at : at + batch] for at in range(0, len(rows), batch)]
+        cut, at = [], 0
+        while at < len(rows):
+            fitting = batch if tokens is None else max(1, min(batch, tokens // int(lengths[rows[at]])))
+            cut.append(rows[at : at + fitting])
+            at += fitting
         self._batches = cut[rank::world]
 
     def __len__(self) -> int:

@@ -27,8 +27,7 @@ WIDTH, HEIGHT = 6.6, 3.5  # inches, about the width of a page's text
 BAR = 0.34  # inches from one bar to the next: a chart of bars is as high as they are many
 LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
 WIDEST = 1.5  # inches for a name at the right
-LINE = 11.5  # points from one name to the next
-SIZE = 8.5
+SIZE, LINE = 8.5, 11.5  # points: letters, and from one name to the next
 FALL = 0.02  # share of a run, its beginning
 SCALES = {  # unit: (factor, how the axis calls it), largest first
     "s": ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
@@ -56,7 +55,7 @@ class Style:
         """The look of a report on runs of these names, with charts of these titles."""
         fonts, missing = fonts_for([*names, *titles])
         look = cls(names, fonts, missing)
-        with _style(look):
+        with styled(look):
             figure = Figure(figsize=(WIDTH, HEIGHT))
             FigureCanvasAgg(figure)
             return cls([_short(figure, name, WIDEST) for name in names], fonts, missing)
@@ -77,7 +76,7 @@ def colour(run: int) -> str:
 
 def draw(chart: Chart, curves: Sequence[Curve], axis: Axis, look: Style, *, log: bool = False) -> Figure:
     """One chart against one axis; bars where every run has a single point, which no line shows."""
-    with _style(look):
+    with styled(look):
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
         FigureCanvasAgg(figure)
         plot = figure.add_axes((0, 0, 1, 1))
@@ -118,7 +117,7 @@ def _high(figure: Any) -> float:
 def svg(figure: Figure, look: Style, *, letters: bool) -> str:
     """The figure as SVG. letters: text stays text, in the reader's font; else it is drawn, alike everywhere."""
     with (
-        _style(look),
+        styled(look),
         matplotlib.rc_context({"svg.fonttype": "none" if letters else "path", "svg.hashsalt": "0"}),
     ):
         buffer = io.StringIO()
@@ -128,14 +127,15 @@ def svg(figure: Figure, look: Style, *, letters: bool) -> str:
 
 def png(figure: Figure, look: Style) -> bytes:
     """The figure as PNG on white, 200 dots per inch."""
-    with _style(look):
+    with styled(look):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 
 
 @contextmanager
-def _style(look: Style) -> Iterator[None]:
+def styled(look: Style) -> Iterator[None]:
+    """The settings of matplotlib that a report is drawn with."""
     settings: Any = {
         "font.family": list(look.fonts),
         "font.size": SIZE,

@@ -11,7 +11,8 @@ from rows and make answers is between `encode`, `examples`, `score` and `answers
 
 # N decisions, W numbers said of a decision: one for each alternative, or the one that is asked for
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pair_inputs import Truncation
+from nlptool.errors import UsageError
 from nlptool.objectives.base import Objective
 from nlptool.tasks.config import TaskConfig
 from nlptool.text.store import Split
@@ -57,6 +59,14 @@ class TaskObjective(Objective):
 
     guess: str
     """What the baseline says, as a table calls it, e.g. majority."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thresholds: dict[str, float] = {}
+        """What `settle` has chosen, by name; final/ carries it."""
+
+    class_names: tuple[str, ...] = ()
+    """The alternatives of every decision, where they are the same each time and have names."""
 
     @property
     def metric(self) -> str:
@@ -137,6 +147,18 @@ class TaskObjective(Objective):
     def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """A line of the predictions file for each row of the data: `prediction`, `label` if known, and more."""
         raise NotImplementedError
+
+    def average(self, logits: Sequence[Numbers]) -> Numbers:
+        """The logits of several nets as one, [N, W]: those of the mean of their probabilities."""
+        log_probabilities = torch.from_numpy(np.stack(logits)).log_softmax(-1)
+        return (log_probabilities.logsumexp(0) - math.log(len(logits))).numpy()
+
+    def submitted(self, answer: dict[str, Any]) -> Any:
+        """The prediction of a row as the benchmark's server takes it. Raises UsageError where there is no server."""
+        raise UsageError(
+            "this kind of task has no submission file of a line for each row",
+            hint="leave --submission out; the predictions have all that is known of a row",
+        )
 
     def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """Files that the benchmark's own program or server takes, by name."""

@@ -1,6 +1,6 @@
 """What the recipe blocks of all kinds of task have in common. No torch here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -77,6 +77,15 @@ class TaskConfig(RecipeBlock):
         """What the model reads of a row that is one decision. Raises DataError for what is not as it should be."""
         raise NotImplementedError
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns that a row without a label needs, where each is a text; none: a row is more than texts."""
+        return ()
+
+    def row_of(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The values of a row without a label. texts: one for each of `text_columns`."""
+        return nested(zip(self.text_columns, texts, strict=True))
+
     def flat(self, row: Row) -> Iterable[Row]:
         """The rows that are in what was read as one, such as all questions of a file."""
         return (row,)
@@ -125,6 +134,18 @@ class TaskConfig(RecipeBlock):
                 f"{counted(len(self.test), 'test splits')}"
             )
         return self
+
+
+def nested(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Values by column as objects in each other, where dots lead into these: {"labels": {"label": ...}}."""
+    found: dict[str, Any] = {}
+    for column, value in values:
+        *path, last = column.split(".")
+        place = found
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return found
 
 
 def filled(row: Row, column: str, text: str, remedy: str = "mend or remove the row") -> str:

@@ -44,6 +44,8 @@ class LabelledSource:
     task: TaskConfig
     data: str | None
     """A folder with a file for each split; None: the task's own source."""
+    splits: tuple[str, ...] | None = None
+    """Those that are read, all with labels; None: those of the task."""
 
     def read(self, split: str) -> Iterator[Row]:
         """The rows of a split."""
@@ -86,7 +88,7 @@ class LabelledSource:
         counts, loss = {}, Loss()
         with atomic_folder(folder) as aside:
             for split in made_of["splits"]:
-                labelled = split not in self.task.test
+                labelled = self.splits is not None or split not in self.task.test
                 (aside / split).parent.mkdir(exist_ok=True)
                 rows, counting = watch(split, self.read(split)), tokenizer.counting(loss)
                 counts[split] = encode(rows, counting, aside / split, labelled=labelled)
@@ -104,13 +106,13 @@ class LabelledSource:
     def _made_of(self, tokenizer: Tokenizer) -> dict[str, Any]:
         """What decides the rows. Of local files their names and sizes; test splits may be missing."""
         task, data = self.task, self.data
-        wanted = (*task.learnt, *task.validation)
+        wanted = self.splits or (*task.learnt, *task.validation)
         splits: dict[str, Any] = {}
-        for split in (*wanted, *task.test):
+        for split in dict.fromkeys((*wanted, *(task.test if self.splits is None else ()))):
             if data is None:
                 splits[split] = None
                 continue
-            if split in task.test and "/" in split and not (Path(data) / split).parent.is_dir():
+            if split not in wanted and "/" in split and not (Path(data) / split).parent.is_dir():
                 continue
             found = self._files(data, split)
             if not found and split in wanted:

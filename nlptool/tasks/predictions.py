@@ -8,7 +8,39 @@ import json
 from pathlib import Path
 
 from nlptool.atomic_files import write_text
+from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.train.distributed import DistributedContext
+from nlptool.train.interrupts import SignalHandler
+from nlptool.train.trainer import predictions
+
+
+def compute_logits(
+    objective: TaskObjective,
+    rows: LabelledDataset,
+    precision: str,
+    world: DistributedContext,
+    signals: SignalHandler,
+    *,
+    batch_size: int,
+    tokens: int | None = None,
+) -> Numbers:
+    """The logits of each decision of some rows, [N, W], in batches of rows of like length.
+
+    tokens: most tokens of a batch; None: any. The last digits depend on both limits. Raises Preempted.
+    """
+    source = SequentialBatches(
+        rows,
+        rows.lengths,
+        objective.collate,
+        batch=batch_size,
+        tokens=tokens,
+        rank=world.rank,
+        world=world.size,
+    )
+    shape = (len(rows.labels), objective.width)
+    found = predictions(objective, objective.predict, source, len(source), shape, precision, world, signals)
+    return found.numpy()
 
 
 def write_predictions(

@@ -2,7 +2,7 @@
 
 # B documents, T tokens, D width, N rows, W numbers said of a row
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,17 @@ from nlptool.objectives.base import inputs_of
 from nlptool.tasks.base import LabelledDataset, Numbers
 from nlptool.tasks.config import TaskConfig
 from nlptool.text.store import Split
+
+INDEX_AND_PREDICTION = "index\tprediction"
+"""The header of GLUE's submission files."""
+CLASSIFIERS = ("classifier", "chooser", "tagger")
+"""Heads that transformers calls a classifier, all of them."""
+
+
+def with_head(state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
+    """A state that was read from a folder of transformers, its classifier called `head`."""
+    parts = ((name.partition("."), tensor) for name, tensor in state.items())
+    return {f"{head if part in CLASSIFIERS else part}.{rest}": tensor for (part, _, rest), tensor in parts}
 
 
 def open_rows(split: Split, length: int, vocabulary: Vocabulary, choices: int = 1) -> TextPairDataset:
@@ -92,13 +103,15 @@ def answers(
         yield line
 
 
-def index_and_prediction(
-    config: TaskConfig, split: str, answers: list[dict[str, Any]], names: tuple[str, ...]
-) -> dict[str, str]:
+def submitted(config: TaskConfig, answer: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """The prediction of a row as the benchmark's server takes it: its name, or its place among `names`."""
+    by_place = config.submission is None or config.submission.write == "ids"
+    return names.index(answer["prediction"]) if names and by_place else answer["prediction"]
+
+
+def index_and_prediction(config: TaskConfig, split: str, submitted: Iterable[Any]) -> dict[str, str]:
     """The server's file of a test split, where the task has one: tab-separated, with a header."""
     if config.submission is None or split not in config.test:
         return {}
-    ids = names and config.submission.write == "ids"
-    said = [answer["prediction"] for answer in answers]
-    lines = [f"{row}\t{names.index(what) if ids else what}\n" for row, what in enumerate(said)]
-    return {config.submission.files[config.test.index(split)]: "index\tprediction\n" + "".join(lines)}
+    lines = [f"{row}\t{what}\n" for row, what in enumerate(submitted)]
+    return {config.submission.files[config.test.index(split)]: f"{INDEX_AND_PREDICTION}\n" + "".join(lines)}

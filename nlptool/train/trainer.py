@@ -224,7 +224,7 @@ def predictions(
     batches: BatchSource,
     number: int,
     shape: tuple[int, int],
-    config: TrainConfigBase,
+    precision: str,
     world: DistributedContext,
     interrupts: SignalHandler,
 ) -> Tensor:
@@ -238,7 +238,7 @@ def predictions(
     gathered = torch.zeros(shape, dtype=torch.float64, device=world.device)
     for index in range(number):
         for batch in batches.get(index):
-            with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bf16"):
                 said = predict(batch.to(world.device))
             gathered[batch["row"].to(world.device)] = said.double()
     (stopping,) = world.sum([interrupts.arrived])

@@ -426,7 +426,7 @@ def test_a_teacher_of_other_classes_is_refused(work: Path, taught: Path, capsys)
     assert distil(work, f"task={work}/other.yaml") == 3
     told = capsys.readouterr().err
     assert "its classes are 0 silent, 1 bell; those of the task are 0 bell, 1 silent" in told
-    assert """in the teacher's order: labels: ["silent", "bell"]""" in told
+    assert """in the model's order: labels: ["silent", "bell"]""" in told
     (work / "other.yaml").write_text(
         "name: classification\ninputs: [sentence]\nlabels: [silent, bell, drum]\nmetrics: [accuracy]\n"
     )

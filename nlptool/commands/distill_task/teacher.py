@@ -1,6 +1,5 @@
 """A net that knows a labelled task: its logits of rows, and a student made of its layers."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from nlptool.console import Progress
 from nlptool.data.batches import Batch
 from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
-from nlptool.errors import DataError, UsageError
+from nlptool.errors import UsageError
 from nlptool.manifests import atomic_folder
 from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
@@ -19,7 +18,7 @@ from nlptool.objectives import export
 from nlptool.objectives.base import ExportSpec
 from nlptool.runs.launch import RunContext
 from nlptool.tasks.base import Numbers, TaskObjective
-from nlptool.tasks.config import numbered
+from nlptool.tasks.finetuned import require_head, require_same_classes
 from nlptool.train.trainer import derive_seed, predictions
 
 
@@ -29,40 +28,9 @@ class Teacher:
     def __init__(self, setup: FinetuneSetup) -> None:
         self.setup = setup
         self.objective = self.setup.objective()
-        self._require_head()
-        self._require_same_classes()
+        require_head(self.objective, setup.state, setup.start)
+        require_same_classes(self.objective, setup.model, setup.folder, setup.start)
         huggingface.load(self.objective, self.setup.state)
-
-    def _require_head(self) -> None:
-        """Raise DataError for a net that is pretrained only."""
-        there = {name.partition(".")[0] for name in self.setup.state}
-        missing = sorted({name for name, _ in self.objective.named_children()} - there)
-        if missing:
-            raise DataError(
-                f"{self.setup.start}: has no {' and no '.join(missing)}, so it is not fine-tuned on the task",
-                hint="fine-tune it first, nlptool finetune, and name the final/ of that run",
-            )
-
-    def _require_same_classes(self) -> None:
-        """Raise DataError unless each class has the same number in the teacher as in the task."""
-        teacher = self.setup.start
-        settings = self.objective.folders(self.setup.model)[""].settings
-        wanted = huggingface.class_names(settings)
-        try:
-            known = huggingface.class_names(huggingface.read_config(self.setup.folder))
-        except ValueError as error:
-            raise DataError(f"{teacher}: config.json: {error}") from error
-        here, there = _folded(wanted), _folded(known)
-        if len(wanted) < 2 or here == there:
-            return
-        hint = "where they are the same by other names, write the task's into id2label in its config.json"
-        if sorted(here) == sorted(there):
-            order = json.dumps(known, ensure_ascii=False)
-            hint = f"list the task's labels in the teacher's order: labels: {order}"
-        raise DataError(
-            f"{teacher}: its classes are {numbered(known) or 'not named'}; those of the task are {numbered(wanted)}",
-            hint=hint,
-        )
 
     @property
     def layers(self) -> int:
@@ -113,15 +81,9 @@ class Teacher:
         with console.progress(f"the teacher reads {split}", len(source), "batches") as bar:
             watched = _Watched(source, bar)
             logits = predictions(
-                objective, objective.predict, watched, len(source), shape, train, world, signals
+                objective, objective.predict, watched, len(source), shape, train.precision, world, signals
             )
         return logits.numpy()
-
-
-def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names without their case, unless it tells them apart, as in NATO and Nato."""
-    folded = tuple(name.casefold() for name in names)
-    return folded if len(set(folded)) == len(names) else names
 
 
 class _Watched:

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from nlptool import folder_kinds
 from nlptool.commands.suite import recipe as suite
 from nlptool.commands.suite.recipe import ResolvedSuite
 from nlptool.errors import UsageError
 from nlptool.models import hub
+from nlptool.recipe import Named
+from nlptool.registry import DiscriminatedBy
+from nlptool.tasks.config import TaskConfig
 
 
 class EvaluationOptions(NamedTuple):
@@ -25,6 +29,17 @@ class EvaluationOptions(NamedTuple):
     """Tasks to fine-tune each model on: the path or name of a suite."""
     data: str | None
     """The rows of these tasks, in place of the suite's own."""
+
+
+class TaskQuestion(NamedTuple):
+    """Labelled rows that fine-tuned models are scored on."""
+
+    task: TaskConfig | None
+    """None: that which a model carries."""
+    data: str | None
+    """A folder with a file for each split; None: the hub."""
+    splits: tuple[str, ...] = ()
+    """None: the task's validation splits."""
 
 
 class Evaluation(NamedTuple):
@@ -54,3 +69,17 @@ def resolve(models: Sequence[str], options: EvaluationOptions, out: Path | None)
     return Evaluation(
         models, options, None if options.suite is None else suite.read(options.suite, options.data), out
     )
+
+
+def task_question(
+    models: Sequence[str], task: str | None, data: str | None, splits: Sequence[str]
+) -> TaskQuestion:
+    """The rows of a task's name or file. Raises UsageError and RecipeError before anything heavy is imported."""
+    found = None if task is None else Named(DiscriminatedBy("tasks"), "tasks", "task").block(task)
+    if data is not None and not Path(data).is_dir():
+        raise UsageError(f"--data: no folder {data}")
+    for model in models:
+        path = Path(model)
+        if (wrong := hub.problem(model)) and not folder_kinds.finals(path):
+            raise UsageError(wrong)
+    return TaskQuestion(found, data, tuple(splits))

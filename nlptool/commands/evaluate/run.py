@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import write_json, write_text
-from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions
+from nlptool.commands.evaluate import labelled_task
+from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions, TaskQuestion
 from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
@@ -27,8 +29,13 @@ from nlptool.text.store import TokenStore
 from nlptool.text.tokenizer import Tokenizer
 
 
-def run(evaluation: Evaluation, options: Options, console: Console) -> None:
+def run(
+    evaluation: Evaluation | tuple[list[str], TaskQuestion, Path | None], options: Options, console: Console
+) -> None:
     """Evaluate every model alike; write and show one table, or two."""
+    if not isinstance(evaluation, Evaluation):
+        labelled_task.run(*evaluation, options, console)
+        return
     models, requested, exams, out = evaluation
     texts = _texts(requested) if requested.store is not None else []
     files = (

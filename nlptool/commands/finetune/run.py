@@ -224,6 +224,8 @@ def _scores(
         logits = setup.predict_split(objective, split, world, signals)
         if split == task.validation[0]:
             setup.shape.settle(setup.splits[split], logits)
+            with signals.shield():
+                world.on_first(lambda: setup.record.write(out / "final"))
         if split in task.validation:
             found |= setup.figures(split, logits)
         with signals.shield():

@@ -14,7 +14,6 @@ from nlptool.console import Console
 from nlptool.data.length_bucketing import (
     LengthBucketedBatches,
     RoundRobinBatches,
-    SequentialBatches,
 )
 from nlptool.data.pair_inputs import Truncation
 from nlptool.data.vocabulary import Vocabulary
@@ -31,12 +30,13 @@ from nlptool.tasks import labelled
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.flop_count import FlopCount
 from nlptool.tasks.labelled import LabelledSource
+from nlptool.tasks.predictions import compute_logits
+from nlptool.tasks.task_record import TaskRecord
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import SignalHandler
-from nlptool.train.trainer import predictions
 
 PART = 4096  # tokens that a CPU computes at once, which bounds memory; 1,024 are a fifth slower
 OFTEN = 1000  # rows between two looks at the progress
@@ -89,7 +89,7 @@ class FinetuneSetup:
 
         encode: in place of the task's own.
         """
-        watch = partial(_watched, console)
+        watch = partial(watched, console)
         self.labelled.prepare(self.tokenizer, encode or self.shape.encode, rows, watch, console.note)
 
     @property
@@ -146,14 +146,15 @@ class FinetuneSetup:
         self, objective: TaskObjective, split: str, world: DistributedContext, interrupts: SignalHandler
     ) -> Numbers:
         """The logits of each decision of a split, [N, W]."""
-        rows, train = self.splits[split], self.train
-        size = train.batch_size // train.gradient_accumulation
-        source = SequentialBatches(
-            rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
+        record = self.record
+        return compute_logits(
+            objective,
+            self.splits[split],
+            record.precision,
+            world,
+            interrupts,
+            batch_size=record.batch_size,
         )
-        shape = (len(rows.labels), objective.width)
-        told = predictions(objective, objective.predict, source, len(source), shape, train, world, interrupts)
-        return told.numpy()
 
     def figures(self, split: str, said: Numbers) -> dict[str, float]:
         """Mean loss and metrics of what a net says of a split."""
@@ -205,6 +206,19 @@ class FinetuneSetup:
         """Write the model and its tokenizer as a Hugging Face folder."""
         made = objective.folders(self.model)[""]
         export.write_hf_folder(path, made, self.tokenizer, max(self.pretrained_positions, self._longest))
+        self.record.write(path)
+
+    @property
+    def record(self) -> TaskRecord:
+        """What final/ says of the task, with the thresholds that are settled by now."""
+        train = self.train
+        return TaskRecord(
+            self.task,
+            train.sequence_length,
+            train.batch_size // train.gradient_accumulation,
+            train.precision,
+            self.shape.thresholds,
+        )
 
     def cost(self, objective: Objective, device: torch.device) -> FlopCount:
         """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""
@@ -245,7 +259,7 @@ def _with_dropout(model: ModelConfig, dropout: Dropout) -> ModelConfig:
     return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})
 
 
-def _watched(console: Console, split: str, rows: Iterator[Row]) -> Iterator[Row]:
+def watched(console: Console, split: str, rows: Iterator[Row]) -> Iterator[Row]:
     """The rows of a split, while a bar counts them."""
     with console.progress(f"encoding {split}", None, "rows") as bar:
         number = 0

@@ -49,6 +49,11 @@ class Config(TaskConfig):
         """Numbers that the net says of a row: one a class, or the one."""
         return len(self.labels) or 1
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The text, or both."""
+        return self.inputs
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:

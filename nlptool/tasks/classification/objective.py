@@ -2,10 +2,11 @@
 
 # B batch, T tokens, D width, N rows, W numbers said of a row: one a class, or one
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -54,6 +55,7 @@ class Classification(TaskObjective):
         self.vocabulary = vocabulary
         self.term = "cross_entropy" if config.labels else "squared_error"
         self.weights = {self.term: 1.0}
+        self.class_names = config.labels
         self.width, self.guess = config.width, "majority" if config.labels else "mean"
         self.backbone: Encoder = backbone
         self.pooler, self.classifier = pooler, classifier
@@ -114,12 +116,20 @@ class Classification(TaskObjective):
         """`prediction`, for classes also `scores`, their probabilities, and `label`."""
         return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
 
-    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
-        """The server's file of a test split, its numbers within the task's range."""
+    def average(self, logits: Sequence[Numbers]) -> Numbers:
+        """The logits of the mean of the probabilities, or the mean of the numbers."""
+        return super().average(logits) if self.config.labels else np.mean(np.stack(logits), 0)
+
+    def submitted(self, answer: dict[str, Any]) -> Any:
+        """The class as the server has it, or the number within the task's range."""
         if self.config.range is not None:
             low, high = self.config.range
-            answers = [one | {"prediction": min(max(one["prediction"], low), high)} for one in answers]
-        return sequence_heads.index_and_prediction(self.config, split, answers, self.config.labels)
+            return min(max(answer["prediction"], low), high)
+        return sequence_heads.submitted(self.config, answer, self.config.labels)
+
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """The server's file of a test split."""
+        return sequence_heads.index_and_prediction(self.config, split, map(self.submitted, answers))
 
     def _spell(self, label: float) -> Any:
         return self.config.labels[int(label)] if self.config.labels else label

@@ -66,13 +66,18 @@ class Config(TaskConfig):
             raise ValueError(f"metrics: {', '.join(wrong)} {only}")
         return self
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The question, then the text that holds the answer."""
+        return ("question", "context")
+
     def flat(self, row: Row) -> Iterable[Row]:
         """The questions of a SQuAD file, data, paragraphs and qas within each other; any other row as it is."""
         return _nested(row) if isinstance(row.values.get("data"), list) else (row,)
 
     def question(self, row: Row, *, labelled: bool) -> Question:
         """A row's question. Raises DataError, with the row's place, for what is not as it should be."""
-        number = row.get("id")
+        number = row.get("id") if labelled or "id" in row.values else row.place
         if not isinstance(number, str | int) or number == "":
             raise DataError(f"{row.place}: column 'id' holds {json_value(number)}; a text is expected")
         asked = filled(row, "question", row.text("question"))

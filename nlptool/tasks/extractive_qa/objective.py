@@ -3,7 +3,7 @@
 # B windows, T tokens, N decisions: of each window the start and the end; W positions, the most that a window can have
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from nlptool.tasks.extractive_qa.config import Config
 
 NOWHERE = -10_000.0  # logit of a position that is padding
+NULL_ODDS = "null_odds"
+"""The threshold: logits by which no answer must be better than the best one, to be told."""
 
 
 class ExtractiveQA(TaskObjective):
@@ -60,8 +62,7 @@ class ExtractiveQA(TaskObjective):
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
         self.width, self.guess = positions, "no answer"
-        self.threshold = 0.0
-        """Logits by which no answer must be better than the best one, to be told."""
+        self.thresholds = {NULL_ODDS: 0.0} if config.unanswerable else {}
         self.backbone: Encoder = backbone
         self.span = span
         self._limits = Limits(
@@ -128,7 +129,7 @@ class ExtractiveQA(TaskObjective):
         if self.config.unanswerable:
             found = list(self._found(rows, said))
             given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
-            self.threshold = qa.squad2(given, right, odds)["best_f1_threshold"]
+            self.thresholds[NULL_ODDS] = qa.squad2(given, right, odds)["best_f1_threshold"]
 
     def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """`id`, `prediction`, `null_odds`, the likeliest answers in `best`, and the first of those that are right."""
@@ -136,12 +137,16 @@ class ExtractiveQA(TaskObjective):
             line = {"id": one["id"], "prediction": one["text"]}
             if self.config.unanswerable:
                 line["null_odds"] = round(one["null_odds"], 6)
-                if one["null_odds"] > self.threshold:
+                if one["null_odds"] > self.thresholds[NULL_ODDS]:
                     line["prediction"] = ""
             line["best"] = one["best"]
             if rows.labelled:
                 line["label"] = (one["answers"] or [""])[0]
             yield line
+
+    def average(self, logits: Sequence[Numbers]) -> Numbers:
+        """The mean logits: windows of a text compare by these, not by their probabilities."""
+        return np.asarray(np.mean(np.stack(logits), 0), np.float64)
 
     def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """What SQuAD's own scripts take: the text for each id, and how much more no answer is worth than that."""

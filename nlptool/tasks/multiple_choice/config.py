@@ -1,14 +1,15 @@
 """The recipe block of multiple choice. No torch here."""
 
 import math
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import ModelConfig
-from nlptool.tasks.config import TaskConfig, class_of, filled
+from nlptool.tasks.config import TaskConfig, class_of, filled, nested
 from nlptool.text.tabular import Example, Row
 
 if TYPE_CHECKING:
@@ -43,6 +44,19 @@ class Config(TaskConfig):
         if len(self.choices) not in (1, len(self.labels)):
             raise ValueError(f"choices: a column for each of {len(self.labels)} labels, or one with a list")
         return self
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The question, then the choices."""
+        listed = tuple(f"{self.choices[0]}.{place}" for place in range(len(self.labels)))
+        return (*self.inputs, *(self.choices if len(self.choices) > 1 else listed))
+
+    def row_of(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The values of a row without a label. texts: one for each of `text_columns`."""
+        if len(self.choices) > 1:
+            return super().row_of(texts)
+        columns, asked = (*self.inputs, self.choices[0]), len(self.inputs)
+        return nested(zip(columns, (*texts[:asked], list(texts[asked:])), strict=True))
 
     def example(self, row: Row, *, labelled: bool) -> Example:
         """The question with each choice. Raises DataError, with the row's place, for what is not as it should be."""

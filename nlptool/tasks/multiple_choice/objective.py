@@ -45,6 +45,7 @@ class MultipleChoice(TaskObjective):
         self.config: Config = config
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
+        self.class_names = config.labels
         self.width, self.guess = len(config.labels), "majority"
         self.backbone: Encoder = backbone
         self.pooler, self.chooser = pooler, chooser
@@ -83,20 +84,20 @@ class MultipleChoice(TaskObjective):
         """`prediction`, `scores`, the probabilities of all choices, and `label`."""
         return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
 
+    def submitted(self, answer: dict[str, Any]) -> Any:
+        """The choice as the server has it."""
+        return sequence_heads.submitted(self.config, answer, self.config.labels)
+
     def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """The server's file of a test split."""
-        return sequence_heads.index_and_prediction(self.config, split, answers, self.config.labels)
+        return sequence_heads.index_and_prediction(self.config, split, map(self.submitted, answers))
 
     def _spell(self, label: float) -> str:
         return self.config.labels[int(label)]
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """transformers calls the head that chooses a classifier, as others are called."""
-        parts = ((name.partition("."), tensor) for name, tensor in states[""].items())
-        return {
-            f"{'chooser' if part == 'classifier' else part}.{rest}": tensor
-            for (part, _, rest), tensor in parts
-        }
+        """The state, with the head by its own name."""
+        return sequence_heads.with_head(states[""], "chooser")
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One."""

@@ -75,6 +75,11 @@ class SubtaskConfig(TaskConfig):
         if self.submission is not None:
             raise ValueError("submission: answers are in the predictions file only")
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns in braces of the context, then those of the question."""
+        return tuple(dict.fromkeys(COLUMN.findall(self.context) + COLUMN.findall(self.question)))
+
     def asked(self, row: Row, *, labelled: bool) -> list[DecaNLPExample]:
         """The questions of a row. Raises DataError, with the row's place, for what is not as it should be."""
         if self.format != "columns":

@@ -10,7 +10,7 @@ from nlptool.evaluation.metrics import ner
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import ModelConfig
 from nlptool.recipe import OneOf
-from nlptool.tasks.config import TaskConfig, number_of, numbered
+from nlptool.tasks.config import TaskConfig, nested, number_of, numbered
 from nlptool.text.tabular import Row, Sentence
 
 if TYPE_CHECKING:
@@ -58,6 +58,16 @@ class Config(TaskConfig):
         if len(set(self.labels)) != len(self.labels) or set(self.labels) != expected:
             raise ValueError("labels: O, and for each kind of entity both B-NAME and I-NAME, each once")
         return self
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The words, or the text whose characters are tagged."""
+        return (self.tokens,)
+
+    def row_of(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The values of a row without a label; words stand between white space."""
+        (text,) = texts
+        return nested([(self.tokens, list(text) if self.characters else text.split())])
 
     def sentence(self, row: Row, *, labelled: bool) -> Sentence:
         """A row's tokens and tags. Raises DataError, with the row's place, for what is not as it should be."""

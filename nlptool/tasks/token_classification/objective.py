@@ -2,7 +2,7 @@
 
 # B sentences, T pieces, D width, A tokens of all rows, N decisions, C tags
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class TokenClassification(TaskObjective):
         self.config: Config = config
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
+        self.class_names = config.labels
         self.width, self.guess = len(config.labels), "all O"
         self.backbone: Encoder = backbone
         self.tagger = tagger
@@ -118,6 +119,10 @@ class TokenClassification(TaskObjective):
         right = _by_row(rows, self._names[rows.tags.astype(int)]) if rows.labelled else given
         for one, two in zip(given, right, strict=True):
             yield {"prediction": one, "label": two} if rows.labelled else {"prediction": one}
+
+    def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The state, with the head by its own name."""
+        return sequence_heads.with_head(states[""], "tagger")
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One, with the names of the tags."""

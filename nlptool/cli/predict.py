@@ -1,0 +1,121 @@
+"""Commands that use a trained model on rows of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nlptool.cli.app import Json, app, carry_out, console
+from nlptool.commands.specs import ASK
+from nlptool.errors import UsageError
+
+STOP, SKIP = "stop", "skip"
+
+
+@app.command(
+    "predict",
+    rich_help_panel=ASK,
+    epilog="E.g. nlptool predict runs/reviews reviews.csv --out predicted.csv --keep; "
+    "nlptool predict runs/reviews --text 'A fine film.'",
+)
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A fine-tuned model: a run of finetune (the mean of its seeds), a final/, or a hub id.",
+        ),
+    ],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE...|-]",
+            help="Rows: .jsonl, .csv, .tsv, .parquet, .conll, or .txt with a text a line; also .gz and the like; "
+            "- for standard input.",
+        ),
+    ] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option("--text", metavar="TEXT", help="One row in place of files; twice for a pair of texts."),
+    ] = None,
+    second: Annotated[
+        str | None, typer.Option("--text-pair", metavar="TEXT", help="The second text of a pair.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help=".jsonl, .csv, .tsv or .parquet; else JSON lines on stdout."
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="jsonl, csv, tsv, parquet, lines or conll, where a file's name does not tell.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", metavar="A,B,...", help="Names of the columns of files without a header."),
+    ] = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="TASK=FILE", help="The task's column, and what the files call it."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write the columns of the input before the predictions.")
+    ] = False,
+    on_error: Annotated[
+        str,
+        typer.Option(
+            "--on-error",
+            metavar="stop|skip",
+            help="What a row does that cannot be read: end the command, or be left out and counted.",
+        ),
+    ] = STOP,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task", metavar="TASK", help="A task's name or file, where the model does not carry its own."
+        ),
+    ] = None,
+    submission: Annotated[
+        bool, typer.Option("--submission", help="Write index and prediction, as GLUE's server takes them.")
+    ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="auto", help="Go on with what is predicted, if anything."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict labels, spans, tags or answers of rows, by a fine-tuned model."""
+    from nlptool.commands.predict import options as light
+    from nlptool.console import Options
+    from nlptool.runs import folder
+
+    folder.require_auto(resume)
+    if on_error not in (STOP, SKIP):
+        raise UsageError(f"--on-error {on_error}: expected {STOP} or {SKIP}")
+    if out is None and (resume or overwrite):
+        raise UsageError("--resume and --overwrite go with a file: --out FILE")
+    names = tuple(name.strip() for name in columns.split(",")) if columns else ()
+    asked = light.PredictOptions(
+        model,
+        tuple(files or ()),
+        (*(texts or ()), *([second] if second is not None else ())),
+        out,
+        light.row_format(form),
+        names,
+        light.column_map(mapped or ()),
+        keep,
+        on_error == SKIP,
+        light.task_of(task),
+        submission,
+    )
+    models = light.resolve(asked)
+    if out is not None and not light.prepare_output(out, resume=resume is not None, overwrite=overwrite):
+        console().note(f"{out}: is finished")
+        return
+    carry_out("predict", (models, asked), Options(resume=resume, overwrite=overwrite, json=as_json))

@@ -1,0 +1,113 @@
+"""`nlptool predict MODEL [FILE ...|-]`: the label, spans, tags or answer of each row, by a fine-tuned model."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlptool import folder_kinds
+from nlptool.errors import UsageError
+from nlptool.models import hub
+from nlptool.recipe import Named
+from nlptool.registry import DiscriminatedBy
+from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.prediction_parts import WRITERS, parts_folder
+from nlptool.tasks.row_source import SUFFIXES, RowFormat
+
+FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+
+
+class PredictOptions(NamedTuple):
+    """What is asked."""
+
+    model: str
+    files: tuple[str, ...] = ()
+    """- is standard input."""
+    texts: tuple[str, ...] = ()
+    """One row, in place of files."""
+    out: Path | None = None
+    """None: JSON lines on standard output."""
+    format: RowFormat | None = None
+    columns: tuple[str, ...] = ()
+    mapped: dict[str, str] = {}  # noqa: RUF012  (never changed)
+    keep: bool = False
+    """Whether the columns of the input stand before the predictions."""
+    skip: bool = False
+    """Whether a row that cannot be read is left out; else it ends the command."""
+    task: TaskConfig | None = None
+    submission: bool = False
+    """Whether to write what GLUE's server takes."""
+
+
+def resolve(options: PredictOptions) -> list[str]:
+    """The models to ask: one, or those of all seeds of a run, whose mean is taken.
+
+    Raises UsageError for what cannot be asked, before anything heavy is imported.
+    """
+    if bool(options.files) == bool(options.texts):
+        raise UsageError(
+            "a text and files are two questions" if options.files else "nothing to predict",
+            hint="name files, - for standard input, or give one row: --text TEXT",
+        )
+    out = options.out
+    if options.texts and (out is not None or options.submission):
+        raise UsageError(
+            "--text is one row, whose prediction is shown", hint="leave --out and --submission out"
+        )
+    if out is not None and out.suffix.lower() not in WRITERS:
+        raise UsageError(f"--out {out}: the name ends in {', '.join(WRITERS)}")
+    if options.submission and (options.keep or options.skip or (out is not None and out.suffix != ".tsv")):
+        raise UsageError(
+            "--submission writes index and prediction of each row, tab-separated",
+            hint="name a file NAME.tsv with --out, and leave --keep and --on-error skip out",
+        )
+    models = [str(path) for path in folder_kinds.finals(Path(options.model))]
+    if len(models) < 2 or (Path(options.model) / "config.json").exists():
+        models = [options.model]
+    for model in models:
+        if wrong := hub.problem(model):
+            raise UsageError(wrong)
+    return models
+
+
+def prepare_output(out: Path, *, resume: bool, overwrite: bool) -> bool:
+    """Whether there is something to do: an output that is there is finished. Raises UsageError where one is there."""
+    parts = parts_folder(out)
+    if overwrite:
+        shutil.rmtree(parts, ignore_errors=True)
+        return True
+    if resume:
+        return parts.exists() or not out.exists()
+    for path in (out, parts):
+        if path.exists():
+            raise UsageError(
+                f"{path}: is there already",
+                hint="--resume auto goes on with what is predicted; --overwrite starts again",
+            )
+    return True
+
+
+def row_format(name: str | None) -> RowFormat | None:
+    """The format of a name. Raises UsageError for another name."""
+    found = next((one for one in FORMATS if one == name), None)
+    if name is not None and found is None:
+        raise UsageError(f"--format {name}: expected one of {', '.join(FORMATS)}")
+    return found
+
+
+def task_of(name: str | None) -> TaskConfig | None:
+    """The task of a name or file. Raises RecipeError."""
+    if name is None:
+        return None
+    found: Any = Named(DiscriminatedBy("tasks"), "tasks", "task").block(name)
+    assert isinstance(found, TaskConfig)
+    return found
+
+
+def column_map(given: Sequence[str]) -> dict[str, str]:
+    """TASK=FILE pairs. Raises UsageError for what is none."""
+    pairs = [one.partition("=") for one in given]
+    for one, (column, equals, there) in zip(given, pairs, strict=True):
+        if not (column and equals and there):
+            raise UsageError(f"--map {one}: expected COLUMN=COLUMN", hint="e.g. --map sentence=review")
+    return {column: there for column, _, there in pairs}

@@ -1,0 +1,218 @@
+"""The heavy half of `predict`: rows are read, encoded and answered by chunks, in the order in which they came."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from nlptool import weights_record
+from nlptool.commands.predict.options import PredictOptions
+from nlptool.console import Console, Options
+from nlptool.errors import DataError, Preempted, UsageError
+from nlptool.formatting import counted
+from nlptool.launch import ALONE
+from nlptool.models import hub
+from nlptool.models.malloc import give_back_free_memory
+from nlptool.recipe import digest
+from nlptool.tasks import row_chunks, row_source
+from nlptool.tasks.base import LabelledDataset, Numbers
+from nlptool.tasks.finetuned import FinetunedModel
+from nlptool.tasks.prediction_parts import PredictionParts
+from nlptool.tasks.predictions import compute_logits
+from nlptool.tasks.row_chunks import EncodedChunk
+from nlptool.tasks.row_source import STDIN, InputRows
+from nlptool.text.row_formats import Rows
+from nlptool.train import distributed
+from nlptool.train.interrupts import SignalHandler
+
+ROWS, TOKENS = 512, {"cpu": 4096, "cuda": 65_536}
+"""Most rows of a batch, and most tokens by device."""
+
+
+class Ensemble:
+    """Fine-tuned models, whose mean answers. Raises DataError where they do not know the same task."""
+
+    def __init__(self, names: Sequence[str], options: PredictOptions, signals: SignalHandler) -> None:
+        self.world, self.signals = distributed.join(ALONE), signals
+        self.models = [
+            FinetunedModel(name, hub.folder(name), self.world.device, options.task) for name in names
+        ]
+        first = self.models[0]
+        self.task, self.objective = first.task, first.objective
+        for model in self.models[1:]:
+            alike = model.record._replace(thresholds={}) == first.record._replace(thresholds={})
+            if not alike or model.tokenizer.fingerprint != first.tokenizer.fingerprint:
+                raise DataError(f"{model.name}: does not read rows as {first.name} does, so there is no mean")
+        shared = {
+            name: sum(model.objective.thresholds[name] for model in self.models) / len(self.models)
+            for name in self.objective.thresholds
+        }
+        self.objective.thresholds.update(shared)
+        self.encode = first.encode
+
+    def answers(self, dataset: LabelledDataset) -> Iterator[dict[str, Any]]:
+        """As TaskObjective.answers."""
+        logits = [self._logits(model, dataset) for model in self.models]
+        mean = logits[0] if len(logits) == 1 else self.objective.average(logits)
+        return self.objective.answers(dataset, mean)
+
+    def _logits(self, model: FinetunedModel, dataset: LabelledDataset) -> Numbers:
+        return compute_logits(
+            model.objective,
+            dataset,
+            model.record.precision,
+            self.world,
+            self.signals,
+            batch_size=ROWS,
+            tokens=TOKENS[self.world.device.type],
+        )
+
+
+def run(asked: tuple[Sequence[str], PredictOptions], options: Options, console: Console) -> None:
+    """Predict every row, to the end or to a signal."""
+    names, question = asked
+    with SignalHandler(alone=True) as signals:
+        ensemble = Ensemble(names, question, signals)
+        if question.texts:
+            rows: Rows = row_source.of_texts(ensemble.task, question.texts)
+            ((_, lines, _),) = _predicted(ensemble, rows, question, 0)
+            (answer,) = lines
+            answer.pop("row")
+            if options.json:
+                console.json(answer)
+            else:
+                console.facts(" | ".join(question.texts), _shown(answer))
+            return
+        source = InputRows(ensemble.task, question.files, question.format, question.columns, question.mapped)
+        if question.out is None:
+            _to_stdout(ensemble, source, question, console)
+        else:
+            _to_file(question.out, ensemble, source, question, options, console)
+
+
+def _to_stdout(ensemble: Ensemble, source: InputRows, question: PredictOptions, console: Console) -> None:
+    skipped, faults = 0, list[str]()
+    for chunk, lines, _ in _predicted(ensemble, source.read(), question, 0):
+        for line in lines:
+            console.json_line(line)
+        skipped += len(chunk.faults)
+        faults = [*faults, *(fault.message for fault in chunk.faults)][:1]
+    _tell_skipped(console, skipped, faults)
+
+
+def _to_file(
+    out: Path,
+    ensemble: Ensemble,
+    source: InputRows,
+    question: PredictOptions,
+    options: Options,
+    console: Console,
+) -> None:
+    parts = PredictionParts(out, _made_of(ensemble, question))
+    done = parts.progress()
+    if done.rows:
+        if STDIN in question.files:
+            raise UsageError("standard input cannot be gone back to", hint="name files, or use --overwrite")
+        console.note(f"{out}: resuming after {counted(done.rows, 'rows')}")
+    try:
+        with console.progress("predicting", None, "rows") as bar:
+            for chunk, lines, end in _predicted(ensemble, source.read(), question, done.rows):
+                with ensemble.signals.shield():
+                    done = parts.add(lines, done, end, [fault.message for fault in chunk.faults])
+                bar.to(end)
+                if done.parts == 1:
+                    give_back_free_memory()
+    except Preempted as stop:
+        raise Preempted(
+            f"{stop.message} after {counted(done.rows, 'rows')}; they are kept in {parts.folder}",
+            hint="the same command with --resume auto goes on from there",
+        ) from None
+    except DataError as error:
+        if done.rows:
+            error.hint = "; ".join(
+                filter(None, (error.hint, f"{counted(done.rows, 'rows')} are kept: --resume auto goes on"))
+            )
+        raise
+    if not done.answers:
+        raise DataError(f"{', '.join(question.files)}: no row to predict")
+    with ensemble.signals.shield():
+        parts.finish(done)
+    _tell_skipped(console, done.skipped, done.faults)
+    told: dict[str, Any] = {"out": str(out), "rows": done.answers, "skipped": done.skipped}
+    if options.json:
+        console.json(told | {"faults": list(done.faults)})
+    else:
+        console.facts("predictions", told)
+
+
+def _predicted(
+    ensemble: Ensemble, rows: Rows, question: PredictOptions, start: int
+) -> Iterator[tuple[EncodedChunk, list[dict[str, Any]], int]]:
+    """Each chunk, its lines, and the number of the row behind it."""
+    for first, some in row_chunks.chunks(rows, start):
+        with row_chunks.encoded(first, some, ensemble.encode, skip=question.skip) as chunk:
+            lines: list[dict[str, Any]] = []
+            if chunk.dataset is not None:
+                answers = list(ensemble.answers(chunk.dataset))
+                lines = list(_lines(chunk, answers, ensemble, question))
+            yield chunk, lines, chunk.end
+
+
+def _lines(
+    chunk: EncodedChunk, answers: list[dict[str, Any]], ensemble: Ensemble, question: PredictOptions
+) -> Iterator[dict[str, Any]]:
+    """What is written of each row: its number, its columns where they are kept, its prediction."""
+    if len(answers) != len(chunk.rows):
+        if question.keep:
+            raise UsageError("--keep: a row of this task has several answers", hint="leave --keep out")
+        yield from answers
+        return
+    for (number, row), answer in zip(chunk.rows, answers, strict=True):
+        if question.submission:
+            yield {"index": number, "prediction": ensemble.objective.submitted(answer)}
+        elif question.keep:
+            taken = {"row", *answer}
+            kept = {f"input.{name}" if name in taken else name: value for name, value in row.values.items()}
+            yield {"row": number} | kept | answer
+        else:
+            yield {"row": number} | answer
+
+
+def _made_of(ensemble: Ensemble, question: PredictOptions) -> dict[str, Any]:
+    """What decides the predictions, by the words in which a difference is told."""
+    files = [
+        [name, Path(name).stat().st_size if name != STDIN and Path(name).exists() else None]
+        for name in question.files
+    ]
+    return {
+        "model": [
+            [model.name, weights_record.weights(model.folder), model.tokenizer.fingerprint]
+            for model in ensemble.models
+        ],
+        "task": digest(ensemble.task),
+        "file": files,
+        "format": [question.format, list(question.columns), question.mapped],
+        "set of options": [question.keep, question.skip, question.submission],
+    }
+
+
+def _tell_skipped(console: Console, skipped: int, faults: Sequence[str]) -> None:
+    if skipped:
+        (first,) = islice(faults, 1)
+        console.note(f"{counted(skipped, 'rows')} left out, as they cannot be read; the first: {first}")
+
+
+def _shown(answer: dict[str, Any]) -> dict[str, object]:
+    """An answer as a table has it: probabilities from the highest."""
+    found: dict[str, object] = {}
+    for name, value in answer.items():
+        if isinstance(value, dict):
+            ranked = sorted(value.items(), key=lambda one: -one[1])
+            found |= {f"  {label}": f"{share:.4f}" for label, share in ranked}
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            found |= {
+                f"  {place}": "  ".join(map(str, one.values())) for place, one in enumerate(value[:5], 1)
+            }
+        else:
+            found[name] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return found

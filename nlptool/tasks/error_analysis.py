@@ -1,0 +1,95 @@
+"""What a fine-tuned model gets wrong: which classes it takes for which, and its errors of highest confidence."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+
+EXAMPLES = 10
+"""Errors that are shown."""
+PAIRS = 12
+"""Confusions that are listed, and classes of a matrix that a terminal shows."""
+
+
+class ConfusionMatrix(NamedTuple):
+    """How often each class was predicted for each."""
+
+    classes: tuple[str, ...]
+    counts: list[list[int]]
+    """[label][prediction]."""
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Columns and rows: labels downward, predictions to the right; of many classes, the confusions by number."""
+        if len(self.classes) <= PAIRS:
+            return (
+                ["label \\ prediction", *self.classes],
+                [
+                    [name, *(f"{count:,}" for count in row)]
+                    for name, row in zip(self.classes, self.counts, strict=True)
+                ],
+            )
+        mixed = [
+            (count, label, prediction)
+            for label, row in zip(self.classes, self.counts, strict=True)
+            for prediction, count in zip(self.classes, row, strict=True)
+            if count and label != prediction
+        ]
+        mixed.sort(key=lambda one: -one[0])
+        rows = [[label, prediction, f"{count:,}"] for count, label, prediction in mixed[:PAIRS]]
+        return ["label", "prediction", "times"], rows
+
+
+def confusion_matrix(
+    objective: TaskObjective, rows: LabelledDataset, logits: Numbers
+) -> ConfusionMatrix | None:
+    """The matrix over all decisions; None where these are among no named classes."""
+    names = objective.class_names
+    if not names:
+        return None
+    predicted, right = objective.decide(logits)[:, 0].astype(int), rows.labels[:, 0].astype(int)
+    counts = np.bincount(right * len(names) + predicted, minlength=len(names) ** 2)
+    return ConfusionMatrix(names, counts.reshape(len(names), len(names)).tolist())
+
+
+def confident_errors(answers: Iterable[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """The wrong answers that the model was surest of, with their rows' numbers; of numbers, those farthest off.
+
+    None for answers without probabilities, such as spans, which may be right in several ways.
+    """
+    found: list[tuple[float, int, dict[str, Any]]] = []
+    for row, answer in enumerate(answers):
+        weight = _confidence(answer) if answer.get("prediction") != answer.get("label") else None
+        if weight is not None:
+            found.append((-weight, row, answer))
+    found.sort(key=lambda one: one[:2])
+    return [(row, answer) for _, row, answer in found[:EXAMPLES]]
+
+
+def _confidence(answer: dict[str, Any]) -> float | None:
+    if isinstance(scores := answer.get("scores"), dict):
+        return float(max(scores.values()))
+    prediction, label = answer.get("prediction"), answer.get("label")
+    if isinstance(prediction, float) and isinstance(label, float):
+        return abs(prediction - label)
+    return None
+
+
+def error_table(
+    errors: Sequence[tuple[int, dict[str, Any]]], texts: dict[int, str]
+) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows. texts: what the model read, by the rows' numbers."""
+    columns = ["row", "label", "prediction", "confidence", "text"]
+    rows = []
+    for row, answer in errors:
+        scores = answer.get("scores")
+        sure = f"{max(scores.values()):.4f}" if isinstance(scores, dict) else ""
+        label, prediction = (
+            f"{answer[key]:.3f}" if isinstance(answer[key], float) else str(answer[key])
+            for key in ("label", "prediction")
+        )
+        rows.append([f"{row:,}", label, prediction, sure, texts.get(row, "")])
+    if not any(cells[3] for cells in rows):
+        return [name for name in columns if name != "confidence"], [[*r[:3], r[4]] for r in rows]
+    return columns, rows

@@ -1,0 +1,106 @@
+"""A fine-tuned model, opened to be asked: its objective with weights, its tokenizer, and how it reads rows."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError
+from nlptool.models import huggingface
+from nlptool.models.config import ModelConfig
+from nlptool.tasks.base import LabelledDataset, TaskObjective
+from nlptool.tasks.config import TaskConfig, numbered
+from nlptool.tasks.task_record import TaskRecord, read_task_record
+from nlptool.text.store import Split
+from nlptool.text.tabular import Row
+from nlptool.text.tokenizer import Tokenizer
+
+ROWS = 32
+"""Rows that are scored together where a model does not say."""
+
+
+class FinetunedModel:
+    """A fine-tuned net for its own task, or for another one of the same head and classes.
+
+    task: None: that which the folder names. Raises DataError where the folder names none, has no head for the task, or
+    knows other classes.
+    """
+
+    def __init__(self, name: str, folder: Path, device: torch.device, task: TaskConfig | None = None) -> None:
+        self.name, self.folder = name, folder
+        own = read_task_record(folder)
+        if own is None and task is None:
+            raise DataError(
+                f"{name}: does not say which task it was fine-tuned on (no task.json)",
+                hint="name it: --task TASK, e.g. glue/sst2; or fine-tune it: nlptool finetune",
+            )
+        pretrained = huggingface.load_pretrained(folder)
+        model = pretrained.config
+        if own is None:
+            assert task is not None
+            own = TaskRecord(task, huggingface.trained_positions(folder, model), ROWS)
+        self.record = own if task is None else own._replace(task=task)
+        self.task = self.record.task
+        if problems := self.task.check(model):
+            raise DataError(f"{name}: {problems[0].message}")
+        self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
+        padding = pretrained.vocab_size - self.tokenizer.vocab_size
+        vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
+        self.objective = self.task.build(model, vocabulary, 0.0)
+        state = self.objective.from_folders({"": pretrained.state})
+        require_head(self.objective, state, name)
+        require_same_classes(self.objective, model, folder, name)
+        huggingface.load(self.objective, state)
+        self.objective.thresholds.update(self.record.thresholds)
+        self.objective.eval().to(device)
+        self.parameters = sum(map(torch.numel, self.objective.parameters()))
+
+    def encode(self, rows: Iterable[Row], prefix: Path) -> LabelledDataset:
+        """Rows without labels, in the files of `prefix`, as the model reads them. Raises DataError with a place."""
+        self.objective.encode(rows, self.tokenizer, prefix, labelled=False)
+        return self.open(Split(prefix))
+
+    def open(self, split: Split) -> LabelledDataset:
+        """Encoded rows, as the model reads them."""
+        return self.objective.examples(split, self.record.sequence_length, 0)
+
+
+def require_head(objective: TaskObjective, state: Mapping[str, Tensor], name: str) -> None:
+    """Raise DataError for a net that is pretrained only."""
+    there = {key.partition(".")[0] for key in state}
+    missing = sorted({part for part, _ in objective.named_children()} - there)
+    if missing:
+        raise DataError(
+            f"{name}: has no {' and no '.join(missing)}, so it is not fine-tuned on the task",
+            hint="fine-tune it first, nlptool finetune, and name the final/ of that run",
+        )
+
+
+def require_same_classes(objective: TaskObjective, model: ModelConfig, folder: Path, name: str) -> None:
+    """Raise DataError unless each class has the same number in a model's folder as in the task."""
+    wanted = huggingface.class_names(objective.folders(model)[""].settings)
+    try:
+        known = huggingface.class_names(huggingface.read_config(folder))
+    except ValueError as error:
+        raise DataError(f"{name}: config.json: {error}") from error
+    here, there = _folded(wanted), _folded(known)
+    if len(wanted) < 2 or here == there:
+        return
+    hint = "where they are the same by other names, write the task's into id2label in its config.json"
+    if sorted(here) == sorted(there):
+        order = json.dumps(known, ensure_ascii=False)
+        hint = f"list the task's labels in the model's order: labels: {order}"
+    raise DataError(
+        f"{name}: its classes are {numbered(known) or 'not named'}; those of the task are {numbered(wanted)}",
+        hint=hint,
+    )
+
+
+def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names without their case, unless it tells them apart, as in NATO and Nato."""
+    folded = tuple(name.casefold() for name in names)
+    return folded if len(set(folded)) == len(names) else names

@@ -1,0 +1,246 @@
+"""`nlptool predict`: rows in, predictions out."""
+
+import csv
+import io
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlptool.cli import main
+from nlptool.recipe import Named
+from nlptool.registry import DiscriminatedBy
+from nlptool.tasks import row_chunks
+from nlptool.tasks.prediction_parts import PredictionParts
+from nlptool.tasks.task_record import TaskRecord
+
+WORDS = (
+    "the",
+    "river",
+    "old",
+    "town",
+    "a",
+    "small",
+    "house",
+    "winter",
+    "wood",
+    "stone",
+    "강",
+    "église",
+    "😀",
+)
+
+
+def texts(number: int) -> list[str]:
+    rng = np.random.default_rng(0)
+    return [" ".join(rng.choice(WORDS, rng.integers(1, 9))) for _ in range(number)]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fine-tuned classifier, two seeds."""
+    work = tmp_path_factory.mktemp("tuned")
+    (work / "data").mkdir()
+    lines = "".join(json.dumps({"sentence": t, "label": len(t) % 2}) + "\n" for t in texts(40))
+    for split in ("train", "validation", "test"):
+        (work / "data" / f"{split}.jsonl").write_text(lines)
+    (work / "odd.yaml").write_text(
+        "name: classification\ninputs: [sentence]\nlabels: [even, odd]\nmetrics: [accuracy]\ntest: [test]\n"
+        "submission: {files: [Odd.tsv]}\n"
+    )
+    settings = ["train.steps=2", "train.batch_size=8", "train.sequence_length=16", "train.lr=1e-2", "seeds=2"]
+    task = [f"task={work}/odd.yaml", f"data={work}/data", f"init_from={tiny_run}/final", f"out={work}/run"]
+    assert main(["finetune", "finetune/bert", *task, *settings]) == 0
+    return work / "run"
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"id": i, "sentence": t}) + "\n" for i, t in enumerate(texts(40))))
+    return path
+
+
+@pytest.fixture
+def chunks_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_chunks, "CHUNK", 8)
+
+
+def predict(model: Path, *arguments: object) -> int:
+    return main(["predict", str(model), *map(str, arguments)])
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_predictions_are_those_of_finetune_in_the_order_of_the_rows(run: Path, rows: Path, chunks_of_8):
+    out = rows.parent / "out.jsonl"
+    assert predict(run / "seed-0" / "final", rows, "--out", out) == 0
+    known = lines(run / "seed-0" / "predictions" / "test.jsonl")
+    assert len(known) == 40
+    for one, other in zip(lines(out), known, strict=True):
+        assert (one["row"], one["prediction"]) == (other["row"], other["prediction"])
+        assert one["scores"] == pytest.approx(other["scores"], abs=2e-6)
+    assert sorted(path.name for path in rows.parent.iterdir()) == ["out.jsonl", "rows.jsonl"]
+
+
+def test_a_run_of_several_seeds_answers_with_their_mean(run: Path, rows: Path):
+    for name, model in (("mean", run), ("0", run / "seed-0/final"), ("1", run / "seed-1/final")):
+        assert predict(model, rows, "--out", rows.parent / f"{name}.jsonl") == 0
+    mean, first, second = (lines(rows.parent / f"{name}.jsonl") for name in ("mean", "0", "1"))
+    assert first != second
+    for all_, one, two in zip(mean, first, second, strict=True):
+        expected = {name: (one["scores"][name] + two["scores"][name]) / 2 for name in one["scores"]}
+        assert all_["scores"] == pytest.approx(expected, abs=2e-6)
+
+
+def test_every_format_is_read_and_written_alike(run: Path, rows: Path):
+    import pyarrow.parquet
+
+    folder, asked = rows.parent, texts(40)
+    (folder / "rows.csv").write_text("sentence\n" + "\n".join(asked) + "\n")
+    (folder / "rows.tsv").write_text("7\t" + "\n7\t".join(asked) + "\n")
+    (folder / "rows.txt").write_text("\n".join(asked) + "\n")
+    pyarrow.parquet.write_table(pyarrow.table({"text": asked}), folder / "rows.parquet")
+    model = run / "seed-0" / "final"
+    assert predict(model, rows, "-o", folder / "1.jsonl") == 0
+    assert predict(model, folder / "rows.csv", "-o", folder / "2.jsonl") == 0
+    assert predict(model, folder / "rows.tsv", "--columns", "n,sentence", "-o", folder / "3.jsonl") == 0
+    assert predict(model, folder / "rows.txt", "-o", folder / "4.jsonl") == 0
+    assert predict(model, folder / "rows.parquet", "--map", "sentence=text", "-o", folder / "5.jsonl") == 0
+    expected = lines(folder / "1.jsonl")
+    assert all(lines(folder / f"{number}.jsonl") == expected for number in range(2, 6))
+    for suffix in ("csv", "tsv", "parquet"):
+        assert predict(model, rows, "--keep", "-o", folder / f"out.{suffix}") == 0
+    table = pyarrow.parquet.read_table(folder / "out.parquet").to_pylist()
+    assert [row["sentence"] for row in table] == asked
+    assert [row["prediction"] for row in table] == [row["prediction"] for row in expected]
+    assert [row["scores.odd"] for row in table] == [row["scores"]["odd"] for row in expected]
+    for suffix, delimiter in (("csv", ","), ("tsv", "\t")):
+        with (folder / f"out.{suffix}").open(newline="") as file:
+            found = list(csv.DictReader(file, delimiter=delimiter))
+        assert [row["sentence"] for row in found] == asked
+        assert [float(row["scores.odd"]) for row in found] == [row["scores"]["odd"] for row in expected]
+
+
+def test_standard_input_gives_lines_of_json(run: Path, rows: Path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("강 😀\nthe old town\n".encode())))
+    assert predict(run, "-", "--format", "lines") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["row"] for one in found] == [0, 1]
+    assert {one["prediction"] for one in found} <= {"even", "odd"}
+
+
+def test_one_text_is_answered_on_the_screen(run: Path, capsys):
+    assert predict(run, "--text", "강 \x1b[31m😀") == 0
+    told = capsys.readouterr().out
+    assert "prediction" in told
+    assert "\x1b" not in told
+    assert predict(run, "--text", "강", "--json") == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"prediction", "scores"}
+
+
+def test_a_bad_row_ends_it_with_its_line_or_is_left_out_and_counted(
+    run: Path, rows: Path, capsys, chunks_of_8
+):
+    written = rows.read_text().splitlines()
+    written[10], written[20] = '{"sentence": " "}', "{broken"
+    rows.write_text("\n".join(written) + "\n")
+    out = rows.parent / "out.jsonl"
+    assert predict(run, rows, "-o", out) == 3
+    told = capsys.readouterr().err
+    assert f"{rows}:11: column 'sentence' is empty" in told
+    assert "8 rows are kept" in told
+    assert not out.exists()
+    assert predict(run, rows, "-o", out, "--overwrite", "--on-error", "skip", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["skipped"]) == (38, 2)
+    assert f"{rows}:21: broken JSON" in told["faults"][1]
+    assert [line["row"] for line in lines(out)] == [n for n in range(40) if n not in (10, 20)]
+
+
+def test_a_signal_keeps_what_is_done_and_resume_gives_the_same_file(
+    run: Path, rows: Path, capsys, monkeypatch, chunks_of_8
+):
+    whole, out = rows.parent / "whole.jsonl", rows.parent / "out.jsonl"
+    assert predict(run, rows, "-o", whole) == 0
+    with monkeypatch.context() as patch:
+        add = PredictionParts.add
+
+        def stopped(self, *arguments):
+            done = add(self, *arguments)
+            if done.parts == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return done
+
+        patch.setattr(PredictionParts, "add", stopped)
+        assert predict(run, rows, "-o", out) == 75
+    told = capsys.readouterr().err
+    assert "stopped by SIGTERM after 16 rows" in told
+    assert not out.exists()
+    assert predict(run, rows, "-o", out) == 2
+    assert predict(run, rows, "-o", out, "--resume", "auto", "--keep") == 2
+    assert "begun with another set of options" in capsys.readouterr().err
+    assert predict(run, rows, "-o", out, "--resume", "auto") == 0
+    assert "resuming after 16 rows" in capsys.readouterr().err
+    assert out.read_bytes() == whole.read_bytes()
+    assert predict(run, rows, "-o", out, "--resume", "auto") == 0
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_a_submission_is_what_finetune_hands_in(run: Path, rows: Path):
+    out = rows.parent / "Odd.tsv"
+    assert predict(run / "seed-0" / "final", rows, "--submission", "-o", out) == 0
+    assert out.read_text() == (run / "seed-0" / "submission" / "Odd.tsv").read_text()
+
+
+def test_generated_answers_are_predicted(write_teacher, tmp_path: Path):
+    block = {"name": "gpt2", "layers": 1, "hidden": 16, "heads": 2, "max_positions": 64}
+    final = write_teacher(tmp_path / "final", block)
+    (tmp_path / "task.yaml").write_text(
+        "name: text_generation\nquestion: 'What comes of a {what}?'\ncontext: '{text}'\nmetrics: [exact]\n"
+        "max_new_tokens: 4\n"
+    )
+    task = Named(DiscriminatedBy("tasks"), "tasks", "task").block(str(tmp_path / "task.yaml"))
+    TaskRecord(task, 48, 8).write(final)
+    (tmp_path / "rows.jsonl").write_text('{"what": "bell", "text": "강"}\n{"what": "bell", "text": "old"}\n')
+    out = tmp_path / "out.jsonl"
+    assert predict(final, tmp_path / "rows.jsonl", "-o", out, "--keep") == 0
+    assert [line["text"] for line in lines(out)] == ["강", "old"]
+    assert all(isinstance(line["prediction"], str) for line in lines(out))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "nothing to predict"),
+        (("rows.jsonl", "--text", "a"), "two questions"),
+        (("--text", "a", "--text", "b"), "2 texts, but a row has sentence"),
+        (("none.jsonl",), "none.jsonl: no such file"),
+        (("rows.dat",), "does not tell its format"),
+        (("rows.jsonl", "-o", "out.xlsx"), ".jsonl, .csv, .tsv, .parquet"),
+        (("rows.jsonl", "--format", "xml"), "--format xml"),
+        (("rows.jsonl", "--map", "sentence"), "--map sentence"),
+        (("rows.jsonl", "--on-error", "ignore"), "--on-error ignore"),
+        (("rows.jsonl", "--resume", "auto"), "--out FILE"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_told(
+    run: Path, rows: Path, arguments, told, capsys, monkeypatch
+):
+    monkeypatch.chdir(rows.parent)
+    (rows.parent / "rows.dat").write_text("a\n")
+    assert predict(run, *arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_pretrained_model_is_refused_with_the_way_out(tiny_run: Path, rows: Path, capsys):
+    assert predict(tiny_run / "final", rows) == 3
+    told = capsys.readouterr().err
+    assert "does not say which task" in told
+    assert "nlptool finetune" in told
