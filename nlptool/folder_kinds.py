@@ -17,6 +17,8 @@ def describe(path: Path) -> str:
         return "that is a token store, which the pretraining commands read: tokens=" + str(path)
     if (path / "graph.json").exists():
         return "that is a knowledge graph, which pretrain-transe reads: graph=" + str(path)
+    if (path / "corpus.json").exists():
+        return f"that is a corpus, which nlptool tokenize reads: source.files={path}"
     if (path / "config.json").exists():
         ask = "nlptool fill-mask, generate, evaluate and prompt ask it"
         return f"that is a model: {ask}, finetune begins from it (init_from={path})"
@@ -40,6 +42,8 @@ def describe(path: Path) -> str:
 
 def _of_run(path: Path) -> str:
     found = keys(path)
+    if "sources" in found:
+        return "that is a corpus that is not whole; go on with nlptool corpus --resume auto"
     if "source" in found:
         return "that is a token store that is not whole; begin again with nlptool tokenize"
     began = (path / "checkpoints").is_dir()

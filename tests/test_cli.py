@@ -54,7 +54,7 @@ def nlptool(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [spec.name for spec in COMMANDS if spec.name != "prompt"])
+@pytest.mark.parametrize("command", [spec.name for spec in COMMANDS if spec.name not in ("prompt", "corpus")])
 def test_every_command_with_a_recipe_has_the_same_options(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

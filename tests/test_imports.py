@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "tasks": BASE | {"text", "data", "models", "knowledge", "objectives", "evaluation", "distill", "train"},
     "prompting": BASE | {"text", "models", "evaluation"},
     "evaluation": BASE | {"text", "data", "models"},
+    "corpus": BASE | {"text"},
     "report": {
         "extras",
         "recipe",
@@ -79,6 +80,7 @@ MAY_IMPORT = {
         "distill",
         "tasks",
         "prompting",
+        "corpus",
         "evaluation",
         "report",
         "console",
@@ -90,7 +92,7 @@ MAY_IMPORT = {
 }
 FLOORS = (
     ("specs", "loading"),
-    ("tokenize", "knowledge", "pretrain", "finetune", "prompt", "generate", "embed", "fill_mask"),
+    ("corpus", "tokenize", "knowledge", "pretrain", "finetune", "prompt", "generate", "embed", "fill_mask"),
     ("distill_task", "predict", "suite"),
     ("plan", "compare", "evaluate", "export", "report", "doctor", "recipes", "schema"),
 )

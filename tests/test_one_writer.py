@@ -24,6 +24,8 @@ MAY = {
     "data/token_labels.py write": ASIDE,
     "data/prompt_completion.py write": ASIDE,
     "commands/report.py write": ASIDE,
+    "corpus/engine.py np.save": ASIDE,
+    "corpus/duplicates.py write": "shingles that one phase of a run needs, removed when it ends",
     "commands/distill_task/run.py np.save": "into a file that atomic_files.replacing names when it is whole",
     "runs/lock.py write": "O_EXCL makes it this process's or nobody's; a cut one is taken over",
     "commands/recipes.py write": "`x` makes the user's new file or refuses",

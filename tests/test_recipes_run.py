@@ -18,6 +18,7 @@ PRETRAINING = sorted(
     name for name, recipe in BY_NAME.items() if "objective" in recipe and name not in DISTILLING
 )
 TOKENIZING = sorted(name for name, recipe in BY_NAME.items() if "tokenizer" in recipe)
+CORPORA = sorted(name for name, recipe in BY_NAME.items() if "sources" in recipe and "out" in recipe)
 TEACHING = sorted(name for name, recipe in BY_NAME.items() if {"task", "teacher"} <= set(recipe))
 TUNING = sorted(name for name, recipe in BY_NAME.items() if "task" in recipe and name not in TEACHING)
 TASKS = sorted(name.removeprefix("tasks/") for name in BY_NAME if name.startswith("tasks/"))
@@ -33,7 +34,7 @@ ALL = sorted(BY_NAME)
 
 
 def test_every_recipe_is_of_a_known_kind():
-    training = {*PRETRAINING, *DISTILLING, *TOKENIZING, *TUNING, *TEACHING}
+    training = {*PRETRAINING, *DISTILLING, *TOKENIZING, *CORPORA, *TUNING, *TEACHING}
     assert set(BY_NAME) == {
         *training,
         *(f"tasks/{name}" for name in TASKS),
@@ -54,6 +55,7 @@ def of_objective(name: str) -> list[str]:
         *((f"pretrain-{name}", of_objective(name)) for name in ("mlm", "sop", "electra", "clm")),
         ("distill", DISTILLING),
         ("tokenize", TOKENIZING),
+        ("corpus", CORPORA),
         ("distill-task", TEACHING),
         ("finetune", TUNING),
         ("prompt", PROMPTING),
@@ -216,6 +218,19 @@ def test_a_tokenizing_recipe_can_be_planned(name: str, sample_data: Path, tmp_pa
     source = ["~source", f"source.files={sample_data}/sample.{language}.txt"]
     assert main(["tokenize", name, *source, "--out", str(tmp_path / "tokens"), "--dry-run"]) == 0
     assert not (tmp_path / "tokens").exists()
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_recipe_of_a_corpus_can_be_planned(name: str, sample_data: Path, tmp_path: Path, capsys):
+    language = "ko" if name.endswith("korean") else "en"
+    sources = [
+        argument
+        for source in BY_NAME[name]["sources"]
+        for argument in (f"~sources.{source}", f"sources.{source}.files={sample_data}/sample.{language}.txt")
+    ]
+    assert main(["corpus", name, *sources, "--out", str(tmp_path / "corpus"), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dedup"]
+    assert not (tmp_path / "corpus").exists()
 
 
 @pytest.mark.parametrize("name", ALL)

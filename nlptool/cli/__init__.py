@@ -1,8 +1,8 @@
 """The command line: which commands there are, and how what they raise is shown.
 
 Thin, and lazy: a command's module is imported when it is called, so `--help` needs nothing heavy.
-`app` has what the commands share; `training`, `inference`, `runs` and `recipes` have the commands; `threads` sets how
-torch's threads wait.
+`app` has what the commands share; `corpora`, `training`, `inference`, `runs` and `recipes` have the commands;
+`threads` sets how torch's threads wait.
 """
 
 import errno
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import typer
 
 from nlptool import __version__, launch
-from nlptool.cli import inference, predict, recipes, runs, signals, texts, threads, training
+from nlptool.cli import corpora, inference, predict, recipes, runs, signals, texts, threads, training
 from nlptool.cli.app import app, console, renamed_option
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 from nlptool.runs import lock
 
-__all__ = ["app", "inference", "main", "predict", "recipes", "runs", "texts", "training"]
+__all__ = ["app", "corpora", "inference", "main", "predict", "recipes", "runs", "texts", "training"]
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,6 +62,13 @@ def _recipe_command(spec: CommandSpec) -> Callable[..., None]:
 
 def run_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "Options") -> None:
     """Load and check the recipe, prepare its folder, then carry it out, or with --dry-run say what it would take."""
+    loaded = loaded_recipe(spec, recipe, changes, options)
+    prepare(Path(loaded.out), options, loaded)
+    carry_out(spec.module, loaded, options)
+
+
+def loaded_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "Options") -> Any:
+    """The checked recipe of a command, of the type that its module has."""
     from nlptool.commands.loading import load_checked
     from nlptool.recipe import catalog
     from nlptool.runs import folder
@@ -75,12 +82,11 @@ def run_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "Opt
     )
     if spec.resumes_only_its_folder:
         folder.require_auto(options.resume)
-    prepare(Path(loaded.out), options, loaded)
-    carry_out(spec.module, loaded, options)
+    return loaded
 
 
 for spec in COMMANDS:
-    if spec.name != "prompt":  # which has options of its own
+    if spec.name not in ("prompt", "corpus"):  # which have options of their own
         app.command(
             spec.name,
             help=spec.help,

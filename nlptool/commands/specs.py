@@ -21,6 +21,7 @@ class CommandSpec(NamedTuple):
 
 
 COMMANDS = (
+    CommandSpec("corpus", "corpus", DATA, "Filter and deduplicate text to pretrain on.", True),
     CommandSpec("tokenize", "tokenize", DATA, "Read text, train or load a tokenizer, write a token store."),
     CommandSpec("knowledge", "knowledge", DATA, "Read triples, write a knowledge graph."),
     CommandSpec("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),

@@ -148,6 +148,13 @@ def blocks(schema: type[RecipeBlock], data: Any, above: str = "") -> Iterator[tu
         inner = data.get(key) if isinstance(data, dict) else None
         shape = FieldType.of(field.annotation, field.metadata)
         block = shape.block(inner)
+        named = [one for one in shape.members if get_origin(one) is dict]
+        if named and isinstance(inner, dict):
+            entries = ((name, shape.inner(name, inner)) for name in inner)
+            for name, one in entries:
+                if one is not None and (of_name := one.block(inner[name])) is not None:
+                    yield from blocks(of_name, inner[name], f"{path}.{name}")
+            continue
         entry = shape.inner(0, inner)
         if block is None and entry is not None:
             block = entry.block(None)

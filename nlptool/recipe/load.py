@@ -156,7 +156,7 @@ def _lines(block: Any, values: dict[str, Any], indent: str = "") -> Iterator[str
         if value is None and key in fields and mark(type(block), key, "only"):
             continue
         comment = f"  # {fields[key].description}" if key in fields and fields[key].description else ""
-        inner = getattr(block, key) if key in fields else None
+        inner = block.get(key) if isinstance(block, dict) else getattr(block, key) if key in fields else None
         name = f"{indent}{_scalar(key)}:"
         if isinstance(value, dict) and value:
             yield name + comment

@@ -48,6 +48,9 @@ def _idle(value: Any, path: str) -> Iterator[tuple[str, RecipeBlock, str, str]]:
     elif isinstance(value, tuple):
         for at, entry in enumerate(value):
             yield from _idle(entry, f"{path}.{at}")
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _idle(entry, f"{path}.{name}")
 
 
 def _at(data: Any, path: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ GRAPH = ("graph.json", "entities.*", "relations.*", "labels.*", "train.npy", "va
 MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "generator")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")
 CARD = "README.md"
+CORPUS = ("corpus.json", "data", "dropped", "stretches")
 REPORT = ("index.html", "*.svg", "*.png")
 NAMES = (
     *TRAINING,
@@ -37,6 +38,7 @@ NAMES = (
     *PROMPTED,
     *STORE,
     *GRAPH,
+    *CORPUS,
     *MODEL,
     *TOKENIZER,
     *REPORT,

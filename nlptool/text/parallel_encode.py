@@ -7,16 +7,13 @@ threads, because normalising and segmenting are Python code, of which one thread
 
 import hashlib
 import os
-import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -30,6 +27,7 @@ from nlptool.text.normalise import normaliser
 from nlptool.text.sentences import segmenter
 from nlptool.text.store import dtype_for
 from nlptool.text.tokenizer import Tokenizer
+from nlptool.text.worker_processes import follow_reader, interrupts_held
 
 BATCH = 1 << 19  # characters
 FEW = 4  # batches; a smaller corpus is done before a second process has started
@@ -140,7 +138,7 @@ def encode(batches: Iterable[list[str]], work: EncodeJob, workers: int) -> Gener
     pending: deque[Future[EncodedDocuments]] = deque()
     try:
         for batch in chain(head, stream):
-            with _interrupts_held():  # the pool starts its processes one by one, as batches come
+            with interrupts_held():  # the pool starts its processes one by one, as batches come
                 pending.append(pool.submit(_encode, batch))
             if len(pending) > 2 * workers:
                 yield pending.popleft().result()
@@ -174,30 +172,9 @@ _ours: list[Worker] = []  # in a worker process, the one worker
 
 def _start(work: EncodeJob) -> None:
     os.putenv("TOKENIZERS_PARALLELISM", "false")  # the cores are taken already
-    threading.Thread(target=_follow, daemon=True).start()
+    follow_reader()
     _ours.append(Worker(work))
-
-
-def _follow() -> None:
-    """End with the reader, however it ends."""
-    reader = parent_process()
-    if reader is not None:
-        reader.join()
-        os._exit(1)
 
 
 def _encode(texts: list[str]) -> EncodedDocuments:
     return _ours[0](texts)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Keep back Ctrl-C; a process started meanwhile never hears it, so that stopping is left to the reader."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -9,7 +9,7 @@ import bz2
 import gzip
 import json
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from itertools import chain
@@ -129,8 +129,11 @@ def read_jsonl(stream: IO[bytes], field: str) -> Read:
                 yield BadRecord(number, "broken JSON", found, "mend or remove the line")
 
 
-def read_parquet(file: File, field: str) -> Read:
-    """Batch by batch; `line` is the row. Raises OSError when the file is broken."""
+def read_parquet(file: File, field: str, beside: Sequence[str] = ()) -> Read:
+    """Batch by batch; `line` is the row. Raises OSError when the file is broken.
+
+    beside: other columns that are read where the file has them.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -141,7 +144,8 @@ def read_parquet(file: File, field: str) -> Read:
                 yield no_field(dict.fromkeys(names), field, 1)
                 return
             row = 0
-            for batch in table.iter_batches(batch_size=256, columns=[field]):
+            columns = [field, *(name for name in beside if name in names)]
+            for batch in table.iter_batches(batch_size=256, columns=columns):
                 for record in batch.to_pylist():
                     row += 1
                     yield at_field(record, field, row)

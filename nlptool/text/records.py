@@ -15,6 +15,7 @@ class Record(NamedTuple):
     line: int
     text: str
     cut: bool = False  # the document goes on in the next record
+    fields: Mapping[str, object] | None = None  # the object that held it
 
 
 class BadRecord(NamedTuple):
@@ -42,14 +43,14 @@ def at_field(record: object, field: str, line: int) -> Record | BadRecord:
                 return no_field(record, field, line)
             value = value[name]
     if value is None:  # tables hold nulls where a text is empty
-        return Record(line, "")
+        return Record(line, "", fields=record)
     if not isinstance(value, str):
         inside = [f"{field}.{name}" for name in _texts(value)] if isinstance(value, Mapping) else []
         found = f"the field '{field}' holds a {json_kind(type(value))}; a string is expected"
         return BadRecord(
             line, "not a string", found, f"name another field: source.field={(inside or ['NAME'])[0]}"
         )
-    return Record(line, value)
+    return Record(line, value, fields=record)
 
 
 def no_field(record: Mapping[str, object], field: str, line: int) -> BadRecord:

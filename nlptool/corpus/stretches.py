@@ -1,0 +1,85 @@
+"""The input cut into stretches, each one piece of work whose bounds depend on the input alone.
+
+Files of a source make groups, large ones by themselves and small ones together; the documents of a group make
+stretches of about STRETCH characters. So neither the number of workers nor a restart moves a bound.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from nlptool.corpus.document import Document
+from nlptool.text import corpus, sources
+from nlptool.text.config import Source
+from nlptool.text.corpus import ReadStats
+from nlptool.text.sources import File
+
+STRETCH = 1 << 22  # characters
+GROUP = 1 << 26  # bytes on the disk
+FACTS = ("url", "date", "timestamp", "language", "license")
+"""Fields that go with a document."""
+
+
+class Group(NamedTuple):
+    """Files that are read together."""
+
+    number: int
+    source: str
+    files: tuple[File, ...]
+    """None where the source is not of files, and is read whole."""
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(file.size for file in self.files)
+
+
+class Part(NamedTuple):
+    """Where a stretch stands in the input."""
+
+    group: int
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As that of a folder; sorted by name, stretches are in the order of the input."""
+        return f"{self.group:06d}-{self.number:06d}"
+
+
+def groups(recipe: Mapping[str, Source]) -> tuple[list[Group], list[str]]:
+    """All groups of all sources, in the order of the recipe, and what the user should be told.
+
+    Raises DataError for what is missing or not readable.
+    """
+    found: list[Group] = []
+    notes: list[str] = []
+    for name, given in recipe.items():
+        source, told = sources.installed(given)
+        notes += told
+        files = sources.files(source)
+        if not files:
+            found.append(Group(len(found), name, ()))
+        held: list[File] = []
+        for file in files:
+            held.append(file)
+            if sum(one.size for one in held) >= GROUP:
+                found.append(Group(len(found), name, tuple(held)))
+                held = []
+        if held:
+            found.append(Group(len(found), name, tuple(held)))
+    return found, notes
+
+
+def stretches(group: Group, source: Source, tally: ReadStats) -> Iterator[tuple[Part, list[Document]]]:
+    """The documents of a group in stretches. Raises DataError where one cannot be read and `source` says to stop."""
+    held: list[Document] = []
+    length = number = 0
+    for document in corpus.of_files(source, group.files, tally, FACTS):
+        fields = document.fields or {}
+        facts = {name: value for name in FACTS if isinstance(value := fields.get(name), str)}
+        held.append(Document(document.id, group.source, document.text, facts))
+        length += len(document.text)
+        if length >= STRETCH:
+            yield Part(group.number, number), held
+            held, length, number = [], 0, number + 1
+    if held:
+        yield Part(group.number, number), held

@@ -1,0 +1,108 @@
+"""Words of a text and what filters ask of them, computed once for all filters.
+
+Words are what stands between white space, as in the papers; in Korean they are eojeol. Facts of a word (has it a
+letter, is it punctuation alone) are kept by word, since a text has far fewer distinct words than words.
+"""
+
+import string
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_KEPT = 1 << 17  # words whose facts are kept; then they are forgotten, so that memory stays bounded
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying loses nothing modulo 2^64
+LETTER, WORD = 1, 2  # bits: has a letter; is not punctuation alone
+
+SENTENCE_TERMINALS = (
+    "589 61d-61f 6d4 700-702 7f9 837 839 83d-83e 964-965 104a-104b 1362 1367-1368 166e 1735-1736 "
+    "17d4-17d6 17d9-17da 1803 1809 1944-1945 1aa8-1aab 1b5a-1b5b 1b5e-1b5f 1b7d-1b7e 1c3b-1c3c 1c7e-1c7f "
+    "203c-203d 2047-2049 2e2e 2e3c 2e53-2e54 3002 a4ff a60e-a60f a6f3 a6f7 a876-a877 a8ce-a8cf a92f "
+    "a9c8-a9c9 aa5d-aa5f aaf0-aaf1 abeb fe52 fe56-fe57 ff01 ff0e ff1f ff61 10a56-10a57 10f55-10f59 "
+    "10f86-10f89 11047-11048 110be-110c1 11141-11143 111c5-111c6 111cd 111de-111df 11238-11239 "
+    "1123b-1123c 112a9 1144b-1144c 115c2-115c3 115c9-115d7 11641-11642 1173c-1173e 11944 11946 "
+    "11a42-11a43 11a9b-11a9c 11c41-11c42 11ef7-11ef8 11f43-11f44 16a6e-16a6f 16af5 16b37-16b38 16b44 "
+    "16e98 1bc9f 1da88 "
+)
+"""Unicode's property Sentence_Terminal without . ! ?, in ranges of code points."""
+
+
+def _characters(ranges: str) -> frozenset[str]:
+    bounds = [[int(end, 16) for end in one.split("-")] for one in ranges.split()]
+    return frozenset(chr(code) for bound in bounds for code in range(bound[0], bound[-1] + 1))
+
+
+SENTENCE_END = frozenset(".!?") | _characters(SENTENCE_TERMINALS)
+PUNCTUATION = (
+    frozenset(string.punctuation)
+    | SENTENCE_END
+    | _characters("0-1f 7f-9f ab b4 bb 2013-2014 2019 201c-201e 2026 2236 2501 25ba 3001 3008-300d 3010-3011")
+    | _characters("ff05 ff08-ff09 ff0c ff11 ff1a-ff1b ff5e")
+)
+"""Characters that make no word by themselves, as in datatrove."""
+
+
+class Vocabulary(dict[str, int]):
+    """Numbers of words, given as they are met, and facts of each by its number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.age = 0
+        """How often it was emptied; numbers of another age mean other words."""
+        self.lengths = np.zeros(0, np.int64)
+        self.facts = np.zeros(0, np.uint8)
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self.words)
+        self.words.append(word)
+        return number
+
+    def numbers(self, words: list[str]) -> NDArray[np.int64]:
+        """The number of each word, whose facts are then known. Numbers of before may be out of age."""
+        if len(self.words) > MOST_KEPT:
+            self.clear()
+            self.words = []
+            self.age += 1
+            self.lengths, self.facts = self.lengths[:0], self.facts[:0]
+        found = np.fromiter(map(self.__getitem__, words), np.int64, len(words))
+        if new := self.words[len(self.facts) :]:
+            self.lengths = np.concatenate([self.lengths, np.array([len(word) for word in new], np.int64)])
+            self.facts = np.concatenate([self.facts, np.array([_fact(word) for word in new], np.uint8)])
+        return found
+
+
+def _fact(word: str) -> int:
+    if word.isalpha():
+        return LETTER | WORD
+    letter = LETTER if any(map(str.isalpha, word)) else 0
+    return letter | (0 if PUNCTUATION.issuperset(word) else WORD)
+
+
+vocabulary = Vocabulary()
+
+
+class Words:
+    """The words of one text."""
+
+    def __init__(self, text: str) -> None:
+        self.numbers = vocabulary.numbers(text.split())
+        """In `vocabulary`; good until the next text is read."""
+        self.lengths: NDArray[np.int64] = vocabulary.lengths[self.numbers]
+        """Characters of each word."""
+        self.facts: NDArray[np.uint8] = vocabulary.facts[self.numbers]
+        """LETTER and WORD of each word."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def hashes(self) -> NDArray[np.uint64]:
+        """A number of 64 bits for each word; they compare within the text only."""
+        mixed = (self.numbers.astype(np.uint64) + np.uint64(1)) * FACTOR
+        return mixed ^ (mixed >> np.uint64(29))
+
+
+@lru_cache(maxsize=1)
+def words_of(text: str) -> Words:
+    """The words of a text; those of the last text are kept, so that filters in a row split it once."""
+    return Words(text)

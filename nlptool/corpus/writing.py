@@ -1,0 +1,153 @@
+"""The third phase: what is kept, in files for training; what was dropped, by rule; the report."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nlptool.corpus import records_file
+from nlptool.corpus.config import Output
+from nlptool.corpus.document import uniform
+from nlptool.corpus.duplicates import BINS, Duplicates, Why
+from nlptool.corpus.engine import DROPPED, KEPT
+from nlptool.corpus.pipeline import size
+from nlptool.corpus.stretches import FACTS
+from nlptool.manifests import safe_filename
+
+COLUMNS = {
+    "id": "string",
+    "text": "string",
+    "source": "string",
+    **dict.fromkeys(FACTS, "string"),
+    "copies": "int64",
+}
+DUPLICATES = {True: "dedup.exact", False: "dedup.minhash"}
+
+
+@dataclass
+class Written:
+    """What was written, and what deduplication dropped on the way."""
+
+    documents: Counter[str] = field(default_factory=Counter)
+    """By source."""
+    bytes: Counter[str] = field(default_factory=Counter)
+    """Of text, by source."""
+    words: int = 0
+    entered: int = 0
+    """Documents that reached deduplication."""
+    entered_bytes: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    """By `dedup.exact` and `dedup.minhash`."""
+    dropped_bytes: Counter[str] = field(default_factory=Counter)
+    similarities: list[int] = field(default_factory=lambda: [0] * len(BINS))
+    """Near duplicates by similarity to what is kept for them, for each bin of BINS."""
+
+
+class _Files:
+    """Numbered files of a source, each closed when it holds enough text."""
+
+    def __init__(self, folder: Path, output: Output) -> None:
+        self._folder, self._output = folder, output
+        self._columns = COLUMNS if output.format == "parquet" else None
+        self._source = ""
+        self._number = self._size = 0
+        self._open: ExitStack | None = None
+        self._writer: records_file.JsonLines | records_file.Parquet | None = None
+
+    def write(self, record: dict[str, Any], length: int) -> None:
+        """Append a record of `length` bytes of text."""
+        if record["source"] != self._source:
+            self.close()
+            self._source, self._number = record["source"], 0
+        if self._writer is None:
+            self._open = ExitStack()
+            name = f"{self._source}-{self._number:05d}.{self._output.format}"
+            self._writer = self._open.enter_context(records_file.opened(self._folder / name, self._columns))
+        self._writer.write(record)
+        self._size += length
+        if self._size >= self._output.file_mb * 10**6:
+            self.close()
+            self._number += 1
+
+    def close(self) -> None:
+        """End the file that is written."""
+        if self._open is not None:
+            self._open.close()
+        self._open = self._writer = None
+        self._size = 0
+
+
+def write_data(
+    folder: Path,
+    stretches: Sequence[Path],
+    duplicates: Duplicates,
+    output: Output,
+    progress: Callable[[float], None],
+) -> Written:
+    """Write what is kept into `folder`, in the order of the input; `copies`: how many were dropped for a document."""
+    written, copies = Written(), duplicates.copies()
+    files = _Files(folder, output)
+    try:
+        for number, record in enumerate(_kept(stretches)):
+            length = size(record["text"])
+            written.entered += 1
+            written.entered_bytes += length
+            why = duplicates.dropped.get(number)
+            if why is not None:
+                _count(written, why, length)
+                continue
+            if number in copies:
+                record["copies"] = copies[number]
+            files.write(record, length)
+            written.documents[record["source"]] += 1
+            written.bytes[record["source"]] += length
+            written.words += len(record["text"].split())
+            if number % 1000 == 0:
+                progress(written.entered_bytes)
+    finally:
+        files.close()
+    progress(written.entered_bytes)
+    return written
+
+
+def _count(written: Written, why: Why, length: int) -> None:
+    rule = DUPLICATES[why.exact]
+    written.dropped[rule] += 1
+    written.dropped_bytes[rule] += length
+    if not why.exact and why.similarity is not None:
+        written.similarities[min(int(why.similarity * 50), 50)] += 1
+
+
+def _kept(stretches: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for folder in stretches:
+        yield from records_file.read(folder / KEPT)
+
+
+def write_dropped(
+    folder: Path, stretches: Sequence[Path], duplicates: Duplicates, share: float, seed: int
+) -> None:
+    """Write a share of what was dropped into a file for each rule, with the figure and its limit."""
+    with ExitStack() as opened:
+        writers: dict[str, records_file.JsonLines | records_file.Parquet] = {}
+
+        def put(rule: str, record: dict[str, Any]) -> None:
+            if rule not in writers:
+                path = folder / f"{safe_filename(rule)}.jsonl.zst"
+                writers[rule] = opened.enter_context(records_file.opened(path))
+            writers[rule].write(record)
+
+        for stretch in stretches:
+            for record in records_file.read(stretch / DROPPED):
+                put(record["rule"], record)
+        wanted = {why.of for why in duplicates.dropped.values()} if share else set()
+        ids: dict[int, str] = {}
+        for number, record in enumerate(_kept(stretches) if wanted else ()):
+            if number in wanted:
+                ids[number] = record["id"]
+        for number, record in enumerate(_kept(stretches) if wanted else ()):
+            why = duplicates.dropped.get(number)
+            if why is not None and uniform(seed, record["text"]) < share:
+                rule = DUPLICATES[why.exact]
+                put(rule, record | {"rule": rule, "value": why.similarity, "duplicate_of": ids[why.of]})
