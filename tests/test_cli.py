@@ -252,7 +252,7 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
     others = {"teacher", "student"}  # of distill, which reads the same recipe otherwise
     assert list(schema["properties"]) == [key for key in Recipe.model_fields if key not in others]
     assert main(["schema"]) == 0
-    assert capsys.readouterr().out.split() == [spec.name for spec in COMMANDS]
+    assert capsys.readouterr().out.split() == [*(spec.name for spec in COMMANDS), "task"]
     assert main(["schema", "pretrain-ml"]) == 2
     assert "did you mean pretrain-mlm?" in capsys.readouterr().err
 

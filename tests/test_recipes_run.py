@@ -59,6 +59,7 @@ def of_objective(name: str) -> list[str]:
         ("distill-task", TEACHING),
         ("finetune", TUNING),
         ("prompt", PROMPTING),
+        ("task", [f"tasks/{name}" for name in TASKS]),
     ],
 )
 def test_an_editor_that_knows_the_schema_has_nothing_to_say(command: str, recipes: list[str], capsys):

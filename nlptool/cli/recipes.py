@@ -11,6 +11,9 @@ from nlptool.cli.app import Json, app, console
 from nlptool.commands.specs import COMMANDS, LOOK
 from nlptool.errors import UsageError
 
+TASK = "task"
+"""What `schema` calls the file of a labelled task, which is no command."""
+
 recipes = typer.Typer(
     help="List, show or copy the recipes that come with nlptool.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -23,12 +26,20 @@ app.add_typer(recipes, name="recipes", rich_help_panel=LOOK)
     epilog="In a recipe's first line: # yaml-language-server: $schema=FILE",
 )
 def schema(
-    command: Annotated[str | None, typer.Argument(metavar="COMMAND", help="A command with a recipe.")] = None,
+    command: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="COMMAND", help="A command with a recipe; or task, for files of labelled tasks."
+        ),
+    ] = None,
 ) -> None:
     """Print the JSON schema of a command's recipe, with which editors complete and check it."""
     from nlptool.commands import schema as schemas
 
-    names = [spec.name for spec in COMMANDS]
+    names = [*(spec.name for spec in COMMANDS), TASK]
+    if command == TASK:
+        schemas.run_task(console())
+        return
     if command is None:
         console().result("\n".join(names))
         return

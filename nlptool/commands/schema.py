@@ -1,4 +1,4 @@
-"""`nlptool schema`: the JSON schema of a command's recipe.
+"""`nlptool schema`: the JSON schema of a command's recipe, or of a task's file.
 
 An editor that speaks YAML completes and checks a recipe whose first line names the schema's file:
 
@@ -6,10 +6,14 @@ An editor that speaks YAML completes and checks a recipe whose first line names 
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
 
 from nlptool.console import Console
 from nlptool.recipe import RecipeBlock
+from nlptool.registry import DiscriminatedBy
+from nlptool.tasks.config import TaskConfig
 
 DEFS = "#/$defs/"
 
@@ -23,6 +27,18 @@ def run(command: str, recipe: type[RecipeBlock], console: Console) -> None:
             "title": f"nlptool {command}",
         }
     )
+
+
+def run_task(console: Console) -> None:
+    """Print the schema of a file that describes a labelled task."""
+    console.json(
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nlptool task", **of_task()}
+    )
+
+
+def of_task() -> dict[str, Any]:
+    """The schema of a labelled task's block, of whatever kind."""
+    return TypeAdapter(Annotated[TaskConfig, DiscriminatedBy("tasks")]).json_schema()
 
 
 def of_command(command: str, schema: dict[str, Any]) -> dict[str, Any]:
