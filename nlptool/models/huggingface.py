@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nlptool import registry, weights_record
-from nlptool.atomic_files import read_json, write_text
+from nlptool.atomic_files import of_system, read_json, refused, write_text
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
 from nlptool.models.config import EncoderConfig, ModelConfig
@@ -264,7 +264,7 @@ def write(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tenso
         contiguous = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
         save_file(contiguous, folder / WEIGHTS, metadata={"format": "pt"})
     except SafetensorError as error:
-        raise DataError(f"{folder / WEIGHTS}: could not be written: {error}") from error
+        raise refused(folder / WEIGHTS, of_system(error)) from error
     _write_json(folder / CONFIG, settings)
 
 

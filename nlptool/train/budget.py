@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from nlptool.errors import RecipeError
-from nlptool.formatting import counted, significant
+from nlptool.formatting import counted, quantity, significant
 from nlptool.recipe import Budget
 
 TOLERANCE = 0.01  # how far from the budget a run may end, as a share of it
@@ -36,14 +36,15 @@ def require_met(budget: Budget, spent: Mapping[str, Spent]) -> None:
         return
     unit = UNITS[budget.measure]
     lines = "".join(
-        f"\n  {name}: {counted(one.steps, 'steps')} of {significant(one.step)} {unit}, {significant(one.total)} in all"
+        f"\n  {name}: {counted(one.steps, 'steps')} of {_written(one.step, unit)}, {_written(one.total, unit)} in all"
         for name, one in spent.items()
     )
-    enough = significant(least([one.step for one in spent.values()], budget.amount))
+    found = least([one.step for one in spent.values()], budget.amount)
+    enough = Budget(found, budget.measure) if budget.measure == "tokens" else f"{significant(found)} flops"
     raise RecipeError(
         f"train.budget: a run takes whole steps, and these do not all end within 1 % of "
-        f"{significant(budget.amount)} {unit}:{lines}",
-        hint=f"the least budget from there on that they all meet: train.budget='{enough} {budget.measure}'; "
+        f"{_written(budget.amount, unit)}:{lines}",
+        hint=f"the least budget from there on that they all meet: train.budget='{enough}'; "
         "smaller batches meet a smaller one",
     )
 
@@ -62,3 +63,8 @@ def least(steps: Sequence[float], amount: float) -> float:
         number += 1
         if number == 1000:
             number, power = 100, power + 1
+
+
+def _written(amount: float, unit: str) -> str:
+    """`3,050 tokens`, `21M tokens`, `5.52e9 FLOPs`."""
+    return quantity(amount, unit) if unit == UNITS["tokens"] else f"{significant(amount)} {unit}"

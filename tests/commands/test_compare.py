@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from nlptool.cli import main
+from nlptool.errors import RecipeError
 from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.metric_table import describe
+from nlptool.recipe import Budget
 from nlptool.report import comparison_charts, verdict
 from nlptool.train import budget
 
@@ -223,6 +225,16 @@ def test_the_least_budget_is_met_by_all_and_one_a_little_smaller_is_not():
     found = budget.least(steps, 4e9)
     assert met(found)
     assert not any(met(number * 1e8) for number in range(40, 1000) if number * 1e8 < found)
+
+
+def test_a_budget_of_tokens_is_written_as_people_write_it():
+    with pytest.raises(RecipeError) as told:
+        budget.require_met(
+            Budget.parse("3000 tokens"), {"a": budget.Spent(6, 512), "b": budget.Spent(13, 240)}
+        )
+    assert "within 1 % of 3,000 tokens:" in str(told.value)
+    assert "6 steps of 512 tokens, 3,072 tokens in all" in str(told.value)
+    assert "train.budget='3570 tokens'" in told.value.hint
 
 
 def test_losses_of_different_keys_are_never_in_one_picture():

@@ -54,7 +54,7 @@ def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     huggingface.save_pretrained(folder / "net", model, state, tokenizer.special)
     (folder / "tune.yaml").write_text(
         f"task: {folder}/bell.yaml\ndata: {folder}/data\ninit_from: {folder}/net\n"
-        f"train: {{epochs: 8, batch_size: 16, sequence_length: 32, lr: 3e-3}}\nout: {folder}/teacher\n"
+        f"train: {{epochs: 5, batch_size: 16, sequence_length: 32, lr: 3e-3}}\nout: {folder}/teacher\n"
     )
     assert main(["finetune", str(folder / "tune.yaml")]) == 0
     return folder

@@ -25,7 +25,7 @@ CASES = {
 
 @pytest.fixture(scope="module", params=CASES)
 def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path, write_teacher) -> list[str]:
-    """A command line that trains the objective for 12 steps, with dropout."""
+    """A command line that trains the objective for 8 steps, with dropout."""
     name, variant = CASES[request.param]
     facts = import_module(f"objectives.facts.{name}")
     model = {"dropout": 0.1, "attention_dropout": 0.1} | facts.MODEL
@@ -34,14 +34,14 @@ def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path, 
         "model": model,
         "objective": {"name": name, **variant},
         "train": {
-            "steps": 12,
+            "steps": 8,
             "batch_size": 8,
             "sequence_length": 32,
             "lr": 1e-3,
             "gradient_accumulation": 2,
         },
-        "evaluate": {"every": 6, "batches": 2},
-        "save": {"every": 4, "keep_last": 2},
+        "evaluate": {"every": 4, "batches": 2},
+        "save": {"every": 3, "keep_last": 2},
         "out": "told on the command line",
     }
     folder = tmp_path_factory.mktemp(name)
@@ -67,14 +67,14 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
 
     def stop(own: loop.TrainingRun, step: Any) -> None:
         after(own, step)
-        if step.number == 7:
+        if step.number == 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(loop.TrainingRun, "_after", stop)
         assert main([*command, "--out", str(out)]) == 75
-    assert (out / "checkpoints" / "step-00000007").is_dir()
+    assert (out / "checkpoints" / "step-00000005").is_dir()
     assert main([*command, "--out", str(out), "--resume", "auto"]) == 0
     models = [path.relative_to(finished) for path in finished.glob("final/**/model.safetensors")]
     assert models

@@ -91,7 +91,7 @@ def same(a: Path, b: Path) -> bool:
 
 
 def test_what_can_be_learnt_is_learnt_and_told_beside_the_majority(work: Path, capsys):
-    assert tune(work, "train.epochs=8", "--json") == 0
+    assert tune(work, "train.epochs=5", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     majority = sum(row["label"] == 0 for row in rows(60, 1)) / 60
     assert told["baseline"] == {"accuracy": majority, "matthews": 0.0}
@@ -246,7 +246,7 @@ def test_a_report_of_two_validation_splits_has_a_picture_of_each(work: Path):
 
 
 def test_the_result_is_the_checkpoint_with_the_best_metric_where_that_is_asked_for(work: Path, capsys):
-    often = ["evaluate.every=8", "train.epochs=8", "train.schedule=constant"]
+    often = ["evaluate.every=8", "train.epochs=5", "train.schedule=constant"]
     assert tune(work, *often, "evaluate.select=best") == 0
     run = work / "run" / "seed-0"
     accuracies = logged(run, "heldout/accuracy")
@@ -295,7 +295,7 @@ def test_numbers_are_learnt_by_their_squared_error(work: Path):
     (work / "bell.yaml").write_text(
         "name: classification\ninputs: [sentence]\nlabel: towns\nmetrics: [pearson, spearman]\n"
     )
-    assert tune(work, "train.epochs=8") == 0
+    assert tune(work, "train.epochs=5") == 0
     found = scores(work)
     assert found["baseline"] == {"pearson": 0.0, "spearman": 0.0}
     assert found["mean"]["pearson"] > 0.5

@@ -34,7 +34,7 @@ def work(tiny_run: Path, tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
     (tmp_path / "tune.yaml").write_text(
         f"task: squad/v1\ndata: {tmp_path}/data\ninit_from: {tiny_run}/final\n"
-        "train: {epochs: 12, batch_size: 16, sequence_length: 48, lr: 1e-2}\n"
+        "train: {epochs: 8, batch_size: 16, sequence_length: 48, lr: 1e-2}\n"
         "dropout: {hidden: 0.0, attention: 0.0, head: 0.0}\n"
         f"evaluate: {{every: 100}}\nout: {tmp_path}/run\n"
     )

@@ -49,7 +49,7 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 60) -> None:
 
 
 def test_a_signal_saves_exits_75_and_the_run_goes_on_to_the_same_bits(tiny_recipe: Path, tmp_path: Path):
-    long = ["train.steps=150", "save.every=1000", "evaluate.every=1000"]
+    long = ["train.steps=80", "save.every=1000", "evaluate.every=1000"]
     process = subprocess.Popen(
         command(tiny_recipe, *long), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )

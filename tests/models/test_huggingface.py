@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -310,3 +310,15 @@ def test_weights_without_words_are_refused(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DataError, match="no embeddings of tokens"):
         huggingface.load_pretrained(folder)
+
+
+def test_a_disk_that_is_full_when_weights_are_written_is_told_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*arguments, **options):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(huggingface, "save_file", full)
+    with pytest.raises(DataError, match=r"model.safetensors: could not be written: No space left") as told:
+        huggingface.write(tmp_path, {}, {})
+    assert "free some space" in told.value.hint

@@ -10,9 +10,10 @@ import matplotlib.image
 import numpy as np
 
 from nlptool.report.curves import AXES, charts, curves
-from nlptool.report.drawing import HEIGHT, WIDTH, Style, apart, decade, draw, png, svg
+from nlptool.report.drawing import HEIGHT, WIDTH, Style, draw, png, svg
 from nlptool.report.fonts import fonts_for
 from nlptool.report.runs import read_all
+from nlptool.report.scales import apart, decade
 
 
 def test_labels_keep_their_places_where_there_is_room():
@@ -123,3 +124,18 @@ def test_a_single_point_beside_a_line_is_seen(tmp_path: Path, log: bool):
     figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Style.of(["a", "b"]), log=log)
     points = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     assert "o" in [line.get_marker() for line in points]
+
+
+def test_a_chart_over_another_is_as_on_a_new_figure(tmp_path: Path):
+    """From lines to lines, to bars and back; linear and logarithmic; with more ticks and fewer."""
+    one = {"step": 1, "seconds": 1.0, "mlm": 6.0}
+    several = read_all([write_run(tmp_path / "a", falling()), write_run(tmp_path / "b", falling(12))])
+    single = read_all([write_run(tmp_path / name, [one]) for name in ("c", "d")])
+    look, figure = Style.of(["a", "b"]), None
+    for runs in (several, single, several):
+        for chart in charts(runs)[:1]:
+            for axis, log in ((AXES[0], False), (AXES[3], True), (AXES[3], False)):
+                drawn = curves(chart, runs, axis)
+                figure = draw(chart, drawn, axis, look, log=log, over=figure)
+                new = draw(chart, drawn, axis, look, log=log)
+                assert svg(figure, look, letters=True) == svg(new, look, letters=True)

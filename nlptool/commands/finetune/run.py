@@ -43,7 +43,7 @@ from nlptool.train.estimate import estimate
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State
 
-PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets", "scikit-learn", "scipy")
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets")
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:

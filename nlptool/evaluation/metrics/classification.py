@@ -1,10 +1,9 @@
 """Metrics of labels, as GLUE and SuperGLUE compute them (Wang et al. 2018, 2019). Nothing heavy at import.
 
-F1 of one class and Matthews' correlation are scikit-learn's, Pearson's and Spearman's correlation scipy's.
+They are computed here: scikit-learn and scipy, whose figures they are, take two seconds to import.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-# N rows
+# N rows, C classes
 
 
 def accuracy(predictions: "Numbers", labels: "Numbers") -> float:
@@ -25,10 +24,9 @@ def accuracy(predictions: "Numbers", labels: "Numbers") -> float:
 
 
 def f1(predictions: "Numbers", labels: "Numbers") -> float:
-    """F1 of the second of two classes, as for MRPC and QQP."""
-    from sklearn import metrics
-
-    return float(metrics.f1_score(labels, predictions, zero_division=0.0))
+    """F1 of the second of two classes, as for MRPC and QQP; 0 where no row is of it nor said to be."""
+    either = int((predictions == 1).sum() + (labels == 1).sum())  # 2 TP + FP + FN
+    return 2 * int(((predictions == 1) & (labels == 1)).sum()) / either if either else 0.0
 
 
 def macro_f1(predictions: "Numbers", labels: "Numbers") -> float:
@@ -37,26 +35,31 @@ def macro_f1(predictions: "Numbers", labels: "Numbers") -> float:
 
 
 def matthews(predictions: "Numbers", labels: "Numbers") -> float:
-    """Matthews' correlation coefficient, as for CoLA; 0 where all predictions are one class."""
-    from sklearn import metrics
+    """Matthews' correlation coefficient, as for CoLA; 0 where all predictions are one class.
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns of a single class, for which it is 0
-        return float(metrics.matthews_corrcoef(labels, predictions))
+    Over any number of classes: Gorodkin 2004, R_K.
+    """
+    import numpy as np
+
+    classes = np.unique(np.concatenate([predictions, labels]))
+    predicted_C = np.array([(predictions == one).sum() for one in classes], float)
+    labelled_C = np.array([(labels == one).sum() for one in classes], float)
+    rows, right = len(labels), float((predictions == labels).sum())
+    both = (rows**2 - predicted_C @ predicted_C) * (rows**2 - labelled_C @ labelled_C)
+    return float((right * rows - predicted_C @ labelled_C) / math.sqrt(both)) if both else 0.0
 
 
 def pearson(predictions: "Numbers", labels: "Numbers") -> float:
     """Pearson's correlation; 0 where either does not vary."""
-    from scipy import stats
-
-    return float(stats.pearsonr(predictions, labels)[0]) if _both_vary(predictions, labels) else 0.0
+    if not (_varies(predictions) and _varies(labels)):
+        return 0.0
+    x, y = _direction(predictions), _direction(labels)
+    return min(1.0, max(-1.0, float(x @ y)))
 
 
 def spearman(predictions: "Numbers", labels: "Numbers") -> float:
-    """Spearman's rank correlation; 0 where either does not vary."""
-    from scipy import stats
-
-    return float(stats.spearmanr(predictions, labels)[0]) if _both_vary(predictions, labels) else 0.0
+    """Spearman's rank correlation, equal values sharing the mean of their ranks; 0 where either does not vary."""
+    return pearson(_ranks(predictions), _ranks(labels))
 
 
 METRICS: "dict[str, Callable[[Numbers, Numbers], float]]" = {
@@ -100,5 +103,23 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def _both_vary(predictions: "Numbers", labels: "Numbers") -> bool:
-    return bool(predictions.max() > predictions.min() and labels.max() > labels.min())
+def _varies(values: "Numbers") -> bool:
+    return bool(values.max() > values.min())
+
+
+def _direction(values: "Numbers") -> "Numbers":
+    """What is left of the values without their mean, of length 1."""
+    import numpy as np
+
+    around: Numbers = values.astype(np.float64) - values.mean(dtype=np.float64)
+    around = around / np.abs(around).max()  # squares of very small or large values stay numbers
+    return around / np.sqrt(around @ around)
+
+
+def _ranks(values: "Numbers") -> "Numbers":
+    """The place of each value among all, from 1; the mean of their places for equal ones."""
+    import numpy as np
+
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Numbers = (counts.cumsum() - (counts - 1) / 2)[place]
+    return ranks

@@ -8,9 +8,6 @@ from nlptool.evaluation.metrics import text_overlap
 from nlptool.extras import install
 
 PACKAGES = {
-    **dict.fromkeys(
-        ("f1", "matthews", "pearson", "spearman"), ("scikit-learn", "sklearn")
-    ),  # which brings scipy
     **dict.fromkeys(text_overlap.ROUGE, ("rouge-score", "rouge_score")),
     **dict.fromkeys(text_overlap.BLEU, ("sacrebleu", "sacrebleu")),
 }

@@ -4,8 +4,6 @@ import pytest
 from nlptool.errors import UsageError
 from nlptool.evaluation.metrics import classification, packages
 
-pytest.importorskip("sklearn")
-
 LABELS = np.array([1.0, 1, 0, 0, 0, 1])
 DECIDED = np.array([1.0, 0, 0, 0, 1, 1])
 
@@ -50,10 +48,29 @@ def test_spread_is_the_sample_standard_deviation():
     assert classification.spread([5.0]) == (5.0, 0.0)
 
 
-def test_a_missing_package_is_told_before_training(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("seed", range(8))
+def test_figures_are_those_of_scikit_learn_and_scipy(seed: int):
+    """With equal values among the numbers, classes of unlike sizes, and one that is never said."""
+    metrics, stats = pytest.importorskip("sklearn.metrics"), pytest.importorskip("scipy.stats")
+    random = np.random.default_rng(seed)
+    classes = 2 + seed % 3
+    labels = random.integers(0, classes, 50).astype(float)
+    decided = np.where(random.random(50) < 0.5, labels, random.integers(0, max(classes - 1, 1), 50))
+    assert classification.matthews(decided, labels) == pytest.approx(
+        metrics.matthews_corrcoef(labels, decided), abs=1e-12
+    )
+    two, known = (decided > 0).astype(float), (labels > 0).astype(float)
+    assert classification.f1(two, known) == pytest.approx(metrics.f1_score(known, two), abs=1e-12)
+    x = random.integers(0, 9, 50) * 10.0 ** random.integers(-200, 200)
+    y = np.round(x / x.max() * 5 + random.normal(size=50), seed % 2)
+    assert classification.pearson(x, y) == pytest.approx(stats.pearsonr(x, y)[0], abs=1e-12)
+    assert classification.spearman(x, y) == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-12)
+
+
+def test_a_missing_package_is_told_before_a_model_runs(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
-    packages.require(("accuracy", "macro_f1"))
-    with pytest.raises(UsageError, match="spearman: scikit-learn is not installed") as told:
-        packages.require(("accuracy", "spearman"))
+    packages.require(("accuracy", "macro_f1", "f1", "matthews", "spearman"))
+    with pytest.raises(UsageError, match="bleu: sacrebleu is not installed") as told:
+        packages.require(("accuracy", "bleu"))
     assert told.value.hint is not None
-    assert "scikit-learn>=" in told.value.hint
+    assert "sacrebleu" in told.value.hint

@@ -1,0 +1,52 @@
+"""Numbers along the axes of charts: in which unit, from where to where, and where labels beside them stand."""
+
+from collections.abc import Sequence
+
+from nlptool.formatting import significant
+from nlptool.report.curves import Axis, Curve, Floats
+
+SCALES = {  # unit: (factor, how the axis calls it), largest first
+    "s": ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
+    "FLOP": tuple(
+        (10.0**p, f"{letter}FLOP") for p, letter in ((21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"))
+    ),
+    "tokens": ((1e12, "trillion tokens"), (1e9, "billion tokens"), (1e6, "million tokens"), (1.0, "tokens")),
+    "steps": ((1.0, "steps"),),
+}
+
+
+def scale(axis: Axis, curves: Sequence[Curve]) -> tuple[float, str]:
+    """By what the axis is divided so that its numbers are short, and how it is then called."""
+    most = max((curve.x.max() for curve in curves), default=0.0)
+    scales = SCALES[axis.unit]
+    return next(((factor, unit) for factor, unit in scales if most >= 2 * factor), scales[-1])
+
+
+def decade(x: Floats) -> tuple[float, float]:
+    """Ends of a logarithmic axis around these values, at least a factor of ten apart."""
+    low, high = (float(x.min()), float(x.max())) if len(x) else (1.0, 1.0)
+    wider = max(1.05, (10 * low / high) ** 0.5)
+    return low / wider, high * wider
+
+
+def number(value: float) -> str:
+    """As short as it can be said: 1,200, 0.25, 3e-4."""
+    if value and abs(value) < 1e-2:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    return f"{value:,.10g}" if abs(value) < 1e6 else significant(value)
+
+
+def apart(wanted: Sequence[float]) -> list[float]:
+    """Places at least 1 apart, in the given (rising) order, as near to the wanted ones as can be.
+
+    Neighbours that would touch move together, about their middle (pool adjacent violators).
+    """
+    blocks: list[tuple[float, int]] = []  # mean of wanted place less rank, number of labels
+    for rank, place in enumerate(wanted):
+        blocks.append((place - rank, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, n), (b, m) = blocks[-2:]
+            blocks[-2:] = [((a * n + b * m) / (n + m), n + m)]
+    starts = [mean for mean, number in blocks for _ in range(number)]
+    return [start + rank for rank, start in enumerate(starts)]
