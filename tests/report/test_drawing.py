@@ -87,7 +87,7 @@ def test_hangul_is_drawn_where_a_font_of_this_machine_has_it():
 
 
 def test_runs_of_one_point_each_are_bars_from_zero(tmp_path: Path):
-    lines = [{"step": 1, "max_new_tokens": 5, "seconds": 1.0, "flops": 1e9, "mlm": 6.0}]
+    lines = [{"step": 1, "tokens": 5, "seconds": 1.0, "flops": 1e9, "mlm": 6.0}]
     runs = read_all([write_run(tmp_path / name, lines) for name in ("a", "b")])
     (chart,) = charts(runs)
     figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Style.of(["a", "b"]))
