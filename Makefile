@@ -9,7 +9,7 @@ BLANKS := "The people of the United [MASK] are free." "I thank the Congress of t
   "Last [MASK] we signed a treaty with Great Britain." "We must reduce the [MASK] of the Federal Government."
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format slow gpu bench golden clean
+.PHONY: help setup demo test check format slow gpu bench build docs golden clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,13 @@ gpu: $(READY)  ## the tests that need a GPU; they are skipped elsewhere
 
 bench: $(READY)  ## measure against other tools; writes benchmarks/REPORT-cpu.md
 	$(BIN)/python -m benchmarks
+
+build: $(READY)  ## the wheel in dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
+
+docs: $(READY)  ## the documentation as a site in build/site, to be read without a network
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 golden: $(READY)  ## take the losses of today as those to keep to
 	$(BIN)/python -m pytest -m golden --golden=write
