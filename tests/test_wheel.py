@@ -49,6 +49,8 @@ def test_the_demo_runs_from_the_wheel(wheel: Path, tmp_path: Path):
     command = tmp_path / "env/bin/nlptool"
     run(command, "tokenize", "demo/tokenize", cwd=tmp_path)
     run(command, "pretrain-mlm", "demo/bert", "train.steps=20", cwd=tmp_path)
-    assert "States" in run(command, "fill-mask", "runs/demo/final", "the United [MASK]", "--top", "1000", cwd=tmp_path)
+    assert "States" in run(
+        command, "fill-mask", "runs/demo/final", "the United [MASK]", "--top", "1000", cwd=tmp_path
+    )
     where = run(python, "-c", "import nlptool; print(nlptool.__file__)", cwd=tmp_path)
     assert str(tmp_path) in where

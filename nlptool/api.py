@@ -1,0 +1,141 @@
+"""nlptool from Python: carry out a recipe, open a model, ask it.
+
+    import nlptool
+
+    nlptool.run("tokenize", "demo/tokenize", out="runs/tokens")
+    nlptool.run("pretrain-mlm", "demo/bert", {"store": "runs/tokens", "train.steps": 200}, out="runs/bert")
+    nlptool.load("runs/bert").fill_mask("The United [MASK] of America")
+
+Every function raises what the command line would print, as an nlptool.errors.NlptoolError with `message` and `hint`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlptool.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nlptool.evaluation.embedding import Pooling
+    from nlptool.evaluation.fill_mask import Guess
+    from nlptool.evaluation.scoring import Scorer
+    from nlptool.text.tokenizer import Tokenizer
+
+
+def run(
+    command: str,
+    recipe: str | Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Carry out a recipe as `nlptool COMMAND RECIPE key=value ...` does, in this process.
+
+    recipe: a file, or the name of a shipped one. changes: keys with dots, and their values as in YAML; a key with the
+    value `...` is removed. out, resume, overwrite: as the options of these names.
+    Raises NlptoolError; Preempted when a signal stopped the run, whose state is saved.
+    """
+    from nlptool.cli import app
+    from nlptool.commands.specs import COMMANDS
+
+    names = [spec.name for spec in COMMANDS]
+    if command not in names:
+        raise UsageError(f"no command {command} that takes a recipe", hint=f"one of {', '.join(names)}")
+    words = [command, str(recipe)]
+    for key, value in (changes or {}).items():
+        words.append(f"~{key}" if value is ... else f"{key}={json.dumps(value, ensure_ascii=False)}")
+    options = {"--out": None if out is None else str(out), "--resume": resume}
+    words += [word for name, value in options.items() if value is not None for word in (name, value)]
+    if overwrite:
+        words.append("--overwrite")
+    app(args=words, prog_name="nlptool", standalone_mode=False)
+
+
+def load(model: str | Path) -> "Model":
+    """A model to be asked: a Hugging Face folder, a run that has one, or an id of the hub, hf://OWNER/NAME."""
+    return Model(model)
+
+
+class Model:
+    """A pretrained model. What it is asked is loaded when it is first needed, and kept."""
+
+    def __init__(self, name: str | Path) -> None:
+        from nlptool.models import hub
+
+        self.folder = hub.folder(str(name))
+
+    def __repr__(self) -> str:
+        return f"nlptool.load({str(self.folder)!r})"
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """The model's tokenizer: `encode(text)` gives ids, `decode(ids)` a text."""
+        from nlptool.models import huggingface
+        from nlptool.text.tokenizer import Tokenizer
+
+        return Tokenizer.of_model(self.folder, huggingface.load_pretrained(self.folder).vocab_size)
+
+    def fill_mask(self, text: str, top_k: int = 5) -> "list[list[Guess]]":
+        """For each [MASK] in a text the `top_k` likeliest tokens, as (text, probability)."""
+        return self._fill_mask.guesses(text, top_k)
+
+    def score(self, texts: Sequence[str]) -> list[float]:
+        """Log-likelihood of each text in nats; of a masked model the pseudo-log-likelihood (Salazar et al. 2020)."""
+        return self._scorer.scores(texts)
+
+    def generate(
+        self,
+        texts: Sequence[str],
+        *,
+        max_new_tokens: int = 50,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram_size: int = 0,
+        stop: Sequence[str] = (),
+        seed: int = 0,
+    ) -> list[str]:
+        """How a decoder continues each text. temperature 0 takes the likeliest token each time, and samples nothing."""
+        from nlptool.evaluation.generation.logits_processors import LogitsProcessors
+        from nlptool.evaluation.generation.sampling import Sampling
+
+        processors = LogitsProcessors(repetition_penalty, no_repeat_ngram_size)
+        choose = Sampling(temperature, top_k, top_p, seed, processors)
+        return self._generator.complete(texts, max_new_tokens, stop, choose)
+
+    def embed(
+        self, texts: Sequence[str], *, pooling: "Pooling | None" = None, layers: Sequence[int] = (-1,)
+    ) -> "NDArray[np.float32]":
+        """A vector for each text, [N, D]; by default the mean over tokens of an encoder, the last token of a decoder."""
+        from nlptool.evaluation.embedding import Embedder
+
+        embedder = Embedder(self.folder, pooling or Embedder.natural_pooling(self.folder), layers)
+        rows, _ = embedder.encode(texts)
+        return embedder.vectors(rows)
+
+    @cached_property
+    def _fill_mask(self) -> Any:
+        from nlptool.evaluation.fill_mask import FillMask
+
+        return FillMask(self.folder)
+
+    @cached_property
+    def _generator(self) -> Any:
+        from nlptool.evaluation.generation.generate import Generator
+
+        return Generator(self.folder)
+
+    @cached_property
+    def _scorer(self) -> "Scorer":
+        from nlptool.evaluation.scoring import scorer
+        from nlptool.models import huggingface
+
+        return scorer(huggingface.load_pretrained(self.folder), self.tokenizer)
