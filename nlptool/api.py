@@ -114,12 +114,40 @@ class Model:
     def embed(
         self, texts: Sequence[str], *, pooling: "Pooling | None" = None, layers: Sequence[int] = (-1,)
     ) -> "NDArray[np.float32]":
-        """A vector for each text, [N, D]; by default the mean over tokens of an encoder, the last token of a decoder."""
+        """A vector for each text, [N, D]; by default an encoder's mean over tokens, a decoder's last token."""
         from nlptool.evaluation.embedding import Embedder
 
         embedder = Embedder(self.folder, pooling or Embedder.natural_pooling(self.folder), layers)
         rows, _ = embedder.encode(texts)
         return embedder.vectors(rows)
+
+    def predict(self, rows: "Sequence[str | Sequence[str] | Mapping[str, Any]]") -> list[dict[str, Any]]:
+        """What a fine-tuned model says of each row: its class with scores, its spans, tags or answer.
+
+        rows: texts; or several texts each, in the order of the task's columns, such as premise and hypothesis; or
+        columns by name. Raises DataError for a row that cannot be read, or a model that was not fine-tuned.
+        """
+        from nlptool.commands.predict.options import PredictOptions
+        from nlptool.commands.predict.run import Ensemble, predicted
+        from nlptool.tasks.row_source import text_columns
+        from nlptool.text.row import Row
+        from nlptool.train.interrupts import SignalHandler
+
+        question = PredictOptions(str(self.folder))
+        with SignalHandler(alone=True) as signals:
+            ensemble = Ensemble([str(self.folder)], question, signals)
+
+            def named(row: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+                if isinstance(row, Mapping):
+                    return dict(row)
+                texts, columns = [row] if isinstance(row, str) else list(row), text_columns(ensemble.task)
+                if len(texts) != len(columns):
+                    raise UsageError(f"{len(texts)} texts, but a row has {', '.join(columns)}")
+                return ensemble.task.row_of(texts)
+
+            given = (Row(f"row {number}", named(row)) for number, row in enumerate(rows))
+            chunks = list(predicted(ensemble, given, question, 0))
+        return [{key: line[key] for key in line if key != "row"} for _, lines, _ in chunks for line in lines]
 
     @cached_property
     def _fill_mask(self) -> Any:

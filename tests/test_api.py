@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nlptool
-from nlptool.errors import RecipeError, UsageError
+from nlptool.errors import DataError, RecipeError, UsageError
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,7 +20,12 @@ def test_names_are_there_and_others_are_not():
 def test_a_recipe_is_carried_out_and_its_model_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     source = {"source": ..., "source.files": str(ROOT / "data/sample.en.txt"), "tokenizer.vocab_size": 400}
     nlptool.run("tokenize", "demo/tokenize", source, out=tmp_path / "tokens")
-    short = {"store": str(tmp_path / "tokens"), "train.steps": 2, "train.stages": ..., "train.sequence_length": 16}
+    short = {
+        "store": str(tmp_path / "tokens"),
+        "train.steps": 2,
+        "train.stages": ...,
+        "train.sequence_length": 16,
+    }
     nlptool.run("pretrain-mlm", "demo/bert", short, out=tmp_path / "bert")
     capsys.readouterr()
 
@@ -37,6 +42,27 @@ def test_a_recipe_is_carried_out_and_its_model_is_asked(tmp_path: Path, capsys: 
     assert np.isfinite(vectors).all()
     with pytest.raises(Exception, match="decoder"):
         model.generate(["The"])
+
+
+def test_rows_are_predicted(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    changes = {
+        "task": "glue/sst2",
+        "data": str(ROOT / "data/reviews"),
+        "init_from": f"{tiny_run}/final",
+        "train.steps": 2,
+        "train.sequence_length": 16,
+    }
+    nlptool.run("finetune", "finetune/bert", changes, out=tmp_path / "task")
+    capsys.readouterr()
+    model = nlptool.load(tmp_path / "task/seed-0/final")
+    texts = ["A fine film.", "지루하고 길다.", ""]
+    found = model.predict(texts[:2])
+    assert [set(line) for line in found] == [{"prediction", "scores"}] * 2
+    assert found[0] == model.predict([{"sentence": texts[0]}])[0] == model.predict([(texts[0],)])[0]
+    with pytest.raises(UsageError, match="2 texts, but a row has sentence"):
+        model.predict([("a", "b")])
+    with pytest.raises(DataError, match="row 1"):
+        model.predict([texts[0], texts[2]])
 
 
 def test_what_the_command_line_would_print_is_raised(tmp_path: Path):

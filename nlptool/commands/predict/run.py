@@ -75,7 +75,7 @@ def run(asked: tuple[Sequence[str], PredictOptions], options: Options, console: 
         ensemble = Ensemble(names, question, signals)
         if question.texts:
             rows: Rows = row_source.of_texts(ensemble.task, question.texts)
-            ((_, lines, _),) = _predicted(ensemble, rows, question, 0)
+            ((_, lines, _),) = predicted(ensemble, rows, question, 0)
             (answer,) = lines
             answer.pop("row")
             if options.json:
@@ -92,7 +92,7 @@ def run(asked: tuple[Sequence[str], PredictOptions], options: Options, console: 
 
 def _to_stdout(ensemble: Ensemble, source: InputRows, question: PredictOptions, console: Console) -> None:
     skipped, faults = 0, list[str]()
-    for chunk, lines, _ in _predicted(ensemble, source.read(), question, 0):
+    for chunk, lines, _ in predicted(ensemble, source.read(), question, 0):
         for line in lines:
             console.json_line(line)
         skipped += len(chunk.faults)
@@ -116,7 +116,7 @@ def _to_file(
         console.note(f"{out}: resuming after {counted(done.rows, 'rows')}")
     try:
         with console.progress("predicting", None, "rows") as bar:
-            for chunk, lines, end in _predicted(ensemble, source.read(), question, done.rows):
+            for chunk, lines, end in predicted(ensemble, source.read(), question, done.rows):
                 with ensemble.signals.shield():
                     done = parts.add(lines, done, end, [fault.message for fault in chunk.faults])
                 bar.to(end)
@@ -145,7 +145,7 @@ def _to_file(
         console.facts("predictions", told)
 
 
-def _predicted(
+def predicted(
     ensemble: Ensemble, rows: Rows, question: PredictOptions, start: int
 ) -> Iterator[tuple[EncodedChunk, list[dict[str, Any]], int]]:
     """Each chunk, its lines, and the number of the row behind it."""
