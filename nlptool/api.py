@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nlptool.evaluation.embedding import Pooling
-    from nlptool.evaluation.fill_mask import Guess
+    from nlptool.evaluation.fill_mask import FillMask, Guess
+    from nlptool.evaluation.generation.generate import Generator
     from nlptool.evaluation.scoring import Scorer
     from nlptool.text.tokenizer import Tokenizer
 
@@ -150,13 +151,13 @@ class Model:
         return [{key: line[key] for key in line if key != "row"} for _, lines, _ in chunks for line in lines]
 
     @cached_property
-    def _fill_mask(self) -> Any:
+    def _fill_mask(self) -> "FillMask":
         from nlptool.evaluation.fill_mask import FillMask
 
         return FillMask(self.folder)
 
     @cached_property
-    def _generator(self) -> Any:
+    def _generator(self) -> "Generator":
         from nlptool.evaluation.generation.generate import Generator
 
         return Generator(self.folder)
