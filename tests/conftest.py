@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,27 @@ def write_teacher(tiny_store: Path) -> Callable[[Path, dict[str, Any]], Path]:
         huggingface.save_pretrained(folder, model, made.state_dict(), tokenizer.special)
         tokenizer.save(folder, max_length=model.max_positions)
         return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_linked(tiny_store: Path) -> Callable[[Path, int], dict[str, str]]:
+    """Makes the tiny store with links, and vectors of so many numbers for their entities: keys of a recipe."""
+    from objectives import tiny
+
+    from nlptool.text.store import TokenStore
+
+    def write(folder: Path, width: int) -> dict[str, str]:
+        store = folder / "linked"
+        shutil.copytree(tiny_store, store)
+        facts = json.loads((store / "store.json").read_text())
+        (store / "store.json").write_text(json.dumps(facts | {"links": {"graph": tiny.GRAPH}}))
+        for split in ("train", "heldout"):
+            tokens = TokenStore(store).split(split).tokens
+            tiny.links(store / split, tokens, tokenizer=facts["fingerprint"])
+        vectors = tiny.entity_embeddings(folder / "vectors", width)
+        return {"store": str(store), "entity_embeddings": str(vectors)}
 
     return write
 

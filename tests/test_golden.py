@@ -28,13 +28,17 @@ RUNS = {
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", RUNS)
-def test_losses_are_those_of_before(name: str, tiny_recipe: Path, write_teacher, tmp_path: Path, request):
+def test_losses_are_those_of_before(
+    name: str, tiny_recipe: Path, write_teacher, write_linked, tmp_path: Path, request
+):
     objective, variant = RUNS[name]
     facts = import_module(f"objectives.facts.{objective}")
     model = {"dropout": 0, "attention_dropout": 0} | facts.MODEL
     changes = [f"model={json.dumps(model)}", f"objective={json.dumps({'name': objective, **variant})}"]
     if hasattr(facts, "TEACHER"):
         changes.append(f"teacher={write_teacher(tmp_path / 'teacher', facts.TEACHER)}")
+    if registry.config("objectives", objective).reads_entities:
+        changes += [f"{key}={value}" for key, value in write_linked(tmp_path, model["entity_size"]).items()]
     command = load(tiny_recipe, changes, Recipe).recipe.command
     assert main([command, str(tiny_recipe), *changes, "evaluate.every=1"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -19,7 +19,18 @@ from nlptool.recipe import load
 RECIPES = Path(__file__).parents[1] / "recipes"
 NAMES = sorted(
     str(path.relative_to(RECIPES))[:-5]
-    for folder in ("bert", "albert", "electra", "gpt2", "distill", "finetune", "suites", "demo", "compare")
+    for folder in (
+        "bert",
+        "albert",
+        "electra",
+        "ernie",
+        "gpt2",
+        "distill",
+        "finetune",
+        "suites",
+        "demo",
+        "compare",
+    )
     for path in (RECIPES / folder).glob("*.yaml")
 )
 TRAINED = sorted(
@@ -182,6 +193,33 @@ PAPERS: dict[str, Facts] = {
     "bert/medium": bert(8, 512, 8),
     "bert/base": bert(12, 768, 12),
     "bert/large": bert(24, 1024, 16),
+    # Zhang et al. 2019, section 4.1; run_pretrain.py and create_instances.py of thunlp/ERNIE
+    "ernie/base": {
+        "model.layers": 12,
+        "model.hidden": 768,
+        "model.heads": 12,
+        "model.entity_size": 100,
+        "model.entity_heads": 4,
+        "model.layer_types": [*["sim"] * 5, "mix", *["norm"] * 6],
+        "model.cls_entity": True,
+        "objective.entity_split": [0.8, 0.15, 0.05],
+        "objective.mask_rate": 0.15,
+        "objective.next_sentence": True,
+        "objective.dea_weight": 1.0,
+        "objective.links": "first",
+    }
+    | under(
+        "train",
+        GOOGLE
+        | {
+            "schedule": "constant",
+            "warmup": 0.1,
+            "lr": 5e-5,
+            "batch_size": 512,
+            "sequence_length": 256,
+            "budget": "1 epochs",
+        },
+    ),
     "albert/base": albert(12, 768, 12),
     "albert/large": albert(24, 1024, 16),
     "albert/xlarge": albert(24, 2048, 16),

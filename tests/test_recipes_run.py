@@ -191,8 +191,19 @@ ONE_OF_A_KIND = (
         for name in PRETRAINING
     ],
 )
-def test_a_pretraining_recipe_can_be_planned(name: str, tiny_store: Path, tmp_path: Path, capsys):
-    arguments = [f"store={tiny_store}", "--out", str(tmp_path / "run"), "--dry-run", "--json"]
+def test_a_pretraining_recipe_can_be_planned(
+    name: str, tiny_store: Path, write_linked, tmp_path: Path, capsys
+):
+    keys = {"store": str(tiny_store)}
+    if "entity_embeddings" in BY_NAME[name]:
+        keys = write_linked(tmp_path, BY_NAME[name]["model"]["entity_size"])
+    arguments = [
+        *(f"{key}={value}" for key, value in keys.items()),
+        "--out",
+        str(tmp_path / "run"),
+        "--dry-run",
+        "--json",
+    ]
     assert main([f"pretrain-{BY_NAME[name]['objective']['name']}", name, *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["parameters"] > 10**5

@@ -27,6 +27,7 @@ COMMANDS = (
     CommandSpec("pretrain-mlm", "pretrain", TRAIN, "Pretrain BERT as a masked language model."),
     CommandSpec("pretrain-sop", "pretrain", TRAIN, "Pretrain ALBERT with sentence order."),
     CommandSpec("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
+    CommandSpec("pretrain-ernie", "pretrain", TRAIN, "Pretrain ERNIE on text linked to a knowledge graph."),
     CommandSpec("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
     CommandSpec("distill", "pretrain", TRAIN, "Distil a language model into a smaller one."),
     CommandSpec("finetune", "finetune", TRAIN, "Fine-tune a pretrained model on a labelled task.", True),

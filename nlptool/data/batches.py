@@ -1,9 +1,9 @@
 """Batch n of a run, as a function of (recipe, seed, n)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class Batch:
     """The denominator of each loss term, known before the forward pass."""
     tokens: int
     """Real tokens: padding does not count."""
+    shared: dict[str, Tensor] = field(default_factory=dict)
+    """What all rows of a step have in common, in place of a row each."""
     compute_padding: bool = False
     """Whether models compute padding, too, where they would leave it out: as its FLOPs are counted."""
 
@@ -38,12 +40,15 @@ class Batch:
         """The same batch on another device; copies from pinned memory to a GPU do not wait."""
         if place.type == "cpu":
             return self
-        moved = {name: t.to(place, non_blocking=place.type == "cuda") for name, t in self.tensors.items()}
-        return replace(self, tensors=moved)
+        return self._each(lambda t: t.to(place, non_blocking=place.type == "cuda"))
 
     def pinned(self) -> "Batch":
         """The same batch in memory that a GPU reads by itself."""
-        return replace(self, tensors={name: t.pin_memory() for name, t in self.tensors.items()})
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, move: Callable[[Tensor], Tensor]) -> "Batch":
+        moved = [{name: move(t) for name, t in part.items()} for part in (self.tensors, self.shared)]
+        return replace(self, tensors=moved[0], shared=moved[1])
 
 
 class Examples(Protocol):
@@ -58,6 +63,17 @@ class Examples(Protocol):
 
         What they come as is between an objective's examples and its collate.
         """
+        ...
+
+
+@runtime_checkable
+class StepExamples(Examples, Protocol):
+    """Examples that are compared with the others of their step."""
+
+    def take_of_step(
+        self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: RandomStreams, rows: slice
+    ) -> Any:
+        """Some rows of a step. indices, epochs, draws: of all its rows, on whatever rank."""
         ...
 
 
@@ -115,6 +131,20 @@ class Batches:
         return [self._micro_batch(stage, n, first, end - first) for first, end in cuts if first < end]
 
     def _micro_batch(self, stage: Stage, n: int, first: int, rows: int) -> Batch:
+        draws, examples = RandomStreams(self.seed, n, first), stage.examples
+        if isinstance(examples, StepExamples):
+            step = RandomStreams(self.seed, n)
+            taken = examples.take_of_step(
+                *self._numbers(stage, n, 0, stage.batch), step, slice(first, first + rows)
+            )
+        else:
+            taken = examples.take(*self._numbers(stage, n, first, rows), draws)
+        return self.collate(taken, draws)
+
+    def _numbers(
+        self, stage: Stage, n: int, first: int, rows: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Number and epoch of each example of some rows of step n."""
         positions = (n - stage.first_step) * stage.batch + first + np.arange(rows)
         size = len(stage.examples)
         epochs, indices = positions // size, positions % size
@@ -122,8 +152,7 @@ class Batches:
             for epoch in np.unique(epochs):
                 chosen = epochs == epoch
                 indices[chosen] = permuted(indices[chosen], size, self.seed, int(epoch))
-        draws = RandomStreams(self.seed, n, first)
-        return self.collate(stage.examples.take(indices, epochs, draws), draws)
+        return indices, epochs
 
 
 class IndexedBatches(Protocol):

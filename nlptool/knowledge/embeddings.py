@@ -27,11 +27,11 @@ class EntityEmbeddings:
     """Vectors by the numbers of a graph. Nothing is copied: rows are read from the disk when they are indexed.
 
     entities: float32 [entities, width]; relations: float32 [relations, width]; read-only.
-    graph: the fingerprint of the graph. Raises DataError where the folder is not what was written, belongs to another
-    graph, has another number of rows, or holds NaN or infinity.
+    graph: the fingerprint of the graph. Raises DataError where the folder is not what was written, holds NaN or
+    infinity, or, where a graph is given, belongs to another one or has another number of rows.
     """
 
-    def __init__(self, path: Path, graph: Graph) -> None:
+    def __init__(self, path: Path, graph: Graph | None = None) -> None:
         self.path = path
         try:
             self.config: dict[str, Any] = read_json(path / CONFIG, dict, MAKE)
@@ -48,12 +48,13 @@ class EntityEmbeddings:
             ) from None
         if not {ENTITY, RELATION} <= found.keys():
             raise DataError(f"{path / WEIGHTS}: has no {ENTITY} and {RELATION}", hint=MAKE)
-        graph.require(self.config.get("graph_fingerprint"), str(path))
-        self.graph = graph.fingerprint
+        if graph is not None:
+            graph.require(self.config.get("graph_fingerprint"), str(path))
+        self.graph = str(self.config.get("graph_fingerprint"))
         self.entities, self.relations = found[ENTITY], found[RELATION]
         for name, table, rows in (
-            (ENTITY, self.entities, len(graph.entities)),
-            (RELATION, self.relations, len(graph.relations)),
+            (ENTITY, self.entities, len(self.entities) if graph is None else len(graph.entities)),
+            (RELATION, self.relations, len(self.relations) if graph is None else len(graph.relations)),
         ):
             if table.ndim != 2 or len(table) != rows or table.dtype != np.float32:
                 told = f"{table.dtype} {list(table.shape)}"

@@ -35,6 +35,9 @@ class ModelConfig(RecipeBlock):
     reads_entities: ClassVar[bool] = False
     """Whether it is to be given entities of a knowledge graph besides tokens."""
 
+    new_parts: ClassVar[tuple[str, ...]] = ()
+    """What names of its state begin with that the family it may begin from does not have."""
+
     pooled: ClassVar[bool] = False
     """Whether a whole text is told by a pooler, as BERT's, on which a classifier is one matrix."""
 

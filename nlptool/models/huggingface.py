@@ -173,13 +173,16 @@ def end_tokens(folder: Path) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def load(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+def load(module: nn.Module, state: Mapping[str, Tensor], new: tuple[str, ...] = ()) -> LoadReport:
     """Copy a state into a module part by part ("backbone", "mlm", ...).
 
     The backbone must be there; a head may be missing on either side, and is then reported; a part that both
     have must match in every name and shape. Raises DataError otherwise.
+    new: what names begin with that the state may lack all of, within a part, and that then stay as they are.
     """
     own = module.state_dict()
+    lacking = tuple(name for name in new if not any(key.startswith(name) for key in state))
+    own = {key: tensor for key, tensor in own.items() if not key.startswith(lacking)}
     parts = {key.partition(".")[0] for key in own}
     given = {key.partition(".")[0] for key in state}
     if "backbone" not in parts & given:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.random_streams import RandomStreams
-from nlptool.models.base import Decoder, Encoder, Inputs
+from nlptool.knowledge.embeddings import EntityEmbeddings
+from nlptool.models.base import Decoder, Encoder, Inputs, LinkedEntities
 from nlptool.models.config import ModelConfig
 from nlptool.text.store import Split
 
@@ -42,6 +43,9 @@ def inputs_of(batch: Batch, output_positions: Tensor | None = None) -> Inputs:
         token_type_ids=batch.tensors.get("types"),
         lengths=batch.tensors.get("lengths"),
         output_positions=output_positions,
+        entities=LinkedEntities(batch["entity_at"], batch["entity_vectors"])
+        if "entity_at" in batch
+        else None,
         compute_padding=batch.compute_padding,
     )
 
@@ -64,6 +68,10 @@ class Objective(nn.Module):
 
     keeps_teacher = False
     """Whether batches are to bring along what `ask_teacher` says of them, found once for all epochs."""
+
+    entities: EntityEmbeddings | None = None
+    """Of an objective that reads entities: their vectors, which its batches bring along. They are mapped, in no state
+    dict and on no device."""
 
     backbone: Encoder | Decoder
     """What fine-tuning, prompting, distillation and export load."""

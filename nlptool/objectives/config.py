@@ -24,7 +24,14 @@ class ObjectiveConfig(RecipeBlock):
     needs_teacher: ClassVar[bool] = False
     """Whether it learns from another model, which `build` and `check_teacher` are given."""
 
+    reads_entities: ClassVar[bool] = False
+    """Whether tokens of its store are linked to a knowledge graph, whose vectors `Objective.entities` then has."""
+
     name: str = Field(description="objective")
+
+    def beginning(self, model: ModelConfig, entity_size: int | None) -> ModelConfig:
+        """The net that begins with the weights of `model`. entity_size: width of the vectors of entities."""
+        return model
 
     def check(self, model: ModelConfig) -> list[Problem]:
         """What of the objective and its model does not go together."""

@@ -111,7 +111,10 @@ class MaskedLM(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the cross-entropies."""
-        masked_BKD, first_BD = self._hidden(batch)
+        return self.terms(*self._hidden(batch), batch)
+
+    def terms(self, masked_BKD: Tensor, first_BD: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The same from hidden states of the masked positions and of [CLS]."""
         terms = {"mlm": self.mlm.loss(masked_BKD, self.backbone.word_embeddings, batch["labels"])}
         if self.term is not None:
             logits_B2 = self.pair(self.pooler(first_BD))
@@ -121,7 +124,10 @@ class MaskedLM(Objective):
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         """The terms, and how many of each are guessed right."""
-        masked_BKD, first_BD = self._hidden(batch)
+        return self.measured(*self._hidden(batch), batch)
+
+    def measured(self, masked_BKD: Tensor, first_BD: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The same from hidden states of the masked positions and of [CLS]."""
         x_BKE = self.mlm.transform(masked_BKD)
         loss_BK, correct_BK = linear_scores(
             x_BKE, self.backbone.word_embeddings, self.mlm.bias, batch["labels"]

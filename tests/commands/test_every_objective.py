@@ -14,6 +14,7 @@ from nlptool import registry
 from nlptool.cli import main
 from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.metric_table import HELD_OUT, describe
+from nlptool.models import huggingface
 from nlptool.runs import loop
 
 CASES = {
@@ -24,7 +25,9 @@ CASES = {
 
 
 @pytest.fixture(scope="module", params=CASES)
-def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path, write_teacher) -> list[str]:
+def command(
+    request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path, write_teacher, write_linked
+) -> list[str]:
     """A command line that trains the objective for 8 steps, with dropout."""
     name, variant = CASES[request.param]
     facts = import_module(f"objectives.facts.{name}")
@@ -47,6 +50,8 @@ def command(request: pytest.FixtureRequest, tmp_path_factory, tiny_store: Path, 
     folder = tmp_path_factory.mktemp(name)
     if hasattr(facts, "TEACHER"):
         recipe["teacher"] = str(write_teacher(folder / "teacher", facts.TEACHER))
+    if registry.config("objectives", name).reads_entities:
+        recipe |= write_linked(folder, model["entity_size"])
     path = folder / "recipe.yaml"
     path.write_text(json.dumps(recipe))
     return [Recipe.model_validate(recipe).command, str(path)]
@@ -87,10 +92,13 @@ def test_the_doctor_finds_nothing(finished: Path) -> None:
 
 
 def test_what_is_exported_loads_in_transformers_without_a_stray_key(finished: Path) -> None:
-    transformers = pytest.importorskip("transformers")
+    references = pytest.importorskip("references")
     for config in finished.glob("final/**/config.json"):
         (name,) = json.loads(config.read_text())["architectures"]
-        _, told = getattr(transformers, name).from_pretrained(config.parent, output_loading_info=True)
+        family = huggingface.read_model_config(config.parent).name
+        _, told = getattr(references.classes(family), name).from_pretrained(
+            config.parent, output_loading_info=True
+        )
         bare = name == "BertModel"  # has a pooler there, which nothing trains before a task does
         told["missing_keys"] = {k for k in told["missing_keys"] if not (bare and k.startswith("pooler."))}
         assert not any(told.values()), (name, told)
@@ -110,7 +118,8 @@ def test_every_figure_that_a_run_writes_is_declared(finished: Path) -> None:
 
 def test_a_segment_type_that_no_row_has_is_a_copy_of_type_0_in_final(command: list[str], finished: Path):
     objective = json.loads(Path(command[1]).read_text())["objective"]
-    two = objective["name"] == "sop" or objective.get("next_sentence") or "input_format" in objective
+    resolved = registry.config("objectives", objective["name"]).model_validate(objective).model_dump()
+    two = objective["name"] == "sop" or resolved.get("next_sentence") or "input_format" in objective
     for path in finished.glob("final/**/model.safetensors"):
         for name, types_SD in load_file(path).items():
             if name.endswith("token_type_embeddings.weight"):

@@ -6,11 +6,13 @@ whether tokens are hidden from the net. And, where they are needed: TEACHER, a n
 TEACHER_SEED; WITHIN, how far AT_INIT may be off; BY_HEART, settings to learn eight examples by heart with.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import references
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
@@ -60,7 +62,7 @@ def loss(objective: Objective, micro_batches: list[Batch]) -> Tensor:
 
 def single_rows(batch: Batch) -> list[Batch]:
     return [
-        Batch({name: t[row : row + 1] for name, t in batch.tensors.items()}, batch.counts, 0)
+        replace(batch, tensors={name: t[row : row + 1] for name, t in batch.tensors.items()}, tokens=0)
         for row in range(len(batch["ids"]))
     ]
 
@@ -99,13 +101,13 @@ def test_padding_neither_costs_nor_changes_anything(objective: Objective, batch:
     tensors = dict(batch.tensors)
     wide = {name: F.pad(tensors[name], (0, 9), value=7) for name in ("ids", "types") if name in tensors}
     wide["types"] = wide["types"].clamp(max=1)
-    padded = Batch(tensors | wide, batch.counts, batch.tokens)
+    padded = replace(batch, tensors=tensors | wide)
     other = dict(batch.tensors)
     behind = torch.arange(tiny.LENGTH) >= other["lengths"][:, None]
     assert behind.any()
     other["ids"] = torch.where(behind, 9, other["ids"])
     expected = objective(batch)
-    for changed in (padded, Batch(other, batch.counts, batch.tokens)):
+    for changed in (padded, replace(batch, tensors=other)):
         for term, value in objective(changed).items():
             assert value.item() == pytest.approx(expected[term].item(), rel=1e-12)
 
@@ -254,7 +256,7 @@ def test_an_objective_is_built_and_makes_batches_without_weights(case, split: Sp
 
 
 def test_each_exported_folder_loads_in_the_class_that_it_names(objective: Objective, tmp_path: Path):
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("transformers")
     for name, made in objective.folders(objective.backbone.config).items():
         folder = tmp_path / (name or "final")
         folder.mkdir()
@@ -262,6 +264,6 @@ def test_each_exported_folder_loads_in_the_class_that_it_names(objective: Object
             folder, made.config, made.state, tiny.SPECIAL, made.settings, made.architecture
         )
         bare = {"add_pooling_layer": False} if made.architecture == "Model" and made.config.pooled else {}
-        kind = getattr(transformers, made.config.hf().class_name(made.architecture))
+        kind = getattr(references.classes(made.config.name), made.config.hf().class_name(made.architecture))
         _, told = kind.from_pretrained(folder, output_loading_info=True, **bare)
         assert not any(told.values()), told

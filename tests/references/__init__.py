@@ -3,7 +3,9 @@
 from importlib import import_module, util
 from typing import Any
 
-import transformers
+import pytest
+
+transformers = pytest.importorskip("transformers")
 
 
 def classes(family: str) -> Any:

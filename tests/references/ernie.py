@@ -105,6 +105,9 @@ class WithEntities:
     """A class of BERT with that encoder."""
 
     config_class = ErnieInformativeConfig
+    _keys_to_ignore_on_load_unexpected = (
+        "predictions_ent",
+    )  # the head for entities, which nothing here asks
 
     def __init__(self, config: ErnieInformativeConfig, *args, **kwargs) -> None:
         super().__init__(config, *args, **kwargs)

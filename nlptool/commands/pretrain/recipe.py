@@ -58,6 +58,12 @@ class Recipe(RecipeBlock):
         description="distill only: the teacher, a Hugging Face folder or hub id",
         json_schema_extra=only("distill"),
     )
+    entity_embeddings: str | None = Field(
+        None,
+        description="of pretrain-ernie: vectors of the graph that the store is linked to, final/ of a pretrain-transe "
+        "run; they stay as they are",
+        json_schema_extra=only("pretrain-ernie"),
+    )
     student: Student | None = Field(
         None,
         description="distill only, in place of model: initialise from the teacher's layers",
@@ -112,6 +118,12 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             for key in ("teacher", "student")
             if getattr(recipe, key) is not None
         ]
+    reads, given = recipe.objective.reads_entities, recipe.entity_embeddings
+    if reads and given is None:
+        text = "name vectors of the graph's entities, such as the final/ of a pretrain-transe run"
+        problems.append(Problem("entity_embeddings", text))
+    if not reads and given is not None:
+        problems.append(Problem("entity_embeddings", "only nlptool pretrain-ernie has them"))
     if recipe.model is not None:
         problems += check_model(recipe.objective, recipe.train, recipe.model)
     if not (Path(recipe.store) / "store.json").exists():
@@ -147,6 +159,10 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
 def check_model(objective: ObjectiveConfig, train: PretrainConfig, model: ModelConfig) -> list[Problem]:
     """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
     problems = objective.check(model)
+    if objective.reads_entities and not model.reads_entities:
+        problems.append(Problem("model.name", "denoising entities needs a net that reads them: ernie"))
+    if model.reads_entities and not objective.reads_entities:
+        problems.append(Problem("model.name", f"{model.name} reads entities; its command is pretrain-ernie"))
     for index, stage in enumerate(train.plan()):
         if stage.sequence_length > model.max_positions:
             where = f"train.stages.{index}.sequence_length" if train.stages else "train.sequence_length"

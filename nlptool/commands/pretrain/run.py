@@ -62,7 +62,7 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
         )
     objective = setup.objective()
     if setup.pretrained is not None:
-        huggingface.load(objective, setup.state)
+        huggingface.load(objective, setup.state, setup.model.new_parts)
     if setup.teacher is not None and objective.teacher is not None:
         huggingface.load(objective.teacher, setup.teacher.pretrained.state)
     batches = setup.held_out(objective, world)
@@ -81,7 +81,8 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
         cost=setup.cost(objective, world),
         export=lambda path: setup.export(objective, path),
         models={"tokens": setup.store.path}
-        | ({} if setup.teacher is None else {"teacher": setup.teacher.folder}),
+        | ({} if setup.teacher is None else {"teacher": setup.teacher.folder})
+        | ({} if setup.entities is None else {"entity_embeddings": setup.entities.path}),
         stages=tuple(setup.first_steps),
     )
 

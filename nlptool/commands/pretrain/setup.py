@@ -15,6 +15,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
+from nlptool.knowledge.embeddings import EntityEmbeddings
 from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
@@ -22,7 +23,8 @@ from nlptool.models.token_types import tells_types, with_types
 from nlptool.objectives import export, initial_weights, student_init
 from nlptool.objectives.base import Objective
 from nlptool.runs.teacher_cache import TeacherCache
-from nlptool.text.store import TokenStore
+from nlptool.text.links import open_links
+from nlptool.text.store import SPLITS, TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Stage as StageBlock
 from nlptool.train.distributed import DistributedContext
@@ -49,6 +51,7 @@ class PretrainSetup:
         self._estimates: dict[tuple[int, int], Estimate] = {}
         self.store = TokenStore(Path(recipe.store))
         self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
+        self.entities = _entities(recipe, self.store)
         self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.store) if recipe.teacher else None
         self.pretrained = _initial_weights(recipe, tokenizer, self.teacher)
         taught = None if self.teacher is None else self.teacher.pretrained
@@ -57,7 +60,9 @@ class PretrainSetup:
             self.pretrained = huggingface.cut(self.pretrained, rows)
         if self.teacher is not None:
             self.teacher = self.teacher._replace(pretrained=huggingface.cut(self.teacher.pretrained, rows))
-        model = recipe.model if self.pretrained is None else self.pretrained.config
+        model, width = recipe.model, None if self.entities is None else self.entities.width
+        if self.pretrained is not None:
+            model = recipe.objective.beginning(self.pretrained.config, width)
         assert model is not None  # the recipe has one of the two
         self.model = model
         """The net's block, from the recipe or from the weights it starts from."""
@@ -69,6 +74,11 @@ class PretrainSetup:
         if self.teacher is not None:
             longest = max(stage.sequence_length for stage in recipe.train.plan())
             student_init.require_fit(self.teacher, recipe.objective, self.model, longest)
+        if width is not None and (asked := self.model.model_dump().get("entity_size")) != width:
+            raise DataError(
+                f"{recipe.entity_embeddings}: the vectors have width {width}, and model.entity_size is {asked}",
+                hint=f"model.entity_size={width}, or name other vectors",
+            )
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         self.model.hf()
         with shapes_only():
@@ -121,6 +131,8 @@ class PretrainSetup:
         parts = [
             name for name, part in self.shape.named_children() if name not in given and part.state_dict()
         ]
+        new = self.model.new_parts
+        parts += [name.rstrip(".") for name in new if not any(key.startswith(name) for key in self.state)]
         return [f"{self.origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
 
     def moved(self) -> list[str]:
@@ -134,6 +146,7 @@ class PretrainSetup:
         """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
         teacher = None if self.teacher is None else self.teacher.pretrained.config
         made = self.objective_config.build(self.model, self.vocabulary, teacher)
+        made.entities = self.entities
         for part in made.modules():
             if isinstance(part, Layers):
                 part.recompute = self.train.activation_checkpointing
@@ -313,6 +326,16 @@ class PretrainSetup:
     @property
     def _shares(self) -> list[float]:
         return [stage.share for stage, _ in self.stages]
+
+
+def _entities(recipe: Recipe, store: TokenStore) -> EntityEmbeddings | None:
+    """The vectors of entities, where the objective reads some. Raises DataError unless the store's links are theirs."""
+    if recipe.entity_embeddings is None:
+        return None
+    found = EntityEmbeddings(Path(recipe.entity_embeddings))
+    for split in SPLITS:
+        open_links(store, split, found.graph)
+    return found
 
 
 def _initial_weights(

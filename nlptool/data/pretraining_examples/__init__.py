@@ -4,9 +4,20 @@ Nothing is listed or indexed: where row i of an epoch lies is computed, and foun
 So the first batch costs the same at any store size, and so does resuming.
 """
 
+from nlptool.data.pretraining_examples.linked import LinkedRows, LinkedTokens, RowLinks
 from nlptool.data.pretraining_examples.packed import PackedRows
 from nlptool.data.pretraining_examples.pairs import Pairs, SegmentPairs, fit
 from nlptool.data.pretraining_examples.rows import PackedBatch
 from nlptool.data.pretraining_examples.segments import Segments
 
-__all__ = ["PackedBatch", "PackedRows", "Pairs", "SegmentPairs", "Segments", "fit"]
+__all__ = [
+    "LinkedRows",
+    "LinkedTokens",
+    "PackedBatch",
+    "PackedRows",
+    "Pairs",
+    "RowLinks",
+    "SegmentPairs",
+    "Segments",
+    "fit",
+]

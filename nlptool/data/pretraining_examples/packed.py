@@ -3,7 +3,9 @@
 # N rows, T tokens
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nlptool.data.pretraining_examples.linked import Pieces, runs
 from nlptool.data.pretraining_examples.rows import Ints, PackedBatch, epoch_offsets
 from nlptool.data.random_streams import RandomStreams
 from nlptool.text.store import Ids, Split
@@ -55,12 +57,22 @@ class PackedRows:
             ids_NT[:, 0] = self.first
         if self.last is not None:
             ids_NT[:, -1] = self.last
-        begins = (epoch_offsets(self.seed, epochs, self.stream) + indices * self.stride) % self.stream
-        ids_NT[:, self.inner] = self._read(begins)
+        ids_NT[:, self.inner] = self._read(*self._layout(self._begins(indices, epochs)))
         return PackedBatch(ids_NT)
 
-    def _read(self, begin_N: Ints) -> Ints:
-        """The stretches of the stream that begin there."""
+    def pieces(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> Pieces:
+        """What lies between two documents' ends in these rows."""
+        text, starts = self._layout(self._begins(indices, epochs))
+        row, column, size = runs(text)
+        before = np.cumsum(text, axis=1)[row, column] - 1
+        start = (starts[row] + before) % max(self.split.tokens, 1)
+        return Pieces(row, column + self.inner.start, start, start + size)
+
+    def _begins(self, indices: Ints, epochs: Ints) -> Ints:
+        return (epoch_offsets(self.seed, epochs, self.stream) + indices * self.stride) % self.stream
+
+    def _layout(self, begin_N: Ints) -> tuple[NDArray[np.bool_], Ints]:
+        """Of stretches of the stream, where text is, [N, T], and the first token of it, [N]."""
         rows, documents = len(begin_N), len(self.split)
         laps, ends = np.divmod(begin_N + self.stretch, self.stream)
         both = self._document_at(np.concatenate((begin_N, ends)))
@@ -73,15 +85,22 @@ class PackedRows:
         column = self._begin(number + 1) - 1 + lap * self.stream - begin_N[row]
         text = np.ones((rows, self.stretch), bool)
         text[row, column] = False
-        result = np.full((rows, self.stretch), self.between, np.int64)
-        starts = (begin_N - before_N).tolist()
-        stops = (begin_N - before_N + self.stretch - closed_N).tolist()
+        return text, begin_N - before_N
+
+    def _read(self, text: NDArray[np.bool_], starts: Ints) -> Ints:
+        """These stretches."""
+        result = np.full(text.shape, self.between, np.int64)
+        stops = starts + text.sum(1)
         result[text] = np.concatenate(
-            [piece for a, b in zip(starts, stops, strict=True) for piece in self._pieces(a, b)]
+            [
+                piece
+                for a, b in zip(starts.tolist(), stops.tolist(), strict=True)
+                for piece in self._wrapped(a, b)
+            ]
         )
         return result
 
-    def _pieces(self, start: int, stop: int) -> list[Ids]:
+    def _wrapped(self, start: int, stop: int) -> list[Ids]:
         """Tokens [start, stop) of the split repeated."""
         size = self.split.tokens
         if stop <= size:

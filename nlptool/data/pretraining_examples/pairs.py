@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.pretraining_examples.chunks import Chunks
+from nlptool.data.pretraining_examples.linked import Pieces
 from nlptool.data.pretraining_examples.rows import (
     MOVED,
     PAIR,
@@ -94,6 +95,15 @@ class SegmentPairs:
         """Pairs `indices` [N] of `epochs` [N]."""
         spans = self._spans(self.chunks.anchors(indices, epochs), draws)
         return self._rows(spans)
+
+    def pieces(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> Pieces:
+        """The two segments of each of these pairs."""
+        spans = self._spans(self.chunks.anchors(indices, epochs), draws)
+        start = np.stack((spans.a_start, spans.b_start), 1)
+        length = np.stack((spans.a_length, spans.b_length), 1)
+        column = np.stack((np.ones_like(spans.a_length), spans.a_length + 2), 1)
+        row = np.repeat(np.arange(len(indices)), 2)
+        return Pieces(row, column.ravel(), start.ravel(), (start + length).ravel())
 
     def _spans(self, anchors: Ints, draws: RandomStreams) -> _Spans:
         """Where the segments of the pairs at these token positions lie."""

@@ -3,9 +3,13 @@
 # N rows, T tokens
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from nlptool.data.pretraining_examples.linked import RowLinks
 
 Ints = NDArray[np.int64]
 Uniforms = NDArray[np.float64]
@@ -25,6 +29,9 @@ class PackedBatch:
     """[N, T], 0 in the first segment, 1 in the second; None: one segment."""
     labels: Ints | None = None
     """[N], 0 if the second segment follows the first, 1 if not; None: one segment."""
+
+    links: "RowLinks | None" = None
+    """Which tokens are linked to which entities; None: the store has no links, or nobody asks."""
 
     def __len__(self) -> int:
         return len(self.ids)

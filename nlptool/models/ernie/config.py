@@ -27,6 +27,7 @@ class Config(EncoderConfig):
     """
 
     reads_entities = True
+    new_parts = ("backbone.entities.",)
 
     name: Literal["ernie"] = Field("ernie", description="model family")
     layer_types: tuple[LayerType, ...] = Field(

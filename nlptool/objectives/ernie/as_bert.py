@@ -18,9 +18,7 @@ def as_bert(config: Config, state: Mapping[str, Tensor]) -> tuple[BertConfig, di
     """
     if config.cls_entity:
         raise ValueError("with cls_entity no BERT computes the same")
-    made = {
-        key: tensor for key, tensor in state.items() if not key.startswith(ENTITIES) and "dea." not in key
-    }
+    made = {key: tensor for key, tensor in state.items() if not key.startswith((ENTITIES, "dea."))}
     for number in config.fused_layers:
         key = f"backbone.layers.mlp.{number}.up.bias"
         made[key] = state[key] + state[f"{ENTITIES}{number}.up.bias"]
