@@ -20,10 +20,12 @@ def export(
         str, typer.Argument(metavar="RUN|MODEL", help="A run folder; or a model's, such as a run's final.")
     ],
     to: Annotated[
-        Literal["hf"], typer.Option("--to", help="Format: hf, a folder that transformers loads.")
+        Literal["hf", "onnx"],
+        typer.Option("--to", help="Format: a folder that transformers loads, or an ONNX graph."),
     ] = "hf",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default RUN/hf).")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default RUN/hf or RUN/onnx)."),
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -50,15 +52,51 @@ def export(
     private: Annotated[
         bool, typer.Option("--private", help="A repository that is made is a private one.")
     ] = False,
+    quantize: Annotated[
+        Literal["int8"] | None,
+        typer.Option(
+            "--quantize", help="onnx: also a graph with 8-bit weights, its speed and loss measured."
+        ),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--rows",
+            metavar="FILE",
+            help="onnx: rows on which the graphs are compared with the model; random tokens if not given.",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="NAME", help="Their column of text, `text` if not given; twice for a pair."
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="NAME", help="Their column of the class, by which accuracy is told."),
+    ] = None,
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Write a checkpoint as a folder that transformers loads, with a model card; upload a model to the hub."""
+    """Write a checkpoint as a folder that transformers loads, or as ONNX; upload a model to the hub."""
     from nlptool.commands.export.options import ExportOptions
     from nlptool.console import Options
 
     options = ExportOptions(
-        source, out, to, checkpoint, license_, tuple(language or ()), push_to_hub, private, overwrite
+        source,
+        out,
+        to,
+        checkpoint,
+        license_,
+        tuple(language or ()),
+        push_to_hub,
+        private,
+        overwrite,
+        quantize,
+        rows,
+        tuple(column or ("text",)),
+        label,
     )
     options.check()
     carry_out("export", options, Options(json=as_json))

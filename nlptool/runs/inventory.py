@@ -27,6 +27,7 @@ PROMPTED = ("answers", "results.json", "results.md")
 STORE = ("store.json", "report.json", "tokenizer", "train.bin", "train.idx", "heldout.bin", "heldout.idx")
 GRAPH = ("graph.json", "entities.*", "relations.*", "labels.*", "train.npy", "valid.npy", "test.npy")
 MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "generator")
+ONNX = ("*.onnx", "onnx.json", "task.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")
 CARD = "README.md"
 CORPUS = ("corpus.json", "data", "dropped", "stretches")
@@ -40,6 +41,7 @@ NAMES = (
     *GRAPH,
     *CORPUS,
     *MODEL,
+    *ONNX,
     *TOKENIZER,
     *REPORT,
     f".*{MARK}",

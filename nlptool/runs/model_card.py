@@ -49,7 +49,10 @@ def write(folder: Path, run: Path, step: int, publication: Publication | None = 
 
     run: the run folder. step: whose weights these are. Raises DataError for a run folder that cannot be read.
     """
-    for model in (folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())):
+    for model in (
+        folder,
+        *(path for path in sorted(folder.iterdir()) if (path / huggingface.CONFIG).is_file()),
+    ):
         write_text(model / NAME, card(model, run, step, publication or Publication()))
 
 

@@ -17,7 +17,7 @@ class ExportOptions:
     source: str
     """A run folder, or a model's."""
     out: Path | None
-    to: Literal["hf"] = "hf"
+    to: Literal["hf", "onnx"] = "hf"
     checkpoint: str | None = None
     """newest, best or a folder's name; None: newest."""
     license: str | None = None
@@ -26,11 +26,34 @@ class ExportOptions:
     """The hub's id that the folder is uploaded to."""
     private: bool = False
     overwrite: bool = False
+    quantize: Literal["int8"] | None = None
+    rows: str | None = None
+    """A file of rows on which an ONNX model is compared with its original; None: random tokens."""
+    columns: tuple[str, ...] = ("text",)
+    """Columns of the text, or of both."""
+    label: str | None = None
+    """The column of the class, by which scores are told."""
 
     def check(self) -> None:
         """Raise UsageError for options that would change nothing, and for a repository without an owner."""
         if self.repository is not None and not REPOSITORY.fullmatch(self.repository):
             raise UsageError(f"--push-to-hub {self.repository}: expected OWNER/NAME")
+        if self.to == "onnx":
+            publishing = {
+                "--checkpoint": self.checkpoint,
+                "--license": self.license,
+                "--language": self.languages,
+            }
+            if idle := [name for name, value in publishing.items() if value]:
+                raise UsageError(f"{idle[0]} would change nothing here", hint="it goes with --to hf")
+            if len(self.columns) > 2:
+                raise UsageError("--column: a row has one text, or two")
+        elif idle := [
+            name for name, value in {"--quantize": self.quantize, "--rows": self.rows}.items() if value
+        ]:
+            raise UsageError(f"{idle[0]} would change nothing here", hint="it goes with --to onnx")
+        if self.rows is None and self.label is not None:
+            raise UsageError("--label would change nothing here", hint="it goes with --rows FILE")
         if self.private and self.repository is None:
             raise UsageError(
                 "--private would change nothing here", hint="it goes with --push-to-hub OWNER/NAME"

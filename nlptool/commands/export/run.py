@@ -1,8 +1,10 @@
 """`nlptool export`: a model as a folder that others load, with its card; and to the hub."""
 
 from pathlib import Path
+from typing import Any
 
 from nlptool import folder_kinds, weights_record
+from nlptool.commands.export import onnx
 from nlptool.commands.export.options import ExportOptions
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
@@ -16,11 +18,20 @@ from nlptool.runs.model_card import Publication
 def run(options: ExportOptions, output: Options, console: Console) -> None:
     """Write the model of a checkpoint, or take a finished one as it is; then upload it where that is asked."""
     source = Path(options.source)
+    if options.to == "onnx":
+        facts: dict[str, Any] = onnx.export(options, console)
+        _finish(facts, options, output, console)
+        return
     publication = Publication(options.license, options.languages)
     if (source / "config.json").exists():
         facts = _finished(source, options, publication)
     else:
         facts = _of_checkpoint(source, options, publication, console)
+    _finish(facts, options, output, console)
+
+
+def _finish(facts: dict[str, Any], options: ExportOptions, output: Options, console: Console) -> None:
+    """Upload what was made where that is asked, and say what there is."""
     made = Path(facts["folder"])
     if options.repository is not None:
         with console.progress(f"uploading to {options.repository}", None, "files"):

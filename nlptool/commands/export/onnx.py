@@ -1,0 +1,196 @@
+"""`nlptool export MODEL --to onnx`: an ONNX graph, compared with the model; and one with 8-bit weights, measured.
+
+OUT/model.onnx model_int8.onnx   the graphs
+OUT/onnx.json                    opset, differences, agreement, accuracy, sizes, rows a second
+OUT/config.json, tokenizer ...   as in the model's folder
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool import __version__
+from nlptool.atomic_files import write_json
+from nlptool.commands.export.options import ExportOptions
+from nlptool.console import Console, Options
+from nlptool.errors import DataError
+from nlptool.formatting import quantity
+from nlptool.manifests import atomic_folder
+from nlptool.models import hub, huggingface, onnx_export
+from nlptool.models.onnx_export import FILE, OPSET, QUANTIZED, Exported, Feeds, OnnxModel
+from nlptool.runs import folder
+from nlptool.text import input_rows
+from nlptool.text.tokenizer import Tokenizer
+
+CLOSE = 1e-4
+"""How far outputs may be apart, of values up to 1; of larger ones as a share of the largest."""
+ROWS, BATCH, ROUNDS = 512, 16, 5
+"""Rows that are compared at most; rows of a batch; rounds whose median is the speed, one model after the other."""
+LEFT = (".safetensors", "run.json", "README.md")
+Answer = Callable[[Feeds], list[NDArray[np.float32]]]
+
+
+class _Rows(NamedTuple):
+    """What models are compared on: batches, and the class of each row, if it is known."""
+
+    batches: list[Feeds]
+    labels: NDArray[np.int64] | None
+    what: str
+
+
+def export(options: ExportOptions, console: Console) -> dict[str, Any]:
+    """Write the graphs; what there is to say of them. Raises DataError where a graph does not answer as the model."""
+    onnx_export.require_packages()
+    source = hub.folder(options.source)
+    out = options.out or source.parent / "onnx"
+    folder.prepare_output_folder(
+        out, Options(overwrite=options.overwrite), holds=FILE, reads=[str(source), options.source]
+    )
+    settings = huggingface.read_config(source)
+    pretrained = huggingface.load_pretrained(source)
+    try:
+        model = Exported(pretrained, str((settings.get("architectures") or [""])[0]))
+    except DataError as error:
+        raise DataError(f"{source}: {error.message}", error.hint) from error
+    rows = _read(options, model, source, settings) if options.rows else _random(model)
+    with atomic_folder(out) as aside:
+        console.note("tracing the graph")
+        onnx_export.write(model, aside / FILE)
+        answers: dict[str, Answer] = {
+            "model": lambda feeds: onnx_export.outputs(model, feeds),
+            FILE: OnnxModel(aside / FILE),
+        }
+        if options.quantize is not None:
+            onnx_export.quantize(aside / FILE, aside / QUANTIZED)
+            answers[QUANTIZED] = OnnxModel(aside / QUANTIZED)
+        measured = _measure(answers, rows)
+        if not measured[FILE]["difference"] <= CLOSE:
+            raise DataError(
+                f"{source}: the graph's outputs differ from the model's by {measured[FILE]['difference']:.1e}; "
+                f"{CLOSE:.0e} at most is expected, so nothing is written"
+            )
+        for name in answers.keys() - {"model"}:
+            measured[name]["bytes"] = (aside / name).stat().st_size
+        report = {"nlptool": __version__, "opset": OPSET, "rows": rows.what, "graphs": measured}
+        write_json(aside / "onnx.json", report)
+        for path in source.iterdir():
+            if path.is_file() and not path.name.endswith(LEFT) and not path.name.startswith("."):
+                shutil.copyfile(path, aside / path.name)
+    return {"folder": str(out), "opset": OPSET, "compared on": rows.what} | {
+        name: _told(facts) for name, facts in measured.items()
+    }
+
+
+def _measure(answers: dict[str, Answer], rows: _Rows) -> dict[str, dict[str, float]]:
+    """Of each: the largest difference from the model, agreement with it, accuracy, and rows a second."""
+    seconds: dict[str, list[float]] = {name: [] for name in answers}
+    said: dict[str, list[list[NDArray[np.float32]]]] = {}
+    for _ in range(ROUNDS):
+        for name, answer in answers.items():
+            begun = time.perf_counter()
+            said[name] = [answer(feeds) for feeds in rows.batches]
+            seconds[name].append(time.perf_counter() - begun)
+    count = sum(len(feeds["input_ids"]) for feeds in rows.batches)
+    return {
+        name: _compared(said[name], said["model"], rows) | {"rows_per_second": count / median(seconds[name])}
+        for name in answers
+    }
+
+
+def _compared(
+    said: Sequence[Sequence[NDArray[np.float32]]], right: Sequence[Sequence[NDArray[np.float32]]], rows: _Rows
+) -> dict[str, float]:
+    difference, scale, agree, total = 0.0, 1.0, 0, 0
+    chosen: list[NDArray[np.int64]] = []
+    for feeds, ours, theirs in zip(rows.batches, said, right, strict=True):
+        real_BT = feeds["attention_mask"].astype(bool)
+        for one, other in zip(ours, theirs, strict=True):
+            by_token = one.shape[:2] == real_BT.shape  # what is said of padding counts for nothing
+            mine, model = (one[real_BT], other[real_BT]) if by_token else (one, other)
+            difference = max(difference, float(np.abs(mine - model).max()))
+            scale = max(scale, float(np.abs(model).max()))
+            if mine.ndim > 1:
+                same = mine.argmax(-1) == model.argmax(-1)
+                agree, total = agree + int(same.sum()), total + same.size
+        if rows.labels is not None:
+            chosen.append(ours[0].argmax(-1))
+    found = {"difference": difference / scale}
+    if total:
+        found["agreement"] = agree / total
+    if rows.labels is not None:
+        found["accuracy"] = float((np.concatenate(chosen) == rows.labels).mean())
+    return found
+
+
+def _random(model: Exported) -> _Rows:
+    """Rows of random tokens, of all lengths."""
+    random, vocab = np.random.default_rng(0), model.backbone.word_embeddings.shape[0]
+    longest = model.backbone.config.max_positions
+    lengths = np.linspace(2, min(longest, 128), 4 * BATCH).astype(int).tolist()
+    rows = [random.integers(0, vocab, length).tolist() for length in lengths]
+    batches = [onnx_export.feeds_of(model, rows[at : at + BATCH]) for at in range(0, len(rows), BATCH)]
+    return _Rows(batches, None, f"{len(rows)} rows of random tokens")
+
+
+def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[str, Any]) -> _Rows:
+    """The first rows of a file, as the model's pipeline encodes them; too long ones lose their end."""
+    assert options.rows is not None
+    tokenizer = Tokenizer.of_model(source, int(settings["vocab_size"]))
+    names = huggingface.class_names(settings)
+    longest = model.backbone.config.max_positions
+    encoded: list[tuple[list[int], list[int]]] = []
+    labels: list[int] = []
+    for row in islice(input_rows.read(options.rows), ROWS):
+        texts = [tokenizer.encode(row.text(column)) for column in options.columns]
+        encoded.append(_framed(texts, tokenizer, model, longest))
+        if options.label is not None:
+            label = row.get(options.label)
+            if label not in names and not (isinstance(label, int) and 0 <= label < len(names)):
+                raise DataError(f"{row.place}: the label {label!r} is none of {', '.join(names)}")
+            labels.append(names.index(label) if label in names else int(label))
+    if not encoded:
+        raise DataError(f"{options.rows}: no row")
+    order = sorted(range(len(encoded)), key=lambda at: len(encoded[at][0]))
+    batches = []
+    for begin in range(0, len(order), BATCH):
+        some = [encoded[at] for at in order[begin : begin + BATCH]]
+        batches.append(onnx_export.feeds_of(model, [ids for ids, _ in some], [types for _, types in some]))
+    known = np.array([labels[at] for at in order]) if labels else None
+    return _Rows(batches, known, f"{len(encoded)} rows of {options.rows}")
+
+
+def _framed(
+    texts: Sequence[list[int]], tokenizer: Tokenizer, model: Exported, longest: int
+) -> tuple[list[int], list[int]]:
+    """Ids and segments of a row: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]; a decoder's without these."""
+    if model.backbone.config.kind == "decoder":
+        ids = [token for text in texts for token in text][:longest] or [0]
+        return ids, [0] * len(ids)
+    special = tokenizer.ids_of("cls", "sep")
+    room = longest - 1 - len(texts)
+    kept = [list(text) for text in texts]
+    while sum(map(len, kept)) > room:
+        max(kept, key=len).pop()
+    ids, types = [special["cls"]], [0]
+    for segment, text in enumerate(kept):
+        ids += [*text, special["sep"]]
+        types += [segment] * (len(text) + 1)
+    return ids, types
+
+
+def _told(facts: dict[str, float]) -> str:
+    """What was measured of a graph, in a line."""
+    parts = [f"{facts['rows_per_second']:.1f} rows/s"]
+    if facts["difference"]:
+        parts.append(f"difference {facts['difference']:.1e}")
+    parts += [f"{name} {facts[name]:.1%}" for name in ("agreement", "accuracy") if name in facts]
+    if "bytes" in facts:
+        parts.append(quantity(facts["bytes"], "B"))
+    return ", ".join(parts)
