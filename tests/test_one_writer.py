@@ -19,6 +19,7 @@ MAY = {
     "knowledge/names.py write": ASIDE,
     "knowledge/names.py np.save": ASIDE,
     "knowledge/build.py np.save": ASIDE,
+    "knowledge/schema_graphs.py write": ASIDE,
     "data/pair_inputs.py write": ASIDE,
     "data/qa_windows.py write": ASIDE,
     "data/token_labels.py write": ASIDE,

@@ -122,8 +122,9 @@ class TextPairDataset:
         self.cuts: tuple[Truncation, ...] = (
             Truncation("text", "train.sequence_length", length, int(is_cut.sum())),
         )
-        self._lengths = self._sizes.sum(1) + 1 + parts
-        self.lengths: Ints = self._lengths.reshape(-1, choices).max(1, initial=0)
+        self.document_lengths: Ints = self._sizes.sum(1) + 1 + parts
+        """[documents], tokens of each, special ones included."""
+        self.lengths: Ints = self.document_lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""
 
     def __len__(self) -> int:
@@ -132,7 +133,7 @@ class TextPairDataset:
     def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> EncodedBatch:
         """Rows `indices` [N]; no epoch or draw changes them."""
         documents = (indices[:, None] * self.choices + np.arange(self.choices)).ravel()
-        lengths = self._lengths[documents]
+        lengths = self.document_lengths[documents]
         ids_NT = np.full((len(documents), int(lengths.max())), self.pad, np.int64)
         types_NT = np.zeros_like(ids_NT)
         ids_NT[:, 0] = self.cls

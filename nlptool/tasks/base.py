@@ -104,6 +104,32 @@ class TaskObjective(Objective):
         """Of each document of a batch, the real tokens that the net reads, [documents]."""
         return batch["lengths"]
 
+    keeps_features = False
+    """Whether a part of the net is frozen, and what it says of each document is found once and kept."""
+
+    def features(self, batch: Batch) -> Tensor:
+        """What the frozen part of the net says of each document, [documents, D]."""
+        raise NotImplementedError
+
+    def use_features(self, rows: LabelledDataset, features: NDArray[np.float32]) -> None:
+        """Take what is kept of the documents of a split, [documents, D], in place of reading them."""
+        raise NotImplementedError
+
+    def assume_features(self, rows: LabelledDataset) -> None:
+        """Let a split have features of the right shape, to find out what a step costs."""
+        raise NotImplementedError
+
+    def sizes(self, batch: Batch) -> list[int]:
+        """Numbers of a batch, besides documents, tokens and decisions, that its arithmetic is proportional to."""
+        return []
+
+    explains = False
+    """Whether `explain` says what an answer rests on."""
+
+    def explain(self, batch: Batch) -> list[dict[str, Any]]:
+        """What the answer to each row of a batch rests on, for a line of the predictions file."""
+        raise NotImplementedError
+
     def predict(self, batch: Batch) -> Tensor:
         """What the net says in each decision, [N, W]; their numbers are batch["row"] [N].
 

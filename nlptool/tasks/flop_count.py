@@ -2,7 +2,8 @@
 
 A product costs as much for each token, attention as much for each pair of tokens of a document, a head as much for each
 decision. So the arithmetic of a batch is a sum over its documents, tokens, pairs of tokens and decisions, each times a
-number that does not change; the four numbers are found from some rows that are counted. Padding costs nothing here, so
+number that does not change; the four numbers are found from some rows that are counted. A kind of task may name further
+numbers of a batch that its arithmetic goes with. Padding costs nothing here, so
 what a run has cost does not depend on the order of its rows, on how batches are cut, or on the machine.
 """
 
@@ -28,10 +29,15 @@ COUNTED = 8  # rows of different lengths that are counted, for four unknown numb
 SAMPLE = 2000  # rows that a mean is taken of
 
 
+def _none(batch: Batch) -> list[int]:
+    return []
+
+
 class FlopCount:
     """FLOPs of a training step with a micro-batch.
 
-    read: [documents], the real tokens of each document of a batch. device: where the objective is.
+    read: [documents], the real tokens of each document of a batch. device: where the objective is. sizes: further
+    numbers of a batch.
     """
 
     def __init__(
@@ -40,8 +46,10 @@ class FlopCount:
         rows: LabelledDataset,
         read: Callable[[Batch], Tensor],
         device: torch.device,
+        sizes: Callable[[Batch], list[int]] = _none,
     ) -> None:
         self.objective, self.rows, self.read, self.device = objective, rows, read, device
+        self.sizes = sizes
 
     def __call__(self, batch: Batch) -> float:
         """Of the backward pass, too, as nlptool.flops counts a step; what a teacher computes counts once."""
@@ -55,11 +63,18 @@ class FlopCount:
     @cached_property
     def _each(self) -> Measures:
         """What one more of each measure costs."""
-        unlike = {tuple(self._measures(batch, padded=True)): batch for batch in self._batches(COUNTED)}
+        unlike = {tuple(self._measures(batch, padded=True)): batch for batch in self._batches(self._counted)}
         counts = np.array([self._count(batch) for batch in unlike.values()], np.float64)
         padded = np.array(list(unlike))
-        scale_K = padded.max(0)  # the squares of lengths are thousands of times as large as the rest
+        scale_K = np.maximum(
+            padded.max(0), 1
+        )  # the squares of lengths are thousands of times as large as the rest
         return np.asarray(np.linalg.lstsq(padded / scale_K, counts, rcond=None)[0] / scale_K)
+
+    @property
+    def _counted(self) -> int:
+        (some,) = self._batches(1)
+        return COUNTED * (1 + len(self.sizes(some)))
 
     def _count(self, batch: Batch) -> int:
         with torch.no_grad(), flops.counting() as count:
@@ -81,4 +96,4 @@ class FlopCount:
         if padded:  # documents of one row stand beside each other
             lengths = torch.full_like(lengths, float(lengths.max()))
         tokens, pairs = lengths.sum().item(), lengths.square().sum().item()
-        return np.array([len(lengths), tokens, pairs, len(batch["labels"])], np.float64)
+        return np.array([len(lengths), tokens, pairs, len(batch["labels"]), *self.sizes(batch)], np.float64)

@@ -5,7 +5,9 @@ OUT/submission/               files for a benchmark's program or server, where t
 """
 
 import json
+from operator import or_
 from pathlib import Path
+from typing import Any
 
 from nlptool.atomic_files import write_text
 from nlptool.data.length_bucketing import SequentialBatches
@@ -44,11 +46,17 @@ def compute_logits(
 
 
 def write_predictions(
-    objective: TaskObjective, rows: LabelledDataset, out: Path, split: str, logits: Numbers
+    objective: TaskObjective,
+    rows: LabelledDataset,
+    out: Path,
+    split: str,
+    logits: Numbers,
+    reasons: list[dict[str, Any]] | None = None,
 ) -> None:
-    """Write a line for each row of a split, and the files to submit."""
+    """Write a line for each row of a split, and the files to submit. reasons: what each answer rests on, by row."""
     answers = list(objective.answers(rows, logits))
-    lines = (json.dumps({"row": row} | answer, ensure_ascii=False) for row, answer in enumerate(answers))
+    told = answers if reasons is None else map(or_, answers, reasons)
+    lines = (json.dumps({"row": row} | answer, ensure_ascii=False) for row, answer in enumerate(told))
     files = {f"predictions/{split}.jsonl": "".join(f"{line}\n" for line in lines)}
     files |= {f"submission/{name}": text for name, text in objective.handed_in(split, answers).items()}
     for name, text in files.items():

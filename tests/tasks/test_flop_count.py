@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from kinds import classification, extractive_qa, multiple_choice, token_classification
+from kinds import classification, extractive_qa, kagnet, multiple_choice, token_classification
 
 from nlptool import flops
 from nlptool.data.random_streams import RandomStreams
@@ -19,6 +19,7 @@ CASES = [
     ("token_classification", token_classification.VARIANTS["words"]),
     ("extractive_qa", extractive_qa.VARIANTS["answerable"]),
     ("multiple_choice", next(iter(multiple_choice.VARIANTS.values()))),
+    ("kagnet", kagnet.VARIANTS["two-columns"]),
 ]
 
 
@@ -37,7 +38,7 @@ def test_a_batch_costs_what_its_rows_cost_alone_without_padding(
     split = small.encoded(kind, settings, tokenizer, tmp_path)
     objective = small.build(kind, settings, tokenizer)
     rows = objective.examples(split, small.LENGTH, 0)
-    cost = FlopCount(objective, rows, objective.read, torch.device("cpu"))
+    cost = FlopCount(objective, rows, objective.read, torch.device("cpu"), objective.sizes)
     alone = []
     for row in range(len(rows)):
         batch = batch_of(objective, rows, [row])

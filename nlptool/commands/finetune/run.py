@@ -34,7 +34,7 @@ from nlptool.runs import folder, launch, machine
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.runs.launch import RunContext
 from nlptool.runs.loop import open_run, train_job
-from nlptool.tasks.base import TaskObjective
+from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.distillation import PredictionDistillation
 from nlptool.tasks.predictions import write_predictions
 from nlptool.train.config import Save
@@ -68,6 +68,8 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
         setup = FinetuneSetup(recipe)
         world.on_first(lambda: _begin(recipe, setup, source, options, context))
         setup.open(out / "rows")
+        world.on_first(lambda: setup.keep_features(out / "rows", world.device, console))
+        setup.use_features(out / "rows")
         world.on_first(lambda: setup.remark(console))
         done = [one_seed(recipe, setup, seed, options, context) for seed in recipe.seeds]
         result = results.summary(setup, done)
@@ -102,6 +104,7 @@ def rows_aside(recipe: Recipe, console: Console) -> Iterator[FinetuneSetup]:
     with tempfile.TemporaryDirectory() as aside:
         setup.encode(Path(aside) / "rows", console)
         setup.open(Path(aside) / "rows")
+        setup.assume_features()
         yield setup
 
 
@@ -228,13 +231,27 @@ def _scores(
                 world.on_first(lambda: setup.record.write(out / "final"))
         if split in task.validation:
             found |= setup.figures(split, logits)
+        write = partial(_write_predictions, setup, objective, split, out, logits, world)
         with signals.shield():
-            world.on_first(partial(write_predictions, setup.shape, setup.splits[split], out, split, logits))
+            world.on_first(write)
     found = setup.with_total(found)
     scores = {"seed": seed, "step": result.steps, "seconds": result.seconds, "figures": found}
     with signals.shield():
         world.on_first(lambda: write_json(out / "scores.json", scores))
     return scores
+
+
+def _write_predictions(
+    setup: FinetuneSetup,
+    objective: TaskObjective,
+    split: str,
+    out: Path,
+    logits: Numbers,
+    world: DistributedContext,
+) -> None:
+    """What is predicted of the rows of a split, with what it rests on, where the task says."""
+    reasons = setup.explain_split(objective, split, world.device)
+    write_predictions(setup.shape, setup.splits[split], out, split, logits, reasons)
 
 
 def _begin(

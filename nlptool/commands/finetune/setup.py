@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from nlptool.console import Console
 from nlptool.data.length_bucketing import (
     LengthBucketedBatches,
     RoundRobinBatches,
+    SequentialBatches,
 )
 from nlptool.data.pair_inputs import Truncation
 from nlptool.data.vocabulary import Vocabulary
@@ -26,7 +28,7 @@ from nlptool.models.layer_lr_decay import layer_lr_factors
 from nlptool.models.layers import Layers
 from nlptool.objectives import export
 from nlptool.objectives.base import Objective
-from nlptool.tasks import labelled
+from nlptool.tasks import features, labelled
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.flop_count import FlopCount
 from nlptool.tasks.labelled import LabelledSource
@@ -107,6 +109,37 @@ class FinetuneSetup:
         self.epoch = max(1, math.ceil(examples / train.batch_size))
         self.steps = train.steps or max(1, math.ceil(train.epochs * examples / train.batch_size))
 
+    def keep_features(self, rows: Path, device: torch.device, console: Console) -> None:
+        """Find what the frozen part of the net says of all rows, where the task has one; kept in `rows`."""
+        if not self.shape.keeps_features:
+            return
+        objective = self.objective()
+        huggingface.load(objective, self.state)
+        objective.to(device)
+        for name, split in self.splits.items():
+            with console.progress(f"encoding {name} with {self.start}", len(split), "rows") as bar:
+                features.keep(objective, split, self._features(rows, name), self._said_by, bar.to)
+
+    def use_features(self, rows: Path) -> None:
+        """Take up what `keep_features` has written."""
+        if self.shape.keeps_features:
+            for name, split in self.splits.items():
+                found = features.kept(self._features(rows, name), self._said_by, split)
+                self.shape.use_features(split, found)
+
+    def assume_features(self) -> None:
+        """For a plan: steps cost what they do when `use_features` has been called."""
+        for split in self.splits.values() if self.shape.keeps_features else ():
+            self.shape.assume_features(split)
+
+    @staticmethod
+    def _features(rows: Path, split: str) -> Path:
+        return rows / f"{split}.features"
+
+    @cached_property
+    def _said_by(self) -> str:
+        return features.digest_of(self.folder, self.task.model_dump_json(include={"pooling"}))
+
     def objective(self) -> TaskObjective:
         """A new net with random weights, on the device that torch makes tensors on."""
         return self.task.build(self.model, self.vocabulary, self.dropout.head)
@@ -155,6 +188,23 @@ class FinetuneSetup:
             interrupts,
             batch_size=record.batch_size,
         )
+
+    def explain_split(
+        self, objective: TaskObjective, split: str, device: torch.device
+    ) -> list[dict[str, Any]] | None:
+        """What the answer to each row of a split rests on, by row; None where the task does not say."""
+        if not objective.explains:
+            return None
+        rows, found = self.splits[split], dict[int, dict[str, Any]]()
+        size = self.train.batch_size // self.train.gradient_accumulation
+        source = SequentialBatches(rows, rows.lengths, objective.collate, batch=size)
+        objective.eval()
+        with torch.inference_mode():
+            for number in range(len(source)):
+                for batch in source.get(number):
+                    said = objective.explain(batch.to(device))
+                    found |= dict(zip(batch["row"].tolist(), said, strict=True))
+        return [found[row] for row in range(len(found))]
 
     def figures(self, split: str, said: Numbers) -> dict[str, float]:
         """Mean loss and metrics of what a net says of a split."""
@@ -222,12 +272,13 @@ class FinetuneSetup:
 
     def cost(self, objective: Objective, device: torch.device) -> FlopCount:
         """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""
-        return FlopCount(objective, self.splits[self.task.train], self.shape.read, device)
+        return FlopCount(objective, self.splits[self.task.train], self.shape.read, device, self.shape.sizes)
 
     def flops_per_row(self, objective: Objective) -> float:
         """Of a training step, in the mean over the rows of a run. objective: on the meta device."""
         turns = self.shape.turns(self.splits[self.task.train])
-        costs = [FlopCount(objective, part, self.shape.read, torch.device("meta")).mean() for part in turns]
+        meta = torch.device("meta")
+        costs = [FlopCount(objective, part, self.shape.read, meta, self.shape.sizes).mean() for part in turns]
         return sum(costs) / len(costs)
 
     def _kept(self, state: Mapping[str, Tensor], *, whole: bool) -> dict[str, Tensor]:

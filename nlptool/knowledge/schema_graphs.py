@@ -1,0 +1,270 @@
+"""Schema graphs: of each statement its concepts, the paths that join them, and the edges among them.
+
+A split's are files of plain numbers, memory-mapped, the statements of all rows end to end:
+
+PREFIX.schema/counts      int32 [S, 5]      concepts of the question, of the answer, nodes, edges, paths
+PREFIX.schema/nodes       int32 [V]         entities: of the question, of the answer, then those on paths
+PREFIX.schema/edges       int32 [M, 2]      edges within the question and within the answer, by places
+PREFIX.schema/paths       int32 [K, T]      places of nodes, from the question to the answer; -1: none
+PREFIX.schema/relations   int32 [K, T - 1]  relation r, or r + R against its direction; -1: none
+PREFIX.schema/scores      float32 [K]       by TransE, 0 to 1; 1 without embeddings
+"""
+
+# S statements, V nodes, M edges, K paths, T nodes of a path, hops + 1
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from nlptool import __version__, atomic_files, manifests
+from nlptool.errors import DataError
+from nlptool.knowledge.adjacency import adjacency_of
+from nlptool.knowledge.embeddings import WEIGHTS, EntityEmbeddings
+from nlptool.knowledge.graph import Graph
+from nlptool.knowledge.grounding import Grounder, Lemmatiser
+from nlptool.text.worker_processes import follow_reader, interrupts_held
+
+AT_ONCE = 1000  # statements of a portion
+FEW = 4  # portions; fewer statements are done before a second process has started
+COUNTS = ("question", "answer", "nodes", "edges", "paths")
+FILES = ("counts", "nodes", "edges", "paths", "relations", "scores")
+AGAIN = "remove the folder, and the rows are made anew"
+
+Text = tuple[str, str]
+"""A question and one of its answers."""
+Arrays = dict[str, NDArray[Any]]
+
+
+class SchemaJob(NamedTuple):
+    """All that decides a schema graph, besides its texts."""
+
+    graph: str
+    embeddings: str | None
+    language: str | None
+    """Of lemmas; None: words as they stand."""
+    stop_words: bool
+    drop: tuple[str, ...]
+    """Relations that are left out."""
+    hops: int
+    most: int
+    """Paths of a pair."""
+
+
+class SchemaGraphBuilder:
+    """Makes the schema graphs of statements. Raises DataError, UsageError for a graph or language that is not there."""
+
+    def __init__(self, job: SchemaJob) -> None:
+        graph = Graph(Path(job.graph))
+        vectors, made_of = None, [graph.fingerprint]
+        if job.embeddings is not None:
+            found = EntityEmbeddings(Path(job.embeddings), graph)
+            vectors = found.entities, found.relations
+            made_of.append(manifests.digest(found.path / WEIGHTS))
+        self.fingerprint = ":".join(made_of)
+        self.job = job
+        self.grounder = Grounder(graph, Lemmatiser(job.language), stop_words=job.stop_words)
+        self.adjacency = adjacency_of(graph, vectors, drop=job.drop, stop_words=job.stop_words)
+
+    def __call__(self, texts: list[Text]) -> Arrays:
+        """The arrays of a portion of statements, and how many of their pairs have `unfinished` paths."""
+        grounded = [self.grounder(*text) for text in texts]
+        pairs = [(q, a) for one in grounded for a in one.answer for q in one.question]
+        unique, places = np.unique(np.array(pairs, np.int64).reshape(-1, 2), axis=0, return_inverse=True)
+        found = self.adjacency.simple_paths(unique, self.job.hops, self.job.most)
+        bounds = np.searchsorted(found.pairs, np.arange(len(unique) + 1))
+
+        counts, nodes, edges, paths, chosen, at = [], [], [], [], [], 0
+        for question, answer in grounded:
+            number = len(question) * len(answer)
+            own = places.reshape(-1)[at : at + number]
+            at += number
+            rows = np.concatenate(
+                [np.arange(bounds[p], bounds[p + 1]) for p in own] or [np.empty(0, np.int64)]
+            )
+            through = found.nodes[rows]
+            ends = np.array([*question, *answer], np.int64)
+            others = np.setdiff1d(through, np.append(ends, -1))
+            all_nodes = np.concatenate([ends, others])
+            order = np.argsort(all_nodes)
+            placed = order[
+                np.searchsorted(all_nodes, np.maximum(through, 0), sorter=order) % max(len(order), 1)
+            ]
+            paths.append(np.where(through < 0, -1, placed))
+            within = [self._within(np.array(side, np.int64), first) for side, first in
+                      ((question, 0), (answer, len(question)))]  # fmt: skip
+            edges.extend(within)
+            nodes.append(all_nodes)
+            chosen.append(rows)
+            counts.append([len(question), len(answer), len(all_nodes), sum(map(len, within)), len(rows)])
+        rows = np.concatenate(chosen)
+        return {
+            "counts": np.array(counts, np.int32).reshape(-1, len(COUNTS)),
+            "nodes": np.concatenate(nodes).astype(np.int32),
+            "edges": np.concatenate(edges).astype(np.int32),
+            "paths": np.concatenate(paths).astype(np.int32),
+            "relations": found.relations[rows].astype(np.int32),
+            "scores": found.scores[rows],
+            "unfinished": np.array([found.unfinished], np.int32),
+        }
+
+    def _within(self, concepts: NDArray[np.int64], first: int) -> NDArray[np.int64]:
+        """Edges among concepts, as their places from `first`, [M, 2], each once."""
+        one, other = np.triu_indices(len(concepts), 1)
+        there = self.adjacency.edges(concepts[one], concepts[other]) >= 0
+        return np.stack([one[there], other[there]], 1) + first
+
+
+class SchemaGraphWriter:
+    """Makes the schema graphs of statements and writes them to PREFIX.schema, in the order in which they come.
+
+    shelf: a folder where each portion is kept as soon as it is made, under a digest of all that it is made of, so that
+    work which was stopped goes on, and other runs begin with it. workers: processes; the bytes do not depend on them.
+    Raises DataError when a worker dies.
+    """
+
+    def __init__(self, builder: SchemaGraphBuilder, prefix: Path, shelf: Path | None, workers: int) -> None:
+        self.unfinished = 0
+        """Pairs of concepts that were searched to fewer hops."""
+        self._workers = workers
+        self._shelf = _Shelf(shelf, builder)
+        self._texts: list[Text] = []
+        self._pool: ProcessPoolExecutor | None = None
+        self._pending: deque[Future[Arrays]] = deque()
+        self._done = 0
+        folder = folder_of(prefix)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = {name: (folder / name).open("wb") for name in FILES}
+
+    def add(self, texts: Iterable[Text]) -> None:
+        """Take statements."""
+        self._texts += texts
+        while len(self._texts) >= AT_ONCE:
+            self._hand_out(self._texts[:AT_ONCE])
+            self._texts = self._texts[AT_ONCE:]
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._texts:
+            self._hand_out(self._texts)
+        while self._pending:
+            self._write(self._result())
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Stop the workers and close the files; after `close` nothing is left to do."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        for file in self._files.values():
+            file.close()
+
+    def _hand_out(self, texts: list[Text]) -> None:
+        self._done += 1
+        if self._workers == 1 or self._done <= FEW:
+            self._write(self._shelf.or_made(texts))
+            return
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start, (self._shelf,))
+        with interrupts_held():  # the pool starts its processes one by one, as portions come
+            self._pending.append(self._pool.submit(_make, texts))
+        if len(self._pending) > 2 * self._workers:
+            self._write(self._result())
+
+    def _result(self) -> Arrays:
+        try:
+            return self._pending.popleft().result()
+        except BrokenProcessPool:
+            raise DataError(
+                "a worker process died; most often the system ran out of memory",
+                hint="search fewer paths: task.paths.hops, task.paths.max_paths",
+            ) from None
+
+    def _write(self, portion: Arrays) -> None:
+        for name, file in self._files.items():
+            file.write(np.ascontiguousarray(portion[name]).data)
+        self.unfinished += int(portion["unfinished"].sum())
+
+
+def folder_of(prefix: Path) -> Path:
+    """Where the schema graphs of a split are."""
+    return prefix.with_name(f"{prefix.name}.schema")
+
+
+class _Shelf:
+    """Portions by what they are made of."""
+
+    def __init__(self, folder: Path | None, builder: SchemaGraphBuilder) -> None:
+        self.folder, self.builder = folder, builder
+        job = builder.job._replace(graph="", embeddings=None)
+        self._front = f"{__version__} {builder.fingerprint} {job!r}".encode()
+
+    def or_made(self, texts: list[Text]) -> Arrays:
+        """A portion as it was kept, if it is whole, or as it is made now."""
+        if self.folder is None:
+            return self.builder(texts)
+        named = hashlib.sha256(self._front)
+        for text in texts:
+            named.update(repr(text).encode("utf8", "surrogatepass"))
+        path = self.folder / f"{named.hexdigest()[:32]}.safetensors"
+        try:
+            found: Arrays = load(atomic_files.read_bytes(path))
+        except (FileNotFoundError, DataError, SafetensorError):
+            found = self.builder(texts)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic_files.write_bytes(path, save(found))
+        return found
+
+
+_ours: list[_Shelf] = []  # in a worker process, the one shelf
+
+
+def _start(shelf: _Shelf) -> None:
+    follow_reader()
+    _ours.append(shelf)
+
+
+def _make(texts: list[Text]) -> Arrays:
+    return _ours[0].or_made(texts)
+
+
+class SchemaGraphStore:
+    """The schema graphs of a split. Raises DataError where the files are not as they were written."""
+
+    def __init__(self, prefix: Path, hops: int) -> None:
+        folder = folder_of(prefix)
+        self.hops = hops
+        self.counts = _opened(folder / "counts", "<i4", len(COUNTS))
+        """[S, 5], as COUNTS has them."""
+        self.begins = np.concatenate([np.zeros((1, 5), np.int64), np.cumsum(self.counts, 0, dtype=np.int64)])
+        """[S + 1, 5], where each statement's part of the other arrays begins."""
+        self.nodes = _opened(folder / "nodes", "<i4", 0)
+        self.edges = _opened(folder / "edges", "<i4", 2)
+        self.paths = _opened(folder / "paths", "<i4", hops + 1)
+        self.relations = _opened(folder / "relations", "<i4", hops)
+        self.scores = _opened(folder / "scores", "<f4", 0)
+        ends = self.begins[-1, 2:].tolist()
+        sizes = [len(self.nodes), len(self.edges), len(self.paths)]
+        if sizes != ends or len(self.relations) != ends[2] or len(self.scores) != ends[2]:
+            raise DataError(f"{folder}: the files do not go together", hint=AGAIN)
+
+    def __len__(self) -> int:
+        """Statements."""
+        return len(self.counts)
+
+
+def _opened(path: Path, kind: str, width: int) -> NDArray[Any]:
+    try:
+        size = path.stat().st_size
+        flat = np.memmap(path, kind, "r") if size else np.empty(0, kind)
+        return np.asarray(flat.reshape(-1, width) if width else flat)
+    except (OSError, ValueError):
+        raise DataError(f"{path}: is missing or cut off", hint=AGAIN) from None

@@ -1,0 +1,79 @@
+"""What a frozen part of a net says of the rows of a split: computed once, kept beside the rows, and mapped.
+
+OUT/rows/SPLIT.features        float32 [documents, D]
+OUT/rows/SPLIT.features.json   the net that said it
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nlptool import manifests
+from nlptool.atomic_files import read_json, replacing, write_json
+from nlptool.data.batches import Batch
+from nlptool.data.random_streams import RandomStreams
+from nlptool.errors import DataError
+from nlptool.tasks.base import LabelledDataset, TaskObjective
+
+TOKENS = 8192  # that are read at once
+AGAIN = "remove the file, and it is made anew"
+
+
+def keep(
+    objective: TaskObjective, rows: LabelledDataset, path: Path, said_by: str, watch: Callable[[int], None]
+) -> None:
+    """Write what the frozen part of `objective` says of a split, unless the file holds just this already.
+
+    said_by: tells the net from others. watch: is told how many rows are done.
+    """
+    count = len(rows)
+    if _known(path, said_by, count) is not None:
+        return
+    device = next(objective.parameters()).device
+    objective.eval()
+    width, at = 0, 0
+    with replacing(path, "wb") as file, torch.inference_mode():
+        while at < count:
+            size = max(1, min(TOKENS // max(int(rows.lengths[at : at + 256].max()), 1), count - at))
+            some = np.arange(at, at + size)
+            taken = rows.take(some, np.zeros_like(some), RandomStreams(0, 0))
+            batch: Batch = objective.collate(taken, RandomStreams(0, 0)).to(device)
+            found = objective.features(batch).float().cpu().numpy()
+            file.write(np.ascontiguousarray(found).data)
+            width, at = found.shape[1], at + size
+            watch(at)
+    write_json(_facts(path), {"said_by": said_by, "rows": count, "width": width})
+
+
+def kept(path: Path, said_by: str, rows: LabelledDataset) -> NDArray[np.float32]:
+    """What `keep` has written, mapped, [documents, D]. Raises DataError where it is not there or of another net."""
+    width = _known(path, said_by, len(rows))
+    if width is None:
+        raise DataError(f"{path}: is missing, damaged, or was written by another net", hint=AGAIN)
+    return np.asarray(np.memmap(path, "<f4", "r")).reshape(-1, width)
+
+
+def digest_of(folder: Path, block: str) -> str:
+    """What tells a net from others: the weights of its folder, and how it is asked."""
+    digests = [manifests.digest(path) for path in sorted(folder.glob("*.safetensors"))]
+    return json.dumps([digests, block])
+
+
+def _facts(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _known(path: Path, said_by: str, rows: int) -> int | None:
+    """The width of what is there; None where it is not what is wanted."""
+    try:
+        facts = read_json(_facts(path), dict, AGAIN)
+        width = facts["width"]
+        size = path.stat().st_size
+    except (OSError, DataError, KeyError):
+        return None
+    same = facts.get("said_by") == said_by and facts.get("rows") == rows and type(width) is int and width > 0
+    return width if same and size and size % (4 * width * rows) == 0 else None

@@ -1,0 +1,81 @@
+"""What a score rests on: the paths of a statement by their attention, in words."""
+
+# S statements, P pairs, K paths
+
+from typing import Any
+
+import numpy as np
+
+from nlptool.data.batches import Batch
+from nlptool.knowledge.graph import Graph
+from nlptool.tasks.kagnet.net import Attention
+from nlptool.tasks.kagnet.schema_batches import ANSWER, PATHS, QUESTION, KagNetDataset
+
+SHOWN = 3  # paths of a choice
+
+
+def of_rows(
+    batch: Batch, attention: Attention, graph: Graph, labels: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Of each row `paths`: by choice the paths with most attention, that of their pair times their own."""
+    owners = batch["owners"].cpu().numpy()[:-1]
+    weights = attention.pairs.cpu().numpy()[owners] * attention.paths.cpu().numpy()[:-1]
+    statements = batch["statements"].cpu().numpy()[owners]
+    entities, paths = batch["entities"].cpu().numpy(), batch["paths"].cpu().numpy()
+    relations, lengths = batch["relations"].cpu().numpy(), batch["path_lengths"].cpu().numpy()
+    order = np.lexsort((-weights, statements))
+    bounds = np.searchsorted(statements[order], np.arange(len(batch["row"]) * len(labels) + 1))
+    found = []
+    for row in range(len(batch["row"])):
+        by_choice = {}
+        for choice, name in enumerate(labels):
+            statement = row * len(labels) + choice
+            best = order[bounds[statement] : bounds[statement + 1]][:SHOWN]
+            by_choice[name] = [
+                {
+                    "path": in_words(
+                        graph,
+                        entities[paths[k][: lengths[k]]].tolist(),
+                        relations[k][: lengths[k] - 1].tolist(),
+                    ),
+                    "attention": round(float(weights[k]), 6),
+                }
+                for k in best
+            ]
+        found.append({"paths": by_choice})
+    return found
+
+
+def in_words(graph: Graph, entities: list[int], relations: list[int]) -> str:
+    """A path as one reads it: `lantern —atlocation→ house ←usedfor— light`. relations: rows of the net's table."""
+    size = len(graph.relations)
+    told = graph.label(entities[0])
+    for entity, relation in zip(entities[1:], relations, strict=True):
+        name = graph.relations[(relation - 1) % size]
+        told += f" —{name}→ " if relation <= size else f" ←{name}— "
+        told += graph.label(entity)
+    return told
+
+
+def doubts(rows: KagNetDataset) -> list[str]:
+    """How many statements have no concept in the question, in the answer, no path, or not all of their paths."""
+    counts, size = rows.store.counts, max(len(rows.store), 1)
+    owner = np.repeat(np.arange(len(counts)), counts[:, PATHS])
+    joined = np.unique(owner[rows.store.scores >= rows.min_score])
+    without = {
+        "no concept in the question": int((counts[:, QUESTION] == 0).sum()),
+        "none in the answer": int((counts[:, ANSWER] == 0).sum()),
+        "no path between the two": len(counts) - len(joined),
+    }
+    told = [f"{number / size:.1%} {what}" for what, number in without.items() if number]
+    found = [f"of {len(counts):,} statements have {', '.join(told)}"] if told else []
+    if pruned := len(rows.store.scores) - int((rows.store.scores >= rows.min_score).sum()):
+        share = pruned / len(rows.store.scores)
+        found.append(
+            f"{share:.1%} of {len(rows.store.scores):,} paths score under {rows.min_score:.3g} and are pruned"
+        )
+    if rows.unfinished:
+        found.append(
+            f"{rows.unfinished:,} pairs of concepts have too many paths and were searched to fewer hops"
+        )
+    return found

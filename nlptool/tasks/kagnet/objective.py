@@ -1,0 +1,315 @@
+"""KagNet (Lin et al. 2019): which choice is right, by the paths that join its concepts to the question's?"""
+
+# B rows, C choices, S statements, B * C, D width of a statement, E of a concept, V nodes, N rows
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from nlptool import flops, launch, manifests
+from nlptool.atomic_files import read_json, write_json
+from nlptool.data import pair_inputs
+from nlptool.data.batches import Batch
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.errors import DataError
+from nlptool.evaluation.metrics import classification
+from nlptool.knowledge.embeddings import WEIGHTS, EntityEmbeddings
+from nlptool.knowledge.graph import Graph
+from nlptool.knowledge.schema_graphs import (
+    AGAIN,
+    SchemaGraphBuilder,
+    SchemaGraphStore,
+    SchemaGraphWriter,
+    SchemaJob,
+    folder_of,
+)
+from nlptool.models.base import Encoder
+from nlptool.models.config import EncoderConfig, ModelConfig
+from nlptool.objectives.base import ExportSpec, inputs_of
+from nlptool.tasks import sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.tasks.kagnet import explanation, linear_probe
+from nlptool.tasks.kagnet.net import Attention, KagNet, SchemaGraphs
+from nlptool.tasks.kagnet.schema_batches import KagNetDataset, StatementBatch
+from nlptool.text.store import Split
+from nlptool.text.tabular import Example, Row
+from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.kagnet.config import Config
+
+FACTS = "schema.json"
+MIN_SCORE = "min_path_score"
+
+
+class KagNetTask(TaskObjective):
+    """A statement encoder, frozen or not, under a net over schema graphs; a softmax over the choices says which."""
+
+    def __init__(
+        self,
+        config: "Config",
+        vocabulary: Vocabulary,
+        backbone: Encoder,
+        net: KagNet,
+        graph: Graph,
+        embeddings: EntityEmbeddings,
+    ) -> None:
+        super().__init__()
+        self.config: Config = config
+        self.vocabulary = vocabulary
+        self.weights = {config.loss: 1.0}
+        self.frozen = config.statement == "frozen"
+        self.width = len(config.labels)
+        self.guess = "majority"  # until the vectors of statements are there
+        self.backbone: Encoder = backbone
+        self.kagnet = net
+        self.graph, self.embeddings = graph, embeddings
+        self.concepts: nn.Embedding | None = None
+        with torch.no_grad():
+            none = np.zeros((1, embeddings.width), np.float32)
+            table = np.concatenate([none, embeddings.relations, embeddings.relations])  # as the released code
+            net.relations.weight.copy_(torch.from_numpy(table))
+            if config.net.concepts == "tuned":
+                self.concepts = nn.Embedding(*embeddings.entities.shape)
+                self.concepts.weight.copy_(torch.from_numpy(np.array(embeddings.entities)))
+        if self.frozen:
+            backbone.requires_grad_(False)
+        self.keeps_features = self.frozen
+        self._builder: SchemaGraphBuilder | None = (
+            None  # of schema graphs; made when the first rows are encoded
+        )
+
+    def train(self, mode: bool = True) -> "KagNetTask":
+        """A frozen encoder has no dropout."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    # ---- rows ----
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """Each row as many statements as it has choices: what the encoder reads, and its schema graph."""
+        config, shelf = self.config, self.config.schema_graphs
+        if self._builder is None:
+            self._builder = SchemaGraphBuilder(
+                SchemaJob(
+                    config.graph,
+                    config.embeddings,
+                    config.grounding.language,
+                    config.grounding.stop_words,
+                    config.paths.drop,
+                    config.paths.hops,
+                    config.paths.max_paths,
+                )
+            )
+        writer = SchemaGraphWriter(
+            self._builder, prefix, None if shelf is None else Path(shelf), launch.cpus()
+        )
+
+        def passed() -> Iterator[Example]:
+            for row in rows:
+                example = config.example(row, labelled=labelled)
+                writer.add((question, choice) for question, choice in example.inputs)
+                yield example
+
+        try:
+            count = pair_inputs.write(passed(), tokenizer, prefix)
+            writer.close()
+        finally:
+            writer.abandon()
+        write_json(folder_of(prefix) / FACTS, self._made_of() | {"unfinished": writer.unfinished})
+        return count
+
+    def _made_of(self) -> dict[str, Any]:
+        return {
+            "graph": self.graph.fingerprint,
+            "embeddings": manifests.digest(self.embeddings.path / WEIGHTS),
+        }
+
+    def examples(self, split: Split, length: int, seed: int) -> KagNetDataset:
+        """The rows; no seed changes them. Raises DataError where they were made with another graph or embeddings."""
+        rows = sequence_heads.open_rows(split, length, self.vocabulary, self.width)
+        folder = folder_of(split.prefix)
+        facts = read_json(folder / FACTS, dict, AGAIN)
+        self.graph.require(facts.get("graph"), str(folder))
+        if facts.get("embeddings") != self._made_of()["embeddings"]:
+            raise DataError(
+                f"{folder}: was made with other embeddings than {self.embeddings.path}",
+                hint="put these back, or start again with --overwrite",
+            )
+        store = SchemaGraphStore(split.prefix, self.config.paths.hops)
+        if len(store) != len(rows) * self.width:
+            raise DataError(f"{folder}: has not a schema graph for each statement", hint=AGAIN)
+        found = KagNetDataset(rows, store, all_pairs=self.config.net.pairs == "all")
+        found.min_score = self.thresholds.get(MIN_SCORE, self.config.paths.threshold or 0.0)
+        found.unfinished = int(facts.get("unfinished", 0))
+        return found
+
+    def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
+        """The splits; a share of paths to prune becomes a score, that of the training paths."""
+        share = self.config.paths.quantile
+        train = splits[self.config.train]
+        assert isinstance(train, KagNetDataset)
+        if share is not None and len(train.store.scores):
+            self.thresholds[MIN_SCORE] = least = float(np.quantile(train.store.scores, share))
+            for rows in splits.values():
+                assert isinstance(rows, KagNetDataset)
+                rows.min_score = least
+        return splits
+
+    def doubts(self, rows: LabelledDataset) -> list[str]:
+        """How many statements have no concept, no path, and whose paths were not all searched."""
+        assert isinstance(rows, KagNetDataset)
+        return explanation.doubts(rows)
+
+    def collate(self, examples: StatementBatch, draws: RandomStreams) -> Batch:
+        """Schema graphs end to end, and ids and types [S, T], or what is kept of the statements, [S, D]."""
+        made = sequence_heads.batch_of(examples.encoded, self.config.loss)
+        graphs = examples.graphs
+        tensors = {name: torch.from_numpy(array) for name, array in graphs._asdict().items()}
+        if self.concepts is None:
+            vectors_VE = np.zeros((len(graphs.entities) + 1, self.embeddings.width), np.float32)
+            vectors_VE[:-1] = self.embeddings.entities[graphs.entities]
+            tensors["concepts"] = torch.from_numpy(vectors_VE)
+        if examples.vectors is not None:
+            tensors["features"] = torch.from_numpy(examples.vectors)
+        return replace(made, tensors=made.tensors | tensors)
+
+    # ---- net ----
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {self.config.loss: self.cost(self.predict(batch), batch["labels"])}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits, [B, C]."""
+        return self._explained(batch)[0]
+
+    def _explained(self, batch: Batch) -> tuple[Tensor, Attention]:
+        statements_SD = batch["features"] if "features" in batch else self._statements(batch)
+        dtype = self.kagnet.out.weight.dtype
+        if self.concepts is None:
+            concepts_VE = batch["concepts"].to(dtype)
+        else:
+            concepts_VE = F.pad(self.concepts(batch["entities"]), (0, 0, 0, 1))
+        graphs = SchemaGraphs(*(batch[name] for name in SchemaGraphs._fields))
+        scores_S, attention = self.kagnet.explained(concepts_VE, graphs, statements_SD.to(dtype))
+        return scores_S.view(-1, self.width), attention
+
+    def _statements(self, batch: Batch) -> Tensor:
+        """Vectors of the statements, [S, D]."""
+        if not self.frozen:
+            return self._pooled(batch)
+        with torch.no_grad(), flops.no_backward():
+            return self._pooled(batch)
+
+    def _pooled(self, batch: Batch) -> Tensor:
+        if self.config.pooling == "cls":
+            return sequence_heads.first_token(self.backbone, None, batch)
+        hidden_STD = self.backbone(inputs_of(batch))
+        places_T = torch.arange(hidden_STD.shape[1], device=hidden_STD.device)
+        real_ST = places_T < batch["lengths"][:, None]
+        total_SD = hidden_STD.masked_fill(~real_ST[:, :, None], 0).sum(1)
+        return total_SD / batch["lengths"][:, None]
+
+    def features(self, batch: Batch) -> Tensor:
+        """What a frozen encoder says of each statement, [S, D]."""
+        return self._statements(batch)
+
+    def use_features(self, rows: LabelledDataset, features: NDArray[np.float32]) -> None:
+        """The vectors of a split's statements, [S, D]."""
+        assert isinstance(rows, KagNetDataset)
+        rows.vectors, self.guess = features, "statement alone"
+
+    def assume_features(self, rows: LabelledDataset) -> None:
+        """Statements are not read: zeros stand in for their vectors."""
+        assert isinstance(rows, KagNetDataset)
+        rows.assumed = self.kagnet.statement_size
+
+    def cost(self, said: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy in nats; or of wrong choices the mean of max(0, margin - p(right) + p(wrong)), p a sigmoid."""
+        if self.config.loss == "cross_entropy":
+            return super().cost(said, labels)
+        shares_NC = said.to(torch.promote_types(said.dtype, torch.float32)).sigmoid()
+        right_N1 = labels.long()
+        ahead_NC = shares_NC.gather(1, right_N1) - shares_NC
+        wrong_NC = torch.ones_like(shares_NC).scatter(1, right_N1, 0.0)
+        return ((self.config.margin - ahead_NC).clamp(min=0) * wrong_NC).sum() / (self.width - 1)
+
+    def read(self, batch: Batch) -> Tensor:
+        """Tokens of each statement; none where its vector is kept."""
+        return batch["lengths"] * int("features" not in batch)
+
+    def sizes(self, batch: Batch) -> list[int]:
+        """Nodes, pairs and paths, whose number decides what the net costs."""
+        return [len(batch["entities"]), len(batch["pairs"]), len(batch["owners"]) - 1]
+
+    # ---- answers ----
+
+    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+        """Accuracy."""
+        return classification.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
+
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
+        """What the statement's vector says without a graph, by a linear probe; of a tuned encoder the majority."""
+        assert isinstance(train, KagNetDataset)
+        assert isinstance(rows, KagNetDataset)
+        if train.vectors is None or rows.vectors is None:
+            return sequence_heads.baseline(self.config, train, rows, classes=True)
+        said = linear_probe.chosen(train.vectors, train.labels[:, 0], rows.vectors, self.width)
+        return classification.scores(self.config.metrics, said, rows.labels[:, 0])
+
+    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction`, `scores`, the probabilities of all choices, and `label`."""
+        return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+
+    def explain(self, batch: Batch) -> list[dict[str, Any]]:
+        """`paths` of each choice of a row: those that its score rests on, in words, by their attention."""
+        _, attention = self._explained(batch)
+        return explanation.of_rows(batch, attention, self.graph, self.config.labels)
+
+    explains = True
+
+    def submitted(self, answer: dict[str, Any]) -> Any:
+        """The choice as the server has it."""
+        return sequence_heads.submitted(self.config, answer, self.config.labels)
+
+    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+        """The server's file of a test split."""
+        return sequence_heads.index_and_prediction(self.config, split, map(self.submitted, answers))
+
+    def _spell(self, label: float) -> str:
+        return self.config.labels[int(label)]
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
+        """The encoder as transformers has it, with the net's tensors besides, under names of its own."""
+        return {"": ExportSpec(model, self.state_dict(), self.architecture)}
+
+
+def build(config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None) -> KagNetTask:
+    """A statement encoder with a net over schema graphs; dropout: None for 0.0, that of the released code."""
+    graph = Graph(Path(config.graph))
+    embeddings = EntityEmbeddings(Path(config.embeddings), graph)
+    assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
+    _, encoder, _ = sequence_heads.build_parts(model, vocabulary)
+    net = KagNet(
+        2 * len(graph.relations) + 1,
+        embeddings.width,
+        model.hidden,
+        gcn=config.net.gcn,
+        path_size=config.net.path_size,
+        pair_size=config.net.pair_size,
+        dropout=dropout or 0.0,
+        path_attention=config.net.path_attention,
+        pair_attention=config.net.pair_attention,
+    )
+    return KagNetTask(config, vocabulary, encoder, net, graph, embeddings)
