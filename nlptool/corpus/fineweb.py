@@ -26,7 +26,9 @@ class Rules:
         count = max(len(lines), 1)
         if config.min_punctuated_lines is not None:
             ended = sum(line[-1] in SENTENCE_END for line in lines) / count
-            yield Figure(f"{self.name}.min_punctuated_lines", ended, config.min_punctuated_lines, None)
+            least = None if config.exclude_zero and not ended else config.min_punctuated_lines
+            if least is not None:
+                yield Figure(f"{self.name}.min_punctuated_lines", ended, least, None)
         if config.max_short_lines is not None:
             short = sum(len(line) <= config.short_line for line in lines) / count
             yield Figure(f"{self.name}.max_short_lines", short, None, config.max_short_lines)

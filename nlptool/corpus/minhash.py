@@ -7,36 +7,22 @@ factors are drawn with a fixed seed, so that signatures of different runs and ma
 import re
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from nlptool.corpus.config import MinHash
+from nlptool.text.word_hashes import Hashes, word_hashes
 
 WORD = re.compile(r"\w+")
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 MIX = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64's finaliser
 CHUNK = 1024  # shingles hashed at a time: 112 hashes of each stay in the cache
-MOST_KEPT = 1 << 17  # words whose hash is kept
 SEED = 1
-
-Hashes = NDArray[np.uint64]
-
-
-class _WordHashes(dict[str, int]):
-    def __missing__(self, word: str) -> int:
-        if len(self) >= MOST_KEPT:
-            self.clear()
-        found = self[word] = xxhash.xxh3_64_intdigest(word.encode("utf8", "surrogatepass"))
-        return found
-
-
-_hash_of = _WordHashes()
 
 
 def shingles(text: str, ngram: int) -> Hashes:
     """A 64-bit hash for each shingle, in order; a text of fewer words is one shingle, one without words has none."""
     words = WORD.findall(text.lower())
-    hashes = np.fromiter(map(_hash_of.__getitem__, words), np.uint64, len(words))
+    hashes = word_hashes(words)
     n = min(ngram, len(words))
     count = len(words) - n + 1 if n else 0
     found = np.zeros(count, np.uint64)

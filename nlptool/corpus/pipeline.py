@@ -8,8 +8,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nlptool.corpus import c4, fineweb, gopher
-from nlptool.corpus.config import Dedup, Filters
+from nlptool.corpus import c4, decontaminate, fineweb, gopher, language, pii, repair, urls
+from nlptool.corpus.config import DecontaminationRule, Dedup, Filters, Language, Pii, Repair, Urls
+from nlptool.corpus.decontaminate import Benchmark
 from nlptool.corpus.document import Block, Document, Dropped, Figures, uniform
 from nlptool.corpus.minhash import Signatures
 from nlptool.corpus.statistics import BlockCount, Statistics
@@ -26,11 +27,23 @@ class Blocks:
     dropped: float
     """Share of dropped documents that is kept."""
     seed: int
+    urls: Urls | None = None
+    repair: Repair | None = None
+    language: Language | None = None
+    pii: Pii | None = None
+    decontaminate: DecontaminationRule | None = None
+    benchmarks: tuple[Benchmark, ...] = ()
 
 
 def blocks(plan: Blocks) -> Iterator[Block]:
-    """The blocks that the recipe has, in their order."""
+    """The blocks that the recipe has, in their order. Raises UsageError where one needs what is not installed."""
     filters = plan.filters
+    if plan.urls is not None:
+        yield urls.Block(plan.urls)
+    if plan.repair is not None:
+        yield repair.Block(plan.repair)
+    if plan.language is not None:
+        yield language.Block(plan.language)
     if filters.gopher_repetition is not None:
         yield gopher.Repetition(filters.gopher_repetition)
     if filters.gopher_quality is not None:
@@ -39,6 +52,10 @@ def blocks(plan: Blocks) -> Iterator[Block]:
         yield c4.Rules(filters.c4)
     if filters.fineweb is not None:
         yield fineweb.Rules(filters.fineweb)
+    if plan.pii is not None:
+        yield pii.Block(plan.pii)
+    if plan.decontaminate is not None:
+        yield decontaminate.Block(plan.decontaminate, plan.benchmarks)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool.prompting.config import PromptConfig
 from nlptool.recipe import Named, RecipeBlock, short_name
@@ -36,3 +36,15 @@ class TaskSpec(RecipeBlock):
         if not self.name:
             raise ValueError("name: a task that is written out needs one")
         return self
+
+
+def several(given: Any) -> Any:
+    """One value as a list of it."""
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+Tasks = Annotated[
+    tuple[TaskSpec, ...],
+    BeforeValidator(several, json_schema_input_type=str | TaskSpec | tuple[str | TaskSpec, ...]),
+    Field(min_length=1, description="names, paths, or blocks with task and data"),
+]

@@ -1,8 +1,13 @@
 """`nlptool corpus` from end to end: the same bytes whatever the number of workers, restarts and shards."""
 
 import json
+import os
 import random
+import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,14 @@ dedup: {minhash: {}}
 output: {dropped: 1.0}
 workers: 1
 out: out
+"""
+TOOL = """\
+import sys
+from nlptool.cli import main
+from nlptool.corpus import stretches
+if __name__ == "__main__":
+    stretches.STRETCH = 2000
+    sys.exit(main(sys.argv[1:]))
 """
 PLACES = [
     "river",
@@ -174,6 +187,64 @@ def test_parquet_holds_the_same_documents(work: Path):
         for row in pyarrow.parquet.read_table(path).to_pylist()
     ]
     assert [{k: v for k, v in row.items() if v is not None} for row in rows] == kept(work / "out")
+
+
+def test_languages_personal_data_and_benchmarks_are_seen_to(work: Path, capsys):
+    pytest.importorskip("fasttext")
+    question = "Where did the keeper of the old lighthouse hide the silver key before the storm came in?"
+    body = "The river runs through the old town, and nobody knows who built the bridge that stands there. "
+    pages = [
+        {"text": body * 8 + question + " " + body * 8},
+        {"text": body + "Write to kim.minsu@daum.net or call; the number is 900101-1234568."},
+        {"text": "La rivière traverse la vieille ville, et personne ne sait quand le pont fut bâti. " * 3},
+        {"text": "나라가 바로 서려면 국민이 먼저 일어나야 합니다. 여러분의 힘을 믿습니다."},
+        {"text": "All about it is in the encyclopedia.", "url": "https://ko.wikipedia.org/wiki/x"},
+    ]
+    (work / "web.jsonl").write_text("\n".join(json.dumps(page) for page in pages), "utf8")
+    recipe = {
+        "sources": {"web": {"files": "web.jsonl"}},
+        "urls": {"block_domains": ["wikipedia.org"]},
+        "language": {"keep": ["en", "ko"]},
+        "pii": {},
+        "decontaminate": {"tasks": [{"name": "keeper", "task": "lambada", "data": "questions.jsonl"}]},
+        "workers": 1,
+        "out": "out",
+    }
+    (work / "questions.jsonl").write_text(json.dumps({"text": f"{question} Under the stairs"}), "utf8")
+    (work / "r.yaml").write_text(json.dumps(recipe))
+    assert corpus("--json") == 0
+    blocks = json.loads(capsys.readouterr().out)["blocks"]
+    dropped = {rule: count for block in blocks.values() for rule, count in block["dropped"].items()}
+    assert dropped == {"urls.block_domains": 1, "language.keep": 1}
+    assert (blocks["pii"]["changed"], blocks["decontaminate"]["changed"]) == (1, 1)
+    cut, personal, korean = kept(work / "out")
+    assert "silver key" not in cut["text"]
+    assert personal["text"].endswith("Write to email@example.com or call; the number is 000000-0000000.")
+    assert (personal["language"], korean["language"]) == ("en", "ko")
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(work: Path):
+    """50 SIGKILLs, each followed by --resume auto."""
+    (work / "tool.py").write_text(TOOL)
+    line = [sys.executable, "tool.py", "corpus", "r.yaml", "--resume", "auto", "--workers", "2", "--out"]
+    where = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([*line, "whole"], env=where, check=False, capture_output=True).returncode == 0
+    chance, kills = random.Random(0), 0
+    while kills < 50:
+        process = subprocess.Popen(
+            [*line, "out"], env=where, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        time.sleep(chance.uniform(0.2, 4))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        if (work / "out/corpus.json").exists():
+            assert contents(work / "out") == contents(work / "whole")
+            shutil.rmtree(work / "out")
+    assert subprocess.run([*line, "out"], env=where, check=False, capture_output=True).returncode == 0
+    assert contents(work / "out") == contents(work / "whole")
 
 
 def test_a_dry_run_writes_nothing(work: Path, capsys):

@@ -172,6 +172,13 @@ def test_fineweb_judges_lines(text: str, dropped: str | None):
     assert rule(fineweb.Rules(FineWeb()), text) == (dropped and f"fineweb.{dropped}")
 
 
+def test_a_text_without_any_punctuated_line_may_be_kept():
+    line = "no end of a line that is longer than thirty characters"
+    assert rule(fineweb.Rules(FineWeb(exclude_zero=True)), line) is None
+    lines = "\n".join(f"{number} {line}" for number in range(9))
+    assert rule(fineweb.Rules(FineWeb(exclude_zero=True)), f"{lines}.") == "fineweb.min_punctuated_lines"
+
+
 def test_a_rule_that_is_null_is_off():
     assert rule(gopher.Quality(GopherQuality(min_words=None, min_stop_words=None)), "short") is None
 

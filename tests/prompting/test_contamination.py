@@ -5,9 +5,10 @@ import random
 import pytest
 
 from nlptool.prompting.config import Instance
-from nlptool.prompting.contamination import Search, ngram_size, search_tasks, words
+from nlptool.prompting.contamination import Search, search_tasks
 from nlptool.prompting.loglikelihood.config import Config
 from nlptool.prompting.requests import TaskRun
+from nlptool.text.ngram_overlap import ngram_size, words
 
 EIGHT = "one two three four five six seven eight"
 

@@ -6,10 +6,35 @@ from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
-from nlptool.corpus.config import Dedup, Filters, Output, Shard
+from nlptool.corpus.config import (
+    DecontaminationRule,
+    Dedup,
+    Filters,
+    Language,
+    Output,
+    Pii,
+    Repair,
+    Shard,
+    Urls,
+)
 from nlptool.errors import UsageError
+from nlptool.prompting.spec import Tasks
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 from nlptool.text.config import Source
+
+
+class Decontaminate(DecontaminationRule):
+    """Benchmarks whose instances are cut out of the text."""
+
+    tasks: Tasks = Field(description="prompted tasks: names such as lambada, or blocks with task and data")
+    data: str | None = Field(
+        None, description="folder with a folder or a file for each task, by its name; null: the hub"
+    )
+
+    @property
+    def rule(self) -> DecontaminationRule:
+        """What is cut, without the tasks, which workers need not know."""
+        return DecontaminationRule(window=self.window, min_piece=self.min_piece, max_pieces=self.max_pieces)
 
 
 class Recipe(RecipeBlock):
@@ -18,7 +43,12 @@ class Recipe(RecipeBlock):
     sources: dict[str, Source] = Field(
         min_length=1, description="where documents come from, by a name that their files in data/ bear"
     )
+    urls: Urls | None = Field(None, description="pages that are dropped by their address")
+    repair: Repair | None = Field(None, description="what is put right in a text")
+    language: Language | None = Field(None, description="languages that are kept")
     filters: Filters = Field(Filters(), description="rules by which documents are dropped")
+    pii: Pii | None = Field(None, description="what is replaced of what names a person")
+    decontaminate: Decontaminate | None = Field(None, description="benchmarks that are cut out of the text")
     dedup: Dedup = Field(Dedup(), description="which documents count as duplicates")
     output: Output = Field(Output(), description="what is written")
     seed: int = Field(
@@ -56,6 +86,13 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
                         "outside with --out",
                     )
                 )
+    for at, name in enumerate(recipe.urls.block_lists if recipe.urls else ()):
+        if not Path(name).is_file():
+            problems.append(Problem(f"urls.block_lists.{at}", f"no file {name}"))
+    if recipe.decontaminate is not None and (data := recipe.decontaminate.data) and not Path(data).is_dir():
+        problems.append(
+            Problem("decontaminate.data", f"no folder {data}; one with a folder or a file for each task")
+        )
     return problems
 
 

@@ -3,22 +3,24 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import read_json, write_json
-from nlptool.commands.corpus.recipe import Recipe, Work
+from nlptool.commands.corpus.recipe import Decontaminate, Recipe, Work
 from nlptool.commands.corpus.report import facts_of, rules_of, summary
 from nlptool.console import Console, Options
 from nlptool.corpus import duplicates, engine, stretches, writing
 from nlptool.corpus.config import Shard
+from nlptool.corpus.decontaminate import Benchmark, benchmark
 from nlptool.corpus.duplicates import Duplicates
 from nlptool.corpus.pipeline import Blocks, blocks
 from nlptool.corpus.stretches import Group
 from nlptool.errors import DataError
 from nlptool.formatting import counted
 from nlptool.manifests import atomic_folder, recorded
+from nlptool.prompting.requests import read_task
 from nlptool.recipe import digest
 from nlptool.runs import folder
 from nlptool.text.corpus import ReadStats
@@ -182,7 +184,29 @@ def _duplicates(recipe: Recipe, out: Path, parts: list[Path], documents: int, co
 
 
 def _plan(recipe: Recipe) -> Blocks:
-    return Blocks(recipe.filters, recipe.dedup, recipe.output.dropped, recipe.seed)
+    """What workers do. Raises DataError where a benchmark is not there, UsageError where a package is not."""
+    cut = recipe.decontaminate
+    plan = Blocks(
+        recipe.filters,
+        recipe.dedup,
+        recipe.output.dropped,
+        recipe.seed,
+        recipe.urls,
+        recipe.repair,
+        recipe.language,
+        recipe.pii,
+        None if cut is None else cut.rule,
+        () if cut is None else tuple(_benchmarks(cut)),
+    )
+    list(blocks(plan))  # what is missing is told before anything is read
+    return plan
+
+
+def _benchmarks(block: Decontaminate) -> Iterator[Benchmark]:
+    for spec in block.tasks:
+        task = read_task(spec, None if block.data is None else Path(block.data), 0, None, 0)
+        synthetic = task.task.source is not None and task.task.source.synthetic is not None
+        yield benchmark([instance.demonstration for instance in task.instances], synthetic=synthetic)
 
 
 def _environment() -> dict[str, Any]:

@@ -6,28 +6,18 @@ OUT/results.json results.md                     the metrics
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool import folder_kinds
 from nlptool.models import hub
-from nlptool.prompting.spec import TaskSpec
+from nlptool.prompting.spec import Tasks, several
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 
-
-def _several(given: Any) -> Any:
-    return given if isinstance(given, list | tuple) else (given,)
-
-
-Tasks = Annotated[
-    tuple[TaskSpec, ...],
-    BeforeValidator(_several, json_schema_input_type=str | TaskSpec | tuple[str | TaskSpec, ...]),
-    Field(min_length=1, description="names, paths, or blocks with task and data"),
-]
 Shots = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...],
-    BeforeValidator(_several, json_schema_input_type=int | tuple[int, ...]),
+    BeforeValidator(several, json_schema_input_type=int | tuple[int, ...]),
     Field(min_length=1, description="few-shot examples in each prompt; a list gives a run per number"),
 ]
 
@@ -40,7 +30,7 @@ class Recipe(RecipeBlock):
 
     models: Annotated[
         tuple[str, ...],
-        BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...]),
+        BeforeValidator(several, json_schema_input_type=str | tuple[str, ...]),
         Field(min_length=1, description="Hugging Face folders, e.g. a run's final, or ids of the hub"),
     ] = Field(json_schema_extra=RESUMABLE)
     tasks: Tasks = Field(json_schema_extra=RESUMABLE)

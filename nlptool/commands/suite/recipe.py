@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from nlptool.commands.finetune.recipe import Dropout, Evaluate, Recipe, Seeds
 from nlptool.commands.prompt import recipe as prompt
-from nlptool.commands.prompt.recipe import Shots, Tasks
+from nlptool.commands.prompt.recipe import Shots
 from nlptool.errors import UsageError
+from nlptool.prompting.spec import Tasks
 from nlptool.recipe import RecipeBlock, catalog, load, short_name
 from nlptool.train.config import FinetuneConfig
 
