@@ -70,6 +70,7 @@ TABLE = {
         Metric("hidden", "hidden-state loss", "MSE", "lower", "loss"),
         Metric("attention", "attention loss", "MSE", "lower", "loss"),
         Metric("embedding", "embedding loss", "MSE", "lower", "loss"),
+        Metric("transe", "TransE loss", "", "lower", "loss"),
         Metric("cross_entropy", "cross-entropy loss", "nats", "lower", "loss"),
         Metric("squared_error", "squared error", "MSE", "lower", "loss"),
         # Scores of language models.
@@ -87,6 +88,12 @@ TABLE = {
         Metric("clm_accuracy", "causal LM accuracy", "share", "higher", "score"),
         Metric("perplexity", "perplexity per token", "", "lower", "score"),
         Metric("bits_per_byte", "bits per byte", "bits", "lower", "score"),
+        # Scores of embeddings of a graph: filtered ranks of heads and tails, ties count half.
+        Metric("mrr", "mean reciprocal rank", "", "higher", "score"),
+        Metric("mean_rank", "mean rank", "", "lower", "score"),
+        Metric("hits_at_1", "Hits@1", "share", "higher", "score"),
+        Metric("hits_at_3", "Hits@3", "share", "higher", "score"),
+        Metric("hits_at_10", "Hits@10", "share", "higher", "score"),
         # Scores of tasks.
         Metric("accuracy", "accuracy", "share", "higher", "score"),
         Metric("f1", "F1", "share", "higher", "score"),

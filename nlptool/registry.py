@@ -42,6 +42,12 @@ def config(kind: Kind, name: str) -> type["RecipeBlock"]:
     return block
 
 
+@cache
+def objectives(reads: Literal["tokens", "graph"]) -> tuple[str, ...]:
+    """Names of the objectives that learn from a token store, or from a knowledge graph."""
+    return tuple(name for name in names("objectives") if config("objectives", name).reads == reads)
+
+
 class DiscriminatedBy:
     """A block whose type is discriminated by its key `name`, one of the folders of a room.
 

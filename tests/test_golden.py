@@ -21,7 +21,7 @@ def run_name(name: str, variant: dict[str, object]) -> str:
 
 RUNS = {
     run_name(name, variant): (name, variant)
-    for name in registry.names("objectives")
+    for name in registry.objectives("tokens")
     for variant in import_module(f"objectives.facts.{name}").VARIANTS
 }
 

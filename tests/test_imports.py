@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "progress": {"errors", "formatting", "metric_table", "terminal"},
     "text_table": {"terminal"},
     "console": {"errors", "formatting", "progress", "text_table", "terminal"},
-    "runs": BASE | {"text", "data", "models", "train", "objectives", "console"},
+    "runs": BASE | {"text", "data", "models", "knowledge", "train", "objectives", "console"},
     "commands": BASE
     | {
         "text",
@@ -93,7 +93,18 @@ MAY_IMPORT = {
 }
 FLOORS = (
     ("specs", "loading"),
-    ("corpus", "tokenize", "knowledge", "pretrain", "finetune", "prompt", "generate", "embed", "fill_mask"),
+    (
+        "corpus",
+        "tokenize",
+        "knowledge",
+        "pretrain",
+        "pretrain_transe",
+        "finetune",
+        "prompt",
+        "generate",
+        "embed",
+        "fill_mask",
+    ),
     ("distill_task", "predict", "suite"),
     ("plan", "compare", "evaluate", "export", "report", "doctor", "recipes", "schema"),
 )

@@ -89,13 +89,15 @@ def machine() -> Iterator[Check]:
 
 
 def folder(path: Path) -> Iterator[Check]:
-    """What a token store, a model's folder or a run is; of every run that a folder holds, such as one a seed."""
+    """What a store, a graph, a model's folder or a run is; of every run that a folder holds, such as one a seed."""
     if (path / "store.json").exists():
         yield from checks.check_store(path)
+    elif (path / "graph.json").exists():
+        yield from checks.check_graph(path)
     elif (path / "recipe.yaml").exists():
         yield from _runs(path)
     elif (path / "config.json").exists():
-        yield from checks.check_model(path)
+        yield from (checks.check_vectors if checks.is_vectors(path) else checks.check_model)(path)
     else:
         raise UsageError(
             f"{path}: is no run (no recipe.yaml), token store (store.json) or model (config.json): "

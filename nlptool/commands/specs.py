@@ -29,6 +29,9 @@ COMMANDS = (
     CommandSpec("pretrain-electra", "pretrain", TRAIN, "Pretrain ELECTRA to detect replaced tokens."),
     CommandSpec("pretrain-ernie", "pretrain", TRAIN, "Pretrain ERNIE on text linked to a knowledge graph."),
     CommandSpec("pretrain-clm", "pretrain", TRAIN, "Pretrain GPT-2 as a causal language model."),
+    CommandSpec(
+        "pretrain-transe", "pretrain_transe", TRAIN, "Train embeddings of a knowledge graph by TransE."
+    ),
     CommandSpec("distill", "pretrain", TRAIN, "Distil a language model into a smaller one."),
     CommandSpec("finetune", "finetune", TRAIN, "Fine-tune a pretrained model on a labelled task.", True),
     CommandSpec("distill-task", "distill_task", TRAIN, "Distil a fine-tuned model into a smaller one.", True),

@@ -14,6 +14,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 
 CPU = device("cpu")
+SHORT = 1 << 18  # examples; the order of an epoch of so many takes 2 MB and a tenth of a second
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class Batches:
                 )
         self.stages, self.collate, self.seed, self.shuffle = stages, collate, seed, shuffle
         self.rank, self.world, self.accumulate = rank, world, accumulate
+        self._orders: dict[tuple[int, int], NDArray[np.int64]] = {}  # of the last epochs, by size and epoch
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n, n from 0."""
@@ -151,8 +153,17 @@ class Batches:
         if self.shuffle:
             for epoch in np.unique(epochs):
                 chosen = epochs == epoch
-                indices[chosen] = permuted(indices[chosen], size, self.seed, int(epoch))
+                indices[chosen] = self._permuted(indices[chosen], size, int(epoch))
         return indices, epochs
+
+    def _permuted(self, indices: NDArray[np.int64], size: int, epoch: int) -> NDArray[np.int64]:
+        """Where indices lie in an epoch's order; a short epoch's is computed once, which small batches gain from."""
+        if size > SHORT:
+            return permuted(indices, size, self.seed, epoch)
+        if (size, epoch) not in self._orders:
+            last = list(self._orders.items())[-1:]
+            self._orders = dict(last) | {(size, epoch): permuted(np.arange(size), size, self.seed, epoch)}
+        return self._orders[size, epoch][indices]
 
 
 class IndexedBatches(Protocol):

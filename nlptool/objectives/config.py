@@ -4,7 +4,7 @@ An objective is a folder here, named as recipes name it: its `config.py` has its
 what goes together and builds the Objective.
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -20,6 +20,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 class ObjectiveConfig(RecipeBlock):
     """What a pretraining run learns."""
+
+    reads: ClassVar[Literal["tokens", "graph"]] = "tokens"
+    """What it learns from: a token store, or a knowledge graph, on which its `build_on` builds it."""
 
     needs_teacher: ClassVar[bool] = False
     """Whether it learns from another model, which `build` and `check_teacher` are given."""

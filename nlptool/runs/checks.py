@@ -69,7 +69,7 @@ def check_run(run: Path) -> Iterator[Check]:
             yield Check("final", None if why else True, why or "is what the run ended with")
         except DataError as error:
             yield Check("final", False, error.message)
-        yield from check_model(run / "final")
+        yield from (check_vectors if is_vectors(run / "final") else check_model)(run / "final")
     else:
         yield Check("final", None, "not there yet: the run has not ended")
 
@@ -84,6 +84,46 @@ def _own_files(run: Path) -> Check:
     except DataError as error:
         return Check("recipe", False, error.message)
     return Check("recipe", True, "can be read, and so can what the run ran on")
+
+
+def is_vectors(final: Path) -> bool:
+    """Whether a folder holds vectors of a graph's entities, not a net."""
+    try:
+        return "graph_fingerprint" in read_json(final / "config.json", dict)
+    except (FileNotFoundError, DataError):
+        return False
+
+
+def check_vectors(final: Path) -> Iterator[Check]:
+    """Vectors of entities and relations: digests, finite numbers, as many as the graph had."""
+    import numpy as np
+
+    from nlptool.knowledge.embeddings import ENTITY, RELATION, mapped_tensors
+
+    try:
+        if written := weights_record.weights(final):
+            yield whole("final digest", differs(final, written))
+        tensors = mapped_tensors(final / "model.safetensors")
+        bad = [name for name, table in tensors.items() if table.size and not np.isfinite(table).all()]
+        yield Check("final weights", not bad, f"not finite: {', '.join(bad)}" if bad else "all finite")
+        config = read_json(final / "config.json", dict)
+        sizes = [config.get("entities"), config.get("relations")]
+        found = [len(tensors[name]) if name in tensors else None for name in (ENTITY, RELATION)]
+        yield Check("vectors", found == sizes, f"of {found[0]} entities and {found[1]} relations")
+    except (NlptoolError, FileNotFoundError) as error:
+        yield Check("final", False, str(error))
+
+
+def check_graph(path: Path) -> Iterator[Check]:
+    """A knowledge graph: the digests of its files, and what it holds."""
+    from nlptool.knowledge.graph import Graph
+
+    try:
+        graph = Graph(path)
+        yield whole("files", differs(path, graph.info["files"]))
+        yield Check("graph", True, ", ".join(f"{number:,} {name}" for name, number in graph.counts.items()))
+    except NlptoolError as error:
+        yield Check("graph", False, error.message)
 
 
 def check_model(final: Path) -> Iterator[Check]:

@@ -263,8 +263,8 @@ def _beside(change: Change, outs: Sequence[str]) -> bool:
 
 
 def digests(models: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each model's settings and weights, and of each token store's tokenizer and contents."""
-    return {key: _of_store(path) or _of_model(path) for key, path in models.items()}
+    """SHA-256 of each model's settings and weights, of each token store's tokenizer and contents, of each graph."""
+    return {key: _of_store(path) or _of_graph(path) or _of_model(path) for key, path in models.items()}
 
 
 def _of_model(path: Path) -> str:
@@ -280,6 +280,14 @@ def _of_store(path: Path) -> str | None:
     facts = read_json(written, dict, "make the store again with nlptool tokenize")
     made = json.dumps([facts.get(key) for key in ("fingerprint", "corpus", "files")], sort_keys=True)
     return hashlib.sha256(made.encode()).hexdigest()
+
+
+def _of_graph(path: Path) -> str | None:
+    """None where there is no graph; its fingerprint is that of its files."""
+    written = path / "graph.json"
+    if not written.exists():
+        return None
+    return str(read_json(written, dict, "build the graph again with nlptool knowledge").get("fingerprint"))
 
 
 def _require_same_models(run: Path, models: Mapping[str, Path], known: Mapping[str, str]) -> None:

@@ -24,7 +24,16 @@ DISTILLED = (
     "twin",  # as earlier versions called baseline_student
 )
 PROMPTED = ("answers", "results.json", "results.md")
-STORE = ("store.json", "report.json", "tokenizer", "train.bin", "train.idx", "heldout.bin", "heldout.idx")
+STORE = (
+    "store.json",
+    "report.json",
+    "tokenizer",
+    "train.bin",
+    "train.idx",
+    "heldout.bin",
+    "heldout.idx",
+    "*.links",
+)
 GRAPH = ("graph.json", "entities.*", "relations.*", "labels.*", "train.npy", "valid.npy", "test.npy")
 MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "generator")
 ONNX = ("*.onnx", "onnx.json", "task.json")

@@ -292,7 +292,8 @@ class TrainingRun:
             self.job.export(aside)
             for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
                 weights_record.stamp(model, weights_record.Stamp(self.state.step, ended))
-            model_card.write(aside, self.config.out, self.state.step)
+            if self.job.model_card:
+                model_card.write(aside, self.config.out, self.state.step)
         run_state.finish(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:

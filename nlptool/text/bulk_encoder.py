@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nlptool.text import word_boundaries
 from nlptool.text.coverage import Loss
 from nlptool.text.gpt2_pretokenizer import UnknownCharacterError, split
+from nlptool.text.mentions import TokenPlaces
 from nlptool.text.pretoken_cache import PretokenCache
 from nlptool.text.tokenizer import Tokenizer
 
@@ -65,6 +66,15 @@ class BulkEncoder:
             return
         if not all(map(np.array_equal, self.encode(documents), self._slowly(documents))):
             raise EngineDiffers
+
+    def places(self, documents: Documents) -> TokenPlaces:
+        """The characters that each token of the documents stands for, counted through all of them."""
+        texts = ["".join(sentences) for sentences in documents]
+        bases = np.cumsum([0, *map(len, texts)])[:-1]
+        encoded = self._tokenizer.encode_offsets(texts)
+        parts = [places.astype(np.int64) + base for (_, places), base in zip(encoded, bases, strict=True)]
+        whole = np.concatenate([np.empty((0, 2), np.int64), *parts])
+        return TokenPlaces(np.maximum.accumulate(whole[:, 0]), np.maximum.accumulate(whole[:, 1]))
 
     def _slowly(self, documents: Documents, loss: Loss | None = None) -> Encoding:
         """Each document as a whole, so that its ids are the tokenizer's whatever it joins; a token is part of the

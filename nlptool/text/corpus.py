@@ -190,6 +190,11 @@ def _stop(name: str, record: BadRecord) -> NoReturn:
     )
 
 
+def repaired(text: str) -> str:
+    """A text as documents have it: line ends are newlines, NUL is removed, lone surrogates are replaced."""
+    return _repair(text, ReadStats())
+
+
 def _repair(text: str, tally: ReadStats) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.errors import DataError
+from nlptool.manifests import require_recorded
 from nlptool.text.store import AGAIN, TokenStore
 
 MAGIC = b"NLPLINKS"
@@ -90,6 +91,8 @@ def open_links(store: TokenStore, split: str, graph: str) -> LinkFile:
             f"{store.path}: is a token store without links to a graph",
             hint="make one with links: nlptool tokenize RECIPE links.graph=GRAPH",
         )
+    name = f"{split}.links"
+    require_recorded(store.path, {name: store.files[name]} if name in store.files else {}, AGAIN)
     found = LinkFile(store.path / split)
     if found.graph != graph:
         raise DataError(
@@ -109,12 +112,13 @@ class LinkWriter:
         self.prefix, self.count = prefix, 0
         self._owners = bytes.fromhex(graph), bytes.fromhex(tokenizer)
         self._parts: list[IO[bytes]] = [
-            prefix.with_suffix(f".{name}.partial").open("w+b") for name in Links._fields
+            prefix.with_suffix(f".link-{name}.partial").open("w+b") for name in Links._fields
         ]
 
-    def add(self, links: Links) -> None:
-        """Append links behind the last one; their positions are numbers in the split, in rising order."""
-        for file, column, dtype in zip(self._parts, links, ("<i8", "<u2", "<i4"), strict=True):
+    def add(self, links: Links, base: int = 0) -> None:
+        """Append links behind the last one, in rising order; base + positions are numbers in the split."""
+        columns = (links.positions + np.int64(base), links.lengths, links.entities)
+        for file, column, dtype in zip(self._parts, columns, ("<i8", "<u2", "<i4"), strict=True):
             file.write(np.ascontiguousarray(column, dtype).data)
         self.count += len(links.positions)
 
@@ -145,7 +149,7 @@ class LinkWriter:
         """Close the files and drop the temporary ones; harmless when repeated."""
         for file, name in zip(self._parts, Links._fields, strict=True):
             file.close()
-            self.prefix.with_suffix(f".{name}.partial").unlink(missing_ok=True)
+            self.prefix.with_suffix(f".link-{name}.partial").unlink(missing_ok=True)
 
 
 def _read(file: IO[bytes], dtype: str) -> NDArray[Any]:

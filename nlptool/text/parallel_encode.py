@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Any
@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 from nlptool.errors import DataError
 from nlptool.text.bulk_encoder import BulkEncoder, EngineName
 from nlptool.text.config import Normalise, Sentences
+from nlptool.text.corpus import repaired
 from nlptool.text.coverage import Loss
+from nlptool.text.links import Links
+from nlptool.text.mentions import Linker, MarkedText, Mention, carry, from_bytes, to_tokens, without_overlaps
 from nlptool.text.normalise import normaliser
 from nlptool.text.sentences import segmenter
 from nlptool.text.store import dtype_for
@@ -31,6 +34,8 @@ from nlptool.text.worker_processes import follow_reader, interrupts_held
 
 BATCH = 1 << 19  # characters
 FEW = 4  # batches; a smaller corpus is done before a second process has started
+RAW = Normalise(unicode="none")
+Batch = list[str | MarkedText]
 CHECKED = 1 << 10  # characters of each batch that are encoded by the tokenizer itself, too
 
 
@@ -45,6 +50,8 @@ class EncodeJob:
     sentences: Sentences
     heldout: float
     """Share of documents held out, by the hash of their text."""
+    linker: Linker | None = None
+    """What finds mentions of entities in the documents; None: no links are made."""
 
 
 @dataclass
@@ -56,6 +63,8 @@ class SplitBatch:
     counts: NDArray[np.int64]
     sizes: NDArray[np.int64]
     """[documents, 2]: bytes and words of their texts."""
+    links: Links | None = None
+    """Positions count from the first of these tokens."""
 
 
 @dataclass
@@ -70,6 +79,8 @@ class EncodedDocuments:
     dropped: Counter[str]
     loss: Loss
     """What of their texts the tokenizer could not spell."""
+    lost_links: Counter[str] = field(default_factory=Counter)
+    """Mentions that have no link, by reason."""
 
 
 class Worker:
@@ -77,19 +88,27 @@ class Worker:
 
     def __init__(self, work: EncodeJob) -> None:
         tokenizer = Tokenizer(work.tokenizer)
+        self._linker, self._config = work.linker, work.normalise
+        self._byte_counts = tokenizer.byte_counts() if work.linker is not None else None
         self._engine = BulkEncoder(tokenizer, work.engine)
         self._normalise = normaliser(work.normalise)
         self._segment = segmenter(work.sentences)
         self._dtype = dtype_for(tokenizer.vocab_size)
         self._heldout = int(work.heldout * 2**64)
 
-    def __call__(self, texts: list[str]) -> EncodedDocuments:
+    def __call__(self, texts: Batch) -> EncodedDocuments:
         """Encode a batch; one stretch of it is checked against the tokenizer."""
-        normal = [text for text in map(self._normalise, texts) if text]
+        lost_links: Counter[str] = Counter()
+        mentions: list[list[Mention]] = []
+        if self._linker is None:
+            normal = [text for text in map(self._normalise, map(text_of, texts)) if text]
+        else:
+            normal, mentions = self._linked(texts, self._linker, lost_links)
         documents = [self._segment(text) for text in normal]
         loss = Loss()
         ids, lengths = self._engine.encode(documents, loss)
         self._engine.verify([self._segment(_middle(max(normal, key=len, default="")))])
+        links = None if self._linker is None else self._links(normal, documents, ids, mentions, lost_links)
         owner = np.repeat(np.arange(len(normal)), [len(sentences) for sentences in documents])
         some = lengths > 0  # a tokenizer may leave nothing of a sentence
         owner, lengths = owner[some], lengths[some]
@@ -103,20 +122,61 @@ class Worker:
             sentences = chosen[owner]
             tokens = slice(None) if sentences.all() else np.repeat(sentences, lengths)
             parts[name] = SplitBatch(
-                ids[tokens].astype(self._dtype), lengths[sentences], counts[chosen], sizes[chosen]
+                ids[tokens].astype(self._dtype),
+                lengths[sentences],
+                counts[chosen],
+                sizes[chosen],
+                None if links is None else _chosen(links, tokens),
             )
         kept = [digest for digest, count in zip(digests, counts, strict=True) if count]
         dropped = Counter({"nothing left after normalising": len(texts) - len(kept)})
-        return EncodedDocuments(parts, b"".join(kept), int((counts == 1).sum()), +dropped, loss)
+        return EncodedDocuments(parts, b"".join(kept), int((counts == 1).sum()), +dropped, loss, lost_links)
+
+    def _linked(
+        self, texts: Batch, linker: Linker, lost: Counter[str]
+    ) -> tuple[list[str], list[list[Mention]]]:
+        """Normalised texts that are not blank, and the mentions of each."""
+        normal, mentions = [], []
+        for marked in texts:
+            text, given, original = marked if isinstance(marked, MarkedText) else MarkedText(marked, None)
+            read, found = linker.read(text if original is None else original, given, lost)
+            if original is not None:
+                found = carry(read, text, found, RAW, lost, repaired)
+                read = text
+            if made := self._normalise(read):
+                found = carry(read, made, found, self._config, lost) + linker.search(made)
+                normal.append(made)
+                mentions.append(without_overlaps(made, found, lost))
+        return normal, mentions
+
+    def _links(
+        self,
+        normal: list[str],
+        documents: list[list[str]],
+        ids: NDArray[np.int32],
+        mentions: list[list[Mention]],
+        lost: Counter[str],
+    ) -> Links:
+        places = None
+        if self._byte_counts is not None:
+            places = from_bytes(normal, self._byte_counts[ids])
+        if places is None:
+            places = self._engine.places(documents)
+        return to_tokens(normal, documents, places, mentions, lost)
 
 
-def batches(texts: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
+def text_of(text: str | MarkedText) -> str:
+    """The text itself."""
+    return text.text if isinstance(text, MarkedText) else text
+
+
+def batches(texts: Iterable[str | MarkedText], size: int = BATCH) -> Iterator[Batch]:
     """Texts in lists of about `size` characters; a longer text is a list of its own."""
-    batch: list[str] = []
+    batch: Batch = []
     length = 0
     for text in texts:
         batch.append(text)
-        length += len(text) + 64  # what a document costs however short it is
+        length += len(text_of(text)) + 64  # what a document costs however short it is
         if length >= size:
             yield batch
             batch, length = [], 0
@@ -124,7 +184,7 @@ def batches(texts: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
         yield batch
 
 
-def encode(batches: Iterable[list[str]], work: EncodeJob, workers: int) -> Generator[EncodedDocuments]:
+def encode(batches: Iterable[Batch], work: EncodeJob, workers: int) -> Generator[EncodedDocuments]:
     """Encode batches in `workers` processes, in order. Close the iterator to stop early.
 
     Raises EngineDiffers when a check fails, DataError when a worker dies.
@@ -162,6 +222,15 @@ def _words(texts: list[bytes]) -> NDArray[np.int64]:
     return np.diff(np.searchsorted(begins, ends), prepend=0)
 
 
+def _chosen(links: Links, tokens: slice | NDArray[np.bool_]) -> Links:
+    """The links of the chosen tokens, numbered among these."""
+    if isinstance(tokens, slice):
+        return links
+    kept = tokens[links.positions]
+    number = np.cumsum(tokens) - 1
+    return Links(number[links.positions[kept]], links.lengths[kept], links.entities[kept])
+
+
 def _middle(text: str) -> str:
     start = max((len(text) - CHECKED) // 2, 0)
     return text[start : start + CHECKED]
@@ -176,5 +245,5 @@ def _start(work: EncodeJob) -> None:
     _ours.append(Worker(work))
 
 
-def _encode(texts: list[str]) -> EncodedDocuments:
+def _encode(texts: Batch) -> EncodedDocuments:
     return _ours[0](texts)

@@ -15,7 +15,8 @@ from nlptool import __version__
 from nlptool.errors import DataError
 from nlptool.manifests import recorded
 from nlptool.text.coverage import Loss
-from nlptool.text.parallel_encode import EncodeJob, SplitBatch, encode
+from nlptool.text.links import LinkWriter
+from nlptool.text.parallel_encode import Batch, EncodeJob, SplitBatch, encode
 from nlptool.text.store import SPLITS, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
 
@@ -47,6 +48,10 @@ class StoreStats:
     """Digest of the documents in their order."""
     loss: Loss = field(default_factory=Loss)
     """What of their texts the tokenizer could not spell."""
+    links: dict[str, int] = field(default_factory=dict)
+    """Links of each split; none where no linker was given."""
+    lost_links: Counter[str] = field(default_factory=Counter)
+    """Mentions that have no link, by reason."""
 
     @property
     def entropy(self) -> float:
@@ -63,7 +68,7 @@ class StoreStats:
 
 
 def write(
-    batches: Iterable[list[str]], work: EncodeJob, workers: int, folder: Path, most_lost: float = 1.0
+    batches: Iterable[Batch], work: EncodeJob, workers: int, folder: Path, most_lost: float = 1.0
 ) -> StoreStats:
     """Encode documents into FOLDER/train and FOLDER/heldout.
 
@@ -75,16 +80,24 @@ def write(
 
     Raises EngineDiffers, DataError when nothing is left to write or too much is lost, OSError when the disk refuses.
     """
-    size = Tokenizer(work.tokenizer).vocab_size
+    tokenizer = Tokenizer(work.tokenizer)
+    size = tokenizer.vocab_size
     written = StoreStats({name: Counts() for name in SPLITS}, np.zeros(size, np.int64))
     corpus = hashlib.sha256()
     with ExitStack() as stack:
         writers = {name: SplitWriter(folder / name, dtype_for(size)) for name in SPLITS}
         for writer in writers.values():
             stack.callback(_abandon, writer)
+        links: dict[str, LinkWriter] = {}
+        if work.linker is not None:
+            for name in SPLITS:
+                links[name] = LinkWriter(folder / name, work.linker.graph, tokenizer.fingerprint)
+                stack.callback(_abandon, links[name])
         last: dict[str, SplitBatch] = {}
         for encoded in stack.enter_context(closing(encode(batches, work, workers))):
             for name, part in encoded.parts.items():
+                if part.links is not None:
+                    links[name].add(part.links, writers[name].tokens)
                 writers[name].add_many(part.ids, part.lengths, part.counts)
                 _count(written.splits[name], part.sizes, 1)
                 written.frequencies += np.bincount(part.ids, minlength=size)
@@ -93,6 +106,7 @@ def write(
             written.single += encoded.single
             written.dropped += encoded.dropped
             written.loss += encoded.loss
+            written.lost_links += encoded.lost_links
             if written.loss.bytes > ENOUGH:
                 _require_spelled(written.loss, most_lost)
         _require_spelled(written.loss, most_lost)
@@ -101,7 +115,7 @@ def write(
                 "the source holds no text to encode", hint="name files that hold text: source.files=PATH"
             )
         if work.heldout:
-            _balance(writers, written, last)
+            _balance(writers, links, written, last)
         for name, writer in writers.items():
             writer.close()
             counts = written.splits[name]
@@ -110,6 +124,9 @@ def write(
                 writer.sentences,
                 writer.tokens,
             )
+        for name, link_writer in links.items():
+            link_writer.close()
+            written.links[name] = link_writer.count
     written.corpus = corpus.hexdigest()
     return written
 
@@ -136,15 +153,27 @@ def facts(written: StoreStats, work: EncodeJob, tokenizer: Tokenizer, folder: Pa
         "corpus": written.corpus,
         "normalise": work.normalise.model_dump(),
         "sentences": work.sentences.model_dump(),
-        "files": recorded(path for path in folder.iterdir() if path.suffix in (".bin", ".idx")),
-    }
+        "files": recorded(path for path in folder.iterdir() if path.suffix in (".bin", ".idx", ".links")),
+    } | (
+        {}
+        if work.linker is None
+        else {"links": {"graph": work.linker.graph, **written.links, "lost": dict(written.lost_links)}}
+    )
 
 
-def _balance(writers: dict[str, SplitWriter], written: StoreStats, last: dict[str, SplitBatch]) -> None:
+def _balance(
+    writers: dict[str, SplitWriter],
+    links: dict[str, LinkWriter],
+    written: StoreStats,
+    last: dict[str, SplitBatch],
+) -> None:
     """Leave neither split empty where there are two documents; a single one is for training."""
     for empty, full, needed in (("train", "heldout", 1), ("heldout", "train", 2)):
         if writers[empty].documents == 0 and writers[full].documents >= needed:
             writers[empty].add(*writers[full].pop())
+            if links:
+                start = writers[full].tokens
+                links[empty].add(links[full].pop(start), -start)
             _count(written.splits[empty], last[full].sizes[-1:], 1)
             _count(written.splits[full], last[full].sizes[-1:], -1)
 
@@ -155,7 +184,7 @@ def _count(counts: Counts, sizes: NDArray[np.int64], sign: int) -> None:
     counts.words += sign * int(words)
 
 
-def _abandon(writer: SplitWriter) -> None:
+def _abandon(writer: SplitWriter | LinkWriter) -> None:
     try:
         writer.abandon()
     except OSError:  # on a full disk: what is buffered cannot be written, and the folder is given up anyway

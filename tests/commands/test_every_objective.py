@@ -31,6 +31,10 @@ def command(
     """A command line that trains the objective for 8 steps, with dropout."""
     name, variant = CASES[request.param]
     facts = import_module(f"objectives.facts.{name}")
+    if hasattr(facts, "GRAPH"):
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "recipe.yaml").write_text(json.dumps(facts.recipe(folder, variant)))
+        return [f"pretrain-{name}", str(folder / "recipe.yaml")]
     model = {"dropout": 0.1, "attention_dropout": 0.1} | facts.MODEL
     recipe: dict[str, Any] = {
         "store": str(tiny_store),
@@ -92,6 +96,8 @@ def test_the_doctor_finds_nothing(finished: Path) -> None:
 
 
 def test_what_is_exported_loads_in_transformers_without_a_stray_key(finished: Path) -> None:
+    if not (finished / "final" / "tokenizer.json").exists():
+        pytest.skip("it reads no text, and transformers has no class for it")
     references = pytest.importorskip("references")
     for config in finished.glob("final/**/config.json"):
         (name,) = json.loads(config.read_text())["architectures"]

@@ -21,7 +21,7 @@ from nlptool.train.config import Optimizer
 from nlptool.train.optim import Adam
 
 GPU = torch.device("cuda")
-CASES = [(name, variant) for name in registry.names("objectives") for variant in tiny.facts(name).VARIANTS]
+CASES = [(name, variant) for name in registry.objectives("tokens") for variant in tiny.facts(name).VARIANTS]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_in_bf16_it_costs_nearly_the_same(case, split: Split):
         assert length.item() == pytest.approx(norm.item(), rel=0.1)
 
 
-@pytest.mark.parametrize("name", registry.names("objectives"))
+@pytest.mark.parametrize("name", registry.objectives("tokens"))
 def test_compiled_in_bf16_it_costs_the_same_and_is_compiled_once(name: str, split: Split):
     here, there, batches = on_both((name, tiny.facts(name).VARIANTS[0]), split)
     torch._dynamo.reset()

@@ -87,6 +87,11 @@ def store(folder: Path) -> Split:
 def build(name: str, settings: dict[str, Any], seed: int = 0) -> Objective:
     """An objective over a tiny net without dropout, random weights from `seed`; its teacher is always the same."""
     config = registry.config("objectives", name).model_validate({"name": name, **settings})
+    if hasattr(facts(name), "GRAPH"):
+        torch.manual_seed(seed)
+        on_graph = facts(name).build(config)
+        on_graph.examples = lambda *_: facts(name).examples()
+        return on_graph
     blocks = [facts(name).MODEL, *([facts(name).TEACHER] if hasattr(facts(name), "TEACHER") else [])]
     model, *teacher = [
         registry.config("models", block["name"]).model_validate(

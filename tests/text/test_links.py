@@ -50,7 +50,7 @@ def test_a_file_without_a_link_is_whole(tmp_path):
 
 def test_another_graph_another_tokenizer_and_a_cut_file_are_refused(tmp_path):
     written(tmp_path)
-    store = SimpleNamespace(path=tmp_path, info={"links": {}}, fingerprint=TOKENIZER)
+    store = SimpleNamespace(path=tmp_path, info={"links": {}}, fingerprint=TOKENIZER, files={})
     assert len(open_links(store, "train", GRAPH)) == 4
     with pytest.raises(DataError, match="another graph"):
         open_links(store, "train", TOKENIZER)

@@ -1,18 +1,23 @@
 """`nlptool export`: a model as a folder that others load, with its card; and to the hub."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nlptool import folder_kinds, weights_record
+from nlptool import folder_kinds, registry, weights_record
 from nlptool.commands.export import onnx
 from nlptool.commands.export.options import ExportOptions
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder, verify_manifest
+from nlptool.metric_table import objective_of
 from nlptool.models import hub_upload
-from nlptool.recipe import kept
+from nlptool.recipe import kept, kept_source
 from nlptool.runs import folder, model_card, run_state
 from nlptool.runs.model_card import Publication
+
+if TYPE_CHECKING:
+    from nlptool.commands.pretrain.setup import PretrainSetup
+    from nlptool.commands.pretrain_transe.setup import TransESetup
 
 
 def run(options: ExportOptions, output: Options, console: Console) -> None:
@@ -80,13 +85,12 @@ def _of_checkpoint(
     )
     from safetensors.torch import load_file
 
-    from nlptool.commands.pretrain.recipe import Recipe
-    from nlptool.commands.pretrain.setup import PretrainSetup
     from nlptool.train import checkpoint
 
-    setup = PretrainSetup(kept(run, Recipe))
+    of_graph = objective_of(kept_source(run).data) in registry.objectives("graph")
+    setup = _graph_setup(run) if of_graph else _setup(run)
     chosen = _choose(run / "checkpoints", options.checkpoint or "newest", console)
-    objective = setup.objective()
+    objective: Any = setup.objective()
     tensors = load_file(chosen / "model.safetensors")
     if bad := checkpoint.not_finite(tensors):
         told = ", ".join(bad[:3])
@@ -96,11 +100,27 @@ def _of_checkpoint(
     with atomic_folder(out) as aside:
         setup.export(objective, aside)
         weights_record.stamp(aside, weights_record.Stamp(step, step))
-        model_card.write(aside, run, step, publication)
+        if not of_graph:
+            model_card.write(aside, run, step, publication)
     if why := run_state.outdated(run):
         console.note(f"{run / 'final'} {why}")
     ended = {} if run_state.has_ended(run) else {"run": "has not ended"}
-    return {"folder": str(out), "from": str(chosen), "format": "Hugging Face transformers"} | ended
+    kind = "vectors of a graph" if of_graph else "Hugging Face transformers"
+    return {"folder": str(out), "from": str(chosen), "format": kind} | ended
+
+
+def _setup(run: Path) -> "PretrainSetup":
+    from nlptool.commands.pretrain.recipe import Recipe
+    from nlptool.commands.pretrain.setup import PretrainSetup
+
+    return PretrainSetup(kept(run, Recipe))
+
+
+def _graph_setup(run: Path) -> "TransESetup":
+    from nlptool.commands.pretrain_transe.recipe import Recipe
+    from nlptool.commands.pretrain_transe.setup import TransESetup
+
+    return TransESetup(kept(run, Recipe))
 
 
 def _is_exported(run: Path) -> UsageError:

@@ -69,8 +69,8 @@ class Recipe(RecipeBlock):
         description="distill only, in place of model: initialise from the teacher's layers",
         json_schema_extra=only("distill"),
     )
-    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives")] = Field(
-        description="pretraining objective"
+    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives", *registry.objectives("tokens"))] = (
+        Field(description="pretraining objective")
     )
     train: PretrainConfig = Field(description="training")
     evaluate: Evaluate = Field(Evaluate(), description="held-out loss during training")

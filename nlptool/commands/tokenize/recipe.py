@@ -3,13 +3,14 @@
 import os
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from nlptool import folder_kinds
 from nlptool.models import hub
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
-from nlptool.text.config import Normalise, Sentences, Source
+from nlptool.text.config import Normalise, Paths, Sentences, Source
 
 SMALLEST = 262  # six special tokens and 256 bytes
 
@@ -60,6 +61,46 @@ class Tokenizer(RecipeBlock):
         return self
 
 
+class Links(RecipeBlock):
+    """Which words of the text name entities of a knowledge graph."""
+
+    graph: str = Field(description="knowledge graph, a folder made by nlptool knowledge")
+    by: Literal["mentions", "anchors", "labels"] = Field(
+        "mentions",
+        description="mentions: documents, in JSON lines, have lists of [start, end, entity], or objects as TAGME gives "
+        "them; anchors: Wikipedia's links in the text, <a href=\"Title\">; labels: the graph's labels are searched",
+    )
+    field: str = Field("mentions", description="mentions: the field that has them")
+    threshold: float = Field(
+        0.3, ge=0, le=1, description="mentions: the least score; those without a score are taken"
+    )
+    titles: Paths = Field(
+        (),
+        description="mentions and anchors: lines of title and entity, a tab between them; what is not there is the "
+        "name of an entity itself",
+    )
+    ambiguous: Literal["frequent", "none"] = Field(
+        "frequent",
+        description="labels: of one that several entities have, the entity with most triples, or none",
+    )
+    shortest: int = Field(2, ge=1, description="labels: characters that a label has at least")
+    compare: bool = Field(
+        False, description="labels: say precision and recall against the mentions in `field` of JSON lines"
+    )
+
+    def idle(self) -> dict[str, str]:
+        """What concerns one way alone."""
+        of = {
+            "field": self.by == "mentions" or self.compare,
+            "threshold": self.by == "mentions" or self.compare,
+            "titles": self.by != "labels",
+            "ambiguous": self.by == "labels",
+            "shortest": self.by == "labels",
+            "compare": self.by == "labels",
+        }
+        return {key: f"links.by is {self.by}" for key, used in of.items() if not used}
+
+
 class Recipe(RecipeBlock):
     """A token store."""
 
@@ -67,6 +108,7 @@ class Recipe(RecipeBlock):
     normalise: Normalise = Field(Normalise(), description="text normalisation")
     sentences: Sentences = Field(Sentences(), description="sentence segmentation")
     tokenizer: Tokenizer = Field(Tokenizer(), description="tokenizer: trained here, or loaded")
+    links: Links | None = Field(None, description="links to a knowledge graph; none when not given")
     heldout: float = Field(
         0.01,
         ge=0,
@@ -85,6 +127,26 @@ def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
     load, out = recipe.tokenizer.load, os.path.realpath(recipe.out)
     if load is not None and (wrong := hub.tokenizer_problem(load)):
         problems.append(Problem("tokenizer.load", wrong))
+    links = recipe.links
+    if links is not None and not (Path(links.graph) / "graph.json").exists():
+        told = folder_kinds.describe(Path(links.graph))
+        problems.append(
+            Problem(
+                "links.graph", f"no knowledge graph at {links.graph}: {told}; nlptool knowledge makes one"
+            )
+        )
+    if links is not None and (links.by == "mentions" or links.compare):
+        if recipe.source.document_boundary in ("blank-line", "file"):
+            problems.append(
+                Problem(
+                    "source.document_boundary",
+                    "mentions are those of a record; leave source.document_boundary out",
+                )
+            )
+        if recipe.source.format not in (None, "jsonl") or not recipe.source.files:
+            problems.append(
+                Problem("links.by", "mentions lie in JSON lines: source.files=PATH.jsonl, or links.by=labels")
+            )
     for name in recipe.source.files:  # the next run would read the store
         if Path(name).is_dir() and Path(out).is_relative_to(os.path.realpath(name)):
             problems.append(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import read_json, write_json, write_text
+from nlptool.commands.tokenize import linking
 from nlptool.commands.tokenize.recipe import Recipe
 from nlptool.console import Console, Options, Progress
 from nlptool.errors import DataError
@@ -20,6 +21,7 @@ from nlptool.text.bulk_encoder import EngineDiffers, choose
 from nlptool.text.config import Source
 from nlptool.text.corpus import ReadStats
 from nlptool.text.corpus_sample import CorpusSample
+from nlptool.text.mentions import MarkedText
 from nlptool.text.normalise import normaliser
 from nlptool.text.parallel_encode import EncodeJob, batches
 from nlptool.text.store import SPLITS, TokenStore
@@ -103,6 +105,9 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     with atomic_folder(out) as aside:
         tokenizer, trained = _tokenizer(recipe, console)
         report = _encode(recipe, tokenizer, aside, console) | trained
+        if recipe.links is not None and recipe.links.compare:
+            documents = corpus.documents(recipe.source, ReadStats())
+            report["agreement"] = linking.agreement(recipe.links, documents, recipe.source.field)
         tokenizer.save(aside / "tokenizer")
         write_text(aside / KEPT, dump(recipe))
         write_json(aside / REPORT, report)
@@ -137,16 +142,19 @@ def _load(name: str) -> Tokenizer:
 def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> dict[str, Any]:
     """Write both splits and store.json; the report."""
     engine = choose(tokenizer, _head(recipe))
+    linker = None if recipe.links is None else linking.linker(recipe.links)
     given = recipe.tokenizer.max_unknown
     most_lost = MAX_UNKNOWN if given is None else given
     while True:
         if engine == "tokenizers":
             console.note(SLOWER)
-        work = EncodeJob(tokenizer.content, engine, recipe.normalise, recipe.sentences, recipe.heldout)
+        work = EncodeJob(
+            tokenizer.content, engine, recipe.normalise, recipe.sentences, recipe.heldout, linker
+        )
         tally, began = ReadStats(), time.monotonic()
         try:
             with console.progress("tokenizing", corpus.find(recipe.source).size or None, "B") as bar:
-                texts = _texts(recipe.source, tally, bar)
+                texts = _marked(recipe, tally, bar) if recipe.links else _texts(recipe.source, tally, bar)
                 written = store_writer.write(batches(texts), work, _workers(recipe), folder, most_lost)
             break
         except EngineDiffers:
@@ -174,7 +182,7 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         "workers": _workers(recipe),
         "seconds": seconds,
         "mb_per_second": total.bytes / 1e6 / seconds,
-    }
+    } | ({} if linker is None else {"links": written.links, "lost_links": dict(written.lost_links)})
 
 
 def _head(recipe: Recipe) -> list[str]:
@@ -195,6 +203,17 @@ def _texts(source: Source, tally: ReadStats, bar: Progress) -> Iterator[str]:
             bar.to(tally.read)
             due = tally.read + STEP
         yield document.text
+    bar.to(tally.read)
+
+
+def _marked(recipe: Recipe, tally: ReadStats, bar: Progress) -> Iterator[MarkedText]:
+    """The texts of a source with what documents say of mentions."""
+    due = 0
+    for document in corpus.documents(recipe.source, tally):
+        if tally.read >= due:
+            bar.to(tally.read)
+            due = tally.read + STEP
+        yield linking.marked(document, recipe.links, recipe.source.field)
     bar.to(tally.read)
 
 
@@ -225,6 +244,12 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
         "unigram entropy": f"{entropy:.4f} nats a token; a masked LM that learns comes below this",
         "speed": f"{report['mb_per_second']:.1f} MB/s, {report['engine']}, {counted(report['workers'], 'workers')}",
     }
+    if "links" in report:
+        links = sum(report["links"].values())
+        shown["links"] = f"{links:,}, one to {report['tokens'] / max(links, 1):,.0f} tokens"
+        shown["lost mentions"] = _listed(report["lost_links"]) or "none"
+    if "agreement" in report:
+        shown["against mentions"] = linking.shown(report["agreement"])
     if "trained_on" in report:
         part = report["trained_on"]
         shown["tokenizer trained on"] = f"{part['characters']:,} of {counted(part['of'], 'characters')}"

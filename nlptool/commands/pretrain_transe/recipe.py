@@ -1,0 +1,82 @@
+"""TransE: vectors for the entities and relations of a knowledge graph."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from nlptool import folder_kinds
+from nlptool.formatting import counted
+from nlptool.objectives.config import ObjectiveConfig
+from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
+from nlptool.registry import DiscriminatedBy, objectives
+from nlptool.runs.metrics_file import Tracker
+from nlptool.train.config import PretrainConfig, Save
+
+
+class TripleTrainConfig(PretrainConfig):
+    """How the objective is minimised; rows of a batch are triples."""
+
+    def idle(self) -> dict[str, str]:
+        """What concerns rows of tokens alone."""
+        why = "a triple is no sequence of tokens"
+        return super().idle() | {
+            "sequence_length": why,
+            "stages": why,
+            "activation_checkpointing": "vectors have no layers",
+        }
+
+
+class RankingEvaluation(RecipeBlock):
+    """Ranks of the graph's valid triples during training."""
+
+    every: int = Field(
+        1000,
+        gt=0,
+        description="steps between evaluations; the last step always has one",
+        json_schema_extra=RESUMABLE,
+    )
+    triples: int | None = Field(
+        None,
+        gt=0,
+        description="how many valid triples are ranked, drawn evenly; all when not given",
+        json_schema_extra=RESUMABLE,
+    )
+
+
+class Recipe(RecipeBlock):
+    """A run that embeds a graph."""
+
+    graph: str = Field(description="knowledge graph, a folder made by nlptool knowledge")
+    objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives", *objectives("graph"))] = Field(
+        description="what is learnt"
+    )
+    train: TripleTrainConfig = Field(description="how the objective is minimised")
+    evaluate: RankingEvaluation = Field(RankingEvaluation(), description="filtered ranks during training")
+    save: Save = Field(Save(), description="checkpoints")
+    best: bool = Field(
+        False, description="whether the result is the checkpoint with the best MRR, in place of the last"
+    )
+    track: tuple[Tracker, ...] = Field(
+        (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
+    )
+    seed: int = Field(0, ge=0, description="of vectors, order and corrupted triples")
+    out: str = Field(description="run folder", json_schema_extra=RESUMABLE)
+
+
+def check(recipe: Recipe, command: str = "pretrain-transe") -> list[Problem]:
+    """Rules across blocks; nothing heavy is imported."""
+    problems = []
+    if not (Path(recipe.graph) / "graph.json").exists():
+        problems.append(
+            Problem(
+                "graph",
+                f"no knowledge graph at {recipe.graph}: {folder_kinds.describe(Path(recipe.graph))}; "
+                "make one with nlptool knowledge",
+            )
+        )
+    if recipe.train.batch_size % recipe.train.gradient_accumulation:
+        triples, parts = counted(recipe.train.batch_size, "triples"), recipe.train.gradient_accumulation
+        told = f"{triples} cannot be cut into {parts} equal micro-batches"
+        problems.append(Problem("train.batch_size", told))
+    return problems

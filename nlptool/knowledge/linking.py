@@ -1,0 +1,280 @@
+"""Entities in text: by what a document says of them, by Wikipedia's anchors, or by a dictionary of labels."""
+
+import html
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.knowledge import sources
+from nlptool.knowledge.graph import Graph
+from nlptool.text.mentions import Mention
+
+ANCHOR = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
+PREFIX = 3  # characters by which places are found where a label may begin
+BITS = 20
+SCRIPTS = (
+    "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # whose words join without space
+)
+JOINED = re.compile(f"[{SCRIPTS}]")
+# What may follow a noun within its eojeol: case and topic particles, the plural, the copula.
+PARTICLES = (
+    "은", "는", "이", "가", "을", "를", "의", "에", "에서", "에게",
+    "에는", "에도", "에서는", "에서도", "으로", "로", "으로는", "로는", "으로서", "로서",
+    "으로써", "로써", "와", "과", "도", "만", "까지", "부터", "처럼", "보다",
+    "마다", "조차", "이나", "나", "이라", "라", "이라는", "라는", "이라고", "라고",
+    "이며", "며", "이고", "이다", "이란", "란", "들", "들이", "들은", "들을",
+    "들의", "께서", "한테", "만의", "만이",
+)  # fmt: skip
+PARTICLE = re.compile(f"(?:{'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?![\uac00-\ud7af])")
+
+
+class _OnGraph:
+    """What linkers share: a graph, which each process opens for itself."""
+
+    def __init__(self, path: Path, titles: tuple[str, ...] = ()) -> None:
+        self.path, self._titles = path, titles
+        self.graph = self._opened.fingerprint
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            key: value for key, value in vars(self).items() if key not in ("_opened", "_names", "numbers")
+        }
+
+    @cached_property
+    def _opened(self) -> Graph:
+        return Graph(self.path)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Entities by the titles that documents call them by."""
+        return dict(sources.labels(sources.files_of(self._titles)))
+
+    @cached_property
+    def numbers(self) -> dict[str, int | None]:
+        """Numbers of entities that were asked for."""
+        return {}
+
+    def number(self, name: str) -> int | None:
+        """The number of an entity by its name, or by a title; None where the graph does not have it."""
+        if name not in self.numbers:
+            entity = self._names.get(name, name) if self._titles else name
+            self.numbers[name] = self._opened.entities.find(entity)
+        return self.numbers[name]
+
+    def search(self, text: str) -> list[Mention]:
+        """Nothing: what is not said is not found."""
+        return []
+
+
+class MentionLinker(_OnGraph):
+    """Mentions as documents have them.
+
+    A list of [start, end, entity] or [start, end, entity, score], of [entity, start, end, score] as ERNIE's data has
+    them, or of objects as TAGME gives them: start, end, id or title, and rho or link_probability. Places count
+    characters. threshold: the least score; a mention without one is taken.
+    """
+
+    def __init__(self, path: Path, titles: tuple[str, ...], threshold: float) -> None:
+        super().__init__(path, titles)
+        self.threshold = threshold
+
+    def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
+        """The text as it is, and its mentions."""
+        if given is None:
+            return text, []
+        if not isinstance(given, list):
+            dropped["no list of mentions"] += 1
+            return text, []
+        found = []
+        for one in given:
+            mention = self._mention(one, len(text))
+            if isinstance(mention, str):
+                dropped[mention] += 1
+            else:
+                found.append(mention)
+        return text, found
+
+    def _mention(self, given: object, size: int) -> Mention | str:
+        """One mention, or why it is none."""
+        if isinstance(given, dict):
+            start, end = given.get("start", given.get("begin")), given.get("end")
+            names = [given[key] for key in ("id", "entity", "title") if given.get(key) is not None]
+            score = next((given[key] for key in ("rho", "score", "link_probability") if key in given), None)
+        elif isinstance(given, list) and len(given) in (3, 4):
+            score = given[3] if len(given) == 4 else None
+            turned = isinstance(given[0], str)
+            start, end = given[1:3] if turned else given[:2]
+            names = [given[0] if turned else given[2]]
+        else:
+            return "not of a known form"
+        if type(start) is not int or type(end) is not int:
+            return "without a place"
+        if start < 0 or end > size:
+            return "beyond the text"
+        if start >= end:
+            return "empty"
+        if isinstance(score, int | float) and score < self.threshold:
+            return "below the threshold"
+        entity = next((found for name in names if (found := self.number(str(name))) is not None), None)
+        return Mention(start, end, entity) if entity is not None else "of an entity that is not in the graph"
+
+
+class AnchorLinker(_OnGraph):
+    """Wikipedia's links, as `WikiExtractor -l` leaves them in the text: <a href="Seoul">서울</a>; the tags go."""
+
+    def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
+        """The text without tags, and its mentions."""
+        parts, found, size, at = [], [], 0, 0
+        for anchor in ANCHOR.finditer(text):
+            before, inner = text[at : anchor.start()], anchor[2]
+            title = html.unescape(unquote(anchor[1])).partition("#")[0].replace("_", " ").strip()
+            entity = self.number(title)
+            if entity is None and title:
+                entity = self.number(title[0].upper() + title[1:])
+            start = size + len(before)
+            if entity is None:
+                dropped["of an entity that is not in the graph"] += 1
+            elif not inner.strip():
+                dropped["empty"] += 1
+            else:
+                found.append(Mention(start, start + len(inner), entity))
+            parts += [before, inner]
+            size, at = start + len(inner), anchor.end()
+        return "".join([*parts, text[at:]]), found
+
+
+class LabelLinker(_OnGraph):
+    """Labels of the graph in a text: the longest at each place that is a whole word, or a noun before a particle.
+
+    Of a label that several entities have, the one with most triples is taken, or none (ambiguous: frequent, none).
+    Labels shorter than `shortest` characters are left out. Names stand for entities without labels where the graph has
+    none at all.
+    """
+
+    def __init__(self, path: Path, ambiguous: str, shortest: int) -> None:
+        super().__init__(path)
+        self.entities = self._dictionary(ambiguous, shortest)
+        by_prefix: defaultdict[str, list[str]] = defaultdict(list)
+        for label in sorted(self.entities, key=len, reverse=True):
+            by_prefix[label[:PREFIX]].append(label)
+        self._by_prefix = dict(by_prefix)
+        self._begins = np.zeros(1 << BITS, bool)
+        for size in {len(prefix) for prefix in by_prefix}:
+            heads = [prefix for prefix in by_prefix if len(prefix) == size]
+            codes = _codes("".join(heads)).reshape(-1, size)
+            padded = np.zeros((len(codes), PREFIX), np.uint32)
+            padded[:, :size] = codes
+            self._begins[_hash(*padded.T)] = True
+        self._shorter = sorted({len(prefix) for prefix in by_prefix} - {PREFIX})
+
+    def _dictionary(self, ambiguous: str, shortest: int) -> dict[str, int]:
+        graph = self._opened
+        triples = graph.triples()
+        degree = np.bincount(np.concatenate([triples.heads, triples.tails]), minlength=len(graph.entities))
+        if len(graph.labels):
+            labelled: Iterator[tuple[str, int]] = zip(
+                graph.labels.texts, graph.labels.entities.tolist(), strict=True
+            )
+        else:
+            labelled = ((name, number) for number, name in enumerate(graph.entities))
+        found: dict[str, int] = {}
+        shared: set[str] = set()
+        for label, entity in labelled:
+            if len(label) < shortest or not label[0].isalnum():
+                continue
+            other = found.setdefault(label, entity)
+            if other != entity:
+                shared.add(label)
+                if degree[entity] > degree[other]:
+                    found[label] = entity
+        return {
+            label: entity for label, entity in found.items() if ambiguous == "frequent" or label not in shared
+        }
+
+    def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
+        """The text as it is; it is searched when it is normalised."""
+        return text, []
+
+    def search(self, text: str) -> list[Mention]:
+        """Mentions, none within another."""
+        found: list[Mention] = []
+        end = 0
+        for place in self._candidates(text):
+            if place >= end and (label := self._label_at(text, place)) is not None:
+                end = place + len(label)
+                found.append(Mention(place, end, self.entities[label]))
+        return found
+
+    def _label_at(self, text: str, place: int) -> str | None:
+        sizes = (PREFIX, *reversed(self._shorter))
+        for size in sizes:
+            for label in self._by_prefix.get(text[place : place + size], ()):
+                if text.startswith(label, place) and _ends(text, label, place + len(label)):
+                    return label
+        return None
+
+    def _candidates(self, text: str) -> list[int]:
+        """Places at which a word begins whose first characters are those of a label."""
+        codes = _codes(text)
+        if not len(codes):
+            return []
+        letters = ALNUM[codes]
+        begins = letters.copy()
+        begins[1:] &= ~letters[:-1] | UNSPACED[codes[1:]]
+        padded = np.concatenate([codes, np.zeros(PREFIX, np.uint32)])
+        columns = [padded[offset : offset + len(codes)] for offset in range(PREFIX)]
+        hit = self._begins[_hash(*columns)]
+        for size in self._shorter:
+            hit |= self._begins[_hash(*(c if n < size else np.zeros_like(c) for n, c in enumerate(columns)))]
+        return np.flatnonzero(begins & hit).tolist()
+
+
+def _ends(text: str, label: str, end: int) -> bool:
+    """Whether a word ends here, or goes on with a Korean particle; Chinese and Japanese words end anywhere."""
+    if end >= len(text) or not text[end].isalnum():
+        return True
+    if not JOINED.match(text[end]):
+        return bool(JOINED.match(label[-1]))
+    if "\uac00" <= text[end] <= "\ud7af":
+        return PARTICLE.match(text, end) is not None
+    return bool(JOINED.match(label[-1]))
+
+
+def _codes(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def _hash(*columns: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    mixed = np.zeros(len(columns[0]), np.uint32)
+    for column in columns:
+        mixed = (mixed ^ column) * np.uint32(0x9E3779B1)
+        mixed ^= mixed >> np.uint32(15)
+    return mixed & np.uint32((1 << BITS) - 1)
+
+
+ALNUM = np.array([chr(code).isalnum() for code in range(0x110000)])
+UNSPACED = np.zeros(
+    0x110000, bool
+)  # scripts that put no space between words: a label may begin at any character
+for _first, _last in ((0x3040, 0x30FF), (0x3400, 0x9FFF)):
+    UNSPACED[_first : _last + 1] = True
+
+
+class Agreement:
+    """Precision and recall of found mentions against those that documents have: same span and same entity."""
+
+    def __init__(self) -> None:
+        self.found = self.true = self.both = 0
+
+    def add(self, found: list[Mention], true: list[Mention]) -> None:
+        """Compare the mentions of a text."""
+        self.found += len(found)
+        self.true += len(true)
+        self.both += len({*found} & {*true})

@@ -1,0 +1,214 @@
+"""Mentions of entities in a text: character spans on their way to tokens, through normalising and sentence cuts.
+
+What is lost on the way is counted by its reason. No graph is needed here: an entity is a number.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.text.config import Normalise
+from nlptool.text.links import MOST_TOKENS, Links
+from nlptool.text.normalise import normaliser
+
+JOINERS = "\u200d\ufe0f\ufe0e\u20e3"  # an emoji goes on behind them, or is another before them
+SKIN = range(0x1F3FB, 0x1F400)  # modifiers of the emoji before them
+
+
+class Mention(NamedTuple):
+    """Characters [start, end) of a text that name an entity."""
+
+    start: int
+    end: int
+    entity: int
+
+
+class MarkedText(NamedTuple):
+    """A text with what its document says of mentions, for a Linker to read."""
+
+    text: str
+    given: object
+    original: str | None = None
+    """The text that places are in, where it was repaired since."""
+
+
+class Linker(Protocol):
+    """Finds mentions; goes to worker processes, so it is pickled."""
+
+    graph: str
+    """Fingerprint of the graph that entities are numbers of."""
+
+    def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
+        """The text as it is to be encoded, and its mentions by what the document says; before normalising."""
+        ...
+
+    def search(self, text: str) -> list[Mention]:
+        """Mentions in a normalised text, by the text alone."""
+        ...
+
+
+class TokenPlaces(NamedTuple):
+    """Tokens of texts end to end, by characters: each stands for [starts, ends), white space before it included."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+def from_bytes(texts: Sequence[str], sizes: NDArray[np.integer[Any]]) -> TokenPlaces | None:
+    """Places of tokens that stand for so many bytes each; None where they do not add up to the texts."""
+    joined = "".join(texts).encode("utf8")
+    ends = np.cumsum(sizes, dtype=np.int64)
+    if len(ends) and ends[-1] != len(joined):
+        return None
+    starts = ends - sizes
+    if len(joined) != sum(map(len, texts)):
+        begins = (np.frombuffer(joined, np.uint8) & 0xC0) != 0x80
+        number = np.cumsum(begins) - 1  # the character that each byte belongs to
+        real = sizes > 0
+        starts = np.where(real, number[np.minimum(starts, len(number) - 1)], starts)
+        ends = np.where(real, number[np.maximum(ends - 1, 0)] + 1, ends)
+    return TokenPlaces(starts, ends)
+
+
+def carry(
+    text: str,
+    normal: str,
+    mentions: list[Mention],
+    config: Normalise,
+    dropped: Counter[str],
+    repair: Callable[[str], str] | None = None,
+) -> list[Mention]:
+    """Mentions of a text where they lie in its normalised form.
+
+    What becomes of a character may depend on its neighbours, so pieces are normalised apart: where they do not add up
+    to the whole, the mention is lost. White space that is taken out moves what follows.
+    """
+    if text == normal or not mentions:
+        return mentions
+    steps = [repair] if repair is not None else []
+    steps.append(normaliser(config.model_copy(update={"whitespace": "keep"})))
+    for step in steps:
+        whole = step(text)
+        if whole != text:
+            mentions = _through(text, whole, step, mentions, dropped)
+        text = whole
+    if config.whitespace == "collapse" and text != normal:
+        mentions = _collapsed(text, normal, mentions, dropped)
+    return mentions
+
+
+def _through(
+    text: str, whole: str, step: Callable[[str], str], mentions: list[Mention], dropped: Counter[str]
+) -> list[Mention]:
+    cuts = sorted({0, len(text), *(m.start for m in mentions), *(m.end for m in mentions)})
+    pieces = [step(text[one:other]) for one, other in pairwise(cuts)]
+    if "".join(pieces) == whole:
+        place = dict(zip(cuts, np.cumsum([0, *map(len, pieces)]).tolist(), strict=True))
+        return [Mention(place[m.start], place[m.end], m.entity) for m in mentions]
+    kept = []
+    for start, end, entity in mentions:
+        before, inner, after = step(text[:start]), step(text[start:end]), step(text[end:])
+        if before + inner + after == whole:
+            kept.append(Mention(len(before), len(before) + len(inner), entity))
+        else:
+            dropped["changed by normalising"] += 1
+    return kept
+
+
+def _collapsed(text: str, normal: str, mentions: list[Mention], dropped: Counter[str]) -> list[Mention]:
+    """By the number of visible characters before each, which collapsing white space leaves as they are."""
+    before = np.cumsum([0, *(not character.isspace() for character in text)])
+    places = np.flatnonzero([not character.isspace() for character in normal])
+    if before[-1] != len(places):
+        dropped["changed by normalising"] += len(mentions)
+        return []
+    kept = []
+    for start, end, entity in mentions:
+        first, last = before[start], before[end] - 1
+        if last < first:
+            dropped["empty"] += 1
+        else:
+            kept.append(Mention(int(places[first]), int(places[last]) + 1, entity))
+    return kept
+
+
+def without_overlaps(text: str, mentions: list[Mention], dropped: Counter[str]) -> list[Mention]:
+    """Mentions in the order of the text, none within another; of two that overlap the first, or the longer."""
+    kept: list[Mention] = []
+    for mention in sorted(mentions, key=lambda m: (m.start, -m.end)):
+        while_white = text[mention.start : mention.end]
+        if not while_white.strip():
+            dropped["empty"] += 1
+        elif kept and mention.start < kept[-1].end:
+            dropped["overlapping"] += 1
+        elif _inside_character(text, mention.start) or _inside_character(text, mention.end):
+            dropped["inside a character"] += 1
+        else:
+            start = mention.start + len(while_white) - len(while_white.lstrip())
+            kept.append(Mention(start, start + len(while_white.strip()), mention.entity))
+    return kept
+
+
+def _inside_character(text: str, place: int) -> bool:
+    """Whether what stands at a place belongs to the character before it: an accent, a part of an emoji."""
+    if not 0 < place < len(text) or (text[place].isascii() and text[place - 1].isascii()):
+        return False
+    after, before = text[place], text[place - 1]
+    joined = before == "\u200d" or after in JOINERS or ord(after) in SKIN
+    jamo = "\u1100" <= before <= "\u115f" and "\u1160" <= after <= "\u11ff"
+    return joined or jamo or unicodedata.combining(after) != 0
+
+
+def to_tokens(
+    texts: Sequence[str],
+    documents: Sequence[Sequence[str]],
+    places: TokenPlaces,
+    mentions: Sequence[list[Mention]],
+    dropped: Counter[str],
+) -> Links:
+    """Links of texts that lie end to end; positions are numbers of tokens, in rising order.
+
+    A mention may end inside a token, as 서울 does in 서울은. One that begins inside a token, behind other characters
+    than white space, is lost, and so is one that a sentence's end cuts.
+    """
+    bases = np.cumsum([0, *map(len, texts)])
+    counts = [len(found) for found in mentions]
+    flat = np.array([m for found in mentions for m in found], np.int64).reshape(-1, 3)
+    starts, ends = (flat[:, column] + np.repeat(bases[:-1], counts) for column in (0, 1))
+    boundaries = np.cumsum([len(sentence) for sentences in documents for sentence in sentences])
+    cut = np.searchsorted(boundaries, starts, "right") != np.searchsorted(boundaries, ends - 1, "right")
+    first = np.searchsorted(places.ends, starts, "right")
+    last = np.searchsorted(places.starts, ends) - 1
+    none = (first > last) | (last - first >= MOST_TOKENS)
+    begins = (
+        places.starts[np.minimum(first, max(len(places.starts) - 1, 0))] if len(places.starts) else starts
+    )
+    inside = np.zeros(len(flat), bool)
+    owner = np.repeat(np.arange(len(texts)), counts)
+    for number in np.flatnonzero((begins < starts) & ~none & ~cut).tolist():
+        text, base = texts[owner[number]], int(bases[owner[number]])
+        before = text[max(int(begins[number]) - base, 0) : int(starts[number]) - base]
+        inside[number] = bool(before.strip())
+    same = np.zeros(len(flat), bool)
+    good = ~(cut | none | inside)
+    chosen = np.flatnonzero(good)
+    same[chosen[1:]] = first[chosen[1:]] == first[chosen[:-1]]
+    for why, which in (
+        ("cut by the end of a sentence", cut),
+        ("without a token", none & ~cut),
+        ("begins inside a token", inside),
+        ("in the token of another one", same),
+    ):
+        if which.any():
+            dropped[why] += int(which.sum())
+    kept = good & ~same
+    return Links(
+        first[kept],
+        (last - first + 1)[kept].astype(np.uint16),
+        flat[kept, 2].astype(np.int32),
+    )
