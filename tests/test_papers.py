@@ -359,6 +359,9 @@ PAPERS: dict[str, Facts] = {
     "demo/bert": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/albert": under("train", SMALL_NETS | {"lr": 2e-3, "steps": 3000}),
     "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
+    "demo/finetune": under(
+        "train", {"epochs": 2.0, "batch_size": 64, "lr": 1e-3, "warmup": 0.1, "schedule": "linear"}
+    ),
     "demo/distill": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 1200}),
     "demo/gpt2": under(
         "train",

@@ -109,7 +109,7 @@ def test_of_a_long_row_the_context_loses_its_end(objective, tokenizer: Tokenizer
     assert rows.lengths.tolist() == [60]
     assert [(cut.what, cut.key, cut.rows) for cut in rows.cuts] == [
         ("text", "train.sequence_length", 1),
-        ("answer", "task.tokens", 0),
+        ("answer", "task.max_new_tokens", 0),
     ]
 
 
@@ -119,7 +119,7 @@ def test_of_a_long_answer_the_end_is_not_learnt(objective, tokenizer: Tokenizer,
 
 
 def test_a_length_without_room_for_a_question_is_refused(objective, tokenizer: Tokenizer, tmp_path: Path):
-    with pytest.raises(UsageError, match=r"train\.length: 7 tokens leave no room"):
+    with pytest.raises(UsageError, match=r"train\.sequence_length: 7 tokens leave no room"):
         encoded(objective, row(), tokenizer, tmp_path, length=7)
 
 
