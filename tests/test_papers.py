@@ -34,7 +34,7 @@ NAMES = sorted(
     for path in (RECIPES / folder).glob("*.yaml")
 )
 TRAINED = sorted(
-    set(NAMES) - {"suites/zero-shot", "demo/tokenize", "demo/tokenize-ko"}
+    set(NAMES) - {"suites/zero-shot", "demo/tokenize", "demo/tokenize-ko", "demo/corpus"}
 )  # the others change no weight
 
 Facts = dict[str, Any]
@@ -234,7 +234,7 @@ PAPERS: dict[str, Facts] = {
         train__sequence_length=128,
         train__lr=5e-4,
         objective__mask_rate=0.15,
-        objective__generator=0.25,
+        objective__generator_size=0.25,
     ),
     "electra/base": electra(
         12,
@@ -246,7 +246,7 @@ PAPERS: dict[str, Facts] = {
         train__sequence_length=512,
         train__lr=2e-4,
         objective__mask_rate=0.15,
-        objective__generator=0.33333,
+        objective__generator_size=0.33333,
     ),
     "electra/large": electra(
         24,
@@ -258,7 +258,7 @@ PAPERS: dict[str, Facts] = {
         train__sequence_length=512,
         train__lr=2e-4,
         objective__mask_rate=0.25,
-        objective__generator=0.25,
+        objective__generator_size=0.25,
     ),
     "gpt2/small": gpt2(12, 768, 12, 6e-4),
     "gpt2/medium": gpt2(24, 1024, 16, 3e-4),
@@ -359,8 +359,9 @@ PAPERS: dict[str, Facts] = {
     "demo/bert": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/albert": under("train", SMALL_NETS | {"lr": 2e-3, "steps": 3000}),
     "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
+    "demo/distill-task": under("prediction", {"epochs": 1.0, "lr": 1e-3, "schedule": "linear"}),
     "demo/finetune": under(
-        "train", {"epochs": 2.0, "batch_size": 64, "lr": 1e-3, "warmup": 0.1, "schedule": "linear"}
+        "train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "warmup": 0.1, "schedule": "linear"}
     ),
     "demo/distill": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 1200}),
     "demo/gpt2": under(
