@@ -1,6 +1,6 @@
 """Draws docs/demo.svg from the metrics of runs/demo: what the README's first picture shows.
 
-    python docs/figure.py runs/demo docs/demo.svg
+python docs/figure.py runs/demo docs/demo.svg
 """
 
 import json
@@ -25,9 +25,18 @@ def main(run: Path, out: Path) -> None:
     plt.rcParams["font.size"] = 9
     figure, axes = plt.subplots(figsize=(6.4, 2.6))
     axes.axhline(UNIGRAM, color="gray", linewidth=1, linestyle="--")
-    axes.annotate("entropy of word frequencies", (tokens[-1], UNIGRAM), ha="right", va="bottom", color="gray")
+    axes.annotate(
+        "entropy of word frequencies",
+        (tokens[-1], UNIGRAM),
+        ha="right",
+        va="top",
+        color="gray",
+        xytext=(0, -3),
+        textcoords="offset points",
+    )
     axes.plot(tokens, losses, marker="o", markersize=3, color="#0072b2")
     axes.annotate(f"{losses[-1]:.2f}", (tokens[-1], losses[-1]), xytext=(4, 4), textcoords="offset points")
+    axes.set_ylim(4.3, 7)
     axes.set_xlabel("tokens read (millions)")
     axes.set_ylabel("held-out loss (nats)")
     axes.set_title("A masked language model of 1.5 million parameters on the demo's text", fontsize=9)

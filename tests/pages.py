@@ -26,8 +26,8 @@ CUT = {
     "finetune demo/finetune": [few("demo/period")],
     "distill-task demo/distill-task": [few("demo/period")],
 }
-"""Changes that `make test` adds to commands that begin like this, so that they take seconds: 10 steps of pretraining, on
-the project's sample in place of the package's text, 20 speeches in place of all. `make slow` adds none."""
+"""Changes that `make test` adds to commands that begin like this, so that they take seconds: 10 steps of pretraining,
+on the project's sample in place of the package's text, 20 speeches in place of all. `make slow` adds none."""
 
 
 class Block(NamedTuple):
@@ -61,6 +61,7 @@ def words(line: str, *, cut: bool) -> list[str]:
         return given
     for begin, changes in CUT.items():
         if " ".join(given).startswith(begin):
-            kept = [change for change in changes if change.partition("=")[0] not in " ".join(given)]
+            there = {word.partition("=")[0] for word in given}
+            kept = [change for change in changes if change.partition("=")[0] not in there]
             given = [*given[:2], *kept, *given[2:]]
     return given

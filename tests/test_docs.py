@@ -41,8 +41,8 @@ def test_commands_and_python_work_in_their_order(tmp_path: Path, monkeypatch, ca
             if block.language == "python":
                 exec(compile(block.text, name, "exec"), namespace)
             elif block.language == "sh":
-                for line in block.text.splitlines():
-                    line = line.partition("  #")[0].strip()
+                for printed in block.text.splitlines():
+                    line = printed.partition("  #")[0].strip()
                     if line.startswith("nlptool"):
                         assert main(pages.words(line, cut=False)) == 0, (name, line, capsys.readouterr().err)
 

@@ -33,9 +33,15 @@ NAMES = sorted(
     )
     for path in (RECIPES / folder).glob("*.yaml")
 )
-TRAINED = sorted(
-    set(NAMES) - {"suites/zero-shot", "demo/tokenize", "demo/tokenize-ko", "demo/corpus"}
-)  # the others change no weight
+TRAINED = sorted(  # the others change no weight
+    name
+    for name in NAMES
+    if name != "suites/zero-shot"
+    and (
+        not name.startswith("demo/")
+        or {"train", "prediction"} & set(YAML(typ="safe").load(RECIPES / f"{name}.yaml"))
+    )
+)
 
 Facts = dict[str, Any]
 
@@ -359,10 +365,10 @@ PAPERS: dict[str, Facts] = {
     "demo/bert": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/albert": under("train", SMALL_NETS | {"lr": 2e-3, "steps": 3000}),
     "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
+    "demo/bert-ko": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/distill-task": under("prediction", {"epochs": 1.0, "lr": 1e-3, "schedule": "linear"}),
-    "demo/finetune": under(
-        "train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "warmup": 0.1, "schedule": "linear"}
-    ),
+    "demo/finetune": under("train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "schedule": "linear"}),
+    "demo/finetune-ko": under("train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "schedule": "linear"}),
     "demo/distill": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 1200}),
     "demo/gpt2": under(
         "train",
