@@ -154,7 +154,7 @@ def electra(layers: int, hidden: int, heads: int, embedding: int, **facts: objec
         "model.activation": "gelu",
         "model.dropout": 0.1,
         "model.attention_dropout": 0.1,
-        "objective.loss": "replaced",
+        "objective.loss": "rtd",
         "objective.discriminator_weight": 50.0,
         "objective.tie": "embeddings",
         "objective.generator_layers": 1.0,
