@@ -1,5 +1,10 @@
-"""The one list of commands that carry out a recipe. Nothing heavy is imported: `nlptool --help` reads it."""
+"""The one list of commands that carry out a recipe. Nothing heavy is imported: `nlptool --help` reads it.
 
+An objective that no command here is named after has the command pretrain-NAME: adding one edits no list.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 DATA, TRAIN, ASK = "From text to tokens", "Training", "Inference and evaluation"
@@ -20,7 +25,7 @@ class CommandSpec(NamedTuple):
     """Whether --resume takes `auto` alone, not another run or checkpoint."""
 
 
-COMMANDS = (
+LISTED = (
     CommandSpec("corpus", "corpus", DATA, "Filter and deduplicate text to pretrain on.", True),
     CommandSpec("tokenize", "tokenize", DATA, "Read text, train or load a tokenizer, write a token store."),
     CommandSpec("knowledge", "knowledge", DATA, "Read triples, write a knowledge graph."),
@@ -37,5 +42,17 @@ COMMANDS = (
     CommandSpec("distill-task", "distill_task", TRAIN, "Distil a fine-tuned model into a smaller one.", True),
     CommandSpec("prompt", "prompt", ASK, "Zero-, one- and few-shot evaluation.", True),
 )
+
+
+def _further() -> Iterator[CommandSpec]:
+    """The commands of objectives that are not listed."""
+    listed = {spec.name for spec in LISTED}
+    for path in sorted((Path(__file__).parents[1] / "objectives").glob("*/config.py")):
+        name = path.parent.name
+        if listed.isdisjoint((name, f"pretrain-{name}")):
+            yield CommandSpec(f"pretrain-{name}", "pretrain", TRAIN, f"Pretrain with the objective {name}.")
+
+
+COMMANDS = (*LISTED, *_further())
 RANKED = {"compare", *(spec.name for spec in COMMANDS if spec.group == TRAIN)}
 """Commands that several ranks carry out together; of the others rank 0 works alone."""

@@ -19,7 +19,30 @@ SHORT = 1 << 18  # examples; the order of an epoch of so many takes 2 MB and a t
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch."""
+    """One micro-batch: named tensors, and over how many predictions each loss term is summed.
+
+    B rows, T tokens, K slots, L links, N decisions, W numbers. A key of one objective or kind of task alone is in the
+    docstring of its `collate`. What a model reads, by objectives.base.inputs_of:
+
+        ids [B, T]                tokens, padded at the end
+        types [B, T]              segment of each token; absent: 0
+        lengths [B]               real tokens of each row; absent: rows have no padding
+        at [B, K]                 positions whose hidden states are wanted; a masked LM's are its slots
+        entity_at [B, L]          positions of linked tokens; -1: a row has fewer links
+        entity_vectors [B, L, W]  embeddings of the linked entities
+
+    What is predicted:
+
+        labels [B, K]             of a masked LM: the token of each slot, -100 where one is unused
+        labels [B, T]             of a causal LM: the token after each
+        labels [N, 1]             of a task: what is right in each decision, NaN where it is hidden
+        order [B]                 of pairs: 1 where segment B is a random one, or comes first
+        bytes [B]                 bytes of text that a row's labels stand for, where tokens tell
+        taught_ids [B, K, C]      of distillation: the C most probable tokens by the teacher, where these are kept
+        taught_log_p [B, K, C]    their log-probabilities
+        answers [N, W]            of distillation on a task: the teacher's logits
+        row [N]                   of a task: the number of each decision among those of the split
+    """
 
     tensors: dict[str, Tensor]
     counts: dict[str, int]

@@ -43,7 +43,7 @@ def open_rows(split: Split, length: int, vocabulary: Vocabulary, choices: int = 
 
 
 def batch_of(examples: EncodedBatch, term: str) -> Batch:
-    """ids and types [B, T], lengths [B]; for each decision its number in row and its label in labels."""
+    """ids and types [B, T], lengths [B]; of each decision row [N], its number, and labels [N, 1]."""
     arrays = {
         "ids": examples.ids,
         "types": examples.types,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import batch_keys
 import numpy as np
 import pytest
 import references
@@ -75,6 +76,10 @@ def test_every_term_has_a_weight_and_a_positive_count(objective: Objective, batc
     assert all(count > 0 for count in batch.counts.values())
     assert all(weight > 0 for weight in objective.weights.values())
     assert all(value.shape == () for value in sums.values())
+
+
+def test_every_key_of_a_batch_is_documented_with_its_shape(objective: Objective, batch: Batch):
+    assert batch_keys.undocumented(objective, batch) == []
 
 
 def test_tokens_counts_what_is_not_padding(case, batch: Batch):

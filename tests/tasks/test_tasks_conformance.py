@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import batch_keys
 import numpy as np
 import pytest
 import small
@@ -65,6 +66,10 @@ def test_every_term_has_a_weight_and_a_positive_count(objective: TaskObjective, 
     assert set(sums) == set(objective.weights) == set(batch.counts)
     assert all(count > 0 for count in batch.counts.values())
     assert all(value.shape == () for value in sums.values())
+
+
+def test_every_key_of_a_batch_is_documented_with_its_shape(objective: TaskObjective, batch: Batch):
+    assert batch_keys.undocumented(objective, batch) == []
 
 
 def test_tokens_counts_what_is_not_padding(objective: TaskObjective, batch: Batch):

@@ -133,7 +133,7 @@ class TransE(Objective):
         return self._known
 
     def collate(self, examples: NDArray[np.int64], draws: RandomStreams) -> Batch:
-        """Triples [B, 3] with corrupted ones: an entity each, and whether it stands for the tail."""
+        """ids [B, 3], head, relation, tail; negatives and tail [B, N]: an entity, and whether it replaces the tail."""
         rows, number = len(examples), self.config.num_negatives
         drawn = draws.uniform(CORRUPT, rows, 2 * number)
         entities = (drawn[:, :number] * len(self.graph.entities)).astype(np.int64)

@@ -172,7 +172,11 @@ class KagNetTask(TaskObjective):
         return explanation.doubts(rows)
 
     def collate(self, examples: StatementBatch, draws: RandomStreams) -> Batch:
-        """Schema graphs end to end, and ids and types [S, T], or what is kept of the statements, [S, D]."""
+        """ids and types [S, T], or in place of reading these features [S, D]; and schema graphs, net.SchemaGraphs.
+
+        These have entities [V], what nodes stand for; edges [2, M]; pairs [P, 2]; statements [P]; paths and
+        relations [K, T]; path_lengths and owners [K]; and concepts [V + 1, E], their vectors, where the net has none.
+        """
         made = sequence_heads.batch_of(examples.encoded, self.config.loss)
         graphs = examples.graphs
         tensors = {name: torch.from_numpy(array) for name, array in graphs._asdict().items()}

@@ -89,8 +89,11 @@ class TextGeneration(TaskObjective):
         return list(rows.parts) if isinstance(rows, ConcatDataset) else [rows]
 
     def collate(self, examples: PromptBatch, draws: RandomStreams) -> Batch:
-        """ids [B, T], tokens of the prompts in lengths [B], row [B]; for each token of an answer its label in labels,
-        the place in ids before it, counted through all rows, in at, and its row of the batch in owner [M]."""
+        """ids [B, T], lengths [B] of the prompts, row [B], most [B] tokens that may be written.
+
+        Of each token of an answer: labels [M], the token; at [M], the place before it, counted through all rows of ids;
+        owner [M], the row of the batch.
+        """
         places_T = np.arange(examples.ids.shape[1])
         written_BT = (places_T >= examples.prompts[:, None]) & (places_T < examples.lengths[:, None])
         owner_M, place_M = written_BT.nonzero()

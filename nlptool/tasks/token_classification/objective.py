@@ -87,7 +87,7 @@ class TokenClassification(TaskObjective):
         ]
 
     def collate(self, examples: TokenLabelBatch, draws: RandomStreams) -> Batch:
-        """ids and types [B, T], lengths [B]; of each decision its row, label, document and position, [N, ...]."""
+        """ids and types [B, T], lengths [B], labels [N, 1] and row [N]; documents and positions [N] of tags."""
         batch = sequence_heads.batch_of(examples.encoded, "cross_entropy")
         places = {"documents": examples.documents, "positions": examples.positions}
         tensors = {name: torch.from_numpy(array) for name, array in places.items()}
