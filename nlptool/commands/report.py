@@ -53,7 +53,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
 def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
     """The page and the pictures; the names of the pictures."""
     from nlptool.report import curves as curving
-    from nlptool.report import drawing
+    from nlptool.report import drawing, marks
     from nlptool.report.page import page
 
     charts, axes = curving.charts(runs), curving.axes(runs)
@@ -64,9 +64,9 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
     with console.progress("charts", len(charts) * len(axes), "charts") as progress:
         for chart in charts:
             for axis in axes:
-                curves = curving.curves(chart, runs, axis)
+                curves, marked = curving.curves(chart, runs, axis), marks.of(chart, runs, axis)
                 for log in (False, True):
-                    figure = drawing.draw(chart, curves, axis, look, log=log, over=figure)
+                    figure = drawing.draw(chart, curves, axis, look, log=log, over=figure, marked=marked)
                     drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
                     if not log:
                         name = f"{chart.name}-{axis.name}"

@@ -16,8 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import blended_transform_factory
 
+from nlptool.report import marks
 from nlptool.report.curves import Axis, Chart, Curve, Floats
 from nlptool.report.fonts import fonts_for
+from nlptool.report.marks import Marks
 from nlptool.report.scales import apart, decade, number, scale
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
@@ -76,6 +78,7 @@ def draw(
     *,
     log: bool = False,
     over: Figure | None = None,
+    marked: Marks = Marks(),  # noqa: B008  (never changed)
 ) -> Figure:
     """One chart against one axis; bars where every run has a single point, which no line shows.
 
@@ -98,6 +101,7 @@ def draw(
         for curve in curves:
             _line(plot, curve, factor, log=log)
         _frame(plot, chart, curves, factor, log=log)
+        marks.draw(plot, marked, factor)
         plot.set_xlabel(unit + (", logarithmic" if log else ""), color=MUTED)
         labels = _labels(chart, curves, look)
         _lay(plot, LEFT, _width(figure, [text for *_, text in labels]) + 0.22)

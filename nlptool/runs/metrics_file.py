@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 
 from nlptool.atomic_files import append_line, read_bytes, read_records, write_text
 from nlptool.errors import DataError, UsageError
-from nlptool.extras import install
 
 FILE = "metrics.jsonl"
 Tracker = Literal["tensorboard", "wandb"]
@@ -113,4 +112,4 @@ def last(run: Path, name: str, step: int) -> float | None:
 
 
 def _missing(package: str) -> UsageError:
-    return UsageError(f"track: {package} is not installed", hint=install("track"))
+    return UsageError(f"track: {package} is not installed", hint=f"pip install {package}")

@@ -1,0 +1,71 @@
+"""What helps to read a chart: where the next stage of training begins, and the level of a baseline."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from nlptool.metric_table import HELD_OUT
+from nlptool.report.curves import Axis, Chart, positions
+from nlptool.report.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LANGUAGE_MODELS = ("mlm", "generator_mlm", "clm")
+"""Losses in nats a token, that the entropy of the tokens' frequencies compares with."""
+INK = "#8c959f"
+
+
+class Marks(NamedTuple):
+    """What is drawn behind the lines."""
+
+    stages: tuple[float, ...] = ()
+    """Where another stage begins, on the chart's axis."""
+    level: float | None = None
+    """A figure's baseline."""
+    name: str = ""
+    """What that is called."""
+
+
+def of(chart: Chart, runs: Sequence[Run], axis: Axis) -> Marks:
+    """The marks of a chart. Stages and baselines are marked only where they are the same for all of its runs."""
+    shown = [run for run in runs if {chart.training, chart.heldout} & set(run.figures)]
+    stages = {tuple(float(x) for x in positions(run, axis, run.stages)) for run in shown}
+    common = stages.pop() if len(stages) == 1 else ()
+    level, name = _baseline(chart, shown)
+    return Marks(common, level, name)
+
+
+def _baseline(chart: Chart, runs: Sequence[Run]) -> tuple[float | None, str]:
+    key = chart.metric.key
+    if key in LANGUAGE_MODELS:
+        levels, name = {run.unigram_entropy for run in runs}, "unigram entropy"
+    elif key.endswith("_accuracy"):
+        teacher, majority = f"teacher_{key}", f"{key.removesuffix('_accuracy')}_majority"
+        taught = any(HELD_OUT + teacher in run.figures for run in runs)
+        levels = {run.last(HELD_OUT + (teacher if taught else majority)) for run in runs}
+        name = "teacher" if taught else "majority"
+    else:
+        return None, ""
+    return (levels.pop(), name) if len(levels) == 1 else (None, "")
+
+
+def draw(plot: "Axes", marks: Marks, factor: float) -> None:
+    """Draw the marks into a plot whose limits are set. factor: that of the axis. One out of sight is left out."""
+    left, right = plot.get_xlim()
+    for stage in marks.stages:
+        if left < stage / factor < right:
+            plot.axvline(stage / factor, color=INK, lw=0.8, ls=(0, (2, 2)), zorder=1)
+    bottom, top = plot.get_ylim()
+    if marks.level is not None and bottom < marks.level < top:
+        plot.axhline(marks.level, color=INK, lw=0.8, ls=(0, (5, 2)), zorder=1)
+        plot.annotate(
+            marks.name,
+            (1, marks.level),
+            (-2, -2),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            color=INK,
+            fontsize=7.5,
+            ha="right",
+            va="top",
+        )
