@@ -9,12 +9,13 @@ from nlptool.recipe.load import (
     difference,
     digest,
     dump,
+    dump_given,
     kept,
     kept_source,
     load,
     loads,
 )
-from nlptool.recipe.source import Problem
+from nlptool.recipe.source import Problem, RecipeSource
 from nlptool.recipe.types import RESUMABLE, BlockChoice, Budget, OneOf, RecipeBlock, only
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "OneOf",
     "Problem",
     "RecipeBlock",
+    "RecipeSource",
     "difference",
     "digest",
     "dump",
+    "dump_given",
     "is_resumable",
     "kept",
     "kept_source",

@@ -100,6 +100,14 @@ def dump(recipe: RecipeBlock) -> str:
     return "\n".join(_lines(recipe, recipe.model_dump(mode="json"))) + "\n"
 
 
+def dump_given(block: RecipeBlock) -> str:
+    """The block as YAML, explained, without the keys that have their defaults; its `name` is kept."""
+    values = block.model_dump(mode="json", exclude_defaults=True)
+    if "name" in type(block).model_fields:
+        values = {"name": block.model_dump(mode="json")["name"], **values}
+    return "\n".join(_lines(block, values)) + "\n"
+
+
 def digest(recipe: RecipeBlock) -> str:
     """SHA-256 of the recipe with every default, in hexadecimal."""
     text = json.dumps(

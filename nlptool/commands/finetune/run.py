@@ -1,6 +1,7 @@
 """The heavy half of `finetune`: from a checked recipe to runs and scores.
 
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
+OUT/task.yaml               the task, where it names files: as they tell it, or as it is given
 OUT/rows/                   encoded rows, for all seeds
 OUT/seed-N/                 a run folder; its final/ is the last checkpoint, or the best
 and what nlptool.commands.finetune.results writes.
@@ -16,7 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nlptool.atomic_files import write_json
+from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.finetune import results
 from nlptool.commands.finetune.recipe import Recipe
 from nlptool.commands.finetune.setup import FinetuneSetup
@@ -43,6 +44,7 @@ from nlptool.train.estimate import estimate
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State
 
+TASK = "task.yaml"
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets")
 
 
@@ -94,6 +96,8 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "memory": f"{facts['memory'] / 1e9:.2f} GB",
         setup.shape.guess: listed(facts["baseline"]),
     }
+    if (described := setup.described) is not None:
+        console.result(described)
     console.facts("these runs would take", shown)
 
 
@@ -259,6 +263,8 @@ def _begin(
 ) -> None:
     """Write down what is run, and encode the rows."""
     (console, world, _), models = context, {"init_from": setup.folder}
+    if (described := setup.described) is not None and source is None:
+        console.note(f"the task, as {setup.out / TASK} keeps it:\n{described.rstrip()}")
     if source is not None and (setup.out / "recipe.yaml").exists():
         changed = folder.check_resume(setup.out, recipe, models)
         for seed in recipe.seeds:
@@ -276,3 +282,5 @@ def _begin(
     else:
         folder.create_run_folder(setup.out, recipe, facts, overwrite=False)
         setup.encode(setup.out / "rows", console)
+    if described is not None:
+        write_text(setup.out / TASK, described)

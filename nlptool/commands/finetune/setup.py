@@ -28,6 +28,7 @@ from nlptool.models.layer_lr_decay import layer_lr_factors
 from nlptool.models.layers import Layers
 from nlptool.objectives import export
 from nlptool.objectives.base import Objective
+from nlptool.recipe import dump_given
 from nlptool.tasks import features, labelled
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 from nlptool.tasks.flop_count import FlopCount
@@ -93,6 +94,12 @@ class FinetuneSetup:
         """
         watch = partial(watched, console)
         self.labelled.prepare(self.tokenizer, encode or self.shape.encode, rows, watch, console.note)
+
+    @property
+    def described(self) -> str | None:
+        """The task's file, where the task names files of rows itself."""
+        source = self.task.source
+        return None if source is None or source.files is None else dump_given(self.task)
 
     @property
     def labelled(self) -> LabelledSource:

@@ -1,17 +1,20 @@
 """The recipe block of classification and regression. No torch here."""
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.errors import DataError
+from nlptool.errors import DataError, RecipeError
 from nlptool.evaluation.metrics import classification
 from nlptool.formatting import json_value
 from nlptool.models.config import ModelConfig
 from nlptool.recipe import OneOf
+from nlptool.tasks.column_roles import label_column, text_columns
 from nlptool.tasks.config import TaskConfig, class_of, filled
-from nlptool.text.tabular import Example, Row, is_hidden
+from nlptool.text.column_profile import MOST, Column, Table, label_name
+from nlptool.text.tabular import Example, Row, is_hidden, whole
 
 if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 Metric = Annotated[str, OneOf(classification.METRICS)]
 OF_NUMBERS = ("pearson", "spearman")
+MOST_WHOLE = 20
+"""Different whole numbers that are classes where nothing says so; more are a number to be learnt."""
+UNEVEN = 0.8
+"""Where a class has a larger share of the rows, accuracy is not what a task is scored by where nothing says so."""
 
 
 class Config(TaskConfig):
@@ -34,6 +41,11 @@ class Config(TaskConfig):
     inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
     label: str = Field("label", description="column of the class or number; dots lead into objects")
     labels: tuple[str, ...] = Field((), description="names of the classes; none: the label is a number")
+    label_map: dict[str, str | None] = Field(
+        {},
+        description="what labels of the rows mean, each a name in labels, or null: such rows are left out, and "
+        'counted, e.g. {"-": null}',
+    )
     metrics: tuple[Metric, ...] = Field(
         min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
@@ -72,6 +84,8 @@ class Config(TaskConfig):
             )
         if self.range is not None and self.range[0] >= self.range[1]:
             raise ValueError(f"range: {self.range[0]:g} is not below {self.range[1]:g}")
+        if other := [name for name in self.label_map.values() if name not in (None, *self.labels)]:
+            raise ValueError(f"label_map: {other[0]} is none of labels, {', '.join(self.labels) or 'none'}")
         if "f1" in self.metrics and len(self.labels) != 2:
             raise ValueError("metrics: f1 is of the second of two classes; macro_f1 is the mean over classes")
         return self
@@ -85,14 +99,86 @@ class Config(TaskConfig):
         text, remedy = row.text(column), "mend or remove the row, or say empty: true in the task"
         return text if self.empty else filled(row, column, text, remedy)
 
+    def is_left_out(self, row: Row) -> bool:
+        """Whether label_map makes its label null."""
+        return bool(self.label_map) and self.label_map.get(label_name(row.get(self.label)), "") is None
+
+    def stratum(self, row: Row) -> str:
+        """Its class; numbers are one stratum."""
+        return label_name(row.get(self.label)) if self.labels else ""
+
     def _number(self, row: Row) -> float:
+        if self.labels and self.label_map:
+            value = label_name(row.get(self.label))
+            if (name := self.label_map.get(value)) is not None:
+                return float(self.labels.index(name))
         return class_of(row, self.label, self.labels) if self.labels else _float(row, self.label)
+
+    @classmethod
+    def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
+        """A column is the label."""
+        return label_column(table, given) is not None
+
+    @classmethod
+    def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The texts and the label; classes, in the order of their names or numbers, or numbers."""
+        label = label_column(table, given)
+        if label is None:
+            raise RecipeError(
+                f"{table.name}: which column is the label? It has {table.listing}", hint="task.label=COLUMN"
+            )
+        inputs = text_columns(table, given, [label])
+        found: dict[str, Any] = {"inputs": inputs, "label": label.name}
+        if any(table.columns[column].blank for column in inputs if column in table.columns):
+            found["empty"] = True
+        labels = given["labels"] if "labels" in given else _classes(table, label, given.get("label_map", {}))
+        if not labels:
+            return found | {"labels": (), "metrics": ("pearson", "spearman")}
+        most = max(label.values.values(), default=0) / (sum(label.values.values()) or 1)
+        metrics = ("macro_f1", "accuracy") if most > UNEVEN else ("accuracy", "macro_f1")
+        return found | {"labels": labels, "metrics": metrics}
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "Classification":
         """An encoder with the head of its family."""
         from nlptool.tasks.classification.objective import build
 
         return build(self, model, vocabulary, dropout)
+
+
+def _classes(table: Table, label: Column, names: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The classes among the values of a column; none where these are numbers to be learnt.
+
+    names: what some values mean. Raises RecipeError for what cannot be classes.
+    """
+    known = sum(label.values.values())
+    if label.numbers == table.count - label.blank and (
+        label.many or label.fractions or len(label.values) > MOST_WHOLE
+    ):
+        return ()
+    if label.many or label.lists or (len(label.values) > MOST_WHOLE and len(label.values) > known / 2):
+        few = (
+            "lists"
+            if label.lists
+            else f"more than {len(label.values) - 1 if not label.many else MOST:,} values"
+        )
+        raise RecipeError(
+            f"{table.name}: column '{label.name}' holds {few}, and classes are few",
+            hint="task.label=COLUMN names another; task.labels=[NAME, NAME] lists the classes",
+        )
+    meant = {names.get(value, value) for value in label.values} - {None}
+    if len(meant) < 2:
+        told = f"only {', '.join(map(str, meant))}" if meant else "no label"
+        raise RecipeError(
+            f"{table.name}: column '{label.name}' holds {told}; two or more classes are needed",
+            hint="task.label=COLUMN names another column; task.labels=[NAME, NAME] lists the classes",
+        )
+    return tuple(sorted((name for name in meant if name is not None), key=_by_number))
+
+
+def _by_number(name: str) -> tuple[float, str]:
+    """Numbers by their size, before names by their letters."""
+    number = whole(name)
+    return (math.inf if number is None else number, name)
 
 
 LARGEST = 1e18  # so that its square is a number in single precision

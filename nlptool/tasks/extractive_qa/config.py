@@ -1,6 +1,6 @@
 """The recipe block of questions whose answer is a stretch of a text. No torch here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +9,7 @@ from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import ModelConfig
 from nlptool.tasks.config import TaskConfig, filled
+from nlptool.text.column_profile import Table
 from nlptool.text.tabular import Question, Row
 
 if TYPE_CHECKING:
@@ -71,6 +72,21 @@ class Config(TaskConfig):
         """The question, then the text that holds the answer."""
         return ("question", "context")
 
+    @classmethod
+    def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
+        """The columns of SQuAD's rows."""
+        return {"question", "context", "answers"} <= set(table.columns)
+
+    @classmethod
+    def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Whether a question may have no answer, and how answers are compared: in Korean by characters."""
+        texts = [_texts(row) for row in table.rows()]
+        if not all(texts):
+            return {"unanswerable": True, "metrics": ("squad2_best_f1", "squad2_best_exact")}
+        hangul = sum(any("가" <= sign <= "힣" for sign in found[0]) for found in texts)
+        name = "korquad" if hangul > len(texts) / 2 else "squad"
+        return {"metrics": (f"{name}_f1", f"{name}_exact")}
+
     def flat(self, row: Row) -> Iterable[Row]:
         """The questions of a SQuAD file, data, paragraphs and qas within each other; any other row as it is."""
         return _nested(row) if isinstance(row.values.get("data"), list) else (row,)
@@ -110,6 +126,14 @@ class Config(TaskConfig):
         from nlptool.tasks.extractive_qa.objective import build
 
         return build(self, model, vocabulary, dropout)
+
+
+def _texts(row: Row) -> list[str]:
+    """The texts of a row's answers, as far as they are well formed."""
+    answers = row.values["answers"]
+    found = answers.get("text") if isinstance(answers, dict) else answers
+    texts = [one.get("text") if isinstance(one, dict) else one for one in (found or ())]
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _list(row: Row, column: str, kind: type) -> list[Any]:

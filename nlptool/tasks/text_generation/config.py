@@ -1,11 +1,12 @@
 """The recipe block of questions that a decoder answers in its own words. No torch here."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.errors import DataError
+from nlptool.errors import DataError, RecipeError
 from nlptool.evaluation.metrics import generated_text
 from nlptool.evaluation.metrics.text_overlap import Tokenize
 from nlptool.formatting import json_value
@@ -14,6 +15,7 @@ from nlptool.recipe import Named, OneOf
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.config import TaskConfig, class_of, filled
 from nlptool.tasks.text_generation.decanlp_formats import FORMS, DecaNLPExample
+from nlptool.text.column_profile import Table
 from nlptool.text.config import RowSource
 from nlptool.text.tabular import Row
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 Metric = Annotated[str, OneOf((*generated_text.METRICS, "sum"))]
 COLUMN = re.compile(r"\{([\w.]+)\}")
+QUESTIONS = ("question", "instruction", "prompt", "source", "article", "질문", "지시")
+CONTEXTS = ("context", "input", "passage", "본문", "입력")
+ANSWERS = ("answer", "output", "response", "completion", "target", "summary", "답변", "정답", "응답", "출력")
+"""What the columns of such rows are called, the usual names first."""
 UNANSWERABLE = "unanswerable"
 
 
@@ -79,6 +85,27 @@ class SubtaskConfig(TaskConfig):
     def text_columns(self) -> tuple[str, ...]:
         """The columns in braces of the context, then those of the question."""
         return tuple(dict.fromkeys(COLUMN.findall(self.context) + COLUMN.findall(self.question)))
+
+    @classmethod
+    def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
+        """A column asks, another answers."""
+        return table.first(QUESTIONS) is not None and table.first(ANSWERS) is not None
+
+    @classmethod
+    def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The question, its context where there is one, and the answer, compared as it stands and by its words."""
+        question, context, answer = table.first(QUESTIONS), table.first(CONTEXTS), table.first(ANSWERS)
+        if ("question" not in given and question is None) or ("answer" not in given and answer is None):
+            raise RecipeError(
+                f"{table.name}: which columns are the question and the answer? It has {table.listing}",
+                hint='task.question="{COLUMN}" task.answer=COLUMN',
+            )
+        found: dict[str, Any] = {"metrics": ("squad_f1", "exact")}
+        if question is not None:
+            found["question"] = f"{{{question.name}}}"
+        if context is not None and context.blank == 0:
+            found["context"] = f"{{{context.name}}}"
+        return found if answer is None else found | {"answer": answer.name}
 
     def asked(self, row: Row, *, labelled: bool) -> list[DecaNLPExample]:
         """The questions of a row. Raises DataError, with the row's place, for what is not as it should be."""

@@ -1,23 +1,26 @@
 """The recipe block of tagging. No torch here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.errors import DataError
+from nlptool.errors import DataError, RecipeError
 from nlptool.evaluation.metrics import ner
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import ModelConfig
 from nlptool.recipe import OneOf
 from nlptool.tasks.config import TaskConfig, nested, number_of, numbered
-from nlptool.text.tabular import Row, Sentence
+from nlptool.text.column_profile import Column, Table
+from nlptool.text.tabular import Row, Sentence, whole
 
 if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
     from nlptool.tasks.token_classification.objective import TokenClassification
 
 Metric = Annotated[str, OneOf(ner.METRICS)]
+TOKENS, TAGS = ("tokens", "words", "단어"), ("ner_tags", "tags", "ner", "labels", "pos_tags", "upos", "pos")
+"""What columns of words and of tags are called, the usual names first."""
 
 
 class Config(TaskConfig):
@@ -29,7 +32,7 @@ class Config(TaskConfig):
     first character, its others go on with it, B-NAME as I-NAME.
     """
 
-    columns = True
+    conll = True
 
     name: Literal["token_classification"] = Field("token_classification", description="kind of task")
     tokens: str = Field("tokens", description="column of the words, a list")
@@ -68,6 +71,35 @@ class Config(TaskConfig):
         """The values of a row without a label; words stand between white space."""
         (text,) = texts
         return nested([(self.tokens, list(text) if self.characters else text.split())])
+
+    @classmethod
+    def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
+        """A column has lists of words, another lists of tags."""
+        return cls._columns(table, given) is not None
+
+    @classmethod
+    def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The words and the tags."""
+        columns = cls._columns(table, given)
+        if columns is None:
+            raise RecipeError(
+                f"{table.name}: which columns are the words and the tags? It has {table.listing}",
+                hint="both are lists: task.tokens=COLUMN, task.tags=COLUMN",
+            )
+        tokens, tags = columns
+        if "labels" not in given and all(whole(name) is not None for name in tags.values):
+            raise RecipeError(
+                f"{table.name}: column '{tags.name}' holds numbers; the names of the tags are not known",
+                hint="task.labels=[O, B-NAME, I-NAME, ...] lists them, in the order of their numbers",
+            )
+        return {"tokens": tokens.name, "tags": tags.name, "labels": _labels(tags.values)}
+
+    @staticmethod
+    def _columns(table: Table, given: Mapping[str, Any]) -> tuple[Column, Column] | None:
+        tokens = table.columns.get(given["tokens"]) if "tokens" in given else table.first(TOKENS)
+        tags = table.columns.get(given["tags"]) if "tags" in given else table.first(TAGS)
+        found = [column for column in (tokens, tags) if column is not None and column.lists == table.count]
+        return (found[0], found[1]) if len(found) == 2 else None
 
     def sentence(self, row: Row, *, labelled: bool) -> Sentence:
         """A row's tokens and tags. Raises DataError, with the row's place, for what is not as it should be."""
@@ -119,3 +151,9 @@ class Config(TaskConfig):
         from nlptool.tasks.token_classification.objective import build
 
         return build(self, model, vocabulary, dropout)
+
+
+def _labels(tags: Iterable[str]) -> tuple[str, ...]:
+    """O, then both tags of each entity, by name."""
+    names = sorted({tag.partition("-")[2] for tag in tags if "-" in tag})
+    return ("O", *(f"{kind}-{name}" for name in names for kind in "BI"))

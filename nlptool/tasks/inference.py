@@ -1,0 +1,133 @@
+"""From files of one's own to the task that they hold: its kind, its columns, its labels, how it is scored.
+
+What cannot be known is asked for by an error that names the key. What is given stands, whatever the files say.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from nlptool import registry
+from nlptool.errors import RecipeError
+from nlptool.formatting import brief, json_value
+from nlptool.recipe import catalog
+from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.labelled import files_of, renamed
+from nlptool.text import tabular
+from nlptool.text.column_profile import Table, profile
+from nlptool.text.row import Row
+
+KINDS = ("token_classification", "extractive_qa", "multiple_choice", "classification", "text_generation")
+"""In this order a kind is looked for; the first that the columns suit is taken."""
+HELD_OUT = 0.1
+"""The share of the training rows that is held out where there are no validation rows."""
+
+
+def is_data(given: str) -> bool:
+    """Whether the text that stands for a task is the path of its rows, rather than the name of a task."""
+    if given.removesuffix(".yaml") in catalog.shipped("tasks"):
+        return False
+    path = Path(given)
+    return path.is_dir() or (tabular.has_rows(given, columns=True) and path.suffix != ".yaml")
+
+
+def needs_inference(block: Mapping[str, Any]) -> bool:
+    """Whether a task's block names files, and does not say all that must be known of them."""
+    source, name = block.get("source"), block.get("name")
+    if not isinstance(source, Mapping) or source.get("files") is None or name not in (None, *KINDS):
+        return False
+    return name is None or any(
+        field.is_required() and key not in block for key, field in _config(name).model_fields.items()
+    )
+
+
+def inferred(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's block with all keys that its files tell. given: those that are known, `source.files` among them.
+
+    Raises RecipeError, with the key to give, for what cannot be known; DataError for files that cannot be read.
+    """
+    at = given["source"]["files"]
+    if not isinstance(at, str) and not (isinstance(at, Mapping) and all(map(_is_text, at.values()))):
+        raise RecipeError(f"task.source.files: {json_value(at)}: expected a path, or a path for each split")
+    task = _Files(given)
+    table = task.table()
+    _require_header(table, given)
+    named = "name" in given
+    kinds = [_config(name) for name in KINDS if not named or name == given["name"]]
+    kind = next((one for one in kinds if named or one.suits(table, given)), None)
+    if kind is None:
+        raise RecipeError(
+            f"{table.name}: which kind of task is it? It has the columns {table.listing}",
+            hint=f"task.label=COLUMN names the column of the classes or numbers; or task.name={'|'.join(KINDS)}",
+        )
+    found: dict[str, Any] = {"name": kind.model_fields["name"].default, **kind.infer(table, given)}
+    return {**found, **task.splits(), **given}
+
+
+class _Files:
+    """The files of a task of which not all is known."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.at: str | dict[str, str] = given["source"]["files"]
+        self.given = given
+        known: dict[str, Any] = {key: given[key] for key in ("train", "validation", "test") if key in given}
+        base = registry.config("tasks", "token_classification")  # which reads CoNLL's columns, too
+        self.task = base.model_construct(**known | {"name": base.model_fields["name"].default, "metrics": ()})
+
+    def table(self) -> Table:
+        """What the columns of the training rows hold."""
+        files = files_of(self.task, self.at, self.task.train)
+        columns, names = self.given.get("columns", ()), self.given.get("rename_columns", {})
+
+        def rows() -> Iterator[Row]:
+            flat = registry.config("tasks", "extractive_qa").model_construct().flat
+            read = chain.from_iterable(map(flat, tabular.read(files, columns)))
+            return (renamed(row, names) for row in read)
+
+        wanted = [self.given.get("label"), *_texts(self.given.get("inputs"))]
+        return profile(str(files[0].path), rows, filter(_is_text, wanted))
+
+    def splits(self) -> dict[str, Any]:
+        """How validation rows are come by, and which split has no labels."""
+        found: dict[str, Any] = {}
+        if not files_of(self.task, self.at, self.task.validation[0], optional=True):
+            found["holdout"] = HELD_OUT
+        if files_of(self.task, self.at, "test", optional=True):
+            found["test"] = ("test",)
+        if "validation" in self.given:
+            found.pop("holdout", None)
+        return found
+
+
+def _require_header(table: Table, given: Mapping[str, Any]) -> None:
+    """Raise RecipeError where the first line of a file looks like a row."""
+    if given.get("columns") or not table.name.lower().partition(".")[2].startswith(("tsv", "csv")):
+        return
+    rows = [name for name, column in table.columns.items() if name in column.values or _is_number(name)]
+    if rows:
+        line = " | ".join(brief(name, 30) for name in table.columns)
+        raise RecipeError(
+            f"{table.name}: the first line seems to be a row, not the names of the columns: {line}",
+            hint="name them: task.columns=[text, label], in their order",
+        )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _config(kind: str) -> type[TaskConfig]:
+    return registry.config("tasks", kind)

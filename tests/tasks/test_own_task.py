@@ -1,0 +1,254 @@
+"""Rows of one's own as a task: what their columns tell, what is asked for, which rows are held out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlptool.commands.finetune.recipe import Recipe
+from nlptool.errors import DataError, RecipeError
+from nlptool.recipe import dump, load, loads
+from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.labelled import LabelledSource
+
+
+def task_of(folder: Path, given: Any, *changes: str) -> TaskConfig:
+    recipe = folder / "recipe.yaml"
+    recipe.write_text("task: glue/sst2\ninit_from: net\nout: run\n")
+    return load(recipe, [f"task={folder / given}", *changes], Recipe).recipe.task
+
+
+def known(task: TaskConfig) -> dict[str, Any]:
+    return task.model_dump(mode="json", exclude_defaults=True, exclude={"source"})
+
+
+def table(path: Path, *rows: str) -> None:
+    path.write_text("\n".join(rows) + "\n")
+
+
+def read(task: TaskConfig, split: str) -> list[dict[str, Any]]:
+    return [row.values for row in LabelledSource(task, None).read(split)]
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    table(
+        tmp_path / "reviews.tsv",
+        "번호\t내용\t평가",
+        *(f"{n}\t영화 {n}\t{'좋음' if n % 4 else '나쁨'}" for n in range(80)),
+    )
+    return tmp_path
+
+
+def test_the_columns_of_a_file_tell_the_task(reviews: Path):
+    task = task_of(reviews, "reviews.tsv")
+    assert known(task) == {
+        "inputs": ["내용"],
+        "label": "평가",
+        "labels": ["나쁨", "좋음"],
+        "metrics": ["accuracy", "macro_f1"],
+        "holdout": 0.1,
+    }
+
+
+def test_what_is_given_stands(reviews: Path):
+    task = task_of(reviews, "reviews.tsv", "task.label=번호", "task.metrics=[spearman]", "task.holdout=0.2")
+    assert (task.label, task.labels, task.metrics, task.holdout) == ("번호", (), ("spearman",), 0.2)
+
+
+def test_the_written_recipe_has_the_whole_task_and_reads_no_file(reviews: Path):
+    recipe = Recipe(task=str(reviews / "reviews.tsv"), init_from="net", out="run")
+    (reviews / "reviews.tsv").unlink()
+    assert loads(dump(recipe), Recipe) == recipe
+
+
+def test_of_each_label_a_share_is_held_out_whatever_the_order(reviews: Path):
+    task = task_of(reviews, "reviews.tsv")
+    train, held = read(task, "train"), read(task, "validation")
+    assert [sum(row["평가"] == label for row in held) for label in ("나쁨", "좋음")] == [2, 6]
+    assert len(train) + len(held) == 80
+    assert not {row["내용"] for row in train} & {row["내용"] for row in held}
+    head, *lines = (reviews / "reviews.tsv").read_text().splitlines()
+    table(reviews / "reviews.tsv", head, *reversed(lines))
+    assert read(task, "validation") == held[::-1]
+
+
+def test_rows_that_read_alike_are_on_one_side(tmp_path: Path):
+    table(tmp_path / "own.tsv", "text\tlabel", *(f"t {n // 3}\ta\nt {n}\tb" for n in range(30)))
+    task = task_of(tmp_path, "own.tsv", "task.holdout=0.5")
+    a_train, a_held = (
+        {r["text"] for r in read(task, s) if r["label"] == "a"} for s in ("train", "validation")
+    )
+    assert a_train
+    assert a_held
+    assert not a_train & a_held
+
+
+def test_a_folder_has_its_splits_under_their_usual_names(tmp_path: Path):
+    for name in ("train", "dev"):
+        table(
+            tmp_path / f"{name}.csv",
+            "premise,hypothesis,gold_label",
+            "a,b,yes",
+            "c,d,no",
+            "e,f,no",
+            "g,h,yes",
+        )
+    table(tmp_path / "test.csv", "premise,hypothesis", "a,b")
+    task = task_of(tmp_path, "")
+    assert (task.inputs, task.label, task.holdout, task.test) == (
+        ("premise", "hypothesis"),
+        "gold_label",
+        None,
+        ("test",),
+    )
+    assert len(read(task, "validation")) == 4
+    assert read(task, "test") == [{"premise": "a", "hypothesis": "b"}]
+
+
+def test_numbers_with_fractions_are_learnt_as_numbers(tmp_path: Path):
+    table(tmp_path / "sts.tsv", "sentence1\tsentence2\tscore", *(f"a {n}\tb\t{n / 4}" for n in range(12)))
+    task = task_of(tmp_path, "sts.tsv")
+    assert (task.labels, task.metrics) == ((), ("pearson", "spearman"))
+
+
+def test_classes_that_are_numbers_stand_in_their_order(tmp_path: Path):
+    table(tmp_path / "stars.tsv", "text\tstars", *(f"t {n}\t{n % 10 + 1}" for n in range(40)))
+    assert task_of(tmp_path, "stars.tsv").labels == tuple(map(str, range(1, 11)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            ["a nice film\t1", "a dull film\t0", "a nice day\t1"],
+            "the first line seems to be a row.*a nice film | 1",
+        ),
+        (["one\ttwo\tlabel", "a b\tc d\tx", "e f\tg h\ty"], "which columns are the text.*one, two, label"),
+        (["text\tother", "a b\tc d", "e f\tg h"], "which kind of task is it.*text, other"),
+        (["text\tlabel", "a\tx", "b\tx"], "column 'label' holds only x; two or more"),
+        (["text\tlabel"], "no row"),
+    ],
+)
+def test_what_cannot_be_known_is_asked_for(tmp_path: Path, lines: list[str], told: str):
+    table(tmp_path / "own.tsv", *lines)
+    with pytest.raises((RecipeError, DataError), match=told):
+        task_of(tmp_path, "own.tsv")
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are(reviews: Path):
+    with pytest.raises(RecipeError, match=r"task\.label: .*has no column stars; it has 번호, 내용, 평가"):
+        task_of(reviews, "reviews.tsv", "task.label=stars")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path):
+    with pytest.raises(DataError, match=r"none\.tsv: no such file"):
+        task_of(tmp_path, "none.tsv")
+
+
+def test_columns_name_those_of_a_file_without_a_header(tmp_path: Path):
+    table(tmp_path / "own.tsv", "a nice film\t1", "a dull film\t0", "a nice day\t1")
+    task = task_of(tmp_path, "own.tsv", "task.columns=[text, label]")
+    assert (task.inputs, task.labels) == (("text",), ("0", "1"))
+    assert len(read(task, "train")) + len(read(task, "validation")) == 3
+
+
+def test_labels_that_are_mapped_to_nothing_leave_their_rows_out(tmp_path: Path):
+    table(tmp_path / "own.tsv", "text\tlabel", *(f"t {n}\t{('pos', 'neg', '-')[n % 3]}" for n in range(30)))
+    task = task_of(tmp_path, "own.tsv", 'task.label_map={pos: good, neg: bad, "-": null}')
+    assert task.labels == ("bad", "good")
+    rows = LabelledSource(task, None)
+    said = [
+        task.example(row, labelled=True).label[0]
+        for split in ("train", "validation")
+        for row in rows.read(split)
+    ]
+    assert sorted(said) == [0.0] * 10 + [1.0] * 10
+    assert len(rows.left_out["train"]) == 10
+
+
+def test_lists_of_words_and_tags_are_tagging(tmp_path: Path):
+    rows = [{"tokens": ["제주", "는", "섬"], "tags": ["B-LOC", "O", "O"]}] * 4
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert known(task_of(tmp_path, "own.jsonl")) == {
+        "tags": "tags",
+        "labels": ["O", "B-LOC", "I-LOC"],
+        "holdout": 0.1,
+    }
+
+
+def test_conlls_columns_are_tagging(tmp_path: Path):
+    table(tmp_path / "own.conll", "Seoul B-LOC", "is O", "", "Kim B-PER", "", "Rome B-LOC")
+    task = task_of(tmp_path, "own.conll")
+    assert (task.name, task.tags) == ("token_classification", "ner_tags")
+
+
+def test_squads_columns_are_questions_in_korean_by_characters(tmp_path: Path):
+    answers = {"text": ["섬"], "answer_start": [4]}
+    row = {"id": "1", "question": "제주는?", "context": "제주는 섬이다", "answers": answers}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    task = task_of(tmp_path, "own.jsonl")
+    assert (task.name, task.metrics) == ("extractive_qa", ("korquad_f1", "korquad_exact"))
+    bare = row | {"answers": {"text": [], "answer_start": []}}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(bare) + "\n")
+    assert task_of(tmp_path, "own.jsonl").unanswerable
+
+
+def test_choices_in_a_list_or_in_columns(tmp_path: Path):
+    row = {"question": "q ?", "choices": ["a", "b", "c"], "answer_key": "x", "label": 2}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    task = task_of(tmp_path, "own.jsonl", "task.inputs=[question]")
+    assert (task.name, task.choices, task.labels) == ("multiple_choice", ("choices",), ("0", "1", "2"))
+    table(tmp_path / "swag.tsv", "ctx\tending0\tending1\tlabel", "he s\tran\tsat\t0", "she s\tsat\tran\t1")
+    task = task_of(tmp_path, "swag.tsv")
+    assert (task.inputs, task.choices) == (("ctx",), ("ending0", "ending1"))
+
+
+def test_instructions_with_their_answers_are_written(tmp_path: Path):
+    (tmp_path / "own.jsonl").write_text('{"instruction": "say a", "input": "b", "output": "a"}\n')
+    task = task_of(tmp_path, "own.jsonl")
+    assert (task.name, task.question, task.context, task.answer) == (
+        "text_generation",
+        "{instruction}",
+        "{input}",
+        "output",
+    )
+
+
+GLUE = {
+    "cola": (["gj04\t1\t\tThe sailors rode.", "gj04\t0\t*\tThem rode."], "train.tsv", 1.0),
+    "sst2": (["sentence\tlabel", "a \"nice\" film \t1"], "dev.tsv", 1.0),
+    "mrpc": (
+        ["\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String", '1\t7\t8\tHe said "no .\tHe said no .'],
+        "train.tsv",
+        1.0,
+    ),
+    "qqp": (["id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate", "1\t2\t3\ta ?\tb ?\t0"], "dev.tsv", 0.0),
+    "mnli": (
+        ["index\tsentence1\tsentence2\tlabel1\tgold_label", "0\ta\tb\tneutral\t-", "1\ta\tb\tneutral\tneutral"],
+        "dev_matched.tsv",
+        1.0,
+    ),
+    "stsb": (["index\tsource1\tsentence1\tsentence2\tscore", "0\tx\ta\tb\t3.250"], "train.tsv", 3.25),
+    "rte": (["index\tsentence1\tsentence2\tlabel", "0\ta\tb\tnot_entailment"], "dev.tsv", 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GLUE)
+def test_glues_own_files_are_read_as_they_are(name: str, tmp_path: Path):
+    lines, file, label = GLUE[name]
+    table(tmp_path / file, *lines)
+    task = Recipe(task=f"glue/{name}", init_from="net", out="run").task
+    split = {"train.tsv": "train", "dev.tsv": "validation", "dev_matched.tsv": "validation_matched"}[file]
+    examples = [task.example(row, labelled=True) for row in LabelledSource(task, str(tmp_path)).read(split)]
+    assert examples[0].label == (label,)
+    assert len(examples) == (2 if name == "cola" else 1)
+
+
+def test_colas_test_rows_have_a_header(tmp_path: Path):
+    table(tmp_path / "test.tsv", "index\tsentence", "0\tBill ate.")
+    task = Recipe(task="glue/cola", init_from="net", out="run").task
+    assert [row.values["sentence"] for row in LabelledSource(task, str(tmp_path)).read("test")] == [
+        "Bill ate."
+    ]
