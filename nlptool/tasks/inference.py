@@ -13,7 +13,7 @@ from nlptool.errors import RecipeError
 from nlptool.formatting import brief, json_value
 from nlptool.recipe import catalog
 from nlptool.tasks.config import TaskConfig
-from nlptool.tasks.labelled import files_of, renamed
+from nlptool.tasks.row_files import files_of, renamed
 from nlptool.text import tabular
 from nlptool.text.column_profile import Table, profile
 from nlptool.text.row import Row
@@ -72,8 +72,8 @@ class _Files:
         self.at: str | dict[str, str] = given["source"]["files"]
         self.given = given
         known: dict[str, Any] = {key: given[key] for key in ("train", "validation", "test") if key in given}
-        base = registry.config("tasks", "token_classification")  # which reads CoNLL's columns, too
-        self.task = base.model_construct(**known | {"name": base.model_fields["name"].default, "metrics": ()})
+        kind = "token_classification"  # which reads CoNLL's columns, too
+        self.task = _config(kind).model_construct(None, name=kind, metrics=(), **known)
 
     def table(self) -> Table:
         """What the columns of the training rows hold."""
@@ -81,8 +81,8 @@ class _Files:
         columns, names = self.given.get("columns", ()), self.given.get("rename_columns", {})
 
         def rows() -> Iterator[Row]:
-            flat = registry.config("tasks", "extractive_qa").model_construct().flat
-            read = chain.from_iterable(map(flat, tabular.read(files, columns)))
+            questions = _config("extractive_qa").model_construct(name="extractive_qa", metrics=())
+            read = chain.from_iterable(map(questions.flat, tabular.read(files, columns)))
             return (renamed(row, names) for row in read)
 
         wanted = [self.given.get("label"), *_texts(self.given.get("inputs"))]

@@ -110,7 +110,7 @@ def test_rows_of_ones_own_are_a_task_that_the_run_keeps(work: Path, capsys):
     assert "labels: [bell, silent]" in told
     assert "train: 3 rows left out, as the task's label_map says" in told
     assert sum(scores(work)["rows"].values()) == 40
-    assert main(["predict", f"{work}/run", "--text", "a bell"]) == 0
+    assert main(["predict", f"{work}/run", "--text", "a bell", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["prediction"] in ("bell", "silent")
     again = work / "run" / "task.yaml"
     assert short(work, f"task={again}", "~data", "--out", f"{work}/again") == 0

@@ -1,0 +1,71 @@
+"""Which files hold the rows of a split, and how columns are called in them. No torch here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nlptool.errors import DataError
+from nlptool.tasks.config import TaskConfig
+from nlptool.text import tabular
+from nlptool.text.columns import SUFFIXES
+from nlptool.text.sources import File
+from nlptool.text.tabular import Row
+
+VALIDATION = "validation"
+
+
+def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional: bool = False) -> list[File]:
+    """Files of a split. at: a folder; the file of each split; or that of the training rows.
+
+    Raises DataError for what is missing, unless optional.
+    """
+    if isinstance(at, str) and not _is_file(at, task):
+        path = Path(at) / split
+        if optional and not path.parent.is_dir():
+            return []
+        for name in _names(path.name):
+            if found := tabular.files(path.parent, name, columns=task.conll):
+                return found
+        if optional:
+            return []
+        raise missing(task, path.parent, path.name)
+    if isinstance(at, str):
+        at = {task.train: at}
+    if split not in at:
+        if optional:
+            return []
+        raise DataError(
+            f"source.files: {', '.join(at.values())}: no file for the split {split}",
+            hint="name it: {train: FILE, validation: FILE}, or hold some of the training rows out: task.holdout=0.1",
+        )
+    path = Path(at[split])
+    file = tabular.of_rows(path, columns=task.conll)
+    if file is None:
+        what = "no such file" if not path.exists() else "a folder" if path.is_dir() else "no file of rows"
+        raise DataError(f"{path}: {what}", hint="a file of rows is called .jsonl, .csv, .tsv or .parquet")
+    return [file]
+
+
+def missing(task: TaskConfig, folder: Path, split: str) -> DataError:
+    """What is wrong where a split has no file."""
+    return DataError(
+        f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
+        hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
+        + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if task.conll else "")
+        + ("; or hold some of the training rows out: task.holdout=0.1" if split in task.validation else ""),
+    )
+
+
+def _is_file(at: str, task: TaskConfig) -> bool:
+    return Path(at).is_file() or (not Path(at).is_dir() and tabular.has_rows(at, columns=task.conll))
+
+
+def _names(split: str) -> list[str]:
+    """How the file of a split may be called: validation rows also dev, valid or val, as in GLUE's own folders."""
+    rest = split.removeprefix(VALIDATION)
+    others = ("dev", "valid", "val") if rest != split else ()
+    return [split, *(f"{name}{rest}" for name in others)]
+
+
+def renamed(row: Row, names: Mapping[str, str]) -> Row:
+    """The row with other names for some of its columns; what it does not have is passed over."""
+    return Row(row.place, {names.get(key, key): value for key, value in row.values.items()})
