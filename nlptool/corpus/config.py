@@ -124,6 +124,9 @@ class Repair(RecipeBlock):
     mojibake: bool = Field(
         False, description="undo UTF-8 that was read as another encoding (ftfy), where a text looks like it"
     )
+    strip_lines: bool = Field(
+        True, description="remove white space at the end of lines, so that rules for lines see how they end"
+    )
 
 
 class Language(RecipeBlock):

@@ -1,4 +1,4 @@
-"""Texts put right: Unicode's normal form, and UTF-8 that was read as another encoding."""
+"""Texts put right: Unicode's normal form, UTF-8 that was read as another encoding, white space at line ends."""
 
 import re
 import unicodedata
@@ -18,6 +18,7 @@ class Block:
 
     def __init__(self, config: Repair) -> None:
         self._form = None if config.unicode == "none" else config.unicode
+        self._strips = config.strip_lines
         self._ftfy = required("ftfy", "repair.mojibake") if config.mojibake else None
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
@@ -27,4 +28,17 @@ class Block:
             text = self._ftfy.fix_encoding(text)
         if self._form is not None and not unicodedata.is_normalized(self._form, text):
             text = unicodedata.normalize(self._form, text)
+        if self._strips:
+            text = stripped(text)
         return document if text is document.text else document._replace(text=text)
+
+
+def stripped(text: str) -> str:
+    """The text without white space at the end of its lines; the same object where there is none.
+
+    A line of white space alone is a blank one then; else rules on repeated lines take it for a line that repeats.
+    """
+    lines = text.split("\n")
+    if not any(line and line[-1].isspace() for line in lines):
+        return text
+    return "\n".join([line.rstrip() for line in lines])

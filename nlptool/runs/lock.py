@@ -48,13 +48,20 @@ def hold(out: Path) -> None:
     raise UsageError(f"{out}: other processes begin to write it just now", hint="choose another --out")
 
 
-def release() -> None:
-    """Give up all folders; one in which nothing was made goes, too."""
-    for path in _held:
+def require_free(out: Path) -> None:
+    """Raise UsageError where another process writes `out`; nothing is taken."""
+    path = Path(os.path.realpath(out)) / NAME
+    if path not in _held and path.exists():
+        _require_dead(out, path)
+
+
+def release(out: Path | None = None) -> None:
+    """Give up a folder, or all; one in which nothing was made goes, too."""
+    for path in [*_held] if out is None else [Path(os.path.realpath(out)) / NAME]:
         with suppress(OSError):
             path.unlink()
             path.parent.rmdir()
-    _held.clear()
+        _held.discard(path)
 
 
 def _require_dead(out: Path, path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from nlptool.cli import main
+from nlptool.commands.corpus import shards
 from nlptool.corpus import engine, records_file, stretches
+from nlptool.runs import lock
 
 RECIPE = """\
 sources:
@@ -142,15 +145,28 @@ def test_the_number_of_workers_and_shards_changes_no_byte(work: Path):
     assert contents(work / "shards") == alone
 
 
-@pytest.mark.parametrize("after", [0, 3])
-def test_a_stopped_run_goes_on_with_what_was_done(
-    after: int, work: Path, monkeypatch: pytest.MonkeyPatch, capsys
-):
+def test_a_part_that_another_process_has_is_left_to_it(work: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(shards, "PATIENCE", 0.0)
+    assert corpus("--shard", "2/3") == 0
+    other = work / "out/stretches/.shard-1-of-3"
+    other.mkdir()
+    parent = {"host": socket.gethostname(), "process": os.getppid(), "began": lock._began(os.getppid())}
+    (other / lock.NAME).write_text(json.dumps(parent))
+    for arguments in (["--shard", "1/3"], ["--shard", "2/4"], ["--resume", "auto"]):
+        assert corpus(*arguments) == 2
+        assert f".shard-1-of-3: process {os.getppid()} writes it" in capsys.readouterr().err
+    assert corpus("--shard", "3/3") == 0
+    (other / lock.NAME).write_text(json.dumps(parent | {"began": -1}))  # it has died
+    assert corpus("--resume", "auto") == 0
+    assert len(kept(work / "out")) == 70
+
+
+def test_a_stopped_run_goes_on_with_what_was_done(work: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     assert corpus("--out", "whole") == 0
     write, done = engine._write, []
 
     def stopping(path: Path, *given: Any) -> None:
-        if len(done) == after:
+        if len(done) == 3:
             raise KeyboardInterrupt
         write(path, *given)
         done.append(path.name)
@@ -224,23 +240,38 @@ def test_languages_personal_data_and_benchmarks_are_seen_to(work: Path, capsys):
 
 
 @pytest.mark.slow
+def test_the_korean_recipe_keeps_98_percent_of_speeches(tmp_path: Path, capsys):
+    pytest.importorskip("fasttext")
+    speeches = Path(__file__).parents[3] / "shared/data/pretrain_ko/speeches.jsonl.xz"
+    if not speeches.exists():
+        pytest.skip("the speeches are not at hand")
+    changes = [f"sources.web.files={speeches}", "--out", str(tmp_path / "out"), "--json"]
+    assert main(["corpus", "corpus/korean", *changes]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["kept"]["documents"] >= 0.98 * report["read"]["documents"]
+
+
+@pytest.mark.slow
 def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(work: Path):
-    """50 SIGKILLs, each followed by --resume auto."""
+    """12 SIGKILLs at moments drawn over the length of a run, each followed by --resume auto."""
     (work / "tool.py").write_text(TOOL)
     line = [sys.executable, "tool.py", "corpus", "r.yaml", "--resume", "auto", "--workers", "2", "--out"]
     where = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    began = time.monotonic()
     assert subprocess.run([*line, "whole"], env=where, check=False, capture_output=True).returncode == 0
+    length = time.monotonic() - began
     chance, kills = random.Random(0), 0
-    while kills < 50:
+    while kills < 12:
         process = subprocess.Popen(
             [*line, "out"], env=where, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        time.sleep(chance.uniform(0.2, 4))
-        if process.poll() is None:
+        try:
+            process.wait(chance.uniform(0.2, 1) * length)
+        except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             kills += 1
-        process.wait()
-        if (work / "out/corpus.json").exists():
+            process.wait()
+        if (work / "out/corpus.json").exists() and not (work / "out/stretches").exists():
             assert contents(work / "out") == contents(work / "whole")
             shutil.rmtree(work / "out")
     assert subprocess.run([*line, "out"], env=where, check=False, capture_output=True).returncode == 0

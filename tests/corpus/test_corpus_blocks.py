@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptool.corpus import decontaminate, extra, language, pii, repair, urls
@@ -59,6 +59,14 @@ def test_a_text_is_composed_and_mojibake_undone():
     assert text_of(block, "하다") == "하다"
     assert text_of(block, "cafÃ© â€œquotedâ€\x9d") == "café “quoted”"
     assert text_of(block, "ÃÂ naïve façade") == text_of(repair.Block(Repair()), "ÃÂ naïve façade")
+
+
+def test_white_space_at_the_end_of_lines_is_removed():
+    block = repair.Block(Repair())
+    assert text_of(block, "여러분! \n\u00a0 \n 감사합니다.\t") == "여러분!\n\n 감사합니다."
+    assert text_of(repair.Block(Repair(strip_lines=False)), "a \nb") == "a \nb"
+    whole = Document("1", "web", "one\n\ntwo", {})
+    assert block(whole, Figures()) is whole
 
 
 @pytest.mark.parametrize(
@@ -142,6 +150,7 @@ def test_cards_have_luhns_digit():
     assert not is_card("0000000000000000")
 
 
+@settings(max_examples=30)
 @given(st.text(alphabet="ab@.01 9-가", max_size=60))
 def test_a_text_that_has_been_through_is_left_alone(text: str):
     block = pii.Block(Pii(phone="replace", card="replace"))
@@ -185,6 +194,7 @@ def test_what_is_cut_too_often_or_too_short_is_dropped():
     assert (short.rule, short.limit) == ("decontaminate.min_piece", 200)
 
 
+@settings(max_examples=30)
 @given(st.text(max_size=80))
 def test_words_and_their_places_agree(text: str):
     assert len(words(text)) == len(spans(text))

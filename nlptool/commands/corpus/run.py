@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import read_json, write_json
+from nlptool.commands.corpus import shards
 from nlptool.commands.corpus.recipe import Decontaminate, Recipe, Work
 from nlptool.commands.corpus.report import facts_of, rules_of, summary
+from nlptool.commands.corpus.shards import STRETCHES
 from nlptool.console import Console, Options
 from nlptool.corpus import duplicates, engine, stretches, writing
 from nlptool.corpus.config import Shard
@@ -26,7 +28,7 @@ from nlptool.runs import folder
 from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import CORPUS
 
-STRETCHES, INPUT, REPORT = "stretches", "input.json", "report.json"
+INPUT, REPORT = "input.json", "report.json"
 
 
 def dry_run(work: Work, options: Options, console: Console) -> None:
@@ -72,7 +74,11 @@ def run(work: Work, options: Options, console: Console) -> None:
     """Make the corpus, or of a shard its part of the first phase; what is done already is kept."""
     recipe, shard = work
     out = Path(recipe.out)
-    resumed = _resumed(out, recipe, options, shard)
+    if shard.of > 1:
+        _shard(work, options, console)
+        return
+    resumed = _resumed(out, recipe, options)
+    shards.require_ended(out)
     if resumed and (out / CORPUS).is_file():
         console.note(f"{out}: is finished, nothing to do")
         _show(out, read_json(out / REPORT, dict), options, console)
@@ -83,30 +89,39 @@ def run(work: Work, options: Options, console: Console) -> None:
         folder.create_run_folder(out, recipe, _environment(), overwrite=options.overwrite)
     began = time.monotonic()
     tallies = _stretches(recipe, out, found, shard, console)
-    if shard.of > 1:
-        told = (
-            f"{out}: shard {shard.number + 1} of {shard.of} is done; after the last, run with --resume auto"
-        )
-        console.json(
-            {"out": str(out), "shard": f"{shard.number + 1}/{shard.of}"}
-        ) if options.json else console.note(told)
-        return
     report = _finish(recipe, out, tallies, console)
     console.note(f"done in {time.monotonic() - began:.0f} s")
     _show(out, report, options, console)
 
 
-def _resumed(out: Path, recipe: Recipe, options: Options, shard: Shard) -> bool:
+def _shard(work: Work, options: Options, console: Console) -> None:
+    """A shard's part of the first phase."""
+    recipe, shard = work
+    out, number = Path(recipe.out), f"{shard.number + 1} of {shard.of}"
+
+    def begin() -> None:
+        if (out / "recipe.yaml").is_file():
+            folder.check_resume(out, recipe)
+        else:
+            folder.create_run_folder(out, recipe, _environment(), overwrite=False)
+
+    shards.join(out, shard, begin)
+    if (out / CORPUS).is_file():
+        console.note(f"{out}: is finished, nothing to do")
+    else:
+        found, notes = stretches.groups(recipe.sources)
+        console.notes(notes)
+        _stretches(recipe, out, found, shard, console)
+    if options.json:
+        console.json({"out": str(out), "shard": f"{shard.number + 1}/{shard.of}"})
+    else:
+        console.note(f"{out}: shard {number} is done; after the last, run with --resume auto")
+
+
+def _resumed(out: Path, recipe: Recipe, options: Options) -> bool:
     """Whether `out` holds this corpus, begun or finished. Raises UsageError where it holds another one."""
-    if shard.of > 1:
-        if not (out / "recipe.yaml").is_file():
-            return False
-        folder.check_resume(out, recipe)
-        return True
     previous = folder.prepare_output_folder(out, options, recipe=recipe)
-    if previous is None:
-        return False
-    if not (previous / "recipe.yaml").is_file():
+    if previous is None or not (previous / "recipe.yaml").is_file():
         return False
     folder.check_resume(previous, recipe)
     return True
