@@ -157,7 +157,7 @@ def answer(model: Path, requests: Path, device: str) -> None:
     import torch
 
     from nlptool.evaluation.requests import Request
-    from nlptool.evaluation.scoring import scorer
+    from nlptool.evaluation.scoring import answers, scorer
     from nlptool.models import huggingface
     from nlptool.text.tokenizer import Tokenizer
 
@@ -165,9 +165,9 @@ def answer(model: Path, requests: Path, device: str) -> None:
     tokenizer = Tokenizer.load(model)
     asking = scorer(pretrained, tokenizer, torch.device(device))
     pairs = [Request(*pair) for pair in json.loads(requests.read_text())]
-    asking.answers(pairs[:1])
+    answers(asking, pairs[:1])
     start = time.perf_counter()
-    found = asking.answers(pairs)
+    found = answers(asking, pairs)
     seconds = time.perf_counter() - start
     print(json.dumps({"seconds": seconds, "found": [(one.logprob, one.greedy) for one in found]}))
 

@@ -40,6 +40,7 @@ from nlptool.models.open_pretrained import open_decoder, open_encoder
 from nlptool.text.tokenizer import Tokenizer
 
 BATCH = 16384  # tokens at once, padding included
+FRAME = ("cls", "sep")  # special tokens around what an encoder reads
 
 
 class Scorer(Protocol):
@@ -52,12 +53,11 @@ class Scorer(Protocol):
         """Log-likelihood of each text, or what stands for it, in nats. Raises DataError for one that is too long."""
         ...
 
-    def answers(self, requests: Sequence[Request]) -> list[Scored]:
-        """What it finds of each answer. Raises DataError for one that has no token or is too long by itself."""
-        ...
-
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
-        """The same with the request's number, in any order, as soon as it is known."""
+        """What it finds of each answer, with the request's number, in any order, as soon as it is known.
+
+        Raises DataError for an answer that has no token or is too long by itself.
+        """
         ...
 
 
@@ -87,20 +87,16 @@ class MaskedScorer:
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Each token masked in turn; the sum of the log-probabilities of the right ones."""
-        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, 2))
-
-    def answers(self, requests: Sequence[Request]) -> list[Scored]:
-        """The same of the answer's tokens, each with all others in view."""
-        return in_order(self.answered(requests))
+        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, len(FRAME)))
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
-        """As they are known, the longest first."""
-        pairs = truncate_context(encoded(requests, self.tokenizer), requests, self.positions - 2)
+        """The same of the answers' tokens, each with all others in view; the longest first."""
+        pairs = framed_pairs(requests, self.tokenizer, self.positions)
         return sum_scores(self._tokens(pairs), pairs)
 
     def windows(self, ids: Sequence[int]) -> list[EncodedRequest]:
         """A long text as stretches that the model can read between [CLS] and [SEP]."""
-        return rolling(ids, self.positions - 2, 0)
+        return rolling(ids, self.positions - len(FRAME), 0)
 
     def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
         """The score of what each predicts."""
@@ -145,15 +141,11 @@ class DiscriminatorScorer:
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum over a text's tokens of log P(original)."""
-        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, 2))
-
-    def answers(self, requests: Sequence[Request]) -> list[Scored]:
-        """The same over the answer's tokens, with the context before them."""
-        return in_order(self.answered(requests))
+        return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, len(FRAME)))
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
-        """As they are known, the longest first."""
-        pairs = truncate_context(encoded(requests, self.tokenizer), requests, self.positions - 2)
+        """The same over the answers' tokens, with the context before them; the longest first."""
+        pairs = framed_pairs(requests, self.tokenizer, self.positions)
         return sum_scores(self._tokens(pairs), pairs)
 
     @torch.inference_mode()
@@ -192,12 +184,8 @@ class CausalScorer:
         pairs = whole(texts, self.tokenizer, self.positions, 1)
         return _sums(self._tokens, [EncodedRequest([self.start], pair.answer) for pair in pairs])
 
-    def answers(self, requests: Sequence[Request]) -> list[Scored]:
-        """The same of the answer's tokens."""
-        return in_order(self.answered(requests))
-
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
-        """As they are known."""
+        """The same of the answers' tokens."""
         pairs = encoded(requests, self.tokenizer)
         begun = [pair if pair.context else EncodedRequest([self.start], pair.answer) for pair in pairs]
         pairs = truncate_context(begun, requests, self.positions + 1, least=1)  # the last token is not read
@@ -230,6 +218,16 @@ def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: in
     return pairs
 
 
+def answers(scorer: Scorer, requests: Sequence[Request]) -> list[Scored]:
+    """What a scorer finds of each answer, in their order. Raises as Scorer.answered."""
+    return in_order(scorer.answered(requests))
+
+
+def framed_pairs(requests: Sequence[Request], tokenizer: Tokenizer, positions: int) -> list[EncodedRequest]:
+    """Requests for rows of at most `positions` tokens between [CLS] and [SEP]; contexts are cut at their beginning."""
+    return truncate_context(encoded(requests, tokenizer), requests, positions - len(FRAME))
+
+
 def framed(pair: EncodedRequest, special: Mapping[str, int]) -> list[int]:
     """[CLS] context answer [SEP]."""
     return [special["cls"], *pair.context, *pair.answer, special["sep"]]
@@ -237,7 +235,7 @@ def framed(pair: EncodedRequest, special: Mapping[str, int]) -> list[int]:
 
 def framed_length(pair: EncodedRequest) -> int:
     """Tokens of `framed`."""
-    return len(pair.context) + len(pair.answer) + 2
+    return len(pair.context) + len(pair.answer) + len(FRAME)
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:

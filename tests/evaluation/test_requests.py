@@ -134,7 +134,7 @@ def causal_reference(path: Path) -> list[tuple[float, int, bool, int]]:
 
 
 def test_a_causal_model_finds_what_transformers_finds(folder: Path):
-    found, expected = scorer(folder).answers(REQUESTS), causal_reference(folder)
+    found, expected = scoring.answers(scorer(folder), REQUESTS), causal_reference(folder)
     assert [s.logprob for s in found] == pytest.approx([e[0] for e in expected], abs=1e-4)
     assert [s[1:] for s in found] == [e[1:] for e in expected]
     assert found[1] == found[2]
@@ -153,7 +153,7 @@ def test_log_likelihoods_are_those_of_lm_eval(folder: Path):
         for _ in range(3)
     ]
     requests = [*REQUESTS, *(request for request in asked if request.context.strip())]
-    found = scorer(folder).answers(requests)
+    found = scoring.answers(scorer(folder), requests)
     for batch in (1, 8):
         model = peer.HFLM(str(folder), backend="causal", device="cpu", dtype="float32", batch_size=batch)
         theirs = model.loglikelihood(
@@ -170,25 +170,27 @@ def test_an_answer_that_the_model_would_give_is_greedy(folder: Path):
         Request(text, more)
         for text, more in zip(contexts, Generator(folder).complete(contexts, 1), strict=True)
     ]
-    found = scorer(folder).answers(chosen)
+    found = scoring.answers(scorer(folder), chosen)
     alone = [s.greedy for s in found if s.tokens == 1]
     assert alone
     assert all(alone)
-    assert not any(s.greedy for s in scorer(folder).answers([Request(text, " river") for text in contexts]))
+    assert not any(
+        s.greedy for s in scoring.answers(scorer(folder), [Request(text, " river") for text in contexts])
+    )
 
 
 def test_an_answer_longer_than_the_model_reads_is_refused(folder: Path):
     with pytest.raises(DataError, match="the model reads 24"):
-        scorer(folder).answers([Request("the", " river" * 30)])
+        scoring.answers(scorer(folder), [Request("the", " river" * 30)])
 
 
 def test_only_an_answer_without_a_context_needs_an_end_of_text(folder: Path, tokenizer: Tokenizer):
     pretrained = huggingface.load_pretrained(folder)
     bare = Tokenizer(tokenizer.content, {"pad": "[PAD]"})
     model = scoring.scorer(pretrained, bare)
-    assert model.answers([Request("the", " river")])[0].tokens == 1
+    assert scoring.answers(model, [Request("the", " river")])[0].tokens == 1
     with pytest.raises(DataError, match="no sep_token"):
-        model.answers([Request("", "river")])
+        scoring.answers(model, [Request("", "river")])
 
 
 def test_a_masked_model_masks_each_token_of_the_answer_in_turn(tiny_run: Path):
@@ -196,7 +198,7 @@ def test_a_masked_model_masks_each_token_of_the_answer_in_turn(tiny_run: Path):
     final = tiny_run / "final"
     reference = transformers.AutoModelForMaskedLM.from_pretrained(final).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(final)
-    found = scorer(final).answers(REQUESTS[:2])
+    found = scoring.answers(scorer(final), REQUESTS[:2])
     for request, scored in zip(REQUESTS, found, strict=False):
         ids = tokenizer(request.context + request.answer, return_tensors="pt")["input_ids"]
         begin, total = ids.shape[1] - 1 - scored.tokens, 0.0
@@ -211,7 +213,7 @@ def test_a_masked_model_masks_each_token_of_the_answer_in_turn(tiny_run: Path):
 
 def test_a_masked_model_reads_an_answer_without_context_like_a_text(tiny_run: Path):
     model = scorer(tiny_run / "final")
-    (found,) = model.answers([Request("", "the old town")])
+    (found,) = scoring.answers(model, [Request("", "the old town")])
     assert found.logprob == model.scores(["the old town"])[0]
 
 
@@ -222,7 +224,7 @@ def test_a_discriminator_counts_the_answer_only(tiny_store: Path, tmp_path: Path
     net = config.build(tokenizer.vocab_size)
     module = nn.ModuleDict({"backbone": net, "rtd": ReplacedTokenHead(16)}).eval()
     model = scoring.scorer(Pretrained(config, tokenizer.vocab_size, module.state_dict()), tokenizer)
-    (found,) = model.answers(REQUESTS[:1])
+    (found,) = scoring.answers(model, REQUESTS[:1])
     (pair,) = encoded(REQUESTS[:1], tokenizer)
     ids = [tokenizer.special["cls"], *pair.context, *pair.answer, tokenizer.special["sep"]]
     with torch.no_grad():

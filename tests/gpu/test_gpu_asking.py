@@ -11,7 +11,7 @@ from nlptool.evaluation.generation.beam_search import beam_search
 from nlptool.evaluation.generation.generate import Generator, continuations
 from nlptool.evaluation.generation.sampling import Choose, Sampling, greedy
 from nlptool.evaluation.requests import Request
-from nlptool.evaluation.scoring import scorer
+from nlptool.evaluation.scoring import answers, scorer
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
@@ -78,7 +78,7 @@ def test_answers_score_the_same(run: str, request: pytest.FixtureRequest):
     folder = folder if run == "tiny_decoder" else folder / "final"
     pretrained, tokenizer = huggingface.load_pretrained(folder), Tokenizer.load(folder)
     here, there = (scorer(pretrained, tokenizer, device) for device in (torch.device("cpu"), GPU))
-    expected, found = here.answers(REQUESTS), there.answers(REQUESTS)
+    expected, found = answers(here, REQUESTS), answers(there, REQUESTS)
     assert [one.greedy for one in found] == [one.greedy for one in expected]
     assert [one.logprob for one in found] == pytest.approx([one.logprob for one in expected], abs=1e-3)
 
