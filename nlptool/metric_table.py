@@ -108,6 +108,7 @@ TABLE = {
         Metric("matthews", "Matthews correlation", "share", "higher", "score"),
         Metric("pearson", "Pearson correlation", "share", "higher", "score"),
         Metric("spearman", "Spearman correlation", "share", "higher", "score"),
+        Metric("tag_macro_f1", "tag macro F1", "share", "higher", "score"),
         Metric("entity_f1", "entity F1", "share", "higher", "score"),
         Metric("entity_macro_f1", "entity macro F1", "share", "higher", "score"),
         Metric("character_macro_f1", "character macro F1", "share", "higher", "score"),

@@ -92,6 +92,9 @@ class TaskObjective(Objective):
         """What in a split may be wrong, such as labels that look hidden; told when a run begins."""
         return []
 
+    def weigh(self, train: LabelledDataset) -> None:
+        """Take from the training rows what their loss needs to know, such as how frequent each class is."""
+
     def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
         """The splits of a run by name: several that are learnt from have become one, `config.train`."""
         return splits

@@ -202,3 +202,29 @@ def test_a_head_has_the_dropout_of_its_family_unless_told_otherwise(
     assert heads.Classifier.of(net, 2, given).dropout.rate == rate
     assert heads.Classifier.chooser(net, given).dropout.rate == rate
     assert heads.TokenClassificationHead.of(net, 2, given).dropout.rate == (0.1 if given is None else given)
+
+
+def test_balanced_classes_have_the_same_say_in_the_training_loss(tiny_store: Path, tmp_path: Path):
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+    settings = {"inputs": ["a"], "labels": ["no", "yes"], "metrics": ["accuracy"]}
+    rows = [Row("", {"a": "the river", "label": int(n < 3)}) for n in range(12)]
+    made = small.build("classification", settings | {"class_weights": "balanced"}, tokenizer).eval()
+    made.encode(rows, tokenizer, tmp_path / "train", labelled=True)
+    train = made.examples(Split(tmp_path / "train"), small.LENGTH, 0)
+    batches = small.all_rows(made, train, 12)
+    assert sum(float(made(batch)["cross_entropy"]) for batch in batches) == pytest.approx(
+        sum(float(made.cost(made.predict(batch), batch["labels"])) for batch in batches)
+    )
+    made.weigh(train)
+    by_hand = 0.0
+    for batch in batches:
+        losses = torch.nn.functional.cross_entropy(
+            made.predict(batch), batch["labels"][:, 0].long(), reduction="none"
+        )
+        by_hand += float((losses * torch.where(batch["labels"][:, 0] == 1, 12 / (2 * 3), 12 / (2 * 9))).sum())
+    assert sum(float(made(batch)["cross_entropy"]) for batch in batches) == pytest.approx(by_hand)
+
+
+def test_there_is_a_weight_for_each_class():
+    with pytest.raises(ValueError, match="class_weights: 2 numbers above 0, one for each of labels"):
+        task(class_weights=(1.0,))

@@ -8,9 +8,11 @@ import pytest
 
 from nlptool.commands.finetune.recipe import Recipe
 from nlptool.errors import DataError, RecipeError
+from nlptool.evaluation.metrics import ner
 from nlptool.recipe import dump, load, loads
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.labelled import LabelledSource
+from nlptool.text.tabular import Row
 
 
 def task_of(folder: Path, given: Any, *changes: str) -> TaskConfig:
@@ -252,3 +254,39 @@ def test_colas_test_rows_have_a_header(tmp_path: Path):
     assert [row.values["sentence"] for row in LabelledSource(task, str(tmp_path)).read("test")] == [
         "Bill ate."
     ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "read_as"),
+    [
+        (["B-PER", "I-PER", "B-PER", "O"], "iob2", ["B-PER", "I-PER", "B-PER", "O"]),
+        (["I-PER", "I-PER", "B-PER", "O"], "iob1", ["B-PER", "I-PER", "B-PER", "O"]),
+        (["I-PER", "I-PER", "O", "I-LOC"], "io", ["B-PER", "I-PER", "O", "B-LOC"]),
+        (["PER", "PER", "O", "LOC"], "io", ["B-PER", "I-PER", "O", "B-LOC"]),
+        (["B-PER", "E-PER", "S-PER", "O"], "bioes", ["B-PER", "I-PER", "B-PER", "O"]),
+        (["U-PER", "B-LOC", "I-LOC", "L-LOC"], "bioes", ["B-PER", "B-LOC", "I-LOC", "I-LOC"]),
+        (["NOUN", "ADP", "PROPN", "PUNCT"], "none", ["NOUN", "ADP", "PROPN", "PUNCT"]),
+    ],
+)
+def test_how_entities_are_written_is_told_by_the_tags(
+    tmp_path: Path, tags: list[str], scheme: str, read_as: list[str]
+):
+    (tmp_path / "own.jsonl").write_text(json.dumps({"words": ["a", "b", "c", "d"], "tags": tags}) + "\n")
+    task: Any = task_of(tmp_path, "own.jsonl")
+    assert task.scheme == scheme
+    sentence = task.sentence(Row("here", {"words": list("abcd"), "tags": tags}), labelled=True)
+    assert [task.labels[number] for number in sentence.tags] == read_as
+
+
+def test_parts_of_speech_are_no_entities(tmp_path: Path):
+    table(tmp_path / "own.conll", "Seoul PROPN", "is AUX", "", "Go VERB")
+    with pytest.raises(
+        RecipeError, match=r"entity_f1 is of entities; with scheme: none, accuracy or tag_macro_f1"
+    ):
+        task_of(tmp_path, "own.conll", "task.metrics=[entity_f1]")
+
+
+def test_tag_scores_by_hand():
+    given, right = [["N", "V"], ["N"]], [["N", "N"], ["N"]]
+    assert ner.METRICS["accuracy"](given, right, ("N", "V", "X")) == pytest.approx(2 / 3)
+    assert ner.METRICS["tag_macro_f1"](given, right, ("N", "V", "X")) == pytest.approx((4 / 5 + 0) / 2)

@@ -80,6 +80,7 @@ class FinetuneSetup:
                 f"{self.model.max_positions} positions",
                 hint=f"{stage}.sequence_length={self.model.max_positions}, or begin from a net with more positions",
             )
+        self.splits: dict[str, LabelledDataset] = {}
         with shapes_only():
             self.shape = self.objective()
         self.state = self._kept(pretrained.state, whole=whole)
@@ -109,7 +110,7 @@ class FinetuneSetup:
     def open(self, rows: Path) -> None:
         """Take up the rows that `encode` has written."""
         train, opened = self.train, labelled.opened(rows)
-        self.splits: dict[str, LabelledDataset] = self.shape.gathered(
+        self.splits = self.shape.gathered(
             {name: self.shape.examples(split, train.sequence_length, 0) for name, split in opened.items()}
         )
         examples = len(self.splits[self.task.train])
@@ -149,7 +150,10 @@ class FinetuneSetup:
 
     def objective(self) -> TaskObjective:
         """A new net with random weights, on the device that torch makes tensors on."""
-        return self.task.build(self.model, self.vocabulary, self.dropout.head)
+        made = self.task.build(self.model, self.vocabulary, self.dropout.head)
+        if self.splits:
+            made.weigh(self.splits[self.task.train])
+        return made
 
     def batches(
         self, objective: Objective, seed: int, world: DistributedContext, most: int = PART

@@ -6,6 +6,9 @@ entity_macro_f1     as KLUE: only B-NAME begins one (seqeval's strict mode, IOB2
 character_macro_f1  as KLUE: F1 of each tag, averaged, O among them; 1 for a tag that nobody gives (KLUE also counts
                     the [CLS] and [SEP] of every sentence)
 
+accuracy            the share of tokens whose tag is right
+tag_macro_f1        F1 of each tag that occurs, averaged, as for parts of speech
+
 seqeval itself, whose last release is of 2020 and is not packaged as a wheel, is what the tests compare with.
 """
 
@@ -59,6 +62,18 @@ def character_macro_f1(given: Tags, right: Tags, labels: Sequence[str]) -> float
     return sum(scores) / len(scores)
 
 
+def accuracy(given: Tags, right: Tags, labels: Sequence[str]) -> float:
+    """The share of tokens whose tag is right."""
+    pairs = [pair for one, two in zip(given, right, strict=True) for pair in zip(one, two, strict=True)]
+    return sum(one == two for one, two in pairs) / max(1, len(pairs))
+
+
+def tag_macro_f1(given: Tags, right: Tags, labels: Sequence[str]) -> float:
+    """F1 of each tag that a token has, given or right, averaged: scikit-learn's macro average."""
+    seen = {tag for tags in (*given, *right) for tag in tags}
+    return character_macro_f1(given, right, [tag for tag in labels if tag in seen]) if seen else 0.0
+
+
 def _counts(given: Tags, right: Tags, *, strict: bool) -> tuple[Counter[str], Counter[str], Counter[str]]:
     """By name, the entities that are given and right, given, and right."""
     same, predicted, expected = Counter[str](), Counter[str](), Counter[str]()
@@ -78,4 +93,6 @@ METRICS: dict[str, Callable[[Tags, Tags, Sequence[str]], float]] = {
     "entity_f1": entity_f1,
     "entity_macro_f1": entity_macro_f1,
     "character_macro_f1": character_macro_f1,
+    "accuracy": accuracy,
+    "tag_macro_f1": tag_macro_f1,
 }

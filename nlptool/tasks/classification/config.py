@@ -46,6 +46,11 @@ class Config(TaskConfig):
         description="what labels of the rows mean, each a name in labels, or null: such rows are left out, and "
         'counted, e.g. {"-": null}',
     )
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
+        None,
+        description="factor on the training loss of each class, in the order of labels; balanced: rows / (classes x "
+        "rows of the class), as in scikit-learn; scores and the loss on validation rows have none",
+    )
     metrics: tuple[Metric, ...] = Field(
         min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
@@ -86,6 +91,12 @@ class Config(TaskConfig):
             raise ValueError(f"range: {self.range[0]:g} is not below {self.range[1]:g}")
         if other := [name for name in self.label_map.values() if name not in (None, *self.labels)]:
             raise ValueError(f"label_map: {other[0]} is none of labels, {', '.join(self.labels) or 'none'}")
+        if self.class_weights is not None and not self.labels:
+            raise ValueError("class_weights: of classes; the label is a number")
+        if isinstance(given := self.class_weights, tuple) and (
+            len(given) != len(self.labels) or min(given) <= 0
+        ):
+            raise ValueError(f"class_weights: {len(self.labels)} numbers above 0, one for each of labels")
         if "f1" in self.metrics and len(self.labels) != 2:
             raise ValueError("metrics: f1 is of the second of two classes; macro_f1 is the mean over classes")
         return self

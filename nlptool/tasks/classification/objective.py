@@ -59,6 +59,7 @@ class Classification(TaskObjective):
         self.width, self.guess = config.width, "majority" if config.labels else "mean"
         self.backbone: Encoder = backbone
         self.pooler, self.classifier = pooler, classifier
+        self._factors_W: tuple[float, ...] | None = None
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """The texts, each a document of one or two sentences, and the labels."""
@@ -80,13 +81,27 @@ class Classification(TaskObjective):
             "the rows, or name a split with labels"
         ]
 
+    def weigh(self, train: LabelledDataset) -> None:
+        """The factors of the classes, by their training rows where they are balanced."""
+        given = self.config.class_weights
+        if given == "balanced":
+            counts_W = np.bincount(train.labels[:, 0].astype(int), minlength=self.width)
+            given = tuple((train.count / (self.width * np.maximum(counts_W, 1))).tolist())
+        self._factors_W = given if isinstance(given, tuple) else None
+
     def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B, T], lengths and row [B], labels [B, 1]; nothing is drawn."""
         return sequence_heads.batch_of(examples, self.term)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses."""
-        return {self.term: self.cost(self.predict(batch), batch["labels"])}
+        """The sum of the losses, each times the factor of its class; the mean is over rows, not over factors."""
+        said_BW, labels_B1 = self.predict(batch), batch["labels"]
+        if self._factors_W is None:
+            return {self.term: self.cost(said_BW, labels_B1)}
+        wide_BW = said_BW.to(torch.promote_types(said_BW.dtype, torch.float32))
+        factors_W = torch.tensor(self._factors_W, dtype=wide_BW.dtype, device=wide_BW.device)
+        labels_B = labels_B1[:, 0].long()
+        return {self.term: F.cross_entropy(wide_BW, labels_B, weight=factors_W, reduction="sum")}
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits, or the number, [B, W]."""

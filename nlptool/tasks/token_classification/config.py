@@ -1,5 +1,6 @@
 """The recipe block of tagging. No torch here."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Metric = Annotated[str, OneOf(ner.METRICS)]
 TOKENS, TAGS = ("tokens", "words", "단어"), ("ner_tags", "tags", "ner", "labels", "pos_tags", "upos", "pos")
 """What columns of words and of tags are called, the usual names first."""
+BIOES = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
+PREFIXED = re.compile(r"[BIESLU]-.+")
 
 
 class Config(TaskConfig):
@@ -40,12 +43,14 @@ class Config(TaskConfig):
         "ner_tags", description="column of their tags, a list of names, or of places in labels from 0"
     )
     labels: tuple[str, ...] = Field(
-        min_length=3, description="names of the tags: O, and B-NAME, I-NAME of each entity"
+        min_length=2,
+        description="names of the tags: O, and B-NAME, I-NAME of each entity; with scheme: none, any names",
     )
-    scheme: Literal["iob2", "iob1"] = Field(
+    scheme: Literal["iob2", "iob1", "io", "bioes", "none"] = Field(
         "iob2",
-        description="of the tags in the data; iob1: an entity begins with B-NAME only where it follows another of its "
-        "kind, as in CoNLL-2003's own files; it is read as iob2",
+        description="of the tags in the data, which are read as iob2; iob1: an entity begins with B-NAME only where it "
+        "follows another of its kind, as in CoNLL-2003's own files; io: I-NAME or NAME alone; bioes: also S-NAME "
+        "and E-NAME, or U-NAME and L-NAME; none: tags are no entities, such as parts of speech",
     )
     characters: bool = Field(False, description="whether tokens are the characters of a text")
     metrics: tuple[Metric, ...] = Field(
@@ -56,9 +61,17 @@ class Config(TaskConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: different names")
+        if self.scheme == "none":
+            if other := [name for name in self.metrics if name.startswith("entity")]:
+                raise ValueError(
+                    f"metrics: {other[0]} is of entities; with scheme: none, accuracy or tag_macro_f1"
+                )
+            return self
         names = {label.partition("-")[2] for label in self.labels if label != "O"}
         expected = {"O", *(f"{kind}-{name}" for name in names for kind in "BI")}
-        if len(set(self.labels)) != len(self.labels) or set(self.labels) != expected:
+        if set(self.labels) != expected:
             raise ValueError("labels: O, and for each kind of entity both B-NAME and I-NAME, each once")
         return self
 
@@ -92,7 +105,11 @@ class Config(TaskConfig):
                 f"{table.name}: column '{tags.name}' holds numbers; the names of the tags are not known",
                 hint="task.labels=[O, B-NAME, I-NAME, ...] lists them, in the order of their numbers",
             )
-        return {"tokens": tokens.name, "tags": tags.name, "labels": _labels(tags.values)}
+        scheme = _scheme(tags, table)
+        found = {"tokens": tokens.name, "tags": tags.name, "scheme": scheme}
+        if scheme == "none":
+            return found | {"labels": tuple(sorted(tags.values)), "metrics": ("accuracy", "tag_macro_f1")}
+        return found | {"labels": _labels(tags.values)}
 
     @staticmethod
     def _columns(table: Table, given: Mapping[str, Any]) -> tuple[Column, Column] | None:
@@ -120,19 +137,28 @@ class Config(TaskConfig):
                 f"{counted(len(tokens), 'tags')}"
             )
         numbers = [self._number(row, place, tag) for place, tag in enumerate(tags)]
-        if self.scheme == "iob1":
+        if self.scheme in ("iob1", "io"):
             for place in self.without_beginning([self.labels[number] for number in numbers]):
                 numbers[place] = self.labels.index(self.labels[numbers[place]].replace("I-", "B-", 1))
         return tuple(numbers)
 
     def _number(self, row: Row, place: int, tag: Any) -> int:
-        number = number_of(tag, self.labels)
+        number = number_of(self._as_iob(tag), self.labels)
         if number is not None:
             return number
         raise DataError(
             f"{row.place}: {self.tags}[{place}] is {json_value(tag)}; expected one of {numbered(self.labels)}",
             hint="mend the row, or list the tag in the task's labels, in the order of their numbers",
         )
+
+    def _as_iob(self, tag: Any) -> Any:
+        """A name of the scheme as one of IOB; beginnings that IO and IOB1 do not mark are still missing."""
+        kind, dash, name = str(tag).partition("-")
+        if self.scheme == "bioes" and dash and kind in BIOES:
+            return f"{BIOES[kind]}-{name}"
+        if self.scheme == "io" and isinstance(tag, str) and tag != "O" and not (dash and kind == "I"):
+            return f"I-{tag}"
+        return tag
 
     @staticmethod
     def without_beginning(tags: Sequence[str]) -> list[int]:
@@ -154,6 +180,26 @@ class Config(TaskConfig):
 
 
 def _labels(tags: Iterable[str]) -> tuple[str, ...]:
-    """O, then both tags of each entity, by name."""
-    names = sorted({tag.partition("-")[2] for tag in tags if "-" in tag})
+    """O, then both tags of each entity, by name; a tag without a prefix is a name."""
+    names = sorted({tag.partition("-")[2] if PREFIXED.fullmatch(tag) else tag for tag in tags} - {"O"})
     return ("O", *(f"{kind}-{name}" for name in names for kind in "BI"))
+
+
+def _scheme(tags: Column, table: Table) -> str:
+    """How entities are written, by the tags of all rows; none where they are no entities."""
+    names = [tag for tag in tags.values if tag != "O"]
+    kinds = {tag[0] for tag in names}
+    if not all(map(PREFIXED.fullmatch, names)):
+        return "io" if "O" in tags.values else "none"
+    if kinds - {"B", "I"}:
+        return "bioes"
+    if "B" not in kinds:
+        return "io"
+    begun = False
+    for row in table.rows():
+        found = row.get(tags.name)
+        begun = begun or bool(Config.without_beginning(found))
+        before = ["O", *found]
+        if any(tag[:1] == "B" and before[at][1:] != tag[1:] for at, tag in enumerate(found)):
+            return "iob2"  # IOB1 marks no beginning but that of an entity behind another of its kind
+    return "iob1" if begun else "iob2"

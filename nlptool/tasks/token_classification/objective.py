@@ -31,11 +31,15 @@ if TYPE_CHECKING:
     from nlptool.tasks.token_classification.config import Config
 
 
+NO_TAG = ""
+"""Of a word that is not decided, where the labels have no O."""
+
+
 class TokenClassification(TaskObjective):
     """The hidden state of a word's first piece says its tag.
 
-    What is not decided has the tag O: words behind the cut, so that a score is of all words, and what the tokenizer
-    drops.
+    What is not decided has the tag O, or none where there is no O: words behind the cut, so that a score is of all
+    words, and what the tokenizer drops.
     """
 
     architecture = "ForTokenClassification"
@@ -52,10 +56,12 @@ class TokenClassification(TaskObjective):
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
         self.class_names = config.labels
-        self.width, self.guess = len(config.labels), "all O"
+        self.width = len(config.labels)
+        self.guess = "majority" if config.scheme == "none" else "all O"
         self.backbone: Encoder = backbone
         self.tagger = tagger
-        self._names = np.array(config.labels)
+        self._names = np.array([*config.labels, NO_TAG])
+        self._outside = config.labels.index("O") if "O" in config.labels else len(config.labels)
         self._inside = np.array(
             [config.labels.index(label.replace("B-", "I-", 1)) for label in config.labels]
         )
@@ -108,9 +114,13 @@ class TokenClassification(TaskObjective):
         return self._scores(rows, self._tags(rows, said))
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What is scored by finding no entity."""
+        """What is scored by finding no entity; of other tags, what the most frequent one scores."""
         assert isinstance(rows, TokenLabelDataset)
-        return self._scores(rows, np.full(len(rows.tags), self.config.labels.index("O")))
+        assert isinstance(train, TokenLabelDataset)
+        known = self._outside
+        if self.config.scheme == "none":
+            known = int(np.bincount(train.tags.astype(int)).argmax())
+        return self._scores(rows, np.full(len(rows.tags), known))
 
     def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction` and `label`: a tag for each token of a row."""
@@ -139,7 +149,7 @@ class TokenClassification(TaskObjective):
         """[A], the tag of each token, by number."""
         decided = self.decide(said)[:, 0].astype(int)[rows.decision]
         found = np.where(rows.begins, decided, self._inside[decided])
-        return np.where(rows.decision < 0, self.config.labels.index("O"), found)
+        return np.where(rows.decision < 0, self._outside, found)
 
     def _scores(self, rows: TokenLabelDataset, given_A: NDArray[Any]) -> dict[str, float]:
         given, right = (
