@@ -63,7 +63,7 @@ class Figures:
 
 
 class Block(Protocol):
-    """One step: a pure function of a document. `seen` is told the figures."""
+    """One step: a pure function of a document. `seen` records the figures."""
 
     name: str
 

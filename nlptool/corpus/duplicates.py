@@ -1,7 +1,7 @@
 """The second phase: which documents are duplicates of others that are kept.
 
 Documents are looked at in order of preference (the longest first, or as they were read). One is dropped if a document
-that is kept has the same words, or shares a band with it and, where that is asked for, is at least as similar as
+that is kept has the same words, or shares a band with it and, where the recipe says so, is at least as similar as
 `verify` by the Jaccard similarity of their shingles. So whatever is dropped, what it resembles stays: chains of pairs,
 each alike, drop nothing that is unlike all that is kept, where datatrove and others drop whole components.
 
@@ -87,7 +87,7 @@ def find(
 ) -> Duplicates:
     """The duplicates among the documents of these stretches.
 
-    aside: a folder in which the shingles of candidates are written. progress: told how many documents are looked at.
+    aside: a folder in which the shingles of candidates are written. progress: called with the number of documents read.
     """
     keys = Keys(folders)
     found = Duplicates({}, 0)

@@ -40,7 +40,7 @@ def run(
 ) -> dict[str, ReadStats]:
     """Do all stretches of a shard that `folder` does not hold yet; what was read, by source.
 
-    progress: told how many bytes of the sources are read. Raises DataError.
+    progress: called with how many bytes of the sources are read. Raises DataError.
     """
     work = _Work(folder, plan, workers)
     tallies: dict[str, ReadStats] = {name: ReadStats() for name in sources}

@@ -39,7 +39,7 @@ class Block:
         return dropped or document._replace(facts=facts)
 
     def of(self, text: str) -> tuple[str, float]:
-        """The likeliest language of a text and its probability; for Korean the share of Hangul decides."""
+        """The most probable language of a text and its probability; for Korean the share of Hangul decides."""
         head = " ".join(text[: 2 * LOOKED_AT].split())[:LOOKED_AT]
         letters = len(LETTER.findall(head))
         hangul = 0 if head.isascii() else len(HANGUL.findall(head))

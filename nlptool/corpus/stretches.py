@@ -53,8 +53,8 @@ def groups(recipe: Mapping[str, Source]) -> tuple[list[Group], list[str]]:
     found: list[Group] = []
     notes: list[str] = []
     for name, given in recipe.items():
-        source, told = sources.installed(given)
-        notes += told
+        source, remarks = sources.installed(given)
+        notes += remarks
         files = sources.files(source)
         if not files:
             found.append(Group(len(found), name, ()))

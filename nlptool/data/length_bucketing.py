@@ -108,7 +108,7 @@ class SequentialBatches:
         self.examples, self.collate = examples, collate
         rows = np.argsort(
             -lengths, kind="stable"
-        )  # the longest first: what does not fit into memory is told at once
+        )  # the longest first: what does not fit into memory fails at once
         cut, at = [], 0
         while at < len(rows):
             fitting = batch if tokens is None else max(1, min(batch, tokens // int(lengths[rows[at]])))

@@ -1,4 +1,4 @@
-"""Which tokens a masked language model has to guess, and what it sees in their place.
+"""Which tokens a masked language model predicts, and what it sees in their place.
 
 `mask` does it all. The rest are its parts: pure functions on whole batches, to which all randomness comes in
 as uniform numbers. A row's result depends on that row's ids and numbers alone.
@@ -20,7 +20,8 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Uniforms = NDArray[np.float64]
 
-ORDER, SIZE, WHAT, WHICH = range(4)  # streams of draws; data/pretraining_examples.py has those from 16 on
+ORDER, SIZE, WHAT, WHICH = range(4)
+"""Streams of random numbers; those from 16 on are data/pretraining_examples'."""
 
 
 def budget(lengths_B: Ints, rate: float) -> Ints:
@@ -179,7 +180,7 @@ class MaskingScheme:
 
 
 class MaskedBatch(NamedTuple):
-    """Rows to guess from. K is the budget of a row without padding, so shapes do not vary."""
+    """Masked rows. K is the budget of a row without padding, so shapes do not vary."""
 
     ids: Ids
     """[B, T], what the model sees."""

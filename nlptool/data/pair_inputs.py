@@ -1,6 +1,6 @@
-"""Rows of a labelled task: encoded once into a store, read back as what a net takes.
+"""Rows of a labelled task: encoded once into a store, read back as a model's input.
 
-What the net reads at once is a document of the store, each of its texts a sentence with [SEP] at its end, uncut; so a
+What the model reads at once is a document of the store, each of its texts a sentence with [SEP] at its end, uncut; so a
 text may be empty, and another length needs no new encoding. A row is one document, or one for each of its choices.
 Labels lie beside it: PREFIX.labels, float64, as many numbers a row as the kind of task has.
 """
@@ -40,7 +40,7 @@ class Truncation(NamedTuple):
     rows: int
     effect: str = "is cut"
 
-    def told(self, count: int) -> str:
+    def message(self, count: int) -> str:
         """In words. count: rows of the split."""
         return (
             f"in {self.rows / count:.1%} of {count:,} rows the {self.what} has more than {self.limit:,} tokens and "
@@ -50,7 +50,7 @@ class Truncation(NamedTuple):
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Some rows, ready for a net. C documents a row stand one after the other: N is rows times C."""
+    """Some rows, as a model reads them. C documents a row stand one after the other: N is rows times C."""
 
     ids: Ints
     """[N, T], [CLS] A [SEP] or [CLS] A [SEP] B [SEP], padded at the end to the longest of them."""

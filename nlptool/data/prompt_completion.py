@@ -37,7 +37,7 @@ class Prompt(NamedTuple):
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Some rows, ready for a net."""
+    """Some rows, as a model reads them."""
 
     ids: Ints
     """[N, T], prompt and answer, padded at the end to the longest of them."""

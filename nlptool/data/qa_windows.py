@@ -67,11 +67,11 @@ def write(questions: Iterable[Question], tokenizer: Tokenizer, prefix: Path) -> 
                     places = known[one.context][1]
                     labels.write(np.array(_label(one, places), "<f8").data)
                     answers = None if one.answers is None else [text for text, _ in one.answers]
-                    told: dict[str, Any] = {"id": one.id, "answers": answers}
+                    entry: dict[str, Any] = {"id": one.id, "answers": answers}
                     if one.context != last:
-                        told["context"] = last = one.context
+                        entry["context"] = last = one.context
                         offsets.write(places.astype("<i4").data)
-                    texts.write(f"{json.dumps(told, ensure_ascii=False)}\n".encode())
+                    texts.write(f"{json.dumps(entry, ensure_ascii=False)}\n".encode())
                 rows += len(some)
         writer.close()
     finally:
@@ -178,8 +178,8 @@ class QAWindowDataset:
         with self.split.prefix.with_suffix(".texts").open("rb") as lines:
             context, window, tokens = "", 0, slice(0, 0)
             for line, (size, end) in zip(lines, rows, strict=True):
-                told: dict[str, Any] = json.loads(line)
-                if "context" in told:
-                    context, tokens = told["context"], slice(tokens.stop, tokens.stop + size)
-                yield QAExample(told["id"], context, told["answers"]), range(window, end), offsets[tokens]
+                entry: dict[str, Any] = json.loads(line)
+                if "context" in entry:
+                    context, tokens = entry["context"], slice(tokens.stop, tokens.stop + size)
+                yield QAExample(entry["id"], context, entry["answers"]), range(window, end), offsets[tokens]
                 window = end

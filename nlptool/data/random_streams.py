@@ -28,5 +28,5 @@ class RandomStreams(NamedTuple):
         return generator.random((rows, 4 * blocks))[:, :width]
 
     def at(self, row: int) -> "RandomStreams":
-        """The draws of the rows from `row` on."""
+        """The random numbers of the rows from `row` on."""
         return self._replace(first=self.first + row)

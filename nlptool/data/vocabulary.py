@@ -1,4 +1,4 @@
-"""What training needs to know of a tokenizer: sizes, special ids, where words begin. No torch here."""
+"""What training must know of a tokenizer: sizes, special ids, where words begin. No torch here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Vocabulary:
     decode: Callable[[Sequence[int]], str] | None = None
     """The text of ids, as transformers' pipelines write it: without special tokens."""
     padding: int = 0
-    """Rows of a net's embeddings that stand for no token, as in pretrained nets whose embeddings were padded."""
+    """Rows of a model's embeddings that stand for no token, as in pretrained models whose embeddings were padded."""
 
     tells_words: bool = True
     """Whether tokens tell where words begin; where not, every token counts as a word."""
@@ -80,7 +80,7 @@ class Vocabulary:
 
     @property
     def rows(self) -> int:
-        """Rows of a net's embeddings."""
+        """Rows of a model's embeddings."""
         return self.size + self.padding
 
     def ids(self, *roles: str) -> dict[str, int]:

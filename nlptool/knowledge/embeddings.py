@@ -57,8 +57,10 @@ class EntityEmbeddings:
             (RELATION, self.relations, len(self.relations) if graph is None else len(graph.relations)),
         ):
             if table.ndim != 2 or len(table) != rows or table.dtype != np.float32:
-                told = f"{table.dtype} {list(table.shape)}"
-                raise DataError(f"{path / WEIGHTS}: {name} is {told}, not float32 [{rows}, width]", hint=MAKE)
+                shape = f"{table.dtype} {list(table.shape)}"
+                raise DataError(
+                    f"{path / WEIGHTS}: {name} is {shape}, not float32 [{rows}, width]", hint=MAKE
+                )
             if (row := _first_not_finite(table)) is not None:
                 raise DataError(f"{path / WEIGHTS}: {name} has NaN or infinity in row {row:,}", hint=MAKE)
 

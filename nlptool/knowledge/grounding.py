@@ -120,9 +120,9 @@ class Grounder:
 
     def __call__(self, question: str, answer: str) -> Grounded:
         """The concepts of a question and of one of its answers; either may have none."""
-        said = statement(question, answer)
-        every, of_answer = self._mentioned(said, answer), self._mentioned(answer)
-        of_question = (every - of_answer) or self._hard(said) - of_answer
+        text = statement(question, answer)
+        every, of_answer = self._mentioned(text, answer), self._mentioned(answer)
+        of_question = (every - of_answer) or self._hard(text) - of_answer
         of_answer = of_answer or self._hard(answer)
         if self.stop_words:
             of_question = set(_pruned(of_question, any))

@@ -69,8 +69,8 @@ class Adjacency:
     def simple_paths(self, pairs_P2: Ints, hops: int, most: int | None = None) -> Paths:
         """All simple paths of 1 to `hops` relations between the nodes of each pair, [P, 2].
 
-        most: how many are kept of a pair, the shortest first and of these the likeliest; once it has so many, no longer
-        ones are searched. The two nodes of a pair differ.
+        most: how many are kept of a pair, the shortest first, then those of highest score; once it has so many, no
+        longer ones are searched. The two nodes of a pair differ.
         """
         found, counts = [], np.zeros(len(pairs_P2), np.int64)
         unfinished = np.zeros(len(pairs_P2), bool)

@@ -1,7 +1,7 @@
 """Triples of files, in columns of a few thousand: TSV in any order, ConceptNet's assertions, JSON lines, OpenKE's ids.
 
 A file is read in pieces of whole lines. A piece in which each line has its three fields is split by one call; one that
-has not is read line by line, so that what is wrong is told with its line.
+has not is read line by line, so that what is wrong is reported with its line.
 """
 
 import json
@@ -202,9 +202,9 @@ def read_openke_names(stream: IO[bytes]) -> tuple[list[str], BadRecord | None]:
             found = "a name and a number of its own are expected, a tab between them"
             return [], BadRecord(number, "no name", found, "mend the line")
         names[int(place)] = name
-    told = text[0].strip() if text and isinstance(text[0], str) else ""
-    if not told.isdecimal() or int(told) != len(names):
-        found = f"the first line says {told or 'nothing'}, and {counted(len(names), 'names')} follow"
+    stated = text[0].strip() if text and isinstance(text[0], str) else ""
+    if not stated.isdecimal() or int(stated) != len(names):
+        found = f"the first line says {stated or 'nothing'}, and {counted(len(names), 'names')} follow"
         return [], BadRecord(1, "false count", found, "put the number of names there")
     if sorted(names) != list(range(len(names))):
         found = f"numbers are not 0 to {len(names) - 1:,}, each once"
@@ -214,7 +214,7 @@ def read_openke_names(stream: IO[bytes]) -> tuple[list[str], BadRecord | None]:
 
 def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) -> Read:
     """OpenKE's train2id.txt: the number of triples, then head, tail and relation as numbers, spaces between them."""
-    told = seen = 0
+    stated = seen = 0
     held: list[Row] = []
     for number, line in enumerate(lines(stream), start=1):
         if isinstance(line, BadRecord):
@@ -227,7 +227,7 @@ def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) ->
                     1, "false count", "the number of triples is expected in the first line", COUNT
                 )
                 return
-            told = int(fields[0])
+            stated = int(fields[0])
         elif fields:
             seen += 1
             if len(fields) != 3 or not all(field.isdecimal() for field in fields):
@@ -247,9 +247,9 @@ def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) ->
             held.append((entities[head], relations[relation], entities[tail]))
     if held:
         yield Columns(*map(list, zip(*held, strict=True)))
-    if told != seen:
+    if stated != seen:
         yield BadRecord(
-            1, "false count", f"the first line says {told:,}, and {counted(seen, 'triples')} follow", COUNT
+            1, "false count", f"the first line says {stated:,}, and {counted(seen, 'triples')} follow", COUNT
         )
 
 

@@ -128,7 +128,7 @@ class SchemaGraphWriter:
     """Makes the schema graphs of statements and writes them to PREFIX.schema, in the order in which they come.
 
     shelf: a folder where each portion is kept as soon as it is made, under a digest of all that it is made of, so that
-    work which was stopped goes on, and other runs begin with it. workers: processes; the bytes do not depend on them.
+    work which was stopped resumes, and other runs start from it. workers: processes; the bytes do not depend on them.
     Raises DataError when a worker dies.
     """
 

@@ -58,7 +58,7 @@ class Instance(NamedTuple):
         return self._replace(prompts=(prompt[: start + kept].rstrip() + prompt[end:],))
 
     @property
-    def demonstration(self) -> str:
+    def fewshot_example(self) -> str:
         """The prompt with its right answer, as a few-shot example has it."""
         return self.prompts[self.gold] + self.answers[self.gold]
 

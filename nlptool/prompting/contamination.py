@@ -31,7 +31,7 @@ def search_tasks(runs: Sequence[TaskRun], documents: Iterable[str]) -> list[Cont
     """The contamination of each task; documents are read once for all."""
     searches = []
     for run in runs:
-        texts = [instance.demonstration for instance in run.instances]
+        texts = [instance.fewshot_example for instance in run.instances]
         synthetic = run.task.source is not None and run.task.source.synthetic is not None
         searches.append(Search(texts, ngram_size(texts, synthetic=synthetic)))
     for document in documents:

@@ -44,23 +44,23 @@ def sample_examples(
             examples.append(pool[index])
     if len(examples) < shots:
         raise DataError(
-            f"{instance.place}: {counted(shots, 'demonstrations')} asked for, "
+            f"{instance.place}: {counted(shots, 'few-shot examples')} asked for, "
             f"{counted(len(examples), 'other examples')} there",
             hint=f"ask for fewer: num_fewshot=[{len(examples)}]",
         )
     return examples[::-1]
 
 
-def fewshot_prefix(header: str, separator: str, examples: Sequence[Instance]) -> str:
-    """The text before an instance: the header, and each example with the separator after it."""
-    return header + "".join(example.demonstration + separator for example in examples)
+def fewshot_prefix(description: str, delimiter: str, examples: Sequence[Instance]) -> str:
+    """The text before an instance: the description, and each example with the delimiter after it."""
+    return description + "".join(example.fewshot_example + delimiter for example in examples)
 
 
 def _same_text(one: Instance, other: Instance) -> bool:
     """Whether two instances have the same prompts; where these are empty, as in minimal pairs, the same answer."""
     if any(prompt.strip() for prompt in one.prompts):
         return one.prompts == other.prompts
-    return one.demonstration == other.demonstration
+    return one.fewshot_example == other.fewshot_example
 
 
 def _permutation(total: int, rng: random.Random) -> Iterator[int]:

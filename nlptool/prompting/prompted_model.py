@@ -78,7 +78,7 @@ class PromptedModel:
 
     @property
     def parameters(self) -> int:
-        """The number of parameters of net and head."""
+        """The number of parameters of model and head."""
         return sum(tensor.numel() for tensor in self._pretrained.state.values())
 
     def score_kind(self, generation: GenerationConfig | None) -> str:

@@ -60,7 +60,7 @@ class RequestBatch(NamedTuple):
 def read_task(spec: TaskSpec, folder: Path | None, shots: int, limit: int | None, seed: int) -> TaskRun:
     """Read a task's rows.
 
-    folder: holds a folder or a file for each task; None: the hub. shots: the most that will be asked for. limit:
+    folder: holds a folder or a file for each task; None: the hub. shots: the most that will be requested. limit:
     instances of each part.
     Raises DataError, with its place, for what is wrong with a row, and where a pool has fewer examples than shots.
     """
@@ -87,7 +87,7 @@ def read_task(spec: TaskSpec, folder: Path | None, shots: int, limit: int | None
     return run
 
 
-def fit_demonstrations(
+def fit_fewshot_examples(
     run: TaskRun, shots: int, max_tokens: int, count_tokens: CountTokens
 ) -> list[RequestBatch]:
     """Every instance with as many of `shots` examples as fit into `max_tokens`; the first examples are dropped first.

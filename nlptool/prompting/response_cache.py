@@ -68,7 +68,7 @@ def responses(entry: Mapping[str, Any]) -> list[Response]:
 
 def _read(path: Path) -> dict[str, Mapping[str, Any]]:
     try:
-        content = read_bytes(path, "remove it, and only its answers are asked for again")
+        content = read_bytes(path, "remove it, and only its responses are requested again")
     except FileNotFoundError:
         return {}
     entries: dict[str, Mapping[str, Any]] = {}
@@ -81,8 +81,8 @@ def _read(path: Path) -> dict[str, Mapping[str, Any]]:
             entries[str(entry["digest"])] = entry
         except (ValueError, KeyError, TypeError):
             raise DataError(
-                f"{path}:{number}: is not an answer as it was written",
-                hint="remove the file, and only its answers are asked for again; or start again with --overwrite",
+                f"{path}:{number}: is not a response as it was written",
+                hint="remove the file, and only its responses are requested again; or start again with --overwrite",
             ) from None
     if rest:
         with path.open("r+b") as file:

@@ -91,7 +91,7 @@ def length_remarks(record: Mapping[str, Any]) -> Iterator[str]:
     where = f"{record['model']}: {record['task']}, {shots_text(record['num_fewshot'])}"
     total = counted(record["questions"], "questions")
     if fewer := record["fewer_shots"]:
-        yield f"{where}: fewer demonstrations, to fit the model, in {fewer:,} of {total}"
+        yield f"{where}: fewer few-shot examples, to fit the model, in {fewer:,} of {total}"
     if shortened := record["shortened"]:
         yield f"{where}: the end of a long text is left out, to fit the model, in {shortened:,} of {total}"
     if cut := record["cut"]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from nlptool.text.tabular import Row
 
 ROWS = 2000  # of each kind of sum, as in the paper
-PRACTICE = 200  # rows that demonstrations are drawn from
+PRACTICE = 200  # rows that few-shot examples are sampled from
 
 
 def rows(rule: str, part: str, split: str, seed: int) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from nlptool.errors import DataError
 from nlptool.formatting import counted
 from nlptool.prompting.config import Response
 from nlptool.prompting.prompted_model import PromptedModel
-from nlptool.prompting.requests import TaskRun, fit_demonstrations, unencodable
+from nlptool.prompting.requests import TaskRun, fit_fewshot_examples, unencodable
 from nlptool.prompting.response_cache import ResponseCache, request_digest, responses
 
 WRITTEN_TOGETHER = 64  # instances
@@ -24,7 +24,7 @@ class TaskEvaluation:
     def __init__(self, model: PromptedModel, run: TaskRun, shots: int, path: Path) -> None:
         self.model, self.run, self._path = model, run, path
         generation = run.generation
-        self.batches = fit_demonstrations(run, shots, model.max_context(generation), model.count_tokens)
+        self.batches = fit_fewshot_examples(run, shots, model.max_context(generation), model.count_tokens)
         sampled = generation is not None and generation.top_k is not None
         self._digests = [
             request_digest(model.digest, [batch.requests, generation, *([number] if sampled else [])])
@@ -76,9 +76,9 @@ class TaskEvaluation:
             found = responses(self._cache.entries[digest])
             if len(found) != len(batch.requests):
                 raise DataError(
-                    f"{self._path}: {counted(len(found), 'replies')} to {self.run.instances[index].place}, which "
+                    f"{self._path}: {counted(len(found), 'responses')} to {self.run.instances[index].place}, which "
                     f"has {len(batch.requests)}",
-                    hint="remove the file, and only its answers are asked for again",
+                    hint="remove the file, and only its responses are requested again",
                 )
             entries.append(self._entry(index, found))
         with shield():

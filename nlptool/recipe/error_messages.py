@@ -178,7 +178,7 @@ def _unknown(key: str, above: Sequence[str | int], schema: type[RecipeBlock], da
 
 
 def _elsewhere_called(key: str) -> list[str]:
-    """Our names for a key of another tool, the likeliest first."""
+    """Our names for a key of another tool, the most probable first."""
     first = OTHERS.get(key)
     return [name for name in (first, OTHERS.get(first or "")) if name is not None]
 

@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 RESUMABLE: JsonDict = {"resumable": True}
 """`Field(..., json_schema_extra=RESUMABLE)`: a run may be resumed with another value of this key.
 
-What bears no mark is fixed: the batches, the net or the rows of the run would be others. The mark of a block holds
+What bears no mark is fixed: the batches, the model or the rows of the run would be others. The mark of a block holds
 for all keys in it.
 """
 

@@ -19,7 +19,7 @@ from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.prompting.config import Instance
 from nlptool.prompting.prompted_model import PromptedModel
-from nlptool.prompting.requests import TaskRun, fit_demonstrations
+from nlptool.prompting.requests import TaskRun, fit_fewshot_examples
 from nlptool.prompting.results import model_labels
 from nlptool.text.tokenizer import Tokenizer
 
@@ -227,7 +227,7 @@ def test_a_long_prompt_loses_its_first_demonstrations(room: Path, decoder: Path,
     tokenizer = Tokenizer.load(decoder)
     assert all(len(tokenizer.encode(entry["prompt"])) <= 96 for entry in kept)
     main(["prompt", "r.yaml", "--overwrite"])
-    assert "fewer demonstrations, to fit the model, in 12 of 12 questions" in capsys.readouterr().err
+    assert "fewer few-shot examples, to fit the model, in 12 of 12 questions" in capsys.readouterr().err
 
 
 def test_as_many_demonstrations_stay_as_have_room():
@@ -250,7 +250,7 @@ def test_as_many_demonstrations_stay_as_have_room():
         calls.append(len(texts))
         return [len(text) for text in texts]
 
-    found = fit_demonstrations(sheet, 20, 220, count)
+    found = fit_fewshot_examples(sheet, 20, 220, count)
     for number, one in enumerate(found):
         room = (220 - len(asked[number].prompts[0]) - 2) // (10 + number)
         assert one.shots == min(20, room)
@@ -318,7 +318,7 @@ def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
 @pytest.mark.parametrize(
     ("keys", "code", "message"),
     [
-        ({"num_fewshot": [9]}, 3, "9 demonstrations asked for, 8 other examples there"),
+        ({"num_fewshot": [9]}, 3, "9 few-shot examples asked for, 8 other examples there"),
         ({"num_fewshot": [1, 1]}, 2, "num_fewshot: 1 is given twice"),
         ({"data": "nowhere"}, 2, "r.yaml:1: data: nowhere does not exist"),
         ({"data": None}, 2, "towns names no data set of the hub"),

@@ -28,14 +28,14 @@ def test_each_choice_follows_the_prompt():
         ("before Q: warm up\nA:", " run"),
         ("before Q: warm up\nA:", " sit still"),
     ]
-    assert question.demonstration == "Q: warm up\nA: run"
+    assert question.fewshot_example == "Q: warm up\nA: run"
 
 
 def test_partial_evaluation_scores_what_follows_the_choice():
     task = Config(prompt="{a}{choice}", answer=" {b}", choices=("{x}", "{y}"), label=1)
     question = task.instance(Row("f:1", {"a": "He saw ", "b": "leave.", "x": "Tom", "y": "Ann"}), "")
     assert task.requests(question, "") == [("He saw Tom", " leave."), ("He saw Ann", " leave.")]
-    assert question.demonstration == "He saw Ann leave."
+    assert question.fewshot_example == "He saw Ann leave."
 
 
 @pytest.mark.parametrize("label", [1, "1", True, " 1 "])

@@ -27,7 +27,7 @@ def test_where_there_is_no_answer_saying_so_is_right_and_so_is_silence():
     assert scores(SQUAD, {"q": "?", "a": []}, "") == [1, 1]
     assert scores(SQUAD, {"q": "?", "a": []}, " a bell") == [0, 0]
     assert scores(SQUAD, {"q": "?", "a": ["a bell"]}, " Unanswerable") == [0, 0]
-    assert SQUAD.instance(Row("f:1", {"q": "?", "a": []}), "").demonstration == "Q: ?\nA: unanswerable"
+    assert SQUAD.instance(Row("f:1", {"q": "?", "a": []}), "").fewshot_example == "Q: ?\nA: unanswerable"
 
 
 def test_a_row_without_an_answer_is_told_where_none_is_foreseen():
@@ -39,7 +39,7 @@ def test_a_row_without_an_answer_is_told_where_none_is_foreseen():
 def test_a_blank_answer_is_none(texts: str | list[str]):
     with pytest.raises(DataError, match="f:1: has no answer"):
         Config(**KEYS, metrics=("squad_f1",)).instance(Row("f:1", {"q": "?", "a": texts}), "")
-    assert SQUAD.instance(Row("f:1", {"q": "?", "a": texts}), "").demonstration == "Q: ?\nA: unanswerable"
+    assert SQUAD.instance(Row("f:1", {"q": "?", "a": texts}), "").fewshot_example == "Q: ?\nA: unanswerable"
 
 
 def test_a_prompt_of_which_only_the_frame_is_left_is_told():
@@ -83,7 +83,7 @@ def test_of_an_answer_the_first_sentences_may_count():
 
 
 def test_beams_and_draws_exclude_each_other():
-    with pytest.raises(ValueError, match="beams and top_k: one of them"):
+    with pytest.raises(ValueError, match="num_beams and top_k: give one of them"):
         Config(**KEYS, metrics=("exact",), num_beams=4, top_k=2)
 
 

@@ -101,7 +101,7 @@ def test_scores_are_lm_evals(
 ):
     if shots and not name.startswith(("piqa", "arc", "superglue")):
         pytest.skip(
-            "lm-eval's demonstrations for lambada have two spaces before the word; for blimp it has none"
+            "lm-eval's few-shot examples for lambada have two spaces before the word; for blimp it has none"
         )
     theirs, file, form, split = TASKS[name]
     rows = [form(row) for row in read(shared_data / file)]

@@ -18,7 +18,7 @@ from nlptool.models import heads, huggingface
 from nlptool.prompting import prompted_model
 from nlptool.prompting.config import PromptConfig, Response
 from nlptool.prompting.prompted_model import PromptedModel, require_decoders
-from nlptool.prompting.requests import TaskRun, fit_demonstrations, read_task
+from nlptool.prompting.requests import TaskRun, fit_fewshot_examples, read_task
 from nlptool.prompting.results import record
 from nlptool.prompting.spec import TaskSpec
 from nlptool.prompting.task_evaluation import TaskEvaluation
@@ -136,7 +136,7 @@ def test_responses_do_not_depend_on_the_batch_size(
             require_decoders([PromptedModel("m", "m", models[family], CPU)], [run])
         return
     model = PromptedModel("m", "m", models[family], CPU)
-    requests = [one.requests for one in fit_demonstrations(run, 1, 60, model.count_tokens)]
+    requests = [one.requests for one in fit_fewshot_examples(run, 1, 60, model.count_tokens)]
     places = [instance.place for instance in run.instances]
     expected = dict(model.respond(requests, run.generation, run.numbers, places))
     assert sorted(expected) == list(range(ROWS))
@@ -179,7 +179,7 @@ def test_one_wrong_response_costs_its_share_or_more(
 
 
 def test_shots_change_the_prompt_and_nothing_else(case, run: TaskRun):
-    none, few = (fit_demonstrations(run, shots, 10**6, lengths) for shots in (0, 2))
+    none, few = (fit_fewshot_examples(run, shots, 10**6, lengths) for shots in (0, 2))
     examples = {f"{case[0].row(number)['place']}" for number in range(ROWS, ROWS + POOL)}
     for zero_shot, few_shot in zip(none, few, strict=True):
         assert (zero_shot.shots, few_shot.shots) == (0, 2)
@@ -205,8 +205,8 @@ def test_metrics_do_not_depend_on_the_order_of_instances(run: TaskRun, perfect: 
 
 
 def test_a_limit_changes_no_prompt(case, run: TaskRun, folder: Path):
-    some = fit_demonstrations(read(case, folder, limit=4), 2, 10**6, lengths)
-    assert some == fit_demonstrations(run, 2, 10**6, lengths)[:4]
+    some = fit_fewshot_examples(read(case, folder, limit=4), 2, 10**6, lengths)
+    assert some == fit_fewshot_examples(run, 2, 10**6, lengths)[:4]
 
 
 @pytest.mark.parametrize("nothing", ["", "  ", None])

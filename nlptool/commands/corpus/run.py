@@ -221,7 +221,7 @@ def _benchmarks(block: Decontaminate) -> Iterator[Benchmark]:
     for spec in block.tasks:
         task = read_task(spec, None if block.data is None else Path(block.data), 0, None, 0)
         synthetic = task.task.source is not None and task.task.source.synthetic is not None
-        yield benchmark([instance.demonstration for instance in task.instances], synthetic=synthetic)
+        yield benchmark([instance.fewshot_example for instance in task.instances], synthetic=synthetic)
 
 
 def _environment() -> dict[str, Any]:

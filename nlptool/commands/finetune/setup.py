@@ -254,7 +254,7 @@ class FinetuneSetup:
             )
         for split, cuts in self.cuts.items():
             rows = self.splits[split]
-            told = [cut.told(rows.count) for cut in cuts if cut.rows] + self.shape.doubts(rows)
+            told = [cut.message(rows.count) for cut in cuts if cut.rows] + self.shape.doubts(rows)
             for remark in told:
                 console.note(f"{split}: {remark}")
 

@@ -23,7 +23,7 @@ Shots = Annotated[
 
 
 class Recipe(RecipeBlock):
-    """Models, tasks, and how many demonstrations stand before a question.
+    """Models, tasks, and how many few-shot examples stand before a question.
 
     All of it may change where a run is resumed: answers are kept by the model and the very text that they answer.
     """

@@ -15,7 +15,7 @@ from nlptool.models import hub
 from nlptool.prompting import results
 from nlptool.prompting.contamination import Contamination, search_tasks, training_documents
 from nlptool.prompting.prompted_model import PromptedModel, require_capable, require_decoders
-from nlptool.prompting.requests import TaskRun, fit_demonstrations, read_task
+from nlptool.prompting.requests import TaskRun, fit_fewshot_examples, read_task
 from nlptool.prompting.results import shots_text
 from nlptool.prompting.task_evaluation import TaskEvaluation
 from nlptool.runs import folder, machine
@@ -34,7 +34,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     _require_models([(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], runs)
     for run in runs:
         for shots in recipe.num_fewshot:
-            batches = fit_demonstrations(run, shots, UNLIMITED, lambda texts: [len(text) for text in texts])
+            batches = fit_fewshot_examples(run, shots, UNLIMITED, lambda texts: [len(text) for text in texts])
             first = run.instances[0]
             shown.append(
                 {

@@ -1,6 +1,6 @@
 """Rows of tokens as one tree, so that a decoder reads what rows have in common once.
 
-The demonstrations of a few-shot task are the trunk, its questions the branches, their answers the leaves. Sorted rows
+The examples of a few-shot task are the trunk, its questions the branches, their answers the leaves. Sorted rows
 are a tree in preorder already: each adds what it does not share with the one before it. Nodes are read in this order,
 so many at a time whatever they belong to; each looks at those above it. What is still above the next is remembered,
 all else forgotten, so every node is read once and memory is that of one row.
