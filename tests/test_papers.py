@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from nlptool.commands.distill_task.recipe import Recipe as DistillTask
 from nlptool.commands.finetune.recipe import Recipe as Finetune
 from nlptool.commands.pretrain.recipe import Recipe as Pretrain
+from nlptool.commands.pretrain_transe.recipe import Recipe as Transe
 from nlptool.commands.suite.recipe import Suite
 from nlptool.recipe import load
 
@@ -365,6 +366,8 @@ PAPERS: dict[str, Facts] = {
     "demo/bert": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/albert": under("train", SMALL_NETS | {"lr": 2e-3, "steps": 3000}),
     "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
+    "demo/transe": under("objective", {"loss": "self_adversarial", "margin": 4.0, "num_negatives": 16}),
+    "demo/ernie": under("train", {"lr": 1e-3, "steps": 400}) | {"objective.entity_split": [0.8, 0.15, 0.05]},
     "demo/bert-ko": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/distill-task": under("prediction", {"epochs": 1.0, "lr": 1e-3, "schedule": "linear"}),
     "demo/finetune": under("train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "schedule": "linear"}),
@@ -395,6 +398,8 @@ def resolved(name: str) -> Facts:
         if {"task", "teacher"} <= keys
         else Finetune
         if "task" in keys
+        else Transe
+        if "graph" in keys
         else Suite
         if keys <= {"finetune", "prompt"}
         else Pretrain

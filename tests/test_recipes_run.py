@@ -16,8 +16,16 @@ BY_NAME = {
     str(path.relative_to(RECIPES))[:-5]: YAML(typ="safe").load(path) for path in RECIPES.glob("**/*.yaml")
 }
 DISTILLING = sorted(name for name, recipe in BY_NAME.items() if "objective" in recipe and "teacher" in recipe)
+GRAPHS = sorted(
+    name
+    for name, recipe in BY_NAME.items()
+    if "out" in recipe and "source" in recipe and "tokenizer" not in recipe
+)
+EMBEDDING = sorted(name for name, recipe in BY_NAME.items() if {"graph", "objective"} <= set(recipe))
 PRETRAINING = sorted(
-    name for name, recipe in BY_NAME.items() if "objective" in recipe and name not in DISTILLING
+    name
+    for name, recipe in BY_NAME.items()
+    if "objective" in recipe and name not in (*DISTILLING, *EMBEDDING)
 )
 TOKENIZING = sorted(name for name, recipe in BY_NAME.items() if "tokenizer" in recipe)
 CORPORA = sorted(name for name, recipe in BY_NAME.items() if "sources" in recipe and "out" in recipe)
@@ -36,7 +44,7 @@ ALL = sorted(BY_NAME)
 
 
 def test_every_recipe_is_of_a_known_kind():
-    training = {*PRETRAINING, *DISTILLING, *TOKENIZING, *CORPORA, *TUNING, *TEACHING}
+    training = {*PRETRAINING, *DISTILLING, *GRAPHS, *EMBEDDING, *TOKENIZING, *CORPORA, *TUNING, *TEACHING}
     assert set(BY_NAME) == {
         *training,
         *(f"tasks/{name}" for name in TASKS),
@@ -57,6 +65,8 @@ def of_objective(name: str) -> list[str]:
         *((f"pretrain-{name}", of_objective(name)) for name in ("mlm", "sop", "electra", "clm")),
         ("distill", DISTILLING),
         ("tokenize", TOKENIZING),
+        ("knowledge", GRAPHS),
+        ("pretrain-transe", EMBEDDING),
         ("corpus", CORPORA),
         ("distill-task", TEACHING),
         ("finetune", TUNING),
@@ -206,11 +216,13 @@ ONE_OF_A_KIND = (
     ],
 )
 def test_a_pretraining_recipe_can_be_planned(
-    name: str, tiny_store: Path, write_linked, tmp_path: Path, capsys
+    name: str, tiny_store: Path, tiny_run: Path, write_linked, tmp_path: Path, capsys
 ):
     keys = {"store": str(tiny_store)}
     if "entity_embeddings" in BY_NAME[name]:
-        keys = write_linked(tmp_path, BY_NAME[name]["model"]["entity_size"])
+        keys = write_linked(tmp_path, BY_NAME[name].get("model", {}).get("entity_size", 16))
+    if "init_from" in BY_NAME[name]:
+        keys["init_from"] = f"{tiny_run}/final"
     arguments = [
         *(f"{key}={value}" for key, value in keys.items()),
         "--out",
@@ -220,9 +232,10 @@ def test_a_pretraining_recipe_can_be_planned(
     ]
     assert main([f"pretrain-{BY_NAME[name]['objective']['name']}", name, *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["parameters"] > 10**5
-    assert told["flops_per_token"] > 10**5
-    assert told["memory"]["activations"] > 10**5
+    least = 10**4 if "init_from" in keys else 10**5  # a tiny run's
+    assert told["parameters"] > least
+    assert told["flops_per_token"] > least
+    assert told["memory"]["activations"] > least
 
 
 @pytest.mark.parametrize("name", DISTILLING)
@@ -238,7 +251,25 @@ def test_a_distilling_recipe_can_be_planned(
     assert told["flops_per_token"] > 10**4
 
 
-@pytest.mark.parametrize("name", TOKENIZING)
+@pytest.mark.parametrize("name", EMBEDDING)
+def test_a_graph_is_made_embedded_and_linked(name: str, tiny_store: Path, sample_data: Path, tmp_path: Path):
+    lines = [f"river {a}\tflows to\triver {a + 1}\n" for a in range(40)]
+    (tmp_path / "triples.tsv").write_text("".join(lines))
+    made = ["~source", f"source.files={tmp_path}/triples.tsv", "--out", str(tmp_path / "graph")]
+    for graph in GRAPHS:
+        assert main(["knowledge", graph, *made, "--overwrite"]) == 0
+    assert (
+        main(["pretrain-transe", name, f"graph={tmp_path}/graph", "--out", str(tmp_path / "t"), "--dry-run"])
+        == 0
+    )
+    for linked in (name for name in TOKENIZING if "links" in BY_NAME[name]):
+        keys = {"source.files": f"{sample_data}/sample.en.txt", "tokenizer.load": f"{tiny_store}/tokenizer"}
+        keys |= {"links.graph": f"{tmp_path}/graph", "out": f"{tmp_path}/linked"}
+        changes = [f"{key}={value}" for key, value in keys.items()]
+        assert main(["tokenize", linked, "~source", *changes, "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in TOKENIZING if "links" not in BY_NAME[name]])
 def test_a_tokenizing_recipe_can_be_planned(name: str, sample_data: Path, tmp_path: Path, capsys):
     language = "ko" if name.endswith("ko") else "en"
     source = ["~source", f"source.files={sample_data}/sample.{language}.txt"]
