@@ -93,6 +93,15 @@ class Console:
             self.piece("\n")
             return None
 
+    def styled(self, parts: Iterable[tuple[str, str]]) -> None:
+        """A line of a result, some parts of which have a style, such as "bold"; on a terminal it is wrapped."""
+        if self._muted:
+            return
+        line = shown("")
+        for text, style in parts:
+            line.append_text(shown(text, style))
+        self._out.print(line, soft_wrap=not self._out.is_terminal)
+
     def json(self, value: Any) -> None:
         """A result for programs."""
         self.result(clean_json(json.dumps(value, ensure_ascii=False, indent=2)))

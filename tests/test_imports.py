@@ -83,6 +83,7 @@ MAY_IMPORT = {
         "corpus",
         "evaluation",
         "report",
+        "terminal",
         "console",
         "progress",
     },
@@ -106,7 +107,7 @@ FLOORS = (
         "fill_mask",
     ),
     ("distill_task", "predict", "suite"),
-    ("plan", "compare", "evaluate", "export", "report", "doctor", "recipes", "schema"),
+    ("plan", "compare", "evaluate", "export", "inspect", "report", "doctor", "recipes", "schema"),
 )
 """Of commands, from below: single runs, what is made of several of these, what looks at runs. A command knows those of
 lower floors, and no other of its own."""

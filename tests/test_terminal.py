@@ -38,6 +38,7 @@ def test_no_way_to_a_terminal_lets_control_characters_through(stream: type[io.St
     console.error(DataError(HOSTILE, hint=HOSTILE))
     console.note(HOSTILE)
     console.result(HOSTILE)
+    console.styled([(HOSTILE, "bold"), (HOSTILE, "")])
     console.facts(HOSTILE, {HOSTILE: HOSTILE})
     console.table([HOSTILE, "n"], [[HOSTILE, 1]], title=HOSTILE)
     console.json({HOSTILE: HOSTILE})

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from nlptool.cli.app import Json, Replace, app, carry_out, console
+from nlptool.cli.app import Changes, Json, Replace, app, carry_out, console, refuse_flags
 from nlptool.commands.specs import RUNS
+from nlptool.errors import UsageError
 
 
 @app.command(
@@ -100,6 +101,50 @@ def export(
     )
     options.check()
     carry_out("export", options, Options(json=as_json))
+
+
+@app.command(
+    "inspect",
+    rich_help_panel=RUNS,
+    epilog="E.g. nlptool inspect demo/bert store=runs/demo-tokens --rows 2; nlptool inspect runs/demo-tokens; "
+    "nlptool inspect demo/finetune --out rows.html",
+    context_settings={"ignore_unknown_options": True},
+)
+def inspect(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE|STORE",
+            help="A recipe that pretrains, distills, finetunes or prompts, or its run; or a token store.",
+        ),
+    ],
+    changes: Changes = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, metavar="N", help="Rows that are shown.")] = 4,
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch", min=0, metavar="N", help="The rows of step N, from 0; other rows of a store."
+        ),
+    ] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a page, e.g. rows.html.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show rows as the model reads them: masks, replaced tokens, segments, labels, lost text."""
+    refuse_flags(changes or (), "inspect")
+    from nlptool.commands.inspect.options import InspectOptions, subject_of
+    from nlptool.console import Options
+
+    if out is not None and out.suffix not in (".html", ".htm"):
+        raise UsageError(f"--out {out}: a page is a file that ends in .html")
+    if out is not None and out.exists() and not overwrite:
+        raise UsageError(
+            f"{out}: is there already", hint="replace it with --overwrite, or choose another --out"
+        )
+    subject = subject_of(what, changes or (), console())
+    carry_out("inspect", InspectOptions(subject, what, rows, batch, out), Options(json=as_json))
 
 
 @app.command("report", rich_help_panel=RUNS)

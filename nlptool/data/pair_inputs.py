@@ -117,6 +117,7 @@ class TextPairDataset:
         self._begins = split.starts(sentences).reshape(documents, parts)
         ends = split.starts(sentences + 1).reshape(documents, parts)
         whole = ends - self._begins - 1
+        self._whole = whole
         self._sizes = truncated(whole, length - 1 - parts)
         is_cut = (self._sizes < whole).any(1).reshape(-1, choices).any(1)
         self.cuts: tuple[Truncation, ...] = (
@@ -129,6 +130,13 @@ class TextPairDataset:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def cut_off(self, row: int, choice: int = 0) -> list[list[int]]:
+        """The tokens that are cut off each text of a document."""
+        document = row * self.choices + choice
+        begins, sizes = self._begins[document], self._sizes[document]
+        found = zip(begins + sizes, begins + self._whole[document], strict=True)
+        return [self.split.read(int(first), int(last)).tolist() for first, last in found]
 
     def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> EncodedBatch:
         """Rows `indices` [N]; no epoch or draw changes them."""

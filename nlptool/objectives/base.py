@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nlptool.data import row_view
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
 from nlptool.knowledge.embeddings import EntityEmbeddings
 from nlptool.models.base import Decoder, Encoder, Inputs, LinkedEntities
 from nlptool.models.config import ModelConfig
@@ -103,6 +105,13 @@ class Objective(nn.Module):
         counts has every term of `weights`. The net is not touched, so batches can be made in a thread.
         """
         raise NotImplementedError
+
+    makes_rows = False
+    """Whether a part of the net decides what another part reads: such rows cannot be looked at without weights."""
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """What a batch asks, row by row, to be looked at."""
+        return row_view.of_batch(batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Loss terms, each the SUM over `batch.counts[term]` predictions, in nats."""

@@ -7,9 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from nlptool.data import row_view
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch, PackedRows
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import ONLY, Mark, RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.models.base import Decoder
@@ -53,6 +55,15 @@ class CausalLM(Objective):
             arrays["bytes"] = self.vocabulary.bytes[labels].sum(1)
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Batch(tensors, {"clm": labels.size}, self.tokens(examples))
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """Each token is predicted from those before it; the last label is not read."""
+        views = row_view.of_batch(batch)
+        for view, last in zip(views, batch["labels"][:, -1].tolist(), strict=True):
+            view.facts["to_predict"] = len(view.ids)
+            view.marks[len(view.ids)] = Mark(ONLY)
+            view.ids.append(last)
+        return views
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sum of the cross-entropies."""

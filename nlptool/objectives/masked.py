@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data import masking
+from nlptool.data import masking, row_view
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Pairs, SegmentPairs
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.formatting import counted
 from nlptool.models import heads
@@ -23,6 +24,11 @@ from nlptool.text.store import Split
 
 ALONE = 0.1  # share of pairs in documents of one sentence that is worth a remark
 TERMS: dict[Pairs, str] = {"next": "nsp", "order": "sop"}
+SAID = {
+    "nsp": ("next_sentence", ("yes, the second segment follows", "no, the second segment is a random one")),
+    "sop": ("sentence_order", ("as in the text", "swapped")),
+}
+"""What the question about a pair is called, and its answers 0 and 1."""
 
 
 class MaskedLM(Objective):
@@ -108,6 +114,17 @@ class MaskedLM(Objective):
         return Batch(
             {name: torch.from_numpy(array) for name, array in arrays.items()}, counts, self.tokens(examples)
         )
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """What is masked, and the answer to the question about the pair."""
+        views, first = row_view.of_batch(batch), int(self.term is not None)
+        at_BK = batch["at"][:, first : first + batch["labels"].shape[1]]
+        row_view.mark_masked(views, at_BK, batch["labels"], self.vocabulary.special["mask"])
+        if self.term is not None:
+            name, answers = SAID[self.term]
+            for view, order in zip(views, batch["order"].tolist(), strict=True):
+                view.facts[name] = answers[order]
+        return views
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the cross-entropies."""

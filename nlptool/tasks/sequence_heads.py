@@ -2,16 +2,17 @@
 
 # B documents, T tokens, D width, N rows, W numbers said of a row
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool.data import pair_inputs
+from nlptool.data import pair_inputs, row_view
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
+from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
@@ -53,6 +54,25 @@ def batch_of(examples: EncodedBatch, term: str) -> Batch:
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return Batch(tensors, {term: len(examples.rows)}, int(examples.lengths.sum()))
+
+
+def row_views(batch: Batch, spell: Callable[[float], Any]) -> list[RowView]:
+    """Rows of one document each, with their labels."""
+    views = row_view.of_batch(batch)
+    for view, row, label in zip(views, batch["row"].tolist(), batch["labels"][:, 0].tolist(), strict=True):
+        view.row, view.facts["label"] = row, str(spell(label))
+    return views
+
+
+def choice_views(batch: Batch, names: Sequence[str]) -> list[RowView]:
+    """The documents of rows that have one for each choice."""
+    views, choices = row_view.of_batch(batch), len(names)
+    rows = zip(batch["row"].tolist(), batch["labels"][:, 0].tolist(), strict=True)
+    for number, (row, right) in enumerate(rows):
+        for choice, view in enumerate(views[number * choices : (number + 1) * choices]):
+            view.row = row
+            view.facts["choice"] = f"{names[choice]}, {'the right one' if choice == right else 'wrong'}"
+    return views
 
 
 def build_parts(

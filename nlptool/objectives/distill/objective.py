@@ -12,6 +12,7 @@ from nlptool import flops
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.distill import losses
 from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
@@ -116,6 +117,10 @@ class DistillationObjective(Objective):
             counts["kl"] = batch.counts[self.term]
         counts["attention"] = rows * (tokens * (tokens + 1) // 2 if self.causal else tokens**2)
         return Batch(batch.tensors, {name: counts[name] for name in self.weights}, batch.tokens)
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """As the language model's; where nothing is guessed, what teacher and student read."""
+        return self.student.row_views(batch) if self.causal or self.sees_mask else super().row_views(batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the terms."""

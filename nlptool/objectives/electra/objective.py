@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data import masking
+from nlptool.data import masking, row_view
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Segments
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import KEPT, REPLACED, Mark, RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
 from nlptool.models.config import ModelConfig
@@ -122,6 +123,24 @@ class Electra(Objective):
         everywhere = self.config.loss in ("rtd", "all_tokens")
         counts = {"mlm": used, self.term: tokens if everywhere else used}
         return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, counts, tokens)
+
+    makes_rows = True
+
+    @torch.no_grad()
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """The discriminator's rows: the generator's samples, and what stood in their place."""
+        rows = corrupt(batch, self.generator(batch, self.backbone).samples)
+        views = row_view.of_batch(Batch(batch.tensors | {"ids": rows.shown}, batch.counts, batch.tokens))
+        slots = zip(batch["at"].tolist(), batch["labels"].tolist(), rows.original.tolist(), strict=True)
+        for view, (places, labels, original) in zip(views, slots, strict=True):
+            asked = {place for place, label in zip(places, labels, strict=True) if label != IGNORED}
+            for place in sorted(asked):
+                kind = KEPT if view.ids[place] == original[place] else REPLACED
+                view.marks[place] = Mark(kind, original[place])
+            replaced = sum(mark.kind == REPLACED for mark in view.marks.values())
+            view.facts |= {"masked_for_the_generator": len(asked), "replaced": replaced}
+            view.facts["share"] = replaced / len(view.ids)
+        return views
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the two losses."""

@@ -21,6 +21,7 @@ from nlptool.data.pretraining_examples import (
     SegmentPairs,
 )
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import ENTITY, Mark, RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.models import heads
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 ENTITIES = 24  # stream of draws: what becomes of links
 SHOWN, DROPPED, REPLACED = range(3)
+FATES = ("", " (not shown)", " (another is shown)")
 
 
 class Ernie(masked.MaskedLM):
@@ -79,7 +81,8 @@ class Ernie(masked.MaskedLM):
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """As of a masked LM, at [B, ..., K + L]; and entity_at [B, L], entity_vectors [B, L, W] of the links shown.
 
-        Of denoising dea_labels and dea_fate [B, L]; in `shared` candidates [C, W] and commonest [].
+        Of denoising dea_labels and dea_fate [B, L]; in `shared` candidates [C, W], commonest []
+        and candidate_ids [C - 1], their numbers in the graph.
         """
         batch = super().collate(examples, draws)
         links, entities = examples.links, self.entities
@@ -105,6 +108,7 @@ class Ernie(masked.MaskedLM):
             tensors["at"] = np.concatenate((batch["at"].numpy(), linked_BL), axis=1)
             none = np.zeros((1, entities.width), np.float32)
             shared["candidates"] = np.concatenate((none, entities.entities[links.candidates]))
+            shared["candidate_ids"] = links.candidates
             shared["commonest"] = np.array(1 + links.commonest)
             counts = counts | {"dea": len(links.row)}
         return Batch(
@@ -125,6 +129,27 @@ class Ernie(masked.MaskedLM):
         fate_M = np.where(what_M < replaced, REPLACED, np.where(what_M < replaced + dropped, DROPPED, SHOWN))
         other_M = links.candidates[(which_M * len(links.candidates)).astype(np.int64)]
         return fate_M, np.where(fate_M == REPLACED, other_M, links.entity)
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """As of a masked LM; and the links by the numbers of their entities, where these are to be denoised."""
+        views = super().row_views(batch)
+        if not self.config.dea_weight:
+            for view, places in zip(views, batch["entity_at"].tolist(), strict=True):
+                view.facts["linked_tokens"] = sum(place >= 0 for place in places)
+            return views
+        numbers = batch.shared["candidate_ids"].tolist()
+        first = int(self.term is not None) + batch["labels"].shape[1]
+        linked = (batch["at"][:, first:], batch["dea_labels"], batch["dea_fate"])
+        for view, *links in zip(views, *(tensor.tolist() for tensor in linked), strict=True):
+            known = [(at, label, fate) for at, label, fate in zip(*links, strict=True) if label != IGNORED]
+            for at, label, fate in known:
+                before = view.marks.get(at)
+                entity = f"entity {numbers[label - 1]}{FATES[fate]}"
+                view.facts[f"linked_at_{at}"] = entity
+                if before is None:
+                    view.marks[at] = Mark(ENTITY, entity)
+            view.facts["linked_tokens"] = len(known)
+        return views
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the cross-entropies."""

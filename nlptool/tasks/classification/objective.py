@@ -15,6 +15,7 @@ from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
@@ -92,6 +93,10 @@ class Classification(TaskObjective):
     def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B, T], lengths and row [B], labels [B, 1]; nothing is drawn."""
         return sequence_heads.batch_of(examples, self.term)
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """Each with its class, or number."""
+        return sequence_heads.row_views(batch, self._spell)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses, each times the factor of its class; the mean is over rows, not over factors."""

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data import qa_windows
+from nlptool.data import qa_windows, row_view
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import EncodedBatch
 from nlptool.data.qa_windows import Limits, QAWindowDataset
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import ANSWER, Mark, RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics import qa
@@ -91,6 +92,14 @@ class ExtractiveQA(TaskObjective):
     def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B, T], lengths [B], row [2B], labels [2B, 1]; nothing is drawn."""
         return sequence_heads.batch_of(examples, "cross_entropy")
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """Each window by itself, with its answer."""
+        views = row_view.of_batch(batch)
+        for view, ends in zip(views, batch["labels"].view(-1, 2).int().tolist(), strict=True):
+            view.marks = {at: Mark(ANSWER) for at in range(ends[0], ends[1] + 1)} if ends[0] else {}
+            view.facts["answer"] = f"tokens {ends[0]} to {ends[1]}" if ends[0] else "none in this window"
+        return views
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""

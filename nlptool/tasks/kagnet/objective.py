@@ -18,6 +18,7 @@ from nlptool.atomic_files import read_json, write_json
 from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification
@@ -189,6 +190,10 @@ class KagNetTask(TaskObjective):
         return replace(made, tensors=made.tensors | tensors)
 
     # ---- net ----
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """Each statement by itself; those of a frozen encoder are not in the batch."""
+        return [] if "features" in batch else sequence_heads.choice_views(batch, self.config.labels)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""

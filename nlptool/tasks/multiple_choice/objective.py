@@ -12,6 +12,7 @@ from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
@@ -62,6 +63,10 @@ class MultipleChoice(TaskObjective):
     def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B * C, T], lengths [B * C], row [B], labels [B, 1]; nothing is drawn."""
         return sequence_heads.batch_of(examples, "cross_entropy")
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """Each choice by itself."""
+        return sequence_heads.choice_views(batch, self.config.labels)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""

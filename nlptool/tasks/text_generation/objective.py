@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool.data import prompt_completion
+from nlptool.data import prompt_completion, row_view
 from nlptool.data.batches import Batch
 from nlptool.data.prompt_completion import ConcatDataset, Prompt, PromptBatch, PromptDataset
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import ANSWER, Mark, RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.generation.generate import continuations
 from nlptool.evaluation.metrics import decanlp, generated_text, text_overlap
@@ -114,6 +115,19 @@ class TextGeneration(TaskObjective):
         """Prompt and answer but for the last token, which nothing follows."""
         answers_B = torch.bincount(batch["owner"], minlength=len(batch["lengths"]))
         return batch["lengths"] + answers_B - 1
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """The prompt and its answer, each token of which is predicted."""
+        views = row_view.of_batch(batch)
+        for view, row in zip(views, batch["row"].tolist(), strict=True):
+            view.row, view.padding = row, 0
+        for owner, label in zip(batch["owner"].tolist(), batch["labels"].tolist(), strict=True):
+            view = views[owner]
+            view.marks[len(view.ids)] = Mark(ANSWER)
+            view.ids.append(label)
+        for view in views:
+            view.facts["to_predict"] = len(view.marks)
+        return views
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the cross-entropies."""

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlptool.data import token_labels
+from nlptool.data import row_view, token_labels
 from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import TAG, Mark, RowView
 from nlptool.data.token_labels import TokenLabelBatch, TokenLabelDataset
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import ner
@@ -98,6 +99,14 @@ class TokenClassification(TaskObjective):
         places = {"documents": examples.documents, "positions": examples.positions}
         tensors = {name: torch.from_numpy(array) for name, array in places.items()}
         return Batch(batch.tensors | tensors, batch.counts, batch.tokens)
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """The first token of each word with its tag."""
+        views = row_view.of_batch(batch)
+        places = (batch["documents"], batch["positions"], batch["labels"][:, 0].int())
+        for document, position, label in zip(*(tensor.tolist() for tensor in places), strict=True):
+            views[document].marks[position] = Mark(TAG, self.config.labels[label])
+        return views
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""

@@ -1,0 +1,64 @@
+"""What `inspect` is asked, and which recipe or store it is about. Nothing heavy is imported."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nlptool import folder_kinds
+from nlptool.commands.finetune import recipe as finetune
+from nlptool.commands.loading import load_checked
+from nlptool.commands.pretrain import recipe as pretrain
+from nlptool.commands.prompt import recipe as prompt
+from nlptool.console import Console
+from nlptool.errors import UsageError
+from nlptool.recipe import catalog
+from nlptool.recipe.source import read
+
+OTHERS = {"tokenizer": "tokenize", "source": "tokenize", "sources": "corpus", "graph": "pretrain-transe"}
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """Which rows are shown, and where."""
+
+    subject: "Path | pretrain.Recipe | finetune.Recipe | prompt.Recipe"
+    """A token store, or a checked recipe."""
+    title: str
+    rows: int
+    batch: int
+    out: Path | None
+
+
+def subject_of(what: str, changes: Sequence[str], console: Console) -> Any:
+    """A token store's folder, or the checked recipe of a file, of a name, or of a run folder.
+
+    Raises UsageError for what has no rows, RecipeError as the command that the recipe belongs to.
+    """
+    folder = Path(what)
+    if (folder / "store.json").is_file():
+        if changes:
+            raise UsageError(
+                f"{changes[0]} would change nothing: {what} is a token store, and recipes have keys"
+            )
+        return folder
+    if folder.is_dir() and not (folder / "recipe.yaml").is_file():
+        raise UsageError(
+            f"{what}: {folder_kinds.describe(folder)}", hint="inspect takes a recipe, a run or a token store"
+        )
+    path = folder / "recipe.yaml" if folder.is_dir() else catalog.find(what)
+    keys = read(path).data
+    if "tasks" in keys:
+        return load_checked(path, changes, prompt.Recipe, lambda it: prompt.check(it, "prompt"), console)
+    if "task" in keys and "teacher" not in keys:
+        return load_checked(
+            path, changes, finetune.Recipe, lambda it: finetune.check(it, "finetune"), console
+        )
+    other = "distill-task" if "task" in keys else next((OTHERS[key] for key in keys if key in OTHERS), None)
+    if other is not None:
+        store = "; its result is a store: nlptool inspect STORE" * (other == "tokenize")
+        raise UsageError(
+            f"{path}: is a recipe for nlptool {other}, whose rows are not shown",
+            hint=f"inspect takes recipes that pretrain, distill, finetune or prompt, and token stores{store}",
+        )
+    return load_checked(path, changes, pretrain.Recipe, lambda it: pretrain.check(it, it.command), console)
