@@ -280,11 +280,10 @@ def test_a_tokenizing_recipe_can_be_planned(name: str, sample_data: Path, tmp_pa
 @pytest.mark.parametrize("name", CORPORA)
 def test_a_recipe_of_a_corpus_can_be_planned(name: str, sample_data: Path, tmp_path: Path, capsys):
     language = "ko" if name.endswith("korean") else "en"
-    sources = [
-        argument
-        for source in BY_NAME[name]["sources"]
-        for argument in (f"~sources.{source}", f"sources.{source}.files={sample_data}/sample.{language}.txt")
-    ]
+    sources = []
+    for source, given in BY_NAME[name]["sources"].items():
+        sources += [f"~sources.{source}", f"sources.{source}.files={sample_data}/sample.{language}.txt"]
+        sources += [f"sources.{source}.pages={given['pages']}"] if "pages" in given else []
     assert main(["corpus", name, *sources, "--out", str(tmp_path / "corpus"), "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dedup"]
     assert not (tmp_path / "corpus").exists()

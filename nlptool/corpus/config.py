@@ -5,8 +5,55 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from nlptool.recipe import RecipeBlock
+from nlptool.text.config import Source
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+
+
+class CorpusSource(Source):
+    """Where documents come from: all that `tokenize` reads, and web pages."""
+
+    pages: Literal["warc", "wet", "html"] | None = Field(
+        None,
+        description="web pages: WARC archives, Common Crawl's WET of text, or files of HTML, a page each; null: text",
+    )
+    page_urls: str | None = Field(
+        None,
+        description="file of lines NAME<tab>URL with the addresses of HTML files; a name may lack its suffixes",
+    )
+
+    def idle(self) -> dict[str, str]:
+        """What concerns files of HTML alone."""
+        found = super().idle()
+        return found if self.pages == "html" else found | {"page_urls": "it concerns pages=html"}
+
+    @property
+    def is_html(self) -> bool:
+        """Whether its documents are pages that text is taken out of."""
+        return self.pages in ("warc", "html")
+
+
+class Extract(RecipeBlock):
+    """How text is taken out of web pages; pages beyond a limit are dropped and counted."""
+
+    extractors: tuple[Literal["trafilatura", "resiliparse"], ...] = Field(
+        ("trafilatura",),
+        min_length=1,
+        max_length=2,
+        description="the first that finds min_chars is taken, so that a second one saves pages that the first gives up",
+    )
+    fast: bool = Field(
+        True, description="trafilatura without its fallbacks: faster, and no worse on articles"
+    )
+    favor_precision: bool = Field(
+        False, description="trafilatura leaves out what is in doubt, as for FineWeb"
+    )
+    tables: bool = Field(True, description="keep the text of tables; trafilatura alone can leave it out")
+    min_chars: int = Field(1, ge=1, description="fewest characters of text in a page")
+    max_bytes: int = Field(10_000_000, ge=1, description="most bytes of a page in UTF-8")
+    max_nesting: int = Field(1000, ge=1, description="most tags that are open at a time")
+    max_attributes: int = Field(1000, ge=1, description="most attributes of one tag")
+    seconds: float = Field(10, gt=0, le=3600, description="processor time after which a page is given up")
 
 
 class GopherRepetition(RecipeBlock):

@@ -15,14 +15,13 @@ import numpy as np
 
 from nlptool.atomic_files import read_json, write_json
 from nlptool.corpus import records_file
-from nlptool.corpus.config import Shard
+from nlptool.corpus.config import CorpusSource, Shard
 from nlptool.corpus.document import Document
 from nlptool.corpus.pipeline import Blocks, Pipeline, record
 from nlptool.corpus.statistics import Statistics
 from nlptool.corpus.stretches import Group, Part, stretches
 from nlptool.errors import DataError
 from nlptool.manifests import atomic_folder
-from nlptool.text.config import Source
 from nlptool.text.corpus import ReadStats
 from nlptool.text.worker_processes import follow_reader, interrupts_held
 
@@ -32,7 +31,7 @@ KEPT, DROPPED, KEYS, STATISTICS = "kept.jsonl.zst", "dropped.jsonl.zst", "keys.n
 def run(
     folder: Path,
     groups: list[Group],
-    sources: Mapping[str, Source],
+    sources: Mapping[str, CorpusSource],
     plan: Blocks,
     workers: int,
     shard: Shard,
@@ -143,6 +142,8 @@ class _Work:
 
     def close(self) -> None:
         """End the processes; what is under way is given up."""
+        if self._own is not None:
+            self._own.close()
         if self._pool is not None:
             self._pool.shutdown(wait=not self._pending, cancel_futures=True)
 

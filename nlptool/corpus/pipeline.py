@@ -8,8 +8,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nlptool.corpus import c4, decontaminate, fineweb, gopher, language, pii, repair, urls
-from nlptool.corpus.config import DecontaminationRule, Dedup, Filters, Language, Pii, Repair, Urls
+from nlptool.corpus import c4, decontaminate, extract, fineweb, gopher, language, pii, repair, urls
+from nlptool.corpus.config import DecontaminationRule, Dedup, Extract, Filters, Language, Pii, Repair, Urls
 from nlptool.corpus.decontaminate import Benchmark
 from nlptool.corpus.document import Block, Document, Dropped, Figures, uniform
 from nlptool.corpus.minhash import Signatures
@@ -28,6 +28,9 @@ class Blocks:
     """Share of dropped documents that is kept."""
     seed: int
     urls: Urls | None = None
+    extract: Extract | None = None
+    pages: frozenset[str] = frozenset()
+    """Names of the sources whose documents are HTML."""
     repair: Repair | None = None
     language: Language | None = None
     pii: Pii | None = None
@@ -40,6 +43,8 @@ def blocks(plan: Blocks) -> Iterator[Block]:
     filters = plan.filters
     if plan.urls is not None:
         yield urls.Block(plan.urls)
+    if plan.extract is not None:
+        yield extract.Block(plan.extract, plan.pages)
     if plan.repair is not None:
         yield repair.Block(plan.repair)
     if plan.language is not None:
@@ -96,6 +101,12 @@ class Pipeline:
         found.keys = np.stack(keys, axis=1) if keys else np.zeros((self._height, 0), np.uint64)
         statistics.count(seen)
         return found
+
+    def close(self) -> None:
+        """End the processes of blocks."""
+        for block in self._blocks:
+            if isinstance(block, extract.Block):
+                block.close()
 
     def _through(self, document: Document, seen: Figures, found: Stretch) -> Document | None:
         """The document behind all blocks; None where one drops it."""

@@ -5,17 +5,20 @@ stretches of about STRETCH characters. So neither the number of workers nor a re
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+from nlptool.corpus import web
+from nlptool.corpus.config import CorpusSource
 from nlptool.corpus.document import Document
 from nlptool.text import corpus, sources
-from nlptool.text.config import Source
 from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import File
 
 STRETCH = 1 << 22  # characters
 GROUP = 1 << 26  # bytes on the disk
-FACTS = ("url", "date", "timestamp", "language", "license")
+PAGE_TO_TEXT = 8  # a page is some twenty times as long as its text
+FACTS = ("url", "title", "date", "timestamp", "language", "license")
 """Fields that go with a document."""
 
 
@@ -45,7 +48,7 @@ class Part(NamedTuple):
         return f"{self.group:06d}-{self.number:06d}"
 
 
-def groups(recipe: Mapping[str, Source]) -> tuple[list[Group], list[str]]:
+def groups(recipe: Mapping[str, CorpusSource]) -> tuple[list[Group], list[str]]:
     """All groups of all sources, in the order of the recipe, and what the user should be told.
 
     Raises DataError for what is missing or not readable.
@@ -55,7 +58,7 @@ def groups(recipe: Mapping[str, Source]) -> tuple[list[Group], list[str]]:
     for name, given in recipe.items():
         source, remarks = sources.installed(given)
         notes += remarks
-        files = sources.files(source)
+        files = [file for file in sources.files(source) if not _is_beside(file, given)]
         if not files:
             found.append(Group(len(found), name, ()))
         held: list[File] = []
@@ -69,16 +72,27 @@ def groups(recipe: Mapping[str, Source]) -> tuple[list[Group], list[str]]:
     return found, notes
 
 
-def stretches(group: Group, source: Source, tally: ReadStats) -> Iterator[tuple[Part, list[Document]]]:
+def _is_beside(file: sources.File, source: CorpusSource) -> bool:
+    """Whether a file among HTML files holds their addresses."""
+    return source.page_urls is not None and file.path.resolve() == Path(source.page_urls).resolve()
+
+
+def stretches(group: Group, source: CorpusSource, tally: ReadStats) -> Iterator[tuple[Part, list[Document]]]:
     """The documents of a group in stretches. Raises DataError where one cannot be read and `source` says to stop."""
     held: list[Document] = []
     length = number = 0
-    for document in corpus.of_files(source, group.files, tally, FACTS):
+    documents = (
+        web.of_files(source, group.files, tally)
+        if source.pages
+        else corpus.of_files(source, group.files, tally, FACTS)
+    )
+    stretch = STRETCH * PAGE_TO_TEXT if source.is_html else STRETCH
+    for document in documents:
         fields = document.fields or {}
         facts = {name: value for name in FACTS if isinstance(value := fields.get(name), str)}
         held.append(Document(document.id, group.source, document.text, facts))
         length += len(document.text)
-        if length >= STRETCH:
+        if length >= stretch:
             yield Part(group.number, number), held
             held, length, number = [], 0, number + 1
     if held:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 from pydantic import Field, field_validator
 
 from nlptool.corpus.config import (
+    CorpusSource,
     DecontaminationRule,
     Dedup,
+    Extract,
     Filters,
     Language,
     Output,
@@ -20,7 +22,6 @@ from nlptool.corpus.config import (
 from nlptool.errors import UsageError
 from nlptool.prompting.spec import Tasks
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
-from nlptool.text.config import Source
 
 
 class Decontaminate(DecontaminationRule):
@@ -40,10 +41,11 @@ class Decontaminate(DecontaminationRule):
 class Recipe(RecipeBlock):
     """A corpus: documents that a model would be pretrained on."""
 
-    sources: dict[str, Source] = Field(
+    sources: dict[str, CorpusSource] = Field(
         min_length=1, description="where documents come from, by a name that their files in data/ bear"
     )
     urls: Urls | None = Field(None, description="pages that are dropped by their address")
+    extract: Extract | None = Field(None, description="how text is taken out of web pages")
     repair: Repair | None = Field(None, description="what is put right in a text")
     language: Language | None = Field(None, description="languages that are kept")
     filters: Filters = Field(Filters(), description="rules by which documents are dropped")
@@ -65,7 +67,7 @@ class Recipe(RecipeBlock):
 
     @field_validator("sources")
     @classmethod
-    def _names(cls, given: dict[str, Source]) -> dict[str, Source]:
+    def _names(cls, given: dict[str, CorpusSource]) -> dict[str, CorpusSource]:
         for name in given:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or len(name) > 60:
                 raise ValueError(f"the name {name!r} is not one of letters, digits, - and _, as a file's")
@@ -86,6 +88,21 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
                         "outside with --out",
                     )
                 )
+        if source.is_html and recipe.extract is None:
+            problems.append(
+                Problem(
+                    "extract",
+                    f"missing; sources.{name} is of HTML, whose text extract takes out, e.g. extract: {{}}",
+                )
+            )
+        if source.pages and not source.files:
+            problems.append(
+                Problem(f"sources.{name}.files", f"missing; pages={source.pages} is read from files")
+            )
+        if source.page_urls is not None and not Path(source.page_urls).is_file():
+            problems.append(Problem(f"sources.{name}.page_urls", f"no file {source.page_urls}"))
+    if recipe.extract is not None and not any(source.is_html for source in recipe.sources.values()):
+        problems.append(Problem("extract", "no source is of pages; name one with pages: warc or html"))
     for at, name in enumerate(recipe.urls.block_lists if recipe.urls else ()):
         if not Path(name).is_file():
             problems.append(Problem(f"urls.block_lists.{at}", f"no file {name}"))

@@ -207,6 +207,8 @@ def _plan(recipe: Recipe) -> Blocks:
         recipe.output.dropped,
         recipe.seed,
         recipe.urls,
+        recipe.extract,
+        frozenset(name for name, source in recipe.sources.items() if source.is_html),
         recipe.repair,
         recipe.language,
         recipe.pii,
