@@ -103,6 +103,12 @@ def a_row(task: dict, number: int) -> dict:
             task.get("tokens", "tokens"): ["old", "river"],
             task.get("tags", "ner_tags"): ["O", 1 + number % 2],
         }
+    if task["name"] == "relation_classification":
+        ents = [["Q1", 4, 7, 1.0], ["Q2", 8, 13, 1.0]]
+        return {"text": "the old river", "ents": ents, "label": task["labels"][number % 2]}
+    if task["name"] == "entity_typing":
+        mention = {"start": 8, "end": 13, "ents": [["Q2", 8, 13, 0.9]]}
+        return {"sent": "the old river", **mention, "labels": task["labels"][: number % 2 + 1]}
     row: dict = {}
     for column in task["inputs"]:
         put(row, column, "the old river")

@@ -25,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool.data.batches import Batch, Examples
 from nlptool.data.pair_inputs import Truncation
 from nlptool.errors import UsageError
+from nlptool.knowledge.entity_table import EntityTable
 from nlptool.objectives.base import Objective
 from nlptool.tasks.config import TaskConfig
 from nlptool.text.store import Split
@@ -64,6 +65,10 @@ class TaskObjective(Objective):
         super().__init__()
         self.thresholds: dict[str, float] = {}
         """What `settle` has chosen, by name; final/ carries it."""
+
+    knowledge: EntityTable | None = None
+    """The entities that mentions are linked to, with their vectors, where the task names some. They are mapped, in no
+    state dict and on no device."""
 
     class_names: tuple[str, ...] = ()
     """The alternatives of every decision, where they are the same each time and have names."""

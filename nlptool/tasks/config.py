@@ -15,6 +15,7 @@ from nlptool.text.tabular import Example, Row, is_hidden, whole
 
 if TYPE_CHECKING:
     from nlptool.data.vocabulary import Vocabulary
+    from nlptool.knowledge.entity_table import EntityTable
     from nlptool.tasks.base import TaskObjective
 
 
@@ -101,6 +102,14 @@ class TaskConfig(RecipeBlock):
     def row_of(self, texts: Sequence[str]) -> dict[str, Any]:
         """The values of a row without a label. texts: one for each of `text_columns`."""
         return nested(zip(self.text_columns, texts, strict=True))
+
+    def entity_table(self) -> "EntityTable | None":
+        """A graph with vectors of its entities, opened, where the net is to read entities. Raises DataError."""
+        return None
+
+    def shown(self, row: Row) -> str:
+        """What a table shows of a row."""
+        return " | ".join(str(row.get(column)) for column in self.text_columns)
 
     def flat(self, row: Row) -> Iterable[Row]:
         """The rows that are in what was read as one, such as all questions of a file."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
+from nlptool.knowledge.entity_table import EntityTable
 from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import LabelledDataset, TaskObjective
@@ -50,7 +51,9 @@ class FinetunedModel:
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         padding = pretrained.vocab_size - self.tokenizer.vocab_size
         vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
+        knowledge = open_entities(self.task, model, name)
         self.objective = self.task.build(model, vocabulary, 0.0)
+        self.objective.knowledge = knowledge
         state = self.objective.from_folders({"": pretrained.state})
         require_head(self.objective, state, name)
         require_same_classes(self.objective, model, folder, name)
@@ -67,6 +70,22 @@ class FinetunedModel:
     def open(self, split: Split) -> LabelledDataset:
         """Encoded rows, as the model reads them."""
         return self.objective.examples(split, self.record.sequence_length, 0)
+
+
+def open_entities(task: TaskConfig, model: ModelConfig, name: str) -> EntityTable | None:
+    """The entities that a task links mentions to. name: of the model.
+
+    Raises DataError where its vectors have another width than the model's entities, or cannot be read.
+    """
+    table = task.entity_table()
+    wanted = model.model_dump().get("entity_size")
+    if table is not None and table.embeddings.width != wanted:
+        raise DataError(
+            f"{table.embeddings.path}: the vectors have width {table.embeddings.width}, and {name} reads entities of "
+            f"width {wanted}",
+            hint="name the vectors that the model was pretrained with: task.entity_embeddings=RUN/final",
+        )
+    return table
 
 
 def require_head(objective: TaskObjective, state: Mapping[str, Tensor], name: str) -> None:

@@ -117,7 +117,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     problems: dict[Problem, None] = {}
     if not recipe.task.one_decision:
         message = (
-            "the task's rows have several decisions each; one that has one is expected, such as glue/sst2"
+            "tasks of this kind are not distilled; one that chooses a class is expected, such as glue/sst2"
         )
         problems[Problem("task", message)] = None
     guesser = recipe.augment.model if recipe.augment else None

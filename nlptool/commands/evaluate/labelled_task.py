@@ -126,9 +126,9 @@ def _texts(source: LabelledSource, split: str, wanted: set[int]) -> dict[int, st
     """What the model read of some rows, shortened."""
     if not wanted:
         return {}
-    columns, found = source.task.text_columns, dict[int, str]()
+    found = dict[int, str]()
     for number, row in enumerate(source.read(split)):
         if number in wanted:
-            text = " | ".join(str(row.get(column)) for column in columns)
+            text = source.task.shown(row)
             found[number] = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
     return found

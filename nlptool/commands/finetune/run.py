@@ -262,7 +262,7 @@ def _begin(
     recipe: Recipe, setup: FinetuneSetup, source: Path | None, options: Options, context: RunContext
 ) -> None:
     """Write down what is run, and encode the rows."""
-    (console, world, _), models = context, {"init_from": setup.folder}
+    (console, world, _), models = context, setup.models
     if (described := setup.described) is not None and source is None:
         console.note(f"the task, as {setup.out / TASK} keeps it:\n{described.rstrip()}")
     if source is not None and (setup.out / "recipe.yaml").exists():

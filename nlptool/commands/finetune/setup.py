@@ -31,6 +31,7 @@ from nlptool.objectives.base import Objective
 from nlptool.recipe import dump_given
 from nlptool.tasks import features, labelled
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.tasks.finetuned import open_entities
 from nlptool.tasks.flop_count import FlopCount
 from nlptool.tasks.labelled import LabelledSource
 from nlptool.tasks.predictions import compute_logits
@@ -81,6 +82,7 @@ class FinetuneSetup:
                 hint=f"{stage}.sequence_length={self.model.max_positions}, or begin from a net with more positions",
             )
         self.splits: dict[str, LabelledDataset] = {}
+        self.knowledge = open_entities(self.task, self.model, self.start)
         with shapes_only():
             self.shape = self.objective()
         self.state = self._kept(pretrained.state, whole=whole)
@@ -148,11 +150,19 @@ class FinetuneSetup:
     def _said_by(self) -> str:
         return features.digest_of(self.folder, self.task.model_dump_json(include={"pooling"}))
 
+    @property
+    def models(self) -> dict[str, Path]:
+        """The folders that the runs depend on; a run does not go on with others."""
+        knowledge = self.knowledge
+        entities = {} if knowledge is None else {"entity_embeddings": knowledge.embeddings.path}
+        return {"init_from": self.folder} | entities
+
     def objective(self) -> TaskObjective:
         """A new net with random weights, on the device that torch makes tensors on."""
         made = self.task.build(self.model, self.vocabulary, self.dropout.head)
         if self.splits:
             made.weigh(self.splits[self.task.train])
+        made.knowledge = self.knowledge
         return made
 
     def batches(

@@ -1,0 +1,157 @@
+"""Texts of a labelled task with the entities that they mention: encoded once into a store, read back with their links.
+
+A row is a document of one text, as in pair_inputs. Beside it lie
+
+PREFIX.labels   float64, as many numbers a row as the kind of task has
+PREFIX.needed   int32 [rows], tokens that must be read for the marks of a row to be whole
+PREFIX.links    the entity that a mention's first token is linked to, as in text/links; only with a graph
+"""
+
+# N rows, T tokens, M links of some rows
+
+from collections.abc import Iterable
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.data.pair_inputs import AT_ONCE, EncodedBatch, Ints, TextPairDataset, Truncation, special_ids
+from nlptool.data.random_streams import RandomStreams
+from nlptool.text.links import MOST_TOKENS, LinkFile, Links, LinkWriter
+from nlptool.text.store import Split, SplitWriter, dtype_for
+from nlptool.text.tokenizer import Tokenizer
+
+
+class LinkedText(NamedTuple):
+    """A row: its text, what of it must be read, and the entities that it mentions."""
+
+    text: str
+    needed: int
+    """Characters that must be read: those up to the last mark."""
+    links: tuple[tuple[int, int, int], ...]
+    """First character of a mention, the one after its last, and the entity's number in the graph."""
+    label: tuple[float, ...]
+    """As numbers; NaN: hidden."""
+
+
+class Written(NamedTuple):
+    """What `write` has written."""
+
+    rows: int
+    links: int
+    inside: int
+    """Mentions that begin inside a token, so that they have no link."""
+
+
+def write(examples: Iterable[LinkedText], tokenizer: Tokenizer, prefix: Path, graph: str | None) -> Written:
+    """Encode rows into a store at `prefix`, in bounded memory.
+
+    graph: the fingerprint of the graph that links lead to; None: no row is linked. Of two mentions that begin at one
+    token the last one counts, as in the released code of ERNIE. Raises DataError for a tokenizer without [SEP].
+    """
+    separator, source = special_ids(tokenizer)["sep"], iter(examples)
+    writer = SplitWriter(prefix, dtype_for(tokenizer.vocab_size))
+    links = None if graph is None else LinkWriter(prefix, graph, tokenizer.fingerprint)
+    rows = start = linked = inside = 0
+    try:
+        with (
+            prefix.with_suffix(".labels").open("wb") as labels,
+            prefix.with_suffix(".needed").open("wb") as needed,
+        ):
+            while some := list(islice(source, AT_ONCE)):
+                encoded = tokenizer.encode_places([one.text for one in some])
+                ids = np.fromiter(chain.from_iterable((*of, separator) for of, _ in encoded), np.int64)
+                lengths = np.array([len(of) + 1 for of, _ in encoded], np.int32)
+                writer.add_many(ids, lengths, np.ones(len(some), np.int64))
+                labels.write(np.array([one.label for one in some], "<f8").data)
+                read = [
+                    (places[:, 0] < one.needed).sum() for one, (_, places) in zip(some, encoded, strict=True)
+                ]
+                needed.write(np.array(read, "<i4").data)
+                for one, (of, places) in zip(some, encoded, strict=True):
+                    found, lost = _tokens(one, places)
+                    inside += lost
+                    linked += len(found.positions)
+                    if links is not None:
+                        links.add(found, start)
+                    start += len(of) + 1
+                rows += len(some)
+        writer.close()
+        if links is not None:
+            links.close()
+    finally:
+        writer.abandon()
+        if links is not None:
+            links.abandon()
+    return Written(rows, linked, inside)
+
+
+def _tokens(one: LinkedText, places_T2: NDArray[np.int32]) -> tuple[Links, int]:
+    """The links of a row by its tokens, from 0, and how many mentions begin inside a token."""
+    begins_T, ends_T = places_T2.T
+    found, lost = dict[int, tuple[int, int]](), 0
+    for begin, end, entity in one.links:
+        first = np.flatnonzero((begins_T == begin) & (ends_T > begin))
+        if not len(first):
+            lost += 1
+            continue
+        size = int(((begins_T >= begin) & (begins_T < end) & (ends_T > begins_T)).sum())
+        found[int(first[0])] = (min(size, MOST_TOKENS), entity)
+    ordered = sorted(found.items())
+    return Links(
+        np.array([at for at, _ in ordered], np.int64),
+        np.array([size for _, (size, _) in ordered], np.uint16),
+        np.array([entity for _, (_, entity) in ordered], np.int32),
+    ), lost
+
+
+class LinkedBatch(NamedTuple):
+    """Some rows, and where in them entities are linked."""
+
+    encoded: EncodedBatch
+    row: Ints
+    """[M], the row of each link, among these; rising."""
+    at: Ints
+    """[M], its position in the row; rising within a row."""
+    entity: Ints
+    """[M], the entity's number in the graph."""
+
+
+class LinkedTextDataset:
+    """A split of such rows, by random access, cut to at most `length` tokens."""
+
+    def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int) -> None:
+        self.split = split
+        self._texts = TextPairDataset(split, length, cls=cls, sep=sep, pad=pad)
+        self.labels, self.lengths = self._texts.labels, self._texts.lengths
+        self.count, self.labelled = self._texts.count, self._texts.labelled
+        needed = np.fromfile(split.prefix.with_suffix(".needed"), "<i4")
+        lost = int((needed > self.lengths - 2).sum())
+        told = "text up to its last mark"
+        self.cuts: tuple[Truncation, ...] = (
+            *self._texts.cuts,
+            Truncation(told, "train.sequence_length", length, lost, "loses a mark"),
+        )
+        has_links = split.prefix.with_suffix(".links").exists()
+        self.links = LinkFile(split.prefix) if has_links else None
+        """None: the rows were encoded without a graph."""
+        first, _ = split.sentence_range(np.arange(len(split)))
+        self._begins = split.starts(first)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> LinkedBatch:
+        """Rows `indices` [N]; no epoch or draw changes them."""
+        encoded = self._texts.take(indices, epochs, draws)
+        if self.links is None:
+            return LinkedBatch(encoded, *(np.empty(0, np.int64),) * 3)
+        begins = self._begins[indices]
+        first, last = self.links.ranges(begins, begins + encoded.lengths - 2)
+        row = np.repeat(np.arange(len(indices)), last - first)
+        which = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
+        positions, _, entities = self.links.all
+        at = np.asarray(positions[which], np.int64) - begins[row] + 1
+        return LinkedBatch(encoded, row, at, np.asarray(entities[which], np.int64))

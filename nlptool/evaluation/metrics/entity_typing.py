@@ -1,0 +1,39 @@
+"""Metrics of entity typing (Ling and Weld 2012, section 4.2): sets of types against sets. Nothing heavy at import."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Sets = NDArray[np.bool_]
+
+LOOSE = tuple(f"loose_{mean}_{what}" for mean in ("micro", "macro") for what in ("f1", "precision", "recall"))
+METRICS = ("strict_accuracy", *LOOSE)
+
+
+def scores(names: Sequence[str], predicted: "Sets", labels: "Sets") -> dict[str, float]:
+    """These metrics of the types predicted [N, C] against those that are right [N, C].
+
+    strict_accuracy: the share of mentions whose sets are equal. Loose macro precision: the mean over mentions of the
+    share of what is predicted that is right, 0 where nothing is predicted; recall likewise, of what is right. Loose
+    micro: the same of all mentions' types together. F1 is that of the two.
+    """
+    right_N, guessed_N, there_N = ((predicted & labels).sum(1), predicted.sum(1), labels.sum(1))
+    rows = len(labels)
+    found = {"strict_accuracy": float((predicted == labels).all(1).mean())}
+    found |= _named(
+        "loose_macro",
+        float((right_N / guessed_N.clip(min=1)).sum()) / rows,
+        float((right_N / there_N.clip(min=1)).sum()) / rows,
+    )
+    right, guessed, there = (int(n.sum()) for n in (right_N, guessed_N, there_N))
+    found |= _named("loose_micro", right / max(guessed, 1), right / max(there, 1))
+    return {name: found[name] for name in names}
+
+
+def _named(name: str, precision: float, recall: float) -> dict[str, float]:
+    both = precision + recall
+    f1 = 2 * precision * recall / both if both else 0.0
+    return {f"{name}_precision": precision, f"{name}_recall": recall, f"{name}_f1": f1}

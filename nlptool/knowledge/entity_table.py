@@ -1,0 +1,35 @@
+"""A graph's entities with their vectors: what a text's mentions are looked up in."""
+
+from pathlib import Path
+
+import numpy as np
+
+from nlptool.knowledge.embeddings import EntityEmbeddings
+from nlptool.knowledge.graph import Graph
+
+
+class EntityTable:
+    """A graph and the vectors that were trained on it.
+
+    Raises DataError where a folder is not what was written, or where the vectors are those of another graph.
+    """
+
+    def __init__(self, graph: Path, embeddings: Path) -> None:
+        self.graph = Graph(graph)
+        self.embeddings = EntityEmbeddings(embeddings, self.graph)
+        self._known: dict[str, int | None] = {}
+
+    def find(self, entity: str) -> int | None:
+        """The number of an entity by its name; None where the graph has no training triple of it."""
+        if entity not in self._known:
+            self._known[entity] = self.graph.entities.find(entity)
+        return self._known[entity]
+
+    def related(self, one: int, other: int) -> bool:
+        """Whether a training triple joins two entities, in either direction."""
+        heads, _, tails = self.graph.triples()
+        for head, tail in ((one, other), (other, one)):
+            first, last = np.searchsorted(heads, [head, head + 1])
+            if (tails[first:last] == tail).any():
+                return True
+        return False

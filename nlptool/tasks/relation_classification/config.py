@@ -1,0 +1,79 @@
+"""The recipe block of relation classification. No torch here."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.evaluation.metrics import relation_extraction
+from nlptool.models.config import ModelConfig
+from nlptool.recipe import OneOf
+from nlptool.tasks.config import class_of
+from nlptool.tasks.marked_text import MarkedText, MarkedTextConfig, mark
+from nlptool.tasks.relation_classification import forms
+from nlptool.text.tabular import Row
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.relation_classification.objective import RelationClassification
+
+Metric = Annotated[str, OneOf(relation_extraction.METRICS)]
+HEAD, TAIL = "#", "$"
+NOT_AVAILABLE = "NA"
+
+
+class Config(MarkedTextConfig):
+    """Which relation do two mentions of a text have? (Zhang et al. 2019, section 4.4)
+
+    The head is marked as `# head #`, the tail as `$ tail $`, and the first token says the relation. Rows are read in
+    the forms of FewRel, TACRED, KLUE-RE and of ERNIE's released data, by their columns. With `graph` and
+    `entity_embeddings` mentions are linked to entities: those of the column `ann`, where rows have one, else head and
+    tail. Without, an encoder reads the same marks, as the baseline does.
+    """
+
+    name: Literal["relation_classification"] = Field("relation_classification", description="kind of task")
+    no_relation: str | None = Field(
+        None, description="the class that is no relation, and does not count in micro and macro metrics"
+    )
+    metrics: tuple[Metric, ...] = Field(
+        ("micro_f1", "macro_f1", "accuracy"),
+        min_length=1,
+        description="metrics on the validation rows; the first one selects the best checkpoint",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_the_labels(self) -> Self:
+        if self.no_relation is not None and self.no_relation not in self.labels:
+            raise ValueError(f"no_relation: {self.no_relation} is none of the labels")
+        return self
+
+    @property
+    def label_width(self) -> int:
+        """The number of the relation."""
+        return 1
+
+    def flat(self, row: Row) -> Iterable[Row]:
+        """The rows of FewRel's own file, which is one object with a list of rows for each relation."""
+        return forms.flat(row, self.labels)
+
+    def marked(self, row: Row) -> MarkedText:
+        """The text with its head and tail marked. Raises DataError for what is in no form, or wrong."""
+        found = forms.read(row, self.threshold)
+        made = mark(found.text, [(found.head, HEAD), (found.tail, TAIL)], found.linked)
+        head, tail = found.head.entity, found.tail.entity
+        return made._replace(pair=None if head is None or tail is None else (head, tail))
+
+    def label_of(self, row: Row) -> tuple[float, ...]:
+        """The number of the relation; of `NA`, as ERNIE's data writes it, that of no_relation."""
+        column = forms.label_column(row)
+        if self.no_relation is not None and row.get(column) == NOT_AVAILABLE not in self.labels:
+            return (float(self.labels.index(self.no_relation)),)
+        return (class_of(row, column, self.labels),)
+
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None
+    ) -> "RelationClassification":
+        """An encoder with the head of its family."""
+        from nlptool.tasks.relation_classification.objective import build
+
+        return build(self, model, vocabulary, dropout)
