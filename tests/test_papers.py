@@ -341,6 +341,13 @@ PAPERS: dict[str, Facts] = {
     },
     "finetune/bert": tuned("train", epochs=3.0, batch_size=32, lr=2e-5, sequence_length=128)
     | {"dropout.head": None},
+    # Zhang et al. 2019, sections 4.3 and 4.4; run_typing.py and run_fewrel.py of thunlp/ERNIE
+    "finetune/ernie-relations": tuned(
+        "train", schedule="constant", epochs=10.0, batch_size=32, lr=2e-5, sequence_length=256
+    ),
+    "finetune/ernie-typing": tuned(
+        "train", schedule="constant", epochs=10.0, batch_size=16, lr=2e-5, sequence_length=256
+    ),
     "finetune/squad": tuned("train", epochs=3.0, batch_size=32, lr=5e-5, sequence_length=384)
     | {"dropout.head": 0.0},
     # Lan et al. 2020, table 14; run_glue.sh of google-research/albert

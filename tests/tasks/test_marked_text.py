@@ -249,8 +249,8 @@ def test_a_net_that_reads_entities_tells_rows_of_one_text_apart(
     said = made.predict(batch).detach()[order]
     assert (said[0] - said[3]).abs().max() < 1e-12
     assert (said[2] - said[4]).abs().max() < 1e-12
-    assert (said[0] - said[1]).abs().max() > 1e-3
-    assert (said[0] - said[2]).abs().max() > 1e-3
+    assert (said[0] - said[1]).abs().max() > 1e-5
+    assert (said[0] - said[2]).abs().max() > 1e-5
     alone = torch.cat([made.predict(one).detach() for one in small.all_rows(made, data, 1)])
     assert (
         alone[np.argsort([int(one["row"]) for one in small.all_rows(made, data, 1)])] - said
