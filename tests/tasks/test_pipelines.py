@@ -457,12 +457,17 @@ class Relate(Compare):
         text, words = TEXTS[number], {1: ("wood", "winter"), 3: ("中文", "垫子")}.get(number)
         if words is None:
             return row
-        return row | {"text": text, "ents": [[None, text.index(one), text.index(one) + len(one)] for one in words]}
+        return row | {
+            "text": text,
+            "ents": [[None, text.index(one), text.index(one) + len(one)] for one in words],
+        }
 
     def check(self, run: Tuned, rows: list[dict]) -> None:
         pipe = transformers.pipeline("text-classification", model=str(run.final), top_k=None)
         for row, ours in zip(rows, run.said, strict=True):
-            theirs = {one["label"]: one["score"] for one in pipe({"text": run.task.marked(Row("row", row)).text})}
+            theirs = {
+                one["label"]: one["score"] for one in pipe({"text": run.task.marked(Row("row", row)).text})
+            }
             assert ours["scores"] == pytest.approx(theirs, abs=CLOSE)
             assert ours["prediction"] == max(theirs, key=theirs.__getitem__)
 
@@ -473,7 +478,9 @@ class Types(Compare):
     def check(self, run: Tuned, rows: list[dict]) -> None:
         pipe = transformers.pipeline("text-classification", model=str(run.final), top_k=None)
         for row, ours in zip(rows, run.said, strict=True):
-            theirs = {one["label"]: one["score"] for one in pipe({"text": run.task.marked(Row("row", row)).text})}
+            theirs = {
+                one["label"]: one["score"] for one in pipe({"text": run.task.marked(Row("row", row)).text})
+            }
             assert ours["scores"] == pytest.approx(theirs, abs=CLOSE)
             assert set(ours["prediction"]) == {name for name, share in theirs.items() if share > 0.5}
 
