@@ -22,6 +22,8 @@ MAY = {
     "knowledge/schema_graphs.py write": ASIDE,
     "data/pair_inputs.py write": ASIDE,
     "data/qa_windows.py write": ASIDE,
+    "data/linked_texts.py write": ASIDE,
+    "tasks/marked_objective.py write": ASIDE,
     "data/token_labels.py write": ASIDE,
     "data/prompt_completion.py write": ASIDE,
     "commands/report.py write": ASIDE,
