@@ -12,7 +12,17 @@ from nlptool.atomic_files import MARK
 
 RUN = ("recipe.yaml", "command.txt", "environment.json", "run.json", "metrics.jsonl", "checkpoints", "final")
 TRAINING = (*RUN, "abandoned-*", "tensorboard", "wandb", "teacher", "probes.json")
-LABELLED = ("rows", "task.yaml", "seed-*", "scores.json", "predictions", "submission", "nbest", "*.tsv")
+LABELLED = (
+    "rows",
+    "grid",
+    "task.yaml",
+    "seed-*",
+    "scores.json",
+    "predictions",
+    "submission",
+    "nbest",
+    "*.tsv",
+)
 DISTILLED = (
     "start",
     "intermediate",

@@ -117,6 +117,34 @@ def test_rows_of_ones_own_are_a_task_that_the_run_keeps(work: Path, capsys):
     assert (work / "again" / "task.yaml").read_text() == again.read_text()
 
 
+def test_the_best_of_a_grid_is_told_with_all_that_was_tried(work: Path, capsys):
+    grid = ("grid={train.lr: [1e-9, 1e-2], train.batch_size: [16]}", "seeds=2", "train.steps=12")
+    assert tune(work, *grid, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    means = {one["name"]: one["mean"]["accuracy"] for one in told["grid"]}
+    assert list(means) == ["lr=1e-09,batch_size=16", "lr=0.01,batch_size=16"]
+    assert means[told["best"]] == max(means.values()) == told["mean"]["accuracy"]
+    assert [run["seed"] for run in told["runs"]] == [0, 1]
+    assert "best of 2 combinations by mean accuracy, chosen on the validation rows" in told["caption"]
+    assert told == scores(work)
+    before = {path: path.stat().st_mtime_ns for path in work.glob("run/grid/*/seed-*/final/*")}
+    assert tune(work, *grid, "--resume", "auto") == 0
+    assert {path: path.stat().st_mtime_ns for path in work.glob("run/grid/*/seed-*/final/*")} == before
+
+
+@pytest.mark.parametrize(
+    ("grid", "told"),
+    [
+        ("{train.lrr: [1]}", "train.lrr: no key of train or dropout"),
+        ("{seeds: [1]}", "seeds: no key of train or dropout"),
+        ("{train.lr: [-1.0]}", "lr=-1.0: train.lr"),
+    ],
+)
+def test_a_grid_has_keys_and_values_of_training(work: Path, capsys, grid: str, told: str):
+    assert tune(work, f"grid={grid}") == 2
+    assert told in capsys.readouterr().err
+
+
 def test_a_run_tells_what_it_said_of_each_row(work: Path):
     assert tune(work) == 0
     run = work / "run" / "seed-0"

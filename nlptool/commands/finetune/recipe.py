@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from nlptool.errors import UsageError
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock, RecipeSource
@@ -51,6 +54,7 @@ class NamedOrData(Named):
 
 TASKS = DiscriminatedBy("tasks")
 Task = Annotated[TaskConfig, TASKS, NamedOrData(TASKS, "tasks", "task")]
+Setting = bool | int | float | str
 Seeds = Annotated[
     tuple[int, ...],
     Field(min_length=1),
@@ -134,6 +138,12 @@ class Recipe(RecipeBlock):
         description="a run per seed, which sets the head, order and dropout; or the number of seeds, from 0",
         json_schema_extra=RESUMABLE,
     )
+    grid: dict[str, tuple[Setting, ...]] = Field(
+        {},
+        description="values to try, all combinations with each seed, e.g. {train.lr: [5e-5, 3e-5], train.batch_size: "
+        "[16, 32]}; the best is chosen by the mean of the task's first metric on the validation rows",
+        json_schema_extra=RESUMABLE,
+    )
     track: tuple[Tracker, ...] = Field(
         (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
     )
@@ -146,10 +156,44 @@ class Recipe(RecipeBlock):
         return self
 
 
+def grid_points(recipe: Recipe) -> dict[str, Recipe]:
+    """The recipe of each combination of a grid's values, by its name, which is that of its folder, too.
+
+    Raises UsageError for a key that no grid has, and for what is wrong with a value.
+    """
+    found = {}
+    for values in product(*recipe.grid.values()):
+        chosen = dict(zip(recipe.grid, values, strict=True))
+        name = ",".join(f"{key.removeprefix('train.')}={value}" for key, value in chosen.items())
+        block: dict[str, Any] = recipe.model_dump(mode="python") | {
+            "grid": {},
+            "out": str(Path(recipe.out) / "grid" / name.replace("/", "-")),
+        }
+        for key, value in chosen.items():
+            *path, last = key.split(".")
+            place = reduce(lambda inner, part: inner.get(part, {}), path, block)
+            if path[:1] not in (["train"], ["dropout"]) or last not in place:
+                raise UsageError(f"{key}: no key of train or dropout")
+            place[last] = value
+        try:
+            found[name] = Recipe.model_validate(block)
+        except ValidationError as error:
+            told = error.errors()[0]
+            raise UsageError(f"{name}: {'.'.join(map(str, told['loc']))}: {told['msg']}") from None
+    return found
+
+
 def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems = []
     task = recipe.task
+    if recipe.grid:
+        try:
+            for point in grid_points(recipe).values():
+                for problem in check(point, command):
+                    problems.append(Problem("grid", f"{problem.path}: {problem.message}"))
+        except UsageError as error:
+            problems.append(Problem("grid", error.message))
     if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
         problems.append(Problem("data", "the task names no source of its own; name a folder with its files"))
     if recipe.data is not None and task.source is not None and task.source.files is not None:

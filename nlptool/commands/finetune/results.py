@@ -4,6 +4,7 @@ OUT/seed-N/scores.json               what this seed has reached
 OUT/scores.json                      all seeds, their mean and spread, and the baseline
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification
+from nlptool.formatting import counted, each
 from nlptool.metric_table import describe
 from nlptool.runs import run_state
 
@@ -80,3 +82,26 @@ def report(result: dict[str, Any], console: Console) -> None:
         lines = [list(line) for line in zip(*lines, strict=True)]
     counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
     console.table(lines[0], lines[1:], title=f"{result['out']}: {counts} rows; {result['caption']}")
+
+
+def best_of(tried: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """The summary of the combination whose mean is highest, the first of equal ones, with the figures of all."""
+    best = max(tried, key=lambda one: one["mean"][metric])
+    return {key: value for key, value in best.items() if key != "name"} | {
+        "best": best["name"],
+        "caption": f"best of {counted(len(tried), 'combinations')} by mean {describe(metric).title}, chosen on the "
+        f"validation rows that are scored; {best['caption']}",
+        "grid": [{key: one[key] for key in ("name", "out", "mean", "std")} for one in tried],
+    }
+
+
+def report_grid(found: dict[str, Any], scored: Sequence[str], seeds: int, console: Console) -> None:
+    """All combinations, on stdout."""
+    metrics = {name: describe(name) for name in scored if name in found["mean"]}
+    rows = []
+    for one in found["grid"]:
+        shown = [f"{m.show(one['mean'][name])} ± {m.show(one['std'][name])}" for name, m in metrics.items()]
+        rows.append([one["name"], *shown])
+    title = f"mean and standard deviation, {each(seeds, 'seeds')}; best: {found['best']}"
+    console.table(["", *(metric.title for metric in metrics.values())], rows, title=title)
+    console.result("")

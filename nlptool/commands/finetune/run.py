@@ -2,6 +2,7 @@
 
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
 OUT/task.yaml               the task, where it names files: as they tell it, or as it is given
+OUT/grid/NAME/              with a grid: all of this for each combination of values; OUT/scores.json is the best's
 OUT/rows/                   encoded rows, for all seeds
 OUT/seed-N/                 a run folder; its final/ is the last checkpoint, or the best
 and what nlptool.commands.finetune.results writes.
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.finetune import results
-from nlptool.commands.finetune.recipe import Recipe
+from nlptool.commands.finetune.recipe import Recipe, grid_points
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console, Options
 from nlptool.data.batches import PrefetchingLoader
@@ -50,10 +51,12 @@ PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "datasets")
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
     """Fine-tune with each seed, to the end or to a signal, and report."""
-    result = finetune(recipe, options, console)
+    result = search_grid(recipe, options, console) if recipe.grid else finetune(recipe, options, console)
     if options.json:
         console.json(result)
     else:
+        if recipe.grid:
+            results.report_grid(result, recipe.task.metrics, len(recipe.seeds), console)
         results.report(result, console)
 
 
@@ -79,6 +82,31 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
     return result
 
 
+def search_grid(recipe: Recipe, options: Options, console: Console) -> dict[str, Any]:
+    """Train all combinations, those that are finished excepted, and tell the best, the first of equal ones."""
+    out, points = Path(recipe.out), grid_points(recipe)
+    metric, tried = recipe.task.metrics[0], list[dict[str, Any]]()
+    with launch.ranks(console) as context:
+        world = context.world
+        world.on_first(lambda: _begin_grid(recipe, options, console))
+        for number, (name, point) in enumerate(points.items(), start=1):
+            console.note(f"combination {number} of {len(points)}: {name}")
+            there = world.on_first((Path(point.out) / "recipe.yaml").exists)
+            own = replace(options, out=point.out, resume="auto" if there else None, overwrite=False)
+            tried.append({"name": name, **finetune(point, own, console)})
+        found = results.best_of(tried, metric)
+        world.on_first(lambda: write_json(out / "scores.json", found))
+    return found
+
+
+def _begin_grid(recipe: Recipe, options: Options, console: Console) -> None:
+    out = Path(recipe.out)
+    folder.prepare_output_folder(out, options, recipe=recipe)
+    if not options.overwrite and (out / "recipe.yaml").exists():
+        folder.report_changes(folder.check_resume(out, recipe), console)
+    folder.create_run_folder(out, recipe, {}, overwrite=options.overwrite)
+
+
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Read and check every row, then say what the runs would take; writes nothing."""
     with rows_aside(recipe, console) as setup:
@@ -96,6 +124,10 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "memory": f"{facts['memory'] / 1e9:.2f} GB",
         setup.shape.guess: listed(facts["baseline"]),
     }
+    if recipe.grid:
+        shown["grid"] = (
+            f"{counted(len(grid_points(recipe)), 'combinations')}, each as this one or with its own values"
+        )
     if (described := setup.described) is not None:
         console.result(described)
     console.facts("these runs would take", shown)
