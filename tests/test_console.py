@@ -245,7 +245,7 @@ def test_an_exception_leaves_the_terminal_as_it_was() -> None:
     program = """
 from nlptool.console import Console
 with Console().training("x", 10) as panel:
-    panel.update(step=1, store=1, figures={"mlm": 1.0})
+    panel.update(step=1, tokens=1, figures={"mlm": 1.0})
     raise SystemExit(7)
 """
     parent, child = pty.openpty()

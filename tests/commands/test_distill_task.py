@@ -391,7 +391,7 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
     ("arguments", "said"),
     [
         (["init_from=here", "layers=2"], "give one of init_from, layers and model, not init_from and layers"),
-        (["init_from=somewhere"], "start takes the place of layers"),
+        (["init_from=somewhere"], "init_from takes the place of layers"),
         (["~layers"], "give one of init_from, layers and model"),
         (["~layers", "init_from=nowhere"], "init_from=nowhere: no Hugging Face folder at nowhere"),
         (["teacher=nowhere"], "teacher=nowhere: no Hugging Face folder at nowhere"),

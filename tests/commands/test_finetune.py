@@ -316,7 +316,7 @@ def test_the_result_is_the_last_step_where_nothing_else_is_asked_for(work: Path,
 
 def test_patience_that_would_wait_for_a_net_that_is_not_taken_is_refused(work: Path, capsys):
     assert tune(work, "evaluate.patience=2") == 2
-    assert "it goes with select: best" in capsys.readouterr().err
+    assert "patience needs select: best" in capsys.readouterr().err
 
 
 def test_training_stops_when_nothing_gets_better(work: Path):

@@ -84,7 +84,7 @@ def test_without_matplotlib_it_is_said_what_to_install(tiny_run: Path, tmp_path:
         importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)
     )
     assert main(["report", str(tiny_run), "--out", str(tmp_path / "report")]) == 2
-    assert "pip install 'nlptool[report]'" in capsys.readouterr().err
+    assert "pip install 'matplotlib>=" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
 
 

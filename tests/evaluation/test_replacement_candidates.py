@@ -62,7 +62,7 @@ class Guesser:
     """A net that likes what has a high number in the vocabulary, and remembers what it has read."""
 
     def __init__(self, positions: int) -> None:
-        self.config = SimpleNamespace(positions=positions)
+        self.config = SimpleNamespace(max_positions=positions)
         self.word_embeddings = torch.zeros(len(VOCABULARY), 1)
         self.read: list[tuple] = []
 

@@ -173,13 +173,13 @@ def test_where_nothing_is_guessed_nothing_is_masked(split: Split) -> None:
     assert set(batch.tensors) == {"ids"}
     assert not (batch["ids"] == tiny.SPECIAL["mask"]).any()
     assert not objective.sees_mask
-    assert batch.counts == {"hidden": 8 * 24, "attention": 8 * 24 * 24, "embedding_size": 8 * 24}
+    assert batch.counts == {"hidden": 8 * 24, "attention": 8 * 24 * 24, "embedding": 8 * 24}
 
 
 def test_a_narrow_student_has_one_matrix_to_its_teachers_width_that_is_not_exported(split: Split) -> None:
     wide = LARGE | {"hidden": 48}
     objective = make("bert", TINYBERT, teacher=wide)
-    assert objective.projection.discriminator_weight.shape == (48, 32)
+    assert objective.projection.weight.shape == (48, 32)
     batch = first_batch(objective, split)
     own, taught = (
         net.trace(Inputs(ids=batch["ids"])) for net in (objective.backbone, objective.teacher.backbone)
@@ -244,7 +244,7 @@ def test_what_leaves_the_last_layer_without_a_lesson_is_refused() -> None:
             Bert(**LARGE | {"heads": 4}),
             "head by head; the student has 2, the teacher 4",
         ),
-        (TINYBERT | {"layers": (1, 5)}, Bert(**SMALL), Bert(**LARGE), "at most 4"),
+        (TINYBERT | {"layer_map": (1, 5)}, Bert(**SMALL), Bert(**LARGE), "at most 4"),
         (TINYBERT, Bert(**LARGE), Bert(**SMALL), "4 layers"),
     ],
 )

@@ -65,7 +65,7 @@ def test_labels_by_hand_a_right_sample_counts_as_original():
     assert rows.replaced.tolist() == [[False] * 4 + [True, False, True] + [False] * 3]
 
 
-@pytest.mark.parametrize(("learn", "positions", "replaced"), [("replaced", 10, 2), ("masked", 3, 2)])
+@pytest.mark.parametrize(("learn", "positions", "replaced"), [("rtd", 10, 2), ("rtd_masked", 3, 2)])
 def test_the_loss_by_hand_is_taken_at_all_positions_or_at_the_masked_ones(
     learn: str, positions: int, replaced: int
 ):
@@ -190,9 +190,9 @@ def test_published_sizes_go_together():
 def test_the_weight_is_fifty_and_one_where_tokens_are_guessed():
     weights = {
         learn: Config(loss=learn).discriminator_weight
-        for learn in ("replaced", "masked", "replace_mlm", "all_tokens")
+        for learn in ("rtd", "rtd_masked", "replace_mlm", "all_tokens")
     }
-    assert weights == {"replaced": 50, "masked": 50, "replace_mlm": 1, "all_tokens": 1}
+    assert weights == {"rtd": 50, "rtd_masked": 50, "replace_mlm": 1, "all_tokens": 1}
     assert Config(loss="all_tokens", discriminator_weight=3).discriminator_weight == 3
 
 
@@ -205,7 +205,7 @@ def test_masked_tokens_show_the_mask_alone_and_special_ones_are_never_asked(spli
 
 def test_the_code_draws_positions_by_themselves_and_shows_some(split: Split):
     """int(0.155 * 24) slots a row, of 20 candidates or so; a mask shows unless all its slots say otherwise."""
-    _, batch = one(split, rows=128, faithful="code")
+    _, batch = one(split, rows=128, masking="code")
     at, labels, ids = batch["at"], batch["labels"], batch["ids"]
     assert at.shape == (128, 3)
     distinct = sum(len(set(row)) for row in at.tolist())
@@ -217,7 +217,7 @@ def test_the_code_draws_positions_by_themselves_and_shows_some(split: Split):
 
 
 def test_electra_15_computes_the_masked_positions_of_the_whole_layer(split: Split):
-    objective, batch = one(split, learn="masked")
+    objective, batch = one(split, loss="rtd_masked")
     objective.double()
     samples = objective.generator(batch, objective.backbone).samples
     rows = corrupt(batch, samples)
@@ -230,7 +230,7 @@ def test_electra_15_computes_the_masked_positions_of_the_whole_layer(split: Spli
 
 
 def test_all_tokens_mixes_copy_and_guess(split: Split):
-    objective, batch = one(split, learn="all_tokens")
+    objective, batch = one(split, loss="all_tokens")
     objective.double()
     nn.init.normal_(objective.gate.dense.weight)
     samples = objective.generator(batch, objective.backbone).samples
@@ -353,7 +353,7 @@ def test_exported_nets_give_the_losses_of_transformers(split: Split, tmp_path: P
 
 @pytest.mark.parametrize("learn", ["replace_mlm", "all_tokens"])
 def test_a_net_that_guesses_tokens_is_exported_as_a_masked_lm(learn: str, split: Split):
-    objective, _ = one(split, learn=learn)
+    objective, _ = one(split, loss=learn)
     parts = {
         name: {key.partition(".")[0] for key in folder.state}
         for name, folder in objective.folders(objective.backbone.config).items()

@@ -12,7 +12,7 @@ from nlptool.recipe import catalog, load
 from nlptool.text.tabular import Row
 
 TASKS = catalog.shipped("prompted-tasks")
-MADE = {name for name in TASKS if "made:" in TASKS[name].read_text("utf8")}
+MADE = {name for name in TASKS if "synthetic:" in TASKS[name].read_text("utf8")}
 
 
 def task_of(name: str):
@@ -27,7 +27,7 @@ def test_every_shipped_task_has_an_example():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_row_of_the_hub_is_asked_as_its_header_says(name: str):
     example, task = EXAMPLES[name], task_of(name).task
-    (row,) = list(preprocess(Row("f:1", example.row), task.prepare))[-1:]
+    (row,) = list(preprocess(Row("f:1", example.row), task.preprocess))[-1:]
     question = task.instance(row, "")
     prompts = (
         example.prompts if isinstance(example.prompts, tuple) else (example.prompts,) * len(question.answers)

@@ -125,7 +125,9 @@ def test_a_key_that_differs_as_a_whole_is_not_taken_apart_again(tmp_path: Path):
         (path / "recipe.yaml").write_text(recipe.replace("train:\n", f"train:\n  stages: {stages}\n"))
     runs = read_all(paths)
     assert tables.differences(runs[:2]).rows == [["train.stages.0.sequence_length", "8", "9"]]
-    assert tables.differences(runs).rows == [["train.stages", "[length 8]", "[length 9]", "[]"]]
+    assert tables.differences(runs).rows == [
+        ["train.stages", "[sequence_length 8]", "[sequence_length 9]", "[]"]
+    ]
 
 
 def test_what_all_runs_ran_on_is_told_once(tmp_path: Path):

@@ -98,9 +98,9 @@ def test_the_teacher_is_no_part_of_what_is_trained_and_has_no_dropout(teacher, r
 def test_a_narrower_student_has_one_matrix_that_its_folder_lacks(teacher, rows, tokenizer):
     own = student(tokenizer, hidden=16)
     imitation = IntermediateDistillation(own, teacher.backbone, (2, 4))
-    assert imitation.projection.discriminator_weight.shape == (32, 16)
+    assert imitation.projection.weight.shape == (32, 16)
     sum(imitation(small.all_rows(imitation, rows, 8)[0]).values()).backward()
-    assert imitation.projection.discriminator_weight.grad.abs().sum() > 0
+    assert imitation.projection.weight.grad.abs().sum() > 0
     assert not any("projection" in name for name in own.folders(own.backbone.config)[""].state)
 
 

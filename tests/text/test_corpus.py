@@ -38,13 +38,13 @@ def test_a_document_is_named_by_its_file_and_first_line(tmp_path: Path) -> None:
 def test_each_line_can_be_a_document(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("One.\n\nTwo.\r\n Three.")
-    assert texts(files=str(path), documents="line") == ["One.", "Two.", " Three."]
+    assert texts(files=str(path), document_boundary="line") == ["One.", "Two.", " Three."]
 
 
 def test_each_file_can_be_a_document_with_every_character_of_it(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\nOne.\n\nStill one.\n")
     (tmp_path / "b.txt").write_text("Two.")
-    assert texts(files=str(tmp_path), documents="file") == ["\nOne.\n\nStill one.\n", "Two."]
+    assert texts(files=str(tmp_path), document_boundary="file") == ["\nOne.\n\nStill one.\n", "Two."]
 
 
 def test_json_lines_give_the_named_field(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_records_can_be_lines_of_documents(tmp_path: Path) -> None:
     path.write_text(
         "".join(json.dumps({"text": t}) + "\n" for t in ["", "One.\n", "Still one.", " ", "Two."])
     )
-    assert texts(files=str(path), documents="blank-line") == ["One.\nStill one.", "Two."]
-    assert texts(files=str(path), documents="file") == ["\nOne.\nStill one.\n \nTwo."]
+    assert texts(files=str(path), document_boundary="blank-line") == ["One.\nStill one.", "Two."]
+    assert texts(files=str(path), document_boundary="file") == ["\nOne.\nStill one.\n \nTwo."]
 
 
 def test_quoted_csv_values_hold_commas_quotes_and_line_ends(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_hub_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)  # `datasets` takes a folder of that name for the data set
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     assert texts(hub="someone/words") == ["One.", "Two."]
-    assert texts(hub="someone/words", streaming=True, documents="file") == ["One.\n\nTwo."]
+    assert texts(hub="someone/words", streaming=True, document_boundary="file") == ["One.\n\nTwo."]
 
 
 def test_windows_line_ends_become_newlines_and_still_part_documents(tmp_path: Path) -> None:

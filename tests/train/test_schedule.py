@@ -53,7 +53,7 @@ def test_linear_from_the_peak_is_the_formula_of_transformers_whose_warmup_counts
 
 @pytest.mark.parametrize("schedule", ["linear_bert", "linear_from_peak"])
 def test_a_floor_bounds_the_fall_and_not_the_warmup(schedule: str):
-    falling = rates(warmup=2, schedule=schedule, floor=0.5)
+    falling = rates(warmup=2, schedule=schedule, min_lr_ratio=0.5)
     assert falling[:2] == pytest.approx([0.5, 1.0])
     assert falling[-1] == pytest.approx(0.5 + 0.5 * (0.1 if schedule == "linear_bert" else 1 / 8))
 
@@ -69,7 +69,7 @@ def test_warmup_below_one_is_a_share_of_the_run():
 
 
 def test_cosine_falls_to_the_floor():
-    falling = rates(warmup=0, schedule="cosine", floor=0.1)
+    falling = rates(warmup=0, schedule="cosine", min_lr_ratio=0.1)
     assert falling[0] == pytest.approx(1.0)
     assert falling[5] == pytest.approx(0.55)  # half way between 1 and the floor
     assert learning_rate(
