@@ -167,7 +167,7 @@ def _finish(recipe: Recipe, out: Path, tallies: Mapping[str, ReadStats], console
         )
         raise DataError(
             f"{out}: no document is left; the rule {worst[1]} dropped most, {worst[0]:,}",
-            hint="look at the figures with --sample 1000, then change the recipe's limits",
+            hint="change the limit of that rule in the recipe, or leave the rule out",
         )
     found = _duplicates(recipe, out, parts, statistics.kept, console)
     with atomic_folder(out / "data") as aside, console.progress("writing", statistics.kept_bytes, "B") as bar:
