@@ -464,10 +464,10 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
 
 
 def test_a_missing_split_is_told_with_what_is_there(work: Path, capsys):
-    (work / "data" / "validation.jsonl").rename(work / "data" / "dev.jsonl")
+    (work / "data" / "validation.jsonl").rename(work / "data" / "held.jsonl")
     assert tune(work) == 3
     told = capsys.readouterr().err
-    assert "no file for the split validation; the folder holds dev.jsonl, test.jsonl, train.jsonl" in told
+    assert "no file for the split validation; the folder holds held.jsonl, test.jsonl, train.jsonl" in told
 
 
 def test_a_split_without_rows_is_refused(work: Path, capsys):

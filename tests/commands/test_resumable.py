@@ -37,7 +37,7 @@ def under(block: str, keys: set[str]) -> set[str]:
 MAY_DIFFER: dict[type[RecipeBlock], set[str]] = {
     Pretrain: under("train", {*UPDATES, "steps", "budget"})
     | {"evaluate.every", "evaluate.batches", "save.every", "save.keep_last", "track", "out"},
-    Finetune: under("train", TUNE) | RUNS,
+    Finetune: under("train", TUNE) | RUNS | {"grid"},
     DistillTask: under("intermediate", TUNE) | under("prediction", TUNE) | RUNS | {"baseline_student"},
     Tokenize: {"workers", "out"},
     Prompt: {"models", "tasks", "data", "num_fewshot", "limit", "seed", "contamination", "out"},

