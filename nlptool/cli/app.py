@@ -25,6 +25,13 @@ Changes = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE | ~KEY", help="Set a key, e.g. train.lr=3e-4, or remove one."),
 ]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+]
+OutFolder = Annotated[
+    str | None,
+    typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out."),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Start again in an output folder that is not empty.")
 ]

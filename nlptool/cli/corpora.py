@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from nlptool.cli.app import Changes, DryRun, Json, Overwrite, app, carry_out, prepare, refuse_flags
+from nlptool.cli.app import (
+    Changes,
+    DryRun,
+    Json,
+    OutFolder,
+    Overwrite,
+    RecipeName,
+    app,
+    carry_out,
+    prepare,
+    refuse_flags,
+)
 from nlptool.cli.training import loaded_recipe
 from nlptool.commands.specs import COMMANDS
 from nlptool.errors import UsageError
@@ -22,14 +33,9 @@ from nlptool.errors import UsageError
     context_settings={"ignore_unknown_options": True},
 )
 def corpus(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-    ],
+    recipe: RecipeName,
     changes: Changes = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out."),
-    ] = None,
+    out: OutFolder = None,
     resume: Annotated[
         str | None,
         typer.Option("--resume", metavar="auto", help="Keep what the output folder holds, and do the rest."),

@@ -11,6 +11,7 @@ from nlptool.cli.app import (
     Changes,
     DryRun,
     Json,
+    OutFolder,
     Overwrite,
     Replace,
     SuiteData,
@@ -30,9 +31,6 @@ from nlptool.errors import UsageError
 
 OneRecipe = Annotated[
     str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-]
-PromptOut = Annotated[
-    str | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out.")
 ]
 PromptResume = Annotated[
     str | None,
@@ -156,7 +154,7 @@ def evaluate(
 def prompt(
     recipe: OneRecipe = None,
     changes: Changes = None,
-    out: PromptOut = None,
+    out: OutFolder = None,
     resume: PromptResume = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,

@@ -12,7 +12,9 @@ from nlptool.cli.app import (
     Changes,
     DryRun,
     Json,
+    OutFolder,
     Overwrite,
+    RecipeName,
     SuiteData,
     SuiteName,
     app,
@@ -31,14 +33,9 @@ if TYPE_CHECKING:
 
 def _recipe_command(spec: CommandSpec) -> Callable[..., None]:
     def command(
-        recipe: Annotated[
-            str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-        ],
+        recipe: RecipeName,
         changes: Changes = None,
-        out: Annotated[
-            str | None,
-            typer.Option("--out", "-o", metavar="FOLDER", help="Output folder; the recipe's key out."),
-        ] = None,
+        out: OutFolder = None,
         resume: Annotated[
             str | None,
             typer.Option(
