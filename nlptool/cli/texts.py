@@ -21,8 +21,9 @@ InputFile = Annotated[
 Column = Annotated[
     str, typer.Option("--column", metavar="NAME", help="The column of the file that holds the text.")
 ]
-StdinFormat = Annotated[
-    Literal["lines", "jsonl", "csv"], typer.Option("--format", help="What standard input holds.")
+Format = Annotated[
+    Literal["lines", "jsonl", "csv", "tsv", "parquet"] | None,
+    typer.Option("--format", help="Format of the file; by its suffix if not given, else a text a line."),
 ]
 OnError = Annotated[
     Literal["stop", "skip"],
@@ -44,7 +45,7 @@ def generate(
         typer.Option("--text", metavar="TEXT", help="One text; - for standard input as a whole."),
     ] = None,
     column: Column = "text",
-    format_: StdinFormat = "lines",
+    format_: Format = None,
     on_error: OnError = "stop",
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, metavar="N", help="Rows that are continued together.")
@@ -168,7 +169,7 @@ def embed(
     ] = "-1",
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale each vector to length 1.")] = False,
     column: Column = "text",
-    format_: StdinFormat = "lines",
+    format_: Format = None,
     on_error: OnError = "stop",
     overwrite: Replace = False,
     as_json: Json = False,

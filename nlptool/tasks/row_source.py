@@ -1,36 +1,15 @@
 """The rows that a model is asked about: files, standard input or texts, read as a stream."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import IO, Literal
 
 from nlptool.errors import DataError, UsageError
 from nlptool.tasks.config import TaskConfig, nested
-from nlptool.text import row_formats, tabular
-from nlptool.text.columns import sentences
-from nlptool.text.readers import opened
+from nlptool.text import input_rows
+from nlptool.text.input_rows import RowFormat
 from nlptool.text.row import Row
 from nlptool.text.row_formats import Rows
-from nlptool.text.sources import COMPRESSIONS, File
-
-STDIN = "-"
-RowFormat = Literal["jsonl", "csv", "tsv", "parquet", "lines", "conll"]
-SUFFIXES: dict[str, RowFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".txt": "lines",
-    ".conll": "conll",
-    ".bio": "conll",
-    ".iob": "conll",
-    ".iob2": "conll",
-}
 
 
 @dataclass(frozen=True)
@@ -69,48 +48,10 @@ class InputRows:
         return Row(row.place, row.values | nested(values.items()))
 
     def _file(self, name: str) -> Rows:
-        if name == STDIN:
-            piped: RowFormat = self.format or "jsonl"
-            if piped == "parquet":
-                raise UsageError("standard input cannot be read as Parquet", hint="name the file")
-            with tabular.damage_told("stdin"):
-                yield from self._stream("stdin", sys.stdin.buffer, piped)
-            return
-        path = Path(name)
-        suffixes = [suffix.lower() for suffix in path.suffixes]
-        compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
-        suffix = suffixes[-1] if suffixes else ""
-        told = self.format or SUFFIXES.get(suffix)
-        if told is None:
-            raise UsageError(
-                f"{name}: the name does not tell its format",
-                hint="say it with --format jsonl, csv, tsv, parquet, conll, or lines for a text a line",
-            )
-        if not path.is_file():
-            raise UsageError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}")
-        form: RowFormat = told
-        file = File(path, "jsonl", compression, path.stat().st_size)
-        with tabular.damage_told(name):
-            if form == "parquet":
-                yield from row_formats.parquet(name, path)
-            elif suffix == ".json":
-                yield from tabular.read_all([file])
-            else:
-                with opened(file) as (_, stream):
-                    yield from self._stream(name, stream, form)
-
-    def _stream(self, name: str, stream: IO[bytes], form: RowFormat) -> Rows:
-        if form == "jsonl":
-            return row_formats.jsonl(name, stream)
-        if form == "lines":
-            return self._of_texts(row_formats.text_lines(name, stream, text_columns(self.task)))
-        if form == "conll":
-            return (Row(place, dict(values)) for place, values in sentences(name, stream))
-        return (row_formats.tsv if form == "tsv" else row_formats.csv_rows)(name, stream, self.columns)
-
-    def _of_texts(self, rows: Rows) -> Rows:
-        for row in rows:
-            if isinstance(row, Row):
+        plain = input_rows.format_of(name, self.format) == "lines"
+        texts = text_columns(self.task) if plain else ()
+        for row in input_rows.read(name, self.format, columns=self.columns, texts=texts):
+            if plain and isinstance(row, Row):
                 yield Row(row.place, self.task.row_of(list(row.values.values())))
             else:
                 yield row

@@ -1,58 +1,108 @@
-"""Rows that a trained model is asked about: files of rows, plain lines, or standard input; in bounded memory."""
+"""The rows that a model is asked about: a file or standard input, in any format, as a stream."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
-from nlptool.errors import DataError, UsageError
-from nlptool.manifests import os_error_text
-from nlptool.text import tabular
-from nlptool.text.corpus import BROKEN
-from nlptool.text.lines import lines
+from nlptool.errors import UsageError
+from nlptool.text import row_formats, tabular
+from nlptool.text.columns import sentences
 from nlptool.text.readers import opened
-from nlptool.text.records import BadRecord
+from nlptool.text.row import Row
+from nlptool.text.row_formats import Rows
 from nlptool.text.sources import COMPRESSIONS, File
-from nlptool.text.tabular import Row
 
 STDIN = "-"
-DEVICE = Path("/dev/stdin")
 TEXT = "text"
 """The column of a plain line."""
-InputFormat = Literal["lines", "jsonl", "csv"]
+RowFormat = Literal["jsonl", "csv", "tsv", "parquet", "lines", "conll"]
+SUFFIXES: dict[str, RowFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".txt": "lines",
+    ".conll": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
+}
 
 
-def read(name: str, standard_input: InputFormat = "lines") -> Iterator[Row]:
-    """The rows of a file: JSON lines, CSV, TSV or Parquet by its suffix, otherwise plain lines in the column `text`.
+def format_of(name: str, given: RowFormat | None = None, default: RowFormat | None = None) -> RowFormat:
+    """The format of a file, or of `-`: as given, else by the suffix, else `default`; JSON lines on stdin.
 
-    name: a path, or `-`, whose format is `standard_input`. A blank line is an empty text, so that rows stay aligned.
-    Raises UsageError for no such file, DataError with file and line for what cannot be read.
+    Raises UsageError for no such file, and for a name that does not tell its format where there is no default.
     """
     if name == STDIN:
-        file = File(DEVICE, "text" if standard_input == "lines" else standard_input, "", 0)
-        plain = standard_input == "lines"
-    else:
-        file, plain = _file(Path(name))
-    return _lines(file) if plain else tabular.read([file])
-
-
-def _file(path: Path) -> tuple[File, bool]:
-    """A file, and whether it holds plain lines."""
+        if (piped := given or default or "jsonl") == "parquet":
+            raise UsageError("standard input cannot be read as Parquet", hint="name the file")
+        return piped
+    path = Path(name)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
-        raise UsageError(f"{path}: {what}", hint="name a file of rows or lines; - is standard input")
-    if found := tabular.of_rows(path):
-        return found, False
-    suffix = path.suffix.lower()
-    return File(path, "text", suffix if suffix in COMPRESSIONS else "", path.stat().st_size), True
+        raise UsageError(f"{name}: {what}", hint="name a file of rows or lines; - is standard input")
+    found = given or SUFFIXES.get(_suffixes(path)[0]) or default
+    if found is None:
+        raise UsageError(
+            f"{name}: the name does not tell its format",
+            hint="say it with --format jsonl, csv, tsv, parquet, conll, or lines for a text a line",
+        )
+    return found
 
 
-def _lines(file: File) -> Iterator[Row]:
-    try:
-        with opened(file) as (_, stream):
-            for number, line in enumerate(lines(stream), start=1):
-                place = f"{file.path}:{number}"
-                if isinstance(line, BadRecord):
-                    raise DataError(f"{place}: {line.detail}", hint=line.hint)
-                yield Row(place, {TEXT: line.removesuffix("\n").removesuffix("\r")})
-    except BROKEN as error:
-        raise DataError(f"{file.path}: cannot be read ({os_error_text(error)})") from error
+def read(
+    name: str,
+    given: RowFormat | None = None,
+    *,
+    default: RowFormat | None = None,
+    columns: Sequence[str] = (),
+    texts: Sequence[str] = (TEXT,),
+) -> Rows:
+    """The rows of a file in bounded memory; one that cannot be read is a DataError in its stead.
+
+    name, given, default: as in format_of, which is asked at once. columns: names of the columns of separated values
+    without a header. texts: the columns of a plain line, which tabs separate where there are several; a blank line is
+    an empty text, so that rows stay aligned. Raises DataError for a file that breaks off.
+    """
+    return _rows(name, format_of(name, given, default), columns, texts)
+
+
+def _rows(name: str, form: RowFormat, columns: Sequence[str], texts: Sequence[str]) -> Rows:
+    if name == STDIN:
+        with tabular.damage_told("stdin"):
+            yield from _stream("stdin", sys.stdin.buffer, form, columns, texts)
+        return
+    path = Path(name)
+    suffix, compression = _suffixes(path)
+    file = File(path, "jsonl", compression, path.stat().st_size)
+    with tabular.damage_told(name):
+        if form == "parquet":
+            yield from row_formats.parquet(name, path)
+        elif suffix == ".json" and form == "jsonl":
+            yield from tabular.read_all([file])
+        else:
+            with opened(file) as (_, stream):
+                yield from _stream(name, stream, form, columns, texts)
+
+
+def _suffixes(path: Path) -> tuple[str, str]:
+    """The suffix of the format, and that of the compression; empty where there is none."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
+    return (suffixes[-1] if suffixes else ""), compression
+
+
+def _stream(
+    name: str, stream: IO[bytes], form: RowFormat, columns: Sequence[str], texts: Sequence[str]
+) -> Rows:
+    if form == "jsonl":
+        return row_formats.jsonl(name, stream)
+    if form == "lines":
+        return row_formats.text_lines(name, stream, texts)
+    if form == "conll":
+        return (Row(place, dict(values)) for place, values in sentences(name, stream))
+    return (row_formats.tsv if form == "tsv" else row_formats.csv_rows)(name, stream, columns)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from nlptool.errors import UsageError
+from nlptool.text.input_rows import RowFormat
 
 SUFFIXES = (".parquet", ".npy")
 
@@ -22,7 +23,8 @@ class EmbedOptions:
     layers: tuple[int, ...] = (-1,)
     normalize: bool = False
     column: str = "text"
-    format: Literal["lines", "jsonl", "csv"] = "lines"
+    format: RowFormat | None = None
+    """None: by the file's suffix, else a text a line."""
     skip: bool = False
     """Whether rows that cannot be read are left out."""
     overwrite: bool = False

@@ -15,7 +15,7 @@ from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.runs import machine
 from nlptool.text import input_rows
-from nlptool.text.tabular import Row
+from nlptool.text.row_formats import Rows
 
 CHUNK = 1024  # rows that are held at once, and sorted by length
 SMALLEST = 1e-12  # a norm below which a vector is divided by this, as torch.nn.functional.normalize does
@@ -25,7 +25,7 @@ def run(asked: tuple[str, EmbedOptions], output: Options, console: Console) -> N
     """Write the vectors of a file's rows; or print that of one text. asked: the model, and of what and how."""
     model, options = asked
     folder = hub.folder(model)
-    rows = None if options.file is None else input_rows.read(options.file, options.format)
+    rows = None if options.file is None else input_rows.read(options.file, options.format, default="lines")
     pooling = options.pooling or Embedder.natural_pooling(folder)
     embedder = Embedder(folder, pooling, options.layers, machine.device())
     if rows is None:
@@ -68,7 +68,7 @@ def run(asked: tuple[str, EmbedOptions], output: Options, console: Console) -> N
 class _Reading:
     """Texts by chunks; rows without one stop, or are left out and counted."""
 
-    def __init__(self, rows: Iterator[Row], options: EmbedOptions, console: Console) -> None:
+    def __init__(self, rows: Rows, options: EmbedOptions, console: Console) -> None:
         self.rows, self.options, self.console, self.skipped = rows, options, console, 0
 
     def chunks(self) -> Iterator[list[str]]:
@@ -79,6 +79,8 @@ class _Reading:
     def _texts(self) -> Iterator[str]:
         for row in self.rows:
             try:
+                if isinstance(row, DataError):
+                    raise row
                 yield row.text(self.options.column)
             except DataError as error:
                 if not self.options.skip:

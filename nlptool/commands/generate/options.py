@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlptool.errors import UsageError
+from nlptool.text.input_rows import RowFormat
 
 TEMPERATURE, TOP_P = (
     0.8,
@@ -70,7 +71,8 @@ class InputOptions:
     file: str | None = None
     """A file with a text a row, or `-`."""
     column: str = "text"
-    format: Literal["lines", "jsonl", "csv"] = "lines"
+    format: RowFormat | None = None
+    """None: by the file's suffix, else a text a line."""
     """Of standard input."""
     batch_size: int = 8
     """Texts that are read together."""

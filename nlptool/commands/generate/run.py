@@ -21,7 +21,7 @@ from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.runs import machine
 from nlptool.text import input_rows
-from nlptool.text.tabular import Row
+from nlptool.text.row_formats import Rows
 
 QUIT = "/quit"
 ESCAPES = {"\\n": "\n", "\\t": "\t"}  # what a shell makes hard to type
@@ -32,7 +32,7 @@ def run(asked: tuple[str, InputOptions, GenerationOptions], output: Options, con
     model, given, options = asked
     if given.text is None and given.file is None and (output.json or not sys.stdin.isatty()):
         raise UsageError("no text", hint="--text TEXT, a file with a text a row, or - for standard input")
-    rows = None if given.file is None else input_rows.read(given.file, given.format)
+    rows = None if given.file is None else input_rows.read(given.file, given.format, default="lines")
     text = _stdin() if given.text == input_rows.STDIN else given.text
     continuation = Continuation(Generator(hub.folder(model), machine.device()), options)
     if rows is not None:
@@ -101,7 +101,7 @@ class Continuation:
         return Sampling(temperature, asked.top_k or 0, top_p, asked.seed or 0, self._processors)
 
 
-def _rows(continuation: Continuation, rows: Iterator[Row], given: InputOptions, console: Console) -> None:
+def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: Console) -> None:
     """A line of JSON for each row, a batch at a time, in the order of the rows."""
     positions = continuation.generator.net.config.max_positions
     batch: list[str] = []
@@ -113,6 +113,8 @@ def _rows(continuation: Continuation, rows: Iterator[Row], given: InputOptions, 
 
     for row in rows:
         try:
+            if isinstance(row, DataError):
+                raise row
             text = row.text(given.column)
             if (length := len(continuation.generator.tokenizer.encode(text))) > positions:
                 raise DataError(

@@ -12,7 +12,7 @@ from nlptool.recipe import Named
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.prediction_parts import WRITERS, parts_folder
-from nlptool.tasks.row_source import SUFFIXES, RowFormat
+from nlptool.text.input_rows import SUFFIXES, RowFormat
 
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 

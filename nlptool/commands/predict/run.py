@@ -20,7 +20,8 @@ from nlptool.tasks.finetuned import FinetunedModel
 from nlptool.tasks.prediction_parts import PredictionParts
 from nlptool.tasks.predictions import compute_logits
 from nlptool.tasks.row_chunks import EncodedChunk
-from nlptool.tasks.row_source import STDIN, InputRows
+from nlptool.tasks.row_source import InputRows
+from nlptool.text.input_rows import STDIN
 from nlptool.text.row_formats import Rows
 from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
