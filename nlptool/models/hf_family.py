@@ -211,6 +211,14 @@ ENCODER_FIXED = {
 }
 
 
+BERT_HEADS = {
+    "pooler.dense": "bert.pooler.dense",
+    "mlm.dense": "cls.predictions.transform.dense",
+    "mlm.norm": "cls.predictions.transform.LayerNorm",
+    "mlm": "cls.predictions",
+    "pair.dense": "cls.seq_relationship",
+}
+"""Pooler and pretraining heads as BertForPreTraining has them, and ERNIE's class after it."""
 BERT_SUBLAYERS = {
     "attention.out": "attention.output.dense",
     "attention.norm": "attention.output.LayerNorm",

@@ -102,12 +102,12 @@ def test_one_text_is_printed_and_a_row_without_text_stops_or_is_left_out(
     embedder = Embedder(folders["gpt2"], "last")
     assert found["embedding"] == embedder.vectors(embedder.encode(["the old"])[0])[0].tolist()
     rows, out = tmp_path / "texts.jsonl", tmp_path / "v.npy"
-    rows.write_text('{"text": "a"}\n{"text": 3}\n{"text": "b"}\n')
+    rows.write_text('{"text": "a"}\n{"text": 3}\n{broken\n{"text": "b"}\n')
     assert main(["embed", model, str(rows), "--out", str(out)]) == 3
     assert f"{rows}:2: column 'text' holds 3" in capsys.readouterr().err
     assert not list(tmp_path.glob("*v.npy*"))
     assert main(["embed", model, str(rows), "--out", str(out), "--on-error", "skip", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["left_out"] == 1
+    assert json.loads(capsys.readouterr().out)["left_out"] == 2
     assert np.load(out).shape == (2, 32)
 
 

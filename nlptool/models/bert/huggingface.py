@@ -2,6 +2,7 @@
 
 from nlptool.models.config import EncoderConfig
 from nlptool.models.hf_family import (
+    BERT_HEADS,
     BERT_SUBLAYERS,
     ENCODER_FIXED,
     EncoderFamily,
@@ -25,13 +26,7 @@ FAMILY = EncoderFamily(
         "bert",
         LAYER,
         BERT_SUBLAYERS,
-        {
-            "pooler.dense": "bert.pooler.dense",
-            "mlm.dense": "cls.predictions.transform.dense",
-            "mlm.norm": "cls.predictions.transform.LayerNorm",
-            "mlm": "cls.predictions",
-            "pair.dense": "cls.seq_relationship",
-        },
+        BERT_HEADS,
     ),
     split=query_key_value(*(f"{LAYER}.attention.self.{name}" for name in ("query", "key", "value"))),
     tied={

@@ -11,6 +11,7 @@ from typing import Any
 
 from nlptool.models.config import EncoderConfig
 from nlptool.models.hf_family import (
+    BERT_HEADS,
     BERT_SUBLAYERS,
     ENCODER_FIXED,
     EncoderFamily,
@@ -73,11 +74,7 @@ FAMILY = ErnieFamily(
         BERT_SUBLAYERS,
         {
             **{f"backbone.entities.{{i}}.{own}": f"{LAYER}.{name}" for own, name in ENTITY_MODULES.items()},
-            "pooler.dense": "bert.pooler.dense",
-            "mlm.dense": "cls.predictions.transform.dense",
-            "mlm.norm": "cls.predictions.transform.LayerNorm",
-            "mlm": "cls.predictions",
-            "pair.dense": "cls.seq_relationship",
+            **BERT_HEADS,
             "dea.dense": "cls.predictions_ent.transform.dense",
             "dea.norm": "cls.predictions_ent.transform.LayerNorm",
         },
