@@ -4,19 +4,14 @@ from dataclasses import asdict
 from math import ceil
 from typing import Any
 
-import torch
-
+from nlptool.commands.plan.probing import stage_probe
 from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.data.batches import Stage
-from nlptool.errors import UsageError
 from nlptool.formatting import agreeing, counted, duration, quantity, significant
-from nlptool.launch import ALONE
-from nlptool.models.malloc import keep_freed_memory
-from nlptool.runs.benchmark import STEPS, Probe, StageProbe
-from nlptool.runs.machine import DeviceInfo, device_info, memory_used
-from nlptool.train import distributed
+from nlptool.runs.benchmark import STEPS, Probe
+from nlptool.runs.machine import DeviceInfo, device_info
 from nlptool.train.estimate import Estimate, memory_fit
 
 PASSES = 3  # a held-out batch is one of a step's three passes
@@ -35,16 +30,10 @@ def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, cons
 
 def _probed(setup: PretrainSetup, console: Console) -> list[Probe] | None:
     """Some steps of each stage; None where this machine cannot carry out the recipe, which may be for another one."""
-    keep_freed_memory()
-    world = distributed.join(ALONE)
-    before = memory_used(world.device)
-    torch.manual_seed(setup.seed)
-    try:
-        job = training_job(setup, world)
-    except UsageError as error:
-        console.note(f"no time estimate: {error.message}")
+    probe = stage_probe(setup.train, setup.seed, lambda world: training_job(setup, world), console)
+    if probe is None:
         return None
-    probe, found = StageProbe(job.objective, setup.train, setup.seed, world, before), []
+    found = []
     for stage, examples in setup.stages:
         console.note(f"timing up to {STEPS} steps of {stage.batch_size:,} x {stage.sequence_length:,} tokens")
         found.append(probe.probe(Stage(0, stage.batch_size, examples)))

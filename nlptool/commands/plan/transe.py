@@ -3,19 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
+from nlptool.commands.plan.probing import stage_probe
 from nlptool.commands.pretrain_transe.run import figures, shown, training_job
 from nlptool.commands.pretrain_transe.setup import TransESetup
 from nlptool.console import Console
 from nlptool.data.batches import Stage
-from nlptool.errors import UsageError
 from nlptool.formatting import duration, quantity
-from nlptool.launch import ALONE
-from nlptool.models.malloc import keep_freed_memory
-from nlptool.runs.benchmark import Probe, StageProbe
-from nlptool.runs.machine import device_info, memory_used
-from nlptool.train import distributed
+from nlptool.runs.benchmark import Probe
+from nlptool.runs.machine import device_info
 
 
 def show(setup: TransESetup, *, probe: bool, as_json: bool, console: Console) -> None:
@@ -45,14 +40,5 @@ def show(setup: TransESetup, *, probe: bool, as_json: bool, console: Console) ->
 
 def _probed(setup: TransESetup, console: Console) -> Probe | None:
     """Some steps; None where this machine cannot carry out the recipe, which may be for another one."""
-    keep_freed_memory()
-    world = distributed.join(ALONE)
-    before = memory_used(world.device)
-    torch.manual_seed(setup.seed)
-    try:
-        job = training_job(setup, world)
-    except UsageError as error:
-        console.note(f"no time is known: {error.message}")
-        return None
-    probe = StageProbe(job.objective, setup.train, setup.seed, world, before)
-    return probe.probe(Stage(0, setup.train.batch_size, setup.examples))
+    probe = stage_probe(setup.train, setup.seed, lambda world: training_job(setup, world), console)
+    return None if probe is None else probe.probe(Stage(0, setup.train.batch_size, setup.examples))
