@@ -23,7 +23,7 @@ def describe(path: Path) -> str:
         ask = "nlptool fill-mask, generate, evaluate and prompt ask it"
         return f"that is a model: {ask}, finetune begins from it (init_from={path})"
     if (path / "compare.json").exists():
-        runs = sorted(str(one.parent) for one in path.glob("*/recipe.yaml"))
+        runs = sorted(str(one.parent) for way in ("*", "*/seed-*") for one in path.glob(f"{way}/recipe.yaml"))
         return f"that is a folder of compare, whose runs are {', '.join(runs)}"
     if (path / "model.safetensors").exists():
         return f"that is a checkpoint; nlptool export RUN --checkpoint {path.name} makes a model of it"

@@ -96,7 +96,8 @@ for spec in COMMANDS:
 @app.command(
     "compare",
     rich_help_panel=TRAIN,
-    epilog="E.g. nlptool compare recipes/compare/*.yaml store=runs/tokens train.budget='2e14 flops'",
+    epilog="E.g. nlptool compare recipes/compare/*.yaml store=runs/tokens train.budget='2e14 flops'; "
+    "nlptool compare demo/albert --vary model.share=none,attention,ffn,all --seeds 3",
     context_settings={"ignore_unknown_options": True},
 )
 def compare(
@@ -106,6 +107,20 @@ def compare(
             metavar="RECIPE... [KEY=VALUE | ~KEY]...", help="Pretraining recipes; changes to all."
         ),
     ],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="KEY=V1,V2",
+            help="A run for each value, of one recipe; given again: for each combination.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds", min=1, metavar="N", help="N runs each, seeds 0 to N-1; means with 95 % intervals."
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default runs/compare)."),
@@ -132,7 +147,7 @@ def compare(
     recipes = [a for a in arguments if not is_change(a)]
     if dry_run:
         work_alone("--dry-run")
-    from nlptool.commands.compare.options import EvaluationOptions, resolve
+    from nlptool.commands.compare.options import EvaluationOptions, Sweep, resolve
     from nlptool.console import Options
     from nlptool.runs import folder
 
@@ -140,7 +155,8 @@ def compare(
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
     evaluation = EvaluationOptions(minimal_pairs, limit, suite, data)
     changes = [a for a in arguments if is_change(a)]
-    comparison = resolve(recipes, changes, evaluation, Path(out or "runs/compare"), console())
+    varied = Sweep(tuple(vary or ()), seeds)
+    comparison = resolve(recipes, changes, evaluation, Path(out or "runs/compare"), console(), varied)
     prepare(comparison.out, options)
     carry_out("compare", comparison, options)
 

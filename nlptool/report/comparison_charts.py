@@ -71,11 +71,12 @@ def _heldout(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
     for number, run in enumerate(runs):
         for point in run["points"]:
             for key, value in point["heldout"].items():
-                found.setdefault(key, {}).setdefault(number, []).append(Point(point["flops"], value))
+                ends = point.get("intervals", {}).get(key, (None, None))
+                found.setdefault(key, {}).setdefault(number, []).append(Point(point["flops"], value, *ends))
     for kind in KINDS:
         for key, points in found.items():
             if describe(key).kind == kind:
-                yield Picture(describe(key), points, "held-out rows")
+                yield Picture(describe(key), points, _band(runs) or "held-out rows")
 
 
 def _scores(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
@@ -87,7 +88,13 @@ def _scores(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
                 one = Point(point["flops"], score["value"], score["low"], score["high"])
                 found.setdefault(name, {}).setdefault(number, []).append(one)
     for name, points in found.items():
-        yield Picture(_asked(name), points, "95 % intervals")
+        yield Picture(_asked(name), points, _band(runs) or "95 % intervals")
+
+
+def _band(runs: Sequence[Mapping[str, Any]]) -> str:
+    """What bands of means are; nothing where each run has one seed."""
+    most = max((run.get("seeds", 1) for run in runs), default=1)
+    return f"means of {most} seeds, 95 % intervals" if most > 1 else ""
 
 
 def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:

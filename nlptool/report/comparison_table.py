@@ -1,7 +1,7 @@
 """Where the runs of a comparison ended, as a table."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nlptool.evaluation.metrics import confidence
@@ -34,12 +34,18 @@ def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     for run, last in zip(runs, lasts, strict=True):
         cells = [run["run"], quantity(run["parameters"], "").strip(), significant(last["flops"])]
         cells += [quantity(last["tokens"], "").strip(), duration(last["seconds"])]
-        cells += [
-            describe(key).show(last["heldout"][key]) if key in last["heldout"] else "" for key in figures
-        ]
+        cells += [_figure(key, last) for key in figures]
         cells += [_share(last["scores"].get(name)) for name in scores]
         rows.append(cells)
     return columns, rows
+
+
+def _figure(key: str, last: Mapping[str, Any]) -> str:
+    """A held-out figure, with half its interval where several seeds tell one."""
+    if key not in last["heldout"]:
+        return ""
+    low, high = last.get("intervals", {}).get(key, (None, None))
+    return describe(key).show(last["heldout"][key], None if low is None else (high - low) / 2)
 
 
 def _share(score: dict[str, float] | None) -> str:

@@ -12,7 +12,7 @@ SUITE = "mean of the suite"
 
 
 class Standing(NamedTuple):
-    """What a run has reached: shares, and the ends of their 95 % intervals where these are known."""
+    """What a run has reached, and the ends of its 95 % interval where these are known."""
 
     run: str
     value: float
@@ -34,9 +34,7 @@ def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         told += _scores(SUITE, [standing for run in runs if (standing := _taken(run)) is not None])
     losses = dict.fromkeys(name for last in lasts.values() for name in last["heldout"])
     for key in (name for name in losses if describe(name).kind == "loss"):
-        told += _losses(
-            key, {run: last["heldout"][key] for run, last in lasts.items() if key in last["heldout"]}
-        )
+        told += _losses(key, [_loss(run, last, key) for run, last in lasts.items() if key in last["heldout"]])
     return told or [
         "no verdict: the runs share no metric; --minimal-pairs or --suite evaluates all of them alike"
     ]
@@ -70,16 +68,25 @@ def difference(one: Standing, other: Standing) -> tuple[float, float] | None:
     )
 
 
-def _losses(key: str, values: Mapping[str, float]) -> list[str]:
-    """The two lowest held-out losses, which have no interval: each is one number of one run."""
-    if len(values) < 2:
+def _losses(key: str, standings: Sequence[Standing]) -> list[str]:
+    """The two lowest held-out losses. Only several seeds tell an interval."""
+    if len(standings) < 2:
         return []
     metric = describe(key)
-    (best, low), (second, high) = sorted(values.items(), key=lambda item: item[1])[:2]
-    return [
-        f"held-out {metric.title}: {best} {metric.show(low)}, {second} {metric.show(high)} {metric.unit}; "
-        f"difference {metric.show(high - low)}, one run each, so how sure that is is not known"
-    ]
+    best, second = sorted(standings, key=lambda standing: standing.value)[:2]
+    lead = (
+        f"held-out {metric.title}: {best.run} {metric.show(best.value)}, {second.run} {metric.show(second.value)} "
+        f"{metric.unit}; difference {metric.show(second.value - best.value)}"
+    )
+    ends = difference(second, best)
+    if ends is None:
+        return [f"{lead}, one run each, so how sure that is is not known"]
+    sure = f"{best.run} is ahead" if ends[0] > 0 else "no difference beyond chance"
+    return [f"{lead} (95 % interval {metric.show(ends[0])} to {metric.show(ends[1])}): {sure}"]
+
+
+def _loss(run: str, last: Mapping[str, Any], key: str) -> Standing:
+    return Standing(run, last["heldout"][key], *last.get("intervals", {}).get(key, (None, None)))
 
 
 def _asked(run: str, score: Mapping[str, float]) -> Standing:

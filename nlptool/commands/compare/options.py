@@ -1,10 +1,11 @@
 """`nlptool compare RECIPE ...`: the same corpus and the same budget for several recipes, then one table."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from nlptool.commands.compare import sweep
 from nlptool.commands.loading import load_checked
 from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.commands.pretrain.recipe import Recipe
@@ -20,7 +21,17 @@ class ComparedRun(NamedTuple):
     """One run of a comparison."""
 
     name: str
+    """Of the recipe's file, or the values that vary; runs of one name differ in their seeds."""
     recipe: Recipe
+    values: dict[str, str] = {}  # noqa: RUF012  (never changed)
+    """What varies, by key, as it was written."""
+    seeds: int = 1
+    """Runs of this name."""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.name if self.seeds == 1 else f"{self.name}, seed {self.recipe.seed}"
 
 
 class EvaluationOptions(NamedTuple):
@@ -45,38 +56,97 @@ class Comparison(NamedTuple):
     out: Path
 
 
+class Sweep(NamedTuple):
+    """What varies besides the recipes."""
+
+    vary: tuple[str, ...] = ()
+    """`KEY=V1,V2`, of one recipe."""
+    seeds: int | None = None
+    """Runs of each recipe or combination, with the seeds 0, 1, ...; None: one, with the recipe's own."""
+
+
 def resolve(
-    recipes: Sequence[str], changes: Sequence[str], options: EvaluationOptions, out: Path, console: Console
+    recipes: Sequence[str],
+    changes: Sequence[str],
+    options: EvaluationOptions,
+    out: Path,
+    console: Console,
+    varied: Sweep = Sweep(),  # noqa: B008  (never changed)
 ) -> Comparison:
     """Everything that is read and checked before the first run. Raises RecipeError, UsageError."""
-    runs = read(recipes, changes, out, console)
+    runs = read(recipes, changes, out, console, varied)
     require_equal(runs)
     return Comparison(
         runs, options, None if options.suite is None else suite.read(options.suite, options.data), out
     )
 
 
-def read(recipes: Sequence[str], changes: Sequence[str], out: Path, console: Console) -> list[ComparedRun]:
-    """The recipes, each with all changes; each run gets a folder in `out`, named as its file.
+def read(
+    recipes: Sequence[str],
+    changes: Sequence[str],
+    out: Path,
+    console: Console,
+    varied: Sweep = Sweep(),  # noqa: B008  (never changed)
+) -> list[ComparedRun]:
+    """The recipes, each with all changes, values and seeds; each run gets a folder in `out`.
 
-    Raises RecipeError for what is wrong in one, UsageError for names that occur twice.
+    It is named after the recipe's file, or in a sweep after the values that vary; seeds lie below.
+    Raises RecipeError for what is wrong in one, UsageError for names that occur twice and sweeps that compare nothing.
     """
     if not recipes:
         raise UsageError("no recipe to compare", hint="e.g. nlptool compare recipes/compare/*.yaml")
-    entries = []
+    if varied.seeds is not None and any(change.lstrip("~").partition("=")[0] == "seed" for change in changes):
+        raise UsageError("--seeds and seed=... contradict each other", hint="give one of them")
+    variations = sweep.read(varied.vary)
+    if variations and len(recipes) > 1:
+        raise UsageError(
+            f"--vary varies one recipe; there are {len(recipes)}",
+            hint="compare the recipes without it, or sweep one at a time",
+        )
+    if note := sweep.remark(variations):
+        console.note(note)
+    several = varied.seeds is not None
+    entries: list[ComparedRun] = []
     for argument in recipes:
         path = catalog.find(argument)
-        given = [*changes, f"out={json.dumps(str(out / path.stem))}"]
-        recipe = load_checked(path, given, Recipe, lambda it: pretrain.check(it, it.command), console)
-        entries.append(ComparedRun(path.stem, recipe))
-    names = [entry.name for entry in entries]
-    twice = sorted({name for name in names if names.count(name) > 1})
+        if variations:
+            for cell in sweep.cells(variations):
+                recipe = _load(path, [*changes, *cell.changes], out / cell.folder, console)
+                entries += _seeds(ComparedRun(cell.name, recipe, cell.values), varied.seeds, below=True)
+        else:
+            recipe = _load(path, changes, out / path.stem, console)
+            entries += _seeds(ComparedRun(path.stem, recipe), varied.seeds, below=several)
+    _require_different(entries)
+    return entries
+
+
+def _load(path: Path, changes: Sequence[str], out: Path, console: Console) -> Recipe:
+    given = [*changes, f"out={json.dumps(str(out))}"]
+    return load_checked(path, given, Recipe, lambda it: pretrain.check(it, it.command), console)
+
+
+def _seeds(entry: ComparedRun, seeds: int | None, *, below: bool) -> Iterator[ComparedRun]:
+    """The run with each seed. below: in folders of their own, so that more seeds find those of now."""
+    for seed in range(seeds) if seeds is not None else [entry.recipe.seed]:
+        out = Path(entry.recipe.out, f"seed-{seed}" if below else "")
+        recipe = entry.recipe.model_copy(update={"seed": seed, "out": str(out)})
+        yield entry._replace(recipe=recipe, seeds=seeds or 1)
+
+
+def _require_different(entries: Sequence[ComparedRun]) -> None:
+    """Raise UsageError for runs of one name, and for values that are written differently and are the same."""
+    names = [(entry.name, entry.recipe.seed) for entry in entries]
+    twice = sorted({name for name, seed in names if names.count((name, seed)) > 1})
     if twice:
         raise UsageError(
             f"two recipes are called {', '.join(twice)}",
             hint="a run is named after its recipe's file; rename one",
         )
-    return entries
+    varied = [(entry.name, entry.recipe.model_copy(update={"out": ""})) for entry in entries if entry.values]
+    for at, (name, recipe) in enumerate(varied):
+        same = next((other for other, seen in varied[:at] if seen == recipe), None)
+        if same is not None:
+            raise UsageError(f"{same} and {name} are the same run", hint="leave one of the values out")
 
 
 def require_equal(entries: Sequence[ComparedRun]) -> None:
@@ -86,12 +156,11 @@ def require_equal(entries: Sequence[ComparedRun]) -> None:
         "train.budget": [_budget(entry.recipe.train) for entry in entries],
     }.items():
         if len(set(values)) > 1:
-            lines = "".join(
-                f"\n  {entry.name}: {value}" for entry, value in zip(entries, values, strict=True)
-            )
+            told = dict.fromkeys((entry.name, value) for entry, value in zip(entries, values, strict=True))
+            lines = "".join(f"\n  {name}: {value}" for name, value in told)
             raise RecipeError(
                 f"the runs differ in {key}, so their scores could not be compared:{lines}",
-                hint=f"give it to all of them: nlptool compare ... {key}=VALUE",
+                hint=f"give it to all of them: nlptool compare ... {key}='{values[0]}'",
             )
 
 

@@ -12,7 +12,7 @@ from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
 from nlptool.formatting import bullets, counted, markdown
 from nlptool.recipe import difference, kept
-from nlptool.report import comparison_charts, comparison_table, suite_scores, verdict
+from nlptool.report import comparison_charts, comparison_table, seed_means, suite_scores, verdict
 from nlptool.runs import folder, launch, run_state
 from nlptool.train import budget
 from nlptool.train.distributed import DistributedContext
@@ -20,7 +20,7 @@ from nlptool.train.distributed import DistributedContext
 
 def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
     """What each run would take; trains nothing. Raises RecipeError for a budget that they do not all meet."""
-    setups = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
+    setups = {run.title: PretrainSetup(run.recipe) for run in comparison.runs}
     _require_budget_met(setups)
     rows = []
     for name, setup in setups.items():
@@ -49,7 +49,7 @@ def run(comparison: Comparison, options: Options, console: Console) -> None:
         context.world.on_first(lambda: folder.prepare_output_folder(comparison.out, options))
         pairs = _checked(comparison)  # what is wrong is told now, not after hours
         for number, entry in enumerate(comparison.runs, start=1):
-            console.note(f"run {number} of {len(comparison.runs)}: {entry.name}")
+            console.note(f"run {number} of {len(comparison.runs)}: {entry.title}")
             _train(entry, options.overwrite, console, context.world)
     if context.world.first:
         launch.work_alone()
@@ -58,7 +58,7 @@ def run(comparison: Comparison, options: Options, console: Console) -> None:
 
 def _checked(comparison: Comparison) -> checkpoint_scores.Pairs:
     """The minimal pairs, once they and the budget have been found to suit all runs."""
-    setups = {run.name: PretrainSetup(run.recipe) for run in comparison.runs}
+    setups = {run.title: PretrainSetup(run.recipe) for run in comparison.runs}
     _require_budget_met(setups)
     evaluation = comparison.options
     if evaluation.minimal_pairs is None:
@@ -83,18 +83,21 @@ def _evaluate(
 ) -> None:
     """Probe every checkpoint, then write and show the table and the pictures."""
     entries, _, suite, out = comparison
-    runs = []
+    found = []
     for entry in entries:
-        console.note(f"probing {entry.name}")
+        console.note(f"probing {entry.title}")
         setup = PretrainSetup(entry.recipe)
-        runs.append(checkpoint_scores.evaluated(entry.name, setup, pairs, console))
+        found.append(checkpoint_scores.evaluated(entry.name, setup, pairs, console))
+        found[-1] |= {"seed": entry.recipe.seed, "values": entry.values}
     if suite is not None:
-        for found, entry in zip(runs, entries, strict=True):
-            console.note(f"the suite: {entry.name}")
-            final, kept = Path(entry.recipe.out) / "final", out / "suite" / entry.name
-            found["suite"] = suite_run.take(suite, final, kept, console)
-    write_json(out / "compare.json", runs)
-    tables = [(*comparison_table.table(runs), "")]
+        for one, entry in zip(found, entries, strict=True):
+            console.note(f"the suite: {entry.title}")
+            run = Path(entry.recipe.out)
+            taken = suite_run.take(suite, run / "final", out / "suite" / run.relative_to(out), console)
+            one["suite"] = taken
+    write_json(out / "compare.json", found)
+    runs = seed_means.merged(found)
+    tables = [(*comparison_table.table(runs), seed_means.caption(runs))]
     if suite is not None:
         tables.append((*suite_scores.table({run["run"]: run["suite"] for run in runs}), suite.caption))
     told = verdict.verdicts(runs)
@@ -103,7 +106,7 @@ def _evaluate(
     pictures, remarks = comparison_charts.draw(runs, out)
     console.notes(remarks)
     if options.json:
-        console.json(runs)
+        console.json(found)
         return
     for columns, rows, caption in tables:
         console.table(columns, rows, title=caption)
