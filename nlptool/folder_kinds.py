@@ -14,7 +14,7 @@ def describe(path: Path) -> str:
     if not path.is_dir():
         return "that is a file"
     if (path / "store.json").exists():
-        return "that is a token store, which the pretraining commands read: tokens=" + str(path)
+        return "that is a token store, which the pretraining commands read: store=" + str(path)
     if (path / "graph.json").exists():
         return "that is a knowledge graph, which pretrain-transe reads: graph=" + str(path)
     if (path / "corpus.json").exists():

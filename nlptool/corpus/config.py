@@ -255,7 +255,14 @@ class Output(RecipeBlock):
         0.01,
         ge=0,
         le=1,
-        description="share of dropped documents that is kept in dropped/, by hash of their text",
+        description="share of dropped documents that is kept in dropped/, by hash of their text; of each rule at "
+        "least 20, but none where it is 0",
+    )
+    license: str = Field(
+        "unknown",
+        min_length=1,
+        max_length=100,
+        description="licence of the dataset card, by the hub's name for it, e.g. cc-by-4.0",
     )
 
 

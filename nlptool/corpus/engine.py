@@ -116,7 +116,7 @@ class _Work:
             return
         if self._workers == 1:
             self._own = self._own or Pipeline(self._plan)
-            _write(path, self._own, documents)
+            write_stretch(path, self._own, documents)
             return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start, (self._plan,))
@@ -164,10 +164,10 @@ def _start(plan: Blocks) -> None:
 
 
 def _do(path: str, documents: list[Document]) -> None:
-    _write(Path(path), _ours[0], documents)
+    write_stretch(Path(path), _ours[0], documents)
 
 
-def _write(path: Path, pipeline: Pipeline, documents: list[Document]) -> None:
+def write_stretch(path: Path, pipeline: Pipeline, documents: list[Document]) -> None:
     """Do a stretch; its folder appears whole."""
     found = pipeline(documents)
     with atomic_folder(path) as aside:

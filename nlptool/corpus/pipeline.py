@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from nlptool.corpus import c4, decontaminate, extract, fineweb, gopher, language, pii, repair, urls
 from nlptool.corpus.config import DecontaminationRule, Dedup, Extract, Filters, Language, Pii, Repair, Urls
 from nlptool.corpus.decontaminate import Benchmark
-from nlptool.corpus.document import Block, Document, Dropped, Figures, uniform
+from nlptool.corpus.document import Block, Document, Dropped, Figure, Figures, uniform
 from nlptool.corpus.minhash import Signatures
+from nlptool.corpus.samples import Choice
 from nlptool.corpus.statistics import BlockCount, Statistics
 
 MAX_WHITESPACE = 1 << 10
@@ -25,7 +26,7 @@ class Blocks:
     filters: Filters
     dedup: Dedup
     dropped: float
-    """Share of dropped documents that is kept."""
+    """Share of dropped documents that is kept; see `samples.Choice`."""
     seed: int
     urls: Urls | None = None
     extract: Extract | None = None
@@ -69,10 +70,21 @@ class Stretch:
 
     kept: list[Document] = field(default_factory=list)
     dropped: list[dict[str, Any]] = field(default_factory=list)
-    """A share of what was dropped, with the rule and its figure."""
+    """What `samples.Choice` has chosen of what was dropped, with the rule and its figure."""
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
     """[3 + bands, documents]: digest of the words in two parts, characters, and a hash for each band."""
     statistics: Statistics = field(default_factory=Statistics)
+
+
+class Passage(NamedTuple):
+    """What one block made of a document."""
+
+    block: str
+    figures: list[Figure]
+    """All that its rules measured, up to the one that drops the document."""
+    dropped: Dropped | None
+    document: Document
+    """As the block left it."""
 
 
 class Pipeline:
@@ -90,8 +102,9 @@ class Pipeline:
         statistics = found.statistics
         statistics.blocks = {block.name: BlockCount() for block in self._blocks}
         keys: list[NDArray[np.uint64]] = []
+        dropped: list[tuple[float, dict[str, Any]]] = []
         for document in documents:
-            left = self._through(document, seen, found)
+            left = self._through(document, seen, statistics, dropped)
             if left is not None:
                 found.kept.append(left)
                 keys.append(self._keys(left))
@@ -100,7 +113,22 @@ class Pipeline:
                 statistics.kept_words += len(left.text.split())
         found.keys = np.stack(keys, axis=1) if keys else np.zeros((self._height, 0), np.uint64)
         statistics.count(seen)
+        found.dropped = _chosen(dropped, self._plan.dropped)
         return found
+
+    def trace(self, document: Document) -> Iterator[Passage]:
+        """A document's way through the blocks, up to the one that drops it."""
+        for block in self._blocks:
+            seen = Figures()
+            result = block(document, seen)
+            figures = [
+                Figure(rule, values[-1], *seen.limits[rule]) for rule, values in seen.values.items() if values
+            ]
+            if isinstance(result, Dropped):
+                yield Passage(block.name, figures, result, document)
+                return
+            yield Passage(block.name, figures, None, result)
+            document = result
 
     def close(self) -> None:
         """End the processes of blocks."""
@@ -108,11 +136,17 @@ class Pipeline:
             if isinstance(block, extract.Block):
                 block.close()
 
-    def _through(self, document: Document, seen: Figures, found: Stretch) -> Document | None:
-        """The document behind all blocks; None where one drops it."""
+    def _through(
+        self,
+        document: Document,
+        seen: Figures,
+        statistics: Statistics,
+        dropped: list[tuple[float, dict[str, Any]]],
+    ) -> Document | None:
+        """The document behind all blocks; None where one drops it, which is then put into `dropped`."""
         length = size(document.text)
         for block in self._blocks:
-            count = found.statistics.blocks[block.name]
+            count = statistics.blocks[block.name]
             count.documents += 1
             count.bytes += length
             result = block(document, seen)
@@ -120,10 +154,9 @@ class Pipeline:
                 rule = result.rule
                 count.dropped[rule] += 1
                 count.dropped_bytes[rule] += length
-                if uniform(self._plan.seed, document.text) < self._plan.dropped:
-                    found.dropped.append(
-                        record(document) | {"rule": rule, "value": result.value, "limit": result.limit}
-                    )
+                if self._plan.dropped:
+                    why = {"rule": rule, "value": result.value, "limit": result.limit}
+                    dropped.append((uniform(self._plan.seed, document.text), record(document) | why))
                 return None
             if result.text is not document.text:
                 count.changed += 1
@@ -145,6 +178,13 @@ class Pipeline:
             bands = self._signatures(document.text)
             keys[3:] = keys[0] if bands is None else bands
         return keys
+
+
+def _chosen(dropped: list[tuple[float, dict[str, Any]]], share: float) -> list[dict[str, Any]]:
+    choice = Choice(share)
+    for place, (number, one) in enumerate(dropped):
+        choice.offer(one["rule"], number, place)
+    return [one for place, (number, one) in enumerate(dropped) if choice.has(one["rule"], number, place)]
 
 
 def record(document: Document) -> dict[str, Any]:

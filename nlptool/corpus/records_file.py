@@ -105,3 +105,15 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         raise DataError(
             f"{path}: is not as it was written: {str(error).splitlines()[0]}", hint=remedy
         ) from error
+
+
+def read_any(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a file of either format; of Parquet, null for what one lacks."""
+    if path.suffix != ".parquet":
+        yield from read(path)
+        return
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS):
+            yield from batch.to_pylist()

@@ -3,6 +3,7 @@
 Those of stretches of input are added; the sum does not depend on how the input was cut or in what order it was read.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -12,12 +13,19 @@ import numpy as np
 from nlptool.corpus.document import Figures
 
 SHARES = [place / 50 for place in range(51)]
-COUNTS = [0.0, *(round(10 ** (place / 5), 3) for place in range(36))]  # up to 10^7, five a decade
+DECADE = (1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8)  # preferred numbers (ISO 3, R10)
+COUNTS = [0.0, *(round(10.0**power * one, 2) for power in range(7) for one in DECADE), 1e7]
 
 
 def edges(limits: tuple[float | None, float | None]) -> list[float]:
-    """Where the bins of a figure's histogram end, by the size of its limit; the last takes all that is larger."""
-    return SHARES if all(limit is None or limit <= 1 for limit in limits) else COUNTS
+    """Where the bins of a figure's histogram begin, by the size of its limit; the last takes all that is larger.
+
+    A bin begins at a limit, too, so that each bin is kept as a whole or dropped as a whole.
+    """
+    usual = SHARES if all(limit is None or limit <= 1 for limit in limits) else COUNTS
+    least, most = limits
+    own = ([] if least is None else [least]) + ([] if most is None else [math.nextafter(most, math.inf)])
+    return sorted({*usual, *own})
 
 
 @dataclass
@@ -99,7 +107,7 @@ class Statistics:
             }
             for name, block in self.blocks.items()
         }
-        histograms = {rule: vars(histogram) for rule, histogram in sorted(self.histograms.items())}
+        histograms = {rule: vars(histogram) for rule, histogram in self.histograms.items()}
         kept = {"documents": self.kept, "bytes": self.kept_bytes, "words": self.kept_words}
         return {"kept": kept, "blocks": blocks, "histograms": histograms}
 

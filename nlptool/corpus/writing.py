@@ -13,7 +13,9 @@ from nlptool.corpus.document import uniform
 from nlptool.corpus.duplicates import BINS, Duplicates, Why
 from nlptool.corpus.engine import DROPPED, KEPT
 from nlptool.corpus.pipeline import size
+from nlptool.corpus.samples import Choice
 from nlptool.corpus.stretches import FACTS
+from nlptool.corpus.urls import host_of
 from nlptool.manifests import safe_filename
 
 COLUMNS = {
@@ -21,8 +23,10 @@ COLUMNS = {
     "text": "string",
     "source": "string",
     **dict.fromkeys(FACTS, "string"),
+    "language_score": "float64",
     "copies": "int64",
 }
+MAX_HOSTS = 100_000  # counted at a time
 DUPLICATES = {True: "dedup.exact", False: "dedup.minhash"}
 
 
@@ -41,6 +45,10 @@ class Written:
     dropped: Counter[str] = field(default_factory=Counter)
     """By `dedup.exact` and `dedup.minhash`."""
     dropped_bytes: Counter[str] = field(default_factory=Counter)
+    domains: Counter[str] = field(default_factory=Counter)
+    """Documents by host; hosts of a document or two are forgotten where there are more than MAX_HOSTS."""
+    languages: Counter[str] = field(default_factory=Counter)
+    """Documents by what the block `language` has said."""
     similarities: list[int] = field(default_factory=lambda: [0] * len(BINS))
     """Near duplicates by similarity to what is kept for them, for each bin of BINS."""
 
@@ -104,12 +112,23 @@ def write_data(
             written.documents[record["source"]] += 1
             written.bytes[record["source"]] += length
             written.words += len(record["text"].split())
+            _describe(written, record)
             if number % 1000 == 0:
                 progress(written.entered_bytes)
     finally:
         files.close()
     progress(written.entered_bytes)
     return written
+
+
+def _describe(written: Written, record: dict[str, Any]) -> None:
+    """Count where a document is from, and its language."""
+    if (url := record.get("url")) and (host := host_of(url)):
+        written.domains[host] += 1
+        if len(written.domains) > MAX_HOSTS:
+            written.domains = Counter({host: count for host, count in written.domains.items() if count > 2})
+    if language := record.get("language"):
+        written.languages[language] += 1
 
 
 def _count(written: Written, why: Why, length: int) -> None:
@@ -128,26 +147,36 @@ def _kept(stretches: Sequence[Path]) -> Iterator[dict[str, Any]]:
 def write_dropped(
     folder: Path, stretches: Sequence[Path], duplicates: Duplicates, share: float, seed: int
 ) -> None:
-    """Write a share of what was dropped into a file for each rule, with the figure and its limit."""
+    """Write what `samples.Choice` chooses of what was dropped: a file for each rule, with the figure and its limit."""
+    if not share:
+        return
+    choice = Choice(share)
+    for place, one in enumerate(_all_dropped(stretches, duplicates)):
+        choice.offer(one["rule"], uniform(seed, one["text"]), place)
+    ids: dict[int, str] = {}
+    wanted = {why.of for why in duplicates.dropped.values()}
+    for number, record in enumerate(_kept(stretches) if wanted else ()):
+        if number in wanted:
+            ids[number] = record["id"]
     with ExitStack() as opened:
         writers: dict[str, records_file.JsonLines | records_file.Parquet] = {}
-
-        def put(rule: str, record: dict[str, Any]) -> None:
+        for place, one in enumerate(_all_dropped(stretches, duplicates)):
+            rule = one["rule"]
+            if not choice.has(rule, uniform(seed, one["text"]), place):
+                continue
             if rule not in writers:
                 path = folder / f"{safe_filename(rule)}.jsonl.zst"
                 writers[rule] = opened.enter_context(records_file.opened(path))
-            writers[rule].write(record)
+            if (of := one.pop("of", None)) is not None:
+                one["duplicate_of"] = ids[of]
+            writers[rule].write(one)
 
-        for stretch in stretches:
-            for record in records_file.read(stretch / DROPPED):
-                put(record["rule"], record)
-        wanted = {why.of for why in duplicates.dropped.values()} if share else set()
-        ids: dict[int, str] = {}
-        for number, record in enumerate(_kept(stretches) if wanted else ()):
-            if number in wanted:
-                ids[number] = record["id"]
-        for number, record in enumerate(_kept(stretches) if wanted else ()):
-            why = duplicates.dropped.get(number)
-            if why is not None and uniform(seed, record["text"]) < share:
-                rule = DUPLICATES[why.exact]
-                put(rule, record | {"rule": rule, "value": why.similarity, "duplicate_of": ids[why.of]})
+
+def _all_dropped(stretches: Sequence[Path], duplicates: Duplicates) -> Iterator[dict[str, Any]]:
+    """What stretches have kept of what was dropped, then all duplicates; `of`: the number of the one that is kept."""
+    for stretch in stretches:
+        yield from records_file.read(stretch / DROPPED)
+    for number, record in enumerate(_kept(stretches) if duplicates.dropped else ()):
+        why = duplicates.dropped.get(number)
+        if why is not None:
+            yield record | {"rule": DUPLICATES[why.exact], "value": why.similarity, "of": why.of}

@@ -49,7 +49,8 @@ MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensor
 ONNX = ("*.onnx", "onnx.json", "task.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")
 CARD = "README.md"
-CORPUS = ("corpus.json", "data", "dropped", "stretches")
+CORPUS = ("corpus.json", "data", "dropped", "stretches", "report.html")
+CARDS = (b"---\nlibrary_name: transformers\n", b"---\n# nlptool corpus\n")
 REPORT = ("index.html", "*.svg", "*.png")
 NAMES = (
     *TRAINING,
@@ -73,9 +74,9 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_card(path: Path) -> bool:
-    """Whether a README is the card of a model that nlptool wrote, and no text of the user's."""
+    """Whether a README is the card of a model or corpus that nlptool wrote, and no text of the user's."""
     with suppress(OSError), path.open("rb") as file:
-        return file.read(4096).startswith(b"---\nlibrary_name: transformers\n")
+        return file.read(4096).startswith(CARDS)
     return False
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -85,7 +86,10 @@ def contents(out: Path) -> dict[str, bytes]:
     """All that is written, but for what names the run."""
     others = {"recipe.yaml", "command.txt", "environment.json", ".nlptool-lock"}
     found = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    return {name: data for name, data in found.items() if name not in others}
+    own = re.compile(
+        rb'(<title>|<h1>|pretty_name: "|\n# |\nout: )' + out.name.encode()
+    )  # in the page and the card
+    return {name: own.sub(rb"\1", data) for name, data in found.items() if name not in others}
 
 
 def kept(out: Path) -> list[dict[str, Any]]:
@@ -163,7 +167,7 @@ def test_a_part_that_another_process_has_is_left_to_it(work: Path, monkeypatch: 
 
 def test_a_stopped_run_goes_on_with_what_was_done(work: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     assert corpus("--out", "whole") == 0
-    write, done = engine._write, []
+    write, done = engine.write_stretch, []
 
     def stopping(path: Path, *given: Any) -> None:
         if len(done) == 3:
@@ -171,11 +175,13 @@ def test_a_stopped_run_goes_on_with_what_was_done(work: Path, monkeypatch: pytes
         write(path, *given)
         done.append(path.name)
 
-    monkeypatch.setattr(engine, "_write", stopping)
+    monkeypatch.setattr(engine, "write_stretch", stopping)
     assert corpus() == 130
     (work / "out/stretches/.000000-000009.nlptool-partial").mkdir()  # as a kill would leave it
     again: list[str] = []
-    monkeypatch.setattr(engine, "_write", lambda path, *given: (again.append(path.name), write(path, *given)))
+    monkeypatch.setattr(
+        engine, "write_stretch", lambda path, *given: (again.append(path.name), write(path, *given))
+    )
     assert corpus("--resume", "auto") == 0
     assert not {*again} & {*done}
     assert contents(work / "out") == contents(work / "whole")

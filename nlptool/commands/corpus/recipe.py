@@ -113,11 +113,21 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
     return problems
 
 
+class View(NamedTuple):
+    """What is to be looked at."""
+
+    sample: int | None = None
+    """Documents that the blocks are tried on; None: what a corpus holds."""
+    rule: str | None = None
+    id: str | None = None
+
+
 class Work(NamedTuple):
     """What the command line asks for."""
 
     recipe: Recipe
-    shard: Shard
+    shard: Shard = Shard(0, 1)
+    view: View | None = None
 
 
 def shard_of(given: str | None) -> Shard:

@@ -1,5 +1,6 @@
 """What a corpus says of itself: report.json, and its facts for people."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,20 @@ from nlptool.corpus.writing import Written
 from nlptool.formatting import counted, significant
 from nlptool.text.corpus import ReadStats
 
+MOST_DOMAINS = 30
+
 
 def summary(
-    statistics: Statistics, written: Written, tallies: Mapping[str, ReadStats], found: Duplicates
+    statistics: Statistics,
+    written: Written,
+    tallies: Mapping[str, ReadStats],
+    found: Duplicates,
+    verify: float | None,
 ) -> dict[str, Any]:
-    """The whole report: what came in and went out of each step, by rule, with histograms."""
+    """The whole report: what came in and went out of each step, by rule, with histograms.
+
+    verify: the least similarity at which a near duplicate is dropped.
+    """
     read = {
         name: {
             "documents": tally.documents,
@@ -40,7 +50,7 @@ def summary(
     if any(written.similarities):
         histograms["dedup.minhash"] = {
             "at_least": None,
-            "at_most": None,
+            "at_most": verify,
             "counts": written.similarities,
             "bins": BINS,
         }
@@ -51,10 +61,38 @@ def summary(
             "bytes": sum(written.bytes.values()),
             "words": written.words,
         },
+        "languages": dict(sorted(written.languages.items(), key=lambda pair: (-pair[1], pair[0]))),
+        "domains": dict(sorted(written.domains.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_DOMAINS]),
         "blocks": blocks,
+        "rules": _rules(blocks, histograms),
         "compared_pairs": found.compared,
         "histograms": histograms,
     }
+
+
+def _rules(blocks: dict[str, Any], histograms: dict[str, Any]) -> dict[str, Any]:
+    """Each rule, those that dropped nothing too, in the order in which documents meet them."""
+    found: dict[str, Any] = {}
+    for name, block in blocks.items():
+        measured = [rule for rule in histograms if rule.partition(".")[0] == name]
+        rules = {}
+        for rule in dict.fromkeys([*block["dropped"], *measured]):
+            histogram = histograms.get(rule, {})
+            reached = sum(histogram["counts"]) if histogram and name != "dedup" else block["documents"]
+            rules[rule] = {
+                "documents": reached,
+                "dropped": block["dropped"].get(rule, 0),
+                "dropped_bytes": block["dropped_bytes"].get(rule, 0),
+                "at_least": histogram.get("at_least"),
+                "at_most": histogram.get("at_most"),
+            }
+        found |= dict(sorted(rules.items(), key=lambda pair: (-pair[1]["documents"], _natural(pair[0]))))
+    return found
+
+
+def _natural(rule: str) -> list[tuple[int, str]]:
+    """dup_9_grams before dup_10_grams."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", rule)]
 
 
 def facts_of(report: dict[str, Any]) -> dict[str, Any]:
@@ -79,19 +117,16 @@ def facts_of(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def rules_of(report: dict[str, Any]) -> list[tuple[str, int, str, str]]:
-    """Of each rule that dropped something: its name, documents, their share of those that reached its block, limit."""
-    rows = []
-    for block in report["blocks"].values():
-        for rule, count in sorted(block["dropped"].items(), key=lambda pair: -pair[1]):
-            rows.append(
-                (rule, count, f"{count / block['documents']:.2%}", _limit(report["histograms"].get(rule)))
-            )
-    return rows
+    """Of each rule that dropped something: its name, documents, their share of those that reached it, its limit."""
+    return [
+        (rule, found["dropped"], f"{found['dropped'] / max(found['documents'], 1):.2%}", limit_of(found))
+        for rule, found in report["rules"].items()
+        if found["dropped"]
+    ]
 
 
-def _limit(histogram: dict[str, Any] | None) -> str:
-    if histogram is None:
-        return ""
-    if histogram["at_least"] is not None:
-        return f"at least {significant(histogram['at_least'])}"
-    return f"at most {significant(histogram['at_most'])}" if histogram["at_most"] is not None else ""
+def limit_of(found: dict[str, Any]) -> str:
+    """A rule's limit in words; empty where it has none."""
+    if found["at_least"] is not None:
+        return f"at least {significant(found['at_least'])}"
+    return f"at most {significant(found['at_most'])}" if found["at_most"] is not None else ""

@@ -1,0 +1,84 @@
+"""The second and third phase of a corpus: duplicates, what is written, and what is said of it."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nlptool.atomic_files import write_json, write_text
+from nlptool.commands.corpus.card import card
+from nlptool.commands.corpus.report import summary
+from nlptool.commands.corpus.setup import CorpusSetup
+from nlptool.commands.corpus.shards import STRETCHES
+from nlptool.console import Console
+from nlptool.corpus import duplicates, engine, samples, writing
+from nlptool.corpus.duplicates import Duplicates
+from nlptool.corpus.statistics import Statistics
+from nlptool.errors import DataError
+from nlptool.manifests import atomic_folder, recorded
+from nlptool.report import corpus_page
+from nlptool.text.corpus import ReadStats
+from nlptool.text.sources import CORPUS
+
+REPORT, PAGE, CARD = "report.json", "report.html", "README.md"
+
+
+def finish(setup: CorpusSetup, tallies: Mapping[str, ReadStats], console: Console) -> dict[str, Any]:
+    """Make a corpus of stretches that are all done. The report. Raises DataError where no document is left."""
+    out = setup.out
+    parts = engine.parts(out / STRETCHES)
+    _require_any(out, engine.statistics(parts))
+    report = write(setup, out, parts, tallies, console)
+    rules = {rule: samples.of_rule(out, rule, setup.seed, samples.LEAST) for rule in report["rules"]}
+    write_text(out / PAGE, corpus_page.page(setup.name, report, rules, setup.written))
+    write_text(out / CARD, card(setup, report))
+    facts = {
+        "documents": report["kept"]["documents"],
+        "bytes": report["kept"]["bytes"],
+        "recipe": setup.digest,
+        "files": {f"data/{name}": facts for name, facts in recorded((out / "data").iterdir()).items()},
+    }
+    write_json(out / CORPUS, facts)
+    shutil.rmtree(out / STRETCHES)
+    return report
+
+
+def write(
+    setup: CorpusSetup, out: Path, parts: list[Path], tallies: Mapping[str, ReadStats], console: Console
+) -> dict[str, Any]:
+    """Write data/, dropped/ and report.json. The report."""
+    statistics = engine.statistics(parts)
+    found = _duplicates(setup, out, parts, console)
+    with atomic_folder(out / "data") as aside, console.progress("writing", statistics.kept_bytes, "B") as bar:
+        written = writing.write_data(aside, parts, found, setup.output, bar.to)
+    with atomic_folder(out / "dropped") as aside:
+        writing.write_dropped(aside, parts, found, setup.output.dropped, setup.seed)
+    minhash = setup.dedup.minhash
+    report = summary(statistics, written, tallies, found, minhash.verify if minhash else None)
+    write_json(out / REPORT, report)
+    return report
+
+
+def _require_any(out: Path, statistics: Statistics) -> None:
+    if statistics.kept:
+        return
+    worst = max(
+        (count, rule)
+        for block in statistics.blocks.values()
+        for rule, count in (block.dropped or {"nothing": 0}).items()
+    )
+    raise DataError(
+        f"{out}: no document is left; the rule {worst[1]} dropped most, {worst[0]:,}",
+        hint="change the limit of that rule in the recipe, or leave the rule out",
+    )
+
+
+def _duplicates(setup: CorpusSetup, out: Path, parts: list[Path], console: Console) -> Duplicates:
+    aside = out / STRETCHES / ".shingles"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        with console.progress("comparing", None, "documents") as bar:
+            return duplicates.find(parts, setup.dedup, aside, bar.to)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

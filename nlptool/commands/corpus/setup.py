@@ -1,0 +1,75 @@
+"""A checked recipe made into what workers do, and what is said of it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nlptool.commands.corpus.recipe import Decontaminate, Recipe
+from nlptool.corpus.decontaminate import Benchmark, benchmark
+from nlptool.corpus.pipeline import Blocks, blocks
+from nlptool.prompting.requests import read_task
+from nlptool.recipe import RecipeBlock, digest, dump_given
+
+
+class CorpusSetup:
+    """What making a corpus needs of its recipe."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self.sources, self.dedup, self.output, self.seed = (
+            recipe.sources,
+            recipe.dedup,
+            recipe.output,
+            recipe.seed,
+        )
+        self.out = Path(recipe.out)
+        self.name = self.out.resolve().name
+        self.written = dump_given(recipe.model_copy(update={"workers": None}))
+        """The recipe as YAML, without defaults and without what changes nothing."""
+        self.digest = digest(recipe.model_copy(update={"workers": None, "out": ""}))
+        self.replaced = [key for key, how in recipe.pii or () if how == "replace"]
+        """What of personal data is replaced."""
+        self.workers = recipe.workers or (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+
+    def plan(self) -> Blocks:
+        """What workers do. Raises DataError where a benchmark is not there, UsageError where a package is not."""
+        recipe, cut = self._recipe, self._recipe.decontaminate
+        plan = Blocks(
+            recipe.filters,
+            recipe.dedup,
+            recipe.output.dropped,
+            recipe.seed,
+            recipe.urls,
+            recipe.extract,
+            frozenset(name for name, source in recipe.sources.items() if source.is_html),
+            recipe.repair,
+            recipe.language,
+            recipe.pii,
+            None if cut is None else cut.rule,
+            () if cut is None else tuple(_benchmarks(cut)),
+        )
+        list(blocks(plan))  # what is missing is told before anything is read
+        return plan
+
+    def keeping_all(self) -> "CorpusSetup":
+        """The same, but all that is dropped is kept to be looked at."""
+        output = self.output.model_copy(update={"dropped": 1.0})
+        return CorpusSetup(self._recipe.model_copy(update={"output": output}))
+
+    def description(self, rule: str) -> str:
+        """What a rule is, as its key in the recipe says; empty where a block is one rule."""
+        name, _, key = rule.partition(".")
+        block: RecipeBlock | None = getattr(self._recipe.filters, name, None) or getattr(
+            self._recipe, name, None
+        )
+        fields = {} if block is None else type(block).model_fields
+        return (fields[key].description or "") if key in fields else ""
+
+
+def _benchmarks(block: Decontaminate) -> Iterator[Benchmark]:
+    for spec in block.tasks:
+        task = read_task(spec, None if block.data is None else Path(block.data), 0, None, 0)
+        synthetic = task.task.source is not None and task.task.source.synthetic is not None
+        yield benchmark([instance.fewshot_example for instance in task.instances], synthetic=synthetic)

@@ -1,0 +1,146 @@
+"""What a corpus says of itself as one HTML page that needs nothing else: no network, no other file, no script."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from nlptool.atomic_files import read_text
+from nlptool.formatting import counted, significant
+from nlptool.report import histogram
+from nlptool.terminal import clean
+
+EXCERPT = 700  # characters of a sample
+Samples = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Of each rule, some documents that it dropped, as dropped/ has them."""
+
+
+def page(name: str, report: Mapping[str, Any], samples: Samples, recipe: str) -> str:
+    """The page of a corpus. report: report.json. recipe: its YAML."""
+    template = Template(read_text(Path(__file__).parent / "corpus_page.html"))
+    read, kept = report["read"]["documents"], report["kept"]
+    lead = (
+        f"{counted(kept['documents'], 'documents')} of {read:,} are kept ({_share(kept['documents'], read)}): "
+        f"{_bytes(kept['bytes'])} of text, {counted(kept['words'], 'words')}."
+    )
+    return template.substitute(
+        title=_text(name),
+        lead=lead,
+        blocks=_blocks(report),
+        sources=_sources(report["read"]["sources"]),
+        rules=_rules(report, samples),
+        counts=_counts("Languages", report["languages"], kept["documents"])
+        + _counts("Most frequent domains", report["domains"], kept["documents"]),
+        recipe=_text(recipe),
+    )
+
+
+def _blocks(report: Mapping[str, Any]) -> str:
+    read = report["read"]["documents"]
+    rows = ""
+    for name, block in report["blocks"].items():
+        dropped = sum(block["dropped"].values())
+        left = block["documents"] - dropped
+        bar = f'<i class="bar" style="width: {100 * left / max(read, 1):.2f}%"></i>'
+        cells = (
+            f"{block['documents']:,}",
+            f"{left:,}",
+            _share(dropped, block["documents"]) if dropped else "",
+            f"{block['changed']:,}" if block["changed"] else "",
+            _bytes(block["bytes"]),
+            _bytes(block["bytes"] - sum(block["dropped_bytes"].values())),
+        )
+        numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+        rows += f'<tr><th>{_text(name)}</th>{numbers}<td class="track">{bar}</td></tr>\n'
+    head = ("in", "out", "dropped", "changed", "bytes in", "bytes out")
+    names = "".join(f'<th class="n">{one}</th>' for one in head)
+    return f"<table><thead><tr><th>block</th>{names}<th>left of what was read</th></tr></thead>{rows}</table>"
+
+
+def _sources(sources: Mapping[str, Any]) -> str:
+    rows = ""
+    for name, one in sources.items():
+        bad = ", ".join(f"{count:,} {_text(why)}" for why, count in one["dropped"].items())
+        numbers = (f"{one['documents']:,}", f"{one['kept_documents']:,}", _bytes(one["kept_bytes"]))
+        cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
+        rows += f"<tr><th>{_text(name)}</th>{cells}<td>{bad}</td></tr>\n"
+    head = '<th>source</th><th class="n">read</th><th class="n">kept</th><th class="n">bytes kept</th>'
+    return f"<table><thead><tr>{head}<th>not read</th></tr></thead>{rows}</table>"
+
+
+def _rules(report: Mapping[str, Any], samples: Samples) -> str:
+    found = ""
+    rules = report["rules"].items()
+    for block, members in groupby(rules, key=lambda pair: pair[0].partition(".")[0]):
+        cards = "".join(_rule(name, rule, report, samples.get(name, ())) for name, rule in members)
+        found += f'<h3>{_text(block)}</h3>\n<div class="cards">{cards}</div>\n'
+    return found or '<p class="note">No rule was asked for.</p>'
+
+
+def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples: Sequence[Any]) -> str:
+    limits = {key: rule[key] for key in ("at_least", "at_most")}
+    words = [
+        f"{key.replace('_', ' ')} {significant(limit)}" for key, limit in limits.items() if limit is not None
+    ]
+    told = f"{rule['documents']:,} in, none dropped"
+    if rule["dropped"]:
+        told = f"{rule['documents']:,} in, {rule['dropped']:,} dropped ({_share(rule['dropped'], rule['documents'])})"
+    drawn = ""
+    if shape := report["histograms"].get(name):
+        label = _text(f"{name}: documents by value")
+        drawn = histogram.draw(shape["counts"], shape["bins"], rule["at_least"], rule["at_most"], label)
+    limit = f'<span class="limit">{" and ".join(words)}</span>' if words else ""
+    return (
+        f'<section class="{"quiet" if not rule["dropped"] else "active"}" id="{_text(name)}"><h4>'
+        f"{_text(name.partition('.')[2])} {limit}</h4><p>{told}</p>{drawn}{_samples(samples)}</section>\n"
+    )
+
+
+def _samples(samples: Sequence[Mapping[str, Any]]) -> str:
+    if not samples:
+        return ""
+    shown = ""
+    for one in samples:
+        value = "" if one.get("value") is None else f" <b>{significant(one['value'])}</b>"
+        of = f" like {_text(one['duplicate_of'])}" if one.get("duplicate_of") else ""
+        text = one["text"]
+        more = (
+            f' <span class="more">… {len(text) - EXCERPT:,} characters more</span>'
+            if len(text) > EXCERPT
+            else ""
+        )
+        shown += (
+            f'<li><div class="id">{_text(one["id"])}{value}{of}</div>'
+            f'<div class="sample" dir="auto">{_text(text[:EXCERPT])}{more}</div></li>'
+        )
+    return f"<details><summary>{counted(len(samples), 'documents')} that it dropped</summary><ol>{shown}</ol></details>"
+
+
+def _counts(title: str, counts: Mapping[str, int], total: int) -> str:
+    if not counts:
+        return ""
+    rows = "".join(
+        f'<tr><th>{_text(name)}</th><td class="n">{count:,}</td><td class="n">{_share(count, total)}</td></tr>'
+        for name, count in counts.items()
+    )
+    head = '<tr><th></th><th class="n">documents</th><th class="n">share</th></tr>'
+    return f'<h2>{title}</h2>\n<div class="wide"><table><thead>{head}</thead>{rows}</table></div>\n'
+
+
+def _share(part: int, whole: int) -> str:
+    share = 100 * part / max(whole, 1)
+    return f"{share:.1f} %" if share >= 0.95 or not part else f"{significant(share, 2)} %"
+
+
+def _bytes(count: int) -> str:
+    for size, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
+def _text(text: str) -> str:
+    """Text from outside as HTML."""
+    return escape(clean(text))
