@@ -36,9 +36,11 @@ class Options:
 
 
 class Console:
-    """Where a command speaks."""
+    """Where a command speaks. quiet: of messages and progress only errors are shown."""
 
-    def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+    def __init__(
+        self, stdout: TextIO | None = None, stderr: TextIO | None = None, *, quiet: bool = False
+    ) -> None:
         out, err = stdout or sys.stdout, stderr or sys.stderr
         for stream in (out, err):
             if hasattr(stream, "reconfigure"):  # a log in ASCII must not stop a run, nor one on a full disk
@@ -49,7 +51,7 @@ class Console:
         self._out = rich.console.Console(file=results, highlight=False, markup=False, emoji=False, width=wide)
         self._err = rich.console.Console(file=messages, highlight=False, markup=False, emoji=False)
         self._live = err.isatty() and not self._err.is_dumb_terminal
-        self._muted = False
+        self._muted, self._quiet = False, quiet
 
     def mute(self, muted: bool) -> None:
         """Say nothing but errors, e.g. on all ranks but the first."""
@@ -63,7 +65,7 @@ class Console:
 
     def note(self, text: str) -> None:
         """A message."""
-        if not self._muted:
+        if not (self._muted or self._quiet):
             self._err.print(message("", "", text), soft_wrap=True)
 
     def notes(self, texts: Iterable[str]) -> None:
@@ -162,7 +164,7 @@ class Console:
         return Panel(name, steps, start, seconds, self._screen(), objective)
 
     def _screen(self) -> Screen:
-        return Screen(self._err, live=self._live, muted=self._muted)
+        return Screen(self._err, live=self._live, muted=self._muted or self._quiet)
 
 
 def _text(value: object) -> str:

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import typer
 
 from nlptool import __version__, launch
-from nlptool.cli import corpora, inference, predict, recipes, runs, signals, texts, threads, training
-from nlptool.cli.app import app, console, renamed_option
+from nlptool.cli import corpora, inference, predict, recipes, runs, shell, signals, texts, threads, training
+from nlptool.cli.app import Manner, app, console, renamed_option
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 from nlptool.runs import lock
 
-__all__ = ["app", "corpora", "inference", "main", "predict", "recipes", "runs", "texts", "training"]
+__all__ = ["app", "corpora", "inference", "main", "predict", "recipes", "runs", "shell", "texts", "training"]
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(arguments: Sequence[str]) -> int:
+    Manner.quiet, Manner.json = False, "--json" in arguments
     for argument in arguments:
         if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
             return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
@@ -159,13 +160,21 @@ def _fail(error: Reported) -> int:
     except UsageError:
         this = launch.ALONE
     if this.size == 1:
-        console().error(error)
-        return error.exit_code
+        return _show(error)
     signals.ignore()  # torchrun ends all ranks when one has failed
     if isinstance(error, OtherRankFailed) and ranks is not None and (dead := ranks.missing()):
         error.message = f"{dead} has died"
     shown = ranks.reports(error) if ranks is not None and ranks.is_joined() else this.local_rank == 0
     if shown:
         error.message = f"{this}: {error.message}"
-        console().error(error)
+        return _show(error)
+    return error.exit_code
+
+
+def _show(error: Reported) -> int:
+    """Print an error; under --json also as a line of JSON on stdout, where a program reads."""
+    console().error(error)
+    if Manner.json:
+        told = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        console().json_line({"error": told})
     return error.exit_code

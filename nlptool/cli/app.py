@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from copy import copy
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,8 +57,17 @@ SuiteData = Annotated[
 ]
 
 
-class HelpByGroup(TyperGroup):
-    """Lists the commands under the headings of `rich_help_panel`."""
+class Application(TyperGroup):
+    """Lists the commands under the headings of `rich_help_panel`; all of them take --quiet."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        quiet = copy(next(option for option in self.params if option.name == "quiet"))
+        quiet.expose_value = False
+        for command in self.commands.values():
+            inner = getattr(command, "commands", {}).values()
+            for one in inner or (command,):
+                one.params.append(quiet)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section a heading."""
@@ -73,7 +83,7 @@ class HelpByGroup(TyperGroup):
 
 
 app = typer.Typer(
-    cls=HelpByGroup,
+    cls=Application,
     name="nlptool",
     help="Pretrain, compress and evaluate small language models.",
     epilog="A command takes a recipe and changes to it: nlptool pretrain-mlm recipe.yaml train.lr=3e-4",
@@ -85,11 +95,20 @@ app = typer.Typer(
 )
 
 
+class Manner:
+    """How this command line wants to be spoken to."""
+
+    quiet = False
+    """--quiet: no messages and no progress; results and errors."""
+    json = False
+    """--json: an error is also a line of JSON on stdout."""
+
+
 def console() -> "Console":
     """What prints; imported when there is something to say."""
     from nlptool.console import Console
 
-    return Console()
+    return Console(quiet=Manner.quiet)
 
 
 def is_change(argument: str) -> bool:
@@ -146,6 +165,10 @@ def work_alone(command: str) -> None:
     launch.alone(os.environ)
 
 
+def _keep_quiet(wanted: bool) -> None:
+    Manner.quiet = Manner.quiet or wanted
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         console().result(f"nlptool {__version__}")
@@ -157,6 +180,12 @@ def _options(
     ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", callback=_keep_quiet, help="Print results and errors; no messages, no progress."
+        ),
     ] = False,
 ) -> None:
     if ctx.invoked_subcommand is not None and ctx.invoked_subcommand not in RANKED:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 DATA, TRAIN, ASK = "From text to tokens", "Training", "Inference and evaluation"
-RUNS, LOOK = "Runs and machines", "Recipes"
+RUNS, LOOK = "Runs and machines", "Recipes and help"
 HEADINGS = (DATA, TRAIN, ASK, RUNS, LOOK)
 
 

@@ -10,12 +10,14 @@ from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.loading import load_checked
 from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.commands.prompt import recipe as prompt
+from nlptool.commands.recipe_command import command_of
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import catalog
 from nlptool.recipe.source import read
 
-OTHERS = {"tokenizer": "tokenize", "source": "tokenize", "sources": "corpus", "graph": "pretrain-transe"}
+HIDDEN = ("tokenize", "corpus", "knowledge", "pretrain-transe", "distill-task")
+"""Commands whose rows are not shown."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,17 @@ def subject_of(what: str, changes: Sequence[str], console: Console) -> Any:
             f"{what}: {folder_kinds.describe(folder)}", hint="inspect takes a recipe, a run or a token store"
         )
     path = folder / "recipe.yaml" if folder.is_dir() else catalog.find(what)
-    keys = read(path).data
-    if "tasks" in keys:
+    command = command_of(read(path).data)
+    if command == "prompt":
         return load_checked(path, changes, prompt.Recipe, lambda it: prompt.check(it, "prompt"), console)
-    if "task" in keys and "teacher" not in keys:
+    if command == "finetune":
         return load_checked(
             path, changes, finetune.Recipe, lambda it: finetune.check(it, "finetune"), console
         )
-    other = "distill-task" if "task" in keys else next((OTHERS[key] for key in keys if key in OTHERS), None)
-    if other is not None:
-        store = "; its result is a store: nlptool inspect STORE" * (other == "tokenize")
+    if command in HIDDEN:
+        store = "; its result is a store: nlptool inspect STORE" * (command == "tokenize")
         raise UsageError(
-            f"{path}: is a recipe for nlptool {other}, whose rows are not shown",
+            f"{path}: is a recipe for nlptool {command}, whose rows are not shown",
             hint=f"inspect takes recipes that pretrain, distill, finetune or prompt, and token stores{store}",
         )
     return load_checked(path, changes, pretrain.Recipe, lambda it: pretrain.check(it, it.command), console)

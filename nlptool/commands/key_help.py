@@ -1,0 +1,67 @@
+"""`nlptool help COMMAND KEY`: what a key of a recipe means, which values it takes, what it is if not given."""
+
+from difflib import get_close_matches
+
+from nlptool.console import Console
+from nlptool.errors import UsageError
+from nlptool.recipe import RecipeBlock
+from nlptool.recipe.keys import Key, keys
+
+MOST_VALUES = 40
+
+
+def run(command: str, schema: type[RecipeBlock], path: str, console: Console) -> None:
+    """Explain a key, or list those of a block. Raises UsageError for a key that there is not."""
+    known = list(keys(schema, command=command))
+    found = [key for key in known if key.path == path]
+    if not found:
+        raise UsageError(f"{command}: a recipe has no key {path}", hint=_meant(command, path, known))
+    inside = [
+        key for key in known if key.path.startswith(f"{path}.") and key.path.count(".") == path.count(".") + 1
+    ]
+    if found[0].is_block:
+        console.facts(path, _facts(found[0]))
+        if inside:
+            console.result("")
+            rows = [(name, _default(key), key.description) for name, key in _merged(inside)]
+            console.table(("key", "default", "meaning"), rows)
+        return
+    for name, key in _merged(found):
+        console.facts(name, _facts(key))
+
+
+def _merged(found: list[Key]) -> list[tuple[str, Key]]:
+    """Keys that are the same in several kinds of a block once, behind the kinds where they are not in all."""
+    alike: dict[tuple[object, ...], list[Key]] = {}
+    for key in found:
+        alike.setdefault((key.path, key.default, str(key.type), key.description), []).append(key)
+    kinds = {key.kind for key in found if key.kind}
+    return [(same[0].path + _of_kinds(same, kinds), same[0]) for same in alike.values()]
+
+
+def _of_kinds(same: list[Key], kinds: set[str]) -> str:
+    having = [key.kind for key in same if key.kind]
+    return f" ({', '.join(having)})" if having and len(having) < len(kinds) else ""
+
+
+def _default(key: Key) -> str:
+    if key.is_block:
+        return "a block"
+    return "must be given" if key.default is None else key.default
+
+
+def _facts(key: Key) -> dict[str, str]:
+    facts = {"meaning": key.description, "type": str(key.type)}
+    values = key.values()
+    if values and len(values) <= MOST_VALUES and ", ".join(values) not in facts["type"]:
+        facts["values"] = ", ".join(values)
+    if not key.is_block:
+        facts["default"] = _default(key)
+    return {name: text for name, text in facts.items() if text}
+
+
+def _meant(command: str, path: str, known: list[Key]) -> str:
+    last = path.rpartition(".")[2]
+    same = [key.path for key in known if key.path.rpartition(".")[2] == last]
+    close = list(dict.fromkeys(same or get_close_matches(path, [key.path for key in known], 3)))
+    return f"did you mean {' or '.join(close[:3])}?" if close else f"nlptool schema {command} lists all"
