@@ -1,6 +1,7 @@
 """Writes the reference pages while the site is built: commands, recipe keys, metrics, all from the code itself."""
 
 import json
+import re
 from typing import Any
 
 import typer.main
@@ -83,7 +84,7 @@ def of_type(value: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "$ref" in value:
         block = value["$ref"].rpartition("/")[2]
-        return f"[block](#{block.lower()})"
+        return f"[{block}](#{re.sub(r'[^a-z0-9_-]', '', block.lower())})"
     if "anyOf" in value or "oneOf" in value:
         kinds = [of_type(one) for one in value.get("anyOf") or value["oneOf"]]
         return " or ".join(dict.fromkeys(kind for kind in kinds if kind))

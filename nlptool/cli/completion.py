@@ -4,8 +4,10 @@
 `nlptool completion SHELL --line LINE` for the words that fit, one a line.
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from nlptool.commands.recipe_command import command_of
 from nlptool.commands.specs import COMMANDS
 from nlptool.errors import RecipeError
 from nlptool.recipe import KEPT, catalog
+from nlptool.recipe.extends import read
 from nlptool.recipe.field_types import FieldType
 from nlptool.recipe.keys import Key, keys
-from nlptool.recipe.source import read
 
 Candidates = Mapping[str, str]
 """Words that fit, each with what it means."""
@@ -67,17 +69,20 @@ def reply(shell: str, line: str, group: Any) -> Iterator[str]:
     words, current = split(line)
     found = candidates(group, words[1:], current)
     key, equals, _ = current.partition("=")
-    whole = f"{key}=" if shell == "fish" and equals else ""  # the others replace only what stands behind the =
+    whole = (
+        f"{key}=" if shell == "fish" and equals else ""
+    )  # the others replace only what stands behind the =
     for word, meaning in found.items():
         yield word if shell == "bash" else f"{whole}{word}\t{meaning.partition(';')[0][:MEANING]}"
 
 
 def split(line: str) -> tuple[list[str], str]:
     """The words of a command line before the cursor, and the word that the cursor is in; quotes may be open."""
+    line = line.removesuffix("\\")
     for closing in ("", '"', "'"):
         try:
             words = shlex.split(line + closing)
-        except ValueError:
+        except ValueError:  # an open quote, or a backslash at the end
             continue
         if line[-1:].isspace() and not closing:
             words.append("")
@@ -137,10 +142,15 @@ def _argument(group: Any, command: str, before: list[str], current: str) -> Cand
     return _keys(command, recipe, current, end="=")
 
 
+@cache
 def shipped() -> dict[str, str]:
-    """The shipped recipes, each with the command that carries it out."""
-    found = {name: command_of(read(path).data) for name, path in catalog.shipped().items()}
-    return {name: command for name, command in found.items() if command is not None}
+    """The shipped recipes, each with the command that its header shows; to read their keys would take a second."""
+    found = {}
+    for name, path in catalog.shipped().items():
+        header = re.search(rf"nlptool ([\w-]+) {re.escape(name)}(?![\w/-])", path.read_text("utf8"))
+        if header is not None:
+            found[name] = header[1]
+    return found
 
 
 def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candidates:

@@ -5,6 +5,8 @@ An editor that speaks YAML completes and checks a recipe whose first line names 
     # yaml-language-server: $schema=pretrain-mlm.json
 """
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from pydantic import TypeAdapter
 
 from nlptool.console import Console
 from nlptool.recipe import RecipeBlock
+from nlptool.recipe.extends import DESCRIPTION, EXTENDS
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks.config import TaskConfig
 
@@ -23,7 +26,7 @@ def run(command: str, recipe: type[RecipeBlock], console: Console) -> None:
     console.json(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **of_command(command, recipe.model_json_schema()),
+            **with_short_names(with_extends(of_command(command, recipe.model_json_schema()))),
             "title": f"nlptool {command}",
         }
     )
@@ -32,8 +35,29 @@ def run(command: str, recipe: type[RecipeBlock], console: Console) -> None:
 def run_task(console: Console) -> None:
     """Print the schema of a file that describes a labelled task."""
     console.json(
-        {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nlptool task", **of_task()}
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "nlptool task",
+            **with_short_names(of_task()),
+        }
     )
+
+
+def with_extends(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema whose file may extend another; then none of its keys need be given in it."""
+    properties = {EXTENDS: {"type": "string", "description": DESCRIPTION}, **schema["properties"]}
+    needed = {key: value for key, value in schema.items() if key == "required"}
+    found = {**schema, "properties": properties} | (
+        {"anyOf": [{"required": [EXTENDS]}, needed]} if needed else {}
+    )
+    found.pop("required", None)
+    return found
+
+
+def with_short_names(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema whose blocks of several kinds are called after their folder: models.albert, objectives.mlm."""
+    text = re.sub(r"nlptool__(\w+?)__(\w+?)__config__Config", r"\1.\2", json.dumps(schema))
+    return json.loads(text)  # type: ignore[no-any-return]
 
 
 def of_task() -> dict[str, Any]:

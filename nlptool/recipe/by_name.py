@@ -10,8 +10,9 @@ from pydantic_core import CoreSchema, core_schema
 from nlptool.errors import RecipeError
 from nlptool.formatting import json_value
 from nlptool.recipe import catalog
+from nlptool.recipe.extends import read
 from nlptool.recipe.field_types import FieldType, holds
-from nlptool.recipe.source import RecipeSource, read
+from nlptool.recipe.source import RecipeSource
 from nlptool.recipe.types import BlockChoice, RecipeBlock
 from nlptool.recipe.validate import validate
 
@@ -40,7 +41,7 @@ class Named:
     def source(self, given: str) -> RecipeSource:
         """The text of the file behind a name. Raises RecipeError where there is none, or it holds another block."""
         try:
-            source = read(catalog.find(given, self.folder))
+            source = read(catalog.find(given, self.folder), self.folder)
         except RecipeError as error:
             raise RecipeError(f"task: {error.message}", hint=error.hint) from None
         source.refuse(source.problems)

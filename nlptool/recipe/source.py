@@ -72,6 +72,8 @@ class RecipeSource:
     """Arguments of the command line that could not be applied, and why."""
     notes: list[str] = field(default_factory=list)
     """What the command line did to the file besides what it says."""
+    inherited: dict[str, int] = field(default_factory=dict)
+    """Keys that come from a recipe which this one extends: 1, from one which that extends: 2, and so on."""
     values: int = 0
     """How many values there are, blocks and lists included."""
 
@@ -143,6 +145,8 @@ def override(source: RecipeSource, arguments: Sequence[str]) -> None:
         try:
             if given.startswith("~") == bool(equals) or not re.fullmatch(r"[^\s.]+(\.[^\s.]+)*", path):
                 raise ValueError("expected key=value or ~key, e.g. train.lr=3e-4 or ~train.stages")
+            if path == "extends":
+                raise ValueError("a recipe's file extends another; name that recipe itself, or write a file")
             node = _compose(text) if equals else None
             if equals and node is None:
                 raise ValueError(f"no value after =; write {path}=null or {path}='\"\"'")

@@ -9,19 +9,33 @@ from nlptool.recipe.types import RecipeBlock
 
 
 def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
-    """Where a key of the command line excludes others that the file gives, remove those, and note it in the source."""
+    """Where a key excludes others, remove those that were given less closely, in place.
+
+    The command line is closer than the file, and the file than what it extends. What the command line removes is noted.
+    """
     for path, block in list(blocks(schema, source.data)):
         values = _at(source.data, path)
         for key, others in block.replaces.items():
             given = f"{path}.{key}".removeprefix(".")
-            if values.get(key) is None or not source.places.get(given, "").startswith(COMMAND_LINE):
+            if values.get(key) is None:
                 continue
             for other in others:
                 where = f"{path}.{other}".removeprefix(".")
                 place = source.places.get(where, "")
-                if values.get(other) is not None and place and not place.startswith(COMMAND_LINE):
-                    del values[other]
+                if (
+                    values.get(other) is None
+                    or not place
+                    or _distance(source, given) >= _distance(source, where)
+                ):
+                    continue
+                del values[other]
+                if _distance(source, given) < 0:
                     source.notes.append(f"{given} takes the place of {where} ({place})")
+
+
+def _distance(source: RecipeSource, path: str) -> int:
+    """How far from the command line a key was given: on it -1, in the file 0, in a recipe that it extends more."""
+    return -1 if source.places.get(path, "").startswith(COMMAND_LINE) else source.inherited.get(path, 0)
 
 
 def idle(recipe: RecipeBlock, source: RecipeSource) -> list[Problem]:

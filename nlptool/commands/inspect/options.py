@@ -14,7 +14,7 @@ from nlptool.commands.recipe_command import command_of
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import catalog
-from nlptool.recipe.source import read
+from nlptool.recipe.extends import read
 
 HIDDEN = ("tokenize", "corpus", "knowledge", "pretrain-transe", "distill-task")
 """Commands whose rows are not shown."""

@@ -1,0 +1,191 @@
+"""What shells complete, and help on commands and keys."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from nlptool.cli import app, main
+from nlptool.cli.completion import SCRIPTS, reply, shipped, split
+from nlptool.commands.recipe_command import command_of
+from nlptool.commands.specs import COMMANDS
+from nlptool.recipe import catalog
+from nlptool.recipe.extends import read
+
+FILES_OF_TASKS = ("tasks/", "prompted-tasks/", "suites/")
+
+
+def completed(line: str, shell: str = "bash") -> list[str]:
+    return list(reply(shell, line, typer.main.get_command(app)))
+
+
+def test_every_shipped_recipe_is_completed_behind_the_command_that_carries_it_out():
+    commands = {
+        name: command_of(read(path).data)
+        for name, path in catalog.shipped().items()
+        if not name.startswith(FILES_OF_TASKS)
+    }
+    assert shipped() == commands
+    for command in set(commands.values()):
+        names = {name for name, of in commands.items() if of == command}
+        assert set(completed(f"nlptool {command} ")) == names
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nlptool pretrain-m", ["pretrain-mlm"]),
+        ("nlptool recipes s", ["show"]),
+        ("nlptool recipes show demo/bert-", ["demo/bert-ko"]),
+        ("nlptool pretrain-mlm demo/bert train.sch", ["train.schedule="]),
+        ("nlptool pretrain-mlm demo/bert tr", ["train.", "track="]),
+        ("nlptool pretrain-mlm --dry-run demo/bert ~train.sta", ["~train.stages"]),
+        ("nlptool pretrain-mlm demo/bert train.schedule=linear_", ["linear_bert", "linear_from_peak"]),
+        ("nlptool pretrain-mlm demo/bert objective.whole_word=", ["true", "false"]),
+        ("nlptool pretrain-mlm demo/bert --out x model.sh", []),  # a BERT shares nothing
+        ("nlptool pretrain-sop demo/albert model.sh", ["model.share="]),
+        ("nlptool compare demo/bert demo/elec", ["demo/electra"]),
+        ("nlptool compare demo/bert demo/electra train.bu", ["train.budget="]),
+        ("nlptool plan demo/gpt2 model.hea", ["model.heads="]),
+        ("nlptool finetune demo/finetune task=glue/sst", ["glue/sst2"]),
+        ("nlptool export runs/x --to ", ["hf", "onnx"]),
+        ("nlptool evaluate x --suite gl", ["glue-small", "glue"]),
+        ("nlptool help finetune train.layerw", ["train.layerwise_lr_decay"]),
+        ("nlptool help exp", ["export"]),
+        ("nlptool pretrain-mlm no-such-recipe tr", []),
+        ("nlptool pretrain-mlm ./own", []),  # the shell completes files
+        ("nlptool pretrain-mlm 'demo/al", []),
+        ("nlptool pretrain-sop 'demo/al", ["demo/albert"]),
+        ("nlptool predict ", []),
+        ("nlptool pretrain-mlm demo/bert --resume ", ["auto"]),
+        ("nlptool 한국", []),
+    ],
+)
+def test_what_fits_is_offered(line: str, words: list[str]):
+    assert completed(line) == words
+
+
+def test_options_are_those_of_the_command():
+    assert {"--out", "--resume", "--json", "--quiet"} <= set(completed("nlptool pretrain-mlm demo/bert --"))
+    assert "--resume" not in completed("nlptool export x --")
+
+
+def test_a_recipe_of_ones_own_decides_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text("extends: demo/albert\n")
+    assert completed("nlptool plan own.yaml model.embedding_s") == ["model.embedding_size="]
+    Path("own.yaml").write_text("[")
+    assert completed("nlptool plan own.yaml model.embedding_s") == []
+
+
+def test_shells_that_show_meanings_get_them():
+    assert completed("nlptool pretrain-mlm demo/bert train.l", "zsh") == ["train.lr=\tpeak learning rate"]
+    line = "nlptool pretrain-mlm demo/bert train.schedule=cos"
+    assert completed(line, "fish") == ["train.schedule=cosine\t"]  # fish replaces the whole word
+    assert completed(line, "zsh") == ["cosine\t"]
+
+
+def test_a_line_is_split_at_the_cursor_whatever_is_open():
+    assert split("nlptool a b") == (["nlptool", "a"], "b")
+    assert split("nlptool a ") == (["nlptool", "a"], "")
+    assert split("nlptool 'a b") == (["nlptool"], "a b")
+    assert split('nlptool "a') == (["nlptool"], "a")
+    assert split("nlptool \\") == (["nlptool"], "")
+    assert split("") == (["nlptool"], "")
+
+
+@pytest.mark.parametrize("shell", list(SCRIPTS))
+def test_a_shell_takes_its_script(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    assert main(["completion", shell]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+    subprocess.run([shell, "-n", str(script)], check=True)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes_a_key_without_a_space_and_a_file_where_nothing_fits(tmp_path: Path):
+    nlptool = tmp_path / "nlptool"
+    nlptool.write_text(f'#!/bin/sh\nexec {sys.executable} -m nlptool "$@"\n')
+    nlptool.chmod(0o755)
+    line = "nlptool pretrain-mlm demo/bert train.sch"
+    script = f"""PATH={tmp_path}:$PATH; {SCRIPTS["bash"]}
+compopt() {{ printf "compopt %s\\n" "$1 $2"; }}
+COMP_LINE={line!r}; COMP_POINT={len(line)}; _nlptool; echo "${{COMPREPLY[*]}}"; complete -p nlptool"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "compopt -o nospace",
+        "train.schedule=",
+        "complete -o default -F _nlptool nlptool",
+    ]
+
+
+def test_help_is_that_of_the_command(capsys: pytest.CaptureFixture[str]):
+    for words in ([], ["pretrain-mlm"], ["recipes"]):
+        assert main(["help", *words]) == 0
+        told = capsys.readouterr().out
+        assert main([*words, "--help"]) == 0
+        assert told.strip() == capsys.readouterr().out.strip()
+
+
+def test_help_explains_a_key(capsys: pytest.CaptureFixture[str]):
+    assert main(["help", "finetune", "train.lr"]) == 0
+    shown = capsys.readouterr().out
+    assert "peak learning rate" in shown
+    assert "a number above 0" in shown
+    assert "2e-05" in shown
+    assert main(["help", "pretrain-mlm", "model.dropout"]) == 0
+    shown = capsys.readouterr().out
+    assert "model.dropout (albert)" in shown
+    assert "model.dropout (bert, distilbert" in shown
+    assert main(["help", "pretrain-mlm", "train"]) == 0
+    assert "train.batch_size" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [spec.name for spec in COMMANDS])
+def test_help_explains_every_key_at_the_top(command: str, capsys: pytest.CaptureFixture[str]):
+    for word in completed(f"nlptool help {command} "):
+        assert main(["help", command, word.rstrip(".")]) == 0, word
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["help", "pretrain"], "did you mean pretrain-"),
+        (["help", "pretrain-mlm", "optimizer.eps"], "did you mean train.optimizer.eps?"),
+        (["help", "pretrain-mlm", "나"], "nlptool schema pretrain-mlm lists all"),
+        (["help", "export", "train.lr"], "export takes no recipe"),
+    ],
+)
+def test_help_on_what_there_is_not(words: list[str], message: str, capsys: pytest.CaptureFixture[str]):
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_quiet_leaves_results_and_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    copy = ["recipes", "cp", "demo/bert"]
+    assert main([*copy, str(tmp_path / "a.yaml"), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main([*copy, str(tmp_path / "b.yaml")]) == 0
+    assert "copied" in capsys.readouterr().err
+    assert main(["-q", *copy, str(tmp_path / "b.yaml")]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["recipes", "show", "demo/bert", "-q"]) == 0
+    assert "objective" in capsys.readouterr().out
+
+
+def test_under_json_an_error_is_json_on_stdout(capsys: pytest.CaptureFixture[str]):
+    assert main(["pretrain-mlm", "demo/bret", "--json"]) == 2
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {
+        "error": {"message": "demo/bret: no such recipe", "hint": "did you mean demo/bert or demo/albert?", "exit_code": 2}
+    }
+    assert shown.err.startswith("error: demo/bret: no such recipe")
+    assert main(["pretrain-mlm", "demo/bret"]) == 2
+    assert capsys.readouterr().out == ""
