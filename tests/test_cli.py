@@ -255,7 +255,10 @@ def test_a_schema_is_json_that_lists_the_keys(capsys: pytest.CaptureFixture[str]
         "student",
         "entity_embeddings",
     }  # of distill and pretrain-ernie, whose recipe it is, too
-    assert list(schema["properties"]) == ["extends", *(key for key in Recipe.model_fields if key not in others)]
+    assert list(schema["properties"]) == [
+        "extends",
+        *(key for key in Recipe.model_fields if key not in others),
+    ]
     assert main(["schema"]) == 0
     assert capsys.readouterr().out.split() == [*(spec.name for spec in COMMANDS), "task"]
     assert main(["schema", "pretrain-ml"]) == 2

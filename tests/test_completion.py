@@ -184,7 +184,11 @@ def test_under_json_an_error_is_json_on_stdout(capsys: pytest.CaptureFixture[str
     assert main(["pretrain-mlm", "demo/bret", "--json"]) == 2
     shown = capsys.readouterr()
     assert json.loads(shown.out) == {
-        "error": {"message": "demo/bret: no such recipe", "hint": "did you mean demo/bert or demo/albert?", "exit_code": 2}
+        "error": {
+            "message": "demo/bret: no such recipe",
+            "hint": "did you mean demo/bert or demo/albert?",
+            "exit_code": 2,
+        }
     }
     assert shown.err.startswith("error: demo/bret: no such recipe")
     assert main(["pretrain-mlm", "demo/bret"]) == 2

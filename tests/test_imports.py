@@ -93,7 +93,7 @@ MAY_IMPORT = {
     "__init__": {"api"},
 }
 FLOORS = (
-    ("specs", "loading"),
+    ("specs", "loading", "recipe_command"),
     (
         "corpus",
         "tokenize",
@@ -107,7 +107,7 @@ FLOORS = (
         "fill_mask",
     ),
     ("distill_task", "predict", "suite"),
-    ("plan", "compare", "evaluate", "export", "inspect", "report", "doctor", "recipes", "schema"),
+    ("plan", "compare", "evaluate", "export", "inspect", "report", "doctor", "recipes", "schema", "key_help"),
 )
 """Of commands, from below: single runs, what is made of several of these, what looks at runs. A command knows those of
 lower floors, and no other of its own."""
