@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from nlptool.atomic_files import read_text
 from nlptool.cli.app import is_change
 from nlptool.commands.recipe_command import command_of
 from nlptool.commands.specs import COMMANDS
@@ -147,7 +148,7 @@ def shipped() -> dict[str, str]:
     """The shipped recipes, each with the command that its header shows; to read their keys would take a second."""
     found = {}
     for name, path in catalog.shipped().items():
-        header = re.search(rf"nlptool ([\w-]+) {re.escape(name)}(?![\w/-])", path.read_text("utf8"))
+        header = re.search(rf"nlptool ([\w-]+) {re.escape(name)}(?![\w/-])", read_text(path))
         if header is not None:
             found[name] = header[1]
     return found
