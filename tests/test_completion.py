@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from nlptool.cli import app, main
-from nlptool.cli.completion import SCRIPTS, reply, shipped, split
+from nlptool.cli.completion import SCRIPTS, reply, split
 from nlptool.commands.recipe_command import command_of
 from nlptool.commands.specs import COMMANDS
 from nlptool.recipe import catalog
@@ -29,7 +29,7 @@ def test_every_shipped_recipe_is_completed_behind_the_command_that_carries_it_ou
         for name, path in catalog.shipped().items()
         if not name.startswith(FILES_OF_TASKS)
     }
-    assert shipped() == commands
+    assert catalog.commands() == commands
     for command in set(commands.values()):
         names = {name for name, of in commands.items() if of == command}
         assert set(completed(f"nlptool {command} ")) == names

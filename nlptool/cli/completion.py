@@ -4,15 +4,12 @@
 `nlptool completion SHELL --line LINE` for the words that fit, one a line.
 """
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nlptool.atomic_files import read_text
 from nlptool.cli.app import is_change
 from nlptool.commands.recipe_command import command_of
 from nlptool.commands.specs import COMMANDS
@@ -134,24 +131,13 @@ def _argument(group: Any, command: str, before: list[str], current: str) -> Cand
         return {}
     fit = {
         name: f"nlptool {of}"
-        for name, of in shipped().items()
+        for name, of in catalog.commands().items()
         if (of == command or command in OF_ANY_RECIPE) and name.startswith(current)
     }
     if not before or (command == "compare" and current and fit):
         return fit
     recipe = next((word for word in before if not is_change(word)), None)
     return _keys(command, recipe, current, end="=")
-
-
-@cache
-def shipped() -> dict[str, str]:
-    """The shipped recipes, each with the command that its header shows; to read their keys would take a second."""
-    found = {}
-    for name, path in catalog.shipped().items():
-        header = re.search(rf"nlptool ([\w-]+) {re.escape(name)}(?![\w/-])", read_text(path))
-        if header is not None:
-            found[name] = header[1]
-    return found
 
 
 def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candidates:

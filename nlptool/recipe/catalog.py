@@ -1,9 +1,12 @@
 """The recipes that come with nlptool, and how a recipe is found by path or by name."""
 
 import os
+import re
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
+from nlptool.atomic_files import read_text
 from nlptool.errors import RecipeError
 from nlptool.formatting import brief
 from nlptool.recipe import renamed
@@ -22,6 +25,17 @@ def shipped(room: str = "") -> dict[str, Path]:
     return {
         path.relative_to(inside).with_suffix("").as_posix(): path for path in sorted(inside.rglob("*.yaml"))
     }
+
+
+@cache
+def commands() -> dict[str, str]:
+    """The shipped recipes, each with the command that its header shows; to read their keys would take a second."""
+    found = {}
+    for name, path in shipped().items():
+        header = re.search(rf"nlptool ([\w-]+) {re.escape(name)}(?![\w/-])", read_text(path))
+        if header is not None:
+            found[name] = header[1]
+    return found
 
 
 def find(argument: str, room: str = "") -> Path:
