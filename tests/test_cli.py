@@ -3,7 +3,6 @@
 import errno
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -80,14 +79,13 @@ def test_help_fits_80_columns_and_groups_the_commands(capsys: pytest.CaptureFixt
     assert headings == ["Options:", *(f"{heading}:" for heading in HEADINGS)]
 
 
-def test_help_comes_in_less_than_a_quarter_of_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        before = os.times()
-        assert nlptool("--help").returncode == 0
-        after = os.times()  # of the processor, so that a busy machine changes nothing
-        seconds.append(sum(after[2:4]) - sum(before[2:4]))
-    assert min(seconds) < 0.25
+def test_help_imports_few_modules() -> None:
+    """Its time is that of its imports; benchmarks/start.py measures it."""
+    code = (
+        "import sys; from nlptool.cli import main; main(['--help']); print(len(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stderr) < 200
 
 
 def test_no_command_shows_the_help_as_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
