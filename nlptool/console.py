@@ -85,7 +85,7 @@ class Console:
         self._out.file.write(clean(text) if self._out.is_terminal else text)
         self._out.file.flush()
 
-    def ask(self, prompt: str) -> str | None:
+    def input_line(self, prompt: str) -> str | None:
         """A line that is typed, with editing and history where Python has readline; None at the end of input."""
         with suppress(ImportError):
             import readline  # noqa: F401

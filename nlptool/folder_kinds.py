@@ -20,8 +20,8 @@ def describe(path: Path) -> str:
     if (path / "corpus.json").exists():
         return f"that is a corpus, which nlptool tokenize reads: source.files={path}"
     if (path / "config.json").exists():
-        ask = "nlptool fill-mask, generate, evaluate and prompt ask it"
-        return f"that is a model: {ask}, finetune begins from it (init_from={path})"
+        uses = "nlptool fill-mask, generate, evaluate and prompt ask it"
+        return f"that is a model: {uses}, finetune begins from it (init_from={path})"
     if (path / "compare.json").exists():
         runs = sorted(str(one.parent) for way in ("*", "*/seed-*") for one in path.glob(f"{way}/recipe.yaml"))
         return f"that is a folder of compare, whose runs are {', '.join(runs)}"

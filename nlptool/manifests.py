@@ -133,12 +133,12 @@ def plain_names(names: Iterable[str]) -> list[str]:
     found: list[str] = []
     taken: set[str] = set()
     for name in map(safe_filename, names):
-        made, number = name, 1
-        while made.lower() in taken:
+        unique, number = name, 1
+        while unique.lower() in taken:
             number += 1
-            made = f"{name}--{number}"
-        taken.add(made.lower())
-        found.append(made)
+            unique = f"{name}--{number}"
+        taken.add(unique.lower())
+        found.append(unique)
     return found
 
 

@@ -70,9 +70,9 @@ class Screen:
             if self.live or now - self._last < wait:
                 return
             self._last = now
-        self.say(text())
+        self.message(text())
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Print a line now."""
         if not self.muted:
             self.console.print(shown(text), soft_wrap=True)
@@ -101,7 +101,7 @@ class Progress:
         self._screen.close()
         if kind is None:
             rate = f", {self._rate()}" if self.done else ""
-            self._screen.say(f"{self.label}: {self._amount()} in {duration(self._screen.elapsed)}{rate}")
+            self._screen.message(f"{self.label}: {self._amount()} in {duration(self._screen.elapsed)}{rate}")
 
     def advance(self, amount: float) -> None:
         """So much more is done."""
@@ -182,7 +182,7 @@ class Panel:
         self._status = "done" if kind is None else "stopped"
         self._screen.close()
         if not self._screen.live and self._losses:
-            self._screen.say(self._line())
+            self._screen.message(self._line())
 
     def update(
         self,
@@ -207,8 +207,10 @@ class Panel:
                 if metric.kind == "loss":
                     self._losses.setdefault(metric, History()).add(value)
                 else:
-                    tell = COURSE.get(name)
-                    self._facts[name] = tell(value) if tell else f"{metric.key} {metric.show(value)}"
+                    format_fact = COURSE.get(name)
+                    self._facts[name] = (
+                        format_fact(value) if format_fact else f"{metric.key} {metric.show(value)}"
+                    )
             if flops_per_second is not None:
                 self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
             if memory is not None:
@@ -228,13 +230,13 @@ class Panel:
             values = "  ".join(
                 f"{metric.key} {metric.show(value)}" for metric, value in self._heldout.items()
             )
-            self._screen.say(f"step {self.step:,}  held-out  {values}")
+            self._screen.message(f"step {self.step:,}  held-out  {values}")
 
     def saved(self, path: Path) -> None:
         """A checkpoint is whole."""
         self._saved, self._status = (path.name, time.monotonic()), ""
         if not self._screen.live:
-            self._screen.say(f"step {self.step:,}  saved {path}")
+            self._screen.message(f"step {self.step:,}  saved {path}")
 
     def _metric(self, name: str) -> Metric:
         return describe(name, self._objective)

@@ -47,11 +47,11 @@ def pairs(facts: Sequence[tuple[str, str]], width: int) -> Table:
 def widths(columns: Sequence[str], rows: Cells, width: int, word: int) -> list[int] | None:
     """How wide each column is in this width; None where numbers, or words up to `word`, would have to be broken."""
     lines = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    told = list(zip(columns, lines, strict=True))
+    table = list(zip(columns, lines, strict=True))
     least = [
-        max([_longest_word(name, word), *(_unbroken(cell, word) for cell in cells)]) for name, cells in told
+        max([_longest_word(name, word), *(_unbroken(cell, word) for cell in cells)]) for name, cells in table
     ]
-    most = [max([cell_len(name), *map(_widest, cells)]) for name, cells in told]
+    most = [max([cell_len(name), *map(_widest, cells)]) for name, cells in table]
     room = width - GAP * (len(columns) - 1) - sum(least)
     if room < 0:
         return None

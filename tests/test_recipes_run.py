@@ -201,7 +201,7 @@ def test_a_suite_finds_its_tasks_and_their_rows(name: str, tmp_path: Path):
         (tmp_path / task).mkdir(parents=True)
     exams = suite.read(name, str(tmp_path))
     assert [(exam.task, exam.recipe.data) for exam in exams.tuned] == [(t, str(tmp_path / t)) for t in tasks]
-    asked = [] if exams.asked is None else [task.name for task in exams.asked.tasks]
+    asked = [] if exams.prompted is None else [task.name for task in exams.prompted.tasks]
     assert asked == written.get("prompt", {}).get("tasks", [])
     assert tasks or asked
     assert f"--suite {name} " in (RECIPES / "suites" / f"{name}.yaml").read_text()

@@ -27,7 +27,7 @@ def test_they_sleep_where_there_are_fewer_free_cpus_than_threads(running, number
     assert (environment.get("OMP_WAIT_POLICY") == "passive") is sleeps
 
 
-@pytest.mark.parametrize("name", threads.TOLD)
+@pytest.mark.parametrize("name", threads.WAIT_VARIABLES)
 def test_what_the_user_says_stands(running, name):
     running(9)
     environment = {name: "active"}

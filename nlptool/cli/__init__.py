@@ -79,12 +79,12 @@ def _carry_out(arguments: Sequence[str]) -> int:
         return _fail(_too_large())
     except ValueError as error:
         no_path = "embedded null" in str(error)
-        return _fail(UsageError("a path with a NUL character in it")) if no_path else _unforeseen(error)
+        return _fail(UsageError("a path with a NUL character in it")) if no_path else _unexpected(error)
     except Exception as error:
-        return _fail(_too_large()) if ALLOCATION in str(error) else _unforeseen(error)
+        return _fail(_too_large()) if ALLOCATION in str(error) else _unexpected(error)
 
 
-def _unforeseen(error: Exception) -> int:
+def _unexpected(error: Exception) -> int:
     """A defect, or the signal after which it came."""
     before = signals.behind(error)
     if isinstance(before, signals.Ended):

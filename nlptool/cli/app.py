@@ -75,8 +75,8 @@ class Application(TyperGroup):
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
             if command is not None:
-                told = (command.help or "").strip().partition("\n")[0]
-                sections[str(getattr(command, "rich_help_panel", LOOK))].append((name, told))
+                summary = (command.help or "").strip().partition("\n")[0]
+                sections[str(getattr(command, "rich_help_panel", LOOK))].append((name, summary))
         for heading, rows in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(rows, col_max=16)

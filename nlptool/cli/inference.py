@@ -24,7 +24,7 @@ from nlptool.cli.app import (
     refuse_flags,
 )
 from nlptool.cli.training import run_recipe
-from nlptool.commands.specs import ASK, COMMANDS
+from nlptool.commands.specs import COMMANDS, INFERENCE
 from nlptool.errors import UsageError
 
 (PROMPT,) = (spec for spec in COMMANDS if spec.name == "prompt")
@@ -38,7 +38,7 @@ PromptResume = Annotated[
 ]
 
 
-@app.command("fill-mask", rich_help_panel=ASK)
+@app.command("fill-mask", rich_help_panel=INFERENCE)
 def fill_mask(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
@@ -53,7 +53,7 @@ def fill_mask(
     command.run(model, texts, number, as_json=as_json, console=console())
 
 
-@app.command("evaluate", rich_help_panel=ASK)
+@app.command("evaluate", rich_help_panel=INFERENCE)
 def evaluate(
     models: Annotated[
         list[str], typer.Argument(metavar="MODEL...", help="Hugging Face folders, or hub ids.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nlptool.cli.app import Json, app, carry_out, console
-from nlptool.commands.specs import ASK
+from nlptool.commands.specs import INFERENCE
 from nlptool.errors import UsageError
 
 STOP, SKIP = "stop", "skip"
@@ -14,7 +14,7 @@ STOP, SKIP = "stop", "skip"
 
 @app.command(
     "predict",
-    rich_help_panel=ASK,
+    rich_help_panel=INFERENCE,
     epilog="E.g. nlptool predict runs/reviews reviews.csv --out predicted.csv --keep; "
     "nlptool predict runs/reviews --text 'A fine film.'",
 )
@@ -101,7 +101,7 @@ def predict(
     if out is None and (resume or overwrite):
         raise UsageError("--resume and --overwrite go with a file: --out FILE")
     names = tuple(name.strip() for name in columns.split(",")) if columns else ()
-    asked = light.PredictOptions(
+    request = light.PredictOptions(
         model,
         tuple(files or ()),
         (*(texts or ()), *([second] if second is not None else ())),
@@ -114,8 +114,8 @@ def predict(
         light.task_of(task),
         submission,
     )
-    models = light.resolve(asked)
+    models = light.resolve(request)
     if out is not None and not light.prepare_output(out, resume=resume is not None, overwrite=overwrite):
         console().note(f"{out}: is finished")
         return
-    carry_out("predict", (models, asked), Options(resume=resume, overwrite=overwrite, json=as_json))
+    carry_out("predict", (models, request), Options(resume=resume, overwrite=overwrite, json=as_json))

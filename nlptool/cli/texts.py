@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from nlptool.cli.app import Json, Replace, app, carry_out
-from nlptool.commands.specs import ASK
+from nlptool.commands.specs import INFERENCE
 
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
@@ -33,7 +33,7 @@ OnError = Annotated[
 
 @app.command(
     "generate",
-    rich_help_panel=ASK,
+    rich_help_panel=INFERENCE,
     epilog="E.g. nlptool generate runs/demo-gpt2/final --text 'The old'; nlptool generate MODEL prompts.txt > out.jsonl"
     ". Without a text, on a terminal, each line that is typed is one. Options mean what they mean in transformers.",
 )
@@ -138,7 +138,7 @@ def generate(
 
 @app.command(
     "embed",
-    rich_help_panel=ASK,
+    rich_help_panel=INFERENCE,
     epilog="E.g. nlptool embed runs/demo/final texts.jsonl --column body --out vectors.parquet; --layers -4,-3,-2,-1 "
     "is the mean of the last four, which BERT's section 5.3 found best but for their concatenation.",
 )

@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 LOAD = Path("/proc/loadavg")
-TOLD = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 LOOKS, APART = 3, 0.001  # looks at what is running, seconds from one to the next
 
 
@@ -17,7 +17,7 @@ def share(environment: MutableMapping[str, str]) -> None:
     another needs: training was up to twenty times slower on two CPUs of which one was taken, and with this no slower
     than with one thread. On a quiet machine sleeping costs about a tenth.
     """
-    if any(name in environment for name in TOLD) or not LOAD.exists():
+    if any(name in environment for name in WAIT_VARIABLES) or not LOAD.exists():
         return
     cpus = len(os.sched_getaffinity(0))
     threads = environment.get("OMP_NUM_THREADS", "")

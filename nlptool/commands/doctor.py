@@ -39,7 +39,7 @@ def run(run: Path | None, *, as_json: bool, console: Console) -> None:
         marks = {True: "ok", False: "BAD", None: ""}
         title = "this machine" if run is None else str(run)
         console.table(
-            ("", "", title), [(marks[finding.good], finding.subject, finding.told) for finding in findings]
+            ("", "", title), [(marks[finding.good], finding.subject, finding.detail) for finding in findings]
         )
     bad = [finding.subject for finding in findings if finding.good is False]
     if bad:
@@ -72,16 +72,16 @@ def machine() -> Iterator[Check]:
 
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
     yield Check("threads", threads <= cores, f"torch uses {threads} on {counted(cores, 'cores')}")
-    told = "glibc's malloc can be told to keep freed memory" if keep_freed_memory() else "no glibc"
-    yield Check("memory allocator", None, told)
+    detail = "glibc's malloc can be told to keep freed memory" if keep_freed_memory() else "no glibc"
+    yield Check("memory allocator", None, detail)
     yield Check("CPU", None, f"{torch.backends.cpu.get_cpu_capability()}, {_gflops():.0f} GFLOP/s in fp32")
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(number)
-            told = (
+            detail = (
                 f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, bf16 {torch.cuda.is_bf16_supported()}"
             )
-            yield Check(f"GPU {number}", True, told)
+            yield Check(f"GPU {number}", True, detail)
     else:
         yield Check("GPU", None, "none that torch can use; training runs on the CPU in fp32")
     free = shutil.disk_usage(Path.cwd()).free / 2**30

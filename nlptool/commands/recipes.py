@@ -24,7 +24,7 @@ def ls(room: str | None, console: Console, *, as_json: bool) -> None:
     if room is not None:
         if room not in rooms:
             raise UsageError(f"no recipes called {room}/...", hint=f"one of {', '.join(rooms)}")
-        found = {name: told for name, told in found.items() if name.startswith(f"{room}/")}
+        found = {name: description for name, description in found.items() if name.startswith(f"{room}/")}
     if as_json:
         console.json(found)
         return

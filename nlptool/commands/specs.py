@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-DATA, TRAIN, ASK = "From text to tokens", "Training", "Inference and evaluation"
+DATA, TRAIN, INFERENCE = "From text to tokens", "Training", "Inference and evaluation"
 RUNS, LOOK = "Runs and machines", "Recipes and help"
-HEADINGS = (DATA, TRAIN, ASK, RUNS, LOOK)
+HEADINGS = (DATA, TRAIN, INFERENCE, RUNS, LOOK)
 
 
 class CommandSpec(NamedTuple):
@@ -40,7 +40,7 @@ LISTED = (
     CommandSpec("distill", "pretrain", TRAIN, "Distil a language model into a smaller one."),
     CommandSpec("finetune", "finetune", TRAIN, "Fine-tune a pretrained model on a labelled task.", True),
     CommandSpec("distill-task", "distill_task", TRAIN, "Distil a fine-tuned model into a smaller one.", True),
-    CommandSpec("prompt", "prompt", ASK, "Zero-, one- and few-shot evaluation.", True),
+    CommandSpec("prompt", "prompt", INFERENCE, "Zero-, one- and few-shot evaluation.", True),
 )
 
 

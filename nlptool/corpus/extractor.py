@@ -6,7 +6,7 @@ from typing import Any
 
 from nlptool.text.worker_processes import follow_reader
 
-FORGET = 500  # pages after which trafilatura's caches, which grow, are emptied
+RESET_EVERY = 500  # pages after which trafilatura's caches, which grow, are emptied
 
 
 def serve(connection: Connection, extractors: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -21,7 +21,7 @@ def serve(connection: Connection, extractors: tuple[str, ...], options: dict[str
             return
         connection.send(text_of(html, extractors, options, least))
         count += 1
-        if count % FORGET == 0 and "trafilatura" in extractors:
+        if count % RESET_EVERY == 0 and "trafilatura" in extractors:
             from trafilatura.meta import reset_caches
 
             reset_caches()

@@ -38,8 +38,8 @@ class Batch:
         labels [N, 1]             of a task: what is right in each decision, NaN where it is hidden
         order [B]                 of pairs: 1 where segment B is a random one, or comes first
         bytes [B]                 bytes of text that a row's labels stand for, where tokens tell
-        taught_ids [B, K, C]      of distillation: the C most probable tokens by the teacher, where these are kept
-        taught_log_p [B, K, C]    their log-probabilities
+        teacher_topk_ids [B, K, C]      of distillation: the C most probable tokens by the teacher, where these are kept
+        teacher_topk_logprobs [B, K, C]    their log-probabilities
         answers [N, W]            of distillation on a task: the teacher's logits
         row [N]                   of a task: the number of each decision among those of the split
     """
@@ -224,13 +224,13 @@ class PrefetchingLoader:
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n; what fails in the thread is raised here."""
         number, future = self._next or (n, None)
-        made = future.result() if future is not None and number == n else self._make(n)
+        batches = future.result() if future is not None and number == n else self._make(n)
         self._next = (n + 1, self._thread.submit(self._make, n + 1))
-        return made
+        return batches
 
     def _make(self, n: int) -> list[Batch]:
-        made = self.batches.get(n)
-        return [batch.pinned() for batch in made] if self.pins else made
+        batches = self.batches.get(n)
+        return [batch.pinned() for batch in batches] if self.pins else batches
 
     def close(self) -> None:
         """Stop the thread."""

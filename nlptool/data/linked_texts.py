@@ -129,10 +129,10 @@ class LinkedTextDataset:
         self.count, self.labelled = self._texts.count, self._texts.labelled
         needed = np.fromfile(split.prefix.with_suffix(".needed"), "<i4")
         lost = int((needed > self.lengths - 2).sum())
-        told = "text up to its last mark"
+        part = "text up to its last mark"
         self.cuts: tuple[Truncation, ...] = (
             *self._texts.cuts,
-            Truncation(told, "train.sequence_length", length, lost, "loses a mark"),
+            Truncation(part, "train.sequence_length", length, lost, "loses a mark"),
         )
         has_links = split.prefix.with_suffix(".links").exists()
         self.links = LinkFile(split.prefix) if has_links else None

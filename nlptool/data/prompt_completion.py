@@ -112,10 +112,10 @@ class PromptDataset:
         begins, sizes = bounds[:, :3], np.diff(bounds, axis=1)
         context, question, whole = sizes.T
         written = np.where(whole > answer + 1, answer, whole)
-        asked = np.minimum(question, length - written)
-        read = np.minimum(context, length - written - asked)
-        self._sizes = np.stack((read, asked, written), 1)
-        self._begins = begins + np.stack((0 * asked, question - asked, 0 * asked), 1)
+        question_read = np.minimum(question, length - written)
+        read = np.minimum(context, length - written - question_read)
+        self._sizes = np.stack((read, question_read, written), 1)
+        self._begins = begins + np.stack((0 * question_read, question - question_read, 0 * question_read), 1)
         self.lengths: Ints = self._sizes.sum(1)
         shorter = (self._sizes[:, :2] < sizes[:, :2]).any(1)
         self.cuts: tuple[Truncation, ...] = (

@@ -56,9 +56,11 @@ def write(questions: Iterable[Question], tokenizer: Tokenizer, prefix: Path) -> 
             while some := list(islice(source, AT_ONCE)):
                 different = list(dict.fromkeys(one.context for one in some))
                 known = dict(zip(different, tokenizer.encode_places(different), strict=True))
-                asked = tokenizer.encode_batch([one.question for one in some])
+                questions_ids = tokenizer.encode_batch([one.question for one in some])
                 parts = [
-                    ids for one, of in zip(some, asked, strict=True) for ids in (of, known[one.context][0])
+                    ids
+                    for one, of in zip(some, questions_ids, strict=True)
+                    for ids in (of, known[one.context][0])
                 ]
                 ids = np.fromiter(chain.from_iterable((*part, separator) for part in parts), np.int64)
                 lengths = np.array([len(part) + 1 for part in parts], np.int32)
@@ -118,10 +120,10 @@ class QAWindowDataset:
         labels_R2 = np.fromfile(split.prefix.with_suffix(".labels"), "<f8").reshape(rows, 2)
         self.count, self.labelled = rows, not np.isnan(labels_R2).any()
         first, _ = split.sentence_range(np.arange(rows))
-        asked, text, end = (split.starts(first + part) for part in range(3))
+        question_starts, text, end = (split.starts(first + part) for part in range(3))
         sizes = end - text - 1
         self._sizes = sizes
-        whole, half = text - asked - 1, (length - 3) // 2
+        whole, half = text - question_starts - 1, (length - 3) // 2
         most, key = min((limits.question, "task.max_query_length"), (half, "train.sequence_length"))
         question = np.minimum(whole, most)
         answer = np.where(labels_R2[:, 0] >= 0, labels_R2[:, 1] - labels_R2[:, 0] + 1, 0)
@@ -144,7 +146,7 @@ class QAWindowDataset:
         """[N], tokens of the text in each window."""
         self.before: Ints = question[self.row] + 2
         """[N], tokens in front of these."""
-        self._asked, self._text = asked[self.row], text[self.row] + self.first
+        self._questions, self._text = question_starts[self.row], text[self.row] + self.first
         self.lengths: Ints = self.before + self.size + 1
         begin, last = labels_R2[self.row].T
         inside = (begin >= self.first) & (last < self.first + self.size)
@@ -164,7 +166,9 @@ class QAWindowDataset:
         ids_NT[:, 0] = self.cls
         for ids_T, types_T, window in zip(ids_NT, types_NT, indices, strict=True):
             before, size = self.before[window], self.size[window]
-            ids_T[1 : before - 1] = self.split.read(self._asked[window], self._asked[window] + before - 2)
+            ids_T[1 : before - 1] = self.split.read(
+                self._questions[window], self._questions[window] + before - 2
+            )
             ids_T[before - 1] = ids_T[before + size] = self.sep
             ids_T[before : before + size] = self.split.read(self._text[window], self._text[window] + size)
             types_T[before : before + size + 1] = 1

@@ -113,9 +113,9 @@ class TokenLabelDataset:
         )
         row_A = np.repeat(np.arange(rows), self.counts)
         read_A = (where_A >= 0) & (where_A < kept[row_A])
-        goes_on = np.zeros(len(where_A), bool)
-        goes_on[1:] = (where_A[1:] == where_A[:-1]) & (row_A[1:] == row_A[:-1])
-        self.begins = read_A & ~goes_on
+        continues = np.zeros(len(where_A), bool)
+        continues[1:] = (where_A[1:] == where_A[:-1]) & (row_A[1:] == row_A[:-1])
+        self.begins = read_A & ~continues
         """[A], whether a token has a decision of its own."""
         self.decision: Ints = np.where(read_A, np.cumsum(self.begins) - 1, -1)
         """[A], the decision that a token's tag comes from; -1: none."""

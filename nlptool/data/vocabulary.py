@@ -33,7 +33,7 @@ class TokenizerProtocol(Protocol):
         ...
 
     @property
-    def tells_words(self) -> bool:
+    def knows_word_boundaries(self) -> bool:
         """Whether its tokens tell where words begin."""
         ...
 
@@ -62,7 +62,7 @@ class Vocabulary:
     padding: int = 0
     """Rows of a model's embeddings that stand for no token, as in pretrained models whose embeddings were padded."""
 
-    tells_words: bool = True
+    knows_word_boundaries: bool = True
     """Whether tokens tell where words begin; where not, every token counts as a word."""
 
     @classmethod

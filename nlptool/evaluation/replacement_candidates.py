@@ -59,9 +59,9 @@ class NearestNeighbours:
         self._places = {ids: place for place, ids in enumerate(spelt)}
         self._found: dict[Ids, tuple[str, ...]] = {}
 
-    def of(self, asked: Sequence[Ids]) -> list[tuple[str, ...]]:
+    def of(self, words: Sequence[Ids]) -> list[tuple[str, ...]]:
         """For each word, by its tokens, the others, nearest first; none for a word that is not among them."""
-        new = [ids for ids in dict.fromkeys(asked) if ids in self._places and ids not in self._found]
+        new = [ids for ids in dict.fromkeys(words) if ids in self._places and ids not in self._found]
         size, names = max(1, AT_ONCE // max(len(self._words), 1)), list(self._words.values())
         for first in range(0, len(new), size):
             block = new[first : first + size]
@@ -71,7 +71,7 @@ class NearestNeighbours:
             near_AK = cosines_AW.topk(min(self.number, len(names) - 1)).indices
             for ids, near in zip(block, near_AK.tolist(), strict=True):
                 self._found[ids] = tuple(names[place] for place in near)
-        return [self._found.get(ids, ()) for ids in asked]
+        return [self._found.get(ids, ()) for ids in words]
 
 
 class _Masked(NamedTuple):
@@ -150,17 +150,17 @@ class ReplacementCandidates:
     """The candidates of all words of texts."""
 
     def __init__(
-        self, tokenizer: Tokenizer, nearest: NearestNeighbours, likeliest: MaskedLMCandidates | None
+        self, tokenizer: Tokenizer, nearest: NearestNeighbours, masked_lm: MaskedLMCandidates | None
     ) -> None:
-        self.tokenizer, self.nearest, self.likeliest = tokenizer, nearest, likeliest
+        self.tokenizer, self.nearest, self.masked_lm = tokenizer, nearest, masked_lm
 
     def of(self, texts: Sequence[str]) -> dict[str, Candidates]:
         """For each text, for each of its words."""
         words = [[text[begin:end] for begin, end in word_spans(text)] for text in texts]
         near = iter(self.nearest.of(tokens_of(self.tokenizer, [word for some in words for word in some])))
         found = [[next(near) for _ in some] for some in words]
-        if self.likeliest is not None:
-            for text, word, candidates in self.likeliest.of(self._parts(texts)):
+        if self.masked_lm is not None:
+            for text, word, candidates in self.masked_lm.of(self._parts(texts)):
                 found[text][word] = candidates
         return dict(zip(texts, found, strict=True))
 

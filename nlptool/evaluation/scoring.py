@@ -105,10 +105,12 @@ class MaskedScorer:
     @torch.inference_mode()
     def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
         lengths = np.array([framed_length(pair) for pair in pairs], np.int32)
-        asked = np.array([len(pair.answer) for pair in pairs], np.int32)
-        number_Q = np.repeat(np.arange(len(pairs), dtype=np.int32), asked)
-        first = lengths - 1 - asked  # where each answer begins in its row
-        at_Q = np.arange(len(number_Q)) - np.repeat(asked.cumsum() - asked - first, asked)
+        answer_lengths = np.array([len(pair.answer) for pair in pairs], np.int32)
+        number_Q = np.repeat(np.arange(len(pairs), dtype=np.int32), answer_lengths)
+        first = lengths - 1 - answer_lengths  # where each answer begins in its row
+        at_Q = np.arange(len(number_Q)) - np.repeat(
+            answer_lengths.cumsum() - answer_lengths - first, answer_lengths
+        )
         for chosen in _batches(lengths[number_Q]):
             numbers = number_Q[chosen].tolist()
             rows = [framed(pairs[number], self.special) for number in numbers]
@@ -156,8 +158,8 @@ class DiscriminatorScorer:
             ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
             logits_BT = self.head(self.net(Inputs(ids=ids_BT, lengths=lengths_B))).double().cpu()
             for number, row, logits_T in zip(numbers, rows, logits_BT, strict=True):
-                asked = logits_T[1 + len(pairs[number].context) : len(row) - 1]
-                found = logsigmoid(-asked).tolist(), (asked < 0).tolist()
+                answer_logits_T = logits_T[1 + len(pairs[number].context) : len(row) - 1]
+                found = logsigmoid(-answer_logits_T).tolist(), (answer_logits_T < 0).tolist()
                 yield from ((number, logprob, original) for logprob, original in zip(*found, strict=True))
 
 

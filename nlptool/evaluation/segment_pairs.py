@@ -64,14 +64,14 @@ class SegmentPairScorer:
         rows = max(1, BATCH // length)
         for first in range(0, total, rows):
             indices = chosen[first : first + rows]
-            made = examples.take(indices, indices * 0, RandomStreams(SEED, 0, first))
-            assert made.types is not None
-            assert made.lengths is not None
-            assert made.labels is not None
-            arrays = (made.ids, made.types, made.lengths)
+            batch = examples.take(indices, indices * 0, RandomStreams(SEED, 0, first))
+            assert batch.types is not None
+            assert batch.lengths is not None
+            assert batch.labels is not None
+            arrays = (batch.ids, batch.types, batch.lengths)
             ids_BT, types_BT, lengths_B = (torch.from_numpy(array).to(self.device) for array in arrays)
             first_B1 = torch.zeros(len(ids_BT), 1, dtype=torch.long, device=self.device)
             inputs = Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B, output_positions=first_B1)
             logits_B2 = self.pair(self.pooler(self.net(inputs)))
-            right += int((logits_B2.argmax(1).cpu() == torch.from_numpy(made.labels)).sum())
+            right += int((logits_B2.argmax(1).cpu() == torch.from_numpy(batch.labels)).sum())
         return Proportion(right, total)

@@ -56,14 +56,14 @@ class Names(Sequence[str]):
         """The number of a name; None where it is not there."""
         if not self._sorted:
             return next((number for number, one in enumerate(self) if one == name), None)
-        sought, low, high = name.encode("utf8", "surrogatepass"), 0, len(self)
+        target, low, high = name.encode("utf8", "surrogatepass"), 0, len(self)
         while low < high:
             middle = (low + high) // 2
-            if self._raw(middle) < sought:
+            if self._raw(middle) < target:
                 low = middle + 1
             else:
                 high = middle
-        return low if low < len(self) and self._raw(low) == sought else None
+        return low if low < len(self) and self._raw(low) == target else None
 
     def find_all(self, names: Iterable[str]) -> NDArray[np.int32]:
         """The numbers of many names, -1 for those that are not there."""

@@ -52,11 +52,11 @@ class Adjacency:
 
     def edges(self, heads: Ints, tails: Ints) -> Ints:
         """Numbers of the edges between nodes, in the shape of heads; -1 where there is none."""
-        sought = heads * np.int64(self.nodes) + tails
-        found = np.searchsorted(self._keys, sought)
-        there = np.zeros(sought.shape, bool)
+        pairs = heads * np.int64(self.nodes) + tails
+        found = np.searchsorted(self._keys, pairs)
+        there = np.zeros(pairs.shape, bool)
         inside = found < len(self._keys)
-        there[inside] = self._keys[found[inside]] == sought[inside]
+        there[inside] = self._keys[found[inside]] == pairs[inside]
         return np.where(there & (heads >= 0) & (tails >= 0), found, -1)
 
     def walks(self, steps: int) -> Ints:
@@ -114,8 +114,8 @@ class Adjacency:
         # Halves of one pair meet where they end at the same node.
         keys = far * np.int64(self.nodes) + far_MT[:, -1]
         order = np.argsort(keys, kind="stable")
-        sought = near * np.int64(self.nodes) + near_MT[:, -1]
-        low, high = (np.searchsorted(keys[order], sought, side=side) for side in ("left", "right"))
+        pairs = near * np.int64(self.nodes) + near_MT[:, -1]
+        low, high = (np.searchsorted(keys[order], pairs, side=side) for side in ("left", "right"))
         meetings = high - low
         over = np.flatnonzero(np.bincount(near, meetings, minlength=len(pairs_P2)) > MOST)
         if len(over):

@@ -65,12 +65,12 @@ class SchemaGraphBuilder:
 
     def __init__(self, job: SchemaJob) -> None:
         graph = Graph(Path(job.graph))
-        vectors, made_of = None, [graph.fingerprint]
+        vectors, sources = None, [graph.fingerprint]
         if job.embeddings is not None:
             found = EntityEmbeddings(Path(job.embeddings), graph)
             vectors = found.entities, found.relations
-            made_of.append(manifests.digest(found.path / WEIGHTS))
-        self.fingerprint = ":".join(made_of)
+            sources.append(manifests.digest(found.path / WEIGHTS))
+        self.fingerprint = ":".join(sources)
         self.job = job
         self.grounder = Grounder(graph, Lemmatiser(job.language), stop_words=job.stop_words)
         self.adjacency = adjacency_of(graph, vectors, drop=job.drop, stop_words=job.stop_words)
@@ -132,11 +132,11 @@ class SchemaGraphWriter:
     Raises DataError when a worker dies.
     """
 
-    def __init__(self, builder: SchemaGraphBuilder, prefix: Path, shelf: Path | None, workers: int) -> None:
+    def __init__(self, builder: SchemaGraphBuilder, prefix: Path, cache: Path | None, workers: int) -> None:
         self.unfinished = 0
         """Pairs of concepts that were searched to fewer hops."""
         self._workers = workers
-        self._shelf = _Shelf(shelf, builder)
+        self._cache = _PortionCache(cache, builder)
         self._texts: list[Text] = []
         self._pool: ProcessPoolExecutor | None = None
         self._pending: deque[Future[Arrays]] = deque()
@@ -170,10 +170,10 @@ class SchemaGraphWriter:
     def _hand_out(self, texts: list[Text]) -> None:
         self._done += 1
         if self._workers == 1 or self._done <= FEW:
-            self._write(self._shelf.or_made(texts))
+            self._write(self._cache.get_or_build(texts))
             return
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start, (self._shelf,))
+            self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start, (self._cache,))
         with interrupts_held():  # the pool starts its processes one by one, as portions come
             self._pending.append(self._pool.submit(_make, texts))
         if len(self._pending) > 2 * self._workers:
@@ -199,7 +199,7 @@ def folder_of(prefix: Path) -> Path:
     return prefix.with_name(f"{prefix.name}.schema")
 
 
-class _Shelf:
+class _PortionCache:
     """Portions by what they are made of."""
 
     def __init__(self, folder: Path | None, builder: SchemaGraphBuilder) -> None:
@@ -207,7 +207,7 @@ class _Shelf:
         job = builder.job._replace(graph="", embeddings=None)
         self._front = f"{__version__} {builder.fingerprint} {job!r}".encode()
 
-    def or_made(self, texts: list[Text]) -> Arrays:
+    def get_or_build(self, texts: list[Text]) -> Arrays:
         """A portion as it was kept, if it is whole, or as it is made now."""
         if self.folder is None:
             return self.builder(texts)
@@ -224,16 +224,16 @@ class _Shelf:
         return found
 
 
-_ours: list[_Shelf] = []  # in a worker process, the one shelf
+_ours: list[_PortionCache] = []  # in a worker process, the one shelf
 
 
-def _start(shelf: _Shelf) -> None:
+def _start(cache: _PortionCache) -> None:
     follow_reader()
-    _ours.append(shelf)
+    _ours.append(cache)
 
 
 def _make(texts: list[Text]) -> Arrays:
-    return _ours[0].or_made(texts)
+    return _ours[0].get_or_build(texts)
 
 
 class SchemaGraphStore:

@@ -40,7 +40,7 @@ def upload(folder: Path, repository: str, *, private: bool) -> str:
     return str(done.commit_url)
 
 
-def _refused(repository: str, status: int, said: str) -> DataError:
+def _refused(repository: str, status: int, message: str) -> DataError:
     """What an answer of the hub means, and what to do."""
     if status == 401:
         return DataError(f"{repository}: the hub does not know who uploads (401)", hint=LOGIN)
@@ -48,4 +48,4 @@ def _refused(repository: str, status: int, said: str) -> DataError:
         return DataError(f"{repository}: the token may not write there (403)", hint=LOGIN)
     if status >= 500:
         return DataError(f"{repository}: the hub has an error of its own ({status})", hint=BUSY)
-    return DataError(f"{repository}: the hub refuses ({status}): {said}")
+    return DataError(f"{repository}: the hub refuses ({status}): {message}")

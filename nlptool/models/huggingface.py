@@ -84,8 +84,8 @@ def read_model_config(folder: Path) -> ModelConfig:
     try:
         return block.model_validate(block.hf().read(settings))
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise DataError(f"{folder / CONFIG}: {told}") from error
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise DataError(f"{folder / CONFIG}: {problems}") from error
     except ValueError as error:
         raise DataError(f"{folder}: {error}") from error
 
@@ -99,12 +99,12 @@ def _family(folder: Path, settings: Mapping[str, Any]) -> type[ModelConfig]:
     for block in blocks:
         if block.hf().model_type == family:
             return block
-    told = f"{folder / CONFIG}: model_type {json_value(family)}"
+    lead = f"{folder / CONFIG}: model_type {json_value(family)}"
     for block in blocks:
         if (other := block.hf().namesakes.get(str(family))) is not None:
-            raise DataError(f"{told} {other}")
+            raise DataError(f"{lead} {other}")
     known = ", ".join(block.hf().model_type for block in blocks)
-    raise DataError(f"{told} is not a family nlptool has; it has {known}")
+    raise DataError(f"{lead} is not a family nlptool has; it has {known}")
 
 
 def trained_positions(folder: Path, config: ModelConfig) -> int:

@@ -143,21 +143,21 @@ class Attention(nn.Module):
         """
         normed_BTD = self.norm(x_BTD) if self.pre_norm else x_BTD
         if at_BK is None:
-            asked = x_BTD
+            residual = x_BTD
             q, k, v = self._heads(self.qkv(normed_BTD), 3)
         else:
             if self.causal:
                 raise ValueError("a causal layer cannot be pruned to some positions")
             if isinstance(mask, UnpaddedBatch):
                 mask = mask.of_queries(at_BK.shape[1])
-            asked, width = gather_rows(x_BTD, at_BK), x_BTD.shape[-1]
+            residual, width = gather_rows(x_BTD, at_BK), x_BTD.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
             (q,) = self._heads(linear(gather_rows(normed_BTD, at_BK), weight[:width], bias[:width]), 1)
             k, v = self._heads(linear(normed_BTD, weight[width:], bias[width:]), 2)
         if cache is not None:
             k, v = cache.put(layer, k, v)
             mask = cache.mask_B1TS
-        return self._joined(asked, q, k, v, mask, self.causal and cache is None)
+        return self._joined(residual, q, k, v, mask, self.causal and cache is None)
 
     def traced(self, x_BTD: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What `forward` gives, and QK'/sqrt(E) before the softmax, [B, H, T, T], of all pairs, whatever the mask.
@@ -172,7 +172,7 @@ class Attention(nn.Module):
 
     def _joined(
         self,
-        asked: Tensor,
+        residual: Tensor,
         q: Tensor,
         k: Tensor,
         v: Tensor,
@@ -180,7 +180,7 @@ class Attention(nn.Module):
         causal: bool,
     ) -> Tensor:
         rate = self.rate if self.training else 0.0
-        x = asked + self.dropout(self.out(attend(q, k, v, mask, rate, causal).flatten(2)))
+        x = residual + self.dropout(self.out(attend(q, k, v, mask, rate, causal).flatten(2)))
         return x if self.pre_norm else self.norm(x)  # type: ignore[no-any-return]
 
     def _heads(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:

@@ -126,8 +126,8 @@ class OnnxModel:
 @torch.inference_mode()
 def outputs(model: Exported, feeds: Feeds) -> list[NDArray[np.float32]]:
     """What the model itself answers, as `OnnxModel` does."""
-    said = model(*(torch.from_numpy(feeds[name]) for name in model.input_names))
-    return [one.numpy() for one in (said if isinstance(said, tuple) else (said,))]
+    result = model(*(torch.from_numpy(feeds[name]) for name in model.input_names))
+    return [one.numpy() for one in (result if isinstance(result, tuple) else (result,))]
 
 
 def feeds_of(model: Exported, rows: list[list[int]], types: list[list[int]] | None = None) -> Feeds:

@@ -31,6 +31,6 @@ def without_types(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def tells_types(state: Mapping[str, Tensor]) -> bool:
+def has_distinct_types(state: Mapping[str, Tensor]) -> bool:
     """Whether types differ, as where they have been trained."""
     return TYPES in state and bool((state[TYPES] != state[TYPES][0]).any())

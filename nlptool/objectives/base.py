@@ -83,7 +83,7 @@ class Objective(nn.Module):
         """A trained net that this one learns from; outside the module, so in no state dict, and without gradient."""
         return None
 
-    def ask_teacher(self, batch: Batch) -> dict[str, Tensor]:
+    def teacher_outputs(self, batch: Batch) -> dict[str, Tensor]:
         """What a teacher says of a batch, where that is kept: tensors that the batch will have besides."""
         raise NotImplementedError
 

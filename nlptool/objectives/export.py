@@ -8,7 +8,7 @@ from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
 
 
-def write_hf_folder(path: Path, made: ExportSpec, tokenizer: Tokenizer, trained_positions: int) -> None:
+def write_hf_folder(path: Path, spec: ExportSpec, tokenizer: Tokenizer, trained_positions: int) -> None:
     """Write config.json, the weights and the tokenizer into a folder.
 
     trained_positions: how many positions training has reached; config.json carries it, with the tokenizer's
@@ -16,10 +16,10 @@ def write_hf_folder(path: Path, made: ExportSpec, tokenizer: Tokenizer, trained_
     decoder's nothing.
     """
     settings = {
-        **made.settings,
+        **spec.settings,
         huggingface.TRAINED: trained_positions,
         FINGERPRINT: tokenizer.fingerprint,
     }
-    huggingface.save_pretrained(path, made.config, made.state, tokenizer.special, settings, made.architecture)
-    own = tokenizer.framed() if made.template else tokenizer.bare()
-    own.save(path, max_length=made.config.max_positions)
+    huggingface.save_pretrained(path, spec.config, spec.state, tokenizer.special, settings, spec.architecture)
+    own = tokenizer.framed() if spec.template else tokenizer.bare()
+    own.save(path, max_length=spec.config.max_positions)

@@ -59,16 +59,16 @@ def state(
     Raises DataError where such a net has another size than the recipe asks for.
     """
     states = {"": pretrained.state}
-    for name, made in shape.folders(model).items():
+    for name, spec in shape.folders(model).items():
         folder = hub.folder(start) / name if name and start is not None else None
         if folder is None or not (folder / huggingface.CONFIG).is_file():
             continue
         beside = huggingface.cut(huggingface.load_pretrained(folder), pretrained.vocab_size)
-        theirs, ours = beside.config.model_dump(), made.config.model_dump()
+        theirs, ours = beside.config.model_dump(), spec.config.model_dump()
         if differing := [key for key in SIZES if theirs.get(key) != ours.get(key)]:
-            told = ", ".join(f"{key} {theirs.get(key)} and not {ours.get(key)}" for key in differing)
+            differences = ", ".join(f"{key} {theirs.get(key)} and not {ours.get(key)}" for key in differing)
             raise DataError(
-                f"{folder}: is not the {name} that the recipe makes: it has {told}",
+                f"{folder}: is not the {name} that the recipe makes: it has {differences}",
                 hint=f"set the keys of objective as they were, or move {folder} away for random weights",
             )
         states[name] = beside.state

@@ -24,7 +24,7 @@ from nlptool.text.store import Split
 
 ALONE = 0.1  # share of pairs in documents of one sentence that is worth a remark
 TERMS: dict[Pairs, str] = {"next": "nsp", "order": "sop"}
-SAID = {
+REPORTED = {
     "nsp": ("next_sentence", ("yes, the second segment follows", "no, the second segment is a random one")),
     "sop": ("sentence_order", ("as in the text", "swapped")),
 }
@@ -77,7 +77,7 @@ class MaskedLM(Objective):
     def left_out(self, examples: Examples) -> list[str]:
         """Documents that have no pair, or no next sentence; and words, where tokens do not tell them."""
         remarks = []
-        if self.config.whole_word and not self.vocabulary.tells_words:
+        if self.config.whole_word and not self.vocabulary.knows_word_boundaries:
             remarks.append(
                 "objective.whole_word: the tokenizer's tokens do not tell where words begin: single ones are masked"
             )
@@ -121,7 +121,7 @@ class MaskedLM(Objective):
         at_BK = batch["at"][:, first : first + batch["labels"].shape[1]]
         row_view.mark_masked(views, at_BK, batch["labels"], self.vocabulary.special["mask"])
         if self.term is not None:
-            name, answers = SAID[self.term]
+            name, answers = REPORTED[self.term]
             for view, order in zip(views, batch["order"].tolist(), strict=True):
                 view.facts[name] = answers[order]
         return views
@@ -179,5 +179,5 @@ def build(config: MaskingConfig, model: ModelConfig, vocabulary: Vocabulary, pai
     mlm = heads.MaskedLM.of(model, vocabulary.rows)
     if pairs not in TERMS:
         return MaskedLM(config, vocabulary, net, mlm, pairs)
-    judges = heads.Pooler(model.hidden, model.init), heads.SegmentPairHead(model.hidden, model.init)
-    return MaskedLM(config, vocabulary, net, mlm, pairs, *judges)
+    pair_heads = heads.Pooler(model.hidden, model.init), heads.SegmentPairHead(model.hidden, model.init)
+    return MaskedLM(config, vocabulary, net, mlm, pairs, *pair_heads)

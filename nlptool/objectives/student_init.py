@@ -41,22 +41,22 @@ def begin(teacher: Teacher, layers: int, name: str | None) -> Pretrained:
         raise DataError(f"{teacher.name}: student.layers: {error}") from error
     family = type(config) if name is None else registry.config("models", name)
     try:
-        made = family.of_teacher(config, layers)
+        student = family.of_teacher(config, layers)
     except ValueError as error:
         raise DataError(f"{teacher.name}: student.name: {error}") from error
-    return Pretrained(made, vocab_size, dict(family.state_of_teacher(state)))
+    return Pretrained(student, vocab_size, dict(family.state_of_teacher(state)))
 
 
 def require_fit(teacher: Teacher, objective: ObjectiveConfig, model: ModelConfig, longest: int) -> None:
     """Raise DataError for what of a teacher does not go with its student, or with the longest rows."""
     config = teacher.pretrained.config
     problems = objective.check_teacher(model, config, teacher.pretrained.vocab_size)
-    told = [f"{p.path}: {p.message}" for p in problems if p.path != "teacher"]
-    told += [p.message for p in problems if p.path == "teacher"]
+    messages = [f"{p.path}: {p.message}" for p in problems if p.path != "teacher"]
+    messages += [p.message for p in problems if p.path == "teacher"]
     if longest > config.max_positions:
-        told.append(f"reads up to {config.max_positions} tokens at once; a row has {longest}")
-    if told:
-        raise DataError(f"{teacher.name}: as a teacher: " + "; ".join(told))
+        messages.append(f"reads up to {config.max_positions} tokens at once; a row has {longest}")
+    if messages:
+        raise DataError(f"{teacher.name}: as a teacher: " + "; ".join(messages))
 
 
 def require_heads(teacher: Teacher, objective: Objective) -> None:

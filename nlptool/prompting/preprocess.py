@@ -98,14 +98,14 @@ def coqa(row: Row) -> Iterator[Row]:
 
 @_rule
 def quac(row: Row) -> Iterator[Row]:
-    """A row for each turn: `history`, `question`, `said`, the answer of the dialogue, and `texts`, all answers."""
+    """A row for each turn: `history`, `question`, `answer`, that of the dialogue, and `texts`, all answers."""
     questions, answers = _texts(row, "questions"), _texts(row, "orig_answers.texts")
     texts = row.get("answers.texts")
     if len(questions) != len(answers) or not isinstance(texts, list) or len(texts) != len(questions):
         raise DataError(f"{row.place}: has not as many answers as questions")
     history = ""
     for turn, (question, answer) in enumerate(zip(questions, answers, strict=True)):
-        yield _turn(row, turn, history=history, question=question, said=answer, texts=texts[turn])
+        yield _turn(row, turn, history=history, question=question, answer=answer, texts=texts[turn])
         history += f"Q: {question}\nA: {answer}\n"
 
 

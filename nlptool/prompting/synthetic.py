@@ -20,12 +20,14 @@ def rows(rule: str, part: str, split: str, seed: int) -> Iterator[Row]:
     rng = random.Random(f"{rule}/{part}/{split}/{seed}")
     practice = split == "train"
     if rule == "arithmetic":
-        made = (sum_of(part, rng) for _ in range(PRACTICE if practice else ROWS))
+        examples = (sum_of(part, rng) for _ in range(PRACTICE if practice else ROWS))
     else:
         mixed = list(words())
         random.Random(f"{rule}/{seed}").shuffle(mixed)  # alike for both splits, which share no word
-        made = (scrambled(part, word, rng) for word in (mixed[:PRACTICE] if practice else mixed[PRACTICE:]))
-    for number, (context, completion) in enumerate(made, start=1):
+        examples = (
+            scrambled(part, word, rng) for word in (mixed[:PRACTICE] if practice else mixed[PRACTICE:])
+        )
+    for number, (context, completion) in enumerate(examples, start=1):
         yield Row(f"{rule}/{part}/{split}:{number}", {"context": context, "completion": completion})
 
 

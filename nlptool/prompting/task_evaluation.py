@@ -58,8 +58,8 @@ class TaskEvaluation:
             [self.run.numbers[index] for index in missing],
             [self.run.instances[index].place for index in missing],
         )
-        for done, (number, made) in enumerate(found, start=1):
-            waiting.append(self._entry(missing[number], made))
+        for done, (number, response) in enumerate(found, start=1):
+            waiting.append(self._entry(missing[number], response))
             if len(waiting) == WRITTEN_TOGETHER or done == len(missing):
                 with shield():
                     self._cache.add(waiting)

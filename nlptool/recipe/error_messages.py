@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from nlptool.formatting import brief
 from nlptool.recipe import renamed
-from nlptool.recipe.field_types import TOLD_WHEN_CROSSED, FieldType, blocks, holds, shape_at
+from nlptool.recipe.field_types import MENTIONED_WHEN_EXCEEDED, FieldType, blocks, holds, shape_at
 from nlptool.recipe.source import SHOWN, Problem
 from nlptool.recipe.types import RecipeBlock
 
@@ -123,7 +123,7 @@ def _message(
         return str(detail["ctx"]["error"])
     if kind == "expected":
         return f"expected {detail['ctx']['expected']}; found {found(detail['input'])}"
-    if kind == "less_than_equal" and detail["ctx"]["le"] >= TOLD_WHEN_CROSSED:
+    if kind == "less_than_equal" and detail["ctx"]["le"] >= MENTIONED_WHEN_EXCEEDED:
         return f"expected at most {detail['ctx']['le']:,}; found {found(detail['input'])}"
     if kind == "extra_forbidden":
         if now := _renamed(keys, schema, data):

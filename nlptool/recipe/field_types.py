@@ -173,7 +173,7 @@ def _is_block(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, RecipeBlock)
 
 
-TOLD_WHEN_CROSSED = 10_000  # bounds that only a slip reaches; other messages need not have them
+MENTIONED_WHEN_EXCEEDED = 10_000  # bounds that only a slip reaches; other messages need not have them
 
 
 def _bounds(limits: Sequence[Any], words: Sequence[tuple[str, str]], unit: str = "") -> str:
@@ -181,7 +181,7 @@ def _bounds(limits: Sequence[Any], words: Sequence[tuple[str, str]], unit: str =
         f"{word} {counted(bound, unit)}" if unit else f"{word} {bound}"
         for name, word in words
         for limit in limits
-        if (bound := getattr(limit, name, None)) is not None and bound < TOLD_WHEN_CROSSED
+        if (bound := getattr(limit, name, None)) is not None and bound < MENTIONED_WHEN_EXCEEDED
     ]
     of = " of" if given and given[0].startswith("at") else ""
     return f"{of} {' and '.join(given)}" if given else ""

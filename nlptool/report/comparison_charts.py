@@ -88,7 +88,7 @@ def _scores(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
                 one = Point(point["flops"], score["value"], score["low"], score["high"])
                 found.setdefault(name, {}).setdefault(number, []).append(one)
     for name, points in found.items():
-        yield Picture(_asked(name), points, _band(runs) or "95 % intervals")
+        yield Picture(_score_metric(name), points, _band(runs) or "95 % intervals")
 
 
 def _band(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -111,10 +111,10 @@ def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
                 one = Point(run["points"][-1]["flops"], mean.value, *ends)
                 found.setdefault(name, {})[number] = [one]
     for name, points in found.items():
-        yield Picture(_asked(name), points, "± standard deviation between seeds, or standard error")
+        yield Picture(_score_metric(name), points, "± standard deviation between seeds, or standard error")
 
 
-def _asked(name: str) -> Metric:
+def _score_metric(name: str) -> Metric:
     return Metric(name, name, "share", "higher", "score")
 
 

@@ -232,8 +232,8 @@ def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], loo
     _lay(plot, _width(figure, look.names) + 0.2, _width(figure, ["0,000.000"]) + 0.1)
     _title(figure, chart)
     kind = "held-out" if any(curve.heldout for curve in last) else "training batches"
-    told = (chart.band or kind) if chart.main else ""
-    figure.text(0.06 / WIDTH, 1 - 0.4 / _high(figure), told, color=MUTED, va="center", fontsize=8)
+    label = (chart.band or kind) if chart.main else ""
+    figure.text(0.06 / WIDTH, 1 - 0.4 / _high(figure), label, color=MUTED, va="center", fontsize=8)
 
 
 def _bare(plot: Axes, *, grid: Literal["x", "y"], named: Literal["x", "y"] | None = None) -> None:
@@ -295,9 +295,12 @@ def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
     kinds = {curve.heldout for curve in curves}
     smoothed = any(curve.smooth is not None for curve in curves)
     training = ["training batches"] * chart.main + ["smoothed"] * smoothed
-    told = [(False, ", ".join(training)), (True, f"checkpoints, {chart.band}" if chart.band else "held-out")]
+    entries = [
+        (False, ", ".join(training)),
+        (True, f"checkpoints, {chart.band}" if chart.band else "held-out"),
+    ]
     x, below = 0.06, 1 - 0.4 / _high(figure)
-    for heldout, text in [pair for pair in told if pair[0] in kinds and pair[1]]:
+    for heldout, text in [pair for pair in entries if pair[0] in kinds and pair[1]]:
         line = Line2D(
             [x / WIDTH, (x + 0.22) / WIDTH], [below, below], color=MUTED, lw=1.5 if heldout else 1.0
         )

@@ -41,9 +41,9 @@ def _baseline(chart: Chart, runs: Sequence[Run]) -> tuple[float | None, str]:
         levels, name = {run.unigram_entropy for run in runs}, "unigram entropy"
     elif key.endswith("_accuracy"):
         teacher, majority = f"teacher_{key}", f"{key.removesuffix('_accuracy')}_majority"
-        taught = any(HELD_OUT + teacher in run.figures for run in runs)
-        levels = {run.last(HELD_OUT + (teacher if taught else majority)) for run in runs}
-        name = "teacher" if taught else "majority"
+        has_teacher = any(HELD_OUT + teacher in run.figures for run in runs)
+        levels = {run.last(HELD_OUT + (teacher if has_teacher else majority)) for run in runs}
+        name = "teacher" if has_teacher else "majority"
     else:
         return None, ""
     return (levels.pop(), name) if len(levels) == 1 else (None, "")

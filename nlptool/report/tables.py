@@ -45,13 +45,13 @@ def facts(run: Run) -> dict[str, Any]:
 
 def final(runs: Sequence[Run]) -> Table:
     """A row a run."""
-    told = [facts(run) for run in runs]
-    heldout = list(dict.fromkeys(name for fact in told for name in fact["heldout"]))
+    found = [facts(run) for run in runs]
+    heldout = list(dict.fromkeys(name for fact in found for name in fact["heldout"]))
     columns = ["run", "state", *(f"held-out {describe(name).title}" for name in heldout)]
-    entropy = any(fact["unigram_entropy"] is not None for fact in told)
+    entropy = any(fact["unigram_entropy"] is not None for fact in found)
     columns += ["unigram entropy"] * entropy + ["parameters", "tokens", "FLOP", "time", "tokens/s"]
     rows = []
-    for fact in told:
+    for fact in found:
         row = [fact["name"], _state(fact)]
         row += [_value(name, fact["heldout"].get(name)) for name in heldout]
         row += [_value("unigram_entropy", fact["unigram_entropy"])] * entropy

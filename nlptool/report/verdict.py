@@ -25,17 +25,18 @@ def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(runs) < 2:
         return []
     lasts = {run["run"]: run["points"][-1] for run in runs}
-    told = []
+    lines = []
     for name in dict.fromkeys(name for last in lasts.values() for name in last["scores"]):
-        told += _scores(
-            name, [_asked(run, last["scores"][name]) for run, last in lasts.items() if name in last["scores"]]
+        lines += _scores(
+            name,
+            [_standing(run, last["scores"][name]) for run, last in lasts.items() if name in last["scores"]],
         )
     if len({tuple(sorted(task["task"] for task in run.get("suite", []))) for run in runs}) == 1:
-        told += _scores(SUITE, [standing for run in runs if (standing := _taken(run)) is not None])
+        lines += _scores(SUITE, [standing for run in runs if (standing := _taken(run)) is not None])
     losses = dict.fromkeys(name for last in lasts.values() for name in last["heldout"])
     for key in (name for name in losses if describe(name).kind == "loss"):
-        told += _losses(key, [_loss(run, last, key) for run, last in lasts.items() if key in last["heldout"]])
-    return told or [
+        lines += _losses(key, [_loss(run, last, key) for run, last in lasts.items() if key in last["heldout"]])
+    return lines or [
         "no verdict: the runs share no metric; --minimal-pairs or --suite evaluates all of them alike"
     ]
 
@@ -89,7 +90,7 @@ def _loss(run: str, last: Mapping[str, Any], key: str) -> Standing:
     return Standing(run, last["heldout"][key], *last.get("intervals", {}).get(key, (None, None)))
 
 
-def _asked(run: str, score: Mapping[str, float]) -> Standing:
+def _standing(run: str, score: Mapping[str, float]) -> Standing:
     return Standing(run, score["value"], score["low"], score["high"])
 
 

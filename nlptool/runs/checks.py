@@ -22,7 +22,7 @@ class Check(NamedTuple):
 
     subject: str
     good: bool | None
-    told: str
+    detail: str
 
 
 def check_store(path: Path) -> Iterator[Check]:
@@ -38,8 +38,8 @@ def check_store(path: Path) -> Iterator[Check]:
             yield Check("files", None, "an earlier version wrote the store, without digests")
         for name in SPLITS:
             split = store.split(name)
-            told = f"{counted(len(split), 'documents')}, {counted(split.tokens, 'tokens')}"
-            yield Check(name, True, told)
+            detail = f"{counted(len(split), 'documents')}, {counted(split.tokens, 'tokens')}"
+            yield Check(name, True, detail)
         yield Check("tokenizer", True, counted(Tokenizer.of_store(store).vocab_size, "tokens"))
     except NlptoolError as error:
         yield Check("store", False, error.message)
@@ -146,13 +146,13 @@ def check_model(final: Path) -> Iterator[Check]:
         yield Check("round trip", same, f"{counted(len(tensors), 'tensors')} read, renamed and written alike")
         tokenizer = Tokenizer.load(final)
         size = tokenizer.vocab_size
-        told = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
+        detail = f"{size:,} tokens, the model has {loaded.vocab_size:,}"
         padded = f"; {counted(loaded.vocab_size - size, 'rows')} of its embeddings are padding"
         fits = size <= loaded.vocab_size
-        yield Check("tokenizer", fits, told + padded if fits and size < loaded.vocab_size else told)
+        yield Check("tokenizer", fits, detail + padded if fits and size < loaded.vocab_size else detail)
         if not tokenizer.coverage.complete:
-            told = "letters that it does not know are unknown tokens or lost; tokenize reports how many of a text"
-            yield Check("spelling", None, told)
+            detail = "letters that it does not know are unknown tokens or lost; tokenize reports how many of a text"
+            yield Check("spelling", None, detail)
     except NlptoolError as error:
         yield Check("final", False, error.message)
 
@@ -170,5 +170,5 @@ def _metrics(run: Path) -> Check:
     steps = [line["step"] for line in lines]
     if not metrics_file.ends_whole(run / metrics_file.FILE):
         return Check("metrics.jsonl", False, "its last line is cut; resuming the run takes it away")
-    told = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
-    return Check("metrics.jsonl", steps == sorted(steps), told)
+    detail = f"{counted(len(lines), 'lines')}, up to step {max(steps, default=0):,}"
+    return Check("metrics.jsonl", steps == sorted(steps), detail)

@@ -131,8 +131,8 @@ def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) ->
     if isinstance(kind, str):
         fits = (out / kind).exists() and not written.exists()
     elif written.exists():
-        made = any((out / name).exists() for name in (COMMANDS, "store.json", "graph.json"))
-        fits = made and kept_source(out, kind).data.keys() <= kind.model_fields.keys()
+        is_run = any((out / name).exists() for name in (COMMANDS, "store.json", "graph.json"))
+        fits = is_run and kept_source(out, kind).data.keys() <= kind.model_fields.keys()
     else:
         fits = not replaced
     others = inventory.foreign(out) if fits else sorted(path.name for path in out.iterdir())
@@ -278,8 +278,8 @@ def _of_store(path: Path) -> str | None:
     if not written.exists():
         return None
     facts = read_json(written, dict, "make the store again with nlptool tokenize")
-    made = json.dumps([facts.get(key) for key in ("fingerprint", "corpus", "files")], sort_keys=True)
-    return hashlib.sha256(made.encode()).hexdigest()
+    identity = json.dumps([facts.get(key) for key in ("fingerprint", "corpus", "files")], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def _of_graph(path: Path) -> str | None:

@@ -95,9 +95,9 @@ class TrainingRun:
             self.losses = self._losses(past.run)
         of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
         self.console.note(f"going on from {past.path}, step {self.state.step:,}{of}")
-        self._tell_of_rate(changed)
+        self._report_lr_jump(changed)
 
-    def _tell_of_rate(self, changed: list[Change]) -> None:
+    def _report_lr_jump(self, changed: list[Change]) -> None:
         """The schedule is that of the recipe of now, all its steps counted: the rate may jump where it changes."""
         step, steps, before = self.state.step, self.job.steps, self.state.lr
         if not (changed and before and step < steps):

@@ -62,7 +62,7 @@ def card(model: Path, run: Path, step: int, publication: Publication) -> str:
     architecture = str((settings.get("architectures") or ["Model"])[0])
     figures = _figures(run, step)
     data = _store(recipe) or _labelled(recipe)
-    learnt = str((recipe.get("objective") or recipe.get("task") or {}).get("name", ""))
+    objective = str((recipe.get("objective") or recipe.get("task") or {}).get("name", ""))
     title = run.name if not run.name.startswith("seed-") else f"{run.parent.name}, {run.name}"
     matter: dict[str, Any] = {
         "library_name": "transformers",
@@ -71,11 +71,11 @@ def card(model: Path, run: Path, step: int, publication: Publication) -> str:
         "language": list(publication.languages) or data.languages,
         "datasets": data.datasets,
         "base_model": _base_model(recipe),
-        "tags": list(dict.fromkeys(filter(None, ["nlptool", settings.get("model_type"), learnt]))),
+        "tags": list(dict.fromkeys(filter(None, ["nlptool", settings.get("model_type"), objective]))),
         "metrics": [name.rpartition("/")[2] for name in figures],
     }
     sections = {
-        _plain(title): _what_it_is(model, settings, architecture, learnt, recipe),
+        _plain(title): _what_it_is(model, settings, architecture, objective, recipe),
         "Use": _use(architecture),
         "Data": data.text,
         "Figures": _table(figures, recipe, step),
@@ -130,15 +130,15 @@ def _labelled(recipe: Mapping[str, Any]) -> _Data:
     source = task.get("source") or {}
     where = recipe.get("data") or source.get("hub") or "a folder"
     columns = ", ".join(task.get("inputs") or [])
-    told = f"Labelled rows of `{_plain(str(where))}`" + (
+    text = f"Labelled rows of `{_plain(str(where))}`" + (
         f", of which it reads {_plain(columns)}" if columns else ""
     )
     hub = [] if recipe.get("data") or not source.get("hub") else [str(source["hub"])]
-    return _Data(f"{told}.", [], hub, labelled=True)
+    return _Data(f"{text}.", [], hub, labelled=True)
 
 
 def _what_it_is(
-    model: Path, settings: Mapping[str, Any], architecture: str, learnt: str, recipe: Mapping[str, Any]
+    model: Path, settings: Mapping[str, Any], architecture: str, objective: str, recipe: Mapping[str, Any]
 ) -> str:
     family = str(settings.get("model_type"))
     begun = recipe.get("init_from") or recipe.get("start")
@@ -160,7 +160,7 @@ def _what_it_is(
     rows.append(["parameters", f"{_parameters(model):,}"])
     return (
         f"`{architecture}` of the family {family}, trained by nlptool from {source}"
-        f"{f' (`{learnt}`)' if learnt else ''}.\n\n{markdown(['', ''], rows).rstrip()}"
+        f"{f' (`{objective}`)' if objective else ''}.\n\n{markdown(['', ''], rows).rstrip()}"
     )
 
 
@@ -226,10 +226,10 @@ def _versions(run: Path) -> str:
         f"{name} {version}" for name, version in facts.get("packages", {}).items() if version
     )
     models = [[name, str(digest)] for name, digest in (facts.get("models") or {}).items()]
-    told = (
+    text = (
         f"nlptool {facts.get('nlptool')}, Python {facts.get('python')}, {packages}; on {facts.get('device')}."
     )
-    return told + (f"\n\n{markdown(['what it was trained with', 'SHA-256'], models)}" if models else "")
+    return text + (f"\n\n{markdown(['what it was trained with', 'SHA-256'], models)}" if models else "")
 
 
 def _parameters(model: Path) -> int:

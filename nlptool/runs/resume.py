@@ -60,8 +60,8 @@ def find(source: Path) -> ResumePoint:
     else:
         path, broken = checkpoint.newest(run / "checkpoints")
     if path is None and broken:
-        told = "; ".join(f"{bad.folder.name}: {bad.reason}" for bad in broken)
-        raise DataError(f"{run}: no whole checkpoint ({told})", hint="--overwrite starts again")
+        reasons = "; ".join(f"{bad.folder.name}: {bad.reason}" for bad in broken)
+        raise DataError(f"{run}: no whole checkpoint ({reasons})", hint="--overwrite starts again")
     return ResumePoint(run, path, None if path is None else checkpoint.read(path), tuple(broken))
 
 

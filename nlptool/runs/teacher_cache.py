@@ -1,9 +1,10 @@
-"""What a teacher said of each batch of the first epoch, on the disk, so that later epochs need no teacher.
+"""The teacher's top k of each batch of the first epoch, on the disk, so that later epochs need no teacher.
 
-OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.ids, .log_p   the likeliest tokens at each place, float16 logarithms
-OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.known         of each micro-batch the CRC-32 of the two; 0 until they are there
+OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.topk_ids        the k most probable tokens of each position
+OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.topk_logprobs   their log-probabilities, float16
+OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.known           CRC-32 of the two for each micro-batch; 0: not there yet
 
-What is damaged is asked again.
+What is damaged is computed again.
 """
 
 import os
@@ -23,7 +24,7 @@ from nlptool.train.distributed import DistributedContext
 
 
 class TeacherCache(PrefetchingLoader):
-    """Batches that bring the teacher's answers along. They are asked for once, also where a run goes on."""
+    """Batches with the teacher's outputs. They are computed once, also where a run resumes."""
 
     def __init__(
         self,
@@ -34,11 +35,11 @@ class TeacherCache(PrefetchingLoader):
         parts: int,
         vocab_size: int,
     ) -> None:
-        """answers: asks the teacher. parts: micro-batches of a step, on this rank."""
+        """answers: the teacher's outputs of a batch. parts: micro-batches of a step, on this rank."""
         super().__init__(batches, world.device)
         self.again, self.answers, self.world, self.parts = batches, answers, world, parts
         self.path = folder / f"{world.rank}-of-{world.size}-{parts}"
-        self.types = {"ids": dtype_for(vocab_size), "log_p": np.dtype(np.float16)}
+        self.types = {"topk_ids": dtype_for(vocab_size), "topk_logprobs": np.dtype(np.float16)}
         self.kept: dict[str, np.memmap[Any, Any]] = {}
 
     def get(self, n: int) -> list[Batch]:
@@ -49,18 +50,18 @@ class TeacherCache(PrefetchingLoader):
     def _with_answers(self, number: int, batch: Batch) -> Batch:
         moved = batch.to(self.world.device)
         if not (self.kept and self._is_whole(number)):
-            made = {name.removeprefix("taught_"): t.cpu() for name, t in self.answers(moved).items()}
-            self._keep(number, {name: tensor.numpy() for name, tensor in made.items()})
-        known = {f"taught_{name}": self._tensor(name, number) for name in self.types}
+            outputs = {name.removeprefix("teacher_"): t.cpu() for name, t in self.answers(moved).items()}
+            self._keep(number, {name: tensor.numpy() for name, tensor in outputs.items()})
+        known = {f"teacher_{name}": self._tensor(name, number) for name in self.types}
         return Batch(moved.tensors | known, batch.counts, batch.tokens)
 
-    def _keep(self, number: int, made: dict[str, np.ndarray[Any, Any]]) -> None:
+    def _keep(self, number: int, outputs: dict[str, np.ndarray[Any, Any]]) -> None:
         if not self.kept:
-            self._open(made["ids"].shape)
+            self._open(outputs["topk_ids"].shape)
         if self._is_whole(number):
             return
         for name in self.types:
-            self.kept[name][number] = made[name]
+            self.kept[name][number] = outputs[name]
             self.kept[name].flush()
         self.kept["known"][number] = self._sum(number)
         self.kept["known"].flush()
@@ -85,7 +86,7 @@ class TeacherCache(PrefetchingLoader):
         # All three as they were written, or none: a file that lost its end would be answered for by zeros.
         for file in files.values():
             if os.path.lexists(file):
-                open_regular(file, "remove it, and the teacher is asked again").close()
+                open_regular(file, "remove it, and the teacher computes it again").close()
         whole = all(
             file.exists() and file.stat().st_size == kinds[name].itemsize * np.prod(shapes[name])
             for name, file in files.items()
@@ -96,5 +97,5 @@ class TeacherCache(PrefetchingLoader):
             self.kept[name] = np.memmap(file, kind, mode, shape=shapes[name])
 
     def _tensor(self, name: str, number: int) -> Tensor:
-        wide = np.int64 if name == "ids" else np.float32
+        wide = np.int64 if name == "topk_ids" else np.float32
         return torch.from_numpy(self.kept[name][number].astype(wide)).to(self.world.device)

@@ -93,7 +93,7 @@ class TaskObjective(Objective):
         """The rows that `encode` has written, of at most `length` tokens."""
         raise NotImplementedError
 
-    def doubts(self, rows: LabelledDataset) -> list[str]:
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """What in a split may be wrong, such as labels that look hidden; told when a run begins."""
         return []
 
@@ -145,25 +145,25 @@ class TaskObjective(Objective):
         """
         raise NotImplementedError
 
-    def cost(self, said: Tensor, labels: Tensor) -> Tensor:
+    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss, summed over decisions: cross-entropy in nats. said: [N, W]; labels: [N, 1]."""
-        wide = torch.promote_types(said.dtype, torch.float32)
-        return F.cross_entropy(said.to(wide), labels[:, 0].long(), reduction="sum")
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        return F.cross_entropy(logits.to(wide), labels[:, 0].long(), reduction="sum")
 
-    def decide(self, said: Numbers) -> Numbers:
+    def decide(self, logits: Numbers) -> Numbers:
         """[N, 1]: the likeliest alternatives, by number. said: [N, W]."""
-        return np.asarray(said.argmax(1, keepdims=True), np.float64)
+        return np.asarray(logits.argmax(1, keepdims=True), np.float64)
 
-    def figures(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """Mean loss and metrics of what is said, [N, W]. A net that has diverged scores 0."""
         (term,) = self.weights
-        cost = self.cost(torch.from_numpy(said), torch.from_numpy(rows.labels)).item()
-        scores = self.score(rows, np.nan_to_num(said))
-        if not np.isfinite(said).all():
+        cost = self.cost(torch.from_numpy(logits), torch.from_numpy(rows.labels)).item()
+        scores = self.score(rows, np.nan_to_num(logits))
+        if not np.isfinite(logits).all():
             scores = dict.fromkeys(scores, 0.0)
         return {term: cost / len(rows.labels)} | scores
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The task's metrics, and what there is to know besides. said: [N, W], finite."""
         raise NotImplementedError
 
@@ -175,10 +175,10 @@ class TaskObjective(Objective):
         """The metrics of what needs no net: it knows the labels of `train`, and reads nothing."""
         raise NotImplementedError
 
-    def settle(self, rows: LabelledDataset, said: Numbers) -> None:
+    def settle(self, rows: LabelledDataset, logits: Numbers) -> None:
         """Choose on the first validation split what answers need besides a net, such as a threshold."""
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """A line of the predictions file for each row of the data: `prediction`, `label` if known, and more."""
         raise NotImplementedError
 
@@ -194,6 +194,6 @@ class TaskObjective(Objective):
             hint="leave --submission out; the predictions have all that is known of a row",
         )
 
-    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+    def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """Files that the benchmark's own program or server takes, by name."""
         return {}

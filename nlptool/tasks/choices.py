@@ -47,8 +47,8 @@ class ChoiceConfig(TaskConfig):
         """The values of a row without a label. texts: one for each of `text_columns`."""
         if len(self.choices) > 1:
             return super().row_of(texts)
-        columns, asked = (*self.inputs, self.choices[0]), len(self.inputs)
-        return nested(zip(columns, (*texts[:asked], list(texts[asked:])), strict=True))
+        columns, given = (*self.inputs, self.choices[0]), len(self.inputs)
+        return nested(zip(columns, (*texts[:given], list(texts[given:])), strict=True))
 
     def example(self, row: Row, *, labelled: bool) -> Example:
         """The question with each choice. Raises DataError, with the row's place, for what is not as it should be."""

@@ -109,7 +109,7 @@ class PredictionDistillation(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
-        said_BW, answers_BW = self._predict(batch), batch["answers"]
-        if said_BW.shape[1] == 1:
-            return {"prediction": F.mse_loss(said_BW.float(), answers_BW, reduction="sum")}
-        return {"prediction": losses.soft_cross_entropy(said_BW, answers_BW)}
+        logits_BW, answers_BW = self._predict(batch), batch["answers"]
+        if logits_BW.shape[1] == 1:
+            return {"prediction": F.mse_loss(logits_BW.float(), answers_BW, reduction="sum")}
+        return {"prediction": losses.soft_cross_entropy(logits_BW, answers_BW)}

@@ -24,14 +24,18 @@ AGAIN = "remove the file, and it is made anew"
 
 
 def keep(
-    objective: TaskObjective, rows: LabelledDataset, path: Path, said_by: str, watch: Callable[[int], None]
+    objective: TaskObjective,
+    rows: LabelledDataset,
+    path: Path,
+    model_digest: str,
+    watch: Callable[[int], None],
 ) -> None:
     """Write what the frozen part of `objective` says of a split, unless the file holds just this already.
 
     said_by: tells the net from others. watch: is told how many rows are done.
     """
     count = len(rows)
-    if _known(path, said_by, count) is not None:
+    if _known(path, model_digest, count) is not None:
         return
     device = next(objective.parameters()).device
     objective.eval()
@@ -46,12 +50,12 @@ def keep(
             file.write(np.ascontiguousarray(found).data)
             width, at = found.shape[1], at + size
             watch(at)
-    write_json(_facts(path), {"said_by": said_by, "rows": count, "width": width})
+    write_json(_facts(path), {"model_digest": model_digest, "rows": count, "width": width})
 
 
-def kept(path: Path, said_by: str, rows: LabelledDataset) -> NDArray[np.float32]:
+def kept(path: Path, model_digest: str, rows: LabelledDataset) -> NDArray[np.float32]:
     """What `keep` has written, mapped, [documents, D]. Raises DataError where it is not there or of another net."""
-    width = _known(path, said_by, len(rows))
+    width = _known(path, model_digest, len(rows))
     if width is None:
         raise DataError(f"{path}: is missing, damaged, or was written by another net", hint=AGAIN)
     return np.asarray(np.memmap(path, "<f4", "r")).reshape(-1, width)
@@ -67,7 +71,7 @@ def _facts(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _known(path: Path, said_by: str, rows: int) -> int | None:
+def _known(path: Path, model_digest: str, rows: int) -> int | None:
     """The width of what is there; None where it is not what is wanted."""
     try:
         facts = read_json(_facts(path), dict, AGAIN)
@@ -75,5 +79,10 @@ def _known(path: Path, said_by: str, rows: int) -> int | None:
         size = path.stat().st_size
     except (OSError, DataError, KeyError):
         return None
-    same = facts.get("said_by") == said_by and facts.get("rows") == rows and type(width) is int and width > 0
+    same = (
+        facts.get("model_digest") == model_digest
+        and facts.get("rows") == rows
+        and type(width) is int
+        and width > 0
+    )
     return width if same and size and size % (4 * width * rows) == 0 else None

@@ -133,11 +133,11 @@ class LabelledSource:
         Raises DataError for what is wrong with a row, with its file and line; for a split that is missing or empty; and
         where `folder` holds other rows.
         """
-        made_of = self._made_of(tokenizer)
+        provenance = self._provenance(tokenizer)
         if (before := _whole(folder, note)) is not None:
             if tokenizer.is_called(str(before.get("fingerprint"))):  # also by its name in an older version
                 before["fingerprint"] = tokenizer.fingerprint
-            if {key: before.get(key) for key in made_of} != made_of:
+            if {key: before.get(key) for key in provenance} != provenance:
                 raise DataError(
                     f"{folder}: these rows were made of other files, or with another tokenizer",
                     hint="put these back, or start again with --overwrite",
@@ -145,7 +145,7 @@ class LabelledSource:
             return
         counts, loss = {}, Loss()
         with atomic_folder(folder) as aside:
-            for split in made_of["splits"]:
+            for split in provenance["splits"]:
                 labelled = self.splits is not None or split not in self.task.test
                 (aside / split).parent.mkdir(exist_ok=True)
                 rows, counting = watch(split, self.read(split)), tokenizer.counting(loss)
@@ -155,13 +155,13 @@ class LabelledSource:
             # Tasks of several have a folder each.
             written = sorted(path for path in aside.rglob("*") if path.is_file())
             digests = {path.relative_to(aside).as_posix(): manifests.digest(path) for path in written}
-            write_json(aside / FACTS, made_of | {"rows": counts, "files": digests})
+            write_json(aside / FACTS, provenance | {"rows": counts, "files": digests})
         for split, places in self.left_out.items():
             note(f"{split}: {counted(len(places), 'rows')} left out, as the task's label_map says")
         if loss.unknown or loss.lost:
             note(f"the tokenizer cannot spell all of the task's texts: {loss}")
 
-    def _made_of(self, tokenizer: Tokenizer) -> dict[str, Any]:
+    def _provenance(self, tokenizer: Tokenizer) -> dict[str, Any]:
         """What decides the rows. Of local files their names and sizes; test splits may be missing."""
         task = self.task
         wanted = self.splits or (*task.learnt, *task.validation)

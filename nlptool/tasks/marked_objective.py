@@ -70,25 +70,27 @@ class MarkedTextObjective(TaskObjective):
 
     def _texts(self, rows: Iterable[Row], tally: dict[str, int], *, labelled: bool) -> Iterator[LinkedText]:
         for row in rows:
-            made = self.config.marked(row)
+            marked = self.config.marked(row)
             hidden = (np.nan,) * self.config.label_width
-            links = self._links(made, tally)
-            yield LinkedText(made.text, made.needed, links, self.config.label_of(row) if labelled else hidden)
+            links = self._links(marked, tally)
+            yield LinkedText(
+                marked.text, marked.needed, links, self.config.label_of(row) if labelled else hidden
+            )
 
-    def _links(self, made: MarkedText, tally: dict[str, int]) -> tuple[tuple[int, int, int], ...]:
+    def _links(self, marked: MarkedText, tally: dict[str, int]) -> tuple[tuple[int, int, int], ...]:
         """The mentions whose entities the graph knows."""
         if self.knowledge is None:
             return ()
         found = list[tuple[int, int, int]]()
-        for one in made.mentions:
+        for one in marked.mentions:
             number = None if one.entity is None else self.knowledge.find(one.entity)
             tally["mentions"] += 1
             if number is None:
                 tally["unknown"] += 1
             else:
                 found.append((one.begin, one.end, number))
-        if made.pair is not None:
-            head, tail = map(self.knowledge.find, made.pair)
+        if marked.pair is not None:
+            head, tail = map(self.knowledge.find, marked.pair)
             if head is not None and tail is not None:
                 tally["pairs"] += 1
                 tally["related"] += self.knowledge.related(head, tail)
@@ -99,7 +101,7 @@ class MarkedTextObjective(TaskObjective):
         special = self.vocabulary.special
         return LinkedTextDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
 
-    def doubts(self, rows: LabelledDataset) -> list[str]:
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """Mentions that are not linked, and rows whose relation the graph tells."""
         assert isinstance(rows, LinkedTextDataset)
         if self.knowledge is None:
@@ -107,18 +109,18 @@ class MarkedTextObjective(TaskObjective):
             return ["no mention is linked: the task names no graph and no entity_embeddings"] if reads else []
         numbers = np.fromfile(rows.split.prefix.with_suffix(".tally"), "<i8").tolist()
         tally = dict(zip(TALLY, numbers, strict=True))
-        told = []
+        warnings = []
         if tally["links"] < tally["mentions"] or not tally["mentions"]:
-            told.append(
+            warnings.append(
                 f"{tally['links']:,} of {tally['mentions']:,} mentions are linked: {tally['unknown']:,} name an entity "
                 f"without a triple in the graph, {tally['inside']:,} begin inside a token"
             )
         if tally["related"]:
-            told.append(
+            warnings.append(
                 f"in {tally['related']:,} of {tally['pairs']:,} rows whose head and tail the graph knows one of its "
                 "triples joins the two, so their vectors tell the relation; knowledge's without takes such pairs out"
             )
-        return told
+        return warnings
 
     def collate(self, examples: LinkedBatch, draws: RandomStreams) -> Batch:
         """As sequence_heads.batch_of; with a graph also entity_at [B, L] and entity_vectors [B, L, W]."""

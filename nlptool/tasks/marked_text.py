@@ -78,8 +78,8 @@ class MarkedTextConfig(TaskConfig):
         """An encoder; one that reads entities, where there are some."""
         problems = super().check(model)
         if not problems and self.graph is not None and not model.reads_entities:
-            told = f"{model.name} reads no entities; leave task.graph and task.entity_embeddings out"
-            problems.append(Problem("task.graph", f"{told}, or begin from ernie"))
+            problem = f"{model.name} reads no entities; leave task.graph and task.entity_embeddings out"
+            problems.append(Problem("task.graph", f"{problem}, or begin from ernie"))
         return problems
 
     def entity_table(self) -> "EntityTable | None":
@@ -158,9 +158,9 @@ def mention(row: Row, column: str, text: str, values: Sequence[Any] | None = Non
 def stretch(row: Row, column: str, text: str, begin: int | None, end: int | None) -> tuple[int, int]:
     """The bounds of a mention. Raises DataError where they are none of the text, or nothing stands there."""
     if begin is None or end is None or not 0 <= begin < end <= len(text) or not text[begin:end].strip():
-        told = f"{json_value(begin)} to {json_value(end)}"
+        shown = f"{json_value(begin)} to {json_value(end)}"
         raise DataError(
-            f"{row.place}: column '{column}': characters {told} are no stretch of the text, which has {len(text):,}",
+            f"{row.place}: column '{column}': characters {shown} are no stretch of the text, which has {len(text):,}",
             hint="from the first character to the one after the last, counted from 0; mend or remove the row",
         )
     return begin, end
@@ -193,25 +193,25 @@ def words(row: Row, column: str) -> tuple[str, list[int]]:
     The character of word i is the i-th number, the one after its last is the next number less one.
     """
     given = row.get(column)
-    told = given if isinstance(given, list) else []
-    said = [BRACKETS.get(word, word) for word in told if isinstance(word, str)]
-    if not said or len(said) < len(told):
+    given_words = given if isinstance(given, list) else []
+    words = [BRACKETS.get(word, word) for word in given_words if isinstance(word, str)]
+    if not words or len(words) < len(given_words):
         raise DataError(
             f"{row.place}: column '{column}' holds {json_value(given)}; a list of words is expected"
         )
     begins = [0]
-    for word in said:
+    for word in words:
         begins.append(begins[-1] + len(word) + 1)
-    return " ".join(said), begins
+    return " ".join(words), begins
 
 
 def words_stretch(row: Row, column: str, begins: list[int], first: Any, last: Any) -> tuple[int, int]:
     """The characters of words `first` to `last`, both included. Raises DataError where there are no such words."""
     one, other = whole(first), whole(last)
     if one is None or other is None or not 0 <= one <= other < len(begins) - 1:
-        told = f"{json_value(first)} to {json_value(last)}"
+        shown = f"{json_value(first)} to {json_value(last)}"
         raise DataError(
-            f"{row.place}: column '{column}': words {told} are none of the {len(begins) - 1:,} words, counted from 0",
+            f"{row.place}: column '{column}': words {shown} are none of the {len(begins) - 1:,} words, counted from 0",
             hint="mend or remove the row",
         )
     return begins[one], begins[other + 1] - 1
@@ -230,5 +230,5 @@ def text_of(row: Row, column: str) -> str:
 def no_form(row: Row, forms: Mapping[str, str]) -> DataError:
     """That a row is in none of the forms that a task knows. forms: the columns of each, by its name."""
     names = ", ".join(json_value(name) for name in list(row.values)[:8]) or "none"
-    told = "; ".join(f"{name}: {columns}" for name, columns in forms.items())
-    return DataError(f"{row.place}: its columns are {names}", hint=f"rows are read in these forms. {told}")
+    listed = "; ".join(f"{name}: {columns}" for name, columns in forms.items())
+    return DataError(f"{row.place}: its columns are {names}", hint=f"rows are read in these forms. {listed}")

@@ -37,10 +37,10 @@ class Progress(NamedTuple):
 
 
 class PredictionParts:
-    """The parts of one output file. made_of: what decides them; parts of something else are not gone on with."""
+    """The parts of one output file. provenance: what decides them; parts of something else are not gone on with."""
 
-    def __init__(self, out: Path, made_of: dict[str, Any]) -> None:
-        self.out, self.made_of = out, made_of
+    def __init__(self, out: Path, provenance: dict[str, Any]) -> None:
+        self.out, self.provenance = out, provenance
         self.folder = parts_folder(out)
 
     def progress(self) -> Progress:
@@ -49,10 +49,10 @@ class PredictionParts:
             found = read_json(self.folder / PROGRESS, dict, REMEDY)
         except FileNotFoundError:
             return Progress()
-        was = found.pop("made_of", None)
-        if was != self.made_of:
+        was = found.pop("provenance", None)
+        if was != self.provenance:
             known = was if isinstance(was, dict) else {}
-            other = [key for key in self.made_of if known.get(key) != self.made_of[key]]
+            other = [key for key in self.provenance if known.get(key) != self.provenance[key]]
             raise UsageError(
                 f"{self.folder}: these predictions were begun with another {', '.join(other)}",
                 hint=f"give the same command, or {REMEDY}",
@@ -76,7 +76,7 @@ class PredictionParts:
             before.skipped + len(faults),
             (*before.faults, *faults)[:FAULTS],
         )
-        write_json(self.folder / PROGRESS, {"made_of": self.made_of, **now._asdict()})
+        write_json(self.folder / PROGRESS, {"provenance": self.provenance, **now._asdict()})
         return now
 
     def finish(self, progress: Progress) -> None:

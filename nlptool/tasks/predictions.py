@@ -55,10 +55,10 @@ def write_predictions(
 ) -> None:
     """Write a line for each row of a split, and the files to submit. reasons: what each answer rests on, by row."""
     answers = list(objective.answers(rows, logits))
-    told = answers if reasons is None else map(or_, answers, reasons)
-    lines = (json.dumps({"row": row} | answer, ensure_ascii=False) for row, answer in enumerate(told))
+    records = answers if reasons is None else map(or_, answers, reasons)
+    lines = (json.dumps({"row": row} | answer, ensure_ascii=False) for row, answer in enumerate(records))
     files = {f"predictions/{split}.jsonl": "".join(f"{line}\n" for line in lines)}
-    files |= {f"submission/{name}": text for name, text in objective.handed_in(split, answers).items()}
+    files |= {f"submission/{name}": text for name, text in objective.submission_files(split, answers).items()}
     for name, text in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)

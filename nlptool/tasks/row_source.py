@@ -33,9 +33,9 @@ class InputRows:
                 if isinstance(row, DataError):
                     yield row
                 else:
-                    yield from self._asked(row)
+                    yield from self._unlabelled(row)
 
-    def _asked(self, row: Row) -> Rows:
+    def _unlabelled(self, row: Row) -> Rows:
         try:
             yield from self.task.flat(self._renamed(row))
         except DataError as error:

@@ -60,8 +60,8 @@ def read_task_record(folder: Path) -> TaskRecord | None:
             _task(found["task"]), **numbers, precision=str(found["precision"]), thresholds=thresholds
         )
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise DataError(f"{path}: task: {told}", hint=REMEDY) from None
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise DataError(f"{path}: task: {problems}", hint=REMEDY) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not as nlptool writes it ({error})", hint=REMEDY) from None
 

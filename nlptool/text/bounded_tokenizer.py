@@ -86,7 +86,7 @@ def _written() -> bytes:
 
 
 @contextmanager
-def told(name: str, doing: str) -> Iterator[None]:
+def errors_as_data(name: str, doing: str) -> Iterator[None]:
     """Raises DataError where the library panics, or raises its bare Exception. name: the tokenizer's file."""
     try:
         with quiet():

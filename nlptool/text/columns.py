@@ -32,8 +32,8 @@ def sentences(name: str, stream: IO[bytes]) -> Iterator[tuple[str, dict[str, lis
             row = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
             width = width or len(row)
             if len(row) != width:
-                told = f"{counted(len(row), 'columns')}, but the lines above have {width}"
-                raise DataError(f"{name}:{number}: {told}", hint=HINT)
+                found = f"{counted(len(row), 'columns')}, but the lines above have {width}"
+                raise DataError(f"{name}:{number}: {found}", hint=HINT)
             rows.append(row)
         elif rows:
             yield from _sentence(name, number - len(rows), rows)

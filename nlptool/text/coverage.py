@@ -47,10 +47,10 @@ class Loss:
 
     def __str__(self) -> str:
         shown = " ".join(character for character, _ in self.characters.most_common(SHOWN))
-        told = (
+        shares = (
             f"{self.unknown_share:.2%} of the tokens are unknown, {self.lost_share:.2%} of the bytes are lost"
         )
-        return f"{told} (most often {shown})" if shown else told
+        return f"{shares} (most often {shown})" if shown else shares
 
 
 class Coverage:

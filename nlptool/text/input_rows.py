@@ -73,13 +73,13 @@ def read(
 
 def _rows(name: str, form: RowFormat, columns: Sequence[str], texts: Sequence[str]) -> Rows:
     if name == STDIN:
-        with tabular.damage_told("stdin"):
+        with tabular.damage_reported("stdin"):
             yield from _stream("stdin", sys.stdin.buffer, form, columns, texts)
         return
     path = Path(name)
     suffix, compression = _suffixes(path)
     file = File(path, "jsonl", compression, path.stat().st_size)
-    with tabular.damage_told(name):
+    with tabular.damage_reported(name):
         if form == "parquet":
             yield from row_formats.parquet(name, path)
         elif suffix == ".json" and form == "jsonl":

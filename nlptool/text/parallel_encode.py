@@ -143,10 +143,10 @@ class Worker:
             if original is not None:
                 found = carry(read, text, found, RAW, lost, repaired)
                 read = text
-            if made := self._normalise(read):
-                found = carry(read, made, found, self._config, lost) + linker.search(made)
-                normal.append(made)
-                mentions.append(without_overlaps(made, found, lost))
+            if normalised := self._normalise(read):
+                found = carry(read, normalised, found, self._config, lost) + linker.search(normalised)
+                normal.append(normalised)
+                mentions.append(without_overlaps(normalised, found, lost))
         return normal, mentions
 
     def _links(

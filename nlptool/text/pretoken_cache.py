@@ -39,7 +39,7 @@ class PretokenCache:
     def __call__(self, pieces: Pieces) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Ids of all pieces end to end, and how many each piece has."""
         if self._used > FULL:
-            self._forget()
+            self._reset()
         keys = _keys(pieces)
         places = _places(keys)
         found = self._keys.take(places) == keys
@@ -84,7 +84,7 @@ class PretokenCache:
         self._ids[self._used : self._used + len(ids)] = ids
         self._used += len(ids)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._keys[:] = b""
         self._counts[:] = 0
         self._used = 0

@@ -28,7 +28,7 @@ __all__ = [
     "Question",
     "Row",
     "Sentence",
-    "damage_told",
+    "damage_reported",
     "files",
     "has_rows",
     "hub",
@@ -142,7 +142,7 @@ def read_all(found: list[File], columns: Sequence[str] = ()) -> Rows:
     """
     for file in found:
         name = str(file.path)
-        with damage_told(name):
+        with damage_reported(name):
             if file.format == "parquet":
                 yield from row_formats.parquet(name, file.path)
                 continue
@@ -160,7 +160,7 @@ def _stream(name: str, stream: IO[bytes], file: File, columns: Sequence[str]) ->
 
 
 @contextmanager
-def damage_told(name: str) -> Iterator[None]:
+def damage_reported(name: str) -> Iterator[None]:
     """Turn what readers and decompressors raise of a damaged file into a DataError."""
     try:
         yield

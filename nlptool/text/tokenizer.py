@@ -74,9 +74,9 @@ class Tokenizer:
             given = imported.read(path)
             with bounded_tokenizer.quiet():
                 bounded_tokenizer.require_bounded(found, given.content)
-                made = cls(*given)
-            made.name = str(found)
-            return made
+                tokenizer = cls(*given)
+            tokenizer.name = str(found)
+            return tokenizer
         except DataError:
             raise
         except BaseException as error:  # the library panics, or raises bare Exception, on what it cannot read
@@ -172,13 +172,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, no special token added."""
-        with bounded_tokenizer.told(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
+        with bounded_tokenizer.errors_as_data(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
             ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_masked(self, text: str) -> list[int]:
         """Ids of a text in which the name of the mask token stands for that token, as in transformers."""
-        with bounded_tokenizer.told(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
+        with bounded_tokenizer.errors_as_data(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
             ids: list[int] = self._encoder_of_masks.encode(text, add_special_tokens=False).ids
         return ids
 
@@ -194,7 +194,7 @@ class Tokenizer:
             return [ids for ids, _ in self.encode_offsets(texts, self._loss)]
         found: list[list[int]] = []
         for begin in range(0, len(texts), AT_ONCE):
-            with bounded_tokenizer.told(self.name, "encode a text"):
+            with bounded_tokenizer.errors_as_data(self.name, "encode a text"):
                 some = list(texts[begin : begin + AT_ONCE])
                 batch = self._encoder.encode_batch_fast(some, add_special_tokens=False)
             found += [encoding.ids for encoding in batch]
@@ -207,7 +207,7 @@ class Tokenizer:
 
         loss: what is lost is added to it.
         """
-        with bounded_tokenizer.told(self.name, "encode a text"):
+        with bounded_tokenizer.errors_as_data(self.name, "encode a text"):
             encodings = self._encoder.encode_batch(list(texts), add_special_tokens=False)
         found = []
         for text, encoding in zip(texts, encodings, strict=True):
@@ -228,7 +228,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """The text of ids, special tokens by their names or left out."""
-        with bounded_tokenizer.told(self.name, "decode tokens"):
+        with bounded_tokenizer.errors_as_data(self.name, "decode tokens"):
             text: str = self._encoder.decode(list(ids), skip_special_tokens=skip_special_tokens)
         return text
 
@@ -243,9 +243,9 @@ class Tokenizer:
         )
 
     @property
-    def tells_words(self) -> bool:
+    def knows_word_boundaries(self) -> bool:
         """Whether its tokens tell where words begin; where not, every token counts as a word."""
-        return word_boundaries.tells_words(
+        return word_boundaries.knows_word_boundaries(
             self.content["model"], self.byte_level, self.tokens, self._special_ids()
         )
 
@@ -296,7 +296,7 @@ class Tokenizer:
     def _normalise(self, text: str) -> str:
         if self._encoder.normalizer is None:
             return text
-        with bounded_tokenizer.told(self.name, f"normalise {bounded_tokenizer.start_of(text)}"):
+        with bounded_tokenizer.errors_as_data(self.name, f"normalise {bounded_tokenizer.start_of(text)}"):
             return str(self._encoder.normalizer.normalize_str(text))
 
     def _with_post_processor(self, block: dict[str, Any] | None) -> Self:

@@ -47,7 +47,7 @@ def boundaries(
     A model whose tokens tell no words has every token begin one.
     """
     special = set(special)
-    if not tells_words(model, byte_level, tokens, special) or model["type"] == "WordLevel":
+    if not knows_word_boundaries(model, byte_level, tokens, special) or model["type"] == "WordLevel":
         return np.full(size, ALWAYS, np.int8), np.full(size, NEVER, np.int8)
     if prefix := model.get("continuing_subword_prefix"):
         return of_pieces(tokens, size, special, prefix)
@@ -58,7 +58,7 @@ def boundaries(
     return of_texts({token: _spaced(text) for token, text in tokens.items()}, size, special)
 
 
-def tells_words(
+def knows_word_boundaries(
     model: Mapping[str, Any], byte_level: bool, tokens: Mapping[int, str], special: Iterable[int]
 ) -> bool:
     """Whether tokens tell where words begin: by a prefix, a suffix or a space, or because each of them is a word.

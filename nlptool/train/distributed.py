@@ -55,10 +55,10 @@ class DistributedContext:
         """Rank 0's value on every rank, bit for bit: e.g. what its clock says."""
         if self.size == 1:
             return value
-        told = torch.tensor(value, dtype=torch.float64, device=self.device)
+        sent = torch.tensor(value, dtype=torch.float64, device=self.device)
         with connected():
-            dist.broadcast(told, 0)
-        return float(told)
+            dist.broadcast(sent, 0)
+        return float(sent)
 
     def sum_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sum of each tensor over all ranks, float64. A rank that lacks one brings nothing to it."""
@@ -99,10 +99,10 @@ class DistributedContext:
         if not self.first:
             with connected():
                 dist.broadcast_object_list(result, group=self.control, device=torch.device("cpu"))
-            (told,) = result
-            if isinstance(told, Preempted | OtherRankFailed):
-                raise told
-            return told  # type: ignore[return-value]
+            (received,) = result
+            if isinstance(received, Preempted | OtherRankFailed):
+                raise received
+            return received  # type: ignore[return-value]
         try:
             result[0] = work()
         except BaseException as error:

@@ -88,11 +88,11 @@ class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, tuple | list) else (made,):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
             if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._living:
                 self._take(tensor)
-        return made
+        return result
 
     def _take(self, tensor: Tensor) -> None:
         storage, number = tensor.untyped_storage(), len(self._shapes)
@@ -139,9 +139,9 @@ def estimate(
         module = build()
     module.train()
     meta = batch.to(torch.device("meta"))
-    learnt = 4 * sum(p.numel() for p in module.parameters())
-    taught_by = teacher(module)
-    read = () if taught_by is None else tuple(taught_by.parameters())
+    parameter_bytes = 4 * sum(p.numel() for p in module.parameters())
+    outside = teacher(module)
+    read = () if outside is None else tuple(outside.parameters())
     storages = _Storages(*module.parameters(), *module.buffers(), *read, *meta.tensors.values())
     rows = len(next(iter(batch.tensors.values())))
     with storages:
@@ -155,9 +155,9 @@ def estimate(
         rows=rows,
         parts=parts(module),
         flops_per_row=count.step / rows,
-        weights=learnt + 4 * sum(p.numel() for p in read),
-        gradients=learnt,
-        optimizer=2 * learnt,
+        weights=parameter_bytes + 4 * sum(p.numel() for p in read),
+        gradients=parameter_bytes,
+        optimizer=2 * parameter_bytes,
         activations=activations // (2 if precision == "bf16" else 1),
         logits=storages.most(lambda number: number in logits),
     )

@@ -39,8 +39,8 @@ class SignalHandler:
         self._ended = threading.Event()
 
     def __enter__(self) -> "SignalHandler":
-        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        self._previous = {number: signal.signal(number, self._receive) for number in heeded}
+        handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._receive) for number in handled}
         if not self.alone:
             threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
         return self

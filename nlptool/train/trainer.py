@@ -239,8 +239,8 @@ def predictions(
     for index in range(number):
         for batch in batches.get(index):
             with torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bf16"):
-                said = predict(batch.to(world.device))
-            gathered[batch["row"].to(world.device)] = said.double()
+                outputs = predict(batch.to(world.device))
+            gathered[batch["row"].to(world.device)] = outputs.double()
     (stopping,) = world.sum([interrupts.arrived])
     if stopping:
         raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")

@@ -112,19 +112,22 @@ def test_a_teachers_answer_that_is_damaged_is_asked_again(tmp_path: Path):
     def answers(batch: Batch) -> dict[str, torch.Tensor]:
         number = int(batch.tensors["ids"][0])
         asked.append(number)
-        return {"taught_ids": torch.full((3, 2), 5 + number), "taught_log_p": torch.full((3, 2), -0.5)}
+        return {
+            "teacher_topk_ids": torch.full((3, 2), 5 + number),
+            "teacher_topk_logprobs": torch.full((3, 2), -0.5),
+        }
 
     def read() -> list[int]:
         kept = TeacherCache(
             Batches(), answers, tmp_path, DistributedContext(0, 1, torch.device("cpu")), 1, 100
         )
-        found = [int(kept.get(n)[0].tensors["taught_ids"][0, 0]) for n in range(2)]
+        found = [int(kept.get(n)[0].tensors["teacher_topk_ids"][0, 0]) for n in range(2)]
         kept.close()
         return found
 
     assert read() == [5, 6]
     asked.clear()
-    path = next(tmp_path.glob("*.ids"))
+    path = next(tmp_path.glob("*.topk_ids"))
     data = np.fromfile(path, np.uint16)
     data[-1] = 77
     data.tofile(path)

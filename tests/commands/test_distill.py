@@ -224,7 +224,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     from nlptool.objectives.distill.objective import DistillationObjective
 
     found: list[int] = []
-    plain = DistillationObjective.ask_teacher
+    plain = DistillationObjective.teacher_outputs
     monkeypatch.setattr(
         DistillationObjective, "ask_teacher", lambda self, batch: found.append(1) or plain(self, batch)
     )
@@ -282,7 +282,7 @@ def test_what_was_kept_and_is_damaged_is_asked_for_again(
     straight = load_file(tmp_path / "run" / "final" / "model.safetensors")
     out = ["--out", str(tmp_path / "parts")]
     assert main(["distill", str(recipe), *given, *out, "train.steps=9"]) == 0
-    (ids,) = (tmp_path / "parts" / "teacher").glob("*.ids")
+    (ids,) = (tmp_path / "parts" / "teacher").glob("*.topk_ids")
     ids.write_bytes(b"")
     calls = asked(monkeypatch)
     assert main(["distill", str(recipe), *given, *out, "--resume", "auto"]) == 0

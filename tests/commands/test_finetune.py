@@ -155,10 +155,10 @@ def test_a_run_tells_what_it_said_of_each_row(work: Path):
     right = sum(line["prediction"] == line["label"] for line in lines) / 60
     assert right == pytest.approx(scores(work)["runs"][0]["figures"]["accuracy"])
     assert all(max(line["scores"], key=line["scores"].get) == line["prediction"] for line in lines)
-    header, *handed_in = (run / "submission" / "Bell.tsv").read_text().splitlines()
+    header, *submission_files = (run / "submission" / "Bell.tsv").read_text().splitlines()
     hidden = [json.loads(li) for li in (run / "predictions/test.jsonl").read_text().splitlines()]
     assert header == "index\tprediction"
-    assert handed_in == [f"{n}\t{line['prediction']}" for n, line in enumerate(hidden)]
+    assert submission_files == [f"{n}\t{line['prediction']}" for n, line in enumerate(hidden)]
     assert len(hidden) == 10
     assert all("label" not in line for line in hidden)
 

@@ -93,9 +93,9 @@ def test_where_there_is_no_answer_is_learnt_as_well(work: Path, capsys):
     assert told["baseline"]["squad2_best_f1"] == pytest.approx(none)
     assert told["mean"]["squad2_best_f1"] > none + 0.2
     assert told["mean"]["squad2_best_f1"] >= told["mean"]["squad2_f1"]
-    handed_in = work / "run/seed-0/submission/validation"
-    given = json.loads((handed_in / "predictions.json").read_text())
-    odds = json.loads((handed_in / "null_odds.json").read_text())
+    submission_files = work / "run/seed-0/submission/validation"
+    given = json.loads((submission_files / "predictions.json").read_text())
+    odds = json.loads((submission_files / "null_odds.json").read_text())
     threshold = told["mean"]["squad2_best_f1_threshold"]
     assert all((given[i] == "") == (odds[i] > threshold + 1e-5) for i in qas)
     exact = sum(official(given[i], [a["text"] for a in qa["answers"]]) for i, qa in qas.items()) / 60

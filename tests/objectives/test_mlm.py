@@ -145,7 +145,7 @@ def test_random_pairs_of_documents_of_one_sentence_are_told_and_the_majority_is_
 
 
 def test_words_that_tokens_do_not_tell_are_remarked_on(split: Split):
-    vocabulary = replace(tiny.VOCABULARY, tells_words=False)
+    vocabulary = replace(tiny.VOCABULARY, knows_word_boundaries=False)
     model = registry.config("models", "bert").model_validate(tiny.facts("mlm").MODEL)
     for whole_word in (True, False):
         objective = masked.build(Config(whole_word=whole_word), model, vocabulary, None)

@@ -54,8 +54,8 @@ def test_a_list_without_references_is_told_or_means_silence_for_every_metric(met
         Config(**KEYS, references="{r}", metrics=(metric,)).instance(Row("f:1", row), "")
     assert "no_answer: unanswerable" in told.value.hint
     task = Config(**KEYS, references="{r}", metrics=(metric,), no_answer="none")
-    silent = 0.0 if metric == "bleu" else 1.0  # which counts runs of words, and of none there is none
-    assert scores(task, row, " none") == scores(task, row, "") == [silent]
+    empty_answer = 0.0 if metric == "bleu" else 1.0  # which counts runs of words, and of none there is none
+    assert scores(task, row, " none") == scores(task, row, "") == [empty_answer]
     assert scores(task, row, " a bell") == [0]
 
 

@@ -99,7 +99,7 @@ def test_a_number_that_is_written_as_hidden_ones_are_is_told(
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     made = small.build("classification", {"inputs": ["a", "b"], "metrics": ["pearson"]}, tokenizer)
     made.encode([row(label=score) for score in scores], tokenizer, tmp_path / "train", labelled=True)
-    found = made.doubts(made.examples(Split(tmp_path / "train"), 24, 0))
+    found = made.data_warnings(made.examples(Split(tmp_path / "train"), 24, 0))
     assert len(found) == bool(told)
     assert all(f"the label of {told} of {len(scores)} rows is -1" in one for one in found)
 

@@ -20,14 +20,14 @@ from nlptool.text.tabular import Row
 TASK = Named(DiscriminatedBy("tasks"), "tasks", "task")
 
 
-def asked(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[DecaNLPExample]:
+def examples(task: str, row: dict[str, Any], *, labelled: bool = True) -> list[DecaNLPExample]:
     config = TASK.block(f"deca/{task}")
     assert isinstance(config, Config)
-    return config.asked(Row("rows:1", row), labelled=labelled)
+    return config.examples(Row("rows:1", row), labelled=labelled)
 
 
 def first(task: str, number: int = 0) -> DecaNLPExample:
-    return asked(task, ROWS[task][number])[0]
+    return examples(task, ROWS[task][number])[0]
 
 
 def test_every_task_is_scored_as_in_deca():
@@ -72,7 +72,7 @@ def test_a_relation_is_asked_of_its_subject_and_may_be_unanswerable():
 
 
 def test_a_dialogue_is_a_question_a_turn_and_the_answer_what_has_changed():
-    one, two, three = asked("woz", WOZ)
+    one, two, three = examples("woz", WOZ)
     assert {turn.question for turn in (one, two, three)} == {"What is the change in state?"}
     assert one.context == "A thai place in the north?"
     assert one.answer == "food: thai, area: north;"
@@ -109,7 +109,7 @@ def test_a_schema_offers_both_candidates():
 def test_who_answers_as_was_to_be_learnt_scores_all(task: str):
     pytest.importorskip("rouge_score")
     pytest.importorskip("sacrebleu")
-    all_ = [one for row in ROWS[task] for one in asked(task, row)]
+    all_ = [one for row in ROWS[task] for one in examples(task, row)]
     score = generated_text.compute(
         [decanlp.TASKS[task]], [one.answer for one in all_], [one.references for one in all_]
     )
@@ -120,9 +120,9 @@ def test_who_answers_as_was_to_be_learnt_scores_all(task: str):
 def test_a_test_row_has_a_question_and_no_answer(task: str):
     hidden = ("answers", "translation.de", "highlights", "label", "answer", "sql")
     for row in ROWS[task]:
-        known = [one._replace(answer="", references=("",)) for one in asked(task, row)]
+        known = [one._replace(answer="", references=("",)) for one in examples(task, row)]
         bare = {name: value for name, value in row.items() if name not in hidden}
-        assert asked(task, bare, labelled=False) == known
+        assert examples(task, bare, labelled=False) == known
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_test_row_has_a_question_and_no_answer(task: str):
 )
 def test_a_row_that_is_not_as_it_should_be_is_told_with_its_place(task: str, changed: dict, told: str):
     with pytest.raises(DataError, match=told):
-        asked(task, ROWS[task][0] | changed)
+        examples(task, ROWS[task][0] | changed)
 
 
 @pytest.mark.parametrize("task", decanlp.TASKS)
@@ -193,6 +193,6 @@ def test_the_ten_tasks_together_have_a_deca_score(tiny_decoder: Path, tmp_path: 
 
 def test_real_dialogues_can_be_read(shared_data: Path):
     with gzip.open(shared_data / "woz/validate.jsonl.gz", "rt") as lines:
-        all_ = [one for line in lines for one in asked("woz", json.loads(line))]
+        all_ = [one for line in lines for one in examples("woz", json.loads(line))]
     assert len(all_) == 830, "as many as decaNLP has for development (McCann et al. 2018, table 1)"
     assert decanlp.joint_goal([one.answer for one in all_], [one.references for one in all_]) == 1.0

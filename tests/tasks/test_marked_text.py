@@ -255,7 +255,7 @@ def test_a_net_that_reads_entities_tells_rows_of_one_text_apart(
     assert (
         alone[np.argsort([int(one["row"]) for one in small.all_rows(made, data, 1)])] - said
     ).abs().max() < 1e-12
-    lost, leak = made.doubts(data)
+    lost, leak = made.data_warnings(data)
     assert lost.startswith("6 of 7 mentions are linked: 1 name an entity without a triple")
     assert leak.startswith("in 3 of 3 rows whose head and tail the graph knows")
 

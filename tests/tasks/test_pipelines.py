@@ -498,7 +498,7 @@ class Answer(Compare):
     def check(self, run: Tuned, rows: list[dict]) -> None:
         pipe = transformers.pipeline("text-generation", model=str(run.final))
         for row, ours in zip(rows, run.said, strict=True):
-            (asked,) = run.task.parts[""].asked(Row("row", row), labelled=True)
+            (asked,) = run.task.parts[""].examples(Row("row", row), labelled=True)
             text = "".join(prompt(asked)[:2])
             assert ours["prediction"] == continued(pipe, text, 6).strip()
 

@@ -210,9 +210,9 @@ def test_an_answer_is_found_up_to_the_longest_and_as_many_are_kept(tokenizer: To
 def test_a_stride_for_which_windows_are_too_short_is_told(tokenizer: Tokenizer, tmp_path: Path):
     made = small.build("extractive_qa", ANSWERABLE, tokenizer)
     context = " ".join(["river"] * 200)
-    (told,) = made.doubts(opened([asked(context, "river")], tokenizer, tmp_path, 64))
+    (told,) = made.data_warnings(opened([asked(context, "river")], tokenizer, tmp_path, 64))
     assert "where task.doc_stride is 128" in told
-    assert made.doubts(opened([asked(context, "river")], tokenizer, tmp_path, 384)) == []
+    assert made.data_warnings(opened([asked(context, "river")], tokenizer, tmp_path, 384)) == []
 
 
 def test_a_window_points_to_the_answer_or_to_cls(tokenizer: Tokenizer, tmp_path: Path):

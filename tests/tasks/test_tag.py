@@ -114,9 +114,9 @@ def test_tags_of_the_first_iob_are_told_and_read_as_the_second_where_the_task_sa
     assert [LABELS[tag] for tag in one.tags] == ["B-PER", "I-PER", "O", "B-PER", "B-PER"]
     assert [LABELS[tag] for tag in two.tags] == names
     made = small.build("token_classification", {"labels": list(LABELS)}, tokenizer)
-    (told,) = made.doubts(opened(tokenizer, tmp_path, 30, two, one))
+    (told,) = made.data_warnings(opened(tokenizer, tmp_path, 30, two, one))
     assert told.startswith("in 1 of 2 rows 2 entities begin with I-NAME")
-    assert made.doubts(opened(tokenizer, tmp_path, 30, one, one)) == []
+    assert made.data_warnings(opened(tokenizer, tmp_path, 30, one, one)) == []
 
 
 def test_words_behind_the_cut_have_no_decision_and_are_told(pieces: Tokenizer, tmp_path: Path):

@@ -51,13 +51,13 @@ def total(objective, batches: list[Batch]) -> dict[str, torch.Tensor]:
 def test_the_loss_of_layers_is_that_of_each_row_by_itself_without_padding(teacher, rows, tokenizer):
     """Sums over layers of F.mse_loss, as in TinyBERT's code, where rows of one length have no padding."""
     own = student(tokenizer)
-    imitation, net, other = (
+    intermediate_objective, net, other = (
         IntermediateDistillation(own, teacher.backbone, (2, 4)),
         own.backbone,
         teacher.backbone.eval(),
     )
-    batches = small.all_rows(imitation, rows, 8)
-    found, hidden, attention, tokens, pairs = total(imitation, batches), 0.0, 0.0, 0, 0
+    batches = small.all_rows(intermediate_objective, rows, 8)
+    found, hidden, attention, tokens, pairs = total(intermediate_objective, batches), 0.0, 0.0, 0, 0
     for batch in small.all_rows(own, rows, 1):
         n = int(batch["lengths"])
         mine, theirs = (
@@ -76,19 +76,19 @@ def test_the_loss_of_layers_is_that_of_each_row_by_itself_without_padding(teache
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher, rows, tokenizer):
     same = student(tokenizer, layers=4)
     same.load_state_dict(teacher.state_dict())
-    imitation = IntermediateDistillation(same, teacher.backbone, (1, 2, 3, 4))
-    found = total(imitation, small.all_rows(imitation, rows, 8))
+    intermediate_objective = IntermediateDistillation(same, teacher.backbone, (1, 2, 3, 4))
+    found = total(intermediate_objective, small.all_rows(intermediate_objective, rows, 8))
     assert found["hidden"].item() < 1e-10
     assert found["attention"].item() < 1e-10
 
 
 def test_the_teacher_is_no_part_of_what_is_trained_and_has_no_dropout(teacher, rows, tokenizer):
     own = student(tokenizer)
-    imitation = IntermediateDistillation(own, teacher.backbone, (2, 4)).train()
+    intermediate_objective = IntermediateDistillation(own, teacher.backbone, (2, 4)).train()
     names = {name for name, _ in own.named_parameters() if name.startswith("backbone.")}
-    assert {name for name, _ in imitation.named_parameters()} == names
-    batch = small.all_rows(imitation, rows, 8)[0]
-    one, two = imitation(batch), imitation(batch)
+    assert {name for name, _ in intermediate_objective.named_parameters()} == names
+    batch = small.all_rows(intermediate_objective, rows, 8)[0]
+    one, two = intermediate_objective(batch), intermediate_objective(batch)
     assert one == two
     sum(one.values()).backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
@@ -97,10 +97,10 @@ def test_the_teacher_is_no_part_of_what_is_trained_and_has_no_dropout(teacher, r
 
 def test_a_narrower_student_has_one_matrix_that_its_folder_lacks(teacher, rows, tokenizer):
     own = student(tokenizer, hidden=16)
-    imitation = IntermediateDistillation(own, teacher.backbone, (2, 4))
-    assert imitation.projection.weight.shape == (32, 16)
-    sum(imitation(small.all_rows(imitation, rows, 8)[0]).values()).backward()
-    assert imitation.projection.weight.grad.abs().sum() > 0
+    intermediate_objective = IntermediateDistillation(own, teacher.backbone, (2, 4))
+    assert intermediate_objective.projection.weight.shape == (32, 16)
+    sum(intermediate_objective(small.all_rows(intermediate_objective, rows, 8)[0]).values()).backward()
+    assert intermediate_objective.projection.weight.grad.abs().sum() > 0
     assert not any("projection" in name for name in own.folders(own.backbone.config)[""].state)
 
 

@@ -23,7 +23,7 @@ def panicking() -> Tokenizer:
 def test_a_panic_is_one_error_and_writes_nothing(panicking: Tokenizer, capfd: pytest.CaptureFixture[str]):
     with (
         pytest.raises(DataError, match=r"^t\.json: cannot encode a text: "),
-        bounded_tokenizer.told("t.json", "encode a text"),
+        bounded_tokenizer.errors_as_data("t.json", "encode a text"),
     ):
         panicking.encode_batch(["x" * 60] * 4)
     assert capfd.readouterr().err == ""
@@ -38,7 +38,7 @@ def test_what_is_written_without_a_panic_is_kept(capfd: pytest.CaptureFixture[st
 
 def test_a_panic_leaves_nothing_for_the_next_call(panicking: Tokenizer, capfd: pytest.CaptureFixture[str]):
     for _ in range(3):
-        with pytest.raises(DataError), bounded_tokenizer.told("t.json", "encode a text"):
+        with pytest.raises(DataError), bounded_tokenizer.errors_as_data("t.json", "encode a text"):
             panicking.encode("x" * 60)
         with bounded_tokenizer.quiet():
             os.write(2, b"kept ")

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer as Encoder
 from tokenizers import models, pre_tokenizers
 
 from nlptool.text.tokenizer import Tokenizer
-from nlptool.text.word_boundaries import boundaries, tells_words
+from nlptool.text.word_boundaries import boundaries, knows_word_boundaries
 
 SPECIAL = {0: "[UNK]"}
 
@@ -37,14 +37,14 @@ def test_a_prefix_tells_what_continues_a_word_also_in_bpe():
 def test_each_token_of_a_list_of_words_is_a_word():
     model = {"type": "WordLevel"}
     assert words(model, ["the", "low", "road"], ["the", "low", "road"]) == ["the", "low", "road"]
-    assert tells_words(model, False, {1: "the"}, [])
+    assert knows_word_boundaries(model, False, {1: "the"}, [])
 
 
 def test_tokens_of_bpe_without_spaces_tell_no_words_and_are_words_each():
     model = {"type": "BPE"}
     assert words(model, ["lo", "w", "the"], ["the", "lo", "w"]) == ["the", "lo", "w"]
-    assert not tells_words(model, False, {0: "[MASK] [UNK]", 1: "lo", 2: "w"}, [0])
-    assert tells_words({"type": "Unigram"}, False, {1: "▁lo", 2: "w"}, [])
+    assert not knows_word_boundaries(model, False, {0: "[MASK] [UNK]", 1: "lo", 2: "w"}, [0])
+    assert knows_word_boundaries({"type": "Unigram"}, False, {1: "▁lo", 2: "w"}, [])
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_a_byte_level_tokenizer_has_tokens_of_japanese_and_words_of_korean():
     assert [tokenizer.decode([token]) for token in japanese] == ["日本", "語", "本"]
     assert all(first[b] != last[a] for a, b in pairwise(japanese))
     assert not any(first[b] != last[a] for a, b in pairwise(korean))
-    assert tokenizer.tells_words
+    assert tokenizer.knows_word_boundaries
 
 
 def test_what_the_quick_tour_of_tokenizers_trains_tells_no_words(tmp_path: Path):
     encoder = Encoder(models.BPE({"[UNK]": 0, "[PAD]": 1, "a": 2, "b": 3}, [], unk_token="[UNK]"))
     encoder.pre_tokenizer = pre_tokenizers.Whitespace()
     encoder.save(str(tmp_path / "tokenizer.json"))
-    assert not Tokenizer.load(tmp_path).tells_words
+    assert not Tokenizer.load(tmp_path).knows_word_boundaries

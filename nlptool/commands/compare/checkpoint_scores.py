@@ -63,9 +63,9 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
             continue
         facts = checkpoint.read(path)
         flops = last(out, "flops", facts.step) if facts.flops is None else facts.flops
-        asked = _asked(setup, path, pairs)
-        if not isinstance(known.get(asked), dict):
-            known[asked] = _scores(setup, path, pairs, console)
+        key = _cache_key(setup, path, pairs)
+        if not isinstance(known.get(key), dict):
+            known[key] = _scores(setup, path, pairs, console)
             write_json(out / "probes.json", known)
         points.append(
             {
@@ -74,7 +74,7 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
                 "flops": flops or 0.0,
                 "seconds": facts.elapsed,
                 "heldout": heldout.get(facts.step, {}),
-                "scores": known[asked],
+                "scores": known[key],
             }
         )
     if not points:
@@ -108,10 +108,12 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
     split = setup.store.split("heldout")
     if len(split) and {"pooler", "pair"} <= {name for name, _ in objective.named_children()}:
         exported = objective.folders(setup.model)[""]
-        judge = SegmentPairScorer(_pretrained(exported, setup), setup.vocabulary.special, machine.device())
+        pairs_scorer = SegmentPairScorer(
+            _pretrained(exported, setup), setup.vocabulary.special, machine.device()
+        )
         for name, task in PAIR_TASKS.items():
             try:
-                scores[name] = judge.accuracy(split, task, setup.stages[-1][0].sequence_length)
+                scores[name] = pairs_scorer.accuracy(split, task, setup.stages[-1][0].sequence_length)
             except DataError as error:  # of a held-out split without such pairs
                 console.note(f"{name} is skipped: {error.message}")
     return {
@@ -120,13 +122,13 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
     }
 
 
-def _asked(setup: PretrainSetup, path: Path, pairs: Pairs) -> str:
+def _cache_key(setup: PretrainSetup, path: Path, pairs: Pairs) -> str:
     """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
     weights = digest(path / "model.safetensors")[:16]
-    asked = hashlib.sha256(
+    inputs = hashlib.sha256(
         json.dumps([VERSION, pairs, setup.stages[-1][0].sequence_length]).encode()
     ).hexdigest()[:16]
-    return f"{path.name} {weights} {asked}"
+    return f"{path.name} {weights} {inputs}"
 
 
 def _heldout(run: Path, objective: str) -> dict[int, dict[str, float]]:

@@ -100,8 +100,8 @@ def _evaluate(
     tables = [(*comparison_table.table(runs), seed_means.caption(runs))]
     if suite is not None:
         tables.append((*suite_scores.table({run["run"]: run["suite"] for run in runs}), suite.caption))
-    told = verdict.verdicts(runs)
-    written = [*(markdown(*one) for one in tables), *([bullets(told)] if told else [])]
+    verdicts = verdict.verdicts(runs)
+    written = [*(markdown(*one) for one in tables), *([bullets(verdicts)] if verdicts else [])]
     write_text(out / "compare.md", "\n".join(written))
     pictures, remarks = comparison_charts.draw(runs, out)
     console.notes(remarks)
@@ -111,7 +111,7 @@ def _evaluate(
     for columns, rows, caption in tables:
         console.table(columns, rows, title=caption)
         console.result("")
-    for line in told:
+    for line in verdicts:
         console.result(line)
     drawn = f"{counted(len(pictures) // 2, 'charts')}, compare-*.svg and .png" if pictures else "none"
     console.facts(str(out), {"table": "compare.md, compare.json", "pictures": drawn})

@@ -55,14 +55,14 @@ class AugmentingEncoder:
         device = next(self.teacher.objective.parameters()).device
         net: Encoder | Decoder
         if self.augment.model is None:
-            tokenizer, net, likeliest = self.teacher.setup.tokenizer, self.teacher.objective.backbone, None
+            tokenizer, net, candidates = self.teacher.setup.tokenizer, self.teacher.objective.backbone, None
         else:
             model = FillMask(hub.folder(self.augment.model))
             encoder = model.net.to(device)
             tokenizer, net = model.tokenizer, encoder
-            likeliest = MaskedLMCandidates(tokenizer, encoder, model.head.to(device), number)
+            candidates = MaskedLMCandidates(tokenizer, encoder, model.head.to(device), number)
         return ReplacementCandidates(
-            tokenizer, NearestNeighbours(tokenizer, net.word_embeddings, words, number), likeliest
+            tokenizer, NearestNeighbours(tokenizer, net.word_embeddings, words, number), candidates
         )
 
     def _rows(self) -> Iterator[Row]:

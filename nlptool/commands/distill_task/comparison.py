@@ -36,8 +36,8 @@ def measured(
     `baseline_student`, which is as large and as fast as the student.
     """
     single, several = (_middle(setup, subjects["teacher"], rows) for rows in (1, latency.ROWS))
-    asked = {name: TimedModel(objective, objective.predict) for name, objective in subjects.items()}
-    prints = latency.measure(asked, single, several)
+    models_timed = {name: TimedModel(objective, objective.predict) for name, objective in subjects.items()}
+    prints = latency.measure(models_timed, single, several)
     texts = len(single["ids"]) / len(single["row"])
     models: dict[str, Any] = {}
     for name, runs in {"teacher": [{"figures": teacher}], **found}.items():

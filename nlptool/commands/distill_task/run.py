@@ -24,8 +24,8 @@ from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands.distill_task import comparison
 from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.distill_task.setup import (
-    imitation,
     initial_student,
+    intermediate_objective,
     open_teacher,
     prepare,
     require,
@@ -95,7 +95,9 @@ class _Runs:
         starts = dict.fromkeys(recipe.seeds, self.start)
         if recipe.intermediate is not None:
             setup = self._setup(recipe.intermediate, self.start, "intermediate")
-            starts = {seed: self._imitate(setup, recipe.intermediate, seed) for seed in recipe.seeds}
+            starts = {
+                seed: self._train_intermediate(setup, recipe.intermediate, seed) for seed in recipe.seeds
+            }
         setups = {seed: self._setup(recipe.prediction, start, "prediction") for seed, start in starts.items()}
         setup = setups[recipe.seeds[0]]
         self.world.on_first(lambda: setup.remark(self.console))
@@ -118,7 +120,7 @@ class _Runs:
         setup.open(rows)
         return setup
 
-    def _imitate(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> str:
+    def _train_intermediate(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> str:
         """The first stage; returns the folder of what it has made."""
         out = self.out / "intermediate" / f"seed-{seed}"
         later = {"prediction": FinetuneConfig(), "baseline_student": False}  # which change nothing here
@@ -131,18 +133,18 @@ class _Runs:
         every = recipe.evaluate.every or setup.epoch
         config = RunConfig(recipe, out, train, every, Save(every=every, keep_last=1), recipe.track, seed)
         point = open_run(config, self.options, self.context)
-        train_job(config, self._imitation(setup, train, seed), point, self.context, overwrite=False)
+        train_job(config, self._intermediate_job(setup, train, seed), point, self.context, overwrite=False)
         return str(final)
 
-    def _imitation(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> TrainingJob:
+    def _intermediate_job(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> TrainingJob:
         own, world = setup.objective(), self.world
         huggingface.load(own, setup.state)
         for part in own.modules():
             if isinstance(part, Layers):
                 part.recompute = train.activation_checkpointing
-        objective = imitation(own, self.teacher.objective)
-        told = ", ".join(map(str, objective.layers))
-        self.console.note(f"{setup.out}: layers as the teacher's {told}")
+        objective = intermediate_objective(own, self.teacher.objective)
+        layers = ", ".join(map(str, objective.layers))
+        self.console.note(f"{setup.out}: layers as the teacher's {layers}")
         self.console.note(f"seed {seed}: {counted(setup.steps, 'steps')}")
 
         def evaluate(state: State, signals: SignalHandler) -> dict[str, float]:
@@ -166,12 +168,12 @@ class _Runs:
 
     def _teacher_logits(self, setup: FinetuneSetup) -> Tensor:
         """The teacher's logits of the training rows, [N, W]; written down for a run that is resumed."""
-        path, made_of = self.out / "teacher.npy", self.out / "teacher.json"
+        path, provenance = self.out / "teacher.npy", self.out / "teacher.json"
         facts = {"length": setup.train.sequence_length}  # the teacher and the rows stay
-        if not _is_kept(path, made_of, facts):
+        if not _is_kept(path, provenance, facts):
             logits = self.teacher.predict_split(setup, setup.task.train, self.context)
             with self.signals.shield():
-                self.world.on_first(lambda: _keep(logits, path, made_of, facts))
+                self.world.on_first(lambda: _keep(logits, path, provenance, facts))
         return torch.from_numpy(np.load(path))
 
     def _predict(self, setup: FinetuneSetup, seed: int, teacher_logits_NW: Tensor) -> dict[str, Any]:
@@ -270,7 +272,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
     baseline = ", and as many without a teacher" if recipe.baseline_student else ""
-    told = {
+    shown = {
         "rows": ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items()),
         **results.shown_cuts(facts["cut"]),
         "parameters": ", ".join(f"{name} {number:,}" for name, number in facts["parameters"].items()),
@@ -280,7 +282,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         + ", without the teacher's one reading of the rows",
         setup.shape.guess: listed(facts["baseline"]),
     }
-    console.facts("these runs would take", told)
+    console.facts("these runs would take", shown)
 
 
 def _flops(setup: FinetuneSetup, stage: str, teacher: Teacher) -> float:
@@ -288,21 +290,21 @@ def _flops(setup: FinetuneSetup, stage: str, teacher: Teacher) -> float:
     objective: Objective = setup.shape
     if stage == "intermediate":
         with shapes_only():
-            objective = imitation(setup.objective(), teacher.setup.objective())
+            objective = intermediate_objective(setup.objective(), teacher.setup.objective())
     return setup.flops_per_row(objective) * setup.steps * setup.train.batch_size
 
 
-def _keep(logits: Numbers, path: Path, made_of: Path, facts: dict[str, Any]) -> None:
+def _keep(logits: Numbers, path: Path, provenance: Path, facts: dict[str, Any]) -> None:
     """Write down what the teacher says, then of what, and the file's digest."""
     with replacing(path, "wb") as file:
         np.save(file, logits.astype(np.float32))
-    write_json(made_of, facts | {"sha256": digest(path)})
+    write_json(provenance, facts | {"sha256": digest(path)})
 
 
-def _is_kept(path: Path, made_of: Path, facts: dict[str, Any]) -> bool:
+def _is_kept(path: Path, provenance: Path, facts: dict[str, Any]) -> bool:
     """Whether the teacher's answers lie there as they were written; what does not is asked again."""
     try:
-        return path.is_file() and read_json(made_of, dict) == facts | {"sha256": digest(path)}
+        return path.is_file() and read_json(provenance, dict) == facts | {"sha256": digest(path)}
     except (FileNotFoundError, DataError):
         return False
 

@@ -34,14 +34,14 @@ def require(recipe: Recipe, teacher: Teacher) -> None:
     if recipe.model is not None:
         if recipe.intermediate is not None:
             with shapes_only():
-                imitation(teacher.untaught(recipe.model), teacher.setup.objective())
+                intermediate_objective(teacher.untrained(recipe.model), teacher.setup.objective())
         return
     assert recipe.init_from is not None
     setup = student_setup(recipe, recipe.prediction, recipe.init_from, Path(recipe.out))
     _require_same_vocabulary(teacher.setup, setup)
     if recipe.intermediate is not None:
         with shapes_only():
-            imitation(setup.objective(), teacher.setup.objective())
+            intermediate_objective(setup.objective(), teacher.setup.objective())
 
 
 def initial_student(recipe: Recipe, out: Path) -> str:
@@ -55,7 +55,7 @@ def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> No
         if recipe.layers is not None:
             teacher.write(recipe.layers, out / "start")
         elif recipe.model is not None:
-            teacher.write_untaught(recipe.model, recipe.seeds[0], out / "start")
+            teacher.write_untrained(recipe.model, recipe.seeds[0], out / "start")
     setup = student_setup(recipe, recipe.prediction, initial_student(recipe, out), out)
     encoder = None if recipe.augment is None else AugmentingEncoder(recipe.augment, setup, teacher)
     setup.encode(out / "rows", console, encoder)
@@ -67,11 +67,11 @@ def student_setup(recipe: Recipe, train: FinetuneConfig, start: str, out: Path) 
     return FinetuneSetup(recipe.tuning(train, start, out), whole=recipe.layers is not None, stage=stage)
 
 
-def imitation(own: TaskObjective, teacher: TaskObjective) -> IntermediateDistillation:
+def intermediate_objective(own: TaskObjective, teacher: TaskObjective) -> IntermediateDistillation:
     """The objective of the first stage. Raises UsageError where layers cannot be compared."""
-    depth, deep = own.backbone.layers.depth, teacher.backbone.layers.depth
+    depth, teacher_depth = own.backbone.layers.depth, teacher.backbone.layers.depth
     try:
-        return IntermediateDistillation(own, teacher.backbone, layer_map(deep, depth))
+        return IntermediateDistillation(own, teacher.backbone, layer_map(teacher_depth, depth))
     except ValueError as error:
         raise UsageError(
             str(error), hint="choose another student, or leave this stage out: intermediate=null"

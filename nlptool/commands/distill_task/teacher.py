@@ -47,23 +47,23 @@ class Teacher:
     def write(self, layers: int, path: Path) -> None:
         """Write that part as a Hugging Face folder."""
         model = self.setup.model.model_copy(update={"layers": layers})
-        made = self.objective.folders(model)[""]._replace(state=self.part(layers))
-        self._write(made, path, self.setup.pretrained_positions)
+        spec = self.objective.folders(model)[""]._replace(state=self.part(layers))
+        self._write(spec, path, self.setup.pretrained_positions)
 
-    def untaught(self, model: ModelConfig) -> TaskObjective:
+    def untrained(self, model: ModelConfig) -> TaskObjective:
         """Another net for the task, with random weights, that reads the same tokens."""
         setup = self.setup
         return setup.task.build(model, setup.vocabulary, setup.dropout.head)
 
-    def write_untaught(self, model: ModelConfig, seed: int, path: Path) -> None:
+    def write_untrained(self, model: ModelConfig, seed: int, path: Path) -> None:
         """Write such a net as a Hugging Face folder."""
         torch.manual_seed(derive_seed(seed))
-        objective = self.untaught(model)
+        objective = self.untrained(model)
         self._write(objective.folders(model)[""], path, 0)
 
-    def _write(self, made: ExportSpec, path: Path, trained_positions: int) -> None:
+    def _write(self, spec: ExportSpec, path: Path, trained_positions: int) -> None:
         with atomic_folder(path) as aside:
-            export.write_hf_folder(aside, made, self.setup.tokenizer, trained_positions)
+            export.write_hf_folder(aside, spec, self.setup.tokenizer, trained_positions)
 
     def predict_split(self, student: FinetuneSetup, split: str, context: RunContext) -> Numbers:
         """Its logits of the rows of a split as a student reads them, [N, W]."""

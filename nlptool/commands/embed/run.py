@@ -21,9 +21,9 @@ CHUNK = 1024  # rows that are held at once, and sorted by length
 SMALLEST = 1e-12  # a norm below which a vector is divided by this, as torch.nn.functional.normalize does
 
 
-def run(asked: tuple[str, EmbedOptions], output: Options, console: Console) -> None:
+def run(request: tuple[str, EmbedOptions], output: Options, console: Console) -> None:
     """Write the vectors of a file's rows; or print that of one text. asked: the model, and of what and how."""
-    model, options = asked
+    model, options = request
     folder = hub.folder(model)
     rows = None if options.file is None else input_rows.read(options.file, options.format, default="lines")
     pooling = options.pooling or Embedder.natural_pooling(folder)

@@ -36,7 +36,7 @@ def run(
     if not isinstance(evaluation, Evaluation):
         labelled_task.run(*evaluation, options, console)
         return
-    models, requested, exams, out = evaluation
+    models, requested, suite, out = evaluation
     texts = _texts(requested) if requested.store is not None else []
     files = (
         reading.read(requested.minimal_pairs, requested.limit) if requested.minimal_pairs is not None else {}
@@ -46,18 +46,18 @@ def run(
     if texts or files:
         results = [_evaluate(name, texts, files, console) for name in models]
         tables.append((*table(results), ""))
-    if exams is not None and out is not None:
+    if suite is not None and out is not None:
         if options.overwrite:
             shutil.rmtree(out / "suite", ignore_errors=True)
         kept = plain_names(map(model_name, models))
         for found, name, inside in zip(results, models, kept, strict=True):
             console.note(f"the suite: {name}")
-            found["suite"] = suite_run.take(exams, hub.folder(name), out / "suite" / inside, console)
+            found["suite"] = suite_run.take(suite, hub.folder(name), out / "suite" / inside, console)
         if not any(found["suite"] for found in results):
             raise DataError("none of these models can take any task of the suite")
         short = model_labels(models)
         suites = dict(zip(short, (found["suite"] for found in results), strict=True))
-        tables.append((*suite_scores.table(suites), exams.caption))
+        tables.append((*suite_scores.table(suites), suite.caption))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "evaluate.json", results)
@@ -180,8 +180,8 @@ def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
         cells = [found["model"], quantity(found["parameters"], "").strip()]
         if has_perplexity and "bits_per_byte" in found:
             bits, half = found["bits_per_byte"], found["bits_per_byte_half_interval"]
-            told = "" if bits is None else f"{bits:.3f}" + ("" if half is None else f" ± {half:.3f}")
-            cells += [found["kind"], told, format_score(PERPLEXITY, found["perplexity"], None)]
+            shown = "" if bits is None else f"{bits:.3f}" + ("" if half is None else f" ± {half:.3f}")
+            cells += [found["kind"], shown, format_score(PERPLEXITY, found["perplexity"], None)]
         elif has_perplexity:
             cells += ["", "", ""]
         if paired:

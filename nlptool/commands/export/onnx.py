@@ -84,32 +84,35 @@ def export(options: ExportOptions, console: Console) -> dict[str, Any]:
             if path.is_file() and not path.name.endswith(LEFT) and not path.name.startswith("."):
                 shutil.copyfile(path, aside / path.name)
     return {"folder": str(out), "opset": OPSET, "compared on": rows.what} | {
-        name: _told(facts) for name, facts in measured.items()
+        name: _summary(facts) for name, facts in measured.items()
     }
 
 
 def _measure(answers: dict[str, Answer], rows: _Rows) -> dict[str, dict[str, float]]:
     """Of each: the largest difference from the model, agreement with it, accuracy, and rows a second."""
     seconds: dict[str, list[float]] = {name: [] for name in answers}
-    said: dict[str, list[list[NDArray[np.float32]]]] = {}
+    outputs: dict[str, list[list[NDArray[np.float32]]]] = {}
     for _ in range(ROUNDS):
         for name, answer in answers.items():
             begun = time.perf_counter()
-            said[name] = [answer(feeds) for feeds in rows.batches]
+            outputs[name] = [answer(feeds) for feeds in rows.batches]
             seconds[name].append(time.perf_counter() - begun)
     count = sum(len(feeds["input_ids"]) for feeds in rows.batches)
     return {
-        name: _compared(said[name], said["model"], rows) | {"rows_per_second": count / median(seconds[name])}
+        name: _compared(outputs[name], outputs["model"], rows)
+        | {"rows_per_second": count / median(seconds[name])}
         for name in answers
     }
 
 
 def _compared(
-    said: Sequence[Sequence[NDArray[np.float32]]], right: Sequence[Sequence[NDArray[np.float32]]], rows: _Rows
+    outputs: Sequence[Sequence[NDArray[np.float32]]],
+    right: Sequence[Sequence[NDArray[np.float32]]],
+    rows: _Rows,
 ) -> dict[str, float]:
     difference, scale, agree, total = 0.0, 1.0, 0, 0
     chosen: list[NDArray[np.int64]] = []
-    for feeds, ours, theirs in zip(rows.batches, said, right, strict=True):
+    for feeds, ours, theirs in zip(rows.batches, outputs, right, strict=True):
         real_BT = feeds["attention_mask"].astype(bool)
         for one, other in zip(ours, theirs, strict=True):
             by_token = one.shape[:2] == real_BT.shape  # what is said of padding counts for nothing
@@ -187,7 +190,7 @@ def _framed(
     return ids, types
 
 
-def _told(facts: dict[str, float]) -> str:
+def _summary(facts: dict[str, float]) -> str:
     """What was measured of a graph, in a line."""
     parts = [f"{facts['rows_per_second']:.1f} rows/s"]
     if facts["difference"]:

@@ -37,10 +37,10 @@ def run(options: ExportOptions, output: Options, console: Console) -> None:
 
 def _finish(facts: dict[str, Any], options: ExportOptions, output: Options, console: Console) -> None:
     """Upload what was made where that is asked, and say what there is."""
-    made = Path(facts["folder"])
+    folder = Path(facts["folder"])
     if options.repository is not None:
         with console.progress(f"uploading to {options.repository}", None, "files"):
-            facts["uploaded"] = hub_upload.upload(made, options.repository, private=options.private)
+            facts["uploaded"] = hub_upload.upload(folder, options.repository, private=options.private)
     if output.json:
         console.json(facts)
     else:
@@ -93,8 +93,8 @@ def _of_checkpoint(
     objective: Any = setup.objective()
     tensors = load_file(chosen / "model.safetensors")
     if bad := checkpoint.not_finite(tensors):
-        told = ", ".join(bad[:3])
-        raise DataError(f"{chosen}: its weights are not finite ({told})", hint="export another checkpoint")
+        names = ", ".join(bad[:3])
+        raise DataError(f"{chosen}: its weights are not finite ({names})", hint="export another checkpoint")
     objective.load_state_dict(tensors)
     step = checkpoint.step_of(chosen)
     with atomic_folder(out) as aside:

@@ -178,8 +178,8 @@ def grid_points(recipe: Recipe) -> dict[str, Recipe]:
         try:
             found[name] = Recipe.model_validate(block)
         except ValidationError as error:
-            told = error.errors()[0]
-            raise UsageError(f"{name}: {'.'.join(map(str, told['loc']))}: {told['msg']}") from None
+            first = error.errors()[0]
+            raise UsageError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     return found
 
 

@@ -128,13 +128,13 @@ class FinetuneSetup:
         objective.to(device)
         for name, split in self.splits.items():
             with console.progress(f"encoding {name} with {self.start}", len(split), "rows") as bar:
-                features.keep(objective, split, self._features(rows, name), self._said_by, bar.to)
+                features.keep(objective, split, self._features(rows, name), self._model_digest, bar.to)
 
     def use_features(self, rows: Path) -> None:
         """Take up what `keep_features` has written."""
         if self.shape.keeps_features:
             for name, split in self.splits.items():
-                found = features.kept(self._features(rows, name), self._said_by, split)
+                found = features.kept(self._features(rows, name), self._model_digest, split)
                 self.shape.use_features(split, found)
 
     def assume_features(self) -> None:
@@ -147,7 +147,7 @@ class FinetuneSetup:
         return rows / f"{split}.features"
 
     @cached_property
-    def _said_by(self) -> str:
+    def _model_digest(self) -> str:
         return features.digest_of(self.folder, self.task.model_dump_json(include={"pooling"}))
 
     @property
@@ -159,11 +159,11 @@ class FinetuneSetup:
 
     def objective(self) -> TaskObjective:
         """A new net with random weights, on the device that torch makes tensors on."""
-        made = self.task.build(self.model, self.vocabulary, self.dropout.head)
+        objective = self.task.build(self.model, self.vocabulary, self.dropout.head)
         if self.splits:
-            made.weigh(self.splits[self.task.train])
-        made.knowledge = self.knowledge
-        return made
+            objective.weigh(self.splits[self.task.train])
+        objective.knowledge = self.knowledge
+        return objective
 
     def batches(
         self, objective: Objective, seed: int, world: DistributedContext, most: int = PART
@@ -223,13 +223,13 @@ class FinetuneSetup:
         with torch.inference_mode():
             for number in range(len(source)):
                 for batch in source.get(number):
-                    said = objective.explain(batch.to(device))
-                    found |= dict(zip(batch["row"].tolist(), said, strict=True))
+                    explanations = objective.explain(batch.to(device))
+                    found |= dict(zip(batch["row"].tolist(), explanations, strict=True))
         return [found[row] for row in range(len(found))]
 
-    def figures(self, split: str, said: Numbers) -> dict[str, float]:
+    def figures(self, split: str, logits: Numbers) -> dict[str, float]:
         """Mean loss and metrics of what a net says of a split."""
-        return self._named(split, self.shape.figures(self.splits[split], said))
+        return self._named(split, self.shape.figures(self.splits[split], logits))
 
     def baseline(self) -> dict[str, float]:
         """What needs no net, on all validation splits."""
@@ -264,8 +264,8 @@ class FinetuneSetup:
             )
         for split, cuts in self.cuts.items():
             rows = self.splits[split]
-            told = [cut.message(rows.count) for cut in cuts if cut.rows] + self.shape.doubts(rows)
-            for remark in told:
+            warnings = [cut.message(rows.count) for cut in cuts if cut.rows] + self.shape.data_warnings(rows)
+            for remark in warnings:
                 console.note(f"{split}: {remark}")
 
     @property
@@ -275,8 +275,8 @@ class FinetuneSetup:
 
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""
-        made = objective.folders(self.model)[""]
-        export.write_hf_folder(path, made, self.tokenizer, max(self.pretrained_positions, self._longest))
+        spec = objective.folders(self.model)[""]
+        export.write_hf_folder(path, spec, self.tokenizer, max(self.pretrained_positions, self._longest))
         self.record.write(path)
 
     @property

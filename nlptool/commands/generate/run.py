@@ -27,9 +27,9 @@ QUIT = "/quit"
 ESCAPES = {"\\n": "\n", "\\t": "\t"}  # what a shell makes hard to type
 
 
-def run(asked: tuple[str, InputOptions, GenerationOptions], output: Options, console: Console) -> None:
+def run(request: tuple[str, InputOptions, GenerationOptions], output: Options, console: Console) -> None:
     """Continue a text, the rows of a file, or hold a session. asked: the model, the texts, and how."""
-    model, given, options = asked
+    model, given, options = request
     if given.text is None and given.file is None and (output.json or not sys.stdin.isatty()):
         raise UsageError("no text", hint="--text TEXT, a file with a text a row, or - for standard input")
     rows = None if given.file is None else input_rows.read(given.file, given.format, default="lines")
@@ -41,8 +41,8 @@ def run(asked: tuple[str, InputOptions, GenerationOptions], output: Options, con
         _session(continuation, console)
     elif output.json:
         continuation.check(text, console)
-        made = continuation.of_texts([text], 0)[0]
-        console.json({"model": model, "text": text, "continuations": made})
+        continuations = continuation.of_texts([text], 0)[0]
+        console.json({"model": model, "text": text, "continuations": continuations})
     else:
         _show(continuation, text, console)
 
@@ -69,8 +69,8 @@ class Continuation:
     def stream(self, text: str) -> Iterator[str]:
         """One continuation, in pieces."""
         choose = self._beams or self._sampling
-        made = self.generator.stream([text], self.options.max_new_tokens, self.stop, choose)
-        return (piece for _, piece in made)
+        pieces = self.generator.stream([text], self.options.max_new_tokens, self.stop, choose)
+        return (piece for _, piece in pieces)
 
     def of_texts(self, texts: Sequence[str], first: int) -> list[list[str]]:
         """The continuations of texts, of which the first is row `first`: what is sampled does not depend on batches."""
@@ -79,8 +79,8 @@ class Continuation:
             return self.generator.hypotheses(texts, tokens, self.stop, self._beams, n)
         numbers = range(first * n, (first + len(texts)) * n)
         every = [text for text in texts for _ in range(n)]
-        made = self.generator.complete(every, tokens, self.stop, renumbered(self._sampling, numbers))
-        return [made[at * n : (at + 1) * n] for at in range(len(texts))]
+        completions = self.generator.complete(every, tokens, self.stop, renumbered(self._sampling, numbers))
+        return [completions[at * n : (at + 1) * n] for at in range(len(texts))]
 
     @property
     def _processors(self) -> LogitsProcessors:
@@ -95,10 +95,10 @@ class Continuation:
 
     @property
     def _sampling(self) -> Sampling:
-        asked = self.options
-        temperature = TEMPERATURE if asked.temperature is None else asked.temperature
-        top_p = TOP_P if asked.top_p is None else asked.top_p
-        return Sampling(temperature, asked.top_k or 0, top_p, asked.seed or 0, self._processors)
+        options = self.options
+        temperature = TEMPERATURE if options.temperature is None else options.temperature
+        top_p = TOP_P if options.top_p is None else options.top_p
+        return Sampling(temperature, options.top_k or 0, top_p, options.seed or 0, self._processors)
 
 
 def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: Console) -> None:
@@ -108,8 +108,8 @@ def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: 
     first = skipped = 0
 
     def write() -> None:
-        for text, made in zip(batch, continuation.of_texts(batch, first), strict=True):
-            console.json_line({"text": text, "continuations": made})
+        for text, continuations in zip(batch, continuation.of_texts(batch, first), strict=True):
+            console.json_line({"text": text, "continuations": continuations})
 
     for row in rows:
         try:
@@ -146,8 +146,8 @@ def _show(continuation: Continuation, text: str, console: Console) -> None:
             console.piece(piece)
         console.piece("\n")
         return
-    for number, made in enumerate(continuation.of_texts([text], 0)[0], start=1):
-        console.piece(f"--- {number} of {n}\n{made}\n")
+    for number, continued in enumerate(continuation.of_texts([text], 0)[0], start=1):
+        console.piece(f"--- {number} of {n}\n{continued}\n")
 
 
 def _session(continuation: Continuation, console: Console) -> None:
@@ -173,7 +173,7 @@ def _typed(console: Console) -> str | None:
     """The next line that is not blank; None at the end of the session."""
     while True:
         try:
-            line = console.ask("> ")
+            line = console.input_line("> ")
         except KeyboardInterrupt:
             console.note(f"\n{QUIT} or Ctrl-D ends")
             continue

@@ -5,13 +5,13 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from nlptool.commands.inspect.rows import SPECIAL, Part, Piece, ShownRow, flat, told
+from nlptool.commands.inspect.rows import SPECIAL, Part, Piece, ShownRow, flat, format_facts
 from nlptool.data.row_view import MEANING, Fact
 from nlptool.terminal import clean
 
 
 def page(title: str, facts: Mapping[str, Fact], rows: Sequence[ShownRow]) -> str:
-    """The page; it is light or dark as the reader's screen, and a token's number is told by its tooltip."""
+    """The page; it is light or dark as the reader's screen, and a token's number is shown in its tooltip."""
     template = Template((Path(__file__).parent / "page.html").read_text("utf8"))
     kinds = set().union(*(row.kinds for row in rows))
     legend = "".join(
@@ -48,7 +48,8 @@ def _piece(piece: Piece) -> str:
 
 def _facts(facts: Mapping[str, Fact]) -> str:
     return "".join(
-        f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in told(facts).items()
+        f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>"
+        for name, value in format_facts(facts).items()
     )
 
 

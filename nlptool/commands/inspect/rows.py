@@ -137,12 +137,12 @@ def spelled(piece: Piece) -> list[tuple[str, str]]:
     return [(" " * piece.spaced, PLAIN), (f"⟦{bare}{label}⟧", piece.kind)]
 
 
-def told(facts: Mapping[str, Fact]) -> dict[str, str]:
+def format_facts(facts: Mapping[str, Fact]) -> dict[str, str]:
     """Facts as a person reads them."""
-    return {name.replace("_", " "): _told(value) for name, value in facts.items()}
+    return {name.replace("_", " "): _format_fact(value) for name, value in facts.items()}
 
 
-def _told(value: Fact) -> str:
+def _format_fact(value: Fact) -> str:
     if isinstance(value, float):
         return f"{value:.1%}"
     return f"{value:,}" if isinstance(value, int) else value

@@ -15,7 +15,7 @@ from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.commands.inspect.options import InspectOptions
 from nlptool.commands.inspect.page import page
 from nlptool.commands.inspect.prompts import prompted_rows
-from nlptool.commands.inspect.rows import SPECIAL, Part, ShownRow, of_view, spelled, told
+from nlptool.commands.inspect.rows import SPECIAL, Part, ShownRow, format_facts, of_view, spelled
 from nlptool.commands.pretrain.recipe import Recipe as PretrainRecipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.commands.prompt.recipe import Recipe as PromptRecipe
@@ -83,14 +83,14 @@ def run(options: InspectOptions, shared: Options, console: Console) -> None:
 def _show(title: str, facts: Mapping[str, Fact], rows: list[ShownRow], console: Console) -> None:
     """The rows on the terminal."""
     console.styled([(title, "bold")])
-    console.styled([("   ".join(f"{name}: {value}" for name, value in told(facts).items()), "")])
+    console.styled([("   ".join(f"{name}: {value}" for name, value in format_facts(facts).items()), "")])
     kinds = set().union(*(row.kinds for row in rows))
     for kind, meaning in MEANING.items():
         if kind in kinds:
             console.styled([(f"⟦{kind}⟧", STYLES[kind]), (f" {meaning}", "dim")])
     for row in rows:
         console.result("")
-        known = "".join(f"   {name}: {value}" for name, value in told(row.facts).items())
+        known = "".join(f"   {name}: {value}" for name, value in format_facts(row.facts).items())
         console.styled([(row.title, "bold"), (known, "dim")])
         for part in row.parts:
             line: list[tuple[str, str]] = [(f"{part.name}  ", "bold dim")] if part.name else []

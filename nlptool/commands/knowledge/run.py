@@ -144,8 +144,8 @@ def _show(out: Path, facts: dict[str, Any], options: Options, console: Console) 
     }
     if facts["labels"] or facts["labels_of_others"]:
         others = facts["labels_of_others"]
-        told = f", {others:,} of entities that are not in the graph left out" if others else ""
-        shown["labels"] = f"{facts['labels']:,}{told}"
+        note = f", {others:,} of entities that are not in the graph left out" if others else ""
+        shown["labels"] = f"{facts['labels']:,}{note}"
     if facts["pairs_without"]:
         shown["pairs of tasks"] = f"{facts['pairs_without']:,}, whose triples were taken out"
     dropped = {
@@ -155,7 +155,7 @@ def _show(out: Path, facts: dict[str, Any], options: Options, console: Console) 
     several = len(dropped) > 1
     shown["dropped"] = (
         "; ".join(
-            f"{split}: {told}" if several or split != "train" else told for split, told in dropped.items()
+            f"{split}: {note}" if several or split != "train" else note for split, note in dropped.items()
         )
         or "nothing"
     )

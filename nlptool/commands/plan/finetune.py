@@ -93,14 +93,14 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
 def _rows(setup: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> list[tuple[str, str, str]]:
     """The figures as a person reads them: what, how much, in detail."""
     train, seeds = setup.splits[setup.task.train], facts["seeds"]
-    told = ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items())
+    shown = ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items())
     cut = ", ".join(f"{share:.1%} with {what}" for what, share in facts["cut"][setup.task.train].items())
     lines = [
         ("parameters", f"{facts['parameters']:,}", setup.start),
         (
             "rows",
             f"{facts['rows'][setup.task.train]:,}",
-            f"{told}; {train.lengths.mean():.0f} tokens in the mean, {cut}",
+            f"{shown}; {train.lengths.mean():.0f} tokens in the mean, {cut}",
         ),
         (
             "steps",
@@ -119,9 +119,9 @@ def _rows(setup: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> l
     lines.append(("machine", quantity(machine.memory, "B"), f"{machine.name}; {verdict}"))
     if found := facts["probe"]:
         rate = found["tokens_per_second"]
-        told = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
-        told += f"; {counted(found['steps'], 'steps')} took {quantity(found['memory'], 'B')} of memory"
-        lines.append(("a step", f"{found['step']:.3g} s", told))
+        shown = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
+        shown += f"; {counted(found['steps'], 'steps')} took {quantity(found['memory'], 'B')} of memory"
+        lines.append(("a step", f"{found['step']:.3g} s", shown))
     if seconds := facts["seconds"]:
         one = f"{duration(seconds['training'])} training, {duration(seconds['evaluation'])} evaluation"
         lines.append(

@@ -86,8 +86,8 @@ def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[st
     checkpoint = estimate.weights + estimate.optimizer
     final = sum(
         tensor.numel() * tensor.element_size()
-        for made in setup.shape.folders(setup.model).values()
-        for tensor in made.state.values()
+        for spec in setup.shape.folders(setup.model).values()
+        for tensor in spec.state.values()
     )
     store = sum(path.stat().st_size for path in setup.store.path.rglob("*") if path.is_file())
     return {
@@ -124,7 +124,7 @@ def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, st
     parts = ", ".join(f"{name} {size:,}" for name, size in facts["parameters"]["parts"].items())
     memory, fitting, machine, kept = facts["memory"], facts["fit"], facts["machine"], facts["disk"]
     kinds = ("weights", "gradients", "optimizer", "activations", "logits")
-    told = ", ".join(f"{kind} {quantity(memory[kind], 'B')}" for kind in kinds)
+    shown = ", ".join(f"{kind} {quantity(memory[kind], 'B')}" for kind in kinds)
     lines = [("parameters", f"{facts['parameters']['total']:,}", parts)]
     if facts["steps"] is not None:
         stages = ", ".join(
@@ -148,7 +148,7 @@ def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, st
         (
             "memory",
             quantity(memory["total"], "B"),
-            f"{told}; micro-batches of {counted(memory['micro_batch'], 'sequences')}",
+            f"{shown}; micro-batches of {counted(memory['micro_batch'], 'sequences')}",
         ),
         (
             "machine",
@@ -192,10 +192,10 @@ def _verdict(setup: PretrainSetup, fitting: dict[str, Any], machine: dict[str, A
 
 def _probe_line(setup: PretrainSetup, facts: dict[str, Any], found: dict[str, Any]) -> tuple[str, str, str]:
     rate = found["tokens_per_second"]
-    told = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
-    told += f"; {counted(found['steps'], 'steps')} of {found['rows']:,} x {found['length']:,} tokens took "
-    told += f"{quantity(found['memory'], 'B')} of memory, {quantity(found['estimated_memory'], 'B')} by the estimate"
-    return "a step", _short(found["seconds"]), told
+    line = f"{rate:,.0f} tokens/s, {quantity(rate * facts['flops_per_token'], 'FLOP/s')}"
+    line += f"; {counted(found['steps'], 'steps')} of {found['rows']:,} x {found['length']:,} tokens took "
+    line += f"{quantity(found['memory'], 'B')} of memory, {quantity(found['estimated_memory'], 'B')} by the estimate"
+    return "a step", _short(found["seconds"]), line
 
 
 def _epochs(number: float) -> str:

@@ -69,9 +69,9 @@ class Ensemble:
         )
 
 
-def run(asked: tuple[Sequence[str], PredictOptions], options: Options, console: Console) -> None:
+def run(request: tuple[Sequence[str], PredictOptions], options: Options, console: Console) -> None:
     """Predict every row, to the end or to a signal."""
-    names, question = asked
+    names, question = request
     with SignalHandler(alone=True) as signals:
         ensemble = Ensemble(names, question, signals)
         if question.texts:
@@ -98,7 +98,7 @@ def _to_stdout(ensemble: Ensemble, source: InputRows, question: PredictOptions, 
             console.json_line(line)
         skipped += len(chunk.faults)
         faults = [*faults, *(fault.message for fault in chunk.faults)][:1]
-    _tell_skipped(console, skipped, faults)
+    _note_skipped(console, skipped, faults)
 
 
 def _to_file(
@@ -109,7 +109,7 @@ def _to_file(
     options: Options,
     console: Console,
 ) -> None:
-    parts = PredictionParts(out, _made_of(ensemble, question))
+    parts = PredictionParts(out, _provenance(ensemble, question))
     done = parts.progress()
     if done.rows:
         if STDIN in question.files:
@@ -138,12 +138,12 @@ def _to_file(
         raise DataError(f"{', '.join(question.files)}: no row to predict")
     with ensemble.signals.shield():
         parts.finish(done)
-    _tell_skipped(console, done.skipped, done.faults)
-    told: dict[str, Any] = {"out": str(out), "rows": done.answers, "skipped": done.skipped}
+    _note_skipped(console, done.skipped, done.faults)
+    summary: dict[str, Any] = {"out": str(out), "rows": done.answers, "skipped": done.skipped}
     if options.json:
-        console.json(told | {"faults": list(done.faults)})
+        console.json(summary | {"faults": list(done.faults)})
     else:
-        console.facts("predictions", told)
+        console.facts("predictions", summary)
 
 
 def predicted(
@@ -179,7 +179,7 @@ def _lines(
             yield {"row": number} | answer
 
 
-def _made_of(ensemble: Ensemble, question: PredictOptions) -> dict[str, Any]:
+def _provenance(ensemble: Ensemble, question: PredictOptions) -> dict[str, Any]:
     """What decides the predictions, by the words in which a difference is told."""
     files = [
         [name, Path(name).stat().st_size if name != STDIN and Path(name).exists() else None]
@@ -197,7 +197,7 @@ def _made_of(ensemble: Ensemble, question: PredictOptions) -> dict[str, Any]:
     }
 
 
-def _tell_skipped(console: Console, skipped: int, faults: Sequence[str]) -> None:
+def _note_skipped(console: Console, skipped: int, faults: Sequence[str]) -> None:
     if skipped:
         (first,) = islice(faults, 1)
         console.note(f"{counted(skipped, 'rows')} left out, as they cannot be read; the first: {first}")

@@ -87,11 +87,13 @@ class Recipe(RecipeBlock):
         if len(given) > 1:
             raise ValueError(f"give either {' or '.join(given)}, not both")
         if not given:
-            raise ValueError("give student, model or init_from" if self.taught else "give model or init_from")
+            raise ValueError(
+                "give student, model or init_from" if self.needs_teacher else "give model or init_from"
+            )
         return self
 
     @property
-    def taught(self) -> bool:
+    def needs_teacher(self) -> bool:
         """Whether the objective learns from a teacher."""
         return self.objective.needs_teacher
 
@@ -110,9 +112,9 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                 "objective.name", f"{command} has another objective; the command is nlptool {recipe.command}"
             )
         )
-    if recipe.taught and recipe.teacher is None:
+    if recipe.needs_teacher and recipe.teacher is None:
         problems.append(Problem("teacher", "name the teacher, such as the final/ of a pretraining run"))
-    if not recipe.taught:
+    if not recipe.needs_teacher:
         problems += [
             Problem(key, "only nlptool distill has one")
             for key in ("teacher", "student")

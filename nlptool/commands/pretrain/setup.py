@@ -19,7 +19,7 @@ from nlptool.knowledge.embeddings import EntityEmbeddings
 from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
-from nlptool.models.token_types import tells_types, with_types
+from nlptool.models.token_types import has_distinct_types, with_types
 from nlptool.objectives import export, initial_weights, student_init
 from nlptool.objectives.base import Objective
 from nlptool.runs.teacher_cache import TeacherCache
@@ -54,8 +54,8 @@ class PretrainSetup:
         self.entities = _entities(recipe, self.store)
         self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.store) if recipe.teacher else None
         self.pretrained = _initial_weights(recipe, tokenizer, self.teacher)
-        taught = None if self.teacher is None else self.teacher.pretrained
-        rows = initial_weights.rows((self.pretrained, taught), tokenizer.vocab_size)
+        pretrained_teacher = None if self.teacher is None else self.teacher.pretrained
+        rows = initial_weights.rows((self.pretrained, pretrained_teacher), tokenizer.vocab_size)
         if self.pretrained is not None:
             self.pretrained = huggingface.cut(self.pretrained, rows)
         if self.teacher is not None:
@@ -74,9 +74,9 @@ class PretrainSetup:
         if self.teacher is not None:
             longest = max(stage.sequence_length for stage in recipe.train.plan())
             student_init.require_fit(self.teacher, recipe.objective, self.model, longest)
-        if width is not None and (asked := self.model.model_dump().get("entity_size")) != width:
+        if width is not None and (entity_size := self.model.model_dump().get("entity_size")) != width:
             raise DataError(
-                f"{recipe.entity_embeddings}: the vectors have width {width}, and model.entity_size is {asked}",
+                f"{recipe.entity_embeddings}: the vectors have width {width}, and model.entity_size is {entity_size}",
                 hint=f"model.entity_size={width}, or name other vectors",
             )
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
@@ -139,18 +139,18 @@ class PretrainSetup:
         """Where stages begin otherwise than at their shares, as the run was resumed with other steps."""
         if self.first_steps == first_steps(self._shares, self.steps, FRESH):
             return []
-        told = ", ".join(f"{first:,}" for first in self.first_steps)
-        return [f"stages that have begun stay where they began: they begin after step {told}"]
+        steps = ", ".join(f"{first:,}" for first in self.first_steps)
+        return [f"stages that have begun stay where they began: they begin after step {steps}"]
 
     def objective(self) -> Objective:
         """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
         teacher = None if self.teacher is None else self.teacher.pretrained.config
-        made = self.objective_config.build(self.model, self.vocabulary, teacher)
-        made.entities = self.entities
-        for part in made.modules():
+        objective = self.objective_config.build(self.model, self.vocabulary, teacher)
+        objective.entities = self.entities
+        for part in objective.modules():
             if isinstance(part, Layers):
                 part.recompute = self.train.activation_checkpointing
-        return made
+        return objective
 
     @property
     def first_steps(self) -> list[int]:
@@ -195,7 +195,7 @@ class PretrainSetup:
             )
         again = RepeatedEpochs(batches, epoch, self.seed)
         folder, parts = self.out / "teacher", self.train.gradient_accumulation
-        return TeacherCache(again, objective.ask_teacher, folder, world, parts, self.vocabulary.rows)
+        return TeacherCache(again, objective.teacher_outputs, folder, world, parts, self.vocabulary.rows)
 
     def held_out(self, objective: Objective, world: DistributedContext) -> Batches | None:
         """Held-out batches, at the first stage's length; None where not one row is held out."""
@@ -223,13 +223,13 @@ class PretrainSetup:
 
     def export(self, objective: Objective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder, a second model into a folder in it."""
-        for name, made in objective.folders(self.model).items():
+        for name, spec in objective.folders(self.model).items():
             folder = path / name
             folder.mkdir(exist_ok=True)
-            state = made.state
-            if self.pretrained is None or not tells_types(self.pretrained.state):
+            state = spec.state
+            if self.pretrained is None or not has_distinct_types(self.pretrained.state):
                 state = with_types(state, max(objective.segment_types(rows) for _, rows in self.stages))
-            export.write_hf_folder(folder, made._replace(state=state), self.tokenizer, self.trained_positions)
+            export.write_hf_folder(folder, spec._replace(state=state), self.tokenizer, self.trained_positions)
 
     @cached_property
     def estimate(self) -> Estimate:

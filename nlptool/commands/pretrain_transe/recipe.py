@@ -77,6 +77,6 @@ def check(recipe: Recipe, command: str = "pretrain-transe") -> list[Problem]:
         )
     if recipe.train.batch_size % recipe.train.gradient_accumulation:
         triples, parts = counted(recipe.train.batch_size, "triples"), recipe.train.gradient_accumulation
-        told = f"{triples} cannot be cut into {parts} equal micro-batches"
-        problems.append(Problem("train.batch_size", told))
+        problem = f"{triples} cannot be cut into {parts} equal micro-batches"
+        problems.append(Problem("train.batch_size", problem))
     return problems

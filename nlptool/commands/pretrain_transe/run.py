@@ -128,13 +128,13 @@ def report(setup: TransESetup, outcome: RunResult, console: Console, *, as_json:
             }
         )
         return
-    told = {
+    shown = {
         "steps": f"{outcome.steps:,}",
         "triples": f"{outcome.tokens:,}: {outcome.tokens / max(outcome.seconds, 1e-9):,.0f} a second",
         "time": duration(outcome.seconds),
     }
     for name, value in outcome.heldout.items():
         metric = describe(name, setup.objective_config.name)
-        told[f"valid {metric.title}"] = metric.show(value)
-    told["vectors"] = str(outcome.final)
-    console.facts(str(setup.out), told)
+        shown[f"valid {metric.title}"] = metric.show(value)
+    shown["vectors"] = str(outcome.final)
+    console.facts(str(setup.out), shown)

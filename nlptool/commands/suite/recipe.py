@@ -81,17 +81,17 @@ class ResolvedSuite(NamedTuple):
     """A suite as recipes."""
 
     tuned: list[SuiteTask]
-    asked: prompt.Recipe | None
+    prompted: prompt.Recipe | None
     """`models` and `out` are to be filled in for each model."""
 
     @property
     def caption(self) -> str:
         """What the table of its scores says of how they came about."""
-        told = ["in per cent"]
-        told += [exam.recipe.evaluate.caption for exam in self.tuned[:1]]
-        told += ["± is the deviation between seeds"] if self.tuned else []
-        told += ["± is the standard error of prompted tasks"] if self.asked else []
-        return "; ".join(told)
+        parts = ["in per cent"]
+        parts += [task.recipe.evaluate.caption for task in self.tuned[:1]]
+        parts += ["± is the deviation between seeds"] if self.tuned else []
+        parts += ["± is the standard error of prompted tasks"] if self.prompted else []
+        return "; ".join(parts)
 
 
 def read(argument: str, data: str | None) -> ResolvedSuite:
@@ -101,17 +101,19 @@ def read(argument: str, data: str | None) -> ResolvedSuite:
     """
     change = () if data is None else (f"data={json.dumps(data)}",)
     suite = load(catalog.find(argument, "suites"), change, Suite).recipe
-    tuned = [] if suite.finetune is None else [_exam(name, suite) for name in suite.finetune.tasks]
+    tuned = [] if suite.finetune is None else [_suite_task(name, suite) for name in suite.finetune.tasks]
     if suite.prompt is None:
         return ResolvedSuite(tuned, None)
-    asked = prompt.Recipe(data=suite.data, models=("-",), out="-", **dict(suite.prompt))
-    problems = [problem for problem in prompt.check(asked, "prompt") if not problem.path.startswith("models")]
+    prompted = prompt.Recipe(data=suite.data, models=("-",), out="-", **dict(suite.prompt))
+    problems = [
+        problem for problem in prompt.check(prompted, "prompt") if not problem.path.startswith("models")
+    ]
     if problems:
         raise UsageError(f"{argument}: {problems[0].path}: {problems[0].message}")
-    return ResolvedSuite(tuned, asked)
+    return ResolvedSuite(tuned, prompted)
 
 
-def _exam(name: str, suite: Suite) -> SuiteTask:
+def _suite_task(name: str, suite: Suite) -> SuiteTask:
     catalog.find(name, "tasks")
     task, tuning = short_name(name), suite.finetune
     assert tuning is not None

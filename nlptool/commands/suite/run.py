@@ -28,27 +28,29 @@ GUESSES = ("majority", "chance")  # what a score is compared with, the first tha
 WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a task is done
 
 
-def take(exams: ResolvedSuite, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
+def take(suite: ResolvedSuite, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
     """What a model reaches in each task that it can take; a folder of transformers, whatever it is called.
 
     Raises Preempted with the state saved: asked again, it goes on from there.
     """
-    found = _asked(exams.asked, model, out / "prompt", console) if exams.asked is not None else []
-    if not exams.tuned:
+    found = (
+        _prompted_scores(suite.prompted, model, out / "prompt", console) if suite.prompted is not None else []
+    )
+    if not suite.tuned:
         return found
     weights = digest(model / "model.safetensors")
     config = huggingface.load_pretrained(model).config
-    for number, exam in enumerate(exams.tuned, start=1):
-        problems = exam.recipe.task.check(config)
+    for number, task in enumerate(suite.tuned, start=1):
+        problems = task.recipe.task.check(config)
         if problems:
-            console.note(f"{exam.task} is skipped: {problems[0].message}")
+            console.note(f"{task.task} is skipped: {problems[0].message}")
             continue
-        console.note(f"task {number} of {len(exams.tuned)}: {exam.task}")
-        found.append(_one(exam, model, weights, out, console))
+        console.note(f"task {number} of {len(suite.tuned)}: {task.task}")
+        found.append(_one(task, model, weights, out, console))
     return found
 
 
-def _asked(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
+def _prompted_scores(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
     """The first score of each prompted task; answers known already are not asked for again."""
     prompted = PromptedModel(str(model), str(model), model, machine.device())
     if missing := prompted.missing_capability:
@@ -88,33 +90,33 @@ def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
     }
 
 
-def _one(exam: SuiteTask, model: Path, weights: str, out: Path, console: Console) -> dict[str, Any]:
+def _one(task: SuiteTask, model: Path, weights: str, out: Path, console: Console) -> dict[str, Any]:
     """The scores in one task, from an earlier time if nothing has changed since."""
-    runs, kept = out / exam.task, out / f"{exam.task}.json"
-    asked = {"model": weights, "recipe": recipe_digest(exam.recipe)}
+    runs, kept = out / task.task, out / f"{task.task}.json"
+    inputs = {"model": weights, "recipe": recipe_digest(task.recipe)}
     before = _known(kept)
-    same = before.get("asked") == asked
+    same = before.get("inputs") == inputs
     if same and isinstance(found := before.get("scores"), dict):
-        return found | {"excluded": exam.excluded}
+        return found | {"excluded": task.excluded}
     kept.parent.mkdir(parents=True, exist_ok=True)
-    recipe = exam.recipe.model_copy(update={"init_from": str(model), "out": str(runs)})
+    recipe = task.recipe.model_copy(update={"init_from": str(model), "out": str(runs)})
     there = same and (runs / "recipe.yaml").exists()
     options = Options(out=str(runs), resume="auto" if there else None, overwrite=not there and runs.exists())
-    write_json(kept, {"asked": asked, "scores": None})
+    write_json(kept, {"inputs": inputs, "scores": None})
     result = run.finetune(recipe, options, console)
     found = {
-        "task": exam.task,
+        "task": task.task,
         "seeds": len(recipe.seeds),
         "guess": result["guess"],
         "splits": list(recipe.task.validation),
         "score": list(recipe.task.scored),
-        "excluded": exam.excluded,
+        "excluded": task.excluded,
         "figures": {
             name: {"value": result["mean"][name], "std": result["std"][name], "baseline": value}
             for name, value in result["baseline"].items()
         },
     }
-    write_json(kept, {"asked": asked, "scores": found})
+    write_json(kept, {"inputs": inputs, "scores": found})
     for folder in (runs, *runs.glob("seed-*")):
         for name in WEIGHTS:
             shutil.rmtree(folder / name, ignore_errors=True)

@@ -65,7 +65,7 @@ def _reader(links: Links) -> MentionLinker:
 
 def shown(figures: dict[str, Any]) -> str:
     """Precision and recall, for people."""
-    told = [
+    lines = [
         f"{name} {100 * figures[name]:.1f} %" for name in ("precision", "recall") if figures[name] is not None
     ]
-    return f"{', '.join(told) or 'none to compare with'}, of {counted(figures['true'], 'mentions')}"
+    return f"{', '.join(lines) or 'none to compare with'}, of {counted(figures['true'], 'mentions')}"

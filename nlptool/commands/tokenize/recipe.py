@@ -129,10 +129,10 @@ def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
         problems.append(Problem("tokenizer.load", wrong))
     links = recipe.links
     if links is not None and not (Path(links.graph) / "graph.json").exists():
-        told = folder_kinds.describe(Path(links.graph))
+        found = folder_kinds.describe(Path(links.graph))
         problems.append(
             Problem(
-                "links.graph", f"no knowledge graph at {links.graph}: {told}; nlptool knowledge makes one"
+                "links.graph", f"no knowledge graph at {links.graph}: {found}; nlptool knowledge makes one"
             )
         )
     if links is not None and (links.by == "mentions" or links.compare):

@@ -87,8 +87,8 @@ def _report(path: Path, console: Console) -> dict[str, Any] | None:
         report = read_json(path / REPORT, dict)
         _facts(report)
     except (FileNotFoundError, DataError, KeyError, TypeError, ValueError, AttributeError) as error:
-        told = error.message if isinstance(error, DataError) else f"{path / REPORT}: is not as it was written"
-        console.note(f"{told}; the store is whole without it, --overwrite makes both again")
+        why = error.message if isinstance(error, DataError) else f"{path / REPORT}: is not as it was written"
+        console.note(f"{why}; the store is whole without it, --overwrite makes both again")
         return None
     return report
 

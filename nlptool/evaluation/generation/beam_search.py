@@ -50,14 +50,14 @@ class _Search:
         """
         before, self.running = self.running, []
         kept: list[tuple[int, int, float]] = []
-        made, width = len(before[0]) + 1, self.beams.width
+        length, width = len(before[0]) + 1, self.beams.width
         for rank, (score, beam, token) in enumerate(candidates):
             if rank >= width and len(kept) == width:
                 break
             ids = before[beam] if token in self.ends else [*before[beam], token]
             if token in self.ends or last or (self.stopped is not None and self.stopped(ids)):
                 if rank < width and score > -math.inf:
-                    self.found.append((score / self.beams.penalty(made), ids))
+                    self.found.append((score / self.beams.penalty(length), ids))
             elif len(kept) < width:
                 self.running.append(ids)
                 kept.append((beam, token, score))
@@ -67,7 +67,7 @@ class _Search:
             kept += [(*kept[0][:2], -math.inf)] * lack
         self.found = sorted(self.found, key=lambda pair: -pair[0])[:width]
         full = len(self.found) == width
-        return [] if full and kept and kept[0][2] / self.beams.penalty(made) <= self.found[-1][0] else kept
+        return [] if full and kept and kept[0][2] / self.beams.penalty(length) <= self.found[-1][0] else kept
 
 
 def beam_search(
@@ -110,27 +110,27 @@ def beam_hypotheses(
     hidden_RD, cache = _read(net, prompts, tokens, width)
     scores_PB = torch.full((len(prompts), width), -torch.inf, device=device)
     scores_PB[:, 0] = 0  # all beams of a prompt are alike yet: one stands for them
-    going = list(range(len(prompts)))
-    for made in range(1, tokens + 1):
+    unfinished = list(range(len(prompts)))
+    for length in range(1, tokens + 1):
         scores_RV = net.logits(hidden_RD).float().log_softmax(-1)
-        read = [[*prompts[number], *ids] for number in going for ids in searches[number].running]
+        read = [[*prompts[number], *ids] for number in unfinished for ids in searches[number].running]
         scores_PK, places_PK = _candidates(beams.processors(scores_RV, read), scores_PB, candidates)
         kept, still = [], []
         for p, (number, scores, places) in enumerate(
-            zip(going, scores_PK.tolist(), places_PK.tolist(), strict=True)
+            zip(unfinished, scores_PK.tolist(), places_PK.tolist(), strict=True)
         ):
             found = ((score, *divmod(place, vocab)) for score, place in zip(scores, places, strict=True))
-            last = made == tokens or len(prompts[number]) + made > net.config.max_positions
+            last = length == tokens or len(prompts[number]) + length > net.config.max_positions
             if rows := searches[number].step(found, last=last):
                 kept += [(p * width + beam, token, score) for beam, token, score in rows]
                 still.append(number)
         if not still:
             break
-        going = still
+        unfinished = still
         rows_R, ids_R, scores_R = (torch.tensor(column, device=device) for column in zip(*kept, strict=True))
         cache = cache.take(rows_R)
         hidden_RD = net(Inputs(ids=ids_R[:, None]), cache)[:, 0]
-        scores_PB = scores_R.view(len(going), width)
+        scores_PB = scores_R.view(len(unfinished), width)
     return [[ids for _, ids in search.found] for search in searches]
 
 

@@ -46,7 +46,7 @@ def continuations(
     logits_NTV, drafts = steps.begin(), [list[int]()] * len(prompts)
     while True:
         yield from texts.take(logits_NTV, drafts, choose, ends, stopped)
-        if not texts.going:
+        if not texts.unfinished:
             return
         if logits_NTV.shape[1] > 1:
             steps.forget([len(texts.ids[number]) - 1 for number in texts.rows])
@@ -69,13 +69,13 @@ class _Texts:
         self.guesses = [PromptLookup(ids) for ids in self.ids]
         self.rows = list(range(len(prompts)))
         """The number of the text in each row that the net reads."""
-        self.going = set(self.rows)
+        self.unfinished = set(self.rows)
         self._begun, self._full = [len(prompt) for prompt in prompts], full
 
     @property
     def alive(self) -> list[int]:
         """The rows of texts that are going on."""
-        return [row for row, number in enumerate(self.rows) if number in self.going]
+        return [row for row, number in enumerate(self.rows) if number in self.unfinished]
 
     def take(
         self,
@@ -90,16 +90,16 @@ class _Texts:
         right = dict.fromkeys(alive, 0)
         for place in range(logits_NTV.shape[1] if alive else 0):
             agreed = []
-            found = choose(logits_NTV[drafted, place], self._told(drafted)).tolist()
+            found = choose(logits_NTV[drafted, place], self._decoding_state(drafted)).tolist()
             for row, token in zip(drafted, found, strict=True):
                 number = self.rows[row]
                 if token in ends:
-                    self.going.remove(number)
+                    self.unfinished.remove(number)
                     continue
                 self.ids[number].append(token)
                 yield number, token
                 if len(self.ids[number]) > self._full[number] or number in stopped:
-                    self.going.remove(number)
+                    self.unfinished.remove(number)
                 elif [*drafts[row][place : place + 1]] == [token]:
                     right[row] += 1
                     agreed.append(row)
@@ -107,9 +107,9 @@ class _Texts:
             if not drafted:
                 break
         for row in alive:
-            self.guesses[self.rows[row]].told(len(drafts[row]), right[row])
+            self.guesses[self.rows[row]].observe(len(drafts[row]), right[row])
 
-    def _told(self, rows: Sequence[int]) -> DecodingState:
+    def _decoding_state(self, rows: Sequence[int]) -> DecodingState:
         numbers = [self.rows[row] for row in rows]
         ids = [self.ids[number] for number in numbers]
         return DecodingState(
@@ -149,10 +149,10 @@ class Generator:
         A continuation ends before a stop string. Raises UsageError for a text with more tokens than the net has
         positions; at the last position a continuation ends.
         """
-        made = [""] * len(texts)
+        completions = [""] * len(texts)
         for number, piece in self.stream(texts, tokens, stop, choose):
-            made[number] += piece
-        return made
+            completions[number] += piece
+        return completions
 
     def stream(
         self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy

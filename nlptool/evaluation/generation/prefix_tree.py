@@ -59,13 +59,15 @@ def build_prefix_tree(pairs: Sequence[EncodedRequest]) -> PrefixTree:
         numbers.append(np.full(len(answer), number))
         above, count = row, count + len(row) - shared
     ends_N[path] = count
-    asked = [np.concatenate(each) for each in (nodes, labels, numbers)]
-    order_Q = np.lexsort((asked[1], asked[0]))  # by node, then by label: whoever asks, and in whatever order
+    scored = [np.concatenate(each) for each in (nodes, labels, numbers)]
+    order_Q = np.lexsort(
+        (scored[1], scored[0])
+    )  # by node, then by label: whoever asks, and in whatever order
     columns = (
         np.concatenate(ids),
         np.concatenate(depths),
         ends_N[:count],
-        *(each[order_Q] for each in asked),
+        *(each[order_Q] for each in scored),
     )
     return PrefixTree(*(torch.from_numpy(column.astype(np.int64)) for column in columns))
 
@@ -143,7 +145,7 @@ def score_tokens(net: Decoder, pairs: Sequence[EncodedRequest]) -> Tokens:
     for begin in range(0, len(tree.ids), size):
         hidden_TD = net(Inputs(ids=tree.ids[None, begin : begin + size].to(device)), branches)[0]
         first, last = torch.searchsorted(tree.nodes, torch.tensor([begin, begin + size])).tolist()
-        asked_QD = hidden_TD[(tree.nodes[first:last] - begin).to(device)]
+        scored_QD = hidden_TD[(tree.nodes[first:last] - begin).to(device)]
         labels_Q = tree.labels[first:last].to(device)
-        losses_Q, first_Q = linear_scores(asked_QD, net.word_embeddings, None, labels_Q)
+        losses_Q, first_Q = linear_scores(scored_QD, net.word_embeddings, None, labels_Q)
         yield from zip(tree.rows[first:last].tolist(), (-losses_Q).tolist(), first_Q.tolist(), strict=True)

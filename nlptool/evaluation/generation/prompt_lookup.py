@@ -35,7 +35,7 @@ class PromptLookup:
                 return list(self.ids[at : at + length])
         return []
 
-    def told(self, guessed: int, right: int) -> None:
+    def observe(self, guessed: int, right: int) -> None:
         """So many of so many guesses were right."""
         if guessed:
             self.right += STEP * (right / guessed - self.right)

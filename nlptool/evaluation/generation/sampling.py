@@ -24,7 +24,7 @@ class DecodingState(NamedTuple):
     """Of each, among all prompts."""
     ids: Sequence[Sequence[int]]
     """What each has so far: the prompt, and what was made."""
-    made: Sequence[int]
+    generated: Sequence[int]
     """How many of these were made."""
 
 
@@ -32,7 +32,7 @@ Choose = Callable[[Tensor, DecodingState], Tensor]
 """From logits [N, V] to one token for each prompt, [N]."""
 
 
-def greedy(logits_NV: Tensor, going: DecodingState) -> Tensor:
+def greedy(logits_NV: Tensor, state: DecodingState) -> Tensor:
     """The likeliest token."""
     return logits_NV.argmax(-1)
 
@@ -56,15 +56,15 @@ class Sampling:
     processors: LogitsProcessors = NONE
     """What is done to the logits first."""
 
-    def __call__(self, logits_NV: Tensor, going: DecodingState) -> Tensor:
+    def __call__(self, logits_NV: Tensor, state: DecodingState) -> Tensor:
         """One token for each prompt, [N]."""
-        logits_NV = self.processors(logits_NV, going.ids)
+        logits_NV = self.processors(logits_NV, state.ids)
         if self.temperature < COLD:
             return logits_NV.argmax(-1)
         p_NK, ids_NK = filtered(logits_NV, self.temperature, self.top_k, self.top_p)
         draws = [
-            RandomStreams(self.seed, made, number).uniform(STREAM, 1, 1).item()
-            for number, made in zip(going.numbers, going.made, strict=True)
+            RandomStreams(self.seed, generated, number).uniform(STREAM, 1, 1).item()
+            for number, generated in zip(state.numbers, state.generated, strict=True)
         ]
         reached_NK = p_NK.cumsum(-1)
         target_N1 = torch.tensor(draws, dtype=p_NK.dtype, device=p_NK.device)[:, None] * reached_NK[:, -1:]
@@ -74,8 +74,8 @@ class Sampling:
 
 def renumbered(choose: Choose, numbers: Sequence[int]) -> Choose:
     """The same for prompts that have these numbers: then what one draws does not depend on whom it is batched with."""
-    return lambda logits_NV, going: choose(
-        logits_NV, going._replace(numbers=[numbers[n] for n in going.numbers])
+    return lambda logits_NV, state: choose(
+        logits_NV, state._replace(numbers=[numbers[n] for n in state.numbers])
     )
 
 

@@ -43,9 +43,9 @@ def corpus_f1(predictions: Sequence[str], references: References) -> float:
     """
     right = found = there = 0
     for prediction, texts in zip(predictions, references, strict=True):
-        said, true = _words(prediction), set().union(*map(_words, texts))
-        right += said == true != NOTHING
-        found += said != NOTHING
+        predicted, true = _words(prediction), set().union(*map(_words, texts))
+        right += predicted == true != NOTHING
+        found += predicted != NOTHING
         there += true != NOTHING
     return 2 * right / (found + there) if right else 0.0
 
@@ -65,14 +65,14 @@ def joint_goal(predictions: Sequence[str], references: References) -> float:
         (name, prediction, change) for prediction, (name, change) in zip(predictions, references, strict=True)
     )
     right, dialogue = 0, ""
-    said: dict[str, str] = {}
+    predicted: dict[str, str] = {}
     true: dict[str, str] = {}
     for name, prediction, change in turns:
         if name.rpartition("_")[0] != dialogue:
-            dialogue, said, true = name.rpartition("_")[0], {}, {}
-        said |= informed(prediction)
+            dialogue, predicted, true = name.rpartition("_")[0], {}, {}
+        predicted |= informed(prediction)
         true |= informed(change)
-        right += said == true
+        right += predicted == true
     return right / len(turns)
 
 
@@ -93,8 +93,8 @@ def logical_form(predictions: Sequence[str], references: References) -> float:
     for prediction, (header, query) in zip(predictions, references, strict=True):
         true = json.loads(query)
         conditions = [[column, how, str(value).lower()] for column, how, value in true["conds"]]
-        said = parse(prediction.lower(), [name.lower() for name in json.loads(header)])
-        right += said == {"sel": true["sel"], "agg": true["agg"], "conds": conditions}
+        predicted = parse(prediction.lower(), [name.lower() for name in json.loads(header)])
+        right += predicted == {"sel": true["sel"], "agg": true["agg"], "conds": conditions}
     return right / len(predictions)
 
 
@@ -102,8 +102,8 @@ def spell(header: Sequence[str], query: Mapping[str, Any]) -> str:
     """A query of WikiSQL as text: SELECT COUNT Team FROM table WHERE Year = 1999 AND Place > 3."""
     text = f"SELECT {AGGREGATES[query['agg']]} {header[query['sel']]} FROM table"
     if query["conds"]:
-        said = [f"{header[column]} {COMPARISONS[how]} {value}" for column, how, value in query["conds"]]
-        text += f" WHERE {' AND '.join(said)}"
+        conditions = [f"{header[column]} {COMPARISONS[how]} {value}" for column, how, value in query["conds"]]
+        text += f" WHERE {' AND '.join(conditions)}"
     return " ".join(text.split())
 
 

@@ -111,7 +111,7 @@ def best_but_one(score: Score, prediction: str, references: Sequence[str]) -> fl
     return sum(best(score, prediction, rest) for rest in _without_each(references)) / len(references)
 
 
-def silent(prediction: str) -> float:
+def empty_answer(prediction: str) -> float:
     """1 for a text without a word, which is right where no text is; 0 for any other."""
     return float(not normalise(prediction))
 
@@ -121,7 +121,7 @@ def mean(choose: Callable[[Score, str, Sequence[str]], float], score: Score) -> 
 
     def metric(predictions: Sequence[str], references: References) -> float:
         pairs = zip(predictions, references, strict=True)
-        values = [choose(score, text, right) if right else silent(text) for text, right in pairs]
+        values = [choose(score, text, right) if right else empty_answer(text) for text, right in pairs]
         return sum(values) / len(values)
 
     return metric
@@ -207,7 +207,7 @@ def _quac(predictions: Sequence[str], references: References) -> list[tuple[floa
     for prediction, all_ in zip(predictions, references, strict=True):
         spans = [text for text in all_ if text != CANNOT]
         if not all_:
-            found.append((silent(prediction), 1.0))
+            found.append((empty_answer(prediction), 1.0))
             continue
         right = spans if len(spans) > len(all_) - len(spans) else [CANNOT]
         rests = _without_each(right) if len(right) > 1 else []

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from nlptool.evaluation.metrics.qa import Metric, References, silent
+from nlptool.evaluation.metrics.qa import Metric, References, empty_answer
 from nlptool.recipe import RecipeBlock
 from nlptool.text.config import Sentences
 
@@ -70,7 +70,7 @@ def rouge(
     total = 0.0
     for prediction, right in zip(predictions, references, strict=True):
         if not right:
-            total += silent(prediction)
+            total += empty_answer(prediction)
             continue
         found = scorer.score_multi([sentence_lines(text) for text in right], sentence_lines(prediction))
         total += sum(found[kind].fmeasure for kind in kinds) / len(kinds)
@@ -93,8 +93,10 @@ def bleu(
     streams: Any = list(
         zip(*padded, strict=True)
     )  # None: a text has fewer; only sacrebleu's annotations lack it
-    said = list(predictions)
-    return float(sacrebleu.corpus_bleu(said, streams, lowercase=lower, tokenize=tokenize.bleu).score) / 100
+    hypotheses = list(predictions)
+    return (
+        float(sacrebleu.corpus_bleu(hypotheses, streams, lowercase=lower, tokenize=tokenize.bleu).score) / 100
+    )
 
 
 def bleu_and_error(
@@ -108,9 +110,11 @@ def bleu_and_error(
     from sacrebleu.metrics.bleu import BLEU as Scorer  # noqa: N811
 
     def of(counts: "np.ndarray[Any, np.dtype[np.int64]]") -> float:
-        *grams, said, right = counts.tolist()
+        *grams, length, right = counts.tolist()
         n = len(grams) // 2
-        return float(Scorer.compute_bleu(grams[:n], grams[n:], said, right, smooth_method="exp").score) / 100
+        return (
+            float(Scorer.compute_bleu(grams[:n], grams[n:], length, right, smooth_method="exp").score) / 100
+        )
 
     metric = Scorer(tokenize=tokenize.bleu)
     each = []

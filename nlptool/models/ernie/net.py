@@ -139,11 +139,11 @@ class ErnieEncoder(Encoder):
         x, mask = self._embed(inputs)
         z_BSW, slots = self._entities(inputs, mask)
         at_BK = inputs.output_positions
-        asked = at_BK
+        query_positions = at_BK
         if at_BK is not None and isinstance(mask, UnpaddedBatch):
-            asked = mask.at(at_BK)
+            query_positions = mask.at(at_BK)
         for number in range(self.config.layers):
-            pruned = (asked, at_BK) if number == self.config.layers - 1 else (None, None)
+            pruned = (query_positions, at_BK) if number == self.config.layers - 1 else (None, None)
             call = (number, x, z_BSW, mask, slots, *pruned)
             x, z_BSW = self._checkpointed(self._layer, *call)
         if at_BK is not None:
@@ -210,11 +210,11 @@ class ErnieEncoder(Encoder):
         z_BSW: Tensor,
         mask: Tensor | UnpaddedBatch | None,
         slots: Slots,
-        asked: Tensor | None,
+        query_positions: Tensor | None,
         at_BK: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """asked: positions as they count in x, at_BK: the same within rows; None: all."""
-        return self._fused(number, self._attention(number)(x, mask, asked), z_BSW, slots, at_BK)
+        return self._fused(number, self._attention(number)(x, mask, query_positions), z_BSW, slots, at_BK)
 
     def _traced(
         self, number: int, x: Tensor, z_BSW: Tensor, mask: Tensor | None, slots: Slots, scored: bool
@@ -242,7 +242,7 @@ class ErnieEncoder(Encoder):
         added_BSF = linear(z_BSW, own.up.weight, None)
         place_M = slots.place.reshape(-1)
         if at_BK is not None:
-            added_BSF = _at_asked(added_BSF, slots, at_BK)
+            added_BSF = _at_positions(added_BSF, slots, at_BK)
             place_M = torch.arange(at_BK.numel(), device=x.device)
         y, inner_MF = _mlp(mlp, x, own.up.bias, added_BSF.reshape(len(place_M), -1), place_M)
         x = mlp.norm(x + mlp.dropout(y))
@@ -265,7 +265,7 @@ def _among_entities(config: "Config") -> LayerConfig:
     )
 
 
-def _at_asked(added_BSF: Tensor, slots: Slots, at_BK: Tensor) -> Tensor:
+def _at_positions(added_BSF: Tensor, slots: Slots, at_BK: Tensor) -> Tensor:
     """[B, K, F]: what the asked positions get of entities, zeros where none is linked."""
     same_BKS = (at_BK[:, :, None] == slots.at[:, None, :]) & slots.filled[:, None, :]
     slot_BK = same_BKS.int().argmax(-1)

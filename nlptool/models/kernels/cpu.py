@@ -40,8 +40,8 @@ def has_onednn() -> bool:
 @cache
 def prefers_onednn() -> bool:
     """Whether oneDNN multiplies faster than torch's BLAS: by 10 to 20 % on AMD's CPUs; on Intel's, MKL by 3 to 20 %."""
-    told = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return has_onednn() and not str(told.get("cpu_name")).startswith("Intel")
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return has_onednn() and not str(capabilities.get("cpu_name")).startswith("Intel")
 
 
 def step(rows: int) -> int:
@@ -138,10 +138,10 @@ def attention_of_rows(
     """
     if not torch.is_grad_enabled():
         rows = zip(_by_row(q_NHE, queries), _by_row(k_SHE, keys), _by_row(v_SHE, keys), strict=True)
-        made = [
+        attended = [
             F.scaled_dot_product_attention(q[None], k[None], v[None], dropout_p=rate)[0] for q, k, v in rows
         ]
-        return torch.cat([y_HTE.transpose(0, 1) for y_HTE in made])
+        return torch.cat([y_HTE.transpose(0, 1) for y_HTE in attended])
     return _RowAttention.apply(q_NHE, k_SHE, v_SHE, queries, keys, rate)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -303,10 +303,10 @@ class _RowAttention(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, p_all, keep = ctx.saved_tensors
         grad = grad * ctx.scale
-        made = tuple(torch.empty(x.shape) for x in (q, k, v))
+        gradients = tuple(torch.empty(x.shape) for x in (q, k, v))
         tokens = (ctx.queries, ctx.keys, ctx.keys)
         given = zip(*map(_by_row, (q, k, v), tokens), _by_row(grad, ctx.queries), strict=True)
-        ours = zip(*map(_by_row, made, tokens), strict=True)
+        ours = zip(*map(_by_row, gradients, tokens), strict=True)
         for (q_HTE, k_HSE, v_HSE, g_HTE), (dq_HTE, dk_HSE, dv_HSE), p, kept in zip(
             given, ours, *_split(ctx.sizes, p_all, keep), strict=True
         ):
@@ -319,7 +319,7 @@ class _RowAttention(Function):
             d_HTS = torch.ops.aten._softmax_backward_data(d_HTS, p_HTS, -1, torch.float32)
             dq_HTE.copy_(torch.bmm(d_HTS, k_HSE))
             dk_HSE.copy_(torch.bmm(d_HTS.transpose(1, 2), q_HTE))
-        dq, dk, dv = made
+        dq, dk, dv = gradients
         scale = q.shape[-1] ** -0.5
         return dq.mul_(scale), dk.mul_(scale), dv, None, None, None
 

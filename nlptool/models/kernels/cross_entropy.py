@@ -96,8 +96,8 @@ def linear_cross_entropies(
 def _invert(weights_NV: Tensor, uniform_N: Tensor) -> Tensor:
     """The first class up to which more than `uniform` of each row's weight lies."""
     below_NV = weights_NV.cumsum(1)
-    sought_N1 = below_NV[:, -1:] * uniform_N[:, None].to(below_NV.dtype)
-    found_N: Tensor = torch.searchsorted(below_NV, sought_N1, right=True)[:, 0]
+    target_N1 = below_NV[:, -1:] * uniform_N[:, None].to(below_NV.dtype)
+    found_N: Tensor = torch.searchsorted(below_NV, target_N1, right=True)[:, 0]
     return found_N.clamp(max=weights_NV.shape[1] - 1)  # uniform may be rounded to 1
 
 

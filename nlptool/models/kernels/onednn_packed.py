@@ -37,10 +37,10 @@ class PackedLinear(nn.Module):
         """[..., inputs] -> [..., outputs]."""
         rows = x.numel() // x.shape[-1]
         flops.product(rows, x.shape[-1], self.outputs)
-        unasked = -rows % cpu.step(rows) if rows > MANY else 0
-        if not unasked:
+        filler = -rows % cpu.step(rows) if rows > MANY else 0
+        if not filler:
             return cpu.onednn(x, self.blocks, self.bias_O)
-        x_ND = F.pad(x.reshape(rows, -1), (0, 0, 0, unasked))
+        x_ND = F.pad(x.reshape(rows, -1), (0, 0, 0, filler))
         return cpu.onednn(x_ND, self.blocks, self.bias_O)[:rows].view(*x.shape[:-1], -1)
 
 

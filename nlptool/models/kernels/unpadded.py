@@ -21,7 +21,7 @@ class UnpaddedBatch:
     """Tokens of each row, and how many are never asked for."""
     tokens: int
     """T."""
-    asked: int | None = None
+    query_count: int | None = None
     """Positions of each row that queries are of; None: all."""
 
     @classmethod
@@ -29,8 +29,8 @@ class UnpaddedBatch:
         """For rows that are padded to `tokens`."""
         real_BT = torch.arange(tokens) < lengths_B[:, None]
         place_N = real_BT.view(-1).nonzero().view(-1)
-        unasked = -len(place_N) % cpu.step(len(place_N))
-        return cls(F.pad(place_N, (0, unasked)), (*lengths_B.tolist(), unasked), tokens)
+        filler = -len(place_N) % cpu.step(len(place_N))
+        return cls(F.pad(place_N, (0, filler)), (*lengths_B.tolist(), filler), tokens)
 
     @property
     def positions(self) -> Tensor:
@@ -40,7 +40,9 @@ class UnpaddedBatch:
     @property
     def queries(self) -> tuple[int, ...]:
         """Queries of each row."""
-        return self.lengths if self.asked is None else (*(self.asked for _ in self.lengths[1:]), 0)
+        return (
+            self.lengths if self.query_count is None else (*(self.query_count for _ in self.lengths[1:]), 0)
+        )
 
     def pack(self, x_BT: Tensor) -> Tensor:
         """[B, T] -> [1, N]."""
@@ -48,8 +50,8 @@ class UnpaddedBatch:
 
     def pad(self, x_1ND: Tensor) -> Tensor:
         """[1, N, D] -> [B, T, D], with 0 as padding."""
-        *lengths, unasked = self.lengths
-        real, width = len(self.place) - unasked, x_1ND.shape[-1]
+        *lengths, filler = self.lengths
+        real, width = len(self.place) - filler, x_1ND.shape[-1]
         padded = x_1ND.new_zeros(len(lengths) * self.tokens, width)
         return padded.index_copy(0, self.place[:real], x_1ND[0, :real]).view(len(lengths), self.tokens, width)
 
@@ -60,7 +62,7 @@ class UnpaddedBatch:
 
     def of_queries(self, count: int) -> "UnpaddedBatch":
         """The same, when `count` positions are asked for in all, as many of each row."""
-        return replace(self, asked=count // (len(self.lengths) - 1))
+        return replace(self, query_count=count // (len(self.lengths) - 1))
 
 
 def usable(x: Tensor, lengths_B: Tensor, tokens: int) -> bool:

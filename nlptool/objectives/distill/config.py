@@ -92,8 +92,8 @@ class Config(MaskingConfig):
     def check_teacher(self, model: ModelConfig, teacher: ModelConfig, vocab_size: int) -> list[Problem]:
         """What of student and teacher does not go together."""
         if model.kind != teacher.kind:
-            told = {"encoder": "an encoder", "decoder": "a decoder"}
-            return [Problem("teacher", f"is {told[teacher.kind]}, and the student {told[model.kind]}")]
+            kinds = {"encoder": "an encoder", "decoder": "a decoder"}
+            return [Problem("teacher", f"is {kinds[teacher.kind]}, and the student {kinds[model.kind]}")]
         from nlptool.distill.layer_map import layer_map
 
         problems = []

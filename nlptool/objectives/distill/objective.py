@@ -29,7 +29,7 @@ from nlptool.text.store import Split
 if TYPE_CHECKING:
     from nlptool.objectives.distill.config import Config
 
-KEPT = ("taught_ids", "taught_log_p")  # of a batch
+KEPT = ("teacher_topk_ids", "teacher_topk_logprobs")  # of a batch
 
 
 class DistillationObjective(Objective):
@@ -69,8 +69,8 @@ class DistillationObjective(Objective):
             self.projection = Linear(model.hidden, wide)
             init_truncated(self.projection)
         looks = config.hidden or config.attention
-        taught = layer_map(teacher.config.layers, model.layers, config.layer_map) if looks else ()
-        self.layers = dict(enumerate(taught, start=1))
+        teacher_layers = layer_map(teacher.config.layers, model.layers, config.layer_map) if looks else ()
+        self.layers = dict(enumerate(teacher_layers, start=1))
 
     @property
     def student(self) -> masked.MaskedLM | causal.CausalLM:
@@ -148,65 +148,65 @@ class DistillationObjective(Objective):
         return {"": ExportSpec(model, own, self.architecture, template=not self.causal)}
 
     @torch.no_grad()
-    def ask_teacher(self, batch: Batch) -> dict[str, Tensor]:
+    def teacher_outputs(self, batch: Batch) -> dict[str, Tensor]:
         """What the teacher finds likeliest, which a batch may bring along: ids and log-probabilities, [..., keep]."""
         self.teacher.eval()
         state = self._trace(self.teacher.backbone, batch, ()).states[-1]
         if self.config.kl_positions == "masked":
             state = gather_rows(state, batch["at"])
-        found = top_k(self._taught(state), self.config.temperature, self.config.cache_top_k)
+        found = top_k(self._teacher_logits(state), self.config.temperature, self.config.cache_top_k)
         return dict(zip(KEPT, found, strict=True))
 
     def _sums(self, batch: Batch, *, measured: bool) -> dict[str, Tensor]:
         if KEPT[0] in batch:
             return self._sums_without_teacher(batch)
         with torch.no_grad(), flops.no_backward():
-            taught = self._trace(self.teacher.backbone, batch, self.layers.values())
+            teacher_states = self._trace(self.teacher.backbone, batch, self.layers.values())
         own = self._trace(self.backbone, batch, self.layers)
-        sums = self._on_the_way(own, taught)
+        sums = self._on_the_way(own, teacher_states)
         if "cosine" in self.weights:
-            sums["cosine"] = losses.cosine_distance(own.states[-1], taught.states[-1])
-        last = [own.states[-1], taught.states[-1]]
-        asked = [gather_rows(state, batch["at"]) for state in last] if "at" in batch else last
+            sums["cosine"] = losses.cosine_distance(own.states[-1], teacher_states.states[-1])
+        last = [own.states[-1], teacher_states.states[-1]]
+        at_masked = [gather_rows(state, batch["at"]) for state in last] if "at" in batch else last
         if "kl" in self.weights:
             everywhere = self.config.kl_positions == "all"
-            pair = last if everywhere else asked
+            pair = last if everywhere else at_masked
             counted = None if everywhere else batch["labels"] != IGNORED
-            scores = _scores(self, pair[0]), self._taught(pair[1])
+            scores = _scores(self, pair[0]), self._teacher_logits(pair[1])
             sums["kl"] = linear_divergence(*scores, self.config.temperature, counted)
         if self.term in self.weights:
-            sums |= self._guessed(asked, batch) if measured else self._guesses(asked, batch)
+            sums |= self._guessed(at_masked, batch) if measured else self._guesses(at_masked, batch)
         return sums
 
     def _sums_without_teacher(self, batch: Batch) -> dict[str, Tensor]:
         """Of a batch that brings the teacher's answers along."""
         hidden_BTD = self._trace(self.backbone, batch, ()).states[-1]
-        asked = gather_rows(hidden_BTD, batch["at"]) if "at" in batch else hidden_BTD
+        at_masked = gather_rows(hidden_BTD, batch["at"]) if "at" in batch else hidden_BTD
         everywhere = self.config.kl_positions == "all"
-        own = _scores(self, hidden_BTD if everywhere else asked)
+        own = _scores(self, hidden_BTD if everywhere else at_masked)
         counted = None if everywhere else batch["labels"] != IGNORED
         ids, log_p = (batch[name] for name in KEPT)
         sums = {"kl": linear_sparse_divergence(own, ids, log_p, self.config.temperature, counted)}
-        return sums | (self._guesses([asked], batch) if self.term in self.weights else {})
+        return sums | (self._guesses([at_masked], batch) if self.term in self.weights else {})
 
     def _trace(self, net: Encoder | Decoder, batch: Batch, layers: Collection[int]) -> HiddenStates:
         scored = layers if "attention" in self.weights else ()
         return net.trace(inputs_of(batch), scored)
 
-    def _on_the_way(self, own: HiddenStates, taught: HiddenStates) -> dict[str, Tensor]:
+    def _on_the_way(self, own: HiddenStates, teacher_states: HiddenStates) -> dict[str, Tensor]:
         """What is learnt from embeddings, layers and their attention."""
         sums = {}
         if "embedding" in self.weights:
-            sums["embedding"] = losses.hidden_error(self._widened(own.states[0]), taught.states[0])
+            sums["embedding"] = losses.hidden_error(self._widened(own.states[0]), teacher_states.states[0])
         if "hidden" in self.weights:
             errors = [
-                losses.hidden_error(self._widened(own.states[m]), taught.states[n])
+                losses.hidden_error(self._widened(own.states[m]), teacher_states.states[n])
                 for m, n in self.layers.items()
             ]
             sums["hidden"] = torch.stack(errors).sum()
         if "attention" in self.weights:
             errors = [
-                losses.attention_error(own.scores[m], taught.scores[n], causal=self.causal)
+                losses.attention_error(own.scores[m], teacher_states.scores[n], causal=self.causal)
                 for m, n in self.layers.items()
             ]
             sums["attention"] = torch.stack(errors).sum()
@@ -220,7 +220,7 @@ class DistillationObjective(Objective):
         """That, and how many guesses are right, of the student and of a teacher with a head."""
         scores = {"": _scores(self, pair[0])}
         if "kl" in self.weights:
-            scores["teacher_"] = self._taught(pair[1])
+            scores["teacher_"] = self._teacher_logits(pair[1])
         sums = {"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {}
         for front, one in scores.items():
             losses, correct = linear_scores(*one, batch["labels"])
@@ -231,7 +231,7 @@ class DistillationObjective(Objective):
         """As wide as the teacher's."""
         return state_BTD if self.projection is None else self.projection(state_BTD)
 
-    def _taught(self, state: Tensor) -> LazyLogits:
+    def _teacher_logits(self, state: Tensor) -> LazyLogits:
         with torch.no_grad(), flops.no_backward():
             return _scores(self.teacher, state)
 
@@ -248,7 +248,9 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, teacher: ModelConfig
 ) -> DistillationObjective:
     """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
-    made = Teacher(teacher, vocabulary.rows, guesses=config.kl > 0)
+    outside_teacher = Teacher(teacher, vocabulary.rows, guesses=config.kl > 0)
     if isinstance(model, EncoderConfig):
-        return DistillationObjective(config, masked.build(config, model, vocabulary, None), model, made)
-    return DistillationObjective(config, causal.build(model, vocabulary), model, made)
+        return DistillationObjective(
+            config, masked.build(config, model, vocabulary, None), model, outside_teacher
+        )
+    return DistillationObjective(config, causal.build(model, vocabulary), model, outside_teacher)

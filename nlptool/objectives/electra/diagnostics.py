@@ -4,7 +4,7 @@ REPLACED = 0.01
 """Below this share of replaced tokens the discriminator has next to nothing to find."""
 BLIND = 0.55
 """Up to this area under the ROC curve the discriminator guesses."""
-LEARNT = 2.0
+FALLEN = 2.0
 """A generator that is right so many times as often as the most frequent token has left word frequencies behind."""
 SEEING = 0.9
 """From this area on the discriminator is far in its training."""
@@ -16,25 +16,25 @@ def diagnostics(figures: dict[str, float]) -> list[str]:
     Each net is the other's clock. At the start the generator's samples are nearly all wrong, it guesses the most
     frequent token, and the discriminator guesses; so what is said of one net asks that the other has learnt.
     """
-    said = []
+    remarks = []
     auc = figures.get("rtd_auc")
     guesses = figures["mlm_accuracy"] / max(figures["mlm_majority"], 1e-9)
     if figures["replaced"] < REPLACED:
-        said.append(
+        remarks.append(
             f"only {figures['replaced']:.2%} of the tokens are replaced, {figures['generator_accuracy']:.0%} of the "
             "generator's samples being right: there is little left to detect; make the generator smaller "
             "(objective.generator_size), or mask more (objective.mask_rate)"
         )
-    elif auc is not None and auc < BLIND and guesses > LEARNT:
-        said.append(
+    elif auc is not None and auc < BLIND and guesses > FALLEN:
+        remarks.append(
             f"the discriminator cannot tell replaced tokens (area {auc:.2f}, it finds {figures['rtd_recall']:.0%}) "
             "though the generator has learnt: it calls everything original; make the generator smaller "
             "(objective.generator_size), warm up longer (train.warmup) or lower train.lr"
         )
-    if auc is not None and auc > SEEING and guesses < (1 + LEARNT) / 2:
-        said.append(
+    if auc is not None and auc > SEEING and guesses < (1 + FALLEN) / 2:
+        remarks.append(
             f"the generator still knows little more than word frequencies (accuracy {figures['mlm_accuracy']:.1%}, "
             f"the most frequent token alone {figures['mlm_majority']:.1%}) and is easily found out (area {auc:.2f}): "
             "make it larger (objective.generator_size), or lower objective.discriminator_weight"
         )
-    return said
+    return remarks

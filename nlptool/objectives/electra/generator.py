@@ -51,8 +51,8 @@ class Generator(nn.Module):
     def forward(self, batch: Batch, backbone: TransformerEncoder) -> GeneratorOutput:
         """The loss over the used slots, and samples, from the same logits."""
         hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
-        asked = (batch["labels"], batch["uniform"], self.temperature)
-        loss, samples_BK = self.mlm.loss_and_samples(hidden_BKD, embeddings_VE, *asked)
+        sampled = (batch["labels"], batch["uniform"], self.temperature)
+        loss, samples_BK = self.mlm.loss_and_samples(hidden_BKD, embeddings_VE, *sampled)
         return GeneratorOutput({"mlm": loss}, samples_BK)
 
     @torch.no_grad()
@@ -63,8 +63,8 @@ class Generator(nn.Module):
         """
         hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
         labels_BK = batch["labels"]
-        asked = (labels_BK, batch["uniform"], self.temperature)
-        losses_BK, correct_BK, samples_BK = self.mlm.scores_and_samples(hidden_BKD, embeddings_VE, *asked)
+        sampled = (labels_BK, batch["uniform"], self.temperature)
+        losses_BK, correct_BK, samples_BK = self.mlm.scores_and_samples(hidden_BKD, embeddings_VE, *sampled)
         sums = {"mlm": losses_BK.sum(), "mlm_correct": correct_BK.sum()}
         sums["sampled"] = (samples_BK == labels_BK).sum()
         sums["labels"] = torch.bincount(labels_BK[labels_BK != IGNORED], minlength=len(embeddings_VE))

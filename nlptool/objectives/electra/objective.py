@@ -133,12 +133,12 @@ class Electra(Objective):
         views = row_view.of_batch(Batch(batch.tensors | {"ids": rows.shown}, batch.counts, batch.tokens))
         slots = zip(batch["at"].tolist(), batch["labels"].tolist(), rows.original.tolist(), strict=True)
         for view, (places, labels, original) in zip(views, slots, strict=True):
-            asked = {place for place, label in zip(places, labels, strict=True) if label != IGNORED}
-            for place in sorted(asked):
+            predicted = {place for place, label in zip(places, labels, strict=True) if label != IGNORED}
+            for place in sorted(predicted):
                 kind = KEPT if view.ids[place] == original[place] else REPLACED
                 view.marks[place] = Mark(kind, original[place])
             replaced = sum(mark.kind == REPLACED for mark in view.marks.values())
-            view.facts |= {"masked_for_the_generator": len(asked), "replaced": replaced}
+            view.facts |= {"masked_for_the_generator": len(predicted), "replaced": replaced}
             view.facts["share"] = replaced / len(view.ids)
         return views
 

@@ -18,12 +18,12 @@ def as_bert(config: Config, state: Mapping[str, Tensor]) -> tuple[BertConfig, di
     """
     if config.cls_entity:
         raise ValueError("with cls_entity no BERT computes the same")
-    made = {key: tensor for key, tensor in state.items() if not key.startswith((ENTITIES, "dea."))}
+    kept = {key: tensor for key, tensor in state.items() if not key.startswith((ENTITIES, "dea."))}
     for number in config.fused_layers:
         key = f"backbone.layers.mlp.{number}.up.bias"
-        made[key] = state[key] + state[f"{ENTITIES}{number}.up.bias"]
+        kept[key] = state[key] + state[f"{ENTITIES}{number}.up.bias"]
     keys = BertConfig.model_fields.keys() - {"name"}
-    return BertConfig.model_validate(config.model_dump(include=keys)), made
+    return BertConfig.model_validate(config.model_dump(include=keys)), kept
 
 
 def of_bert(config: BertConfig, entity_size: int) -> Config:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 ENTITIES = 24  # stream of draws: what becomes of links
 SHOWN, DROPPED, REPLACED = range(3)
-FATES = ("", " (not shown)", " (another is shown)")
+CORRUPTIONS = ("", " (not shown)", " (another is shown)")
 
 
 class Ernie(masked.MaskedLM):
@@ -52,14 +52,14 @@ class Ernie(masked.MaskedLM):
 
     def __init__(self, config: "Config", model: ErnieConfig, vocabulary: Vocabulary) -> None:
         pairs: Pairs | None = "next" if config.next_sentence else None
-        judges = (heads.Pooler(model.hidden, model.init), heads.SegmentPairHead(model.hidden, model.init))
+        nsp_heads = (heads.Pooler(model.hidden, model.init), heads.SegmentPairHead(model.hidden, model.init))
         super().__init__(
             config,
             vocabulary,
             model.build(vocabulary.rows),
             heads.MaskedLM.of(model, vocabulary.rows),
             pairs,
-            *(judges if config.next_sentence else ()),
+            *(nsp_heads if config.next_sentence else ()),
         )
         if config.dea_weight:
             self.weights["dea"] = config.dea_weight
@@ -81,7 +81,7 @@ class Ernie(masked.MaskedLM):
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """As of a masked LM, at [B, ..., K + L]; and entity_at [B, L], entity_vectors [B, L, W] of the links shown.
 
-        Of denoising dea_labels and dea_fate [B, L]; in `shared` candidates [C, W], commonest []
+        Of denoising dea_labels and dea_corruption [B, L]; in `shared` candidates [C, W], commonest []
         and candidate_ids [C - 1], their numbers in the graph.
         """
         batch = super().collate(examples, draws)
@@ -90,21 +90,21 @@ class Ernie(masked.MaskedLM):
         if entities is None:
             raise DataError("there are no vectors of entities")
         slot_M, shape = _slots(links), (len(examples), max(links.most, 1))
-        fate_M, shown_M = self._denoised(links, draws, examples.ids.shape)
+        corruption_M, shown_M = self._denoised(links, draws, examples.ids.shape)
         at_BL = np.full(shape, -1)
-        at_BL[links.row, slot_M] = np.where(fate_M == DROPPED, -1, links.at)
+        at_BL[links.row, slot_M] = np.where(corruption_M == DROPPED, -1, links.at)
         vectors_BLW = np.zeros((*shape, entities.width), np.float32)
-        seen = fate_M != DROPPED
+        seen = corruption_M != DROPPED
         vectors_BLW[links.row[seen], slot_M[seen]] = entities.entities[shown_M[seen]]
         tensors = {"entity_at": at_BL, "entity_vectors": vectors_BLW}
         shared, counts = {}, batch.counts
         if self.config.dea_weight:
             linked_BL = np.zeros(shape, np.int64)
             linked_BL[links.row, slot_M] = links.at
-            labels_BL, fate_BL = np.full(shape, IGNORED), np.zeros(shape, np.int64)
+            labels_BL, corruption_BL = np.full(shape, IGNORED), np.zeros(shape, np.int64)
             labels_BL[links.row, slot_M] = 1 + np.searchsorted(links.candidates, links.entity)
-            fate_BL[links.row, slot_M] = fate_M
-            tensors |= {"dea_labels": labels_BL, "dea_fate": fate_BL}
+            corruption_BL[links.row, slot_M] = corruption_M
+            tensors |= {"dea_labels": labels_BL, "dea_corruption": corruption_BL}
             tensors["at"] = np.concatenate((batch["at"].numpy(), linked_BL), axis=1)
             none = np.zeros((1, entities.width), np.float32)
             shared["candidates"] = np.concatenate((none, entities.entities[links.candidates]))
@@ -126,9 +126,11 @@ class Ernie(masked.MaskedLM):
         u = draws.uniform(ENTITIES, rows, 2 * tokens)
         what_M, which_M = u[links.row, links.at], u[links.row, tokens + links.at]
         _, dropped, replaced = self.config.entity_split
-        fate_M = np.where(what_M < replaced, REPLACED, np.where(what_M < replaced + dropped, DROPPED, SHOWN))
+        corruption_M = np.where(
+            what_M < replaced, REPLACED, np.where(what_M < replaced + dropped, DROPPED, SHOWN)
+        )
         other_M = links.candidates[(which_M * len(links.candidates)).astype(np.int64)]
-        return fate_M, np.where(fate_M == REPLACED, other_M, links.entity)
+        return corruption_M, np.where(corruption_M == REPLACED, other_M, links.entity)
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """As of a masked LM; and the links by the numbers of their entities, where these are to be denoised."""
@@ -139,12 +141,16 @@ class Ernie(masked.MaskedLM):
             return views
         numbers = batch.shared["candidate_ids"].tolist()
         first = int(self.term is not None) + batch["labels"].shape[1]
-        linked = (batch["at"][:, first:], batch["dea_labels"], batch["dea_fate"])
+        linked = (batch["at"][:, first:], batch["dea_labels"], batch["dea_corruption"])
         for view, *links in zip(views, *(tensor.tolist() for tensor in linked), strict=True):
-            known = [(at, label, fate) for at, label, fate in zip(*links, strict=True) if label != IGNORED]
-            for at, label, fate in known:
+            known = [
+                (at, label, corruption)
+                for at, label, corruption in zip(*links, strict=True)
+                if label != IGNORED
+            ]
+            for at, label, corruption in known:
                 before = view.marks.get(at)
-                entity = f"entity {numbers[label - 1]}{FATES[fate]}"
+                entity = f"entity {numbers[label - 1]}{CORRUPTIONS[corruption]}"
                 view.facts[f"linked_at_{at}"] = entity
                 if before is None:
                     view.marks[at] = Mark(ENTITY, entity)
@@ -165,13 +171,13 @@ class Ernie(masked.MaskedLM):
         masked_BKD, first_BD, linked_BLD = self._parts(batch)
         sums = self.measured(masked_BKD, first_BD, batch)
         if self.config.dea_weight:
-            labels_BL, fate_BL = batch["dea_labels"], batch["dea_fate"]
+            labels_BL, corruption_BL = batch["dea_labels"], batch["dea_corruption"]
             scores_BLC = self._scores(linked_BLD, batch)
             right_BL = scores_BLC.argmax(-1) == labels_BL
             sums |= {"dea": _cost(scores_BLC, labels_BL), "dea_correct": right_BL.sum()}
             sums["dea_commonest"] = (labels_BL == batch.shared["commonest"]).sum()
-            for name, fate in (("dropped", DROPPED), ("replaced", REPLACED)):
-                chosen_BL = (labels_BL != IGNORED) & (fate_BL == fate)
+            for name, corruption in (("dropped", DROPPED), ("replaced", REPLACED)):
+                chosen_BL = (labels_BL != IGNORED) & (corruption_BL == corruption)
                 sums[f"dea_{name}"] = chosen_BL.sum()
                 sums[f"dea_{name}_right"] = (right_BL & chosen_BL).sum()
         return sums
@@ -189,11 +195,11 @@ class Ernie(masked.MaskedLM):
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """The net; and where a text without entities is read as by a BERT, that BERT, for transformers."""
         assert isinstance(model, ErnieConfig)
-        made = super().folders(model)
+        specs = super().folders(model)
         if model.cls_entity:
-            return made
-        bert, state = as_bert(model, made[""].state)
-        return made | {"bert": ExportSpec(bert, state, self.architecture)}
+            return specs
+        bert, state = as_bert(model, specs[""].state)
+        return specs | {"bert": ExportSpec(bert, state, self.architecture)}
 
     def _parts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Last hidden states of masked positions, [B, K, D], of [CLS] where pairs are judged, and of linked ones."""

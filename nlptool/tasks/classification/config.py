@@ -178,9 +178,9 @@ def _classes(table: Table, label: Column, names: Mapping[str, str | None]) -> tu
         )
     meant = {names.get(value, value) for value in label.values} - {None}
     if len(meant) < 2:
-        told = f"only {', '.join(map(str, meant))}" if meant else "no label"
+        found = f"only {', '.join(map(str, meant))}" if meant else "no label"
         raise RecipeError(
-            f"{table.name}: column '{label.name}' holds {told}; two or more classes are needed",
+            f"{table.name}: column '{label.name}' holds {found}; two or more classes are needed",
             hint="task.label=COLUMN names another column; task.labels=[NAME, NAME] lists the classes",
         )
     return tuple(sorted((name for name in meant if name is not None), key=_by_number))

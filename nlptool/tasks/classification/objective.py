@@ -71,7 +71,7 @@ class Classification(TaskObjective):
         """The rows; no seed changes them."""
         return sequence_heads.open_rows(split, length, self.vocabulary)
 
-    def doubts(self, rows: LabelledDataset) -> list[str]:
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows."""
         numbers_N = rows.labels[:, 0]
         lost = int((numbers_N == HIDDEN).sum())
@@ -100,10 +100,10 @@ class Classification(TaskObjective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses, each times the factor of its class; the mean is over rows, not over factors."""
-        said_BW, labels_B1 = self.predict(batch), batch["labels"]
+        logits_BW, labels_B1 = self.predict(batch), batch["labels"]
         if self._factors_W is None:
-            return {self.term: self.cost(said_BW, labels_B1)}
-        wide_BW = said_BW.to(torch.promote_types(said_BW.dtype, torch.float32))
+            return {self.term: self.cost(logits_BW, labels_B1)}
+        wide_BW = logits_BW.to(torch.promote_types(logits_BW.dtype, torch.float32))
         factors_W = torch.tensor(self._factors_W, dtype=wide_BW.dtype, device=wide_BW.device)
         labels_B = labels_B1[:, 0].long()
         return {self.term: F.cross_entropy(wide_BW, labels_B, weight=factors_W, reduction="sum")}
@@ -113,28 +113,28 @@ class Classification(TaskObjective):
         pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)
         return self.classifier(pooled_BD)  # type: ignore[no-any-return]
 
-    def cost(self, said: Tensor, labels: Tensor) -> Tensor:
+    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Summed cross-entropy in nats, or squared error. said: [N, W]; labels: [N, 1]."""
         if self.config.labels:
-            return super().cost(said, labels)
-        wide = torch.promote_types(said.dtype, torch.float32)
-        return F.mse_loss(said.to(wide), labels.to(wide), reduction="sum")
+            return super().cost(logits, labels)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        return F.mse_loss(logits.to(wide), labels.to(wide), reduction="sum")
 
-    def decide(self, said: Numbers) -> Numbers:
+    def decide(self, logits: Numbers) -> Numbers:
         """[N, 1]: the likeliest class, or the number."""
-        return super().decide(said) if self.config.labels else said
+        return super().decide(logits) if self.config.labels else logits
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The metrics of the task."""
-        return classification.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
+        return classification.scores(self.config.metrics, self.decide(logits)[:, 0], rows.labels[:, 0])
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the most frequent class scores, or the mean."""
         return sequence_heads.baseline(self.config, train, rows, classes=bool(self.config.labels))
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, for classes also `scores`, their probabilities, and `label`."""
-        return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+        return sequence_heads.answers(rows, logits, self.decide(logits), self._spell, self.config.labels)
 
     def average(self, logits: Sequence[Numbers]) -> Numbers:
         """The logits of the mean of the probabilities, or the mean of the numbers."""
@@ -147,7 +147,7 @@ class Classification(TaskObjective):
             return min(max(answer["prediction"], low), high)
         return sequence_heads.submitted(self.config, answer, self.config.labels)
 
-    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+    def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """The server's file of a test split."""
         return sequence_heads.index_and_prediction(self.config, split, map(self.submitted, answers))
 

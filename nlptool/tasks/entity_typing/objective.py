@@ -34,22 +34,22 @@ class EntityTyping(MarkedTextObjective):
     problem_type = "multi_label_classification"
     guess = "most frequent type"
 
-    def cost(self, said: Tensor, labels: Tensor) -> Tensor:
+    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Binary cross-entropy in nats, the mean over types, summed over rows. said, labels: [N, C]."""
-        wide = torch.promote_types(said.dtype, torch.float32)
-        summed = F.binary_cross_entropy_with_logits(said.to(wide), labels.to(wide), reduction="sum")
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        summed = F.binary_cross_entropy_with_logits(logits.to(wide), labels.to(wide), reduction="sum")
         return summed / self.width
 
-    def decide(self, said: Numbers) -> Numbers:
+    def decide(self, logits: Numbers) -> Numbers:
         """[N, C]: 1 for each type that is given."""
-        given_NC = said > 0
+        given_NC = logits > 0
         if self.config.argmax_fallback:
-            given_NC |= said == said.max(1, keepdims=True)
+            given_NC |= logits == logits.max(1, keepdims=True)
         return given_NC.astype(np.float64)
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The metrics of the task."""
-        return entity_typing.scores(self.config.metrics, self.decide(said) > 0, rows.labels > 0)
+        return entity_typing.scores(self.config.metrics, self.decide(logits) > 0, rows.labels > 0)
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the most frequent type alone scores."""
@@ -57,10 +57,10 @@ class EntityTyping(MarkedTextObjective):
         given_NC[:, train.labels.sum(0).argmax()] = True
         return entity_typing.scores(self.config.metrics, given_NC, rows.labels > 0)
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction` and `label`, lists of types, and `scores`, the probability of each type."""
-        shares_NC = torch.from_numpy(said).sigmoid().tolist()
-        for row, given in enumerate(self.decide(said)):
+        shares_NC = torch.from_numpy(logits).sigmoid().tolist()
+        for row, given in enumerate(self.decide(logits)):
             named = zip(self.config.labels, shares_NC[row], strict=True)
             line: dict[str, Any] = {
                 "prediction": self._names(given),

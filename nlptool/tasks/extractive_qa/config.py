@@ -96,16 +96,16 @@ class Config(TaskConfig):
         number = row.get("id") if labelled or "id" in row.values else row.place
         if not isinstance(number, str | int) or number == "":
             raise DataError(f"{row.place}: column 'id' holds {json_value(number)}; a text is expected")
-        asked = filled(row, "question", row.text("question"))
+        question = filled(row, "question", row.text("question"))
         context = filled(row, "context", row.text("context"))
         answers = self._answers(row, context) if labelled else None
-        return Question(row.place, str(number), asked, context, answers)
+        return Question(row.place, str(number), question, context, answers)
 
     def _answers(self, row: Row, context: str) -> tuple[tuple[str, int], ...]:
         texts, starts = _list(row, "answers.text", str), _list(row, "answers.answer_start", int)
         if len(texts) != len(starts):
-            told = f"{counted(len(texts), 'texts of answers')}, but {counted(len(starts), 'places')}"
-            raise DataError(f"{row.place}: {told}")
+            found = f"{counted(len(texts), 'texts of answers')}, but {counted(len(starts), 'places')}"
+            raise DataError(f"{row.place}: {found}")
         if not texts and not self.unanswerable:
             raise DataError(
                 f"{row.place}: the question has no answer",
@@ -150,11 +150,11 @@ def _nested(row: Row) -> Iterator[Row]:
     for at, article in enumerate(row.values["data"]):
         for inside, paragraph in enumerate(_inner(row.place, f"data[{at}]", article, "paragraphs")):
             place = f"data[{at}].paragraphs[{inside}]"
-            for number, asked in enumerate(_inner(row.place, place, paragraph, "qas")):
+            for number, question in enumerate(_inner(row.place, place, paragraph, "qas")):
                 here = f"{row.place}: {place}.qas[{number}]"
-                if not isinstance(asked, dict):
+                if not isinstance(question, dict):
                     raise DataError(f"{here}: an object with question, id and answers is expected")
-                yield Row(here, {"context": paragraph.get("context"), **asked})
+                yield Row(here, {"context": paragraph.get("context"), **question})
 
 
 def _inner(file: str, place: str, value: Any, key: str) -> list[Any]:

@@ -79,7 +79,7 @@ class ExtractiveQA(TaskObjective):
         """Windows of the texts; no seed changes them."""
         return QAWindowDataset(split, length, self._limits, self.vocabulary.special)
 
-    def doubts(self, rows: LabelledDataset) -> list[str]:
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """A stride that windows are too short for."""
         assert isinstance(rows, QAWindowDataset)
         if len(rows) == rows.count or rows.stride >= self._limits.stride:
@@ -113,9 +113,9 @@ class ExtractiveQA(TaskObjective):
         logits_BT2 = logits_BT2.masked_fill(padding_BT[..., None], NOWHERE)
         return F.pad(logits_BT2.mT.flatten(0, 1), (0, self.width - tokens), value=NOWHERE)
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The official scripts' figures; where a question may have no answer, squad2_f1 is that at threshold 0."""
-        found = list(self._found(rows, said))
+        found = list(self._found(rows, logits))
         given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
         if not self.config.unanswerable:
             return {name: qa.METRICS[name](given, right) for name in self.config.metrics}
@@ -126,23 +126,23 @@ class ExtractiveQA(TaskObjective):
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What is scored by giving no answer at all."""
         assert isinstance(rows, QAWindowDataset)
-        right = [asked.answers or [] for asked, _, _ in rows.texts()]
+        right = [question.answers or [] for question, _, _ in rows.texts()]
         given = [""] * len(right)
         if not self.config.unanswerable:
             return {name: qa.METRICS[name](given, right) for name in self.config.metrics}
         figures = qa.squad2(given, right, [0.0] * len(right), threshold=0.0)
         return {name: figures[name.removeprefix("squad2_")] for name in self.config.metrics}
 
-    def settle(self, rows: LabelledDataset, said: Numbers) -> None:
+    def settle(self, rows: LabelledDataset, logits: Numbers) -> None:
         """Choose the threshold with the best F1, as evaluate-v2.0.py does (best_f1_thresh)."""
         if self.config.unanswerable:
-            found = list(self._found(rows, said))
+            found = list(self._found(rows, logits))
             given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
             self.thresholds[NULL_ODDS] = qa.squad2(given, right, odds)["best_f1_threshold"]
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`id`, `prediction`, `null_odds`, the likeliest answers in `best`, and the first of those that are right."""
-        for one in self._found(rows, said):
+        for one in self._found(rows, logits):
             line = {"id": one["id"], "prediction": one["text"]}
             if self.config.unanswerable:
                 line["null_odds"] = round(one["null_odds"], 6)
@@ -157,7 +157,7 @@ class ExtractiveQA(TaskObjective):
         """The mean logits: windows of a text compare by these, not by their probabilities."""
         return np.asarray(np.mean(np.stack(logits), 0), np.float64)
 
-    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+    def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """What SQuAD's own scripts take: the text for each id, and how much more no answer is worth than that."""
         files = {"predictions": {one["id"]: one["prediction"] for one in answers}}
         if self.config.unanswerable:
@@ -172,23 +172,23 @@ class ExtractiveQA(TaskObjective):
         settings = {"qa_dropout": self.span.dropout.rate}
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
-    def _found(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def _found(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """Of each question the best text, even if there may be none, and what else may be said of it."""
         assert isinstance(rows, QAWindowDataset)
-        for asked, of_row, places in rows.texts():
-            found = search(rows, said, of_row, number=self._limits.best, longest=self._limits.answer)
+        for question, of_row, places in rows.texts():
+            found = search(rows, logits, of_row, number=self._limits.best, longest=self._limits.answer)
             texts: dict[str, float] = {}
             for one in found:
                 begin, end = int(places[one.first, 0]), int(places[one.last, 1])
-                texts.setdefault(asked.context[begin:end].strip(), one.logit)
+                texts.setdefault(question.context[begin:end].strip(), one.logit)
             logits = np.array(list(texts.values()))
             shares = np.exp(logits - logits.max())
             named = zip(texts, (shares / shares.sum()).tolist(), strict=True)
             yield {
-                "id": asked.id,
+                "id": question.id,
                 "text": next(iter(texts)),
-                "answers": asked.answers or [],
-                "null_odds": no_answer(said, of_row) - found[0].logit,
+                "answers": question.answers or [],
+                "null_odds": no_answer(logits, of_row) - found[0].logit,
                 "best": [{"text": text, "probability": round(share, 6)} for text, share in named],
             }
 

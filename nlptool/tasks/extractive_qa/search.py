@@ -20,7 +20,7 @@ class SpanPrediction(NamedTuple):
 
 
 def search(
-    rows: QAWindowDataset, said: Numbers, windows: range, *, number: int, longest: int
+    rows: QAWindowDataset, logits: Numbers, windows: range, *, number: int, longest: int
 ) -> list[SpanPrediction]:
     """The best answers of a row's windows, so many, the best first. said: [2N, tokens of the longest window].
 
@@ -32,8 +32,8 @@ def search(
     found = []
     for window, fits_T in zip(windows, fits, strict=True):
         inside = slice(rows.before[window], rows.before[window] + rows.size[window])
-        starts_T = np.where(fits_T, said[2 * window, inside], -np.inf)
-        logits_TL = starts_T[:, None] + _following(said[2 * window + 1, inside], longest)
+        starts_T = np.where(fits_T, logits[2 * window, inside], -np.inf)
+        logits_TL = starts_T[:, None] + _following(logits[2 * window + 1, inside], longest)
         flat = logits_TL.ravel()
         best = np.argpartition(-flat, number)[:number] if len(flat) > number else np.arange(len(flat))
         begin = int(rows.first[window])
@@ -43,9 +43,9 @@ def search(
     return sorted(found, key=lambda one: (-one.logit, one.first, one.last))[:number]
 
 
-def no_answer(said: Numbers, windows: range) -> float:
+def no_answer(logits: Numbers, windows: range) -> float:
     """The logit of there being none: the least of all windows' logits of [CLS], as start and end together."""
-    return float(min(said[2 * window, 0] + said[2 * window + 1, 0] for window in windows))
+    return float(min(logits[2 * window, 0] + logits[2 * window + 1, 0] for window in windows))
 
 
 def max_answer_length(rows: QAWindowDataset, windows: range) -> list[NDArray[np.bool_]]:

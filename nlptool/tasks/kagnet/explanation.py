@@ -49,15 +49,15 @@ def of_rows(
 def in_words(graph: Graph, entities: list[int], relations: list[int]) -> str:
     """A path as one reads it: `lantern —atlocation→ house ←usedfor— light`. relations: rows of the net's table."""
     size = len(graph.relations)
-    told = graph.label(entities[0])
+    text = graph.label(entities[0])
     for entity, relation in zip(entities[1:], relations, strict=True):
         name = graph.relations[(relation - 1) % size]
-        told += f" —{name}→ " if relation <= size else f" ←{name}— "
-        told += graph.label(entity)
-    return told
+        text += f" —{name}→ " if relation <= size else f" ←{name}— "
+        text += graph.label(entity)
+    return text
 
 
-def doubts(rows: KagNetDataset) -> list[str]:
+def data_warnings(rows: KagNetDataset) -> list[str]:
     """How many statements have no concept in the question, in the answer, no path, or not all of their paths."""
     counts, size = rows.store.counts, max(len(rows.store), 1)
     owner = np.repeat(np.arange(len(counts)), counts[:, PATHS])
@@ -67,8 +67,8 @@ def doubts(rows: KagNetDataset) -> list[str]:
         "none in the answer": int((counts[:, ANSWER] == 0).sum()),
         "no path between the two": len(counts) - len(joined),
     }
-    told = [f"{number / size:.1%} {what}" for what, number in without.items() if number]
-    found = [f"of {len(counts):,} statements have {', '.join(told)}"] if told else []
+    warnings = [f"{number / size:.1%} {what}" for what, number in without.items() if number]
+    found = [f"of {len(counts):,} statements have {', '.join(warnings)}"] if warnings else []
     if pruned := len(rows.store.scores) - int((rows.store.scores >= rows.min_score).sum()):
         share = pruned / len(rows.store.scores)
         found.append(

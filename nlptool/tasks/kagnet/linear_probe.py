@@ -20,7 +20,7 @@ def chosen(train: Floats, labels: NDArray[np.float64], rows: Floats, choices: in
     is drawn; the penalty is the best of several on rows that are held out.
     """
     mean, scale = train.mean(0), train.std(0) + 1e-6
-    learnt_NCD, asked_NCD = (
+    train_NCD, rows_NCD = (
         ((some - mean) / scale).reshape(-1, choices, some.shape[1]) for some in (train, rows)
     )
     right_N = labels.astype(np.int64)
@@ -29,11 +29,11 @@ def chosen(train: Floats, labels: NDArray[np.float64], rows: Floats, choices: in
     def held_out(penalty: float) -> float:
         if not apart_N.any():
             return -penalty
-        weight_D = _fitted(learnt_NCD[~apart_N], right_N[~apart_N], penalty)
-        return _loss(learnt_NCD[apart_N] @ weight_D, right_N[apart_N])
+        weight_D = _fitted(train_NCD[~apart_N], right_N[~apart_N], penalty)
+        return _loss(train_NCD[apart_N] @ weight_D, right_N[apart_N])
 
-    weight_D = _fitted(learnt_NCD, right_N, min(PENALTIES, key=held_out))
-    return np.asarray((asked_NCD @ weight_D).argmax(1), np.float64)
+    weight_D = _fitted(train_NCD, right_N, min(PENALTIES, key=held_out))
+    return np.asarray((rows_NCD @ weight_D).argmax(1), np.float64)
 
 
 def _fitted(vectors_NCD: Floats, right_N: Labels, penalty: float) -> Floats:

@@ -108,8 +108,8 @@ class KagNet(nn.Module):
         if self.path_query is None:
             logits_K = paths_KL.new_zeros(len(paths_KL))
         else:
-            asked_PL = F.pad(self.path_query(pairs_PH), (0, 0, 0, 1))
-            logits_K = (paths_KL * asked_PL[owners]).sum(1)
+            queries_PL = F.pad(self.path_query(pairs_PH), (0, 0, 0, 1))
+            logits_K = (paths_KL * queries_PL[owners]).sum(1)
         alpha_K = softmax_by_group(logits_K, owners, count + 1)
         brought = paths_KL.new_zeros(count + 1, paths_KL.shape[1])
         brought_PL = brought.index_add(0, owners, alpha_K[:, None] * paths_KL)[:count]
@@ -147,9 +147,9 @@ class KagNet(nn.Module):
         weights = self.lstm.hidden_size * 4
         flops.product(steps_KTX.shape[0] * steps_KTX.shape[1], steps_KTX.shape[2], weights)
         flops.product(steps_KTX.shape[0] * steps_KTX.shape[1], self.lstm.hidden_size, weights)
-        said_KTL = self.lstm(steps_KTX)[0]
-        last = (graphs.path_lengths - 1)[:, None, None].expand(-1, 1, said_KTL.shape[2])
-        return said_KTL.gather(1, last).squeeze(1)  # type: ignore[no-any-return]
+        outputs_KTL = self.lstm(steps_KTX)[0]
+        last = (graphs.path_lengths - 1)[:, None, None].expand(-1, 1, outputs_KTL.shape[2])
+        return outputs_KTL.gather(1, last).squeeze(1)  # type: ignore[no-any-return]
 
 
 def softmax_by_group(logits_N: Tensor, group_N: Tensor, groups: int) -> Tensor:

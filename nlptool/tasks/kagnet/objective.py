@@ -99,7 +99,7 @@ class KagNetTask(TaskObjective):
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Each row as many statements as it has choices: what the encoder reads, and its schema graph."""
-        config, shelf = self.config, self.config.schema_graphs
+        config, cache = self.config, self.config.schema_graphs
         if self._builder is None:
             self._builder = SchemaGraphBuilder(
                 SchemaJob(
@@ -113,7 +113,7 @@ class KagNetTask(TaskObjective):
                 )
             )
         writer = SchemaGraphWriter(
-            self._builder, prefix, None if shelf is None else Path(shelf), launch.cpus()
+            self._builder, prefix, None if cache is None else Path(cache), launch.cpus()
         )
 
         def passed() -> Iterator[Example]:
@@ -127,10 +127,10 @@ class KagNetTask(TaskObjective):
             writer.close()
         finally:
             writer.abandon()
-        write_json(folder_of(prefix) / FACTS, self._made_of() | {"unfinished": writer.unfinished})
+        write_json(folder_of(prefix) / FACTS, self._provenance() | {"unfinished": writer.unfinished})
         return count
 
-    def _made_of(self) -> dict[str, Any]:
+    def _provenance(self) -> dict[str, Any]:
         return {
             "graph": self.graph.fingerprint,
             "embeddings": manifests.digest(self.embeddings.path / WEIGHTS),
@@ -142,7 +142,7 @@ class KagNetTask(TaskObjective):
         folder = folder_of(split.prefix)
         facts = read_json(folder / FACTS, dict, AGAIN)
         self.graph.require(facts.get("graph"), str(folder))
-        if facts.get("embeddings") != self._made_of()["embeddings"]:
+        if facts.get("embeddings") != self._provenance()["embeddings"]:
             raise DataError(
                 f"{folder}: was made with other embeddings than {self.embeddings.path}",
                 hint="put these back, or start again with --overwrite",
@@ -167,10 +167,10 @@ class KagNetTask(TaskObjective):
                 rows.min_score = least
         return splits
 
-    def doubts(self, rows: LabelledDataset) -> list[str]:
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """How many statements have no concept, no path, and whose paths were not all searched."""
         assert isinstance(rows, KagNetDataset)
-        return explanation.doubts(rows)
+        return explanation.data_warnings(rows)
 
     def collate(self, examples: StatementBatch, draws: RandomStreams) -> Batch:
         """ids and types [S, T], or in place of reading these features [S, D]; and schema graphs, net.SchemaGraphs.
@@ -178,7 +178,7 @@ class KagNetTask(TaskObjective):
         These have entities [V], what nodes stand for; edges [2, M]; pairs [P, 2]; statements [P]; paths and
         relations [K, T]; path_lengths and owners [K]; and concepts [V + 1, E], their vectors, where the net has none.
         """
-        made = sequence_heads.batch_of(examples.encoded, self.config.loss)
+        batch = sequence_heads.batch_of(examples.encoded, self.config.loss)
         graphs = examples.graphs
         tensors = {name: torch.from_numpy(array) for name, array in graphs._asdict().items()}
         if self.concepts is None:
@@ -187,7 +187,7 @@ class KagNetTask(TaskObjective):
             tensors["concepts"] = torch.from_numpy(vectors_VE)
         if examples.vectors is not None:
             tensors["features"] = torch.from_numpy(examples.vectors)
-        return replace(made, tensors=made.tensors | tensors)
+        return replace(batch, tensors=batch.tensors | tensors)
 
     # ---- net ----
 
@@ -244,11 +244,11 @@ class KagNetTask(TaskObjective):
         assert isinstance(rows, KagNetDataset)
         rows.assumed = self.kagnet.statement_size
 
-    def cost(self, said: Tensor, labels: Tensor) -> Tensor:
+    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy in nats; or of wrong choices the mean of max(0, margin - p(right) + p(wrong)), p a sigmoid."""
         if self.config.loss == "cross_entropy":
-            return super().cost(said, labels)
-        shares_NC = said.to(torch.promote_types(said.dtype, torch.float32)).sigmoid()
+            return super().cost(logits, labels)
+        shares_NC = logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()
         right_N1 = labels.long()
         ahead_NC = shares_NC.gather(1, right_N1) - shares_NC
         wrong_NC = torch.ones_like(shares_NC).scatter(1, right_N1, 0.0)
@@ -264,9 +264,9 @@ class KagNetTask(TaskObjective):
 
     # ---- answers ----
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """Accuracy."""
-        return classification.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
+        return classification.scores(self.config.metrics, self.decide(logits)[:, 0], rows.labels[:, 0])
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the statement's vector says without a graph, by a linear probe; of a tuned encoder the majority."""
@@ -274,12 +274,12 @@ class KagNetTask(TaskObjective):
         assert isinstance(rows, KagNetDataset)
         if train.vectors is None or rows.vectors is None:
             return sequence_heads.baseline(self.config, train, rows, classes=True)
-        said = linear_probe.chosen(train.vectors, train.labels[:, 0], rows.vectors, self.width)
-        return classification.scores(self.config.metrics, said, rows.labels[:, 0])
+        choices = linear_probe.chosen(train.vectors, train.labels[:, 0], rows.vectors, self.width)
+        return classification.scores(self.config.metrics, choices, rows.labels[:, 0])
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, `scores`, the probabilities of all choices, and `label`."""
-        return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+        return sequence_heads.answers(rows, logits, self.decide(logits), self._spell, self.config.labels)
 
     def explain(self, batch: Batch) -> list[dict[str, Any]]:
         """`paths` of each choice of a row: those that its score rests on, in words, by their attention."""
@@ -292,7 +292,7 @@ class KagNetTask(TaskObjective):
         """The choice as the server has it."""
         return sequence_heads.submitted(self.config, answer, self.config.labels)
 
-    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+    def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """The server's file of a test split."""
         return sequence_heads.index_and_prediction(self.config, split, map(self.submitted, answers))
 

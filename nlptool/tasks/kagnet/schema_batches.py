@@ -104,9 +104,9 @@ class KagNetDataset:
         owners_K = np.searchsorted(
             keys, ends_K2 @ np.array([width, 1])
         )  # ascending with the statements, as nodes are
-        lonely = np.setdiff1d(np.arange(size), of_P)
-        none_P2 = np.full((len(lonely), 2), nodes + 1, np.int64)
-        order = np.argsort(np.concatenate([of_P, lonely]), kind="stable")
+        isolated = np.setdiff1d(np.arange(size), of_P)
+        none_P2 = np.full((len(isolated), 2), nodes + 1, np.int64)
+        order = np.argsort(np.concatenate([of_P, isolated]), kind="stable")
         moved = np.empty_like(order)
         moved[order] = np.arange(len(order))
 
@@ -120,7 +120,7 @@ class KagNetDataset:
             entities=entities,
             edges=np.concatenate([edges_M2, edges_M2[:, ::-1]]).T,
             pairs=np.concatenate([pairs_P2, none_P2])[order],
-            statements=np.concatenate([of_P, lonely])[order],
+            statements=np.concatenate([of_P, isolated])[order],
             paths=np.concatenate([paths_KT, np.full((1, store.hops + 1), nodes)]),
             relations=np.concatenate([relations_KT, np.zeros((1, store.hops + 1), np.int64)]),
             path_lengths=np.append(lengths_K, 1),

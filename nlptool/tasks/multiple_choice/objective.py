@@ -77,23 +77,23 @@ class MultipleChoice(TaskObjective):
         logits: Tensor = self.chooser(sequence_heads.first_token(self.backbone, self.pooler, batch))
         return logits.view(-1, self.width)
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """Accuracy."""
-        return classification.scores(self.config.metrics, self.decide(said)[:, 0], rows.labels[:, 0])
+        return classification.scores(self.config.metrics, self.decide(logits)[:, 0], rows.labels[:, 0])
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the place at which the right choice stands most often scores."""
         return sequence_heads.baseline(self.config, train, rows, classes=True)
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, `scores`, the probabilities of all choices, and `label`."""
-        return sequence_heads.answers(rows, said, self.decide(said), self._spell, self.config.labels)
+        return sequence_heads.answers(rows, logits, self.decide(logits), self._spell, self.config.labels)
 
     def submitted(self, answer: dict[str, Any]) -> Any:
         """The choice as the server has it."""
         return sequence_heads.submitted(self.config, answer, self.config.labels)
 
-    def handed_in(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
+    def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
         """The server's file of a test split."""
         return sequence_heads.index_and_prediction(self.config, split, map(self.submitted, answers))
 

@@ -59,9 +59,9 @@ class Config(MarkedTextConfig):
     def marked(self, row: Row) -> MarkedText:
         """The text with its head and tail marked. Raises DataError for what is in no form, or wrong."""
         found = forms.read(row, self.threshold)
-        made = mark(found.text, [(found.head, HEAD), (found.tail, TAIL)], found.linked)
+        marked = mark(found.text, [(found.head, HEAD), (found.tail, TAIL)], found.linked)
         head, tail = found.head.entity, found.tail.entity
-        return made._replace(pair=None if head is None or tail is None else (head, tail))
+        return marked._replace(pair=None if head is None or tail is None else (head, tail))
 
     def label_of(self, row: Row) -> tuple[float, ...]:
         """The number of the relation; of `NA`, as ERNIE's data writes it, that of no_relation."""

@@ -32,9 +32,9 @@ class RelationClassification(MarkedTextObjective):
         number = None if none is None else self.config.labels.index(none)
         return relation_extraction.scores(self.config.metrics, decided_N, labels_N, number)
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The metrics of the task."""
-        return self._scores(self.decide(said)[:, 0], rows.labels[:, 0])
+        return self._scores(self.decide(logits)[:, 0], rows.labels[:, 0])
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the most frequent class scores."""
@@ -42,10 +42,10 @@ class RelationClassification(MarkedTextObjective):
         labels_N = rows.labels[:, 0]
         return self._scores(np.full_like(labels_N, known), labels_N)
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, `scores`, the relations' probabilities, and `label`."""
         names = self.config.labels
-        return sequence_heads.answers(rows, said, self.decide(said), lambda one: names[int(one)], names)
+        return sequence_heads.answers(rows, logits, self.decide(logits), lambda one: names[int(one)], names)
 
 
 def build(

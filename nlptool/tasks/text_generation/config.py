@@ -107,12 +107,12 @@ class SubtaskConfig(TaskConfig):
             found["context"] = f"{{{context.name}}}"
         return found if answer is None else found | {"answer": answer.name}
 
-    def asked(self, row: Row, *, labelled: bool) -> list[DecaNLPExample]:
+    def examples(self, row: Row, *, labelled: bool) -> list[DecaNLPExample]:
         """The questions of a row. Raises DataError, with the row's place, for what is not as it should be."""
         if self.format != "columns":
             return FORMS[self.format](row, labelled=labelled)
-        said = self._answers(row) if labelled else ("",)
-        return [DecaNLPExample(_fill(row, self.question), _fill(row, self.context), said[0], said)]
+        answers = self._answers(row) if labelled else ("",)
+        return [DecaNLPExample(_fill(row, self.question), _fill(row, self.context), answers[0], answers)]
 
     def _answers(self, row: Row) -> tuple[str, ...]:
         if self.labels:

@@ -55,12 +55,12 @@ def woz(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
 
     A row is a dialogue. A change is `food: thai, area: north; phone`: what is set, and what is asked for.
     """
-    asked, before = [], list[list[str]]()
+    examples, before = [], list[list[str]]()
     for number, turn in enumerate(row.get("dialogue")):
         place = f"{row.place}: turn {number}"
         try:
             acts = [": ".join(act) if isinstance(act, list) else act for act in turn["system_acts"]]
-            said = f"{', '.join(acts)} -- {turn['transcript']}" if acts else turn["transcript"]
+            context = f"{', '.join(acts)} -- {turn['transcript']}" if acts else turn["transcript"]
             slots = [(item["act"], slot) for item in turn["belief_state"] for slot in item.get("slots", ())]
             now = [list(slot) for act, slot in slots if act == "inform"]
             requests = [slot[1] for act, slot in slots if act != "inform"]
@@ -73,16 +73,16 @@ def woz(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
         answer = change if len(change) > 1 else "None"
         name = f"en_{row.get('dialogue_idx')}_{number}"
         known = (answer, (name, answer)) if labelled else ("", ("",))
-        asked.append(DecaNLPExample("What is the change in state?", " ".join(said.split()), *known))
+        examples.append(DecaNLPExample("What is the change in state?", " ".join(context.split()), *known))
         before = now
-    return asked
+    return examples
 
 
 def wikisql(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
     """A query of a table (Zhong et al. 2017). Conditions come as triples, or as three lists, as on the hub."""
-    header, asked = _texts(row, "table.header"), row.text("question").strip()
+    header, query_text = _texts(row, "table.header"), row.text("question").strip()
     words = ", ".join((*AGGREGATES[1:], *COMPARISONS, SYMBOLS))
-    context = f"The table has columns {', '.join(header)} and key words {words}-- {asked}"
+    context = f"The table has columns {', '.join(header)} and key words {words}-- {query_text}"
     question = "What is the translation from English to SQL?"
     if not labelled:
         return [DecaNLPExample(question, context, "", ("",))]

@@ -57,14 +57,14 @@ class TextGeneration(TaskObjective):
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
         """Each question of a row by itself; of several tasks, the folder of `prefix` says which one."""
         task = self._task_of(prefix)
-        asked = (one for row in rows for one in task.asked(row, labelled=labelled))
-        return prompt_completion.write((prompt(one) for one in asked), tokenizer, prefix)
+        examples = (one for row in rows for one in task.examples(row, labelled=labelled))
+        return prompt_completion.write((prompt(one) for one in examples), tokenizer, prefix)
 
     def examples(self, split: Split, length: int, seed: int) -> PromptDataset:
         """The rows; no seed changes them."""
         return PromptDataset(split, length, self._task_of(split.prefix).max_new_tokens)
 
-    def doubts(self, rows: LabelledDataset) -> list[str]:
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """Metrics that do not see the words of the references of a validation split."""
         if not isinstance(rows, PromptDataset) or not rows.labelled:
             return []
@@ -141,33 +141,35 @@ class TextGeneration(TaskObjective):
     def predict(self, batch: Batch) -> Tensor:
         """Loss, its tokens and the answer that is written, [B, W]."""
         loss_M, _ = linear_scores(self._before(batch), self.backbone.word_embeddings, None, batch["labels"])
-        said_BW = torch.full((len(batch["row"]), self.width), -1.0, dtype=torch.float64, device=loss_M.device)
-        said_BW[:, :2] = 0
-        said_BW[:, 0].index_add_(0, batch["owner"], loss_M.double())
-        said_BW[:, 1].index_add_(0, batch["owner"], torch.ones_like(loss_M, dtype=torch.float64))
-        asked = [
+        outputs_BW = torch.full(
+            (len(batch["row"]), self.width), -1.0, dtype=torch.float64, device=loss_M.device
+        )
+        outputs_BW[:, :2] = 0
+        outputs_BW[:, 0].index_add_(0, batch["owner"], loss_M.double())
+        outputs_BW[:, 1].index_add_(0, batch["owner"], torch.ones_like(loss_M, dtype=torch.float64))
+        prompts = [
             ids[:length] for ids, length in zip(batch["ids"].tolist(), batch["lengths"].tolist(), strict=True)
         ]
-        written: list[list[int]] = [[] for _ in asked]
+        written: list[list[int]] = [[] for _ in prompts]
         with torch.autocast(loss_M.device.type, enabled=False):
-            for number, token in continuations(self.backbone, asked, int(batch["most"].max()), (self.end,)):
+            for number, token in continuations(self.backbone, prompts, int(batch["most"].max()), (self.end,)):
                 written[number].append(token)
         for row, ids in enumerate(written):
-            said_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
-        return said_BW
+            outputs_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
+        return outputs_BW
 
-    def figures(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """Mean loss of a token, and the metrics of what is written. A net that has diverged scores 0."""
-        scores = self.score(rows, said)
-        if not np.isfinite(said[:, 0]).all():
+        scores = self.score(rows, logits)
+        if not np.isfinite(logits[:, 0]).all():
             scores = dict.fromkeys(scores, 0.0)
-        return {"clm": float(said[:, 0].sum() / said[:, 1].sum())} | scores
+        return {"clm": float(logits[:, 0].sum() / logits[:, 1].sum())} | scores
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The task's metrics."""
         assert isinstance(rows, PromptDataset)
         task = self._task_of(rows.split.prefix)
-        return generated_text.compute(task.metrics, self._texts(said), rows.references, task.tokenize)
+        return generated_text.compute(task.metrics, self._texts(logits), rows.references, task.tokenize)
 
     def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
         """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore.
@@ -196,10 +198,10 @@ class TextGeneration(TaskObjective):
         task = self._task_of(rows.split.prefix)
         return generated_text.compute(task.metrics, [answer] * len(rows), rows.references, task.tokenize)
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction`, and as `label` the answer that was to be learnt."""
         assert isinstance(rows, PromptDataset)
-        for text, label in zip(self._texts(said), rows.answers, strict=True):
+        for text, label in zip(self._texts(logits), rows.answers, strict=True):
             yield {"prediction": text} | ({"label": label} if rows.labelled else {})
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
@@ -209,10 +211,10 @@ class TextGeneration(TaskObjective):
     def _task_of(self, prefix: Path) -> "SubtaskConfig":
         return self.config.parts[prefix.parent.name if self.config.tasks else ""]
 
-    def _texts(self, said: Numbers) -> list[str]:
+    def _texts(self, logits: Numbers) -> list[str]:
         decode = self.vocabulary.decode
         assert decode is not None
-        return [decode([int(token) for token in row if token >= 0]).strip() for row in said[:, 2:]]
+        return [decode([int(token) for token in row if token >= 0]).strip() for row in logits[:, 2:]]
 
     def _before(self, batch: Batch) -> Tensor:
         """What the net has made of all that is before each token of an answer, [M, D]."""
@@ -225,13 +227,15 @@ def _parts(rows: LabelledDataset) -> list[PromptDataset]:
     return [part for part in parts if isinstance(part, PromptDataset)]
 
 
-def prompt(asked: DecaNLPExample) -> Prompt:
+def prompt(example: DecaNLPExample) -> Prompt:
     """decaNLP's `Context: ... Question: ...` (generic.py, get_context_question), and ` Answer:` for a decoder.
 
     Without a context only the question. An answer begins with a space, as the words of a text do.
     """
-    before, question = ("Question:", "") if not asked.context else (f"Context: {asked.context}", " Question:")
-    return Prompt(before, f"{question} {asked.question} Answer:", f" {asked.answer}", asked.references)
+    before, question = (
+        ("Question:", "") if not example.context else (f"Context: {example.context}", " Question:")
+    )
+    return Prompt(before, f"{question} {example.question} Answer:", f" {example.answer}", example.references)
 
 
 def build(

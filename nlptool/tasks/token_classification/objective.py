@@ -77,7 +77,7 @@ class TokenClassification(TaskObjective):
         special = self.vocabulary.special
         return TokenLabelDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
 
-    def doubts(self, rows: LabelledDataset) -> list[str]:
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """Entities that begin with I-NAME, as in IOB1."""
         assert isinstance(rows, TokenLabelDataset)
         if not rows.labelled:
@@ -117,10 +117,10 @@ class TokenClassification(TaskObjective):
         hidden_BTD = self.backbone(inputs_of(batch))
         return self.tagger(hidden_BTD[batch["documents"], batch["positions"]])  # type: ignore[no-any-return]
 
-    def score(self, rows: LabelledDataset, said: Numbers) -> dict[str, float]:
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The metrics of the task; white space counts in none."""
         assert isinstance(rows, TokenLabelDataset)
-        return self._scores(rows, self._tags(rows, said))
+        return self._scores(rows, self._tags(rows, logits))
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What is scored by finding no entity; of other tags, what the most frequent one scores."""
@@ -131,10 +131,10 @@ class TokenClassification(TaskObjective):
             known = int(np.bincount(train.tags.astype(int)).argmax())
         return self._scores(rows, np.full(len(rows.tags), known))
 
-    def answers(self, rows: LabelledDataset, said: Numbers) -> Iterator[dict[str, Any]]:
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """`prediction` and `label`: a tag for each token of a row."""
         assert isinstance(rows, TokenLabelDataset)
-        given = _by_row(rows, self._names[self._tags(rows, said)])
+        given = _by_row(rows, self._names[self._tags(rows, logits)])
         right = _by_row(rows, self._names[rows.tags.astype(int)]) if rows.labelled else given
         for one, two in zip(given, right, strict=True):
             yield {"prediction": one, "label": two} if rows.labelled else {"prediction": one}
@@ -154,9 +154,9 @@ class TokenClassification(TaskObjective):
         }
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
-    def _tags(self, rows: TokenLabelDataset, said: Numbers) -> NDArray[np.int64]:
+    def _tags(self, rows: TokenLabelDataset, logits: Numbers) -> NDArray[np.int64]:
         """[A], the tag of each token, by number."""
-        decided = self.decide(said)[:, 0].astype(int)[rows.decision]
+        decided = self.decide(logits)[:, 0].astype(int)[rows.decision]
         found = np.where(rows.begins, decided, self._inside[decided])
         return np.where(rows.decision < 0, self._outside, found)
 

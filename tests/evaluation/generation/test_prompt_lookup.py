@@ -53,10 +53,10 @@ def test_who_guesses_wrong_guesses_less():
     guesses = PromptLookup([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2])
     assert len(guesses.next(MOST)) == MOST // 2
     for _ in range(8):
-        guesses.told(4, 0)
+        guesses.observe(4, 0)
     assert guesses.right < GIVING_UP
     assert guesses.next(MOST) == [], "two tokens alike are not enough any more"
-    guesses.told(0, 0)
+    guesses.observe(0, 0)
     assert guesses.right > 0, "who has not guessed has not been wrong"
 
 

@@ -1,0 +1,107 @@
+"""Names are the terms of the field: no identifier, option, recipe key or JSON field bears a private word."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "nlptool"
+OLD_NAMES = PACKAGE / "recipe" / "renamed.py"  # the table of what earlier versions called otherwise
+
+WORDS = """
+answerer ask asked asking doubt doubts exam exams fate fates foreseen foretell foretold goes going handed heeded
+imitate imitation judge judged judges judging lacks likeliest made remembering respondent said say says sheet sheets
+shelf silent sought taught tell tells thinned told twin twins unasked unforeseen untaught wish wishes
+"""
+PRIVATE = frozenset(WORDS.split())
+"""Words of earlier versions, each with a standard term in its place: logits, reported, generated, request, baseline."""
+
+PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@cache
+def is_private(name: str) -> bool:
+    """Whether a name in snake_case, CamelCase, kebab-case or CONSTANT_CASE has a private word in it."""
+    return any(word.lower() in PRIVATE for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name))
+
+
+def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """What the code gives a name to; keys of dicts, which files and `--json` call their fields; options."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+            case ast.alias(asname=str(name)):
+                yield node.lineno, name
+            case ast.Dict():
+                yield from (text for key in node.keys for text in field(key))
+            case ast.Subscript():
+                yield from field(node.slice)
+            case ast.Constant(value=str(value)) if value.startswith("--"):
+                yield from field(node)
+
+
+def field(node: ast.expr | None) -> Iterator[tuple[int, str]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        name = node.value.removeprefix("--")
+        if PLAIN.fullmatch(name):
+            yield node.lineno, name
+
+
+def test_names_in_the_package_are_standard_terms():
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path != OLD_NAMES
+        for line, name in names(ast.parse(path.read_text()))
+        if is_private(name)
+    ]
+    assert found == []
+
+
+def test_names_of_files_are_standard_terms():
+    paths = [*PACKAGE.rglob("*"), *(ROOT / "recipes").rglob("*")]
+    assert [str(path) for path in paths if is_private(path.stem)] == []
+
+
+def test_keys_in_recipes_are_standard_terms():
+    lines = [
+        (path, number, line)
+        for path in sorted((ROOT / "recipes").rglob("*.yaml"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if not line.lstrip().startswith("#")
+    ]
+    keys = [
+        f"{path.relative_to(ROOT)}:{number}: {key}"
+        for path, number, line in lines
+        for key in re.findall(r"(?:^|[{,])\s*-?\s*([A-Za-z_]+):(?:\s|$)", line)
+        if is_private(key)
+    ]
+    assert len(lines) > 1000
+    assert keys == []
+
+
+SOURCES = (
+    "said = 1",
+    "def untaught(): ...",
+    "x.likeliest = 1",
+    "class ToldTwice: ...",
+    "{'asked': 1}",
+    "x['made_of']",
+    "Option('--twin-student')",
+)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_private_word_is_found(source):
+    assert any(is_private(name) for _, name in names(ast.parse(source)))
