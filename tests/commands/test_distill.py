@@ -226,7 +226,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     plain = DistillationObjective.teacher_outputs
     monkeypatch.setattr(
-        DistillationObjective, "ask_teacher", lambda self, batch: found.append(1) or plain(self, batch)
+        DistillationObjective, "teacher_outputs", lambda self, batch: found.append(1) or plain(self, batch)
     )
     return found
 
