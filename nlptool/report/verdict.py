@@ -35,7 +35,9 @@ def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         lines += _scores(SUITE, [standing for run in runs if (standing := _taken(run)) is not None])
     losses = dict.fromkeys(name for last in lasts.values() for name in last["heldout"])
     for key in (name for name in losses if describe(name).kind == "loss"):
-        lines += _losses(key, [_loss(run, last, key) for run, last in lasts.items() if key in last["heldout"]])
+        lines += _losses(
+            key, [_loss(run, last, key) for run, last in lasts.items() if key in last["heldout"]]
+        )
     return lines or [
         "no verdict: the runs share no metric; --minimal-pairs or --suite evaluates all of them alike"
     ]

@@ -146,12 +146,12 @@ class TaskObjective(Objective):
         raise NotImplementedError
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss, summed over decisions: cross-entropy in nats. said: [N, W]; labels: [N, 1]."""
+        """The loss, summed over decisions: cross-entropy in nats. logits: [N, W]; labels: [N, 1]."""
         wide = torch.promote_types(logits.dtype, torch.float32)
         return F.cross_entropy(logits.to(wide), labels[:, 0].long(), reduction="sum")
 
     def decide(self, logits: Numbers) -> Numbers:
-        """[N, 1]: the likeliest alternatives, by number. said: [N, W]."""
+        """[N, 1]: the likeliest alternatives, by number. logits: [N, W]."""
         return np.asarray(logits.argmax(1, keepdims=True), np.float64)
 
     def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
@@ -164,7 +164,7 @@ class TaskObjective(Objective):
         return {term: cost / len(rows.labels)} | scores
 
     def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """The task's metrics, and what there is to know besides. said: [N, W], finite."""
+        """The task's metrics, and what there is to know besides. logits: [N, W], finite."""
         raise NotImplementedError
 
     def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:

@@ -156,8 +156,10 @@ def require_equal(entries: Sequence[ComparedRun]) -> None:
         "train.budget": [_budget(entry.recipe.train) for entry in entries],
     }.items():
         if len(set(values)) > 1:
-            told = dict.fromkeys((entry.name, value) for entry, value in zip(entries, values, strict=True))
-            lines = "".join(f"\n  {name}: {value}" for name, value in told)
+            differing = dict.fromkeys(
+                (entry.name, value) for entry, value in zip(entries, values, strict=True)
+            )
+            lines = "".join(f"\n  {name}: {value}" for name, value in differing)
             raise RecipeError(
                 f"the runs differ in {key}, so their scores could not be compared:{lines}",
                 hint=f"give it to all of them: nlptool compare ... {key}='{values[0]}'",

@@ -114,7 +114,7 @@ class Classification(TaskObjective):
         return self.classifier(pooled_BD)  # type: ignore[no-any-return]
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Summed cross-entropy in nats, or squared error. said: [N, W]; labels: [N, 1]."""
+        """Summed cross-entropy in nats, or squared error. logits: [N, W]; labels: [N, 1]."""
         if self.config.labels:
             return super().cost(logits, labels)
         wide = torch.promote_types(logits.dtype, torch.float32)

@@ -181,8 +181,8 @@ class ExtractiveQA(TaskObjective):
             for one in found:
                 begin, end = int(places[one.first, 0]), int(places[one.last, 1])
                 texts.setdefault(question.context[begin:end].strip(), one.logit)
-            logits = np.array(list(texts.values()))
-            shares = np.exp(logits - logits.max())
+            best = np.array(list(texts.values()))
+            shares = np.exp(best - best.max())
             named = zip(texts, (shares / shares.sum()).tolist(), strict=True)
             yield {
                 "id": question.id,

@@ -22,7 +22,7 @@ class SpanPrediction(NamedTuple):
 def search(
     rows: QAWindowDataset, logits: Numbers, windows: range, *, number: int, longest: int
 ) -> list[SpanPrediction]:
-    """The best answers of a row's windows, so many, the best first. said: [2N, tokens of the longest window].
+    """The best answers of a row's windows, so many, the best first. logits: [2N, tokens of the longest window].
 
     longest: tokens of an answer. As google-research/bert run_squad.py, an answer begins where its first token has the
     most text around it, in one of several windows. That takes the best starts and ends of all tokens and then those
