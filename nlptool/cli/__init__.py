@@ -175,6 +175,6 @@ def _show(error: Reported) -> int:
     """Print an error; under --json also as a line of JSON on stdout, where a program reads."""
     console().error(error)
     if Manner.json:
-        told = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        console().json_line({"error": told})
+        failure = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        console().json_line({"error": failure})
     return error.exit_code

@@ -84,9 +84,9 @@ def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples
     words = [
         f"{key.replace('_', ' ')} {significant(limit)}" for key, limit in limits.items() if limit is not None
     ]
-    told = f"{rule['documents']:,} in, none dropped"
+    shown = f"{rule['documents']:,} in, none dropped"
     if rule["dropped"]:
-        told = f"{rule['documents']:,} in, {rule['dropped']:,} dropped ({_share(rule['dropped'], rule['documents'])})"
+        shown = f"{rule['documents']:,} in, {rule['dropped']:,} dropped ({_share(rule['dropped'], rule['documents'])})"
     drawn = ""
     if shape := report["histograms"].get(name):
         label = _text(f"{name}: documents by value")
@@ -94,7 +94,7 @@ def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples
     limit = f'<span class="limit">{" and ".join(words)}</span>' if words else ""
     return (
         f'<section class="{"quiet" if not rule["dropped"] else "active"}" id="{_text(name)}"><h4>'
-        f"{_text(name.partition('.')[2])} {limit}</h4><p>{told}</p>{drawn}{_samples(samples)}</section>\n"
+        f"{_text(name.partition('.')[2])} {limit}</h4><p>{shown}</p>{drawn}{_samples(samples)}</section>\n"
     )
 
 

@@ -144,7 +144,7 @@ def _document(setup: CorpusSetup, id: str, options: Options, console: Console) -
     try:
         for document in documents:
             passages = list(pipeline.trace(document))
-            views.show_passages(id, passages, _fate(setup, id, document, passages), options, console)
+            views.show_passages(id, passages, _result(setup, id, document, passages), options, console)
     finally:
         pipeline.close()
 
@@ -166,7 +166,7 @@ def _found(setup: CorpusSetup, id: str) -> Iterator[Document]:  # noqa: A002
                     break
 
 
-def _fate(setup: CorpusSetup, id: str, document: Document, passages: list[Passage]) -> str:  # noqa: A002
+def _result(setup: CorpusSetup, id: str, document: Document, passages: list[Passage]) -> str:  # noqa: A002
     """What became of a document, in a sentence."""
     last = passages[-1] if passages else None
     if last is not None and last.dropped is not None:

@@ -29,13 +29,13 @@ def show_report(out: str | Path, report: dict[str, Any], options: Options, conso
 
 def show_rule(
     rule: str,
-    said: str,
+    description: str,
     report: dict[str, Any],
     samples: Sequence[dict[str, Any]],
     options: Options,
     console: Console,
 ) -> None:
-    """A rule's figures with its limit, and documents that it dropped. said: what the rule is; may be empty."""
+    """A rule's figures with its limit, and documents that it dropped. description: what the rule is; may be empty."""
     found, shape = report["rules"][rule], report["histograms"].get(rule)
     if options.json:
         console.json({"rule": rule} | found | {"histogram": shape, "samples": samples})
@@ -43,7 +43,7 @@ def show_rule(
     facts = {"documents": found["documents"], "dropped": found["dropped"]}
     if limit := limit_of(found):
         facts["limit"] = limit
-    console.facts(f"{rule}: {said}" if said else rule, facts)
+    console.facts(f"{rule}: {description}" if description else rule, facts)
     if shape:
         console.result("")
         console.table(("value", "documents", ""), _bars(shape, found))
@@ -80,13 +80,13 @@ def _bars(shape: dict[str, Any], found: dict[str, Any]) -> list[tuple[str, int, 
 def show_passages(
     id: str,  # noqa: A002  (its name everywhere)
     passages: Sequence[Passage],
-    fate: str,
+    result: str,
     options: Options,
     console: Console,
 ) -> None:
-    """One document's way through the blocks. fate: what became of it behind them."""
+    """One document's way through the blocks. result: what became of it behind them."""
     if options.json:
-        console.json({"id": id, "blocks": [_record(one) for one in passages], "result": fate})
+        console.json({"id": id, "blocks": [_record(one) for one in passages], "result": result})
         return
     text = passages[-1].document.text if passages else ""
     console.facts(id, {"text": brief(" ".join(text.split()), EXCERPT)})
@@ -103,7 +103,7 @@ def show_passages(
     if rows:
         console.result("")
         console.table(("rule", "value", "limit", ""), rows)
-    console.result(f"\n{fate}")
+    console.result(f"\n{result}")
 
 
 def _record(one: Passage) -> dict[str, Any]:
