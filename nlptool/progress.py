@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,20 +63,25 @@ class Screen:
             self._display.stop()
             self._display = None
 
-    def line(self, text: Callable[[], str]) -> None:
-        """Print `text()` where there is no live display and the last line is long enough ago."""
+    def line(self, text: Callable[[], str], *, clock: bool = False) -> None:
+        """Print `text()` where there is no live display and the last line is long enough ago. clock: with the time."""
         with self._lock:
             now = time.monotonic()
             wait = min(SLOWEST, max(EVERY, (now - self._started) / 100))
             if self.live or now - self._last < wait:
                 return
             self._last = now
-        self.message(text())
+        (self.log if clock else self.message)(text())
 
     def message(self, text: str) -> None:
         """Print a line now."""
         if not self.muted:
             self.console.print(shown(text), soft_wrap=True)
+
+    def log(self, text: str) -> None:
+        """Print a line with the time of the clock now, where there is no live display."""
+        if not self.live:
+            self.message(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}")
 
     @property
     def elapsed(self) -> float:
@@ -181,8 +187,8 @@ class Panel:
     ) -> None:
         self._status = "done" if kind is None else "stopped"
         self._screen.close()
-        if not self._screen.live and self._losses:
-            self._screen.message(self._line())
+        if self._losses:
+            self._screen.log(self._line())
 
     def update(
         self,
@@ -207,15 +213,13 @@ class Panel:
                 if metric.kind == "loss":
                     self._losses.setdefault(metric, History()).add(value)
                 else:
-                    format_fact = COURSE.get(name)
-                    self._facts[name] = (
-                        format_fact(value) if format_fact else f"{metric.key} {metric.show(value)}"
-                    )
+                    tell = COURSE.get(name)
+                    self._facts[name] = tell(value) if tell else f"{metric.key} {metric.show(value)}"
             if flops_per_second is not None:
                 self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
             if memory is not None:
                 self._facts["memory"] = quantity(memory, "B")
-        self._screen.line(self._line)
+        self._screen.line(self._line, clock=True)
 
     def status(self, text: str) -> None:
         """What is going on besides steps, until the next update: `evaluating`."""
@@ -226,17 +230,13 @@ class Panel:
         with self._lock:
             self._heldout = {self._metric(name): value for name, value in figures.items()}
             self._status = ""
-        if not self._screen.live:
-            values = "  ".join(
-                f"{metric.key} {metric.show(value)}" for metric, value in self._heldout.items()
-            )
-            self._screen.message(f"step {self.step:,}  held-out  {values}")
+        values = "  ".join(f"{metric.key} {metric.show(value)}" for metric, value in self._heldout.items())
+        self._screen.log(f"step {self.step:,}  held-out  {values}")
 
     def saved(self, path: Path) -> None:
         """A checkpoint is whole."""
         self._saved, self._status = (path.name, time.monotonic()), ""
-        if not self._screen.live:
-            self._screen.message(f"step {self.step:,}  saved {path}")
+        self._screen.log(f"step {self.step:,}  saved {path}")
 
     def _metric(self, name: str) -> Metric:
         return describe(name, self._objective)
@@ -292,7 +292,7 @@ class Panel:
                 shown("" if heldout is None else metric.show(heldout), "bold"),
             )
         facts = shown(" · ".join(self._facts.values()), "dim")
-        news = [self._status, quantity(self._tokens, "tokens")]
+        news = [self._status, f"{duration(self._screen.elapsed)} elapsed", quantity(self._tokens, "tokens")]
         if self._saved is not None:
             news.append(f"saved {self._saved[0]} {duration(time.monotonic() - self._saved[1])} ago")
         foot = shown(" · ".join(filter(None, news)), "dim")

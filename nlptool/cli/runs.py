@@ -153,12 +153,19 @@ def report(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default report).")
     ] = Path("report"),
+    diff: Annotated[
+        bool,
+        typer.Option("--diff", help="Print what differs: keys, data, versions and figures; write nothing."),
+    ] = False,
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Draw the curves of runs side by side: an HTML page, SVG and PNG."""
     from nlptool.commands import report as command
 
+    if diff:
+        command.diff(runs, as_json=as_json, console=console())
+        return
     command.run(runs, out, overwrite=overwrite, as_json=as_json, console=console())
 
 

@@ -50,6 +50,33 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
     )
 
 
+def diff(paths: Sequence[Path], *, as_json: bool, console: Console) -> None:
+    """Print what differs between runs: keys, data and versions, figures. Raises UsageError for a folder that is no run."""
+    from nlptool.report import runs as reading
+    from nlptool.report import tables
+
+    runs = reading.read_all(paths)
+    if len(runs) == 1:
+        raise UsageError(f"{paths[0]}: --diff compares two runs or more, and this is one")
+    keys, ground = tables.differences(runs), tables.other_ground(runs)
+    if as_json:
+        console.json(
+            {
+                "runs": [tables.facts(run) for run in runs],
+                "recipe": {key: values for key, *values in keys.rows},
+                "environment": {key: values for key, *values in ground.rows},
+            }
+        )
+        return
+    for title, table in (("recipe", keys), ("data, versions, machine", ground)):
+        if table.rows:
+            console.table(*table, title=title)
+        else:
+            console.result(f"{title}: the same")
+        console.result("")
+    console.table(*tables.final(runs), title="figures")
+
+
 def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
     """The page and the pictures; the names of the pictures."""
     from nlptool.report import curves as curving

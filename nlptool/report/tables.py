@@ -9,6 +9,7 @@ from nlptool.metric_table import HELD_OUT, describe
 from nlptool.recipe import difference
 from nlptool.report.runs import Run
 
+DIGITS = 12  # of a digest
 NOT_COMPARED = ("out",)  # where a run lies is no difference
 
 
@@ -78,12 +79,22 @@ def differences(runs: Sequence[Run]) -> Table:
 
 def environment(runs: Sequence[Run]) -> Table:
     """A row a fact; one column where all runs have the same."""
-    flat = [_flat(run.environment) for run in runs]
-    keys = list(dict.fromkeys(key for facts in flat for key in facts))
-    rows = [[key, *(_show(facts.get(key)) for facts in flat)] for key in keys]
+    rows = _environment_rows(runs)
     if all(len(set(row[1:])) == 1 for row in rows):
         return Table(["", "all runs" if len(runs) > 1 else runs[0].name], [row[:2] for row in rows])
     return Table(["", *(run.name for run in runs)], rows)
+
+
+def other_ground(runs: Sequence[Run]) -> Table:
+    """A row a version, device or digest of what was read that is not the same for all runs."""
+    columns, rows = ["", *(run.name for run in runs)], _environment_rows(runs)
+    return Table(columns, [row for row in rows if len(set(row[1:])) > 1])
+
+
+def _environment_rows(runs: Sequence[Run]) -> list[list[str]]:
+    flat = [_flat(run.environment) for run in runs]
+    keys = list(dict.fromkeys(key for facts in flat for key in facts))
+    return [[key, *(_show(facts.get(key)) for facts in flat)] for key in keys]
 
 
 def _above(path: str) -> list[str]:
@@ -120,10 +131,13 @@ def _at(recipe: Any, path: str) -> Any:
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Objects within taken apart: packages.torch becomes torch."""
+    """Objects within taken apart: packages.torch becomes torch; of what was read the digest's first digits."""
     flat: dict[str, Any] = {}
     for name, value in facts.items():
-        flat |= value if isinstance(value, dict) else {name: value}
+        if name == "models" and isinstance(value, dict):
+            flat |= {f"digest of {key}": str(digest)[:DIGITS] for key, digest in value.items()}
+        else:
+            flat |= value if isinstance(value, dict) else {name: value}
     return flat
 
 

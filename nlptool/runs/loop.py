@@ -119,6 +119,9 @@ class TrainingRun:
     def begin(self, *, overwrite: bool) -> None:
         """Write down what is run; what a later course left in the folder is set aside."""
         facts = machine.environment(PACKAGES, self.world)
+        size = sum(map(_size, self.state.module.parameters()))
+        about = machine.headline(facts, self.config.train.precision, size)
+        self.console.note(f"{self.config.out}: {about}")
         self.models = folder.digests(self.job.models)
         facts |= {"models": self.models} if self.models else {}
         out, job = self.config.out, self.job

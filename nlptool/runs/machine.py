@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nlptool import __version__
-from nlptool.formatting import counted
+from nlptool.formatting import counted, quantity
 from nlptool.launch import ALONE
 from nlptool.train import distributed
 from nlptool.train.distributed import DistributedContext
@@ -124,3 +124,13 @@ def environment(packages: Iterable[str], world: DistributedContext) -> dict[str,
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
     }
+
+
+def headline(facts: Mapping[str, Any], precision: str, parameters: int) -> str:
+    """A line for the head of a log: what a run trains, on what, by which versions. facts: as of `environment`."""
+    ranks = "" if facts["ranks"] == 1 else f"{facts['ranks']} ranks, "
+    threads = counted(facts["threads"], "threads")
+    versions = f"nlptool {facts['nlptool']}, torch {facts['packages']['torch']}"
+    return (
+        f"{quantity(parameters, 'parameters')}, {ranks}{facts['device']}, {threads}, {precision}; {versions}"
+    )

@@ -101,3 +101,29 @@ def test_a_folder_of_several_runs_is_all_of_them_and_each_has_the_figures_of_its
     losses = {line["step"]: line["heldout/mlm"] for line in lines if "heldout/mlm" in line}
     assert last["heldout"]["mlm"] == losses[max(losses)]
     assert best["heldout"]["mlm"] == losses[6] != losses[max(losses)]
+
+
+def test_diff_prints_what_differs_and_writes_nothing(tiny_run: Path, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    other = Path(shutil.copytree(tiny_run, tmp_path / "other"))
+    recipe = (other / "recipe.yaml").read_text()
+    (other / "recipe.yaml").write_text(recipe.replace("lr: 0.001", "lr: 0.002"))
+    facts = json.loads((other / "environment.json").read_text())
+    facts["packages"]["torch"], facts["models"] = "9.9", {"tokens": "0" * 64}
+    (other / "environment.json").write_text(json.dumps(facts))
+    assert main(["report", str(tiny_run), str(other), "--diff", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["recipe"] == {"train.lr": ["0.001", "0.002"]}
+    assert set(told["environment"]) == {"torch", "digest of tokens"}
+    assert told["environment"]["digest of tokens"][1] == "0" * 12
+    assert [run["name"] for run in told["runs"]] == [tiny_run.name, "other"]
+    assert main(["report", str(tiny_run), str(other), "--diff"]) == 0
+    shown = capsys.readouterr().out
+    assert "9.9" in shown
+    assert "finished, 12 steps" in shown
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
+
+
+def test_diff_takes_two_runs(tiny_run: Path, capsys):
+    assert main(["report", str(tiny_run), "--diff"]) == 2
+    assert "compares two runs or more, and this is one" in capsys.readouterr().err
