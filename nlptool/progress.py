@@ -274,7 +274,7 @@ class Panel:
         head.add_row(
             shown(f"step {self.step:,}{of}", "bold"),
             ProgressBar(1.0, share),
-            shown(f"{share:.0%}  {self._eta()}".rstrip()),
+            shown(f"{share:.0%}  {duration(self._screen.elapsed)}  {self._eta()}".rstrip()),
         )
         body = Table.grid(padding=(0, 2, 0, 0))
         if self._losses:
@@ -292,7 +292,7 @@ class Panel:
                 shown("" if heldout is None else metric.show(heldout), "bold"),
             )
         facts = shown(" · ".join(self._facts.values()), "dim")
-        news = [self._status, f"{duration(self._screen.elapsed)} elapsed", quantity(self._tokens, "tokens")]
+        news = [self._status, quantity(self._tokens, "tokens")]
         if self._saved is not None:
             news.append(f"saved {self._saved[0]} {duration(time.monotonic() - self._saved[1])} ago")
         foot = shown(" · ".join(filter(None, news)), "dim")

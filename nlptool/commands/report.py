@@ -51,7 +51,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
 
 
 def diff(paths: Sequence[Path], *, as_json: bool, console: Console) -> None:
-    """Print what differs between runs: keys, data and versions, figures. Raises UsageError for a folder that is no run."""
+    """Print what differs between runs: keys, data, versions, figures. Raises UsageError for a folder that is no run."""
     from nlptool.report import runs as reading
     from nlptool.report import tables
 
