@@ -128,9 +128,9 @@ def environment(packages: Iterable[str], world: DistributedContext) -> dict[str,
 
 def headline(facts: Mapping[str, Any], precision: str, parameters: int) -> str:
     """A line for the head of a log: what a run trains, on what, by which versions. facts: as of `environment`."""
-    ranks = "" if facts["ranks"] == 1 else f"{counted(facts['ranks'], 'ranks')}, "
+    world = "" if facts["ranks"] == 1 else counted(facts["ranks"], "ranks") + ", "
     threads = counted(facts["threads"], "threads")
     versions = f"nlptool {facts['nlptool']}, torch {facts['packages']['torch']}"
     return (
-        f"{quantity(parameters, 'parameters')}, {ranks}{facts['device']}, {threads}, {precision}; {versions}"
+        f"{quantity(parameters, 'parameters')}, {world}{facts['device']}, {threads}, {precision}; {versions}"
     )
