@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from nlptool.evaluation.metrics import confidence
+from nlptool.formatting import counted
 
 
 class Interval(NamedTuple):
@@ -37,7 +38,7 @@ def merged(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def caption(runs: Sequence[Mapping[str, Any]]) -> str:
     """What stands over a table of runs; nothing where each has one seed."""
     most = max(run["seeds"] for run in runs)
-    return f"means of {most} seeds ± half the 95 % interval" if most > 1 else ""
+    return f"means of {counted(most, 'seeds')} ± half the 95 % interval" if most > 1 else ""
 
 
 def _one(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
