@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlptool.atomic_files import write_bytes, write_text
 from nlptool.extras import install
+from nlptool.formatting import counted
 from nlptool.manifests import plain_names
 from nlptool.metric_table import Metric, describe
 from nlptool.report import suite_scores
@@ -94,7 +95,7 @@ def _scores(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
 def _band(runs: Sequence[Mapping[str, Any]]) -> str:
     """What bands of means are; nothing where each run has one seed."""
     most = max((run.get("seeds", 1) for run in runs), default=1)
-    return f"means of {most} seeds, 95 % intervals" if most > 1 else ""
+    return f"means of {counted(most, 'seeds')}, 95 % intervals" if most > 1 else ""
 
 
 def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
