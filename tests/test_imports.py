@@ -107,7 +107,19 @@ FLOORS = (
         "fill_mask",
     ),
     ("distill_task", "predict", "suite"),
-    ("plan", "compare", "evaluate", "export", "inspect", "report", "doctor", "recipes", "schema", "key_help"),
+    (
+        "plan",
+        "compare",
+        "evaluate",
+        "export",
+        "inspect",
+        "report",
+        "doctor",
+        "recipes",
+        "schema",
+        "key_help",
+        "verify_resume",
+    ),
 )
 """Of commands, from below: single runs, what is made of several of these, what looks at runs. A command knows those of
 lower floors, and no other of its own."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nlptool.cli.app import Changes, Json, Replace, app, carry_out, console, refuse_flags
+from nlptool.cli.app import Changes, Json, RecipeName, Replace, app, carry_out, console, refuse_flags
 from nlptool.commands.specs import RUNS
 from nlptool.errors import UsageError
 
@@ -167,6 +167,33 @@ def report(
         command.diff(runs, as_json=as_json, console=console())
         return
     command.run(runs, out, overwrite=overwrite, as_json=as_json, console=console())
+
+
+@app.command(
+    "verify-resume",
+    rich_help_panel=RUNS,
+    epilog="E.g. nlptool verify-resume demo/bert train.steps=200 save.every=20. It takes two to three times the run.",
+    context_settings={"ignore_unknown_options": True},
+)
+def verify_resume(
+    recipe: RecipeName,
+    changes: Changes = None,
+    kills: Annotated[int, typer.Option("--kills", min=1, metavar="N", help="How often it is killed.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the moments.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="A new folder in which both runs stay."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check that a run which is killed and resumed ends in the same weights and figures."""
+    refuse_flags([recipe, *(changes or ())], "verify-resume")
+    from nlptool.commands import verify_resume as command
+
+    if out is not None and out.exists():
+        raise UsageError(f"{out}: is there already", hint="choose another --out")
+    options = command.VerifyOptions(recipe, tuple(changes or ()), kills, seed, out)
+    command.run(options, as_json=as_json, console=console())
 
 
 @app.command("doctor", rich_help_panel=RUNS)

@@ -1,0 +1,170 @@
+"""`nlptool verify-resume RECIPE`: is a run that is killed and resumed the same as one that was not?
+
+The recipe is carried out twice, in processes of their own: once to the end, once with kills at random moments, after
+each of which it is resumed. Weights must be equal to the last bit, figures to the last digit.
+"""
+
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlptool.atomic_files import read_bytes
+from nlptool.commands.recipe_command import command_of
+from nlptool.commands.specs import RANKED
+from nlptool.console import Console
+from nlptool.errors import DataError, NlptoolError, UsageError
+from nlptool.formatting import counted, duration
+from nlptool.manifests import digest
+from nlptool.metric_table import HELD_OUT
+from nlptool.recipe import catalog
+from nlptool.recipe.extends import read
+from nlptool.runs import metrics_file
+
+WEIGHTS = "*.safetensors"
+COUNTED = ("tokens", "flops")
+"""Of what a run costs, what no clock decides."""
+POLL = 0.02  # seconds
+LATER = 0.5  # seconds; how long at most a kill waits after a line of figures
+
+
+class VerifyOptions(NamedTuple):
+    """What is verified."""
+
+    recipe: str
+    changes: tuple[str, ...]
+    kills: int
+    seed: int
+    keep: Path | None
+    """Where both runs stay; None: in a temporary folder."""
+
+
+class Finding(NamedTuple):
+    """How many things were compared, and which are not equal."""
+
+    compared: int
+    unequal: tuple[str, ...]
+
+
+def run(options: VerifyOptions, *, as_json: bool, console: Console) -> None:
+    """Carry out, kill, resume, compare, and show what was found.
+
+    Raises UsageError for a recipe that is not one of a training command, the run's own error where it fails by itself,
+    NlptoolError where the resumed run is another.
+    """
+    command = command_of(read(catalog.find(options.recipe)).data)
+    if command not in RANKED:
+        raise UsageError(
+            f"{options.recipe}: {f'a recipe of {command}' if command else 'no recipe of a command'}",
+            hint="verify-resume takes the recipe of a run that trains and saves checkpoints",
+        )
+    words = [sys.executable, "-m", "nlptool", command, options.recipe, *options.changes]
+    with tempfile.TemporaryDirectory(prefix="nlptool-verify-") as scratch:
+        folder = options.keep or Path(scratch)
+        straight, killed = folder / "undisturbed", folder / "killed"
+        began = time.monotonic()
+        _to_the_end([*words, "--out", str(straight)])
+        console.note(f"undisturbed: {duration(time.monotonic() - began)}")
+        resumed = [*words, "--out", str(killed), "--resume", "auto"]
+        kills = _killed(resumed, killed, _lines(straight), options, console)
+        findings = compare(straight, killed)
+    _show(findings, kills, as_json=as_json, console=console)
+
+
+def _to_the_end(words: Sequence[str]) -> None:
+    """Carry out a command. Raises NlptoolError with what it said where it fails."""
+    done = subprocess.run([*words, "--quiet"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = done.stderr.strip().removeprefix("error: ") or f"ended with {done.returncode}"
+        failed = NlptoolError(message)
+        failed.exit_code = done.returncode if done.returncode > 0 else 1
+        raise failed
+
+
+def _killed(words: Sequence[str], out: Path, lines: int, options: VerifyOptions, console: Console) -> int:
+    """Carry out a command that is killed so many times and resumed. Returns how often it was.
+
+    lines: of figures that an undisturbed run writes; a kill comes a moment after a certain number of them.
+    """
+    moments = random.Random(options.seed)
+    kills = 0
+    for wanted in sorted(moments.choices(range(lines), k=options.kills)):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while process.poll() is None and _lines(out) < wanted:
+                time.sleep(POLL)
+            process.wait(timeout=moments.uniform(0, LATER))
+        except subprocess.TimeoutExpired:
+            kills += 1
+            console.note(
+                f"killed ({kills} of {options.kills}) after {counted(_lines(out), 'lines')} of figures"
+            )
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode == 0:
+            break
+    _to_the_end(words)
+    return kills
+
+
+def _lines(run: Path) -> int:
+    """How many lines of figures a run has written."""
+    return sum(read_bytes(path).count(b"\n") for path in run.rglob(metrics_file.FILE))
+
+
+def compare(straight: Path, killed: Path) -> dict[str, Finding]:
+    """What two runs have made: every file of weights outside checkpoints, every figure that no clock decides."""
+    return {
+        "weights": _equal(_weights(straight), _weights(killed)),
+        "figures": _equal(_figures(straight), _figures(killed)),
+    }
+
+
+def _equal(expected: dict[str, Any], found: dict[str, Any]) -> Finding:
+    names = dict.fromkeys([*expected, *found])
+    return Finding(len(names), tuple(name for name in names if expected.get(name) != found.get(name)))
+
+
+def _weights(run: Path) -> dict[str, str]:
+    """Digests by name; checkpoints hold what a later save has not removed, which a kill may change."""
+    files = [path for path in sorted(run.rglob(WEIGHTS)) if "checkpoints" not in path.parts]
+    return {str(path.relative_to(run)): digest(path) for path in files}
+
+
+def _figures(run: Path) -> dict[str, float]:
+    """Held-out figures, tokens and FLOPs, by run, step and name; means over training steps begin anew where it does."""
+    return {
+        f"{path.parent.relative_to(run)}, step {line['step']}, {name}": value
+        for path in sorted(run.rglob(metrics_file.FILE))
+        for line in metrics_file.read(path.parent)
+        for name, value in line.items()
+        if name.startswith(HELD_OUT) or name in COUNTED
+    }
+
+
+def _show(findings: Mapping[str, Finding], kills: int, *, as_json: bool, console: Console) -> None:
+    unequal = [name for finding in findings.values() for name in finding.unequal]
+    if not kills:
+        raise DataError(
+            "the run ended before it could be killed", hint="verify a longer one, e.g. with more train.steps"
+        )
+    if as_json:
+        console.json(
+            {"kills": kills, "equal": not unequal} | {what: one._asdict() for what, one in findings.items()}
+        )
+    else:
+        rows = [(what, one.compared, len(one.unequal)) for what, one in findings.items()]
+        console.table(
+            ("", "compared", "unequal"), rows, title=f"killed and resumed {counted(kills, 'times')}"
+        )
+    if unequal:
+        shown = ", ".join(unequal[:3]) + (", ..." if len(unequal) > 3 else "")
+        raise NlptoolError(
+            f"the resumed run is another: {shown}",
+            hint="this is a defect of nlptool, or of the machine; with --out FOLDER both runs are kept",
+        )
