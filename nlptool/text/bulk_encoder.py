@@ -1,8 +1,9 @@
 """Bulk encoding: sentences to ids, at the speed that is to be had with the tokenizer's own ids.
 
 Byte-level BPE merges each piece of text on its own, so pieces are split off by numpy, and their ids remembered in a
-table; what is new goes to tiktoken. Measured against `tokenizers`: on every Unicode character (a test), on the head
-of each corpus, and on a stretch of every batch.
+table; what is new goes to tiktoken. Tokenizers that split at white space first, as BERT's does, are asked once for each
+word. Both are compared with `tokenizers` on whole documents: on Unicode's characters (tests), on the head of each
+corpus, and on a stretch of every batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,9 @@ from nlptool.text.gpt2_pretokenizer import UnknownCharacterError, split
 from nlptool.text.mentions import TokenPlaces
 from nlptool.text.pretoken_cache import PretokenCache
 from nlptool.text.tokenizer import Tokenizer
+from nlptool.text.word_encoder import Encoding, WordEncoder, sentence_of, word_by_word
 
-EngineName = Literal["tiktoken", "tokenizers"]
+EngineName = Literal["tiktoken", "words", "tokenizers"]
 
 # GPT-2's splitting of text before merging, as `tokenizers` does it (Radford et al. 2019, encoder.py).
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
@@ -28,15 +30,14 @@ STRETCH = 1 << 20  # characters encoded at once, so that memory stays in bounds 
 
 Documents = Sequence[Sequence[str]]
 """Sentences by document."""
-Encoding = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 class EngineDiffers(Exception):
-    """tiktoken gave other ids than the tokenizer."""
+    """The faster engine gave other ids than the tokenizer."""
 
 
 class BulkEncoder:
-    """Encodes documents. Raises ValueError where tiktoken cannot stand for the tokenizer."""
+    """Encodes documents. Raises ValueError where the engine cannot stand for the tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer, name: EngineName) -> None:
         self.name = name
@@ -52,11 +53,17 @@ class BulkEncoder:
             self._ids = np.array(list(ids.values()), np.int32)
             self._newline = ids[b"\n"]
             self._table = PretokenCache(self._merge)
+        if name == "words":
+            if not word_by_word(tokenizer.content):
+                raise ValueError("not a tokenizer that splits at white space first")
+            self._by_word = WordEncoder(tokenizer)
 
     def encode(self, documents: Documents, loss: Loss | None = None) -> Encoding:
         """Ids of the documents end to end, and how many each sentence has. loss: what is lost is added to it."""
         if self.name == "tokenizers":
             return self._slowly(documents, loss)
+        if self.name == "words":
+            return self._by_word(documents, loss)
         sentences = list(chain.from_iterable(documents))
         return _end_to_end([self._quickly(stretch) for stretch in _stretches(sentences)])
 
@@ -84,8 +91,7 @@ class BulkEncoder:
         lengths = [np.empty(0, np.int32)]
         encoded = self._tokenizer.encode_offsets(["".join(sentences) for sentences in documents], loss)
         for sentences, (ids, places) in zip(documents, encoded, strict=True):
-            ends = np.cumsum([len(sentence) for sentence in sentences[:-1]])
-            owner = np.maximum.accumulate(np.searchsorted(ends, places[:, 0], side="right"))
+            owner = sentence_of(sentences, places)
             found.append(np.array(ids, np.int32))
             lengths.append(np.bincount(owner, minlength=len(sentences)).astype(np.int32))
         return np.concatenate(found), np.concatenate(lengths)
@@ -125,13 +131,12 @@ class BulkEncoder:
 
 def choose(tokenizer: Tokenizer, texts: Sequence[str]) -> EngineName:
     """The faster engine if it gives the tokenizer's ids for these texts."""
-    if mergeable(tokenizer) is None:
-        return "tokenizers"
+    name: EngineName = "tiktoken" if mergeable(tokenizer) is not None else "words"
     try:
-        BulkEncoder(tokenizer, "tiktoken").verify([[text] for text in texts])
-    except EngineDiffers:
+        BulkEncoder(tokenizer, name).verify([[text] for text in texts])
+    except (EngineDiffers, ValueError):
         return "tokenizers"
-    return "tiktoken"
+    return name
 
 
 def mergeable(tokenizer: Tokenizer) -> dict[bytes, int] | None:

@@ -46,7 +46,8 @@ class Loss:
         return self.lost / self.bytes if self.bytes else 0.0
 
     def __str__(self) -> str:
-        shown = " ".join(character for character, _ in self.characters.most_common(SHOWN))
+        most = sorted(self.characters, key=lambda character: (-self.characters[character], character))
+        shown = " ".join(most[:SHOWN])
         shares = (
             f"{self.unknown_share:.2%} of the tokens are unknown, {self.lost_share:.2%} of the bytes are lost"
         )
@@ -81,27 +82,35 @@ class Coverage:
         raw = len(text.encode())
         if self.complete or not raw:
             return Loss(len(ids), 0, raw, 0)
+        unknown, lost = self.of_parts(text, ids, places)
         points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-        if self._unknown is None:  # characters are dropped, and places are those of a text without them
-            return self._dropped(points, len(ids), raw)
-        unknown = np.asarray(ids, np.int64) == self._unknown
-        depth = np.zeros(len(points) + 1, np.int64)
-        np.add.at(depth, places[~unknown, 0], 1)
-        np.add.at(depth, places[~unknown, 1], -1)
-        missing = points[(np.cumsum(depth)[:-1] == 0) & ~np.isin(points, POINTS)]
-        size = 1 + (missing >= 0x80).astype(int) + (missing >= 0x800) + (missing >= 0x10000)
-        found, often = np.unique(missing, return_counts=True)
+        found, often = np.unique(points[lost > 0], return_counts=True)
         characters = Counter(dict(zip(map(chr, found), often.tolist(), strict=True)))
-        return Loss(len(ids), int(unknown.sum()), raw, int(size.sum()), characters)
+        return Loss(len(ids), int(unknown.sum()), raw, int(lost.sum()), characters)
 
-    def _dropped(self, points: NDArray[np.uint32], tokens: int, raw: int) -> Loss:
-        found, often = (array.tolist() for array in np.unique(points, return_counts=True))
-        for point in found:
+    def of_parts(
+        self, text: str, ids: Sequence[int], places: NDArray[np.integer[Any]]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which tokens of a text are [UNK], bool [ids], and how many bytes of each character are lost, int64."""
+        points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        if self.complete:
+            return np.zeros(len(ids), bool), np.zeros(len(points), np.int64)
+        if self._unknown is None:  # characters are dropped, and places are those of a text without them
+            return np.zeros(len(ids), bool), self._dropped(points)
+        unknown = np.asarray(ids, np.int64) == self._unknown
+        known = places[~unknown]
+        ends = len(points) + 1
+        depth = np.bincount(known[:, 0], minlength=ends) - np.bincount(known[:, 1], minlength=ends)
+        missing = (np.cumsum(depth)[:-1] == 0) & ~np.isin(points, POINTS)
+        size = 1 + (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
+        return unknown, size * missing
+
+    def _dropped(self, points: NDArray[np.uint32]) -> NDArray[np.int64]:
+        found, which = np.unique(points, return_inverse=True)
+        for point in found.tolist():
             if point not in self._sizes:
                 self._sizes[point] = self._lost_bytes(chr(point))
-        lost = {chr(point): count for point, count in zip(found, often, strict=True) if self._sizes[point]}
-        total = sum(count * self._sizes[ord(character)] for character, count in lost.items())
-        return Loss(tokens, 0, raw, total, Counter(lost))
+        return np.array([self._sizes[point] for point in found.tolist()], np.int64)[which]
 
     def _lost_bytes(self, character: str) -> int:
         """Bytes of a character that have no token: those that lack theirs, or all."""

@@ -332,7 +332,8 @@ def test_a_word_piece_vocabulary_makes_a_store(recipe: tokenize.Recipe, tmp_path
     tokenizer = Tokenizer.load(store.tokenizer)
     assert tokenizer.decode(store.split("train").document(0)[0].tolist()) == "the old town reads 0 books."
     assert (store.tokenizer / "vocab.txt").exists()
-    assert "tokenizers" in speech.err.getvalue()
+    assert "which is slower" not in speech.err.getvalue()
+    assert json.loads((Path(recipe.out) / "report.json").read_text())["engine"] == "words"
 
 
 def test_a_missing_tokenizer_is_a_problem_of_the_recipe(recipe: tokenize.Recipe):

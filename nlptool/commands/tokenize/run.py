@@ -33,7 +33,7 @@ MAX_UNKNOWN = 0.01
 HEAD = 1 << 18  # characters of the corpus on which the fast engine is tried
 LISTED = 20  # characters in the report
 STEP = 1 << 16  # bytes read between two looks at the clock
-SLOWER = "tiktoken does not give this tokenizer's ids here; encoding with tokenizers, which is slower"
+SLOWER = "no faster way gives this tokenizer's ids here; encoding with tokenizers, which is slower"
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
