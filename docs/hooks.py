@@ -1,16 +1,16 @@
 """Writes the reference pages while the site is built: commands, recipe keys, metrics, all from the code itself."""
 
-import json
-import re
+from importlib import import_module
 from typing import Any
 
 import typer.main
 from mkdocs.structure.files import File, Files
 
-from nlptool.cli import main
 from nlptool.cli.app import app
+from nlptool.commands.key_help import merged
 from nlptool.commands.specs import COMMANDS
 from nlptool.metric_table import TABLE
+from nlptool.recipe.keys import Key, keys
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -63,73 +63,38 @@ def section(command: Any, name: str, level: int) -> list[str]:
     return parts
 
 
-def schema(command: str) -> dict[str, Any]:
-    """The JSON schema of a command's recipe."""
-    import contextlib
-    import io
-
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        assert main(["schema", command]) == 0
-    found = json.loads(said.getvalue())
-    assert isinstance(found, dict)
-    return found
-
-
-def of_type(value: dict[str, Any]) -> str:
-    """A field's type in a word or two."""
-    if "enum" in value:
-        return " or ".join(f"`{one}`" for one in value["enum"])
-    if "const" in value:
-        return f"`{value['const']}`"
-    if "$ref" in value:
-        block = value["$ref"].rpartition("/")[2]
-        return f"[{block}](#{re.sub(r'[^a-z0-9_-]', '', block.lower())})"
-    if "anyOf" in value or "oneOf" in value:
-        kinds = [of_type(one) for one in value.get("anyOf") or value["oneOf"]]
-        return " or ".join(dict.fromkeys(kind for kind in kinds if kind))
-    if value.get("type") == "array":
-        inner = of_type(value["items"]) if isinstance(value.get("items"), dict) else ""
-        return f"list of {inner}" if inner else "list"
-    return {"integer": "whole number", "string": "text", "boolean": "true or false", "object": "block"}.get(
-        str(value.get("type", "")), str(value.get("type", ""))
-    )
-
-
-def table(properties: dict[str, Any]) -> str:
-    """Keys of a block, with type, default and meaning."""
-    lines = ["| key | type | default | |", "|---|---|---|---|"]
-    for key, value in properties.items():
-        is_block = isinstance(value.get("default"), dict)
-        default = (
-            ""
-            if is_block or "default" not in value
-            else f"`{json.dumps(value['default'], ensure_ascii=False)}`"
-        )
-        lines.append(
-            f"| `{key}` | {cell(of_type(value))} | {cell(default)} | {cell(value.get('description'))} |"
-        )
-    return "\n".join(lines)
-
-
 def recipes() -> str:
-    """The keys of all commands' recipes; blocks that several share stand once."""
+    """The keys of all commands' recipes, as `nlptool help COMMAND KEY` explains them."""
     parts = [
         "# Recipe keys",
         "A recipe is a YAML file. `key=value` on the command line sets a key, dots lead into blocks "
-        "(`train.lr=3e-4`), `~key` removes one. A key without a default must be given. "
+        "(`train.lr=3e-4`), `~key` removes one. `*` stands for a name of your own, or a number in a list. A key of one "
+        "kind of block alone has that kind behind it. `nlptool help COMMAND KEY` says the same, and "
         "`nlptool schema COMMAND` prints the JSON schema, with which editors complete and check a recipe.",
     ]
-    blocks: dict[str, Any] = {}
-    for command in (spec.name for spec in COMMANDS):
-        found = schema(command)
-        parts += [f"## {command}", found.get("description", ""), table(found.get("properties", {}))]
-        blocks |= found.get("$defs", {})
-    parts.append("## Blocks")
-    for name, block in sorted(blocks.items()):
-        described = (block.get("description") or "").replace("<", "&lt;")
-        parts += [f"### {name}", described, table(block.get("properties", {}))]
+    for spec in COMMANDS:
+        recipe = import_module(f"nlptool.commands.{spec.module}.recipe").Recipe
+        parts += [f"## {spec.name}", spec.help]
+        blocks: dict[str, list[Key]] = {}
+        for key in keys(recipe, command=spec.name):
+            blocks.setdefault(
+                key.path.partition(".")[0] if key.is_block or "." in key.path else "", []
+            ).append(key)
+        for block, inside in sorted(blocks.items(), key=lambda one: one[0] != ""):
+            parts += [f"### {spec.name}: {block}"] if block else []
+            lines = ["| | |", "|---|---|", *(row(name, key) for name, key in merged(inside))]
+            parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def row(name: str, key: Key) -> str:
+    """A key with the kinds of block that have it; what it means, its type and default. It may be broken at its dots."""
+    path, kinds = name.partition(" ")[::2]
+    given = "" if key.is_block else "; must be given" if key.default is None else f"; default `{key.default}`"
+    code = path.replace(".", ".<wbr>")
+    return (
+        f"| <code>{code}</code> {cell(kinds)} | {cell(key.description)}<br>*{cell(key.type)}*{cell(given)} |"
+    )
 
 
 def outputs() -> str:

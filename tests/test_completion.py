@@ -155,6 +155,20 @@ def test_help_explains_every_key_at_the_top(command: str, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
+    ("command", "key", "meaning"),
+    [
+        ("corpus", "sources", "sources.*.files"),
+        ("corpus", "sources.위키.files", "path, folder or glob pattern"),
+        ("pretrain-mlm", "train.stages.0.share", "fraction of the run's steps"),
+        ("finetune", "task.name", "token_classification"),
+    ],
+)
+def test_help_explains_keys_in_lists_and_under_names(command: str, key: str, meaning: str, capsys):
+    assert main(["help", command, key]) == 0
+    assert meaning in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["help", "pretrain"], "did you mean pretrain-"),

@@ -17,7 +17,7 @@ from nlptool.errors import RecipeError
 from nlptool.recipe import KEPT, catalog
 from nlptool.recipe.extends import read
 from nlptool.recipe.field_types import FieldType
-from nlptool.recipe.keys import Key, keys
+from nlptool.recipe.keys import ANY, Key, keys
 
 Candidates = Mapping[str, str]
 """Words that fit, each with what it means."""
@@ -162,7 +162,7 @@ def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candid
     typed = name.removeprefix("~")
     found: dict[str, str] = {}
     for key in offered:
-        if key.path.startswith(typed):
+        if key.path.startswith(typed) and ANY not in key.path:
             word, meaning = _up_to_dot(key, typed, "" if sign else end)
             found.setdefault(sign + word, meaning)
     return found

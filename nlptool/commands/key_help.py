@@ -1,11 +1,12 @@
 """`nlptool help COMMAND KEY`: what a key of a recipe means, which values it takes, what it is if not given."""
 
+import re
 from difflib import get_close_matches
 
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import RecipeBlock
-from nlptool.recipe.keys import Key, keys
+from nlptool.recipe.keys import ANY, Key, keys
 
 MOST_VALUES = 40
 
@@ -13,24 +14,22 @@ MOST_VALUES = 40
 def run(command: str, schema: type[RecipeBlock], path: str, console: Console) -> None:
     """Explain a key, or list those of a block. Raises UsageError for a key that there is not."""
     known = list(keys(schema, command=command))
-    found = [key for key in known if key.path == path]
+    found = [key for key in known if _fits(key.path, path)]
     if not found:
         raise UsageError(f"{command}: a recipe has no key {path}", hint=_meant(command, path, known))
-    inside = [
-        key for key in known if key.path.startswith(f"{path}.") and key.path.count(".") == path.count(".") + 1
-    ]
+    inside = [key for key in known if _is_inside(key.path, path)]
     if found[0].is_block:
         console.facts(path, _facts(found[0]))
         if inside:
             console.result("")
-            rows = [(name, _default(key), key.description) for name, key in _merged(inside)]
+            rows = [(name, _default(key), key.description) for name, key in merged(inside)]
             console.table(("key", "default", "meaning"), rows)
         return
-    for name, key in _merged(found):
+    for name, key in merged(found):
         console.facts(name, _facts(key))
 
 
-def _merged(found: list[Key]) -> list[tuple[str, Key]]:
+def merged(found: list[Key]) -> list[tuple[str, Key]]:
     """Keys that are the same in several kinds of a block once, behind the kinds where they are not in all."""
     alike: dict[tuple[object, ...], list[Key]] = {}
     for key in found:
@@ -42,6 +41,17 @@ def _merged(found: list[Key]) -> list[tuple[str, Key]]:
 def _of_kinds(same: list[Key], kinds: set[str]) -> str:
     having = [key.kind for key in same if key.kind]
     return f" ({', '.join(having)})" if having and len(having) < len(kinds) else ""
+
+
+def _fits(known: str, given: str) -> bool:
+    """Whether a known path is meant; its * stands for any name or number."""
+    return re.fullmatch(re.escape(known).replace(re.escape(ANY), "[^.]+"), given) is not None
+
+
+def _is_inside(known: str, given: str) -> bool:
+    """Whether a known path is that of a key of a block, or of the blocks that a key holds."""
+    above = known.rpartition(".")[0]
+    return _fits(above, given) or _fits(above.removesuffix(f".{ANY}"), given)
 
 
 def _default(key: Key) -> str:

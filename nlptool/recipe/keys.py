@@ -1,7 +1,7 @@
 """All keys that a schema offers, for completion and for help."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -11,11 +11,15 @@ from nlptool.recipe.by_name import Named
 from nlptool.recipe.field_types import FieldType, mark
 from nlptool.recipe.types import Budget, RecipeBlock
 
+ANY = "*"
+"""In a path, a name that the recipe's author chooses, or a number in a list."""
+
 
 class Key(NamedTuple):
     """A dotted key of a recipe."""
 
     path: str
+    """E.g. train.lr, or sources.*.files."""
     type: FieldType
     default: str | None
     """As a recipe writes it; None where the key must be given, or is a block."""
@@ -52,16 +56,34 @@ def _keys(
         path = f"{above}.{key}".removeprefix(".")
         shape = FieldType.of(field.annotation, field.metadata)
         inner = data.get(key) if isinstance(data, dict) else None
-        blocks = [one for one in _blocks(shape, inner) if (one[1].only_command or command) == command]
+        entry = _entry(shape)
+        blocks = _blocks(shape, inner) if entry is None else _blocks(entry, None)
+        blocks = [one for one in blocks if (one[1].only_command or command) == command]
         given = field.get_default(call_default_factory=True)
         plain = not blocks and given is not PydanticUndefined
         yield Key(
             path, shape, _written(given) if plain else None, field.description or "", kind, bool(blocks)
         )
+        if entry is not None and blocks:
+            path, shape, inner = f"{path}.{ANY}", entry, None
         if shape.chosen is not None and (names := shape.inner("name", None)) is not None:
             yield Key(f"{path}.name", names, None, "which of them; it decides the other keys", kind, False)
         for name, one in blocks:
             yield from _keys(one, inner, command, path, name or kind, shape.chosen is not None)
+
+
+def _entry(shape: FieldType) -> FieldType | None:
+    """The type of what a list, or a block of names that the author chooses, has in it; None for another key."""
+    if shape.chosen is not None or shape.block(None) is not None:
+        return None
+    return next(
+        (
+            FieldType.of(get_args(member)[0 if get_origin(member) is tuple else 1])
+            for member in shape.members
+            if get_origin(member) in (tuple, dict)
+        ),
+        None,
+    )
 
 
 def _blocks(shape: FieldType, data: Any) -> list[tuple[str, type[RecipeBlock]]]:
