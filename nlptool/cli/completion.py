@@ -173,7 +173,7 @@ def _up_to_dot(key: Key, typed: str, end: str) -> tuple[str, str]:
     dot = key.path.find(".", len(typed))
     if dot >= 0:
         return key.path[: dot + 1], "a block"
-    if key.is_block and not key.values():
+    if key.has_keys and not key.values():
         return f"{key.path}.", key.description or "a block"
     return key.path + end, key.description
 

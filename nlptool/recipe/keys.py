@@ -28,6 +28,11 @@ class Key(NamedTuple):
     """The `name` of the block that has this key, where the recipe has not chosen one; else empty."""
     is_block: bool
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether it is a block itself, not a list of blocks or blocks under names."""
+        return self.type.chosen is not None or self.type.block(None) is not None
+
     def values(self) -> list[str]:
         """The values that it may have, where they can be listed: names, true and false, shipped files."""
         named = next((limit for limit in self.type.limits if isinstance(limit, Named)), None)
