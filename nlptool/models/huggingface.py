@@ -30,6 +30,8 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TRAINED = "trained_positions"
 """A setting of config.json besides those of transformers: how many positions training has reached."""
+ROWS = ("backbone.embeddings.tokens.weight", "mlm.bias")
+"""Tensors with a row for each token; a language model's head is the embeddings."""
 PICKLE = "pytorch_model.bin"
 TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -149,10 +151,7 @@ def save_pretrained(
 
 def cut(pretrained: Pretrained, rows: int) -> Pretrained:
     """The same net with the first `rows` rows of its embeddings, where it has more."""
-    state = {
-        key: tensor[:rows] if key in ("backbone.embeddings.tokens.weight", "mlm.bias") else tensor
-        for key, tensor in pretrained.state.items()
-    }
+    state = {key: tensor[:rows] if key in ROWS else tensor for key, tensor in pretrained.state.items()}
     return pretrained._replace(vocab_size=min(rows, pretrained.vocab_size), state=state)
 
 

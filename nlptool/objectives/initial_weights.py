@@ -1,16 +1,18 @@
 """The weights that a pretraining run begins with: which tokens they stand for, and under which names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from nlptool.errors import DataError
+from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import Objective
-from nlptool.text import fingerprints
+from nlptool.text import extension, fingerprints
 from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
 
@@ -18,18 +20,18 @@ FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 SIZES = ("layers", "hidden", "heads", "intermediate", "embedding_size")
 
 
-def read(name: str, tokenizer: Tokenizer, store: str) -> Pretrained:
+def read(name: str, tokenizer: Tokenizer, store: str, *, extend: bool = False) -> Pretrained:
     """A pretrained net. Raises DataError where it reads other tokens than the store has.
 
     Its embeddings may have more rows than there are tokens, as padded ones have, where its own tokenizer lies there
-    to say so.
+    to say so. extend: the store's tokenizer may be its own with further tokens, whose rows are added.
     """
     folder = hub.folder(name)
     found = huggingface.load_pretrained(folder)
     remedy = f"make the store with its tokenizer: nlptool tokenize ... tokenizer.load={name}"
-    theirs = None
-    if any((folder / file).exists() for file in FILES):
-        theirs = Tokenizer.of_model(folder, found.vocab_size)
+    theirs = _tokenizer(folder, found)
+    if extend and theirs is not None and (pieces := extension.pieces_of(theirs, tokenizer)) is not None:
+        return resized(found, theirs.vocab_size, pieces)
     size = found.vocab_size if theirs is None else theirs.vocab_size
     if size != tokenizer.vocab_size:
         raise DataError(
@@ -46,13 +48,49 @@ def read(name: str, tokenizer: Tokenizer, store: str) -> Pretrained:
     return found
 
 
+def _tokenizer(folder: Path, net: Pretrained) -> Tokenizer | None:
+    """That of a model folder, where one lies there."""
+    there = any((folder / file).exists() for file in FILES)
+    return Tokenizer.of_model(folder, net.vocab_size) if there else None
+
+
+def remarks(start: str | None, tokenizer: Tokenizer) -> list[str]:
+    """What to know of rows that are added to what a run begins with."""
+    folder = None if start is None else hub.folder(start)
+    if folder is None or not any((folder / file).exists() for file in FILES):
+        return []
+    theirs = Tokenizer.of_model(folder, huggingface.read_config(folder)["vocab_size"])
+    pieces = extension.pieces_of(theirs, tokenizer)
+    if pieces is None:
+        return []
+    unknown = sum(not old for old in pieces.values())
+    told = f"{start}: {counted(len(pieces), 'tokens')} added, whose embeddings begin as means of their old pieces"
+    return [told + (f"; {unknown:,} had none and begin as the mean of all" if unknown else "")]
+
+
+def resized(net: Pretrained, tokens: int, pieces: Mapping[int, Sequence[int]]) -> Pretrained:
+    """The net with a row for each further token, the mean of those that it stands for.
+
+    A token that stands for none gets the mean of all (Hewitt 2021): it is about as likely as any other then, and takes
+    little from them. tokens: rows that are kept; padding goes. pieces: old ids by new id, which follow `tokens`.
+    """
+
+    def longer(tensor: Tensor) -> Tensor:
+        kept = tensor[:tokens]
+        means = [kept[list(pieces[new])].mean(0) if pieces[new] else kept.mean(0) for new in sorted(pieces)]
+        return torch.cat([kept, torch.stack(means)])
+
+    state = {key: longer(tensor) if key in huggingface.ROWS else tensor for key, tensor in net.state.items()}
+    return net._replace(vocab_size=tokens + len(pieces), state=state)
+
+
 def rows(nets: Sequence[Pretrained | None], tokens: int) -> int:
     """Rows of the embeddings of all nets of a run: those of the pretrained one, of several the fewest."""
     return min((net.vocab_size for net in nets if net is not None), default=tokens)
 
 
 def state(
-    pretrained: Pretrained, start: str | None, shape: Objective, model: ModelConfig
+    pretrained: Pretrained, start: str | None, shape: Objective, model: ModelConfig, tokenizer: Tokenizer
 ) -> dict[str, Tensor]:
     """The weights under the objective's names, with those of nets that were exported beside, as ELECTRA's generator.
 
@@ -63,7 +101,11 @@ def state(
         folder = hub.folder(start) / name if name and start is not None else None
         if folder is None or not (folder / huggingface.CONFIG).is_file():
             continue
-        beside = huggingface.cut(huggingface.load_pretrained(folder), pretrained.vocab_size)
+        beside = huggingface.load_pretrained(folder)
+        theirs_too = _tokenizer(folder, beside)
+        if theirs_too is not None and (pieces := extension.pieces_of(theirs_too, tokenizer)) is not None:
+            beside = resized(beside, theirs_too.vocab_size, pieces)
+        beside = huggingface.cut(beside, pretrained.vocab_size)
         theirs, ours = beside.config.model_dump(), spec.config.model_dump()
         if differing := [key for key in SIZES if theirs.get(key) != ours.get(key)]:
             differences = ", ".join(f"{key} {theirs.get(key)} and not {ours.get(key)}" for key in differing)

@@ -41,6 +41,8 @@ class TrainingJob:
     """FLOPs of a training step with one micro-batch, on this rank."""
     export: Callable[[Path], None]
     """Writes the finished model as a Hugging Face folder."""
+    evaluate_first: bool = False
+    """Whether held-out figures are also wanted before the first step, as of weights that were trained before."""
     rates: Mapping[str, float] = field(default_factory=dict)
     """Learning rates of parameters as shares of the step's; 1 for those not named."""
     patience: int | None = None
@@ -65,3 +67,5 @@ class RunResult:
     training: dict[str, float]
     heldout: dict[str, float]
     final: Path
+    heldout_before: dict[str, float] = field(default_factory=dict)
+    """Held-out figures before the first step, where these were wanted."""

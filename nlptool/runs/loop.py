@@ -154,11 +154,14 @@ class TrainingRun:
         with self.signals.shield():
             self.world.on_first(lambda: self._export(ended))
         final = config.out / "final"
-        return RunResult(state.step, state.tokens, state.elapsed, self.training, self.heldout, final)
+        before = metrics_file.held_out_at(config.out, 0) if job.evaluate_first and self.world.first else {}
+        return RunResult(state.step, state.tokens, state.elapsed, self.training, self.heldout, final, before)
 
     def _run(self) -> None:
         """All steps that are left. Raises Preempted with the state saved."""
         try:
+            if self.job.evaluate_first and self.state.step == 0:
+                self._evaluate()
             if self.evaluation_due:
                 self._evaluate()
                 self._save()

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from nlptool.atomic_files import append_line, read_bytes, read_records, write_text
 from nlptool.errors import DataError, UsageError
+from nlptool.metric_table import HELD_OUT
 
 FILE = "metrics.jsonl"
 Tracker = Literal["tensorboard", "wandb"]
@@ -28,7 +29,7 @@ class Metrics:
         self._wandb = _wandb(folder, recipe) if "wandb" in trackers else None
         self._path = folder / FILE
         lines = read(folder)
-        kept = [line for line in lines if line["step"] <= step]
+        kept = [line for line in lines if step and line["step"] <= step]
         if len(kept) < len(lines) or not ends_whole(self._path):
             write_text(self._path, "".join(f"{json.dumps(line)}\n" for line in kept))
 
@@ -109,6 +110,17 @@ def last(run: Path, name: str, step: int) -> float | None:
     """The newest value of a figure in a run's metrics.jsonl, up to a step."""
     values = [line[name] for line in read(run) if name in line and line["step"] <= step]
     return values[-1] if values else None
+
+
+def held_out_at(run: Path, step: int) -> dict[str, float]:
+    """The held-out figures of a step, by their names without `heldout/`; none where it was not evaluated."""
+    return {
+        name.removeprefix(HELD_OUT): value
+        for line in read(run)
+        if line["step"] == step
+        for name, value in line.items()
+        if name.startswith(HELD_OUT)
+    }
 
 
 def _missing(package: str) -> UsageError:

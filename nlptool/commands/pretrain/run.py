@@ -11,6 +11,7 @@ from nlptool.errors import UsageError
 from nlptool.formatting import agreeing, duration, quantity, significant
 from nlptool.metric_table import describe
 from nlptool.models import huggingface
+from nlptool.objectives import initial_weights
 from nlptool.recipe import dump
 from nlptool.runs import launch
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
@@ -45,6 +46,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Pretra
         setup = PretrainSetup(recipe, FRESH if point is None else point.begun)
         if context.world.device.type == "cuda" and recipe.train.precision == "fp32":
             console.note("train.precision is fp32; bf16 uses the GPU's tensor cores and is faster")
+        console.notes(initial_weights.remarks(recipe.init_from, setup.tokenizer))
         console.notes(setup.remarks())
         result = train_job(
             config, training_job(setup, context.world), point, context, overwrite=options.overwrite
@@ -76,6 +78,7 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
         objective=objective,
         batches=setup.source(objective, world),
         evaluate=None if batches is None else evaluate,
+        evaluate_first=setup.pretrained is not None,
         steps=setup.steps,
         seconds=setup.seconds,
         cost=setup.cost(objective, world),
@@ -138,6 +141,7 @@ def report(setup: PretrainSetup, outcome: RunResult, console: Console, *, as_jso
         "tokens": outcome.tokens,
         "seconds": outcome.seconds,
         "heldout": outcome.heldout,
+        **({"heldout_before": outcome.heldout_before} if outcome.heldout_before else {}),
         "unigram_entropy": entropy,
         "final": str(outcome.final),
     }
@@ -152,7 +156,9 @@ def report(setup: PretrainSetup, outcome: RunResult, console: Console, *, as_jso
     objective = setup.objective_config.name
     for name, value in outcome.heldout.items():
         metric = describe(name, objective)
-        shown[f"held-out {metric.title}"] = metric.show(value)
+        before = outcome.heldout_before.get(name)
+        began = "" if before is None else f"; {metric.show(before)} before the first step"
+        shown[f"held-out {metric.title}"] = metric.show(value) + began
     if entropy is not None:
         shown["unigram entropy"] = f"{entropy:.3f} nats, the loss of knowing only how frequent each token is"
     shown["model"] = str(outcome.final)

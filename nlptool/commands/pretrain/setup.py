@@ -86,7 +86,7 @@ class PretrainSetup:
         self.state = (
             {}
             if self.pretrained is None
-            else initial_weights.state(self.pretrained, recipe.init_from, self.shape, self.model)
+            else initial_weights.state(self.pretrained, recipe.init_from, self.shape, self.model, tokenizer)
         )
         if self.teacher is not None:
             student_init.require_heads(self.teacher, self.shape)
@@ -343,7 +343,7 @@ def _initial_weights(
 ) -> Pretrained | None:
     """The weights that the recipe begins with, if not random ones."""
     if recipe.init_from is not None:
-        return initial_weights.read(recipe.init_from, tokenizer, recipe.store)
+        return initial_weights.read(recipe.init_from, tokenizer, recipe.store, extend=True)
     if recipe.student is not None and teacher is not None:
         return student_init.begin(teacher, recipe.student.layers, recipe.student.name)
     return None

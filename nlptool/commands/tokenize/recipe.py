@@ -16,9 +16,15 @@ SMALLEST = 262  # six special tokens and 256 bytes
 
 
 class Tokenizer(RecipeBlock):
-    """A byte-level BPE tokenizer to train on the corpus, or one that exists."""
+    """A byte-level BPE tokenizer to train on the corpus, one that exists, or one that exists with further tokens."""
 
-    replaces = MappingProxyType({"load": ("vocab_size", "sample"), "vocab_size": ("load",)})
+    replaces = MappingProxyType(
+        {
+            "load": ("vocab_size", "sample", "extend", "added"),
+            "vocab_size": ("load", "extend", "added"),
+            "extend": ("load", "vocab_size"),
+        }
+    )
 
     vocab_size: int | None = Field(
         None,
@@ -35,13 +41,21 @@ class Tokenizer(RecipeBlock):
         "vocab.txt",
     )
 
+    extend: str | None = Field(
+        None,
+        description="in place of training: one as of load, byte-level BPE or WordPiece, with tokens that this text "
+        "needs; pretraining from its model (init_from) begins their embeddings as means of the old ones",
+    )
+    added: int | None = Field(
+        None, ge=1, le=1_000_000, description="extend: tokens to add (default 2000), the most useful first"
+    )
     max_unknown: float | None = Field(
         None,
         ge=0,
         le=1,
         description="stop where the share of unknown tokens, or of bytes that no token represents, "
         "is higher (default 0.01); "
-        "needs load, since a tokenizer trained here encodes every text",
+        "needs load or extend, since a tokenizer trained here encodes every text",
     )
 
     def idle(self) -> dict[str, str]:
@@ -56,7 +70,13 @@ class Tokenizer(RecipeBlock):
     def _one_way(self) -> Self:
         if self.load is not None and self.vocab_size is not None:
             raise ValueError("give either vocab_size or load; a tokenizer that exists has its vocabulary")
-        if self.load is None and self.max_unknown is not None:
+        if self.extend is not None and self.load is not None:
+            raise ValueError("give either load or extend; extend adds tokens to the tokenizer that it names")
+        if self.extend is not None and self.vocab_size is not None:
+            raise ValueError("give added in place of vocab_size; extend adds tokens to those that there are")
+        if self.extend is None and self.added is not None:
+            raise ValueError("added goes with extend, which names the tokenizer to add tokens to")
+        if self.load is None and self.extend is None and self.max_unknown is not None:
             raise ValueError("max_unknown goes with load; a tokenizer that is trained here spells every text")
         return self
 
@@ -124,9 +144,10 @@ class Recipe(RecipeBlock):
 def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
     """Rules that look beyond a block; nothing heavy is imported."""
     problems = []
-    load, out = recipe.tokenizer.load, os.path.realpath(recipe.out)
-    if load is not None and (wrong := hub.tokenizer_problem(load)):
-        problems.append(Problem("tokenizer.load", wrong))
+    out = os.path.realpath(recipe.out)
+    for key, name in (("load", recipe.tokenizer.load), ("extend", recipe.tokenizer.extend)):
+        if name is not None and (wrong := hub.tokenizer_problem(name)):
+            problems.append(Problem(f"tokenizer.{key}", wrong))
     links = recipe.links
     if links is not None and not (Path(links.graph) / "graph.json").exists():
         found = folder_kinds.describe(Path(links.graph))

@@ -16,7 +16,7 @@ from nlptool.manifests import atomic_folder
 from nlptool.models import hub
 from nlptool.recipe import KEPT, dump
 from nlptool.runs import folder
-from nlptool.text import corpus, store_writer
+from nlptool.text import corpus, extension, store_writer
 from nlptool.text.bulk_encoder import EngineDiffers, choose
 from nlptool.text.config import Source
 from nlptool.text.corpus import ReadStats
@@ -29,6 +29,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 REPORT = "report.json"
 VOCABULARY = 32768
+ADDED = 2000
 MAX_UNKNOWN = 0.01
 HEAD = 1 << 18  # characters of the corpus on which the fast engine is tried
 LISTED = 20  # characters in the report
@@ -43,6 +44,11 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     if tokenizer.load is not None:
         loaded = _load(tokenizer.load)
         how = f"{tokenizer.load}, {loaded.vocab_size:,} tokens"
+    elif tokenizer.extend is not None:
+        loaded = _load(tokenizer.extend)
+        how = (
+            f"{tokenizer.extend}, {loaded.vocab_size:,} tokens, and {tokenizer.added or ADDED:,} to be added"
+        )
     else:
         how = f"byte-level BPE, {tokenizer.vocab_size or VOCABULARY:,} tokens, to be trained"
     facts: dict[str, Any] = {
@@ -119,17 +125,30 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     block = recipe.tokenizer
     if block.load is not None:
         return _load(block.load), {}
+    old = None if block.extend is None else _load(block.extend)
     vocab, sample = block.vocab_size or VOCABULARY, CorpusSample(block.sample * 10**6)
     with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
         pieces = sample.draw(_texts(recipe.source, ReadStats(), bar))
     amount = quantity(sample.seen, "characters")
     if sample.kept < sample.seen:
         amount = f"{quantity(sample.kept, 'characters')} of {amount}"
-    console.note(f"training the tokenizer on {amount}")
-    tokenizer = Tokenizer.train(map(normaliser(recipe.normalise), pieces), vocab)
+    console.note(f"{'training' if old is None else 'extending'} the tokenizer on {amount}")
+    trained: dict[str, Any] = {"trained_on": {"characters": sample.kept, "of": sample.seen}}
+    texts = map(normaliser(recipe.normalise), pieces)
+    if old is not None:
+        made, added = extension.extend(old, texts, block.added or ADDED)
+        if not added:
+            raise DataError(
+                f"{block.extend}: this text holds no pair of tokens twice, so nothing is added",
+                hint=f"tokenize with the tokenizer as it is: tokenizer.load={block.extend}",
+            )
+        if added < (block.added or ADDED):
+            console.note(f"the corpus holds pairs for {added:,} tokens, not {block.added or ADDED:,}")
+        return made, trained | {"extended": {"from": old.vocab_size, "added": added}}
+    tokenizer = Tokenizer.train(texts, vocab)
     if tokenizer.vocab_size < vocab:
         console.note(f"the corpus holds pairs for {tokenizer.vocab_size:,} tokens, not {vocab:,}")
-    return tokenizer, {"trained_on": {"characters": sample.kept, "of": sample.seen}}
+    return tokenizer, trained
 
 
 def _load(name: str) -> Tokenizer:
@@ -250,9 +269,14 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
         shown["lost mentions"] = _listed(report["lost_links"]) or "none"
     if "agreement" in report:
         shown["against mentions"] = linking.shown(report["agreement"])
+    if "extended" in report:
+        told = report["extended"]
+        shown["vocabulary"] = f"{report['vocab_size']:,}, of which {told['added']:,} were added"
     if "trained_on" in report:
         part = report["trained_on"]
-        shown["tokenizer trained on"] = f"{part['characters']:,} of {counted(part['of'], 'characters')}"
+        shown["tokenizer extended on" if "extended" in report else "tokenizer trained on"] = (
+            f"{part['characters']:,} of {counted(part['of'], 'characters')}"
+        )
     return shown
 
 
