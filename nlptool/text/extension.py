@@ -98,7 +98,7 @@ def _words(old: Tokenizer, texts: Iterable[str]) -> Counter[str]:
     normalise, split = encoder.normalizer, encoder.pre_tokenizer
     found: Counter[str] = Counter()
     for text in texts:
-        with bounded_tokenizer.told(old.name, f"split {bounded_tokenizer.start_of(text)}"):
+        with bounded_tokenizer.errors_as_data(old.name, f"split {bounded_tokenizer.start_of(text)}"):
             plain = text if normalise is None else normalise.normalize_str(text)
             cut = [(plain, None)] if split is None else split.pre_tokenize_str(plain)
         found.update(word for word, _ in cut)
