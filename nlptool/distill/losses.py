@@ -6,9 +6,13 @@ given as numbers without a gradient. All is computed in single precision at leas
 
 # B batch, T tokens, D width, H heads, N rows, C classes
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+
+from nlptool.models.layers import HiddenStates
 
 
 def divergence(student_NC: Tensor, teacher_NC: Tensor, temperature: float = 1.0) -> Tensor:
@@ -64,6 +68,37 @@ def attention_error(
     if lengths_B is None:
         return error_BTT.sum()
     return _real(_real(error_BTT, lengths_B).sum(1), lengths_B).sum()
+
+
+def hidden_errors(
+    student: HiddenStates,
+    teacher: HiddenStates,
+    layers: Mapping[int, int],
+    project: Callable[[Tensor], Tensor] | None = None,
+    lengths_B: Tensor | None = None,
+) -> Tensor:
+    """hidden_error, summed over layers. layers: the teacher's layer for each of the student's; 0: the embeddings.
+
+    project: makes the student's states as wide as the teacher's.
+    """
+    pairs = [(student.states[own], teacher.states[theirs]) for own, theirs in layers.items()]
+    errors = [
+        hidden_error(own if project is None else project(own), theirs, lengths_B) for own, theirs in pairs
+    ]
+    return torch.stack(errors).sum()
+
+
+def attention_errors(
+    student: HiddenStates,
+    teacher: HiddenStates,
+    layers: Mapping[int, int],
+    lengths_B: Tensor | None = None,
+    *,
+    causal: bool = False,
+) -> Tensor:
+    """attention_error, summed over layers, as in hidden_errors."""
+    pairs = [(student.scores[own], teacher.scores[theirs]) for own, theirs in layers.items()]
+    return torch.stack([attention_error(*pair, lengths_B, causal=causal) for pair in pairs]).sum()
 
 
 def _real(values_BT: Tensor, lengths_B: Tensor | None) -> Tensor:

@@ -8,9 +8,9 @@ Its recipe block (objectives/config.py) builds it: the net, `model.build`, once 
 and the heads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class Objective(nn.Module):
     """Whether the exported net has seen [MASK] in its rows, as scoring by pseudo-log-likelihood supposes."""
 
     keeps_teacher = False
-    """Whether batches are to bring along what `ask_teacher` says of them, found once for all epochs."""
+    """Whether batches bring along their `teacher_outputs`, computed once for all epochs."""
 
     entities: EntityEmbeddings | None = None
     """Of an objective that reads entities: their vectors, which its batches bring along. They are mapped, in no state
@@ -78,13 +78,26 @@ class Objective(nn.Module):
     backbone: Encoder | Decoder
     """What fine-tuning, prompting, distillation and export load."""
 
+    _teacher: tuple[nn.Module, ...] = ()  # in a tuple it is no child of this module
+
     @property
     def teacher(self) -> nn.Module | None:
-        """A trained net that this one learns from; outside the module, so in no state dict, and without gradient."""
-        return None
+        """A trained model that this one learns from; None: it learns from its batches alone."""
+        return self._teacher[0] if self._teacher else None
+
+    def learn_from(self, teacher: nn.Module) -> None:
+        """Take a teacher: without gradient and dropout, in no state dict, on whatever device this module moves to."""
+        self._teacher = (teacher.requires_grad_(False).eval(),)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Where torch moves and converts modules: the teacher goes along."""
+        if self.teacher is not None:
+            self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def teacher_outputs(self, batch: Batch) -> dict[str, Tensor]:
-        """What a teacher says of a batch, where that is kept: tensors that the batch will have besides."""
+        """The teacher's outputs of a batch, to be cached: tensors that the batch brings along in later epochs."""
         raise NotImplementedError
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:

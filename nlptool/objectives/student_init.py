@@ -15,7 +15,7 @@ from nlptool.objectives.config import ObjectiveConfig
 from nlptool.text.tokenizer import Tokenizer
 
 
-class Teacher(NamedTuple):
+class PretrainedTeacher(NamedTuple):
     """A pretrained net to learn from."""
 
     name: str
@@ -24,12 +24,12 @@ class Teacher(NamedTuple):
     pretrained: Pretrained
 
 
-def read(name: str, tokenizer: Tokenizer, store: str) -> Teacher:
+def read(name: str, tokenizer: Tokenizer, store: str) -> PretrainedTeacher:
     """The teacher. Raises DataError where it reads other tokens than the store has."""
-    return Teacher(name, hub.folder(name), initial_weights.read(name, tokenizer, store))
+    return PretrainedTeacher(name, hub.folder(name), initial_weights.read(name, tokenizer, store))
 
 
-def begin(teacher: Teacher, layers: int, name: str | None) -> Pretrained:
+def initial_student(teacher: PretrainedTeacher, layers: int, name: str | None) -> Pretrained:
     """The student before its first step: so many of the teacher's layers, in the family `name`; None: the teacher's.
 
     Raises DataError where the teacher has no such layers, or the family does not take them.
@@ -47,7 +47,9 @@ def begin(teacher: Teacher, layers: int, name: str | None) -> Pretrained:
     return Pretrained(student, vocab_size, dict(family.state_of_teacher(state)))
 
 
-def require_fit(teacher: Teacher, objective: ObjectiveConfig, model: ModelConfig, longest: int) -> None:
+def require_fit(
+    teacher: PretrainedTeacher, objective: ObjectiveConfig, model: ModelConfig, longest: int
+) -> None:
     """Raise DataError for what of a teacher does not go with its student, or with the longest rows."""
     config = teacher.pretrained.config
     problems = objective.check_teacher(model, config, teacher.pretrained.vocab_size)
@@ -59,7 +61,7 @@ def require_fit(teacher: Teacher, objective: ObjectiveConfig, model: ModelConfig
         raise DataError(f"{teacher.name}: as a teacher: " + "; ".join(messages))
 
 
-def require_heads(teacher: Teacher, objective: Objective) -> None:
+def require_heads(teacher: PretrainedTeacher, objective: Objective) -> None:
     """Raise DataError where the teacher lacks what the objective asks it for, such as guesses of tokens."""
     assert objective.teacher is not None
     given = {key.partition(".")[0] for key in teacher.pretrained.state}

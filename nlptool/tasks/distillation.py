@@ -3,19 +3,17 @@
 For tasks that decide once a row, among as many alternatives each time. Two objectives in turn around that of the task:
 `IntermediateDistillation` fits embeddings, hidden states and attention scores to the teacher's, then
 `PredictionDistillation` fits the logits. Neither looks at a label. Both have the
-student's own parts under their own names, so that weights, learning rates and folders are as in fine-tuning; the
-teacher is no part of them. It has neither dropout nor gradient; in TinyBERT's code it has dropout, which nothing turns
-off there.
+student's own parts under their own names, so that weights, learning rates and folders are as in fine-tuning. The
+teacher has neither dropout nor gradient; in TinyBERT's code it has dropout, which nothing turns off there.
 """
 
 # B rows, T tokens, D width, N rows, W numbers said of a row
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
@@ -54,8 +52,8 @@ class IntermediateDistillation(Objective):
         self.projection = None if own.hidden == theirs.hidden else Linear(own.hidden, theirs.hidden)
         if self.projection is not None:
             init_truncated(self.projection, own.init)
+        self.learn_from(teacher)
         self._collate = student.collate
-        self._teacher = partial(teacher.requires_grad_(False).eval().trace, scores=self.layers)
 
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
         """As the task's, but counted in tokens and pairs of tokens."""
@@ -65,20 +63,15 @@ class IntermediateDistillation(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sums of both losses."""
+        (teacher,), layers, lengths_B = self._teacher, dict(enumerate(self.layers, start=1)), batch["lengths"]
+        assert isinstance(teacher, Encoder | Decoder)
         with torch.no_grad(), flops.no_backward():
-            teacher = self._teacher(inputs_of(batch))
-        student = self.backbone.trace(inputs_of(batch), range(1, len(self.layers) + 1))
-        lengths_B, project = batch["lengths"], self.projection or nn.Identity()
-        pairs = zip(student.states, (0, *self.layers), strict=True)
-        hidden = [
-            losses.hidden_error(project(own_BTD), teacher.states[layer], lengths_B)
-            for own_BTD, layer in pairs
-        ]
-        attention = [
-            losses.attention_error(student.scores[number], teacher.scores[layer], lengths_B)
-            for number, layer in enumerate(self.layers, start=1)
-        ]
-        return {"hidden": torch.stack(hidden).sum(), "attention": torch.stack(attention).sum()}
+            theirs = teacher.trace(inputs_of(batch), self.layers)
+        own = self.backbone.trace(inputs_of(batch), layers)
+        return {
+            "hidden": losses.hidden_errors(own, theirs, {0: 0} | layers, self.projection, lengths_B),
+            "attention": losses.attention_errors(own, theirs, layers, lengths_B),
+        }
 
 
 class PredictionDistillation(Objective):
@@ -97,19 +90,22 @@ class PredictionDistillation(Objective):
         for name, part in student.named_children():
             self.add_module(name, part)
         self.backbone = student.backbone
-        self.loss = student.loss  # type: ignore[method-assign]
-        self._collate, self._predict = student.collate, student.predict
+        self._student = (student,)  # in a tuple it is no child; its parts are, above
         self._answers_NW = answers_NW.float()
+
+    def loss(self, figures: dict[str, float]) -> float:
+        """The student's metric chooses the best checkpoint."""
+        return self._student[0].loss(figures)
 
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
         """As the task's, with the teacher's answers beside."""
-        batch = self._collate(examples, draws)
+        batch = self._student[0].collate(examples, draws)
         answers_BW = self._answers_NW[batch["row"]]
         return Batch(batch.tensors | {"answers": answers_BW}, {"prediction": len(answers_BW)}, batch.tokens)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
-        logits_BW, answers_BW = self._predict(batch), batch["answers"]
+        logits_BW, answers_BW = self._student[0].predict(batch), batch["answers"]
         if logits_BW.shape[1] == 1:
             return {"prediction": F.mse_loss(logits_BW.float(), answers_BW, reduction="sum")}
         return {"prediction": losses.soft_cross_entropy(logits_BW, answers_BW)}

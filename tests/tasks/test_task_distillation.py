@@ -1,5 +1,6 @@
 """What a student learns from a teacher: layers first, then answers."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,13 @@ def test_the_teacher_is_no_part_of_what_is_trained_and_has_no_dropout(teacher, r
     sum(one.values()).backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert all(parameter.grad is not None for parameter in own.backbone.parameters())
+
+
+def test_the_teacher_moves_with_what_learns_from_it(teacher, rows, tokenizer):
+    objective = IntermediateDistillation(student(tokenizer), copy.deepcopy(teacher.backbone), (2, 4)).double()
+    assert {parameter.dtype for parameter in objective.teacher.parameters()} == {torch.float64}
+    losses = objective(small.all_rows(objective, rows, 8)[0])
+    assert {loss.dtype for loss in losses.values()} == {torch.float64}
 
 
 def test_a_narrower_student_has_one_matrix_that_its_folder_lacks(teacher, rows, tokenizer):

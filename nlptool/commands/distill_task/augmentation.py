@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from nlptool.commands.distill_task.recipe import Augment
-from nlptool.commands.distill_task.teacher import Teacher
+from nlptool.commands.distill_task.teacher import FinetunedTeacher
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.data import pair_inputs
 from nlptool.data.augmentation import augmented_copies
@@ -28,7 +28,7 @@ SEED = 0  # of the copies, which all runs of a recipe share
 class AugmentingEncoder:
     """Writes a split as the task does, but the training rows with their copies; TaskObjective.encode."""
 
-    def __init__(self, augment: Augment, setup: FinetuneSetup, teacher: Teacher) -> None:
+    def __init__(self, augment: Augment, setup: FinetuneSetup, teacher: FinetunedTeacher) -> None:
         self.augment, self.setup, self.teacher = augment, setup, teacher
 
     def __call__(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:

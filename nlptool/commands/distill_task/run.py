@@ -16,11 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands.distill_task import comparison
 from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.distill_task.setup import (
@@ -31,16 +28,15 @@ from nlptool.commands.distill_task.setup import (
     require,
     student_setup,
 )
-from nlptool.commands.distill_task.teacher import Teacher
+from nlptool.commands.distill_task.teacher import FinetunedTeacher
 from nlptool.commands.finetune import results
 from nlptool.commands.finetune import run as finetuning
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console, Options
 from nlptool.data.batches import PrefetchingLoader
 from nlptool.data.length_bucketing import SequentialBatches
-from nlptool.errors import DataError, UsageError
+from nlptool.errors import UsageError
 from nlptool.formatting import counted, each, significant
-from nlptool.manifests import digest
 from nlptool.metric_table import listed
 from nlptool.models import hub, huggingface
 from nlptool.models.layers import Layers
@@ -50,7 +46,6 @@ from nlptool.runs import folder, launch, machine, run_state
 from nlptool.runs.job import RunConfig, TrainingJob
 from nlptool.runs.launch import RunContext
 from nlptool.runs.loop import open_run, train_job
-from nlptool.tasks.base import Numbers
 from nlptool.train.config import FinetuneConfig, Save
 from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import SignalHandler
@@ -101,7 +96,7 @@ class _Runs:
         setups = {seed: self._setup(recipe.prediction, start, "prediction") for seed, start in starts.items()}
         setup = setups[recipe.seeds[0]]
         self.world.on_first(lambda: setup.remark(self.console))
-        logits_NW = self._teacher_logits(setup)
+        logits_NW = self.teacher.training_logits(setup, self.out, self.context)
         found = {"student": [self._predict(setups[seed], seed, logits_NW) for seed in recipe.seeds]}
         if recipe.baseline_student:
             found["baseline_student"] = self._baselines(setup.steps, setup.epoch)
@@ -165,16 +160,6 @@ class _Runs:
             export=lambda path: setup.export(own, path),
             rates=setup.rates,
         )
-
-    def _teacher_logits(self, setup: FinetuneSetup) -> Tensor:
-        """The teacher's logits of the training rows, [N, W]; written down for a run that is resumed."""
-        path, provenance = self.out / "teacher.npy", self.out / "teacher.json"
-        facts = {"length": setup.train.sequence_length}  # the teacher and the rows stay
-        if not _is_kept(path, provenance, facts):
-            logits = self.teacher.predict_split(setup, setup.task.train, self.context)
-            with self.signals.shield():
-                self.world.on_first(lambda: _keep(logits, path, provenance, facts))
-        return torch.from_numpy(np.load(path))
 
     def _predict(self, setup: FinetuneSetup, seed: int, teacher_logits_NW: Tensor) -> dict[str, Any]:
         """The second stage."""
@@ -285,28 +270,13 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     console.facts("these runs would take", shown)
 
 
-def _flops(setup: FinetuneSetup, stage: str, teacher: Teacher) -> float:
-    """Of one seed's stage: in the first one the teacher reads each batch, too; its answers to the second are kept."""
+def _flops(setup: FinetuneSetup, stage: str, teacher: FinetunedTeacher) -> float:
+    """Of one seed's stage: in the first one the teacher reads each batch, too; its logits for the second are cached."""
     objective: Objective = setup.shape
     if stage == "intermediate":
         with shapes_only():
             objective = intermediate_objective(setup.objective(), teacher.setup.objective())
     return setup.flops_per_row(objective) * setup.steps * setup.train.batch_size
-
-
-def _keep(logits: Numbers, path: Path, provenance: Path, facts: dict[str, Any]) -> None:
-    """Write down what the teacher says, then of what, and the file's digest."""
-    with replacing(path, "wb") as file:
-        np.save(file, logits.astype(np.float32))
-    write_json(provenance, facts | {"sha256": digest(path)})
-
-
-def _is_kept(path: Path, provenance: Path, facts: dict[str, Any]) -> bool:
-    """Whether the teacher's answers lie there as they were written; what does not is asked again."""
-    try:
-        return path.is_file() and read_json(provenance, dict) == facts | {"sha256": digest(path)}
-    except (FileNotFoundError, DataError):
-        return False
 
 
 def _size(setup: FinetuneSetup) -> int:

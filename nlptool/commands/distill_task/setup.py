@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nlptool.commands.distill_task.augmentation import AugmentingEncoder
 from nlptool.commands.distill_task.recipe import Recipe
-from nlptool.commands.distill_task.teacher import Teacher
+from nlptool.commands.distill_task.teacher import FinetunedTeacher
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.distill.layer_map import layer_map
@@ -18,13 +18,13 @@ from nlptool.train.config import FinetuneConfig
 from nlptool.train.estimate import shapes_only
 
 
-def open_teacher(recipe: Recipe) -> Teacher:
+def open_teacher(recipe: Recipe) -> FinetunedTeacher:
     """The fine-tuned net that the recipe names. Raises DataError where it does not know the task."""
     tuning = recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out))
-    return Teacher(FinetuneSetup(tuning, whole=True))
+    return FinetunedTeacher(FinetuneSetup(tuning, whole=True))
 
 
-def require(recipe: Recipe, teacher: Teacher) -> None:
+def require(recipe: Recipe, teacher: FinetunedTeacher) -> None:
     """Raise DataError or UsageError unless the teacher can teach the student; nothing is written."""
     if recipe.augment is not None and recipe.augment.model is not None:
         FillMask(hub.folder(recipe.augment.model))
@@ -49,7 +49,7 @@ def initial_student(recipe: Recipe, out: Path) -> str:
     return recipe.init_from or str(out / "start")
 
 
-def prepare(recipe: Recipe, teacher: Teacher, out: Path, console: Console) -> None:
+def prepare(recipe: Recipe, teacher: FinetunedTeacher, out: Path, console: Console) -> None:
     """Make the student, unless it is there, and encode the rows."""
     if not (out / "start").exists():
         if recipe.layers is not None:

@@ -1,17 +1,20 @@
 """A net that knows a labelled task: its logits of rows, and a student made of its layers."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Progress
 from nlptool.data.batches import Batch
 from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
-from nlptool.errors import UsageError
-from nlptool.manifests import atomic_folder
+from nlptool.errors import DataError, UsageError
+from nlptool.manifests import atomic_folder, digest
 from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.objectives import export
@@ -22,7 +25,7 @@ from nlptool.tasks.finetuned import require_head, require_same_classes
 from nlptool.train.trainer import derive_seed, predictions
 
 
-class Teacher:
+class FinetunedTeacher:
     """A fine-tuned net. Raises DataError where it does not know the task, or knows other classes."""
 
     def __init__(self, setup: FinetuneSetup) -> None:
@@ -84,6 +87,31 @@ class Teacher:
                 objective, objective.predict, watched, len(source), shape, train.precision, world, signals
             )
         return logits.numpy()
+
+    def training_logits(self, student: FinetuneSetup, out: Path, context: RunContext) -> Tensor:
+        """Its logits of the training rows, [N, W], float32; out/teacher.npy caches them for a run that is resumed."""
+        path, provenance = out / "teacher.npy", out / "teacher.json"
+        facts = {"length": student.train.sequence_length}  # the teacher and the rows stay
+        if not _is_cached(path, provenance, facts):
+            logits = self.predict_split(student, student.task.train, context)
+            with context.signals.shield():
+                context.world.on_first(lambda: _write(logits, path, provenance, facts))
+        return torch.from_numpy(np.load(path))
+
+
+def _write(logits: Numbers, path: Path, provenance: Path, facts: dict[str, Any]) -> None:
+    """The logits, then what they are of and the file's digest."""
+    with replacing(path, "wb") as file:
+        np.save(file, logits.astype(np.float32))
+    write_json(provenance, facts | {"sha256": digest(path)})
+
+
+def _is_cached(path: Path, provenance: Path, facts: dict[str, Any]) -> bool:
+    """Whether the logits are there as they were written; if not, they are computed again."""
+    try:
+        return path.is_file() and read_json(provenance, dict) == facts | {"sha256": digest(path)}
+    except (FileNotFoundError, DataError):
+        return False
 
 
 class _Watched:

@@ -339,11 +339,11 @@ def _entities(recipe: Recipe, store: TokenStore) -> EntityEmbeddings | None:
 
 
 def _initial_weights(
-    recipe: Recipe, tokenizer: Tokenizer, teacher: student_init.Teacher | None
+    recipe: Recipe, tokenizer: Tokenizer, teacher: student_init.PretrainedTeacher | None
 ) -> Pretrained | None:
     """The weights that the recipe begins with, if not random ones."""
     if recipe.init_from is not None:
         return initial_weights.read(recipe.init_from, tokenizer, recipe.store, extend=True)
     if recipe.student is not None and teacher is not None:
-        return student_init.begin(teacher, recipe.student.layers, recipe.student.name)
+        return student_init.initial_student(teacher, recipe.student.layers, recipe.student.name)
     return None

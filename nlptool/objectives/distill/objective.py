@@ -2,8 +2,8 @@
 
 # B batch, T tokens, K slots for masked positions, D width of the student, E of the teacher
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Self
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,13 +17,13 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.distill import losses
 from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
 from nlptool.distill.layer_map import layer_map
+from nlptool.distill.teacher import Teacher
 from nlptool.models.base import Decoder, Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cross_entropy import IGNORED, linear_cross_entropy, linear_scores
 from nlptool.models.layers import HiddenStates, Linear, gather_rows, init_truncated
 from nlptool.objectives import causal, masked
 from nlptool.objectives.base import ExportSpec, Objective, inputs_of
-from nlptool.objectives.distill.teacher import Teacher
 from nlptool.text.store import Split
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ class DistillationObjective(Objective):
     """A student, which is a masked or causal language model, and a teacher that reads the same masked rows.
 
     Rows are packed, so none has padding. hidden and attention add up the errors of the layers (Jiao et al. 2020,
-    eq. 6). The teacher is no part of the module: it is in no state dict, has no gradient, and only goes along to
-    another device or type.
+    eq. 6).
     """
 
     def __init__(
@@ -49,7 +48,8 @@ class DistillationObjective(Objective):
     ) -> None:
         super().__init__()
         self.config = config
-        self.outside = (student, teacher)  # in a tuple neither is a child; the student's parts are, below
+        self.learn_from(teacher)
+        self._student = (student,)  # in a tuple it is no child; its parts are, below
         self.backbone = student.backbone
         self.keeps_teacher = config.cache_top_k > 0
         self.causal = isinstance(student, causal.CausalLM)
@@ -75,18 +75,14 @@ class DistillationObjective(Objective):
     @property
     def student(self) -> masked.MaskedLM | causal.CausalLM:
         """The language model without its teacher."""
-        return self.outside[0]
+        return self._student[0]
 
     @property
     def teacher(self) -> Teacher:
-        """What it learns from."""
-        return self.outside[1]
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Where torch moves and converts modules: the teacher goes along."""
-        self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
+        """The model that it learns from."""
+        (teacher,) = self._teacher
+        assert isinstance(teacher, Teacher)
+        return teacher
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Packed rows, as the language model has them."""
@@ -149,8 +145,7 @@ class DistillationObjective(Objective):
 
     @torch.no_grad()
     def teacher_outputs(self, batch: Batch) -> dict[str, Tensor]:
-        """What the teacher finds likeliest, which a batch may bring along: ids and log-probabilities, [..., keep]."""
-        self.teacher.eval()
+        """The teacher's top k, which a batch may bring along: ids and log-probabilities, [..., K]."""
         state = self._trace(self.teacher.backbone, batch, ()).states[-1]
         if self.config.kl_positions == "masked":
             state = gather_rows(state, batch["at"])
@@ -197,19 +192,11 @@ class DistillationObjective(Objective):
         """What is learnt from embeddings, layers and their attention."""
         sums = {}
         if "embedding" in self.weights:
-            sums["embedding"] = losses.hidden_error(self._widened(own.states[0]), teacher_states.states[0])
+            sums["embedding"] = losses.hidden_errors(own, teacher_states, {0: 0}, self.projection)
         if "hidden" in self.weights:
-            errors = [
-                losses.hidden_error(self._widened(own.states[m]), teacher_states.states[n])
-                for m, n in self.layers.items()
-            ]
-            sums["hidden"] = torch.stack(errors).sum()
+            sums["hidden"] = losses.hidden_errors(own, teacher_states, self.layers, self.projection)
         if "attention" in self.weights:
-            errors = [
-                losses.attention_error(own.scores[m], teacher_states.scores[n], causal=self.causal)
-                for m, n in self.layers.items()
-            ]
-            sums["attention"] = torch.stack(errors).sum()
+            sums["attention"] = losses.attention_errors(own, teacher_states, self.layers, causal=self.causal)
         return sums
 
     def _guesses(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -226,10 +213,6 @@ class DistillationObjective(Objective):
             losses, correct = linear_scores(*one, batch["labels"])
             sums |= {f"{front}{self.term}": losses.sum(), f"{front}{self.term}_correct": correct.sum()}
         return sums
-
-    def _widened(self, state_BTD: Tensor) -> Tensor:
-        """As wide as the teacher's."""
-        return state_BTD if self.projection is None else self.projection(state_BTD)
 
     def _teacher_logits(self, state: Tensor) -> LazyLogits:
         with torch.no_grad(), flops.no_backward():

@@ -1,4 +1,4 @@
-"""The net that a student learns from."""
+"""The model that a student learns from."""
 
 from torch import nn
 
@@ -8,7 +8,7 @@ from nlptool.models.config import EncoderConfig, ModelConfig
 
 
 class Teacher(nn.Module):
-    """A net that never changes: no gradient, and no dropout, as it never trains.
+    """A language model that never changes: no gradient, and no dropout, as it never trains.
 
     TinyBERT's scripts leave their teacher's dropout on, without a word in the paper; here it is off.
     """
@@ -17,7 +17,7 @@ class Teacher(nn.Module):
     mlm: heads.MaskedLM | None
 
     def __init__(self, model: ModelConfig, vocab_size: int, *, guesses: bool) -> None:
-        """guesses: whether its guesses are asked for, and so its head."""
+        """guesses: whether its logits of masked tokens are needed, and so its head."""
         super().__init__()
         self.config = model
         self.backbone = model.build(vocab_size)
