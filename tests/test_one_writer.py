@@ -30,7 +30,7 @@ MAY = {
     "corpus/engine.py np.save": ASIDE,
     "corpus/extract.py read": "what /proc says of a process: the processor time that it has used",
     "corpus/duplicates.py write": "shingles that one phase of a run needs, removed when it ends",
-    "commands/distill_task/run.py np.save": "into a file that atomic_files.replacing names when it is whole",
+    "commands/distill_task/teacher.py np.save": "into a file that atomic_files.replacing names when it is whole",
     "runs/lock.py write": "O_EXCL makes it this process's or nobody's; a cut one is taken over",
     "commands/recipes.py write": "`x` makes the user's new file or refuses",
     "prompting/response_cache.py write": "cuts a line off that a kill has left unfinished",
