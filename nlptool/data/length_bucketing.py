@@ -1,14 +1,27 @@
 """Batches of rows of several lengths, little of which is padding, as a function of (seed, n)."""
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.data.batches import Batch, Collate, Examples
+from nlptool.data.batches import Batch, Collate
 from nlptool.data.permutation import permuted
 from nlptool.data.random_streams import RandomStreams
 from nlptool.formatting import counted
+
+
+class IndexedRows(Protocol):
+    """Rows by number, each the same in every epoch."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def take(self, indices: NDArray[np.int64]) -> Any:
+        """Rows `indices` [N], as the objective's `collate` takes them."""
+        ...
 
 
 class LengthBucketedBatches:
@@ -26,7 +39,7 @@ class LengthBucketedBatches:
 
     def __init__(
         self,
-        examples: Examples,
+        examples: IndexedRows,
         lengths: NDArray[np.int64],
         collate: Collate,
         *,
@@ -96,7 +109,7 @@ class SequentialBatches:
 
     def __init__(
         self,
-        examples: Examples,
+        examples: IndexedRows,
         lengths: NDArray[np.int64],
         collate: Collate,
         *,
@@ -125,5 +138,7 @@ class SequentialBatches:
         return [_collated(self.examples, self.collate, self._batches[n], RandomStreams(0, n))]
 
 
-def _collated(examples: Examples, collate: Collate, rows: NDArray[np.int64], draws: RandomStreams) -> Batch:
-    return collate(examples.take(rows, np.zeros_like(rows), draws), draws)
+def _collated(
+    examples: IndexedRows, collate: Collate, rows: NDArray[np.int64], draws: RandomStreams
+) -> Batch:
+    return collate(examples.take(rows), draws)

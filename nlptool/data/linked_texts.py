@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.pair_inputs import AT_ONCE, EncodedBatch, Ints, TextPairDataset, Truncation, special_ids
-from nlptool.data.random_streams import RandomStreams
 from nlptool.text.links import MOST_TOKENS, LinkFile, Links, LinkWriter
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
@@ -143,9 +142,9 @@ class LinkedTextDataset:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> LinkedBatch:
-        """Rows `indices` [N]; no epoch or draw changes them."""
-        encoded = self._texts.take(indices, epochs, draws)
+    def take(self, indices: Ints) -> LinkedBatch:
+        """Rows `indices` [N]."""
+        encoded = self._texts.take(indices)
         if self.links is None:
             return LinkedBatch(encoded, *(np.empty(0, np.int64),) * 3)
         begins = self._begins[indices]

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.pretraining_examples import fit
-from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.text.store import Split, SplitWriter, dtype_for
@@ -138,8 +137,8 @@ class TextPairDataset:
         found = zip(begins + sizes, begins + self._whole[document], strict=True)
         return [self.split.read(int(first), int(last)).tolist() for first, last in found]
 
-    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> EncodedBatch:
-        """Rows `indices` [N]; no epoch or draw changes them."""
+    def take(self, indices: Ints) -> EncodedBatch:
+        """Rows `indices` [N]."""
         documents = (indices[:, None] * self.choices + np.arange(self.choices)).ravel()
         lengths = self.document_lengths[documents]
         ids_NT = np.full((len(documents), int(lengths.max())), self.pad, np.int64)

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nlptool.data.pair_inputs import Ints, Truncation
-from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError, UsageError
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
@@ -130,8 +129,8 @@ class PromptDataset:
     def __len__(self) -> int:
         return self.count
 
-    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> PromptBatch:
-        """Rows `indices` [N]; no epoch or draw changes them."""
+    def take(self, indices: Ints) -> PromptBatch:
+        """Rows `indices` [N]."""
         return _padded([self.ids(row) for row in indices.tolist()], indices)
 
     def ids(self, row: int) -> tuple[Ints, int, int]:
@@ -177,7 +176,7 @@ class ConcatDataset:
     def __len__(self) -> int:
         return self.count
 
-    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> PromptBatch:
+    def take(self, indices: Ints) -> PromptBatch:
         """Rows `indices` [N], of whatever parts."""
         of = np.searchsorted(self._ends, indices, side="right")
         inside = indices - (self._ends - [part.count for part in self.parts])[of]

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.pair_inputs import AT_ONCE, EncodedBatch, Ints, Truncation, special_ids
-from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
 from nlptool.text.store import Split, SplitWriter, dtype_for
@@ -158,8 +157,8 @@ class QAWindowDataset:
     def __len__(self) -> int:
         return len(self.row)
 
-    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> EncodedBatch:
-        """Windows `indices` [N]; no epoch or draw changes them."""
+    def take(self, indices: Ints) -> EncodedBatch:
+        """Windows `indices` [N]."""
         lengths = self.lengths[indices]
         ids_NT = np.full((len(indices), int(lengths.max())), self.pad, np.int64)
         types_NT = np.zeros_like(ids_NT)

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.pair_inputs import AT_ONCE, EncodedBatch, Ints, Truncation, special_ids
-from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
 from nlptool.text.store import Split, SplitWriter, dtype_for
@@ -129,8 +128,8 @@ class TokenLabelDataset:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> TokenLabelBatch:
-        """Sentences `indices`; no epoch or draw changes them."""
+    def take(self, indices: Ints) -> TokenLabelBatch:
+        """Sentences `indices`."""
         lengths = self.lengths[indices]
         ids_BT = np.full((len(indices), int(lengths.max())), self.pad, np.int64)
         ids_BT[:, 0] = self.cls

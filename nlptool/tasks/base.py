@@ -6,7 +6,7 @@ A task's file is one such block: recipes/tasks/glue/sst2.yaml.
 All that a kind does with a net is to decide: the class of a text, the right one of several texts, the tag of each word,
 the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what the
 net says of each are numbers, one for each alternative. `predict` and `cost` know decisions alone; how they come
-from rows and make answers is between `encode`, `examples`, `score` and `answers`.
+from rows and make answers is between `encode`, `dataset`, `score` and `answers`.
 """
 
 # N decisions, W numbers said of a decision: one for each alternative, or the one that is asked for
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data.batches import Batch, Examples
+from nlptool.data.batches import Batch
+from nlptool.data.length_bucketing import IndexedRows
 from nlptool.data.pair_inputs import Truncation
 from nlptool.errors import UsageError
 from nlptool.knowledge.entity_table import EntityTable
@@ -35,8 +36,8 @@ from nlptool.text.tokenizer import Tokenizer
 Numbers = NDArray[np.float64]
 
 
-class LabelledDataset(Examples, Protocol):
-    """A split, cut into what a net reads at once."""
+class LabelledDataset(IndexedRows, Protocol):
+    """A split, cut into what a model reads at once."""
 
     lengths: NDArray[np.int64]
     """Tokens of each example."""
@@ -83,13 +84,13 @@ class TaskObjective(Objective):
         return -figures[self.metric]
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Write the rows of a split for `examples`, in bounded memory; returns how many there are.
+        """Write the rows of a split for `dataset`, in bounded memory; returns how many there are.
 
         Raises DataError, with the row's place, for what is not as it should be.
         """
         raise NotImplementedError
 
-    def examples(self, split: Split, length: int, seed: int) -> LabelledDataset:
+    def dataset(self, split: Split, length: int) -> LabelledDataset:
         """The rows that `encode` has written, of at most `length` tokens."""
         raise NotImplementedError
 

@@ -44,7 +44,7 @@ def keep(
         while at < count:
             size = max(1, min(TOKENS // max(int(rows.lengths[at : at + 256].max()), 1), count - at))
             some = np.arange(at, at + size)
-            taken = rows.take(some, np.zeros_like(some), RandomStreams(0, 0))
+            taken = rows.take(some)
             batch: Batch = objective.collate(taken, RandomStreams(0, 0)).to(device)
             found = objective.features(batch).float().cpu().numpy()
             file.write(np.ascontiguousarray(found).data)

@@ -69,7 +69,7 @@ class FinetunedModel:
 
     def open(self, split: Split) -> LabelledDataset:
         """Encoded rows, as the model reads them."""
-        return self.objective.examples(split, self.record.sequence_length, 0)
+        return self.objective.dataset(split, self.record.sequence_length)
 
 
 def open_entities(task: TaskConfig, model: ModelConfig, name: str) -> EntityTable | None:

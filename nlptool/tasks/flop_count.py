@@ -87,7 +87,7 @@ class FlopCount:
         places = np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)
         for row in order[places]:
             yield self.objective.collate(
-                self.rows.take(np.array([row]), np.zeros(1, np.int64), RandomStreams(0, 0)),
+                self.rows.take(np.array([row])),
                 RandomStreams(0, 0),
             )
 

@@ -96,8 +96,8 @@ class MarkedTextObjective(TaskObjective):
                 tally["related"] += self.knowledge.related(head, tail)
         return tuple(found)
 
-    def examples(self, split: Split, length: int, seed: int) -> LinkedTextDataset:
-        """The rows; no seed changes them."""
+    def dataset(self, split: Split, length: int) -> LinkedTextDataset:
+        """The rows."""
         special = self.vocabulary.special
         return LinkedTextDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
 

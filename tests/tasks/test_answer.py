@@ -11,7 +11,6 @@ from small import WORDS
 
 from nlptool.data.length_bucketing import LengthBucketedBatches, SequentialBatches
 from nlptool.data.prompt_completion import PromptDataset
-from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.models.base import Inputs
@@ -61,7 +60,7 @@ def encoded(
     objective: TextGeneration, rows: list[Row], tokenizer: Tokenizer, folder: Path, length: int = 60
 ) -> PromptDataset:
     objective.encode(rows, tokenizer, folder / "train", labelled="answer" in rows[0].values)
-    return objective.examples(Split(folder / "train"), length, 0)
+    return objective.dataset(Split(folder / "train"), length)
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def rows(objective: TextGeneration, tokenizer: Tokenizer, tmp_path: Path) -> Pro
 
 def text_of(rows: PromptDataset, row: int, tokenizer: Tokenizer) -> tuple[str, str]:
     """Prompt and answer of a row, as the net reads them."""
-    some = rows.take(np.array([row]), np.zeros(1, np.int64), RandomStreams(0, 0))
+    some = rows.take(np.array([row]))
     cut = int(some.prompts[0])
     return tokenizer.decode(some.ids[0, :cut].tolist()), tokenizer.decode(some.ids[0, cut:].tolist())
 
@@ -145,7 +144,7 @@ def test_the_loss_is_that_of_the_answers_tokens_alone(objective: TextGeneration,
     objective.double()
     total, tokens = 0.0, 0
     for number in range(len(rows)):
-        some = rows.take(np.array([number]), np.zeros(1, np.int64), RandomStreams(0, 0))
+        some = rows.take(np.array([number]))
         ids = torch.from_numpy(some.ids)
         logits = objective.backbone(Inputs(ids=ids)) @ objective.backbone.word_embeddings.T
         prompt = int(some.prompts[0])

@@ -113,7 +113,7 @@ def test_transformers_says_the_same(family: str, tiny_store: Path, tmp_path: Pat
         max_length=20,
         return_tensors="pt",
     )
-    rows = made.examples(Split(tmp_path / "six"), 20, 0)
+    rows = made.dataset(Split(tmp_path / "six"), 20)
     with torch.no_grad():
         expected = theirs.eval()(**{name: t.view(6, 3, -1) for name, t in encoded.items()}).logits
         for batch in small.all_rows(made, rows, 4):

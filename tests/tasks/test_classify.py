@@ -99,7 +99,7 @@ def test_a_number_that_is_written_as_hidden_ones_are_is_told(
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     made = small.build("classification", {"inputs": ["a", "b"], "metrics": ["pearson"]}, tokenizer)
     made.encode([row(label=score) for score in scores], tokenizer, tmp_path / "train", labelled=True)
-    found = made.data_warnings(made.examples(Split(tmp_path / "train"), 24, 0))
+    found = made.data_warnings(made.dataset(Split(tmp_path / "train"), 24))
     assert len(found) == bool(told)
     assert all(f"the label of {told} of {len(scores)} rows is -1" in one for one in found)
 
@@ -183,7 +183,7 @@ def test_transformers_says_the_same(variant: str, family: str, tiny_store: Path,
     inputs = encode(*texts, padding=True, truncation=True, max_length=small.LENGTH, return_tensors="pt")
     examples = [small.config("classification", settings).example(Row("", r), labelled=True) for r in rows]
     data.write(examples, tokenizer, tmp_path / "ten")
-    ten = made.examples(Split(tmp_path / "ten"), small.LENGTH, 0)
+    ten = made.dataset(Split(tmp_path / "ten"), small.LENGTH)
     with torch.no_grad():
         expected = theirs.eval()(**inputs).logits
         for batch in small.all_rows(made, ten, 4):
@@ -210,7 +210,7 @@ def test_balanced_classes_have_the_same_say_in_the_training_loss(tiny_store: Pat
     rows = [Row("", {"a": "the river", "label": int(n < 3)}) for n in range(12)]
     made = small.build("classification", settings | {"class_weights": "balanced"}, tokenizer).eval()
     made.encode(rows, tokenizer, tmp_path / "train", labelled=True)
-    train = made.examples(Split(tmp_path / "train"), small.LENGTH, 0)
+    train = made.dataset(Split(tmp_path / "train"), small.LENGTH)
     batches = small.all_rows(made, train, 12)
     assert sum(float(made(batch)["cross_entropy"]) for batch in batches) == pytest.approx(
         sum(float(made.cost(made.predict(batch), batch["labels"])) for batch in batches)

@@ -66,7 +66,7 @@ def test_a_copy_of_final_answers_as_the_net_that_was_trained(case, tokenizer: To
     objective.thresholds.update(dict.fromkeys(objective.thresholds, 0.25))
     final = final_of(case, objective, tokenizer, tmp_path / "final")
     objective.encode(made(case), tokenizer, tmp_path / "rows", labelled=False)
-    expected = said(objective, objective.examples(Split(tmp_path / "rows"), small.LENGTH, 0))
+    expected = said(objective, objective.dataset(Split(tmp_path / "rows"), small.LENGTH))
     shutil.copytree(final, tmp_path / "copy")
     shutil.rmtree(final)
     model = FinetunedModel("copy", tmp_path / "copy", CPU)
@@ -102,7 +102,7 @@ def test_a_row_of_bare_texts_is_read(case, tokenizer: Tokenizer, tmp_path: Path)
         pytest.skip("a row of this kind is more than texts")
     row = objective.config.row_of(["the old river", *("a small bell" for _ in columns[1:])])
     objective.encode([Row("--text", row)], tokenizer, tmp_path / "rows", labelled=False)
-    assert len(said(objective, objective.examples(Split(tmp_path / "rows"), small.LENGTH, 0))) == 1
+    assert len(said(objective, objective.dataset(Split(tmp_path / "rows"), small.LENGTH))) == 1
 
 
 def test_the_mean_of_equal_nets_answers_as_one(case, tokenizer: Tokenizer):

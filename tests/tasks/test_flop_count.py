@@ -25,9 +25,7 @@ CASES = [
 
 def batch_of(objective, rows, numbers):
     numbers = np.asarray(numbers)
-    return objective.collate(
-        rows.take(numbers, np.zeros_like(numbers), RandomStreams(0, 0)), RandomStreams(0, 0)
-    )
+    return objective.collate(rows.take(numbers), RandomStreams(0, 0))
 
 
 @pytest.mark.parametrize(("kind", "settings"), CASES, ids=[kind for kind, _ in CASES])
@@ -37,7 +35,7 @@ def test_a_batch_costs_what_its_rows_cost_alone_without_padding(
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     split = small.encoded(kind, settings, tokenizer, tmp_path)
     objective = small.build(kind, settings, tokenizer)
-    rows = objective.examples(split, small.LENGTH, 0)
+    rows = objective.dataset(split, small.LENGTH)
     cost = FlopCount(objective, rows, objective.read, torch.device("cpu"), objective.sizes)
     alone = []
     for row in range(len(rows)):

@@ -238,7 +238,7 @@ def test_a_net_that_reads_entities_tells_rows_of_one_text_apart(
     made = objective("relation_classification", RELATIONS | linked, tokenizer, **ERNIE)
     rows = rows_of(("Q1", "Q2"), ("Q2", "Q1"), ("Q9", None), ("Q1", "Q2"), (None, None))
     assert made.encode(rows, tokenizer, tmp_path / "rows", labelled=True) == 5
-    data = made.examples(Split(tmp_path / "rows"), 32, 0)
+    data = made.dataset(Split(tmp_path / "rows"), 32)
     (batch,) = small.all_rows(made, data, 5)
     order = batch["row"].argsort()
     at = batch["entity_at"][order]
@@ -265,12 +265,12 @@ def test_a_row_that_is_cut_loses_links_and_marks_and_this_is_told(
 ):
     made = objective("relation_classification", RELATIONS | linked, tokenizer, **ERNIE)
     made.encode(rows_of(("Q1", "Q2")), tokenizer, tmp_path / "rows", labelled=False)
-    whole = made.examples(Split(tmp_path / "rows"), 64, 0)
+    whole = made.dataset(Split(tmp_path / "rows"), 64)
     assert [cut.rows for cut in whole.cuts] == [0, 0]
-    taken = whole.take(np.zeros(1, int), np.zeros(1, int), None)
-    short = made.examples(Split(tmp_path / "rows"), int(taken.at[1]) + 1, 0)
+    taken = whole.take(np.zeros(1, int))
+    short = made.dataset(Split(tmp_path / "rows"), int(taken.at[1]) + 1)
     assert [cut.rows for cut in short.cuts] == [1, 1]
-    again = short.take(np.zeros(1, int), np.zeros(1, int), None)
+    again = short.take(np.zeros(1, int))
     assert again.at.tolist() == taken.at[:1].tolist()
     assert not short.labelled
 

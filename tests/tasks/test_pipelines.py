@@ -440,7 +440,7 @@ class Tag(Compare):
         first = 0
         for number, (row, ours) in enumerate(zip(rows, run.said, strict=True)):
             theirs = {one["index"]: one for one in pipe(between.join(row["tokens"]))}
-            placed = run.split.take(np.array([number]), np.zeros(1, np.int64), None)
+            placed = run.split.take(np.array([number]))
             begins = np.flatnonzero(run.split.begins[first : first + len(row["tokens"])])
             for token, at, decision in zip(
                 begins, placed.positions.tolist(), placed.encoded.rows.tolist(), strict=True

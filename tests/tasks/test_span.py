@@ -9,7 +9,6 @@ from kinds import extractive_qa as kind
 
 from nlptool.data import qa_windows
 from nlptool.data.qa_windows import Limits, QAWindowDataset
-from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config as Gpt2
@@ -42,7 +41,7 @@ def opened(
 
 
 def every(rows: QAWindowDataset):
-    return rows.take(np.arange(len(rows)), np.zeros(len(rows), np.int64), RandomStreams(0, 0))
+    return rows.take(np.arange(len(rows)))
 
 
 @pytest.fixture(scope="module")
@@ -369,7 +368,7 @@ def test_transformers_says_the_same_at_the_same_cost(family: str, tokenizer: Tok
         tmp_path, output_loading_info=True
     )
     assert not any(info.values()), info
-    rows = made.examples(small.encoded("extractive_qa", ANSWERABLE, tokenizer, tmp_path, 6), 24, 0)
+    rows = made.dataset(small.encoded("extractive_qa", ANSWERABLE, tokenizer, tmp_path, 6), 24)
     with torch.no_grad():
         for batch in small.all_rows(made, rows, 1):
             start, end = batch["labels"][:, 0].long()

@@ -8,7 +8,6 @@ import torch
 from kinds import token_classification as kind
 
 from nlptool.data import token_labels
-from nlptool.data.random_streams import RandomStreams
 from nlptool.data.token_labels import NOTHING, SPACE, TokenLabelDataset
 from nlptool.errors import DataError
 from nlptool.models import huggingface
@@ -149,7 +148,7 @@ def test_each_decision_knows_its_sentence_and_place(pieces: Tokenizer, tmp_path:
         Sentence("", words, (0,) * len(words), " ") for words in (("rivers", "old"), ("old",), ("old", "old"))
     ]
     rows = opened(pieces, tmp_path, 20, *two)
-    taken = rows.take(np.array([2, 0]), np.zeros(2, np.int64), RandomStreams(0, 0))
+    taken = rows.take(np.array([2, 0]))
     assert taken.encoded.rows.tolist() == [3, 4, 0, 1]
     assert taken.documents.tolist() == [0, 0, 1, 1]
     assert taken.positions.tolist() == [1, 2, 1, 4]
@@ -173,7 +172,7 @@ def test_transformers_says_the_same_at_the_same_cost(family: str, tokenizer: Tok
     )
     assert not any(info.values()), info
     assert theirs.config.id2label[1] == "B-PER"
-    rows = made.examples(small.encoded("token_classification", WORDS, tokenizer, tmp_path, 6), 24, 0)
+    rows = made.dataset(small.encoded("token_classification", WORDS, tokenizer, tmp_path, 6), 24)
     (batch,) = small.all_rows(made, rows, 6)
     labels = torch.full_like(batch["ids"], -100)
     labels[batch["documents"], batch["positions"]] = batch["labels"][:, 0].long()

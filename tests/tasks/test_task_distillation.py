@@ -35,7 +35,7 @@ def teacher(tokenizer: Tokenizer) -> TaskObjective:
 
 @pytest.fixture
 def rows(teacher: TaskObjective, tokenizer: Tokenizer, tmp_path: Path) -> TextPairDataset:
-    return teacher.examples(small.encoded(*CLASSES, tokenizer, tmp_path), small.LENGTH, 0)
+    return teacher.dataset(small.encoded(*CLASSES, tokenizer, tmp_path), small.LENGTH)
 
 
 def student(tokenizer: Tokenizer, **model) -> TaskObjective:
@@ -120,7 +120,7 @@ def test_other_heads_cannot_be_imitated(teacher, tokenizer):
 @pytest.mark.parametrize("case", [CLASSES, NUMBERS, CHOICES], ids=["classes", "numbers", "choices"])
 def test_answers_cost_least_where_they_are_the_teachers(case, tokenizer, tmp_path: Path):
     own = small.build(*case, tokenizer)
-    rows = own.examples(small.encoded(*case, tokenizer, tmp_path), small.LENGTH, 0)
+    rows = own.dataset(small.encoded(*case, tokenizer, tmp_path), small.LENGTH)
     said_NW = torch.zeros(40, own.width)
     with torch.no_grad():
         for batch in small.all_rows(own, rows, 8):
@@ -139,7 +139,7 @@ def test_answers_cost_least_where_they_are_the_teachers(case, tokenizer, tmp_pat
 
 def test_answers_of_numbers_cost_their_squared_error(tokenizer, tmp_path: Path):
     own = small.build(*NUMBERS, tokenizer)
-    rows = own.examples(small.encoded(*NUMBERS, tokenizer, tmp_path), small.LENGTH, 0)
+    rows = own.dataset(small.encoded(*NUMBERS, tokenizer, tmp_path), small.LENGTH)
     answers = torch.arange(40.0)[:, None]
     taught = PredictionDistillation(own, answers)
     with torch.no_grad():

@@ -47,7 +47,7 @@ def objective(case, tokenizer: Tokenizer) -> TaskObjective:
 
 @pytest.fixture
 def rows(case, objective: TaskObjective, tokenizer: Tokenizer, tmp_path: Path) -> TextPairDataset:
-    return objective.examples(small.encoded(*case, tokenizer, tmp_path), small.LENGTH, 0)
+    return objective.dataset(small.encoded(*case, tokenizer, tmp_path), small.LENGTH)
 
 
 @pytest.fixture

@@ -122,5 +122,5 @@ def _middle(setup: FinetuneSetup, objective: TaskObjective, number: int) -> Batc
     first = max(0, (len(order) - number) // 2)
     chosen = order[first : first + number]
     draws = RandomStreams(0, 0)
-    batch = objective.collate(rows.take(chosen, np.zeros_like(chosen), draws), draws)
+    batch = objective.collate(rows.take(chosen), draws)
     return batch.to(next(objective.parameters()).device)

@@ -113,7 +113,7 @@ class FinetuneSetup:
         """Take up the rows that `encode` has written."""
         train, opened = self.train, labelled.opened(rows)
         self.splits = self.shape.gathered(
-            {name: self.shape.examples(split, train.sequence_length, 0) for name, split in opened.items()}
+            {name: self.shape.dataset(split, train.sequence_length) for name, split in opened.items()}
         )
         examples = len(self.splits[self.task.train])
         self.epoch = max(1, math.ceil(examples / train.batch_size))

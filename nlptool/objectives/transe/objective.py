@@ -34,9 +34,12 @@ class TripleExamples:
         return len(self._columns)
 
     def take(
-        self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: RandomStreams
+        self,
+        indices: NDArray[np.int64],
+        epochs: NDArray[np.int64] | None = None,
+        draws: RandomStreams | None = None,
     ) -> NDArray[np.int64]:
-        """Triples [N, 3]."""
+        """Triples [N, 3], the same in every epoch."""
         return np.stack([column[indices] for column in self._columns], 1).astype(np.int64)
 
 

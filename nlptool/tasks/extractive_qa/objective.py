@@ -75,8 +75,8 @@ class ExtractiveQA(TaskObjective):
         questions = (self.config.question(row, labelled=labelled) for row in rows)
         return qa_windows.write(_different(questions), tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> QAWindowDataset:
-        """Windows of the texts; no seed changes them."""
+    def dataset(self, split: Split, length: int) -> QAWindowDataset:
+        """Windows of the texts."""
         return QAWindowDataset(split, length, self._limits, self.vocabulary.special)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:

@@ -136,8 +136,8 @@ class KagNetTask(TaskObjective):
             "embeddings": manifests.digest(self.embeddings.path / WEIGHTS),
         }
 
-    def examples(self, split: Split, length: int, seed: int) -> KagNetDataset:
-        """The rows; no seed changes them. Raises DataError where they were made with another graph or embeddings."""
+    def dataset(self, split: Split, length: int) -> KagNetDataset:
+        """The rows. Raises DataError where they were made with another graph or embeddings."""
         rows = sequence_heads.open_rows(split, length, self.vocabulary, self.width)
         folder = folder_of(split.prefix)
         facts = read_json(folder / FACTS, dict, AGAIN)

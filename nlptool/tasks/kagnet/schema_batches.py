@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset, Truncation
-from nlptool.data.random_streams import RandomStreams
 from nlptool.knowledge.paths import ranges
 from nlptool.knowledge.schema_graphs import SchemaGraphStore
 
@@ -59,8 +58,8 @@ class KagNetDataset:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> StatementBatch:
-        """Rows `indices` [N]; no epoch or draw changes them."""
+    def take(self, indices: Ints) -> StatementBatch:
+        """Rows `indices` [N]."""
         choices = self.rows.choices
         statements = (indices[:, None] * choices + np.arange(choices)).ravel()
         graphs = self.packed(statements)
@@ -68,7 +67,7 @@ class KagNetDataset:
         if vectors is None and self.assumed:
             vectors = np.broadcast_to(np.float32(0), (len(self) * choices, self.assumed))
         if vectors is None:
-            return StatementBatch(self.rows.take(indices, epochs, draws), graphs, None)
+            return StatementBatch(self.rows.take(indices), graphs, None)
         none = np.zeros((len(statements), 0), np.int64)
         lengths = self.rows.document_lengths[statements]
         encoded = EncodedBatch(none, none, lengths, self.labels[indices], indices)

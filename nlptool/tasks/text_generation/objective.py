@@ -60,8 +60,8 @@ class TextGeneration(TaskObjective):
         examples = (one for row in rows for one in task.examples(row, labelled=labelled))
         return prompt_completion.write((prompt(one) for one in examples), tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> PromptDataset:
-        """The rows; no seed changes them."""
+    def dataset(self, split: Split, length: int) -> PromptDataset:
+        """The rows."""
         return PromptDataset(split, length, self._task_of(split.prefix).max_new_tokens)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:

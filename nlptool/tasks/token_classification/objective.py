@@ -72,8 +72,8 @@ class TokenClassification(TaskObjective):
         sentences = (self.config.sentence(row, labelled=labelled) for row in rows)
         return token_labels.write(sentences, tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> TokenLabelDataset:
-        """The sentences; no seed changes them."""
+    def dataset(self, split: Split, length: int) -> TokenLabelDataset:
+        """The sentences."""
         special = self.vocabulary.special
         return TokenLabelDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
 
