@@ -213,8 +213,10 @@ class Panel:
                 if metric.kind == "loss":
                     self._losses.setdefault(metric, History()).add(value)
                 else:
-                    tell = COURSE.get(name)
-                    self._facts[name] = tell(value) if tell else f"{metric.key} {metric.show(value)}"
+                    format_fact = COURSE.get(name)
+                    self._facts[name] = (
+                        format_fact(value) if format_fact else f"{metric.key} {metric.show(value)}"
+                    )
             if flops_per_second is not None:
                 self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
             if memory is not None:
