@@ -11,7 +11,13 @@ from nlptool.manifests import atomic_folder
 from nlptool.runs import folder
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nlptool.report.curves import Axis
+    from nlptool.report.drawing import Style
+    from nlptool.report.fewshot import FewshotChart
     from nlptool.report.runs import Run
+    from nlptool.report.tables import Table
 
 PAGE = "index.html"
 
@@ -22,9 +28,12 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
     Raises UsageError for a folder that is no run, and when matplotlib is not installed.
     """
     folder.prepare_output_folder(out, Options(overwrite=overwrite), holds=PAGE, reads=map(str, paths))
+    from nlptool.report import fewshot, tables
     from nlptool.report import runs as reading
-    from nlptool.report import tables
 
+    if any(map(fewshot.is_prompted, paths)):
+        _report_prompted(paths, out, as_json=as_json, console=console)
+        return
     runs = reading.read_all(paths)
     _require_matplotlib()
     with atomic_folder(out) as aside:
@@ -45,9 +54,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
         console.result("")
         console.table(*differences)
     console.result("")
-    console.facts(
-        str(out), {"page": str(out / PAGE), "pictures": f"{len(pictures)} SVG and PNG files beside it"}
-    )
+    _tell(out, pictures, console)
 
 
 def diff(paths: Sequence[Path], *, as_json: bool, console: Console) -> None:
@@ -96,15 +103,77 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
                     figure = drawing.draw(chart, curves, axis, look, log=log, over=figure, marked=marked)
                     drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
                     if not log:
-                        name = f"{chart.name}-{axis.name}"
-                        (out / f"{name}.svg").write_text(
-                            drawing.svg(figure, look, letters=False), encoding="utf8"
-                        )
-                        (out / f"{name}.png").write_bytes(drawing.png(figure, look))
-                        pictures += [f"{name}.svg", f"{name}.png"]
+                        pictures += _save(figure, look, out, f"{chart.name}-{axis.name}")
                 progress.advance(1)
     (out / PAGE).write_text(page(runs, charts, axes, drawn), encoding="utf8")
     return pictures
+
+
+def _report_prompted(paths: Sequence[Path], out: Path, *, as_json: bool, console: Console) -> None:
+    """The page of prompt runs, and its charts beside it."""
+    from nlptool.prompting.results import results_table
+    from nlptool.report import fewshot
+    from nlptool.report.tables import Table
+
+    records = fewshot.read(paths)
+    _require_matplotlib()
+    shown = fewshot.charts(records)
+    axes, scores = fewshot.axes(shown), Table(*results_table(records))
+    title = paths[0].name if len(paths) == 1 else f"{len(paths)} runs of prompt"
+    with atomic_folder(out) as aside:
+        pictures = _write_prompted(title, shown, axes, scores, aside, console)
+    if as_json:
+        files = [str(out / name) for name in pictures]
+        console.json({"page": str(out / PAGE), "pictures": files, "records": records})
+        return
+    console.table(*scores, title="± is the standard error")
+    console.result("")
+    _tell(out, pictures, console)
+
+
+def _write_prompted(
+    title: str,
+    shown: "Sequence[FewshotChart]",
+    axes: "Sequence[Axis]",
+    scores: "Table",
+    out: Path,
+    console: Console,
+) -> list[str]:
+    from nlptool.report import drawing
+    from nlptool.report.page import fewshot_page
+
+    drawn, pictures, remark = {}, [], ""
+    for one in shown:
+        chart = one.chart
+        for axis in axes:
+            curves, names = one.curves(axis)
+            look = drawing.Style.of(names, [chart.metric.title])
+            remark = remark or look.remark
+            for log in (False, True):
+                figure = drawing.draw(chart, curves, axis, look, log=log, marked=one.marks)
+                drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
+                if log == (axis.name == "parameters"):
+                    pictures += _save(figure, look, out, f"{chart.name}-{axis.name}")
+    if remark:
+        console.note(f"{remark}; the page takes the reader's fonts")
+    (out / PAGE).write_text(
+        fewshot_page(title, [one.chart for one in shown], axes, drawn, scores), encoding="utf8"
+    )
+    return pictures
+
+
+def _save(figure: "Figure", look: "Style", out: Path, name: str) -> list[str]:
+    """Write a chart as SVG and PNG; the files' names."""
+    from nlptool.report import drawing
+
+    (out / f"{name}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
+    (out / f"{name}.png").write_bytes(drawing.png(figure, look))
+    return [f"{name}.svg", f"{name}.png"]
+
+
+def _tell(out: Path, pictures: Sequence[str], console: Console) -> None:
+    shown = {"page": str(out / PAGE), "pictures": f"{len(pictures)} SVG and PNG files beside it"}
+    console.facts(str(out), shown)
 
 
 def _require_matplotlib() -> None:

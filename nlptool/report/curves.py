@@ -48,6 +48,8 @@ class Chart:
     """Whether the axis of a share begins at 0."""
     band: str = ""
     """What the bands of its curves are, where they have some: `95 % intervals`."""
+    points: str = "checkpoints"
+    """What its points are, where they have bands."""
 
     @property
     def share(self) -> bool:

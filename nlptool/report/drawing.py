@@ -295,7 +295,7 @@ def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
     kinds = {curve.heldout for curve in curves}
     smoothed = any(curve.smooth is not None for curve in curves)
     training = ["training batches"] * chart.main + ["smoothed"] * smoothed
-    heldout_label = f"checkpoints, {chart.band}" if chart.band else "held-out"
+    heldout_label = f"{chart.points}, {chart.band}" if chart.band else "held-out"
     entries = [(False, ", ".join(training)), (True, heldout_label)]
     x, below = 0.06, 1 - 0.4 / _high(figure)
     for heldout, text in [pair for pair in entries if pair[0] in kinds and pair[1]]:

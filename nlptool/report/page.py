@@ -15,7 +15,10 @@ from nlptool.terminal import clean
 
 # The palette on a dark ground, colour by colour: lighter where it would sink into it.
 DARK = ("#4aa8e0", "#f2854b", "#2fc79a", "#e3a1c6", "#f0b93a", "#8fd0f5", "#a6afba")
-AXIS_NAMES = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs", "time": "time"}
+AXIS_NAMES = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs", "time": "time"} | {
+    "shots": "examples",
+    "parameters": "model size",
+}
 NUMBER = re.compile(r"-?[\d,.]*( %)?|[\d.]+e[+-]?\d+|(\d+[smhd]\d*)+[smh]?")
 
 Drawn = Mapping[tuple[str, str, bool], str]
@@ -23,10 +26,31 @@ Drawn = Mapping[tuple[str, str, bool], str]
 
 
 def page(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
+    """The page of training runs."""
+    differences = tables.differences(runs)
+    sections = [_section("What the runs ended with", _table(tables.final(runs)), "final")]
+    if differences.rows:
+        sections.append(_section("Where the recipes differ", _table(differences)))
+    sections.append(_section("Environment", _table(tables.environment(runs))))
+    title = runs[0].name if len(runs) == 1 else f"{len(runs)} training runs"
+    chips = "".join(_chip(number, run) for number, run in enumerate(runs))
+    return _whole(title, chips, axes, _figures(runs, charts, axes, drawn), sections)
+
+
+def fewshot_page(
+    title: str, charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn, scores: tables.Table
+) -> str:
+    """The page of prompt runs."""
+    figures = _switch(axes) + _grid(charts, axes, drawn, count())
+    note = '<p class="note">Bands are 95 % intervals over the questions.</p>'
+    return _whole(
+        title, "", axes, figures + note, [_section("Scores, ± standard errors", _table(scores), "final")]
+    )
+
+
+def _whole(title: str, chips: str, axes: Sequence[Axis], figures: str, sections: Sequence[str]) -> str:
     """The page. Colours are variables in it, so that it is light or dark as the reader's screen."""
     template = Template((Path(__file__).parent / "page.html").read_text("utf8"))
-    differences = tables.differences(runs)
-    title = runs[0].name if len(runs) == 1 else f"{len(runs)} training runs"
     return template.substitute(
         title=_text(title),
         light=_variables(PALETTE),
@@ -38,24 +62,25 @@ def page(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], dra
             for scale in ("linear", "log")
         ),
         first=axes[0].name if axes else "",
-        runs="".join(_chip(number, run) for number, run in enumerate(runs)),
-        figures=_figures(runs, charts, axes, drawn),
-        final=_table(tables.final(runs)),
-        differences=_section("Where the recipes differ", _table(differences)) if differences.rows else "",
-        environment=_table(tables.environment(runs)),
+        runs=chips,
+        figures=figures,
+        sections="\n".join(sections),
     )
 
 
-def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
-    if not axes or not charts:
-        return '<p class="note">No figures yet.</p>'
+def _switch(axes: Sequence[Axis]) -> str:
     radios = "".join(
         f'<label><input type="radio" name="x" value="{axis.name}"{" checked" * (index == 0)}> '
         f"{AXIS_NAMES[axis.name]}</label>"
         for index, axis in enumerate(axes)
     )
     log = '<label><input type="checkbox" name="log" value="1"> logarithmic</label>'
-    switch = f'<form class="switch" autocomplete="off"><span>against</span>{radios}{log}</form>'
+    return f'<form class="switch" autocomplete="off"><span>against</span>{radios}{log}</form>'
+
+
+def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
+    if not axes or not charts:
+        return '<p class="note">No figures yet.</p>'
     notes = [
         f"A figure of training is a mean over the steps since the one before. Where there are {SMOOTH_FROM} or more, "
         f"they are faint, and the strong line is their {EMA}."
@@ -67,7 +92,7 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     main = _grid([chart for chart in charts if chart.main], axes, drawn, numbers)
     course = _grid([chart for chart in charts if not chart.main], axes, drawn, numbers)
     note = f'<p class="note">{" ".join(notes)}</p>'
-    return f"{switch}{main}{note}{_section('How the runs went', course) if course else ''}"
+    return f"{_switch(axes)}{main}{note}{_section('How the runs went', course) if course else ''}"
 
 
 def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn, numbers: Iterator[int]) -> str:
@@ -116,8 +141,8 @@ def _chip(number: int, run: Run) -> str:
     return f"<li>{line}{_text(run.name)}{path}</li>"
 
 
-def _section(title: str, content: str) -> str:
-    return f'<h2>{title}</h2>\n<div class="wide">{content}</div>'
+def _section(title: str, content: str, kind: str = "") -> str:
+    return f'<h2>{title}</h2>\n<div class="{f"wide {kind}".strip()}">{content}</div>'
 
 
 def _table(table: tables.Table) -> str:

@@ -12,6 +12,8 @@ SCALES = {  # unit: (factor, how the axis calls it), largest first
     ),
     "tokens": ((1e12, "trillion tokens"), (1e9, "billion tokens"), (1e6, "million tokens"), (1.0, "tokens")),
     "steps": ((1.0, "steps"),),
+    "shots": ((1.0, "examples in the prompt (shots)"),),
+    "parameters": ((1e9, "billion parameters"), (1e6, "million parameters"), (1.0, "parameters")),
 }
 
 
