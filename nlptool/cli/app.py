@@ -53,7 +53,7 @@ SuiteName = Annotated[
 ]
 SuiteData = Annotated[
     str | None,
-    typer.Option("--data", metavar="FOLDER", help="Their rows, a folder for each task; else the hub."),
+    typer.Option("--data", metavar="FOLDER", help="Rows of tasks, a folder for each; else the hub."),
 ]
 
 

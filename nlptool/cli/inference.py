@@ -84,7 +84,11 @@ def evaluate(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option("--task", metavar="TASK", help="Score fine-tuned models on labelled rows of --data."),
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help="Score fine-tuned models on labelled rows: a task, or a file of rows.",
+        ),
     ] = None,
     splits: Annotated[
         list[str] | None,
@@ -116,7 +120,8 @@ def evaluate(
         {"--limit": minimal_pairs is None and limit is not None},
         "goes with minimal pairs: --minimal-pairs FOLDER",
     )
-    of_task = task is not None or bool(splits)
+    alone = suite is None and store is None and minimal_pairs is None
+    of_task = task is not None or bool(splits) or (alone and data is not None)
     _refuse(
         {"--data": suite is None and not of_task and data is not None},
         "goes with tasks: --suite SUITE, or --task TASK",

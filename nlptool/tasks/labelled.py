@@ -48,7 +48,7 @@ class LabelledSource:
 
     task: TaskConfig
     data: str | None
-    """A folder with a file for each split; None: the task's own source."""
+    """A folder with a file for each split, or the file of the one split that is read; None: the task's own source."""
     splits: tuple[str, ...] | None = None
     """Those that are read, all with labels; None: those of the task."""
     left_out: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set), compare=False)
@@ -185,13 +185,20 @@ class LabelledSource:
             )
         return DataError(f"{where}: the split {split} has no row")
 
+    @staticmethod
+    def is_file(data: str) -> bool:
+        """Whether rows are given by one file."""
+        return Path(data).is_file()
+
     def files(self, split: str, *, optional: bool = False) -> list[File] | None:
         """Files of a split: of A/B, those of B in the folder A; None where its rows are not in files.
 
         optional: none where there are none. Raises DataError for what is missing.
         """
         source = self.task.source_of(split)
-        at = self.data if self.data is not None else None if source is None else source.files
+        at: str | dict[str, str] | None = None if source is None else source.files
+        if self.data is not None:
+            at = {split: self.data} if self.is_file(self.data) else self.data
         return None if at is None else files_of(self.task, at, split, optional=optional)
 
 

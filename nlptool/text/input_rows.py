@@ -33,12 +33,12 @@ SUFFIXES: dict[str, RowFormat] = {
 
 
 def format_of(name: str, given: RowFormat | None = None, default: RowFormat | None = None) -> RowFormat:
-    """The format of a file, or of `-`: as given, else by the suffix, else `default`; JSON lines on stdin.
+    """The format of a file, or of `-`: as given, else by the suffix, else `default`; stdin by its first character.
 
     Raises UsageError for no such file, and for a name that does not tell its format where there is no default.
     """
     if name == STDIN:
-        if (piped := given or default or "jsonl") == "parquet":
+        if (piped := given or default or _piped()) == "parquet":
             raise UsageError("standard input cannot be read as Parquet", hint="name the file")
         return piped
     path = Path(name)
@@ -52,6 +52,12 @@ def format_of(name: str, given: RowFormat | None = None, default: RowFormat | No
             hint="say it with --format jsonl, csv, tsv, parquet, conll, or lines for a text a line",
         )
     return found
+
+
+def _piped() -> RowFormat:
+    """JSON lines where standard input begins with an object, else a text a line."""
+    peek = getattr(sys.stdin.buffer, "peek", None)
+    return "lines" if peek is not None and not peek(1).lstrip().startswith(b"{") else "jsonl"
 
 
 def read(

@@ -80,12 +80,26 @@ def test_another_split_is_scored_by_the_task_that_the_model_carries(work: Path, 
         (("--task", "nothing"), "nothing"),
         (("--split", "extra", "--suite", "glue"), "--suite would change nothing here"),
         (("--split", "extra", "--store", "store"), "--store would change nothing here"),
-        (("--data", "none", "--split", "extra"), "no folder none"),
+        (("--data", "none", "--split", "extra"), "no folder or file none"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_told(work: Path, arguments, told: str, capsys):
     assert evaluate(work, *arguments) == 2
     assert told in capsys.readouterr().err
+
+
+def test_one_file_is_scored_by_the_task_that_the_model_carries(work: Path, tmp_path: Path, capsys):
+    file = tmp_path / "새 rows.jsonl"
+    file.write_bytes((work / "data/validation.jsonl").read_bytes())
+    model = str(work / "run")
+    expected = evaluate(work, "--task", str(work / "three.yaml"), "--json"), capsys.readouterr().out
+    for arguments in (["--data", str(file)], ["--task", str(file)]):
+        assert main(["evaluate", model, *arguments, "--json"]) == 0
+        for told, right in zip(json.loads(capsys.readouterr().out), json.loads(expected[1]), strict=True):
+            assert told["figures"] == right["figures"]
+            assert told["rows"] == {"새 rows": 30}
+    assert main(["evaluate", model, "--data", str(file), "--split", "x"]) == 2
+    assert "is one file" in capsys.readouterr().err
 
 
 def test_a_task_of_other_classes_is_refused(work: Path, tmp_path: Path, capsys):

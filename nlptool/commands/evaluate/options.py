@@ -11,6 +11,7 @@ from nlptool.errors import UsageError
 from nlptool.models import hub
 from nlptool.recipe import Named
 from nlptool.registry import DiscriminatedBy
+from nlptool.tasks import inference
 from nlptool.tasks.config import TaskConfig
 
 
@@ -37,9 +38,9 @@ class TaskQuestion(NamedTuple):
     task: TaskConfig | None
     """None: that which a model carries."""
     data: str | None
-    """A folder with a file for each split; None: the hub."""
+    """A folder with a file for each split, or one file of rows; None: the hub."""
     splits: tuple[str, ...] = ()
-    """None: the task's validation splits."""
+    """None: the task's validation splits, or the file."""
 
 
 class Evaluation(NamedTuple):
@@ -74,10 +75,21 @@ def resolve(models: Sequence[str], options: EvaluationOptions, out: Path | None)
 def task_question(
     models: Sequence[str], task: str | None, data: str | None, splits: Sequence[str]
 ) -> TaskQuestion:
-    """The rows of a task's name or file. Raises UsageError and RecipeError before anything heavy is imported."""
+    """The rows of a task's name or file. Raises UsageError and RecipeError before anything heavy is imported.
+
+    Where the task is given as a file or folder of rows, these are the data, and the task is the model's.
+    """
+    if task is not None and data is None and inference.is_data(task):
+        task, data = None, task
     found = None if task is None else Named(DiscriminatedBy("tasks"), "tasks", "task").block(task)
-    if data is not None and not Path(data).is_dir():
-        raise UsageError(f"--data: no folder {data}")
+    if data is not None and not Path(data).exists():
+        raise UsageError(f"--data: no folder or file {data}")
+    if data is not None and Path(data).is_file():
+        if splits:
+            raise UsageError(
+                f"--split: {data} is one file", hint="leave out --split, or name the folder with --data"
+            )
+        splits = (Path(data).name.partition(".")[0],)
     for model in models:
         path = Path(model)
         if (wrong := hub.problem(model)) and not folder_kinds.finals(path):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from torch import Tensor
@@ -296,7 +297,7 @@ def _begin(
     """Write down what is run, and encode the rows."""
     (console, world, _), models = context, setup.models
     if (described := setup.described) is not None and source is None:
-        console.note(f"the task, as {setup.out / TASK} keeps it:\n{described.rstrip()}")
+        console.note(f"the task, as {setup.out / TASK} keeps it:\n{indent(described.rstrip(), '  ')}")
     if source is not None and (setup.out / "recipe.yaml").exists():
         changed = folder.check_resume(setup.out, recipe, models)
         for seed in recipe.seeds:
