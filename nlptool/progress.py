@@ -63,15 +63,19 @@ class Screen:
             self._display.stop()
             self._display = None
 
-    def line(self, text: Callable[[], str], *, clock: bool = False) -> None:
-        """Print `text()` where there is no live display and the last line is long enough ago. clock: with the time."""
+    def line(self, text: Callable[[], str], *, clock: bool = False) -> bool:
+        """Print `text()` where there is no live display and the last line is long enough ago; whether it has.
+
+        clock: with the time.
+        """
         with self._lock:
             now = time.monotonic()
             wait = min(SLOWEST, max(EVERY, (now - self._started) / 100))
             if self.live or now - self._last < wait:
-                return
+                return False
             self._last = now
         (self.log if clock else self.message)(text())
+        return True
 
     def message(self, text: str) -> None:
         """Print a line now."""
@@ -177,6 +181,7 @@ class Panel:
         self._lock = threading.Lock()  # the live display draws from its own thread
         self._times: deque[tuple[float, int]] = deque([(time.monotonic(), start)], maxlen=50)
         self._left: float | None = None
+        self._logged = -1  # the step of the last line
 
     def __enter__(self) -> Self:
         self._screen.open(self._frame, transient=False)
@@ -187,7 +192,7 @@ class Panel:
     ) -> None:
         self._status = "done" if kind is None else "stopped"
         self._screen.close()
-        if self._losses:
+        if self._losses and self._logged != self.step:
             self._screen.log(self._line())
 
     def update(
@@ -221,7 +226,8 @@ class Panel:
                 self._facts["flops"] = quantity(flops_per_second, "FLOP/s")
             if memory is not None:
                 self._facts["memory"] = quantity(memory, "B")
-        self._screen.line(self._line, clock=True)
+        if self._screen.line(self._line, clock=True):
+            self._logged = step
 
     def status(self, text: str) -> None:
         """What is going on besides steps, until the next update: `evaluating`."""

@@ -50,7 +50,7 @@ def format_interval(value: float, low: float, high: float) -> str:
     in its middle."""
     value, low, high = 100 * value, 100 * low, 100 * high
     half = (high - low) / 2
-    if abs(low + half - value) < LOPSIDED * half:
+    if abs(low + half - value) <= LOPSIDED * half:
         return f"{value:.1f} % ± {half:.1f}"
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
