@@ -167,6 +167,11 @@ def create_run_folder(
 
     Raises DataError where the disk refuses; each file then is what it was before.
     """
+    shutil.rmtree(aside_of(out), ignore_errors=True)  # of a run that was killed as it began
+    _write_down(out, recipe, environment, overwrite=overwrite)
+
+
+def _write_down(out: Path, recipe: RecipeBlock, environment: dict[str, Any], *, overwrite: bool) -> None:
     if overwrite and out.exists():
         inventory.clear(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -185,12 +190,12 @@ def create_run_folder_with(
     *,
     overwrite: bool,
 ) -> None:
-    """`start`, and what a run begins with, which `make` writes into a folder: a fault leaves and replaces nothing."""
+    """`create_run_folder`, and what `make` puts into a folder to begin with: a fault leaves and replaces nothing."""
     aside = aside_of(out)
     try:
         shutil.rmtree(aside, ignore_errors=True)
         make(aside)
-        create_run_folder(out, recipe, environment, overwrite=overwrite)
+        _write_down(out, recipe, environment, overwrite=overwrite)
         for path in aside.iterdir():
             path.rename(Path(os.path.realpath(out)) / path.name)
     except OSError as error:

@@ -127,6 +127,9 @@ class TrainingRun:
         out, job = self.config.out, self.job
         if not overwrite:
             resume.set_aside(out, self.state.step, self.console)
+            if self.saved:  # what a kill between saving and pruning has left
+                kept = checkpoint.path_of(self.folder, self.saved)
+                checkpoint.prune(self.folder, self.config.save.keep_last, kept)
         folder.create_run_folder(out, self.config.recipe, facts, overwrite=overwrite)
         steps = job.steps if job.seconds is None else None
         run_state.start(out, run_state.Goal(steps, job.seconds, job.stages))

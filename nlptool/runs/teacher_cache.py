@@ -9,6 +9,7 @@ What is damaged is computed again.
 
 import os
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -17,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool.atomic_files import open_regular
+from nlptool.atomic_files import open_regular, refused
 from nlptool.data.batches import Batch, PrefetchingLoader, RepeatedEpochs
 from nlptool.text.store import dtype_for
 from nlptool.train.distributed import DistributedContext
+
+KNOWN = np.dtype(np.uint32)
 
 
 class TeacherCache(PrefetchingLoader):
@@ -40,7 +43,8 @@ class TeacherCache(PrefetchingLoader):
         self.again, self.answers, self.world, self.parts = batches, answers, world, parts
         self.path = folder / f"{world.rank}-of-{world.size}-{parts}"
         self.types = {"topk_ids": dtype_for(vocab_size), "topk_logprobs": np.dtype(np.float16)}
-        self.kept: dict[str, np.memmap[Any, Any]] = {}
+        self.files: dict[str, FileIO] = {}
+        self.shape: tuple[int, ...] = ()  # of the answers to a micro-batch
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n."""
@@ -49,53 +53,69 @@ class TeacherCache(PrefetchingLoader):
 
     def _with_answers(self, number: int, batch: Batch) -> Batch:
         moved = batch.to(self.world.device)
-        if not (self.kept and self._is_whole(number)):
+        if not (self.files and self._is_whole(number)):
             outputs = {name.removeprefix("teacher_"): t.cpu() for name, t in self.answers(moved).items()}
             self._keep(number, {name: tensor.numpy() for name, tensor in outputs.items()})
         known = {f"teacher_{name}": self._tensor(name, number) for name in self.types}
         return Batch(moved.tensors | known, batch.counts, batch.tokens)
 
     def _keep(self, number: int, outputs: dict[str, np.ndarray[Any, Any]]) -> None:
-        if not self.kept:
+        if not self.files:
             self._open(outputs["topk_ids"].shape)
         if self._is_whole(number):
             return
-        for name in self.types:
-            self.kept[name][number] = outputs[name]
-            self.kept[name].flush()
-        self.kept["known"][number] = self._sum(number)
-        self.kept["known"].flush()
+        for name, kind in self.types.items():
+            self._write(name, number, outputs[name].astype(kind))
+        self._write("known", number, np.array(self._sum(number), np.uint32))
 
     def _is_whole(self, number: int) -> bool:
-        return int(self.kept["known"][number]) == self._sum(number)
+        return int(self._read("known", number)) == self._sum(number)
 
     def _sum(self, number: int) -> int:
         """CRC-32 of the answers to a micro-batch, never 0."""
         found = 0
         for name in self.types:
-            found = crc32(np.ascontiguousarray(self.kept[name][number]).data, found)
+            found = crc32(self._read(name, number).data, found)
         return found or 1
 
+    def _read(self, name: str, number: int) -> np.ndarray[Any, Any]:
+        """What a file holds of a micro-batch; zeros where it does not reach so far."""
+        kind, shape = (KNOWN, ()) if name == "known" else (self.types[name], self.shape)
+        size, file = kind.itemsize * int(np.prod(shape)), self.files[name]
+        file.seek(number * size)
+        return np.frombuffer(file.read(size).ljust(size, b"\0"), kind).reshape(shape)
+
+    def _write(self, name: str, number: int, values: np.ndarray[Any, Any]) -> None:
+        """Written, not mapped: a full disk is then an error, where a page without room would end the process."""
+        file, left = self.files[name], memoryview(values.tobytes())
+        try:
+            file.seek(number * len(left))
+            while left:
+                left = left[file.write(left) :]
+        except OSError as error:
+            raise refused(Path(str(file.name)), error) from error
+
     def _open(self, shape: tuple[int, ...]) -> None:
-        """The files, which grow as they are written."""
+        """The files, which have no room on the disk until they are written."""
+        self.shape = shape
         self.path.parent.mkdir(exist_ok=True)
         total = self.again.size * self.parts
         shapes = {"known": (total,)} | dict.fromkeys(self.types, (total, *shape))
-        kinds = {"known": np.dtype(np.uint32)} | self.types
+        kinds = {"known": KNOWN} | self.types
         files = {name: self.path.with_name(f"{self.path.name}.{name}") for name in kinds}
         # All three as they were written, or none: a file that lost its end would be answered for by zeros.
         for file in files.values():
             if os.path.lexists(file):
                 open_regular(file, "remove it, and the teacher computes it again").close()
-        whole = all(
-            file.exists() and file.stat().st_size == kinds[name].itemsize * np.prod(shapes[name])
-            for name, file in files.items()
-        )
-        mode: Any = "r+" if whole else "w+"
-        for name, kind in kinds.items():
-            file = files[name]
-            self.kept[name] = np.memmap(file, kind, mode, shape=shapes[name])
+        sizes = {name: kind.itemsize * int(np.prod(shapes[name])) for name, kind in kinds.items()}
+        whole = all(file.exists() and file.stat().st_size == sizes[name] for name, file in files.items())
+        for name, file in files.items():
+            try:
+                self.files[name] = FileIO(file, "r+" if whole else "w+")
+                self.files[name].truncate(sizes[name])
+            except OSError as error:
+                raise refused(file, error) from error
 
     def _tensor(self, name: str, number: int) -> Tensor:
         wide = np.int64 if name == "topk_ids" else np.float32
-        return torch.from_numpy(self.kept[name][number].astype(wide)).to(self.world.device)
+        return torch.from_numpy(self._read(name, number).astype(wide)).to(self.world.device)

@@ -99,6 +99,28 @@ def test_what_is_written_just_now_is_never_pruned(run: Path):
     assert (folder / "step-00000004").is_dir()
 
 
+def test_what_a_kill_between_saving_and_pruning_has_left_goes_when_the_run_is_resumed(
+    run: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = run.parent / "killed" / "checkpoints"
+    given = ["save.every=4", "save.keep_last=1", "--out", str(folder.parent)]
+    prune = checkpoint.prune
+
+    def kill(folder: Path, keep: int, written: Path) -> None:
+        if checkpoint.step_of(written) == 12:
+            raise SystemExit(9)
+        prune(folder, keep, written)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(checkpoint, "prune", kill)
+        train(tiny_recipe, *given)
+    assert len(checkpoint.steps(folder)) > len(checkpoint.steps(run / "checkpoints")) - 1
+    assert train(tiny_recipe, *given, "--resume", "auto") == 0
+    assert train(tiny_recipe, *given[:2], "--out", str(run.parent / "straight")) == 0
+    straight = checkpoint.steps(run.parent / "straight" / "checkpoints")
+    assert [path.name for path in checkpoint.steps(folder)] == [path.name for path in straight]
+
+
 def test_a_final_of_an_earlier_end_is_told_by_everyone(
     run: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):

@@ -1,8 +1,10 @@
 """`nlptool distill` as a user runs it."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
+from nlptool.runs import teacher_cache
 from nlptool.train.distributed import DistributedContext
 
 BERT = {"name": "bert", "layers": 4, "hidden": 16, "heads": 2, "max_positions": 64}
@@ -256,7 +259,8 @@ def test_what_a_teacher_says_is_asked_for_once_and_kept(
 
 
 def first_loss(run: Path) -> float:
-    return json.loads((run / "metrics.jsonl").read_text().partition("\n")[0])["kl"]
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return next(line["kl"] for line in lines if "kl" in line)
 
 
 def test_a_run_that_goes_on_asks_for_nothing_that_is_kept_and_ends_in_the_same_bits(
@@ -289,6 +293,32 @@ def test_what_was_kept_and_is_damaged_is_asked_for_again(
     assert len(calls) > 1
     parts = load_file(tmp_path / "parts" / "final" / "model.safetensors")
     assert all(torch.equal(parts[name], straight[name]) for name in straight)
+
+
+def test_a_disk_that_fills_while_answers_are_kept_is_an_error(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    class Disk(teacher_cache.FileIO):
+        room = 3000
+
+        def write(self, data: Any) -> int:
+            if not Disk.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written = super().write(bytes(data[: Disk.room]))
+            Disk.room -= written
+            return written
+
+    given = [*KEEPS, "train.schedule=constant"]
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher_cache, "FileIO", Disk)
+        assert main(["distill", str(recipe), *given]) == 3
+    told = capsys.readouterr().err
+    assert "could not be written: No space left on device" in told
+    assert "free some space" in told
+    assert main(["distill", str(recipe), *given, "--resume", "auto"]) == 0
+    assert main(["distill", str(recipe), *given, "--out", str(tmp_path / "straight")]) == 0
+    found, right = (load_file(tmp_path / run / "final" / "model.safetensors") for run in ("run", "straight"))
+    assert all(torch.equal(found[name], right[name]) for name in right)
 
 
 def test_more_cannot_be_kept_than_there_are_tokens(recipe: Path, capsys) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from nlptool.cli import main
 from nlptool.commands import report
+from nlptool.commands.pretrain.recipe import Recipe
+from nlptool.recipe import load
 from nlptool.runs import folder, inventory
 
 
@@ -197,3 +199,21 @@ def test_the_command_line_is_written_before_the_recipe(tiny_recipe: Path, monkey
     assert main(["pretrain-mlm", str(tiny_recipe)]) == 130
     monkeypatch.undo()
     assert main(["pretrain-mlm", str(tiny_recipe), "train.steps=1", "--resume", "auto"]) == 0
+
+
+def test_what_a_kill_left_beside_a_folder_that_began_goes_when_the_run_is_resumed(
+    tiny_recipe: Path, tmp_path: Path
+):
+    recipe, out, aside = (
+        load(tiny_recipe, [], Recipe).recipe,
+        tmp_path / "run",
+        tmp_path / ".run.nlptool-partial",
+    )
+    (aside / "rows").mkdir(parents=True)
+    folder.create_run_folder(out, recipe, {}, overwrite=False)
+    assert not aside.exists()
+    folder.create_run_folder_with(
+        tmp_path / "new", recipe, {}, lambda made: (made / "rows").mkdir(parents=True), overwrite=False
+    )
+    assert (tmp_path / "new" / "rows").is_dir()
+    assert not list(tmp_path.glob(".*partial"))

@@ -151,6 +151,8 @@ def stopped_wrong(done: Done, number: int) -> str | None:
     """What is wrong with the way in which a command was ended by a signal."""
     if done.code == HANGS:
         return "hangs"
+    if "Could not import runpy module" in done.err:  # Ctrl-C met `python -m`, before any line of nlptool
+        return None
     if "Traceback (most recent" in done.err or "defect" in done.err:
         return f"says {done.err[-3000:]}"
     if done.code not in (0, 75, 128 + number, -number):

@@ -65,8 +65,8 @@ def measured(
         "models": models,
     }
     columns, rows = table(result)
-    write_text(out / "retention.md", markdown(columns, rows, result["caption"]))
     write_json(out / "scores.json", result)
+    write_text(out / "retention.md", markdown(columns, rows, result["caption"]))
     return result
 
 
