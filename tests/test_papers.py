@@ -375,6 +375,7 @@ PAPERS: dict[str, Facts] = {
     "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
     "demo/transe": under("objective", {"loss": "self_adversarial", "margin": 4.0, "num_negatives": 16}),
     "demo/ernie": under("train", {"lr": 1e-3, "steps": 400}) | {"objective.entity_split": [0.8, 0.15, 0.05]},
+    "demo/kagnet": under("train", {"epochs": 6.0, "batch_size": 16, "lr": 3e-3, "schedule": "linear"}),
     "demo/bert-ko": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
     "demo/distill-task": under("prediction", {"epochs": 1.0, "lr": 1e-3, "schedule": "linear"}),
     "demo/finetune": under("train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "schedule": "linear"}),

@@ -80,6 +80,12 @@ def predict(
             "--task", metavar="TASK", help="A task's name or file, where the model does not carry its own."
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Also write what each answer rests on: of KagNet, paths by attention."
+        ),
+    ] = False,
     submission: Annotated[
         bool, typer.Option("--submission", help="Write index and prediction, as GLUE's server takes them.")
     ] = False,
@@ -113,6 +119,7 @@ def predict(
         on_error == SKIP,
         light.task_of(task),
         submission,
+        explain,
     )
     models = light.resolve(request)
     if out is not None and not light.prepare_output(out, resume=resume is not None, overwrite=overwrite):

@@ -87,13 +87,14 @@ def diff(paths: Sequence[Path], *, as_json: bool, console: Console) -> None:
 def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
     """The page and the pictures; the names of the pictures."""
     from nlptool.report import curves as curving
-    from nlptool.report import drawing, marks
+    from nlptool.report import drawing, explanations, marks
     from nlptool.report.page import page
 
     charts, axes = curving.charts(runs), curving.axes(runs)
     look = drawing.Style.of([run.name for run in runs], [chart.metric.title for chart in charts])
     if look.remark:
         console.note(f"{look.remark}; the page takes the reader's fonts")
+    explained = [(run, explanations.rows(run)) for run in runs]
     drawn, pictures, figure = {}, [], None
     with console.progress("charts", len(charts) * len(axes), "charts") as progress:
         for chart in charts:
@@ -105,7 +106,14 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
                     if not log:
                         pictures += _save(figure, look, out, f"{chart.name}-{axis.name}")
                 progress.advance(1)
-    (out / PAGE).write_text(page(runs, charts, axes, drawn), encoding="utf8")
+    answers = dict[str, list[str]]()
+    for number, (run, rows) in enumerate(explained):
+        look = drawing.Style.of([run.name], [text for row in rows for text in explanations.texts(row)])
+        for row in rows:
+            name = f"answer-{number}-{row['row']}"
+            answers.setdefault(run.name, []).append(explanations.write(row, name, out, look))
+            pictures += [f"{name}.svg", f"{name}.png"]
+    (out / PAGE).write_text(page(runs, charts, axes, drawn, answers), encoding="utf8")
     return pictures
 
 

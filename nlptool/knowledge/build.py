@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from nlptool import __version__
 from nlptool.atomic_files import write_json
 from nlptool.errors import DataError
+from nlptool.knowledge import questions
 from nlptool.knowledge.graph import FACTS, SPLITS, VERSION
 from nlptool.knowledge.names import write_names
+from nlptool.knowledge.questions import Question, QuestionPlan
 from nlptool.knowledge.readers import Columns
 from nlptool.knowledge.relations import Merged
 from nlptool.manifests import recorded
@@ -49,7 +51,8 @@ class GraphBuilder:
     as they are. keep_loops: whether triples whose head is their tail stay. letters_only: whether those go that have an
     entity with other characters than letters, spaces, hyphens and underscores (KagNet, conceptnet/extract_cpnet.py).
     drop: relations that go, by their names after merging. shares: of the training triples that are set aside as valid
-    and test, drawn evenly; each entity and relation keeps a training triple.
+    and test, drawn evenly; each entity and relation keeps a training triple. questions: which training triples leave
+    the graph as questions.
     """
 
     def __init__(
@@ -60,10 +63,11 @@ class GraphBuilder:
         letters_only: bool = False,
         drop: Iterable[str] = (),
         shares: tuple[float, float] = (0.0, 0.0),
+        questions: QuestionPlan | None = None,
     ) -> None:
         self.merge, self.keep_loops, self.letters_only = merge, keep_loops, letters_only
         self.dropped_relations = frozenset(name.casefold() for name in drop)
-        self.shares = shares
+        self.shares, self.questions = shares, questions
         self.stats = BuildStats()
         # A missing name takes the next number, all in C: 10^7 fields in a second or two.
         self._entities: defaultdict[str, int] = defaultdict(count().__next__)
@@ -113,6 +117,8 @@ class GraphBuilder:
                 f"the graph holds no training triple ({why or 'none was read'})",
                 hint="name files that hold triples: source.files=PATH",
             )
+        drawn, columns = self._questions(triples["train"], relations)
+        triples["train"] = columns
         if any(self.shares):
             triples = self._set_aside(triples["train"], relations)
         names, renumbered = _compact(list(self._entities), triples["train"][[0, 2]])
@@ -130,7 +136,8 @@ class GraphBuilder:
             triples[split] = columns
         write_names(folder / "entities.txt", names)
         write_names(folder / "relations.txt", relation_names)
-        found, unknown = _write_labels(folder, labels, names)
+        found, unknown = _labels_of(labels, names)
+        _write_labels(folder, found)
         files = recorded(path for path in folder.iterdir() if path.suffix in (".txt", ".npy"))
         facts = {
             "nlptool": __version__,
@@ -142,10 +149,20 @@ class GraphBuilder:
             "read": self.stats.read,
             "dropped": {split: dict(found) for split, found in self.stats.dropped.items()},
             "pairs_without": self.stats.pairs_without,
-            "labels": found,
+            "labels": len(found),
             "labels_of_others": unknown,
             "files": files,
         }
+        if self.questions is not None:
+            called = dict(reversed(found))
+            facts["questions"] = questions.write(
+                folder / questions.FOLDER,
+                drawn,
+                self.questions,
+                relation_names,
+                names,
+                lambda entity: called.get(entity, names[entity]),
+            )
         write_json(folder / FACTS, facts)
         return facts
 
@@ -191,23 +208,39 @@ class GraphBuilder:
             kept[split] = columns[:, keep]
         return kept
 
+    def _questions(
+        self, columns: NDArray[np.int32], relations: list[str]
+    ) -> tuple[list[Question], NDArray[np.int32]]:
+        """Questions, by the numbers of the graph, since no entity leaves it; and the training triples that stay."""
+        if self.questions is None:
+            return [], columns
+        numbered, back = self._by_name(columns, relations)
+        found, left = questions.drawn(self.questions, numbered, [relations[number] for number in back[1]])
+        self.stats.drop("train", "between the two of a question", numbered.shape[1] - left.shape[1])
+        return found, _restored(left, back)
+
     def _set_aside(self, columns: NDArray[np.int32], relations: list[str]) -> dict[str, NDArray[np.int32]]:
         """Training triples in three parts, drawn by their names; each entity and relation keeps its first triple."""
-        entities = _compact(list(self._entities), columns[[0, 2]])[1]
-        kinds = _compact(relations, columns[[1]])[1]
-        columns = _sorted(entities[columns[0]], kinds[columns[1]], entities[columns[2]])
+        columns, back = self._by_name(columns, relations)
         place = np.random.default_rng(0).random(columns.shape[1])
         valid, test = self.shares
         kept = np.zeros(columns.shape[1], bool)
         for column in columns:
             kept[np.unique(column, return_index=True)[1]] = True
-        back = [
-            np.flatnonzero(numbers >= 0)[np.argsort(numbers[numbers >= 0])] for numbers in (entities, kinds)
-        ]
-        columns = np.stack([back[0][columns[0]], back[1][columns[1]], back[0][columns[2]]]).astype(np.int32)
+        columns = _restored(columns, back)
         parts = {"valid": ~kept & (place < valid), "test": ~kept & (place >= 1 - test)}
         parts = {"train": ~(parts["valid"] | parts["test"])} | parts
         return {split: columns[:, chosen] for split, chosen in parts.items()}
+
+    def _by_name(
+        self, columns: NDArray[np.int32], relations: list[str]
+    ) -> tuple[NDArray[np.int32], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Triples numbered and sorted by their names, and the number that each entity and relation had before."""
+        entities = _compact(list(self._entities), columns[[0, 2]])[1]
+        kinds = _compact(relations, columns[[1]])[1]
+        found = _sorted(entities[columns[0]], kinds[columns[1]], entities[columns[2]])
+        back = [np.flatnonzero(one >= 0)[np.argsort(one[one >= 0])] for one in (entities, kinds)]
+        return found, (back[0], back[1])
 
     def _cleaned(self, split: str, columns: NDArray[np.int32]) -> NDArray[np.int32]:
         """Without loops, unless they stay, without the pairs that are to be taken out, and each triple once."""
@@ -226,6 +259,13 @@ class GraphBuilder:
         unique = _sorted(*columns[:, keep])
         self.stats.drop(split, "duplicate", int(keep.sum()) - unique.shape[1])
         return unique
+
+
+def _restored(
+    columns: NDArray[np.int32], back: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> NDArray[np.int32]:
+    """Triples by the numbers that entities and relations had before."""
+    return np.stack([back[0][columns[0]], back[1][columns[1]], back[0][columns[2]]]).astype(np.int32)
 
 
 def _sorted(
@@ -260,8 +300,8 @@ def _compact(names: list[str], used: NDArray[np.int32]) -> tuple[list[str], NDAr
     return [names[number] for number in order], numbers
 
 
-def _write_labels(folder: Path, labels: Iterable[tuple[str, str]], names: list[str]) -> tuple[int, int]:
-    """Write labels sorted by entity, each once; how many, and how many were of entities that there are not."""
+def _labels_of(labels: Iterable[tuple[str, str]], names: list[str]) -> tuple[list[tuple[int, str]], int]:
+    """Labels sorted by entity, each once; and how many were of entities that there are not."""
     numbers: dict[str, int] = {}
     found: dict[tuple[int, str], None] = {}
     unknown = 0
@@ -271,11 +311,14 @@ def _write_labels(folder: Path, labels: Iterable[tuple[str, str]], names: list[s
             unknown += 1
         elif label.strip():
             found.setdefault((number, " ".join(label.split())))
-    if found:
-        order = sorted(found, key=lambda one: one[0])  # stable: the first label of an entity stays its first
-        write_names(folder / "labels.txt", (label for _, label in order))
-        np.save(folder / "labels.entities.npy", np.array([number for number, _ in order], "<i4"))
-    return len(found), unknown
+    return sorted(found, key=lambda one: one[0]), unknown  # stable: an entity's first label stays its first
+
+
+def _write_labels(folder: Path, labels: list[tuple[int, str]]) -> None:
+    """Write labels in their order, where there are any."""
+    if labels:
+        write_names(folder / "labels.txt", (label for _, label in labels))
+        np.save(folder / "labels.entities.npy", np.array([number for number, _ in labels], "<i4"))
 
 
 def _fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:

@@ -36,7 +36,13 @@ def facts() -> tuple[Columns, list[tuple[str, str]]]:
     found = Columns(*map(list, zip(*rows, strict=True)))
     ends = dict.fromkeys((*found.heads, *found.tails))
     named = (entity for entity in ends if not entity.startswith("country:"))
-    return found, labels + [(entity, entity.rpartition("/" if "/" in entity else ":")[2]) for entity in named]
+    return found, labels + [(entity, _name(entity)) for entity in named]
+
+
+def _name(entity: str) -> str:
+    """What an entity that is no country is called: `Georgia`, `UTC+01:00`."""
+    kind, _, name = entity.partition(":")
+    return name.partition("/")[2] if kind == "province" else name
 
 
 def _triples(country: str, known: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ from html import escape
 from itertools import count
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 
 from nlptool.report import tables
 from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart
@@ -19,16 +20,24 @@ AXIS_NAMES = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs", "time": "t
     "shots": "examples",
     "parameters": "model size",
 }
+ROLE = 'role="img" aria-label="the paths that an answer rests on"'
 NUMBER = re.compile(r"-?[\d,.]*( %)?|[\d.]+e[+-]?\d+|(\d+[smhd]\d*)+[smh]?")
 
 Drawn = Mapping[tuple[str, str, bool], str]
 """SVG texts by name of the chart, name of the axis, and whether it is logarithmic."""
 
 
-def page(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn) -> str:
-    """The page of training runs."""
+def page(
+    runs: Sequence[Run],
+    charts: Sequence[Chart],
+    axes: Sequence[Axis],
+    drawn: Drawn,
+    answers: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """The page of training runs. answers: by run, SVG texts of what its answers rest on."""
     differences = tables.differences(runs)
-    sections = [_section("What the runs ended with", _table(tables.final(runs)), "final")]
+    sections = [_answers(name, pictures, len(runs) > 1) for name, pictures in answers.items()]
+    sections += [_section("What the runs ended with", _table(tables.final(runs)), "final")]
     if differences.rows:
         sections.append(_section("Where the recipes differ", _table(differences)))
     sections.append(_section("Environment", _table(tables.environment(runs))))
@@ -114,6 +123,26 @@ def inline(svg: str, own: str, chart: Chart, axis: Axis, *, log: bool) -> str:
     own: what its ids begin with; made of letters and digits, since it stands in attributes and in url(#...).
     """
     scale = "log" if log else "linear"
+    label = _text(f"{chart.metric.heading} against {AXIS_NAMES[axis.name]}{', logarithmic' * log}")
+    return _embedded(svg, own, f'data-x="{axis.name}" data-scale="{scale}" role="img" aria-label="{label}"')
+
+
+def _answers(name: str, pictures: Sequence[str], several: bool) -> str:
+    """What the answers of a run rest on."""
+    title = f"What answers rest on{f': {_text(name)}' * several}"
+    note = (
+        "Validation rows: of each choice its probability, and its paths with most attention, which a bar shows; "
+        "the attention of all paths of a choice comes to 1."
+    )
+    figures = "".join(
+        f'<figure class="answer">{_embedded(svg, f"answer{number}-", ROLE)}</figure>'
+        for number, svg in enumerate(pictures)
+    )
+    return f'<h2>{title}</h2><p class="note">{note}</p><div class="figures">{figures}</div>'
+
+
+def _embedded(svg: str, own: str, attributes: str) -> str:
+    """An SVG of matplotlib with colours of the page, and ids that begin with `own`."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', body))
@@ -128,8 +157,7 @@ def inline(svg: str, own: str, chart: Chart, axis: Axis, *, log: bool) -> str:
         body = body.replace(colour, f"var({variable})")
     view = re.search(r'viewBox="[^"]+"', body)
     assert view is not None  # matplotlib gives every figure one
-    label = _text(f"{chart.metric.heading} against {AXIS_NAMES[axis.name]}{', logarithmic' * log}")
-    start = f'<svg {view[0]} data-x="{axis.name}" data-scale="{scale}" role="img" aria-label="{label}">'
+    start = f"<svg {view[0]} {attributes}>"
     return re.sub(r"\s*\n\s*", "\n", start + body[body.index(">") + 1 :]).strip()
 
 

@@ -44,7 +44,16 @@ STORE = (
     "heldout.idx",
     "*.links",
 )
-GRAPH = ("graph.json", "entities.*", "relations.*", "labels.*", "train.npy", "valid.npy", "test.npy")
+GRAPH = (
+    "graph.json",
+    "entities.*",
+    "relations.*",
+    "labels.*",
+    "train.npy",
+    "valid.npy",
+    "test.npy",
+    "questions",
+)
 MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "generator")
 ONNX = ("*.onnx", "onnx.json", "task.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")

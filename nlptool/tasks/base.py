@@ -135,8 +135,8 @@ class TaskObjective(Objective):
     explains = False
     """Whether `explain` says what an answer rests on."""
 
-    def explain(self, batch: Batch) -> list[dict[str, Any]]:
-        """What the answer to each row of a batch rests on, for a line of the predictions file."""
+    def explain(self, batch: Batch, rows: LabelledDataset) -> list[dict[str, Any]]:
+        """What the answer to each row of a batch rests on, for a line of the predictions. rows: those it is one of."""
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> Tensor:

@@ -42,6 +42,9 @@ class TaskConfig(RecipeBlock):
     one_decision: ClassVar[bool] = False
     """Whether a row is one decision, among the same alternatives each time: distill-task takes no other task."""
 
+    folders: ClassVar[tuple[str, ...]] = ()
+    """Keys that name folders which a fine-tuned model reads, too, such as a graph."""
+
     name: str = Field(description="kind of task")
 
     metrics: tuple[str, ...] = Field(
@@ -106,6 +109,10 @@ class TaskConfig(RecipeBlock):
     def entity_table(self) -> "EntityTable | None":
         """A graph with vectors of its entities, opened, where the net is to read entities. Raises DataError."""
         return None
+
+    def of_model(self) -> Self:
+        """The task as a fine-tuned model keeps it: without what concerns training alone."""
+        return self
 
     def shown(self, row: Row) -> str:
         """What a table shows of a row."""

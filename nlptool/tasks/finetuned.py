@@ -44,7 +44,11 @@ class FinetunedModel:
         if own is None:
             assert task is not None
             own = TaskRecord(task, huggingface.trained_positions(folder, model), ROWS)
-        self.record = own if task is None else own._replace(task=task)
+        if task is None:
+            task = own.located(folder, name)
+        else:
+            own.require_same(task, name)
+        self.record = own._replace(task=task)
         self.task = self.record.task
         if problems := self.task.check(model):
             raise DataError(f"{name}: {problems[0].message}")

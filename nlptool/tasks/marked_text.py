@@ -6,7 +6,7 @@ reads them; entities, where a graph is named, are read by ERNIE besides. No torc
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -51,6 +51,8 @@ class MarkedText(NamedTuple):
 
 class MarkedTextConfig(TaskConfig):
     """What tasks of marked mentions have in common."""
+
+    folders: ClassVar[tuple[str, ...]] = ("graph", "entity_embeddings")
 
     labels: tuple[str, ...] = Field(min_length=2, description="names of the classes")
     graph: str | None = Field(

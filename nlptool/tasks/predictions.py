@@ -9,6 +9,8 @@ from operator import or_
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nlptool.atomic_files import write_text
 from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
@@ -43,6 +45,25 @@ def compute_logits(
     shape = (len(rows.labels), objective.width)
     found = predictions(objective, objective.predict, source, len(source), shape, precision, world, signals)
     return found.numpy()
+
+
+def explanations(
+    objective: TaskObjective, rows: LabelledDataset, device: torch.device, batch_size: int
+) -> list[dict[str, Any]] | None:
+    """What the answer to each row rests on, by row; None where the task does not say. device: of the objective."""
+    if not objective.explains:
+        return None
+    source, found = (
+        SequentialBatches(rows, rows.lengths, objective.collate, batch=batch_size),
+        dict[int, Any](),
+    )
+    objective.eval()
+    with torch.inference_mode():
+        for number in range(len(source)):
+            for batch in source.get(number):
+                reasons = objective.explain(batch.to(device), rows)
+                found |= dict(zip(batch["row"].tolist(), reasons, strict=True))
+    return [found[row] for row in range(len(found))]
 
 
 def write_predictions(

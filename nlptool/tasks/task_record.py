@@ -1,15 +1,18 @@
 """What a fine-tuned model's folder says of its task, so that it can be asked anywhere, without the run it came from.
 
-FINAL/task.json   the task's block, how its rows were read, and the thresholds of its answers
+FINAL/task.json   the task's block, how its rows were read, the thresholds of its answers, and where the folders that it
+                  reads lie, as seen from FINAL, so that runs may be moved together
 """
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from nlptool import __version__, registry
+from nlptool import __version__, manifests, registry
 from nlptool.atomic_files import read_json, write_json
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
@@ -17,6 +20,7 @@ from nlptool.tasks.config import TaskConfig
 
 FILE = "task.json"
 REMEDY = "restore it, or name the task: --task TASK"
+BACK = "put it there, or name a file of the task that says where it is: --task FILE"
 
 
 class TaskRecord(NamedTuple):
@@ -30,20 +34,71 @@ class TaskRecord(NamedTuple):
     precision: str = "fp32"
     thresholds: dict[str, float] = {}  # noqa: RUF012  (never changed)
     """As TaskObjective.thresholds."""
+    folders: Mapping[str, Mapping[str, str]] = {}
+    """Of keys of the task that name folders: `path`, from the model's folder, and `digest`, as `_digest` gives it."""
 
     def write(self, folder: Path) -> None:
         """Write FILE into a model's folder."""
+        task = self.task.of_model()
         write_json(
             folder / FILE,
             {
                 "nlptool": __version__,
-                "task": self.task.model_dump(mode="json", exclude_defaults=True) | {"name": self.task.name},
+                "task": task.model_dump(mode="json", exclude_defaults=True) | {"name": task.name},
                 "sequence_length": self.sequence_length,
                 "batch_size": self.batch_size,
                 "precision": self.precision,
                 "thresholds": self.thresholds,
+                "folders": {
+                    key: {
+                        "path": os.path.relpath(os.path.realpath(path), os.path.realpath(folder)),
+                        "digest": known,
+                    }
+                    for key, path in named_folders(task).items()
+                    if (known := _digest(path)) is not None
+                },
             },
         )
+
+    def located(self, folder: Path, name: str) -> TaskConfig:
+        """The task with its folders where they lie now: as seen from the model's folder, or as the task names them.
+
+        name: of the model. Raises DataError where one is not there, or is not that which the model was fine-tuned with.
+        """
+        found = {}
+        named = named_folders(self.task)
+        for key, known in self.folders.items():
+            places = [Path(os.path.normpath(folder.resolve() / known["path"])), named[key]]
+            there = [place for place in places if place.is_dir()]
+            same = [place for place in there if _digest(place) == known["digest"]]
+            if not same and there:
+                raise DataError(f"{there[0]}: is not the {key} that {name} was fine-tuned with", hint=BACK)
+            if not same:
+                where = ", nor at ".join(dict.fromkeys(map(str, places)))
+                raise DataError(f"{name}: the task reads {key}, which is not at {where}", hint=BACK)
+            found[key] = str(same[0])
+        return self.task.model_copy(update=found)
+
+    def require_same(self, task: TaskConfig, name: str) -> None:
+        """Raise DataError where another task names a folder that is not that which the model was fine-tuned with."""
+        named = named_folders(task)
+        for key, known in self.folders.items():
+            if key in named and _digest(named[key]) not in (None, known["digest"]):
+                raise DataError(f"{named[key]}: is not the {key} that {name} was fine-tuned with", hint=BACK)
+
+
+def named_folders(task: TaskConfig) -> dict[str, Path]:
+    """The folders that a task names, by their keys."""
+    values = task.model_dump()
+    return {key: Path(values[key]) for key in task.folders if values[key] is not None}
+
+
+def _digest(folder: Path) -> str | None:
+    """What tells a graph from others, or vectors; None where there are none."""
+    if (folder / "graph.json").is_file():
+        return str(read_json(folder / "graph.json", dict).get("fingerprint"))
+    weights = folder / "model.safetensors"
+    return manifests.digest(weights) if weights.is_file() else None
 
 
 def read_task_record(folder: Path) -> TaskRecord | None:
@@ -56,9 +111,14 @@ def read_task_record(folder: Path) -> TaskRecord | None:
     try:
         numbers = {key: _number(found, key) for key in ("sequence_length", "batch_size")}
         thresholds = {str(key): float(value) for key, value in found.get("thresholds", {}).items()}
-        return TaskRecord(
-            _task(found["task"]), **numbers, precision=str(found["precision"]), thresholds=thresholds
-        )
+        task = _task(found["task"])
+        folders = {
+            key: {"path": str(one["path"]), "digest": str(one["digest"])}
+            for key, one in found.get("folders", {}).items()
+            if key in named_folders(task)
+        }
+        precision = str(found["precision"])
+        return TaskRecord(task, **numbers, precision=precision, thresholds=thresholds, folders=folders)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise DataError(f"{path}: task: {problems}", hint=REMEDY) from None

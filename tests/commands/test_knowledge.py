@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nlptool.cli import main
@@ -148,3 +149,59 @@ def test_countryinfo_is_a_graph_with_labels(recipe):
 def test_a_recipe_that_cannot_be_is_refused_before_anything_is_read(recipe, text, told, capsys):
     assert main(["knowledge", recipe(text)]) == 2
     assert told in capsys.readouterr().err
+
+
+QUESTIONS = (
+    "\nquestions: {templates: {r0: 'Where is {head}?', r1: 'Whose is {head}?'}, share: 0.4, choices: 4}"
+)
+
+
+def test_questions_are_asked_of_triples_that_leave_the_graph(recipe, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    rows = [(f"e{a}", f"r{b}", f"e{c}") for a, b, c in rng.integers((40, 3, 40), size=(200, 3)).tolist()]
+    text = "source: {files: HERE/train.tsv}\nlabels: HERE/names.tsv" + QUESTIONS
+    made = recipe(text, train="".join("\t".join(row) + "\n" for row in rows), names="e1\t서울\ne1\tSeoul\n")
+    graph = graph_of(made)
+    known = {(graph.entities[h], graph.entities[t]) for h, _, t in zip(*graph.triples(), strict=True)}
+    true = {(head, relation, tail) for head, relation, tail in rows if head != tail}
+    assert set(graph.entities) == {end for head, _, tail in true for end in (head, tail)}
+    called = {name: "서울" if name == "e1" else name for name in graph.entities}
+    named = {label: name for name, label in called.items()}
+    asked = []
+    for split in ("train", "validation"):
+        lines = (tmp_path / f"graph/questions/{split}.jsonl").read_text("utf8").splitlines()
+        assert len(lines) == graph.info["questions"][split] > 0
+        asked += map(json.loads, lines)
+    pairs = [frozenset((row["head"], row["tail"])) for row in asked]
+    assert len(set(pairs)) == len(pairs)
+    for row in asked:
+        assert (row["head"], row["relation"], row["tail"]) in true
+        assert not {(row["head"], row["tail"]), (row["tail"], row["head"])} & known
+        assert (
+            row["question"] == {"r0": "Where", "r1": "Whose"}[row["relation"]] + f" is {called[row['head']]}?"
+        )
+        right = [(row["head"], row["relation"], named[choice]) in true for choice in row["choices"]]
+        assert [place for place, is_right in enumerate(right) if is_right] == [row["label"]]
+        assert len(set(row["choices"])) == 4
+    assert any("서울" in row["choices"] for row in asked)
+    first = graph.fingerprint
+    assert main(["knowledge", made, "--overwrite"]) == 0
+    assert Graph(tmp_path / "graph").fingerprint == first
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        ("questions.templates.r9=Who is {head}?", 3, "the graph has no relation 'r9'"),
+        ("questions.templates.r0=Who is it?", 2, "no {head}"),
+        ("questions.share=0.001", 3, "0 questions can be asked"),
+        ("questions.choices=20", 3, "tails, and a question has 20 choices"),
+    ],
+)
+def test_questions_that_cannot_be_asked_are_told(recipe, tmp_path, capsys, change, code, told):
+    rng = np.random.default_rng(1)
+    rows = [f"e{a}\tr{b}\te{c}\n" for a, b, c in rng.integers((9, 3, 9), size=(60, 3)).tolist()]
+    made = recipe("source: {files: HERE/train.tsv}" + QUESTIONS, train="".join(rows))
+    assert main(["knowledge", made, change]) == code
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "graph").exists()

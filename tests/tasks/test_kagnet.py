@@ -10,8 +10,12 @@ from kinds.kagnet import TRIPLES, graph
 from safetensors.numpy import load_file, save_file
 
 from nlptool.cli import main
+from nlptool.errors import DataError
 from nlptool.knowledge.schema_graphs import SchemaGraphStore
+from nlptool.report import drawing, explanations, runs
 from nlptool.tasks.kagnet import linear_probe
+from nlptool.tasks.kagnet.config import Config
+from nlptool.tasks.task_record import TaskRecord, read_task_record
 
 JOINED = {(a, b) for a, _, b in TRIPLES} | {(b, a) for a, _, b in TRIPLES}
 NAMES = sorted({end for pair in JOINED for end in pair})
@@ -100,6 +104,71 @@ def test_an_answer_comes_with_the_paths_it_rests_on(done: Path):
     right = [answer["paths"][answer["label"]][0]["path"] for answer in answers]
     shown = {f"{a} —{r}→ {b}" for a, r, b in TRIPLES} | {f"{b} ←{r}— {a}" for a, r, b in TRIPLES}
     assert len({*right} & shown) > 8
+
+
+def test_a_model_is_asked_from_anywhere_and_says_what_its_answers_rest_on(
+    done: Path, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    model = str(done / "seed-0/final")
+    texts = ["--text", "What is at the bell?", "--text", "stone", "--text", "town", "--text", "river"]
+    assert main(["predict", model, *texts, "--explain", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["statements"]["A"] == "What is at the bell? stone"
+    assert "bell —madeof→ stone" in [one["path"] for one in answer["paths"]["A"]]
+    assert main(["predict", model, *texts, "--explain"]) == 0
+    assert "bell —madeof→ stone" in capsys.readouterr().out
+    assert main(["predict", model, *texts, "--json"]) == 0
+    assert "paths" not in json.loads(capsys.readouterr().out)
+
+
+def test_the_folders_of_a_task_are_found_where_a_model_was_moved_with_them(
+    world: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("graph", "vectors"):
+        shutil.copytree(world / name, tmp_path / "old" / name)
+    (tmp_path / "old/run/final").mkdir(parents=True)
+    task = task_of_model("old/graph", "old/vectors")
+    TaskRecord(task, 32, 8).write(tmp_path / "old/run/final")
+    (tmp_path / "old").rename(tmp_path / "new")
+    final = tmp_path / "new/run/final"
+    record = read_task_record(final)
+    assert record is not None
+    found = record.located(final, "MODEL")
+    assert Path(found.graph) == tmp_path / "new/graph"
+    assert found.schema_graphs is None
+    with pytest.raises(DataError, match=r"other: is not the embeddings that MODEL was fine-tuned with"):
+        (tmp_path / "other").mkdir()
+        save_file({"entity.weight": np.zeros((1, 1), np.float32)}, tmp_path / "other/model.safetensors")
+        record.require_same(task_of_model("new/graph", "other"), "MODEL")
+    shutil.rmtree(tmp_path / "new/graph")
+    with pytest.raises(
+        DataError, match=r"MODEL: the task reads graph, which is not at .*new/graph, nor at old/graph"
+    ):
+        record.located(final, "MODEL")
+
+
+def task_of_model(graph: str, vectors: str) -> Config:
+    return Config(
+        inputs=("question",),
+        choices=("choices",),
+        labels=("A", "B"),
+        graph=graph,
+        embeddings=vectors,
+        schema_graphs="shelf",
+    )
+
+
+def test_a_report_shows_the_paths_that_answers_rest_on(done: Path):
+    run = runs.read(done / "seed-0", "run")
+    rows = explanations.rows(run)
+    assert 1 <= len(rows) <= 2 * explanations.EACH
+    look = drawing.Style.of(["run"], explanations.texts(rows[0]))
+    picture = drawing.svg(explanations.draw(rows[0], look), look, letters=True)
+    best = rows[0]["paths"][rows[0]["prediction"]][0]["path"]
+    assert best in picture
+    assert "right, answered" in picture
 
 
 def test_a_run_that_goes_on_gives_the_same_bits(world: Path, done: Path, tiny_run: Path, tmp_path: Path):

@@ -27,7 +27,7 @@ from nlptool.report import confusion_chart
 from nlptool.tasks import error_analysis, labelled
 from nlptool.tasks.finetuned import FinetunedModel
 from nlptool.tasks.labelled import LabelledSource
-from nlptool.tasks.predictions import compute_logits, write_predictions
+from nlptool.tasks.predictions import compute_logits, explanations, write_predictions
 from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
 
@@ -102,7 +102,8 @@ def _one(
             figures |= {f"{heading}{key}": value for key, value in objective.figures(rows, logits).items()}
             if out is not None:
                 with signals.shield():
-                    write_predictions(objective, rows, out, split, logits)
+                    reasons = explanations(objective, rows, world.device, model.record.batch_size)
+                    write_predictions(objective, rows, out, split, logits, reasons)
             errors = error_analysis.confident_errors(objective.answers(rows, logits))
             texts = _texts(source, split, {row for row, _ in errors})
             details[split] = {

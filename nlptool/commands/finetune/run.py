@@ -39,7 +39,7 @@ from nlptool.runs.launch import RunContext
 from nlptool.runs.loop import open_run, train_job
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.distillation import PredictionDistillation
-from nlptool.tasks.predictions import write_predictions
+from nlptool.tasks.predictions import explanations, write_predictions
 from nlptool.train.config import Save
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import estimate
@@ -287,8 +287,10 @@ def _write_predictions(
     world: DistributedContext,
 ) -> None:
     """What is predicted of the rows of a split, with what it rests on, where the task says."""
-    reasons = setup.explain_split(objective, split, world.device)
-    write_predictions(setup.shape, setup.splits[split], out, split, logits, reasons)
+    rows, size = setup.splits[split], setup.record.batch_size
+    write_predictions(
+        setup.shape, rows, out, split, logits, explanations(objective, rows, world.device, size)
+    )
 
 
 def _begin(

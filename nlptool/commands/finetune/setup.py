@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,6 @@ from nlptool.console import Console
 from nlptool.data.length_bucketing import (
     LengthBucketedBatches,
     RoundRobinBatches,
-    SequentialBatches,
 )
 from nlptool.data.pair_inputs import Truncation
 from nlptool.data.vocabulary import Vocabulary
@@ -209,23 +207,6 @@ class FinetuneSetup:
             interrupts,
             batch_size=record.batch_size,
         )
-
-    def explain_split(
-        self, objective: TaskObjective, split: str, device: torch.device
-    ) -> list[dict[str, Any]] | None:
-        """What the answer to each row of a split rests on, by row; None where the task does not say."""
-        if not objective.explains:
-            return None
-        rows, found = self.splits[split], dict[int, dict[str, Any]]()
-        size = self.train.batch_size // self.train.gradient_accumulation
-        source = SequentialBatches(rows, rows.lengths, objective.collate, batch=size)
-        objective.eval()
-        with torch.inference_mode():
-            for number in range(len(source)):
-                for batch in source.get(number):
-                    explanations = objective.explain(batch.to(device))
-                    found |= dict(zip(batch["row"].tolist(), explanations, strict=True))
-        return [found[row] for row in range(len(found))]
 
     def figures(self, split: str, logits: Numbers) -> dict[str, float]:
         """Mean loss and metrics of what a net says of a split."""

@@ -125,6 +125,43 @@ class Split(RecipeBlock):
     test: float = Field(0.0, ge=0, le=0.5, description="to test on")
 
 
+class Questions(RecipeBlock):
+    """Multiple-choice questions of triples that leave the graph, for a task of kind kagnet: OUT/questions."""
+
+    templates: dict[str, str] = Field(
+        description="the question of each relation that is asked, by its name after merging: {head} stands for what "
+        "the head is called, and the tail is the answer"
+    )
+    share: float = Field(
+        0.2,
+        gt=0,
+        le=0.5,
+        description="of the pairs of entities that these relations join; all triples between the two leave the graph, "
+        "and each entity and relation keeps one",
+    )
+    choices: int = Field(
+        3,
+        ge=2,
+        le=26,
+        description="choices of a question; wrong ones are tails of the same relation, by their frequency",
+    )
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the questions that is for validation")
+
+    @field_validator("templates")
+    @classmethod
+    def _names_its_head(cls, templates: dict[str, str]) -> dict[str, str]:
+        if not templates:
+            raise ValueError(
+                "a question for at least one relation, e.g. {borders: 'Which country borders {head}?'}"
+            )
+        for relation, question in templates.items():
+            if "{head}" not in question:
+                raise ValueError(
+                    f"{relation}: the question has no {{head}}, which stands for what the head is called"
+                )
+        return templates
+
+
 class Recipe(RecipeBlock):
     """A knowledge graph."""
 
@@ -146,6 +183,9 @@ class Recipe(RecipeBlock):
         (),
         description="tasks whose pairs leave the graph; all rows of a task, since a model that sees the relation of a "
         "training pair in the vectors learns to look there",
+    )
+    questions: Questions | None = Field(
+        None, description="multiple-choice questions of triples that leave the graph; null: none"
     )
     out: str = Field(description="folder of the graph", json_schema_extra=RESUMABLE)
 

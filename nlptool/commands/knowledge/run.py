@@ -13,6 +13,7 @@ from nlptool.formatting import counted, duration, quantity
 from nlptool.knowledge import sources
 from nlptool.knowledge.build import GraphBuilder, pairs_of
 from nlptool.knowledge.graph import FACTS, SPLITS, Graph
+from nlptool.knowledge.questions import QuestionPlan
 from nlptool.knowledge.relations import merge_table
 from nlptool.knowledge.sources import Layout, ReadTally
 from nlptool.manifests import atomic_folder
@@ -37,6 +38,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "relations": None if groups is None else len(groups),
         "labels": [str(file.path) for file in labels],
         "without": [str(file.path) for file in pairs],
+        "questions": sorted(recipe.questions.templates) if recipe.questions else [],
         "out": recipe.out,
     }
     if recipe.source.package:
@@ -53,6 +55,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "relations": "as they are" if groups is None else f"merged to {len(groups)}",
         "labels": _listed(labels) or "none",
         "without the pairs of": _listed(pairs) or "nothing",
+        "questions of": ", ".join(facts["questions"]) or "nothing",
         "out": recipe.out,
     }
     console.facts("knowledge, dry run: nothing was written", shown)
@@ -77,6 +80,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         letters_only=recipe.letters_only,
         drop=recipe.relations.drop,
         shares=(recipe.split.valid, recipe.split.test),
+        questions=None if recipe.questions is None else QuestionPlan(**recipe.questions.model_dump()),
     )
     named = _read(recipe, builder, console)
     for task in recipe.without:
@@ -148,6 +152,9 @@ def _show(out: Path, facts: dict[str, Any], options: Options, console: Console) 
         shown["labels"] = f"{facts['labels']:,}{note}"
     if facts["pairs_without"]:
         shown["pairs of tasks"] = f"{facts['pairs_without']:,}, whose triples were taken out"
+    if "questions" in facts:
+        numbers = ", ".join(f"{number:,} for {split}" for split, number in facts["questions"].items())
+        shown["questions"] = f"{numbers}, whose triples were taken out"
     dropped = {
         split: ", ".join(f"{number:,} {why}" for why, number in found.items())
         for split, found in facts["dropped"].items()

@@ -37,6 +37,8 @@ class PredictOptions(NamedTuple):
     task: TaskConfig | None = None
     submission: bool = False
     """Whether to write what GLUE's server takes."""
+    explain: bool = False
+    """Whether each answer comes with what it rests on."""
 
 
 def resolve(options: PredictOptions) -> list[str]:
@@ -56,10 +58,12 @@ def resolve(options: PredictOptions) -> list[str]:
         )
     if out is not None and out.suffix.lower() not in WRITERS:
         raise UsageError(f"--out {out}: the name ends in {', '.join(WRITERS)}")
-    if options.submission and (options.keep or options.skip or (out is not None and out.suffix != ".tsv")):
+    if options.submission and (
+        options.explain or options.keep or options.skip or (out is not None and out.suffix != ".tsv")
+    ):
         raise UsageError(
             "--submission writes index and prediction of each row, tab-separated",
-            hint="name a file NAME.tsv with --out, and leave --keep and --on-error skip out",
+            hint="name a file NAME.tsv with --out, and leave --keep, --explain and --on-error skip out",
         )
     models = [str(path) for path in folder_kinds.finals(Path(options.model))]
     if len(models) < 2 or (Path(options.model) / "config.json").exists():

@@ -18,7 +18,7 @@ from nlptool.tasks import row_chunks, row_source
 from nlptool.tasks.base import LabelledDataset, Numbers
 from nlptool.tasks.finetuned import FinetunedModel
 from nlptool.tasks.prediction_parts import PredictionParts
-from nlptool.tasks.predictions import compute_logits
+from nlptool.tasks.predictions import compute_logits, explanations
 from nlptool.tasks.row_chunks import EncodedChunk
 from nlptool.tasks.row_source import InputRows
 from nlptool.text.input_rows import STDIN
@@ -26,6 +26,8 @@ from nlptool.text.row_formats import Rows
 from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
 
+EXPLAINED = 32
+"""Rows that are explained together."""
 ROWS, TOKENS = 512, {"cpu": 4096, "cuda": 65_536}
 """Most rows of a batch, and most tokens by device."""
 
@@ -50,12 +52,25 @@ class Ensemble:
         }
         self.objective.thresholds.update(shared)
         self.encode = first.encode
+        if options.explain and not self.objective.explains:
+            raise UsageError(
+                f"--explain: a task of kind {self.task.name} does not say what its answers rest on"
+            )
+        if options.explain and len(self.models) > 1:
+            raise UsageError(
+                "--explain: several models answer by their mean, which rests on no paths of its own",
+                hint=f"name one of them, e.g. {names[0]}",
+            )
 
     def answers(self, dataset: LabelledDataset) -> Iterator[dict[str, Any]]:
         """As TaskObjective.answers."""
         logits = [self._logits(model, dataset) for model in self.models]
         mean = logits[0] if len(logits) == 1 else self.objective.average(logits)
         return self.objective.answers(dataset, mean)
+
+    def explanations(self, dataset: LabelledDataset) -> list[dict[str, Any]]:
+        """What the answer to each row rests on."""
+        return explanations(self.objective, dataset, self.world.device, EXPLAINED) or []
 
     def _logits(self, model: FinetunedModel, dataset: LabelledDataset) -> Numbers:
         return compute_logits(
@@ -155,6 +170,9 @@ def predicted(
             lines: list[dict[str, Any]] = []
             if chunk.dataset is not None:
                 answers = list(ensemble.answers(chunk.dataset))
+                if question.explain:
+                    reasons = ensemble.explanations(chunk.dataset)
+                    answers = [answer | why for answer, why in zip(answers, reasons, strict=True)]
                 lines = list(_lines(chunk, answers, ensemble, question))
             yield chunk, lines, chunk.end
 
@@ -193,7 +211,12 @@ def _provenance(ensemble: Ensemble, question: PredictOptions) -> dict[str, Any]:
         "task": digest(ensemble.task),
         "file": files,
         "format": [question.format, list(question.columns), question.mapped],
-        "set of options": [question.keep, question.skip, question.submission],
+        "set of options": [
+            question.keep,
+            question.skip,
+            question.submission,
+            *([True] if question.explain else []),
+        ],
     }
 
 
@@ -206,7 +229,10 @@ def _note_skipped(console: Console, skipped: int, faults: Sequence[str]) -> None
 def _shown(answer: dict[str, Any]) -> dict[str, object]:
     """An answer as a table has it: probabilities from the highest."""
     found: dict[str, object] = {}
+    reasons = {name: answer[name] for name in ("statements", "paths") if name in answer}
     for name, value in answer.items():
+        if name in reasons:
+            continue
         if isinstance(value, dict):
             ranked = sorted(value.items(), key=lambda one: -one[1])
             found |= {f"  {label}": f"{share:.4f}" for label, share in ranked}
@@ -216,4 +242,10 @@ def _shown(answer: dict[str, Any]) -> dict[str, object]:
             }
         else:
             found[name] = " ".join(map(str, value)) if isinstance(value, list) else value
+    for label, statement in reasons.get("statements", {}).items():
+        paths = reasons["paths"][label]
+        found[f"why {label}"] = statement if paths else f"{statement} (no path)"
+        found |= {
+            f"  {label}.{n}": f"{one['attention']:.4f}  {one['path']}" for n, one in enumerate(paths, 1)
+        }
     return found

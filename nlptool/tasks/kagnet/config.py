@@ -1,6 +1,6 @@
 """The recipe block of KagNet. No torch here."""
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -74,6 +74,8 @@ class Net(RecipeBlock):
 class Config(ChoiceConfig):
     """KagNet (Lin et al. 2019): a choice is scored by the paths that join its concepts to the question's."""
 
+    folders: ClassVar[tuple[str, ...]] = ("graph", "embeddings")
+
     name: Literal["kagnet"] = Field("kagnet", description="kind of task")
     graph: str = Field(description="the graph: a folder that `nlptool knowledge` has written")
     embeddings: str = Field(
@@ -106,6 +108,10 @@ class Config(ChoiceConfig):
         if min(self.net.gcn, default=1) < 1:
             raise ValueError(f"net.gcn: {counted(len(self.net.gcn), 'widths')}, each at least 1")
         return self
+
+    def of_model(self) -> Self:
+        """Without the folder of schema graphs: a model makes those of its rows where it is asked."""
+        return self.model_copy(update={"schema_graphs": None})
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "KagNetTask":
         """A statement encoder with a net over schema graphs. Raises DataError for a graph that is not there."""

@@ -2,6 +2,7 @@
 
 # S statements, P pairs, K paths
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ SHOWN = 3  # paths of a choice
 
 
 def of_rows(
-    batch: Batch, attention: Attention, graph: Graph, labels: tuple[str, ...]
+    batch: Batch, attention: Attention, graph: Graph, labels: tuple[str, ...], texts: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Of each row `paths`: by choice the paths with most attention, that of their pair times their own."""
+    """Of each row, by choice, `statements` and `paths`: those with most attention, that of their pair times their own.
+
+    texts: of all statements of the rows that the batch is of.
+    """
     owners = batch["owners"].cpu().numpy()[:-1]
     weights = attention.pairs.cpu().numpy()[owners] * attention.paths.cpu().numpy()[:-1]
     statements = batch["statements"].cpu().numpy()[owners]
@@ -42,7 +46,9 @@ def of_rows(
                 }
                 for k in best
             ]
-        found.append({"paths": by_choice})
+        first = int(batch["row"][row]) * len(labels)
+        statements_of = {name: texts[first + choice] for choice, name in enumerate(labels)}
+        found.append({"statements": statements_of, "paths": by_choice})
     return found
 
 

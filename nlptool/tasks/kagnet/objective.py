@@ -24,6 +24,7 @@ from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification
 from nlptool.knowledge.embeddings import WEIGHTS, EntityEmbeddings
 from nlptool.knowledge.graph import Graph
+from nlptool.knowledge.names import Names, NamesWriter
 from nlptool.knowledge.schema_graphs import (
     AGAIN,
     SchemaGraphBuilder,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from nlptool.tasks.kagnet.config import Config
 
 FACTS = "schema.json"
+TEXTS = "statements.txt"
 MIN_SCORE = "min_path_score"
 
 
@@ -116,10 +118,14 @@ class KagNetTask(TaskObjective):
             self._builder, prefix, None if cache is None else Path(cache), launch.cpus()
         )
 
+        texts = NamesWriter(folder_of(prefix) / TEXTS)
+
         def passed() -> Iterator[Example]:
             for row in rows:
                 example = config.example(row, labelled=labelled)
                 writer.add((question, choice) for question, choice in example.inputs)
+                for question, choice in example.inputs:
+                    texts.add(" ".join(f"{question} {choice}".split()))
                 yield example
 
         try:
@@ -127,6 +133,7 @@ class KagNetTask(TaskObjective):
             writer.close()
         finally:
             writer.abandon()
+            texts.close()
         write_json(folder_of(prefix) / FACTS, self._provenance() | {"unfinished": writer.unfinished})
         return count
 
@@ -150,7 +157,10 @@ class KagNetTask(TaskObjective):
         store = SchemaGraphStore(split.prefix, self.config.paths.hops)
         if len(store) != len(rows) * self.width:
             raise DataError(f"{folder}: has not a schema graph for each statement", hint=AGAIN)
-        found = KagNetDataset(rows, store, all_pairs=self.config.net.pairs == "all")
+        if not (folder / TEXTS).is_file():
+            raise DataError(f"{folder / TEXTS}: is missing", hint=AGAIN)
+        texts = Names(folder / TEXTS, is_sorted=False)
+        found = KagNetDataset(rows, store, texts, all_pairs=self.config.net.pairs == "all")
         found.min_score = self.thresholds.get(MIN_SCORE, self.config.paths.threshold or 0.0)
         found.unfinished = int(facts.get("unfinished", 0))
         return found
@@ -281,10 +291,11 @@ class KagNetTask(TaskObjective):
         """`prediction`, `scores`, the probabilities of all choices, and `label`."""
         return sequence_heads.answers(rows, logits, self.decide(logits), self._spell, self.config.labels)
 
-    def explain(self, batch: Batch) -> list[dict[str, Any]]:
-        """`paths` of each choice of a row: those that its score rests on, in words, by their attention."""
+    def explain(self, batch: Batch, rows: LabelledDataset) -> list[dict[str, Any]]:
+        """Of each choice of a row its `statements`, and in words the `paths` that its score rests on, by attention."""
+        assert isinstance(rows, KagNetDataset)
         _, attention = self._explained(batch)
-        return explanation.of_rows(batch, attention, self.graph, self.config.labels)
+        return explanation.of_rows(batch, attention, self.graph, self.config.labels, rows.texts)
 
     explains = True
 

@@ -2,6 +2,7 @@
 
 # S statements, V nodes, K paths, T nodes of a path, P pairs of concepts
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +43,15 @@ class PackedGraphs(NamedTuple):
 class KagNetDataset:
     """A split with its schema graphs, by random access.
 
-    min_score: paths that score less are left out. unfinished: pairs whose paths were not all searched. vectors: of the
-    statements, [N * C, D], where they are kept. assumed: D, where zeros stand in for them, to count what a step costs.
+    texts: of the statements, question and choice. min_score: paths that score less are left out. unfinished: pairs
+    whose paths were not all searched. vectors: of the statements, [N * C, D], where they are kept. assumed: D, where
+    zeros stand in for them, to count what a step costs.
     """
 
-    def __init__(self, rows: TextPairDataset, store: SchemaGraphStore, *, all_pairs: bool) -> None:
-        self.rows, self.store, self.all_pairs = rows, store, all_pairs
+    def __init__(
+        self, rows: TextPairDataset, store: SchemaGraphStore, texts: Sequence[str], *, all_pairs: bool
+    ) -> None:
+        self.rows, self.store, self.texts, self.all_pairs = rows, store, texts, all_pairs
         self.min_score, self.unfinished = 0.0, 0
         self.vectors: NDArray[np.float32] | None = None
         self.assumed = 0
