@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def few(task: str) -> str:
-    """A task of a package's speeches, of 20 of them."""
+    """A task of a package's speeches, long sentences of ten of them."""
     found = YAML(typ="safe").load(ROOT / f"recipes/tasks/{task}.yaml")
-    found["source"]["max_speeches"] = 20
+    found["source"] |= {"max_speeches": 10, "min_words": 40}
     return f"task={json.dumps(found)}"
 
 
@@ -27,7 +27,8 @@ CUT = {
     "distill-task demo/distill-task": [few("demo/period")],
 }
 """Changes that `make test` adds to commands that begin like this, so that they take seconds: 10 steps of pretraining,
-on the project's sample in place of the package's text, 20 speeches in place of all. `make slow` adds none."""
+on the project's sample in place of the package's text, long sentences of ten speeches in place of all. `make slow`
+adds none."""
 
 
 class Block(NamedTuple):

@@ -40,6 +40,21 @@ def test_what_is_written_reads_back(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_the_call_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, seen = tmp_path / "a.json", []
+
+    def forced(descriptor: int) -> None:
+        on = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        seen.append((on.name, on.is_file() and bool(on.stat().st_size), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", forced)
+    write_json(path, {"whole": True})
+    assert [name for name, _, _ in seen] == [f".a.json{MARK}", tmp_path.name]
+    assert [(holds, named) for _, holds, named in seen] == [(True, False), (False, True)]
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, small_files: None):
     path = tmp_path / "a.json"
     write_json(path, {"before": 1})

@@ -333,7 +333,7 @@ def test_what_fails_because_of_a_signal_is_the_signals_not_a_defect(
         finally:
             raise RuntimeError("trying to pop from empty mode stack")
 
-    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(cli, "parser", lambda: broken)
     assert cli.main(["schema"]) == code
     said = capsys.readouterr().err
     assert told in said

@@ -8,7 +8,9 @@ Thin, and lazy: a command's module is imported when it is called, so `--help` ne
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import typer
 
@@ -52,7 +54,7 @@ def _carry_out(arguments: Sequence[str]) -> int:
         if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
             return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
     try:
-        code = app(args=arguments, prog_name="nlptool", standalone_mode=False)
+        code = parser()(args=arguments, prog_name="nlptool", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # which typer has made of KeyboardInterrupt
             console().note("interrupted")
@@ -82,6 +84,12 @@ def _carry_out(arguments: Sequence[str]) -> int:
         return _fail(UsageError("a path with a NUL character in it")) if no_path else _unexpected(error)
     except Exception as error:
         return _fail(_too_large()) if ALLOCATION in str(error) else _unexpected(error)
+
+
+@cache
+def parser() -> Callable[..., Any]:
+    """The commands and options of `app`, which typer reads off their functions anew whenever `app` is called."""
+    return typer.main.get_command(app)
 
 
 def _unexpected(error: Exception) -> int:

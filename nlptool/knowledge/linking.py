@@ -4,7 +4,7 @@ import html
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -225,7 +225,7 @@ class LabelLinker(_OnGraph):
         codes = _codes(text)
         if not len(codes):
             return []
-        letters = ALNUM[codes]
+        letters = _letters_and_digits()[codes]
         begins = letters.copy()
         begins[1:] &= ~letters[:-1] | UNSPACED[codes[1:]]
         padded = np.concatenate([codes, np.zeros(PREFIX, np.uint32)])
@@ -259,7 +259,12 @@ def _hash(*columns: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return mixed & np.uint32((1 << BITS) - 1)
 
 
-ALNUM = np.array([chr(code).isalnum() for code in range(0x110000)])
+@cache
+def _letters_and_digits() -> NDArray[np.bool_]:
+    """[0x110000], by code point; a third of a second, which commands without labels do not spend."""
+    return np.array([chr(code).isalnum() for code in range(0x110000)])
+
+
 UNSPACED = np.zeros(
     0x110000, bool
 )  # scripts that put no space between words: a label may begin at any character

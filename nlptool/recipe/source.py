@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +214,12 @@ class _NotYamlError(Exception):
         self.line, self.words = line, words
 
 
+@lru_cache(maxsize=32)
 def _compose(text: str) -> Node | None:
-    """The nodes of a YAML text; None when it holds none. Raises _NotYamlError."""
+    """The nodes of a YAML text, which nobody changes; None when it holds none. Raises _NotYamlError.
+
+    Cached, for a run reads its own recipe and its teacher's several times, each a hundred lines with all defaults.
+    """
     try:
         return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
     except MarkedYAMLError as error:

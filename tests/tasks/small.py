@@ -1,5 +1,6 @@
 """Rows, a vocabulary and nets small enough to try every kind of task in seconds."""
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +52,13 @@ def build(kind: str, settings: dict[str, Any], tokenizer: Tokenizer, seed: int =
     torch.manual_seed(seed)
     block = {"dropout": 0.0, "attention_dropout": 0.0} | MODEL | model
     net = registry.config("models", block["name"]).model_validate(block)
-    return config(kind, settings).build(net, Vocabulary.of(tokenizer), 0.0)
+    return config(kind, settings).build(net, vocabulary(tokenizer), 0.0)
+
+
+@cache
+def vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+    """What a tokenizer knows, found once."""
+    return Vocabulary.of(tokenizer)
 
 
 def batches(

@@ -16,6 +16,7 @@ from nlptool import registry
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import TextPairDataset
 from nlptool.tasks.base import TaskObjective
+from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
 CASES = [(name, v) for name in registry.names("tasks") for v in small.facts(name).VARIANTS]
@@ -34,10 +35,15 @@ def tokenizer(tiny_store: Path) -> Tokenizer:
     return Tokenizer.load(tiny_store / "tokenizer")
 
 
-@pytest.fixture(params=CASES, ids="-".join)
+@pytest.fixture(params=CASES, ids="-".join, scope="module")
 def case(request: pytest.FixtureRequest) -> tuple[str, dict]:
     name, variant = request.param
     return name, small.facts(name).VARIANTS[variant]
+
+
+@pytest.fixture(scope="module")
+def stored(case, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Split:
+    return small.encoded(*case, tokenizer, tmp_path_factory.mktemp("stored"))
 
 
 @pytest.fixture
@@ -46,8 +52,8 @@ def objective(case, tokenizer: Tokenizer) -> TaskObjective:
 
 
 @pytest.fixture
-def rows(case, objective: TaskObjective, tokenizer: Tokenizer, tmp_path: Path) -> TextPairDataset:
-    return objective.dataset(small.encoded(*case, tokenizer, tmp_path), small.LENGTH)
+def rows(objective: TaskObjective, stored: Split) -> TextPairDataset:
+    return objective.dataset(stored, small.LENGTH)
 
 
 @pytest.fixture
@@ -143,17 +149,26 @@ def test_gradients_do_not_depend_on_accumulation(
         assert (one - two).abs().max() < 1e-9
 
 
-def test_eight_rows_are_learnt_by_heart(objective: TaskObjective, batch: Batch):
-    optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
+def test_eight_rows_are_learnt_by_heart_within_sixty_steps(objective: TaskObjective, batch: Batch):
+    optimizer = torch.optim.Adam(objective.parameters(), lr=1e-2)
     first = loss(objective, [batch]).item()
     for _ in range(60):
         optimizer.zero_grad()
-        loss(objective, [batch]).backward()
+        now = loss(objective, [batch])
+        now.backward()
         optimizer.step()
+        if now.item() < 0.05 * first and distance(objective, batch) < 0.6:
+            break
     objective.eval()
     assert loss(objective, [batch]).item() < 0.05 * first
-    decided = objective.decide(objective.predict(batch).detach().double().numpy())
-    assert abs(decided - batch["labels"].double().numpy()).max() < 0.6
+    assert distance(objective, batch) < 0.6
+
+
+def distance(objective: TaskObjective, batch: Batch) -> float:
+    """How far what the net decides lies from the labels, at most."""
+    with torch.inference_mode():
+        decided = objective.decide(objective.predict(batch).double().numpy())
+    return float(abs(decided - batch["labels"].double().numpy()).max())
 
 
 def right(objective: TaskObjective, rows: TextPairDataset) -> np.ndarray:
