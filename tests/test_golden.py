@@ -40,7 +40,9 @@ def test_losses_are_those_of_before(
     if registry.config("objectives", objective).reads_entities:
         changes += [f"{key}={value}" for key, value in write_linked(tmp_path, model["entity_size"]).items()]
     command = load(tiny_recipe, changes, Recipe).recipe.command
-    assert main([command, str(tiny_recipe), *changes, "evaluate.every=1"]) == 0
+    new = request.config.getoption("--golden") == "write"
+    every = 1 if new else 4  # what all steps came to shows in every fourth
+    assert main([command, str(tiny_recipe), *changes, f"evaluate.every={every}"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses: dict[str, dict[str, float]] = {}
     for line in lines:
@@ -48,10 +50,11 @@ def test_losses_are_those_of_before(
             if f"heldout/{term}" in line:
                 losses.setdefault(term, {})[str(line["step"])] = line[f"heldout/{term}"]
     path = GOLDEN / f"{name}.json"
-    if request.config.getoption("--golden") == "write":
+    if new:
         path.write_text(json.dumps(losses, indent=2) + "\n")
     # Sums come in another order with other kernels, so not to the last bit on every machine.
     known = json.loads(path.read_text())
     assert losses.keys() == known.keys()
     for term, figures in losses.items():
-        assert figures == pytest.approx(known[term], abs=1e-4), term
+        expected = {step: known[term][step] for step in known[term] if int(step) % every == 0}
+        assert figures == pytest.approx(expected, abs=1e-4), term

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.func import functional_call
 
 from nlptool import flops
 from nlptool.data.batches import Batch
@@ -26,6 +27,9 @@ from nlptool.tasks.base import LabelledDataset
 
 Measures = NDArray[np.float64]
 COUNTED = 8  # rows of different lengths that are counted, for four unknown numbers
+SMALL = (
+    2**22
+)  # numbers; a net of fewer computes a row sooner than Python works out the shapes of all that it computes
 SAMPLE = 2000  # rows that a mean is taken of
 
 
@@ -77,9 +81,19 @@ class FlopCount:
         return COUNTED * (1 + len(self.sizes(some)))
 
     def _count(self, batch: Batch) -> int:
+        weights = self._zeros
+        there = replace(batch.to(torch.device("cpu") if weights else self.device), compute_padding=True)
         with torch.no_grad(), flops.counting() as count:
-            self.objective(replace(batch.to(self.device), compute_padding=True))
+            functional_call(self.objective, weights, (there,))
         return count.step
+
+    @cached_property
+    def _zeros(self) -> dict[str, Tensor]:
+        """Weights on the CPU with which a small net of shapes is counted; empty: it is counted as it is."""
+        named = {**dict(self.objective.named_parameters()), **dict(self.objective.named_buffers())}
+        if self.device.type != "meta" or sum(tensor.numel() for tensor in named.values()) > SMALL:
+            return {}
+        return {name: torch.zeros_like(tensor, device="cpu") for name, tensor in named.items()}
 
     def _batches(self, most: int) -> Iterator[Batch]:
         """Rows of a split, each by itself: all, or so many of evenly spaced lengths."""

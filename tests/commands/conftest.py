@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module", autouse=True)
 def models_are_timed_by_single_calls() -> Iterator[None]:
-    """How steady a clock reading is, is a matter of tests/evaluate/test_footprint.py."""
+    """How steady a clock reading is, is a matter of tests/evaluation/test_latency.py."""
     from nlptool.evaluation import latency
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,8 +1,7 @@
 """What a run promises, for every objective and each of its variants, found by their folders."""
 
 import json
-import os
-import signal
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from nlptool.cli import main
 from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.metric_table import HELD_OUT, describe
 from nlptool.models import huggingface
-from nlptool.runs import loop
+from nlptool.runs import metrics_file
 
 CASES = {
     "-".join([name, *(f"{key}-{value}" for key, value in variant.items())]): (name, variant)
@@ -48,7 +47,7 @@ def command(
             "gradient_accumulation": 2,
         },
         "evaluate": {"every": 4, "batches": 2},
-        "save": {"every": 3, "keep_last": 2},
+        "save": {"every": 5, "keep_last": 2},
         "out": "told on the command line",
     }
     folder = tmp_path_factory.mktemp(name)
@@ -69,26 +68,25 @@ def finished(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
-    command: list[str], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def held_out(run: Path) -> dict[str, dict[int, float]]:
+    return {name: found for name, found in metrics_file.series(run).items() if name.startswith(HELD_OUT)}
+
+
+def test_a_run_that_was_killed_is_resumed_to_the_same_bits(
+    command: list[str], finished: Path, tmp_path: Path
 ) -> None:
-    after = loop.TrainingRun._after
-
-    def stop(own: loop.TrainingRun, step: Any) -> None:
-        after(own, step)
-        if step.number == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-
+    """Killed behind its last step: what it leaves is a checkpoint, and lines of later steps in metrics.jsonl."""
     out = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.TrainingRun, "_after", stop)
-        assert main([*command, "--out", str(out)]) == 75
-    assert (out / "checkpoints" / "step-00000005").is_dir()
+    shutil.copytree(finished, out)
+    shutil.rmtree(out / "final")
+    shutil.rmtree(out / "checkpoints/step-00000008")
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000005"]
     assert main([*command, "--out", str(out), "--resume", "auto"]) == 0
     models = [path.relative_to(finished) for path in finished.glob("final/**/model.safetensors")]
     assert models
     for model in models:
         assert (out / model).read_bytes() == (finished / model).read_bytes()
+    assert held_out(out) == held_out(finished)
 
 
 def test_the_doctor_finds_nothing(finished: Path) -> None:

@@ -11,8 +11,10 @@ from kinds import classification, extractive_qa, kagnet, multiple_choice, token_
 
 from nlptool import flops
 from nlptool.data.random_streams import RandomStreams
+from nlptool.tasks import flop_count
 from nlptool.tasks.flop_count import FlopCount
 from nlptool.text.tokenizer import Tokenizer
+from nlptool.train import estimate
 
 CASES = [
     ("classification", classification.VARIANTS["classes-of-two-texts"]),
@@ -51,3 +53,30 @@ def test_a_batch_costs_what_its_rows_cost_alone_without_padding(
     assert cost(batch_of(objective, rows, every)) == pytest.approx(sum(alone))
     assert cost(batch_of(objective, rows, every[::-1])) == pytest.approx(sum(alone))
     assert cost.mean() == pytest.approx(np.mean(alone))
+
+
+@pytest.mark.parametrize(("kind", "settings"), CASES, ids=[kind for kind, _ in CASES])
+def test_a_small_net_costs_as_much_with_zeros_on_the_cpu_as_without_data(
+    kind, settings, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+    split = small.encoded(kind, settings, tokenizer, tmp_path, rows=8)
+    with estimate.shapes_only():
+        shapes = small.build(kind, settings, tokenizer)
+    rows = shapes.examples(split, small.LENGTH, 0)
+
+    places, call = [], flop_count.functional_call
+
+    def noted(objective, weights, given):
+        places.append({tensor.device.type for tensor in given[0].tensors.values()})
+        return call(objective, weights, given)
+
+    def mean() -> float:
+        return FlopCount(shapes, rows, shapes.read, torch.device("meta"), shapes.sizes).mean()
+
+    monkeypatch.setattr(flop_count, "functional_call", noted)
+    on_cpu, small_ones = mean(), len(places)
+    monkeypatch.setattr(flop_count, "SMALL", 0)
+    assert mean() == pytest.approx(on_cpu, rel=1e-9)
+    assert places[:small_ones] == [{"cpu"}] * small_ones
+    assert places[small_ones:] == [{"meta"}] * small_ones
