@@ -12,10 +12,11 @@ PLACEHOLDERS = "Last Resort"  # a font of boxes, which has all letters and shows
 def fonts_for(texts: Sequence[str]) -> tuple[list[str], str]:
     """Font families that have every letter of these texts between them, and the letters that no font has."""
     families = [FONT]
-    missing = {letter for text in texts for letter in text} - _letters(font_manager.findfont(FONT))
+    missing = {letter for text in texts for letter in text} - {"\n"}
+    missing -= _known(font_manager.findfont(FONT), missing)
     for entry in _fonts() if missing else ():
         try:
-            known = missing & _letters(entry.fname)
+            known = _known(entry.fname, missing)
         except (OSError, RuntimeError):  # a font that is gone or broken
             continue
         if known and not entry.name.startswith(PLACEHOLDERS):
@@ -36,6 +37,7 @@ def _fonts() -> list[font_manager.FontEntry]:
     )
 
 
-def _letters(path: str) -> set[str]:
-    """All that a font can show."""
-    return {chr(code) for code in font_manager.get_font(path).get_charmap()} | {"\n"}
+def _known(path: str, letters: set[str]) -> set[str]:
+    """Those of the letters that a font can show; it is asked for each, for it may know tens of thousands."""
+    font = font_manager.get_font(path)
+    return {letter for letter in letters if font.get_char_index(ord(letter))}

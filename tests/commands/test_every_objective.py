@@ -79,8 +79,8 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_bits(
     out = tmp_path / "run"
     shutil.copytree(finished, out)
     shutil.rmtree(out / "final")
-    shutil.rmtree(out / "checkpoints/step-00000008")
-    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000005"]
+    _, last = sorted((out / "checkpoints").iterdir())
+    shutil.rmtree(last)
     assert main([*command, "--out", str(out), "--resume", "auto"]) == 0
     models = [path.relative_to(finished) for path in finished.glob("final/**/model.safetensors")]
     assert models
