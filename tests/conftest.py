@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("no deadline", deadline=None)  # on a busy machine it would time the machine
-settings.load_profile("no deadline")
+# A deadline would time the machine; half of the usual examples cost half the time, and each run tries others.
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.load_profile("quick")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: bits are compared between processes
 

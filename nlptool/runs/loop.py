@@ -302,7 +302,8 @@ class TrainingRun:
             for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
                 weights_record.stamp(model, weights_record.Stamp(self.state.step, ended))
             if self.job.model_card:
-                model_card.write(aside, self.config.out, self.state.step)
+                recipe = self.config.recipe.model_dump(mode="json")
+                model_card.write(aside, self.config.out, self.state.step, recipe=recipe)
         run_state.finish(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:

@@ -44,21 +44,29 @@ class Publication:
     """ISO 639 codes; none: that of the token store's sentences."""
 
 
-def write(folder: Path, run: Path, step: int, publication: Publication | None = None) -> None:
+def write(
+    folder: Path,
+    run: Path,
+    step: int,
+    publication: Publication | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> None:
     """Write README.md into a Hugging Face folder, and into a second model's in it.
 
-    run: the run folder. step: whose weights these are. Raises DataError for a run folder that cannot be read.
+    run: the run folder. step: whose weights these are. recipe: the run's own where it is at hand; else it is read.
+    Raises DataError for a run folder that cannot be read.
     """
+    recipe = kept_source(run).data if recipe is None else recipe
     for model in (
         folder,
         *(path for path in sorted(folder.iterdir()) if (path / huggingface.CONFIG).is_file()),
     ):
-        write_text(model / NAME, card(model, run, step, publication or Publication()))
+        write_text(model / NAME, card(model, run, step, publication or Publication(), recipe))
 
 
-def card(model: Path, run: Path, step: int, publication: Publication) -> str:
-    """The card of the model in a folder, whose weights are those of `step` of a run."""
-    recipe, settings = kept_source(run).data, huggingface.read_config(model)
+def card(model: Path, run: Path, step: int, publication: Publication, recipe: Mapping[str, Any]) -> str:
+    """The card of the model in a folder, whose weights are those of `step` of a run of this recipe."""
+    settings = huggingface.read_config(model)
     architecture = str((settings.get("architectures") or ["Model"])[0])
     figures = _figures(run, step)
     data = _store(recipe) or _labelled(recipe)

@@ -12,4 +12,5 @@ def models_are_timed_by_single_calls() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "SHORTEST", 0.0)
+        patch.setattr(latency.measure, "__defaults__", (1,))
         yield

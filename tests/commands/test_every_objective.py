@@ -110,7 +110,7 @@ def test_what_is_exported_loads_in_transformers_without_a_stray_key(finished: Pa
 
 def test_a_checkpoint_is_exported_as_the_end_of_the_run_was(finished: Path, tmp_path: Path) -> None:
     assert main(["export", str(finished), "--out", str(tmp_path / "hf")]) == 0
-    for path in finished.glob("final/**/*.safetensors"):
+    for path in [*finished.glob("final/**/*.safetensors"), *finished.glob("final/**/README.md")]:
         assert (tmp_path / "hf" / path.relative_to(finished / "final")).read_bytes() == path.read_bytes()
 
 

@@ -1,6 +1,7 @@
 """`nlptool export --to onnx`: the graph answers as the model and as transformers' class, at any batch and length."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from nlptool.models import heads, huggingface, onnx_export
 from nlptool.models.onnx_export import OnnxModel
 from nlptool.text.tokenizer import Tokenizer
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
-transformers = pytest.importorskip("transformers")
+NEEDED = ("onnxruntime", "onnxscript", "transformers")
+pytestmark = pytest.mark.skipif(
+    not all(map(find_spec, NEEDED)), reason=f"not all installed: {', '.join(NEEDED)}"
+)
 
 SHAPE = {"layers": 2, "hidden": 32, "heads": 2, "max_positions": 40, "init": 0.2}
 NAMES = ["bad", "good", "neither"]
@@ -91,6 +93,8 @@ def test_the_graph_answers_as_the_class_of_transformers(
     graph = onnx.load(out / "model.onnx")
     onnx.checker.check_model(graph)
     assert [one.version for one in graph.opset_import if one.domain == ""] == [onnx_export.OPSET]
+    import transformers
+
     name = huggingface.read_config(model)["architectures"][0]
     theirs = getattr(transformers, name).from_pretrained(model).eval()
     session = OnnxModel(out / "model.onnx")
@@ -114,6 +118,8 @@ def test_the_graph_answers_as_the_class_of_transformers(
 def test_labelled_rows_give_accuracy_and_what_is_wrong_with_them_is_said(
     tokenizer: Tokenizer, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ):
+    import transformers
+
     model = write_model(tmp_path / "final", "bert", "ForSequenceClassification", tokenizer)
     pipe = transformers.pipeline("text-classification", model=str(model))
     texts = ["the old town", "winter", "한국어", "a bell reads the light", "stone " * 60]
