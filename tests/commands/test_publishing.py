@@ -52,8 +52,8 @@ def test_a_run_ends_with_a_card_that_the_hub_reads_and_whose_figures_are_the_run
 
 
 def test_names_cannot_break_a_card(tiny_run: Path, tmp_path: Path):
-    from nlptool.runs import model_card
     from nlptool.recipe import kept_source
+    from nlptool.runs import model_card
     from nlptool.runs.model_card import Publication
 
     hostile = Path(shutil.copytree(tiny_run, tmp_path / "a`<script> [x](y)"))

@@ -63,7 +63,7 @@ def test_a_small_net_costs_as_much_with_zeros_on_the_cpu_as_without_data(
     split = small.encoded(kind, settings, tokenizer, tmp_path, rows=8)
     with estimate.shapes_only():
         shapes = small.build(kind, settings, tokenizer)
-    rows = shapes.examples(split, small.LENGTH, 0)
+    rows = shapes.dataset(split, small.LENGTH)
 
     places, call = [], flop_count.functional_call
 
