@@ -101,6 +101,15 @@ class StepExamples(Examples, Protocol):
         ...
 
 
+@runtime_checkable
+class OrderedExamples(Examples, Protocol):
+    """Examples whose numbers are in an order of their own already, without end."""
+
+    def places(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of each number what it belongs to, and its number there."""
+        ...
+
+
 class Collate(Protocol):
     """Makes a micro-batch of examples; every random choice comes from `draws`."""
 
@@ -173,7 +182,7 @@ class Batches:
         positions = (n - stage.first_step) * stage.batch + first + np.arange(rows)
         size = len(stage.examples)
         epochs, indices = positions // size, positions % size
-        if self.shuffle:
+        if self.shuffle and not isinstance(stage.examples, OrderedExamples):
             for epoch in np.unique(epochs):
                 chosen = epochs == epoch
                 indices[chosen] = self._permuted(indices[chosen], size, int(epoch))

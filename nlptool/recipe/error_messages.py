@@ -79,7 +79,11 @@ def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, A
             problems[path] = Problem(path, message)
         if detail["type"] == "extra_forbidden" and (now := _renamed(keys, schema, data)):
             given_otherwise.add(now)
-    return [p for p in problems.values() if p.path not in given_otherwise]
+    deeper = {path.rpartition(".")[0] for path in problems}
+    while above := {path.rpartition(".")[0] for path in deeper} - deeper:
+        deeper |= above
+    # Where a key may be of two types, what is wrong inside of one says more than that it is not the other.
+    return [p for p in problems.values() if p.path not in given_otherwise | (deeper - {""})]
 
 
 def _renamed(keys: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]) -> str | None:

@@ -116,7 +116,7 @@ def read(path: Path, name: str) -> Run:
         finished=run_state.has_ended(path),
         goal=run_state.goal(path),
         best=_best(path / "scores.json"),
-        unigram_entropy=_entropy(Path(str(recipe.get("store", recipe.get("tokens", ""))))),
+        unigram_entropy=_entropy(recipe.get("store", recipe.get("tokens"))),
     )
 
 
@@ -148,9 +148,11 @@ def _object(path: Path) -> dict[str, Any]:
     return atomic_files.read_json(path, dict, REMEDY)
 
 
-def _entropy(store: Path) -> float | None:
+def _entropy(store: object) -> float | None:
     """What tokenize wrote into the store, in nats."""
-    path = store / "store.json"
+    if not isinstance(store, str):  # several have no entropy in common
+        return None
+    path = Path(store) / "store.json"
     value = _object(path).get("unigram_entropy") if path.exists() else None
     return value if isinstance(value, float) else None
 

@@ -152,7 +152,7 @@ def _require_different(entries: Sequence[ComparedRun]) -> None:
 def require_equal(entries: Sequence[ComparedRun]) -> None:
     """Raise RecipeError unless all runs read the same tokens for the same budget."""
     for key, values in {
-        "store": [entry.recipe.store for entry in entries],
+        "store": [entry.recipe.store_text for entry in entries],
         "train.budget": [_budget(entry.recipe.train) for entry in entries],
     }.items():
         if len(set(values)) > 1:

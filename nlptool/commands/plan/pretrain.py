@@ -60,6 +60,9 @@ def figures(
         "tokens": tokens,
         "epochs": None if steps is None else steps * setup.epochs_per_step,
         "tokens_per_epoch": setup.tokens_per_step / setup.epochs_per_step,
+        "stores": []
+        if steps is None
+        else [one._asdict() for one in setup.stores.shares(steps, setup.stages)],
         "memory": {
             "weights": most.weights,
             "gradients": most.gradients,
@@ -89,7 +92,7 @@ def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[st
         for spec in setup.shape.folders(setup.model).values()
         for tensor in spec.state.values()
     )
-    store = sum(path.stat().st_size for path in setup.store.path.rglob("*") if path.is_file())
+    store = setup.stores.bytes
     return {
         "checkpoint": checkpoint,
         "checkpoints": kept,
@@ -107,7 +110,7 @@ def _seconds(setup: PretrainSetup, probes: list[Probe] | None) -> dict[str, floa
         return None
     steps = sum(setup.steps * s.share * p.seconds for (s, _), p in zip(setup.stages, probes, strict=True))
     every = {n for e in (setup.evaluate.every, setup.save.every) for n in range(e, setup.steps + 1, e)}
-    times = len(every | {setup.steps}) if len(setup.store.split("heldout")) else 0
+    times = len(every | {setup.steps}) if setup.stores.has_held_out else 0
     evaluation = times * setup.evaluate.batches * probes[0].seconds / PASSES
     return {"training": steps, "evaluation": evaluation, "total": steps + evaluation}
 
@@ -137,6 +140,10 @@ def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, st
                 "tokens",
                 f"{facts['tokens']:,.0f}",
                 f"{agreeing(_epochs(facts['epochs']), 'epochs')} of {facts['tokens_per_epoch']:,.0f}",
+            ),
+            *(
+                ("store", f"{one.share:.2%}", f"{one.path}: {one.read}")
+                for one in setup.stores.shares(facts["steps"], setup.stages)
             ),
             (
                 "FLOPs",

@@ -34,6 +34,18 @@ class Student(RecipeBlock):
         return name
 
 
+class WeightedStore(RecipeBlock):
+    """A token store among several."""
+
+    path: str = Field(description="token store, the output folder of nlptool tokenize")
+    weight: float | None = Field(
+        None,
+        gt=0,
+        description="its share of the rows of training, relative to the others' weights; in proportion to its size "
+        "where no store has one",
+    )
+
+
 class Recipe(RecipeBlock):
     """A pretraining run."""
 
@@ -45,7 +57,9 @@ class Recipe(RecipeBlock):
         }
     )
 
-    store: str = Field(description="token store, the output folder of nlptool tokenize")
+    store: str | tuple[WeightedStore, ...] = Field(
+        description="token store, the output folder of nlptool tokenize; or several as a list of path and weight"
+    )
     model: Annotated[ModelConfig, DiscriminatedBy("models")] | None = Field(
         None, description="architecture, randomly initialised"
     )
@@ -93,6 +107,22 @@ class Recipe(RecipeBlock):
         return self
 
     @property
+    def stores(self) -> tuple[WeightedStore, ...]:
+        """The stores, whether one or several are given."""
+        return (WeightedStore(path=self.store),) if isinstance(self.store, str) else self.store
+
+    @property
+    def store_text(self) -> str:
+        """The stores as a command line gives them."""
+        if isinstance(self.store, str):
+            return self.store
+        listed = (
+            f"{{path: {one.path}}}" if one.weight is None else f"{{path: {one.path}, weight: {one.weight:g}}}"
+            for one in self.store
+        )
+        return f"[{', '.join(listed)}]"
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether the objective learns from a teacher."""
         return self.objective.needs_teacher
@@ -128,14 +158,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(Problem("entity_embeddings", "only nlptool pretrain-ernie has them"))
     if recipe.model is not None:
         problems += check_model(recipe.objective, recipe.train, recipe.model)
-    if not (Path(recipe.store) / "store.json").exists():
-        problems.append(
-            Problem(
-                "store",
-                f"no token store at {recipe.store}: {folder_kinds.describe(Path(recipe.store))}; "
-                "make one with nlptool tokenize",
-            )
-        )
+    problems += _check_stores(recipe)
     for key, name in (("init_from", recipe.init_from), ("teacher", recipe.teacher)):
         if name is not None and (wrong := hub.problem(name) or run_state.problem(name)):
             problems.append(Problem(key, wrong))
@@ -155,6 +178,23 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(
             Problem("train.budget", "a time budget cannot be shared out to stages; give steps or tokens")
         )
+    return problems
+
+
+def _check_stores(recipe: Recipe) -> list[Problem]:
+    if not recipe.stores:
+        return [Problem("store", "an empty list; name a token store, or several with path and weight")]
+    mixed, problems = not isinstance(recipe.store, str), []
+    for at, store in enumerate(recipe.stores):
+        if not (Path(store.path) / "store.json").exists():
+            found = folder_kinds.describe(Path(store.path))
+            text = f"no token store at {store.path}: {found}; make one with nlptool tokenize"
+            problems.append(Problem(f"store.{at}.path" if mixed else "store", text))
+    lacking = [at for at, store in enumerate(recipe.stores) if store.weight is None]
+    if 0 < len(lacking) < len(recipe.stores):
+        problems += [Problem(f"store.{at}.weight", "missing; give each store one, or none") for at in lacking]
+    if mixed and recipe.objective.reads_entities:
+        problems.append(Problem("store", "links to a graph are read from one store; name a single one"))
     return problems
 
 

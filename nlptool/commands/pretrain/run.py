@@ -83,7 +83,7 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
         seconds=setup.seconds,
         cost=setup.cost(objective, world),
         export=lambda path: setup.export(objective, path),
-        models={"tokens": setup.store.path}
+        models=setup.stores.read
         | ({} if setup.teacher is None else {"teacher": setup.teacher.folder})
         | ({} if setup.entities is None else {"entity_embeddings": setup.entities.path}),
         stages=tuple(setup.first_steps),
@@ -93,7 +93,6 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
     """Show the resolved recipe and what the run would take; makes no weights and writes nothing."""
     setup = PretrainSetup(recipe)
-    train = setup.store.split("train")
     tokens = setup.steps * setup.tokens_per_step
     facts: dict[str, Any] = {
         "parameters": setup.estimate.parameters,
@@ -111,6 +110,9 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "tokens": tokens if setup.seconds is None else None,
         "epochs": setup.steps * setup.epochs_per_step if setup.seconds is None else None,
     }
+    stores = setup.stores.shares(setup.steps, setup.stages) if setup.seconds is None else []
+    if stores:
+        facts["stores"] = [one._asdict() for one in stores]
     if options.json:
         console.json(facts | {"recipe": recipe.model_dump(mode="json")})
         return
@@ -125,7 +127,8 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         epochs = agreeing(format(facts["epochs"], ".3g"), "epochs")
         shown |= {
             "steps": f"{setup.steps:,}",
-            "tokens": f"{tokens:,.0f}: {epochs} of a store of {train.tokens:,}",
+            "tokens": f"{tokens:,.0f}: {epochs} of {'stores' if stores else 'a store'} of {setup.stores.tokens:,}",
+            **{one.path: f"{one.share:.2%} of the rows: {one.read}" for one in stores},
             "FLOPs": significant(setup.steps * setup.flops_per_step),
         }
     else:
@@ -135,7 +138,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 def report(setup: PretrainSetup, outcome: RunResult, console: Console, *, as_json: bool) -> None:
     """The figures that a run ends with, on stdout."""
-    entropy = setup.store.info.get("unigram_entropy")
+    entropy = None if setup.stores.mixed else setup.store.info.get("unigram_entropy")
     facts: dict[str, Any] = {
         "steps": outcome.steps,
         "tokens": outcome.tokens,

@@ -10,12 +10,12 @@ import torch
 
 from nlptool import flops
 from nlptool.commands.pretrain.recipe import Recipe, check_model
+from nlptool.commands.pretrain.stores import Stores, linked_entities, parts_of
 from nlptool.data.batches import Batch, Batches, PrefetchingLoader, RepeatedEpochs, Stage
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
-from nlptool.knowledge.embeddings import EntityEmbeddings
 from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
@@ -23,8 +23,6 @@ from nlptool.models.token_types import has_distinct_types, with_types
 from nlptool.objectives import export, initial_weights, student_init
 from nlptool.objectives.base import Objective
 from nlptool.runs.teacher_cache import TeacherCache
-from nlptool.text.links import open_links
-from nlptool.text.store import SPLITS, TokenStore
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Stage as StageBlock
 from nlptool.train.distributed import DistributedContext
@@ -49,11 +47,14 @@ class PretrainSetup:
         self.origin = recipe.init_from or recipe.teacher
         """Where the weights come from, as the recipe calls it; None: random ones."""
         self._estimates: dict[tuple[int, int], Estimate] = {}
-        self.store = TokenStore(Path(recipe.store))
+        self.stores = Stores(recipe.store)
+        self.store = self.stores.first
         self.tokenizer = tokenizer = Tokenizer.of_store(self.store)
-        self.entities = _entities(recipe, self.store)
-        self.teacher = student_init.read(recipe.teacher, tokenizer, recipe.store) if recipe.teacher else None
-        self.pretrained = _initial_weights(recipe, tokenizer, self.teacher)
+        self.entities = linked_entities(recipe.entity_embeddings, self.store)
+        self.teacher = (
+            student_init.read(recipe.teacher, tokenizer, str(self.store.path)) if recipe.teacher else None
+        )
+        self.pretrained = _initial_weights(recipe, tokenizer, str(self.store.path), self.teacher)
         pretrained_teacher = None if self.teacher is None else self.teacher.pretrained
         rows = initial_weights.rows((self.pretrained, pretrained_teacher), tokenizer.vocab_size)
         if self.pretrained is not None:
@@ -90,9 +91,8 @@ class PretrainSetup:
         )
         if self.teacher is not None:
             student_init.require_heads(self.teacher, self.shape)
-        split = self.store.split("train")
         self.stages = [
-            (stage, self.shape.examples(split, stage.sequence_length, recipe.seed))
+            (stage, self.stores.examples(self.shape, "train", stage.sequence_length, recipe.seed))
             for stage in recipe.train.plan()
         ]
         self.steps, self.seconds = self._duration()
@@ -116,8 +116,9 @@ class PretrainSetup:
 
     def remarks(self) -> list[str]:
         """What to know before the run."""
+        longest = parts_of(max(self.stages, key=lambda pair: pair[0].sequence_length)[1])
         return [
-            *self.shape.left_out(max(self.stages, key=lambda pair: pair[0].sequence_length)[1]),
+            *(told for part in longest for told in self.shape.left_out(part)),
             *self.unreached(),
             *self.fresh(),
             *self.moved(),
@@ -200,11 +201,10 @@ class PretrainSetup:
     def held_out(self, objective: Objective, world: DistributedContext) -> Batches | None:
         """Held-out batches, at the first stage's length; None where not one row is held out."""
         stage, _ = self.stages[0]
-        split = self.store.split("heldout")
-        if not len(split):
+        if not self.stores.has_held_out:
             return None
         try:
-            examples = objective.examples(split, stage.sequence_length, HELD_OUT_SEED)
+            examples = self.stores.examples(objective, "heldout", stage.sequence_length, HELD_OUT_SEED)
         except DataError as error:
             raise DataError(
                 f"{self.store.path}: held-out split: {error.message}",
@@ -228,7 +228,8 @@ class PretrainSetup:
             folder.mkdir(exist_ok=True)
             state = spec.state
             if self.pretrained is None or not has_distinct_types(self.pretrained.state):
-                state = with_types(state, max(objective.segment_types(rows) for _, rows in self.stages))
+                parts = [part for _, rows in self.stages for part in parts_of(rows)]
+                state = with_types(state, max(map(objective.segment_types, parts)))
             export.write_hf_folder(folder, spec._replace(state=state), self.tokenizer, self.trained_positions)
 
     @cached_property
@@ -328,22 +329,12 @@ class PretrainSetup:
         return [stage.share for stage, _ in self.stages]
 
 
-def _entities(recipe: Recipe, store: TokenStore) -> EntityEmbeddings | None:
-    """The vectors of entities, where the objective reads some. Raises DataError unless the store's links are theirs."""
-    if recipe.entity_embeddings is None:
-        return None
-    found = EntityEmbeddings(Path(recipe.entity_embeddings))
-    for split in SPLITS:
-        open_links(store, split, found.graph)
-    return found
-
-
 def _initial_weights(
-    recipe: Recipe, tokenizer: Tokenizer, teacher: student_init.PretrainedTeacher | None
+    recipe: Recipe, tokenizer: Tokenizer, store: str, teacher: student_init.PretrainedTeacher | None
 ) -> Pretrained | None:
     """The weights that the recipe begins with, if not random ones."""
     if recipe.init_from is not None:
-        return initial_weights.read(recipe.init_from, tokenizer, recipe.store, extend=True)
+        return initial_weights.read(recipe.init_from, tokenizer, store, extend=True)
     if recipe.student is not None and teacher is not None:
         return student_init.initial_student(teacher, recipe.student.layers, recipe.student.name)
     return None
