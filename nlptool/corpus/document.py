@@ -72,9 +72,11 @@ class Block(Protocol):
         ...
 
 
-def uniform(seed: int, text: str) -> float:
-    """A number from 0 up to 1 that belongs to a text and a seed, whoever draws it and in whatever order."""
-    digest = hashlib.blake2b(
-        text.encode("utf8", "surrogatepass"), digest_size=8, salt=seed.to_bytes(8, "little")
-    )
+def uniform(seed: int, text: str, purpose: bytes = b"") -> float:
+    """A number from 0 up to 1 that belongs to a text and a seed, whoever draws it and in whatever order.
+
+    purpose: separates draws that must not depend on each other.
+    """
+    salt = seed.to_bytes(8, "little")
+    digest = hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=8, salt=salt, person=purpose)
     return int.from_bytes(digest.digest(), "big") / 2**64

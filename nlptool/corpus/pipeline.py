@@ -8,11 +8,22 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nlptool.corpus import c4, decontaminate, extract, fineweb, gopher, language, pii, repair, urls
-from nlptool.corpus.config import DecontaminationRule, Dedup, Extract, Filters, Language, Pii, Repair, Urls
+from nlptool.corpus import c4, decontaminate, extract, fineweb, gopher, language, pii, quality, repair, urls
+from nlptool.corpus.config import (
+    DecontaminationRule,
+    Dedup,
+    Extract,
+    Filters,
+    Language,
+    Pii,
+    Quality,
+    Repair,
+    Urls,
+)
 from nlptool.corpus.decontaminate import Benchmark
 from nlptool.corpus.document import Block, Document, Dropped, Figure, Figures, uniform
 from nlptool.corpus.minhash import Signatures
+from nlptool.corpus.quality import Classifier
 from nlptool.corpus.samples import Choice
 from nlptool.corpus.statistics import BlockCount, Statistics
 
@@ -34,6 +45,8 @@ class Blocks:
     """Names of the sources whose documents are HTML."""
     repair: Repair | None = None
     language: Language | None = None
+    quality: Quality | None = None
+    classifier: Classifier | None = None
     pii: Pii | None = None
     decontaminate: DecontaminationRule | None = None
     benchmarks: tuple[Benchmark, ...] = ()
@@ -58,6 +71,8 @@ def blocks(plan: Blocks) -> Iterator[Block]:
         yield c4.Rules(filters.c4)
     if filters.fineweb is not None:
         yield fineweb.Rules(filters.fineweb)
+    if plan.quality is not None:
+        yield quality.Block(plan.quality, plan.classifier, plan.seed)
     if plan.pii is not None:
         yield pii.Block(plan.pii)
     if plan.decontaminate is not None:

@@ -24,6 +24,7 @@ COLUMNS = {
     "source": "string",
     **dict.fromkeys(FACTS, "string"),
     "language_score": "float64",
+    "quality_score": "float64",
     "copies": "int64",
 }
 MAX_HOSTS = 100_000  # counted at a time

@@ -75,8 +75,23 @@ def _rules(report: Mapping[str, Any], samples: Samples) -> str:
     rules = report["rules"].items()
     for block, members in groupby(rules, key=lambda pair: pair[0].partition(".")[0]):
         cards = "".join(_rule(name, rule, report, samples.get(name, ())) for name, rule in members)
-        found += f'<h3>{_text(block)}</h3>\n<div class="cards">{cards}</div>\n'
+        note = _classifier(report["quality"]) if block == "quality" and "quality" in report else ""
+        found += f'<h3>{_text(block)}</h3>\n{note}<div class="cards">{cards}</div>\n'
     return found or '<p class="note">No rule was asked for.</p>'
+
+
+def _classifier(facts: Mapping[str, Any]) -> str:
+    """What the quality classifier is worth."""
+    told = (
+        f"Scores are those of a classifier trained on {counted(facts['positive_samples'], 'good documents')} and "
+        f"{facts['negative_samples']:,} others."
+    )
+    if facts["heldout_roc_auc"] is not None:
+        told += (
+            f" On {facts['heldout_samples']:,} that it had not seen, its accuracy is {facts['heldout_accuracy']:.1%} "
+            f"and its ROC AUC {facts['heldout_roc_auc']:.3f}."
+        )
+    return f'<p class="note">{told}</p>\n'
 
 
 def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples: Sequence[Any]) -> str:

@@ -55,6 +55,8 @@ def write(
         writing.write_dropped(aside, parts, found, setup.output.dropped, setup.seed)
     minhash = setup.dedup.minhash
     report = summary(statistics, written, tallies, found, minhash.verify if minhash else None)
+    if setup.quality_facts is not None:
+        report["quality"] = setup.quality_facts
     write_json(out / REPORT, report)
     return report
 

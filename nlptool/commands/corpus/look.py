@@ -89,7 +89,7 @@ def _sample(setup: CorpusSetup, count: int, out: Path, console: Console) -> dict
         raise DataError("the sources hold no document", hint="see where they are read from with --dry-run")
     (out / STRETCHES).mkdir()
     every = setup.keeping_all()
-    pipeline = Pipeline(every.plan())
+    pipeline = Pipeline(every.plan(every.classifier(console, keep=False)))
     try:
         engine.write_stretch(out / STRETCHES / "000000-000000", pipeline, documents)
     finally:
@@ -140,7 +140,7 @@ def _document(setup: CorpusSetup, id: str, options: Options, console: Console) -
             f"--id {id}: no document of the sources has this id",
             hint="an id is that of data/ and dropped/, the file and the line or record, e.g. web.jsonl:41",
         )
-    pipeline = Pipeline(setup.plan())
+    pipeline = Pipeline(setup.plan(setup.classifier(console, keep=False)))
     try:
         for document in documents:
             passages = list(pipeline.trace(document))

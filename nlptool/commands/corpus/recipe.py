@@ -15,6 +15,7 @@ from nlptool.corpus.config import (
     Language,
     Output,
     Pii,
+    Quality,
     Repair,
     Shard,
     Urls,
@@ -49,6 +50,9 @@ class Recipe(RecipeBlock):
     repair: Repair | None = Field(None, description="what is put right in a text")
     language: Language | None = Field(None, description="languages that are kept")
     filters: Filters = Field(Filters(), description="rules by which documents are dropped")
+    quality: Quality | None = Field(
+        None, description="which documents are kept by a classifier of their words"
+    )
     pii: Pii | None = Field(None, description="what is replaced of what names a person")
     decontaminate: Decontaminate | None = Field(None, description="benchmarks that are cut out of the text")
     dedup: Dedup = Field(Dedup(), description="which documents count as duplicates")

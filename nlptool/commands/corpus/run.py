@@ -29,6 +29,7 @@ def dry_run(work: Work, options: Options, console: Console) -> None:
     recipe, setup = work.recipe, CorpusSetup(work.recipe)
     found, notes = stretches.groups(recipe.sources)
     console.notes(notes)
+    setup.require_samples()
     facts: dict[str, Any] = {
         "sources": {name: _listed(recipe, found, name) for name in recipe.sources},
         "blocks": [block.name for block in blocks(setup.plan())],
@@ -130,10 +131,11 @@ def _stretches(
     """The first phase: all stretches that are not done yet."""
     work = setup.out / STRETCHES
     work.mkdir(exist_ok=True)
+    classifier = setup.classifier(console, keep=True)
     _require_same_input(work / INPUT, found)
     size = sum(group.size for group in found)
     with console.progress("filtering", size or None, "B") as bar:
-        return engine.run(work, found, setup.sources, setup.plan(), setup.workers, shard, bar.to)
+        return engine.run(work, found, setup.sources, setup.plan(classifier), setup.workers, shard, bar.to)
 
 
 def _require_same_input(path: Path, found: list[Group]) -> None:

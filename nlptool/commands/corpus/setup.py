@@ -3,12 +3,21 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from nlptool.commands.corpus.recipe import Decontaminate, Recipe
+from nlptool.console import Console
 from nlptool.corpus.decontaminate import Benchmark, benchmark
 from nlptool.corpus.pipeline import Blocks, blocks
+from nlptool.corpus.quality import Classifier, load, save, train
+from nlptool.formatting import counted
 from nlptool.prompting.requests import read_task
 from nlptool.recipe import RecipeBlock, digest, dump_given
+from nlptool.text import corpus
+from nlptool.text.config import Source
+from nlptool.text.corpus import ReadStats
+
+QUALITY = "quality"
 
 
 class CorpusSetup:
@@ -22,6 +31,8 @@ class CorpusSetup:
             recipe.output,
             recipe.seed,
         )
+        self.quality_facts: dict[str, Any] | None = None
+        """What the classifier was trained on and how well it does, once there is one."""
         self.out = Path(recipe.out)
         self.name = self.out.resolve().name
         self.written = dump_given(recipe.model_copy(update={"workers": None}))
@@ -33,7 +44,46 @@ class CorpusSetup:
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )
 
-    def plan(self) -> Blocks:
+    def classifier(self, console: Console, *, keep: bool) -> Classifier | None:
+        """The classifier of the block `quality`: the recipe's, or the corpus's own, trained where there is none yet.
+
+        keep: write it into the corpus, where a later run finds it. Raises DataError for samples that are not there.
+        """
+        quality, own = self._recipe.quality, self.out / QUALITY
+        if quality is None:
+            return None
+        kept = own if quality.model is None else Path(quality.model)
+        if quality.model is not None or own.is_dir():
+            found = load(kept)
+            self.quality_facts = found.facts
+            return found
+        assert quality.positive is not None  # the recipe has both or a model
+        assert quality.negative is not None
+        found = train(_texts(quality.positive), _texts(quality.negative), quality, self.seed)
+        accuracy, area = found.facts["heldout_accuracy"], found.facts["heldout_roc_auc"]
+        console.note(
+            f"quality: trained on {counted(found.facts['positive_samples'], 'good documents')} and "
+            f"{found.facts['negative_samples']:,} others"
+            + ("" if area is None else f"; held out: accuracy {accuracy:.1%}, ROC AUC {area:.3f}")
+        )
+        self.quality_facts = found.facts
+        if keep:
+            save(found, own)
+            found = load(own)
+        return found
+
+    def require_samples(self) -> None:
+        """Raise DataError where the classifier, or what it would learn from, is not there."""
+        quality = self._recipe.quality
+        if quality is None:
+            return
+        if quality.model is not None:
+            load(Path(quality.model))
+        for source in (quality.positive, quality.negative):
+            if source is not None:
+                corpus.find(source)
+
+    def plan(self, classifier: Classifier | None = None) -> Blocks:
         """What workers do. Raises DataError where a benchmark is not there, UsageError where a package is not."""
         recipe, cut = self._recipe, self._recipe.decontaminate
         plan = Blocks(
@@ -46,6 +96,8 @@ class CorpusSetup:
             frozenset(name for name, source in recipe.sources.items() if source.is_html),
             recipe.repair,
             recipe.language,
+            recipe.quality,
+            classifier,
             recipe.pii,
             None if cut is None else cut.rule,
             () if cut is None else tuple(_benchmarks(cut)),
@@ -66,6 +118,10 @@ class CorpusSetup:
         )
         fields = {} if block is None else type(block).model_fields
         return (fields[key].description or "") if key in fields else ""
+
+
+def _texts(source: Source) -> Iterator[str]:
+    return (document.text for document in corpus.documents(source, ReadStats()))
 
 
 def _benchmarks(block: Decontaminate) -> Iterator[Benchmark]:
