@@ -45,6 +45,16 @@ ENGLISH = Filters(
     c4=C4(terminal_punctuation=False),
     fineweb=FineWeb(),
 )
+KOREAN = Filters(  # as recipes/corpus/korean.yaml has them, but for thresholds that cost nothing
+    gopher_repetition=GopherRepetition(),
+    gopher_quality=GopherQuality(
+        min_word_length=2,
+        max_word_length=7,
+        stop_words=("은", "는", "이", "가", "을", "를"),
+        stop_word_match="ending",
+    ),
+    fineweb=FineWeb(exclude_zero=True, max_short_lines=None),
+)
 NAMES = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
 SPAM = (
     "buy now cheap",
@@ -185,8 +195,14 @@ def main() -> None:
         if given.korean:
             speeches = [text for text, _ in zip(pieces(given.korean, 4000), range(2000), strict=False)]
             size = save(speeches, folder / "korean.jsonl")
-            seconds, _ = ours(folder / "korean.jsonl", folder / "korean", ENGLISH, Dedup(exact=False))
-            print(f"filters on Korean: nlptool {size / seconds:.2f} MB per CPU second")
+            seconds, _ = ours(folder / "korean.jsonl", folder / "korean", KOREAN, Dedup(exact=False))
+            line = f"filters on Korean: nlptool {size / seconds:.2f} MB per CPU second"
+            if given.peer:
+                size_few = save(speeches[: given.peer_documents // 4], folder / "korean-few.jsonl")
+                found = theirs(given.peer, "korean", folder / "korean-few.jsonl", folder / "peer-korean")
+                peer = size_few / found["seconds"]
+                line += f", datatrove {peer:.4f}: {size / seconds / peer:.0f} times; its memory {found['mb']:.0f} MB"
+            print(line)
         if given.peer:
             judged = [*texts, *spoilt(texts, 700, chance)]
             save(judged, folder / "judged.jsonl")

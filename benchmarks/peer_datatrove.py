@@ -1,9 +1,10 @@
 """datatrove beside `nlptool corpus`, run by the Python of a venv that has it (see corpus.py). Prints JSON.
 
-python benchmarks/peer_datatrove.py speed|minhash|decisions FILE.jsonl FOLDER
+python benchmarks/peer_datatrove.py speed|korean|minhash|decisions FILE.jsonl FOLDER
 """
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -31,15 +32,22 @@ from datatrove.pipeline.filters import (
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
 from datatrove.utils.hashing import HashConfig
+from datatrove.utils.typeshelper import Languages
 
 
-def filters() -> list[Any]:
-    """FineWeb's, in its order."""
+def filters(language: str = Languages.english) -> list[Any]:
+    """FineWeb's, in its order; C4's, which are English, for English alone."""
+    c4 = [C4QualityFilter(filter_no_terminal_punct=False)] if language == Languages.english else []
     return [
-        GopherRepetitionFilter(),
-        GopherQualityFilter(),
-        C4QualityFilter(filter_no_terminal_punct=False),
-        FineWebQualityFilter(),
+        GopherRepetitionFilter(language=language),
+        # FineWeb-2's bounds, since all Korean documents would go at the first rule of the English ones
+        GopherQualityFilter(language=language)
+        if language == Languages.english
+        else GopherQualityFilter(
+            min_avg_word_length=1, max_avg_word_length=6, min_stop_words=0, language=language
+        ),
+        *c4,
+        FineWebQualityFilter(language=language),
     ]
 
 
@@ -55,6 +63,15 @@ def speed(file: Path, folder: Path) -> dict[str, Any]:
     GopherQualityFilter().filter(Document(text="load the tokenizer", id=""))
     seconds = executed([reader, *filters(), JsonlWriter(str(folder / "filtered"))], folder / "logs")
     return {"seconds": seconds}
+
+
+def korean(file: Path, folder: Path) -> dict[str, Any]:
+    """The filters with Kiwi's words, which datatrove takes for Korean."""
+    reader = JsonlReader(str(file.parent), glob_pattern=file.name)
+    blocks = filters(Languages.korean)
+    blocks[1].filter(Document(text="분석기를 부른다", id=""))
+    seconds = executed([reader, *blocks, JsonlWriter(str(folder / "filtered"))], folder / "logs")
+    return {"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}
 
 
 def minhash(file: Path, folder: Path) -> dict[str, Any]:
@@ -90,4 +107,8 @@ def decisions(file: Path, _: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     mode, file, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    print(json.dumps({"speed": speed, "minhash": minhash, "decisions": decisions}[mode](file, folder)))
+    print(
+        json.dumps(
+            {"speed": speed, "korean": korean, "minhash": minhash, "decisions": decisions}[mode](file, folder)
+        )
+    )

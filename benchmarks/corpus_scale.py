@@ -1,0 +1,123 @@
+"""How much memory `nlptool corpus` takes, and how long, by the number of documents.
+
+    python benchmarks/corpus_scale.py --english ../shared/data/pretrain_en/novels.jsonl.xz --documents 1000000
+
+Documents are pieces of novels of about `--characters` with a tenth of their words drawn anew, so that none is like
+another; every 20th is a copy of one before with 1 % of its words changed. Memory is the largest resident set of the
+main process and of a worker, as the system counts it; the main process holds the keys of all documents, so its growth
+from a tenth of the documents to all of them is what a document costs.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from nlptool.text.config import Source
+from nlptool.text.corpus import ReadStats, documents
+
+MEASURED = """
+import resource, sys
+from nlptool.cli import main
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(who)
+        print(used.ru_maxrss, used.ru_utime + used.ru_stime, file=sys.stderr)
+    sys.exit(code)
+"""
+
+
+def write(path: Path, english: Path, count: int, characters: int) -> int:
+    """Write documents; their bytes of text."""
+    chance = random.Random(0)
+    words = " ".join(
+        one.text
+        for one, _ in zip(documents(Source(files=(str(english),)), ReadStats()), range(80), strict=False)
+    ).split()
+    length, size, last = characters // 6, 0, []
+    with path.open("w", encoding="utf8") as file:
+        for number in range(count):
+            if number % 20 == 19:
+                text = [chance.choice(words) if chance.random() < 0.01 else word for word in last]
+            else:
+                first = chance.randrange(len(words) - length)
+                text = words[first : first + length]
+                for _ in range(length // 10):
+                    text[chance.randrange(length)] = chance.choice(words)
+                last = text
+            line = " ".join(text)
+            size += len(line.encode())
+            file.write(json.dumps({"text": line}, ensure_ascii=False) + "\n")
+    return size
+
+
+def run(folder: Path, file: Path, workers: int) -> dict[str, float]:
+    """One run: seconds by the clock and of processors, megabytes of the main process and of the largest worker."""
+    tool = folder / "measured.py"
+    tool.write_text(MEASURED, "utf8")
+    began = time.monotonic()
+    command = [
+        sys.executable,
+        str(tool),
+        "corpus",
+        "corpus/fineweb",
+        f"sources.web.files={file}",
+        "language=null",
+    ]
+    command += [
+        "filters.fineweb=null",
+        "--workers",
+        str(workers),
+        "--out",
+        str(folder / "out"),
+        "--overwrite",
+        "--json",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(result.stderr[-2000:])
+    own, children = (line.split() for line in result.stderr.splitlines()[-2:])
+    report = json.loads(result.stdout)
+    return {
+        "seconds": time.monotonic() - began,
+        "cpu": float(own[1]) + float(children[1]),
+        "main_mb": int(own[0]) / 1000,
+        "worker_mb": int(children[0]) / 1000,
+        "dropped_as_near": report["blocks"]["dedup"]["dropped"].get("dedup.minhash", 0),
+        "kept": report["kept"]["documents"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--english", type=Path, required=True)
+    parser.add_argument("--documents", type=int, default=100_000)
+    parser.add_argument("--characters", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    found = {}
+    for count in (given.documents // 10, given.documents):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            size = write(folder / "web.jsonl", given.english, count, given.characters)
+            found[count] = one = run(folder, folder / "web.jsonl", given.workers)
+            print(
+                f"{count:,} documents, {size / 1e6:,.0f} MB: {one['seconds']:.0f} s, {one['cpu']:.0f} s of processors "
+                f"({size / 1e6 / one['cpu']:.2f} MB a second of one); main process {one['main_mb']:.0f} MB, a worker "
+                f"{one['worker_mb']:.0f} MB; {one['kept']:,.0f} kept, {one['dropped_as_near']:,.0f} near duplicates",
+                flush=True,
+            )
+    few, many = sorted(found)
+    growth = (found[many]["main_mb"] - found[few]["main_mb"]) * 1e6 / (many - few)
+    print(f"memory of the main process grows by {growth:.0f} bytes a document")
+
+
+if __name__ == "__main__":
+    main()
