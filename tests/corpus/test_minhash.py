@@ -61,7 +61,7 @@ def find(tmp_path: Path, texts: list[str], config: Dedup, name: str = "part") ->
     folders = []
     for number, some in enumerate((texts[:half], texts[half:])):
         folders.append(tmp_path / f"{name}-{number}")
-        engine._write(
+        engine.write_stretch(
             folders[-1], pipeline, [Document(f"f:{at}", "web", text, {}) for at, text in enumerate(some)]
         )
     aside = tmp_path / "aside"
