@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from nlptool.recipe import RecipeBlock
-from nlptool.text.config import Source
+from nlptool.text.config import Paths, Source
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
@@ -280,6 +280,12 @@ class Dedup(RecipeBlock):
     keep: Literal["longest", "first"] = Field(
         "longest",
         description="which of several is kept: the longest, so that the order of files changes nothing, or the first",
+    )
+
+    against: Paths = Field(
+        (),
+        description="folders of other corpora: documents that are there, or like those, are dropped, as GPT-3 kept "
+        "WebText out of Common Crawl",
     )
 
     def idle(self) -> dict[str, str]:

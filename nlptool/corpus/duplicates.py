@@ -3,16 +3,17 @@
 Documents are looked at in order of preference (the longest first, or as they were read). One is dropped if a document
 that is kept has the same words, or shares a band with it and, where the recipe says so, is at least as similar as
 `verify` by the Jaccard similarity of their shingles. So whatever is dropped, what it resembles stays: chains of pairs,
-each alike, drop nothing that is unlike all that is kept, where datatrove and others drop whole components.
+each alike, drop nothing that is unlike all that is kept, where datatrove and others drop whole components. Documents of
+other corpora go first, and are kept whatever they are.
 
 Memory: one key of all documents at a time, 8 bytes each and as many for sorting; shingles of candidates are on disk.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from nlptool.corpus.minhash import jaccard, shingles
 from nlptool.errors import DataError
 from nlptool.text.word_hashes import Hashes
 
+FIRST = np.int64(1) << 62  # the length of documents that are preferred to all others
 HEAD = 3  # rows of keys before the bands: the digest in two, the length
 MOST_COMPARED = 64  # kept documents that a candidate is compared with, those that share most bands first
 BINS = [place / 50 for place in range(51)]
@@ -33,7 +35,7 @@ class Why(NamedTuple):
     """Why a document is dropped."""
 
     of: int
-    """Number of the document that is kept for it."""
+    """Number of the document that is kept for it; below 0: one of another corpus, counted from the end of those."""
     exact: bool
     similarity: float | None
     """Jaccard similarity of their shingles; None where it was not computed."""
@@ -49,15 +51,56 @@ class Duplicates:
 
     def copies(self) -> Counter[int]:
         """How many documents were dropped for each that is kept."""
-        return Counter(why.of for why in self.dropped.values())
+        return Counter(why.of for why in self.dropped.values() if why.of >= 0)
+
+
+def open_keys(path: Path) -> Hashes:
+    """Keys that were written, mapped. Raises DataError where they are not as they were."""
+    try:
+        found: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path}: is not as it was written: {error}",
+            hint=f"remove {path.parent} and run again with --resume auto",
+        ) from error
+    return found
+
+
+class Part(Protocol):
+    """Documents with their keys."""
+
+    keys: Path
+
+    def __len__(self) -> int:
+        """How many documents."""
+        ...
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The documents, in the order of the keys."""
+        ...
+
+
+class StretchPart:
+    """What is left of a stretch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.keys = folder, folder / KEYS
+
+    def __len__(self) -> int:
+        """How many documents."""
+        return int(open_keys(self.keys).shape[1])
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The documents, in the order of the keys."""
+        return records_file.read(self._folder / KEPT)
 
 
 class Keys:
-    """What tells duplicates of all stretches, a row of it read at a time."""
+    """What tells duplicates of all documents, a row of it read at a time."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
-        self.sizes = [self._open(folder).shape[1] for folder in folders]
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = parts
+        self.sizes = [open_keys(part.keys).shape[1] for part in parts]
         self.starts = np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)]).astype(np.int64)
 
     def __len__(self) -> int:
@@ -66,43 +109,41 @@ class Keys:
     def row(self, number: int) -> Hashes:
         """One key of every document."""
         found = np.empty(len(self), np.uint64)
-        for folder, start, size in zip(self._folders, self.starts.tolist(), self.sizes, strict=False):
-            found[start : start + size] = self._open(folder)[number]
-        return found
-
-    def _open(self, folder: Path) -> Hashes:
-        path = folder / KEYS
-        try:
-            found: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{path}: is not as it was written: {error}",
-                hint=f"remove {folder} and run again with --resume auto",
-            ) from error
+        for part, start, size in zip(self.parts, self.starts.tolist(), self.sizes, strict=False):
+            found[start : start + size] = open_keys(part.keys)[number]
         return found
 
 
 def find(
-    folders: Sequence[Path], config: Dedup, aside: Path, progress: Callable[[float], None]
+    folders: Sequence[Path],
+    config: Dedup,
+    aside: Path,
+    progress: Callable[[float], None],
+    against: Sequence[Part] = (),
 ) -> Duplicates:
-    """The duplicates among the documents of these stretches.
+    """The duplicates among the documents of these stretches, and of those of other corpora, `against`.
 
     aside: a folder in which the shingles of candidates are written. progress: called with the number of documents read.
     """
-    keys = Keys(folders)
+    keys = Keys([*against, *map(StretchPart, folders)])
     found = Duplicates({}, 0)
-    if not len(keys):
+    others = int(keys.starts[len(against)])
+    if len(keys) == others:
         return found
     lengths = keys.row(2).astype(np.int64) if config.keep == "longest" else np.zeros(len(keys), np.int64)
+    lengths[:others] = FIRST
     if config.exact:
-        _exact(keys, lengths, found)
+        _exact(keys, lengths, others, found)
     if config.minhash is not None:
-        _near(keys, lengths, config, folders, aside, found, progress)
+        _near(keys, lengths, others, config, aside, found, progress)
+    found.dropped = {
+        number - others: why._replace(of=why.of - others) for number, why in found.dropped.items()
+    }
     return found
 
 
-def _exact(keys: Keys, lengths: NDArray[np.int64], found: Duplicates) -> None:
-    """Of documents with one digest all but the preferred one."""
+def _exact(keys: Keys, lengths: NDArray[np.int64], others: int, found: Duplicates) -> None:
+    """Of documents with one digest all but the preferred one, and but for those of other corpora."""
     high = keys.row(0)
     several = _shared(high)
     places = np.flatnonzero(several)
@@ -112,7 +153,8 @@ def _exact(keys: Keys, lengths: NDArray[np.int64], found: Duplicates) -> None:
     first = 0
     for at in range(1, len(places)):
         if high[at] == high[first] and low[at] == low[first]:
-            found.dropped[int(places[at])] = Why(int(places[first]), True, 1.0)
+            if places[at] >= others:
+                found.dropped[int(places[at])] = Why(int(places[first]), True, 1.0)
         else:
             first = at
 
@@ -131,8 +173,8 @@ def _shared(values: Hashes) -> NDArray[np.bool_]:
 def _near(
     keys: Keys,
     lengths: NDArray[np.int64],
+    others: int,
     config: Dedup,
-    folders: Sequence[Path],
     aside: Path,
     found: Duplicates,
     progress: Callable[[float], None],
@@ -152,7 +194,7 @@ def _near(
     digests, table = keys.row(0)[places], np.empty((minhash.bands, len(places)), np.uint64)
     for band in range(minhash.bands):
         table[band] = keys.row(HEAD + band)[places]
-    sets = None if minhash.verify is None else _Sets(aside, folders, keys, places, minhash.ngram)
+    sets = None if minhash.verify is None else _Sets(aside, keys, places, minhash.ngram)
     ties = places if config.keep == "first" else digests  # the order of files decides nothing but for `first`
     order = np.lexsort((places, ties, -lengths[places]))
     kept: list[dict[int, list[int]]] = [{} for _ in range(minhash.bands)]
@@ -163,7 +205,7 @@ def _near(
         met = Counter(
             other for bucket, value in zip(kept, bands, strict=True) for other in bucket.get(value, ())
         )
-        for other, _ in met.most_common(MOST_COMPARED):
+        for other, _ in met.most_common(MOST_COMPARED) if places[one] >= others else ():
             similarity = None
             if sets is not None and minhash.verify is not None:
                 similarity = jaccard(sets[one], sets[other])
@@ -181,18 +223,16 @@ def _near(
 class _Sets:
     """The sets of shingles of candidates, sorted, in a file that the system pages in as it is needed."""
 
-    def __init__(
-        self, aside: Path, folders: Sequence[Path], keys: Keys, places: NDArray[np.int64], ngram: int
-    ) -> None:
+    def __init__(self, aside: Path, keys: Keys, places: NDArray[np.int64], ngram: int) -> None:
         path = aside / "shingles.bin"
         ends = [0]
         bounds = np.searchsorted(places, keys.starts).tolist()
         with path.open("wb") as file:
-            for number, folder in enumerate(folders):
+            for number, part in enumerate(keys.parts):
                 wanted = set((places[bounds[number] : bounds[number + 1]] - keys.starts[number]).tolist())
                 if not wanted:
                     continue
-                for place, record in enumerate(records_file.read(folder / KEPT)):
+                for place, record in enumerate(part.records()):
                     if place in wanted:
                         one = np.unique(shingles(record["text"], ngram))
                         file.write(one.tobytes())

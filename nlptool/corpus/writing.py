@@ -10,7 +10,7 @@ from typing import Any
 from nlptool.corpus import records_file
 from nlptool.corpus.config import Output
 from nlptool.corpus.document import uniform
-from nlptool.corpus.duplicates import BINS, Duplicates, Why
+from nlptool.corpus.duplicates import BINS, Duplicates, Part, Why
 from nlptool.corpus.engine import DROPPED, KEPT
 from nlptool.corpus.pipeline import size
 from nlptool.corpus.samples import Choice
@@ -28,7 +28,6 @@ COLUMNS = {
     "copies": "int64",
 }
 MAX_HOSTS = 100_000  # counted at a time
-DUPLICATES = {True: "dedup.exact", False: "dedup.minhash"}
 
 
 @dataclass
@@ -44,12 +43,14 @@ class Written:
     """Documents that reached deduplication."""
     entered_bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    """By `dedup.exact` and `dedup.minhash`."""
+    """By `dedup.exact`, `dedup.minhash` and `dedup.against`."""
     dropped_bytes: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
     """Documents by host; hosts of a document or two are forgotten where there are more than MAX_HOSTS."""
     languages: Counter[str] = field(default_factory=Counter)
     """Documents by what the block `language` has said."""
+    files: list[str] = field(default_factory=list)
+    """Names of the files, in the order in which they were written."""
     similarities: list[int] = field(default_factory=lambda: [0] * len(BINS))
     """Near duplicates by similarity to what is kept for them, for each bin of BINS."""
 
@@ -60,6 +61,8 @@ class _Files:
     def __init__(self, folder: Path, output: Output) -> None:
         self._folder, self._output = folder, output
         self._columns = COLUMNS if output.format == "parquet" else None
+        self.names: list[str] = []
+        """Files, in the order in which they were begun."""
         self._source = ""
         self._number = self._size = 0
         self._open: ExitStack | None = None
@@ -73,6 +76,7 @@ class _Files:
         if self._writer is None:
             self._open = ExitStack()
             name = f"{self._source}-{self._number:05d}.{self._output.format}"
+            self.names.append(name)
             self._writer = self._open.enter_context(records_file.opened(self._folder / name, self._columns))
         self._writer.write(record)
         self._size += length
@@ -86,6 +90,11 @@ class _Files:
             self._open.close()
         self._open = self._writer = None
         self._size = 0
+
+
+def rule_of(why: Why) -> str:
+    """The rule that drops a duplicate."""
+    return "dedup.against" if why.of < 0 else "dedup.exact" if why.exact else "dedup.minhash"
 
 
 def write_data(
@@ -119,6 +128,7 @@ def write_data(
     finally:
         files.close()
     progress(written.entered_bytes)
+    written.files = files.names
     return written
 
 
@@ -133,7 +143,7 @@ def _describe(written: Written, record: dict[str, Any]) -> None:
 
 
 def _count(written: Written, why: Why, length: int) -> None:
-    rule = DUPLICATES[why.exact]
+    rule = rule_of(why)
     written.dropped[rule] += 1
     written.dropped_bytes[rule] += length
     if not why.exact and why.similarity is not None:
@@ -146,9 +156,17 @@ def _kept(stretches: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 
 def write_dropped(
-    folder: Path, stretches: Sequence[Path], duplicates: Duplicates, share: float, seed: int
+    folder: Path,
+    stretches: Sequence[Path],
+    duplicates: Duplicates,
+    share: float,
+    seed: int,
+    against: Sequence[Part] = (),
 ) -> None:
-    """Write what `samples.Choice` chooses of what was dropped: a file for each rule, with the figure and its limit."""
+    """Write what `samples.Choice` chooses of what was dropped: a file for each rule, with the figure and its limit.
+
+    against: the other corpora that duplicates were searched in.
+    """
     if not share:
         return
     choice = Choice(share)
@@ -159,6 +177,8 @@ def write_dropped(
     for number, record in enumerate(_kept(stretches) if wanted else ()):
         if number in wanted:
             ids[number] = record["id"]
+    if any(of < 0 for of in wanted):
+        _name_others(ids, wanted, against)
     with ExitStack() as opened:
         writers: dict[str, records_file.JsonLines | records_file.Parquet] = {}
         for place, one in enumerate(_all_dropped(stretches, duplicates)):
@@ -173,6 +193,16 @@ def write_dropped(
             writers[rule].write(one)
 
 
+def _name_others(ids: dict[int, str], wanted: set[int], against: Sequence[Part]) -> None:
+    """Put the ids of documents of other corpora into `ids`."""
+    first = -sum(len(part) for part in against)
+    for part in against:
+        for number, record in enumerate(part.records(), start=first):
+            if number in wanted:
+                ids[number] = record["id"]
+        first += len(part)
+
+
 def _all_dropped(stretches: Sequence[Path], duplicates: Duplicates) -> Iterator[dict[str, Any]]:
     """What stretches have kept of what was dropped, then all duplicates; `of`: the number of the one that is kept."""
     for stretch in stretches:
@@ -180,4 +210,4 @@ def _all_dropped(stretches: Sequence[Path], duplicates: Duplicates) -> Iterator[
     for number, record in enumerate(_kept(stretches) if duplicates.dropped else ()):
         why = duplicates.dropped.get(number)
         if why is not None:
-            yield record | {"rule": DUPLICATES[why.exact], "value": why.similarity, "of": why.of}
+            yield record | {"rule": rule_of(why), "value": why.similarity, "of": why.of}

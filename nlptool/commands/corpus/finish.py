@@ -11,8 +11,9 @@ from nlptool.commands.corpus.report import summary
 from nlptool.commands.corpus.setup import CorpusSetup
 from nlptool.commands.corpus.shards import STRETCHES
 from nlptool.console import Console
-from nlptool.corpus import duplicates, engine, samples, writing
+from nlptool.corpus import duplicates, engine, index, samples, writing
 from nlptool.corpus.duplicates import Duplicates
+from nlptool.corpus.index import Indexed
 from nlptool.corpus.statistics import Statistics
 from nlptool.errors import DataError
 from nlptool.manifests import atomic_folder, recorded
@@ -48,11 +49,15 @@ def write(
 ) -> dict[str, Any]:
     """Write data/, dropped/ and report.json. The report."""
     statistics = engine.statistics(parts)
-    found = _duplicates(setup, out, parts, console)
+    others = setup.against()
+    found = _duplicates(setup, out, parts, others, console)
     with atomic_folder(out / "data") as aside, console.progress("writing", statistics.kept_bytes, "B") as bar:
         written = writing.write_data(aside, parts, found, setup.output, bar.to)
     with atomic_folder(out / "dropped") as aside:
-        writing.write_dropped(aside, parts, found, setup.output.dropped, setup.seed)
+        writing.write_dropped(aside, parts, found, setup.output.dropped, setup.seed, others)
+    index.write(
+        out, [part / engine.KEYS for part in parts], found.dropped, setup.dedup.minhash, written.files
+    )
     minhash = setup.dedup.minhash
     report = summary(statistics, written, tallies, found, minhash.verify if minhash else None)
     if setup.quality_facts is not None:
@@ -75,12 +80,14 @@ def _require_any(out: Path, statistics: Statistics) -> None:
     )
 
 
-def _duplicates(setup: CorpusSetup, out: Path, parts: list[Path], console: Console) -> Duplicates:
+def _duplicates(
+    setup: CorpusSetup, out: Path, parts: list[Path], others: list[Indexed], console: Console
+) -> Duplicates:
     aside = out / STRETCHES / ".shingles"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
         with console.progress("comparing", None, "documents") as bar:
-            return duplicates.find(parts, setup.dedup, aside, bar.to)
+            return duplicates.find(parts, setup.dedup, aside, bar.to, others)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
+from nlptool import folder_kinds
 from nlptool.corpus.config import (
     CorpusSource,
     DecontaminationRule,
@@ -110,6 +111,12 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
     for at, name in enumerate(recipe.urls.block_lists if recipe.urls else ()):
         if not Path(name).is_file():
             problems.append(Problem(f"urls.block_lists.{at}", f"no file {name}"))
+    for at, name in enumerate(recipe.dedup.against):
+        if not (Path(name) / "corpus.json").is_file():
+            found = folder_kinds.describe(Path(name))
+            problems.append(Problem(f"dedup.against.{at}", f"no corpus at {name}: {found}"))
+        elif os.path.realpath(name) == out:
+            problems.append(Problem(f"dedup.against.{at}", f"{name}: is the output folder itself"))
     if recipe.decontaminate is not None and (data := recipe.decontaminate.data) and not Path(data).is_dir():
         problems.append(
             Problem("decontaminate.data", f"no folder {data}; one with a folder or a file for each task")

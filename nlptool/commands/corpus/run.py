@@ -17,6 +17,7 @@ from nlptool.corpus.pipeline import blocks
 from nlptool.corpus.stretches import Group
 from nlptool.errors import DataError
 from nlptool.formatting import counted
+from nlptool.manifests import digest as file_digest
 from nlptool.runs import folder
 from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import CORPUS
@@ -30,6 +31,7 @@ def dry_run(work: Work, options: Options, console: Console) -> None:
     found, notes = stretches.groups(recipe.sources)
     console.notes(notes)
     setup.require_samples()
+    setup.against()
     facts: dict[str, Any] = {
         "sources": {name: _listed(recipe, found, name) for name in recipe.sources},
         "blocks": [block.name for block in blocks(setup.plan())],
@@ -132,15 +134,16 @@ def _stretches(
     work = setup.out / STRETCHES
     work.mkdir(exist_ok=True)
     classifier = setup.classifier(console, keep=True)
-    _require_same_input(work / INPUT, found)
+    _require_same_input(work / INPUT, found, setup.dedup.against)
     size = sum(group.size for group in found)
     with console.progress("filtering", size or None, "B") as bar:
         return engine.run(work, found, setup.sources, setup.plan(classifier), setup.workers, shard, bar.to)
 
 
-def _require_same_input(path: Path, found: list[Group]) -> None:
+def _require_same_input(path: Path, found: list[Group], against: tuple[str, ...]) -> None:
     """Keep what is read, and raise DataError where a run that is resumed began with something else."""
     now = [[group.source, *([str(file.path), file.size] for file in group.files)] for group in found]
+    now += [["dedup.against", [name, file_digest(Path(name) / CORPUS)]] for name in against]
     try:
         before = read_json(path, list, "start again with --overwrite")
     except FileNotFoundError:

@@ -8,6 +8,7 @@ from typing import Any
 from nlptool.commands.corpus.recipe import Decontaminate, Recipe
 from nlptool.console import Console
 from nlptool.corpus.decontaminate import Benchmark, benchmark
+from nlptool.corpus.index import Indexed
 from nlptool.corpus.pipeline import Blocks, blocks
 from nlptool.corpus.quality import Classifier, load, save, train
 from nlptool.formatting import counted
@@ -71,6 +72,10 @@ class CorpusSetup:
             save(found, own)
             found = load(own)
         return found
+
+    def against(self) -> list[Indexed]:
+        """The other corpora that duplicates are searched in. Raises DataError, UsageError where that cannot be."""
+        return [Indexed(Path(name), self.dedup.minhash) for name in self.dedup.against]
 
     def require_samples(self) -> None:
         """Raise DataError where the classifier, or what it would learn from, is not there."""
