@@ -14,9 +14,10 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 class CorpusSource(Source):
     """Where documents come from: all that `tokenize` reads, and web pages."""
 
-    pages: Literal["warc", "wet", "html"] | None = Field(
+    pages: Literal["warc", "wet", "html", "mediawiki"] | None = Field(
         None,
-        description="web pages: WARC archives, Common Crawl's WET of text, or files of HTML, a page each; null: text",
+        description="web pages: WARC archives, Common Crawl's WET of text, files of HTML, a page each, or XML dumps of "
+        "a wiki, as dumps.wikimedia.org has them; null: text",
     )
     page_urls: str | None = Field(
         None,
@@ -30,12 +31,17 @@ class CorpusSource(Source):
 
     @property
     def is_html(self) -> bool:
-        """Whether its documents are pages that text is taken out of."""
+        """Whether its documents are web pages that text is taken out of."""
         return self.pages in ("warc", "html")
+
+    @property
+    def has_markup(self) -> bool:
+        """Whether text is taken out of its documents."""
+        return self.is_html or self.pages == "mediawiki"
 
 
 class Extract(RecipeBlock):
-    """How text is taken out of web pages; pages beyond a limit are dropped and counted."""
+    """How text is taken out of pages, by mwparserfromhell out of wikis'; those beyond a limit are dropped."""
 
     extractors: tuple[Literal["trafilatura", "resiliparse"], ...] = Field(
         ("trafilatura",),
@@ -49,7 +55,7 @@ class Extract(RecipeBlock):
     favor_precision: bool = Field(
         False, description="trafilatura leaves out what is in doubt, as for FineWeb"
     )
-    tables: bool = Field(True, description="keep the text of tables; trafilatura alone can leave it out")
+    tables: bool = Field(True, description="keep the text of tables; resiliparse always does")
     min_chars: int = Field(1, ge=1, description="fewest characters of text in a page")
     max_bytes: int = Field(10_000_000, ge=1, description="most bytes of a page in UTF-8")
     max_nesting: int = Field(1000, ge=1, description="most tags that are open at a time")

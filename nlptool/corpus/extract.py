@@ -7,6 +7,7 @@ costs its process, which is killed and replaced.
 
 import os
 import time
+from collections.abc import Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -19,6 +20,7 @@ from nlptool.corpus.extractor import serve
 from nlptool.corpus.html import attributes, nesting
 from nlptool.text.worker_processes import interrupts_held
 
+WIKI = "mediawiki"
 PATIENCE = 30  # times `seconds`, by the clock: the process may have to wait for a core
 LOOKS = 0.25  # seconds between two looks at how long a page has taken
 
@@ -28,9 +30,11 @@ class Block:
 
     name = "extract"
 
-    def __init__(self, config: Extract, sources: frozenset[str]) -> None:
+    def __init__(self, config: Extract, sources: Mapping[str, str]) -> None:
         self._config, self._sources = config, sources
-        for name in config.extractors:
+        if WIKI in sources.values():
+            required("mwparserfromhell", "extract")
+        for name in config.extractors if set(sources.values()) != {WIKI} else ():
             required({"trafilatura": "trafilatura", "resiliparse": "resiliparse"}[name], "extract")
         self._process: _Process | None = None
 
@@ -39,16 +43,18 @@ class Block:
         if document.source not in self._sources:
             return document
         config, html = self._config, document.text
-        limits = (
-            ("max_bytes", len(html.encode("utf8", "replace")), config.max_bytes),
-            ("max_nesting", nesting(html, config.max_nesting), config.max_nesting),
-            ("max_attributes", attributes(html, config.max_attributes), config.max_attributes),
-        )
+        wiki = self._sources[document.source] == WIKI
+        limits = [("max_bytes", len(html.encode("utf8", "replace")), config.max_bytes)]
+        if not wiki:
+            limits += [
+                ("max_nesting", nesting(html, config.max_nesting), config.max_nesting),
+                ("max_attributes", attributes(html, config.max_attributes), config.max_attributes),
+            ]
         figures = (Figure(f"extract.{key}", value, None, limit) for key, value, limit in limits)
         if dropped := seen.first_failure(figures):
             return dropped
         self._process = self._process or _Process(config)
-        text = self._process.text_of(html)
+        text = self._process.text_of(html, wiki=wiki)
         if isinstance(text, Dropped):
             self._process = None
             return text
@@ -77,12 +83,12 @@ class _Process:
         with interrupts_held():
             self._process.start()
         theirs.close()
-        self._connection.send(("<p>ready</p>", 0))  # what it imports is no page's time
+        self._connection.send(("<p>ready</p>", 0, False))  # what it imports is no page's time
         self._answer(60.0)
 
-    def text_of(self, html: str) -> str | Dropped:
+    def text_of(self, html: str, *, wiki: bool) -> str | Dropped:
         """The text of a page; Dropped where the process had to be killed, or died."""
-        self._connection.send((html.encode("utf8", "replace").decode(), self._config.min_chars))
+        self._connection.send((html.encode("utf8", "replace").decode(), self._config.min_chars, wiki))
         return self._answer(self._config.seconds)
 
     def _answer(self, seconds: float) -> str | Dropped:

@@ -4,6 +4,7 @@ import logging
 from multiprocessing.connection import Connection
 from typing import Any
 
+from nlptool.corpus import mediawiki
 from nlptool.text.worker_processes import follow_reader
 
 RESET_EVERY = 500  # pages after which trafilatura's caches, which grow, are emptied
@@ -16,9 +17,12 @@ def serve(connection: Connection, extractors: tuple[str, ...], options: dict[str
     count = 0
     while True:
         try:
-            html, least = connection.recv()
+            html, least, wiki = connection.recv()
         except (EOFError, OSError):
             return
+        if wiki:
+            connection.send(mediawiki.text_of(html, tables=options["tables"]))
+            continue
         connection.send(text_of(html, extractors, options, least))
         count += 1
         if count % RESET_EVERY == 0 and "trafilatura" in extractors:

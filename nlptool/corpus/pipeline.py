@@ -1,6 +1,6 @@
 """Blocks in their order, and what they do with a stretch of documents."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -41,8 +41,8 @@ class Blocks:
     seed: int
     urls: Urls | None = None
     extract: Extract | None = None
-    pages: frozenset[str] = frozenset()
-    """Names of the sources whose documents are HTML."""
+    pages: Mapping[str, str] = field(default_factory=dict)
+    """Of the sources whose documents have markup, which."""
     repair: Repair | None = None
     language: Language | None = None
     quality: Quality | None = None

@@ -86,7 +86,7 @@ def stretches(group: Group, source: CorpusSource, tally: ReadStats) -> Iterator[
         if source.pages
         else corpus.of_files(source, group.files, tally, FACTS)
     )
-    stretch = STRETCH * PAGE_TO_TEXT if source.is_html else STRETCH
+    stretch = STRETCH * PAGE_TO_TEXT if source.has_markup else STRETCH
     for document in documents:
         fields = document.fields or {}
         facts = {name: value for name in FACTS if isinstance(value := fields.get(name), str)}

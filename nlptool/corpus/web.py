@@ -1,4 +1,4 @@
-"""Web pages out of archives: WARC and Common Crawl's WET, by fastwarc, and folders of HTML files.
+"""Web pages out of archives: WARC and Common Crawl's WET, by fastwarc, folders of HTML files, and dumps of wikis.
 
 What an archive holds besides pages is counted by kind. A record that breaks off is counted too; readers pass over it.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nlptool.corpus import mediawiki
 from nlptool.corpus.config import CorpusSource
 from nlptool.corpus.extra import required
 from nlptool.corpus.html import decoded
@@ -32,11 +33,13 @@ def of_files(source: CorpusSource, files: Iterable[File], tally: ReadStats) -> I
     for file in files:
         start = tally.read
         try:
-            pages = (
-                _html(file, addresses, tally)
-                if source.pages == "html"
-                else _archive(file, source, tally, start)
-            )
+            match source.pages:
+                case "html":
+                    pages = _html(file, addresses, tally)
+                case "mediawiki":
+                    pages = mediawiki.articles(file, tally, start)
+                case _:
+                    pages = _archive(file, source, tally, start)
             for page in pages:
                 if not page.text.strip():
                     tally.dropped["blank"] += 1

@@ -163,7 +163,7 @@ def test_nesting_and_attributes_are_measured():
 
 
 def test_a_page_that_takes_too_long_costs_its_process_and_no_other_page():
-    block = Block(Extract(seconds=0.05), frozenset({"web"}))
+    block = Block(Extract(seconds=0.05), {"web": "html"})
     slow = Document("1", "web", "<table>" + "<tr><td>a b c</td></tr>" * 100_000 + "</table>", {})
     try:
         dropped = block(slow, Figures())

@@ -93,11 +93,12 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
                         "outside with --out",
                     )
                 )
-        if source.is_html and recipe.extract is None:
+        if source.has_markup and recipe.extract is None:
+            what = "wikitext" if source.pages == "mediawiki" else "HTML"
             problems.append(
                 Problem(
                     "extract",
-                    f"missing; sources.{name} is of HTML, whose text extract takes out, e.g. extract: {{}}",
+                    f"missing; sources.{name} is of {what}, whose text extract takes out, e.g. extract: {{}}",
                 )
             )
         if source.pages and not source.files:
@@ -106,8 +107,10 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
             )
         if source.page_urls is not None and not Path(source.page_urls).is_file():
             problems.append(Problem(f"sources.{name}.page_urls", f"no file {source.page_urls}"))
-    if recipe.extract is not None and not any(source.is_html for source in recipe.sources.values()):
-        problems.append(Problem("extract", "no source is of pages; name one with pages: warc or html"))
+    if recipe.extract is not None and not any(source.has_markup for source in recipe.sources.values()):
+        problems.append(
+            Problem("extract", "no source is of pages; name one with pages: warc, html or mediawiki")
+        )
     for at, name in enumerate(recipe.urls.block_lists if recipe.urls else ()):
         if not Path(name).is_file():
             problems.append(Problem(f"urls.block_lists.{at}", f"no file {name}"))

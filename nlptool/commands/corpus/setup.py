@@ -98,7 +98,7 @@ class CorpusSetup:
             recipe.seed,
             recipe.urls,
             recipe.extract,
-            frozenset(name for name, source in recipe.sources.items() if source.is_html),
+            {name: source.pages or "" for name, source in recipe.sources.items() if source.has_markup},
             recipe.repair,
             recipe.language,
             recipe.quality,
