@@ -187,7 +187,10 @@ VALUES = [
     ),
     Case(
         "a number for text",
-        ('r.yaml:1: store: expected text; found 3; write it in quotes, "3"',),
+        (
+            "r.yaml:1: store: expected text or a list, each entry a block with the keys path, weight; found 3; write "
+            'it in quotes, "3"',
+        ),
         "corpus",
         "3",
     ),
