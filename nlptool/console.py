@@ -52,6 +52,8 @@ class Console:
         self._err = rich.console.Console(file=messages, highlight=False, markup=False, emoji=False)
         self._live = err.isatty() and not self._err.is_dumb_terminal
         self._muted, self._quiet = False, quiet
+        self.answered = False
+        """Whether a result for programs has been printed."""
 
     def mute(self, muted: bool) -> None:
         """Say nothing but errors, e.g. on all ranks but the first."""
@@ -106,6 +108,7 @@ class Console:
 
     def json(self, value: Any) -> None:
         """A result for programs."""
+        self.answered = True
         self.result(clean_json(json.dumps(value, ensure_ascii=False, indent=2)))
 
     def json_line(self, value: Any) -> None:

@@ -194,7 +194,11 @@ def test_quiet_leaves_results_and_errors(tmp_path: Path, capsys: pytest.CaptureF
     assert "objective" in capsys.readouterr().out
 
 
-def test_under_json_an_error_is_json_on_stdout(capsys: pytest.CaptureFixture[str]):
+def test_under_json_an_error_is_json_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    broken = tmp_path / "run"
+    broken.mkdir()
+    for name in ("recipe.yaml", "metrics.jsonl", "environment.json"):
+        (broken / name).write_text("[")
     assert main(["pretrain-mlm", "demo/bret", "--json"]) == 2
     shown = capsys.readouterr()
     assert json.loads(shown.out) == {
@@ -205,5 +209,7 @@ def test_under_json_an_error_is_json_on_stdout(capsys: pytest.CaptureFixture[str
         }
     }
     assert shown.err.startswith("error: demo/bret: no such recipe")
+    assert main(["doctor", str(broken), "--json"]) == 3  # which prints what it has found before it fails
+    assert isinstance(json.loads(capsys.readouterr().out), list)
     assert main(["pretrain-mlm", "demo/bret"]) == 2
     assert capsys.readouterr().out == ""

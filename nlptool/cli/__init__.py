@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(arguments: Sequence[str]) -> int:
-    Manner.quiet, Manner.json = False, "--json" in arguments
+    Manner.quiet, Manner.json, Manner.console = False, "--json" in arguments, None
     for argument in arguments:
         if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
             return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
@@ -182,7 +182,7 @@ def _fail(error: Reported) -> int:
 def _show(error: Reported) -> int:
     """Print an error; under --json also as a line of JSON on stdout, where a program reads."""
     console().error(error)
-    if Manner.json:
+    if Manner.json and not console().answered:
         failure = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
         console().json_line({"error": failure})
     return error.exit_code

@@ -101,14 +101,18 @@ class Manner:
     quiet = False
     """--quiet: no messages and no progress; results and errors."""
     json = False
-    """--json: an error is also a line of JSON on stdout."""
+    """--json: an error is also a line of JSON on stdout, unless a result is there already."""
+    console: "Console | None" = None
+    """What this command line prints by."""
 
 
 def console() -> "Console":
     """What prints; imported when there is something to say."""
-    from nlptool.console import Console
+    if Manner.console is None:
+        from nlptool.console import Console
 
-    return Console(quiet=Manner.quiet)
+        Manner.console = Console(quiet=Manner.quiet)
+    return Manner.console
 
 
 def is_change(argument: str) -> bool:
@@ -166,7 +170,8 @@ def work_alone(command: str) -> None:
 
 
 def _keep_quiet(wanted: bool) -> None:
-    Manner.quiet = Manner.quiet or wanted
+    if wanted and not Manner.quiet:
+        Manner.quiet, Manner.console = True, None
 
 
 def _print_version(wanted: bool) -> None:
