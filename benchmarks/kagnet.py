@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
         changes = [
             "task=csqa/kagnet_v1_0",
             f"task.graph={options.graph}",
-            f"task.embeddings={options.embeddings}",
+            f"task.entity_embeddings={options.embeddings}",
             f"task.schema_graphs={options.work / 'schema-graphs'}",
             f"task.pooling={options.pooling}",
             *ARMS[arm],

@@ -135,7 +135,7 @@ def further(task: dict, folder: Path) -> list[str]:
     sys.path.append(str(Path(__file__).parent / "tasks"))
     graph, vectors = import_module("kinds.kagnet").graph(folder)
     removed = ["~task.schema_graphs"] if "schema_graphs" in task else []
-    return [f"task.graph={graph}", f"task.embeddings={vectors}", *removed]
+    return [f"task.graph={graph}", f"task.entity_embeddings={vectors}", *removed]
 
 
 @pytest.mark.parametrize("recipe", sorted(set(TUNING) - {"finetune/deca"}))

@@ -46,6 +46,12 @@ EARLIER = [  # command, a recipe of an earlier version, and its keys that have b
         "train.layer_decay>layerwise_lr_decay",
     ),
     (
+        "finetune",
+        "task: {name: kagnet, inputs: [a], choices: [b, c], labels: [x, y], graph: g, embeddings: e}\n"
+        "init_from: m\nout: o\n",
+        "task.embeddings>entity_embeddings",
+    ),
+    (
         "distill-task",
         "task: glue/sst2\nteacher: t\nstart: m\naugment: {copies: 3}\ntwin: true\nout: o\n",
         "start>init_from augment.copies>copies_per_row twin>baseline_student",

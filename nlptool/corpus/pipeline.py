@@ -27,8 +27,6 @@ from nlptool.corpus.quality import Classifier
 from nlptool.corpus.samples import Choice
 from nlptool.corpus.statistics import BlockCount, Statistics
 
-MAX_WHITESPACE = 1 << 10
-
 
 @dataclass(frozen=True)
 class Blocks:

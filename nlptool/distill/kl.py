@@ -33,8 +33,10 @@ class LazyLogits(NamedTuple):
 def linear_divergence(
     student: LazyLogits, teacher: LazyLogits, temperature: float, counted_N: Tensor | None = None
 ) -> Tensor:
-    """T^2 KL(teacher || student) of the softened classes, in nats, summed over rows: distance.divergence.
+    """T^2 KL(teacher || student) of the softened classes, in nats, summed over rows (Hinton et al. 2015, section 2).
 
+    softmax(logits / T) on both sides; T^2 keeps the gradient's size whatever T is. DistilBERT's L_ce: its paper
+    writes the cross-entropy, which has the same gradient, its code this divergence, whose minimum is 0.
     The student has a gradient, the teacher none. counted_N: bool, [...]: rows that count; None: all.
     """
     if counted_N is None:
@@ -140,7 +142,7 @@ def linear_sparse_divergence(
     temperature: float,
     counted_N: Tensor | None = None,
 ) -> Tensor:
-    """linear_divergence where of the teacher only its K likeliest classes are known, K < V, as `likeliest` has them.
+    """linear_divergence where of the teacher only its K likeliest classes are known, K < V, as `top_k` has them.
 
     All others are one class, whose share is what is left; so it is the divergence of K + 1 classes, never more than
     that of all.

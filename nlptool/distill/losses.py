@@ -15,18 +15,6 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool.models.layers import HiddenStates
 
 
-def divergence(student_NC: Tensor, teacher_NC: Tensor, temperature: float = 1.0) -> Tensor:
-    """T^2 KL(teacher || student) of the softened classes, in nats, summed over rows (Hinton et al. 2015, section 2).
-
-    softmax(logits / T) on both sides; T^2 keeps the gradient's size whatever T is. DistilBERT's L_ce: its paper
-    writes the cross-entropy, which has the same gradient, its code this divergence, which 0 is the least of.
-    """
-    student_NC, teacher_NC = _wide(student_NC), _wide(teacher_NC)
-    student_NC = (student_NC / temperature).log_softmax(-1)
-    teacher_NC = (teacher_NC / temperature).log_softmax(-1)
-    return temperature**2 * F.kl_div(student_NC, teacher_NC, reduction="sum", log_target=True)
-
-
 def soft_cross_entropy(student_NC: Tensor, teacher_NC: Tensor, temperature: float = 1.0) -> Tensor:
     """-softmax(teacher / T) . log softmax(student / T), summed over rows (Jiao et al. 2020, eq. 10).
 

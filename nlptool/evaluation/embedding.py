@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from nlptool.models.open_pretrained import open_backbone
 from nlptool.text.tokenizer import Tokenizer
 
 Pooling = Literal["cls", "mean", "last"]
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 TOKENS = {"cpu": 4096, "cuda": 65_536}
 """Most tokens of a batch, padding included, by device."""
 

@@ -42,7 +42,7 @@ class Triples(NamedTuple):
 class Graph:
     """A graph as `nlptool knowledge` writes it. Raises DataError where it is not what was written.
 
-    entities, relations: their names (`len`, `[number]`, `find(name)`, `find_all(names)`).
+    entities, relations: their names (`len`, `[number]`, `find(name)`).
     info: the contents of graph.json.
     """
 

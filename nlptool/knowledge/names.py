@@ -66,11 +66,6 @@ class Names(Sequence[str]):
                 high = middle
         return low if low < len(self) and self._raw(low) == target else None
 
-    def find_all(self, names: Iterable[str]) -> NDArray[np.int32]:
-        """The numbers of many names, -1 for those that are not there."""
-        found = (self.find(name) for name in names)
-        return np.fromiter((-1 if number is None else number for number in found), np.int32)
-
     def numbers(self) -> dict[str, int]:
         """All names with their numbers, in memory: for whoever looks up more names than there are."""
         return {name: number for number, name in enumerate(self)}

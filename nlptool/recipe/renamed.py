@@ -20,6 +20,7 @@ KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "corrupt": ("mask_split",),
         "documents": ("document_boundary",),
         "embedding": ("embedding_size",),
+        "embeddings": ("entity_embeddings",),
         "faithful": ("masking",),
         "floor": ("min_lr_ratio",),
         "form": ("format",),

@@ -101,8 +101,8 @@ class TaskObjective(Objective):
     def weigh(self, train: LabelledDataset) -> None:
         """Take from the training rows what their loss needs to know, such as how frequent each class is."""
 
-    def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
-        """The splits of a run by name: several that are learnt from have become one, `config.train`."""
+    def prepare_splits(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
+        """The splits of a run by name, as it reads them: several training splits are one, `config.train`."""
         return splits
 
     def turns(self, rows: LabelledDataset) -> list[LabelledDataset]:

@@ -123,7 +123,7 @@ class TaskConfig(RecipeBlock):
         return (row,)
 
     def is_left_out(self, row: Row) -> bool:
-        """Whether a labelled row takes no part: it is neither learnt nor scored."""
+        """Whether a labelled row takes no part: it is neither trained on nor scored."""
         return False
 
     def stratum(self, row: Row) -> str:
@@ -147,8 +147,8 @@ class TaskConfig(RecipeBlock):
         )
 
     @property
-    def learnt(self) -> tuple[str, ...]:
-        """The splits that are learnt from; A/B is split B in the folder A of the data."""
+    def train_splits(self) -> tuple[str, ...]:
+        """The training splits; A/B is split B in the folder A of the data."""
         return (self.train,)
 
     def source_of(self, split: str) -> RowSource | None:
@@ -169,13 +169,13 @@ class TaskConfig(RecipeBlock):
     def _splits_apart(self) -> Self:
         if twice := [name for at, name in enumerate(self.validation) if name in self.validation[:at]]:
             raise ValueError(f"validation: {twice[0]} is given twice")
-        if both := [name for name in self.test if name in (*self.learnt, *self.validation)]:
-            raise ValueError(f"test: {both[0]} has labels, as it is learnt from or scored on")
+        if both := [name for name in self.test if name in (*self.train_splits, *self.validation)]:
+            raise ValueError(f"test: {both[0]} has labels, as it is trained on or scored on")
         return self
 
     @model_validator(mode="after")
     def _one_split_held_out(self) -> Self:
-        if self.holdout is not None and (len(self.validation) > 1 or self.learnt != (self.train,)):
+        if self.holdout is not None and (len(self.validation) > 1 or self.train_splits != (self.train,)):
             raise ValueError("holdout: of a task with one training and one validation split")
         return self
 
@@ -183,7 +183,7 @@ class TaskConfig(RecipeBlock):
     def _scored_by_its_metrics(self) -> Self:
         if other := [name for name in self.score if name not in self.metrics]:
             raise ValueError(f"score: {other[0]} is none of the metrics")
-        splits = (*self.learnt, *self.validation, *self.test)
+        splits = (*self.train_splits, *self.validation, *self.test)
         if unused := [name for name in self.sources if not any(s.startswith(f"{name}/") for s in splits)]:
             raise ValueError(f"sources: no split is in {unused[0]}, such as {unused[0]}/test")
         return self

@@ -115,7 +115,9 @@ class LabelledSource:
         for stratum, digests in found.items():
             digests.sort()
             limit = digests[max(1, round(share * len(digests))) - 1]
-            limits[stratum] = limit if limit < digests[-1] else b""  # where all are equal, all are learnt
+            limits[stratum] = (
+                limit if limit < digests[-1] else b""
+            )  # where all are equal, all are training rows
         return limits
 
     def prepare(
@@ -164,7 +166,7 @@ class LabelledSource:
     def _provenance(self, tokenizer: Tokenizer) -> dict[str, Any]:
         """What decides the rows. Of local files their names and sizes; test splits may be missing."""
         task = self.task
-        wanted = self.splits or (*task.learnt, *task.validation)
+        wanted = self.splits or (*task.train_splits, *task.validation)
         splits: dict[str, Any] = {}
         for split in dict.fromkeys((*wanted, *(task.test if self.splits is None else ()))):
             held_out = self._holds_out and split in task.validation

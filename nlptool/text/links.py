@@ -68,12 +68,6 @@ class LinkFile:
     def __len__(self) -> int:
         return len(self.all.positions)
 
-    def links_between(self, start: int, stop: int) -> Links:
-        """The links whose first token is in [start, stop): views; positions are numbers in the split."""
-        first, last = np.searchsorted(self.all.positions, (start, stop))
-        positions, lengths, entities = self.all
-        return Links(positions[first:last], lengths[first:last], entities[first:last])
-
     def ranges(
         self, starts: NDArray[np.int64], stops: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

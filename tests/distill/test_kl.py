@@ -9,7 +9,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
 from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
-from nlptool.distill.losses import divergence
 from nlptool.models.kernels import vocab_chunks
 
 ROWS, VOCAB = 11, 37

@@ -59,7 +59,7 @@ def tune(world: Path, run: Path, tiny_run: Path, *arguments: str) -> int:
             "choices": ["choices"],
             "labels": ["A", "B", "C"],
             "graph": str(world / "graph"),
-            "embeddings": str(world / "vectors"),
+            "entity_embeddings": str(world / "vectors"),
             "grounding": {"language": None},
             "paths": {"threshold": None},
             "net": {"gcn": [8], "path_size": 16, "pair_size": 16},
@@ -225,7 +225,7 @@ def test_portions_on_a_shelf_are_used_again(world: Path, tiny_run: Path, tmp_pat
     ("change", "code", "told"),
     [
         (["task.graph=/nowhere"], 3, "/nowhere: is not a knowledge graph"),
-        (["task.embeddings=/nowhere"], 3, "/nowhere: holds no embeddings"),
+        (["task.entity_embeddings=/nowhere"], 3, "/nowhere: holds no embeddings"),
         (["task.grounding.language=xx"], 2, "simplemma has no lemmas of 'xx'"),
         (["task.paths.quantile=0.2", "task.paths.threshold=0.1"], 2, "either threshold or quantile"),
         (["task.paths.hops=9"], 2, "task.paths.hops"),
@@ -272,7 +272,7 @@ def test_embeddings_with_a_row_that_is_no_number_are_refused(
     tables = load_file(vectors / "model.safetensors")
     tables["entity.weight"][3, 1] = np.nan
     save_file(tables, vectors / "model.safetensors")
-    assert tune(world, tmp_path / "run", tiny_run, f"task.embeddings={vectors}") == 3
+    assert tune(world, tmp_path / "run", tiny_run, f"task.entity_embeddings={vectors}") == 3
     assert "NaN or infinity in row 3" in capsys.readouterr().err
 
 

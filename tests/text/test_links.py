@@ -26,11 +26,13 @@ def written(folder) -> LinkFile:
 def test_links_of_a_stretch_are_those_that_begin_in_it(tmp_path):
     found = written(tmp_path)
     assert len(found) == 4
-    assert [column.tolist() for column in found.links_between(3, 11)] == [[3, 10], [2, 1], [7, 0]]
-    assert [column.tolist() for column in found.links_between(12, 41)] == [[40], [65535], [2**31 - 1]]
-    assert [len(column) for column in found.links_between(12, 40)] == [0, 0, 0]
-    first, last = found.ranges(np.array([0, 11, 41]), np.array([11, 41, 50]))
-    assert (first.tolist(), last.tolist()) == ([0, 2, 4], [2, 4, 4])
+    assert [column.tolist() for column in found.all] == [
+        [3, 10, 11, 40],
+        [2, 1, 1, 65535],
+        [7, 0, 5, 2**31 - 1],
+    ]
+    first, last = found.ranges(np.array([0, 3, 11, 12, 12, 41]), np.array([11, 11, 41, 40, 41, 50]))
+    assert (first.tolist(), last.tolist()) == ([0, 0, 2, 3, 3, 4], [2, 2, 4, 3, 4, 4])
     assert [path.name for path in tmp_path.iterdir()] == ["train.links"]
 
 
@@ -45,7 +47,7 @@ def test_the_last_documents_links_can_be_taken_back(tmp_path):
 
 def test_a_file_without_a_link_is_whole(tmp_path):
     LinkWriter(tmp_path / "train", GRAPH, TOKENIZER).close()
-    assert len(LinkFile(tmp_path / "train").links_between(0, 9).positions) == 0
+    assert len(LinkFile(tmp_path / "train").all.positions) == 0
 
 
 def test_another_graph_another_tokenizer_and_a_cut_file_are_refused(tmp_path):

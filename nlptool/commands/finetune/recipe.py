@@ -194,7 +194,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
                     problems.append(Problem("grid", f"{problem.path}: {problem.message}"))
         except UsageError as error:
             problems.append(Problem("grid", error.message))
-    if recipe.data is None and not all(map(task.source_of, (*task.learnt, *task.validation))):
+    if recipe.data is None and not all(map(task.source_of, (*task.train_splits, *task.validation))):
         problems.append(Problem("data", "the task names no source of its own; name a folder with its files"))
     if recipe.data is not None and task.source is not None and task.source.files is not None:
         problems.append(Problem("data", "the task's source.files names its rows; leave one of the two out"))

@@ -110,7 +110,7 @@ class FinetuneSetup:
     def open(self, rows: Path) -> None:
         """Take up the rows that `encode` has written."""
         train, opened = self.train, labelled.opened(rows)
-        self.splits = self.shape.gathered(
+        self.splits = self.shape.prepare_splits(
             {name: self.shape.dataset(split, train.sequence_length) for name, split in opened.items()}
         )
         examples = len(self.splits[self.task.train])

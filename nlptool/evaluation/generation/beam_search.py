@@ -70,18 +70,6 @@ class _Search:
         return [] if full and kept and kept[0][2] / self.beams.penalty(length) <= self.found[-1][0] else kept
 
 
-def beam_search(
-    net: Decoder,
-    prompts: Sequence[Sequence[int]],
-    tokens: int,
-    ends: Collection[int] = (),
-    beams: Beams | None = None,
-    stopped: Callable[[list[int]], bool] | None = None,
-) -> list[list[int]]:
-    """The best continuation of each prompt, without the end token: the first of its `beam_hypotheses`."""
-    return [best for best, *_ in beam_hypotheses(net, prompts, tokens, ends, beams, stopped)]
-
-
 @torch.inference_mode()
 def beam_hypotheses(
     net: Decoder,

@@ -78,7 +78,7 @@ class Config(ChoiceConfig):
 
     name: Literal["kagnet"] = Field("kagnet", description="kind of task")
     graph: str = Field(description="the graph: a folder that `nlptool knowledge` has written")
-    embeddings: str = Field(
+    entity_embeddings: str = Field(
         description="vectors of its entities and relations: the final/ of pretrain-transe"
     )
     grounding: Grounding = Field(Grounding(), description="how concepts are found in a text")

@@ -106,7 +106,7 @@ class KagNetTask(TaskObjective):
             self._builder = SchemaGraphBuilder(
                 SchemaJob(
                     config.graph,
-                    config.embeddings,
+                    config.entity_embeddings,
                     config.grounding.language,
                     config.grounding.stop_words,
                     config.paths.drop,
@@ -165,7 +165,7 @@ class KagNetTask(TaskObjective):
         found.unfinished = int(facts.get("unfinished", 0))
         return found
 
-    def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
+    def prepare_splits(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
         """The splits; a share of paths to prune becomes a score, that of the training paths."""
         share = self.config.paths.quantile
         train = splits[self.config.train]
@@ -318,7 +318,7 @@ class KagNetTask(TaskObjective):
 def build(config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None) -> KagNetTask:
     """A statement encoder with a net over schema graphs; dropout: None for 0.0, that of the released code."""
     graph = Graph(Path(config.graph))
-    embeddings = EntityEmbeddings(Path(config.embeddings), graph)
+    embeddings = EntityEmbeddings(Path(config.entity_embeddings), graph)
     assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
     _, encoder, _ = sequence_heads.build_parts(model, vocabulary)
     net = KagNet(

@@ -151,7 +151,7 @@ class Config(SubtaskConfig):
         return dict(self.tasks) or {"": self}
 
     @property
-    def learnt(self) -> tuple[str, ...]:
+    def train_splits(self) -> tuple[str, ...]:
         """The training split of each task."""
         return tuple(f"{name}/{task.train}" for name, task in self.tasks.items()) or (self.train,)
 

@@ -3,7 +3,7 @@
 # B batch, T tokens, D width, M tokens of answers, N rows, W = 2 + most tokens of an answer
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from nlptool.data import prompt_completion, row_view
 from nlptool.data.batches import Batch
-from nlptool.data.prompt_completion import ConcatDataset, Prompt, PromptBatch, PromptDataset
+from nlptool.data.prompt_completion import Prompt, PromptBatch, PromptDataset
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.row_view import ANSWER, Mark, RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.generation.generate import continuations
-from nlptool.evaluation.metrics import decanlp, generated_text, text_overlap
+from nlptool.evaluation.metrics import generated_text, text_overlap
 from nlptool.models.base import Decoder, Inputs
 from nlptool.models.config import ModelConfig
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy, linear_scores
@@ -55,7 +55,7 @@ class TextGeneration(TaskObjective):
         self.end = prompt_completion.end_of_text(vocabulary.special)
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Each question of a row by itself; of several tasks, the folder of `prefix` says which one."""
+        """Each question of a row by itself."""
         task = self._task_of(prefix)
         examples = (one for row in rows for one in task.examples(row, labelled=labelled))
         return prompt_completion.write((prompt(one) for one in examples), tokenizer, prefix)
@@ -72,22 +72,6 @@ class TextGeneration(TaskObjective):
         if rows.split.prefix.name not in task.validation:
             return []
         return text_overlap.remarks(task.metrics, rows.references, task.tokenize)
-
-    def gathered(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
-        """The training splits of several tasks as one."""
-        if not self.config.tasks:
-            return splits
-        rest = {name: rows for name, rows in splits.items() if name not in self.config.learnt}
-        return {
-            self.config.train: ConcatDataset(
-                [part for name in self.config.learnt for part in _parts(splits[name])]
-            ),
-            **rest,
-        }
-
-    def turns(self, rows: LabelledDataset) -> list[LabelledDataset]:
-        """A batch of each task in turn."""
-        return list(rows.parts) if isinstance(rows, ConcatDataset) else [rows]
 
     def collate(self, examples: PromptBatch, draws: RandomStreams) -> Batch:
         """ids [B, T], lengths [B] of the prompts, row [B], most [B] tokens that may be written.
@@ -171,30 +155,10 @@ class TextGeneration(TaskObjective):
         task = self._task_of(rows.split.prefix)
         return generated_text.compute(task.metrics, self._texts(logits), rows.references, task.tokenize)
 
-    def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
-        """Of several tasks, the sum of each one's first metric; of decaNLP's ten, also the decaScore.
-
-        A task of several validation splits counts with the mean over all their rows, as decaNLP puts both sets of MNLI
-        into one.
-        """
-        tasks = {name: task.metrics[0] for name, task in self.config.tasks.items()}
-        if not tasks:
-            return {}
-        sums, counts = dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, 0)
-        for split in self.config.validation:
-            name, _ = self.config.part(split)
-            sums[name] += rows[split] * figures[f"{self.config.heading(split)}{tasks[name]}"]
-            counts[name] += rows[split]
-        first = {name: sums[name] / counts[name] for name in tasks}
-        whole = {"deca_score": decanlp.score(first)} if tasks.items() >= decanlp.TASKS.items() else {}
-        return {"sum": sum(first.values())} | whole
-
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the task's most frequent answer scores."""
         assert isinstance(rows, PromptDataset)
-        folder = rows.split.prefix.parent
-        (known,) = (part for part in _parts(train) if part.split.prefix.parent == folder)
-        ((answer, _),) = Counter(known.answers).most_common(1)
+        ((answer, _),) = Counter(self._training_answers(train, rows)).most_common(1)
         task = self._task_of(rows.split.prefix)
         return generated_text.compute(task.metrics, [answer] * len(rows), rows.references, task.tokenize)
 
@@ -209,7 +173,13 @@ class TextGeneration(TaskObjective):
         return {"": ExportSpec(model, self.state_dict(), self.architecture, template=False)}
 
     def _task_of(self, prefix: Path) -> "SubtaskConfig":
-        return self.config.parts[prefix.parent.name if self.config.tasks else ""]
+        """The task of a split."""
+        return self.config.parts[""]
+
+    def _training_answers(self, train: LabelledDataset, rows: PromptDataset) -> list[str]:
+        """Answers to the training rows of the same task as `rows`."""
+        assert isinstance(train, PromptDataset)
+        return train.answers
 
     def _texts(self, logits: Numbers) -> list[str]:
         decode = self.vocabulary.decode
@@ -220,11 +190,6 @@ class TextGeneration(TaskObjective):
         """What the net has made of all that is before each token of an answer, [M, D]."""
         hidden_BTD = self.backbone(Inputs(ids=batch["ids"]))
         return hidden_BTD.flatten(0, 1)[batch["at"]]
-
-
-def _parts(rows: LabelledDataset) -> list[PromptDataset]:
-    parts = rows.parts if isinstance(rows, ConcatDataset) else [rows]
-    return [part for part in parts if isinstance(part, PromptDataset)]
 
 
 def prompt(example: DecaNLPExample) -> Prompt:
@@ -244,4 +209,8 @@ def build(
     """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
     decoder = model.build(vocabulary.rows)
     assert isinstance(decoder, Decoder)  # as `check` has made sure
+    if config.tasks:
+        from nlptool.tasks.text_generation.multitask import MultiTask
+
+        return MultiTask(config, vocabulary, decoder)
     return TextGeneration(config, vocabulary, decoder)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nlptool.evaluation.generation.beam_search import Beams, beam_search
+from nlptool.evaluation.generation.beam_search import Beams, beam_hypotheses
 from nlptool.evaluation.generation.generate import continuations
 from nlptool.models import huggingface
 from nlptool.models.base import Inputs
@@ -15,6 +15,11 @@ from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
 
 CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=40, init=0.3)
+
+
+def beam_search(*arguments, **settings) -> list[list[int]]:
+    """The best continuation of each prompt."""
+    return [best for best, *_ in beam_hypotheses(*arguments, **settings)]
 
 
 def net_of(vocab: int, seed: int = 0) -> GPT2:

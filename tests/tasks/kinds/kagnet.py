@@ -58,7 +58,7 @@ BASE = {
     "inputs": ["question"],
     "metrics": ["accuracy"],
     "graph": GRAPH,
-    "embeddings": VECTORS,
+    "entity_embeddings": VECTORS,
     "grounding": {"language": None},
     "statement": "tuned",
     "paths": {"hops": 3, "threshold": 0.02},
