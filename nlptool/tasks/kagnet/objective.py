@@ -37,7 +37,8 @@ from nlptool.models.base import Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.objectives.base import ExportSpec, inputs_of
 from nlptool.tasks import sequence_heads
-from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.tasks.base import LabelledDataset
+from nlptool.tasks.choice_objective import ChoiceObjective
 from nlptool.tasks.kagnet import explanation, linear_probe
 from nlptool.tasks.kagnet.net import Attention, KagNet, SchemaGraphs
 from nlptool.tasks.kagnet.schema_batches import KagNetDataset, StatementBatch
@@ -53,7 +54,7 @@ TEXTS = "statements.txt"
 MIN_SCORE = "min_path_score"
 
 
-class KagNetTask(TaskObjective):
+class KagNetTask(ChoiceObjective):
     """A statement encoder, frozen or not, under a net over schema graphs; a softmax over the choices says which."""
 
     def __init__(
@@ -203,7 +204,7 @@ class KagNetTask(TaskObjective):
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each statement by itself; those of a frozen encoder are not in the batch."""
-        return [] if "features" in batch else sequence_heads.choice_views(batch, self.config.labels)
+        return [] if "features" in batch else super().row_views(batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
@@ -274,41 +275,22 @@ class KagNetTask(TaskObjective):
 
     # ---- answers ----
 
-    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """Accuracy."""
-        return classification.scores(self.config.metrics, self.decide(logits)[:, 0], rows.labels[:, 0])
-
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
         """What the statement's vector says without a graph, by a linear probe; of a tuned encoder the majority."""
         assert isinstance(train, KagNetDataset)
         assert isinstance(rows, KagNetDataset)
         if train.vectors is None or rows.vectors is None:
-            return sequence_heads.baseline(self.config, train, rows, classes=True)
+            return super().baseline(train, rows)
         choices = linear_probe.chosen(train.vectors, train.labels[:, 0], rows.vectors, self.width)
         return classification.scores(self.config.metrics, choices, rows.labels[:, 0])
 
-    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """`prediction`, `scores`, the probabilities of all choices, and `label`."""
-        return sequence_heads.answers(rows, logits, self.decide(logits), self._spell, self.config.labels)
-
     def explain(self, batch: Batch, rows: LabelledDataset) -> list[dict[str, Any]]:
-        """Of each choice of a row its `statements`, and in words the `paths` that its score rests on, by attention."""
+        """For each choice of a row its `statements`, and in words the `paths` that its score rests on, by attention."""
         assert isinstance(rows, KagNetDataset)
         _, attention = self._explained(batch)
         return explanation.of_rows(batch, attention, self.graph, self.config.labels, rows.texts)
 
     explains = True
-
-    def submitted(self, answer: dict[str, Any]) -> Any:
-        """The choice as the server has it."""
-        return sequence_heads.submitted(self.config, answer, self.config.labels)
-
-    def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
-        """The server's file of a test split."""
-        return sequence_heads.index_and_prediction(self.config, split, map(self.submitted, answers))
-
-    def _spell(self, label: float) -> str:
-        return self.config.labels[int(label)]
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """The encoder as transformers has it, with the net's tensors besides, under names of its own."""

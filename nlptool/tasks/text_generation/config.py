@@ -205,7 +205,7 @@ class Config(SubtaskConfig):
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "TextGeneration":
         """A decoder; its head is its word embeddings. Raises DataError without an end of text."""
-        from nlptool.tasks.text_generation.objective import build
+        from nlptool.tasks.text_generation.multitask import build
 
         return build(self, model, vocabulary, dropout)
 

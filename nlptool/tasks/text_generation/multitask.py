@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlptool.data.prompt_completion import ConcatDataset, PromptDataset
+from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import decanlp
+from nlptool.models.base import Decoder
+from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import LabelledDataset
 from nlptool.tasks.text_generation.objective import TextGeneration
 
 if TYPE_CHECKING:
-    from nlptool.tasks.text_generation.config import SubtaskConfig
+    from nlptool.tasks.text_generation.config import Config, SubtaskConfig
 
 
 class MultiTask(TextGeneration):
@@ -58,3 +61,12 @@ class MultiTask(TextGeneration):
 def _parts(rows: LabelledDataset) -> list[PromptDataset]:
     parts = rows.parts if isinstance(rows, ConcatDataset) else [rows]
     return [part for part in parts if isinstance(part, PromptDataset)]
+
+
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
+) -> TextGeneration:
+    """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
+    decoder = model.build(vocabulary.rows)
+    assert isinstance(decoder, Decoder)  # as `check` has made sure
+    return (MultiTask if config.tasks else TextGeneration)(config, vocabulary, decoder)

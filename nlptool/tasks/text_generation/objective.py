@@ -201,16 +201,3 @@ def prompt(example: DecaNLPExample) -> Prompt:
         ("Question:", "") if not example.context else (f"Context: {example.context}", " Question:")
     )
     return Prompt(before, f"{question} {example.question} Answer:", f" {example.answer}", example.references)
-
-
-def build(
-    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
-) -> TextGeneration:
-    """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
-    decoder = model.build(vocabulary.rows)
-    assert isinstance(decoder, Decoder)  # as `check` has made sure
-    if config.tasks:
-        from nlptool.tasks.text_generation.multitask import MultiTask
-
-        return MultiTask(config, vocabulary, decoder)
-    return TextGeneration(config, vocabulary, decoder)
