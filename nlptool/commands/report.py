@@ -54,7 +54,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
         console.result("")
         console.table(*differences)
     console.result("")
-    _tell(out, pictures, console)
+    _report(out, pictures, console)
 
 
 def diff(paths: Sequence[Path], *, as_json: bool, console: Console) -> None:
@@ -136,7 +136,7 @@ def _report_prompted(paths: Sequence[Path], out: Path, *, as_json: bool, console
         return
     console.table(*scores, title="± is the standard error")
     console.result("")
-    _tell(out, pictures, console)
+    _report(out, pictures, console)
 
 
 def _write_prompted(
@@ -179,7 +179,7 @@ def _save(figure: "Figure", look: "Style", out: Path, name: str) -> list[str]:
     return [f"{name}.svg", f"{name}.png"]
 
 
-def _tell(out: Path, pictures: Sequence[str], console: Console) -> None:
+def _report(out: Path, pictures: Sequence[str], console: Console) -> None:
     shown = {"page": str(out / PAGE), "pictures": f"{len(pictures)} SVG and PNG files beside it"}
     console.facts(str(out), shown)
 

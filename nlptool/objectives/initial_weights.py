@@ -64,8 +64,8 @@ def remarks(start: str | None, tokenizer: Tokenizer) -> list[str]:
     if pieces is None:
         return []
     unknown = sum(not old for old in pieces.values())
-    told = f"{start}: {counted(len(pieces), 'tokens')} added, whose embeddings begin as means of their old pieces"
-    return [told + (f"; {unknown:,} had none and begin as the mean of all" if unknown else "")]
+    note = f"{start}: {counted(len(pieces), 'tokens')} added, whose embeddings begin as means of their old pieces"
+    return [note + (f"; {unknown:,} had none and begin as the mean of all" if unknown else "")]
 
 
 def resized(net: Pretrained, tokens: int, pieces: Mapping[int, Sequence[int]]) -> Pretrained:

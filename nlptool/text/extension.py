@@ -41,9 +41,9 @@ def extend(old: Tokenizer, texts: Iterable[str], added: int) -> Extension:
     content = json.loads(json.dumps(old.content))
     model = content["model"]
     if model["type"] == "BPE" and old.byte_level and not model.get("continuing_subword_prefix"):
-        made = _further_merges(old, _words(old, texts), added)
-        model["merges"] = [*map(_pair, model["merges"]), *made]
-        names = ["".join(pair) for pair in made]
+        merges = _further_merges(old, _words(old, texts), added)
+        model["merges"] = [*map(_pair, model["merges"]), *merges]
+        names = ["".join(pair) for pair in merges]
     elif model["type"] == "WordPiece":
         names = _further_pieces(old, _words(old, texts), added)
     else:
@@ -160,16 +160,16 @@ def _further_pieces(old: Tokenizer, words: Mapping[str, int], added: int) -> lis
     def joined(pair: Pair) -> Piece:
         return pair[0] + pair[1].removeprefix(prefix)
 
-    wanted, asked = added - len(letters), added - len(letters)
+    wanted, requested = added - len(letters), added - len(letters)
     kept: list[Piece] = []
     for _ in range(ROUNDS):
-        names = [joined(pair) for pair in _merges(counts, asked, set(base), joined)]
+        names = [joined(pair) for pair in _merges(counts, requested, set(base), joined)]
         vocabulary = base | dict.fromkeys(names, 0)
         used = {piece for word in cut for piece in _longest_first(word, vocabulary, prefix) or ()}
         kept = [name for name in names if name in used]
-        if len(kept) >= wanted or len(names) < asked:
+        if len(kept) >= wanted or len(names) < requested:
             break
-        asked += wanted - len(kept)
+        requested += wanted - len(kept)
     return letters + kept[:wanted]
 
 
@@ -187,8 +187,8 @@ def _merges(counts: Mapping[Word, int], most: int, taken: set[Piece], join: Join
             places[pair].add(at)
     heap = [(-count, pair) for pair, count in often.items()]
     heapq.heapify(heap)
-    taken, made = set(taken), 0
-    while heap and made < most:
+    taken, done = set(taken), 0
+    while heap and done < most:
         count, pair = heapq.heappop(heap)
         if -count != often[pair]:  # has changed since
             if often[pair] >= LEAST:
@@ -201,7 +201,7 @@ def _merges(counts: Mapping[Word, int], most: int, taken: set[Piece], join: Join
             often[pair] = 0
             continue
         taken.add(name)
-        made += 1
+        done += 1
         yield pair
         changed = set()
         for at in sorted(places.pop(pair)):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nlptool.cli import main
-from nlptool.evaluation.generation.beam_search import beam_search
+from nlptool.evaluation.generation.beam_search import beam_hypotheses
 from nlptool.evaluation.generation.generate import Generator, continuations
 from nlptool.evaluation.generation.sampling import Choose, Sampling, greedy
 from nlptool.evaluation.requests import Request
@@ -69,7 +69,7 @@ def test_texts_that_end_early_are_dropped(net: GPT2, prompts):
 def test_beams_find_the_same(net: GPT2, prompts):
     there = CONFIG.build(VOCAB).eval().to(GPU)
     there.load_state_dict(net.state_dict())
-    assert beam_search(there, prompts, 8) == beam_search(net, prompts, 8)
+    assert beam_hypotheses(there, prompts, 8) == beam_hypotheses(net, prompts, 8)
 
 
 @pytest.mark.parametrize("run", ["tiny_decoder", "tiny_run"])

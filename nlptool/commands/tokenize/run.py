@@ -136,7 +136,7 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     trained: dict[str, Any] = {"trained_on": {"characters": sample.kept, "of": sample.seen}}
     texts = map(normaliser(recipe.normalise), pieces)
     if old is not None:
-        made, added = extension.extend(old, texts, block.added or ADDED)
+        tokenizer, added = extension.extend(old, texts, block.added or ADDED)
         if not added:
             raise DataError(
                 f"{block.extend}: this text holds no pair of tokens twice, so nothing is added",
@@ -144,7 +144,7 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
             )
         if added < (block.added or ADDED):
             console.note(f"the corpus holds pairs for {added:,} tokens, not {block.added or ADDED:,}")
-        return made, trained | {"extended": {"from": old.vocab_size, "added": added}}
+        return tokenizer, trained | {"extended": {"from": old.vocab_size, "added": added}}
     tokenizer = Tokenizer.train(texts, vocab)
     if tokenizer.vocab_size < vocab:
         console.note(f"the corpus holds pairs for {tokenizer.vocab_size:,} tokens, not {vocab:,}")
@@ -270,8 +270,8 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
     if "agreement" in report:
         shown["against mentions"] = linking.shown(report["agreement"])
     if "extended" in report:
-        told = report["extended"]
-        shown["vocabulary"] = f"{report['vocab_size']:,}, of which {told['added']:,} were added"
+        extended = report["extended"]
+        shown["vocabulary"] = f"{report['vocab_size']:,}, of which {extended['added']:,} were added"
     if "trained_on" in report:
         part = report["trained_on"]
         shown["tokenizer extended on" if "extended" in report else "tokenizer trained on"] = (

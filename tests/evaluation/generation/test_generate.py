@@ -9,7 +9,7 @@ from torch import nn
 
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.fill_mask import FillMask
-from nlptool.evaluation.generation.beam_search import Beams, beam_search
+from nlptool.evaluation.generation.beam_search import Beams, beam_hypotheses
 from nlptool.evaluation.generation.decoding import DecodingSession
 from nlptool.evaluation.generation.generate import Generator, continuations
 from nlptool.evaluation.generation.sampling import DecodingState, Sampling, greedy
@@ -158,7 +158,7 @@ def test_pieces_are_whole_and_begin_before_the_end(folder: Path):
 def test_beams_and_draws_complete_texts_too(folder: Path):
     generator = Generator(folder)
     prompt = generator.tokenizer.encode("the old")
-    best = beam_search(generator.net, [prompt], 6, generator.ends)[0]
+    best = beam_hypotheses(generator.net, [prompt], 6, generator.ends)[0][0]
     assert generator.complete(["the old"], 6, choose=Beams()) == [generator.tokenizer.decode(best)]
     drawn = {generator.complete(["the old"], 6, choose=Sampling(seed=seed))[0] for seed in range(3)}
     assert len(drawn) == 3
@@ -183,7 +183,7 @@ def test_a_text_ends_at_every_token_that_the_folder_names(
     generator = Generator(folder)
     assert generator.ends[0] == tokenizer.special["eos"]
     assert generator.complete(["the old"], 8) == [tokenizer.decode(whole[: whole.index(end)])]
-    (found,) = beam_search(generator.net, [prompt], 8, generator.ends, Beams(2))
+    ((found, *_),) = beam_hypotheses(generator.net, [prompt], 8, generator.ends, Beams(2))
     assert generator.complete(["the old"], 8, choose=Beams(2)) == [tokenizer.decode(found)]
     assert end not in found
 
