@@ -24,6 +24,7 @@ import numpy as np
 from nlptool.corpus import c4, duplicates, engine, fineweb, gopher, stretches, writing
 from nlptool.corpus.config import (
     C4,
+    CorpusSource,
     Dedup,
     Filters,
     FineWeb,
@@ -90,7 +91,7 @@ def save(texts: list[str], path: Path) -> float:
 
 def ours(file: Path, folder: Path, filters: Filters, dedup: Dedup) -> tuple[float, duplicates.Duplicates]:
     """CPU seconds from a file to what is written, and the duplicates."""
-    source, plan = {"web": Source(files=(str(file),))}, Blocks(filters, dedup, 0.0, 0)
+    source, plan = {"web": CorpusSource(files=(str(file),))}, Blocks(filters, dedup, 0.0, 0)
     folder.mkdir()
     began = time.process_time()
     engine.run(folder, stretches.groups(source)[0], source, plan, 1, Shard(0, 1), lambda done: None)

@@ -21,13 +21,32 @@ from nlptool.text.config import Source
 from nlptool.text.corpus import ReadStats, documents
 
 MEASURED = """
-import resource, sys
+import os, re, sys, threading, time
+from pathlib import Path
 from nlptool.cli import main
+
+largest = 0
+
+def peak(process):  # not ru_maxrss, which begins with that of the process that started this one
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+        found = re.search(r"VmHWM:\\s+(\\d+) kB", status)
+        return int(found[1]) if found and "python" in status.partition("\\n")[0] else 0
+    except OSError:
+        return 0
+
+def watch():
+    global largest
+    own = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    while True:
+        largest = max([largest, *map(peak, own.read_text().split())])
+        time.sleep(0.1)
+
 if __name__ == "__main__":
+    threading.Thread(target=watch, daemon=True).start()
     code = main(sys.argv[1:])
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        used = resource.getrusage(who)
-        print(used.ru_maxrss, used.ru_utime + used.ru_stime, file=sys.stderr)
+    used = os.times()
+    print(peak("self"), largest, used.user + used.system + used.children_user + used.children_system, file=sys.stderr)
     sys.exit(code)
 """
 
@@ -81,13 +100,13 @@ def run(folder: Path, file: Path, workers: int) -> dict[str, float]:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(result.stderr[-2000:])
-    own, children = (line.split() for line in result.stderr.splitlines()[-2:])
+    main_kb, worker_kb, cpu = map(float, result.stderr.splitlines()[-1].split())
     report = json.loads(result.stdout)
     return {
         "seconds": time.monotonic() - began,
-        "cpu": float(own[1]) + float(children[1]),
-        "main_mb": int(own[0]) / 1000,
-        "worker_mb": int(children[0]) / 1000,
+        "cpu": cpu,
+        "main_mb": main_kb / 1000,
+        "worker_mb": worker_kb / 1000,
         "dropped_as_near": report["blocks"]["dedup"]["dropped"].get("dedup.minhash", 0),
         "kept": report["kept"]["documents"],
     }

@@ -83,6 +83,12 @@ def corpus(
             help="With --show or --sample: one rule, e.g. gopher_quality.min_words, its figures and samples.",
         ),
     ] = None,
+    urls: Annotated[
+        bool,
+        typer.Option(
+            "--urls", help="Print the addresses that the block links keeps, for a crawler; write nothing."
+        ),
+    ] = False,
     document: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", help="With --show: what each block makes of one document."),
@@ -94,10 +100,12 @@ def corpus(
     from nlptool.console import Options
 
     view = _view(sample, show, rule, document)
+    if urls and view is not None:
+        raise UsageError("--urls goes with a recipe and changes alone")
+    view = light.View(urls=True) if urls else view
     if view is not None and (shard is not None or overwrite or resume is not None or dry_run):
-        raise UsageError(
-            f"{'--show' if show else '--sample'} only looks, and goes with --rule, --json and changes alone"
-        )
+        looking = "--show" if show else "--urls" if urls else "--sample"
+        raise UsageError(f"{looking} only looks, and goes with --rule, --json and changes alone")
     if shard is not None and overwrite:
         raise UsageError("--shard and --overwrite contradict each other", hint="remove the folder first")
     options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)

@@ -1,9 +1,10 @@
 """Recipe blocks of `corpus`: what is read, which documents are kept, what is written. Light to import."""
 
+from datetime import date
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nlptool.recipe import RecipeBlock
 from nlptool.text.config import Paths, Source
@@ -169,6 +170,29 @@ class Urls(RecipeBlock):
         (), description="files of such domains, one a line; # begins a comment"
     )
     block_words: tuple[str, ...] = Field((), description="words that drop a page where its address has them")
+
+
+class Links(RecipeBlock):
+    """Which pages are kept for the links that lead to them, as WebText's (Radford et al. 2019, section 2.1)."""
+
+    files: Paths = Field(
+        min_length=1,
+        description="JSON lines of links with url and score, such as Pushshift's submissions; created_utc, over_18 and "
+        "is_self are heeded",
+    )
+    min_karma: float = Field(3, description="least score of a link")
+    until: str | None = Field(
+        None, description="last day of a link, e.g. 2017-12-31; links without created_utc count not"
+    )
+    over_18: bool = Field(False, description="keep what is marked as for adults")
+
+    @field_validator("until")
+    @classmethod
+    def _is_a_day(cls, given: str | None) -> str | None:
+        try:
+            return given and date.fromisoformat(given).isoformat()
+        except ValueError:
+            raise ValueError(f"expected a day such as 2017-12-31; found {given}") from None
 
 
 class Repair(RecipeBlock):

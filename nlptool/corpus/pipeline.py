@@ -8,7 +8,19 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nlptool.corpus import c4, decontaminate, extract, fineweb, gopher, language, pii, quality, repair, urls
+from nlptool.corpus import (
+    c4,
+    decontaminate,
+    extract,
+    fineweb,
+    gopher,
+    language,
+    links,
+    pii,
+    quality,
+    repair,
+    urls,
+)
 from nlptool.corpus.config import (
     DecontaminationRule,
     Dedup,
@@ -26,6 +38,7 @@ from nlptool.corpus.minhash import Signatures
 from nlptool.corpus.quality import Classifier
 from nlptool.corpus.samples import Choice
 from nlptool.corpus.statistics import BlockCount, Statistics
+from nlptool.text.word_hashes import Hashes
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,8 @@ class Blocks:
     """Share of dropped documents that is kept; see `samples.Choice`."""
     seed: int
     urls: Urls | None = None
+    links: Hashes | None = None
+    """The addresses that links lead to, as `links.keys` has them."""
     extract: Extract | None = None
     pages: Mapping[str, str] = field(default_factory=dict)
     """Of the sources whose documents have markup, which."""
@@ -55,6 +70,8 @@ def blocks(plan: Blocks) -> Iterator[Block]:
     filters = plan.filters
     if plan.urls is not None:
         yield urls.Block(plan.urls)
+    if plan.links is not None:
+        yield links.Block(plan.links)
     if plan.extract is not None:
         yield extract.Block(plan.extract, plan.pages)
     if plan.repair is not None:

@@ -1,5 +1,6 @@
 """Looking before a run and after it: a sample through the blocks, what a rule dropped, what became of a document."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from itertools import groupby, islice
@@ -26,6 +27,10 @@ READ = 10  # documents that are read of a file for each that is drawn
 
 def look(setup: CorpusSetup, view: View, options: Options, console: Console) -> None:
     """Show what is asked for. Raises UsageError where there is no such corpus, rule or document."""
+    if view.urls:
+        for url in setup.addresses():
+            console.piece(f"{url}\n" if not options.json else f"{json.dumps(url)}\n")
+        return
     if view.id is not None:
         _document(setup, view.id, options, console)
         return

@@ -14,6 +14,7 @@ from nlptool.corpus.config import (
     Extract,
     Filters,
     Language,
+    Links,
     Output,
     Pii,
     Quality,
@@ -47,6 +48,7 @@ class Recipe(RecipeBlock):
         min_length=1, description="where documents come from, by a name that their files in data/ bear"
     )
     urls: Urls | None = Field(None, description="pages that are dropped by their address")
+    links: Links | None = Field(None, description="pages that are kept for the links that lead to them")
     extract: Extract | None = Field(None, description="how text is taken out of web pages")
     repair: Repair | None = Field(None, description="what is put right in a text")
     language: Language | None = Field(None, description="languages that are kept")
@@ -134,6 +136,8 @@ class View(NamedTuple):
     """Documents that the blocks are tried on; None: what a corpus holds."""
     rule: str | None = None
     id: str | None = None
+    urls: bool = False
+    """The addresses that the links lead to."""
 
 
 class Work(NamedTuple):

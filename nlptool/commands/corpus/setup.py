@@ -7,10 +7,13 @@ from typing import Any
 
 from nlptool.commands.corpus.recipe import Decontaminate, Recipe
 from nlptool.console import Console
+from nlptool.corpus import links, urls
 from nlptool.corpus.decontaminate import Benchmark, benchmark
+from nlptool.corpus.document import Document, Figures
 from nlptool.corpus.index import Indexed
 from nlptool.corpus.pipeline import Blocks, blocks
 from nlptool.corpus.quality import Classifier, load, save, train
+from nlptool.errors import UsageError
 from nlptool.formatting import counted
 from nlptool.prompting.requests import read_task
 from nlptool.recipe import RecipeBlock, digest, dump_given
@@ -77,6 +80,16 @@ class CorpusSetup:
         """The other corpora that duplicates are searched in. Raises DataError, UsageError where that cannot be."""
         return [Indexed(Path(name), self.dedup.minhash) for name in self.dedup.against]
 
+    def addresses(self) -> Iterator[str]:
+        """The pages that a crawler would fetch. Raises UsageError where the recipe has no links."""
+        if self._recipe.links is None:
+            raise UsageError("--urls: the recipe has no links", hint="links.files=LINKS.jsonl names some")
+        keeps = None if self._recipe.urls is None else urls.Block(self._recipe.urls)
+        for url in links.addresses(self._recipe.links):
+            page = Document(url, "", "", {"url": url})
+            if keeps is None or isinstance(keeps(page, Figures()), Document):
+                yield url
+
     def require_samples(self) -> None:
         """Raise DataError where the classifier, or what it would learn from, is not there."""
         quality = self._recipe.quality
@@ -97,6 +110,7 @@ class CorpusSetup:
             recipe.output.dropped,
             recipe.seed,
             recipe.urls,
+            None if recipe.links is None else links.keys(recipe.links),
             recipe.extract,
             {name: source.pages or "" for name, source in recipe.sources.items() if source.has_markup},
             recipe.repair,
