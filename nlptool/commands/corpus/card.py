@@ -32,6 +32,7 @@ def card(setup: CorpusSetup, report: dict[str, Any]) -> str:
         "- config_name: default",
         f"  data_files: {json.dumps(f'data/*.{ending}')}",
     ]
+    needs = "  # and the package zstandard, which opens the files" if ending == "jsonl.zst" else ""
     columns = "id (where it stood in its source), text, source; url, title, date, language where they are known; copies"
     parts = [
         HEAD + "\n".join(head) + "\n---",
@@ -51,7 +52,7 @@ def card(setup: CorpusSetup, report: dict[str, Any]) -> str:
         "## Rules",
         _rules(report),
         "## Use",
-        "```python\nimport datasets\n\ncorpus = datasets.load_dataset(FOLDER)\n```",
+        f"```python\nimport datasets{needs}\n\ncorpus = datasets.load_dataset(FOLDER)\n```",
         "```sh\nnlptool tokenize demo/tokenize '~source' source.files=FOLDER\n```",
         "## Limits",
         bullets(
