@@ -22,19 +22,9 @@ from typing import Any
 import numpy as np
 
 from nlptool.corpus import c4, duplicates, engine, fineweb, gopher, stretches, writing
-from nlptool.corpus.config import (
-    C4,
-    CorpusSource,
-    Dedup,
-    Filters,
-    FineWeb,
-    GopherQuality,
-    GopherRepetition,
-    MinHash,
-    Output,
-    Shard,
-)
+from nlptool.corpus.config import CorpusSource, Dedup, MinHash, Output, Shard
 from nlptool.corpus.document import Document, Dropped, Figures
+from nlptool.corpus.filter_config import C4, Filters, FineWeb, GopherQuality, GopherRepetition
 from nlptool.corpus.minhash import jaccard, shingles
 from nlptool.corpus.pipeline import Blocks
 from nlptool.text.config import Source

@@ -7,8 +7,8 @@ the released code asks NLTK's punkt.
 import re
 from collections.abc import Iterator
 
-from nlptool.corpus.config import C4
 from nlptool.corpus.document import Document, Dropped, Figure, Figures
+from nlptool.corpus.filter_config import C4
 
 CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 ENDS = (".", "?", "!", '"', "'")

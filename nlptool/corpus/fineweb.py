@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from nlptool.corpus.config import FineWeb
 from nlptool.corpus.document import Document, Dropped, Figure, Figures
+from nlptool.corpus.filter_config import FineWeb
 from nlptool.corpus.gopher import duplicates
 from nlptool.corpus.words import SENTENCE_END, words_of
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.corpus.config import GopherQuality, GopherRepetition
 from nlptool.corpus.document import Document, Dropped, Figure, Figures
+from nlptool.corpus.filter_config import GopherQuality, GopherRepetition
 from nlptool.corpus.words import FACTOR, LETTER, WORD, Words, vocabulary, words_of
 
 ELLIPSES = ("...", "…")

@@ -21,19 +21,10 @@ from nlptool.corpus import (
     repair,
     urls,
 )
-from nlptool.corpus.config import (
-    DecontaminationRule,
-    Dedup,
-    Extract,
-    Filters,
-    Language,
-    Pii,
-    Quality,
-    Repair,
-    Urls,
-)
+from nlptool.corpus.config import DecontaminationRule, Dedup, Extract, Language, Pii, Quality, Repair, Urls
 from nlptool.corpus.decontaminate import Benchmark
 from nlptool.corpus.document import Block, Document, Dropped, Figure, Figures, uniform
+from nlptool.corpus.filter_config import Filters
 from nlptool.corpus.minhash import Signatures
 from nlptool.corpus.quality import Classifier
 from nlptool.corpus.samples import Choice

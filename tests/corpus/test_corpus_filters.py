@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptool.corpus import c4, fineweb, gopher
-from nlptool.corpus.config import C4, FineWeb, GopherQuality, GopherRepetition
 from nlptool.corpus.document import Block, Document, Dropped, Figures
+from nlptool.corpus.filter_config import C4, FineWeb, GopherQuality, GopherRepetition
 from nlptool.corpus.words import words_of
 
 KOREAN = ("은", "는", "이", "가", "을", "를", "에", "의", "다", "고")

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from nlptool.corpus import duplicates, engine
-from nlptool.corpus.config import Dedup, Filters, MinHash
+from nlptool.corpus.config import Dedup, MinHash
 from nlptool.corpus.document import Document
 from nlptool.corpus.duplicates import Why
+from nlptool.corpus.filter_config import Filters
 from nlptool.corpus.minhash import Signatures, jaccard, shingles
 from nlptool.corpus.pipeline import Blocks, Pipeline
 

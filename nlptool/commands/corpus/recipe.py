@@ -12,7 +12,6 @@ from nlptool.corpus.config import (
     DecontaminationRule,
     Dedup,
     Extract,
-    Filters,
     Language,
     Links,
     Output,
@@ -22,6 +21,7 @@ from nlptool.corpus.config import (
     Shard,
     Urls,
 )
+from nlptool.corpus.filter_config import Filters
 from nlptool.errors import UsageError
 from nlptool.prompting.spec import Tasks
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
