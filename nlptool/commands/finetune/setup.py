@@ -150,7 +150,7 @@ class FinetuneSetup:
 
     @property
     def models(self) -> dict[str, Path]:
-        """The folders that the runs depend on; a run does not go on with others."""
+        """The folders that the runs depend on; a run does not resume with others."""
         knowledge = self.knowledge
         entities = {} if knowledge is None else {"entity_embeddings": knowledge.embeddings.path}
         return {"init_from": self.folder} | entities

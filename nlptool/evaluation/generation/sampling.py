@@ -1,6 +1,6 @@
 """Which token comes next: the most probable, or one drawn from what temperature, top-k and top-p leave."""
 
-# N prompts that are still going on, V vocabulary, K candidates, the most probable first
+# N unfinished prompts, V vocabulary, K candidates, the most probable first
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

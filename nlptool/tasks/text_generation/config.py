@@ -131,8 +131,8 @@ class SubtaskConfig(TaskConfig):
 class Config(SubtaskConfig):
     """One such task, or several that one net learns together, a batch of each in turn.
 
-    If there are several, each has its rows in a folder of its name: FOLDER/squad/train.jsonl. `sum`, that of the first metric
-    of each, chooses the best checkpoint; of decaNLP's ten tasks it is their decaScore, 100 times that.
+    If there are several, each has its rows in a folder of its name: FOLDER/squad/train.jsonl. `sum`, that of the first
+    metric of each, chooses the best checkpoint; of decaNLP's ten tasks it is their decaScore, 100 times that.
     """
 
     metrics: tuple[Metric, ...] = Field(
