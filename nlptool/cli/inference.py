@@ -92,7 +92,19 @@ def evaluate(
     ] = None,
     splits: Annotated[
         list[str] | None,
-        typer.Option("--split", metavar="NAME", help="Of --task: which rows, in place of the validation's."),
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="Of --task or --graph: which rows or triples, in place of the validation's.",
+        ),
+    ] = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option(
+            "--graph",
+            metavar="GRAPH",
+            help="Rank a graph's triples by vectors of its entities (pretrain-transe).",
+        ),
     ] = None,
     suite: SuiteName = None,
     data: SuiteData = None,
@@ -109,7 +121,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure bits per byte, perplexity, grammar and fine-tuned tasks of models."""
-    from nlptool.commands.evaluate.options import EvaluationOptions, resolve, task_question
+    from nlptool.commands.evaluate.options import EvaluationOptions, graph_ranking, resolve, task_question
     from nlptool.console import Options
     from nlptool.runs import folder
 
@@ -120,6 +132,19 @@ def evaluate(
         {"--limit": minimal_pairs is None and limit is not None},
         "goes with minimal pairs: --minimal-pairs FOLDER",
     )
+    if graph is not None:
+        others = {"--task": task, "--data": data, "--suite": suite, "--store": store, "--resume": resume}
+        others["--minimal-pairs"] = minimal_pairs
+        _refuse({name: value is not None for name, value in others.items()}, "does not go with --graph")
+        _refuse({"--overwrite": out is None and overwrite}, "goes with a folder: --out FOLDER")
+        ranking, options = (
+            graph_ranking(models, graph, splits or ()),
+            Options(overwrite=overwrite, json=as_json),
+        )
+        if out is not None:
+            prepare(out, options)
+        carry_out("evaluate", (models, ranking, out), options)
+        return
     alone = suite is None and store is None and minimal_pairs is None
     of_task = task is not None or bool(splits) or (alone and data is not None)
     _refuse(

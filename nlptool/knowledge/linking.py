@@ -17,8 +17,8 @@ from nlptool.knowledge.graph import Graph
 from nlptool.text.mentions import Mention
 
 ANCHOR = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
-PREFIX = 3  # characters by which places are found where a label may begin
-BITS = 20
+PREFIX = 8  # characters, at most, by which places are found where a label may begin
+BITS = 22
 SCRIPTS = (
     "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # whose words join without space
 )
@@ -165,14 +165,11 @@ class LabelLinker(_OnGraph):
         for label in sorted(self.entities, key=len, reverse=True):
             by_prefix[label[:PREFIX]].append(label)
         self._by_prefix = dict(by_prefix)
+        self._sizes = sorted({len(prefix) for prefix in by_prefix}, reverse=True)
         self._begins = np.zeros(1 << BITS, bool)
-        for size in {len(prefix) for prefix in by_prefix}:
-            heads = [prefix for prefix in by_prefix if len(prefix) == size]
-            codes = _codes("".join(heads)).reshape(-1, size)
-            padded = np.zeros((len(codes), PREFIX), np.uint32)
-            padded[:, :size] = codes
-            self._begins[_hash(*padded.T)] = True
-        self._shorter = sorted({len(prefix) for prefix in by_prefix} - {PREFIX})
+        for size in self._sizes:
+            codes = _codes("".join(prefix for prefix in by_prefix if len(prefix) == size)).reshape(-1, size)
+            self._begins[_hashes(codes.T)[-1]] = True
 
     def _dictionary(self, ambiguous: str, shortest: int) -> dict[str, int]:
         graph = self._opened
@@ -206,34 +203,32 @@ class LabelLinker(_OnGraph):
         """Mentions, none within another."""
         found: list[Mention] = []
         end = 0
-        for place in self._candidates(text):
-            if place >= end and (label := self._label_at(text, place)) is not None:
+        for place, size in self._candidates(text):
+            if place >= end and (label := self._label_at(text, place, size)) is not None:
                 end = place + len(label)
                 found.append(Mention(place, end, self.entities[label]))
         return found
 
-    def _label_at(self, text: str, place: int) -> str | None:
-        sizes = (PREFIX, *reversed(self._shorter))
-        for size in sizes:
-            for label in self._by_prefix.get(text[place : place + size], ()):
-                if text.startswith(label, place) and _ends(text, label, place + len(label)):
-                    return label
+    def _label_at(self, text: str, place: int, size: int) -> str | None:
+        for label in self._by_prefix.get(text[place : place + size], ()):
+            if text.startswith(label, place) and _ends(text, label, place + len(label)):
+                return label
         return None
 
-    def _candidates(self, text: str) -> list[int]:
-        """Places at which a word begins whose first characters are those of a label."""
+    def _candidates(self, text: str) -> list[tuple[int, int]]:
+        """Places at which a word begins whose first characters are those of a label, and how many, the most first."""
         codes = _codes(text)
-        if not len(codes):
+        if not len(codes) or not self._sizes:
             return []
         letters = _letters_and_digits()[codes]
         begins = letters.copy()
         begins[1:] &= ~letters[:-1] | UNSPACED[codes[1:]]
+        places = np.flatnonzero(begins)
         padded = np.concatenate([codes, np.zeros(PREFIX, np.uint32)])
-        columns = [padded[offset : offset + len(codes)] for offset in range(PREFIX)]
-        hit = self._begins[_hash(*columns)]
-        for size in self._shorter:
-            hit |= self._begins[_hash(*(c if n < size else np.zeros_like(c) for n, c in enumerate(columns)))]
-        return np.flatnonzero(begins & hit).tolist()
+        hashes = _hashes(padded[np.arange(PREFIX)[:, None] + places])
+        hits = np.stack([self._begins[hashes[size - 1]] for size in self._sizes], 1)
+        at, which = np.nonzero(hits)  # by place, and of a place the longest prefix first
+        return list(zip(places[at].tolist(), np.array(self._sizes)[which].tolist(), strict=True))
 
 
 def _ends(text: str, label: str, end: int) -> bool:
@@ -251,12 +246,14 @@ def _codes(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
-def _hash(*columns: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    mixed = np.zeros(len(columns[0]), np.uint32)
+def _hashes(columns: NDArray[np.uint32]) -> list[NDArray[np.uint32]]:
+    """Numbers below 2^BITS of the first character, the first two, and so on, of N texts: [characters, N]."""
+    mixed, found = np.zeros(columns.shape[1], np.uint32), []
     for column in columns:
         mixed = (mixed ^ column) * np.uint32(0x9E3779B1)
         mixed ^= mixed >> np.uint32(15)
-    return mixed & np.uint32((1 << BITS) - 1)
+        found.append(mixed & np.uint32((1 << BITS) - 1))
+    return found
 
 
 @cache

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from nlptool.cli import main
 from nlptool.knowledge.graph import Graph
@@ -205,3 +206,30 @@ def test_questions_that_cannot_be_asked_are_told(recipe, tmp_path, capsys, chang
     assert main(["knowledge", made, change]) == code
     assert told in capsys.readouterr().err
     assert not (tmp_path / "graph").exists()
+
+
+def test_vectors_are_evaluated_on_the_triples_of_a_graph(recipe, tmp_path, capsys):
+    rows = {"train": "a\tnext\tb\nb\tnext\tc\nd\tnext\te\nc\tskip\te\n", "test": "c\tnext\td\n"}
+    graph = graph_of(recipe("source: {files: HERE/train.tsv, test: HERE/test.tsv}", **rows))
+    places = np.arange(5, dtype=np.float32)[:, None]
+    places[4] = (
+        2.5  # as c + next = 3 is nearer to d, at 3, than to e, and d - next to c, at 2: both ranks are 1
+    )
+    tables = {"entity.weight": places, "relation.weight": np.array([[1.0], [2.0]], np.float32)}
+    (tmp_path / "vectors").mkdir()
+    save_file(tables, tmp_path / "vectors/model.safetensors")
+    config = {"graph_fingerprint": graph.fingerprint, "norm": 1}
+    (tmp_path / "vectors/config.json").write_text(json.dumps(config))
+    asked = ["evaluate", str(tmp_path / "vectors"), "--graph", str(tmp_path / "graph")]
+    capsys.readouterr()
+    assert main([*asked, "--split", "test", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["figures"]["mrr"] == found["figures"]["hits_at_1"] == 1
+    places[3] = 2.4  # now e is nearer to 3, and b to 1.4
+    save_file(tables, tmp_path / "vectors/model.safetensors")
+    assert main([*asked, "--split", "test", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["figures"]["mean_rank"] == 2
+    assert main(asked) == 3
+    assert "has no valid triples" in capsys.readouterr().err
+    assert main([*asked, "--split", "dev"]) == 2
+    assert main([*asked, "--task", "glue/sst2"]) == 2

@@ -273,3 +273,20 @@ def test_a_recipe_whose_links_cannot_be_is_refused(tmp_path, graph, changes, tol
     )
     assert main(["tokenize", str(recipe), *changes]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_the_projects_korean_graph_is_found_in_korean_text(tmp_path: Path):
+    data = Path(__file__).parents[2] / "data/countries-ko"
+    recipe = {"source": {"files": str(data / "triples.tsv")}, "labels": str(data / "labels.tsv")}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe | {"out": str(tmp_path / "graph")}))
+    assert main(["knowledge", str(tmp_path / "recipe.yaml")]) == 0
+    linker = LabelLinker(tmp_path / "graph", "frequent", 2)
+    names = Graph(tmp_path / "graph").entities
+    text = "서울에서 열린 회의에 한국과 일본의 대표, 그리고 남아공의 학자가 왔다. 빈 자리는 없었고, 서울역은 붐볐다."
+    found = [(text[one.start : one.end], names[one.entity]) for one in linker.search(text)]
+    assert found == [
+        ("서울", "서울"),
+        ("한국", "대한민국"),
+        ("일본", "일본"),
+        ("남아공", "남아프리카 공화국"),
+    ]

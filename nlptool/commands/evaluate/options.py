@@ -43,6 +43,13 @@ class TaskQuestion(NamedTuple):
     """None: the task's validation splits, or the file."""
 
 
+class GraphRanking(NamedTuple):
+    """Triples of a graph that vectors of its entities are to rank."""
+
+    graph: Path
+    splits: tuple[str, ...]
+
+
 class Evaluation(NamedTuple):
     """What is evaluated, and where the results go."""
 
@@ -70,6 +77,16 @@ def resolve(models: Sequence[str], options: EvaluationOptions, out: Path | None)
     return Evaluation(
         models, options, None if options.suite is None else suite.read(options.suite, options.data), out
     )
+
+
+def graph_ranking(folders: Sequence[str], graph: Path, splits: Sequence[str]) -> GraphRanking:
+    """The triples to rank: those of the splits, of valid where none is named. Raises UsageError."""
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise UsageError(f"{folder}: no such folder", hint="name the final/ of a run of pretrain-transe")
+    if wrong := [name for name in splits if name not in ("train", "valid", "test")]:
+        raise UsageError(f"--split {wrong[0]}: a graph has train, valid and test")
+    return GraphRanking(graph, tuple(splits) or ("valid",))
 
 
 def task_question(

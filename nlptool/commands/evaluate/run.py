@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import write_json, write_text
-from nlptool.commands.evaluate import labelled_task
-from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions, TaskQuestion
+from nlptool.commands.evaluate import graph_vectors, labelled_task
+from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions, GraphRanking, TaskQuestion
 from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
@@ -30,11 +30,17 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 def run(
-    evaluation: Evaluation | tuple[list[str], TaskQuestion, Path | None], options: Options, console: Console
+    evaluation: Evaluation | tuple[list[str], TaskQuestion | GraphRanking, Path | None],
+    options: Options,
+    console: Console,
 ) -> None:
     """Evaluate every model alike; write and show one table, or two."""
     if not isinstance(evaluation, Evaluation):
-        labelled_task.run(*evaluation, options, console)
+        names, question, folder = evaluation
+        if isinstance(question, GraphRanking):
+            graph_vectors.run(names, question, folder, options, console)
+        else:
+            labelled_task.run(names, question, folder, options, console)
         return
     models, requested, suite, out = evaluation
     texts = _texts(requested) if requested.store is not None else []

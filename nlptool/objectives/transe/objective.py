@@ -178,16 +178,7 @@ class TransE(Objective):
 
     def ranks(self, triples: Tensor) -> Tensor:
         """Filtered ranks of tails and heads, float64 [2, B]. triples: [B, 3]."""
-        entities, relations = self.tables.entities(), self.tables.relations()
-        norm = float(self.config.norm)
-
-        def of_tails(heads: Tensor, kinds: Tensor) -> Tensor:
-            return _to_all(entities[heads] + relations[kinds], entities, norm)
-
-        def of_heads(tails: Tensor, kinds: Tensor) -> Tensor:
-            return _to_all(entities[tails] - relations[kinds], entities, norm)
-
-        return filtered_ranks(triples, self.known, of_tails, of_heads, len(entities))
+        return ranks(self.tables.entities(), self.tables.relations(), self.config.norm, triples, self.known)
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
         """The loss, filtered MRR, mean rank and Hits@1, 3 and 10."""
@@ -203,6 +194,18 @@ class TransE(Objective):
             return {"entity.weight": self.tables.entities(), "relation.weight": self.tables.relations()}
 
 
-def _to_all(points: Tensor, entities: Tensor, norm: float) -> Tensor:
+def ranks(entities: Tensor, relations: Tensor, norm: int, triples: Tensor, known: KnownTriples) -> Tensor:
+    """Filtered ranks of tails and heads by the distance of translated vectors, float64 [2, B]. triples: [B, 3]."""
+
+    def of_tails(heads: Tensor, kinds: Tensor) -> Tensor:
+        return _to_all(entities[heads] + relations[kinds], entities, norm)
+
+    def of_heads(tails: Tensor, kinds: Tensor) -> Tensor:
+        return _to_all(entities[tails] - relations[kinds], entities, norm)
+
+    return filtered_ranks(triples, known, of_tails, of_heads, len(entities))
+
+
+def _to_all(points: Tensor, entities: Tensor, norm: int) -> Tensor:
     # By products an L2 distance is faster and inexact: equal ones would differ, and ties be told apart.
-    return torch.cdist(points, entities, norm, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.cdist(points, entities, float(norm), compute_mode="donot_use_mm_for_euclid_dist")

