@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -99,6 +99,11 @@ def dump(recipe: RecipeBlock) -> str:
     A key that another command alone has is left out while it is not set.
     """
     return "\n".join(_lines(recipe, recipe.model_dump(mode="json"))) + "\n"
+
+
+def dump_values(values: Mapping[str, Any]) -> str:
+    """Plain values as YAML in the form of `dump`, without explanations."""
+    return "\n".join(_lines(values, dict(values))) + "\n"
 
 
 def dump_given(block: RecipeBlock) -> str:

@@ -31,6 +31,7 @@ BAR = 0.34  # inches from one bar to the next: a chart of bars is as high as the
 LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
 UNIT = 0.22  # inches from below to the top of the x axis's name
 WIDEST = 1.5  # inches for a name at the right
+DPI = 200  # dots per inch of a PNG
 SIZE, LINE = 8.5, 11.5  # points: letters, and from one name to the next
 FALL = 0.02  # share of a run, its beginning
 
@@ -159,12 +160,12 @@ def svg(figure: Figure, look: Style, *, letters: bool) -> str:
 
 
 def png(figure: Figure, look: Style) -> bytes:
-    """The figure as PNG on white, 200 dots per inch."""
+    """The figure as PNG on white."""
     with styled(look):
         buffer = io.BytesIO()
         quick = {"compress_level": 4}  # of 9: half the time of the 6 that is usual, for files as large
         figure.savefig(
-            buffer, format="png", dpi=200, facecolor="white", metadata={"Software": None}, pil_kwargs=quick
+            buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None}, pil_kwargs=quick
         )
     return buffer.getvalue()
 

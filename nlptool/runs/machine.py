@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -105,20 +106,22 @@ def _most_resident() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+@cache
+def _installed(package: str) -> str | None:
+    """The version of a package; kept, for each is looked for in all folders of Python's path."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def environment(packages: Iterable[str], world: DistributedContext) -> dict[str, Any]:
     """What a result may depend on besides the recipe: environment.json."""
-
-    def installed(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
     return {
         "nlptool": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: installed(name) for name in packages},
+        "packages": {name: _installed(name) for name in packages},
         "device": device_name(world.device),
         "ranks": world.size,
         "cpus": os.cpu_count(),

@@ -17,7 +17,7 @@ from nlptool.atomic_files import read_json, read_text, write_text
 from nlptool.formatting import counted, markdown
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
-from nlptool.recipe import kept_source
+from nlptool.recipe import dump_values, kept_source
 from nlptool.runs import metrics_file
 
 NAME = "README.md"
@@ -88,7 +88,7 @@ def card(model: Path, run: Path, step: int, publication: Publication, recipe: Ma
         "Data": data.text,
         "Figures": _table(figures, recipe, step),
         "Limits": _limits(settings, data),
-        "Recipe": f"{_fenced(_yaml(_without_nulls(recipe)), 'yaml')}\n\nThe command:\n\n"
+        "Recipe": f"{_fenced(dump_values(_without_nulls(recipe)), 'yaml')}\n\nThe command:\n\n"
         f"{_fenced(_read(run / 'command.txt'), 'sh')}\n\n{_versions(run)}",
     }
     if publication.license is None:

@@ -1,6 +1,7 @@
 """What all commands share."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 
@@ -13,4 +14,13 @@ def models_are_timed_by_single_calls() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "SHORTEST", 0.0)
         patch.setattr(latency.measure, "__defaults__", (1,))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pictures_are_small() -> Iterator[None]:
+    """What is drawn, and how sharp, is a matter of tests/report."""
+    with pytest.MonkeyPatch.context() as patch:
+        if find_spec("matplotlib"):
+            patch.setattr("nlptool.report.drawing.DPI", 40)
         yield

@@ -12,6 +12,8 @@ import pytest
 from fake_hub import fake_hub
 
 from nlptool.cli import main
+from nlptool.recipe import difference, kept_source
+from nlptool.recipe.source import parse
 from nlptool.runs import inventory
 
 
@@ -47,12 +49,13 @@ def test_a_run_ends_with_a_card_that_the_hub_reads_and_whose_figures_are_the_run
     assert f"{sum(one.numel() for one in weights.values()):,}" in card.text
     for heading in ("Use", "Data", "Figures", "Limits", "Recipe"):
         assert f"\n## {heading}\n" in card.text
+    (written,) = re.findall(r"^```yaml\n(.*?)^```", card.text, re.DOTALL | re.MULTILINE)
+    assert not difference(kept_source(tiny_run).data, parse(written, "card").data)
     assert "No licence is stated" in card.text
     assert "reached 32 positions" in card.text
 
 
 def test_names_cannot_break_a_card(tiny_run: Path, tmp_path: Path):
-    from nlptool.recipe import kept_source
     from nlptool.runs import model_card
     from nlptool.runs.model_card import Publication
 
