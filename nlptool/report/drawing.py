@@ -31,8 +31,7 @@ BAR = 0.34  # inches from one bar to the next: a chart of bars is as high as the
 LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
 UNIT = 0.22  # inches from below to the top of the x axis's name
 WIDEST = 1.5  # inches for a name at the right
-DPI = 200  # dots per inch of a PNG
-SIZE, LINE = 8.5, 11.5  # points: letters, and from one name to the next
+SIZE, LINE, DPI = 8.5, 11.5, 200  # points: letters, and from one name to the next; dots per inch of a PNG
 FALL = 0.02  # share of a run, its beginning
 
 
