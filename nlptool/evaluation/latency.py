@@ -25,11 +25,11 @@ ROWS = 32  # of the batch by which throughput is measured
 
 
 class TimedModel(NamedTuple):
-    """A model and how it is asked."""
+    """A model and its forward function."""
 
     module: nn.Module
     answer: Callable[[Batch], object]
-    """What it says of a batch, e.g. a TaskObjective's `predict`."""
+    """Its outputs of a batch, e.g. a TaskObjective's `predict`."""
 
 
 class ModelCost(NamedTuple):

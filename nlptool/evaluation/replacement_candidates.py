@@ -6,7 +6,7 @@ embeddings, a word's being the mean of its tokens', and the words are those of t
 needed, in any language. A net without a masked-LM head gives all words their nearest ones.
 """
 
-# N masked words, A words that are asked for, W words, K candidates, T tokens, E width of the embeddings, V vocabulary
+# N masked words, A requested words, W words, K candidates, T tokens, E width of the embeddings, V vocabulary
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

@@ -51,7 +51,7 @@ class SegmentPairScorer:
     def accuracy(
         self, split: Split, pairs: Literal["order", "next"], length: int = 128, most: int = 2000
     ) -> Proportion:
-        """How many of at most `most` pairs of a held-out split are judged right.
+        """How many of at most `most` pairs of a held-out split are classified correctly.
 
         order: are A and B in order, or swapped? next: does B follow A, or come from another document? Pairs have up
         to `length` tokens. Raises DataError when the split has no such pairs.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Check(NamedTuple):
-    """One thing looked at. good is None for what is merely told."""
+    """One thing looked at. good is None for what is only reported."""
 
     subject: str
     good: bool | None
@@ -51,7 +51,7 @@ def whole(subject: str, why: str | None) -> Check:
 
 
 def check_run(run: Path) -> Iterator[Check]:
-    """A training run: what it says of itself, checkpoints, metrics.jsonl, final/."""
+    """A training run: recipe and state, checkpoints, metrics.jsonl, final/."""
     from safetensors.torch import load_file
 
     from nlptool.train import checkpoint

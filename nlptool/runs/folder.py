@@ -245,7 +245,7 @@ def report_changes(changed: Iterable[Change], console: Console) -> None:
 
 
 def format_changes(changed: Iterable[Change]) -> str:
-    """A line each, behind what is said of them."""
+    """A line each, behind a heading."""
     return "".join(f"\n  {change}" for change in changed)
 
 

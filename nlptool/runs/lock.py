@@ -93,7 +93,7 @@ def _require_dead(out: Path, path: Path) -> None:
 
 
 def _began(process: int) -> int | None:
-    """When a process of this host began, so that another one with its number is told apart; None: it has ended."""
+    """When a process of this host began, so that another one with its number is distinguished; None: it has ended."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text("utf8").rpartition(")")[2].split()
     except FileNotFoundError:

@@ -27,7 +27,7 @@ from nlptool.train.trainer import State, Step, derive_seed, train
 
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors")
 LOG_EVERY = 10  # steps; reading a figure waits for the device
-JUMP = 1.1  # a learning rate that changes by more where a run is resumed is told
+JUMP = 1.1  # a learning rate that changes by more at a resume is reported
 
 
 def open_run(config: RunConfig, options: Options, context: RunContext) -> ResumePoint | None:

@@ -37,7 +37,7 @@ class DeviceInfo:
 
 
 def device() -> torch.device:
-    """What models are asked on: a GPU where there is one."""
+    """The device for inference: a GPU where there is one."""
     return distributed.join(ALONE).device
 
 

@@ -1,4 +1,4 @@
-"""Where a run's figures go: metrics.jsonl always, TensorBoard and Weights & Biases when asked for."""
+"""Where a run's metrics go: metrics.jsonl always, TensorBoard and Weights & Biases on request."""
 
 import json
 import math

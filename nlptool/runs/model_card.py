@@ -1,6 +1,6 @@
 """The model card of a finished model, README.md in the form of the Hugging Face hub: made of what its run folder keeps.
 
-Front matter: https://huggingface.co/docs/hub/model-cards. What the run does not know, its licence, is asked for.
+Front matter: https://huggingface.co/docs/hub/model-cards. What the run does not know, its licence, is an option.
 """
 
 import io
@@ -36,7 +36,7 @@ PIPELINES = {
 
 @dataclass(frozen=True)
 class Publication:
-    """What a card says that no run knows."""
+    """Fields of a card that no run knows."""
 
     license: str | None = None
     """As the hub writes it, e.g. apache-2.0."""

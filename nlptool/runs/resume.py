@@ -33,7 +33,7 @@ class ResumePoint:
     path: Path | None
     """The checkpoint; None where the run had none yet."""
     facts: Facts | None
-    """What it says of itself."""
+    """Its state.json."""
     broken: tuple[InvalidCheckpoint, ...] = ()
     """Newer ones that cannot be used."""
 
@@ -68,7 +68,7 @@ def find(source: Path) -> ResumePoint:
 def check_same_run(
     past: ResumePoint, recipe: RecipeBlock, models: Mapping[str, Path], console: Console
 ) -> list[Change]:
-    """What changes where the run is resumed; it is told. Raises as `folder.changes`."""
+    """Report and return what changes where the run is resumed. Raises as `folder.changes`."""
     known = past.facts.models if past.facts is not None else {}
     changed = folder.check_resume(past.run, recipe, models, known=known)
     folder.report_changes(changed, console)

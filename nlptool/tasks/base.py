@@ -5,11 +5,11 @@ A task's file is one such block: recipes/tasks/glue/sst2.yaml.
 
 All that a kind does with a net is to decide: the class of a text, the right one of several texts, the tag of each word,
 the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what the
-net says of each are numbers, one for each alternative. `predict` and `cost` know decisions alone; how they come
+model gives for each is logits, one for each alternative. `predict` and `cost` know decisions alone; how they come
 from rows and make answers is between `encode`, `dataset`, `score` and `answers`.
 """
 
-# N decisions, W numbers said of a decision: one for each alternative, or the one that is asked for
+# N decisions, W logits of a decision: one for each alternative, or the one number that is predicted
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ class TaskObjective(Objective):
     """W; where decisions have different numbers of alternatives, the most that one can have."""
 
     guess: str
-    """What the baseline says, as a table calls it, e.g. majority."""
+    """Name of the baseline in tables, e.g. majority."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class TaskObjective(Objective):
         raise NotImplementedError
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """What in a split may be wrong, such as labels that look hidden; told when a run begins."""
+        """What in a split may be wrong, such as labels that look hidden; reported when a run starts."""
         return []
 
     def weigh(self, train: LabelledDataset) -> None:
@@ -114,10 +114,10 @@ class TaskObjective(Objective):
         return batch["lengths"]
 
     keeps_features = False
-    """Whether a part of the net is frozen, and what it says of each document is found once and kept."""
+    """Whether a part of the model is frozen, and its features of each document are computed once and cached."""
 
     def features(self, batch: Batch) -> Tensor:
-        """What the frozen part of the net says of each document, [documents, D]."""
+        """Features of each document by the frozen part of the model, [documents, D]."""
         raise NotImplementedError
 
     def use_features(self, rows: LabelledDataset, features: NDArray[np.float32]) -> None:
@@ -133,14 +133,14 @@ class TaskObjective(Objective):
         return []
 
     explains = False
-    """Whether `explain` says what an answer rests on."""
+    """Whether `explain` gives the reasons of a prediction."""
 
     def explain(self, batch: Batch, rows: LabelledDataset) -> list[dict[str, Any]]:
         """What the answer to each row of a batch rests on, for a line of the predictions. rows: those it is one of."""
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> Tensor:
-        """What the net says in each decision, [N, W]; their numbers are batch["row"] [N].
+        """Logits of each decision, [N, W]; the decisions' numbers are batch["row"] [N].
 
         Alternatives that a decision does not have, because others have more, stand at -10,000.
         """
@@ -156,7 +156,7 @@ class TaskObjective(Objective):
         return np.asarray(logits.argmax(1, keepdims=True), np.float64)
 
     def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """Mean loss and metrics of what is said, [N, W]. A net that has diverged scores 0."""
+        """Mean loss and metrics of logits, [N, W]. A model that has diverged scores 0."""
         (term,) = self.weights
         cost = self.cost(torch.from_numpy(logits), torch.from_numpy(rows.labels)).item()
         scores = self.score(rows, np.nan_to_num(logits))

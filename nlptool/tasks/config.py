@@ -142,7 +142,7 @@ class TaskConfig(RecipeBlock):
         Raises RecipeError, with the key to give, for what cannot be known.
         """
         raise RecipeError(
-            f"{table.name}: a task of kind {cls.model_fields['name'].default} cannot be told by its columns",
+            f"{table.name}: a task of kind {cls.model_fields['name'].default} cannot be inferred from its columns",
             hint="write the task's file; nlptool schema task has its keys",
         )
 

@@ -7,7 +7,7 @@ student's own parts under their own names, so that weights, learning rates and f
 teacher has neither dropout nor gradient; in TinyBERT's code it has dropout, which nothing turns off there.
 """
 
-# B rows, T tokens, D width, N rows, W numbers said of a row
+# B rows, T tokens, D width, N rows, W logits of a row
 
 from collections.abc import Sequence
 from typing import Any
@@ -79,9 +79,9 @@ class PredictionDistillation(Objective):
 
     For several alternatives the cross-entropy with the teacher's shares, at temperature 1 (eq. 10; TinyBERT's code has
     the mean over classes, too: 1/W of this); of a number the squared error, where the code takes the label in place
-    of what the teacher says.
+    of the teacher's output.
 
-    answers_NW: what the teacher says of all rows, by their numbers; so it reads each row once, not in each epoch.
+    answers_NW: the teacher's logits of all rows, by their numbers; so it reads each row once, not in each epoch.
     """
 
     def __init__(self, student: TaskObjective, answers_NW: Tensor) -> None:

@@ -1,7 +1,7 @@
-"""What a frozen part of a net says of the rows of a split: computed once, kept beside the rows, and mapped.
+"""Features of a split's rows by the frozen part of a model: computed once, cached beside the rows, and mapped.
 
 OUT/rows/SPLIT.features        float32 [documents, D]
-OUT/rows/SPLIT.features.json   the net that said it
+OUT/rows/SPLIT.features.json   the model that they are of
 """
 
 import json
@@ -30,9 +30,9 @@ def keep(
     model_digest: str,
     watch: Callable[[int], None],
 ) -> None:
-    """Write what the frozen part of `objective` says of a split, unless the file holds just this already.
+    """Write the features of a split, unless the file holds them already.
 
-    said_by: tells the net from others. watch: is told how many rows are done.
+    model_digest: identifies the model. watch: called with the number of rows that are done.
     """
     count = len(rows)
     if _known(path, model_digest, count) is not None:
@@ -62,7 +62,7 @@ def kept(path: Path, model_digest: str, rows: LabelledDataset) -> NDArray[np.flo
 
 
 def digest_of(folder: Path, block: str) -> str:
-    """What tells a net from others: the weights of its folder, and how it is asked."""
+    """Identifies a model: the weights of its folder, and the block that configures it."""
     digests = [manifests.digest(path) for path in sorted(folder.glob("*.safetensors"))]
     return json.dumps([digests, block])
 

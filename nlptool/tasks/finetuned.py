@@ -1,4 +1,4 @@
-"""A fine-tuned model, opened to be asked: its objective with weights, its tokenizer, and how it reads rows."""
+"""A fine-tuned model, opened to predict: its objective with weights, its tokenizer, and how it reads rows."""
 
 import json
 from collections.abc import Iterable, Mapping

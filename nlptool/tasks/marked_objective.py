@@ -1,4 +1,4 @@
-"""What tasks of marked mentions share: their rows with links, and classes by what the first token says."""
+"""What tasks of marked mentions share: their rows with links, and classes by the first token's hidden state."""
 
 # B rows, T tokens, D width, L links of the row that has most, M links of all rows, W width of an entity, C classes
 

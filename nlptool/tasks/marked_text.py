@@ -46,7 +46,7 @@ class MarkedText(NamedTuple):
     mentions: tuple[Mention, ...]
     """Those that name an entity, by their places in this text."""
     pair: tuple[str, str] | None = None
-    """The entities whose relation is asked for, where both are known."""
+    """The entities whose relation is predicted, where both are known."""
 
 
 class MarkedTextConfig(TaskConfig):

@@ -1,4 +1,4 @@
-"""The rows that a model is asked about: files, standard input or texts, read as a stream."""
+"""The rows to predict: files, standard input or texts, read as a stream."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

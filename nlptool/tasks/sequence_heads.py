@@ -1,6 +1,6 @@
-"""What tasks that decide once a row share: their rows as batches, what the first token says, and their figures."""
+"""What tasks that decide once a row share: their rows as batches, the first token's hidden state, and their metrics."""
 
-# B documents, T tokens, D width, N rows, W numbers said of a row
+# B documents, T tokens, D width, N rows, W logits of a row
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -86,7 +86,7 @@ def build_parts(
 
 
 def first_token(backbone: Encoder, pooler: heads.Pooler | None, batch: Batch) -> Tensor:
-    """What the first token says of each document, [B, D]. The last layer is computed there only.
+    """The first token's hidden state, pooled if there is a pooler, [B, D]. The last layer is computed there only.
 
     Nets with one type of segment do not tell the two texts apart but by [SEP].
     """

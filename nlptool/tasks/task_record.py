@@ -1,4 +1,4 @@
-"""What a fine-tuned model's folder says of its task, so that it can be asked anywhere, without the run it came from.
+"""The record of its task in a fine-tuned model's folder, so that it can predict anywhere, without its run.
 
 FINAL/task.json   the task's block, how its rows were read, the thresholds of its answers, and where the folders that it
                   reads lie, as seen from FINAL, so that runs may be moved together
@@ -102,7 +102,7 @@ def _digest(folder: Path) -> str | None:
 
 
 def read_task_record(folder: Path) -> TaskRecord | None:
-    """What a model's folder says; None where it says nothing. Raises DataError for what cannot be read."""
+    """The record in a model's folder; None where there is none. Raises DataError for what cannot be read."""
     path = folder / FILE
     try:
         found = read_json(path, dict, REMEDY)

@@ -41,7 +41,7 @@ class InvalidCheckpoint:
 
 @dataclass(frozen=True)
 class Facts:
-    """What state.json says."""
+    """The content of state.json."""
 
     step: int
     tokens: int
@@ -110,7 +110,7 @@ def save(
 
 
 def load(state: State, folder: Path) -> Facts:
-    """Take up a checkpoint that `newest` found whole; returns what it says of itself.
+    """Take up a checkpoint that `newest` found whole; returns its state.json.
 
     Raises DataError when the tensors are not those of this model, or not finite.
     """
@@ -135,7 +135,7 @@ def load(state: State, folder: Path) -> Facts:
 
 
 def read(folder: Path) -> Facts:
-    """What a whole checkpoint says of itself. Raises DataError where it cannot be read."""
+    """The state.json of a whole checkpoint. Raises DataError where it cannot be read."""
     path = folder / "state.json"
     written = read_json(path, dict, "resume another checkpoint")
     values = {known.name: written[known.name] for known in fields(Facts) if known.name in written}

@@ -52,7 +52,7 @@ class DistributedContext:
         return total.tolist()
 
     def from_first(self, value: float) -> float:
-        """Rank 0's value on every rank, bit for bit: e.g. what its clock says."""
+        """Rank 0's value on every rank, bit for bit: e.g. the time of its clock."""
         if self.size == 1:
             return value
         sent = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -142,7 +142,7 @@ def connected() -> Iterator[None]:
 def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> DistributedContext:
     """The world of this process; a group of several ranks is joined once, and stays for the life of the process.
 
-    NCCL on GPUs, gloo on CPUs. waiting: is told which ranks have not come yet.
+    NCCL on GPUs, gloo on CPUs. waiting: called with the ranks that have not come yet.
     Raises UsageError when there are GPUs, but fewer than ranks, and when not all ranks come.
     """
     gpus = torch.cuda.device_count()

@@ -108,7 +108,7 @@ def train(
     A step whose gradient is not finite leaves the weights as they were; the caller sees it in grad_norm.
     cost: FLOPs of a training step with one micro-batch, on this rank.
     seconds: a time budget; it replaces steps as the measure of progress, and ends the run.
-    Raises Preempted when a signal asked for it; the state is then that of the last whole step.
+    Raises Preempted after a signal; the state is then that of the last whole step.
     """
     net = torch.compile(state.module, dynamic=False) if config.compile else state.module
     module = world.wrap(net)  # type: ignore[arg-type]
@@ -228,7 +228,7 @@ def predictions(
     world: DistributedContext,
     interrupts: SignalHandler,
 ) -> Tensor:
-    """What `predict` says of each row, float64 `shape` [rows, width] on the CPU, all of it on every rank.
+    """The outputs of `predict` for each row, float64 `shape` [rows, width] on the CPU, all of it on every rank.
 
     Batches 0 .. number - 1 hold every row once, over all ranks, with its number in batch["row"]; `predict` gives
     `width` numbers a row. Metrics that are no means, such as a rank correlation, are computed from this.

@@ -192,8 +192,8 @@ def test_a_task_without_its_folder_is_told(work: Path, capsys):
             "task.tasks.bell=glue/sst2",
             "a task of kind classification; one of kind text_generation is needed here",
         ),
-        ("task.metrics=[exact]", "metrics: each of the tasks says its own"),
-        ("task.question=Who?", "question: each of the tasks says its own"),
+        ("task.metrics=[exact]", "metrics: each of the tasks has its own"),
+        ("task.question=Who?", "question: each of the tasks has its own"),
     ],
 )
 def test_what_several_tasks_cannot_say_is_told(work: Path, changed: str, told: str, capsys):

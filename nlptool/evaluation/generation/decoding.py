@@ -1,4 +1,4 @@
-"""The steps of a decoder that goes on with texts: it reads the last tokens of each, and says what comes next."""
+"""The steps of a decoder that continues texts: it reads the last tokens of each, and gives logits of the next."""
 
 # N rows, T tokens, V vocabulary
 
@@ -13,7 +13,7 @@ from nlptool.models.base import Decoder, Inputs
 class DecodingSession:
     """What a net has read of each text, and how it reads on.
 
-    A GPU takes longer to be told of the hundred kernels of a step than to carry them out, so it is told once, by a CUDA
+    Launching the hundred kernels of a step takes a GPU longer than their execution, so they are recorded once in a CUDA
     graph, and repeats them on the same memory. Then all texts get one token a step; so do those that are done, until
     half of them are, since for fewer rows there has to be another graph.
     """

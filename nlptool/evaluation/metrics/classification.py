@@ -24,7 +24,7 @@ def accuracy(predictions: "Numbers", labels: "Numbers") -> float:
 
 
 def f1(predictions: "Numbers", labels: "Numbers") -> float:
-    """F1 of the second of two classes, as for MRPC and QQP; 0 where no row is of it nor said to be."""
+    """F1 of the second of two classes, as for MRPC and QQP; 0 where no row is of it nor predicted to be."""
     either = int((predictions == 1).sum() + (labels == 1).sum())  # 2 TP + FP + FN
     return 2 * int(((predictions == 1) & (labels == 1)).sum()) / either if either else 0.0
 

@@ -27,7 +27,7 @@ class Proportion(NamedTuple):
 
     @property
     def value(self) -> float:
-        """The share itself; not a number where nothing was asked."""
+        """The share itself; NaN where there is no instance."""
         return self.right / self.total if self.total else math.nan
 
     @property

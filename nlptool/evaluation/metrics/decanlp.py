@@ -55,7 +55,7 @@ def _words(text: str) -> set[str]:
 
 
 def joint_goal(predictions: Sequence[str], references: References) -> float:
-    """Share of WOZ's turns at which all that the user has asked for so far is right.
+    """Share of WOZ's turns at which all that the user has requested so far is right.
 
     A reference is a turn's name (language_dialogue_turn, such as en_12_3) and the change of state there; each
     turn's change, `food: thai, area: north; phone`, overwrites what was known. decaNLP puts turns in the order of

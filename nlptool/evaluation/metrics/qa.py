@@ -9,7 +9,7 @@
 | coqa_*              | CoQA's evaluate-v1.0.py (Reddy et al. 2019): one reference is left out at a time        |
 | quac_*              | QuAC's scorer.py (Choi et al. 2018): questions that people do not agree on are left out |
 
-A metric takes predictions, [N], and for each the texts that would be right, and says a share from 0 to 1 (the
+A metric takes predictions, [N], and for each the texts that would be right, and gives a share from 0 to 1 (the
 scripts say per cent). Where no text would be right, a prediction without a word is: 1, and any other 0.
 """
 

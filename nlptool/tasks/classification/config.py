@@ -57,13 +57,13 @@ class Config(TaskConfig):
     range: tuple[float, float] | None = Field(
         None,
         description="smallest and largest number that the server takes: what is handed in lies within, scores are of "
-        "what the net says",
+        "the model's own numbers",
     )
     empty: bool = Field(False, description="whether a text may be empty")
 
     @property
     def width(self) -> int:
-        """Numbers that the net says of a row: one a class, or the one."""
+        """Logits of a row: one a class, or the one number."""
         return len(self.labels) or 1
 
     @property

@@ -1,6 +1,6 @@
 """Classification and regression of a text or a pair (Devlin et al. 2019, section 4.1)."""
 
-# B batch, T tokens, D width, N rows, W numbers said of a row: one a class, or one
+# B batch, T tokens, D width, N rows, W logits of a row: one a class, or one number
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ HIDDEN = -1.0  # the label of GLUE's test rows
 
 
 class Classification(TaskObjective):
-    """The first token's last hidden state says the class, or the number.
+    """The first token's last hidden state gives the class, or the number.
 
     The loss is the cross-entropy, or for numbers the squared error on their own scale (ELECTRA's code divides
     STS-B's by 5). The last layer is computed at the first token only.

@@ -35,7 +35,7 @@ class EntityTyping(MarkedTextObjective):
     guess = "most frequent type"
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Binary cross-entropy in nats, the mean over types, summed over rows. said, labels: [N, C]."""
+        """Binary cross-entropy in nats, the mean over types, summed over rows. logits, labels: [N, C]."""
         wide = torch.promote_types(logits.dtype, torch.float32)
         summed = F.binary_cross_entropy_with_logits(logits.to(wide), labels.to(wide), reduction="sum")
         return summed / self.width

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 NOWHERE = -10_000.0  # logit of a position that is padding
 NULL_ODDS = "null_odds"
-"""The threshold: logits by which no answer must be better than the best one, to be told."""
+"""The threshold: logits by which no answer must exceed the best one to be predicted."""
 
 
 class ExtractiveQA(TaskObjective):
-    """Two numbers a token, for the answer's start and its end; a softmax over the window's tokens says which it is.
+    """Two numbers a token, for the answer's start and its end; a softmax over the window's tokens.
 
     The loss is the mean of both cross-entropies. Padding is no alternative, as it is in Google's code, so what is said
     does not depend on the batch.

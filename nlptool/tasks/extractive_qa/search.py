@@ -1,4 +1,4 @@
-"""The best answers to a question, from what a net says of each window of its text."""
+"""The best answers to a question, from a model's logits of each window of its text."""
 
 # T tokens of a window that are the text's, L tokens of the longest answer
 

@@ -1,4 +1,4 @@
-"""What can be said without a graph: a linear probe on the vectors of statements."""
+"""A baseline without a graph: a linear probe on the vectors of statements."""
 
 # N rows, C choices, D width
 

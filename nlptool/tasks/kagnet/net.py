@@ -142,7 +142,7 @@ class KagNet(nn.Module):
         return F.pad(torch.cat(parts, 1), (0, 0, 0, 1))
 
     def _paths(self, nodes_VX: Tensor, graphs: SchemaGraphs) -> Tensor:
-        """What the LSTM says at the last concept of each path, [K, L]."""
+        """The LSTM's output at the last concept of each path, [K, L]."""
         steps_KTX = torch.cat([nodes_VX[graphs.paths], self.relations(graphs.relations)], 2)
         weights = self.lstm.hidden_size * 4
         flops.product(steps_KTX.shape[0] * steps_KTX.shape[1], steps_KTX.shape[2], weights)

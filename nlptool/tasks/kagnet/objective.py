@@ -242,7 +242,7 @@ class KagNetTask(ChoiceObjective):
         return total_SD / batch["lengths"][:, None]
 
     def features(self, batch: Batch) -> Tensor:
-        """What a frozen encoder says of each statement, [S, D]."""
+        """A frozen encoder's vector of each statement, [S, D]."""
         return self._statements(batch)
 
     def use_features(self, rows: LabelledDataset, features: NDArray[np.float32]) -> None:
@@ -276,7 +276,7 @@ class KagNetTask(ChoiceObjective):
     # ---- answers ----
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What the statement's vector says without a graph, by a linear probe; of a tuned encoder the majority."""
+        """A linear probe on the statements' vectors, without a graph; the majority for a tuned encoder."""
         assert isinstance(train, KagNetDataset)
         assert isinstance(rows, KagNetDataset)
         if train.vectors is None or rows.vectors is None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class MultipleChoice(ChoiceObjective):
-    """Each choice, read with the question, gets one number; a softmax over the choices says which is right."""
+    """Each choice, read with the question, gets one logit; a softmax over the choices."""
 
     architecture = "ForMultipleChoice"
 

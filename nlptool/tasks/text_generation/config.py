@@ -200,7 +200,7 @@ class Config(SubtaskConfig):
         for key in self.model_fields_set - {"name", "tasks", "train"}:
             default = type(self).model_fields[key].default
             if getattr(self, key) not in (derived.get(key, default), default):
-                raise ValueError(f"{key}: each of the tasks says its own")
+                raise ValueError(f"{key}: each of the tasks has its own")
         return self.model_copy(update=derived)
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "TextGeneration":

@@ -53,7 +53,7 @@ def qa_zre(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
 def woz(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
     """The state of a dialogue (Wen et al. 2017): what of it each turn changes.
 
-    A row is a dialogue. A change is `food: thai, area: north; phone`: what is set, and what is asked for.
+    A row is a dialogue. A change is `food: thai, area: north; phone`: what is set, and what is requested.
     """
     examples, before = [], list[list[str]]()
     for number, turn in enumerate(row.get("dialogue")):

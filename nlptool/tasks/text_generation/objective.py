@@ -39,7 +39,7 @@ class TextGeneration(TaskObjective):
     """Each token of the answer, and the end of the text, is guessed from the prompt and the answer before it.
 
     The loss is the cross-entropy of these tokens alone. decaNLP's own net points into question and context; here
-    the decoder copies as it can. Answers are written greedily. What is said of a row, [W], is its loss in nats, the
+    the decoder copies as it can. Answers are written greedily. The outputs of a row, [W], are its loss in nats, the
     number of tokens it is of, and the ids that were written, -1 where there are no more.
     """
 

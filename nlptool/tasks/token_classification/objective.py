@@ -37,7 +37,7 @@ NO_TAG = ""
 
 
 class TokenClassification(TaskObjective):
-    """The hidden state of a word's first piece says its tag.
+    """The hidden state of a word's first piece gives its tag.
 
     What is not decided has the tag O, or none where there is no O: words behind the cut, so that a score is of all
     words, and what the tokenizer drops.
