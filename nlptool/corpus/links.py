@@ -95,8 +95,8 @@ def counts(record: dict[str, Any], url: str, score: float, config: Links) -> boo
         return False
     if config.until is None:
         return True
-    made = _date(record.get("created_utc"))
-    return made is not None and made.isoformat() <= config.until
+    created = _date(record.get("created_utc"))
+    return created is not None and created.isoformat() <= config.until
 
 
 def _date(given: Any) -> date | None:
