@@ -293,6 +293,9 @@ def test_a_recipe_of_a_corpus_can_be_planned(name: str, sample_data: Path, tmp_p
     for source, given in BY_NAME[name]["sources"].items():
         sources += [f"~sources.{source}", f"sources.{source}.files={sample_data}/sample.{language}.txt"]
         sources += [f"sources.{source}.pages={given['pages']}"] if "pages" in given else []
+    for samples in ("positive", "negative"):
+        if samples in BY_NAME[name].get("quality", {}):
+            sources += [f"quality.{samples}.files={sample_data}/sample.{language}.txt"]
     assert main(["corpus", name, *sources, "--out", str(tmp_path / "corpus"), "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dedup"]
     assert not (tmp_path / "corpus").exists()
