@@ -51,6 +51,36 @@ if __name__ == "__main__":
 """
 
 
+SEARCHED = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from nlptool.corpus import duplicates
+from nlptool.corpus.config import Dedup, MinHash
+count, folder = int(sys.argv[1]), Path(sys.argv[2])
+chance = np.random.default_rng(0)
+for part in range(4):
+    (folder / str(part)).mkdir()
+    keys = np.lib.format.open_memmap(folder / str(part) / "keys.npy", "w+", np.uint64, (17, count // 4))
+    for row in range(17):
+        keys[row] = chance.integers(0, 2**63, count // 4, np.uint64)
+    keys.flush()
+    del keys
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+Path("/proc/self/clear_refs").write_text("5")
+found = duplicates.find([folder / str(part) for part in range(4)], Dedup(minhash=MinHash()), folder, lambda done: None)
+assert not found.dropped
+print(peak())
+"""
+
+
+def search(count: int) -> float:
+    """Megabytes that the search for duplicates takes at most, among documents of which no two are alike."""
+    with tempfile.TemporaryDirectory() as name:
+        command = [sys.executable, "-c", SEARCHED, str(count), name]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1000
+
+
 def write(path: Path, english: Path, count: int, characters: int) -> int:
     """Write documents; their bytes of text."""
     chance = random.Random(0)
@@ -116,11 +146,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--english", type=Path, required=True)
+    parser.add_argument(
+        "--english", type=Path, help="documents to run on; none: the search for duplicates alone"
+    )
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--characters", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
+    if given.english is None:
+        few, many = (search(count) for count in (given.documents // 10, given.documents))
+        each = (many - few) * 1e6 / (0.9 * given.documents)
+        print(
+            f"search for duplicates among {given.documents // 10:,} documents: {few:.0f} MB at most, among "
+            f"{given.documents:,}: {many:.0f} MB; {each:.0f} bytes a document"
+        )
+        return
     found = {}
     for count in (given.documents // 10, given.documents):
         with tempfile.TemporaryDirectory() as name:
