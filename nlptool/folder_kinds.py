@@ -43,7 +43,7 @@ def describe(path: Path) -> str:
 def _of_run(path: Path) -> str:
     found = keys(path)
     if "sources" in found:
-        return "that is a corpus that is not whole; nlptool corpus --resume auto resumes it"
+        return "that is a corpus that is not whole; go on with nlptool corpus --resume auto"
     if "source" in found:
         return "that is a token store that is not whole; begin again with nlptool tokenize"
     began = (path / "checkpoints").is_dir()

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from nlptool import __version__, cli
 from nlptool.cli import main, signals
+from nlptool.cli.app import app, narrowed
 from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.pretrain import run as pretrain
 from nlptool.commands.pretrain.recipe import Recipe
@@ -333,7 +335,7 @@ def test_what_fails_because_of_a_signal_is_the_signals_not_a_defect(
         finally:
             raise RuntimeError("trying to pop from empty mode stack")
 
-    monkeypatch.setattr(cli, "parser", lambda: broken)
+    monkeypatch.setattr(cli, "parser", lambda command: broken)
     assert cli.main(["schema"]) == code
     said = capsys.readouterr().err
     assert told in said
@@ -349,3 +351,19 @@ def test_an_error_keeps_its_exit_code_where_stderr_is_full_and_was_written_to(
 
     monkeypatch.setattr(sys, "stderr", Full())
     assert cli.main(["doctor", "nowhere"]) == 2
+
+
+def test_what_is_built_for_a_command_line_says_what_the_whole_application_says(capsys):
+    whole: Any = typer.main.get_command(app)
+    context = whole.make_context("nlptool", [], resilient_parsing=True)
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out.strip() == whole.get_help(context).strip()
+    for name in ("pretrain-mlm", "doctor", "recipes"):
+        one = whole.get_command(context, name)
+        assert main([name, "--help"]) == 0
+        told = one.get_help(one.make_context(name, [], parent=context, resilient_parsing=True))
+        assert capsys.readouterr().out.strip() == told.strip()
+    assert main(["pretrain-mml"]) == 2
+    assert "pretrain-mlm" in capsys.readouterr().err
+    assert len(typer.main.get_command(narrowed("doctor")).commands) == 1
+    assert len(typer.main.get_command(narrowed("nothing")).commands) == len(whole.commands)

@@ -16,7 +16,7 @@ import typer
 
 from nlptool import __version__, launch
 from nlptool.cli import corpora, inference, predict, recipes, runs, shell, signals, texts, threads, training
-from nlptool.cli.app import Manner, app, console, renamed_option
+from nlptool.cli.app import Manner, app, console, first_word, narrowed, renamed_option
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 from nlptool.runs import lock
 
@@ -54,7 +54,7 @@ def _carry_out(arguments: Sequence[str]) -> int:
         if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
             return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
     try:
-        code = parser()(args=arguments, prog_name="nlptool", standalone_mode=False)
+        code = parser(first_word(arguments))(args=arguments, prog_name="nlptool", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # which typer has made of KeyboardInterrupt
             console().note("interrupted")
@@ -87,9 +87,12 @@ def _carry_out(arguments: Sequence[str]) -> int:
 
 
 @cache
-def parser() -> Callable[..., Any]:
-    """The commands and options of `app`, which typer reads off their functions anew whenever `app` is called."""
-    return typer.main.get_command(app)
+def parser(command: str | None) -> Callable[..., Any]:
+    """The commands and options that a command line needs, which typer reads off their functions whenever it is asked.
+
+    command: its first word, if it has one.
+    """
+    return typer.main.get_command(narrowed(command))
 
 
 def _unexpected(error: Exception) -> int:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from copy import copy
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import getdoc
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.models import CommandInfo
 
 from nlptool import __version__, launch
 from nlptool.commands.specs import HEADINGS, LOOK, RANKED
@@ -93,6 +95,36 @@ app = typer.Typer(
     rich_markup_mode=None,  # typer's panels cost 140 ms of imports
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def first_word(arguments: Sequence[str]) -> str | None:
+    """The command that a command line names, if it names one."""
+    return next((argument for argument in arguments if not argument.startswith("-")), None)
+
+
+def narrowed(name: str | None) -> typer.Typer:
+    """The application, as much of it as a command line needs whose first word is `name`.
+
+    typer makes the options of all commands from their functions, which is a third of the time that --help takes; a
+    command needs its own only, and a list of commands none.
+    """
+    made = copy(app)
+    if name is None:
+        made.registered_commands = [_outline(info) for info in app.registered_commands]
+    elif named := [info for info in app.registered_commands if info.name == name]:
+        made.registered_commands, made.registered_groups = named, []
+    return made
+
+
+def _outline(info: CommandInfo) -> CommandInfo:
+    """What a list of commands says of one."""
+    made = copy(info)
+    made.help, made.callback = info.help or getdoc(info.callback), _nothing
+    return made
+
+
+def _nothing() -> None:
+    """What no command line reaches."""
 
 
 class Manner:

@@ -38,7 +38,7 @@ class ModelCost(NamedTuple):
     parameters: int
     """Shared ones once."""
     bytes: int
-    """Memory of these parameters, in bytes."""
+    """Of these parameters, as they lie in memory."""
     latency: float
     """Seconds for one row by itself."""
     throughput: float

@@ -46,7 +46,7 @@ class RatioEstimate(NamedTuple):
 
 
 def cost(reader: Reader, text: str) -> NegativeLogLikelihood:
-    """Negative log-likelihood of one document, without any context before it."""
+    """Of one document, at its beginning nothing is known but that it begins."""
     ids = reader.tokenizer.encode(text)
     nats = -sum(reader.of_windows(reader.windows(ids))) if ids else 0.0
     return NegativeLogLikelihood(nats, len(ids), len(text.encode()))

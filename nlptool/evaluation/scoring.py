@@ -2,7 +2,7 @@
 
 A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right ones
 are added (Salazar et al. 2020, section 2.2). A causal LM gives the log-likelihood.
-ELECTRA's discriminator gives how original it finds all tokens. Only an answer's own tokens count; an encoder sees
+ELECTRA's discriminator gives how original it finds all tokens. Of an answer only its own tokens count; an encoder sees
 its context and itself, a decoder what stands before.
 """
 

@@ -105,7 +105,7 @@ class LayerConfig:
     attention_dropout: float
     """Rate on attention probabilities."""
     epsilon: float
-    """Epsilon of every layer norm."""
+    """Of every layer norm."""
 
 
 class Attention(nn.Module):

@@ -42,7 +42,7 @@ def is_abandoned(run: Path) -> bool:
 
 
 def start(run: Path, goal: Goal) -> None:
-    """Write down that a run is running."""
+    """Write down that a run goes on."""
     _write(run, goal._asdict() | {"ended": None})
 
 

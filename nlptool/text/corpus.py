@@ -31,7 +31,7 @@ class Document(NamedTuple):
     id: str
     text: str
     fields: Mapping[str, object] | None = None
-    """All fields, where a record has several."""
+    """Of a record with several fields, all of them."""
 
 
 @dataclass

@@ -18,11 +18,11 @@ class Spent(NamedTuple):
 
     steps: int
     step: float
-    """Spent in one step, in the mean over the run."""
+    """Of one step, in the mean over the run."""
 
     @property
     def total(self) -> float:
-        """Spent in the run."""
+        """Of the run."""
         return self.steps * self.step
 
 

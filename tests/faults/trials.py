@@ -37,7 +37,10 @@ TIMES = (
     "clock",
     "time",
 )
-BITS = re.compile(r"(^|/)(final|hf)/.*\.safetensors$|\.(bin|idx|labels)$|(^|/)tokenizer/.*\.json$")
+BITS = re.compile(
+    r"(^|/)(final|hf)/.*\.safetensors$|\.(bin|idx|labels|links|zst)$|(^|/)tokenizer/.*\.json$"
+    r"|^graph/.*\.(npy|txt)$|^answers/.*\.jsonl$"
+)
 """Files whose bits are the result of a command."""
 _shm = Path("/dev/shm")
 ROOT = tempfile.TemporaryDirectory(

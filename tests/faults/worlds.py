@@ -12,35 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trials import ROOT, copy, run
+from world_recipes import (
+    ASKED,
+    BERT,
+    CORPUS,
+    ERNIE,
+    GRAPH,
+    LINKED,
+    ORDER,
+    PREDICT,
+    SMALLER,
+    TASK,
+    TASKWISE,
+    TOKENIZE,
+    TRANSE,
+    TUNE,
+)
 
 WORDS = ("the", "river", "old", "town", "a", "bell", "small", "house", "winter", "wood", "stone", "reads")
-BERT = (
-    "store: store\nmodel: {name: bert, layers: 1, hidden: 16, heads: 2, max_positions: 128}\n"
-    "objective: {name: mlm}\ntrain: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3, warmup: 2}\n"
-    "evaluate: {every: 2, batches: 2}\nsave: {every: 2, keep_last: 2}\nseed: 7\nout: run\n"
-)
-TOKENIZE = (
-    "source: {files: text/*.txt, document_boundary: line}\ntokenizer: {vocab_size: 300}\n"
-    "heldout: 0.1\nworkers: 1\nout: store\n"
-)
-TASK = "name: classification\ninputs: [sentence]\nlabels: [silent, bell]\nmetrics: [accuracy]\n"
-UPDATES = "batch_size: 8, sequence_length: 32, lr: 3e-3"
-TUNE = (
-    f"task: bell.yaml\ndata: data\ninit_from: model\ntrain: {{steps: 6, {UPDATES}}}\n"
-    "evaluate: {every: 2}\nseeds: 1\nout: tuned\n"
-)
-SMALLER = (
-    "store: store\nteacher: model\nstudent: {layers: 1}\nobjective: {name: distill, cosine: 0, cache_top_k: 4}\n"
-    "train: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3}\nevaluate: {every: 2, batches: 2}\n"
-    "save: {every: 2, keep_last: 2}\nout: smaller\n"
-)
-TASKWISE = (
-    "task: bell.yaml\ndata: data\nteacher: tuned/seed-0/final\nlayers: 1\n"
-    f"intermediate: {{steps: 4, {UPDATES}}}\nprediction: {{steps: 4, {UPDATES}}}\nevaluate: {{every: 2}}\n"
-    "out: taskwise\n"
-)
-ASKED = "models: [model]\ntasks: [order.yaml]\ndata: data\nshots: [0]\nout: asked\n"
-ORDER = 'name: multiple_choice\nprompt: "{sentence}"\nchoices: ["a bell", "a town"]\nmetrics: [accuracy]\n'
 
 
 @dataclass(frozen=True)
@@ -171,6 +160,46 @@ def evaluated(world: Path) -> None:
     nlp(world, RATE.format("model") + " --out rated")
 
 
+@after(store)
+def graphed(world: Path) -> None:
+    """A graph of the words, and text that names them."""
+    rng = random.Random(2)
+    triples = sorted({(rng.choice(WORDS), rng.choice(("near", "of")), rng.choice(WORDS)) for _ in range(90)})
+    (world / "triples.tsv").write_text("".join("\t".join(triple) + "\n" for triple in triples))
+    for name, text in (("graph", GRAPH), ("transe", TRANSE), ("linked", LINKED), ("ernie", ERNIE)):
+        (world / f"{name}.yaml").write_text(text)
+    nlp(world, "knowledge graph.yaml")
+
+
+@after(graphed)
+def embedded(world: Path) -> None:
+    nlp(world, "pretrain-transe transe.yaml train.steps=4")
+
+
+@after(embedded)
+def knowing(world: Path) -> None:
+    nlp(world, "tokenize linked.yaml")
+    nlp(world, "pretrain-ernie ernie.yaml train.steps=4")
+
+
+@after(texts)
+def cleaned(world: Path) -> None:
+    rng = random.Random(3)
+    rows = [{"text": " ".join(rng.choices(WORDS, k=rng.randrange(2, 40))), "id": str(n)} for n in range(60)]
+    rows += rows[:10]
+    (world / "pages" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (world / "corpus.yaml").write_text(CORPUS)
+    nlp(world, "corpus corpus.yaml")
+
+
+@after(tuned)
+def predicted(world: Path) -> None:
+    rng = random.Random(4)
+    rows = [json.dumps({"sentence": " ".join(rng.choices(WORDS, k=6))}) for _ in range(1500)]
+    (world / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    nlp(world, PREDICT)
+
+
 FILL = "fill-mask {0} the[MASK]bell --json"
 RATE = "evaluate {0} --store store --max-chars 40 --json"
 KINDS = [
@@ -266,5 +295,44 @@ KINDS = [
             "resume": RATE.format("model") + " --out rated --resume auto",
             "overwrite": RATE.format("model") + " --out rated --overwrite",
         },
+    ),
+    Kind(
+        "graph",
+        "graph",
+        graphed,
+        {
+            "resume": "knowledge graph.yaml --resume auto",
+            "doctor": "doctor graph",
+            "train": "pretrain-transe transe.yaml train.steps=2 --out other",
+        },
+        "knowledge graph.yaml",
+    ),
+    Kind(
+        "pretrain-transe",
+        "vectors",
+        embedded,
+        {"resume": "pretrain-transe transe.yaml --resume auto", "doctor": "doctor vectors"},
+        "pretrain-transe transe.yaml",
+    ),
+    Kind(
+        "pretrain-ernie",
+        "knowing",
+        knowing,
+        {"resume": "pretrain-ernie ernie.yaml --resume auto", "doctor": "doctor knowing"},
+        "pretrain-ernie ernie.yaml",
+    ),
+    Kind(
+        "corpus",
+        "corpus",
+        cleaned,
+        {"resume": "corpus corpus.yaml --resume auto", "doctor": "doctor corpus"},
+        "corpus corpus.yaml",
+    ),
+    Kind(
+        "predict",
+        "answers",
+        predicted,
+        {"overwrite": PREDICT + " --overwrite"},
+        PREDICT,
     ),
 ]

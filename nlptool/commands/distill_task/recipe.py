@@ -105,7 +105,7 @@ class Recipe(RecipeBlock):
         return self
 
     def tuning(self, train: FinetuneConfig, start: str, out: Path) -> finetune.Recipe:
-        """The recipe of one stage, as fine-tuning has it."""
+        """Of one stage, what fine-tuning would call its recipe."""
         shared = {
             name: getattr(self, name) for name in ("task", "data", "dropout", "evaluate", "seeds", "track")
         }

@@ -118,7 +118,7 @@ class PretrainSetup:
         """What to know before the run."""
         longest = parts_of(max(self.stages, key=lambda pair: pair[0].sequence_length)[1])
         return [
-            *(note for part in longest for note in self.shape.left_out(part)),
+            *(told for part in longest for told in self.shape.left_out(part)),
             *self.unreached(),
             *self.fresh(),
             *self.moved(),
@@ -278,7 +278,7 @@ class PretrainSetup:
 
     @cached_property
     def flops_per_step(self) -> float:
-        """FLOPs of a step, in the mean over the run."""
+        """Of a step, in the mean over the run."""
         return sum(s.share * s.batch_size * self.estimate_of(s).flops_per_row for s, _ in self.stages)
 
     @property

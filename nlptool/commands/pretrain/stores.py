@@ -21,7 +21,7 @@ class StoreShare(NamedTuple):
 
     path: str
     share: float
-    """Shares of the training rows."""
+    """Of the rows of training."""
     tokens: int
     """That the store has for training."""
     epochs: float

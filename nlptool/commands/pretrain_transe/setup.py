@@ -113,7 +113,7 @@ class TransESetup:
 
     @property
     def flops_per_step(self) -> float:
-        """FLOPs of a step, over all ranks."""
+        """Of all ranks."""
         return (
             6.0
             * self.train.batch_size
