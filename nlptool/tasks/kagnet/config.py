@@ -74,7 +74,7 @@ class Net(RecipeBlock):
 class Config(ChoiceConfig):
     """KagNet (Lin et al. 2019): a choice is scored by the paths that join its concepts to the question's."""
 
-    folders: ClassVar[tuple[str, ...]] = ("graph", "embeddings")
+    folders: ClassVar[tuple[str, ...]] = ("graph", "entity_embeddings")
 
     name: Literal["kagnet"] = Field("kagnet", description="kind of task")
     graph: str = Field(description="the graph: a folder that `nlptool knowledge` has written")
