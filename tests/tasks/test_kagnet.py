@@ -138,7 +138,9 @@ def test_the_folders_of_a_task_are_found_where_a_model_was_moved_with_them(
     found = record.located(final, "MODEL")
     assert Path(found.graph) == tmp_path / "new/graph"
     assert found.schema_graphs is None
-    with pytest.raises(DataError, match=r"other: is not the embeddings that MODEL was fine-tuned with"):
+    with pytest.raises(
+        DataError, match=r"other: is not the entity_embeddings that MODEL was fine-tuned with"
+    ):
         (tmp_path / "other").mkdir()
         save_file({"entity.weight": np.zeros((1, 1), np.float32)}, tmp_path / "other/model.safetensors")
         record.require_same(task_of_model("new/graph", "other"), "MODEL")
@@ -155,7 +157,7 @@ def task_of_model(graph: str, vectors: str) -> Config:
         choices=("choices",),
         labels=("A", "B"),
         graph=graph,
-        embeddings=vectors,
+        entity_embeddings=vectors,
         schema_graphs="shelf",
     )
 
