@@ -111,6 +111,7 @@ TABLE = {
         Metric("micro_f1", "micro F1", "share", "higher", "score"),
         Metric("micro_precision", "micro precision", "share", "higher", "score"),
         Metric("micro_recall", "micro recall", "share", "higher", "score"),
+        Metric("subset_accuracy", "subset accuracy", "share", "higher", "score"),
         Metric("strict_accuracy", "strict accuracy", "share", "higher", "score"),
         Metric("loose_micro_f1", "loose micro F1", "share", "higher", "score"),
         Metric("loose_micro_precision", "loose micro precision", "share", "higher", "score"),

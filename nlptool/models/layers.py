@@ -6,6 +6,7 @@ One stack serves BERT, ALBERT, ELECTRA and DistilBERT (post-LN) and GPT-2 (pre-L
 # B batch, T tokens, K asked positions per row, D width, H heads, E width of one head
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -245,6 +246,7 @@ class Layers(nn.Module):
     ) -> None:
         super().__init__()
         self.depth, self.recompute = shape.layers, False
+        self.frozen = 0  # layers, from the first, that no backward pass reaches
         self.projection = None if inputs is None else Linear(inputs, shape.hidden)
         self.attention = nn.ModuleList(
             Attention(shape, pre_norm=pre_norm, causal=causal) for _ in range(attentions or shape.layers)
@@ -266,10 +268,11 @@ class Layers(nn.Module):
         x = x_BTD if self.projection is None else self.projection(x_BTD)
         for number in range(self.depth):
             at = at_BK if number == self.depth - 1 else None
-            if self.recompute and self.training:
-                x = checkpoint(self._layer, number, x, mask, at, use_reentrant=False)
-            else:
-                x = self._layer(number, x, mask, at, cache)
+            with flops.no_backward() if number < self.frozen else nullcontext():
+                if self.recompute and self.training:
+                    x = checkpoint(self._layer, number, x, mask, at, use_reentrant=False)
+                else:
+                    x = self._layer(number, x, mask, at, cache)
         return x
 
     def trace(self, x_BTD: Tensor, mask: Tensor | None = None, scores: Collection[int] = ()) -> HiddenStates:

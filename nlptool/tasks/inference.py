@@ -18,7 +18,10 @@ from nlptool.text import tabular
 from nlptool.text.column_profile import Table, profile
 from nlptool.text.row import Row
 
-KINDS = ("token_classification", "extractive_qa", "multiple_choice", "classification", "text_generation")
+KINDS = (
+    *("token_classification", "extractive_qa", "multiple_choice"),
+    *("multi_label_classification", "classification", "text_generation"),
+)
 """In this order a kind is looked for; the first that the columns suit is taken."""
 HELD_OUT = 0.1
 """The share of the training rows that is held out where there are no validation rows."""

@@ -154,12 +154,5 @@ class MarkedTextObjective(TaskObjective):
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One, with the names of the classes."""
         rate, names = self.classifier.dropout.rate, self.config.labels
-        settings = {
-            "id2label": {str(number): name for number, name in enumerate(names)},
-            "label2id": {name: number for number, name in enumerate(names)},
-            "problem_type": self.problem_type,
-            "classifier_dropout": rate,
-            "classifier_dropout_prob": rate,  # as ALBERT calls it
-            "seq_classif_dropout": rate,  # as DistilBERT does
-        }
+        settings = sequence_heads.settings_of(names, self.problem_type, rate)
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}

@@ -123,6 +123,18 @@ def answers(
         yield line
 
 
+def settings_of(names: Sequence[str], problem_type: str, dropout: float) -> dict[str, Any]:
+    """What config.json says of a classifier, as the families of transformers call it."""
+    return {
+        "id2label": {str(number): name for number, name in enumerate(names)},
+        "label2id": {name: number for number, name in enumerate(names)},
+        "problem_type": problem_type,
+        "classifier_dropout": dropout,
+        "classifier_dropout_prob": dropout,  # as ALBERT calls it
+        "seq_classif_dropout": dropout,  # as DistilBERT does
+    }
+
+
 def submitted(config: TaskConfig, answer: dict[str, Any], names: tuple[str, ...]) -> Any:
     """The prediction of a row as the benchmark's server takes it: its name, or its place among `names`."""
     by_place = config.submission is None or config.submission.write == "ids"

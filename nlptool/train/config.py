@@ -1,9 +1,9 @@
 """Recipe blocks of the trainer. No torch here: a broken recipe must fail before torch is imported."""
 
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from nlptool.recipe import RESUMABLE, Budget, RecipeBlock
 
@@ -185,6 +185,11 @@ class PretrainConfig(TrainConfigBase):
         )
 
 
+def _parts(given: Any) -> Any:
+    """One part is a list of one."""
+    return (given,) if isinstance(given, int | str) and not isinstance(given, bool) else given
+
+
 class FinetuneConfig(TrainConfigBase):
     """How a pretrained net is fine-tuned.
 
@@ -208,6 +213,14 @@ class FinetuneConfig(TrainConfigBase):
         ge=0,
         description="warm-up steps, or a fraction of the run if below 1",
         json_schema_extra=RESUMABLE,
+    )
+    freeze: Annotated[
+        tuple[Annotated[int, Field(ge=0)] | Literal["backbone", "embeddings"], ...],
+        BeforeValidator(_parts, json_schema_input_type=int | str | tuple[int | str, ...]),
+    ] = Field(
+        (),
+        description="parts that stay as they were pretrained, without dropout: backbone, all but the heads and the "
+        "pooler, whose states are features then (BERT, section 5.3); embeddings; numbers of layers, from 0",
     )
     layerwise_lr_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer as a fraction of that of the layer above"

@@ -47,7 +47,7 @@ NO_CLASS = {
     "ernie": "transformers has no class for its entities; tests/models/test_ernie.py has the released code's"
 }
 """Families that transformers has no class for, and why."""
-ALIKE = ("relation_classification", "entity_typing")
+ALIKE = ("relation_classification", "entity_typing", "multi_label_classification")
 """Kinds whose head is that of classification, which is tried with every family."""
 
 TEXTS = [
@@ -485,6 +485,26 @@ class Types(Compare):
             assert set(ours["prediction"]) == {name for name, share in theirs.items() if share > 0.5}
 
 
+class Labels(Compare):
+    kind = "multi_label_classification"
+
+    def abroad(self, row: dict, number: int) -> dict:
+        return row | {"a": TEXTS[number]}
+
+    def check(self, run: Tuned, rows: list[dict]) -> None:
+        pipe = transformers.pipeline(
+            "text-classification", model=str(run.final), top_k=None, function_to_apply="sigmoid"
+        )
+        for row, ours in zip(rows, run.said, strict=True):
+            texts = (row[name] for name in run.task.inputs)
+            theirs = {
+                one["label"]: one["score"]
+                for one in pipe(dict(zip(("text", "text_pair"), texts, strict=False)))
+            }
+            assert ours["scores"] == pytest.approx(theirs, abs=CLOSE)
+            assert set(ours["prediction"]) == {name for name, share in theirs.items() if share > 0.5}
+
+
 class Answer(Compare):
     kind = "text_generation"
 
@@ -503,7 +523,9 @@ class Answer(Compare):
             assert ours["prediction"] == continued(pipe, text, 6).strip()
 
 
-COMPARE = {one.kind: one for one in (Classify(), Choose(), Span(), Tag(), Relate(), Types(), Answer())}
+COMPARE = {
+    one.kind: one for one in (Classify(), Choose(), Span(), Tag(), Relate(), Types(), Labels(), Answer())
+}
 
 
 @pytest.mark.parametrize(("family", "head", "tokenizer", "settings"), cases())

@@ -22,6 +22,7 @@ from nlptool.evaluation.metrics import packages
 from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
 from nlptool.models.config import ModelConfig
+from nlptool.models.freezing import freeze
 from nlptool.models.layer_lr_decay import layer_lr_factors
 from nlptool.models.layers import Layers
 from nlptool.objectives import export
@@ -161,6 +162,7 @@ class FinetuneSetup:
         if self.splits:
             objective.weigh(self.splits[self.task.train])
         objective.knowledge = self.knowledge
+        freeze(objective, self.train.freeze)
         return objective
 
     def batches(

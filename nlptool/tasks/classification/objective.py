@@ -156,16 +156,11 @@ class Classification(TaskObjective):
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One, with the names of the classes."""
-        names = self.config.labels or ("LABEL_0",)
-        rate = self.classifier.dropout.rate
-        settings = {
-            "id2label": {str(number): name for number, name in enumerate(names)},
-            "label2id": {name: number for number, name in enumerate(names)},
-            "problem_type": "single_label_classification" if self.config.labels else "regression",
-            "classifier_dropout": rate,
-            "classifier_dropout_prob": rate,  # as ALBERT calls it
-            "seq_classif_dropout": rate,  # as DistilBERT does
-        }
+        settings = sequence_heads.settings_of(
+            self.config.labels or ("LABEL_0",),
+            "single_label_classification" if self.config.labels else "regression",
+            self.classifier.dropout.rate,
+        )
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
 

@@ -1,0 +1,30 @@
+"""Metrics of rows with any number of labels, as scikit-learn has them. Nothing heavy at import."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Sets = NDArray[np.bool_]
+
+METRICS = ("micro_f1", "macro_f1", "subset_accuracy")
+
+# N rows, C labels
+
+
+def scores(names: Sequence[str], predicted: "Sets", labels: "Sets") -> dict[str, float]:
+    """These metrics of the labels predicted [N, C] against those that are right [N, C].
+
+    micro_f1: F1 of all decisions together. macro_f1: the mean of the labels' F1; that of a label which no row has, nor
+    is said to have, is 0, as in scikit-learn. subset_accuracy: the share of rows whose labels are all right.
+    """
+    right_C = (predicted & labels).sum(0)
+    either_C = predicted.sum(0) + labels.sum(0)  # 2 TP + FP + FN
+    found = {
+        "micro_f1": 2 * int(right_C.sum()) / max(int(either_C.sum()), 1),
+        "macro_f1": float((2 * right_C / either_C.clip(min=1)).mean()),
+        "subset_accuracy": float((predicted == labels).all(1).mean()),
+    }
+    return {name: found[name] for name in names}

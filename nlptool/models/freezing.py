@@ -1,0 +1,64 @@
+"""Parts of a pretrained net that training leaves as they are (Devlin et al. 2019, section 5.3)."""
+
+from collections.abc import Collection
+
+from torch import nn
+
+from nlptool.errors import UsageError
+from nlptool.formatting import counted
+from nlptool.models.layer_lr_decay import LAYER
+from nlptool.models.layers import Attention, Dropout, Layers
+
+BACKBONE, EMBEDDINGS = "backbone", "embeddings"
+OF_EMBEDDINGS = ("backbone.embeddings.", "backbone.layers.projection.")
+
+
+def freeze(module: nn.Module, parts: Collection[str | int]) -> None:
+    """Let these parts of `module.backbone` have no gradient and no dropout: they say the same of a row each time.
+
+    parts: `backbone`, all of it; `embeddings`; numbers of layers from 0. Heads, a pooler among them, are trained.
+    Raises UsageError for a layer that there is not, and for one of several that share their weights.
+    """
+    if not parts:
+        return
+    stacks = [part for part in module.modules() if isinstance(part, Layers)]
+    numbers = sorted(part for part in parts if isinstance(part, int))
+    depth = max(stack.depth for stack in stacks)
+    if numbers and numbers[-1] >= depth:
+        raise UsageError(
+            f"train.freeze: there is no layer {numbers[-1]}; the net has {counted(depth, 'layers')}, from 0",
+            hint=f"train.freeze=[embeddings, 0] to train.freeze=[embeddings, {depth - 1}], or train.freeze=backbone",
+        )
+    shared = any(len(stack.attention) < stack.depth or len(stack.mlp) < stack.depth for stack in stacks)
+    if numbers and shared:
+        raise UsageError(
+            "train.freeze: the layers of this net share their weights, so none can be frozen by itself",
+            hint="train.freeze=backbone, or train.freeze=embeddings",
+        )
+    frozen = [name for name, _ in module.named_parameters() if _is_frozen(name, parts)]
+    named = dict(module.named_parameters())
+    if len(frozen) == len(named):
+        raise UsageError(
+            "train.freeze: nothing is left to train, since the net has no head of its own",
+            hint="freeze the embeddings or some layers: train.freeze=[embeddings, 0]",
+        )
+    for name in frozen:
+        named[name].requires_grad_(False)
+    for name, part in module.named_modules():
+        if isinstance(part, Dropout | Attention) and _is_frozen(f"{name}.", parts):
+            part.rate = 0.0
+    if BACKBONE in parts or EMBEDDINGS in parts:
+        first = next((n for n in range(depth) if n not in numbers), depth)
+        for stack in stacks:
+            stack.frozen = stack.depth if BACKBONE in parts else first
+
+
+def _is_frozen(name: str, parts: Collection[str | int]) -> bool:
+    """Whether a name in the state dict is that of a frozen part."""
+    if not name.startswith("backbone."):
+        return False
+    if BACKBONE in parts:
+        return True
+    if layer := LAYER.match(name):
+        return int(layer[1]) in parts
+    return EMBEDDINGS in parts and name.startswith(OF_EMBEDDINGS)

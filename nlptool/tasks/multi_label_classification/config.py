@@ -1,0 +1,152 @@
+"""The recipe block of multi-label classification. No torch here."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nlptool.errors import DataError, RecipeError
+from nlptool.evaluation.metrics import multi_label
+from nlptool.formatting import json_value
+from nlptool.models.config import ModelConfig
+from nlptool.recipe import OneOf
+from nlptool.tasks.column_roles import given_column, label_column, text_columns
+from nlptool.tasks.config import TaskConfig, filled, number_of, numbered
+from nlptool.text.column_profile import MOST, Column, Table
+from nlptool.text.tabular import Example, Row
+
+if TYPE_CHECKING:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.tasks.multi_label_classification.objective import MultiLabelClassification
+
+Metric = Annotated[str, OneOf(multi_label.METRICS)]
+SEPARATORS = ("|", ";", ",")
+"""What may stand between the labels of a cell where nothing says so: the first that occurs."""
+
+
+class Config(TaskConfig):
+    """A text or a pair of texts gets any number of labels, or none.
+
+    Each label is a decision of its own by the sigmoid of its logit, learnt by binary cross-entropy, as transformers
+    does for `problem_type: multi_label_classification`. Rows have their labels as a list, or in one cell with a
+    separator between them; an empty list or cell is a row without a label.
+    """
+
+    name: Literal["multi_label_classification"] = Field(
+        "multi_label_classification", description="kind of task"
+    )
+    inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
+    label: str = Field(
+        "labels", description="column of the labels: a list, or one text; dots lead into objects"
+    )
+    label_separator: str = Field(
+        ",", min_length=1, max_length=8, description="what stands between the labels of one text"
+    )
+    labels: tuple[str, ...] = Field(min_length=2, description="names of the labels")
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="probability from which a row is predicted to have a label"
+    )
+    metrics: tuple[Metric, ...] = Field(
+        ("micro_f1", "macro_f1", "subset_accuracy"),
+        min_length=1,
+        description="metrics on the validation rows; the first one selects the best checkpoint",
+    )
+    empty: bool = Field(False, description="whether a text may be empty")
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The text, or both."""
+        return self.inputs
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: two or more different names")
+        if inside := [name for name in self.labels if self.label_separator in name]:
+            raise ValueError(f"label_separator: stands within the label {json_value(inside[0])}")
+        return self
+
+    def example(self, row: Row, *, labelled: bool) -> Example:
+        """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        texts = tuple(self._text(row, column) for column in self.inputs)
+        hidden = (math.nan,) * len(self.labels)
+        return Example(row.place, (texts,), self._label(row) if labelled else hidden)
+
+    def _text(self, row: Row, column: str) -> str:
+        text = row.text(column)
+        return (
+            text if self.empty else filled(row, column, text, "mend the row, or say empty: true in the task")
+        )
+
+    def _label(self, row: Row) -> tuple[float, ...]:
+        """1 for each label that the row has, else 0."""
+        given = row.get(self.label)
+        if isinstance(given, str):
+            given = _parts(given, self.label_separator)
+        elif isinstance(given, int) and not isinstance(given, bool):  # a cell with a single number
+            given = [given]
+        if not isinstance(given, list):
+            raise DataError(
+                f"{row.place}: column '{self.label}' holds {json_value(given)}; a list of labels is expected, "
+                f"or a text with {json_value(self.label_separator)} between them"
+            )
+        found = {number_of(one, self.labels): one for one in given}
+        if None in found:
+            raise DataError(
+                f"{row.place}: column '{self.label}' holds {json_value(found[None])}; expected labels of "
+                f"{numbered(self.labels[:12])}{', ...' if self.labels[12:] else ''}",
+                hint="mend the row, list the label in the task's labels, or say what stands between labels: "
+                "task.label_separator=';'",
+            )
+        return tuple(float(number in found) for number in range(len(self.labels)))
+
+    @classmethod
+    def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
+        """The label is a list, or what separates labels is said."""
+        column = label_column(table, given)
+        return column is not None and (column.lists > 0 or "label_separator" in given)
+
+    @classmethod
+    def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The texts, the column of the labels, what separates them, and their names by their letters."""
+        column = label_column(table, given) or given_column(table, "label", given.get("label", "labels"))
+        found: dict[str, Any] = {"inputs": text_columns(table, given, [column]), "label": column.name}
+        separator = given.get("label_separator") or next(
+            (one for one in SEPARATORS if any(one in value for value in column.values)), SEPARATORS[-1]
+        )
+        if not column.lists:
+            found["label_separator"] = separator
+        labels = given["labels"] if "labels" in given else _names(table, column, separator)
+        return found | {"labels": labels}
+
+    def build(
+        self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None
+    ) -> "MultiLabelClassification":
+        """An encoder with the head of its family."""
+        from nlptool.tasks.multi_label_classification.objective import build
+
+        return build(self, model, vocabulary, dropout)
+
+
+def _parts(text: str, separator: str) -> list[str]:
+    return [part.strip() for part in text.split(separator) if part.strip()]
+
+
+def _names(table: Table, column: Column, separator: str) -> tuple[str, ...]:
+    """The labels that occur. Raises RecipeError for what cannot be labels."""
+    if column.many:
+        raise RecipeError(
+            f"{table.name}: column '{column.name}' holds more than {MOST:,} different values, or long texts",
+            hint="task.label=COLUMN names another; task.labels=[NAME, NAME] lists the labels",
+        )
+    values = (
+        column.values if column.lists else {p for value in column.values for p in _parts(value, separator)}
+    )
+    if len(values) < 2:
+        raise RecipeError(
+            f"{table.name}: column '{column.name}' holds {', '.join(values) or 'no label'}; two or more labels are "
+            "needed",
+            hint="task.label=COLUMN names another; task.label_separator='|' says what stands between labels",
+        )
+    return tuple(sorted(values))

@@ -1,0 +1,135 @@
+"""Multi-label classification of a text or a pair: the first token says of each label whether the text has it."""
+
+# B batch, D width, N rows, C labels
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from nlptool.data import pair_inputs, row_view
+from nlptool.data.batches import Batch
+from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
+from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.evaluation.metrics import multi_label
+from nlptool.models import heads
+from nlptool.models.base import Encoder
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.base import ExportSpec
+from nlptool.tasks import label_sets, sequence_heads
+from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
+from nlptool.text.store import Split
+from nlptool.text.tabular import Row
+from nlptool.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from nlptool.tasks.multi_label_classification.config import Config
+
+TERM = "binary_cross_entropy"
+
+
+class MultiLabelClassification(TaskObjective):
+    """A classifier's head with a logit for each label; the loss is the binary cross-entropy, the mean over labels."""
+
+    architecture = "ForSequenceClassification"
+    config: "Config"
+    guess = "most frequent label"
+
+    def __init__(
+        self,
+        config: "Config",
+        vocabulary: Vocabulary,
+        backbone: Encoder,
+        classifier: heads.Classifier,
+        pooler: heads.Pooler | None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.weights = {TERM: 1.0}
+        self.width = len(config.labels)
+        self.backbone: Encoder = backbone
+        self.pooler, self.classifier = pooler, classifier
+
+    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
+        """The texts, each a document of one or two sentences, and the labels."""
+        examples = (self.config.example(row, labelled=labelled) for row in rows)
+        return pair_inputs.write(examples, tokenizer, prefix)
+
+    def examples(self, split: Split, length: int, seed: int) -> TextPairDataset:
+        """The rows; no seed changes them."""
+        return sequence_heads.open_rows(split, length, self.vocabulary)
+
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
+        """Labels that no row has."""
+        counts_C = rows.labels.sum(0)
+        never = [name for name, count in zip(self.config.labels, counts_C, strict=True) if not count]
+        return [f"no row has the label {', '.join(never)}"] if never and rows.labelled else []
+
+    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
+        """ids and types [B, T], lengths and row [B], labels [B, C]; nothing is drawn."""
+        return sequence_heads.batch_of(examples, TERM)
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """Each with its labels."""
+        views = row_view.of_batch(batch)
+        for view, row, given in zip(views, batch["row"].tolist(), batch["labels"].numpy(), strict=True):
+            view.row = row
+            view.facts["labels"] = ", ".join(label_sets.names_of(given, self.config.labels)) or "none"
+        return views
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {TERM: self.cost(self.predict(batch), batch["labels"])}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits, [B, C]."""
+        pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)
+        return self.classifier(pooled_BD)  # type: ignore[no-any-return]
+
+    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy in nats, the mean over labels, summed over rows. logits, labels: [N, C]."""
+        return label_sets.cost(logits, labels)
+
+    def decide(self, logits: Numbers) -> Numbers:
+        """[N, C]: 1 for each label whose probability reaches the threshold."""
+        share = self.config.threshold
+        return np.asarray(logits >= math.log(share / (1 - share)), np.float64)
+
+    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
+        """The metrics of the task."""
+        return multi_label.scores(self.config.metrics, self.decide(logits) > 0, rows.labels > 0)
+
+    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
+        """What the most frequent label alone scores."""
+        given_NC = label_sets.most_frequent(train.labels, len(rows.labels))
+        return multi_label.scores(self.config.metrics, given_NC, rows.labels > 0)
+
+    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
+        """`prediction` and `label`, lists of labels, and `scores`, the probability of each label."""
+        return label_sets.answers(rows, logits, self.decide(logits), self.config.labels)
+
+    def average(self, logits: Sequence[Numbers]) -> Numbers:
+        """The logits of the mean of the probabilities of each label."""
+        return label_sets.average(logits)
+
+    def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
+        """One, with the names of the labels."""
+        settings = sequence_heads.settings_of(
+            self.config.labels, "multi_label_classification", self.classifier.dropout.rate
+        )
+        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
+
+
+def build(
+    config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
+) -> MultiLabelClassification:
+    """An encoder with the head of its family."""
+    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
+    classifier = heads.Classifier.of(encoder, len(config.labels), dropout)
+    return MultiLabelClassification(config, vocabulary, net, classifier, pooler)
