@@ -61,8 +61,8 @@ class MultiLabelClassification(TaskObjective):
         examples = (self.config.example(row, labelled=labelled) for row in rows)
         return pair_inputs.write(examples, tokenizer, prefix)
 
-    def examples(self, split: Split, length: int, seed: int) -> TextPairDataset:
-        """The rows; no seed changes them."""
+    def dataset(self, split: Split, length: int) -> TextPairDataset:
+        """The rows."""
         return sequence_heads.open_rows(split, length, self.vocabulary)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
