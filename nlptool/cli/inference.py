@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -72,9 +72,27 @@ def evaluate(
             "window once for each of its tokens.",
         ),
     ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            "--stride",
+            min=1,
+            metavar="N",
+            help="Windows of long documents begin N tokens after each other, so that each token has context; "
+            "else they do not overlap.",
+        ),
+    ] = None,
     minimal_pairs: Annotated[
         Path | None,
         typer.Option("--minimal-pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
+    ] = None,
+    pll_metric: Annotated[
+        Literal["original", "within_word_l2r"] | None,
+        typer.Option(
+            "--pll-metric",
+            help="How a masked model scores minimal pairs: each token masked by itself (Salazar et al. 2020, the "
+            "default), or with what follows it in its word (Kauf and Ivanova 2023).",
+        ),
     ] = None,
     limit: Annotated[
         int | None,
@@ -126,10 +144,17 @@ def evaluate(
     from nlptool.runs import folder
 
     _refuse(
-        {"--max-chars": store is None and max_chars is not None}, "goes with held-out text: --store STORE"
+        {
+            "--max-chars": store is None and max_chars is not None,
+            "--stride": store is None and stride is not None,
+        },
+        "goes with held-out text: --store STORE",
     )
     _refuse(
-        {"--limit": minimal_pairs is None and limit is not None},
+        {
+            "--limit": minimal_pairs is None and limit is not None,
+            "--pll-metric": minimal_pairs is None and pll_metric is not None,
+        },
         "goes with minimal pairs: --minimal-pairs FOLDER",
     )
     if graph is not None:
@@ -165,7 +190,9 @@ def evaluate(
             prepare(out, options)
         carry_out("evaluate", (models, question, out), options)
         return
-    requested = EvaluationOptions(store, max_chars or 4000, minimal_pairs, limit or 1000, suite, data)
+    requested = EvaluationOptions(
+        store, max_chars or 4000, minimal_pairs, limit or 1000, suite, data, stride, pll_metric or "original"
+    )
     evaluation = resolve(models, requested, out)
     options = Options(resume=resume, overwrite=overwrite, json=as_json)
     if out is not None:

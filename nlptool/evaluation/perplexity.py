@@ -2,8 +2,8 @@
 
 A causal LM gives the likelihood of each token by those before it in its window; a masked LM the pseudo-likelihood,
 each token by all others of its window (Salazar et al. 2020, section 2.3). The two are not the same measure. Windows are
-those of lm-eval's rolling log-likelihood: `requests.rolling`. Bits per byte divide by the bytes of the text, so models
-with different tokenizers compare (Gao et al. 2020, section 3.1).
+those of lm-eval's rolling log-likelihood, `requests.rolling`, or overlap by a stride, `requests.strided`. Bits per byte
+divide by the bytes of the text, so models with different tokenizers compare (Gao et al. 2020, section 3.1).
 """
 
 import math
@@ -21,8 +21,11 @@ class Reader(Protocol):
     tokenizer: Tokenizer
     positions: int
 
-    def windows(self, ids: Sequence[int]) -> list[EncodedRequest]:
-        """Stretches that the model can read, each with its context; together they are the text."""
+    def windows(self, ids: Sequence[int], stride: int | None = None) -> list[EncodedRequest]:
+        """Stretches that the model can read, each with its context; together they are the text.
+
+        stride: tokens from one window to the next; None: windows that overlap no more than they must.
+        """
         ...
 
     def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
@@ -45,10 +48,10 @@ class RatioEstimate(NamedTuple):
     half: float
 
 
-def cost(reader: Reader, text: str) -> NegativeLogLikelihood:
-    """Of one document, at its beginning nothing is known but that it begins."""
+def cost(reader: Reader, text: str, stride: int | None = None) -> NegativeLogLikelihood:
+    """Negative log-likelihood of one document, without any context before it. stride: as `Reader.windows`."""
     ids = reader.tokenizer.encode(text)
-    nats = -sum(reader.of_windows(reader.windows(ids))) if ids else 0.0
+    nats = -sum(reader.of_windows(reader.windows(ids, stride))) if ids else 0.0
     return NegativeLogLikelihood(nats, len(ids), len(text.encode()))
 
 

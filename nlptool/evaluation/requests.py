@@ -103,6 +103,22 @@ def truncate_context(
     return found
 
 
+def strided(ids: Sequence[int], size: int, known: int, stride: int) -> list[EncodedRequest]:
+    """A long text as windows of at most `size` tokens that begin `stride` tokens after each other.
+
+    Each token but the first `known` is predicted once, in the first window that holds it; what the window before has
+    predicted is its context, at least `size - stride` tokens. So the documentation of transformers has it (Perplexity
+    of fixed-length models).
+    """
+    windows, done = [], known
+    for begin in range(0, len(ids), stride):
+        end = min(begin + size, len(ids))
+        if end > done:
+            windows.append(EncodedRequest(list(ids[begin:done]), list(ids[done:end])))
+            done = end
+    return windows
+
+
 def rolling(ids: Sequence[int], size: int, known: int) -> list[EncodedRequest]:
     """A long text as windows of at most `size` tokens, each token predicted once, but for the first `known`.
 

@@ -1,15 +1,15 @@
 """How likely a model finds a text, or an answer after a context: in nats, whatever kind of model it is.
 
 A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right ones
-are added (Salazar et al. 2020, section 2.2). A causal LM gives the log-likelihood.
-ELECTRA's discriminator gives how original it finds all tokens. Of an answer only its own tokens count; an encoder sees
-its context and itself, a decoder what stands before.
+are added (Salazar et al. 2020, section 2.2), on request with the rest of its word masked, too (Kauf and Ivanova 2023).
+A causal LM gives the log-likelihood. ELECTRA's discriminator gives how original it finds all tokens. Only an answer's
+own tokens count; an encoder sees its context and itself, a decoder what stands before.
 """
 
 # B rows, T tokens, V vocabulary
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from nlptool.evaluation.requests import (
     encoded,
     in_order,
     rolling,
+    strided,
     sum_scores,
     truncate_context,
 )
@@ -40,6 +41,7 @@ from nlptool.models.open_pretrained import open_decoder, open_encoder
 from nlptool.text.tokenizer import Tokenizer
 
 BATCH = 16384  # tokens at once, padding included
+PllMetric = Literal["original", "within_word_l2r"]
 FRAME = ("cls", "sep")  # special tokens around what an encoder reads
 
 
@@ -61,12 +63,14 @@ class Scorer(Protocol):
         ...
 
 
-def scorer(pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> Scorer:
-    """The scorer for a model. Raises DataError when it has no head that can score."""
+def scorer(
+    pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU, pll: PllMetric = "original"
+) -> Scorer:
+    """The scorer for a model. pll: how a masked LM scores. Raises DataError when it has no head that can score."""
     if pretrained.config.kind == "decoder":
         return CausalScorer(pretrained, tokenizer, device)
     if "mlm" in pretrained.heads:
-        return MaskedScorer(pretrained, tokenizer, device)
+        return MaskedScorer(pretrained, tokenizer, device, pll)
     if "rtd" in pretrained.heads:
         return DiscriminatorScorer(pretrained, tokenizer, device)
     parts = sorted({"backbone", *pretrained.heads})
@@ -74,16 +78,27 @@ def scorer(pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = 
 
 
 class MaskedScorer:
-    """Pseudo-log-likelihood by an encoder and its masked-LM head."""
+    """Pseudo-log-likelihood by an encoder and its masked-LM head.
+
+    pll: `within_word_l2r` also masks what follows the token in its word, so that the rest of a word does not give away
+    its beginning (Kauf and Ivanova 2023); named as in minicons.
+    """
 
     kind = "pseudo-likelihood"
 
-    def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        tokenizer: Tokenizer,
+        device: torch.device = CPU,
+        pll: PllMetric = "original",
+    ) -> None:
         config = pretrained.encoder_config
         self.tokenizer, self.positions, self.device = tokenizer, config.max_positions, device
         self.special = tokenizer.ids_of("cls", "sep", "mask")
         self.head = heads.MaskedLM.of(config, pretrained.vocab_size)
         self.net = open_encoder(pretrained, {"mlm": self.head}, device)
+        self._classes = tokenizer.word_boundaries() if pll == "within_word_l2r" else None
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Each token masked in turn; the sum of the log-probabilities of the right ones."""
@@ -94,9 +109,10 @@ class MaskedScorer:
         pairs = framed_pairs(requests, self.tokenizer, self.positions)
         return sum_scores(self._tokens(pairs), pairs)
 
-    def windows(self, ids: Sequence[int]) -> list[EncodedRequest]:
+    def windows(self, ids: Sequence[int], stride: int | None = None) -> list[EncodedRequest]:
         """A long text as stretches that the model can read between [CLS] and [SEP]."""
-        return rolling(ids, self.positions - len(FRAME), 0)
+        size = self.positions - len(FRAME)
+        return rolling(ids, size, 0) if stride is None else strided(ids, size, 0, stride)
 
     def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
         """The score of what each predicts."""
@@ -111,18 +127,32 @@ class MaskedScorer:
         at_Q = np.arange(len(number_Q)) - np.repeat(
             answer_lengths.cumsum() - answer_lengths - first, answer_lengths
         )
+        left_Q = np.concatenate([np.empty(0, np.int64), *(self._left_of_word(pair.answer) for pair in pairs)])
         for chosen in _batches(lengths[number_Q]):
             numbers = number_Q[chosen].tolist()
             rows = [framed(pairs[number], self.special) for number in numbers]
             ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
             at_B1 = torch.from_numpy(at_Q[chosen])[:, None].to(self.device)
             labels_B1 = ids_BT.gather(1, at_B1)
-            ids_BT.scatter_(1, at_B1, self.special["mask"])
+            last_B1 = at_B1 + torch.from_numpy(left_Q[chosen])[:, None].to(self.device)
+            place_T = torch.arange(ids_BT.shape[1], device=self.device)
+            ids_BT = ids_BT.where((place_T < at_B1) | (place_T > last_B1), self.special["mask"])
             hidden_B1D = self.head.transform(
                 self.net(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_B1))
             )
             loss_B1, first_B1 = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
             yield from zip(numbers, (-loss_B1[:, 0]).tolist(), first_B1[:, 0].tolist(), strict=True)
+
+    def _left_of_word(self, ids: Sequence[int]) -> NDArray[np.int64]:
+        """How many tokens of its word follow each token and are masked with it, [ids]; none for the original."""
+        numbers = np.asarray(ids, np.int64)
+        if self._classes is None or not len(numbers):
+            return np.zeros(len(numbers), np.int64)
+        first, last = self._classes
+        ends_T = np.append(first[numbers[1:]] != last[numbers[:-1]], True)
+        end_T = np.flatnonzero(ends_T)
+        place_T = np.arange(len(numbers))
+        return np.asarray(end_T[np.searchsorted(end_T, place_T)] - place_T, np.int64)
 
 
 class DiscriminatorScorer:
@@ -193,9 +223,17 @@ class CausalScorer:
         pairs = truncate_context(begun, requests, self.positions + 1, least=1)  # the last token is not read
         return sum_scores(self._tokens(pairs), pairs)
 
-    def windows(self, ids: Sequence[int]) -> list[EncodedRequest]:
-        """A long text as stretches that the model can read; the last token of each is predicted, not read."""
-        return rolling([self.start, *ids], self.positions + 1, 1)
+    def windows(self, ids: Sequence[int], stride: int | None = None) -> list[EncodedRequest]:
+        """A long text as stretches that the model can read; the last token of each is predicted, not read.
+
+        With a stride they are one token shorter, as in transformers, where the last one is read as well.
+        """
+        text = [self.start, *ids]
+        return (
+            rolling(text, self.positions + 1, 1)
+            if stride is None
+            else strided(text, self.positions, 1, stride)
+        )
 
     def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
         """The log-likelihood of what each predicts."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from nlptool import folder_kinds
 from nlptool.commands.suite import recipe as suite
@@ -30,6 +30,10 @@ class EvaluationOptions(NamedTuple):
     """Tasks to fine-tune each model on: the path or name of a suite."""
     data: str | None
     """The rows of these tasks, in place of the suite's own."""
+    stride: int | None = None
+    """Tokens from one window of a text to the next; None: windows overlap no more than they must."""
+    pll: Literal["original", "within_word_l2r"] = "original"
+    """How a masked LM scores minimal pairs."""
 
 
 class TaskQuestion(NamedTuple):

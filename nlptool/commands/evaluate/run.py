@@ -10,11 +10,11 @@ from nlptool.commands.evaluate import graph_vectors, labelled_task
 from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions, GraphRanking, TaskQuestion
 from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
-from nlptool.errors import DataError
+from nlptool.errors import DataError, UsageError
 from nlptool.evaluation import minimal_pairs, perplexity
 from nlptool.evaluation.metrics import confidence
 from nlptool.evaluation.metrics.confidence import Proportion
-from nlptool.evaluation.scoring import CausalScorer, MaskedScorer, Scorer, scorer
+from nlptool.evaluation.scoring import FRAME, CausalScorer, MaskedScorer, Scorer, scorer
 from nlptool.formatting import counted, finite, markdown, quantity, safe_exp
 from nlptool.manifests import plain_names
 from nlptool.metric_table import PERPLEXITY, format_score
@@ -50,7 +50,7 @@ def run(
     results: list[dict[str, Any]] = [{"model": name} for name in models]
     tables = []
     if texts or files:
-        results = [_evaluate(name, texts, files, console) for name in models]
+        results = [_evaluate(name, texts, files, requested, console) for name in models]
         tables.append((*table(results), ""))
     if suite is not None and out is not None:
         if options.overwrite:
@@ -74,15 +74,21 @@ def run(
     evaluated = []
     if texts:
         size = sum(len(text.encode()) for text in texts)
-        evaluated.append(f"{counted(len(texts), 'held-out documents')}, {quantity(size, 'B')}")
+        strided = "" if requested.stride is None else f", stride {requested.stride:,}"
+        evaluated.append(f"{counted(len(texts), 'held-out documents')}, {quantity(size, 'B')}{strided}")
     if files:
-        evaluated.append(f"{counted(sum(map(len, files.values())), 'minimal pairs')}")
+        by = "" if requested.pll == "original" else f" by {requested.pll}"
+        evaluated.append(f"{counted(sum(map(len, files.values())), 'minimal pairs')}{by}")
     for columns, rows, caption in tables:
         console.table(columns, rows, title=caption or "; ".join(evaluated))
 
 
 def _evaluate(
-    name: str, texts: Sequence[str], files: dict[str, list[Pair]], console: Console
+    name: str,
+    texts: Sequence[str],
+    files: dict[str, list[Pair]],
+    requested: EvaluationOptions,
+    console: Console,
 ) -> dict[str, Any]:
     """One model's answers. Raises DataError for a model that has no head to answer with."""
     path = hub.folder(name)
@@ -92,6 +98,7 @@ def _evaluate(
             pretrained,
             Tokenizer.of_model(path, pretrained.vocab_size),
             machine.device(),
+            requested.pll,
         )
     except DataError as error:
         raise DataError(f"{name}: {error.message}", error.hint) from error
@@ -101,24 +108,44 @@ def _evaluate(
         "kind": model.kind,
     }
     if texts and isinstance(model, CausalScorer | MaskedScorer):
-        found |= _perplexity(model, texts, name, console)
+        found |= _perplexity(model, texts, requested.stride, name, console)
         longest = max(len(ids) for ids in model.tokenizer.encode_batch(list(texts)))
         for remark in huggingface.beyond(path, pretrained.config, longest):
             console.note(f"{name}: {remark}")
     elif texts:
         console.note(f"{name}: gives no likelihood of a text; only minimal pairs can be scored")
     if files:
+        if requested.pll != "original":
+            _note_words(model, name, console)
         found["minimal_pairs"] = _minimal_pairs(model, files, name, console)
     return found
 
 
+def _note_words(model: Scorer, name: str, console: Console) -> None:
+    """Say where masking the rest of a word changes nothing."""
+    if not isinstance(model, MaskedScorer):
+        console.note(f"{name}: scores by {model.kind}, to which --pll-metric is nothing")
+    elif not model.tokenizer.knows_word_boundaries:
+        console.note(f"{name}: its tokens do not tell where words begin, so each counts as a word")
+
+
 def _perplexity(
-    model: CausalScorer | MaskedScorer, texts: Sequence[str], name: str, console: Console
+    model: CausalScorer | MaskedScorer,
+    texts: Sequence[str],
+    stride: int | None,
+    name: str,
+    console: Console,
 ) -> dict[str, Any]:
+    room = model.positions - (len(FRAME) if isinstance(model, MaskedScorer) else 0)
+    if stride is not None and stride >= room:
+        raise UsageError(
+            f"--stride {stride}: {name} reads {counted(room, 'tokens')} at once, and windows must overlap",
+            hint=f"--stride {max(1, room // 2)}",
+        )
     costs = []
     with console.progress(name, len(texts), "documents") as bar:
         for number, text in enumerate(texts, start=1):
-            costs.append(perplexity.cost(model, text))
+            costs.append(perplexity.cost(model, text, stride))
             bar.to(number)
     bits, nats = perplexity.bits_per_byte(costs), perplexity.nats_per_token(costs)
     loss = Loss()
@@ -132,6 +159,7 @@ def _perplexity(
         "perplexity": finite(safe_exp(nats.value)),
         "nats_per_token": finite(nats.value),
         "nats_per_token_half_interval": finite(nats.half),
+        **({} if stride is None else {"stride": stride}),
         "documents": len(costs),
         "tokens": sum(c.tokens for c in costs),
         "bytes": sum(c.bytes for c in costs),
