@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from nlptool.atomic_files import read_json
+from nlptool.errors import DataError
+
 HELD = 4  # names of a folder's content in a message
 RUNS = {"models": "prompt", "task": "finetune or distill-task", "objective": "pretraining or distill"}
 TEXT = (".txt", ".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".xz", ".zst", ".bz2")
@@ -71,7 +74,17 @@ def is_labelled(run: Path) -> bool:
 
 
 def finals(run: Path) -> list[Path]:
-    """The models of a run: its own final/, or those of its seeds; of distill-task the students'."""
+    """The models of a run: its final/, or its seeds'; of distill-task the students', of a grid those of the best."""
     patterns = ("final", "seed-*/final", "prediction/seed-*/final")
     found = [path for pattern in patterns for path in sorted(run.glob(pattern))]
-    return [path for path in found if (path / "config.json").exists()]
+    models = [path for path in found if (path / "config.json").exists()]
+    return models if models or not (run / "grid").is_dir() else _of_best(run)
+
+
+def _of_best(run: Path) -> list[Path]:
+    """The models of a grid's best combination; none before it is known."""
+    try:
+        best = read_json(run / "scores.json", dict).get("out")
+    except (FileNotFoundError, DataError):
+        return []
+    return finals(run / "grid" / Path(best).name) if isinstance(best, str) else []

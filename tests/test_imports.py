@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "manifests": {"errors", "atomic_files"},
     "atomic_files": {"errors", "formatting"},
     "weights_record": {"atomic_files", "errors", "manifests"},
-    "folder_kinds": set(),
+    "folder_kinds": {"atomic_files", "errors"},
     "registry": set(),
     "recipe": {"registry", "errors", "atomic_files", "formatting"},
     "text": BASE,

@@ -127,6 +127,9 @@ def test_the_best_of_a_grid_is_told_with_all_that_was_tried(work: Path, capsys):
     assert [run["seed"] for run in told["runs"]] == [0, 1]
     assert "best of 2 combinations by mean accuracy, chosen on the validation rows" in told["caption"]
     assert told == scores(work)
+    assert main(["predict", f"{work}/run", "--text", "a bell", "--json"]) == 0, "by the seeds of the best"
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["prediction"] == max(answer["scores"], key=answer["scores"].__getitem__)
     before = {path: path.stat().st_mtime_ns for path in work.glob("run/grid/*/seed-*/final/*")}
     assert tune(work, *grid, "--resume", "auto") == 0
     assert {path: path.stat().st_mtime_ns for path in work.glob("run/grid/*/seed-*/final/*")} == before
