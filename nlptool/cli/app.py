@@ -108,19 +108,19 @@ def narrowed(name: str | None) -> typer.Typer:
     typer makes the options of all commands from their functions, which is a third of the time that --help takes; a
     command needs its own only, and a list of commands none.
     """
-    made = copy(app)
+    copied = copy(app)
     if name is None:
-        made.registered_commands = [_outline(info) for info in app.registered_commands]
+        copied.registered_commands = [_outline(info) for info in app.registered_commands]
     elif named := [info for info in app.registered_commands if info.name == name]:
-        made.registered_commands, made.registered_groups = named, []
-    return made
+        copied.registered_commands, copied.registered_groups = named, []
+    return copied
 
 
 def _outline(info: CommandInfo) -> CommandInfo:
     """What a list of commands says of one."""
-    made = copy(info)
-    made.help, made.callback = info.help or getdoc(info.callback), _nothing
-    return made
+    copied = copy(info)
+    copied.help, copied.callback = info.help or getdoc(info.callback), _nothing
+    return copied
 
 
 def _nothing() -> None:

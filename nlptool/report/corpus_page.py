@@ -82,16 +82,16 @@ def _rules(report: Mapping[str, Any], samples: Samples) -> str:
 
 def _classifier(facts: Mapping[str, Any]) -> str:
     """What the quality classifier is worth."""
-    told = (
+    shown = (
         f"Scores are those of a classifier trained on {counted(facts['positive_samples'], 'good documents')} and "
         f"{facts['negative_samples']:,} others."
     )
     if facts["heldout_roc_auc"] is not None:
-        told += (
+        shown += (
             f" On {facts['heldout_samples']:,} that it had not seen, its accuracy is {facts['heldout_accuracy']:.1%} "
             f"and its ROC AUC {facts['heldout_roc_auc']:.3f}."
         )
-    return f'<p class="note">{told}</p>\n'
+    return f'<p class="note">{shown}</p>\n'
 
 
 def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples: Sequence[Any]) -> str:

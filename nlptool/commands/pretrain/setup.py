@@ -118,7 +118,7 @@ class PretrainSetup:
         """What to know before the run."""
         longest = parts_of(max(self.stages, key=lambda pair: pair[0].sequence_length)[1])
         return [
-            *(told for part in longest for told in self.shape.left_out(part)),
+            *(note for part in longest for note in self.shape.left_out(part)),
             *self.unreached(),
             *self.fresh(),
             *self.moved(),
