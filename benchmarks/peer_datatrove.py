@@ -97,7 +97,7 @@ def minhash(file: Path, folder: Path) -> dict[str, Any]:
 
 
 def decisions(file: Path, _: Path) -> dict[str, Any]:
-    """Of each filter which documents it keeps, where words are what stands between white space."""
+    """Which documents each filter keeps, where words are what stands between white space."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from nlptool.corpus.c4 import sentences
 

@@ -49,7 +49,7 @@ class Clock(TrainerCallback):
             self.times.append(time.perf_counter())
 
     def seconds(self) -> float:
-        """Of a step, without the first ones."""
+        """Seconds of a step, without the first ones."""
         gaps = np.diff(self.times)[2:] if not self.gpu else np.diff(self.times)[1:] / 10
         return float(statistics.median(gaps))
 

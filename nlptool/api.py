@@ -84,7 +84,7 @@ class Model:
         return Tokenizer.of_model(self.folder, huggingface.load_pretrained(self.folder).vocab_size)
 
     def fill_mask(self, text: str, top_k: int = 5) -> "list[list[Guess]]":
-        """For each [MASK] in a text the `top_k` likeliest tokens, as (text, probability)."""
+        """For each [MASK] in a text the `top_k` most probable tokens, as (text, probability)."""
         return self._fill_mask.guesses(text, top_k)
 
     def score(self, texts: Sequence[str]) -> list[float]:
@@ -104,7 +104,7 @@ class Model:
         stop: Sequence[str] = (),
         seed: int = 0,
     ) -> list[str]:
-        """How a decoder continues each text. temperature 0 takes the likeliest token each time, and samples nothing."""
+        """How a decoder continues each text. temperature 0 takes the most probable token each time."""
         from nlptool.evaluation.generation.logits_processors import LogitsProcessors
         from nlptool.evaluation.generation.sampling import Sampling
 

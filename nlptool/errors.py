@@ -7,7 +7,7 @@
 | 2         | usage or recipe: nothing was read or written           |
 | 3         | data: a corpus, a store, a checkpoint, a disk          |
 | 4         | the loss became NaN or infinite                        |
-| 75        | stopped by a signal, state saved; run again to go on   |
+| 75        | stopped by a signal, state saved; run again to resume  |
 | 130, 143, 129 | ended by Ctrl-C, SIGTERM or SIGHUP where there is no state to save |
 | 141       | the reader of a pipe went away                         |
 """

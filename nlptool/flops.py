@@ -21,13 +21,13 @@ class Count:
     """Operations so far."""
 
     operations: int = 0
-    """Of the forward pass."""
+    """FLOPs of the forward pass."""
     once: int = 0
     """Those of them that no backward pass follows."""
 
     @property
     def step(self) -> int:
-        """Of a training step with this forward pass."""
+        """FLOPs of a training step with this forward pass."""
         return STEP * (self.operations - self.once) + self.once
 
 

@@ -46,7 +46,7 @@ def describe(path: Path) -> str:
 def _of_run(path: Path) -> str:
     found = keys(path)
     if "sources" in found:
-        return "that is a corpus that is not whole; go on with nlptool corpus --resume auto"
+        return "that is a corpus that is not whole; nlptool corpus --resume auto resumes it"
     if "source" in found:
         return "that is a token store that is not whole; begin again with nlptool tokenize"
     began = (path / "checkpoints").is_dir()

@@ -73,7 +73,7 @@ def each(number: int, noun: str) -> str:
 
 
 def singular(noun: str) -> str:
-    """Of a plural the singular: of `batches` `batch`, of `rows of text` `row of text`, of `tokens/s` `token/s`."""
+    """The singular of a plural: `batch` for `batches`; of `rows of text` `row of text`, of `tokens/s` `token/s`."""
     end = re.search(r"(?= of )|(?=/)|$", noun)
     head, rest = (noun[: end.start()], noun[end.start() :]) if end else (noun, "")
     for many, one in PLURALS:

@@ -263,7 +263,7 @@ class Panel:
         return "  ".join([f"step {self.step:,}{of}", *losses, *facts, self._eta()]).rstrip()
 
     def _share(self) -> float:
-        """Of the run that is done."""
+        """Fraction of the run that is done."""
         if self.seconds is None:
             return self.step / max(self.steps, 1)
         return 0.0 if self._left is None else min(1.0, 1 - max(self._left, 0.0) / self.seconds)

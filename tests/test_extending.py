@@ -27,6 +27,20 @@ VARIANTS = [{}]
 AT_INIT = {"shuffled": math.log(2)}
 HIDES = False
 '''
+KIND = '''"""What the conformance suite needs to know of sentence pairs that are encoded apart."""
+
+import math
+
+LABELS = ["entailment", "neutral", "contradiction"]
+VARIANTS = {"three-classes": {"inputs": ["a", "b"], "labels": LABELS, "metrics": ["accuracy"]}}
+AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width)}
+HEAD = "classifier"
+
+
+def row(rng, words, settings):
+    texts = {name: " ".join(rng.choice(words, rng.integers(1, 9))) for name in ("a", "b")}
+    return texts | {"label": int(rng.integers(len(LABELS)))}
+'''
 
 Nlptool = Callable[..., str]
 
@@ -70,15 +84,18 @@ def added(front: str) -> list[str]:
 
 
 def test_as_many_files_are_added_as_the_page_says() -> None:
-    objective, family = (
+    objective, family, kind = (
         [f"nlptool/{folder}/{name}.py" for name in names]
         for folder, names in (
             ("objectives/shuffled", ("__init__", "config", "objective")),
             ("models/splinter", ("__init__", "config", "huggingface")),
+            ("tasks/bi_encoder", ("__init__", "config", "objective")),
         )
     )
-    recipes = ["shuffled/small", "tasks/reviews/sentiment", "prompted-tasks/reviews"]
-    assert sorted(FILES) == sorted([*objective, *family, *(f"recipes/{name}.yaml" for name in recipes)])
+    recipes = ["shuffled/small", "tasks/reviews/sentiment", "tasks/apart/rte", "prompted-tasks/reviews"]
+    assert sorted(FILES) == sorted(
+        [*objective, *family, *kind, *(f"recipes/{name}.yaml" for name in recipes)]
+    )
 
 
 CHECKS = """
@@ -101,15 +118,25 @@ made = load_checked(
 )
 none = lambda recipe: []
 tuned = load_checked(catalog.find("finetune/bert"), ["task=reviews/sentiment"], Finetune, none, Console())
+apart = load_checked(catalog.find("finetune/bert"), ["task=apart/rte"], Finetune, none, Console())
 asked = load_checked(catalog.find("prompt/one"), ["tasks=reviews"], Prompt, none, Console())
-found = [made.objective.rate, made.model.name, tuned.task.labels, asked.tasks[0].name, "torch" in sys.modules]
+found = [made.objective.rate, made.model.name, tuned.task.labels, asked.tasks[0].name, apart.task.name]
+found.append("torch" in sys.modules)
 print(json.dumps([main(["--help"]), *found]))
 """
 
 
 def test_what_is_added_is_found_by_its_folder(python: Nlptool, tiny_store: Path) -> None:
     *told, found = python("-c", CHECKS, tiny_store).splitlines()
-    assert json.loads(found) == [0, 0.15, "splinter", ["negative", "positive"], "reviews", False]
+    assert json.loads(found) == [
+        0,
+        0.15,
+        "splinter",
+        ["negative", "positive"],
+        "reviews",
+        "bi_encoder",
+        False,
+    ]
     assert any(line.split()[:1] == ["pretrain-shuffled"] for line in told)
 
 
@@ -160,6 +187,20 @@ def test_the_added_objective_and_family_train_and_are_fine_tuned(
     )
     scores = json.loads((tmp_path / "tuned" / "scores.json").read_text())
     assert "accuracy" in json.dumps(scores)
+    words = ["river", "bell", "stone", "light"]
+    rows = [{"sentence1": a, "sentence2": b, "label": int(a != b)} for a in words for b in words]
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    python(
+        *("-m", "nlptool", "finetune", "finetune/bert", "task=apart/rte", f"init_from={tmp_path / 'run'}"),
+        *(f"data={tmp_path}", "seeds=[0]", "train.epochs=1", "train.batch_size=8"),
+        *("train.sequence_length=16", "--out", tmp_path / "apart"),
+    )
+    told = python(
+        *("-m", "nlptool", "predict", tmp_path / "apart", "--json"),
+        *("--text", "river", "--text-pair", "bell"),
+    )
+    assert json.loads(told)["prediction"] in ("entailment", "not_entailment")
 
 
 @pytest.mark.slow
@@ -173,13 +214,23 @@ def test_the_added_prompted_task_is_asked(python: Nlptool, tiny_decoder: Path, t
 
 
 @pytest.mark.slow
-def test_the_added_objective_and_family_keep_to_the_conformance_suites(copy: Path, python: Nlptool) -> None:
+def test_what_is_added_keeps_to_the_conformance_suites(copy: Path, python: Nlptool) -> None:
     pytest.importorskip("transformers")
     shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
     (copy / "tests" / "objectives" / "facts" / "shuffled.py").write_text(FACTS)
+    (copy / "tests" / "tasks" / "kinds" / "bi_encoder.py").write_text(KIND)
     told = python(
-        *("-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", "shuffled or splinter or test_imports"),
+        *(
+            "-m",
+            "pytest",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "shuffled or splinter or bi_encoder or test_imports",
+        ),
         *("tests/objectives/test_conformance.py", "tests/models/test_families.py", "tests/test_imports.py"),
+        "tests/tasks/test_tasks_conformance.py",
     )
     assert int(re.search(r"(\d+) passed", told)[1]) > 20

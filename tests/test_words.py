@@ -91,6 +91,24 @@ def test_keys_in_recipes_are_standard_terms():
     assert keys == []
 
 
+PROSE = ("nlptool/**/*.py", "recipes/**/*.yaml", "docs/**/*.md", "benchmarks/*", "*.md")
+OPENS_WITH_OF = re.compile(r"""(?:^\s*(?:\#|"{3}|[-*])?\s*|["'(]|[.!?]\ )Of\ (?=[a-z`\d\[])""", re.VERBOSE)
+
+
+def test_no_sentence_opens_with_of():
+    paths = sorted(
+        {path for pattern in PROSE for path in ROOT.glob(pattern) if path.suffix in (".py", ".yaml", ".md")}
+    )
+    assert len(paths) > 500
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in paths
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if "Of " in line and OPENS_WITH_OF.search(line)
+    ]
+    assert found == []
+
+
 SOURCES = (
     "said = 1",
     "def untaught(): ...",

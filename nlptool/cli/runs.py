@@ -179,7 +179,7 @@ def verify_resume(
     recipe: RecipeName,
     changes: Changes = None,
     kills: Annotated[int, typer.Option("--kills", min=1, metavar="N", help="How often it is killed.")] = 3,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the moments.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the moments.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="A new folder in which both runs stay."),

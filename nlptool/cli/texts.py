@@ -64,7 +64,7 @@ def generate(
     ] = None,
     top_k: Annotated[
         int | None,
-        typer.Option("--top-k", min=1, metavar="K", help="Sample from the K likeliest tokens only."),
+        typer.Option("--top-k", min=1, metavar="K", help="Sample from the K most probable tokens only."),
     ] = None,
     top_p: Annotated[
         float | None,
@@ -73,7 +73,7 @@ def generate(
             min=0,
             max=1,
             metavar="P",
-            help="Sample from the likeliest tokens that have P together; 0.95 if not given.",
+            help="Sample from the most probable tokens that have P together; 0.95 if not given.",
         ),
     ] = None,
     num_beams: Annotated[
@@ -108,7 +108,7 @@ def generate(
         typer.Option("--stop", metavar="S", help="End before this string, e.g. '\\n'; may be given again."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, metavar="N", help="Of what is sampled, 0 if not given.")
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Sampling seed, 0 if not given.")
     ] = None,
     n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Continuations of each text.")] = 1,
     as_json: Json = False,

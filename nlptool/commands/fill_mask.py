@@ -1,4 +1,4 @@
-"""`nlptool fill-mask MODEL TEXT ...`: the likeliest words under [MASK]."""
+"""`nlptool fill-mask MODEL TEXT ...`: the most probable words under [MASK]."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from nlptool.models import hub
 
 
 def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console: Console) -> None:
-    """Show the `number` likeliest tokens under each [MASK] of each text."""
+    """Show the `number` most probable tokens under each [MASK] of each text."""
     from nlptool.evaluation.fill_mask import FillMask
 
     filler = FillMask(hub.folder(model))
@@ -16,4 +16,4 @@ def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console
         console.json([{"text": text, "guesses": [g._asdict() for g in guesses]} for text, guesses in found])
         return
     rows = [(text, "  ".join(f"{g.text} {g.probability:.0%}" for g in guesses)) for text, guesses in found]
-    console.table(("text", "likeliest words"), rows)
+    console.table(("text", "most probable words"), rows)

@@ -54,7 +54,7 @@ def cp(name: str, target: Path, console: Console) -> None:
 
 
 def _first_sentence(path: Path) -> str:
-    """Of the comment that a recipe opens with."""
+    """The first sentence of the comment that a recipe opens with."""
     comment = path.read_text("utf8").partition("\n#\n")[0].partition("\n\n")[0]
     text = " ".join(line.removeprefix("#").strip() for line in comment.splitlines() if line.startswith("#"))
     return END.split(text, maxsplit=1)[0] + "."

@@ -27,7 +27,7 @@ from nlptool.runs import metrics_file
 
 WEIGHTS = "*.safetensors"
 COUNTED = ("tokens", "flops")
-"""Of what a run costs, what no clock decides."""
+"""What a run costs that no clock decides."""
 POLL = 0.02  # seconds
 LATER = 0.5  # seconds; how long at most a kill waits after a line of figures
 

@@ -143,7 +143,7 @@ def find(
 
 
 def _exact(keys: Keys, lengths: NDArray[np.int64], others: int, found: Duplicates) -> None:
-    """Of documents with one digest all but the preferred one, and but for those of other corpora."""
+    """All but the preferred one of documents with one digest, except those of other corpora."""
     high = keys.row(0)
     several = _shared(high)
     places = np.flatnonzero(several)

@@ -151,7 +151,7 @@ class _Work:
 def _died() -> DataError:
     return DataError(
         "a worker process died; most often the system ran out of memory",
-        hint="use fewer with workers=1, and go on with --resume auto",
+        hint="use fewer with workers=1, and resume with --resume auto",
     )
 
 

@@ -45,7 +45,7 @@ class Repetition:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """What blank lines separate. Of three newlines in a row the third belongs to no paragraph."""
+    """What blank lines separate. The third of three newlines in a row belongs to no paragraph."""
     if "\n\n" not in text:
         return [text]
     return [piece.lstrip("\n") for piece in text.strip().split("\n\n") if piece.strip("\n")]
@@ -101,7 +101,7 @@ def _ngrams(words: Words) -> Iterator[tuple[int, int, int]]:
 
 
 def _repeated(grams: NDArray[np.uint64], at: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
-    """Of places those whose n-gram is at several; the first place of the most frequent one, and how often it is there.
+    """Places whose n-gram is at several; the first place of the most frequent one, and how often it is there.
 
     grams: the n-gram at each place of `at`.
     """

@@ -46,7 +46,7 @@ class Blocks:
     """The addresses that links lead to, as `links.keys` has them."""
     extract: Extract | None = None
     pages: Mapping[str, str] = field(default_factory=dict)
-    """Of the sources whose documents have markup, which."""
+    """Kinds of markup, by the sources whose documents have it."""
     repair: Repair | None = None
     language: Language | None = None
     quality: Quality | None = None

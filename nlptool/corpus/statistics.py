@@ -48,7 +48,7 @@ class BlockCount:
 
     documents: int = 0
     bytes: int = 0
-    """Of text in UTF-8."""
+    """Size of the text in UTF-8."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Documents by rule."""
     dropped_bytes: Counter[str] = field(default_factory=Counter)

@@ -37,7 +37,7 @@ class Written:
     documents: Counter[str] = field(default_factory=Counter)
     """By source."""
     bytes: Counter[str] = field(default_factory=Counter)
-    """Of text, by source."""
+    """Size of the text, by source."""
     words: int = 0
     entered: int = 0
     """Documents that reached deduplication."""

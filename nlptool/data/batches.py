@@ -106,7 +106,7 @@ class OrderedExamples(Examples, Protocol):
     """Examples whose numbers are in an order of their own already, without end."""
 
     def places(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of each number what it belongs to, and its number there."""
+        """For each number what it belongs to, and its number there."""
         ...
 
 

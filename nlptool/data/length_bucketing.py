@@ -28,10 +28,10 @@ class LengthBucketedBatches:
     """This rank's micro-batches of steps 0 .. steps - 1.
 
     Row r of the run is position r of an endless stream of epochs, each in its own order, as in Batches; a step takes
-    the next `batch` of them, so a row is read once an epoch, and step n depends on (seed, n) alone. Of these rows those
-    of like length make a micro-batch, and each is padded to its own longest row. Whole steps of like length would be
-    padded less, but labels may go with lengths, as on STS-B, whose short pairs are more alike, and would sway a step
-    (benchmarks/REPORT-learning.md). Ranks take turns in the rows by length.
+    the next `batch` of them, so a row is read once an epoch, and step n depends on (seed, n) alone. Rows of a step
+    that are of like length make a micro-batch, and each is padded to its own longest row. Whole steps of like length
+    would be padded less, but labels may go with lengths, as on STS-B, whose short pairs are more alike, and would
+    sway a step (benchmarks/REPORT-learning.md). Ranks take turns in the rows by length.
 
     lengths: [len(examples)], tokens of each row. part: tokens of a micro-batch at most, padding included, unless its
     only row has more; None: as `accumulate` cuts them.

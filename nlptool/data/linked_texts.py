@@ -47,7 +47,7 @@ class Written(NamedTuple):
 def write(examples: Iterable[LinkedText], tokenizer: Tokenizer, prefix: Path, graph: str | None) -> Written:
     """Encode rows into a store at `prefix`, in bounded memory.
 
-    graph: the fingerprint of the graph that links lead to; None: no row is linked. Of two mentions that begin at one
+    graph: the fingerprint of the graph that links lead to; None: no row is linked. If two mentions begin at one
     token the last one counts, as in the released code of ERNIE. Raises DataError for a tokenizer without [SEP].
     """
     separator, source = special_ids(tokenizer)["sep"], iter(examples)

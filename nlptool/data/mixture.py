@@ -59,7 +59,7 @@ class Mixture:
         return _together(taken, len(indices))
 
     def places(self, positions: Ints) -> tuple[Ints, Ints]:
-        """Of each row of the stream its store, and its number among the rows of that store."""
+        """For each row of the stream its store, and its number among the rows of that store."""
         block, inside = np.divmod(positions, BLOCK)
         store, number = np.empty_like(inside), np.empty_like(inside)
         for one in np.unique(block).tolist():
@@ -69,7 +69,7 @@ class Mixture:
         return store, block * np.array(self.quotas)[store] + number
 
     def _block(self, number: int) -> tuple[Ints, Ints]:
-        """Of each row of a block its store, and how many rows of that store come before it in the block."""
+        """For each row of a block its store, and how many rows of that store come before it in the block."""
         found = self._blocks.get(number)
         if found is None:
             order = permuted(np.arange(BLOCK), BLOCK, self.seed, CHOICE + number)

@@ -31,9 +31,9 @@ class Truncation(NamedTuple):
     """In how many rows of a split a limit is met."""
 
     what: str
-    """Of a row, e.g. text."""
+    """Part of a row, e.g. text."""
     key: str
-    """Of the recipe, that sets the limit."""
+    """Key of the recipe that sets the limit."""
     limit: int
     """In tokens."""
     rows: int

@@ -175,7 +175,7 @@ class QAWindowDataset:
         return EncodedBatch(ids_NT, types_NT, lengths, self.labels[decisions], decisions)
 
     def texts(self) -> Iterator[tuple[QAExample, range, NDArray[np.int32]]]:
-        """Of each row in turn what is known of it, the numbers of its windows, and its tokens' characters."""
+        """For each row in turn what is known of it, the numbers of its windows, and its tokens' characters."""
         offsets = np.memmap(self.split.prefix.with_suffix(".offsets"), "<i4", "r").reshape(-1, 2)
         rows = zip(self._sizes.tolist(), accumulate(self._counts.tolist()), strict=True)
         with self.split.prefix.with_suffix(".texts").open("rb") as lines:

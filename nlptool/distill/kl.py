@@ -1,6 +1,6 @@
 """A teacher's distribution over a vocabulary as the label, without ever holding the logits of all rows."""
 
-# N rows, C rows of one chunk, D width of the student, E of the teacher, V vocabulary, K likeliest classes
+# N rows, C rows of one chunk, D width of the student, E of the teacher, V vocabulary, K most probable classes
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ def linear_divergence(
 
 
 Wanted = Callable[[slice, Tensor], tuple[Tensor, Tensor]]
-"""Of a chunk, given log q [C, V]: each row's divergence, [C], and the distribution that would have none, [C, V]."""
+"""For a chunk, given log q [C, V]: each row's divergence, [C], and the distribution that would have none, [C, V]."""
 
 
 def _towards(
@@ -120,7 +120,7 @@ class _LinearDivergence(Function):
 
 @torch.no_grad()
 def top_k(scores: LazyLogits, temperature: float, number: int) -> tuple[Tensor, Tensor]:
-    """The K likeliest classes of each row, [..., K], and log softmax(logits / T) of these."""
+    """The K most probable classes of each row, [..., K], and log softmax(logits / T) of these."""
     x_ND, vocab_size = scores.x.flatten(0, -2), len(scores.weight)
     with flops.no_backward():
         flops.product(len(x_ND), x_ND.shape[1], vocab_size)
@@ -142,7 +142,7 @@ def linear_sparse_divergence(
     temperature: float,
     counted_N: Tensor | None = None,
 ) -> Tensor:
-    """linear_divergence where of the teacher only its K likeliest classes are known, K < V, as `top_k` has them.
+    """linear_divergence where of the teacher only its K most probable classes are known, K < V, as `top_k` has them.
 
     All others are one class, whose share is what is left; so it is the divergence of K + 1 classes, never more than
     that of all.
@@ -167,7 +167,7 @@ def linear_sparse_divergence(
 
 
 def _sparse(log_q_CV: Tensor, ids_CK: Tensor, log_p_CK: Tensor) -> tuple[Tensor, Tensor]:
-    """Wanted, where only the K likeliest classes are known: the others have the proportions that q gives them."""
+    """Wanted, where only the K most probable classes are known: the others have the proportions that q gives them."""
     p_CK = log_p_CK.exp()
     other_C1 = (1 - p_CK.sum(1, keepdim=True)).clamp(min=0)
     log_others_CV = log_q_CV.scatter(1, ids_CK, -torch.inf)

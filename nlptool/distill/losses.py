@@ -33,7 +33,7 @@ def cosine_distance(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor 
 def hidden_error(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:
     """Squared error of hidden states or embeddings, mean over their width, summed over real positions.
 
-    Of a narrower student give what a learned matrix makes of its states (Jiao et al. 2020, eqs. 8 and 9).
+    For a narrower student give what a learned matrix makes of its states (Jiao et al. 2020, eqs. 8 and 9).
     TinyBERT's code counts the padding, too.
     """
     return _real((_wide(student_BTD) - _wide(teacher_BTD)).square().mean(-1), lengths_B).sum()

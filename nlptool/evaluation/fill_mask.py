@@ -45,7 +45,7 @@ class FillMask:
 
     @torch.inference_mode()
     def guesses(self, text: str, number: int = 5) -> list[list[Guess]]:
-        """The `number` likeliest tokens under each mask of a text, as transformers' fill-mask has them.
+        """The `number` most probable tokens under each mask of a text, as transformers' fill-mask has them.
 
         Probabilities are of all rows of the embeddings, special tokens too. In the text [MASK] stands for the
         tokenizer's mask token, or its own name does. UsageError where there is none.

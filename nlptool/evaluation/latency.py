@@ -38,7 +38,7 @@ class ModelCost(NamedTuple):
     parameters: int
     """Shared ones once."""
     bytes: int
-    """Of these parameters, as they lie in memory."""
+    """Memory of these parameters, in bytes."""
     latency: float
     """Seconds for one row by itself."""
     throughput: float

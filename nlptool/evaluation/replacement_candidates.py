@@ -1,6 +1,6 @@
 """What may stand in place of each word of a text: the candidates of TinyBERT's data augmentation.
 
-Jiao et al. 2020, algorithm 1: of a word that is one token, the likeliest words under its mask; of any other, the
+Jiao et al. 2020, algorithm 1: of a word that is one token, the most probable words under its mask; of any other, the
 nearest words by the cosine of their vectors. There the vectors are GloVe's. Here they are made of a net's own
 embeddings, a word's being the mean of its tokens', and the words are those of the training rows: nothing more is
 needed, in any language. A net without a masked-LM head gives all words their nearest ones.
@@ -87,7 +87,7 @@ class _Masked(NamedTuple):
 
 
 class MaskedLMCandidates:
-    """The K likeliest words under a mask: tokens that begin a word, and are letters.
+    """The K most probable words under a mask: tokens that begin a word, and are letters.
 
     The net reads `[CLS] text with the mask [SEP] text [SEP]`, so that it knows what the word was, as in TinyBERT's
     code; a text too long for that only the one time. The word itself may be among its candidates, as there.
@@ -165,7 +165,7 @@ class ReplacementCandidates:
         return dict(zip(texts, found, strict=True))
 
     def _parts(self, texts: Sequence[str]) -> list[list[Ids]]:
-        """Of each text the tokens between its words and of its words, in turn; a space belongs to the word after it."""
+        """For each text the tokens between and of its words, in turn; a space belongs to the word after it."""
         cut: list[list[str]] = []
         for text in texts:
             pieces, at = [], 0
@@ -179,5 +179,5 @@ class ReplacementCandidates:
 
 
 def tokens_of(tokenizer: Tokenizer, words: Sequence[str]) -> list[Ids]:
-    """Of words as they stand in a text, with a space before them."""
+    """Tokens of words as they stand in a text, with a space before them."""
     return [tuple(ids) for ids in tokenizer.encode_batch([f" {word}" for word in words])]

@@ -11,7 +11,7 @@ from nlptool.text.tokenizer import Tokenizer
 AT_ONCE = 4096  # requests that are encoded together
 
 Tokens = Iterator[tuple[int, float, bool]]
-"""Of tokens of answers: the request's number, the log-probability, whether the token is the model's first choice."""
+"""For each token of an answer: the request's number, the log-probability, whether it is the model's first choice."""
 
 
 class Request(NamedTuple):
@@ -33,7 +33,7 @@ class Scored(NamedTuple):
     logprob: float
     """Nats, summed over the answer's tokens."""
     tokens: int
-    """Of the answer."""
+    """Tokens of the answer."""
     greedy: bool
     """Whether each of them is the model's first choice."""
     cut: int = 0
@@ -150,7 +150,7 @@ def sum_scores(tokens: Tokens, pairs: Sequence[EncodedRequest]) -> Iterator[tupl
 
 
 def in_order(scored: Iterable[tuple[int, Scored]]) -> list[Scored]:
-    """Of pairs (number of the request, what was found), in any order, each request once."""
+    """What was found, by the number of its request. scored: each request once, in any order."""
     return [found for _, found in sorted(scored)]
 
 

@@ -25,7 +25,7 @@ def adjacency_of(
 ) -> Adjacency:
     """The simple graph of the training triples.
 
-    Of several relations between two concepts the first along its direction names the edge, else the first against it;
+    If two concepts have several relations, the first along its direction names the edge, else the first against it;
     the one of highest score gives the edge its score, (1 + cos(r, t - h)) / 2 (path_scoring.py).
     vectors: of entities [N, E] and relations [R, E]; None: all edges score 1. drop: relations that are left out, in
     small letters. stop_words: whether concepts with a stop word in them are left out, and unspecific ones.

@@ -153,7 +153,7 @@ class AnchorLinker(_OnGraph):
 class LabelLinker(_OnGraph):
     """Labels of the graph in a text: the longest at each place that is a whole word, or a noun before a particle.
 
-    Of a label that several entities have, the one with most triples is taken, or none (ambiguous: frequent, none).
+    If several entities have a label, the one with most triples is taken, or none (ambiguous: frequent, none).
     Labels shorter than `shortest` characters are left out. Names stand for entities without labels where the graph has
     none at all.
     """

@@ -30,7 +30,7 @@ class QuestionPlan(NamedTuple):
     templates: Mapping[str, str]
     """The question of a relation, by its name; {head} stands for what the head is called. The tail is the answer."""
     share: float
-    """Of the pairs of entities that these relations join."""
+    """Pairs of entities that these relations join."""
     choices: int
     validation: float
     """Share of the questions that is for validation."""

@@ -51,7 +51,7 @@ class SchemaJob(NamedTuple):
     graph: str
     embeddings: str | None
     language: str | None
-    """Of lemmas; None: words as they stand."""
+    """Language of lemmas; None: words as they stand."""
     stop_words: bool
     drop: tuple[str, ...]
     """Relations that are left out."""

@@ -60,7 +60,7 @@ def files_of(names: tuple[str, ...]) -> list[File]:
 
 
 def openke_files(names: tuple[str, ...]) -> dict[str, File]:
-    """Of a folder of OpenKE's files those that are read, by their names. Raises DataError where one is missing."""
+    """The files of an OpenKE folder that are read, by their names. Raises DataError where one is missing."""
     found = {file.path.name: file for file in files_of(names)}
     wanted = ("entity2id.txt", "relation2id.txt", *OPENKE.values())
     for name in ("entity2id.txt", "relation2id.txt", OPENKE["train"]):

@@ -42,7 +42,7 @@ class Inputs:
     output_positions: Tensor | None = None
     """[B, K], places within rows whose hidden states are wanted; None: all. What others do not need is not computed."""
     entities: LinkedEntities | None = None
-    """Of a model that reads entities; others do not look at them. None: no token is linked."""
+    """Entities, for a model that reads them; others ignore them. None: no token is linked."""
     compute_padding: bool = False
     """Whether padding is computed, too, as FLOPs are counted: they are to be the same on any machine."""
 

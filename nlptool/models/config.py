@@ -30,7 +30,7 @@ class ModelConfig(RecipeBlock):
     """encoder: each token sees the whole text; decoder: what stands before it."""
 
     epsilon: ClassVar[float]
-    """Of every layer norm."""
+    """Epsilon of every layer norm."""
 
     reads_entities: ClassVar[bool] = False
     """Whether it is to be given entities of a knowledge graph besides tokens."""

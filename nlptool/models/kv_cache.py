@@ -44,7 +44,7 @@ class KVCache:
         self.even = True
         """Whether all rows have read as many tokens."""
         self.positions_BT = self.lengths_B[:, None]
-        """Of the tokens that are being read."""
+        """Positions of the tokens that are being read."""
         self.mask_B1TS: Tensor | None = None
         """Added to scores: 0 where one of these may look, else -inf. None: it may look everywhere."""
         self.whole = False

@@ -106,7 +106,7 @@ class LayerConfig:
     attention_dropout: float
     """Rate on attention probabilities."""
     epsilon: float
-    """Of every layer norm."""
+    """Epsilon of every layer norm."""
 
 
 class Attention(nn.Module):

@@ -72,7 +72,7 @@ class Objective(nn.Module):
     """Whether batches bring along their `teacher_outputs`, computed once for all epochs."""
 
     entities: EntityEmbeddings | None = None
-    """Of an objective that reads entities: their vectors, which its batches bring along. They are mapped, in no state
+    """Vectors of the entities that an objective reads, which its batches bring along. They are mapped, in no state
     dict and on no device."""
 
     backbone: Encoder | Decoder
@@ -157,7 +157,7 @@ class Objective(nn.Module):
         return []
 
     def loss(self, figures: dict[str, float]) -> float:
-        """Of held-out figures, what the best checkpoint has least of: the weighted sum of the terms."""
+        """Score that selects the best checkpoint (lower is better): the weighted sum of the held-out terms."""
         return sum(weight * figures[term] for term, weight in self.weights.items())
 
     def remarks(self, figures: dict[str, float]) -> list[str]:

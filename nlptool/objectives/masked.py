@@ -98,7 +98,7 @@ class MaskedLM(Objective):
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """Mask the rows: ids [B, T], at and labels [B, K].
 
-        Of pairs also types [B, T] and lengths [B], and of those with a question order [B]; at is then [B, 1 + K],
+        For pairs also types [B, T] and lengths [B], and of those with a question order [B]; at is then [B, 1 + K],
         position 0 in front.
         """
         masked = masking.mask(examples.ids, examples.lengths, self.scheme, self.vocabulary, draws)

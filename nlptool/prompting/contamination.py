@@ -24,7 +24,7 @@ class Contamination(NamedTuple):
     n: int
     """Words of an N-gram."""
     dirty: list[bool]
-    """Of each instance."""
+    """Whether each instance overlaps."""
 
 
 def search_tasks(runs: Sequence[TaskRun], documents: Iterable[str]) -> list[Contamination]:

@@ -82,7 +82,7 @@ def kobest_copa(row: Row) -> Iterator[Row]:
 def coqa(row: Row) -> Iterator[Row]:
     """A row for each turn: `history` of questions and answers before it, `question`, and `texts`, all answers to it.
 
-    As CoQA's own script scores it, every turn. Of the last turn the text is lm-eval's, which asks no other.
+    As CoQA's own script scores it, every turn. The text of the last turn is lm-eval's, which evaluates no other.
     """
     questions, answers = _texts(row, "questions.input_text"), _texts(row, "answers.input_text")
     more = row.values.get("additional_answers") or {}

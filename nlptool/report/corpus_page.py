@@ -14,7 +14,7 @@ from nlptool.terminal import clean
 
 EXCERPT = 700  # characters of a sample
 Samples = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Of each rule, some documents that it dropped, as dropped/ has them."""
+"""Some documents of each rule that it dropped, as dropped/ has them."""
 
 
 def page(name: str, report: Mapping[str, Any], samples: Samples, recipe: str) -> str:

@@ -45,7 +45,7 @@ class Run:
     best: int | None
     """The step whose checkpoint is the result, where that is not the last one."""
     unigram_entropy: float | None
-    """Of the tokens it learns from, where the store still lies where the recipe says."""
+    """Unigram entropy of the training tokens, where the store still lies where the recipe says."""
 
     def last(self, figure: str) -> float | None:
         """The newest value of a figure, if it has any."""
@@ -82,7 +82,7 @@ class Run:
 def read_all(paths: Sequence[Path]) -> list[Run]:
     """The runs in these folders, each with a name of its own: the folder's, or else as much of its path as it takes.
 
-    Of a folder of several runs, such as one a seed, all of them.
+    All runs of a folder that holds several, such as one a seed.
     Raises UsageError for a folder that is no run or given twice, DataError for files that cannot be read.
     """
     paths = [run for path in paths for run in inside(path)]

@@ -18,7 +18,10 @@ class Interval(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Interval":
-        """Of two values or more. Seeds are few, so the interval of two is wide: 12.7 standard errors to each side."""
+        """The 95 % interval of the mean of two values or more.
+
+        Seeds are few, so the interval of two is wide: 12.7 standard errors to each side.
+        """
         half = confidence.quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
         middle = fmean(values)
         return cls(middle, middle - half, middle + half)

@@ -16,7 +16,7 @@ class MeanAndStd(NamedTuple):
 
 
 def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> MeanAndStd | None:
-    """Of a model over its tasks, each the mean of the figures that its `score` names (Wang et al. 2018, section 4).
+    """A model's mean over its tasks, each the mean of the metrics that its `score` names (Wang et al. 2018, section 4).
 
     Tasks that the suite excludes do not count, unless `whole` is asked for, or nothing else is there; nor do
     perplexities, which are no shares. None where no task counts.

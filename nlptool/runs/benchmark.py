@@ -25,13 +25,13 @@ class Probe:
     rows: int
     """Sequences of a step of the probe; the recipe's batch, or fewer where that takes long."""
     micro_batch: int
-    """Of these, at once."""
+    """Sequences at once."""
     steps: int
     """Steps that were timed."""
     step: float
     """Seconds of a step of the probe."""
     seconds: float
-    """Of a step of the recipe: those of the probe, in proportion to the sequences."""
+    """FLOPs of a step of the recipe: those of the probe, in proportion to the sequences."""
     tokens_per_second: float
     """Real tokens."""
     memory: int

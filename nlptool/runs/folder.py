@@ -96,7 +96,7 @@ def _source(
         if used and run.resolve() != out.resolve():
             raise UsageError(
                 f"{out}: already holds something, and is not the run that {source} belongs to",
-                hint=f"--resume auto goes on with what {out} holds; --out {run} goes back there; a new folder "
+                hint=f"--resume auto resumes what {out} holds; --out {run} goes back there; a new folder "
                 "leaves both as they are",
             )
         if used and kind is not None:
@@ -109,7 +109,7 @@ def _source(
             f"{out}: already holds something",
             hint="--overwrite replaces it, --out names another folder"
             if isinstance(kind, str)
-            else "--resume auto goes on with it, --overwrite starts again, --out names another folder",
+            else "--resume auto resumes it, --overwrite starts again, --out names another folder",
         )
     return None
 

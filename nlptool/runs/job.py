@@ -50,7 +50,7 @@ class TrainingJob:
     best: bool = False
     """Whether the result is the best checkpoint, in place of the last."""
     models: Mapping[str, Path] = field(default_factory=dict)
-    """Folders of models that every step reads, by the recipe's key; a run goes on with the same ones only."""
+    """Folders of models that every step reads, by the recipe's key; a run resumes with the same ones only."""
     model_card: bool = True
     """Whether the result is a Hugging Face folder, which has a model card."""
     stages: tuple[int, ...] = (0,)

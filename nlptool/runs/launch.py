@@ -41,7 +41,7 @@ def ranks(console: Console) -> Iterator[RunContext]:
         if stop.hint:
             raise
         raise Preempted(
-            f"{stop.message}; what was finished is kept", hint="the same command with --resume auto goes on"
+            f"{stop.message}; what was finished is kept", hint="the same command with --resume auto continues"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""One process's part in a training run: it goes on, logs, evaluates, saves and exports."""
+"""One process's part in a training run: it resumes, logs, evaluates, saves and exports."""
 
 from contextlib import ExitStack
 from math import inf, isfinite
@@ -94,7 +94,7 @@ class TrainingRun:
         if self.job.patience is not None:
             self.losses = self._losses(past.run)
         of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
-        self.console.note(f"going on from {past.path}, step {self.state.step:,}{of}")
+        self.console.note(f"resuming from {past.path}, step {self.state.step:,}{of}")
         self._report_lr_jump(changed)
 
     def _report_lr_jump(self, changed: list[Change]) -> None:
@@ -106,7 +106,7 @@ class TrainingRun:
         now = learning_rate(self.config.train, step, steps, min(1.0, progress))
         if not 1 / JUMP < now / before < JUMP:
             self.console.note(
-                f"the learning rate goes on at {significant(now)}; it was {significant(before)} in the last step"
+                f"the learning rate is now {significant(now)}; it was {significant(before)} in the last step"
             )
 
     def _is_due(self, step: int) -> bool:
@@ -279,7 +279,7 @@ class TrainingRun:
         return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.job.patience
 
     def _losses(self, run: Path) -> list[float]:
-        """What the evaluations of a run that goes on have found so far."""
+        """What the evaluations of a resumed run have found so far."""
         found = []
         for line in metrics_file.read(run):
             figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
@@ -316,7 +316,7 @@ class TrainingRun:
         where = checkpoint.path_of(self.folder, self.saved) if self.saved else "nowhere, as no step was taken"
         return Preempted(
             f"{stop.message} after step {self.state.step:,}; state saved: {where}",
-            hint="the same command with --resume auto goes on from there",
+            hint="the same command with --resume auto continues from there",
         )
 
     def _rescue(self, lost: OtherRankFailed) -> None:
@@ -328,7 +328,7 @@ class TrainingRun:
         path = checkpoint.path_of(self.folder, self.state.step)
         self._write(path, self.job.objective.loss(self.heldout) if self.heldout else None)
         self.panel.saved(path)
-        lost.hint = f"state saved: {path}; the same command with --resume auto goes on from there"
+        lost.hint = f"state saved: {path}; the same command with --resume auto continues from there"
         lost.exit_code = Preempted.exit_code
 
     def _not_finite(self, error: NonFiniteLoss) -> NlptoolError:

@@ -17,7 +17,7 @@ Tracker = Literal["tensorboard", "wandb"]
 class Metrics:
     """Appends one JSON object a line to FOLDER/metrics.jsonl, and mirrors it to the trackers.
 
-    step: the step to go on from; lines of later steps, left by a run that was killed, are dropped. In a run
+    step: the step to resume from; lines of later steps, left by a run that was killed, are dropped. In a run
     of several ranks only the first keeps metrics.
     Raises UsageError when a tracker's package is not installed.
     """

@@ -42,7 +42,7 @@ def is_abandoned(run: Path) -> bool:
 
 
 def start(run: Path, goal: Goal) -> None:
-    """Write down that a run goes on."""
+    """Write down that a run is running."""
     _write(run, goal._asdict() | {"ended": None})
 
 

@@ -110,7 +110,7 @@ class TaskObjective(Objective):
         return [rows]
 
     def read(self, batch: Batch) -> Tensor:
-        """Of each document of a batch, the real tokens that the net reads, [documents]."""
+        """The real tokens that the model reads of each document of a batch, [documents]."""
         return batch["lengths"]
 
     keeps_features = False
@@ -152,7 +152,7 @@ class TaskObjective(Objective):
         return F.cross_entropy(logits.to(wide), labels[:, 0].long(), reduction="sum")
 
     def decide(self, logits: Numbers) -> Numbers:
-        """[N, 1]: the likeliest alternatives, by number. logits: [N, W]."""
+        """[N, 1]: the most probable alternatives, by number. logits: [N, W]."""
         return np.asarray(logits.argmax(1, keepdims=True), np.float64)
 
     def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:

@@ -77,7 +77,7 @@ class IntermediateDistillation(Objective):
 class PredictionDistillation(Objective):
     """Prediction-layer distillation: the student's answers as the teacher's.
 
-    Of several alternatives the cross-entropy with the teacher's shares, at temperature 1 (eq. 10; TinyBERT's code has
+    For several alternatives the cross-entropy with the teacher's shares, at temperature 1 (eq. 10; TinyBERT's code has
     the mean over classes, too: 1/W of this); of a number the squared error, where the code takes the label in place
     of the teacher's output.
 

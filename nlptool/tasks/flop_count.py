@@ -56,11 +56,11 @@ class FlopCount:
         self.sizes = sizes
 
     def __call__(self, batch: Batch) -> float:
-        """Of the backward pass, too, as nlptool.flops counts a step; what a teacher computes counts once."""
+        """FLOPs with the backward pass, as nlptool.flops counts a step; what a teacher computes counts once."""
         return float(self._measures(batch) @ self._each)
 
     def mean(self) -> float:
-        """Of a row, in the mean over a split; of a large one in the mean over rows of evenly spaced lengths."""
+        """FLOPs of a row, in the mean over a split; of a large one in the mean over rows of evenly spaced lengths."""
         batches = list(self._batches(SAMPLE))
         return sum(map(self, batches)) / len(batches)
 

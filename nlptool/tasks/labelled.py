@@ -98,7 +98,7 @@ class LabelledSource:
                 yield row
 
     def _digest(self, row: Row) -> bytes:
-        """Of what the net reads of a row, so that rows that read alike are not on both sides."""
+        """Digest of what the model reads of a row, so that equal rows are not on both sides."""
         columns = self.task.text_columns
         read = [row.get(column) for column in columns] if columns else row.values
         text = json.dumps(read, sort_keys=True, ensure_ascii=False, default=str)
@@ -106,7 +106,7 @@ class LabelledSource:
 
     @cached_property
     def _limits(self) -> dict[str, bytes]:
-        """Of each stratum the highest digest of a row that is held out; rows that are equal go together."""
+        """For each stratum the highest digest of a row that is held out; rows that are equal go together."""
         share, found = self.task.holdout, defaultdict[str, list[bytes]](list)
         assert share is not None
         for row in self._rows(self.task.train):
@@ -164,7 +164,7 @@ class LabelledSource:
             note(f"the tokenizer cannot spell all of the task's texts: {loss}")
 
     def _provenance(self, tokenizer: Tokenizer) -> dict[str, Any]:
-        """What decides the rows. Of local files their names and sizes; test splits may be missing."""
+        """What decides the rows. For local files their names and sizes; test splits may be missing."""
         task = self.task
         wanted = self.splits or (*task.train_splits, *task.validation)
         splits: dict[str, Any] = {}

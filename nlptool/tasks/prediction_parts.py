@@ -160,7 +160,7 @@ def _write_parquet(file: IO[bytes], parts: list[Path]) -> None:
     except pyarrow.ArrowException as error:
         raise DataError(
             f"a column that was kept holds values of several types: {error}",
-            hint="write .jsonl, which takes any value; --resume auto goes on from what is predicted",
+            hint="write .jsonl, which takes any value; --resume auto continues from what is predicted",
         ) from error
 
 

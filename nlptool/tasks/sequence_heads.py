@@ -111,7 +111,7 @@ def answers(
     spell: Callable[[float], Any],
     names: tuple[str, ...],
 ) -> Iterator[dict[str, Any]]:
-    """Of each row the prediction and the label as `spell` writes them; with names also their probabilities."""
+    """For each row the prediction and the label as `spell` writes them; with names also their probabilities."""
     shares_NW = torch.from_numpy(logits).softmax(1).tolist()
     for row, number in enumerate(decided[:, 0].tolist()):
         line: dict[str, Any] = {"prediction": spell(number)}

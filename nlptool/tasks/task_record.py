@@ -35,7 +35,7 @@ class TaskRecord(NamedTuple):
     thresholds: dict[str, float] = {}  # noqa: RUF012  (never changed)
     """As TaskObjective.thresholds."""
     folders: Mapping[str, Mapping[str, str]] = {}
-    """Of keys of the task that name folders: `path`, from the model's folder, and `digest`, as `_digest` gives it."""
+    """For keys of the task that name folders: `path`, from the model's folder, and `digest`, as `_digest` gives it."""
 
     def write(self, folder: Path) -> None:
         """Write FILE into a model's folder."""

@@ -23,7 +23,7 @@ class TokenizerClass(NamedTuple):
     model: str
     """Type of its model in tokenizer.json."""
     build: Callable[[Content, Config], tokenizers.Tokenizer]
-    """Of the model's block in tokenizer.json, and the configuration."""
+    """Builds it from the model's block in tokenizer.json, and the configuration."""
 
 
 def _bert(model: Content, config: Config) -> tokenizers.Tokenizer:

@@ -20,7 +20,7 @@ HINT = "a sentence is lines of a word and its tag, with an empty line behind the
 def sentences(name: str, stream: IO[bytes]) -> Iterator[tuple[str, dict[str, list[str]]]]:
     """Where each sentence begins, and its columns: tokens first, ner_tags last, column_2 and so on between.
 
-    Of four columns those between are pos_tags and chunk_tags, as CoNLL-2003 has them; one column is tokens alone.
+    If there are four columns, those between are pos_tags and chunk_tags, as in CoNLL-2003; one column is tokens alone.
     Raises DataError, with file and line, for what is no text, and for lines of different widths.
     """
     rows: list[list[str]] = []

@@ -31,7 +31,7 @@ class Document(NamedTuple):
     id: str
     text: str
     fields: Mapping[str, object] | None = None
-    """Of a record with several fields, all of them."""
+    """All fields, where a record has several."""
 
 
 @dataclass

@@ -23,7 +23,7 @@ class Loss:
     unknown: int = 0
     """Tokens that are [UNK]."""
     bytes: int = 0
-    """Of the texts' UTF-8."""
+    """Size of the texts in UTF-8."""
     lost: int = 0
     """Bytes of visible characters that no token stands for but [UNK]."""
     characters: Counter[str] = field(default_factory=Counter)

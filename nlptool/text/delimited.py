@@ -41,7 +41,7 @@ class _Lines:
         self._new = lines(stream)
         self._again: deque[str | BadRecord] = deque()
         self.number = 1
-        """Of the first line that was taken since the last row, from 1."""
+        """Number of the first line that was taken since the last row, from 1."""
         self.taken: list[str | BadRecord] = []
         self.fault: BadRecord | None = None
         """A line among them that is no text."""

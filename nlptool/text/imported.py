@@ -189,7 +189,7 @@ def _altered(vocab: dict[str, int], config: dict[str, Any]) -> float:
 def _added(folder: Path, config: dict[str, Any], given: Content) -> list[Content]:
     """Added tokens with their ids: of tokenizer.json, of added_tokens_decoder, else of added_tokens.json.
 
-    Of a vocabulary without a tokenizer.json also its special tokens.
+    For a vocabulary without a tokenizer.json also its special tokens.
     """
     plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     special = {text_of(config.get(f"{role}_token")) for role in (*ROLES, "bos")}

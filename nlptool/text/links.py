@@ -71,7 +71,7 @@ class LinkFile:
     def ranges(
         self, starts: NDArray[np.int64], stops: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of each stretch [start, stop) of tokens the first of its links, and the one after its last: [R] each."""
+        """For each stretch [start, stop) of tokens the first of its links, and the one after its last: [R] each."""
         return np.searchsorted(self.all.positions, starts), np.searchsorted(self.all.positions, stops)
 
 

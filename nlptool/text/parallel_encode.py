@@ -73,7 +73,7 @@ class EncodedDocuments:
 
     parts: dict[str, SplitBatch]
     digests: bytes
-    """Of the documents' texts, end to end."""
+    """Digests of the documents' texts, end to end."""
     single: int
     """Documents of one sentence."""
     dropped: Counter[str]

@@ -18,11 +18,11 @@ class Spent(NamedTuple):
 
     steps: int
     step: float
-    """Of one step, in the mean over the run."""
+    """Spent in one step, in the mean over the run."""
 
     @property
     def total(self) -> float:
-        """Of the run."""
+        """Spent in the run."""
         return self.steps * self.step
 
 

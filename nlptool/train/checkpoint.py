@@ -196,7 +196,7 @@ def prune(folder: Path, keep: int, written: Path) -> None:
     found = steps(folder)
     passing = [path for path in found if path != written and not _is_scheduled(path)]
     lasting = [path for path in found if path not in passing]
-    # Of the best one: unverified, since reading all of it after each step saved would take long.
+    # The best one is unverified, since reading all of it after each step saved would take long.
     spared = (*_by_loss(folder)[:1], written)
     for path in (*passing, *lasting[keep:]):
         if path not in spared:

@@ -28,7 +28,7 @@ class Estimate:
     parts: dict[str, int]
     """Parameters by part of the objective; what parts share counts where it comes first."""
     flops_per_row: float
-    """Of a training step, as nlptool.flops counts them; padding costs what a token costs."""
+    """FLOPs of a training step, as nlptool.flops counts them; padding costs what a token costs."""
     weights: int
     """With a teacher's."""
     gradients: int
@@ -120,7 +120,7 @@ class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def no_teacher(module: nn.Module) -> None:
-    """Of an objective that learns from no other model."""
+    """The teacher of an objective that learns from no other model: None."""
 
 
 def estimate(

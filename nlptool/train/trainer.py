@@ -60,7 +60,7 @@ class State:
     step: int = 0
     tokens: int = 0
     flops: float = 0.0
-    """Of all ranks, added up step by step as tokens are."""
+    """Sum over all ranks, added up step by step as tokens are."""
     elapsed: float = 0.0
     lr: float = 0.0
     """Learning rate of the last step."""
@@ -82,7 +82,7 @@ class Step:
     tokens: int
     """Real tokens of all ranks in this step."""
     flops: float = 0.0
-    """Of all ranks in this step."""
+    """Sum over all ranks in this step."""
 
 
 def free(batch: Batch) -> float:

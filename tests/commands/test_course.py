@@ -84,7 +84,7 @@ def test_going_back_sets_the_later_course_aside_and_keeps_what_it_saves(
     assert main(["export", str(run), "--out", str(run.parent / "hf")]) == 0
     assert "step-00000010" in capsys.readouterr().out
     assert train(tiny_recipe, "train.lr=5e-4", "save.keep_last=1", "--resume", "auto") == 0
-    assert f"going on from {run}/checkpoints/step-00000010" in capsys.readouterr().err
+    assert f"resuming from {run}/checkpoints/step-00000010" in capsys.readouterr().err
     new = load_file(run / "final/model.safetensors")
     assert any(
         (new[name] != tensor).any()
@@ -201,7 +201,7 @@ def test_flops_of_a_run_that_goes_on_are_those_that_were_spent(tiny_recipe: Path
     assert train(tiny_recipe, *given, "train.steps=8", "--resume", "auto") == 0
     told = capsys.readouterr().err
     assert "stages that have begun stay where they began: they begin after step 0, 2" in told
-    assert "the learning rate goes on at 0.0005; it was 0.00025 in the last step" in told
+    assert "the learning rate is now 0.0005; it was 0.00025 in the last step" in told
     facts = {f.step: f for f in map(checkpoint.read, checkpoint.steps(tmp_path / "run/checkpoints"))}
     assert [facts[step].tokens for step in (2, 4, 8)] == [2 * 64, 2 * 64 + 2 * 256, 2 * 64 + 6 * 256]
     short, long = facts[2].flops, facts[4].flops - facts[2].flops

@@ -102,7 +102,7 @@ def test_a_run_that_lost_its_last_checkpoint_ends_the_same(finished: Path, tiny_
     told = capsys.readouterr().err
     assert "skipped" in told
     assert "step-00000012" in told
-    assert "going on from" in told
+    assert "resuming from" in told
     steps = [line["step"] for line in logged(finished) if "mlm" in line]
     assert steps == sorted(set(steps))
 

@@ -489,7 +489,7 @@ def test_a_stopped_run_keeps_its_answers(room: Path, decoder: Path, capsys):
     os.kill(process.pid, signal.SIGTERM)
     _, said = process.communicate()
     assert process.returncode == 75
-    assert "--resume auto goes on" in said
+    assert "--resume auto continues" in said
     assert 0 < len(lines(str(path))) < 9000
     assert not Path("out/results.json").exists()
 

@@ -144,7 +144,7 @@ def test_torchrun_hands_a_signal_on_and_the_ranks_save_one_state(tiny_recipe: Pa
     (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
     again = run(tiny_recipe, *long, f"train.steps={int(saved.name[5:]) + 3}", "--resume", "auto", ranks=2)
     assert again.returncode == 0, again.stderr
-    assert f"going on from {saved}" in again.stderr
+    assert f"resuming from {saved}" in again.stderr
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_a_full_disk_names_the_newest_whole_checkpoint(tiny_recipe: Path, tmp_pa
         assert "Traceback" not in done.stderr
         named = done.stderr.rpartition("newest whole checkpoint: ")[2].strip()
         again = run(tiny_recipe, "train.steps=200", "--resume", named)
-        assert "going on from" in again.stderr
+        assert "resuming from" in again.stderr
         assert again.returncode == 0, again.stderr
     finally:
         subprocess.run(["umount", str(small)], check=True)

@@ -21,7 +21,7 @@ class ComparedRun(NamedTuple):
     """One run of a comparison."""
 
     name: str
-    """Of the recipe's file, or the values that vary; runs of one name differ in their seeds."""
+    """Name of the recipe's file, or the values that vary; runs of one name differ in their seeds."""
     recipe: Recipe
     values: dict[str, str] = {}  # noqa: RUF012  (never changed)
     """What varies, by key, as it was written."""

@@ -117,7 +117,7 @@ def facts_of(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def rules_of(report: dict[str, Any]) -> list[tuple[str, int, str, str]]:
-    """Of each rule that dropped something: its name, documents, their share of those that reached it, its limit."""
+    """For each rule that dropped something: its name, documents, their share of those that reached it, its limit."""
     return [
         (rule, found["dropped"], f"{found['dropped'] / max(found['documents'], 1):.2%}", limit_of(found))
         for rule, found in report["rules"].items()

@@ -105,7 +105,7 @@ class Recipe(RecipeBlock):
         return self
 
     def tuning(self, train: FinetuneConfig, start: str, out: Path) -> finetune.Recipe:
-        """Of one stage, what fine-tuning would call its recipe."""
+        """The recipe of one stage, as fine-tuning has it."""
         shared = {
             name: getattr(self, name) for name in ("task", "data", "dropout", "evaluate", "seeds", "track")
         }

@@ -271,7 +271,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def _flops(setup: FinetuneSetup, stage: str, teacher: FinetunedTeacher) -> float:
-    """Of one seed's stage: in the first one the teacher reads each batch, too; its logits for the second are cached."""
+    """FLOPs of one seed's stage: in the first one the teacher reads each batch, too; later its logits are cached."""
     objective: Objective = setup.shape
     if stage == "intermediate":
         with shapes_only():

@@ -89,7 +89,7 @@ def export(options: ExportOptions, console: Console) -> dict[str, Any]:
 
 
 def _measure(answers: dict[str, Answer], rows: _Rows) -> dict[str, dict[str, float]]:
-    """Of each: the largest difference from the model, agreement with it, accuracy, and rows a second."""
+    """For each graph: the largest difference from the model, agreement with it, accuracy, and rows a second."""
     seconds: dict[str, list[float]] = {name: [] for name in answers}
     outputs: dict[str, list[list[NDArray[np.float32]]]] = {}
     for _ in range(ROUNDS):

@@ -12,7 +12,7 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Of which model, in which form, and what becomes of it."""
+    """Which model, in which form, and what becomes of it."""
 
     source: str
     """A run folder, or a model's."""

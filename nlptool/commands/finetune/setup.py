@@ -151,7 +151,7 @@ class FinetuneSetup:
 
     @property
     def models(self) -> dict[str, Path]:
-        """The folders that the runs depend on; a run does not go on with others."""
+        """The folders that the runs depend on; a run does not resume with others."""
         knowledge = self.knowledge
         entities = {} if knowledge is None else {"entity_embeddings": knowledge.embeddings.path}
         return {"init_from": self.folder} | entities
@@ -279,7 +279,7 @@ class FinetuneSetup:
         return FlopCount(objective, self.splits[self.task.train], self.shape.read, device, self.shape.sizes)
 
     def flops_per_row(self, objective: Objective) -> float:
-        """Of a training step, in the mean over the rows of a run. objective: on the meta device."""
+        """FLOPs of a training step, in the mean over the rows of a run. objective: on the meta device."""
         turns = self.shape.turns(self.splits[self.task.train])
         meta = torch.device("meta")
         costs = [FlopCount(objective, part, self.shape.read, meta, self.shape.sizes).mean() for part in turns]

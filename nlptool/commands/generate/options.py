@@ -10,7 +10,7 @@ TEMPERATURE, TOP_P = (
     0.8,
     0.95,
 )  # when nothing is asked for: lively, and without the tail in which texts derail
-GREEDY = "--temperature 0 takes the likeliest token"
+GREEDY = "--temperature 0 takes the most probable token"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class GenerationOptions:
         given = [name for name, value in sampling.items() if value is not None]
         if self.num_beams is not None and given:
             raise UsageError(
-                f"--num-beams searches for the likeliest text and samples nothing: {given[0]} does not go with it",
+                f"--num-beams searches for the most probable text and samples nothing: {given[0]} does not go with it",
                 hint=f"leave {', '.join(given)} away, or --num-beams",
             )
         if self.num_beams is None and self.length_penalty is not None:
@@ -58,7 +58,7 @@ class GenerationOptions:
 
     @property
     def greedy(self) -> bool:
-        """Whether each token is the likeliest one."""
+        """Whether each token is the most probable one."""
         return self.num_beams is None and self.temperature == 0
 
 
@@ -73,7 +73,7 @@ class InputOptions:
     column: str = "text"
     format: RowFormat | None = None
     """None: by the file's suffix, else a text a line."""
-    """Of standard input."""
+    """Format of standard input."""
     batch_size: int = 8
     """Texts that are read together."""
     on_error: Literal["stop", "skip"] = "stop"

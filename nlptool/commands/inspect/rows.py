@@ -23,7 +23,7 @@ class Piece:
     tokens: tuple[tuple[int, int], ...] = ()
     """Position and id of each of its tokens."""
     spaced: bool = False
-    """Of a mark: whether a space stands before it, or before what is to be predicted."""
+    """For a mark: whether a space stands before it, or before what is to be predicted."""
 
     @property
     def marked(self) -> bool:

@@ -103,7 +103,7 @@ def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[st
 
 
 def _seconds(setup: PretrainSetup, probes: list[Probe] | None) -> dict[str, float] | None:
-    """Of the run's steps and evaluations; not of checkpoints, whose time is the disk's."""
+    """Seconds of the run's steps and evaluations; not of checkpoints, whose time is the disk's."""
     if setup.seconds is not None:
         return {"training": setup.seconds, "evaluation": 0.0, "total": setup.seconds}
     if probes is None:

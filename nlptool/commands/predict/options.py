@@ -86,7 +86,7 @@ def prepare_output(out: Path, *, resume: bool, overwrite: bool) -> bool:
         if path.exists():
             raise UsageError(
                 f"{path}: is there already",
-                hint="--resume auto goes on with what is predicted; --overwrite starts again",
+                hint="--resume auto continues from what is predicted; --overwrite starts again",
             )
     return True
 

@@ -141,12 +141,12 @@ def _to_file(
     except Preempted as stop:
         raise Preempted(
             f"{stop.message} after {counted(done.rows, 'rows')}; they are kept in {parts.folder}",
-            hint="the same command with --resume auto goes on from there",
+            hint="the same command with --resume auto continues from there",
         ) from None
     except DataError as error:
         if done.rows:
             error.hint = "; ".join(
-                filter(None, (error.hint, f"{counted(done.rows, 'rows')} are kept: --resume auto goes on"))
+                filter(None, (error.hint, f"{counted(done.rows, 'rows')} are kept: --resume auto continues"))
             )
         raise
     if not done.answers:

@@ -278,7 +278,7 @@ class PretrainSetup:
 
     @cached_property
     def flops_per_step(self) -> float:
-        """Of a step, in the mean over the run."""
+        """FLOPs of a step, in the mean over the run."""
         return sum(s.share * s.batch_size * self.estimate_of(s).flops_per_row for s, _ in self.stages)
 
     @property

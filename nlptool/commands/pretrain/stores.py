@@ -21,7 +21,7 @@ class StoreShare(NamedTuple):
 
     path: str
     share: float
-    """Of the rows of training."""
+    """Shares of the training rows."""
     tokens: int
     """That the store has for training."""
     epochs: float

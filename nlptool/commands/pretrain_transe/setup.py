@@ -113,7 +113,7 @@ class TransESetup:
 
     @property
     def flops_per_step(self) -> float:
-        """Of all ranks."""
+        """FLOPs of a step, over all ranks."""
         return (
             6.0
             * self.train.batch_size

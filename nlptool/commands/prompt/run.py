@@ -115,7 +115,7 @@ def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[st
     except Preempted as stopped:
         raise Preempted(
             f"{stopped.message}; the answers so far are in {out / 'answers'}",
-            hint="the same command with --resume auto goes on",
+            hint="the same command with --resume auto continues",
         ) from None
     return records
 

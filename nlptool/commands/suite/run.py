@@ -31,7 +31,7 @@ WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a t
 def take(suite: ResolvedSuite, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
     """What a model reaches in each task that it can take; a folder of transformers, whatever it is called.
 
-    Raises Preempted with the state saved: asked again, it goes on from there.
+    Raises Preempted with the state saved: run again, it resumes.
     """
     found = (
         _prompted_scores(suite.prompted, model, out / "prompt", console) if suite.prompted is not None else []

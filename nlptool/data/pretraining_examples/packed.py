@@ -72,7 +72,7 @@ class PackedRows:
         return (epoch_offsets(self.seed, epochs, self.stream) + indices * self.stride) % self.stream
 
     def _layout(self, begin_N: Ints) -> tuple[NDArray[np.bool_], Ints]:
-        """Of stretches of the stream, where text is, [N, T], and the first token of it, [N]."""
+        """For stretches of the stream, where text is, [N, T], and the first token of it, [N]."""
         rows, documents = len(begin_N), len(self.split)
         laps, ends = np.divmod(begin_N + self.stretch, self.stream)
         both = self._document_at(np.concatenate((begin_N, ends)))

@@ -108,6 +108,6 @@ def in_second(size_NS: Ints, half: Ints, coin: NDArray[np.bool_]) -> Ints:
 
 
 def _first(size_NS: Ints, most: Ints) -> Ints:
-    """Of sentences that follow each other the first `most` [N] tokens."""
+    """For sentences that follow each other the first `most` [N] tokens."""
     before_NS = np.cumsum(size_NS, axis=1) - size_NS
     return np.clip(most[:, None] - before_NS, 0, size_NS)

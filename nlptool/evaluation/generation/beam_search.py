@@ -1,4 +1,4 @@
-"""Beam search: the continuation that is likeliest as a whole, as far as a few beams can tell."""
+"""Beam search: the continuation that is most probable as a whole, as far as a few beams can tell."""
 
 # P prompts, B beams of each, V vocabulary, K candidates of a prompt, R = P B rows of the net
 

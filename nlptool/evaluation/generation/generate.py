@@ -1,6 +1,6 @@
 """Let a decoder continue texts."""
 
-# N prompts that are still going on, T tokens, D width, V vocabulary, C tokens that end a text
+# N unfinished prompts, T tokens, D width, V vocabulary, C tokens that end a text
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def continuations(
 
 
 class _Texts:
-    """Texts that grow: what each has so far, and which are still going on."""
+    """Texts that grow: what each has so far, and which are unfinished."""
 
     def __init__(self, prompts: Sequence[Sequence[int]], full: Sequence[int]) -> None:
         """full: a text that is longer ends."""
@@ -74,7 +74,7 @@ class _Texts:
 
     @property
     def alive(self) -> list[int]:
-        """The rows of texts that are going on."""
+        """The rows of unfinished texts."""
         return [row for row, number in enumerate(self.rows) if number in self.unfinished]
 
     def take(

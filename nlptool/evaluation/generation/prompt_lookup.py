@@ -16,7 +16,7 @@ STEP = 0.25  # weight of the last guesses in that share
 
 
 class PromptLookup:
-    """Of one text, which grows."""
+    """Drafts for one text, which grows."""
 
     def __init__(self, ids: Sequence[int]) -> None:
         self.ids = ids

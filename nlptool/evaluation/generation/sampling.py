@@ -1,6 +1,6 @@
-"""Which token comes next: the likeliest, or one drawn from what temperature, top-k and top-p leave."""
+"""Which token comes next: the most probable, or one drawn from what temperature, top-k and top-p leave."""
 
-# N prompts that are still going on, V vocabulary, K candidates, the likeliest first
+# N unfinished prompts, V vocabulary, K candidates, the most probable first
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class DecodingState(NamedTuple):
     """The prompts that get a further token."""
 
     numbers: Sequence[int]
-    """Of each, among all prompts."""
+    """Number of each, among all prompts."""
     ids: Sequence[Sequence[int]]
     """What each has so far: the prompt, and what was made."""
     generated: Sequence[int]
@@ -33,7 +33,7 @@ Choose = Callable[[Tensor, DecodingState], Tensor]
 
 
 def greedy(logits_NV: Tensor, state: DecodingState) -> Tensor:
-    """The likeliest token."""
+    """The most probable token."""
     return logits_NV.argmax(-1)
 
 
@@ -43,15 +43,15 @@ class Sampling:
 
     A prompt's random numbers are a function of (seed, its number, tokens made), so what it becomes depends neither on
     the size of the batch nor on its other prompts. Filters come in transformers' order: processors,
-    temperature, top-k, top-p. Of tokens exactly as likely as the last that top-k leaves, transformers leaves all.
+    temperature, top-k, top-p. Among tokens exactly as likely as the last that top-k leaves, transformers leaves all.
     """
 
     temperature: float = 1.0
-    """What logits are divided by; 0, or next to it: the likeliest token."""
+    """What logits are divided by; 0, or next to it: the most probable token."""
     top_k: int = 0
-    """Only the k likeliest tokens; 0: all."""
+    """Only the k most probable tokens; 0: all."""
     top_p: float = 1.0
-    """Only the likeliest tokens that together are this likely (nucleus sampling, Holtzman et al. 2020)."""
+    """Only the most probable tokens that together are this likely (nucleus sampling, Holtzman et al. 2020)."""
     seed: int = 0
     processors: LogitsProcessors = NONE
     """What is done to the logits first."""
@@ -80,7 +80,7 @@ def renumbered(choose: Choose, numbers: Sequence[int]) -> Choose:
 
 
 def filtered(logits_NV: Tensor, temperature: float, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
-    """What may be drawn: probabilities and tokens, both [N, K], the likeliest first; float64, as sums are.
+    """What may be drawn: probabilities and tokens, both [N, K], the most probable first; float64, as sums are.
 
     Probabilities that top-p leaves out are 0, those of a row need not add up to 1.
     """

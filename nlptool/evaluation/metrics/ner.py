@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 Tags = Sequence[Sequence[str]]
-"""Of each sentence those of its tokens."""
+"""The tags of each sentence's tokens."""
 Entity = tuple[str, int, int]
 """Its name, its first token and the one after its last."""
 

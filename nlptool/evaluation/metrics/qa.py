@@ -22,7 +22,7 @@ References = Sequence[Sequence[str]]
 """For each prediction the texts that would be right."""
 Metric = Callable[[Sequence[str], References], float]
 Score = Callable[[str, str], float]
-"""Of a prediction against one reference."""
+"""Score of a prediction against one reference."""
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -202,7 +202,7 @@ def counts(metric: str, references: Sequence[str]) -> bool:
 
 
 def _quac(predictions: Sequence[str], references: References) -> list[tuple[float, float]]:
-    """Of each question the F1 of the prediction and that of the references among themselves."""
+    """For each question the F1 of the prediction and that of the references among themselves."""
     found = []
     for prediction, all_ in zip(predictions, references, strict=True):
         spans = [text for text in all_ if text != CANNOT]

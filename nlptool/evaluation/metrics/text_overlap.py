@@ -180,7 +180,7 @@ def sentence_lines(text: str) -> str:
 
 
 def unicode_words(text: str) -> list[str]:
-    """Words of every script, in lower case; of scripts without spaces, characters. Of a-z what rouge-score sees."""
+    """Words of every script, in lower case; of scripts without spaces, characters. For a-z what rouge-score sees."""
     words = _words(unicodedata.normalize("NFKC", text).lower())
     return [part for word in words for part in APART.findall(word)]
 

@@ -54,7 +54,7 @@ class Config(EncoderConfig):
 
     @classmethod
     def of_teacher(cls, teacher: ModelConfig, layers: int) -> ModelConfig:
-        """Of a BERT's layers, too: those of an encoder that neither shares layers nor projects its embeddings."""
+        """Takes a BERT's layers, too: those of an encoder that neither shares layers nor projects its embeddings."""
         own = (teacher.layers, teacher.layers) == (teacher.attentions, teacher.mlps)
         if not isinstance(teacher, EncoderConfig) or teacher.projected or not own:
             raise ValueError(f"distilbert begins with a BERT's layers, not {teacher.name}'s")

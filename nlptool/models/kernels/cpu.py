@@ -74,7 +74,7 @@ def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
 
 
 def mlp(x: Tensor, up_FD: Tensor, up_F: Tensor, down_DF: Tensor, down_D: Tensor, tanh: bool) -> Tensor:
-    """Linear, GELU, linear. Of the widest tensors only one is kept: GELU is computed again for the gradient."""
+    """Linear, GELU, linear. Only one of the widest tensors is kept: GELU is computed again for the gradient."""
     approximate = "tanh" if tanh else "none"
     return _MLP.apply(x, up_FD, up_F, down_DF, down_D, approximate)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -17,7 +17,7 @@ CHUNK, ON_GPU = 1 << 22, 1 << 28
 
 
 def chunk_rows(weight_VD: Tensor) -> int:
-    """Of a chunk."""
+    """Rows of a chunk."""
     return max(1, (ON_GPU if weight_VD.is_cuda else CHUNK) // weight_VD.shape[0])
 
 

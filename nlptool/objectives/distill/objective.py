@@ -174,7 +174,7 @@ class DistillationObjective(Objective):
         return sums
 
     def _sums_without_teacher(self, batch: Batch) -> dict[str, Tensor]:
-        """Of a batch that brings the teacher's answers along."""
+        """The sums of a batch that brings the teacher's top k along."""
         hidden_BTD = self._trace(self.backbone, batch, ()).states[-1]
         at_masked = gather_rows(hidden_BTD, batch["at"]) if "at" in batch else hidden_BTD
         everywhere = self.config.kl_positions == "all"

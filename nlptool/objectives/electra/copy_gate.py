@@ -38,7 +38,7 @@ class CopyGate(nn.Module):
     def scores(
         self, head: MaskedLM, embeddings_VE: Tensor, hidden_ND: Tensor, labels_N: Tensor, shown_N: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """-log p(label) of each token, and whether the label is the likeliest one: both [N]."""
+        """-log p(label) of each token, and whether the label is the most probable one: both [N]."""
         losses_N, correct_N = (torch.empty_like(labels_N, dtype=t) for t in (torch.float32, torch.bool))
         rows = chunk_rows(embeddings_VE)
         for begin in range(0, len(labels_N), rows):

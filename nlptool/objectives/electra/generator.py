@@ -57,7 +57,7 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def measure(self, batch: Batch, backbone: TransformerEncoder) -> GeneratorOutput:
-        """The same, and how many slots are right by the likeliest token (mlm_correct) and by the sample (sampled).
+        """The same, and how many slots are right by the most probable token (mlm_correct) and by the sample (sampled).
 
         labels: [V], how often each token was to be guessed.
         """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Config(MaskingConfig):
     """ERNIE's pretraining (Zhang et al. 2019, section 3.4): masked LM, next sentence and denoising entities (dEA).
 
-    Of the links in a row some are replaced by another entity, some dropped, the rest shown; the hidden state of each
+    Some links of a row are replaced by another entity, some dropped, the rest shown; the hidden state of each
     token that was linked tells its true entity among candidates, which are the entities of all rows of the step, and
     none. In the paper they are those of the row; in the released code those of a GPU's rows, so that there the loss
     depends on how a batch is cut.
@@ -59,7 +59,7 @@ class Config(MaskingConfig):
         return require_pairs("objective.next_sentence", model) if self.next_sentence else []
 
     def beginning(self, model: ModelConfig, entity_size: int | None) -> ModelConfig:
-        """Of a BERT an ERNIE with layers of the released model's types."""
+        """An ERNIE from a BERT, with layers of the released model's types."""
         from nlptool.models.bert.config import Config as BertConfig
         from nlptool.objectives.ernie.as_bert import of_bert
 

@@ -81,7 +81,7 @@ class Ernie(masked.MaskedLM):
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """As of a masked LM, at [B, ..., K + L]; and entity_at [B, L], entity_vectors [B, L, W] of the links shown.
 
-        Of denoising dea_labels and dea_corruption [B, L]; in `shared` candidates [C, W], commonest []
+        For denoising dea_labels and dea_corruption [B, L]; in `shared` candidates [C, W], commonest []
         and candidate_ids [C - 1], their numbers in the graph.
         """
         batch = super().collate(examples, draws)

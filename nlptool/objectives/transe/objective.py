@@ -150,7 +150,7 @@ class TransE(Objective):
         return Batch(tensors, {"transe": count}, tokens=rows)
 
     def distances(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of the triples, [B], and of the corrupted ones, [B, K]."""
+        """Distances of the triples, [B], and of the corrupted ones, [B, K]."""
         ids, negatives = batch["ids"], batch["negatives"]
         rows, number = negatives.shape
         flops.product(rows * (1 + number), self.config.embedding_size, 1)

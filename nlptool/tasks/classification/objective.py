@@ -121,7 +121,7 @@ class Classification(TaskObjective):
         return F.mse_loss(logits.to(wide), labels.to(wide), reduction="sum")
 
     def decide(self, logits: Numbers) -> Numbers:
-        """[N, 1]: the likeliest class, or the number."""
+        """[N, 1]: the most probable class, or the number."""
         return super().decide(logits) if self.config.labels else logits
 
     def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:

@@ -39,7 +39,7 @@ class Config(MarkedTextConfig):
     name: Literal["entity_typing"] = Field("entity_typing", description="kind of task")
     argmax_fallback: bool = Field(
         False,
-        description="whether a mention to which no type is given gets the likeliest one, as FIGER's script in the "
+        description="whether a mention to which no type is given gets the most probable one, as FIGER's script in the "
         "released code does",
     )
     metrics: tuple[Metric, ...] = Field(
@@ -50,7 +50,7 @@ class Config(MarkedTextConfig):
 
     @property
     def label_width(self) -> int:
-        """Of each type whether the mention has it."""
+        """Whether the mention has each type."""
         return len(self.labels)
 
     def flat(self, row: Row) -> Iterable[Row]:

@@ -141,7 +141,7 @@ class ExtractiveQA(TaskObjective):
             self.thresholds[NULL_ODDS] = qa.squad2(given, right, odds)["best_f1_threshold"]
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """`id`, `prediction`, `null_odds`, the likeliest answers in `best`, and the first of those that are right."""
+        """`id`, `prediction`, `null_odds`, the best answers in `best`, and the first right one."""
         for one in self._found(rows, logits):
             line = {"id": one["id"], "prediction": one["text"]}
             if self.config.unanswerable:
@@ -173,7 +173,7 @@ class ExtractiveQA(TaskObjective):
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
     def _found(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """Of each question the best text, even if there may be none, and what else may be said of it."""
+        """For each question the best text, even if there may be none, its probability and the null odds."""
         assert isinstance(rows, QAWindowDataset)
         for question, of_row, places in rows.texts():
             found = search(rows, logits, of_row, number=self._limits.best, longest=self._limits.answer)

@@ -49,7 +49,7 @@ def no_answer(logits: Numbers, windows: range) -> float:
 
 
 def max_answer_length(rows: QAWindowDataset, windows: range) -> list[NDArray[np.bool_]]:
-    """Of each window's tokens whether no other window has more text around them (_check_is_max_context there).
+    """For each window's tokens whether no other window has more text around them (_check_is_max_context there).
 
     More is what there is less of, to the left or the right, and a hundredth of the window's size; of equals the first.
     """

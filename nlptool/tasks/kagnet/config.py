@@ -32,7 +32,7 @@ class Paths(RecipeBlock):
 
     hops: int = Field(2, ge=1, le=4, description="relations of a path, at most; the released loader keeps 2")
     max_paths: int = Field(
-        100, gt=0, description="paths of a pair of concepts, the shortest and of these the likeliest"
+        100, gt=0, description="paths of a pair of concepts, the shortest and of these the most probable"
     )
     drop: tuple[str, ...] = Field(("hascontext",), description="relations that no path goes along")
     threshold: float | None = Field(

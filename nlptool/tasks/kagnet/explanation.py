@@ -18,7 +18,7 @@ SHOWN = 3  # paths of a choice
 def of_rows(
     batch: Batch, attention: Attention, graph: Graph, labels: tuple[str, ...], texts: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Of each row, by choice, `statements` and `paths`: those with most attention, that of their pair times their own.
+    """For each row, by choice, `statements` and `paths`: those with most attention, that of their pair times their own.
 
     texts: of all statements of the rows that the batch is of.
     """

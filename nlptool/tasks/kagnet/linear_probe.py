@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Of the squared weights, beside the mean loss; vectors are scaled to variance 1."""
+"""Factors on the squared weights, beside the mean loss; vectors are scaled to variance 1."""
 HELD_OUT = 4  # one training row in so many chooses the penalty
 ITERATIONS = 300
 

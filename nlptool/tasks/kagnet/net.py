@@ -128,7 +128,7 @@ class KagNet(nn.Module):
         return scores_S, Attention(beta_P, alpha_K)
 
     def _nodes(self, concepts_VE: Tensor, edges: Tensor) -> Tensor:
-        """Of each node its own vector and what the GCN makes of it, [V + 2, E + G].
+        """For each node its own vector and what the GCN makes of it, [V + 2, E + G].
 
         h' = ReLU(W sum of the neighbours' h + b): the released code has neither a term for the node itself nor a norm.
         What paths are filled up with is in no graph.

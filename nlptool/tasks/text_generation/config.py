@@ -131,8 +131,8 @@ class SubtaskConfig(TaskConfig):
 class Config(SubtaskConfig):
     """One such task, or several that one net learns together, a batch of each in turn.
 
-    Of several, each has its rows in a folder of its name: FOLDER/squad/train.jsonl. `sum`, that of the first metric
-    of each, chooses the best checkpoint; of decaNLP's ten tasks it is their decaScore, 100 times that.
+    If there are several, each has its rows in a folder of its name: FOLDER/squad/train.jsonl. `sum`, that of the first
+    metric of each, chooses the best checkpoint; of decaNLP's ten tasks it is their decaScore, 100 times that.
     """
 
     metrics: tuple[Metric, ...] = Field(
@@ -167,13 +167,13 @@ class Config(SubtaskConfig):
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """Of several tasks, the figures of each."""
+        """The scored metrics; those of each task, where there are several."""
         if not self.tasks:
             return super().scored
         return tuple(f"{name}/{figure}" for name, task in self.tasks.items() for figure in task.scored)
 
     def heading(self, split: str) -> str:
-        """Of several tasks, a figure has the task's name before it."""
+        """Where there are several tasks, a metric has the task's name before it."""
         name, task = self.part(split)
         inside = super().heading(split) if task is self else task.heading(split.rpartition("/")[2])
         return f"{name}/{inside}" if name else inside

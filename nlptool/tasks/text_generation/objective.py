@@ -76,7 +76,7 @@ class TextGeneration(TaskObjective):
     def collate(self, examples: PromptBatch, draws: RandomStreams) -> Batch:
         """ids [B, T], lengths [B] of the prompts, row [B], most [B] tokens that may be written.
 
-        Of each token of an answer: labels [M], the token; at [M], the place before it, counted through all rows of ids;
+        For each token of an answer: labels [M], the token; at [M], the place before it in all rows of ids;
         owner [M], the row of the batch.
         """
         places_T = np.arange(examples.ids.shape[1])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 NO_TAG = ""
-"""Of a word that is not decided, where the labels have no O."""
+"""Tag of a word that is not decided, where the labels have no O."""
 
 
 class TokenClassification(TaskObjective):
