@@ -183,9 +183,10 @@ def _fail(error: Reported) -> int:
 
 
 def _show(error: Reported) -> int:
-    """Print an error; under --json also as a line of JSON on stdout, where a program reads."""
+    """Print an error; under --json also as a line of JSON on stdout, unless a result is there already."""
+    answered = Manner.console is not None and Manner.console.answered
     console().error(error)
-    if Manner.json and not console().answered:
+    if Manner.json and not answered:
         failure = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
         console().json_line({"error": failure})
     return error.exit_code

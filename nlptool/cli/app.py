@@ -135,15 +135,14 @@ class Manner:
     json = False
     """--json: an error is also a line of JSON on stdout, unless a result is there already."""
     console: "Console | None" = None
-    """What this command line prints by."""
+    """What was made last to print by."""
 
 
 def console() -> "Console":
     """What prints; imported when there is something to say."""
-    if Manner.console is None:
-        from nlptool.console import Console
+    from nlptool.console import Console
 
-        Manner.console = Console(quiet=Manner.quiet)
+    Manner.console = Console(quiet=Manner.quiet)  # for the streams of now, which a program may have replaced
     return Manner.console
 
 
@@ -202,8 +201,7 @@ def work_alone(command: str) -> None:
 
 
 def _keep_quiet(wanted: bool) -> None:
-    if wanted and not Manner.quiet:
-        Manner.quiet, Manner.console = True, None
+    Manner.quiet = Manner.quiet or wanted
 
 
 def _print_version(wanted: bool) -> None:
