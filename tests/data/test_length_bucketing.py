@@ -21,7 +21,7 @@ class Rows:
     def __len__(self) -> int:
         return ROWS
 
-    def take(self, indices, epochs, draws):
+    def take(self, indices):
         return SimpleNamespace(rows=indices)
 
 
