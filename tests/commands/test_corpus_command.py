@@ -284,6 +284,15 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(work: Path):
     assert contents(work / "out") == contents(work / "whole")
 
 
+def test_what_a_kill_behind_the_last_file_has_left_is_removed(work: Path):
+    assert corpus() == 0
+    finished = contents(work / "out")
+    (work / "out/stretches/0").mkdir(parents=True)
+    (work / "out/stretches/0/left").write_text("x")
+    assert corpus("--resume", "auto") == 0
+    assert contents(work / "out") == finished
+
+
 def test_a_dry_run_writes_nothing(work: Path, capsys):
     assert corpus("--dry-run", "--json") == 0
     facts = json.loads(capsys.readouterr().out)

@@ -1,5 +1,6 @@
 """The working half of `corpus`."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def run(work: Work, options: Options, console: Console) -> None:
     resumed = _resumed(out, recipe, options)
     shards.require_ended(out)
     if resumed and (out / CORPUS).is_file():
+        shutil.rmtree(out / STRETCHES, ignore_errors=True)  # which a kill may have left behind the last file
         console.note(f"{out}: is finished, nothing to do")
         views.show_report(out, read_json(out / REPORT, dict), options, console)
         return
