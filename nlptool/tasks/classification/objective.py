@@ -2,8 +2,7 @@
 
 # B batch, T tokens, D width, N rows, W logits of a row: one a class, or one number
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
-from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
-from nlptool.data.random_streams import RandomStreams
 from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
@@ -23,10 +19,8 @@ from nlptool.models.base import Encoder
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
 from nlptool.tasks import sequence_heads
-from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
-from nlptool.text.store import Split
-from nlptool.text.tabular import Row
-from nlptool.text.tokenizer import Tokenizer
+from nlptool.tasks.base import LabelledDataset, Numbers
+from nlptool.tasks.text_objective import TextObjective
 
 if TYPE_CHECKING:
     from nlptool.tasks.classification.config import Config
@@ -34,14 +28,14 @@ if TYPE_CHECKING:
 HIDDEN = -1.0  # the label of GLUE's test rows
 
 
-class Classification(TaskObjective):
+class Classification(TextObjective):
     """The first token's last hidden state gives the class, or the number.
 
     The loss is the cross-entropy, or for numbers the squared error on their own scale (ELECTRA's code divides
-    STS-B's by 5). The last layer is computed at the first token only.
+    STS-B's by 5).
     """
 
-    architecture = "ForSequenceClassification"
+    config: "Config"
 
     def __init__(
         self,
@@ -51,25 +45,11 @@ class Classification(TaskObjective):
         classifier: heads.Classifier,
         pooler: heads.Pooler | None,
     ) -> None:
-        super().__init__()
-        self.config: Config = config
-        self.vocabulary = vocabulary
-        self.term = "cross_entropy" if config.labels else "squared_error"
-        self.weights = {self.term: 1.0}
+        term = "cross_entropy" if config.labels else "squared_error"
+        super().__init__(config, vocabulary, backbone, classifier, pooler, term=term, width=config.width)
         self.class_names = config.labels
-        self.width, self.guess = config.width, "majority" if config.labels else "mean"
-        self.backbone: Encoder = backbone
-        self.pooler, self.classifier = pooler, classifier
+        self.guess = "majority" if config.labels else "mean"
         self._factors_W: tuple[float, ...] | None = None
-
-    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """The texts, each a document of one or two sentences, and the labels."""
-        examples = (self.config.example(row, labelled=labelled) for row in rows)
-        return pair_inputs.write(examples, tokenizer, prefix)
-
-    def dataset(self, split: Split, length: int) -> TextPairDataset:
-        """The rows."""
-        return sequence_heads.open_rows(split, length, self.vocabulary)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows."""
@@ -90,10 +70,6 @@ class Classification(TaskObjective):
             given = tuple((train.count / (self.width * np.maximum(counts_W, 1))).tolist())
         self._factors_W = given if isinstance(given, tuple) else None
 
-    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
-        """ids and types [B, T], lengths and row [B], labels [B, 1]; nothing is drawn."""
-        return sequence_heads.batch_of(examples, self.term)
-
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each with its class, or number."""
         return sequence_heads.row_views(batch, self._spell)
@@ -107,11 +83,6 @@ class Classification(TaskObjective):
         factors_W = torch.tensor(self._factors_W, dtype=wide_BW.dtype, device=wide_BW.device)
         labels_B = labels_B1[:, 0].long()
         return {self.term: F.cross_entropy(wide_BW, labels_B, weight=factors_W, reduction="sum")}
-
-    def predict(self, batch: Batch) -> Tensor:
-        """Logits, or the number, [B, W]."""
-        pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)
-        return self.classifier(pooled_BD)  # type: ignore[no-any-return]
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Summed cross-entropy in nats, or squared error. logits: [N, W]; labels: [N, 1]."""

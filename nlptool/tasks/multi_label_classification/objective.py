@@ -3,29 +3,23 @@
 # B batch, D width, N rows, C labels
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
-from nlptool.data import pair_inputs, row_view
+from nlptool.data import row_view
 from nlptool.data.batches import Batch
-from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
-from nlptool.data.random_streams import RandomStreams
 from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import multi_label
 from nlptool.models import heads
-from nlptool.models.base import Encoder
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
 from nlptool.tasks import label_sets, sequence_heads
-from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
-from nlptool.text.store import Split
-from nlptool.text.tabular import Row
-from nlptool.text.tokenizer import Tokenizer
+from nlptool.tasks.base import LabelledDataset, Numbers
+from nlptool.tasks.text_objective import TextObjective
 
 if TYPE_CHECKING:
     from nlptool.tasks.multi_label_classification.config import Config
@@ -33,47 +27,17 @@ if TYPE_CHECKING:
 TERM = "binary_cross_entropy"
 
 
-class MultiLabelClassification(TaskObjective):
+class MultiLabelClassification(TextObjective):
     """A classifier's head with a logit for each label; the loss is the binary cross-entropy, the mean over labels."""
 
-    architecture = "ForSequenceClassification"
     config: "Config"
     guess = "most frequent label"
-
-    def __init__(
-        self,
-        config: "Config",
-        vocabulary: Vocabulary,
-        backbone: Encoder,
-        classifier: heads.Classifier,
-        pooler: heads.Pooler | None,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.vocabulary = vocabulary
-        self.weights = {TERM: 1.0}
-        self.width = len(config.labels)
-        self.backbone: Encoder = backbone
-        self.pooler, self.classifier = pooler, classifier
-
-    def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """The texts, each a document of one or two sentences, and the labels."""
-        examples = (self.config.example(row, labelled=labelled) for row in rows)
-        return pair_inputs.write(examples, tokenizer, prefix)
-
-    def dataset(self, split: Split, length: int) -> TextPairDataset:
-        """The rows."""
-        return sequence_heads.open_rows(split, length, self.vocabulary)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """Labels that no row has."""
         counts_C = rows.labels.sum(0)
         never = [name for name, count in zip(self.config.labels, counts_C, strict=True) if not count]
         return [f"no row has the label {', '.join(never)}"] if never and rows.labelled else []
-
-    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
-        """ids and types [B, T], lengths and row [B], labels [B, C]; nothing is drawn."""
-        return sequence_heads.batch_of(examples, TERM)
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each with its labels."""
@@ -85,12 +49,7 @@ class MultiLabelClassification(TaskObjective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses."""
-        return {TERM: self.cost(self.predict(batch), batch["labels"])}
-
-    def predict(self, batch: Batch) -> Tensor:
-        """Logits, [B, C]."""
-        pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)
-        return self.classifier(pooled_BD)  # type: ignore[no-any-return]
+        return {self.term: self.cost(self.predict(batch), batch["labels"])}
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Binary cross-entropy in nats, the mean over labels, summed over rows. logits, labels: [N, C]."""
@@ -132,4 +91,6 @@ def build(
     """An encoder with the head of its family."""
     encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
     classifier = heads.Classifier.of(encoder, len(config.labels), dropout)
-    return MultiLabelClassification(config, vocabulary, net, classifier, pooler)
+    return MultiLabelClassification(
+        config, vocabulary, net, classifier, pooler, term=TERM, width=len(config.labels)
+    )
