@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,6 +26,9 @@ from nlptool.cli.app import (
 from nlptool.cli.training import run_recipe
 from nlptool.commands.specs import COMMANDS, INFERENCE
 from nlptool.errors import UsageError
+
+if TYPE_CHECKING:
+    from nlptool.console import Options
 
 (PROMPT,) = (spec for spec in COMMANDS if spec.name == "prompt")
 
@@ -162,13 +165,8 @@ def evaluate(
         others["--minimal-pairs"] = minimal_pairs
         _refuse({name: value is not None for name, value in others.items()}, "does not go with --graph")
         _refuse({"--overwrite": out is None and overwrite}, "goes with a folder: --out FOLDER")
-        ranking, options = (
-            graph_ranking(models, graph, splits or ()),
-            Options(overwrite=overwrite, json=as_json),
-        )
-        if out is not None:
-            prepare(out, options)
-        carry_out("evaluate", (models, ranking, out), options)
+        ranking = graph_ranking(models, graph, splits or ())
+        _evaluate((models, ranking, out), out, Options(overwrite=overwrite, json=as_json))
         return
     alone = suite is None and store is None and minimal_pairs is None
     of_task = task is not None or bool(splits) or (alone and data is not None)
@@ -185,19 +183,20 @@ def evaluate(
         others = {"--suite": suite, "--minimal-pairs": minimal_pairs, "--store": store, "--resume": resume}
         _refuse({name: value is not None for name, value in others.items()}, "does not go with --task")
         question = task_question(models, task, data, splits or ())
-        options = Options(overwrite=overwrite, json=as_json)
-        if out is not None:
-            prepare(out, options)
-        carry_out("evaluate", (models, question, out), options)
+        _evaluate((models, question, out), out, Options(overwrite=overwrite, json=as_json))
         return
     requested = EvaluationOptions(
         store, max_chars or 4000, minimal_pairs, limit or 1000, suite, data, stride, pll_metric or "original"
     )
     evaluation = resolve(models, requested, out)
-    options = Options(resume=resume, overwrite=overwrite, json=as_json)
+    _evaluate(evaluation, out, Options(resume=resume, overwrite=overwrite, json=as_json))
+
+
+def _evaluate(what: Any, out: Path | None, options: "Options") -> None:
+    """Hand over what is evaluated, once the folder of its results is prepared."""
     if out is not None:
         prepare(out, options)
-    carry_out("evaluate", evaluation, options)
+    carry_out("evaluate", what, options)
 
 
 @app.command(

@@ -123,17 +123,10 @@ class GraphBuilder:
             triples = self._set_aside(triples["train"], relations)
         names, renumbered = _compact(list(self._entities), triples["train"][[0, 2]])
         relation_names, relation_numbers = _compact(relations, triples["train"][[1]])
-        for split in SPLITS:
-            columns = triples.pop(split)
-            heads, tails = renumbered[columns[0]], renumbered[columns[2]]
-            kinds = relation_numbers[columns[1]]
-            known = (heads >= 0) & (tails >= 0) & (kinds >= 0)
-            self.stats.drop(split, NEVER_TRAINED, int((~known).sum()))
-            columns = _sorted(heads[known], kinds[known], tails[known])
-            self.stats.read[split] = len(self._columns[split][0])
-            if split == "train" or columns.shape[1]:
-                np.save(folder / f"{split}.npy", columns)
-            triples[split] = columns
+        counts = {
+            split: self._save(folder, split, triples.pop(split), renumbered, relation_numbers)
+            for split in SPLITS
+        }
         write_names(folder / "entities.txt", names)
         write_names(folder / "relations.txt", relation_names)
         found, unknown = _labels_of(labels, names)
@@ -145,7 +138,7 @@ class GraphBuilder:
             "fingerprint": _fingerprint(files),
             "entities": len(names),
             "relations": len(relation_names),
-            "triples": {split: int(columns.shape[1]) for split, columns in triples.items()},
+            "triples": counts,
             "read": self.stats.read,
             "dropped": {split: dict(found) for split, found in self.stats.dropped.items()},
             "pairs_without": self.stats.pairs_without,
@@ -165,6 +158,24 @@ class GraphBuilder:
             )
         write_json(folder / FACTS, facts)
         return facts
+
+    def _save(
+        self,
+        folder: Path,
+        split: str,
+        columns: NDArray[np.int32],
+        entities: NDArray[np.int32],
+        relations: NDArray[np.int32],
+    ) -> int:
+        """Write a split's triples [3, N] under the numbers of the graph, -1 for what it does not have; how many."""
+        heads, kinds, tails = entities[columns[0]], relations[columns[1]], entities[columns[2]]
+        known = (heads >= 0) & (tails >= 0) & (kinds >= 0)
+        self.stats.drop(split, NEVER_TRAINED, int((~known).sum()))
+        self.stats.read[split] = len(self._columns[split][0])
+        found = _sorted(heads[known], kinds[known], tails[known])
+        if split == "train" or found.shape[1]:
+            np.save(folder / f"{split}.npy", found)
+        return int(found.shape[1])
 
     def _numbers(self, split: str) -> NDArray[np.int32]:
         """The triples of a split as they came: [3, N], numbers by first occurrence."""

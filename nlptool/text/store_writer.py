@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,19 +116,20 @@ def write(
             )
         if work.heldout:
             _balance(writers, links, written, last)
-        for name, writer in writers.items():
-            writer.close()
-            counts = written.splits[name]
-            counts.documents, counts.sentences, counts.tokens = (
-                writer.documents,
-                writer.sentences,
-                writer.tokens,
-            )
-        for name, link_writer in links.items():
-            link_writer.close()
-            written.links[name] = link_writer.count
+        _close(writers, links, written)
     written.corpus = corpus.hexdigest()
     return written
+
+
+def _close(writers: Mapping[str, SplitWriter], links: Mapping[str, LinkWriter], written: StoreStats) -> None:
+    """Put the last bytes onto the disk, and note how much each split has."""
+    for name, writer in writers.items():
+        writer.close()
+        counts = written.splits[name]
+        counts.documents, counts.sentences, counts.tokens = writer.documents, writer.sentences, writer.tokens
+    for name, link_writer in links.items():
+        link_writer.close()
+        written.links[name] = link_writer.count
 
 
 def _require_spelled(loss: Loss, most: float) -> None:
