@@ -1,7 +1,9 @@
 """KagNet against its statement encoder on CommonsenseQA 1.0, whose rows are at hand with three choices.
 
-    python -m benchmarks.kagnet WORK --rows train.jsonl.gz --graph GRAPH --embeddings TRANSE --init-from MODEL
+    python -m benchmarks.kagnet WORK --rows train.jsonl.gz --triples train.tsv.gz --init-from MODEL
 
+--triples: relation, head and tail with tabs between them, as ConceptNet100k comes; graph and vectors of 100 numbers
+are made in WORK.
 A fifth of the rows is the development split. `random`: the two wrong choices are the right ones of other questions, of
 the same split. `plain`: the rows as they are. Each arm changes one key of the task; the statement alone is the linear
 probe on the encoder's frozen vectors that `finetune` puts beside the score.
@@ -61,7 +63,34 @@ def write(folder: Path, rows: list[dict], choices: str) -> None:
         (folder / f"{split}.jsonl").write_text("".join(lines))
 
 
+def graph_and_vectors(work: Path, triples: Path) -> None:
+    """The graph with KagNet's relations, and vectors of 19 epochs."""
+    work.mkdir(parents=True, exist_ok=True)
+    graph = {
+        "source": {"files": str(triples), "format": "tsv", "columns": ["relation", "head", "tail"]},
+        "relations": {"merge": "conceptnet"},
+        "letters_only": True,
+        "out": str(work / "graph"),
+    }
+    transe = {
+        "graph": graph["out"],
+        "objective": {"name": "transe", "embedding_size": 100, "loss": "self_adversarial", "margin": 6.0}
+        | {"num_negatives": 8, "normalize": "none"},
+        "train": {"budget": "19 epochs", "batch_size": 512, "lr": 0.01, "warmup": 0, "schedule": "linear"}
+        | {"optimizer": {"weight_decay": 0.0}},
+        "evaluate": {"every": 10**9, "triples": 1},
+        "out": str(work / "transe"),
+    }
+    for command, recipe in {"knowledge": graph, "pretrain-transe": transe}.items():
+        path = work / f"{command}.yaml"
+        path.write_text(json.dumps(recipe))
+        finished = (Path(recipe["out"]) / "graph.json").exists() or (Path(recipe["out"]) / "final").exists()
+        if not finished and main([command, str(path)]):
+            raise SystemExit(1)
+
+
 def run(options: argparse.Namespace) -> None:
+    graph_and_vectors(options.work, options.triples)
     data = options.work / f"data-{options.choices}"
     write(data, rows_of(options.rows, options.limit), options.choices)
     for arm in options.arms or ARMS:
@@ -69,8 +98,8 @@ def run(options: argparse.Namespace) -> None:
         began = time.monotonic()
         changes = [
             "task=csqa/kagnet_v1_0",
-            f"task.graph={options.graph}",
-            f"task.entity_embeddings={options.embeddings}",
+            f"task.graph={options.work / 'graph'}",
+            f"task.entity_embeddings={options.work / 'transe/final'}",
             f"task.schema_graphs={options.work / 'schema-graphs'}",
             f"task.pooling={options.pooling}",
             *ARMS[arm],
@@ -103,7 +132,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("work", type=Path)
-    for name in ("rows", "graph", "embeddings", "init-from"):
+    for name in ("rows", "triples", "init-from"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--choices", choices=("random", "plain"), default="random")
     parser.add_argument("--pooling", choices=("cls", "mean"), default="mean")

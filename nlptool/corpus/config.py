@@ -1,5 +1,6 @@
 """Recipe blocks of `corpus`: what is read, which documents are kept, what is written. Light to import."""
 
+import math
 from datetime import date
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
@@ -122,6 +123,69 @@ class Language(RecipeBlock):
     )
 
 
+class Lines(RecipeBlock):
+    """Lines that are no prose are removed (RefinedWeb: Penedo et al. 2023, appendix G.2); null turns a rule off."""
+
+    min_words: int | None = Field(2, ge=1, description="fewest words of a line; blank lines stay")
+    max_uppercase: float | None = Field(
+        0.5, ge=0, le=1, description="largest share of capitals among the letters of a line"
+    )
+    numbers: bool = Field(True, description="remove lines without a letter, such as dates and page numbers")
+    counters: bool = Field(True, description="remove lines that count, such as 3 likes or 조회수 120")
+    max_removed: float | None = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="largest share of a document's words in lines that are removed; one with more is dropped",
+    )
+    min_chars: int = Field(1, ge=1, description="fewest characters of what is left")
+
+
+class RepeatedLines(RecipeBlock):
+    """Lines that many documents share, such as menus, are removed from all of them, before duplicates are looked for.
+
+    They are compared in small letters, with 0 for each number and without differences of white space.
+    """
+
+    max_documents: int = Field(10, ge=1, description="most documents that a line may stand in")
+    scope: Literal["site", "corpus"] = Field(
+        "site",
+        description="documents are counted within a site, by the host of their url, or within the whole corpus; those "
+        "without url are a site for each source",
+    )
+    max_removed: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="largest share of a document's words in lines that are removed; one with more is dropped",
+    )
+    min_chars: int = Field(1, ge=1, description="fewest characters of what is left")
+
+
+class Mix(RecipeBlock):
+    """Shares of the sources in what is kept; documents leave by hash of their text, until the shares are right."""
+
+    weights: dict[str, float] = Field(
+        min_length=1,
+        description="share of each source in the characters that are kept, relative to the others'",
+    )
+    max_chars: int | None = Field(
+        None,
+        ge=1,
+        description="most characters of all sources together; as many as the scarcest source allows when not given",
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _positive(cls, given: dict[str, float]) -> dict[str, float]:
+        for name, weight in given.items():
+            if not 0 < weight < math.inf:
+                raise ValueError(
+                    f"{name}: a weight above 0 is expected; leave a source out that is to have none"
+                )
+        return given
+
+
 class Quality(RecipeBlock):
     """GPT-3's classifier (Brown et al. 2020, appendix A): good texts are told from unfiltered ones by their words."""
 
@@ -135,6 +199,9 @@ class Quality(RecipeBlock):
     negative: Source | None = Field(None, description="texts as they come, e.g. unfiltered Common Crawl")
     model: str | None = Field(
         None, description="in place of samples: a classifier, the folder quality/ of another corpus"
+    )
+    only: tuple[str, ...] = Field(
+        (), description="names of the sources whose documents are drawn; all when not given"
     )
     samples: int = Field(
         10_000, ge=20, le=10_000_000, description="most documents of each that are learned from"

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from nlptool.corpus import records_file
 from nlptool.corpus.config import Dedup
 from nlptool.corpus.engine import KEPT, KEYS
+from nlptool.corpus.keys_file import open_keys
 from nlptool.corpus.minhash import jaccard, shingles
-from nlptool.errors import DataError
 from nlptool.text.word_hashes import Hashes
 
 FIRST = np.int64(1) << 62  # the length of documents that are preferred to all others
@@ -54,18 +54,6 @@ class Duplicates:
         return Counter(why.of for why in self.dropped.values() if why.of >= 0)
 
 
-def open_keys(path: Path) -> Hashes:
-    """Keys that were written, mapped. Raises DataError where they are not as they were."""
-    try:
-        found: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: is not as it was written: {error}",
-            hint=f"remove {path.parent} and run again with --resume auto",
-        ) from error
-    return found
-
-
 class Part(Protocol):
     """Documents with their keys."""
 
@@ -89,6 +77,11 @@ class StretchPart:
     def __len__(self) -> int:
         """How many documents."""
         return int(open_keys(self.keys).shape[1])
+
+    @property
+    def source(self) -> str:
+        """What its documents come from; empty where it has none."""
+        return str(next((record["source"] for record in self.records()), ""))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The documents, in the order of the keys."""

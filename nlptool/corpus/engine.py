@@ -26,6 +26,9 @@ from nlptool.text.corpus import ReadStats
 from nlptool.text.worker_processes import follow_reader, interrupts_held
 
 KEPT, DROPPED, KEYS, STATISTICS = "kept.jsonl.zst", "dropped.jsonl.zst", "keys.npy", "statistics.json"
+LINES = "lines.npy"
+Task = Callable[[Path, Pipeline, Any], None]
+"""Writes a folder, which appears whole."""
 
 
 def run(
@@ -41,7 +44,7 @@ def run(
 
     progress: called with how many bytes of the sources are read. Raises DataError.
     """
-    work = _Work(folder, plan, workers)
+    work = Work(plan, workers)
     tallies: dict[str, ReadStats] = {name: ReadStats() for name in sources}
     done = 0.0
     try:
@@ -55,7 +58,7 @@ def run(
                     parts += 1
                     progress(done + tally.read)
                     if shard.has(part.group, part.number, len(groups)):
-                        work.do(part, documents)
+                        work.do(write_stretch, folder / part.name, documents)
                     elif not (folder / part.name).is_dir():
                         whole = False
                 if whole:
@@ -100,29 +103,28 @@ def _add(tally: ReadStats, other: ReadStats) -> ReadStats:
     return tally
 
 
-class _Work:
-    """Hands stretches to processes; one worker is this process."""
+class Work:
+    """Hands tasks to processes; one worker is this process."""
 
-    def __init__(self, folder: Path, plan: Blocks, workers: int) -> None:
-        self._folder, self._plan, self._workers = folder, plan, workers
+    def __init__(self, plan: Blocks, workers: int) -> None:
+        self._plan, self._workers = plan, workers
         self._pool: ProcessPoolExecutor | None = None
         self._own: Pipeline | None = None
         self._pending: set[Future[None]] = set()
 
-    def do(self, part: Part, documents: list[Document]) -> None:
-        """Have a stretch done, unless it is done already; waits while many are under way."""
-        path = self._folder / part.name
+    def do(self, task: Task, path: Path, given: Any) -> None:
+        """Have a folder written, unless it is there already; waits while many are under way."""
         if path.is_dir():
             return
         if self._workers == 1:
             self._own = self._own or Pipeline(self._plan)
-            write_stretch(path, self._own, documents)
+            task(path, self._own, given)
             return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start, (self._plan,))
         try:
             with interrupts_held():  # the pool starts its processes one by one
-                self._pending.add(self._pool.submit(_do, str(path), documents))
+                self._pending.add(self._pool.submit(_do, task, path, given))
             self._wait(self._workers + 2)
         except BrokenProcessPool:
             raise _died() from None
@@ -163,8 +165,8 @@ def _start(plan: Blocks) -> None:
     _ours.append(Pipeline(plan))
 
 
-def _do(path: str, documents: list[Document]) -> None:
-    write_stretch(Path(path), _ours[0], documents)
+def _do(task: Task, path: Path, given: Any) -> None:
+    task(path, _ours[0], given)
 
 
 def write_stretch(path: Path, pipeline: Pipeline, documents: list[Document]) -> None:
@@ -174,6 +176,8 @@ def write_stretch(path: Path, pipeline: Pipeline, documents: list[Document]) -> 
         records_file.write(aside / KEPT, map(record, found.kept))
         records_file.write(aside / DROPPED, found.dropped)
         np.save(aside / KEYS, found.keys)
+        if len(found.lines):
+            np.save(aside / LINES, found.lines)
         write_json(aside / STATISTICS, found.statistics.to_json())
 
 

@@ -4,16 +4,17 @@ CORPUS/index/keys.npy    [3 + bands, documents], in the order of data/: 24 bytes
 CORPUS/index/index.json  the bands' settings, and the files of data/ in the order of the keys
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlptool.atomic_files import read_json, write_json
 from nlptool.corpus import records_file
 from nlptool.corpus.config import MinHash
-from nlptool.corpus.duplicates import open_keys
+from nlptool.corpus.keys_file import open_keys
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder
 
@@ -23,16 +24,13 @@ INDEX, FACTS, KEYS = "index", "index.json", "keys.npy"
 def write(
     corpus: Path,
     keys: Sequence[Path],
-    dropped: Mapping[int, Any],
+    left: NDArray[np.bool_],
     minhash: MinHash | None,
     files: Sequence[str],
 ) -> None:
-    """Write the index of a corpus: the keys of stretches without those of documents that are dropped, by number."""
+    """Write the index of a corpus: of the keys of stretches those of documents that are left."""
     with atomic_folder(corpus / INDEX) as aside:
         opened = list(map(open_keys, keys))
-        total = sum(one.shape[1] for one in opened)
-        left = np.ones(total, bool)
-        left[list(dropped)] = False
         found = np.lib.format.open_memmap(
             aside / KEYS, "w+", np.uint64, (opened[0].shape[0] if opened else 0, int(left.sum()))
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,16 +16,30 @@ from nlptool.corpus import (
     fineweb,
     gopher,
     language,
+    lines,
     links,
     pii,
     quality,
     repair,
+    repeated_lines,
     urls,
 )
-from nlptool.corpus.config import DecontaminationRule, Dedup, Extract, Language, Pii, Quality, Repair, Urls
+from nlptool.corpus.config import (
+    DecontaminationRule,
+    Dedup,
+    Extract,
+    Language,
+    Lines,
+    Pii,
+    Quality,
+    Repair,
+    RepeatedLines,
+    Urls,
+)
 from nlptool.corpus.decontaminate import Benchmark
 from nlptool.corpus.document import Block, Document, Dropped, Figure, Figures, uniform
 from nlptool.corpus.filter_config import Filters
+from nlptool.corpus.keys_file import open_keys
 from nlptool.corpus.minhash import Signatures
 from nlptool.corpus.quality import Classifier
 from nlptool.corpus.samples import Choice
@@ -49,11 +64,32 @@ class Blocks:
     """Kinds of markup, by the sources whose documents have it."""
     repair: Repair | None = None
     language: Language | None = None
+    lines: Lines | None = None
     quality: Quality | None = None
     classifier: Classifier | None = None
     pii: Pii | None = None
     decontaminate: DecontaminationRule | None = None
     benchmarks: tuple[Benchmark, ...] = ()
+    repeated_lines: RepeatedLines | None = None
+    """Lines are counted, and what tells duplicates is computed when those that repeat are removed."""
+    repeated: Path | None = None
+    """The numbers of these lines, once they are known; then they are all that is done."""
+
+    @property
+    def counts_lines(self) -> bool:
+        """Whether documents are passed through for the first of two times."""
+        return self.repeated_lines is not None and self.repeated is None
+
+    def second(self, repeated: Path) -> "Blocks":
+        """What is done when the lines that repeat are known."""
+        return Blocks(
+            Filters(),
+            self.dedup,
+            self.dropped,
+            self.seed,
+            repeated_lines=self.repeated_lines,
+            repeated=repeated,
+        )
 
 
 def blocks(plan: Blocks) -> Iterator[Block]:
@@ -77,12 +113,16 @@ def blocks(plan: Blocks) -> Iterator[Block]:
         yield c4.Rules(filters.c4)
     if filters.fineweb is not None:
         yield fineweb.Rules(filters.fineweb)
+    if plan.lines is not None:
+        yield lines.Block(plan.lines)
     if plan.quality is not None:
         yield quality.Block(plan.quality, plan.classifier, plan.seed)
     if plan.pii is not None:
         yield pii.Block(plan.pii)
     if plan.decontaminate is not None:
         yield decontaminate.Block(plan.decontaminate, plan.benchmarks)
+    if plan.repeated_lines is not None and plan.repeated is not None:
+        yield repeated_lines.Block(plan.repeated_lines, open_keys(plan.repeated))
 
 
 @dataclass
@@ -94,6 +134,8 @@ class Stretch:
     """What `samples.Choice` has chosen of what was dropped, with the rule and its figure."""
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
     """[3 + bands, documents]: digest of the words in two parts, characters, and a hash for each band."""
+    lines: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """Numbers of the lines of each document, one document after the other, where lines are counted."""
     statistics: Statistics = field(default_factory=Statistics)
 
 
@@ -114,7 +156,8 @@ class Pipeline:
     def __init__(self, plan: Blocks) -> None:
         self._plan = plan
         self._blocks = list(blocks(plan))
-        minhash = plan.dedup.minhash
+        self._counted = plan.repeated_lines if plan.counts_lines else None
+        minhash = None if plan.counts_lines else plan.dedup.minhash
         self._signatures = None if minhash is None else Signatures(minhash)
 
     def __call__(self, documents: Iterable[Document]) -> Stretch:
@@ -123,16 +166,20 @@ class Pipeline:
         statistics = found.statistics
         statistics.blocks = {block.name: BlockCount() for block in self._blocks}
         keys: list[NDArray[np.uint64]] = []
+        counted: list[Hashes] = [found.lines]
         dropped: list[tuple[float, dict[str, Any]]] = []
         for document in documents:
             left = self._through(document, seen, statistics, dropped)
             if left is not None:
                 found.kept.append(left)
                 keys.append(self._keys(left))
+                if self._counted is not None:
+                    counted.append(repeated_lines.of_document(left, self._counted))
                 statistics.kept += 1
                 statistics.kept_bytes += size(left.text)
                 statistics.kept_words += len(left.text.split())
         found.keys = np.stack(keys, axis=1) if keys else np.zeros((self._height, 0), np.uint64)
+        found.lines = np.concatenate(counted)
         statistics.count(seen)
         found.dropped = _chosen(dropped, self._plan.dropped)
         return found
@@ -211,6 +258,12 @@ def _chosen(dropped: list[tuple[float, dict[str, Any]]], share: float) -> list[d
 def record(document: Document) -> dict[str, Any]:
     """A document as it is written."""
     return {"id": document.id, "text": document.text, "source": document.source, **document.facts}
+
+
+def document_of(written: dict[str, Any]) -> Document:
+    """A document that `record` made a record of."""
+    facts = {key: value for key, value in written.items() if key not in ("id", "text", "source")}
+    return Document(written["id"], written["source"], written["text"], facts)
 
 
 def size(text: str) -> int:

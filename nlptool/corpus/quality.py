@@ -62,7 +62,9 @@ class Block:
         self._config, self._classifier, self._seed = config, classifier, seed
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document with its score, or why it is dropped."""
+        """The document with its score, or why it is dropped; as it is where its source is not asked."""
+        if self._config.only and document.source not in self._config.only:
+            return document
         assert self._classifier is not None  # a dry run has none, and no documents either
         score = self._classifier.score(document.text)
         least, alpha = self._config.min_score, self._config.alpha

@@ -97,6 +97,11 @@ class Statistics:
         self.kept_bytes += other.kept_bytes
         self.kept_words += other.kept_words
 
+    def followed_by(self, later: Self) -> Self:
+        """With the blocks that came after these, for the same documents."""
+        kept = (later.kept, later.kept_bytes, later.kept_words)
+        return type(self)(self.blocks | later.blocks, self.histograms | later.histograms, *kept)
+
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""
         blocks = {

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nlptool.corpus import records_file
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptool.corpus import mix, records_file
 from nlptool.corpus.config import Output
 from nlptool.corpus.document import uniform
 from nlptool.corpus.duplicates import BINS, Duplicates, Part, Why
@@ -45,6 +48,9 @@ class Written:
     dropped: Counter[str] = field(default_factory=Counter)
     """By `dedup.exact`, `dedup.minhash` and `dedup.against`."""
     dropped_bytes: Counter[str] = field(default_factory=Counter)
+    mixed_out: int = 0
+    """Documents that are left out for the shares of sources."""
+    mixed_out_bytes: int = 0
     domains: Counter[str] = field(default_factory=Counter)
     """Documents by host; hosts of a document or two are forgotten where there are more than MAX_HOSTS."""
     languages: Counter[str] = field(default_factory=Counter)
@@ -101,10 +107,14 @@ def write_data(
     folder: Path,
     stretches: Sequence[Path],
     duplicates: Duplicates,
+    left: NDArray[np.bool_],
     output: Output,
     progress: Callable[[float], None],
 ) -> Written:
-    """Write what is kept into `folder`, in the order of the input; `copies`: how many were dropped for a document."""
+    """Write what is kept into `folder`, in the order of the input; `copies`: how many were dropped for a document.
+
+    left: which documents stay; those that are no duplicates either were mixed out.
+    """
     written, copies = Written(), duplicates.copies()
     files = _Files(folder, output)
     try:
@@ -115,6 +125,10 @@ def write_data(
             why = duplicates.dropped.get(number)
             if why is not None:
                 _count(written, why, length)
+                continue
+            if not left[number]:
+                written.mixed_out += 1
+                written.mixed_out_bytes += length
                 continue
             if number in copies:
                 record["copies"] = copies[number]
@@ -159,6 +173,7 @@ def write_dropped(
     folder: Path,
     stretches: Sequence[Path],
     duplicates: Duplicates,
+    left: NDArray[np.bool_],
     share: float,
     seed: int,
     against: Sequence[Part] = (),
@@ -170,7 +185,7 @@ def write_dropped(
     if not share:
         return
     choice = Choice(share)
-    for place, one in enumerate(_all_dropped(stretches, duplicates)):
+    for place, one in enumerate(_all_dropped(stretches, duplicates, left)):
         choice.offer(one["rule"], uniform(seed, one["text"]), place)
     ids: dict[int, str] = {}
     wanted = {why.of for why in duplicates.dropped.values()}
@@ -181,7 +196,7 @@ def write_dropped(
         _name_others(ids, wanted, against)
     with ExitStack() as opened:
         writers: dict[str, records_file.JsonLines | records_file.Parquet] = {}
-        for place, one in enumerate(_all_dropped(stretches, duplicates)):
+        for place, one in enumerate(_all_dropped(stretches, duplicates, left)):
             rule = one["rule"]
             if not choice.has(rule, uniform(seed, one["text"]), place):
                 continue
@@ -203,11 +218,18 @@ def _name_others(ids: dict[int, str], wanted: set[int], against: Sequence[Part])
         first += len(part)
 
 
-def _all_dropped(stretches: Sequence[Path], duplicates: Duplicates) -> Iterator[dict[str, Any]]:
-    """What stretches have kept of what was dropped, then all duplicates; `of`: the number of the one that is kept."""
+def _all_dropped(
+    stretches: Sequence[Path], duplicates: Duplicates, left: NDArray[np.bool_]
+) -> Iterator[dict[str, Any]]:
+    """What stretches have kept of what was dropped, then duplicates and what was mixed out, in the order of the input.
+
+    `of`: the number of the document that is kept for a duplicate.
+    """
     for stretch in stretches:
         yield from records_file.read(stretch / DROPPED)
-    for number, record in enumerate(_kept(stretches) if duplicates.dropped else ()):
+    for number, record in enumerate(() if left.all() else _kept(stretches)):
         why = duplicates.dropped.get(number)
         if why is not None:
             yield record | {"rule": rule_of(why), "value": why.similarity, "of": why.of}
+        elif not left[number]:
+            yield record | {"rule": mix.RULE, "value": None}

@@ -75,9 +75,46 @@ def _rules(report: Mapping[str, Any], samples: Samples) -> str:
     rules = report["rules"].items()
     for block, members in groupby(rules, key=lambda pair: pair[0].partition(".")[0]):
         cards = "".join(_rule(name, rule, report, samples.get(name, ())) for name, rule in members)
-        note = _classifier(report["quality"]) if block == "quality" and "quality" in report else ""
+        note = _note(block, report)
         found += f'<h3>{_text(block)}</h3>\n{note}<div class="cards">{cards}</div>\n'
     return found or '<p class="note">No rule was asked for.</p>'
+
+
+def _note(block: str, report: Mapping[str, Any]) -> str:
+    """What stands above the rules of a block."""
+    if block not in report:
+        return ""
+    if block == "quality":
+        return _classifier(report["quality"])
+    return _repeated(report["repeated_lines"]) if block == "repeated_lines" else _mix(report["mix"])
+
+
+def _repeated(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines that were removed from most documents."""
+    if not lines:
+        return '<p class="note">No line repeats so often.</p>\n'
+    rows = "".join(
+        f'<tr><td dir="auto">{_text(one["line"][:EXCERPT])}</td><td class="n">{one["documents"]:,}</td></tr>'
+        for one in lines
+    )
+    head = '<tr><th>line</th><th class="n">documents</th></tr>'
+    return f'<div class="wide"><table><thead>{head}</thead>{rows}</table></div>\n'
+
+
+def _mix(sources: Mapping[str, Any]) -> str:
+    """What each source had, and what it has."""
+    rows = ""
+    for name, one in sources.items():
+        cells = (
+            f"{one['characters']:,}",
+            f"{one['kept_characters']:,}",
+            f"{100 * one['share']:.1f} %",
+            f"{100 * one['wanted_share']:.1f} %",
+        )
+        rows += f"<tr><th>{_text(name)}</th>{''.join(f'<td class=n>{cell}</td>' for cell in cells)}</tr>"
+    names = ("characters", "kept", "share", "by weight")
+    head = "".join(f'<th class="n">{one}</th>' for one in names)
+    return f'<div class="wide"><table><thead><tr><th>source</th>{head}</tr></thead>{rows}</table></div>\n'
 
 
 def _classifier(facts: Mapping[str, Any]) -> str:

@@ -96,10 +96,13 @@ def _sample(setup: CorpusSetup, count: int, out: Path, console: Console) -> dict
     every = setup.keeping_all()
     pipeline = Pipeline(every.plan(every.classifier(console, keep=False)))
     try:
-        engine.write_stretch(out / STRETCHES / "000000-000000", pipeline, documents)
+        for number, (_, some) in enumerate(groupby(documents, key=lambda one: one.source)):
+            name = stretches.Part(number, 0).name
+            engine.write_stretch(out / STRETCHES / name, pipeline, list(some))
     finally:
         pipeline.close()
-    return finish.write(every, out, engine.parts(out / STRETCHES), tallies, console)
+    made = finish.without_repeated_lines(every, out, console)
+    return finish.write(every, out, made, tallies, console)
 
 
 def _drawn(
@@ -185,10 +188,13 @@ def _result(setup: CorpusSetup, id: str, document: Document, passages: list[Pass
                 copies = record.get("copies") or 0
                 more = f", for {copies:,} others, too" if copies else ""
                 return f"kept in {path}{more}"
-    for path in sorted((out / "dropped").glob("dedup.*")):
-        for record in records_file.read(path):
-            if record["id"] == id:
-                return f"dropped by {record['rule']} as a duplicate of {record['duplicate_of']}"
+    for kind in ("repeated_lines.*", "dedup.*", "mix.*"):
+        for path in sorted((out / "dropped").glob(kind)):
+            for record in records_file.read(path):
+                if record["id"] == id:
+                    of = record.get("duplicate_of")
+                    return f"dropped by {record['rule']}" + (f" as a duplicate of {of}" if of else "")
     return (
-        "passes all blocks, and is not in data/: dropped as a duplicate; output.dropped=1 would name of which"
+        "passes all blocks of single documents, and is not in data/: dropped for its repeated lines, as a duplicate or "
+        "for the shares of sources; output.dropped=1 would say which"
     )

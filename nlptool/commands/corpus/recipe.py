@@ -13,11 +13,14 @@ from nlptool.corpus.config import (
     Dedup,
     Extract,
     Language,
+    Lines,
     Links,
+    Mix,
     Output,
     Pii,
     Quality,
     Repair,
+    RepeatedLines,
     Shard,
     Urls,
 )
@@ -53,12 +56,17 @@ class Recipe(RecipeBlock):
     repair: Repair | None = Field(None, description="what is put right in a text")
     language: Language | None = Field(None, description="languages that are kept")
     filters: Filters = Field(Filters(), description="rules by which documents are dropped")
+    lines: Lines | None = Field(None, description="lines that are removed, each by itself")
     quality: Quality | None = Field(
         None, description="which documents are kept by a classifier of their words"
     )
     pii: Pii | None = Field(None, description="what is replaced of what names a person")
     decontaminate: Decontaminate | None = Field(None, description="benchmarks that are cut out of the text")
+    repeated_lines: RepeatedLines | None = Field(
+        None, description="lines that are removed because many documents share them"
+    )
     dedup: Dedup = Field(Dedup(), description="which documents count as duplicates")
+    mix: Mix | None = Field(None, description="shares of the sources in what is kept")
     output: Output = Field(Output(), description="what is written")
     seed: int = Field(
         0, ge=0, lt=2**63, description="of everything that is drawn, by hash of a document's text"
@@ -109,6 +117,7 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
             )
         if source.page_urls is not None and not Path(source.page_urls).is_file():
             problems.append(Problem(f"sources.{name}.page_urls", f"no file {source.page_urls}"))
+    problems += _named_sources(recipe)
     if recipe.extract is not None and not any(source.has_markup for source in recipe.sources.values()):
         problems.append(
             Problem("extract", "no source is of pages; name one with pages: warc, html or mediawiki")
@@ -126,6 +135,27 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
         problems.append(
             Problem("decontaminate.data", f"no folder {data}; one with a folder or a file for each task")
         )
+    return problems
+
+
+def _named_sources(recipe: Recipe) -> list[Problem]:
+    """Blocks that name sources name those that there are."""
+    known, problems = ", ".join(recipe.sources), []
+    if recipe.mix is not None:
+        weights = recipe.mix.weights
+        problems += [
+            Problem(f"mix.weights.{name}", f"no source of this name; there are {known}")
+            for name in weights
+            if name not in recipe.sources
+        ]
+        problems += [
+            Problem("mix.weights", f"missing: {name}; every source has a weight")
+            for name in recipe.sources
+            if name not in weights
+        ]
+    for at, name in enumerate(recipe.quality.only if recipe.quality else ()):
+        if name not in recipe.sources:
+            problems.append(Problem(f"quality.only.{at}", f"no source {name}; there are {known}"))
     return problems
 
 

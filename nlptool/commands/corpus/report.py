@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nlptool.corpus import mix
 from nlptool.corpus.duplicates import BINS, Duplicates
 from nlptool.corpus.statistics import Statistics, edges
 from nlptool.corpus.writing import Written
@@ -43,6 +44,18 @@ def summary(
         "dropped_bytes": dict(sorted(written.dropped_bytes.items())),
         "changed": 0,
     }
+    if written.mixed_out:
+        left = (
+            written.entered - written.dropped.total(),
+            written.entered_bytes - written.dropped_bytes.total(),
+        )
+        blocks["mix"] = {
+            "documents": left[0],
+            "bytes": left[1],
+            "dropped": {mix.RULE: written.mixed_out},
+            "dropped_bytes": {mix.RULE: written.mixed_out_bytes},
+            "changed": 0,
+        }
     histograms = {
         rule: histogram | {"bins": edges((histogram["at_least"], histogram["at_most"]))}
         for rule, histogram in counted["histograms"].items()
@@ -110,6 +123,8 @@ def facts_of(report: dict[str, Any]) -> dict[str, Any]:
         shown[f"source {name}"] = (
             f"{counted(source['kept_documents'], 'documents')} of {source['documents']:,}{unread}"
         )
+    for name, source in report.get("mix", {}).items():
+        shown[f"share of {name}"] = f"{source['share']:.1%} of the characters"
     for name, block in report["blocks"].items():
         if block["changed"]:
             shown[f"{name} changed"] = counted(block["changed"], "documents")

@@ -36,7 +36,9 @@ def dry_run(work: Work, options: Options, console: Console) -> None:
     facts: dict[str, Any] = {
         "sources": {name: _listed(recipe, found, name) for name in recipe.sources},
         "blocks": [block.name for block in blocks(setup.plan())],
+        "repeated_lines": recipe.repeated_lines and recipe.repeated_lines.model_dump(mode="json"),
         "dedup": recipe.dedup.model_dump(mode="json"),
+        "mix": recipe.mix and recipe.mix.model_dump(mode="json"),
         "output": recipe.output.format,
         "workers": setup.workers,
         "out": recipe.out,
@@ -44,12 +46,6 @@ def dry_run(work: Work, options: Options, console: Console) -> None:
     if options.json:
         console.json(facts)
         return
-    minhash = recipe.dedup.minhash
-    dedup = ["exact"] * recipe.dedup.exact + (
-        [f"MinHash {minhash.bands}x{minhash.rows} of {minhash.ngram}-grams, verify {minhash.verify}"]
-        if minhash
-        else []
-    )
     shown = {
         f"source {name}": f"{counted(one['files'], 'files')}, {one['bytes']:,} bytes"
         for name, one in facts["sources"].items()
@@ -59,12 +55,29 @@ def dry_run(work: Work, options: Options, console: Console) -> None:
         shown
         | {
             "blocks": ", ".join(facts["blocks"]) or "none",
-            "dedup": ", ".join(dedup) or "none",
+            **_of_all_documents(recipe),
             "output": facts["output"],
             "workers": facts["workers"],
             "out": recipe.out,
         },
     )
+
+
+def _of_all_documents(recipe: Recipe) -> dict[str, str]:
+    """The steps that look at all documents together, for people."""
+    minhash, shown = recipe.dedup.minhash, {}
+    if recipe.repeated_lines is not None:
+        most = counted(recipe.repeated_lines.max_documents, "documents")
+        shown["repeated lines"] = f"those in more than {most} of one {recipe.repeated_lines.scope}"
+    dedup = ["exact"] * recipe.dedup.exact
+    if minhash is not None:
+        dedup.append(
+            f"MinHash {minhash.bands}x{minhash.rows} of {minhash.ngram}-grams, verify {minhash.verify}"
+        )
+    shown["dedup"] = ", ".join(dedup) or "none"
+    if recipe.mix is not None:
+        shown["mix"] = ", ".join(f"{name} {weight:g}" for name, weight in recipe.mix.weights.items())
+    return shown
 
 
 def run(work: Work, options: Options, console: Console) -> None:

@@ -10,6 +10,7 @@ from nlptool.console import Console
 from nlptool.corpus import links, urls
 from nlptool.corpus.decontaminate import Benchmark, benchmark
 from nlptool.corpus.document import Document, Figures
+from nlptool.corpus.filter_config import Filters
 from nlptool.corpus.index import Indexed
 from nlptool.corpus.pipeline import Blocks, blocks
 from nlptool.corpus.quality import Classifier, load, save, train
@@ -29,12 +30,8 @@ class CorpusSetup:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self.sources, self.dedup, self.output, self.seed = (
-            recipe.sources,
-            recipe.dedup,
-            recipe.output,
-            recipe.seed,
-        )
+        self.sources, self.dedup, self.mix = recipe.sources, recipe.dedup, recipe.mix
+        self.output, self.seed = recipe.output, recipe.seed
         self.quality_facts: dict[str, Any] | None = None
         """What the classifier was trained on and how well it does, once there is one."""
         self.out = Path(recipe.out)
@@ -115,19 +112,28 @@ class CorpusSetup:
             {name: source.pages or "" for name, source in recipe.sources.items() if source.has_markup},
             recipe.repair,
             recipe.language,
+            recipe.lines,
             recipe.quality,
             classifier,
             recipe.pii,
             None if cut is None else cut.rule,
             () if cut is None else tuple(_benchmarks(cut)),
+            recipe.repeated_lines,
         )
         list(blocks(plan))  # what is missing is told before anything is read
         return plan
 
+    def line_plan(self) -> Blocks:
+        """What removing repeated lines needs to know; no other block is in it."""
+        recipe = self._recipe
+        return Blocks(
+            Filters(), recipe.dedup, recipe.output.dropped, recipe.seed, repeated_lines=recipe.repeated_lines
+        )
+
     def keeping_all(self) -> "CorpusSetup":
-        """The same, but all that is dropped is kept to be looked at."""
+        """The same by one process, but all that is dropped is kept to be looked at."""
         output = self.output.model_copy(update={"dropped": 1.0})
-        return CorpusSetup(self._recipe.model_copy(update={"output": output}))
+        return CorpusSetup(self._recipe.model_copy(update={"output": output, "workers": 1}))
 
     def description(self, rule: str) -> str:
         """What a rule is, as its key in the recipe says; empty where a block is one rule."""

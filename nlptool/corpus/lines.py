@@ -1,0 +1,86 @@
+"""Lines that are no prose, removed one by one (RefinedWeb: Penedo et al. 2023, appendix G.2).
+
+The paper gives its rules in words, and its code is not published; counters are those of DCLM's reading of it (Li et al.
+2024), and what Korean sites write.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from nlptool.corpus.config import Lines
+from nlptool.corpus.document import Document, Dropped, Figure, Figures
+
+COUNTED = (
+    "likes? shares? comments? retweets? reposts? quotes? bookmarks? upvotes? downvotes? downloads? views? followers? "
+    "replies answers? votes?"
+)
+COUNTED_KO = "조회수? 추천수? 좋아요 댓글수? 공유 구독자 팔로워 팔로잉 비추천 다운로드"
+NUMBER = r"\d[\d.,]*\s*[kKmM천만]?"
+COUNTER = re.compile(
+    rf"\W*(?:{NUMBER}\s*(?:{'|'.join(COUNTED.split())})|"
+    rf"(?:{'|'.join(COUNTED_KO.split())})\s*[:：]?\s*{NUMBER}\s*[명개건회]?)\W*",  # noqa: RUF001
+    re.IGNORECASE,
+)
+BLANK = re.compile(r"\n{3,}")
+
+
+class Removed(NamedTuple):
+    """A text without some of its lines."""
+
+    text: str
+    share: float
+    """Of its words, in the lines that are gone."""
+
+
+def without(text: str, gone: list[bool]) -> Removed:
+    """A text without the lines at which `gone` is true; where one stood between blank lines, one of these goes."""
+    lines = text.split("\n")
+    words = sum(len(line.split()) for line, one in zip(lines, gone, strict=True) if one)
+    left = "\n".join([line for line, one in zip(lines, gone, strict=True) if not one])
+    return Removed(BLANK.sub("\n\n", left).strip("\n"), words / max(len(text.split()), 1))
+
+
+def figures(name: str, found: Removed, max_removed: float | None, min_chars: int) -> Iterator[Figure]:
+    """What decides on a document from which lines were removed."""
+    yield Figure(f"{name}.max_removed", found.share, None, max_removed)
+    yield Figure(f"{name}.min_chars", len(found.text.strip()), min_chars, None)
+
+
+class Block:
+    """Removes lines; drops a document of which too much is gone, or too little left."""
+
+    name = "lines"
+
+    def __init__(self, config: Lines) -> None:
+        self._config = config
+
+    def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
+        """The document without these lines, or why it is dropped."""
+        text = document.text
+        gone = [self._goes(line) for line in text.split("\n")]
+        found = without(text, gone) if any(gone) else Removed(text, 0.0)
+        dropped = seen.first_failure(
+            figures(self.name, found, self._config.max_removed, self._config.min_chars)
+        )
+        return dropped or (document._replace(text=found.text) if any(gone) else document)
+
+    def _goes(self, line: str) -> bool:
+        """Whether a line is removed; a blank one is not."""
+        config = self._config
+        words = len(line.split())
+        if not words:
+            return False
+        if config.min_words is not None and words < config.min_words:
+            return True
+        if config.counters and COUNTER.fullmatch(line):
+            return True
+        if config.numbers and not any(map(str.isalpha, line)):
+            return True
+        return config.max_uppercase is not None and uppercase(line) > config.max_uppercase
+
+
+def uppercase(line: str) -> float:
+    """The share of capitals among the letters of a line."""
+    capitals = sum(map(str.isupper, line))
+    return capitals / max(sum(map(str.isalpha, line)), 1) if capitals else 0.0
