@@ -89,6 +89,7 @@ MAY_IMPORT = {
     },
     "cli": {"commands", "runs", "console", "recipe", "errors", "launch"},
     "api": {"cli", "commands", "tasks", "evaluation", "models", "text", "train", "errors"},
+    "datatrove_steps": {"cli", "runs", "extras"},
     "__main__": {"cli"},
     "__init__": {"api"},
 }

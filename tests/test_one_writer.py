@@ -28,6 +28,7 @@ MAY = {
     "data/prompt_completion.py write": ASIDE,
     "commands/report.py write": ASIDE,
     "corpus/engine.py np.save": ASIDE,
+    "corpus/second_pass.py np.save": ASIDE,
     "corpus/quality.py np.save": ASIDE,
     "corpus/extract.py read": "what /proc says of a process: the processor time that it has used",
     "corpus/duplicates.py write": "shingles that one phase of a run needs, removed when it ends",
