@@ -65,8 +65,8 @@ def run(folder: Path, plan: Blocks, workers: int, progress: Callable[[float], No
         work.finish()
     finally:
         work.close()
-    made = engine.parts(done)
-    return SecondPass(made, _named(made, most))
+    left = engine.parts(done)
+    return SecondPass(left, _named(left, most))
 
 
 def _write(path: Path, pipeline: Pipeline, given: _Given) -> None:

@@ -101,8 +101,8 @@ def _sample(setup: CorpusSetup, count: int, out: Path, console: Console) -> dict
             engine.write_stretch(out / STRETCHES / name, pipeline, list(some))
     finally:
         pipeline.close()
-    made = finish.without_repeated_lines(every, out, console)
-    return finish.write(every, out, made, tallies, console)
+    second_pass = finish.without_repeated_lines(every, out, console)
+    return finish.write(every, out, second_pass, tallies, console)
 
 
 def _drawn(
