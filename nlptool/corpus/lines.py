@@ -30,7 +30,7 @@ class Removed(NamedTuple):
 
     text: str
     share: float
-    """Of its words, in the lines that are gone."""
+    """What of its words was in the lines that are gone."""
 
 
 def without(text: str, gone: list[bool]) -> Removed:
@@ -58,14 +58,14 @@ class Block:
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
         """The document without these lines, or why it is dropped."""
         text = document.text
-        gone = [self._goes(line) for line in text.split("\n")]
+        gone = [self._is_no_prose(line) for line in text.split("\n")]
         found = without(text, gone) if any(gone) else Removed(text, 0.0)
         dropped = seen.first_failure(
             figures(self.name, found, self._config.max_removed, self._config.min_chars)
         )
         return dropped or (document._replace(text=found.text) if any(gone) else document)
 
-    def _goes(self, line: str) -> bool:
+    def _is_no_prose(self, line: str) -> bool:
         """Whether a line is removed; a blank one is not."""
         config = self._config
         words = len(line.split())
