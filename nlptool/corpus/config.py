@@ -200,7 +200,7 @@ class Quality(RecipeBlock):
     model: str | None = Field(
         None, description="in place of samples: a classifier, the folder quality/ of another corpus"
     )
-    only: tuple[str, ...] = Field(
+    sources: tuple[str, ...] = Field(
         (), description="names of the sources whose documents are drawn; all when not given"
     )
     samples: int = Field(

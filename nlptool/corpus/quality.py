@@ -63,7 +63,7 @@ class Block:
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
         """The document with its score, or why it is dropped; as it is where its source is not asked."""
-        if self._config.only and document.source not in self._config.only:
+        if self._config.sources and document.source not in self._config.sources:
             return document
         assert self._classifier is not None  # a dry run has none, and no documents either
         score = self._classifier.score(document.text)

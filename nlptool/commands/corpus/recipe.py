@@ -153,9 +153,9 @@ def _named_sources(recipe: Recipe) -> list[Problem]:
             for name in recipe.sources
             if name not in weights
         ]
-    for at, name in enumerate(recipe.quality.only if recipe.quality else ()):
+    for at, name in enumerate(recipe.quality.sources if recipe.quality else ()):
         if name not in recipe.sources:
-            problems.append(Problem(f"quality.only.{at}", f"no source {name}; there are {known}"))
+            problems.append(Problem(f"quality.sources.{at}", f"no source {name}; there are {known}"))
     return problems
 
 
