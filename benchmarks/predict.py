@@ -1,11 +1,12 @@
 """Rows a second of `nlptool predict` and of transformers' text-classification pipeline; memory over many rows.
 
-    python benchmarks/predict.py TOKENIZER TEXT [--rows 2000] [--rounds 5] [--threads 1] [--memory 0]
+    python benchmarks/predict.py TOKENIZER TEXT [--rows 2000] [--lines 8] [--rounds 5] [--threads 1] [--memory 0]
 
-TOKENIZER: a folder with one. TEXT: a file whose lines, one to eight of them joined, make rows of mixed lengths. The net
-has 4 layers of 256 and random weights. The pipeline is given the texts sorted by length, at batch 1, 8, 32 and 64, of
-which the fastest counts; nlptool reads a file of JSON lines in their order and makes its lines of output. Rounds are
-interleaved, medians are told, and labels and scores are compared. --memory N: predict N rows and tell how memory grows.
+TOKENIZER: a folder with one. TEXT: a file whose lines, one to --lines of them joined, make rows of mixed lengths. The
+net has 4 layers of 256 and random weights, and both sides compute in float32. The pipeline is given the texts sorted by
+length, at batch 1, 8, 32 and 64, of which the fastest counts; nlptool reads a file of JSON lines in their order and
+makes its lines of output. Rounds are interleaved, medians are told, and labels and scores are compared. --memory N:
+predict N rows and tell how memory grows.
 """
 
 import argparse
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--lines", type=int, default=8)
     parser.add_argument("--memory", type=int, default=0)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=256)
@@ -44,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         final = make(args.tokenizer, folder / "final", args.layers, args.hidden)
-        texts = mixed(args.text, args.rows)
+        texts = mixed(args.text, args.rows, args.lines)
         if args.memory:
             growth(final, texts, args.memory, folder)
         else:
@@ -82,10 +84,10 @@ def registry_name() -> str:
     return next(name for name in registry.names("tasks") if name.startswith("classif"))
 
 
-def mixed(path: Path, rows: int) -> list[str]:
-    """Texts of one to eight lines, evenly."""
+def mixed(path: Path, rows: int, most: int) -> list[str]:
+    """Texts of one line to `most` lines, evenly."""
     lines = cycle(line for line in path.read_text("utf8").splitlines() if line.strip())
-    return [" ".join(islice(lines, 1 + row * 5 % 8)) for row in range(rows)]
+    return [" ".join(islice(lines, 1 + row * 5 % most)) for row in range(rows)]
 
 
 def predicted(final: Path, source: Path, out: Path) -> list[dict[str, Any]]:
@@ -95,7 +97,7 @@ def predicted(final: Path, source: Path, out: Path) -> list[dict[str, Any]]:
 
     ensemble, question = final  # type: ignore[misc]
     rows = InputRows(ensemble.task, (str(source),)).read()
-    lines = [line for _, some, _ in run._predicted(ensemble, rows, question, 0) for line in some]
+    lines = [line for _, some, _ in run.predicted(ensemble, rows, question, 0) for line in some]
     out.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return lines
 
@@ -113,7 +115,10 @@ def compare(final: Path, texts: list[str], rounds: int, folder: Path) -> None:
     question = PredictOptions(str(final), (str(source),))
     ensemble = Ensemble([str(final)], question, SignalHandler(alone=True))
     pipe = transformers.pipeline("text-classification", model=str(final), device=-1)
-    order = sorted(range(len(texts)), key=lambda row: len(pipe.tokenizer(texts[row]).input_ids))
+    lengths = [len(pipe.tokenizer(text).input_ids) for text in texts]
+    order = sorted(range(len(texts)), key=lambda row: lengths[row])
+    tokens = [min(lengths), statistics.median(lengths), max(lengths)]
+    print(f"{len(texts):,} rows of {tokens[0]} to {tokens[2]} tokens, {tokens[1]:.0f} in the middle")
     ordered = [texts[row] for row in order]
     times: dict[str, list[float]] = {"nlptool": [], **{f"batch {size}": [] for size in BATCHES}}
     for _ in range(rounds):

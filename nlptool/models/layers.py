@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 from nlptool import flops
-from nlptool.models.kernels import cpu
+from nlptool.models.kernels import cpu, row_attention
 from nlptool.models.kernels.unpadded import UnpaddedBatch
 from nlptool.models.kv_cache import KVCacheProtocol
 
@@ -41,6 +41,13 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] -> [..., outputs]."""
         return linear(x, self.weight, self.bias)
+
+    def activated(self, x: Tensor, activation: "Activation") -> Tensor:
+        """`activate` of what `forward` gives; on a CPU, where no gradient follows, in one pass over memory."""
+        if torch.is_grad_enabled() or not cpu.usable(x):
+            return activate(self(x), activation)
+        flops.product(x.numel() // x.shape[-1], x.shape[-1], len(self.weight))
+        return cpu.product(x, self.weight, self.bias, "none" if activation == "gelu" else "tanh")
 
 
 class Dropout(nn.Module):
@@ -71,7 +78,9 @@ def attend(
     """
     batch, queries, heads, width = q_BTHE.shape
     if isinstance(mask, UnpaddedBatch):
-        return cpu.attention_of_rows(q_BTHE[0], k_BSHE[0], v_BSHE[0], mask.queries, mask.lengths, rate)[None]
+        return row_attention.attention_of_rows(
+            q_BTHE[0], k_BSHE[0], v_BSHE[0], mask.queries, mask.lengths, rate
+        )[None]
     flops.product(2 * batch * heads * queries, width, k_BSHE.shape[1])
     if rate and cpu.usable(q_BTHE):
         return cpu.attention(q_BTHE, k_BSHE, v_BSHE, mask, rate, causal)
@@ -149,11 +158,14 @@ class Attention(nn.Module):
         else:
             if self.causal:
                 raise ValueError("a causal layer cannot be pruned to some positions")
-            if isinstance(mask, UnpaddedBatch):
-                mask = mask.of_queries(at_BK.shape[1])
             residual, width = gather_rows(x_BTD, at_BK), x_BTD.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
             (q,) = self._heads(linear(gather_rows(normed_BTD, at_BK), weight[:width], bias[:width]), 1)
+            if isinstance(mask, UnpaddedBatch):
+                mask = mask.of_queries(at_BK.shape[1])
+                if mask.query_count == 1 and not torch.is_grad_enabled():
+                    given = (q[0], normed_BTD[0], weight, bias, mask.lengths[:-1])
+                    return self._ended(residual, row_attention.attention_of_first(*given)[None])
             k, v = self._heads(linear(normed_BTD, weight[width:], bias[width:]), 2)
         if cache is not None:
             k, v = cache.put(layer, k, v)
@@ -181,7 +193,10 @@ class Attention(nn.Module):
         causal: bool,
     ) -> Tensor:
         rate = self.rate if self.training else 0.0
-        x = residual + self.dropout(self.out(attend(q, k, v, mask, rate, causal).flatten(2)))
+        return self._ended(residual, attend(q, k, v, mask, rate, causal).flatten(2))
+
+    def _ended(self, residual: Tensor, attended_BTD: Tensor) -> Tensor:
+        x = residual + self.dropout(self.out(attended_BTD))
         return x if self.pre_norm else self.norm(x)  # type: ignore[no-any-return]
 
     def _heads(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
@@ -210,7 +225,7 @@ class MLP(nn.Module):
     def _mlp(self, x: Tensor) -> Tensor:
         up, down = self.up, self.down
         if not cpu.usable(x) or not torch.is_grad_enabled():
-            return down(activate(up(x), self.activation))  # type: ignore[no-any-return]
+            return down(up.activated(x, self.activation))  # type: ignore[no-any-return]
         flops.product(2 * x.numel() // x.shape[-1], x.shape[-1], len(up.weight))
         return cpu.mlp(x, up.weight, up.bias, down.weight, down.bias, self.activation == "gelu_tanh")
 

@@ -5,9 +5,8 @@ benchmarks/layers.py measures what each of them gains.
 """
 
 # B batch, T queries, S keys, H heads, E width of one head, I inputs, O outputs
-# N rows of a product; queries of all rows that lie end to end, which have S keys
+# N rows of a product
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -53,17 +52,20 @@ def step(rows: int) -> int:
     return 64 if rows > 1024 else 16
 
 
-def onednn(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """x W' + b without gradient. weight_OI may lie in oneDNN's own blocks."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")
+def onednn(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, gelu: str | None = None) -> Tensor:
+    """x W' + b without gradient. weight_OI may lie in oneDNN's own blocks. gelu: "none" or "tanh", as F.gelu has it."""
+    then = ("none", [], "") if gelu is None else ("gelu", [], gelu)
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, *then)
     return result
 
 
-def product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """x W' + b without gradient, by whatever is faster."""
+def product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, gelu: str | None = None) -> Tensor:
+    """x W' + b without gradient, by whatever is faster. gelu: of the sum, and how it is approximated."""
     rows = x.numel() // x.shape[-1]
-    fast = prefers_onednn() and rows % step(rows) == 0
-    return onednn(x, weight_OI, bias_O) if fast else F.linear(x, weight_OI, bias_O)
+    if prefers_onednn() and rows % step(rows) == 0:
+        return onednn(x, weight_OI, bias_O, gelu)
+    y = F.linear(x, weight_OI, bias_O)
+    return y if gelu is None else F.gelu(y, approximate=gelu)
 
 
 def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
@@ -127,22 +129,6 @@ def attention(
         later_TS = torch.full((q_BTHE.shape[1], k_BSHE.shape[1]), -torch.inf).triu_(1)
         bias = later_TS[None, None] if bias is None else bias + later_TS
     return _Attention.apply(q_BTHE, k_BSHE, v_BSHE, bias, rate)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def attention_of_rows(
-    q_NHE: Tensor, k_SHE: Tensor, v_SHE: Tensor, queries: Sequence[int], keys: Sequence[int], rate: float
-) -> Tensor:
-    """The same for rows of several lengths that lie end to end, [N, H, E]; a query looks at its own row's keys.
-
-    queries, keys: tokens of each row.
-    """
-    if not torch.is_grad_enabled():
-        rows = zip(_by_row(q_NHE, queries), _by_row(k_SHE, keys), _by_row(v_SHE, keys), strict=True)
-        attended = [
-            F.scaled_dot_product_attention(q[None], k[None], v[None], dropout_p=rate)[0] for q, k, v in rows
-        ]
-        return torch.cat([y_HTE.transpose(0, 1) for y_HTE in attended])
-    return _RowAttention.apply(q_NHE, k_SHE, v_SHE, queries, keys, rate)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def keep_mask(shape: tuple[int, ...], rate: float) -> tuple[Tensor, float]:
@@ -272,65 +258,3 @@ class _Attention(Function):
         if keep is not None:
             dv *= ctx.scale
         return (*(x.permute(1, 2, 0, 3) for x in (dq, dk, dv)), None, None)
-
-
-class _RowAttention(Function):
-    """One row after the other, all its heads at once: nothing is padded, so there is no mask."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, queries: Sequence[int], keys: Sequence[int], rate: float
-    ) -> Tensor:
-        _, heads, width = q.shape
-        y_NHE = torch.empty(q.shape)
-        ctx.queries, ctx.keys = queries, keys
-        ctx.sizes = [heads * t * s for t, s in zip(queries, keys, strict=True)]
-        p_all = torch.empty(sum(ctx.sizes))
-        keep, ctx.scale = keep_mask(tuple(p_all.shape), rate) if rate else (None, 1.0)
-        rows = zip(
-            _by_row(q, queries), _by_row(k, keys), _by_row(v, keys), _by_row(y_NHE, queries), strict=True
-        )
-        for (q_HTE, k_HSE, v_HSE, y_HTE), p, kept in zip(rows, *_split(ctx.sizes, p_all, keep), strict=True):
-            p_HTS = p.view(heads, q_HTE.shape[1], k_HSE.shape[1])
-            torch.baddbmm(p_HTS, q_HTE, k_HSE.transpose(1, 2), beta=0, alpha=width**-0.5, out=p_HTS)
-            torch.softmax(p_HTS, -1, out=p_HTS)
-            y_HTE.copy_(torch.bmm(p_HTS if kept is None else p_HTS * kept.view_as(p_HTS), v_HSE))
-        ctx.save_for_backward(q, k, v, p_all, keep)
-        return y_NHE.mul_(ctx.scale)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, p_all, keep = ctx.saved_tensors
-        grad = grad * ctx.scale
-        gradients = tuple(torch.empty(x.shape) for x in (q, k, v))
-        tokens = (ctx.queries, ctx.keys, ctx.keys)
-        given = zip(*map(_by_row, (q, k, v), tokens), _by_row(grad, ctx.queries), strict=True)
-        ours = zip(*map(_by_row, gradients, tokens), strict=True)
-        for (q_HTE, k_HSE, v_HSE, g_HTE), (dq_HTE, dk_HSE, dv_HSE), p, kept in zip(
-            given, ours, *_split(ctx.sizes, p_all, keep), strict=True
-        ):
-            p_HTS = p.view(len(q_HTE), q_HTE.shape[1], k_HSE.shape[1])
-            dropped_HTS = p_HTS if kept is None else p_HTS * kept.view_as(p_HTS)
-            dv_HSE.copy_(torch.bmm(dropped_HTS.transpose(1, 2), g_HTE))
-            d_HTS = torch.bmm(g_HTE, v_HSE.transpose(1, 2))
-            if kept is not None:
-                d_HTS *= kept.view_as(p_HTS)
-            d_HTS = torch.ops.aten._softmax_backward_data(d_HTS, p_HTS, -1, torch.float32)
-            dq_HTE.copy_(torch.bmm(d_HTS, k_HSE))
-            dk_HSE.copy_(torch.bmm(d_HTS.transpose(1, 2), q_HTE))
-        dq, dk, dv = gradients
-        scale = q.shape[-1] ** -0.5
-        return dq.mul_(scale), dk.mul_(scale), dv, None, None, None
-
-
-def _by_row(x_NHE: Tensor, tokens: Sequence[int]) -> list[Tensor]:
-    """[H, T, E] of each row."""
-    return [row.transpose(0, 1) for row in torch.split_with_sizes(x_NHE, tokens)]
-
-
-def _split(
-    sizes: list[int], p_all: Tensor, keep: Tensor | None
-) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
-    kept = [None] * len(sizes) if keep is None else torch.split_with_sizes(keep, sizes)
-    return torch.split_with_sizes(p_all, sizes), kept

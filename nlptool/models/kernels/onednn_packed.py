@@ -6,6 +6,7 @@ benchmarks/generate.py measures what this gains.
 """
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
 from nlptool.models.kernels import cpu
-from nlptool.models.layers import Linear
+from nlptool.models.layers import Linear, activate
+
+if TYPE_CHECKING:
+    from nlptool.models.config import Activation
 
 MANY = 500  # rows above which oneDNN makes code for each number of them here, too
 ROWS = 8  # that oneDNN is told of: it chooses the same blocks for any number but one, and those serve one as well
@@ -42,6 +46,10 @@ class PackedLinear(nn.Module):
             return cpu.onednn(x, self.blocks, self.bias_O)
         x_ND = F.pad(x.reshape(rows, -1), (0, 0, 0, filler))
         return cpu.onednn(x_ND, self.blocks, self.bias_O)[:rows].view(*x.shape[:-1], -1)
+
+    def activated(self, x: Tensor, activation: "Activation") -> Tensor:
+        """`activate` of what `forward` gives."""
+        return activate(self(x), activation)
 
 
 def packable(weight_OI: Tensor) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nlptool import flops, registry
 from nlptool.models.base import Inputs
-from nlptool.models.kernels import cpu, unpadded
+from nlptool.models.kernels import cpu, row_attention, unpadded
 from nlptool.models.kernels.unpadded import UnpaddedBatch
 
 LENGTHS = torch.tensor([9, 4, 1, 5])
@@ -22,7 +22,7 @@ def made(family: str) -> torch.nn.Module:
     return config.build(100)
 
 
-@pytest.mark.parametrize("at", [None, [[0, 3], [0, 1], [0, 0], [4, 2]]])
+@pytest.mark.parametrize("at", [None, [[0, 3], [0, 1], [0, 0], [4, 2]], [[8], [0], [0], [3]]])
 @pytest.mark.parametrize("family", ["bert", "albert", "electra", "distilbert"])
 def test_states_and_gradients_are_those_of_padded_rows(
     family: str, at: list[list[int]] | None, monkeypatch: pytest.MonkeyPatch
@@ -42,8 +42,8 @@ def test_states_and_gradients_are_those_of_padded_rows(
         return states.detach(), list(given)
 
     rows: list[int] = []
-    alone = cpu.attention_of_rows
-    monkeypatch.setattr(cpu, "attention_of_rows", lambda *a: rows.append(len(a[3])) or alone(*a))
+    alone = row_attention.attention_of_rows
+    monkeypatch.setattr(row_attention, "attention_of_rows", lambda *a: rows.append(len(a[3])) or alone(*a))
     ours, our_gradients = states_and_gradients()
     assert rows == [5, 5, 5]
     monkeypatch.setattr(unpadded, "usable", lambda *given: False)
@@ -62,6 +62,29 @@ def test_states_and_gradients_are_those_of_padded_rows(
         assert (one - other).norm() <= 1e-5 * other.norm() + 1e-6
 
 
+@pytest.mark.parametrize("at", [None, [[4], [0], [1], [4], [2], [0]]])
+@pytest.mark.parametrize("family", ["bert", "albert", "distilbert", "electra"])
+def test_rows_of_equal_length_are_answered_together(
+    family: str, at: list[list[int]] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = made(family).eval()
+    lengths, at_BK = torch.tensor([5, 5, 3, 5, 5, 5]), None if at is None else torch.tensor(at)
+    rows = Inputs(ids=torch.randint(0, 100, (6, 5)), lengths=lengths, output_positions=at_BK)
+    expected = net(rows).detach()  # row by row, as for a gradient
+    calls: list[int] = []
+    attend = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda q, *a, **k: calls.append(len(q)) or attend(q, *a, **k),
+    )
+    with torch.inference_mode():
+        found = net(rows)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    runs = [2, 1, 3, 1]  # and what fills up the tokens
+    assert calls == runs * (3 if at is None else 2), "of a single position, no keys are made"
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_attention_of_rows_is_that_of_each_row_by_itself(rate: float) -> None:
     """Gradients by the definition, since the same seed drops the same."""
@@ -71,7 +94,7 @@ def test_attention_of_rows_is_that_of_each_row_by_itself(rate: float) -> None:
 
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         torch.manual_seed(5)
-        return cpu.attention_of_rows(q, k, v, queries, keys, rate)
+        return row_attention.attention_of_rows(q, k, v, queries, keys, rate)
 
     torch.manual_seed(5)
     keep, scale = cpu.keep_mask((2 * (2 * 4 + 3 * 3),), rate) if rate else (torch.ones(34), 1.0)
