@@ -54,8 +54,8 @@ def step(rows: int) -> int:
 
 def onednn(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, gelu: str | None = None) -> Tensor:
     """x W' + b without gradient. weight_OI may lie in oneDNN's own blocks. gelu: "none" or "tanh", as F.gelu has it."""
-    then = ("none", [], "") if gelu is None else ("gelu", [], gelu)
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, *then)
+    kind, approximate = ("none", "") if gelu is None else ("gelu", gelu)
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, kind, [], approximate)
     return result
 
 

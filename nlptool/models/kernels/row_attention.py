@@ -45,8 +45,8 @@ def attention_of_first(
     flops.product(2 * rows * heads, size, width)
     flops.product(2 * sum(lengths) * heads, width, 1)
     _, key_HED, value_HED = weight_3DD.view(3, heads, size, width)
-    asked_BHD = torch.bmm(q_BHE.transpose(0, 1), key_HED).transpose(0, 1).contiguous()
-    means_BHD = _means_of_rows(asked_BHD, x_ND, lengths, size**-0.5)
+    query_BHD = torch.bmm(q_BHE.transpose(0, 1), key_HED).transpose(0, 1).contiguous()
+    means_BHD = _means_of_rows(query_BHD, x_ND, lengths, size**-0.5)
     y_HBE = torch.bmm(means_BHD.transpose(0, 1), value_HED.transpose(1, 2))
     return y_HBE.transpose(0, 1).flatten(1) + bias_3D[2 * width :]
 
@@ -130,7 +130,8 @@ def _by_run(x_NHE: Tensor, runs: Sequence[tuple[int, int, int]], which: int) -> 
     """[R, H, T, E] of each run of R rows. which: 0: queries, 1: keys."""
     parts = torch.split_with_sizes(x_NHE, [run[which] * run[2] for run in runs])
     return [
-        part.unflatten(0, (run[2], run[which])).transpose(1, 2) for part, run in zip(parts, runs, strict=True)
+        part.view(run[2], run[which], *part.shape[1:]).transpose(1, 2)
+        for part, run in zip(parts, runs, strict=True)
     ]
 
 
