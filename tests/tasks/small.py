@@ -14,6 +14,7 @@ from nlptool.data.batches import Batch
 from nlptool.data.length_bucketing import LengthBucketedBatches, SequentialBatches
 from nlptool.data.pair_inputs import TextPairDataset
 from nlptool.data.vocabulary import Vocabulary
+from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.config import TaskConfig
 from nlptool.text.store import Split
@@ -28,6 +29,18 @@ LENGTH = 24
 def facts(name: str) -> ModuleType:
     """What must be known of a kind of task to try it: kinds/NAME.py."""
     return import_module(f"kinds.{name}")
+
+
+def model(kind: str, **changes: Any) -> ModelConfig:
+    """The tiny model, without dropout, that a kind is tried with."""
+    block = {"dropout": 0.0, "attention_dropout": 0.0} | getattr(facts(kind), "MODEL", MODEL) | changes
+    made: ModelConfig = registry.config("models", block["name"]).model_validate(block)
+    return made
+
+
+def length(kind: str) -> int:
+    """Tokens of a row at most."""
+    return int(getattr(facts(kind), "LENGTH", LENGTH))
 
 
 def config(name: str, settings: dict[str, Any]) -> TaskConfig:
@@ -47,12 +60,12 @@ def encoded(name: str, settings: dict[str, Any], tokenizer: Tokenizer, folder: P
     return Split(folder / "train")
 
 
-def build(kind: str, settings: dict[str, Any], tokenizer: Tokenizer, seed: int = 0, **model) -> TaskObjective:
-    """A task over a tiny net without dropout, random weights from `seed`."""
+def build(
+    kind: str, settings: dict[str, Any], tokenizer: Tokenizer, seed: int = 0, **changes: Any
+) -> TaskObjective:
+    """A task over a tiny model, random weights from `seed`."""
     torch.manual_seed(seed)
-    block = {"dropout": 0.0, "attention_dropout": 0.0} | MODEL | model
-    net = registry.config("models", block["name"]).model_validate(block)
-    return config(kind, settings).build(net, vocabulary(tokenizer), 0.0)
+    return config(kind, settings).build(model(kind, **changes), vocabulary(tokenizer), 0.0)
 
 
 @cache

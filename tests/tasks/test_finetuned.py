@@ -35,25 +35,28 @@ def case(request: pytest.FixtureRequest) -> tuple[str, dict]:
     return name, small.facts(name).VARIANTS[variant]
 
 
-def model_of(objective: TaskObjective):
-    block = {"dropout": 0.0, "attention_dropout": 0.0} | small.MODEL
-    return registry.config("models", block["name"]).model_validate(block)
-
-
 def final_of(case, objective: TaskObjective, tokenizer: Tokenizer, folder: Path) -> Path:
     folder.mkdir()
-    model = model_of(objective)
-    export.write_hf_folder(folder, objective.folders(model)[""], tokenizer, small.LENGTH)
-    TaskRecord(objective.config, small.LENGTH, 8, thresholds=objective.thresholds).write(folder)
+    model = small.model(objective.config.name)
+    export.write_hf_folder(
+        folder, objective.folders(model)[""], tokenizer, small.length(objective.config.name)
+    )
+    TaskRecord(
+        objective.config, small.length(objective.config.name), 8, thresholds=objective.thresholds
+    ).write(folder)
     return folder
 
 
-def said(objective: TaskObjective, rows: LabelledDataset) -> list[dict]:
+def said_logits(objective: TaskObjective, rows: LabelledDataset) -> np.ndarray:
     logits = np.zeros((len(rows.labels), objective.width))
     with torch.inference_mode():
         for batch in small.all_rows(objective, rows, 8):
             logits[batch["row"]] = objective.predict(batch).double().numpy()
-    return list(objective.answers(rows, logits))
+    return logits
+
+
+def said(objective: TaskObjective, rows: LabelledDataset) -> list[dict]:
+    return list(objective.answers(rows, said_logits(objective, rows)))
 
 
 def made(case, number: int = 12) -> list[Row]:
@@ -66,7 +69,7 @@ def test_a_copy_of_final_answers_as_the_net_that_was_trained(case, tokenizer: To
     objective.thresholds.update(dict.fromkeys(objective.thresholds, 0.25))
     final = final_of(case, objective, tokenizer, tmp_path / "final")
     objective.encode(made(case), tokenizer, tmp_path / "rows", labelled=False)
-    expected = said(objective, objective.dataset(Split(tmp_path / "rows"), small.LENGTH))
+    expected = said(objective, objective.dataset(Split(tmp_path / "rows"), small.length(case[0])))
     shutil.copytree(final, tmp_path / "copy")
     shutil.rmtree(final)
     model = FinetunedModel("copy", tmp_path / "copy", CPU)
@@ -89,8 +92,10 @@ def test_every_family_gives_its_heads_back(kind: str, family: str, tokenizer: To
     model = registry.config("models", family).model_validate(block)
     final = tmp_path / "final"
     final.mkdir()
-    export.write_hf_folder(final, objective.folders(model)[""], tokenizer, small.LENGTH)
-    TaskRecord(objective.config, small.LENGTH, 8).write(final)
+    export.write_hf_folder(
+        final, objective.folders(model)[""], tokenizer, small.length(objective.config.name)
+    )
+    TaskRecord(objective.config, small.length(objective.config.name), 8).write(final)
     opened = FinetunedModel("m", final, CPU).objective.state_dict()
     assert all(torch.equal(value, opened[name]) for name, value in objective.state_dict().items())
 
@@ -102,15 +107,17 @@ def test_a_row_of_bare_texts_is_read(case, tokenizer: Tokenizer, tmp_path: Path)
         pytest.skip("a row of this kind is more than texts")
     row = objective.config.row_of(["the old river", *("a small bell" for _ in columns[1:])])
     objective.encode([Row("--text", row)], tokenizer, tmp_path / "rows", labelled=False)
-    assert len(said(objective, objective.dataset(Split(tmp_path / "rows"), small.LENGTH))) == 1
+    assert len(said(objective, objective.dataset(Split(tmp_path / "rows"), small.length(case[0])))) == 1
 
 
-def test_the_mean_of_equal_nets_answers_as_one(case, tokenizer: Tokenizer):
-    objective = small.build(*case, tokenizer)
-    logits = np.random.default_rng(0).normal(size=(7, objective.width))
-    assert np.allclose(
-        objective.decide(objective.average([logits, logits])), objective.decide(logits), atol=1e-9
-    )
+def test_the_mean_of_equal_models_answers_as_one(case, tokenizer: Tokenizer, tmp_path: Path):
+    objective = small.build(*case, tokenizer).eval()
+    objective.encode(made(case), tokenizer, tmp_path / "rows", labelled=True)
+    rows = objective.dataset(Split(tmp_path / "rows"), small.length(case[0]))
+    logits = said_logits(objective, rows)
+    mean = list(objective.answers(rows, objective.average([logits, logits])))
+    for one, alone in zip(mean, objective.answers(rows, logits), strict=True):
+        assert one["prediction"] == pytest.approx(alone["prediction"], abs=1e-9)
 
 
 def test_rows_that_cannot_be_read_are_left_out_and_told(case, tokenizer: Tokenizer, tmp_path: Path):

@@ -3,7 +3,7 @@
 # B batch, T tokens, D width, M tokens of answers, N rows, W = 2 + most tokens of an answer
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +141,19 @@ class TextGeneration(TaskObjective):
         for row, ids in enumerate(written):
             outputs_BW[row, 2 : 2 + len(ids)] = torch.tensor(ids, dtype=torch.float64)
         return outputs_BW
+
+    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss, summed over the tokens of all answers. logits: [N, W]."""
+        return logits[:, 0].sum()
+
+    def average(self, logits: Sequence[Numbers]) -> Numbers:
+        """The answer that most of several models give, [N, W]; the first of them where there are as many of others."""
+        chosen = logits[0].copy()
+        for row in range(len(chosen)):
+            answers = [tuple(one[row, 2:].tolist()) for one in logits]
+            ((answer, _),) = Counter(answers).most_common(1)
+            chosen[row] = logits[answers.index(answer)][row]
+        return chosen
 
     def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """Mean loss of a token, and the metrics of what is written. A net that has diverged scores 0."""

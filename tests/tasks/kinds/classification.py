@@ -12,7 +12,7 @@ VARIANTS = {
 }
 AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width), "squared_error": None}
 """Loss before anything is learnt; None: it depends on the labels."""
-HEAD = "classifier"
+HEAD = "classifier.out.weight"
 
 
 def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dict:

@@ -7,7 +7,7 @@ VARIANTS = {
     "unanswerable": {"metrics": ["squad2_best_f1", "squad2_best_exact"], "unanswerable": True},
 }
 AT_INIT = {"cross_entropy": lambda objective, batch: batch["lengths"].double().log().mean().item()}
-HEAD = "span"
+HEAD = "span.out.weight"
 
 
 def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dict:

@@ -79,6 +79,6 @@ AT_INIT = {
     "cross_entropy": lambda objective, batch: math.log(objective.width),
     "margin": lambda objective, batch: objective.config.margin,
 }
-HEAD = "kagnet"
+HEAD = "kagnet.out.weight"
 
 __all__ = ["AT_INIT", "HEAD", "VARIANTS", "graph", "row"]

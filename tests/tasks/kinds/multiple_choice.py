@@ -10,7 +10,7 @@ VARIANTS = {
     "a-list-of-three": BASE | {"choices": ["listed.text"], "labels": ["A", "B", "C"]},
 }
 AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width)}
-HEAD = "chooser"
+HEAD = "chooser.out.weight"
 
 
 def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dict:

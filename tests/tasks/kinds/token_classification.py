@@ -14,7 +14,7 @@ VARIANTS = {
     },
 }
 AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width)}
-HEAD = "tagger"
+HEAD = "tagger.out.weight"
 
 
 def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dict:
