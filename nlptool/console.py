@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any, TextIO, cast
 
 import rich.console
@@ -58,6 +59,12 @@ class Console:
     def mute(self, muted: bool) -> None:
         """Say nothing but errors, e.g. on all ranks but the first."""
         self._muted = muted
+
+    def without_results(self) -> "Console":
+        """For a part of a command: its messages and progress are shown, its results are not."""
+        part = Console(StringIO(), quiet=self._quiet)
+        part.mute(self._muted)
+        return part
 
     def error(self, error: Reported) -> None:
         """What went wrong, and what to do about it."""

@@ -16,7 +16,7 @@ from nlptool.commands.specs import COMMANDS
 from nlptool.recipe import catalog
 from nlptool.recipe.extends import read
 
-FILES_OF_TASKS = ("tasks/", "prompted-tasks/", "suites/")
+FILES_OF_TASKS = ("tasks/", "prompted-tasks/", "suites/", "experiments/")
 
 
 def completed(line: str, shell: str = "bash") -> list[str]:
@@ -40,6 +40,7 @@ def test_every_shipped_recipe_is_completed_behind_the_command_that_carries_it_ou
     [
         ("nlptool pretrain-m", ["pretrain-mlm"]),
         ("nlptool recipes s", ["show"]),
+        ("nlptool reproduce kag", ["kagnet"]),
         ("nlptool recipes show demo/bert-", ["demo/bert-ko"]),
         ("nlptool pretrain-mlm demo/bert train.sch", ["train.schedule="]),
         ("nlptool pretrain-mlm demo/bert tr", ["train.", "track="]),

@@ -120,6 +120,7 @@ FLOORS = (
         "schema",
         "key_help",
         "verify_resume",
+        "reproduce",
     ),
 )
 """Of commands, from below: single runs, what is made of several of these, what looks at runs. A command knows those of

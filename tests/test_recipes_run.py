@@ -40,6 +40,7 @@ ENCODED = sorted(
     name for name in TASKS if not name.startswith("deca/")
 )  # decaNLP's: tests/tasks/test_deca_rows.py
 SUITES = sorted(name.removeprefix("suites/") for name in BY_NAME if name.startswith("suites/"))
+EXPERIMENTS = sorted(name for name in BY_NAME if name.startswith("experiments/"))
 ALL = sorted(BY_NAME)
 
 
@@ -50,6 +51,7 @@ def test_every_recipe_is_of_a_known_kind():
         *(f"tasks/{name}" for name in TASKS),
         *PROMPTING,
         *PROMPTS,
+        *EXPERIMENTS,
         *(f"suites/{name}" for name in SUITES),
     }
 

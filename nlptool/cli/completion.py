@@ -119,6 +119,7 @@ def _argument(group: Any, command: str, before: list[str], current: str) -> Cand
         "help": {name: _first(one.help) for name, one in group.commands.items()},
         "schema": named,
         "completion": dict.fromkeys(SCRIPTS, ""),
+        "reproduce": {"ls": "list them", **dict.fromkeys(catalog.shipped("experiments"), "")},
         "recipes show": recipes,
         "recipes cp": recipes,
         "recipes ls": dict.fromkeys((name.partition("/")[0] for name in recipes), ""),

@@ -162,6 +162,55 @@ def compare(
 
 
 @app.command(
+    "reproduce",
+    rich_help_panel=TRAIN,
+    epilog="E.g. nlptool reproduce ls; nlptool reproduce kagnet --seeds 5",
+    context_settings={"ignore_unknown_options": True},
+)
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="An experiment's name or file; ls lists the shipped ones."),
+    ],
+    changes: Changes = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, metavar="N", help="Runs of each arm, seeds 0 to N-1.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default runs/reproduce/NAME)."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="auto", help="Resume from the output folder; finished runs are kept."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Repeat a claim of a paper at a small scale: runs with several seeds, intervals, a verdict."""
+    refuse_flags([name, *(changes or ())])
+    from nlptool.commands.reproduce import experiment
+    from nlptool.console import Options
+    from nlptool.runs import folder
+
+    if name == "ls":
+        experiment.ls(console(), as_json=as_json)
+        return
+    folder.require_auto(resume)
+    options = Options(out=out, resume=resume, overwrite=overwrite, dry_run=dry_run, json=as_json)
+    given = [*(changes or ()), *([] if seeds is None else [f"seeds={seeds}"])]
+    title = Path(name).stem
+    plan = experiment.plan(
+        experiment.open_experiment(name, given), title, Path(out or f"runs/reproduce/{title}")
+    )
+    prepare(plan.out, options)
+    carry_out("reproduce", plan, options)
+
+
+@app.command(
     "plan",
     rich_help_panel=TRAIN,
     epilog="E.g. nlptool plan demo/gpt2 train.batch_size=64",

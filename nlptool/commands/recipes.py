@@ -13,6 +13,7 @@ END = re.compile(
 ROOMS = {
     "tasks": "tasks: finetune ... task=glue/sst2",
     "prompted-tasks": "prompted tasks: prompt ... tasks=blimp",
+    "experiments": "experiments: reproduce NAME",
     "suites": "suites: evaluate ... --suite glue, compare ... --suite glue",
 }
 

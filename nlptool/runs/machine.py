@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,8 @@ from typing import Any
 import torch
 
 from nlptool import __version__
+from nlptool.atomic_files import read_text
+from nlptool.errors import DataError
 from nlptool.formatting import counted, quantity
 from nlptool.launch import ALONE
 from nlptool.train import distributed
@@ -44,6 +47,16 @@ def device() -> torch.device:
 def device_name(device: torch.device) -> str:
     """As environment.json has it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def processor() -> str:
+    """The name of the processor, where the system tells it."""
+    try:
+        text = read_text(Path("/proc/cpuinfo"))
+    except (FileNotFoundError, DataError):
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def device_info(out: Path) -> DeviceInfo:

@@ -1,0 +1,213 @@
+"""The heavy half of `reproduce`: carry out what is missing, then say what the runs show of the paper's claims.
+
+OUT/runs/STEP/ARM/seed-N   the runs, as their commands leave them
+OUT/runs.json              the figures of those that are finished, with digests of their recipes
+OUT/result.json, result.md, result.html
+"""
+
+import os
+import time
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlptool import __version__
+from nlptool.atomic_files import read_json, read_text, write_json, write_text
+from nlptool.commands.reproduce import figures, verdicts
+from nlptool.commands.reproduce.experiment import Cost, Plan, PlannedRun
+from nlptool.commands.reproduce.table import claims_table, lines, measures_table, metric_of, runs_table
+from nlptool.console import Console, Options
+from nlptool.errors import DataError, UsageError
+from nlptool.formatting import counted, duration, markdown, significant
+from nlptool.recipe import dump_given
+from nlptool.report import experiment_page
+from nlptool.report.experiment_page import Arm, Series
+from nlptool.runs import folder, machine
+
+KEPT = "runs.json"
+
+
+def dry_run(plan: Plan, options: Options, console: Console) -> None:
+    """What would be run, and what it takes."""
+    columns, rows = runs_table(plan)
+    if options.json:
+        console.json(
+            {
+                "name": plan.name,
+                "needs": plan.experiment.needs,
+                "cost": None if plan.experiment.cost is None else plan.experiment.cost.model_dump(),
+                "runs": [dict(zip(columns, row, strict=True)) for row in rows],
+            }
+        )
+        return
+    console.table(columns, rows, title=f"{plan.experiment.title}: {counted(len(plan.runs), 'runs')}")
+    facts = {"takes": cost_text(plan.experiment.cost), "out": str(plan.out)}
+    if plan.experiment.needs == "gpu":
+        facts = {"needs": "a GPU"} | facts
+    if plan.experiment.requires:
+        facts["requires"] = plan.experiment.requires
+    console.facts("nothing was written", facts)
+
+
+def cost_text(cost: Cost | None) -> str:
+    """What all runs take, in words."""
+    if cost is None:
+        return "not known"
+    return f"{duration(60 * cost.minutes)}, {significant(cost.flops)} FLOPs of training: {cost.machine}"
+
+
+def run(plan: Plan, options: Options, console: Console) -> None:
+    """Carry out what is missing and show the result. Raises UsageError where there is no GPU and one is needed."""
+    if plan.experiment.needs == "gpu" and not torch.cuda.is_available():
+        raise UsageError(
+            f"{plan.name} needs a GPU, and there is none here: {cost_text(plan.experiment.cost)}",
+            hint=f"nlptool reproduce {plan.name} --dry-run shows what it would run",
+        )
+    folder.prepare_output_folder(plan.out, options)
+    known = {} if options.overwrite else _known(plan.out)
+    for number, one in enumerate(plan.runs, start=1):
+        title = f"run {number} of {len(plan.runs)}: {one.step} of {', '.join(one.arms)}"
+        console.note(title if one.seed is None else f"{title}, seed {one.seed}")
+        if one.identity not in known:
+            known[one.identity] = _carry_out(one, options.overwrite, known, console)
+            write_json(plan.out / KEPT, known)
+    result = _result(plan, known)
+    write_json(plan.out / "result.json", result)
+    _write(plan, result)
+    _show(plan, result, options, console)
+
+
+def _carry_out(one: PlannedRun, overwrite: bool, known: dict[str, Any], console: Console) -> dict[str, Any]:
+    """One run, to its end, from where an earlier attempt has left it; what other runs have left there goes."""
+    light = import_module(f"nlptool.commands.{one.module}.recipe")
+    recipe = one.loaded.recipe.model_copy(update={"out": str(one.out)})
+    one.loaded.require(light.check(recipe, one.command))
+    there = (one.out / "recipe.yaml").exists()
+    begun = _begun(one)
+    options = Options(
+        out=str(one.out),
+        resume="auto" if there and begun and not overwrite else None,
+        overwrite=there and (overwrite or not begun),
+    )
+    folder.prepare_output_folder(one.out, options, recipe=recipe)
+    one.out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(_mark(one), one.identity)
+    started = time.monotonic()
+    import_module(f"nlptool.commands.{one.module}.run").run(recipe, options, console.without_results())
+    found = figures.of(one, recipe)
+    return {
+        "run": str(one.out),
+        "arms": one.arms,
+        "seed": one.seed,
+        "seconds": round(time.monotonic() - started, 1),
+        "figures": found,
+    }
+
+
+def _mark(one: PlannedRun) -> Path:
+    """The file beside a run that says which plan has begun it."""
+    return one.out.with_name(f"{one.out.name}.plan")
+
+
+def _begun(one: PlannedRun) -> bool:
+    try:
+        return read_text(_mark(one)) == one.identity
+    except (FileNotFoundError, DataError):
+        return False
+
+
+def _known(out: Path) -> dict[str, Any]:
+    """The runs that are finished; none where the file is damaged, so that they are run again."""
+    try:
+        return read_json(out / KEPT, dict)
+    except (FileNotFoundError, DataError):
+        return {}
+
+
+def _result(plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
+    experiment = plan.experiment
+    by_place = {one.out: known[one.identity] for one in plan.runs}
+    values = {}
+    for name, measure in experiment.measures.items():
+        values[name] = {
+            arm: [
+                _figure(
+                    by_place[plan.places[arm, seed, measure.step]], measure.figures.get(arm, measure.figure)
+                )
+                for seed in range(experiment.seeds)
+            ]
+            for arm in experiment.arms
+        }
+    return {
+        "name": plan.name,
+        "title": experiment.title,
+        "source": experiment.source,
+        "note": experiment.note,
+        "seeds": experiment.seeds,
+        "date": date.today().isoformat(),
+        "machine": _machine(),
+        "versions": f"nlptool {__version__}, torch {torch.__version__}",
+        "minutes": round(sum(one["seconds"] for one in by_place.values()) / 60, 1),
+        "flops": sum(one["figures"].get("flops", 0.0) for one in by_place.values()),
+        "measures": verdicts.arms(experiment, values),
+        "claims": verdicts.claims(experiment, values),
+    }
+
+
+def _machine() -> str:
+    """What kind of machine this is."""
+    device = machine.device()
+    name = machine.device_name(device)
+    if device.type == "cpu":
+        name = machine.processor()
+    threads = counted(torch.get_num_threads(), "threads")
+    return f"{name}, {threads} of {counted(os.cpu_count() or 1, 'cores')}"
+
+
+def _figure(run: dict[str, Any], name: str) -> float:
+    """A figure of a run. Raises UsageError for one that it does not have."""
+    if name not in run["figures"]:
+        raise UsageError(
+            f"{run['run']}: has no figure {name}", hint=f"those it has: {', '.join(run['figures'])}"
+        )
+    return float(run["figures"][name])
+
+
+def _write(plan: Plan, result: dict[str, Any]) -> None:
+    """The result as a page of Markdown and one of HTML."""
+    experiment = plan.experiment
+    columns, rows = claims_table(experiment, result)
+    facts = list(lines(result))
+    parts = [f"## {result['title']}\n", f"{result['source']}.\n", *(f"{fact}\n" for fact in facts)]
+    parts += [markdown(columns, rows), markdown(*measures_table(experiment, result))]
+    write_text(plan.out / "result.md", "\n".join(parts))
+    series = [_series(name, plan, result) for name in experiment.measures]
+    recipe = dump_given(experiment)
+    write_text(plan.out / "result.html", experiment_page.page(result, facts, rows, series, recipe))
+
+
+def _series(name: str, plan: Plan, result: dict[str, Any]) -> Series:
+    found = result["measures"][name]
+    return Series(
+        name,
+        metric_of(plan.experiment.measures[name]),
+        [Arm(arm, **found[arm]) for arm in plan.experiment.arms],
+    )
+
+
+def _show(plan: Plan, result: dict[str, Any], options: Options, console: Console) -> None:
+    if options.json:
+        console.json(result)
+        return
+    columns, rows = measures_table(plan.experiment, result)
+    console.table(
+        columns,
+        rows,
+        title=f"{result['title']}: means of {counted(result['seeds'], 'seeds')} with 95 % intervals",
+    )
+    console.result("")
+    console.table(*claims_table(plan.experiment, result), title=result["source"])
+    console.facts(str(plan.out), {"page": "result.html, result.md", "figures": "result.json"})

@@ -1,0 +1,110 @@
+"""The result of an experiment as one HTML page that needs nothing else: no network, no other file, no script."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+
+from nlptool.atomic_files import read_text
+from nlptool.metric_table import Metric
+from nlptool.terminal import clean
+
+WIDTH, LEFT, ROW, TOP = 560, 150, 26, 8  # of a chart: its width, where its axis begins, heights
+TICKS = 4
+LETTERS = 22  # of an arm's name that stand beside its interval
+
+
+class Arm(NamedTuple):
+    """A mean, the ends of its 95 % interval where there are several seeds, and the values of these."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    values: Sequence[float]
+
+
+class Series(NamedTuple):
+    """A measure of all arms."""
+
+    title: str
+    metric: Metric
+    arms: Sequence[Arm]
+
+
+def page(
+    result: Mapping[str, Any],
+    facts: Sequence[str],
+    claims: Sequence[Sequence[str]],
+    series: Sequence[Series],
+    recipe: str,
+) -> str:
+    """The page. facts: paragraphs. claims: rows of claim, paper, found here, verdict. recipe: the experiment's YAML."""
+    template = Template(read_text(Path(__file__).parent / "experiment_page.html"))
+    lead, *notes = facts
+    return template.substitute(
+        title=_text(result["title"]),
+        source=_text(result["source"]),
+        claims="".join(_claim(row) for row in claims),
+        lead=_text(lead),
+        notes="".join(f"<p>{_text(note)}</p>" for note in notes),
+        figures="".join(f"<figure>{_chart(one)}</figure>\n" for one in series),
+        recipe=_text(recipe),
+    )
+
+
+def _claim(row: Sequence[str]) -> str:
+    claim, paper, here, verdict = row
+    kind = verdict.replace(" ", "-")
+    found = "".join(f"<li>{_text(one)}</li>" for one in here.split("; "))
+    there = f'<p class="paper">The paper: {_text(paper)}</p>' if paper else ""
+    return f'<section class="{kind}"><h3>{_text(claim)} <b>{_text(verdict)}</b></h3>{there}<ul>{found}</ul></section>\n'
+
+
+def _chart(series: Series) -> str:
+    """Means with their intervals, a line an arm, and each seed as a faint dot."""
+    ends = [
+        end for arm in series.arms for end in (arm.low, arm.high, arm.value, *arm.values) if end is not None
+    ]
+    low, high = min(ends), max(ends)
+    margin = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
+    low, high = low - margin, high + margin
+    height = TOP + ROW * len(series.arms) + 24
+
+    def x(value: float) -> float:
+        return LEFT + (WIDTH - LEFT - 12) * (value - low) / (high - low)
+
+    bottom = TOP + ROW * len(series.arms)
+    parts = []
+    for tick in range(TICKS + 1):
+        value = low + (high - low) * tick / TICKS
+        at = f"{x(value):.1f}"
+        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}"/>')
+        parts.append(
+            f'<text class="tick" x="{at}" y="{bottom + 16}">{_text(series.metric.number(value))}</text>'
+        )
+    for row, arm in enumerate(series.arms):
+        y = TOP + ROW * (row + 0.5)
+        parts.append(f'<text class="arm" x="{LEFT - 8}" y="{y + 4:.1f}">{_text(_short(arm.name))}</text>')
+        parts += [f'<circle class="seed" cx="{x(value):.1f}" cy="{y:.1f}" r="2.5"/>' for value in arm.values]
+        if arm.low is not None and arm.high is not None:
+            parts.append(
+                f'<line class="interval" x1="{x(arm.low):.1f}" x2="{x(arm.high):.1f}" y1="{y}" y2="{y}"/>'
+            )
+        parts.append(f'<circle class="mean" cx="{x(arm.value):.1f}" cy="{y:.1f}" r="4"/>')
+    unit = {"share": " (%)", "": ""}.get(series.metric.unit, f" ({series.metric.unit})")
+    label = _text(f"{series.title}: means with 95 % intervals over seeds")
+    return (
+        f"<figcaption>{_text(series.title + unit)}</figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+
+
+def _text(text: str) -> str:
+    """Text from outside as HTML."""
+    return escape(clean(text))
