@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from nlptool.evaluation.generation.keys import GenerationConfig
 from nlptool.evaluation.metrics.aggregates import MetricValue
 from nlptool.prompting.preprocess import TURN, Preprocess
 from nlptool.prompting.template import Template
@@ -79,20 +80,6 @@ class Response(NamedTuple):
     cut: int = 0
     """Tokens cut off at the beginning of the prompt, to fit the model's positions."""
     text: str = ""
-
-
-class GenerationConfig(NamedTuple):
-    """How an answer is generated."""
-
-    max_new_tokens: int
-    stop: tuple[str, ...]
-    """Strings before which it ends."""
-    num_beams: int | None = None
-    """Beam search with as many beams."""
-    top_k: int | None = None
-    """Top-k sampling; None, and no beams: greedy."""
-    seed: int = 0
-    """Seeds sampling."""
 
 
 class PromptConfig(RecipeBlock):

@@ -9,14 +9,16 @@ import torch
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams
 from nlptool.evaluation.generation.generate import Generator
-from nlptool.evaluation.generation.sampling import Choose, Sampling, greedy, renumbered
+from nlptool.evaluation.generation.keys import GenerationConfig
+from nlptool.evaluation.generation.sampling import renumbered
+from nlptool.evaluation.generation.strategies import strategy
 from nlptool.evaluation.requests import Request
 from nlptool.evaluation.scoring import Scorer, scorer
 from nlptool.formatting import counted
 from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.prompting import response_cache
-from nlptool.prompting.config import GenerationConfig, Response
+from nlptool.prompting.config import Response
 from nlptool.prompting.requests import TaskRun
 from nlptool.text.tokenizer import Tokenizer
 
@@ -154,13 +156,18 @@ class PromptedModel:
         texts = [context for ((context, _),) in requests]
         lengths = self.count_tokens(texts)
         order = sorted(range(len(texts)), key=lambda index: -lengths[index])
+        choose = strategy(generation)
         for start in range(0, len(order), GENERATION_BATCH):
             batch = order[start : start + GENERATION_BATCH]
             prompts = [
                 self._end(texts[i], max_context) if lengths[i] > max_context else texts[i] for i in batch
             ]
-            choose = _decoding(generation, [numbers[i] for i in batch])
-            generated = self._generator.complete(prompts, generation.max_new_tokens, generation.stop, choose)
+            of_batch = (
+                choose if isinstance(choose, Beams) else renumbered(choose, [numbers[i] for i in batch])
+            )
+            generated = self._generator.complete(
+                prompts, generation.max_new_tokens, generation.stop, of_batch
+            )
             for i, text in zip(batch, generated, strict=True):
                 yield i, [Response(cut=max(0, lengths[i] - max_context), text=text)]
 
@@ -172,15 +179,6 @@ class PromptedModel:
             if len(self.tokenizer.encode(end)) <= max_tokens:  # which may be encoded otherwise by itself
                 return end
         return ""
-
-
-def _decoding(generation: GenerationConfig, numbers: Sequence[int]) -> Choose | Beams:
-    """How the next token is found, for prompts with these numbers."""
-    if generation.num_beams is not None:
-        return Beams(generation.num_beams)
-    if generation.top_k is None:
-        return greedy
-    return renumbered(Sampling(top_k=generation.top_k, seed=generation.seed), numbers)
 
 
 def require_decoders(models: Sequence[PromptedModel], runs: Sequence[TaskRun]) -> None:

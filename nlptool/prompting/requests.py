@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nlptool.prompting.config import GenerationConfig, Instance, PromptConfig
+from nlptool.evaluation.generation.keys import GenerationConfig
+from nlptool.prompting.config import Instance, PromptConfig
 from nlptool.prompting.dataset import PromptDataset
 from nlptool.prompting.fewshot import FewShotPool, fewshot_prefix, sample_examples
 from nlptool.prompting.spec import TaskSpec
@@ -34,7 +35,7 @@ class TaskRun(NamedTuple):
     def generation(self) -> GenerationConfig | None:
         """How responses are generated; None where the answers are given and scored."""
         config = self.task.generation
-        return config and (config if config.top_k is None else config._replace(seed=self.seed))
+        return config and (config._replace(seed=self.seed) if config.sampled else config)
 
     def prefix(self, index: int, shots: int) -> str:
         """The text before instance `index`; the examples of fewer shots are the last ones of more."""

@@ -25,9 +25,12 @@ class TaskEvaluation:
         self.model, self.run, self._path = model, run, path
         generation = run.generation
         self.batches = fit_fewshot_examples(run, shots, model.max_context(generation), model.count_tokens)
-        sampled = generation is not None and generation.top_k is not None
+        sampled, decided_by = (
+            generation is not None and generation.sampled,
+            generation and generation.identity,
+        )
         self._digests = [
-            request_digest(model.digest, [batch.requests, generation, *([number] if sampled else [])])
+            request_digest(model.digest, [batch.requests, decided_by, *([number] if sampled else [])])
             for batch, number in zip(self.batches, run.numbers, strict=True)
         ]
         self._cache = ResponseCache(path)

@@ -82,9 +82,30 @@ def test_of_an_answer_the_first_sentences_may_count():
     assert scores(task, {"q": "?", "a": ["It rang. Then it fell."]}, " It rang. Then it fell. A horn.") == [1]
 
 
-def test_beams_and_draws_exclude_each_other():
-    with pytest.raises(ValueError, match="num_beams and top_k: give one of them"):
-        Config(**KEYS, metrics=("exact",), num_beams=4, top_k=2)
+@pytest.mark.parametrize(
+    ("keys", "wrong"),
+    [
+        ({"num_beams": 4, "top_k": 2}, "num_beams searches .* samples nothing: top_k does not go with it"),
+        ({"num_beams": 4, "temperature": 0.0}, "temperature does not go with it"),
+        ({"length_penalty": 1.0}, "length_penalty would change nothing here"),
+        ({"temperature": 0.0, "top_p": 0.9}, "top_p would change nothing here"),
+        ({"stop": ("\n", "")}, "stop: a string without a character would stop everything"),
+    ],
+)
+def test_keys_that_exclude_each_other_are_an_error(keys: dict, wrong: str):
+    with pytest.raises(ValueError, match=wrong):
+        Config(**KEYS | keys, metrics=("exact",))
+
+
+def test_an_answer_is_decided_by_what_decided_it_before_and_by_keys_that_are_given():
+    plain = Config(**KEYS, metrics=("exact",), top_k=2).generation
+    assert plain.identity == [5, ("\n",), None, 2, 0], "kept answers of earlier versions hold"
+    assert plain._replace(top_p=0.5).identity == [5, ("\n",), None, 2, 0, {"top_p": 0.5}]
+    assert [plain.sampled, plain._replace(top_k=None).sampled, plain._replace(temperature=0).sampled] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_quacs_error_is_that_of_the_questions_that_people_agree_on():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlptool.errors import UsageError
+from nlptool.evaluation.generation.keys import GenerationConfig, conflict
 from nlptool.text.input_rows import RowFormat
 
 TEMPERATURE, TOP_P = (
@@ -33,28 +34,25 @@ class GenerationOptions:
 
     def check(self) -> None:
         """Raise UsageError for options that exclude each other, and for those that would change nothing."""
-        sampling = {
-            "--temperature": self.temperature,
-            "--top-k": self.top_k,
-            "--top-p": self.top_p,
-            "--seed": self.seed,
-        }
-        given = [name for name, value in sampling.items() if value is not None]
-        if self.num_beams is not None and given:
-            raise UsageError(
-                f"--num-beams searches for the most probable text and samples nothing: {given[0]} does not go with it",
-                hint=f"leave {', '.join(given)} away, or --num-beams",
-            )
-        if self.num_beams is None and self.length_penalty is not None:
-            raise UsageError("--length-penalty would change nothing here", hint="it goes with --num-beams N")
+        given = {key: getattr(self, key) for key in GenerationConfig._fields}
+        if wrong := conflict(given, lambda key: f"--{key.replace('_', '-')}"):
+            raise UsageError(wrong[0], hint=wrong[1])
         if self.num_beams is not None and self.n > self.num_beams:
             raise UsageError(f"--n {self.n} of --num-beams {self.num_beams}: a search finds one text a beam")
-        if self.greedy and (idle := [name for name in given if name != "--temperature"]):
-            raise UsageError(f"{idle[0]} would change nothing here", hint=GREEDY)
         if self.greedy and self.n > 1:
             raise UsageError(f"--n {self.n}: all texts would be alike", hint=f"{GREEDY}; leave it away")
-        if not all(self.stop):
-            raise UsageError("--stop: a string without a character would stop everything")
+
+    @property
+    def config(self) -> GenerationConfig:
+        """With what is taken where nothing is given."""
+        given = {key: getattr(self, key) for key in GenerationConfig._fields}
+        given["seed"] = self.seed or 0
+        if self.num_beams is None:
+            given["temperature"] = TEMPERATURE if self.temperature is None else self.temperature
+            given["top_p"] = TOP_P if self.top_p is None else self.top_p
+        else:
+            given["length_penalty"] = 1.0 if self.length_penalty is None else self.length_penalty
+        return GenerationConfig(**given)
 
     @property
     def greedy(self) -> bool:

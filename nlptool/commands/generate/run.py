@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
-from nlptool.commands.generate.options import TEMPERATURE, TOP_P, GenerationOptions, InputOptions
+from nlptool.commands.generate.options import GenerationOptions, InputOptions
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, NlptoolError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams
 from nlptool.evaluation.generation.generate import Generator
-from nlptool.evaluation.generation.logits_processors import LogitsProcessors
-from nlptool.evaluation.generation.sampling import Sampling, renumbered
+from nlptool.evaluation.generation.sampling import renumbered
+from nlptool.evaluation.generation.strategies import strategy
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.runs import machine
@@ -68,37 +68,19 @@ class Continuation:
 
     def stream(self, text: str) -> Iterator[str]:
         """One continuation, in pieces."""
-        choose = self._beams or self._sampling
+        choose = strategy(self.options.config)
         pieces = self.generator.stream([text], self.options.max_new_tokens, self.stop, choose)
         return (piece for _, piece in pieces)
 
     def of_texts(self, texts: Sequence[str], first: int) -> list[list[str]]:
         """The continuations of texts, of which the first is row `first`: what is sampled does not depend on batches."""
-        tokens, n = self.options.max_new_tokens, self.options.n
-        if self._beams is not None:
-            return self.generator.hypotheses(texts, tokens, self.stop, self._beams, n)
+        tokens, n, choose = self.options.max_new_tokens, self.options.n, strategy(self.options.config)
+        if isinstance(choose, Beams):
+            return self.generator.hypotheses(texts, tokens, self.stop, choose, n)
         numbers = range(first * n, (first + len(texts)) * n)
         every = [text for text in texts for _ in range(n)]
-        completions = self.generator.complete(every, tokens, self.stop, renumbered(self._sampling, numbers))
+        completions = self.generator.complete(every, tokens, self.stop, renumbered(choose, numbers))
         return [completions[at * n : (at + 1) * n] for at in range(len(texts))]
-
-    @property
-    def _processors(self) -> LogitsProcessors:
-        return LogitsProcessors(self.options.repetition_penalty, self.options.no_repeat_ngram_size)
-
-    @property
-    def _beams(self) -> Beams | None:
-        if self.options.num_beams is None:
-            return None
-        alpha = 1.0 if self.options.length_penalty is None else self.options.length_penalty
-        return Beams(self.options.num_beams, lambda tokens: tokens**alpha, self._processors)
-
-    @property
-    def _sampling(self) -> Sampling:
-        options = self.options
-        temperature = TEMPERATURE if options.temperature is None else options.temperature
-        top_p = TOP_P if options.top_p is None else options.top_p
-        return Sampling(temperature, options.top_k or 0, top_p, options.seed or 0, self._processors)
 
 
 def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: Console) -> None:

@@ -6,15 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
+from nlptool.evaluation.generation.keys import GenerationKeys
 from nlptool.evaluation.metrics import generated_text, packages, qa, text_overlap
 from nlptool.evaluation.metrics.aggregates import MetricValue, mean
 from nlptool.evaluation.metrics.text_overlap import Tokenize
-from nlptool.prompting.config import (
-    GenerationConfig,
-    Instance,
-    PromptConfig,
-    Response,
-)
+from nlptool.prompting.config import Instance, PromptConfig, Response
 from nlptool.prompting.template import Template, around, fill, fill_each, fill_prompt
 from nlptool.recipe import OneOf
 from nlptool.text.config import Sentences
@@ -24,10 +20,10 @@ METRICS = (*qa.METRICS, *text_overlap.ROUGE, "bleu")
 Metric = Annotated[str, OneOf(METRICS)]
 
 
-class Config(PromptConfig):
+class Config(GenerationKeys, PromptConfig):
     """The model generates after the prompt, up to a stop string or `max_new_tokens`.
 
-    Decoding is greedy, as in lm-eval, unless `num_beams` or `top_k` say otherwise: Brown et al. 2020 use beam search
+    Decoding is greedy, as in lm-eval, unless the keys of `generate` say otherwise: Brown et al. 2020 use beam search
     with 4 beams (section 2.4), Radford et al. 2019 sample summaries with top-k of 2 (section 3.6).
     """
 
@@ -48,27 +44,12 @@ class Config(PromptConfig):
         "context, so that an article keeps "
         "its lead; null: the prompt is truncated at its beginning",
     )
-    stop: tuple[str, ...] = Field(description="stop strings")
-    max_new_tokens: int = Field(gt=0, description="maximum number of generated tokens")
-    num_beams: int | None = Field(
-        None, gt=1, description="beam search with this many beams; length penalty 0.6"
-    )
-    top_k: int | None = Field(None, gt=1, description="top-k sampling, with the recipe's seed")
     max_sentences: int | None = Field(None, gt=0, description="score only the first N sentences of an answer")
     metrics: tuple[Metric, ...] = Field(min_length=1, description="metrics; the first is the main one")
     tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
 
-    @property
-    def generation(self) -> GenerationConfig:
-        """How an answer is generated."""
-        return GenerationConfig(self.max_new_tokens, self.stop, self.num_beams, self.top_k)
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.num_beams is not None and self.top_k is not None:
-            raise ValueError("num_beams and top_k: give one of them; beam search does not sample")
-        if not all(self.stop):
-            raise ValueError("stop: an empty string would stop at once")
         if self.shorten is not None:
             around(self.prompt, self.shorten)
         if wrong := self.tokenize.without_effect(self.metrics):

@@ -9,12 +9,9 @@ from torch import nn
 
 from nlptool.evaluation.generation.beam_search import Beams, beam_hypotheses
 from nlptool.evaluation.generation.generate import continuations
-from nlptool.evaluation.generation.logits_processors import (
-    LogitsProcessors,
-    penalised,
-    without_repeated_ngrams,
-)
-from nlptool.evaluation.generation.sampling import Sampling
+from nlptool.evaluation.generation.keys import GenerationKeys
+from nlptool.evaluation.generation.logits_processors import penalised, without_repeated_ngrams
+from nlptool.evaluation.generation.strategies import strategy
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.net import GPT2
@@ -64,13 +61,14 @@ def test_an_ngram_is_banned_by_hand_and_where_nothing_would_be_left_nothing_is()
         {"repetition_penalty": 1.3},
         {"no_repeat_ngram_size": 2},
         {"repetition_penalty": 0.8, "no_repeat_ngram_size": 3},
-        {"num_beams": 3, "repetition_penalty": 1.3},
+        {"num_beams": 3, "repetition_penalty": 1.3, "length_penalty": 1.0},
         {"num_beams": 4, "no_repeat_ngram_size": 2, "num_return_sequences": 4, "length_penalty": 0.5},
     ],
     ids=str,
 )
 def test_whole_texts_are_those_of_transformers(asked: dict[str, Any], net: GPT2, theirs: Any):
-    processors = LogitsProcessors(asked.get("repetition_penalty", 1), asked.get("no_repeat_ngram_size", 0))
+    keys = {key: value for key, value in asked.items() if key != "num_return_sequences"}
+    choose = strategy(GenerationKeys(stop=(), max_new_tokens=25, **keys).generation)
     torch.manual_seed(3)
     prompts = [torch.randint(0, 60, (length,)).tolist() for length in (1, 4, 9)]
     plain, expected = [], []
@@ -85,14 +83,12 @@ def test_whole_texts_are_those_of_transformers(asked: dict[str, Any], net: GPT2,
             )[:, len(prompt) :].tolist()
             texts.append([ids[: ids.index(7)] if 7 in ids else ids for ids in out])
     assert expected != plain
-    if "num_beams" in asked:
-        alpha = asked.get("length_penalty", 1.0)
-        beams = Beams(asked["num_beams"], lambda tokens: tokens**alpha, processors)
-        found = beam_hypotheses(net, prompts, 25, (7,), beams)
+    if isinstance(choose, Beams):
+        found = beam_hypotheses(net, prompts, 25, (7,), choose)
         count = asked.get("num_return_sequences", 1)
         assert [several[:count] for several in found] == expected
         return
     made: list[list[int]] = [[] for _ in prompts]
-    for number, token in continuations(net, prompts, 25, (7,), Sampling(0, processors=processors)):
+    for number, token in continuations(net, prompts, 25, (7,), choose):
         made[number].append(token)
     assert [[ids] for ids in made] == expected

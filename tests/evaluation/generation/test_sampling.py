@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 
 from nlptool.evaluation.generation.generate import continuations
+from nlptool.evaluation.generation.keys import GenerationKeys
 from nlptool.evaluation.generation.logits_processors import LogitsProcessors
 from nlptool.evaluation.generation.sampling import DecodingState, Sampling, filtered
+from nlptool.evaluation.generation.strategies import strategy
 from nlptool.models.gpt2.config import Config
 
 CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=40, init=0.2)
@@ -32,6 +34,32 @@ def test_the_filtered_distribution_is_that_of_transformers(temperature: float, t
     assert (found - expected).abs().max() < 1e-6
     if top_p < 0.99 or top_k:
         assert ((found == 0).sum() - (expected == 0).sum()).abs() <= 1
+
+
+def test_keys_of_a_recipe_sample_as_transformers_does_with_them():
+    process = pytest.importorskip("transformers.generation.logits_process")
+    keys = {
+        "temperature": 0.7,
+        "top_k": 20,
+        "top_p": 0.8,
+        "repetition_penalty": 1.4,
+        "no_repeat_ngram_size": 2,
+    }
+    torch.manual_seed(0)
+    logits, ids = 3 * torch.randn(4, 300), torch.randint(0, 9, (4, 30))
+    choose = strategy(GenerationKeys(stop=(), max_new_tokens=5, **keys).generation._replace(seed=6))
+    steps = [process.RepetitionPenaltyLogitsProcessor(1.4), process.NoRepeatNGramLogitsProcessor(2)]
+    steps += [
+        process.TemperatureLogitsWarper(0.7),
+        process.TopKLogitsWarper(20),
+        process.TopPLogitsWarper(0.8),
+    ]
+    expected = process.LogitsProcessorList(steps)(ids, logits.clone()).softmax(-1)
+    assert isinstance(choose, Sampling)
+    assert choose.seed == 6
+    processed = choose.processors(logits, ids.tolist())
+    found = probabilities(processed, choose.temperature, choose.top_k, choose.top_p)
+    assert (found - expected).abs().max() < 1e-6
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely():

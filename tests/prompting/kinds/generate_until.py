@@ -14,7 +14,8 @@ BASE = {
 VARIANTS = {
     "greedy": BASE,
     "beams": BASE | {"num_beams": 2},
-    "sampling": BASE | {"top_k": 3},
+    "sampling": BASE | {"temperature": 1.5, "top_k": 9, "top_p": 0.9},
+    "processors": BASE | {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2},
     "no-answer": BASE | {"no_answer": "nowhere", "references": "{texts}"},
     "one-sentence": BASE | {"max_sentences": 1},
 }
