@@ -23,7 +23,7 @@ PAGE = "index.html"
 
 
 def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, console: Console) -> None:
-    """Write the page and, beside it, each chart as SVG and PNG against each axis.
+    """Write the page and, beside it, its charts as SVG, against their first axis also as PNG.
 
     Raises UsageError for a folder that is no run, and when matplotlib is not installed.
     """
@@ -96,16 +96,18 @@ def _write(runs: "Sequence[Run]", out: Path, console: Console) -> list[str]:
         console.note(f"{look.remark}; the page takes the reader's fonts")
     explained = [(run, explanations.rows(run)) for run in runs]
     drawn, pictures, figure = {}, [], None
-    with console.progress("charts", len(charts) * len(axes), "charts") as progress:
-        for chart in charts:
-            for axis in axes:
-                curves, marked = curving.curves(chart, runs, axis), marks.of(chart, runs, axis)
-                for log in (False, True):
-                    figure = drawing.draw(chart, curves, axis, look, log=log, over=figure, marked=marked)
-                    drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
-                    if not log:
-                        pictures += _save(figure, look, out, f"{chart.name}-{axis.name}")
-                progress.advance(1)
+    views = [(chart, *view) for chart in charts for view in curving.views(chart, axes)]
+    with console.progress("charts", len(views), "charts") as progress:
+        for chart, axis, log in views:
+            curves, marked = curving.curves(chart, runs, axis), marks.of(chart, runs, axis)
+            figure = drawing.draw(chart, curves, axis, look, log=log, over=figure, marked=marked)
+            text = drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
+            if not log:
+                pictures += _save(text, out, f"{chart.name}-{axis.name}")
+                pictures += (
+                    _save_png(figure, look, out, f"{chart.name}-{axis.name}") if axis == axes[0] else []
+                )
+            progress.advance(1)
     answers = dict[str, list[str]]()
     for number, (run, rows) in enumerate(explained):
         look = drawing.Style.of([run.name], [text for row in rows for text in explanations.texts(row)])
@@ -159,9 +161,10 @@ def _write_prompted(
             remark = remark or look.remark
             for log in (False, True):
                 figure = drawing.draw(chart, curves, axis, look, log=log, marked=one.marks)
-                drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
+                text = drawn[chart.name, axis.name, log] = drawing.svg(figure, look, letters=True)
                 if log == (axis.name == "parameters"):
-                    pictures += _save(figure, look, out, f"{chart.name}-{axis.name}")
+                    pictures += _save(text, out, f"{chart.name}-{axis.name}")
+                    pictures += _save_png(figure, look, out, f"{chart.name}-{axis.name}")
     if remark:
         console.note(f"{remark}; the page takes the reader's fonts")
     (out / PAGE).write_text(
@@ -170,13 +173,18 @@ def _write_prompted(
     return pictures
 
 
-def _save(figure: "Figure", look: "Style", out: Path, name: str) -> list[str]:
-    """Write a chart as SVG and PNG; the files' names."""
+def _save(svg: str, out: Path, name: str) -> list[str]:
+    """Write a chart as SVG; the file's name."""
+    (out / f"{name}.svg").write_text(svg, encoding="utf8")
+    return [f"{name}.svg"]
+
+
+def _save_png(figure: "Figure", look: "Style", out: Path, name: str) -> list[str]:
+    """Write a chart as PNG; the file's name."""
     from nlptool.report import drawing
 
-    (out / f"{name}.svg").write_text(drawing.svg(figure, look, letters=False), encoding="utf8")
     (out / f"{name}.png").write_bytes(drawing.png(figure, look))
-    return [f"{name}.svg", f"{name}.png"]
+    return [f"{name}.png"]
 
 
 def _report(out: Path, pictures: Sequence[str], console: Console) -> None:

@@ -77,6 +77,13 @@ class Curve:
     """Low and high ends of an interval around y, where one is known."""
 
 
+def views(chart: Chart, axes: Sequence[Axis]) -> list[tuple[Axis, bool]]:
+    """The axes that a chart is drawn against, and whether they are logarithmic; of a run's course the first, linear."""
+    if not chart.main:
+        return [(axis, False) for axis in axes[:1]]
+    return [(axis, log) for axis in axes for log in (False, True)]
+
+
 def charts(runs: Sequence[Run]) -> list[Chart]:
     """All charts, kind by kind: losses, then other results, then the course of the runs."""
     names = dict.fromkeys(name for run in runs for name in run.figures)

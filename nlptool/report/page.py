@@ -9,7 +9,7 @@ from string import Template
 from types import MappingProxyType
 
 from nlptool.report import tables
-from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart
+from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart, views
 from nlptool.report.drawing import GRID, INK, MUTED, PALETTE
 from nlptool.report.runs import Run
 from nlptool.terminal import clean
@@ -100,8 +100,9 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     numbers = count()
     main = _grid([chart for chart in charts if chart.main], axes, drawn, numbers)
     course = _grid([chart for chart in charts if not chart.main], axes, drawn, numbers)
+    heading = f"How the runs went, against {AXIS_NAMES[axes[0].name]}"
     note = f'<p class="note">{" ".join(notes)}</p>'
-    return f"{_switch(axes)}{main}{note}{_section('How the runs went', course) if course else ''}"
+    return f"{_switch(axes)}{main}{note}{_section(heading, course) if course else ''}"
 
 
 def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn, numbers: Iterator[int]) -> str:
@@ -110,10 +111,10 @@ def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn, numbers: 
     for chart in charts:
         inner = "".join(
             inline(drawn[chart.name, axis.name, log], f"chart{next(numbers)}-", chart, axis, log=log)
-            for axis in axes
-            for log in (False, True)
+            for axis, log in views(chart, axes)
         )
-        figures += f'<figure id="{_text(chart.name)}">{inner}</figure>\n'
+        kind = "" if chart.main else ' class="fixed"'
+        figures += f'<figure id="{_text(chart.name)}"{kind}>{inner}</figure>\n'
     return f'<div class="figures">{figures}</div>' if figures else ""
 
 

@@ -22,7 +22,7 @@ def test_a_run_is_reported_with_its_costs_and_figures(tiny_run: Path, tmp_path: 
     assert {Path(name).name for name in told["pictures"]} | {"index.html"} == {
         path.name for path in (tmp_path / "report").iterdir()
     }
-    assert {"mlm-steps.svg", "mlm-flops.png", "mlm_accuracy-time.svg"} <= {
+    assert {"mlm-steps.svg", "mlm-steps.png", "mlm_accuracy-time.svg", "lr-steps.svg"} <= {
         Path(n).name for n in told["pictures"]
     }
 
