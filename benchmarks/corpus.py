@@ -90,7 +90,9 @@ def ours(file: Path, folder: Path, filters: Filters, dedup: Dedup) -> tuple[floa
     found = duplicates.find(parts, dedup, aside, lambda done: None)
     written = folder / "data"
     written.mkdir()
-    writing.write_data(written, parts, found, Output(), lambda done: None)
+    left = np.ones(sum(len(duplicates.StretchPart(part)) for part in parts), bool)
+    left[list(found.dropped)] = False
+    writing.write_data(written, parts, found, left, Output(), lambda done: None)
     return time.process_time() - began, found
 
 

@@ -3,6 +3,7 @@
 The decisions are those of datatrove's GopherRepetitionFilter and GopherQualityFilter where both see the same words.
 """
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from nlptool.corpus.document import Document, Dropped, Figure, Figures
 from nlptool.corpus.filter_config import GopherQuality, GopherRepetition
-from nlptool.corpus.words import FACTOR, LETTER, WORD, Words, vocabulary, words_of
+from nlptool.corpus.words import FACTOR, LETTER, WORD, Words, words_of
 
 ELLIPSES = ("...", "…")
 TRAILING = ".,!?\"')”’…"  # noqa: RUF001
@@ -141,29 +142,23 @@ def _covered(grams: NDArray[np.uint64], at: NDArray[np.int64], ends: NDArray[np.
 
 
 class _StopWords:
-    """Which stop words each word of the vocabulary is, or ends with: a bit for each."""
+    """Which stop words there are among the words of a text, or at the end of its words."""
 
     def __init__(self, stop_words: tuple[str, ...], *, ending: bool) -> None:
-        self._bits = [(word, 1 << place) for place, word in enumerate(dict.fromkeys(stop_words))]
-        self._whole = dict(self._bits)
-        self._ending = ending
-        self._age = -1
-        self._masks = np.zeros(0, np.int64)
+        self._words, self._ending = frozenset(stop_words), ending
+        behind = f"[{re.escape(TRAILING)}]+ "
+        self._endings = [
+            (f"{word} ", re.compile(re.escape(word) + behind))
+            for word in sorted(self._words)
+            if word and word[-1] not in TRAILING  # which ends no word, since signs behind a word do not count
+        ]
 
     def different(self, words: Words) -> int:
         """How many different stop words there are in a text."""
-        if self._age != vocabulary.age:
-            self._age, self._masks = vocabulary.age, self._masks[:0]
-        if new := vocabulary.words[len(self._masks) :]:
-            found = np.array([self._mask(word) for word in new], np.int64)
-            self._masks = np.concatenate([self._masks, found])
-        return int(np.bitwise_or.reduce(self._masks[words.numbers])).bit_count() if len(words) else 0
-
-    def _mask(self, word: str) -> int:
         if not self._ending:
-            return self._whole.get(word, 0)
-        bare = word.rstrip(TRAILING)
-        return sum(bit for stop, bit in self._bits if bare.endswith(stop))
+            return len(self._words.intersection(words.words))
+        text = " ".join(words.words) + " "
+        return sum(plain in text or behind.search(text) is not None for plain, behind in self._endings)
 
 
 class Quality:
@@ -195,15 +190,16 @@ class Quality:
         total = max(len(words), 1)
         if config.max_hash_ratio is not None:
             yield Figure(f"{self.name}.max_hash_ratio", text.count("#") / total, None, config.max_hash_ratio)
+        ellipses = text.count("...") + text.count("…")
         if config.max_ellipsis_ratio is not None:
-            ellipses = text.count("...") + text.count("…")
             yield Figure(f"{self.name}.max_ellipsis_ratio", ellipses / total, None, config.max_ellipsis_ratio)
         lines = text.splitlines() or [""]
         if config.max_bullet_lines is not None:
-            bullets = sum(line.lstrip().startswith(("•", "-")) for line in lines) / len(lines)
+            any_bullet = "•" in text or "-" in text
+            bullets = sum(line.lstrip().startswith(("•", "-")) for line in lines if any_bullet) / len(lines)
             yield Figure(f"{self.name}.max_bullet_lines", bullets, None, config.max_bullet_lines)
         if config.max_ellipsis_lines is not None:
-            cut = sum(line.rstrip().endswith(ELLIPSES) for line in lines) / len(lines)
+            cut = sum(line.rstrip().endswith(ELLIPSES) for line in lines if ellipses) / len(lines)
             yield Figure(f"{self.name}.max_ellipsis_lines", cut, None, config.max_ellipsis_lines)
         if config.min_alpha_words is not None:
             letters = int(((words.facts & LETTER) > 0).sum()) / total

@@ -44,6 +44,7 @@ from nlptool.corpus.minhash import Signatures
 from nlptool.corpus.quality import Classifier
 from nlptool.corpus.samples import Choice
 from nlptool.corpus.statistics import BlockCount, Statistics
+from nlptool.corpus.words import words_of
 from nlptool.text.word_hashes import Hashes
 
 
@@ -177,7 +178,7 @@ class Pipeline:
                     counted.append(repeated_lines.of_document(left, self._counted))
                 statistics.kept += 1
                 statistics.kept_bytes += size(left.text)
-                statistics.kept_words += len(left.text.split())
+                statistics.kept_words += len(words_of(left.text))
         found.keys = np.stack(keys, axis=1) if keys else np.zeros((self._height, 0), np.uint64)
         found.lines = np.concatenate(counted)
         statistics.count(seen)
@@ -239,7 +240,7 @@ class Pipeline:
     def _keys(self, document: Document) -> NDArray[np.uint64]:
         """What tells duplicates: see `Stretch.keys`. A text without words has bands of its own digest."""
         keys = np.empty(self._height, np.uint64)
-        words = " ".join(document.text.split()).encode("utf8", "surrogatepass")
+        words = " ".join(words_of(document.text).words).encode("utf8", "surrogatepass")
         digest = xxhash.xxh3_128_intdigest(words)
         keys[:3] = digest >> 64, digest & (2**64 - 1), len(document.text)
         if self._signatures is not None:

@@ -1,11 +1,11 @@
 """Words of a text and what filters ask of them, computed once for all filters.
 
-Words are what stands between white space, as in the papers; in Korean they are eojeol. Facts of a word (has it a
-letter, is it punctuation alone) are kept by word, since a text has far fewer distinct words than words.
+Words are what stands between white space, as in the papers; in Korean they are eojeol. Most words are letters alone;
+what is asked of the others (has it a letter, is it punctuation alone) is kept by word.
 """
 
 import string
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,64 +42,46 @@ PUNCTUATION = (
 """Characters that make no word by themselves, as in datatrove."""
 
 
-class Vocabulary(dict[str, int]):
-    """Numbers of words, given as they are met, and facts of each by its number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.age = 0
-        """How often it was emptied; numbers of another age mean other words."""
-        self.lengths = np.zeros(0, np.int64)
-        self.facts = np.zeros(0, np.uint8)
+class _Facts(dict[str, int]):
+    """LETTER and WORD of words that are not letters alone, which are few."""
 
     def __missing__(self, word: str) -> int:
-        number = self[word] = len(self.words)
-        self.words.append(word)
-        return number
-
-    def numbers(self, words: list[str]) -> NDArray[np.int64]:
-        """The number of each word, whose facts are then known. Numbers of before may be out of age."""
-        if len(self.words) > MOST_KEPT:
+        if len(self) >= MOST_KEPT:
             self.clear()
-            self.words = []
-            self.age += 1
-            self.lengths, self.facts = self.lengths[:0], self.facts[:0]
-        found = np.fromiter(map(self.__getitem__, words), np.int64, len(words))
-        if new := self.words[len(self.facts) :]:
-            self.lengths = np.concatenate([self.lengths, np.array([len(word) for word in new], np.int64)])
-            self.facts = np.concatenate([self.facts, np.array([_fact(word) for word in new], np.uint8)])
+        letter = LETTER if any(map(str.isalpha, word)) else 0
+        found = self[word] = letter | (0 if PUNCTUATION.issuperset(word) else WORD)
         return found
 
 
-def _fact(word: str) -> int:
-    if word.isalpha():
-        return LETTER | WORD
-    letter = LETTER if any(map(str.isalpha, word)) else 0
-    return letter | (0 if PUNCTUATION.issuperset(word) else WORD)
-
-
-vocabulary = Vocabulary()
+_facts = _Facts()
 
 
 class Words:
-    """The words of one text."""
+    """The words of one text. What is asked of each is computed by loops in C over all of them."""
 
     def __init__(self, text: str) -> None:
-        self.numbers = vocabulary.numbers(text.split())
-        """In `vocabulary`; good until the next text is read."""
-        self.lengths: NDArray[np.int64] = vocabulary.lengths[self.numbers]
-        """Characters of each word."""
-        self.facts: NDArray[np.uint8] = vocabulary.facts[self.numbers]
-        """LETTER and WORD of each word."""
+        self.words = text.split()
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.words)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Characters of each word."""
+        return np.fromiter(map(len, self.words), np.int64, len(self.words))
+
+    @cached_property
+    def facts(self) -> NDArray[np.uint8]:
+        """LETTER and WORD of each word."""
+        found = np.frombuffer(bytes(map(str.isalpha, self.words)), np.uint8) * np.uint8(LETTER | WORD)
+        others = np.flatnonzero(found == 0)
+        found[others] = [_facts[self.words[place]] for place in others.tolist()]
+        return found
 
     def hashes(self) -> NDArray[np.uint64]:
-        """A number of 64 bits for each word; they compare within the text only."""
-        mixed = (self.numbers.astype(np.uint64) + np.uint64(1)) * FACTOR
-        return mixed ^ (mixed >> np.uint64(29))
+        """A number of 64 bits for each word; they compare within this process only."""
+        found = np.fromiter(map(hash, self.words), np.int64, len(self.words)).view(np.uint64) * FACTOR
+        return found ^ (found >> np.uint64(29))
 
 
 @lru_cache(maxsize=1)
