@@ -157,7 +157,7 @@ def pretrain(work: Path, name: str, seed: int, steps: int) -> tuple[Path, float]
 
 def finetune(work: Path, arm: str, seed: int, options: argparse.Namespace) -> dict:
     name, linked = ARMS[arm]
-    model, seconds = pretrain(work, name, seed, options.steps)
+    model, seconds = pretrain(work, name, options.pretraining_seed, options.steps)
     changes = [
         f"task={work / 'task.yaml'}",
         f"init_from={model}",
@@ -217,5 +217,6 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--labels", type=int, default=2000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--pretraining-seed", type=int, default=0, help="seeds draw labels and fine-tuning")
     parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS))
     run(parser.parse_args())
