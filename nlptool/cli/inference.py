@@ -127,6 +127,15 @@ def evaluate(
             help="Rank a graph's triples by vectors of its entities (pretrain-transe).",
         ),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=1,
+            metavar="N",
+            help="Rows that are read together; of tasks as many as fine-tuning evaluated, else 16,384 tokens.",
+        ),
+    ] = None,
     suite: SuiteName = None,
     data: SuiteData = None,
     out: Annotated[
@@ -163,6 +172,7 @@ def evaluate(
     if graph is not None:
         others = {"--task": task, "--data": data, "--suite": suite, "--store": store, "--resume": resume}
         others["--minimal-pairs"] = minimal_pairs
+        _refuse({"--batch-size": batch_size is not None}, "does not go with --graph")
         _refuse({name: value is not None for name, value in others.items()}, "does not go with --graph")
         _refuse({"--overwrite": out is None and overwrite}, "goes with a folder: --out FOLDER")
         ranking = graph_ranking(models, graph, splits or ())
@@ -182,11 +192,19 @@ def evaluate(
     if of_task:
         others = {"--suite": suite, "--minimal-pairs": minimal_pairs, "--store": store, "--resume": resume}
         _refuse({name: value is not None for name, value in others.items()}, "does not go with --task")
-        question = task_question(models, task, data, splits or ())
+        question = task_question(models, task, data, splits or (), batch_size)
         _evaluate((models, question, out), out, Options(overwrite=overwrite, json=as_json))
         return
     requested = EvaluationOptions(
-        store, max_chars or 4000, minimal_pairs, limit or 1000, suite, data, stride, pll_metric or "original"
+        store,
+        max_chars or 4000,
+        minimal_pairs,
+        limit or 1000,
+        suite,
+        data,
+        stride,
+        pll_metric or "original",
+        batch_size,
     )
     evaluation = resolve(models, requested, out)
     _evaluate(evaluation, out, Options(resume=resume, overwrite=overwrite, json=as_json))

@@ -86,6 +86,15 @@ def predict(
             "--explain", help="Also write what each answer rests on: of KagNet, paths by attention."
         ),
     ] = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=1,
+            metavar="N",
+            help="Rows that are read together; else as many as have 4,096 tokens, on a GPU 65,536.",
+        ),
+    ] = None,
     submission: Annotated[
         bool, typer.Option("--submission", help="Write index and prediction, as GLUE's server takes them.")
     ] = False,
@@ -120,6 +129,7 @@ def predict(
         light.task_of(task),
         submission,
         explain,
+        batch_size,
     )
     models = light.resolve(request)
     if out is not None and not light.prepare_output(out, resume=resume is not None, overwrite=overwrite):

@@ -167,6 +167,15 @@ def embed(
             help="Layers whose mean is taken, as hidden_states of transformers: 0 embeddings, -1 the last.",
         ),
     ] = "-1",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=1,
+            metavar="N",
+            help="Texts that are read together; else as many as have 4,096 tokens, on a GPU 65,536.",
+        ),
+    ] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale each vector to length 1.")] = False,
     column: Column = "text",
     format_: Format = None,
@@ -180,7 +189,7 @@ def embed(
 
     numbers, skip = layer_numbers(layers), on_error == "skip"
     options = EmbedOptions(
-        text, file, out, pooling, numbers, normalize, column, format_, skip=skip, overwrite=overwrite
+        text, file, out, pooling, numbers, normalize, column, format_, skip, overwrite, batch_size
     )
     options.check()
     carry_out("embed", (model, options), Options(json=as_json))

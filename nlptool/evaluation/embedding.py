@@ -29,16 +29,22 @@ class Embedder:
     pooling: `cls`, the state of the first token, [CLS]; `mean`, of all tokens of the row, [CLS] and [SEP] included, as
     sentence-transformers takes it; `last`, the state of the last token, which of a decoder has seen all others.
     layers: those whose states are averaged, numbered as transformers' hidden_states: 0 the embeddings, -1 the last.
+    batch_size: texts that are read together; None: as many as have TOKENS.
     Raises DataError for a folder without model or tokenizer, UsageError for what its model cannot be asked.
     """
 
     def __init__(
-        self, folder: Path, pooling: Pooling, layers: Sequence[int] = (-1,), device: torch.device = CPU
+        self,
+        folder: Path,
+        pooling: Pooling,
+        layers: Sequence[int] = (-1,),
+        device: torch.device = CPU,
+        batch_size: int | None = None,
     ) -> None:
         pretrained = huggingface.load_pretrained(folder)
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         self.net = open_backbone(pretrained, device)
-        self.pooling, self.device = pooling, device
+        self.pooling, self.device, self.batch_size = pooling, device, batch_size
         if pooling == "cls" and not isinstance(self.net, Encoder):
             raise UsageError(
                 f"{folder}: is a decoder, which has no [CLS]", hint="--pooling last, or --pooling mean"
@@ -81,7 +87,7 @@ class Embedder:
         order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
         most, begin = TOKENS[self.device.type], 0
         while begin < len(order):
-            size = max(1, most // len(rows[order[begin]]))
+            size = self.batch_size or max(1, most // len(rows[order[begin]]))
             batch = order[begin : begin + size]
             found[batch] = self._pooled([rows[at] for at in batch]).float().cpu().numpy()
             begin += size

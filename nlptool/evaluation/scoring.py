@@ -64,15 +64,22 @@ class Scorer(Protocol):
 
 
 def scorer(
-    pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU, pll: PllMetric = "original"
+    pretrained: Pretrained,
+    tokenizer: Tokenizer,
+    device: torch.device = CPU,
+    pll: PllMetric = "original",
+    batch_size: int | None = None,
 ) -> Scorer:
-    """The scorer for a model. pll: how a masked LM scores. Raises DataError when it has no head that can score."""
+    """The scorer for a model. pll: how a masked LM scores. Raises DataError when it has no head that can score.
+
+    batch_size: rows that an encoder reads at once; None: as many as have BATCH tokens. A decoder reads a tree.
+    """
     if pretrained.config.kind == "decoder":
         return CausalScorer(pretrained, tokenizer, device)
     if "mlm" in pretrained.heads:
-        return MaskedScorer(pretrained, tokenizer, device, pll)
+        return MaskedScorer(pretrained, tokenizer, device, pll, batch_size)
     if "rtd" in pretrained.heads:
-        return DiscriminatorScorer(pretrained, tokenizer, device)
+        return DiscriminatorScorer(pretrained, tokenizer, device, batch_size)
     parts = sorted({"backbone", *pretrained.heads})
     raise DataError(f"has no head that can score a text, only {', '.join(parts)}")
 
@@ -92,9 +99,11 @@ class MaskedScorer:
         tokenizer: Tokenizer,
         device: torch.device = CPU,
         pll: PllMetric = "original",
+        batch_size: int | None = None,
     ) -> None:
         config = pretrained.encoder_config
         self.tokenizer, self.positions, self.device = tokenizer, config.max_positions, device
+        self.batch_size = batch_size
         self.special = tokenizer.ids_of("cls", "sep", "mask")
         self.head = heads.MaskedLM.of(config, pretrained.vocab_size)
         self.net = open_encoder(pretrained, {"mlm": self.head}, device)
@@ -128,7 +137,7 @@ class MaskedScorer:
             answer_lengths.cumsum() - answer_lengths - first, answer_lengths
         )
         left_Q = np.concatenate([np.empty(0, np.int64), *(self._left_of_word(pair.answer) for pair in pairs)])
-        for chosen in _batches(lengths[number_Q]):
+        for chosen in _batches(lengths[number_Q], self.batch_size):
             numbers = number_Q[chosen].tolist()
             rows = [framed(pairs[number], self.special) for number in numbers]
             ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
@@ -164,9 +173,16 @@ class DiscriminatorScorer:
 
     kind = "originality"
 
-    def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        tokenizer: Tokenizer,
+        device: torch.device = CPU,
+        batch_size: int | None = None,
+    ) -> None:
         config = pretrained.encoder_config
         self.tokenizer, self.positions, self.device = tokenizer, config.max_positions, device
+        self.batch_size = batch_size
         self.special = tokenizer.ids_of("cls", "sep")
         self.head = heads.ReplacedTokenHead(config.hidden)
         self.net = open_encoder(pretrained, {"rtd": self.head}, device)
@@ -182,7 +198,8 @@ class DiscriminatorScorer:
 
     @torch.inference_mode()
     def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
-        for chosen in _batches(np.array([framed_length(pair) for pair in pairs], np.int32)):
+        lengths = np.array([framed_length(pair) for pair in pairs], np.int32)
+        for chosen in _batches(lengths, self.batch_size):
             numbers = chosen.tolist()
             rows = [framed(pairs[number], self.special) for number in numbers]
             ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
@@ -292,15 +309,17 @@ def _sums(
     return [found.logprob for found in in_order(sum_scores(tokens(pairs), pairs))]
 
 
-def _batches(lengths: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
-    """Numbers of rows of like length, at most BATCH tokens at once, the longest first: what is too much fails early.
+def _batches(lengths: NDArray[np.int32], batch_size: int | None) -> Iterator[NDArray[np.int64]]:
+    """Numbers of rows of like length, the longest first: what is too much fails early.
+
+    batch_size: rows at once; None: as many as have BATCH tokens.
 
     Each batch has shapes of its own, so what it leaves free fits none after it, and is given back.
     """
     order = np.argsort(-lengths, kind="stable")
     begin = 0
     while begin < len(order):
-        rows = max(1, BATCH // int(lengths[order[begin]]))
+        rows = batch_size or max(1, BATCH // int(lengths[order[begin]]))
         yield order[begin : begin + rows]
         give_back_free_memory()
         begin += rows

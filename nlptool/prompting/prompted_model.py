@@ -30,11 +30,15 @@ Requests = Sequence[tuple[str, str]]
 class PromptedModel:
     """A Hugging Face folder; config, tokenizer and weights are each loaded at first use.
 
-    name: as the recipe has it; label: as tables have it.
+    name: as the recipe has it; label: as tables have it. batch_size: prompts that are continued together, and rows that
+    an encoder reads at once; None: GENERATION_BATCH, and as many as scoring.BATCH tokens have.
     """
 
-    def __init__(self, name: str, label: str, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self, name: str, label: str, folder: Path, device: torch.device, batch_size: int | None = None
+    ) -> None:
         self.name, self.label, self.folder, self.device = name, label, folder, device
+        self.batch_size = batch_size
 
     @property
     def is_decoder(self) -> bool:
@@ -62,7 +66,7 @@ class PromptedModel:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        return scorer(self._pretrained, self.tokenizer, self.device)
+        return scorer(self._pretrained, self.tokenizer, self.device, batch_size=self.batch_size)
 
     @cached_property
     def _generator(self) -> Generator:
@@ -157,8 +161,9 @@ class PromptedModel:
         lengths = self.count_tokens(texts)
         order = sorted(range(len(texts)), key=lambda index: -lengths[index])
         choose = strategy(generation)
-        for start in range(0, len(order), GENERATION_BATCH):
-            batch = order[start : start + GENERATION_BATCH]
+        together = self.batch_size or GENERATION_BATCH
+        for start in range(0, len(order), together):
+            batch = order[start : start + together]
             prompts = [
                 self._end(texts[i], max_context) if lengths[i] > max_context else texts[i] for i in batch
             ]

@@ -62,6 +62,8 @@ def test_vectors_are_the_pooled_states_of_transformers(
     expected = np.stack([theirs(folder, text, pooling, layers) for text in TEXTS])
     assert np.abs(found - expected).max() < 1e-5
     assert np.abs(found[0] - found[2]).max() > 0.01
+    alone = Embedder(folder, pooling, layers, batch_size=1)  # type: ignore[arg-type]
+    assert np.abs(alone.vectors(rows) - found).max() < 1e-5
 
 
 def test_a_file_becomes_parquet_and_npy_that_others_open(folders: dict[str, Path], tmp_path: Path, capsys):
@@ -82,7 +84,7 @@ def test_a_file_becomes_parquet_and_npy_that_others_open(folders: dict[str, Path
         [5],
         cut,
     )
-    assert main([*line, "--out", str(array), "--normalize"]) == 0
+    assert main([*line, "--out", str(array), "--normalize", "--batch-size", "700"]) == 0
     read = pyarrow.parquet.read_table(table)
     assert read["text"].to_pylist() == many
     vectors = np.array(read["embedding"].to_pylist(), np.float32)

@@ -27,9 +27,11 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
 
 
 def test_a_masked_model_is_asked_text_and_pairs(tiny_run: Path, tiny_store: Path, pairs: Path, capsys):
-    (found,) = told(
-        capsys, tiny_run / "final", "--store", tiny_store, "--max-chars", 60, "--minimal-pairs", pairs
-    )
+    line = [tiny_run / "final", "--store", tiny_store, "--max-chars", 60, "--minimal-pairs", pairs]
+    (found,) = told(capsys, *line)
+    (alone,) = told(capsys, *line, "--batch-size", 1)
+    assert alone["nats_per_token"] == pytest.approx(found["nats_per_token"], rel=1e-5)
+    assert alone["minimal_pairs"] == found["minimal_pairs"]
     assert found["kind"] == "pseudo-likelihood"
     assert (found["documents"], found["bytes"]) == (6, 360)
     assert 0 < found["bits_per_byte_half_interval"] < found["bits_per_byte"]

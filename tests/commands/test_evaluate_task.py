@@ -44,6 +44,9 @@ def test_scores_and_predictions_are_those_of_finetune_to_the_last_digit(work: Pa
         assert one["figures"] == json.loads((trained / "scores.json").read_text())["figures"]
         (kept,) = out.glob(f"*seed-{seed}*/predictions/validation.jsonl")
         assert kept.read_bytes() == (trained / "predictions/validation.jsonl").read_bytes()
+    assert evaluate(work, "--task", str(work / "three.yaml"), "--batch-size", "1", "--json") == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert [one["figures"] for one in alone] == [pytest.approx(one["figures"], abs=1e-6) for one in found]
 
 
 def test_what_is_taken_for_what_is_counted_and_drawn(work: Path, tmp_path: Path, capsys):

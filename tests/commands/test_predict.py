@@ -80,12 +80,13 @@ def lines(path: Path) -> list[dict]:
 
 def test_predictions_are_those_of_finetune_in_the_order_of_the_rows(run: Path, rows: Path, chunks_of_8):
     out = rows.parent / "out.jsonl"
-    assert predict(run / "seed-0" / "final", rows, "--out", out) == 0
     known = lines(run / "seed-0" / "predictions" / "test.jsonl")
     assert len(known) == 40
-    for one, other in zip(lines(out), known, strict=True):
-        assert (one["row"], one["prediction"]) == (other["row"], other["prediction"])
-        assert one["scores"] == pytest.approx(other["scores"], abs=2e-6)
+    for batch_size in ([], ["--batch-size", 3]):
+        assert predict(run / "seed-0" / "final", rows, "--out", out, "--overwrite", *batch_size) == 0
+        for one, other in zip(lines(out), known, strict=True):
+            assert (one["row"], one["prediction"]) == (other["row"], other["prediction"])
+            assert one["scores"] == pytest.approx(other["scores"], abs=2e-6)
     assert sorted(path.name for path in rows.parent.iterdir()) == ["out.jsonl", "rows.jsonl"]
 
 

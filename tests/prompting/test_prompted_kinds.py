@@ -13,7 +13,6 @@ from torch import nn
 
 from nlptool import registry
 from nlptool.errors import DataError
-from nlptool.evaluation import scoring
 from nlptool.models import heads, huggingface
 from nlptool.prompting import prompted_model
 from nlptool.prompting.config import PromptConfig, Response
@@ -140,9 +139,10 @@ def test_responses_do_not_depend_on_the_batch_size(
     places = [instance.place for instance in run.instances]
     expected = dict(model.respond(requests, run.generation, run.numbers, places))
     assert sorted(expected) == list(range(ROWS))
-    monkeypatch.setattr(prompted_model, "GENERATION_BATCH", 3)
-    monkeypatch.setattr(scoring, "BATCH", 64)
-    small = dict(model.respond(requests, run.generation, run.numbers, places))
+    by_threes = PromptedModel("m", "m", models[family], CPU, batch_size=3)
+    monkeypatch.setattr(prompted_model, "GENERATION_BATCH", 0)  # is not used
+    small = dict(by_threes.respond(requests, run.generation, run.numbers, places))
+    monkeypatch.undo()
     alone = {}
     for number in range(ROWS):
         one = slice(number, number + 1)

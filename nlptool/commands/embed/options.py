@@ -28,6 +28,8 @@ class EmbedOptions:
     skip: bool = False
     """Whether rows that cannot be read are left out."""
     overwrite: bool = False
+    batch_size: int | None = None
+    """Texts that are read together; None: as many as have 4,096 tokens, on a GPU 65,536."""
 
     def check(self) -> None:
         """Raise UsageError for what does not go together."""

@@ -27,7 +27,7 @@ def run(request: tuple[str, EmbedOptions], output: Options, console: Console) ->
     folder = hub.folder(model)
     rows = None if options.file is None else input_rows.read(options.file, options.format, default="lines")
     pooling = options.pooling or Embedder.natural_pooling(folder)
-    embedder = Embedder(folder, pooling, options.layers, machine.device())
+    embedder = Embedder(folder, pooling, options.layers, machine.device(), options.batch_size)
     if rows is None:
         assert options.text is not None
         _print(embedder, options, as_json=output.json, console=console)

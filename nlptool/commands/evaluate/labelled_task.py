@@ -95,14 +95,13 @@ def _one(
         for split in splits:
             rows = model.open(opened[split])
             counts[split] = rows.count
-            logits = compute_logits(
-                objective, rows, model.record.precision, world, signals, batch_size=model.record.batch_size
-            )
+            size = question.batch_size or model.record.batch_size
+            logits = compute_logits(objective, rows, model.record.precision, world, signals, batch_size=size)
             heading = "" if split == splits[0] else f"{split}/"
             figures |= {f"{heading}{key}": value for key, value in objective.figures(rows, logits).items()}
             if out is not None:
                 with signals.shield():
-                    reasons = explanations(objective, rows, world.device, model.record.batch_size)
+                    reasons = explanations(objective, rows, world.device, size)
                     write_predictions(objective, rows, out, split, logits, reasons)
             errors = error_analysis.confident_errors(objective.answers(rows, logits))
             texts = _texts(source, split, {row for row, _ in errors})

@@ -34,6 +34,8 @@ class EvaluationOptions(NamedTuple):
     """Tokens from one window of a text to the next; None: windows overlap no more than they must."""
     pll: Literal["original", "within_word_l2r"] = "original"
     """How a masked LM scores minimal pairs."""
+    batch_size: int | None = None
+    """Rows that an encoder reads at once; None: as many as have 16,384 tokens."""
 
 
 class TaskQuestion(NamedTuple):
@@ -45,6 +47,8 @@ class TaskQuestion(NamedTuple):
     """A folder with a file for each split, or one file of rows; None: the hub."""
     splits: tuple[str, ...] = ()
     """None: the task's validation splits, or the file."""
+    batch_size: int | None = None
+    """Rows that are read together; None: as many as fine-tuning evaluated."""
 
 
 class GraphRanking(NamedTuple):
@@ -94,7 +98,11 @@ def graph_ranking(folders: Sequence[str], graph: Path, splits: Sequence[str]) ->
 
 
 def task_question(
-    models: Sequence[str], task: str | None, data: str | None, splits: Sequence[str]
+    models: Sequence[str],
+    task: str | None,
+    data: str | None,
+    splits: Sequence[str],
+    batch_size: int | None = None,
 ) -> TaskQuestion:
     """The rows of a task's name or file. Raises UsageError and RecipeError before anything heavy is imported.
 
@@ -115,4 +123,4 @@ def task_question(
         path = Path(model)
         if (wrong := hub.problem(model)) and not folder_kinds.finals(path):
             raise UsageError(wrong)
-    return TaskQuestion(found, data, tuple(splits))
+    return TaskQuestion(found, data, tuple(splits), batch_size)

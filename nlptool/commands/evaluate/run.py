@@ -99,6 +99,7 @@ def _evaluate(
             Tokenizer.of_model(path, pretrained.vocab_size),
             machine.device(),
             requested.pll,
+            requested.batch_size,
         )
     except DataError as error:
         raise DataError(f"{name}: {error.message}", error.hint) from error

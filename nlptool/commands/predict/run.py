@@ -37,6 +37,7 @@ class Ensemble:
 
     def __init__(self, names: Sequence[str], options: PredictOptions, signals: SignalHandler) -> None:
         self.world, self.signals = distributed.join(ALONE), signals
+        self.batch_size = options.batch_size
         self.models = [
             FinetunedModel(name, hub.folder(name), self.world.device, options.task) for name in names
         ]
@@ -79,8 +80,8 @@ class Ensemble:
             model.record.precision,
             self.world,
             self.signals,
-            batch_size=ROWS,
-            tokens=TOKENS[self.world.device.type],
+            batch_size=self.batch_size or ROWS,
+            tokens=TOKENS[self.world.device.type] if self.batch_size is None else None,
         )
 
 

@@ -46,6 +46,13 @@ class Recipe(RecipeBlock):
         description="evaluate only the first N instances of each task or part; null: all",
         json_schema_extra=RESUMABLE,
     )
+    batch_size: int | None = Field(
+        None,
+        gt=0,
+        description="prompts that are continued together, and texts that a masked model reads at once; null: 32, and "
+        "as many as have 16,384 tokens; no result depends on it",
+        json_schema_extra=RESUMABLE,
+    )
     seed: int = Field(
         0,
         ge=0,

@@ -98,7 +98,7 @@ def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[st
     try:
         with SignalHandler(alone=True) as interrupts:
             for named, inside in zip(models, folders, strict=True):
-                model = PromptedModel(*named, machine.device())  # one at a time in memory
+                model = PromptedModel(*named, machine.device(), recipe.batch_size)  # one at a time in memory
                 for run, file, contamination in zip(runs, files, contaminations, strict=True):
                     for shots in recipe.num_fewshot:
                         path = out / "answers" / inside / f"{file}-{shots}.jsonl"
