@@ -2,7 +2,7 @@
 
 python -m benchmarks.knowledge speed GRAPH            triples a second beside PyKEEN's, in turns (pip install pykeen)
 python -m benchmarks.knowledge size FOLDER            a graph of 10^7 triples: time and memory
-python -m benchmarks.knowledge learn RECIPE OUT ...   filtered figures of several seeds on valid and test
+python -m benchmarks.knowledge learn RECIPE OUT ...   filtered figures of several seeds on validation and test
 """
 
 import argparse
@@ -217,7 +217,7 @@ if __name__ == "__main__":
     part.add_argument("out", type=Path)
     part.add_argument("changes", nargs="*")
     part.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    part.add_argument("--splits", nargs="+", default=["valid", "test"])
+    part.add_argument("--splits", nargs="+", default=["validation", "test"])
     part.set_defaults(run=learn)
     given = parser.parse_args()
     given.run(given)

@@ -52,6 +52,12 @@ EARLIER = [  # command, a recipe of an earlier version, and its keys that have b
         "task.embeddings>entity_embeddings",
     ),
     (
+        "knowledge",
+        "source: {files: a, valid: b}\nsplit: {valid: 0.1}\nout: o\n",
+        "source.valid>validation split.valid>validation",
+    ),
+    ("pretrain-transe", "graph: g\nobjective: {name: transe}\nbest: true\nout: o\n", "best>evaluate.select"),
+    (
         "distill-task",
         "task: glue/sst2\nteacher: t\nstart: m\naugment: {copies: 3}\ntwin: true\nout: o\n",
         "start>init_from augment.copies>copies_per_row twin>baseline_student",
@@ -129,7 +135,8 @@ def test_every_key_of_the_table_is_tried_above():
     tried = {
         (old.rpartition(".")[2], new.rpartition(".")[2]) for *_, keys in EARLIER for old, new in pairs(keys)
     }
-    assert tried == {(old, new) for old, news in renamed.KEYS.items() for new in news}
+    moved = {(old, one.now.rpartition(".")[2]) for old, one in renamed.MOVED.items()}
+    assert tried == {(old, new) for old, news in renamed.KEYS.items() for new in news} | moved
 
 
 @pytest.mark.parametrize(("command", "text", "key", "old", "new"), VALUES)
@@ -207,6 +214,16 @@ def test_the_recipe_that_an_earlier_version_kept_is_read_under_the_names_of_toda
     assert "keep_last: 2" in text
     assert "    - sequence_length: 16" in text
     assert loads(text, SCHEMAS["distill"]) == recipe
+
+
+def test_a_key_that_has_become_one_of_a_block_is_read_there(tmp_path: Path):
+    kept_text = (
+        "graph: g\nobjective: {name: transe}\ntrain: {steps: 1, batch_size: 1}\nevaluate: {every: 5}\n"
+    )
+    for value, now in (("true", "best"), ("false", "last")):
+        (tmp_path / "recipe.yaml").write_text(f"{kept_text}best: {value}\nout: o\n")
+        evaluate = kept(tmp_path, SCHEMAS["pretrain-transe"]).evaluate
+        assert (evaluate.select, evaluate.every) == (now, 5)
 
 
 def test_each_earlier_recipe_is_read_under_the_names_of_today():

@@ -16,7 +16,7 @@ from nlptool import __version__
 from nlptool.atomic_files import write_json
 from nlptool.errors import DataError
 from nlptool.knowledge import questions
-from nlptool.knowledge.graph import FACTS, SPLITS, VERSION
+from nlptool.knowledge.graph import EARLIER, FACTS, SPLITS, VERSION
 from nlptool.knowledge.names import write_names
 from nlptool.knowledge.questions import Question, QuestionPlan
 from nlptool.knowledge.readers import Columns
@@ -50,9 +50,8 @@ class GraphBuilder:
     merge: what becomes of each relation, by its name in small letters; one that is not there is dropped. None: all stay
     as they are. keep_loops: whether triples whose head is their tail stay. letters_only: whether those go that have an
     entity with other characters than letters, spaces, hyphens and underscores (KagNet, conceptnet/extract_cpnet.py).
-    drop: relations that go, by their names after merging. shares: of the training triples that are set aside as valid
-    and test, drawn evenly; each entity and relation keeps a training triple. questions: which training triples leave
-    the graph as questions.
+    drop: relations that go, by their names after merging. shares: of the training triples that become validation and
+    test triples, drawn evenly; each entity and relation keeps one. questions: which training triples become questions.
     """
 
     def __init__(
@@ -234,13 +233,13 @@ class GraphBuilder:
         """Training triples in three parts, drawn by their names; each entity and relation keeps its first triple."""
         columns, back = self._by_name(columns, relations)
         place = np.random.default_rng(0).random(columns.shape[1])
-        valid, test = self.shares
+        validation, test = self.shares
         kept = np.zeros(columns.shape[1], bool)
         for column in columns:
             kept[np.unique(column, return_index=True)[1]] = True
         columns = _restored(columns, back)
-        parts = {"valid": ~kept & (place < valid), "test": ~kept & (place >= 1 - test)}
-        parts = {"train": ~(parts["valid"] | parts["test"])} | parts
+        parts = {"validation": ~kept & (place < validation), "test": ~kept & (place >= 1 - test)}
+        parts = {"train": ~(parts["validation"] | parts["test"])} | parts
         return {split: columns[:, chosen] for split, chosen in parts.items()}
 
     def _by_name(
@@ -334,7 +333,8 @@ def _write_labels(folder: Path, labels: list[tuple[int, str]]) -> None:
 
 def _fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:
     """One digest for the names and triples; labels are left out, since no number depends on them."""
-    parts = (f"{name} {files[name]['sha256']}\n" for name in sorted(files) if not name.startswith("labels."))
+    names = [name for name in sorted(files) if not name.startswith("labels.")]
+    parts = (f"{EARLIER.get(name, name)} {files[name]['sha256']}\n" for name in names)
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

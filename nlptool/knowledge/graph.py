@@ -2,7 +2,7 @@
 
 GRAPH/graph.json                         counts, what was dropped and why, fingerprint, digests of the files
 GRAPH/entities.txt relations.txt         names, one a line, sorted by their bytes: a number is a line, from 0
-GRAPH/train.npy valid.npy test.npy       int32 [3, N]: heads, relations, tails; sorted by head, relation, tail
+GRAPH/train.npy validation.npy test.npy  int32 [3, N]: heads, relations, tails; sorted by head, relation, tail
 GRAPH/labels.txt labels.entities.npy     what entities are called in text: label i is of entity labels.entities[i]
 
 Entities are those of the training triples. Numbers follow from the names alone, and the fingerprint from all files:
@@ -21,7 +21,9 @@ from nlptool.errors import DataError
 from nlptool.knowledge.names import AGAIN, Names, open_array
 from nlptool.manifests import require_recorded
 
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "validation", "test")
+EARLIER = {"validation.npy": "valid.npy"}
+"""Files as the first graphs called them, which are read, too; a fingerprint counts them under these names."""
 FACTS = "graph.json"
 VERSION = 1
 
@@ -65,8 +67,10 @@ class Graph:
         self.relations = Names(path / "relations.txt")
 
     def triples(self, split: str = "train") -> Triples:
-        """The triples of `train`, `valid` or `test`; none where the graph has no such split."""
+        """The triples of `train`, `validation` or `test`; none where the graph has no such split."""
         path = self.path / f"{split}.npy"
+        if path.name not in self.info["files"]:
+            path = path.with_name(EARLIER.get(path.name, path.name))
         if path.name not in self.info["files"]:
             return Triples(*np.empty((3, 0), np.int32))
         columns = open_array(path, "<i4", 2)

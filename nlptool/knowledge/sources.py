@@ -21,7 +21,7 @@ from nlptool.text.records import BadRecord
 from nlptool.text.sources import File
 
 Follow = Callable[[int], None]
-OPENKE = {"train": "train2id.txt", "valid": "valid2id.txt", "test": "test2id.txt"}
+OPENKE = {"train": "train2id.txt", "validation": "valid2id.txt", "test": "test2id.txt"}
 JSON = (".jsonl", ".ndjson", ".json")
 
 

@@ -5,7 +5,7 @@ Messages say `train.batch is now train.batch_size`; the recipe that a run folder
 
 from collections.abc import Container, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from nlptool.recipe.field_types import FieldType
 
@@ -46,11 +46,28 @@ KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tokens": ("store", "max_new_tokens"),
         "twin": ("baseline_student",),
         "types": ("type_vocab_size",),
+        "valid": ("validation",),
         "vocab": ("vocab_size",),
         "weight": ("discriminator_weight",),
     }
 )
 """Keys, and what each may be called now: the one that its block has."""
+
+
+class Moved(NamedTuple):
+    """A key that has become one of a block beside it."""
+
+    now: str
+    """Its name of today, with a dot."""
+    beside: tuple[str, ...]
+    """Keys of the block that it was in."""
+    values: Mapping[Any, Any]
+    """What its values are called now."""
+
+
+MOVED: Mapping[str, Moved] = MappingProxyType(
+    {"best": Moved("evaluate.select", ("graph", "evaluate"), {True: "best", False: "last"})}
+)
 
 VALUES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -92,7 +109,12 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 def key(old: str, block: Container[str]) -> str | None:
     """What a key is called now in a block with these keys; None where it is called so still, or is no key."""
-    return None if old in block else next((new for new in KEYS.get(old, ()) if new in block), None)
+    if old in block:
+        return None
+    moved = MOVED.get(old)
+    if moved is not None and all(name in block for name in moved.beside):
+        return moved.now
+    return next((new for new in KEYS.get(old, ()) if new in block), None)
 
 
 def value(under: str, old: Any, choices: Container[str]) -> str | None:
@@ -122,4 +144,13 @@ def translated(data: Any, shape: FieldType | None, under: str = "") -> Any:
     block = shape.block(data)
     fields = block.model_fields if block else {}
     called = {old: key(old, fields) or old if block else old for old in data}
-    return {new: translated(data[old], shape.inner(new, data), new) for old, new in called.items()}
+    found = {}
+    for old, new in called.items():
+        if old in MOVED and new == MOVED[old].now:
+            continue
+        found[new] = translated(data[old], shape.inner(new, data), new)
+    for old, moved in MOVED.items():
+        if called.get(old) == moved.now:
+            first, _, rest = moved.now.partition(".")
+            found[first] = {**(found.get(first) or {}), rest: moved.values.get(data[old], data[old])}
+    return found

@@ -50,6 +50,7 @@ GRAPH = (
     "relations.*",
     "labels.*",
     "train.npy",
+    "validation.npy",
     "valid.npy",
     "test.npy",
     "questions",

@@ -32,11 +32,11 @@ def graph_of(recipe: str, *changes: str) -> Graph:
 
 
 def test_files_of_splits_become_a_graph_and_the_figures_are_told(recipe, tmp_path, capsys):
-    text = "source: {files: HERE/train.tsv, valid: HERE/valid.tsv}\nlabels: HERE/names.tsv"
+    text = "source: {files: HERE/train.tsv, validation: HERE/valid.tsv}\nlabels: HERE/names.tsv"
     made = recipe(text, train=ROWS * 2, valid="Paris\tborders\tSpain\n", names="Paris\t파리\nParis\tParis\n")
     assert main(["knowledge", made, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["triples"] == {"train": 4, "valid": 1, "test": 0}
+    assert told["triples"] == {"train": 4, "validation": 1, "test": 0}
     assert told["dropped"] == {"train": {"duplicate": 4}}
     assert Graph(tmp_path / "graph").labels.of(Graph(tmp_path / "graph").entities.find("Paris")) == [
         "파리",
@@ -83,7 +83,7 @@ def test_openkes_folder_is_read_with_its_splits(recipe, tmp_path):
         (folder / f"{name}.txt").write_text(text)
     made = recipe("source: {files: HERE/openke, format: openke}")
     graph = graph_of(made)
-    assert graph.counts == {"entities": 2, "relations": 1, "train": 2, "valid": 0, "test": 1}
+    assert graph.counts == {"entities": 2, "relations": 1, "train": 2, "validation": 0, "test": 1}
     (folder / "train2id.txt").write_text("3\n0 1 0\n")
     assert main(["knowledge", made, "--overwrite"]) == 3
     assert len(graph_of(made, "source.on_error=drop", "--overwrite").triples()) == 1
@@ -118,11 +118,13 @@ def test_pairs_of_a_task_leave_the_graph(recipe, tmp_path):
 def test_shares_are_set_aside_and_leave_no_entity_untrained(recipe):
     rows = "".join(f"e{n % 20}\tr{n % 3}\te{(7 * n + 3) % 20}\n" for n in range(60))
     graph = graph_of(
-        recipe("source: {files: HERE/train.tsv}\nsplit: {valid: 0.2, test: 0.2}\nloops: keep", train=rows)
+        recipe(
+            "source: {files: HERE/train.tsv}\nsplit: {validation: 0.2, test: 0.2}\nloops: keep", train=rows
+        )
     )
     sizes = graph.counts
-    assert sizes["train"] + sizes["valid"] + sizes["test"] == 60
-    assert min(sizes["valid"], sizes["test"]) > 2
+    assert sizes["train"] + sizes["validation"] + sizes["test"] == 60
+    assert min(sizes["validation"], sizes["test"]) > 2
     train = graph.triples()
     assert {*train.heads, *train.tails} == {*range(20)}
 
@@ -143,8 +145,8 @@ def test_countryinfo_is_a_graph_with_labels(recipe):
         ("source: {files: a, columns: [head, head, tail]}", "each once"),
         ("source: {files: a}\nrelations: {merge: {x: [a], y: [A]}}", "in two groups"),
         ("source: {files: a, format: tsv, language: ko}", "changes nothing"),
-        ("source: {files: a, valid: b}\nsplit: {test: 0.1}", "set aside already"),
-        ("source: {package: countryinfo, valid: b}", "belong to files"),
+        ("source: {files: a, validation: b}\nsplit: {test: 0.1}", "set aside already"),
+        ("source: {package: countryinfo, validation: b}", "belong to files"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_before_anything_is_read(recipe, text, told, capsys):
@@ -230,6 +232,6 @@ def test_vectors_are_evaluated_on_the_triples_of_a_graph(recipe, tmp_path, capsy
     assert main([*asked, "--split", "test", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["figures"]["mean_rank"] == 2
     assert main(asked) == 3
-    assert "has no valid triples" in capsys.readouterr().err
+    assert "has no validation triples" in capsys.readouterr().err
     assert main([*asked, "--split", "dev"]) == 2
     assert main([*asked, "--task", "glue/sst2"]) == 2

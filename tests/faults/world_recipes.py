@@ -27,7 +27,7 @@ TASKWISE = (
 )
 ASKED = "models: [model]\ntasks: [order.yaml]\ndata: data\nshots: [0]\nout: asked\n"
 ORDER = 'name: multiple_choice\nprompt: "{sentence}"\nchoices: ["a bell", "a town"]\nmetrics: [accuracy]\n'
-GRAPH = "source: {files: triples.tsv}\nsplit: {valid: 0.1, test: 0.1}\nout: graph\n"
+GRAPH = "source: {files: triples.tsv}\nsplit: {validation: 0.1, test: 0.1}\nout: graph\n"
 TRANSE = (
     "graph: graph\nobjective: {name: transe, embedding_size: 8, num_negatives: 2}\n"
     "train: {steps: 6, batch_size: 16, lr: 1e-2, warmup: 0}\nevaluate: {every: 2}\n"

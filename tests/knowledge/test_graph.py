@@ -57,7 +57,7 @@ def test_names_and_triples_come_back(tmp_path):
     assert list(graph.entities) == sorted(graph.entities) == [graph.entities[n] for n in range(6)]
     found = [graph.entities.find(name) for name in ("서울", "Atlantis", "🏝️ Nauru")]
     assert found == [list(graph.entities).index("서울"), None, 5]
-    assert graph.counts == {"entities": 6, "relations": 2, "train": 4, "valid": 0, "test": 0}
+    assert graph.counts == {"entities": 6, "relations": 2, "train": 4, "validation": 0, "test": 0}
 
 
 @settings(max_examples=30, deadline=None)
@@ -109,16 +109,16 @@ def test_loops_go_unless_they_are_kept(tmp_path):
 def test_pairs_leave_with_all_their_triples_and_with_entities_that_have_no_other(tmp_path):
     builder = GraphBuilder()
     builder.add(columns([*CAPITALS, ("France", "borders", "Paris"), ("서울", "borders", "Paris")]))
-    builder.add(columns([("Paris", "capital of", "서울"), ("Paris", "part of", "France")]), "valid")
+    builder.add(columns([("Paris", "capital of", "서울"), ("Paris", "part of", "France")]), "validation")
     builder.without(pairs_of([("France", "Paris"), ("Paris", "France"), ("Nauru", "Atlantis")]))
     builder.write(tmp_path)
     graph = Graph(tmp_path)
     assert graph.entities.find("France") is None
-    assert named(graph, "valid") == [("Paris", "capital of", "서울")]
+    assert named(graph, "validation") == [("Paris", "capital of", "서울")]
     assert graph.info["pairs_without"] == 2
     assert graph.info["dropped"] == {
         "train": {"between a pair to be left out": 3},
-        "valid": {"between a pair to be left out": 1},
+        "validation": {"between a pair to be left out": 1},
     }
 
 

@@ -43,7 +43,7 @@ def run(
             if not len(columns):
                 raise DataError(
                     f"{ranking.graph}: has no {split} triples",
-                    hint="--split names train, valid or test; knowledge sets some aside: split={valid: 0.05}",
+                    hint="--split names train, validation or test; knowledge sets some aside: split={validation: 0.05}",
                 )
             triples = torch.from_numpy(np.stack(columns, 1).astype(np.int64))
             with console.progress(f"ranking {split} by {name}", len(triples), "triples") as bar:

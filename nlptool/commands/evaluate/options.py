@@ -88,13 +88,13 @@ def resolve(models: Sequence[str], options: EvaluationOptions, out: Path | None)
 
 
 def graph_ranking(folders: Sequence[str], graph: Path, splits: Sequence[str]) -> GraphRanking:
-    """The triples to rank: those of the splits, of valid where none is named. Raises UsageError."""
+    """The triples to rank: those of the splits, of validation where none is named. Raises UsageError."""
     for folder in folders:
         if not Path(folder).is_dir():
             raise UsageError(f"{folder}: no such folder", hint="name the final/ of a run of pretrain-transe")
-    if wrong := [name for name in splits if name not in ("train", "valid", "test")]:
-        raise UsageError(f"--split {wrong[0]}: a graph has train, valid and test")
-    return GraphRanking(graph, tuple(splits) or ("valid",))
+    if wrong := [name for name in splits if name not in ("train", "validation", "test")]:
+        raise UsageError(f"--split {wrong[0]}: a graph has train, validation and test")
+    return GraphRanking(graph, tuple(splits) or ("validation",))
 
 
 def task_question(

@@ -27,7 +27,7 @@ class TripleSource(RecipeBlock):
     package: Literal["countryinfo"] | None = Field(
         None, description="in place of files: an installed package; countryinfo: facts of 250 countries"
     )
-    valid: Paths = Field((), description="triples to evaluate on while embeddings are trained")
+    validation: Paths = Field((), description="triples to evaluate on while embeddings are trained")
     test: Paths = Field((), description="triples to test embeddings on")
     format: Literal["tsv", "openke", "conceptnet", "jsonl"] | None = Field(
         None,
@@ -61,11 +61,11 @@ class TripleSource(RecipeBlock):
     def _one_origin(self) -> Self:
         if bool(self.files) == bool(self.package):
             raise ValueError("give either files or package")
-        if self.package and (self.valid or self.test or self.format):
-            raise ValueError("valid, test and format belong to files")
-        if self.format == "openke" and (self.valid or self.test):
+        if self.package and (self.validation or self.test or self.format):
+            raise ValueError("validation, test and format belong to files")
+        if self.format == "openke" and (self.validation or self.test):
             raise ValueError(
-                "valid and test lie in the folder of openke's files, as valid2id.txt and test2id.txt"
+                "validation and test lie in the folder of openke's files, as valid2id.txt and test2id.txt"
             )
         return self
 
@@ -121,7 +121,7 @@ class LabelledPairs(RecipeBlock):
 class Split(RecipeBlock):
     """Shares of the training triples that are set aside; each entity and relation keeps one to train on."""
 
-    valid: float = Field(0.0, ge=0, le=0.5, description="to evaluate on")
+    validation: float = Field(0.0, ge=0, le=0.5, description="to evaluate on")
     test: float = Field(0.0, ge=0, le=0.5, description="to test on")
 
 
@@ -196,7 +196,7 @@ def check(recipe: Recipe, command: str = "knowledge") -> list[Problem]:
     out = os.path.realpath(recipe.out)
     named = (
         ("source.files", recipe.source.files),
-        ("source.valid", recipe.source.valid),
+        ("source.validation", recipe.source.validation),
         ("source.test", recipe.source.test),
         ("labels", recipe.labels),
     )
@@ -209,10 +209,10 @@ def check(recipe: Recipe, command: str = "knowledge") -> list[Problem]:
             for name in names
             if Path(name).is_dir() and Path(out).is_relative_to(os.path.realpath(name))
         ]
-    if recipe.split.valid + recipe.split.test and (
-        recipe.source.valid or recipe.source.test or recipe.source.format == "openke"
+    if recipe.split.validation + recipe.split.test and (
+        recipe.source.validation or recipe.source.test or recipe.source.format == "openke"
     ):
         problems.append(
-            Problem("split", "source.valid and source.test are set aside already; leave split out")
+            Problem("split", "source.validation and source.test are set aside already; leave split out")
         )
     return problems

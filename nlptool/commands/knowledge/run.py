@@ -79,7 +79,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         keep_loops=recipe.loops == "keep",
         letters_only=recipe.letters_only,
         drop=recipe.relations.drop,
-        shares=(recipe.split.valid, recipe.split.test),
+        shares=(recipe.split.validation, recipe.split.test),
         questions=None if recipe.questions is None else QuestionPlan(**recipe.questions.model_dump()),
     )
     named = _read(recipe, builder, console)
@@ -102,7 +102,7 @@ def _files(recipe: Recipe) -> dict[str, list[File]]:
     if source.format == "openke":
         found = sources.openke_files(source.files)
         return {split: [found[name]] for split, name in sources.OPENKE.items() if name in found}
-    names = {"train": source.files, "valid": source.valid, "test": source.test}
+    names = {"train": source.files, "validation": source.validation, "test": source.test}
     return {split: sources.files_of(given) for split, given in names.items()}
 
 

@@ -1,7 +1,7 @@
 """TransE: vectors for the entities and relations of a knowledge graph."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ class TripleTrainConfig(PretrainConfig):
 
 
 class RankingEvaluation(RecipeBlock):
-    """Ranks of the graph's valid triples during training."""
+    """Ranks of the graph's validation triples during training."""
 
     every: int = Field(
         1000,
@@ -39,8 +39,11 @@ class RankingEvaluation(RecipeBlock):
     triples: int | None = Field(
         None,
         gt=0,
-        description="how many valid triples are ranked, drawn evenly; all when not given",
+        description="how many validation triples are ranked, drawn evenly; all when not given",
         json_schema_extra=RESUMABLE,
+    )
+    select: Literal["best", "last"] = Field(
+        "last", description="the result: the vectors of the last step, or of the best MRR on these triples"
     )
 
 
@@ -54,9 +57,6 @@ class Recipe(RecipeBlock):
     train: TripleTrainConfig = Field(description="how the objective is minimised")
     evaluate: RankingEvaluation = Field(RankingEvaluation(), description="filtered ranks during training")
     save: Save = Field(Save(), description="checkpoints")
-    best: bool = Field(
-        False, description="whether the result is the checkpoint with the best MRR, in place of the last"
-    )
     track: tuple[Tracker, ...] = Field(
         (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
     )

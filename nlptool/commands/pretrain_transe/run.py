@@ -39,9 +39,9 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 def remarks(setup: TransESetup) -> list[str]:
     """What to know before the run."""
-    if len(setup.graph.triples("valid")):
+    if len(setup.graph.triples("validation")):
         return []
-    return ["the graph has no valid triples, so nothing is ranked during training"]
+    return ["the graph has no validation triples, so nothing is ranked during training"]
 
 
 def training_job(setup: TransESetup, world: DistributedContext) -> TrainingJob:
@@ -62,7 +62,7 @@ def training_job(setup: TransESetup, world: DistributedContext) -> TrainingJob:
         seconds=setup.seconds,
         cost=setup.cost,
         export=lambda path: setup.export(objective, path),
-        best=setup.best and batches is not None,
+        best=setup.evaluate.select == "best" and batches is not None,
         model_card=False,
         models={"graph": setup.graph.path},
     )
@@ -135,6 +135,6 @@ def report(setup: TransESetup, outcome: RunResult, console: Console, *, as_json:
     }
     for name, value in outcome.heldout.items():
         metric = describe(name, setup.objective_config.name)
-        shown[f"valid {metric.title}"] = metric.show(value)
+        shown[f"validation {metric.title}"] = metric.show(value)
     shown["vectors"] = str(outcome.final)
     console.facts(str(setup.out), shown)

@@ -32,7 +32,6 @@ class TransESetup:
         assert isinstance(recipe.objective, Config)
         self.train, self.evaluate, self.save = recipe.train, recipe.evaluate, recipe.save
         self.objective_config, self.seed, self.out = recipe.objective, recipe.seed, Path(recipe.out)
-        self.best = recipe.best
         self.graph = Graph(Path(recipe.graph))
         self.examples = TripleExamples(self.graph.triples())
         self.steps, self.seconds = self._duration()
@@ -61,9 +60,9 @@ class TransESetup:
         return PrefetchingLoader(batches, world.device)
 
     def held_out(self, objective: TransE, world: DistributedContext) -> SequentialBatches | None:
-        """The valid triples, each once; None where the graph has none."""
+        """The validation triples, each once; None where the graph has none."""
         return ranking_batches(
-            objective, self.graph.triples("valid"), self.evaluate.triples, world.rank, world.size
+            objective, self.graph.triples("validation"), self.evaluate.triples, world.rank, world.size
         )
 
     def export(self, objective: TransE, path: Path) -> None:

@@ -26,7 +26,7 @@ def write_graph(folder: Path) -> Graph:
     rows = {(f"e{a}", f"r{(a + b) % 3}", f"e{b}") for a, b in rng.integers(0, 40, (300, 2)).tolist()}
     ordered = sorted(rows)
     builder = GraphBuilder(keep_loops=True)
-    for split, part in (("train", ordered), ("valid", ordered[::9]), ("test", ordered[::11])):
+    for split, part in (("train", ordered), ("validation", ordered[::9]), ("test", ordered[::11])):
         builder.add(Columns(*map(list, zip(*part, strict=True))), split)
     folder.mkdir(exist_ok=True)
     builder.write(folder)
