@@ -4,19 +4,27 @@ import csv
 import io
 import json
 import os
+import resource
 import signal
 import sys
+from collections.abc import Iterator
+from itertools import count, cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nlptool.cli import main
+from nlptool.commands.predict import run as predict_run
+from nlptool.commands.predict.options import PredictOptions
 from nlptool.recipe import Named
 from nlptool.registry import DiscriminatedBy
 from nlptool.tasks import row_chunks
 from nlptool.tasks.prediction_parts import PredictionParts
 from nlptool.tasks.task_record import TaskRecord
+from nlptool.text.row import Row
+from nlptool.train.interrupts import SignalHandler
 
 WORDS = (
     "the",
@@ -88,6 +96,45 @@ def test_predictions_are_those_of_finetune_in_the_order_of_the_rows(run: Path, r
             assert (one["row"], one["prediction"]) == (other["row"], other["prediction"])
             assert one["scores"] == pytest.approx(other["scores"], abs=2e-6)
     assert sorted(path.name for path in rows.parent.iterdir()) == ["out.jsonl", "rows.jsonl"]
+
+
+def test_no_more_rows_are_read_than_a_chunk_has(run: Path, chunks_of_8):
+    model = str(run / "seed-0" / "final")
+    question = PredictOptions(model, texts=("a",))
+    read: list[int] = []
+
+    def endless() -> Iterator[Row]:
+        for number in count():
+            read.append(number)
+            yield Row(f"rows:{number}", {"sentence": "the river"})
+
+    with SignalHandler(alone=True) as signals:
+        predicted = predict_run.predicted(
+            predict_run.Ensemble([model], question, signals), endless(), question, 0
+        )
+        for chunk in (1, 2, 3):
+            next(predicted)
+            assert len(read) == 8 * chunk
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_rows(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """100,000 rows; benchmarks/predict.py --memory 1000000 gives the figure of ten times as many."""
+    source, seen = tmp_path / "rows.txt", list[int]()
+    source.write_text("".join(f"{text}\n" for text in islice(cycle(texts(997)), 100_000)))
+    add = PredictionParts.add
+
+    def watched(self: PredictionParts, *arguments: Any) -> Any:
+        done = add(self, *arguments)
+        seen.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
+        return done
+
+    monkeypatch.setattr(PredictionParts, "add", watched)
+    assert predict(run / "seed-0" / "final", source, "--out", tmp_path / "out.csv") == 0
+    assert len(seen) == 49
+    assert max(seen) - seen[1] < 50e6
+    with (tmp_path / "out.csv").open() as file:
+        assert sum(1 for _ in file) == 100_001
 
 
 def test_a_run_of_several_seeds_answers_with_their_mean(run: Path, rows: Path):
