@@ -64,18 +64,25 @@ def export(
         typer.Option(
             "--rows",
             metavar="FILE",
-            help="onnx: rows on which the graphs are compared with the model; random tokens if not given.",
+            help="onnx: rows on which the graphs are compared with the model, and scored where they are labelled; "
+            "random tokens if not given.",
         ),
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
-            "--column", metavar="NAME", help="Their column of text, `text` if not given; twice for a pair."
+            "--column",
+            metavar="NAME",
+            help="Their column of text; twice for a pair. If not given, those of the model's task, or `text`.",
         ),
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option("--label", metavar="NAME", help="Their column of the class, by which accuracy is told."),
+        typer.Option(
+            "--label",
+            metavar="NAME",
+            help="Their column of the class; if not given, that of the model's task.",
+        ),
     ] = None,
     overwrite: Replace = False,
     as_json: Json = False,
@@ -96,7 +103,7 @@ def export(
         overwrite,
         quantize,
         rows,
-        tuple(column or ("text",)),
+        tuple(column or ()),
         label,
     )
     options.check()

@@ -1,13 +1,14 @@
 """`nlptool export MODEL --to onnx`: an ONNX graph, compared with the model; and one with 8-bit weights, measured.
 
 OUT/model.onnx model_int8.onnx   the graphs
-OUT/onnx.json                    opset, differences, agreement, accuracy, sizes, rows a second
+OUT/onnx.json                    opset, differences, agreement, scores, sizes, rows a second
 OUT/config.json, tokenizer ...   as in the model's folder
 """
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -18,14 +19,18 @@ from numpy.typing import NDArray
 
 from nlptool import __version__
 from nlptool.atomic_files import write_json
+from nlptool.commands.export import task_scores
 from nlptool.commands.export.options import ExportOptions
+from nlptool.commands.export.task_scores import TaskRows
 from nlptool.console import Console, Options
-from nlptool.errors import DataError
-from nlptool.formatting import quantity
+from nlptool.errors import DataError, UsageError
+from nlptool.formatting import counted, quantity
 from nlptool.manifests import atomic_folder
+from nlptool.metric_table import format_score
 from nlptool.models import hub, huggingface, onnx_export
 from nlptool.models.onnx_export import FILE, OPSET, QUANTIZED, Exported, Feeds, OnnxModel
 from nlptool.runs import folder
+from nlptool.tasks import task_record
 from nlptool.text import input_rows
 from nlptool.text.tokenizer import Tokenizer
 
@@ -43,6 +48,8 @@ class _Rows(NamedTuple):
     batches: list[Feeds]
     labels: NDArray[np.int64] | None
     what: str
+    multi_label: bool = False
+    """Whether each logit is a decision by itself, so that the largest decides nothing."""
 
 
 def export(options: ExportOptions, console: Console) -> dict[str, Any]:
@@ -59,8 +66,18 @@ def export(options: ExportOptions, console: Console) -> dict[str, Any]:
         model = Exported(pretrained, str((settings.get("architectures") or [""])[0]))
     except DataError as error:
         raise DataError(f"{source}: {error.message}", error.hint) from error
-    rows = _read(options, model, source, settings) if options.rows else _random(model)
-    with atomic_folder(out) as aside:
+    with ExitStack() as stack, atomic_folder(out) as aside:
+        known = None
+        if options.rows is not None and task_scores.can_read(source, options):
+            known = stack.enter_context(TaskRows(source, options.rows, console))
+            what = f"{counted(len(known.rows), 'rows')} of {options.rows}"
+            rows = _Rows(known.batches(ROWS, BATCH), None, what, _is_multi_label(settings))
+        else:
+            rows = (
+                _read(options, model, source, settings)
+                if options.rows
+                else _random(model, multi_label=_is_multi_label(settings))
+            )
         console.note("tracing the graph")
         onnx_export.write(model, aside / FILE)
         answers: dict[str, Answer] = {
@@ -71,6 +88,9 @@ def export(options: ExportOptions, console: Console) -> dict[str, Any]:
             onnx_export.quantize(aside / FILE, aside / QUANTIZED)
             answers[QUANTIZED] = OnnxModel(aside / QUANTIZED)
         measured = _measure(answers, rows)
+        for name, figures in {} if known is None else known.figures(answers, BATCH).items():
+            measured[name].pop("agreement", None)
+            measured[name] |= figures
         if not measured[FILE]["difference"] <= CLOSE:
             raise DataError(
                 f"{source}: the graph's outputs differ from the model's by {measured[FILE]['difference']:.1e}; "
@@ -83,8 +103,9 @@ def export(options: ExportOptions, console: Console) -> dict[str, Any]:
         for path in source.iterdir():
             if path.is_file() and not path.name.endswith(LEFT) and not path.name.startswith("."):
                 shutil.copyfile(path, aside / path.name)
+    metric = "accuracy" if known is None else known.model.objective.metric
     return {"folder": str(out), "opset": OPSET, "compared on": rows.what} | {
-        name: _summary(facts) for name, facts in measured.items()
+        name: _summary(facts, measured["model"], metric) for name, facts in measured.items()
     }
 
 
@@ -119,8 +140,9 @@ def _compared(
             mine, model = (one[real_BT], other[real_BT]) if by_token else (one, other)
             difference = max(difference, float(np.abs(mine - model).max()))
             scale = max(scale, float(np.abs(model).max()))
-            if mine.ndim > 1:
-                same = mine.argmax(-1) == model.argmax(-1)
+            if mine.shape[-1] > 1 and mine.ndim > 1:  # a single number is no decision
+                both = [(one > 0) if rows.multi_label else one.argmax(-1) for one in (mine, model)]
+                same = both[0] == both[1]
                 agree, total = agree + int(same.sum()), total + same.size
         if rows.labels is not None:
             chosen.append(ours[0].argmax(-1))
@@ -132,28 +154,33 @@ def _compared(
     return found
 
 
-def _random(model: Exported) -> _Rows:
+def _random(model: Exported, *, multi_label: bool) -> _Rows:
     """Rows of random tokens, of all lengths."""
     random, vocab = np.random.default_rng(0), model.backbone.word_embeddings.shape[0]
     longest = model.backbone.config.max_positions
     lengths = np.linspace(2, min(longest, 128), 4 * BATCH).astype(int).tolist()
     rows = [random.integers(0, vocab, length).tolist() for length in lengths]
     batches = [onnx_export.feeds_of(model, rows[at : at + BATCH]) for at in range(0, len(rows), BATCH)]
-    return _Rows(batches, None, f"{len(rows)} rows of random tokens")
+    return _Rows(batches, None, f"{len(rows)} rows of random tokens", multi_label)
 
 
 def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[str, Any]) -> _Rows:
     """The first rows of a file, as the model's pipeline encodes them; too long ones lose their end."""
     assert options.rows is not None
     tokenizer = Tokenizer.of_model(source, int(settings["vocab_size"]))
-    names = huggingface.class_names(settings)
+    names, multi_label = huggingface.class_names(settings), _is_multi_label(settings)
+    if options.label is not None and (multi_label or len(names) < 2):
+        raise UsageError(
+            f"--label {options.label}: {source} gives no row a single class",
+            hint=f"a model with {task_record.FILE} is scored as its task is: leave --label and --column out",
+        )
     longest = model.backbone.config.max_positions
     encoded: list[tuple[list[int], list[int]]] = []
     labels: list[int] = []
     for row in islice(input_rows.read(options.rows, default="lines"), ROWS):
         if isinstance(row, DataError):
             raise row
-        texts = [tokenizer.encode(row.text(column)) for column in options.columns]
+        texts = [tokenizer.encode(row.text(column)) for column in options.columns or ("text",)]
         encoded.append(_framed(texts, tokenizer, model, longest))
         if options.label is not None:
             label = row.get(options.label)
@@ -168,7 +195,12 @@ def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[
         some = [encoded[at] for at in order[begin : begin + BATCH]]
         batches.append(onnx_export.feeds_of(model, [ids for ids, _ in some], [types for _, types in some]))
     known = np.array([labels[at] for at in order]) if labels else None
-    return _Rows(batches, known, f"{len(encoded)} rows of {options.rows}")
+    return _Rows(batches, known, f"{len(encoded)} rows of {options.rows}", multi_label)
+
+
+def _is_multi_label(settings: Mapping[str, Any]) -> bool:
+    """Whether each logit is a decision, by config.json."""
+    return settings.get("problem_type") == "multi_label_classification"
 
 
 def _framed(
@@ -190,12 +222,22 @@ def _framed(
     return ids, types
 
 
-def _summary(facts: dict[str, float]) -> str:
-    """What was measured of a graph, in a line."""
-    parts = [f"{facts['rows_per_second']:.1f} rows/s"]
+def _summary(facts: dict[str, float], model: dict[str, float], metric: str) -> str:
+    """What was measured of a graph, in a line, beside the model itself."""
+    speed = facts["rows_per_second"]
+    parts = [f"{speed:,.1f} rows/s"]
+    if facts is not model:
+        parts[0] += f" ({speed / model['rows_per_second']:.2f} times the model's)"
+    if metric in facts:
+        lost = facts[metric] - model[metric]
+        parts.append(
+            f"{metric} {format_score(metric, facts[metric], None)}"
+            + (f" ({100 * lost:+.1f})" if lost else "")
+        )
     if facts["difference"]:
         parts.append(f"difference {facts['difference']:.1e}")
-    parts += [f"{name} {facts[name]:.1%}" for name in ("agreement", "accuracy") if name in facts]
+    if "agreement" in facts and facts is not model:
+        parts.append(f"agreement {facts['agreement']:.1%}")
     if "bytes" in facts:
         parts.append(quantity(facts["bytes"], "B"))
     return ", ".join(parts)

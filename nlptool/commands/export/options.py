@@ -29,10 +29,15 @@ class ExportOptions:
     quantize: Literal["int8"] | None = None
     rows: str | None = None
     """A file of rows on which an ONNX model is compared with its original; None: random tokens."""
-    columns: tuple[str, ...] = ("text",)
-    """Columns of the text, or of both."""
+    columns: tuple[str, ...] = ()
+    """Columns of the text, or of both; none: those of the task that the model carries, or `text`."""
     label: str | None = None
     """The column of the class, by which scores are told."""
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether the columns are not those of the task that the model carries."""
+        return bool(self.columns) or self.label is not None
 
     def check(self) -> None:
         """Raise UsageError for options that would change nothing, and for a repository without an owner."""

@@ -1,0 +1,129 @@
+"""What graphs score on labelled rows of the task that a model carries: by the task's own code, as `evaluate` does."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nlptool.commands.export.options import ExportOptions
+from nlptool.console import Console
+from nlptool.data.random_streams import RandomStreams
+from nlptool.errors import DataError
+from nlptool.launch import ALONE
+from nlptool.models.base import Inputs
+from nlptool.models.kernels.cpu import CPU
+from nlptool.models.onnx_export import Feeds
+from nlptool.objectives.base import inputs_of
+from nlptool.tasks.finetuned import FinetunedModel
+from nlptool.tasks.labelled import LabelledSource
+from nlptool.tasks.predictions import compute_logits
+from nlptool.tasks.task_record import FILE
+from nlptool.text.store import Split
+from nlptool.text.tabular import has_rows
+from nlptool.train import distributed
+from nlptool.train.interrupts import SignalHandler
+
+# B rows of a batch, T tokens, C logits
+
+Answer = Callable[[Feeds], Sequence[NDArray[np.float32]]]
+
+
+def can_read(model: Path, options: ExportOptions) -> bool:
+    """Whether rows are read by a task: the model carries one, they are no plain lines, and no columns are named."""
+    assert options.rows is not None
+    return (model / FILE).is_file() and has_rows(options.rows) and not options.names_columns
+
+
+class TaskRows:
+    """Rows of a file, as the task of a model reads them. A context manager: the encoded rows are in a folder aside.
+
+    Where they have no labels, or some that the task does not know, nothing is scored, and that is said.
+    """
+
+    def __init__(self, model: Path, file: str, console: Console) -> None:
+        self.model = FinetunedModel(str(model), model, CPU)
+        self._aside = tempfile.TemporaryDirectory(prefix="nlptool-rows-")
+        split = Path(file).name.partition(".")[0]
+        source, prefix = LabelledSource(self.model.task, file, (split,)), Path(self._aside.name) / "rows"
+        encode = self.model.objective.encode
+        try:
+            encode(source.read(split), self.model.tokenizer, prefix, labelled=True)
+        except DataError as error:
+            encode(source.read(split), self.model.tokenizer, prefix, labelled=False)
+            console.note(f"no scores: {error.message}")
+        self.rows = self.model.open(Split(prefix))
+        if not len(self.rows):
+            raise DataError(f"{file}: no row")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._aside.cleanup()
+
+    def batches(self, most: int, batch_size: int) -> list[Feeds]:
+        """The first `most` rows, as a graph takes them: rows of like length together."""
+        objective, chosen = self.model.objective, np.arange(min(most, len(self.rows)))
+        chosen = chosen[np.argsort(self.rows.lengths[chosen], kind="stable")]
+        parts = np.array_split(chosen, -(-len(chosen) // batch_size))
+        nothing_drawn = RandomStreams(0, 0)
+        return [feeds_of(inputs_of(objective.collate(self.rows.take(few), nothing_drawn))) for few in parts]
+
+    def figures(self, answers: Mapping[str, Answer], batch_size: int) -> dict[str, dict[str, float]]:
+        """For each graph the task's scores, and its agreement with the first one, which is the model itself."""
+        objective, logits = self.model.objective, dict[str, NDArray[np.float64]]()
+        world = distributed.join(ALONE)
+        with SignalHandler(alone=True) as signals:
+            for name, answer in answers.items():
+                if logits:
+                    stand_in(objective, answer)
+                found = compute_logits(objective, self.rows, "fp32", world, signals, batch_size=batch_size)
+                logits[name] = found
+        first = next(iter(logits.values()))
+        decided = objective.decide(first)
+        scored = {name: dict[str, float]() for name in logits}
+        for name, found in logits.items():
+            if not np.array_equal(decided, first):  # a number is no decision
+                scored[name]["agreement"] = float((objective.decide(found) == decided).mean())
+            if self.rows.labelled:
+                scored[name] |= objective.score(self.rows, found)
+        return scored
+
+
+def stand_in(objective: nn.Module, answer: Answer) -> None:
+    """Have a graph answer in the place of an objective's net; the heads behind it change nothing."""
+    for name, _ in list(objective.named_children()):
+        parts: dict[str, nn.Module | None] = {"backbone": GraphNet(answer), "pooler": None}
+        setattr(objective, name, parts.get(name, nn.Identity()))
+
+
+class GraphNet(nn.Module):
+    """A net whose hidden states are a graph's answers."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """[B, 1, C] of rows that get one answer, else [B, T, C]."""
+        found = [torch.from_numpy(one) for one in self.answer(feeds_of(inputs))]
+        logits = torch.stack(found, -1) if len(found) > 1 else found[0]
+        return logits[:, None] if logits.ndim == 2 else logits
+
+
+def feeds_of(inputs: Inputs) -> Feeds:
+    """Ids, segments and lengths, as a graph takes them."""
+    ids_BT, lengths_B = inputs.ids, inputs.lengths
+    assert lengths_B is not None
+    mask_BT = torch.arange(ids_BT.shape[1]) < lengths_B[:, None]
+    types_BT = torch.zeros_like(ids_BT) if inputs.token_type_ids is None else inputs.token_type_ids
+    found = {"input_ids": ids_BT, "attention_mask": mask_BT.long(), "token_type_ids": types_BT}
+    return {name: tensor.numpy() for name, tensor in found.items()}
