@@ -120,7 +120,8 @@ OUTPUTS = """# Outputs
 | `checkpoints/` | to resume from |
 | `final/` | the Hugging Face folder |
 
-Fine-tuning writes a folder for each seed (`seed-0/`), and beside them `scores.json`.
+Fine-tuning writes a folder for each seed (`seed-0/`), and beside them `scores.json`; `reproduce` a folder for
+each run (`runs/STEP/ARM/seed-0/`), and `result.json`, `result.md`, `result.html`.
 
 ## A token store
 

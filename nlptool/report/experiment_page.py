@@ -76,7 +76,7 @@ def _chart(series: Series) -> str:
     ]
     low, high = min(ends), max(ends)
     margin = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
-    low, high = low - margin, high + margin
+    low, high = max(low - margin, 0.0) if low >= 0 else low - margin, high + margin
     height = TOP + ROW * len(series.arms) + 24
 
     def x(value: float) -> float:

@@ -103,6 +103,17 @@ def test_an_experiment_is_run_told_and_kept(small: Path, capsys: pytest.CaptureF
     assert re.search(r"Both are as good +narrow against narrow again: 0.000 \(0.000 to 0.000\) +holds", shown)
 
 
+def test_only_what_a_change_of_the_experiment_concerns_is_run_again(small: Path, capsys):
+    assert main(["reproduce", str(small), "--seeds", "1"]) == 0
+    small.write_text(small.read_text().replace("model.hidden=16", "model.hidden=24"))
+    capsys.readouterr()
+    assert main(["reproduce", str(small), "--resume", "auto", "--seeds", "1", "--json"]) == 0
+    said = capsys.readouterr()
+    assert re.findall(r"run \d of 3: .*", said.err) == ["run 3 of 3: pretrained, wide, seed 0"]
+    sizes = {arm: one["value"] for arm, one in json.loads(said.out)["measures"]["size"].items()}
+    assert sizes["wide"] > 2.5 * sizes["narrow"] == 2.5 * sizes["narrow again"]
+
+
 def test_a_stopped_experiment_goes_on_where_it_was(small: Path, capsys, monkeypatch):
     carry_out, begun = carrying._carry_out, []
 
@@ -154,6 +165,7 @@ def test_experiments_are_listed_and_an_unknown_one_is_compared_with_them(capsys)
         ),
         ("steps.pretrained.recipe=tasks/demo/period", "no recipe of a command"),
         ("measures.loss.figure=mlm_loss", "has no figure mlm_loss"),
+        ("--out=runs/a [b]", "it may not hold \\["),
     ],
 )
 def test_what_is_wrong_with_an_experiment_is_one_line(

@@ -188,8 +188,14 @@ def open_experiment(name: str, changes: Sequence[str]) -> Experiment:
 def plan(experiment: Experiment, name: str, out: Path) -> Plan:
     """The runs that an experiment takes; what several arms have in common is there once.
 
-    Raises RecipeError for a recipe that is wrong, UsageError for one that no command carries out.
+    Raises RecipeError for a recipe that is wrong, UsageError for one that no command carries out and for a folder
+    whose name cannot stand in a recipe.
     """
+    if sign := re.search(r"[][{},'\"#]|: ", str(out)):
+        raise UsageError(
+            f"--out {out}: the folder's name stands in values of recipes, so it may not hold {sign[0].strip()}",
+            hint="choose another --out",
+        )
     runs: dict[str, PlannedRun] = {}
     places: dict[tuple[str, int, str], Path] = {}
     for arm, changed in experiment.arms.items():
