@@ -18,15 +18,25 @@ from nlptool.errors import UsageError
 )
 def export(
     source: Annotated[
-        str, typer.Argument(metavar="RUN|MODEL", help="A run folder; or a model's, such as a run's final.")
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL|GRAPH",
+            help="A run folder; or a model's, such as a run's final; or a knowledge graph.",
+        ),
     ],
     to: Annotated[
-        Literal["hf", "onnx"],
-        typer.Option("--to", help="Format: a folder that transformers loads, or an ONNX graph."),
+        Literal["hf", "onnx", "openke", "pykeen"],
+        typer.Option(
+            "--to",
+            help="Format: a folder that transformers loads, or an ONNX graph; of a knowledge graph "
+            "OpenKE's or PyKEEN's.",
+        ),
     ] = "hf",
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default RUN/hf or RUN/onnx)."),
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Output folder (default RUN/hf, RUN/onnx or GRAPH-FORMAT)."
+        ),
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -84,6 +94,12 @@ def export(
             help="Their column of the class; if not given, that of the model's task.",
         ),
     ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            "--vectors", metavar="FOLDER", help="openke, pykeen: vectors of its entities, too: RUN/final."
+        ),
+    ] = None,
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
@@ -105,6 +121,7 @@ def export(
         rows,
         tuple(column or ()),
         label,
+        vectors,
     )
     options.check()
     carry_out("export", options, Options(json=as_json))

@@ -17,7 +17,7 @@ class ExportOptions:
     source: str
     """A run folder, or a model's."""
     out: Path | None
-    to: Literal["hf", "onnx"] = "hf"
+    to: Literal["hf", "onnx", "openke", "pykeen"] = "hf"
     checkpoint: str | None = None
     """newest, best or a folder's name; None: newest."""
     license: str | None = None
@@ -33,6 +33,13 @@ class ExportOptions:
     """Columns of the text, or of both; none: those of the task that the model carries, or `text`."""
     label: str | None = None
     """The column of the class, by which scores are told."""
+    vectors: Path | None = None
+    """Vectors of the entities of a graph that is exported."""
+
+    @property
+    def of_graph(self) -> bool:
+        """Whether a graph is exported, for another program."""
+        return self.to in ("openke", "pykeen")
 
     @property
     def names_columns(self) -> bool:
@@ -43,19 +50,25 @@ class ExportOptions:
         """Raise UsageError for options that would change nothing, and for a repository without an owner."""
         if self.repository is not None and not REPOSITORY.fullmatch(self.repository):
             raise UsageError(f"--push-to-hub {self.repository}: expected OWNER/NAME")
-        if self.to == "onnx":
+        if self.vectors is not None and not self.of_graph:
+            raise UsageError("--vectors would change nothing here", hint="it goes with --to openke or pykeen")
+        if self.to != "hf":
             publishing = {
                 "--checkpoint": self.checkpoint,
                 "--license": self.license,
                 "--language": self.languages,
             }
+            if self.of_graph:
+                publishing["--push-to-hub"] = self.repository
             if idle := [name for name, value in publishing.items() if value]:
                 raise UsageError(f"{idle[0]} would change nothing here", hint="it goes with --to hf")
             if len(self.columns) > 2:
                 raise UsageError("--column: a row has one text, or two")
-        elif idle := [
-            name for name, value in {"--quantize": self.quantize, "--rows": self.rows}.items() if value
-        ]:
+        if self.to != "onnx" and (
+            idle := [
+                name for name, value in {"--quantize": self.quantize, "--rows": self.rows}.items() if value
+            ]
+        ):
             raise UsageError(f"{idle[0]} would change nothing here", hint="it goes with --to onnx")
         if self.rows is None and self.label is not None:
             raise UsageError("--label would change nothing here", hint="it goes with --rows FILE")

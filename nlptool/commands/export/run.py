@@ -1,10 +1,10 @@
-"""`nlptool export`: a model as a folder that others load, with its card; and to the hub."""
+"""`nlptool export`: a model as a folder that others load, with its card, and to the hub; a graph for other programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptool import folder_kinds, registry, weights_record
-from nlptool.commands.export import onnx
+from nlptool.commands.export import graph, onnx
 from nlptool.commands.export.options import ExportOptions
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 def run(options: ExportOptions, output: Options, console: Console) -> None:
     """Write the model of a checkpoint, or take a finished one as it is; then upload it where that is asked."""
     source = Path(options.source)
+    if options.of_graph:
+        _finish(graph.export(options, console), options, output, console)
+        return
     if options.to == "onnx":
         facts: dict[str, Any] = onnx.export(options, console)
         _finish(facts, options, output, console)
