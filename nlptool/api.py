@@ -143,7 +143,7 @@ class Model:
                     return dict(row)
                 texts, columns = [row] if isinstance(row, str) else list(row), text_columns(ensemble.task)
                 if len(texts) != len(columns):
-                    raise UsageError(f"{len(texts)} texts, but a row has {', '.join(columns)}")
+                    raise UsageError(f"a row has {', '.join(columns)}; {len(texts)} given")
                 return ensemble.task.row_of(texts)
 
             given = (Row(f"row {number}", named(row)) for number, row in enumerate(rows))

@@ -59,7 +59,7 @@ def test_rows_are_predicted(tiny_run: Path, tmp_path: Path, capsys: pytest.Captu
     found = model.predict(texts[:2])
     assert [set(line) for line in found] == [{"prediction", "scores"}] * 2
     assert found[0] == model.predict([{"sentence": texts[0]}])[0] == model.predict([(texts[0],)])[0]
-    with pytest.raises(UsageError, match="2 texts, but a row has sentence"):
+    with pytest.raises(UsageError, match="a row has sentence; 2 given"):
         model.predict([("a", "b")])
     with pytest.raises(DataError, match="row 1"):
         model.predict([texts[0], texts[2]])

@@ -47,13 +47,25 @@ class Named:
         source.refuse(source.problems)
         name, known = source.data.get("name"), self.choice.names
         if name not in known:
-            raise RecipeError(
-                f"{source.name}: name: {json_value(name)} is no kind of {self.what}",
-                hint=f"one of {', '.join(known)}",
-            )
+            raise self._no_kind(source, name)
         if self.only is not None and name != (wanted := self.only.model_fields["name"].default):
             raise RecipeError(f"{source.name}: a task of kind {name}; one of kind {wanted} is needed here")
         return source
+
+    def _no_kind(self, source: RecipeSource, name: Any) -> RecipeError:
+        """A file whose `name` is none of the kinds, or which is a recipe."""
+        hint = f"one of {', '.join(self.choice.names)}"
+        if name is not None:
+            return RecipeError(
+                f"{source.name}: name: {json_value(name)} is no kind of {self.what}", hint=hint
+            )
+        if key := next((key for key in ("task", "tasks") if key in source.data), None):
+            return RecipeError(
+                f"{source.name}: is a recipe, not a {self.what}", hint=f"give what its key {key} has"
+            )
+        return RecipeError(
+            f"{source.name}: name: is missing; it says of which kind a {self.what} is", hint=hint
+        )
 
     def block(self, given: Any) -> Any:
         """The block behind a name; what is no text stays. Raises RecipeError."""

@@ -85,11 +85,14 @@ def error_table(
     for row, answer in errors:
         scores = answer.get("scores")
         sure = f"{max(scores.values()):.4f}" if isinstance(scores, dict) else ""
-        label, prediction = (
-            f"{answer[key]:.3f}" if isinstance(answer[key], float) else str(answer[key])
-            for key in ("label", "prediction")
-        )
+        label, prediction = (_shown(answer[key]) for key in ("label", "prediction"))
         rows.append([f"{row:,}", label, prediction, sure, texts.get(row, "")])
     if not any(cells[3] for cells in rows):
         return [name for name in columns if name != "confidence"], [[*r[:3], r[4]] for r in rows]
     return columns, rows
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):  # a set of labels
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from nlptool.errors import DataError, UsageError
+from nlptool.formatting import counted
 from nlptool.tasks.config import TaskConfig, nested
 from nlptool.text import input_rows
 from nlptool.text.input_rows import RowFormat
@@ -62,7 +63,7 @@ def of_texts(task: TaskConfig, texts: Sequence[str]) -> Iterator[Row]:
     columns = text_columns(task)
     if len(texts) != len(columns):
         raise UsageError(
-            f"{len(texts)} texts, but a row has {', '.join(columns)}",
+            f"{counted(len(texts), 'texts')}, but a row has {', '.join(columns)}",
             hint="give a --text for each, in this order",
         )
     return chain([Row("--text", task.row_of(texts))])

@@ -59,8 +59,9 @@ def batch_of(examples: EncodedBatch, term: str) -> Batch:
 def row_views(batch: Batch, spell: Callable[[float], Any]) -> list[RowView]:
     """Rows of one document each, with their labels."""
     views = row_view.of_batch(batch)
-    for view, row, label in zip(views, batch["row"].tolist(), batch["labels"][:, 0].tolist(), strict=True):
-        view.row, view.facts["label"] = row, str(spell(label))
+    for view, row, number in zip(views, batch["row"].tolist(), batch["labels"][:, 0].tolist(), strict=True):
+        label = spell(number)
+        view.row, view.facts["label"] = row, f"{label:.6g}" if isinstance(label, float) else str(label)
     return views
 
 

@@ -526,6 +526,9 @@ def test_what_is_wrong_with_a_task_is_told_with_its_file_and_line(work: Path, ca
     (work / "bell.yaml").write_text("name: clasify\n")
     assert tune(work) == 2
     assert '"clasify" is no kind of task' in capsys.readouterr().err
+    (work / "bell.yaml").write_text("task: bell\n")
+    assert tune(work) == 2
+    assert "bell.yaml: is a recipe, not a task" in capsys.readouterr().err
 
 
 def test_the_resolved_recipe_holds_the_whole_task_and_can_be_carried_out(work: Path):

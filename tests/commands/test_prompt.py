@@ -324,7 +324,7 @@ def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
         ({"data": None}, 2, "towns names no data set of the hub"),
         ({"models": "gone"}, 2, "no Hugging Face folder at gone"),
         ({"tasks": ["nothing.yaml"]}, 2, "nothing.yaml: no such prompt"),
-        ({"tasks": ["r.yaml"]}, 2, "null is no kind of prompted task"),
+        ({"tasks": ["r.yaml"]}, 2, "r.yaml: is a recipe, not a prompted task"),
         ({"tasks": [{"task": "towns.yaml", "data": "gone.jsonl"}]}, 2, "no file or folder gone.jsonl"),
         ({"num_fewshot": [-1]}, 2, "at least 0"),
         ({"contamination": "data"}, 2, "no token store at data"),

@@ -48,7 +48,7 @@ class Classification(TextObjective):
         term = "cross_entropy" if config.labels else "squared_error"
         super().__init__(config, vocabulary, backbone, classifier, pooler, term=term, width=config.width)
         self.class_names = config.labels
-        self.guess = "majority" if config.labels else "mean"
+        self.guess = "majority" if config.labels else "mean of labels"
         self._factors_W: tuple[float, ...] | None = None
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
