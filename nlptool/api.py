@@ -60,7 +60,7 @@ def run(
 
 
 def load(model: str | Path) -> "Model":
-    """A model to be asked: a Hugging Face folder, a run that has one, or an id of the hub, hf://OWNER/NAME."""
+    """A model for inference: a Hugging Face folder, a run that has one, or an id of the hub, hf://OWNER/NAME."""
     return Model(model)
 
 

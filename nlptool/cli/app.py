@@ -128,7 +128,7 @@ def _nothing() -> None:
 
 
 class Manner:
-    """How this command line wants to be spoken to."""
+    """What --quiet and --json of this command line ask for."""
 
     quiet = False
     """--quiet: no messages and no progress; results and errors."""

@@ -127,7 +127,7 @@ class SchemaGraphBuilder:
 class SchemaGraphWriter:
     """Makes the schema graphs of statements and writes them to PREFIX.schema, in the order in which they come.
 
-    shelf: a folder where each portion is kept as soon as it is made, under a digest of all that it is made of, so that
+    cache: a folder where each portion is kept as soon as it is made, under a digest of all that it is made of, so that
     work which was stopped resumes, and other runs start from it. workers: processes; the bytes do not depend on them.
     Raises DataError when a worker dies.
     """
@@ -224,7 +224,7 @@ class _PortionCache:
         return found
 
 
-_ours: list[_PortionCache] = []  # in a worker process, the one shelf
+_ours: list[_PortionCache] = []  # in a worker process, its one cache
 
 
 def _start(cache: _PortionCache) -> None:

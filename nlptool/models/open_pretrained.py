@@ -1,4 +1,4 @@
-"""A pretrained model opened to be asked: built, its weights loaded, without dropout, on a device."""
+"""A pretrained model ready for inference: built, its weights loaded, without dropout, on a device."""
 
 from collections.abc import Mapping
 

@@ -22,7 +22,7 @@ SMALLEST = 1e-12  # a norm below which a vector is divided by this, as torch.nn.
 
 
 def run(request: tuple[str, EmbedOptions], output: Options, console: Console) -> None:
-    """Write the vectors of a file's rows; or print that of one text. asked: the model, and of what and how."""
+    """Write the vectors of a file's rows; or print that of one text. request: the model and the options."""
     model, options = request
     folder = hub.folder(model)
     rows = None if options.file is None else input_rows.read(options.file, options.format, default="lines")

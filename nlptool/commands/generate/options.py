@@ -1,4 +1,4 @@
-"""What may be asked of `nlptool generate`: the words of transformers' GenerationConfig. Nothing heavy here."""
+"""Options of `nlptool generate`, named as in transformers' GenerationConfig. Nothing heavy here."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,10 +7,7 @@ from nlptool.errors import UsageError
 from nlptool.evaluation.generation.keys import GenerationConfig, conflict
 from nlptool.text.input_rows import RowFormat
 
-TEMPERATURE, TOP_P = (
-    0.8,
-    0.95,
-)  # when nothing is asked for: lively, and without the tail in which texts derail
+TEMPERATURE, TOP_P = 0.8, 0.95  # by default: lively, and without the tail in which texts derail
 GREEDY = "--temperature 0 takes the most probable token"
 
 
@@ -71,7 +68,6 @@ class InputOptions:
     column: str = "text"
     format: RowFormat | None = None
     """None: by the file's suffix, else a text a line."""
-    """Format of standard input."""
     batch_size: int = 8
     """Texts that are read together."""
     on_error: Literal["stop", "skip"] = "stop"

@@ -28,7 +28,7 @@ ESCAPES = {"\\n": "\n", "\\t": "\t"}  # what a shell makes hard to type
 
 
 def run(request: tuple[str, InputOptions, GenerationOptions], output: Options, console: Console) -> None:
-    """Continue a text, the rows of a file, or hold a session. asked: the model, the texts, and how."""
+    """Continue a text, the rows of a file, or hold a session. request: the model, the texts, the options."""
     model, given, options = request
     if given.text is None and given.file is None and (output.json or not sys.stdin.isatty()):
         raise UsageError("no text", hint="--text TEXT, a file with a text a row, or - for standard input")
@@ -48,7 +48,7 @@ def run(request: tuple[str, InputOptions, GenerationOptions], output: Options, c
 
 
 class Continuation:
-    """A decoder, and how it is asked."""
+    """A decoder with its generation options."""
 
     def __init__(self, generator: Generator, options: GenerationOptions) -> None:
         self.generator, self.options = generator, options

@@ -41,7 +41,7 @@ class Proportion(NamedTuple):
         return max(0.0, middle - half), min(1.0, middle + half)
 
     def __str__(self) -> str:
-        """As `told`."""
+        """As `format_interval`."""
         return format_interval(self.value, *self.interval)
 
 

@@ -213,7 +213,7 @@ class ErnieEncoder(Encoder):
         query_positions: Tensor | None,
         at_BK: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """asked: positions as they count in x, at_BK: the same within rows; None: all."""
+        """query_positions: as they count in x; at_BK: the same within rows; None: all."""
         return self._fused(number, self._attention(number)(x, mask, query_positions), z_BSW, slots, at_BK)
 
     def _traced(
