@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from types import UnionType
+from typing import IO, Any, TypeVar, get_args
 
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import json_kind
@@ -127,17 +128,24 @@ def read_bytes(path: Path, remedy: str = "restore it, or remove it") -> bytes:
 def open_regular(path: Path, remedy: str = "restore it, or remove it") -> BufferedReader:
     """A regular file, opened to be read in bytes. Raises as `read_bytes`."""
     try:
-        # Without O_NONBLOCK opening a pipe waits for whoever writes to it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        file = open_at_once(path)
     except FileNotFoundError:
         if os.path.islink(path):
             raise DataError(f"{path}: is a link to what is not there", hint=remedy) from None
         raise
     except OSError as error:
         raise _unreadable(path, error, remedy) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
         raise DataError(f"{path}: is no regular file", hint=remedy)
+    return file
+
+
+def open_at_once(path: Path) -> BufferedReader:
+    """A file, opened to be read in bytes; a pipe that nobody writes to is empty, and not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(descriptor, True)
     return open(descriptor, "rb")
 
 
@@ -155,8 +163,13 @@ def read_text(path: Path, remedy: str = "restore it, or remove it") -> str:
         raise DataError(f"{path}:{line}: byte {data[error.start]:#04x} is not UTF-8", hint=remedy) from None
 
 
-def read_json(path: Path, kind: type[Kind], remedy: str = "restore it, or remove it") -> Kind:
-    """The value of a JSON file, which is a `kind` (dict, list). Raises as `read_bytes`."""
+def read_json(
+    path: Path, kind: type[Kind], remedy: str = "restore it, or remove it", like: "Shape | None" = None
+) -> Kind:
+    """The value of a JSON file, which is a `kind` (dict, list). Raises as `read_bytes`.
+
+    like: what its reader relies on besides, see `Shape`.
+    """
     text = read_text(path, remedy)
     try:
         value = json.loads(text)
@@ -164,8 +177,45 @@ def read_json(path: Path, kind: type[Kind], remedy: str = "restore it, or remove
         why = "it is empty" if not text.strip("\0 \n\t\r") else str(error) or "it is nested too deeply"
         raise DataError(f"{path}: is not JSON: {why}", hint=remedy) from None
     if not isinstance(value, kind):
-        raise DataError(f"{path}: holds a {json_kind(type(value))}, not a {json_kind(kind)}", hint=remedy)
+        raise DataError(f"{path}: holds {_a(type(value))}, not {_a(kind)}", hint=remedy)
+    if like is not None and (fault := misfit(value, like)):
+        raise DataError(f"{path}: {fault}", hint=remedy)
     return value
+
+
+Shape = type | UnionType | dict[Any, "Shape"] | list["Shape"]
+"""What a JSON value must be: int, float (any number), str, bool, float | None, or object (anything); [shape of each
+entry]; {key: shape of its value}, where `key?` may be missing or null, and {str: shape} is an object of any keys."""
+
+
+def misfit(value: object, like: Shape, where: str = "") -> str | None:
+    """In what a JSON value is not of a shape: `splits.train is a string, not an object`; None where it is."""
+    if isinstance(like, UnionType):
+        faults = [misfit(value, one, where) for one in get_args(like)]
+        return None if None in faults else faults[0]
+    wanted = type(like) if isinstance(like, dict | list) else like
+    fits = isinstance(value, (int, float) if wanted is float else wanted)
+    if not fits or (isinstance(value, bool) and wanted in (int, float)):
+        return f"{where or 'it'} is {_a(type(value))}, not {_a(wanted)}"
+    if isinstance(like, list) and isinstance(value, list):
+        inner = [(str(number), one, like[0]) for number, one in enumerate(value)]
+    elif isinstance(like, dict) and isinstance(value, dict):
+        inner = [(key, one, like[str]) for key, one in value.items()] if str in like else []
+        for name in like.keys() - {str}:
+            key = name.removesuffix("?")
+            if key not in value and key == name:
+                return f"{where}.{key} is missing".removeprefix(".")
+            if key == name or value.get(key) is not None:
+                inner.append((key, value[key], like[name]))
+    else:
+        return None
+    found = (misfit(one, shape, f"{where}.{key}".removeprefix(".")) for key, one, shape in inner)
+    return next((fault for fault in found if fault), None)
+
+
+def _a(kind: type) -> str:
+    word = json_kind(kind)
+    return word if word == "null" else f"an {word}" if word == "object" else f"a {word}"
 
 
 def read_records(path: Path, remedy: str = "restore it, or remove it") -> list[dict[str, Any]]:

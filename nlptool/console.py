@@ -9,18 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import rich.console
-from rich.console import RenderableType
 
 from nlptool.errors import Reported
 from nlptool.formatting import significant
-from nlptool.progress import Panel, Progress, Screen
 from nlptool.terminal import Messages, Results, clean, clean_json, message, shown
-from nlptool.text_table import fitted, pairs
 
-__all__ = ["Console", "Options", "Panel", "Progress"]
+if TYPE_CHECKING:  # what draws is imported when something is drawn, so that an error is there at once
+    from rich.console import RenderableType
+
+    from nlptool.progress import Panel, Progress, Screen
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,8 @@ class Console:
         """A result of named values, one a line."""
         if self._muted:
             return
+        from nlptool.text_table import pairs
+
         self._out.print(shown(title, "bold"))
         self._grid(pairs([(name, _text(value)) for name, value in facts.items()], self._out.width))
 
@@ -135,6 +137,8 @@ class Console:
         """A result of rows, in the width of the terminal; numbers stand to the right, and are never broken."""
         if self._muted:
             return
+        from nlptool.text_table import fitted
+
         cells = [list(row) for row in rows]
         numeric = [
             bool(cells) and all(isinstance(row[index], int | float) for row in cells)
@@ -145,7 +149,7 @@ class Console:
             self._out.print(shown(title, "bold"))
         self._grid(fitted(columns, texts, numeric, self._out.width))
 
-    def _grid(self, table: RenderableType) -> None:
+    def _grid(self, table: "RenderableType") -> None:
         if self._out.is_terminal:
             self._out.print(table)
             return
@@ -154,8 +158,10 @@ class Console:
         lines = capture.get().splitlines()
         self._out.print(shown("\n".join(line.rstrip() for line in lines)), soft_wrap=True)
 
-    def progress(self, label: str, total: float | None, unit: str) -> Progress:
+    def progress(self, label: str, total: float | None, unit: str) -> "Progress":
         """A context in which `advance` moves a bar. unit: `B` for bytes, or a plural such as `documents`."""
+        from nlptool.progress import Progress
+
         return Progress(label, total, unit, self._screen())
 
     def training(
@@ -165,15 +171,19 @@ class Console:
         start: int = 0,
         seconds: float | None = None,
         objective: str | None = None,
-    ) -> Panel:
+    ) -> "Panel":
         """A context that shows a training run.
 
         start: steps already taken. seconds: what ends it, in place of steps. objective: its name, by which the metric
         table knows the run's figures.
         """
+        from nlptool.progress import Panel
+
         return Panel(name, steps, start, seconds, self._screen(), objective)
 
-    def _screen(self) -> Screen:
+    def _screen(self) -> "Screen":
+        from nlptool.progress import Screen
+
         return Screen(self._err, live=self._live, muted=self._muted or self._quiet)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -34,6 +33,8 @@ class Launch:
     """Threads of this rank on a CPU; None: as many as torch takes."""
 
     def __str__(self) -> str:
+        import socket  # here, for no command of one process needs it
+
         return f"rank {self.rank} of {self.size} on {socket.gethostname()}"
 
 

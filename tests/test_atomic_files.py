@@ -10,7 +10,9 @@ import pytest
 
 from nlptool.atomic_files import (
     MARK,
+    Shape,
     append_line,
+    misfit,
     read_json,
     read_records,
     read_text,
@@ -169,3 +171,21 @@ def test_a_last_line_that_was_cut_is_left_out_and_a_broken_one_is_named(tmp_path
     path.write_text('{"step": 1}\nnull\n')
     with pytest.raises(DataError, match=r"a\.jsonl:2: is not a JSON object"):
         read_records(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"n": 1, "by": {"a": 0.5}}, None),
+        ({"n": 1, "by": {}, "note": None}, None),
+        ({"n": True, "by": {}}, "n is a truth value, not a number"),
+        ({"by": {}}, "n is missing"),
+        ({"n": 1, "by": {"a": "b"}}, "by.a is a string, not a number"),
+        ({"n": 1, "by": {"a": None}}, None),
+        ({"n": 1, "by": {}, "note": [7]}, "note.0 is a number, not a string"),
+        ([], "it is a list, not an object"),
+    ],
+)
+def test_a_value_of_another_shape_is_named_by_its_key(value: object, told: str | None):
+    shape: Shape = {"n": int, "by": {str: float | None}, "note?": [str]}
+    assert misfit(value, shape) == told

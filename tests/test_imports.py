@@ -337,7 +337,16 @@ def loaded_by(statement: str) -> set[str]:
 def test_help_needs_no_heavy_import() -> None:
     loaded = loaded_by("from nlptool.cli import main\nassert main(['--help']) == 0")
     assert "nlptool.cli" in loaded
-    assert loaded.isdisjoint((*HEAVY, "pydantic", "ruamel.yaml", "rich"))
+    assert loaded.isdisjoint((*HEAVY, "pydantic", "ruamel.yaml", "rich", "socket", "nlptool.atomic_files"))
+
+
+def test_a_broken_recipe_needs_nothing_that_draws_or_writes(tmp_path: Path) -> None:
+    recipe = tmp_path / "broken.yaml"
+    recipe.write_text("train: {lrr: 1}\n")
+    line = ["pretrain-mlm", str(recipe)]
+    loaded = loaded_by(f"from nlptool.cli import main\nassert main({line}) == 2")
+    assert "nlptool.recipe" in loaded
+    assert loaded.isdisjoint((*HEAVY, "nlptool.progress", "rich.live", "rich.table", "nlptool.runs.folder"))
 
 
 def light() -> list[str]:

@@ -1,12 +1,13 @@
 """Recipes that no person would write: an error in a moment, never a hang or a full memory."""
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from nlptool.cli import main
-from nlptool.recipe.source import MOST_VALUES
+from nlptool.recipe.yaml_nodes import MOST_VALUES
 
 BASE = "store: t\nmodel: {name: bert}\nobjective: {name: mlm}\ntrain: {steps: 5}\nout: r\n"
 
@@ -44,7 +45,7 @@ def test_thousands_of_unknown_keys_are_counted_not_listed(tmp_path: Path, capsys
 
 
 def test_a_file_that_is_no_recipe_by_its_size_is_refused(tmp_path: Path, capsys):
-    assert "more than 4,000,000 bytes" in refused(tmp_path, BASE + "x: '" + "y" * 5_000_000 + "'\n", capsys)
+    assert "more than 1,000,000 bytes" in refused(tmp_path, BASE + "x: '" + "y" * 1_100_000 + "'\n", capsys)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,9 @@ def test_a_list_of_many_labels_is_no_bomb(tmp_path: Path):
     path = tmp_path / "labels.yaml"
     path.write_text("labels:\n" + "".join(f"  - code {n}\n" for n in range(4000)))
     assert len(read(path).data["labels"]) == 4000
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["pretrain-mlm", str(tmp_path / "pipe")]) == 2
+    assert "the recipe is empty" in capsys.readouterr().err

@@ -18,7 +18,6 @@ from nlptool import __version__, launch
 from nlptool.cli import corpora, inference, predict, recipes, runs, shell, signals, texts, threads, training
 from nlptool.cli.app import Manner, app, console, first_word, narrowed, renamed_option
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
-from nlptool.runs import lock
 
 __all__ = ["app", "corpora", "inference", "main", "predict", "recipes", "runs", "shell", "texts", "training"]
 
@@ -34,12 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments is None:
             signals.heed()
+        # Or pydantic reads what all installed packages say of themselves: an eighth of the time to a broken recipe.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
         threads.share(os.environ)
         try:
             return _carry_out(sys.argv[1:] if arguments is None else arguments)
         finally:
             signals.ignore()
-            lock.release()
+            if lock := sys.modules.get("nlptool.runs.lock"):
+                lock.release()
             if ranks := sys.modules.get("nlptool.train.distributed"):
                 ranks.leave()
     except KeyboardInterrupt:  # before the command, or after it

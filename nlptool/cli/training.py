@@ -68,7 +68,6 @@ def loaded_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "
     """The checked recipe of a command, of the type that its module has."""
     from nlptool.commands.loading import load_checked
     from nlptool.recipe import catalog
-    from nlptool.runs import folder
 
     if options.dry_run:
         work_alone("--dry-run")
@@ -78,6 +77,8 @@ def loaded_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "
         catalog.find(recipe), given, light.Recipe, lambda recipe: light.check(recipe, spec.name), console()
     )
     if spec.resumes_only_its_folder:
+        from nlptool.runs import folder
+
         folder.require_auto(options.resume)
     return loaded
 

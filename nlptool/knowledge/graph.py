@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptool.atomic_files import read_json
+from nlptool.atomic_files import Shape, read_json
 from nlptool.errors import DataError
 from nlptool.knowledge.names import AGAIN, Names, open_array
 from nlptool.manifests import require_recorded
@@ -26,6 +26,20 @@ EARLIER = {"validation.npy": "valid.npy"}
 """Files as the first graphs called them, which are read, too; a fingerprint counts them under these names."""
 FACTS = "graph.json"
 VERSION = 1
+LIKE: Shape = {
+    "version": object,
+    "fingerprint": str,
+    "files": {str: object},
+    "entities": int,
+    "relations": int,
+    "triples": {"train": int, str: int},
+    "labels": int,
+    "labels_of_others": int,
+    "pairs_without": int,
+    "dropped": {str: {str: int}},
+    "questions?": {str: int},
+}
+"""What graph.json holds besides."""
 
 Ids = NDArray[np.int32]
 
@@ -51,12 +65,12 @@ class Graph:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.info = read_json(path / FACTS, dict, AGAIN)
+            self.info = read_json(path / FACTS, dict, AGAIN, LIKE)
         except FileNotFoundError:
             raise DataError(
                 f"{path}: is not a knowledge graph (no {FACTS})", hint="make one: nlptool knowledge RECIPE"
             ) from None
-        if self.info.get("version") != VERSION or not isinstance(self.info.get("files"), dict):
+        if self.info["version"] != VERSION:
             raise DataError(
                 f"{path / FACTS}: is not of version {VERSION}, which this nlptool reads", hint=AGAIN
             )

@@ -4,45 +4,24 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
+from nlptool.atomic_files import open_at_once
 from nlptool.errors import RecipeError
 from nlptool.formatting import counted, json_value
 from nlptool.recipe import renamed
+from nlptool.recipe.yaml_nodes import DEEPEST, MOST_VALUES, TOO_DEEP, TOO_MANY, NotYamlError, compose
 
 TAG = "tag:yaml.org,2002:"
-MOST_BYTES, MOST_VALUES, DEEPEST = (
-    4_000_000,
-    50_000,
-    40,
-)  # far beyond any recipe; aliases count as what they repeat
+MOST_BYTES = 1_000_000  # far beyond any recipe
 WHOLE = 2**63
 LONGEST_NUMBER = 100  # characters
 SHOWN = 20  # problems in one message
 SHOWN_OF_ARGUMENT = 300  # characters
 TAGS = ("null", "bool", "int", "float", "str", "timestamp", "value", "seq", "map")
-PLAIN_WORDS = [  # what ruamel.yaml says; what a person wants to know
-    ("found character '\\t'", "a tab; YAML is indented by spaces"),
-    (
-        "mapping values are not allowed",
-        "a key where none can stand; check indentation, quote text that holds ': '",
-    ),
-    ("expected <block end>", "the indentation does not fit the lines above"),
-    ("that cannot start any token", "a value cannot begin with this character; quote it"),
-    ("but found another document", "a second document (---); a recipe is one"),
-]
-PLAIN_WORDS_AT_START = [  # the same for faults that are noticed long after their line
-    ("could not find expected ':'", "expected key: value, found a lone word"),
-    ("found unexpected end of stream", "a quote that is never closed"),
-    ("but got '<stream end>'", "a bracket that is never closed"),
-]
 
 
 COMMAND_LINE = "command line: "
@@ -76,7 +55,7 @@ class RecipeSource:
     inherited: dict[str, int] = field(default_factory=dict)
     """Keys that come from a recipe which this one extends: 1, from one which that extends: 2, and so on."""
     values: int = 0
-    """How many values there are, blocks and lists included."""
+    """How many values there are, blocks, lists and keys included."""
 
     def place(self, path: str) -> str:
         """Where a key was written, or else the block that should hold it."""
@@ -109,7 +88,7 @@ def read(path: Path) -> RecipeSource:
     here = Path.cwd()
     name = str(path.relative_to(here) if path.is_relative_to(here) else path)
     try:
-        with path.open("rb") as file:
+        with open_at_once(path) as file:
             written = file.read(MOST_BYTES + 1)
         if len(written) > MOST_BYTES:
             raise RecipeError(f"{name}: more than {MOST_BYTES:,} bytes; a recipe is a short YAML file")
@@ -125,9 +104,9 @@ def read(path: Path) -> RecipeSource:
 def parse(text: str, name: str) -> RecipeSource:
     """Read a recipe's text. Raises RecipeError where it is not one YAML mapping."""
     try:
-        node = _compose(text)
-    except _NotYamlError as error:
-        raise RecipeError(f"{name}:{error.line}: not valid YAML: {error.words}") from None
+        node = compose(text)
+    except NotYamlError as error:
+        raise RecipeError(f"{name}:{error.line}: {error.words}") from None
     if node is None:
         raise RecipeError(f"{name}:1: the recipe is empty", hint="nlptool recipes ls shows complete ones")
     if not isinstance(node, MappingNode):
@@ -148,12 +127,12 @@ def override(source: RecipeSource, arguments: Sequence[str]) -> None:
                 raise ValueError("expected key=value or ~key, e.g. train.lr=3e-4 or ~train.stages")
             if path == "extends":
                 raise ValueError("a recipe's file extends another; name that recipe itself, or write a file")
-            node = _compose(text) if equals else None
+            node = compose(text) if equals else None
             if equals and node is None:
                 raise ValueError(f"no value after =; write {path}=null or {path}='\"\"'")
             source.data = _changed(source, source.data, "", path.split("."), argument, node)
-        except _NotYamlError as error:
-            source.refused.append(f"{COMMAND_LINE}{argument}: not valid YAML: {error.words}")
+        except NotYamlError as error:
+            source.refused.append(f"{COMMAND_LINE}{argument}: {error.words}")
         except ValueError as error:
             source.refused.append(f"{COMMAND_LINE}{argument}: {error}")
 
@@ -206,39 +185,6 @@ def _instead(key: str, above: str, block: dict[str, Any] | tuple[Any, ...]) -> s
     return f"{above or 'it'} holds {', '.join(block) or 'nothing'}"
 
 
-class _NotYamlError(Exception):
-    """A text that is not YAML: on which line, and why in plain words."""
-
-    def __init__(self, line: int, words: str) -> None:
-        super().__init__(words)
-        self.line, self.words = line, words
-
-
-@lru_cache(maxsize=32)
-def _compose(text: str) -> Node | None:
-    """The nodes of a YAML text, which nobody changes; None when it holds none. Raises _NotYamlError.
-
-    Cached, for a run reads its own recipe and its teacher's several times, each a hundred lines with all defaults.
-    """
-    try:
-        return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
-    except MarkedYAMLError as error:
-        for table, mark in (
-            (PLAIN_WORDS, error.problem_mark),
-            (PLAIN_WORDS_AT_START, error.context_mark or error.problem_mark),
-        ):
-            for key, words in table:
-                if key in str(error.problem) and mark is not None:
-                    raise _NotYamlError(mark.line + 1, words) from None
-        mark = error.problem_mark or error.context_mark
-        raise _NotYamlError(mark.line + 1 if mark else 1, str(error.problem)) from None
-    except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise _NotYamlError(line, f"a control character, {error.character:#04x}") from None
-    except (YAMLError, RecursionError) as error:
-        raise _NotYamlError(1, str(error)) from None
-
-
 @dataclass
 class _Reader:
     """Turns nodes into plain values; notes places and problems in `source`."""
@@ -253,10 +199,10 @@ class _Reader:
         if node in self.open:
             raise RecipeError(f"{self._at(node)}: {path}: an alias that contains itself")
         if len(self.open) > DEEPEST:
-            raise RecipeError(f"{self._at(node)}: blocks and lists more than {DEEPEST} deep")
+            raise RecipeError(f"{self._at(node)}: {TOO_DEEP}")
         self.source.values += 1
         if self.source.values > MOST_VALUES:
-            raise RecipeError(f"{self._at(node)}: more than {MOST_VALUES:,} values, aliases written out")
+            raise RecipeError(f"{self._at(node)}: {TOO_MANY}")
         if str(node.tag).removeprefix(TAG) not in TAGS:
             self.source.problems.append(Problem(path, f"a recipe has no tags such as {node.tag}"))
         inner = _Reader(self.source, self.place, (*self.open, node))

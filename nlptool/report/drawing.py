@@ -21,6 +21,7 @@ from nlptool.report.curves import Axis, Chart, Curve, Floats
 from nlptool.report.fonts import fonts_for
 from nlptool.report.marks import Marks
 from nlptool.report.scales import apart, decade, number, scale
+from nlptool.terminal import clean
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
 # Okabe & Ito 2008, without the yellow, which print does not show.
@@ -155,7 +156,7 @@ def svg(figure: Figure, look: Style, *, letters: bool) -> str:
     ):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return clean(buffer.getvalue())  # XML holds no control character, a name may
 
 
 def png(figure: Figure, look: Style) -> bytes:
@@ -163,9 +164,8 @@ def png(figure: Figure, look: Style) -> bytes:
     with styled(look):
         buffer = io.BytesIO()
         quick = {"compress_level": 4}  # of 9: half the time of the 6 that is usual, for files as large
-        figure.savefig(
-            buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None}, pil_kwargs=quick
-        )
+        said: Any = {"facecolor": "white", "metadata": {"Software": None}, "pil_kwargs": quick}
+        figure.savefig(buffer, format="png", dpi=DPI, **said)
     return buffer.getvalue()
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nlptool.atomic_files import read_json
-from nlptool.errors import DataError, UsageError
+from nlptool.atomic_files import Shape, read_json
+from nlptool.errors import UsageError
 from nlptool.formatting import counted
 from nlptool.manifests import plain_names
 from nlptool.metric_table import PROMPTED, Metric, describe
@@ -21,6 +21,18 @@ from nlptool.report.runs import REMEDY
 SHOTS, SIZE = Axis("shots", "shots"), Axis("parameters", "parameters")
 NORMAL = 1.96  # standard errors on each side of a 95 % interval
 BASELINES = ("chance", "majority")
+METRICS: dict[str, Shape] = {
+    "questions": int,
+    "scores": {str: {"value": float | None, "error": float | None}},
+    "baselines": {str: float | None},
+}
+RECORD: Shape = METRICS | {
+    "model": str,
+    "task": str,
+    "num_fewshot": int,
+    "parameters": int,
+    "parts?": {str: METRICS},
+}
 
 Record = Mapping[str, Any]
 """The metrics of one model on one task with so many examples, as results.json has them."""
@@ -74,9 +86,7 @@ def read(paths: Sequence[Path]) -> list[Record]:
         file = path / "results.json"
         if not file.exists():
             raise UsageError(f"{path}: has no results yet", hint="carry it to its end with --resume auto")
-        records = read_json(file, list, REMEDY)
-        if not all(isinstance(one, dict) and {"model", "task", "scores"} <= one.keys() for one in records):
-            raise DataError(f"{file}: is not what prompt has written", hint=REMEDY)
+        records = read_json(file, list, REMEDY, [RECORD])
         found += [(path, record) for record in records]
     places: dict[tuple[Any, ...], set[Path]] = {}
     for path, record in found:

@@ -297,7 +297,8 @@ def _of_graph(path: Path) -> str | None:
 
 def _require_same_models(run: Path, models: Mapping[str, Path], known: Mapping[str, str]) -> None:
     written = run / "environment.json"
-    begun = read_json(written, dict, REMEDY).get("models", {}) if written.exists() else {}
+    facts = read_json(written, dict, REMEDY, {"models?": {str: str}}) if written.exists() else {}
+    begun = facts.get("models") or {}
     known = begun | dict(known)
     for key, found in digests(models).items():
         if known.get(key, found) != found:

@@ -13,7 +13,7 @@ from typing import Any
 import ruamel.yaml
 from safetensors import safe_open
 
-from nlptool.atomic_files import read_json, read_text, write_text
+from nlptool.atomic_files import Shape, read_json, read_text, write_text
 from nlptool.formatting import counted, markdown
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
@@ -24,6 +24,8 @@ NAME = "README.md"
 KEPT = "recipe.yaml"
 REMEDY = "restore the run folder"
 HELD_OUT = "heldout/"
+STORE: Shape = {"splits?": {str: {str: int}}, "files?": {str: {"sha256": str}}}
+ENVIRONMENT: Shape = {"packages?": {str: object}, "models?": {str: str}}
 PIPELINES = {
     "ForMaskedLM": "fill-mask",
     "LMHeadModel": "text-generation",
@@ -114,12 +116,12 @@ def _store(recipe: Mapping[str, Any]) -> _Data | None:
     path = recipe.get("store") or recipe.get("tokens")
     if not isinstance(path, str) or not (Path(path) / "store.json").is_file():
         return None
-    facts = read_json(Path(path) / "store.json", dict, REMEDY)
+    facts = read_json(Path(path) / "store.json", dict, REMEDY, STORE)
     rows = [
         [split, *(f"{one.get(name, 0):,}" for name in ("documents", "tokens", "bytes"))]
-        for split, one in facts.get("splits", {}).items()
+        for split, one in (facts.get("splits") or {}).items()
     ]
-    digests = [[name, str(one["sha256"])] for name, one in sorted(facts.get("files", {}).items())]
+    digests = [[name, str(one["sha256"])] for name, one in sorted((facts.get("files") or {}).items())]
     kept = kept_source(Path(path)).data if (Path(path) / KEPT).is_file() else {}
     source = kept.get("source") or {}
     named = [f"{key} {source[key]}" for key in ("package", "files", "hub") if source.get(key)]
@@ -229,9 +231,9 @@ def _limits(settings: Mapping[str, Any], data: _Data) -> str:
 
 
 def _versions(run: Path) -> str:
-    facts = read_json(run / "environment.json", dict, REMEDY)
+    facts = read_json(run / "environment.json", dict, REMEDY, ENVIRONMENT)
     packages = ", ".join(
-        f"{name} {version}" for name, version in facts.get("packages", {}).items() if version
+        f"{name} {version}" for name, version in (facts.get("packages") or {}).items() if version
     )
     models = [[name, str(digest)] for name, digest in (facts.get("models") or {}).items()]
     text = (

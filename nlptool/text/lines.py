@@ -8,7 +8,7 @@ from typing import IO
 
 from nlptool.text.records import BadRecord
 
-RECORD = 1 << 28  # bytes of one line of JSON or CSV
+RECORD = 1 << 26  # bytes of one line of JSON or CSV
 LONE = re.compile(rb"\r(?!\n|\Z)")  # ends a line on Macs before 2001, and in some exports of spreadsheets
 
 ENCODING = "convert the file with iconv, e.g. iconv -f WINDOWS-1252 -t UTF-8 (CP949 for Korean)"

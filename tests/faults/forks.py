@@ -62,7 +62,7 @@ def load(package: str) -> int:
 def carry_out(job: dict[str, Any]) -> dict[str, Any]:
     """Fork a child for a job; how it has ended."""
     reads, writes = os.pipe()
-    began = time.monotonic()
+    began, resident = time.monotonic(), _pages(1)
     child = os.fork()
     if child == 0:
         os.close(reads)
@@ -86,7 +86,14 @@ def carry_out(job: dict[str, Any]) -> dict[str, Any]:
     with os.fdopen(reads) as pipe:
         told = json.loads(pipe.read() or "{}")
     code = HANGS if hangs or status == signal.SIGXCPU else os.waitstatus_to_exitcode(status)
-    return {"code": code, "processor": usage.ru_utime + usage.ru_stime} | told
+    grown = max(0, usage.ru_maxrss * 1024 - resident)
+    return {"code": code, "processor": usage.ru_utime + usage.ru_stime, "grown": grown} | told
+
+
+def _pages(field: int) -> int:
+    """Bytes of this process: 0: its addresses, 1: in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[field]) * resource.getpagesize()
 
 
 def _look_at(child: int, seconds: float) -> tuple[float, bool]:
@@ -114,6 +121,8 @@ def _be_child(job: dict[str, Any], pipe: int) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)  # SIGINT as `nlptool.__main__` has it first of all
         resource.setrlimit(resource.RLIMIT_CPU, (job["patience"], job["patience"] + 5))
+        if job["memory"] is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (_pages(0) + job["memory"], resource.RLIM_INFINITY))
         if job["limit"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], resource.RLIM_INFINITY))
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL if job["dies"] else signal.SIG_IGN)

@@ -79,6 +79,8 @@ class Job:
     pictures: bool = True
     """Whether `report` draws."""
     patience: int = PATIENCE
+    memory: int | None = None
+    """The bytes by which its memory may grow."""
 
 
 class Done(NamedTuple):
@@ -90,6 +92,8 @@ class Done(NamedTuple):
     err: str
     processor: float
     """Seconds of it."""
+    grown: int = 0
+    """Bytes of memory that it took at most, beyond those of the fork server."""
     phase: str = ""
     """What a signal met, where a call was counted."""
     calls: int = 0
@@ -109,6 +113,7 @@ def server() -> subprocess.Popen[str]:
         | {
             "OMP_NUM_THREADS": "1",  # a fork loses other threads
             "TOKENIZERS_PARALLELISM": "false",
+            "HF_HUB_OFFLINE": "1",
             "PYTHONPATH": os.pathsep.join([str(tests.parents[1]), os.environ.get("PYTHONPATH", "")]),
         },
     )

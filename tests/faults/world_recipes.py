@@ -25,7 +25,7 @@ TASKWISE = (
     f"intermediate: {{steps: 4, {UPDATES}}}\nprediction: {{steps: 4, {UPDATES}}}\nevaluate: {{every: 2}}\n"
     "out: taskwise\n"
 )
-ASKED = "models: [model]\ntasks: [order.yaml]\ndata: data\nshots: [0]\nout: asked\n"
+ASKED = "models: [model]\ntasks: [order.yaml]\ndata: data\nnum_fewshot: [0]\nout: asked\n"
 ORDER = 'name: multiple_choice\nprompt: "{sentence}"\nchoices: ["a bell", "a town"]\nmetrics: [accuracy]\n'
 GRAPH = "source: {files: triples.tsv}\nsplit: {validation: 0.1, test: 0.1}\nout: graph\n"
 TRANSE = (
@@ -49,3 +49,15 @@ CORPUS = (
     "output: {dropped: 1.0}\nout: corpus\n"
 )
 PREDICT = "predict tuned/seed-0/final rows.jsonl --out answers/all.jsonl"
+READER = (
+    "store: store\nmodel: {name: gpt2, layers: 1, hidden: 16, heads: 2, max_positions: 128}\n"
+    "objective: {name: clm}\ntrain: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3, warmup: 2}\n"
+    "evaluate: {every: 2, batches: 2}\nsave: {every: 2, keep_last: 2}\nseed: 7\nout: run\n"
+)
+GENERATOR = (
+    "store: store\nmodel: {name: electra, layers: 1, hidden: 16, heads: 2, max_positions: 128, embedding_size: 16}\n"
+    "objective: {name: electra}\n"
+    "train: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3, warmup: 2}\n"
+    "evaluate: {every: 2, batches: 2}\nsave: {every: 2, keep_last: 2}\nseed: 7\nout: run\n"
+)
+SUITE = "prompt:\n  tasks: [order.yaml]\n  num_fewshot: [0]\n"

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from nlptool.atomic_files import read_json, replacing, write_json
 from nlptool.commands.finetune.setup import FinetuneSetup
-from nlptool.console import Progress
 from nlptool.data.batches import Batch
 from nlptool.data.length_bucketing import SequentialBatches
 from nlptool.distill.layer_map import evenly_spaced_layers, select_layers
@@ -19,6 +18,7 @@ from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.objectives import export
 from nlptool.objectives.base import ExportSpec
+from nlptool.progress import Progress
 from nlptool.runs.launch import RunContext
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.finetuned import require_head, require_same_classes

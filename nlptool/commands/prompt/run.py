@@ -6,12 +6,13 @@ from typing import Any
 
 from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.prompt.recipe import Recipe
-from nlptool.console import Console, Options, Progress
+from nlptool.console import Console, Options
 from nlptool.errors import Preempted
 from nlptool.formatting import counted, markdown
 from nlptool.launch import ALONE
 from nlptool.manifests import plain_names
 from nlptool.models import hub
+from nlptool.progress import Progress
 from nlptool.prompting import results
 from nlptool.prompting.contamination import Contamination, search_tasks, training_documents
 from nlptool.prompting.prompted_model import PromptedModel, require_capable, require_decoders

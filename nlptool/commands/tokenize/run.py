@@ -9,11 +9,12 @@ from typing import Any
 from nlptool.atomic_files import read_json, write_json, write_text
 from nlptool.commands.tokenize import linking
 from nlptool.commands.tokenize.recipe import Recipe
-from nlptool.console import Console, Options, Progress
+from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.formatting import counted, quantity
 from nlptool.manifests import atomic_folder
 from nlptool.models import hub
+from nlptool.progress import Progress
 from nlptool.recipe import KEPT, dump
 from nlptool.runs import folder
 from nlptool.text import corpus, extension, store_writer

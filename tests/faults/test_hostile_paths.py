@@ -1,0 +1,20 @@
+"""Paths that cannot be made or read, as --out and as input of every command: one line, at once, and nothing lost."""
+
+import pytest
+from hostile import campaign, hostile_world
+from hostile_paths import trials
+from trials import MOST
+from worlds import exported, world_of
+
+QUICK = ("tokenize", "doctor", "fill-mask", "recipes", "embed")
+
+
+def test_some_hostile_paths_end_in_one_line():
+    quick = [trial for trial in trials() if trial.line[0] in QUICK]
+    campaign("paths", world_of(exported), quick, 5).require_right()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("all_imports")
+def test_all_hostile_paths_end_in_one_line():
+    campaign("paths", hostile_world(), trials(), MOST).require_right()
