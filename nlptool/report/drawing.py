@@ -164,8 +164,8 @@ def png(figure: Figure, look: Style) -> bytes:
     with styled(look):
         buffer = io.BytesIO()
         quick = {"compress_level": 4}  # of 9: half the time of the 6 that is usual, for files as large
-        said: Any = {"facecolor": "white", "metadata": {"Software": None}, "pil_kwargs": quick}
-        figure.savefig(buffer, format="png", dpi=DPI, **said)
+        settings: Any = {"facecolor": "white", "metadata": {"Software": None}, "pil_kwargs": quick}
+        figure.savefig(buffer, format="png", dpi=DPI, **settings)
     return buffer.getvalue()
 
 
