@@ -261,23 +261,43 @@ def test_a_distilling_recipe_can_be_planned(
     assert told["flops_per_token"] > 10**4
 
 
-@pytest.mark.parametrize("name", EMBEDDING)
-def test_a_graph_is_made_embedded_and_linked(name: str, tiny_store: Path, sample_data: Path, tmp_path: Path):
-    lines = [f"river {a}\tflows to\triver {a + 1}\n" for a in range(40)]
-    (tmp_path / "triples.tsv").write_text("".join(lines))
-    made = ["~source", f"source.files={tmp_path}/triples.tsv", "--out", str(tmp_path / "graph")]
-    for graph in GRAPHS:
-        others = ["~questions"] if "questions" in BY_NAME[graph] else []
-        assert main(["knowledge", graph, *made, *others, "--overwrite"]) == 0
-    assert (
-        main(["pretrain-transe", name, f"graph={tmp_path}/graph", "--out", str(tmp_path / "t"), "--dry-run"])
-        == 0
+@pytest.fixture(scope="module")
+def triples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 40 triples."""
+    path = tmp_path_factory.mktemp("triples") / "triples.tsv"
+    path.write_text("".join(f"river {a}\tflows to\triver {a + 1}\n" for a in range(40)))
+    return path
+
+
+def graph_of(name: str, triples: Path, out: Path) -> int:
+    """Make the graph of a recipe on other triples, without what is of its own."""
+    own = [f"~{key}" for key in BY_NAME[name] if key not in ("source", "split", "loops", "out")]
+    return main(
+        ["knowledge", name, *own, "~source", f"source.files={triples}", "--out", str(out), "--overwrite"]
     )
-    for linked in (name for name in TOKENIZING if "links" in BY_NAME[name]):
-        keys = {"source.files": f"{sample_data}/sample.en.txt", "tokenizer.load": f"{tiny_store}/tokenizer"}
-        keys |= {"links.graph": f"{tmp_path}/graph", "out": f"{tmp_path}/linked"}
-        changes = [f"{key}={value}" for key, value in keys.items()]
-        assert main(["tokenize", linked, "~source", *changes, "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_is_made(name: str, triples: Path, tmp_path: Path):
+    assert graph_of(name, triples, tmp_path / "graph") == 0
+
+
+@pytest.mark.parametrize("name", EMBEDDING)
+def test_a_graph_is_embedded(name: str, triples: Path, tmp_path: Path):
+    assert graph_of("demo/knowledge", triples, tmp_path / "graph") == 0
+    changes = [f"graph={tmp_path}/graph", "--out", str(tmp_path / "t"), "--dry-run"]
+    assert main(["pretrain-transe", name, *changes]) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in TOKENIZING if "links" in BY_NAME[name]])
+def test_text_is_linked_to_a_graph(
+    name: str, triples: Path, tiny_store: Path, sample_data: Path, tmp_path: Path
+):
+    assert graph_of("demo/knowledge", triples, tmp_path / "graph") == 0
+    keys = {"source.files": f"{sample_data}/sample.en.txt", "tokenizer.load": f"{tiny_store}/tokenizer"}
+    keys |= {"links.graph": f"{tmp_path}/graph", "out": f"{tmp_path}/linked"}
+    changes = [f"{key}={value}" for key, value in keys.items()]
+    assert main(["tokenize", name, "~source", *changes, "--dry-run"]) == 0
 
 
 @pytest.mark.parametrize("name", [name for name in TOKENIZING if "links" not in BY_NAME[name]])
