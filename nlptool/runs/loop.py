@@ -303,7 +303,8 @@ class TrainingRun:
                 weights_record.stamp(model, weights_record.Stamp(self.state.step, ended))
             if self.job.model_card:
                 recipe = self.config.recipe.model_dump(mode="json")
-                model_card.write(aside, self.config.out, self.state.step, recipe=recipe)
+                if why := model_card.write_at_end(aside, self.config.out, self.state.step, recipe):
+                    self.console.note(f"final/ has no model card: {why}")
         run_state.finish(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:

@@ -14,6 +14,7 @@ import ruamel.yaml
 from safetensors import safe_open
 
 from nlptool.atomic_files import Shape, read_json, read_text, write_text
+from nlptool.errors import DataError
 from nlptool.formatting import counted, markdown
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
@@ -59,11 +60,27 @@ def write(
     Raises DataError for a run folder that cannot be read.
     """
     recipe = kept_source(run).data if recipe is None else recipe
-    for model in (
-        folder,
-        *(path for path in sorted(folder.iterdir()) if (path / huggingface.CONFIG).is_file()),
-    ):
-        write_text(model / NAME, card(model, run, step, publication or Publication(), recipe))
+    for path, text in _cards(folder, run, step, publication or Publication(), recipe).items():
+        write_text(path, text)
+
+
+def write_at_end(folder: Path, run: Path, step: int, recipe: Mapping[str, Any]) -> str | None:
+    """As `write`; why there is no card where the run folder cannot be read: a run ends with its weights anyhow."""
+    try:
+        cards = _cards(folder, run, step, Publication(), recipe)
+    except DataError as error:
+        return error.message
+    for path, text in cards.items():
+        write_text(path, text)
+    return None
+
+
+def _cards(
+    folder: Path, run: Path, step: int, publication: Publication, recipe: Mapping[str, Any]
+) -> dict[Path, str]:
+    """The card of a folder's model, and of a second one in it, by their paths."""
+    others = (path for path in sorted(folder.iterdir()) if (path / huggingface.CONFIG).is_file())
+    return {model / NAME: card(model, run, step, publication, recipe) for model in (folder, *others)}
 
 
 def card(model: Path, run: Path, step: int, publication: Publication, recipe: Mapping[str, Any]) -> str:

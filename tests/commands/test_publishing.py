@@ -79,6 +79,19 @@ def test_names_cannot_break_a_card(tiny_run: Path, tmp_path: Path):
     assert text.count(fence[1]) == 2
 
 
+def test_a_run_whose_records_are_damaged_ends_without_a_card(tiny_run: Path, tmp_path: Path):
+    from nlptool.runs import model_card
+
+    model, run = tmp_path / "final", tmp_path / "run"
+    shutil.copytree(tiny_run / "final", model)
+    shutil.copytree(tiny_run, run)
+    (run / "command.txt").write_bytes(b"\xff\xfe")
+    (model / "README.md").unlink()
+    recipe = parse((run / "recipe.yaml").read_text(), "recipe.yaml").data
+    assert "command.txt:1: byte 0xff is not UTF-8" in str(model_card.write_at_end(model, run, 1, recipe))
+    assert not (model / "README.md").exists()
+
+
 def test_a_licence_is_written_into_the_card_of_a_finished_model_and_of_an_export(run: Path):
     hub = pytest.importorskip("huggingface_hub")
     assert main(["export", str(run / "final"), "--license", "apache-2.0", "--language", "ko"]) == 0

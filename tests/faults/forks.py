@@ -55,7 +55,8 @@ def load(package: str) -> int:
     names = [module.name for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}.")]
     names = [name for name in names if not name.endswith("__main__")]
     for name in names:
-        import_module(name)
+        with suppress(ImportError):  # of what needs an extra that is not installed
+            import_module(name)
     return len(names)
 
 
