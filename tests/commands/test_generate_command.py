@@ -102,6 +102,9 @@ def test_rows_of_a_file_are_continued_in_order_alike_in_batches_of_any_size(
     assert said[0] == said[1]
     found = [json.loads(row) for row in said[0].splitlines()]
     assert [row["text"] for row in found] == texts
+    plain.write_text("")
+    assert main([*line, str(plain)]) == 3
+    assert f"{plain}: no text to continue" in capsys.readouterr().err
     assert all(len(row["continuations"]) == 2 for row in found)
     own = Generator(model).complete(
         ["the town reads"], 6, choose=renumbered(Sampling(0.8, top_p=0.95, seed=1), [9])

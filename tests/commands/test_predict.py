@@ -147,6 +147,18 @@ def test_a_run_of_several_seeds_answers_with_their_mean(run: Path, rows: Path):
         assert all_["scores"] == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.parametrize("content", ["", "sentence\n", "sentence,n\n,1\n"])
+def test_a_file_without_a_row_is_an_error_on_the_screen_and_in_a_file(
+    content: str, run: Path, tmp_path: Path, capsys
+):
+    rows = tmp_path / "rows.csv"
+    rows.write_text(content)
+    for out in ([], ["--out", tmp_path / "out.csv"]):
+        assert predict(run / "seed-0" / "final", rows, "--on-error", "skip", *out) == 3
+        assert f"{rows}: no row to predict" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_every_format_is_read_and_written_alike(run: Path, rows: Path):
     import pyarrow.parquet
 

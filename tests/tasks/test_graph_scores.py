@@ -10,9 +10,11 @@ import pytest
 import small
 
 from nlptool.cli import main
+from nlptool.commands.export.onnx import Graphs
 from nlptool.commands.export.task_scores import TaskRows
 from nlptool.console import Console
 from nlptool.launch import ALONE
+from nlptool.metric_table import describe
 from nlptool.models import huggingface, onnx_export
 from nlptool.models.kernels.cpu import CPU
 from nlptool.objectives import export
@@ -98,8 +100,11 @@ def test_a_graph_scores_what_its_model_scores(
         found = {key: graphs[name][key] for key in expected}
         assert found == pytest.approx(expected, abs=1e-6), name
     assert graphs["model.onnx"].get("agreement", 1) == 1
-    metric = next(iter(expected))
-    assert metric in json.loads(capsys.readouterr().out)["model.onnx"]
+    assert json.loads(capsys.readouterr().out)["graphs"] == graphs
+    main_score = describe(next(iter(expected)))
+    columns, lines = Graphs({}, graphs, main_score.key).table()
+    assert columns[-1] == main_score.title
+    assert [line[-1] for line in lines] == [main_score.show(expected[main_score.key])] * 2
 
 
 def test_rows_without_labels_are_compared_and_it_is_said_that_nothing_is_scored(

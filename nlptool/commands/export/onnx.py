@@ -26,7 +26,7 @@ from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted, quantity
 from nlptool.manifests import atomic_folder
-from nlptool.metric_table import format_score
+from nlptool.metric_table import describe
 from nlptool.models import hub, huggingface, onnx_export
 from nlptool.models.onnx_export import FILE, OPSET, QUANTIZED, Exported, Feeds, OnnxModel
 from nlptool.runs import folder
@@ -40,6 +40,37 @@ ROWS, BATCH, ROUNDS = 512, 16, 5
 """Rows that are compared at most; rows of a batch; rounds whose median is the speed, one model after the other."""
 LEFT = (".safetensors", "run.json", "README.md")
 Answer = Callable[[Feeds], list[NDArray[np.float32]]]
+Table = tuple[list[str], list[list[str]]]
+
+
+class Graphs(NamedTuple):
+    """What was written, and what was measured of it."""
+
+    facts: dict[str, Any]
+    measured: dict[str, dict[str, float]]
+    """Of the model and of each graph."""
+    metric: str
+    """The main score, where rows are labelled."""
+
+    def table(self) -> Table:
+        """A line for the model and each graph: columns, and cells."""
+        model, metric = self.measured["model"], describe(self.metric)
+        columns = ["graph", "size", "rows/s", "speed", "difference", "agreement"]
+        if self.metric in model:
+            columns.append(metric.title)
+        lines = []
+        for name, facts in self.measured.items():
+            speed = facts["rows_per_second"]
+            line = [name, quantity(facts["bytes"], "B") if "bytes" in facts else "", f"{speed:,.0f}"]
+            line.append(f"{speed / model['rows_per_second']:.2f}x")
+            compared = facts is not model
+            line.append(f"{facts['difference']:.1e}" if compared else "")
+            line.append(f"{facts['agreement']:.1%}" if compared and "agreement" in facts else "")
+            if self.metric in model:
+                line.append(metric.show(facts[self.metric]))
+            lines.append(line)
+        used = [at for at in range(len(columns)) if any(line[at] for line in lines)]
+        return [columns[at] for at in used], [[line[at] for at in used] for line in lines]
 
 
 class _Rows(NamedTuple):
@@ -52,8 +83,8 @@ class _Rows(NamedTuple):
     """Whether each logit is a decision by itself, so that the largest decides nothing."""
 
 
-def export(options: ExportOptions, console: Console) -> dict[str, Any]:
-    """Write the graphs; what there is to say of them. Raises DataError where a graph does not answer as the model."""
+def export(options: ExportOptions, console: Console) -> Graphs:
+    """Write the graphs and compare them with the model. Raises DataError where one does not answer as the model."""
     onnx_export.require_packages()
     source = hub.folder(options.source)
     out = options.out or source.parent / "onnx"
@@ -104,9 +135,7 @@ def export(options: ExportOptions, console: Console) -> dict[str, Any]:
             if path.is_file() and not path.name.endswith(LEFT) and not path.name.startswith("."):
                 shutil.copyfile(path, aside / path.name)
     metric = "accuracy" if known is None else known.model.objective.metric
-    return {"folder": str(out), "opset": OPSET, "compared on": rows.what} | {
-        name: _summary(facts, measured["model"], metric) for name, facts in measured.items()
-    }
+    return Graphs({"folder": str(out), "opset": OPSET, "compared on": rows.what}, measured, metric)
 
 
 def _measure(answers: dict[str, Answer], rows: _Rows) -> dict[str, dict[str, float]]:
@@ -220,24 +249,3 @@ def _framed(
         ids += [*text, special["sep"]]
         types += [segment] * (len(text) + 1)
     return ids, types
-
-
-def _summary(facts: dict[str, float], model: dict[str, float], metric: str) -> str:
-    """What was measured of a graph, in a line, beside the model itself."""
-    speed = facts["rows_per_second"]
-    parts = [f"{speed:,.1f} rows/s"]
-    if facts is not model:
-        parts[0] += f" ({speed / model['rows_per_second']:.2f} times the model's)"
-    if metric in facts:
-        lost = facts[metric] - model[metric]
-        parts.append(
-            f"{metric} {format_score(metric, facts[metric], None)}"
-            + (f" ({100 * lost:+.1f})" if lost else "")
-        )
-    if facts["difference"]:
-        parts.append(f"difference {facts['difference']:.1e}")
-    if "agreement" in facts and facts is not model:
-        parts.append(f"agreement {facts['agreement']:.1%}")
-    if "bytes" in facts:
-        parts.append(quantity(facts["bytes"], "B"))
-    return ", ".join(parts)

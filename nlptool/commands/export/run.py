@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlptool import folder_kinds, registry, weights_record
 from nlptool.commands.export import graph, onnx
+from nlptool.commands.export.onnx import Graphs
 from nlptool.commands.export.options import ExportOptions
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
@@ -27,8 +28,7 @@ def run(options: ExportOptions, output: Options, console: Console) -> None:
         _finish(graph.export(options, console), options, output, console)
         return
     if options.to == "onnx":
-        facts: dict[str, Any] = onnx.export(options, console)
-        _finish(facts, options, output, console)
+        _finish(onnx.export(options, console), options, output, console)
         return
     publication = Publication(options.license, options.languages)
     if (source / "config.json").exists():
@@ -38,16 +38,19 @@ def run(options: ExportOptions, output: Options, console: Console) -> None:
     _finish(facts, options, output, console)
 
 
-def _finish(facts: dict[str, Any], options: ExportOptions, output: Options, console: Console) -> None:
+def _finish(made: dict[str, str] | Graphs, options: ExportOptions, output: Options, console: Console) -> None:
     """Upload what was made where that is asked, and say what there is."""
+    facts: dict[str, Any] = dict(made.facts if isinstance(made, Graphs) else made)
     folder = Path(facts["folder"])
     if options.repository is not None:
         with console.progress(f"uploading to {options.repository}", None, "files"):
             facts["uploaded"] = hub_upload.upload(folder, options.repository, private=options.private)
     if output.json:
-        console.json(facts)
-    else:
-        console.facts(facts.pop("folder"), facts)
+        console.json(facts | ({"graphs": made.measured} if isinstance(made, Graphs) else {}))
+        return
+    console.facts(facts.pop("folder"), facts)
+    if isinstance(made, Graphs):
+        console.table(*made.table())
 
 
 def _finished(model: Path, options: ExportOptions, publication: Publication) -> dict[str, str]:

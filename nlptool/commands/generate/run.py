@@ -115,6 +115,8 @@ def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: 
             write()
             first, batch = first + len(batch), []
     write()
+    if not first + len(batch):
+        raise DataError(f"{given.file}: no text to continue")
     if skipped:
         console.note(f"{counted(skipped, 'rows')} left out, {first + len(batch):,} continued")
 

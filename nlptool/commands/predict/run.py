@@ -108,13 +108,20 @@ def run(request: tuple[Sequence[str], PredictOptions], options: Options, console
 
 
 def _to_stdout(ensemble: Ensemble, source: InputRows, question: PredictOptions, console: Console) -> None:
-    skipped, faults = 0, list[str]()
+    skipped, answers, faults = 0, 0, list[str]()
     for chunk, lines, _ in predicted(ensemble, source.read(), question, 0):
         for line in lines:
             console.json_line(line)
-        skipped += len(chunk.faults)
+        answers, skipped = answers + len(lines), skipped + len(chunk.faults)
         faults = [*faults, *(fault.message for fault in chunk.faults)][:1]
     _note_skipped(console, skipped, faults)
+    _require_answers(answers, question)
+
+
+def _require_answers(answers: int, question: PredictOptions) -> None:
+    """Raise DataError where no row was answered."""
+    if not answers:
+        raise DataError(f"{', '.join(question.files)}: no row to predict")
 
 
 def _to_file(
@@ -150,8 +157,7 @@ def _to_file(
                 filter(None, (error.hint, f"{counted(done.rows, 'rows')} are kept: --resume auto continues"))
             )
         raise
-    if not done.answers:
-        raise DataError(f"{', '.join(question.files)}: no row to predict")
+    _require_answers(done.answers, question)
     with ensemble.signals.shield():
         parts.finish(done)
     _note_skipped(console, done.skipped, done.faults)
@@ -224,7 +230,7 @@ def _provenance(ensemble: Ensemble, question: PredictOptions) -> dict[str, Any]:
 def _note_skipped(console: Console, skipped: int, faults: Sequence[str]) -> None:
     if skipped:
         (first,) = islice(faults, 1)
-        console.note(f"{counted(skipped, 'rows')} left out, as they cannot be read; the first: {first}")
+        console.note(f"{counted(skipped, 'rows')} that cannot be read left out; the first: {first}")
 
 
 def _shown(answer: dict[str, Any]) -> dict[str, object]:
