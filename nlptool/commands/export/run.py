@@ -38,19 +38,21 @@ def run(options: ExportOptions, output: Options, console: Console) -> None:
     _finish(facts, options, output, console)
 
 
-def _finish(made: dict[str, str] | Graphs, options: ExportOptions, output: Options, console: Console) -> None:
+def _finish(
+    result: dict[str, str] | Graphs, options: ExportOptions, output: Options, console: Console
+) -> None:
     """Upload what was made where that is asked, and say what there is."""
-    facts: dict[str, Any] = dict(made.facts if isinstance(made, Graphs) else made)
+    facts: dict[str, Any] = dict(result.facts if isinstance(result, Graphs) else result)
     folder = Path(facts["folder"])
     if options.repository is not None:
         with console.progress(f"uploading to {options.repository}", None, "files"):
             facts["uploaded"] = hub_upload.upload(folder, options.repository, private=options.private)
     if output.json:
-        console.json(facts | ({"graphs": made.measured} if isinstance(made, Graphs) else {}))
+        console.json(facts | ({"graphs": result.measured} if isinstance(result, Graphs) else {}))
         return
     console.facts(facts.pop("folder"), facts)
-    if isinstance(made, Graphs):
-        console.table(*made.table())
+    if isinstance(result, Graphs):
+        console.table(*result.table())
 
 
 def _finished(model: Path, options: ExportOptions, publication: Publication) -> dict[str, str]:
