@@ -48,7 +48,7 @@ class Graphs(NamedTuple):
 
     facts: dict[str, Any]
     measured: dict[str, dict[str, float]]
-    """Of the model and of each graph."""
+    """By name: the model, and each graph."""
     metric: str
     """The main score, where rows are labelled."""
 
