@@ -97,6 +97,7 @@ def draw(
             return figure
         if bars:
             _bars(figure, plot, chart, curves, look)
+            marks.draw_across(plot, marked)
             return figure
         factor, unit = scale(axis, curves)
         for curve in curves:
@@ -217,10 +218,8 @@ def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], loo
     for place, low, high in zip(places, lows, highs, strict=True):
         if high > low:
             plot.hlines(place, low, high, color=INK, lw=1)
-        text = chart.metric.number(values[place])
-        plot.annotate(
-            text, (max(values[place], high, 0.0), place), (4, 0), textcoords="offset points", va="center"
-        )
+        text, end = chart.metric.number(values[place]), (max(values[place], high, 0.0), place)
+        plot.annotate(text, end, (4, 0), textcoords="offset points", va="center")
     plot.set_ylim(len(last) - 0.5, -0.5)
     figure.set_figheight(TOP + BOTTOM + BAR * len(last))
     most, least = max(0.0, *values, *highs), min(0.0, *values, *lows)
@@ -274,7 +273,8 @@ def _frame(plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, 
         plot.xaxis.set_minor_formatter(NullFormatter())
     else:
         plot.set_xlim(0, 1.01 * max((curve.x.max() / factor for curve in curves), default=1.0))
-        plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        whole = chart.points != "checkpoints"  # numbers of examples
+        plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))
     plot.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v)))
     _bare(plot, grid="y")
 

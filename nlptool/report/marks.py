@@ -45,8 +45,26 @@ def _baseline(chart: Chart, runs: Sequence[Run]) -> tuple[float | None, str]:
         levels = {run.last(HELD_OUT + (teacher if has_teacher else majority)) for run in runs}
         name = "teacher" if has_teacher else "majority"
     else:
-        return None, ""
+        levels, name = {run.baselines.get(key) for run in runs}, next((run.guess for run in runs), "")
     return (levels.pop(), name) if len(levels) == 1 else (None, "")
+
+
+def draw_across(plot: "Axes", marks: Marks) -> None:
+    """Draw the baseline into a plot of bars, from 0, whose limits are set."""
+    left, right = plot.get_xlim()
+    if marks.level is not None and left < marks.level < right:
+        plot.axvline(marks.level, color=INK, lw=0.8, ls=(0, (5, 2)), zorder=3)
+        plot.annotate(
+            marks.name,
+            (marks.level, 1),
+            (0, 2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            color=INK,
+            fontsize=7.5,
+            ha="center",
+            va="bottom",
+        )
 
 
 def draw(plot: "Axes", marks: Marks, factor: float) -> None:

@@ -3,8 +3,8 @@
 A run that is going on, was stopped, went on again or has no figure yet is a run like any other.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +46,10 @@ class Run:
     """The step whose checkpoint is the result, where that is not the last one."""
     unigram_entropy: float | None
     """Unigram entropy of the training tokens, where the store still lies where the recipe says."""
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    """What the scores of fine-tuning are compared with, by figure."""
+    guess: str = ""
+    """What these are: majority, chance, mean."""
 
     def last(self, figure: str) -> float | None:
         """The newest value of a figure, if it has any."""
@@ -117,6 +121,7 @@ def read(path: Path, name: str) -> Run:
         goal=run_state.goal(path),
         best=_best(path / "scores.json"),
         unigram_entropy=_entropy(recipe.get("store", recipe.get("tokens"))),
+        **_baselines(path.parent / "scores.json"),
     )
 
 
@@ -132,6 +137,14 @@ def _best(scores: Path) -> int | None:
     """The step that fine-tuning has taken as the best."""
     step = _object(scores).get("step") if scores.exists() else None
     return step if isinstance(step, int) else None
+
+
+def _baselines(scores: Path) -> dict[str, Any]:
+    """What all seeds of fine-tuning have written beside their scores, once the first of them has ended."""
+    found = _object(scores) if scores.exists() else {}
+    if not isinstance(found.get("baseline"), dict):
+        return {}
+    return {"baselines": found["baseline"], "guess": str(found.get("guess", ""))}
 
 
 def _declared(figures: dict[str, dict[int, float]], objective: str | None) -> dict[str, Series]:
@@ -158,8 +171,8 @@ def _entropy(store: object) -> float | None:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart."""
-    names = [path.name for path in paths]
+    """The shortest ends of the paths that tell them apart; that of a seed says of which run."""
+    names = ["/".join(path.parts[-1 - path.name.startswith("seed-") :]) for path in paths]
     longest = max((len(path.parts) for path in paths), default=1)
     for length in range(2, longest + 1):
         names = [

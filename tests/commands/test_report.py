@@ -96,7 +96,7 @@ def test_a_folder_of_several_runs_is_all_of_them_and_each_has_the_figures_of_its
         shutil.copytree(tiny_run, several / f"seed-{seed}")
     (several / "seed-1" / "scores.json").write_text('{"step": 6}')
     last, best = map(tables.facts, runs.read_all([several]))
-    assert (last["name"], best["name"]) == ("seed-0", "seed-1")
+    assert (last["name"], best["name"]) == ("several/seed-0", "several/seed-1")
     lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
     losses = {line["step"]: line["heldout/mlm"] for line in lines if "heldout/mlm" in line}
     assert last["heldout"]["mlm"] == losses[max(losses)]

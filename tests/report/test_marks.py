@@ -55,3 +55,22 @@ def test_they_are_drawn_where_they_can_be_seen(run: Run):
     assert "majority" in marked
     assert "majority" not in plain
     assert far == plain
+
+
+def test_a_fine_tuned_score_is_marked_with_what_it_is_compared_with(tmp_path: Path):
+    lines = [line | {"heldout/accuracy": 0.6} for line in falling()[:1]]
+    seed = write_run(tmp_path / "tuned" / "seed-0", lines)
+    (before,) = read_all([seed])
+    assert marks("accuracy", before).level is None
+    (tmp_path / "tuned" / "scores.json").write_text('{"baseline": {"accuracy": 0.47}, "guess": "majority"}')
+    (run,) = read_all([seed])
+    assert marks("accuracy", run)[1:] == (0.47, "majority")
+    pytest.importorskip("matplotlib")
+    from nlptool.report.curves import curves
+    from nlptool.report.drawing import Style, draw, svg
+
+    (chart,) = [chart for chart in charts([run]) if chart.metric.key == "accuracy"]
+    lines, look = curves(chart, [run], AXES[0]), Style.of(["seed-0"])
+    assert "majority" in svg(
+        draw(chart, lines, AXES[0], look, marked=of(chart, [run], AXES[0])), look, letters=True
+    )
