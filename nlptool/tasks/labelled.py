@@ -76,7 +76,7 @@ class LabelledSource:
             if source.hub is not None:
                 found = tabular.hub(source.hub, source.name, Path(split).name)
             else:
-                found = package_rows.read(source, split)
+                found = package_rows.read(source, Path(split).name)
         rows: Iterator[Row] = chain.from_iterable(map(task.flat, found))
         if task.rename_columns:
             rows = (renamed(row, task.rename_columns) for row in rows)

@@ -3,8 +3,11 @@
 from importlib.util import find_spec
 
 import pytest
+from pydantic import TypeAdapter
 
+from nlptool.commands.finetune.recipe import Task
 from nlptool.errors import DataError
+from nlptool.tasks.labelled import LabelledSource
 from nlptool.text import package_rows
 from nlptool.text.config import RowSource
 from nlptool.text.package_rows import Speech, period_names, read
@@ -37,6 +40,15 @@ def test_every_tenth_speech_is_for_validation_and_no_sentence_is_in_both():
     assert all(
         (row.values["period"] == "to 1860") == (row.values["year"] < 1861) for row in (*train, *validation)
     )
+
+
+@pytest.mark.usefixtures("speeches")
+def test_a_task_among_several_reads_the_split_behind_its_name():
+    question = {"name": "text_generation", "question": "When?", "context": "{sentence}", "answer": "period"}
+    one = question | {"metrics": ("exact",), "source": SOURCE.model_dump(exclude_defaults=True)}
+    task = TypeAdapter(Task).validate_python({"name": "text_generation", "tasks": {"a": one, "b": one}})
+    found = [row.values["year"] for row in LabelledSource(task, None).read("b/validation")]
+    assert found == [row.values["year"] for row in read(SOURCE, "validation")]
 
 
 @pytest.mark.usefixtures("speeches")
