@@ -58,6 +58,21 @@ def test_a_run_on_two_stores_is_resumed_to_the_same_bits_and_not_with_another_st
     assert "b: is not the token store that run began with" in capsys.readouterr().err
 
 
+def test_the_held_out_loss_of_each_store_is_told_where_several_have_one(stores: Path, capsys):
+    assert pretrain("--json") == 0
+    assert not [name for name in json.loads(capsys.readouterr().out)["heldout"] if "/" in name]  # b has none
+    shutil.copytree(stores / "a", stores / "inner/a")
+    both = "store=[{path: a, weight: 1}, {path: inner/a, weight: 1}, {path: b, weight: 1}]"
+    assert pretrain(both, "--out", "both", "--json") == 0
+    heldout = json.loads(capsys.readouterr().out)["heldout"]
+    assert heldout["a-1/mlm"] == heldout["a-2/mlm"] == pytest.approx(heldout["mlm"], rel=0.2)
+    lines = [json.loads(line) for line in (stores / "both/metrics.jsonl").read_text().splitlines()]
+    assert sum("heldout/a-1/mlm" in line for line in lines) == 2
+    assert main(["report", "both", "--out", "report"]) == 0
+    pages = [path.read_text() for path in (stores / "report").rglob("*.html")]
+    assert any("a-1: " in page for page in pages)
+
+
 def test_what_would_be_read_of_each_store_is_told(stores: Path, capsys):
     assert pretrain("--dry-run", "--json") == 0
     facts = json.loads(capsys.readouterr().out)

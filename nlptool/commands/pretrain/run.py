@@ -67,12 +67,17 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
         huggingface.load(objective, setup.state, setup.model.new_parts)
     if setup.teacher is not None and objective.teacher is not None:
         huggingface.load(objective.teacher, setup.teacher.pretrained.state)
-    batches = setup.held_out(objective, world)
+    batches, by_store = setup.held_out(objective, world), setup.held_out_by_store(objective, world)
 
     def evaluate(state: State, signals: SignalHandler) -> dict[str, float]:
         assert batches is not None  # else this is not called
         number, train = setup.evaluate.batches, setup.train
-        return held_out(state, objective, batches, number, train, world, signals)
+        figures = held_out(state, objective, batches, number, train, world, signals)
+        each = -(-number // max(len(by_store), 1))  # so that an evaluation takes twice as long, not more
+        for store, own in by_store.items():
+            found = held_out(state, objective, own, each, train, world, signals)
+            figures |= {f"{store}/{term}": found[term] for term in objective.weights if term in found}
+        return figures
 
     return TrainingJob(
         objective=objective,

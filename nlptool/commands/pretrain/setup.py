@@ -11,7 +11,7 @@ import torch
 from nlptool import flops
 from nlptool.commands.pretrain.recipe import Recipe, check_model
 from nlptool.commands.pretrain.stores import Stores, linked_entities, parts_of
-from nlptool.data.batches import Batch, Batches, PrefetchingLoader, RepeatedEpochs, Stage
+from nlptool.data.batches import Batch, Batches, Examples, PrefetchingLoader, RepeatedEpochs, Stage
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
@@ -211,15 +211,24 @@ class PretrainSetup:
                 hint="make the store again with a larger share held out, e.g. heldout=0.1, or with none, heldout=0, "
                 "which measures no held-out loss",
             ) from error
-        if not len(examples):
-            return None
-        return Batches(
-            [Stage(0, min(stage.batch_size, len(examples)), examples)],
-            objective.collate,
-            seed=HELD_OUT_SEED,
-            rank=world.rank,
-            world=world.size,
-        )
+        return self._held_out_batches(objective, examples, world) if len(examples) else None
+
+    def held_out_by_store(self, objective: Objective, world: DistributedContext) -> dict[str, Batches]:
+        """Held-out batches of each store that has any, where a run reads several."""
+        found = {}
+        for name, store in self.stores.by_name.items() if self.stores.mixed else ():
+            if not len(split := store.split("heldout")):
+                continue
+            examples = objective.examples(split, self.stages[0][0].sequence_length, HELD_OUT_SEED)
+            if len(examples):
+                found[name] = self._held_out_batches(objective, examples, world)
+        return found if len(found) > 1 else {}
+
+    def _held_out_batches(
+        self, objective: Objective, examples: Examples, world: DistributedContext
+    ) -> Batches:
+        stage = Stage(0, min(self.stages[0][0].batch_size, len(examples)), examples)
+        return Batches([stage], objective.collate, seed=HELD_OUT_SEED, rank=world.rank, world=world.size)
 
     def export(self, objective: Objective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder, a second model into a folder in it."""

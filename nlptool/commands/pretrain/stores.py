@@ -61,6 +61,15 @@ class Stores:
         return {f"store.{at}": store.path for at, store in enumerate(self.all)}
 
     @property
+    def by_name(self) -> dict[str, TokenStore]:
+        """The stores by the names of their folders, with a number where two have one name."""
+        names = [store.path.resolve().name for store in self.all]
+        return {
+            f"{name}-{at + 1}" if names.count(name) > 1 else name: store
+            for at, (name, store) in enumerate(zip(names, self.all, strict=True))
+        }
+
+    @property
     def tokens(self) -> int:
         """Training tokens of all stores."""
         return sum(store.split("train").tokens for store in self.all)
