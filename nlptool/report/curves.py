@@ -61,6 +61,11 @@ class Chart:
         """A result; not how the run went about it."""
         return self.metric.kind != "course"
 
+    @property
+    def compared(self) -> bool:
+        """What runs are compared by, against every axis; not what explains it."""
+        return self.metric.kind not in ("course", "baseline", "diagnostic")
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -78,8 +83,8 @@ class Curve:
 
 
 def views(chart: Chart, axes: Sequence[Axis]) -> list[tuple[Axis, bool]]:
-    """The axes that a chart is drawn against, and whether they are logarithmic; of a run's course the first, linear."""
-    if not chart.main:
+    """The axes that a chart is drawn against, and whether logarithmic; of what explains a run the first, linear."""
+    if not chart.compared:
         return [(axis, False) for axis in axes[:1]]
     return [(axis, log) for axis in axes for log in (False, True)]
 

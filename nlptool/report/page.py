@@ -98,8 +98,8 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     if lacking and any(axis.name == "flops" for axis in axes):
         notes.append(f"Not shown against FLOPs, which they did not record: {', '.join(map(_text, lacking))}.")
     numbers = count()
-    main = _grid([chart for chart in charts if chart.main], axes, drawn, numbers)
-    course = _grid([chart for chart in charts if not chart.main], axes, drawn, numbers)
+    main = _grid([chart for chart in charts if chart.compared], axes, drawn, numbers)
+    course = _grid([chart for chart in charts if not chart.compared], axes, drawn, numbers)
     heading = f"How the runs went, against {AXIS_NAMES[axes[0].name]}"
     note = f'<p class="note">{" ".join(notes)}</p>'
     return f"{_switch(axes)}{main}{note}{_section(heading, course) if course else ''}"
@@ -113,7 +113,7 @@ def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn, numbers: 
             inline(drawn[chart.name, axis.name, log], f"chart{next(numbers)}-", chart, axis, log=log)
             for axis, log in views(chart, axes)
         )
-        kind = "" if chart.main else ' class="fixed"'
+        kind = "" if chart.compared else ' class="fixed"'
         figures += f'<figure id="{_text(chart.name)}"{kind}>{inner}</figure>\n'
     return f'<div class="figures">{figures}</div>' if figures else ""
 

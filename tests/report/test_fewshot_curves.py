@@ -98,7 +98,7 @@ def test_models_of_like_names_are_told_apart_by_their_runs(tmp_path: Path):
     [
         (None, 2, "has no results yet"),
         ("[", 3, "results.json"),
-        ("[1]", 3, "is not what prompt has written"),
+        ("[1]", 3, "0 is a number, not an object"),
         ("{}", 3, "results.json"),
     ],
 )
