@@ -63,6 +63,7 @@ def run(folder: Path, plan: Blocks, workers: int, progress: Callable[[float], No
             work.do(_write, done / part.name, _Given(part, config, frozenset(most)))
             progress(number)
         work.finish()
+        progress(len(parts))
     finally:
         work.close()
     left = engine.parts(done)

@@ -261,7 +261,9 @@ def test_the_korean_recipe_keeps_98_percent_of_speeches(tmp_path: Path, capsys):
 def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(work: Path):
     """50 SIGKILLs at moments drawn over the length of a run, each followed by --resume auto."""
     (work / "tool.py").write_text(TOOL)
-    line = [sys.executable, "tool.py", "corpus", "r.yaml", "--resume", "auto", "--workers", "2", "--out"]
+    steps = ["repeated_lines={max_documents: 30}", "mix={weights: {web: 2, books: 1}}"]
+    line = [sys.executable, "tool.py", "corpus", "r.yaml", *steps]
+    line += ["--resume", "auto", "--workers", "2", "--out"]
     where = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     began = time.monotonic()
     assert subprocess.run([*line, "whole"], env=where, check=False, capture_output=True).returncode == 0
