@@ -10,7 +10,7 @@ from typing import Any
 
 from nlptool import registry
 from nlptool.errors import RecipeError
-from nlptool.formatting import brief, json_value
+from nlptool.formatting import brief, counted, json_value
 from nlptool.recipe import catalog
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.row_files import files_of, renamed
@@ -61,11 +61,22 @@ def inferred(given: Mapping[str, Any]) -> dict[str, Any]:
     kind = next((one for one in kinds if named or one.suits(table, given)), None)
     if kind is None:
         raise RecipeError(
-            f"{table.name}: which kind of task is it? It has the columns {table.listing}",
+            f"{table.name}: which kind of task is it? It has the columns {table.listing}{_of_one_value(table)}",
             hint=f"task.label=COLUMN names the column of the classes or numbers; or task.name={'|'.join(KINDS)}",
         )
     found: dict[str, Any] = {"name": kind.model_fields["name"].default, **kind.infer(table, given)}
     return {**found, **task.splits(), **given}
+
+
+def _of_one_value(table: Table) -> str:
+    """What is missing where a column would be the label, had it another value."""
+    alike = [
+        one for one in table.columns.values() if len(one.values) == 1 and not one.many and not one.spaced
+    ]
+    if not alike:
+        return ""
+    (value,) = alike[-1].values
+    return f"; {alike[-1].name} is {json_value(value)} in each of {counted(table.count, 'rows')}, and classes are two"
 
 
 class _Files:

@@ -6,6 +6,7 @@ So whoever reads decides whether to stop there or to go on with the next row. Wh
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -93,10 +94,12 @@ def tsv(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
 def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
     """Comma-separated values; quoted values may hold commas and line ends.
 
+    Where the first line has semicolons and no comma these are the separators, as spreadsheets write them where a comma
+    stands in numbers.
     columns: names of the columns of a file without a header; a first line that has one of these is a header.
     """
     csv.field_size_limit(RECORD)
-    number, bad = 0, list[DataError]()
+    seen, bad = 0, list[DataError]()
 
     def texts() -> Iterator[str]:
         for at, line in enumerate(lines(stream), start=1):
@@ -105,10 +108,12 @@ def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
                 continue
             yield line
 
-    rows, header = csv.reader(texts(), strict=True), list(columns)
+    source, header = texts(), list(columns)
+    begin = list(islice(source, 1))
+    separator = _separator("".join(begin), len(columns))
+    rows = csv.reader(chain(begin, source), strict=True, delimiter=separator)
     while True:
         number = rows.line_num + len(bad) + 1
-        seen = len(bad)
         try:
             values = next(rows, None)
         except csv.Error as error:
@@ -118,12 +123,18 @@ def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
             yield broken
             continue
         yield from bad[seen:]
+        seen = len(bad)
         if values is None:
             return
         if not header or (number == 1 and names_columns(values, columns)):
             header = _header(f"{name}:{number}", values)
         elif values:
             yield _named(f"{name}:{number}", header, values)
+
+
+def _separator(line: str, columns: int) -> str:
+    """What stands between values, by a file's first line. columns: how many there are; 0: the line names them."""
+    return ";" if ";" in line and "," not in line and columns in (0, line.count(";") + 1) else ","
 
 
 def names_columns(values: Sequence[str], columns: Sequence[str]) -> bool:

@@ -1,5 +1,6 @@
 import bz2
 import gzip
+import io
 import json
 import lzma
 from pathlib import Path
@@ -9,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.text import tabular
+from nlptool.text import row_formats, tabular
 
 TWO = [{"a": "one", "label": 1}, {"a": "zwei\tdrei", "label": 0}]
 
@@ -166,3 +167,31 @@ def test_a_header_that_names_a_column_twice_is_told(name: str, header: str, tmp_
     write(tmp_path, name, f"{header}\n")
     with pytest.raises(DataError, match=f"{name}:1: the header names 'label' twice"):
         read(tmp_path, "a")
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "found"),
+    [
+        ("review;stars\nfine, but long;4,5\n", (), [{"review": "fine, but long", "stars": "4,5"}]),
+        ('review;stars\n"a; b\nc";1\n', (), [{"review": "a; b\nc", "stars": "1"}]),
+        ("review,stars\na;b,1\n", (), [{"review": "a;b", "stars": "1"}]),
+        ("review\na;b\n", (), [{"review": "a;b"}]),
+        ("a;b\n", ("review",), [{"review": "a;b"}]),
+        ("a;b\n", ("review", "stars"), [{"review": "a", "stars": "b"}]),
+        ("", (), []),
+    ],
+)
+def test_the_first_line_tells_what_stands_between_values(
+    content: str, columns: tuple[str, ...], found: list[dict]
+):
+    rows = row_formats.csv_rows("rows.csv", io.BytesIO(content.encode()), columns)
+    assert [row.values for row in rows] == found
+
+
+def test_a_first_line_that_is_no_text_is_told_once():
+    first, second, third = row_formats.csv_rows("rows.csv", io.BytesIO(b"\xff\na,b\n1,2\n\xff\n"))
+    assert [first.message.partition(": ")[0], third.message.partition(": ")[0]] == [
+        "rows.csv:1",
+        "rows.csv:4",
+    ]
+    assert second.values == {"a": "1", "b": "2"}
