@@ -52,6 +52,7 @@ def test_a_file_that_is_no_recipe_by_its_size_is_refused(tmp_path: Path, capsys)
     ("change", "told"),
     [
         ("model.layers=3000000000", "model.layers=3000000000: expected at most 10,000"),
+        ("model={name: bert, layers: 10000, hidden: 1048576}", "have 1e+17 parameters; at most 1e+14"),
         ("model.hidden=99999999999", "model.hidden=99999999999: expected at most 1,048,576"),
         ("model.max_positions=1" + "0" * 17, ": expected at most 16,777,216"),
         ("train.batch_size=9007199254740993", ": expected at most 16,777,216"),

@@ -4,9 +4,9 @@ A family is a folder here, named after the `model_type` of transformers: `config
 that says what the model is, builds it, and knows its names in transformers (`huggingface.py`).
 """
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nlptool.recipe import RecipeBlock
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Activation = Literal["gelu", "gelu_tanh"]
 Kind = Literal["encoder", "decoder"]
 MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # beyond any net that was ever trained
+MOST_PARAMETERS = 10**14  # the same
 
 
 class ModelConfig(RecipeBlock):
@@ -90,6 +91,12 @@ class ModelConfig(RecipeBlock):
         """Distinct MLP sub-layers."""
         return self.layers
 
+    @property
+    def least_parameters(self) -> int:
+        """Parameters of the layers' matrices and of the positions, to which those of the tokens come."""
+        layers = self.hidden * (4 * self.hidden * self.attentions + 2 * self.mlp_width * self.mlps)
+        return layers + self.max_positions * self.embedding_width
+
     @classmethod
     def of_teacher(cls, teacher: "ModelConfig", layers: int) -> "ModelConfig":
         """This family's model of `layers` layers that begins as a teacher does. Raises ValueError where it cannot."""
@@ -102,6 +109,15 @@ class ModelConfig(RecipeBlock):
     def state_of_teacher(cls, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
         """A teacher's state, with the layers that are taken, as a state of this family."""
         return state
+
+    @model_validator(mode="after")
+    def _has_a_size_that_can_be(self) -> Self:
+        if (number := self.least_parameters) > MOST_PARAMETERS:
+            raise ValueError(
+                f"{self.layers:,} layers of width {self.hidden:,} have {number:.0e} parameters; at most "
+                f"{MOST_PARAMETERS:.0e} are expected"
+            )
+        return self
 
     @field_validator("heads")
     @classmethod

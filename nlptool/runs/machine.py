@@ -76,6 +76,21 @@ def device_info(out: Path) -> DeviceInfo:
     return DeviceInfo(counted(os.cpu_count() or 1, "CPU cores"), memory, memory_used(device), disk)
 
 
+def require_room(parameters: int, device: torch.device) -> None:
+    """Raise DataError where a net of so many parameters cannot be trained on this machine, whatever its batches are.
+
+    Weights, gradients and Adam's two moments are 16 bytes for each.
+    """
+    here = device_info(Path())
+    if 16 * parameters > here.memory:
+        where = "the GPU" if device.type == "cuda" else "this machine"
+        raise DataError(
+            f"not enough memory: the net has at least {quantity(parameters, 'parameters')}, which take "
+            f"{quantity(16 * parameters, 'B')} while they are trained; {where} has {quantity(here.memory, 'B')}",
+            hint="nlptool plan RECIPE says what a run takes; a smaller model takes less",
+        )
+
+
 def memory_used(device: torch.device) -> int:
     """Bytes of memory that this process has now: on a GPU those of tensors."""
     if device.type == "cuda":

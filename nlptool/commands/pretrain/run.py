@@ -13,7 +13,7 @@ from nlptool.metric_table import describe
 from nlptool.models import huggingface
 from nlptool.objectives import initial_weights
 from nlptool.recipe import dump
-from nlptool.runs import launch
+from nlptool.runs import launch, machine
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.runs.loop import open_run, train_job
 from nlptool.train.distributed import DistributedContext
@@ -46,6 +46,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Pretra
         setup = PretrainSetup(recipe, FRESH if point is None else point.begun)
         if context.world.device.type == "cuda" and recipe.train.precision == "fp32":
             console.note("train.precision is fp32; bf16 uses the GPU's tensor cores and is faster")
+        machine.require_room(setup.model.least_parameters, context.world.device)
         console.notes(initial_weights.remarks(recipe.init_from, setup.tokenizer))
         console.notes(setup.remarks())
         result = train_job(
