@@ -1,11 +1,8 @@
 """The figures of a finished run, whichever command made it."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from safetensors import safe_open
 
 from nlptool.atomic_files import read_json
 from nlptool.commands.reproduce.experiment import PlannedRun
@@ -34,13 +31,8 @@ def _trained(out: Path, recipe: Any) -> Figures:
         found |= {
             name.removeprefix(HELD_OUT): value
             for name, value in line.items()
-            if name.startswith(HELD_OUT) or name in ("tokens", "flops")
+            if name.startswith(HELD_OUT) or name in ("tokens", "flops", "parameters")
         }
-    weights = out / "final" / "model.safetensors"
-    if weights.exists():
-        with safe_open(weights, framework="numpy") as tensors:
-            names = list(tensors.keys())
-            found["parameters"] = sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
     return found
 
 
