@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -65,6 +65,12 @@ def counted(number: int, noun: str) -> str:
 def agreeing(number: str, noun: str) -> str:
     """A written number with its noun, a plural: `1 epoch`, `1.5 epochs`."""
     return f"{number} {singular(noun) if number == '1' else noun}"
+
+
+def counted_each(counts: Mapping[str, int], noun: str) -> str:
+    """Several counts of one noun: `train 198, validation 1 row`."""
+    *others, (last, count) = counts.items()
+    return ", ".join([*(f"{name} {number:,}" for name, number in others), f"{last} {counted(count, noun)}"])
 
 
 def each(number: int, noun: str) -> str:

@@ -76,7 +76,8 @@ def _of_one_value(table: Table) -> str:
     if not alike:
         return ""
     (value,) = alike[-1].values
-    return f"; {alike[-1].name} is {json_value(value)} in each of {counted(table.count, 'rows')}, and classes are two"
+    everywhere = "its only row" if table.count == 1 else f"each of {counted(table.count, 'rows')}"
+    return f"; {alike[-1].name} is {json_value(value)} in {everywhere}, and classes are two or more"
 
 
 class _Files:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nlptool.cli import main
+from nlptool.formatting import counted_each
 
 WORDS = ("the", "river", "old", "town", "a", "small", "house", "winter", "강", "église")
 
@@ -103,6 +104,11 @@ def test_one_file_is_scored_by_the_task_that_the_model_carries(work: Path, tmp_p
             assert told["rows"] == {"새 rows": 30}
     assert main(["evaluate", model, "--data", str(file), "--split", "x"]) == 2
     assert "is one file" in capsys.readouterr().err
+
+
+def test_a_count_of_one_is_one_row():
+    assert counted_each({"train": 1198, "validation": 1}, "rows") == "train 1,198, validation 1 row"
+    assert counted_each({"extra": 30}, "rows") == "extra 30 rows"
 
 
 def test_a_task_of_other_classes_is_refused(work: Path, tmp_path: Path, capsys):

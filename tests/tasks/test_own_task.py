@@ -130,7 +130,10 @@ def test_classes_that_are_numbers_stand_in_their_order(tmp_path: Path):
         (["one\ttwo\tlabel", "a b\tc d\tx", "e f\tg h\ty"], "which columns are the text.*one, two, label"),
         (["text\tother", "a b\tc d", "e f\tg h"], "which kind of task is it.*text, other"),
         (["text\tlabel", "a\tx", "b\tx"], "column 'label' holds only x; two or more"),
-        (["text\tverdict", "a b\tx", "b c\tx"], 'verdict is "x" in each of 2 rows, and classes are two'),
+        (
+            ["text\tverdict", "a b\tx", "b c\tx"],
+            'verdict is "x" in each of 2 rows, and classes are two or more',
+        ),
         (["text\tlabel"], "no row"),
     ],
 )

@@ -18,7 +18,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.evaluation import latency
 from nlptool.evaluation.latency import TimedModel
 from nlptool.evaluation.metrics import classification
-from nlptool.formatting import counted, markdown, quantity
+from nlptool.formatting import counted, counted_each, markdown, quantity
 from nlptool.metric_table import describe
 from nlptool.tasks.base import TaskObjective
 
@@ -106,8 +106,8 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 def report(result: dict[str, Any], console: Console) -> None:
     """The table, on stdout."""
     columns, rows = table(result)
-    counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
-    console.table(columns, rows, title=f"{result['out']}: {counts} rows; {result['caption']}")
+    counts = counted_each(result["rows"], "rows")
+    console.table(columns, rows, title=f"{result['out']}: {counts}; {result['caption']}")
     one, many, several = (result["tokens"][key] for key in ("one", "many", "rows"))
     console.note(
         f"timed with {counted(result['threads'], 'threads')}: a row of {counted(one, 'tokens')}; "

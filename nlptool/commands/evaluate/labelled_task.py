@@ -17,7 +17,7 @@ from nlptool.commands.finetune.setup import watched
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 from nlptool.evaluation.metrics import packages
-from nlptool.formatting import markdown
+from nlptool.formatting import counted_each, markdown
 from nlptool.launch import ALONE
 from nlptool.manifests import plain_names
 from nlptool.metric_table import describe
@@ -54,8 +54,8 @@ def run(
         [found["model"], *(describe(name).show(found["figures"][name]) for name in metrics)]
         for found in results
     ]
-    counts = ", ".join(f"{split} {count:,}" for split, count in results[0]["rows"].items())
-    tables.insert(0, (["model", *(describe(name).title for name in metrics)], rows, f"{counts} rows"))
+    counts = counted_each(results[0]["rows"], "rows")
+    tables.insert(0, (["model", *(describe(name).title for name in metrics)], rows, counts))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "evaluate.json", results)

@@ -224,7 +224,7 @@ def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[
         some = [encoded[at] for at in order[begin : begin + BATCH]]
         batches.append(onnx_export.feeds_of(model, [ids for ids, _ in some], [types for _, types in some]))
     known = np.array([labels[at] for at in order]) if labels else None
-    return _Rows(batches, known, f"{len(encoded)} rows of {options.rows}", multi_label)
+    return _Rows(batches, known, f"{counted(len(encoded), 'rows')} of {options.rows}", multi_label)
 
 
 def _is_multi_label(settings: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification
-from nlptool.formatting import counted, each
+from nlptool.formatting import counted, counted_each, each
 from nlptool.metric_table import describe
 from nlptool.runs import run_state
 
@@ -80,8 +80,8 @@ def report(result: dict[str, Any], console: Console) -> None:
     ]
     if len(names) <= ABREAST:
         lines = [list(line) for line in zip(*lines, strict=True)]
-    counts = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
-    console.table(lines[0], lines[1:], title=f"{result['out']}: {counts} rows; {result['caption']}")
+    counts = counted_each(result["rows"], "rows")
+    console.table(lines[0], lines[1:], title=f"{result['out']}: {counts}; {result['caption']}")
 
 
 def best_of(tried: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
