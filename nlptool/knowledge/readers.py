@@ -38,7 +38,13 @@ def read_tsv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
     order = [columns.index(name) for name in COLUMNS]
     line = 1
     while piece := stream.read(PIECE):
-        piece += stream.readline()
+        last = stream.readline(PIECE)
+        piece += last
+        if len(last) == PIECE and not last.endswith(b"\n"):
+            found = f"a line of more than {PIECE:,} bytes"
+            yield BadRecord(line + piece.count(b"\n"), "overlong line", found, "a line is one triple")
+            line += piece.count(b"\n")
+            continue
         fields = _split(piece.removeprefix(b"\xef\xbb\xbf") if line == 1 else piece)
         if fields is None:
             yield from _by_line(piece, line, order)

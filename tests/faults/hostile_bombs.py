@@ -12,6 +12,7 @@ from hostile import Change, Trial
 
 SIZE = 3 * 2**27  # bytes: enough that reading them whole is seen, few enough to be read in seconds
 PART = 2**20
+HELD = 5 * 2**28  # bytes that may be taken: a document of 16 MiB without a space, and its tokens
 READ = {
     "tokenize": "tokenize tokenize.yaml source.files={} out=new",
     "tokenize, whole": "tokenize tokenize.yaml source={{files: {}}} out=new",
@@ -91,6 +92,7 @@ def trials() -> Iterator[Trial]:
                         f"{body} {name}",
                         _writing(name, body, packing),
                         _split(words),
+                        grown=HELD,
                         endless=True,
                     )
     for what, change in PARQUETS.items():

@@ -191,6 +191,15 @@ def test_what_is_no_utf8_is_told_with_its_line():
     assert (bad.line, bad.reason, whole) == (2, "invalid UTF-8", Columns(["a"], ["r"], ["b"]))
 
 
+def test_a_line_without_end_is_told_and_not_held(monkeypatch):
+    monkeypatch.setattr(readers, "PIECE", 64)
+    text = b"a\tb\tc\n" + b"x" * 500 + b"\n" + b"d\te\tf\n" * 20
+    found = list(readers.read_tsv(io.BytesIO(text)))
+    bad = [one for one in found if isinstance(one, BadRecord)]
+    assert (bad[0].line, bad[0].reason) == (2, "overlong line")
+    assert sum(len(one.heads) for one in found if isinstance(one, Columns)) == 20
+
+
 def test_conceptnets_assertions_lose_prefix_class_of_word_and_other_languages():
     text = (
         "/a/x\t/r/IsA\t/c/en/hot_dog/n\t/c/en/food\t{}\n/a/x\t/r/IsA\t/c/ko/개\t/c/en/dog\t{}\n"
