@@ -26,6 +26,7 @@ from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import CORPUS
 
 REPORT, PAGE, CARD = "report.json", "report.html", "README.md"
+AGAIN = "make the corpus again with --overwrite"
 
 
 def finish(setup: CorpusSetup, tallies: Mapping[str, ReadStats], console: Console) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from nlptool.atomic_files import read_json
 from nlptool.commands.corpus import finish, views
 from nlptool.commands.corpus.recipe import View
+from nlptool.commands.corpus.report import LIKE
 from nlptool.commands.corpus.setup import CorpusSetup
 from nlptool.commands.corpus.shards import STRETCHES
 from nlptool.console import Console, Options
@@ -53,7 +54,7 @@ def look(setup: CorpusSetup, view: View, options: Options, console: Console) -> 
         raise UsageError(
             f"{out}: no corpus is there yet", hint="make it first, or try the blocks with --sample 1000"
         )
-    report = read_json(out / finish.REPORT, dict, "make the corpus again with --overwrite")
+    report = read_json(out / finish.REPORT, dict, finish.AGAIN, LIKE)
     _show(out, setup, out, report, view.rule, options, console)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nlptool.atomic_files import Shape
 from nlptool.corpus import mix
 from nlptool.corpus.duplicates import BINS, Duplicates
 from nlptool.corpus.statistics import Statistics, edges
@@ -12,6 +13,17 @@ from nlptool.formatting import counted, significant
 from nlptool.text.corpus import ReadStats
 
 MOST_DOMAINS = 30
+SOURCE: Shape = {"documents": int, "kept_documents": int, "dropped": {str: int}}
+RULE: Shape = {"documents": int, "dropped": int, "at_least": float | None, "at_most": float | None}
+LIKE: Shape = {
+    "read": {"documents": int, "sources": {str: SOURCE}},
+    "kept": {"documents": int, "bytes": int, "words": int},
+    "blocks": {str: {"changed": int}},
+    "rules?": {str: RULE},
+    "histograms?": {str: {"counts": [int], "bins": [float]}},
+    "mix?": {str: {"share": float}},
+}
+"""What the readers of report.json rely on."""
 
 
 def summary(
@@ -135,7 +147,7 @@ def rules_of(report: dict[str, Any]) -> list[tuple[str, int, str, str]]:
     """For each rule that dropped something: its name, documents, their share of those that reached it, its limit."""
     return [
         (rule, found["dropped"], f"{found['dropped'] / max(found['documents'], 1):.2%}", limit_of(found))
-        for rule, found in report["rules"].items()
+        for rule, found in (report.get("rules") or {}).items()
         if found["dropped"]
     ]
 

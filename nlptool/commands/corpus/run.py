@@ -7,8 +7,9 @@ from typing import Any
 
 from nlptool.atomic_files import read_json, write_json
 from nlptool.commands.corpus import look, shards, views
-from nlptool.commands.corpus.finish import REPORT, finish
+from nlptool.commands.corpus.finish import AGAIN, REPORT, finish
 from nlptool.commands.corpus.recipe import Recipe, Work
+from nlptool.commands.corpus.report import LIKE
 from nlptool.commands.corpus.setup import CorpusSetup
 from nlptool.commands.corpus.shards import STRETCHES
 from nlptool.console import Console, Options
@@ -96,7 +97,7 @@ def run(work: Work, options: Options, console: Console) -> None:
     if resumed and (out / CORPUS).is_file():
         shutil.rmtree(out / STRETCHES, ignore_errors=True)  # which a kill may have left behind the last file
         console.note(f"{out}: is finished, nothing to do")
-        views.show_report(out, read_json(out / REPORT, dict), options, console)
+        views.show_report(out, read_json(out / REPORT, dict, AGAIN, LIKE), options, console)
         return
     found, notes = stretches.groups(recipe.sources)
     console.notes(notes)
