@@ -10,7 +10,9 @@ import pytest
 import small
 
 from nlptool.cli import main
+from nlptool.commands.export import task_scores
 from nlptool.commands.export.onnx import Graphs
+from nlptool.commands.export.options import ExportOptions
 from nlptool.commands.export.task_scores import TaskRows
 from nlptool.console import Console
 from nlptool.launch import ALONE
@@ -121,3 +123,17 @@ def test_rows_without_labels_are_compared_and_it_is_said_that_nothing_is_scored(
     file.write_text(json.dumps({"b": "x"}) + "\n")
     assert main(["export", str(final), "--to", "onnx", "--rows", str(file)]) == 3
     assert f"{file}:1" in capsys.readouterr().err
+
+
+def test_rows_are_those_of_the_task_unless_they_are_lines_or_columns_are_named(
+    tokenizer: Tokenizer, tmp_path: Path
+):
+    def readable(model: Path, rows: str, **columns: Any) -> bool:
+        return task_scores.can_read(model, ExportOptions(str(model), None, "onnx", rows=rows, **columns))
+
+    kinds = {kind: next(iter(small.facts(kind).VARIANTS.values())) for kind in KINDS[:3:2]}
+    classes, tags = (write(kind, settings, tokenizer, tmp_path / kind)[0] for kind, settings in kinds.items())
+    assert readable(classes, "rows.tsv")
+    assert not readable(classes, "rows.tsv", label="class")
+    assert not readable(classes, "rows.txt")
+    assert [readable(model, "rows.conll") for model in (classes, tags)] == [False, True]

@@ -23,7 +23,7 @@ from nlptool.objectives.base import inputs_of
 from nlptool.tasks.finetuned import FinetunedModel
 from nlptool.tasks.labelled import LabelledSource
 from nlptool.tasks.predictions import compute_logits
-from nlptool.tasks.task_record import FILE
+from nlptool.tasks.task_record import read_task_record
 from nlptool.text.store import Split
 from nlptool.text.tabular import has_rows
 from nlptool.train import distributed
@@ -37,7 +37,8 @@ Answer = Callable[[Feeds], Sequence[NDArray[np.float32]]]
 def can_read(model: Path, options: ExportOptions) -> bool:
     """Whether rows are read by a task: the model carries one, they are no plain lines, and no columns are named."""
     assert options.rows is not None
-    return (model / FILE).is_file() and has_rows(options.rows) and not options.names_columns
+    record = None if options.names_columns else read_task_record(model)
+    return record is not None and has_rows(options.rows, columns=record.task.conll)
 
 
 class TaskRows:
