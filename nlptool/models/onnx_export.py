@@ -1,7 +1,8 @@
 """A pretrained or fine-tuned model as an ONNX file: the graph of its class in transformers, padding at the end of rows.
 
 Inputs are those of the class: input_ids, attention_mask and, where the model tells segments apart, token_type_ids, all
-int64 [B, T]; outputs are named as transformers names them. Batch and length are free. ONNX: https://onnx.ai/onnx/intro.
+int64 [B, T], of multiple choice [B, N, T]; outputs are named as transformers names them. Batch and length are free, and
+the number of choices. ONNX: https://onnx.ai/onnx/intro.
 """
 
 # B batch, T tokens, D hidden width, V vocabulary, C classes, N choices
@@ -39,10 +40,12 @@ class Exported(nn.Module):
         self.head, self.pooler = _head(pretrained, architecture)
         parts: dict[str, nn.Module] = {"backbone": self.backbone}
         own = nn.ModuleDict(parts | _named(architecture, self.head, self.pooler))
-        fresh = huggingface.load(own, pretrained.state).fresh
+        fresh = huggingface.load(own, _one_head(pretrained.state)).fresh
         if fresh:
             raise DataError(f"the weights have no {', '.join(fresh)}, which {architecture} has")
         self.eval()
+        self.of_choices = _kind(architecture) == "ForMultipleChoice"
+        """Whether a row is several documents, each of which gets a number."""
         types = config.segment_types
         self.input_names = ["input_ids", "attention_mask", *(["token_type_ids"] if types > 1 else [])]
         self.output_names = {
@@ -53,7 +56,15 @@ class Exported(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor | tuple[Tensor, ...]:
-        """What the class answers: logits [B, C], [B, T, C] or [B, T, V], [B, T] twice, or hidden states [B, T, D]."""
+        """What the class answers: logits [B, C], [B, T, C] or [B, T, V], [B, T] twice, or hidden states [B, T, D].
+
+        Of choices: ids and the rest [B, N, T], logits [B, N].
+        """
+        if self.of_choices and input_ids.ndim > 2:
+            count = input_ids.shape[1]
+            given = (input_ids, attention_mask, token_type_ids)
+            logits = self(*(None if one is None else one.flatten(0, 1) for one in given))
+            return logits.view(-1, count)  # type: ignore[no-any-return]
         inputs = Inputs(ids=input_ids, token_type_ids=token_type_ids, lengths=attention_mask.sum(1))
         if isinstance(self.backbone, Decoder):
             return self.backbone.logits(self.backbone(inputs))
@@ -80,9 +91,13 @@ def require_packages() -> None:
 def write(model: Exported, path: Path) -> None:
     """Write the graph, with its weights, to one file, which ONNX bounds at 2 GB."""
     tokens = min(8, model.backbone.config.max_positions)
-    example = tuple(torch.ones(2, tokens, dtype=torch.long) for _ in model.input_names)
+    choices = (3,) * model.of_choices
+    example = tuple(torch.ones(2, *choices, tokens, dtype=torch.long) for _ in model.input_names)
     batch = torch.export.Dim("batch", min=1, max=2**20)
     length = torch.export.Dim("tokens", min=2, max=model.backbone.config.max_positions)
+    axes = {0: batch, 1: length}
+    if model.of_choices:
+        axes = {0: batch, 1: torch.export.Dim("choices", min=2, max=2**10), 2: length}
     with _quiet():
         torch.onnx.export(
             model,
@@ -90,7 +105,7 @@ def write(model: Exported, path: Path) -> None:
             path,
             input_names=model.input_names,
             output_names=model.output_names,
-            dynamic_shapes=tuple({0: batch, 1: length} for _ in example),
+            dynamic_shapes=tuple(axes for _ in example),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -140,7 +155,10 @@ def outputs(model: Exported, feeds: Feeds) -> list[NDArray[np.float32]]:
 
 
 def feeds_of(model: Exported, rows: list[list[int]], types: list[list[int]] | None = None) -> Feeds:
-    """Rows of ids, padded at the end, as the graph takes them. types: their segments; None: all 0."""
+    """Rows of ids, padded at the end, as the graph takes them; of choices two are a row.
+
+    types: their segments; None: all 0.
+    """
     longest = max(map(len, rows))
     shape = (len(rows), longest)
     feeds = {name: np.zeros(shape, np.int64) for name in model.input_names}
@@ -149,7 +167,12 @@ def feeds_of(model: Exported, rows: list[list[int]], types: list[list[int]] | No
         feeds["attention_mask"][at, : len(row)] = 1
         if types is not None and "token_type_ids" in feeds:
             feeds["token_type_ids"][at, : len(row)] = types[at]
-    return feeds
+    return of_choices(feeds, 2) if model.of_choices else feeds
+
+
+def of_choices(feeds: Feeds, count: int) -> Feeds:
+    """Documents that stand one after the other as rows of `count` choices each, [B, N, T]."""
+    return {name: array.reshape(-1, count, array.shape[-1]) for name, array in feeds.items()}
 
 
 def _kind(architecture: str) -> str:
@@ -157,6 +180,7 @@ def _kind(architecture: str) -> str:
     known = (
         "ForMaskedLM",
         "ForSequenceClassification",
+        "ForMultipleChoice",
         "ForTokenClassification",
         "ForQuestionAnswering",
         "LMHeadModel",
@@ -173,17 +197,27 @@ def _head(pretrained: Pretrained, architecture: str) -> tuple[nn.Module | None, 
     if not kind:
         raise DataError(
             f"{architecture} has no graph here",
-            hint="those that there are end in ForMaskedLM, ForSequenceClassification, ForTokenClassification, "
-            "ForQuestionAnswering, LMHeadModel and Model",
+            hint="those that there are end in ForMaskedLM, ForSequenceClassification, ForMultipleChoice, "
+            "ForTokenClassification, ForQuestionAnswering, LMHeadModel and Model",
         )
     config = pretrained.encoder_config
     if kind == "ForMaskedLM":
         return heads.MaskedLM.of(config, pretrained.vocab_size), None
-    if kind == "ForSequenceClassification":
+    if kind in ("ForSequenceClassification", "ForMultipleChoice"):
         pooler = heads.Pooler(config.hidden) if config.pooled else None
+        if kind == "ForMultipleChoice":
+            return heads.Classifier.chooser(config, 0.0), pooler
         return heads.Classifier.of(config, _outputs(state, "classifier"), 0.0), pooler
     name = "span" if kind == "ForQuestionAnswering" else "classifier"  # as both heads are read from a folder
     return heads.TokenClassificationHead.of(config, _outputs(state, name), 0.0), None
+
+
+def _one_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state whose head of choices, which ELECTRA alone calls otherwise than a classifier, is called one."""
+    return {
+        name.replace("chooser.", "classifier.", 1) if name.startswith("chooser.") else name: one
+        for name, one in state.items()
+    }
 
 
 def _outputs(state: Mapping[str, Tensor], head: str) -> int:
@@ -197,6 +231,7 @@ def _named(architecture: str, head: nn.Module | None, pooler: heads.Pooler | Non
     names = {
         "ForMaskedLM": "mlm",
         "ForSequenceClassification": "classifier",
+        "ForMultipleChoice": "classifier",
         "ForTokenClassification": "classifier",
         "ForQuestionAnswering": "span",
     }

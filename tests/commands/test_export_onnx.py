@@ -39,6 +39,9 @@ def write_model(folder: Path, family: str, architecture: str, tokenizer: Tokeniz
             "id2label": dict(enumerate(NAMES)),
             "label2id": {name: at for at, name in enumerate(NAMES)},
         }
+    if architecture == "ForMultipleChoice":
+        parts["chooser"] = heads.Classifier.chooser(config, 0.0)
+        parts |= {"pooler": heads.Pooler(config.hidden, 0.3)} if config.pooled else {}
     if architecture == "ForTokenClassification":
         parts["tagger"] = heads.TokenClassificationHead.of(config, 3, 0.0)
         settings = {"id2label": dict(enumerate(NAMES))}
@@ -46,7 +49,7 @@ def write_model(folder: Path, family: str, architecture: str, tokenizer: Tokeniz
         parts["span"] = heads.TokenClassificationHead.of(config, 2, 0.0)
     state = torch.nn.ModuleDict(parts).state_dict()
     for key, tensor in state.items():
-        if key.startswith(("classifier", "tagger", "span")):
+        if key.startswith(("classifier", "chooser", "tagger", "span")):
             tensor.normal_(std=0.3)
     folder.mkdir()
     huggingface.save_pretrained(folder, config, state, tokenizer.special, settings, architecture)
@@ -65,6 +68,8 @@ def tokenizer(tiny_store: Path) -> Tokenizer:
         ("bert", "ForSequenceClassification"),
         pytest.param("distilbert", "ForSequenceClassification", marks=pytest.mark.slow),
         pytest.param("electra", "ForSequenceClassification", marks=pytest.mark.slow),
+        pytest.param("electra", "ForMultipleChoice", marks=pytest.mark.slow),
+        pytest.param("bert", "ForMultipleChoice", marks=pytest.mark.slow),
         pytest.param("albert", "ForTokenClassification", marks=pytest.mark.slow),
         pytest.param("bert", "ForQuestionAnswering", marks=pytest.mark.slow),
         pytest.param("albert", "ForMaskedLM", marks=pytest.mark.slow),
@@ -101,7 +106,9 @@ def test_the_graph_answers_as_the_class_of_transformers(
     for rows, tokens in ((1, 2), (3, 11), (2, 40)):
         lengths = np.linspace(tokens, max(2, tokens // 2), rows).astype(int)
         mask = (np.arange(tokens) < lengths[:, None]).astype(np.int64)
-        ids = np.random.default_rng(tokens).integers(6, tokenizer.vocab_size, (rows, tokens)) * mask
+        if architecture == "ForMultipleChoice":
+            mask = np.stack([mask] * 3, 1)
+        ids = np.random.default_rng(tokens).integers(6, tokenizer.vocab_size, mask.shape) * mask
         feeds = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in session.inputs:
             feeds["token_type_ids"] = (np.arange(tokens) > tokens // 2) * mask

@@ -37,6 +37,7 @@ KINDS = (
     "multi_label_classification",
     "token_classification",
     "extractive_qa",
+    "multiple_choice",
     "relation_classification",
     "entity_typing",
 )

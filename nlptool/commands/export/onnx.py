@@ -100,7 +100,7 @@ def export(options: ExportOptions, console: Console) -> Graphs:
     with ExitStack() as stack, atomic_folder(out) as aside:
         known = None
         if options.rows is not None and task_scores.can_read(source, options):
-            known = stack.enter_context(TaskRows(source, options.rows, console))
+            known = stack.enter_context(TaskRows(source, options.rows, console, of_choices=model.of_choices))
             what = f"{counted(len(known.rows), 'rows')} of {options.rows}"
             rows = _Rows(known.batches(ROWS, BATCH), None, what, _is_multi_label(settings))
         else:
@@ -197,6 +197,11 @@ def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[
     """The first rows of a file, as the model's pipeline encodes them; too long ones lose their end."""
     assert options.rows is not None
     tokenizer = Tokenizer.of_model(source, int(settings["vocab_size"]))
+    if model.of_choices:
+        raise DataError(
+            f"{source}: rows with choices are read by a task, and the model carries none, or columns are named",
+            hint=f"put its {task_record.FILE} there and leave --column and --label out; or leave --rows out",
+        )
     names, multi_label = huggingface.class_names(settings), _is_multi_label(settings)
     if options.label is not None and (multi_label or len(names) < 2):
         raise UsageError(

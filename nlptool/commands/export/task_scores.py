@@ -16,6 +16,7 @@ from nlptool.console import Console
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.launch import ALONE
+from nlptool.models import onnx_export
 from nlptool.models.base import Inputs
 from nlptool.models.kernels.cpu import CPU
 from nlptool.models.onnx_export import Feeds
@@ -45,10 +46,12 @@ class TaskRows:
     """Rows of a file, as the task of a model reads them. A context manager: the encoded rows are in a folder aside.
 
     Where they have no labels, or some that the task does not know, nothing is scored, and that is said.
+    of_choices: whether a row is as many documents as the task has alternatives.
     """
 
-    def __init__(self, model: Path, file: str, console: Console) -> None:
+    def __init__(self, model: Path, file: str, console: Console, *, of_choices: bool = False) -> None:
         self.model = FinetunedModel(str(model), model, CPU)
+        self.choices = self.model.objective.width if of_choices else 1
         self._aside = tempfile.TemporaryDirectory(prefix="nlptool-rows-")
         split = Path(file).name.partition(".")[0]
         source, prefix = LabelledSource(self.model.task, file, (split,)), Path(self._aside.name) / "rows"
@@ -76,7 +79,10 @@ class TaskRows:
         chosen = chosen[np.argsort(self.rows.lengths[chosen], kind="stable")]
         parts = np.array_split(chosen, -(-len(chosen) // batch_size))
         nothing_drawn = RandomStreams(0, 0)
-        return [feeds_of(inputs_of(objective.collate(self.rows.take(few), nothing_drawn))) for few in parts]
+        return [
+            feeds_of(inputs_of(objective.collate(self.rows.take(few), nothing_drawn)), self.choices)
+            for few in parts
+        ]
 
     def figures(self, answers: Mapping[str, Answer], batch_size: int) -> dict[str, dict[str, float]]:
         """For each graph the task's scores, and its agreement with the first one, which is the model itself."""
@@ -85,7 +91,7 @@ class TaskRows:
         with SignalHandler(alone=True) as signals:
             for name, answer in answers.items():
                 if logits:
-                    stand_in(objective, answer)
+                    stand_in(objective, answer, self.choices)
                 found = compute_logits(objective, self.rows, "fp32", world, signals, batch_size=batch_size)
                 logits[name] = found
         first = next(iter(logits.values()))
@@ -99,32 +105,35 @@ class TaskRows:
         return scored
 
 
-def stand_in(objective: nn.Module, answer: Answer) -> None:
+def stand_in(objective: nn.Module, answer: Answer, choices: int) -> None:
     """Have a graph answer in the place of an objective's net; the heads behind it change nothing."""
     for name, _ in list(objective.named_children()):
-        parts: dict[str, nn.Module | None] = {"backbone": GraphNet(answer), "pooler": None}
+        parts: dict[str, nn.Module | None] = {"backbone": GraphNet(answer, choices), "pooler": None}
         setattr(objective, name, parts.get(name, nn.Identity()))
 
 
 class GraphNet(nn.Module):
-    """A net whose hidden states are a graph's answers."""
+    """A net whose hidden states are a graph's answers. choices: documents of a row."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, choices: int) -> None:
         super().__init__()
-        self.answer = answer
+        self.answer, self.choices = answer, choices
 
     def forward(self, inputs: Inputs) -> Tensor:
         """[B, 1, C] of rows that get one answer, else [B, T, C]."""
-        found = [torch.from_numpy(one) for one in self.answer(feeds_of(inputs))]
+        found = [torch.from_numpy(one) for one in self.answer(feeds_of(inputs, self.choices))]
+        if self.choices > 1:
+            return found[0].reshape(-1, 1, 1)
         logits = torch.stack(found, -1) if len(found) > 1 else found[0]
         return logits[:, None] if logits.ndim == 2 else logits
 
 
-def feeds_of(inputs: Inputs) -> Feeds:
-    """Ids, segments and lengths, as a graph takes them."""
+def feeds_of(inputs: Inputs, choices: int) -> Feeds:
+    """Ids, segments and lengths, as a graph takes them. choices: documents of a row."""
     ids_BT, lengths_B = inputs.ids, inputs.lengths
     assert lengths_B is not None
     mask_BT = torch.arange(ids_BT.shape[1]) < lengths_B[:, None]
     types_BT = torch.zeros_like(ids_BT) if inputs.token_type_ids is None else inputs.token_type_ids
     found = {"input_ids": ids_BT, "attention_mask": mask_BT.long(), "token_type_ids": types_BT}
-    return {name: tensor.numpy() for name, tensor in found.items()}
+    feeds = {name: tensor.numpy() for name, tensor in found.items()}
+    return onnx_export.of_choices(feeds, choices) if choices > 1 else feeds
