@@ -58,7 +58,7 @@ class Exported(nn.Module):
     ) -> Tensor | tuple[Tensor, ...]:
         """What the class answers: logits [B, C], [B, T, C] or [B, T, V], [B, T] twice, or hidden states [B, T, D].
 
-        Of choices: ids and the rest [B, N, T], logits [B, N].
+        Rows of N choices: ids and the rest [B, N, T], logits [B, N].
         """
         if self.of_choices and input_ids.ndim > 2:
             count = input_ids.shape[1]
