@@ -54,18 +54,21 @@ def by_hand(made: TransE, batch) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("normalize", ["none", "entities", "all"])
 @pytest.mark.parametrize("norm", [1, 2])
 @pytest.mark.parametrize("loss", ["margin", "self_adversarial"])
-def test_the_loss_and_its_gradient_are_those_of_the_papers(loss, norm, normalize):
+@pytest.mark.parametrize("number", [1, 20])
+def test_the_loss_and_its_gradient_are_those_of_the_papers(number, loss, norm, normalize):
+    """The graph has more entities than one triple, and fewer than twenty: vectors are scaled where they are fewer."""
     made = objective(loss=loss, norm=norm, normalize=normalize, margin=2.0).double()
-    batch = rows(made)
+    batch = rows(made, number)
+    assert (5 * number > len(facts.KNOWN.entities)) == (number == 20)
     near, far = by_hand(made, batch)
     if loss == "margin":
         expected = (2.0 + near[:, None] - far).clamp(min=0).sum()
-        assert batch.counts == {"transe": 20 * 3}
+        assert batch.counts == {"transe": number * 3}
     else:
         weight = torch.exp(-far) / torch.exp(-far).sum(1, keepdim=True)
         sigmoid = torch.sigmoid
         expected = -(sigmoid(2.0 - near).log() + (weight.detach() * sigmoid(far - 2.0).log()).sum(1)).sum()
-        assert batch.counts == {"transe": 20}
+        assert batch.counts == {"transe": number}
     wanted = torch.autograd.grad(expected, [made.tables.entity, made.tables.relation])
     found = made(batch)["transe"]
     assert found.item() == pytest.approx(expected.item(), rel=1e-12)
