@@ -190,14 +190,14 @@ def _near(
     sets = None if minhash.verify is None else _Sets(aside, keys, places, minhash.ngram)
     ties = places if config.keep == "first" else digests  # the order of files decides nothing but for `first`
     order = np.lexsort((places, ties, -lengths[places]))
+    several = np.stack([_shared(values) for values in table])  # of the others nothing is to be remembered
     kept: list[dict[int, list[int]]] = [{} for _ in range(minhash.bands)]
     for step, one in enumerate(order.tolist()):
         if step % 1000 == 0:
             progress(step)
-        bands = table[:, one].tolist()
-        met = Counter(
-            other for bucket, value in zip(kept, bands, strict=True) for other in bucket.get(value, ())
-        )
+        bands = np.flatnonzero(several[:, one])
+        buckets = list(zip(bands.tolist(), table[bands, one].tolist(), strict=True))
+        met = Counter(other for band, value in buckets for other in kept[band].get(value, ()))
         for other, _ in met.most_common(MOST_COMPARED) if places[one] >= others else ():
             similarity = None
             if sets is not None and minhash.verify is not None:
@@ -208,8 +208,8 @@ def _near(
             found.dropped[int(places[one])] = Why(int(places[other]), False, similarity)
             break
         else:
-            for bucket, value in zip(kept, bands, strict=True):
-                bucket.setdefault(value, []).append(one)
+            for band, value in buckets:
+                kept[band].setdefault(value, []).append(one)
     progress(len(places))
 
 
