@@ -72,6 +72,8 @@ def _commits(recipe: Path, before: Path, rounds: int) -> None:
         for name, line in lines.items()
         for which, tree in (("before", before), ("now", HERE))
     }
+    for measure in measured.values():  # which leaves compiled files
+        measure()
     medians = _medians(measured, rounds)
     for name in lines:
         old, new = medians[f"{name}, before"], medians[f"{name}, now"]
@@ -123,6 +125,7 @@ def _processor(command: list[str], tree: Path) -> float:
     """Processor seconds of `python -m nlptool` as it is in `tree`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or all sources are compiled each time
     line = [sys.executable, "-m", "nlptool", *command]
     subprocess.run(line, capture_output=True, check=False, cwd=tree, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

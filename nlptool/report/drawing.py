@@ -323,8 +323,8 @@ def _labels(chart: Chart, curves: Sequence[Curve], look: Style) -> list[tuple[fl
 def _short(figure: Figure, name: str, widest: float) -> str:
     """The name, or as much of both its ends as there is room for in so many inches."""
     text, kept = name, len(name)
-    while kept > 4 and _width(figure, [text]) > widest:
-        kept -= 1
+    while kept > 4 and (wide := _width(figure, [text[:999]])) > widest:  # more letters fit nowhere
+        kept = min(kept - 1, max(4, int(1.1 * min(kept, 999) * widest / wide)))
         text = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
     return text
 

@@ -3,6 +3,7 @@
 A run that is going on, was stopped, went on again or has no figure yet is a run like any other.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -166,7 +167,7 @@ def _entropy(store: object) -> float | None:
     if not isinstance(store, str):  # several have no entropy in common
         return None
     path = Path(store) / "store.json"
-    value = _object(path).get("unigram_entropy") if path.exists() else None
+    value = _object(path).get("unigram_entropy") if os.path.exists(path) else None  # whatever its name is
     return value if isinstance(value, float) else None
 
 

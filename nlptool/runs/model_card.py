@@ -4,6 +4,7 @@ Front matter: https://huggingface.co/docs/hub/model-cards. What the run does not
 """
 
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,7 @@ class _Data:
 def _store(recipe: Mapping[str, Any]) -> _Data | None:
     """What a token store was made of; None for a recipe without one."""
     path = recipe.get("store") or recipe.get("tokens")
-    if not isinstance(path, str) or not (Path(path) / "store.json").is_file():
+    if not isinstance(path, str) or not os.path.isfile(Path(path) / "store.json"):
         return None
     facts = read_json(Path(path) / "store.json", dict, REMEDY, STORE)
     rows = [
