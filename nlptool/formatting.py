@@ -88,6 +88,11 @@ def singular(noun: str) -> str:
     return noun
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """A share in per cent, as all tables and messages have it: `9.1 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def scientific(value: float) -> str:
     """A small number in few characters: `3.1e-4`."""
     mantissa, exponent = f"{value:.1e}".split("e")

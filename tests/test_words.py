@@ -123,3 +123,14 @@ SOURCES = (
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_private_word_is_found(source):
     assert any(is_private(name) for _, name in names(ast.parse(source)))
+
+
+def test_shares_are_written_as_tables_have_them():
+    """`9.1 %`, through nlptool.formatting.percent; bars of progress alone are without the space."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if path.name != "progress.py" and re.search(r":\.\d%\}", line)
+    ]
+    assert found == []

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from nlptool.console import Console
+from nlptool.formatting import percent
 from nlptool.models import hub
 
 
@@ -15,5 +16,7 @@ def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console
     if as_json:
         console.json([{"text": text, "guesses": [g._asdict() for g in guesses]} for text, guesses in found])
         return
-    rows = [(text, "  ".join(f"{g.text} {g.probability:.0%}" for g in guesses)) for text, guesses in found]
+    rows = [
+        (text, "  ".join(f"{g.text} {percent(g.probability, 0)}" for g in guesses)) for text, guesses in found
+    ]
     console.table(("text", "most probable words"), rows)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nlptool.data.pretraining_examples import fit
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
+from nlptool.formatting import percent
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tabular import Example
 from nlptool.text.tokenizer import Tokenizer
@@ -42,8 +43,8 @@ class Truncation(NamedTuple):
     def message(self, count: int) -> str:
         """In words. count: rows of the split."""
         return (
-            f"in {self.rows / count:.1%} of {count:,} rows the {self.what} has more than {self.limit:,} tokens and "
-            f"{self.effect} ({self.key})"
+            f"in {percent(self.rows / count)} of {count:,} rows the {self.what} has more than {self.limit:,} tokens "
+            f"and {self.effect} ({self.key})"
         )
 
 

@@ -13,7 +13,7 @@ from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Pairs, Se
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.formatting import counted
+from nlptool.formatting import counted, percent
 from nlptool.models import heads
 from nlptool.models.base import Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
@@ -90,8 +90,9 @@ class MaskedLM(Objective):
             )
         if (alone := examples.share_alone()) > ALONE:
             remarks.append(
-                f"{(1 + alone) / 2:.0%} of the pairs have a random second segment, since documents of one sentence "
-                "have no next one: an nsp accuracy of as much means nothing; join lines to documents, or do without nsp"
+                f"{percent((1 + alone) / 2, 0)} of the pairs have a random second segment, since documents of one "
+                "sentence have no next one: an nsp accuracy of as much means nothing; join lines to documents, or do "
+                "without nsp"
             )
         return remarks
 

@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from nlptool.atomic_files import read_text
-from nlptool.formatting import counted, significant
+from nlptool.formatting import counted, percent, significant
 from nlptool.report import histogram
 from nlptool.terminal import clean
 
@@ -125,8 +125,8 @@ def _classifier(facts: Mapping[str, Any]) -> str:
     )
     if facts["heldout_roc_auc"] is not None:
         shown += (
-            f" On {facts['heldout_samples']:,} that it had not seen, its accuracy is {facts['heldout_accuracy']:.1%} "
-            f"and its ROC AUC {facts['heldout_roc_auc']:.3f}."
+            f" On {facts['heldout_samples']:,} that it had not seen, its accuracy is "
+            f"{percent(facts['heldout_accuracy'])} and its ROC AUC {facts['heldout_roc_auc']:.3f}."
         )
     return f'<p class="note">{shown}</p>\n'
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptool.formatting import percent
 from nlptool.manifests import plain_names
 from nlptool.metric_table import HELD_OUT, Kind, Metric, describe
 from nlptool.report.runs import Run, Series
@@ -19,8 +20,8 @@ EXACT = ("lr",)  # no noise to smooth
 SMOOTH_FROM = 20  # points; fewer are shown as they are
 SPAN, BEGIN = 0.02, 0.1  # time constant of the mean: a share of the run; at most a share of the steps so far
 EMA = (
-    f"exponential moving average, time constant {SPAN:.0%} of the run, at first {BEGIN:.0%} of the steps so far, "
-    "begun anew with each stage"
+    f"exponential moving average, time constant {percent(SPAN, 0)} of the run, at first {percent(BEGIN, 0)} of the "
+    "steps so far, begun anew with each stage"
 )
 
 

@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 
 from nlptool.atomic_files import read_text, write_bytes, write_text
 from nlptool.errors import DataError
+from nlptool.formatting import percent
 from nlptool.report import drawing
 from nlptool.report.runs import REMEDY, Run
 from nlptool.terminal import clean
@@ -54,7 +55,7 @@ def draw(answer: dict[str, Any], look: drawing.Style) -> Figure:
     for name, statement in answer["statements"].items():
         marks = {answer["label"]: ", right", answer["prediction"]: ", answered"}
         mark = ", right, answered" if name == answer["label"] == answer["prediction"] else marks.get(name, "")
-        lines.append((f"{clean(statement)}  ({answer['scores'][name]:.1%}{mark})", 0.0, True))
+        lines.append((f"{clean(statement)}  ({percent(answer['scores'][name])}{mark})", 0.0, True))
         lines += [(clean(one["path"]), one["attention"], False) for one in answer["paths"][name]]
         if not answer["paths"][name]:
             lines.append(("no path", 0.0, False))

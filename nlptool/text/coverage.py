@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptool.formatting import percent
 from nlptool.text import word_boundaries
 from nlptool.text.sentences import WHITE
 
@@ -49,7 +50,8 @@ class Loss:
         most = sorted(self.characters, key=lambda character: (-self.characters[character], character))
         shown = " ".join(most[:SHOWN])
         shares = (
-            f"{self.unknown_share:.2%} of the tokens are unknown, {self.lost_share:.2%} of the bytes are lost"
+            f"{percent(self.unknown_share, 2)} of the tokens are unknown, "
+            f"{percent(self.lost_share, 2)} of the bytes are lost"
         )
         return f"{shares} (most often {shown})" if shown else shares
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from nlptool.atomic_files import read_bytes
 from nlptool.errors import DataError
+from nlptool.formatting import percent
 from nlptool.text.classes import (
     AS_IT_IS,
     CLASSES,
@@ -172,7 +173,7 @@ def _settled(found: Path, config: dict[str, Any], name: str | None, given: Conte
     if (share := _altered(vocab, config)) > MANY:
         raise DataError(
             f"{found}: a {name}Tokenizer turns text to lower case and strips accents unless told not to, so "
-            f"{share:.0%} of this vocabulary's tokens (capitals, accents, Hangul) would never occur",
+            f"{percent(share, 0)} of this vocabulary's tokens (capitals, accents, Hangul) would never occur",
             hint='write what is right into tokenizer_config.json, e.g. "do_lower_case": false',
         )
     return config

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nlptool import __version__
 from nlptool.errors import DataError
+from nlptool.formatting import percent
 from nlptool.manifests import recorded
 from nlptool.text.coverage import Loss
 from nlptool.text.links import LinkWriter
@@ -135,7 +136,7 @@ def _close(writers: Mapping[str, SplitWriter], links: Mapping[str, LinkWriter], 
 def _require_spelled(loss: Loss, most: float) -> None:
     if max(loss.unknown_share, loss.lost_share) > most:
         raise DataError(
-            f"the tokenizer cannot spell this text: {loss}; tokenizer.max_unknown allows {most:.2%}",
+            f"the tokenizer cannot spell this text: {loss}; tokenizer.max_unknown allows {percent(most, 2)}",
             hint="use a tokenizer that was made for it, or train one: ~tokenizer.load; or allow more with "
             f"tokenizer.max_unknown={min(1.0, 1.1 * max(loss.unknown_share, loss.lost_share)):.2g}",
         )

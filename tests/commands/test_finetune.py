@@ -581,12 +581,12 @@ def test_a_run_tells_by_itself_which_key_cuts_how_many_of_its_rows(work: Path, c
     assert 0 < share < 1
     told = capsys.readouterr().err
     assert (
-        f"train: in {share:.1%} of 200 rows the text has more than 6 tokens and is cut (train.sequence_length)"
+        f"train: in {100 * share:.1f} % of 200 rows the text has more than 6 tokens and is cut (train.sequence_length)"
         in told
     )
     assert tune(work, "train.sequence_length=6", "--overwrite", "--dry-run") == 0
     shown = capsys.readouterr()
-    assert f"text over train.sequence_length  train {share:.1%}, validation" in shown.out
+    assert f"text over train.sequence_length  train {100 * share:.1f} %, validation" in shown.out
     assert "is cut (train.sequence_length)" in shown.err
 
 

@@ -378,7 +378,7 @@ def test_text_that_the_tokenizer_cannot_spell_stops_the_work_or_is_reported(
     vocabulary.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n")
     text.write_text("the 우리 the\n\nthe the\n", encoding="utf8")
     given = changed(recipe, source={"files": str(text)}, tokenizer={"load": str(vocabulary)})
-    told = r"20\.00% of the tokens are unknown, 28\.57% of the bytes are lost \(most often 리 우\)"
+    told = r"20\.00 % of the tokens are unknown, 28\.57 % of the bytes are lost \(most often 리 우\)"
     with pytest.raises(DataError, match=told) as raised:
         run(given)
     assert "tokenizer.max_unknown=0.31" in str(raised.value.hint)
@@ -389,6 +389,6 @@ def test_text_that_the_tokenizer_cannot_spell_stops_the_work_or_is_reported(
     assert report["unknown_tokens"] == pytest.approx(0.2)
     assert report["lost_bytes"] == pytest.approx(6 / 21)
     assert report["lost_characters"] == {"리": 1, "우": 1}
-    assert "20.00% of the tokens are unknown" in speech.out.getvalue()
+    assert "20.00 % of the tokens are unknown" in speech.out.getvalue()
     with pytest.raises(ValueError, match="max_unknown goes with load"):
         tokenize.Tokenizer.model_validate({"max_unknown": 0.5})

@@ -315,7 +315,7 @@ def test_nothing_is_remarked_of_a_run_that_does_well_or_begins(split: Split):
 @pytest.mark.parametrize(
     ("figures", "told"),
     [
-        ({"replaced": 0.005, "generator_accuracy": 0.97}, "only 0.50% of the tokens are replaced"),
+        ({"replaced": 0.005, "generator_accuracy": 0.97}, "only 0.50 % of the tokens are replaced"),
         ({"rtd_auc": 0.51, "rtd_recall": 0.0}, "calls everything original"),
         ({"rtd_auc": 0.95, "mlm_accuracy": 0.06}, "little more than word frequencies"),
     ],

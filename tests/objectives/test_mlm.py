@@ -136,7 +136,7 @@ def test_random_pairs_of_documents_of_one_sentence_are_told_and_the_majority_is_
     objective = tiny.build("mlm", {"next_sentence": True})
     examples = objective.examples(Split(tmp_path / "train"), tiny.LENGTH, 0)
     (told,) = objective.left_out(examples)
-    assert told.startswith("91% of the pairs have a random second segment")  # 54 of 66 sentences, half of 12
+    assert told.startswith("91 % of the pairs have a random second segment")  # 54 of 66 sentences, half of 12
     batch = tiny.batches(objective, Split(tmp_path / "train"), rows=60).get(0)[0]
     figures = objective.summary(objective.measure(batch), batch.counts)
     random = batch["order"].double().mean().item()

@@ -189,7 +189,7 @@ def test_what_a_limit_leaves_out_is_counted_by_its_key(tokenizer: Tokenizer, tmp
         "task.max_answer_length": (30, 1),
     }
     assert found["task.max_answer_length"].message(4) == (
-        "in 25.0% of 4 rows the answer has more than 30 tokens and is never found (task.max_answer_length)"
+        "in 25.0 % of 4 rows the answer has more than 30 tokens and is never found (task.max_answer_length)"
     )
     short = QAWindowDataset(rows.split, 64, Limits(), tokenizer.special)
     assert next((cut.key, cut.limit, cut.rows) for cut in short.cuts) == ("train.sequence_length", 30, 2)

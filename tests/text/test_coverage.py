@@ -37,7 +37,9 @@ def test_an_unknown_word_is_lost_with_all_its_bytes_and_white_space_is_not():
     assert (loss.tokens, loss.unknown) == (6, 2)
     assert (loss.bytes, loss.lost) == (24, 7)
     assert loss.characters == {"우": 1, "리": 1, "?": 1}
-    assert str(loss) == "33.33% of the tokens are unknown, 29.17% of the bytes are lost (most often ? 리 우)"
+    assert (
+        str(loss) == "33.33 % of the tokens are unknown, 29.17 % of the bytes are lost (most often ? 리 우)"
+    )
 
 
 def test_letters_that_become_no_token_are_lost():

@@ -150,7 +150,7 @@ def test_a_default_that_makes_nonsense_of_a_vocabulary_is_refused(tmp_path: Path
     path = folder(tmp_path / "korean", None, config={"model_type": "bert"})
     (path / "vocab.txt").write_text("\n".join([*BERT, "오늘", "##은"]), encoding="utf8")
     with pytest.raises(
-        DataError, match=r"vocab\.txt: a BertTokenizer turns text to lower case .* 100%"
+        DataError, match=r"vocab\.txt: a BertTokenizer turns text to lower case .* 100 %"
     ) as raised:
         ours.Tokenizer.load(path)
     assert '"do_lower_case": false' in str(raised.value.hint)

@@ -9,7 +9,7 @@ from nlptool.corpus import mix
 from nlptool.corpus.duplicates import BINS, Duplicates
 from nlptool.corpus.statistics import Statistics, edges
 from nlptool.corpus.writing import Written
-from nlptool.formatting import counted, significant
+from nlptool.formatting import counted, percent, significant
 from nlptool.text.corpus import ReadStats
 
 MOST_DOMAINS = 30
@@ -125,7 +125,7 @@ def facts_of(report: dict[str, Any]) -> dict[str, Any]:
     read, kept = report["read"]["documents"], report["kept"]
     shown: dict[str, Any] = {
         "documents read": read,
-        "documents kept": f"{kept['documents']:,} ({kept['documents'] / max(read, 1):.1%})",
+        "documents kept": f"{kept['documents']:,} ({percent(kept['documents'] / max(read, 1))})",
         "bytes kept": kept["bytes"],
         "words kept": kept["words"],
     }
@@ -136,7 +136,7 @@ def facts_of(report: dict[str, Any]) -> dict[str, Any]:
             f"{counted(source['kept_documents'], 'documents')} of {source['documents']:,}{unread}"
         )
     for name, source in report.get("mix", {}).items():
-        shown[f"share of {name}"] = f"{source['share']:.1%} of the characters"
+        shown[f"share of {name}"] = f"{percent(source['share'])} of the characters"
     for name, block in report["blocks"].items():
         if block["changed"]:
             shown[f"{name} changed"] = counted(block["changed"], "documents")
@@ -146,7 +146,7 @@ def facts_of(report: dict[str, Any]) -> dict[str, Any]:
 def rules_of(report: dict[str, Any]) -> list[tuple[str, int, str, str]]:
     """For each rule that dropped something: its name, documents, their share of those that reached it, its limit."""
     return [
-        (rule, found["dropped"], f"{found['dropped'] / max(found['documents'], 1):.2%}", limit_of(found))
+        (rule, found["dropped"], percent(found["dropped"] / max(found["documents"], 1), 2), limit_of(found))
         for rule, found in (report.get("rules") or {}).items()
         if found["dropped"]
     ]

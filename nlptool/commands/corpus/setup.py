@@ -15,7 +15,7 @@ from nlptool.corpus.index import Indexed
 from nlptool.corpus.pipeline import Blocks, blocks
 from nlptool.corpus.quality import Classifier, load, save, train
 from nlptool.errors import UsageError
-from nlptool.formatting import counted
+from nlptool.formatting import counted, percent
 from nlptool.prompting.requests import read_task
 from nlptool.recipe import RecipeBlock, digest, dump_given
 from nlptool.text import corpus
@@ -65,7 +65,7 @@ class CorpusSetup:
         console.note(
             f"quality: trained on {counted(found.facts['positive_samples'], 'good documents')} and "
             f"{found.facts['negative_samples']:,} others"
-            + ("" if area is None else f"; held out: accuracy {accuracy:.1%}, ROC AUC {area:.3f}")
+            + ("" if area is None else f"; held out: accuracy {percent(accuracy)}, ROC AUC {area:.3f}")
         )
         self.quality_facts = found.facts
         if keep:

@@ -24,7 +24,7 @@ from nlptool.commands.export.options import ExportOptions
 from nlptool.commands.export.task_scores import TaskRows
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
-from nlptool.formatting import counted, quantity
+from nlptool.formatting import counted, percent, quantity
 from nlptool.manifests import atomic_folder
 from nlptool.metric_table import describe
 from nlptool.models import hub, huggingface, onnx_export
@@ -65,7 +65,7 @@ class Graphs(NamedTuple):
             line.append(f"{speed / model['rows_per_second']:.2f}x")
             compared = facts is not model
             line.append(f"{facts['difference']:.1e}" if compared else "")
-            line.append(f"{facts['agreement']:.1%}" if compared and "agreement" in facts else "")
+            line.append(percent(facts["agreement"]) if compared and "agreement" in facts else "")
             if self.metric in model:
                 line.append(metric.show(facts[self.metric]))
             lines.append(line)

@@ -13,7 +13,7 @@ from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification
-from nlptool.formatting import counted, counted_each, each
+from nlptool.formatting import counted, counted_each, each, percent
 from nlptool.metric_table import describe
 from nlptool.runs import run_state
 
@@ -61,7 +61,9 @@ def shown_cuts(found: dict[str, dict[str, float]]) -> dict[str, str]:
     """The same by key, as a table has it."""
     names = dict.fromkeys(name for shares in found.values() for name in shares)
     return {
-        name: ", ".join(f"{split} {shares[name]:.1%}" for split, shares in found.items() if name in shares)
+        name: ", ".join(
+            f"{split} {percent(shares[name])}" for split, shares in found.items() if name in shares
+        )
         for name in names
     }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlptool.data.row_view import CUT, ONLY, UNKNOWN, Fact, RowView
+from nlptool.formatting import percent
 from nlptool.text.token_texts import TokenTexts
 
 SPECIAL, PLAIN = "special", ""
@@ -144,5 +145,5 @@ def format_facts(facts: Mapping[str, Fact]) -> dict[str, str]:
 
 def _format_fact(value: Fact) -> str:
     if isinstance(value, float):
-        return f"{value:.1%}"
+        return percent(value)
     return f"{value:,}" if isinstance(value, int) else value

@@ -11,7 +11,7 @@ from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.commands.plan.pretrain import PASSES
 from nlptool.console import Console
 from nlptool.errors import UsageError
-from nlptool.formatting import counted, duration, each, quantity, significant
+from nlptool.formatting import counted, duration, each, percent, quantity, significant
 from nlptool.launch import ALONE
 from nlptool.models.malloc import keep_freed_memory
 from nlptool.runs.benchmark import STEPS, WARM_UP, timed_steps
@@ -94,7 +94,7 @@ def _rows(setup: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> l
     """The figures as a person reads them: what, how much, in detail."""
     train, seeds = setup.splits[setup.task.train], facts["seeds"]
     shown = ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items())
-    cut = ", ".join(f"{share:.1%} with {what}" for what, share in facts["cut"][setup.task.train].items())
+    cut = ", ".join(f"{percent(share)} with {what}" for what, share in facts["cut"][setup.task.train].items())
     lines = [
         ("parameters", f"{facts['parameters']:,}", setup.start),
         (

@@ -9,7 +9,7 @@ from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.data.batches import Stage
-from nlptool.formatting import agreeing, counted, duration, quantity, significant
+from nlptool.formatting import agreeing, counted, duration, percent, quantity, significant
 from nlptool.runs.benchmark import STEPS, Probe
 from nlptool.runs.machine import DeviceInfo, device_info
 from nlptool.train.estimate import Estimate, memory_fit
@@ -142,7 +142,7 @@ def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, st
                 f"{agreeing(_epochs(facts['epochs']), 'epochs')} of {facts['tokens_per_epoch']:,.0f}",
             ),
             *(
-                ("store", f"{one.share:.2%}", f"{one.path}: {one.read}")
+                ("store", percent(one.share, 2), f"{one.path}: {one.read}")
                 for one in setup.stores.shares(facts["steps"], setup.stages)
             ),
             (

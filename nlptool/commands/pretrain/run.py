@@ -8,7 +8,7 @@ from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
-from nlptool.formatting import agreeing, duration, quantity, significant
+from nlptool.formatting import agreeing, duration, percent, quantity, significant
 from nlptool.metric_table import describe
 from nlptool.models import huggingface
 from nlptool.objectives import initial_weights
@@ -134,7 +134,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         shown |= {
             "steps": f"{setup.steps:,}",
             "tokens": f"{tokens:,.0f}: {epochs} of {'stores' if stores else 'a store'} of {setup.stores.tokens:,}",
-            **{one.path: f"{one.share:.2%} of the rows: {one.read}" for one in stores},
+            **{one.path: f"{percent(one.share, 2)} of the rows: {one.read}" for one in stores},
             "FLOPs": significant(setup.steps * setup.flops_per_step),
         }
     else:

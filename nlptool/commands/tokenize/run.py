@@ -11,7 +11,7 @@ from nlptool.commands.tokenize import linking
 from nlptool.commands.tokenize.recipe import Recipe
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
-from nlptool.formatting import counted, quantity
+from nlptool.formatting import counted, percent, quantity
 from nlptool.manifests import atomic_folder
 from nlptool.models import hub
 from nlptool.progress import Progress
@@ -255,12 +255,12 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
     shown = {
         **{key: report[key] for key in ("documents", "sentences", "tokens", "words", "bytes")},
         **{name: report[key] for key, name in names.items() if report[key] is not None},
-        "single-sentence documents": f"{report['single_sentence_documents']:.1%}",
+        "single-sentence documents": percent(report["single_sentence_documents"]),
         "longest line": f"{counted(report['longest_line'], 'characters')}",
         "dropped": _listed(report["dropped"]) or "nothing",
         "repaired": _listed(report["repaired"]) or "nothing",
         "not spelled": _not_spelled(report),
-        "held out": f"{counted(report['heldout_documents'], 'documents')}, {share:.2%} of the tokens",
+        "held out": f"{counted(report['heldout_documents'], 'documents')}, {percent(share, 2)} of the tokens",
         "unigram entropy": f"{entropy:.4f} nats a token; a masked LM that learns comes below this",
         "speed": f"{report['mb_per_second']:.1f} MB/s, {report['engine']}, {counted(report['workers'], 'workers')}",
     }
@@ -287,7 +287,9 @@ def _not_spelled(report: dict[str, Any]) -> str:
         report.get("lost_bytes", 0),
     )  # stores from before have neither
     often = " ".join(report.get("lost_characters", {}))
-    shares = f"{unknown:.2%} of the tokens are unknown, {lost:.2%} of the bytes are lost: {often}"
+    shares = (
+        f"{percent(unknown, 2)} of the tokens are unknown, {percent(lost, 2)} of the bytes are lost: {often}"
+    )
     return shares if unknown or lost else "nothing"
 
 

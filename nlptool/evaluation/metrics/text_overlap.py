@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from nlptool.evaluation.metrics.qa import Metric, References, empty_answer
+from nlptool.formatting import percent
 from nlptool.recipe import RecipeBlock
 from nlptool.text.config import Sentences
 
@@ -157,15 +158,15 @@ def remarks(names: Sequence[str], references: References, tokenize: Tokenize) ->
         share = sum(not LATIN.fullmatch(word) for word in words) / len(words)
         if share > UNSEEN:
             found.append(
-                f"{', '.join(shown)}: rouge-score reads only a-z and digits, which {share:.0%} of the references' "
-                "words are not; the task's tokenize: {rouge: unicode} reads every script"
+                f"{', '.join(shown)}: rouge-score reads only a-z and digits, which {percent(share, 0)} of the "
+                "references' words are not; the task's tokenize: {rouge: unicode} reads every script"
             )
     if tokenize.bleu in ("13a", "intl") and (shown := [name for name in names if name in BLEU]):
         share = sum(UNSPLIT.search(word) is not None for word in words) / len(words)
         if share > UNSEEN:
             found.append(
-                f"{', '.join(shown)}: {tokenize.bleu} does not split {share:.0%} of the references' words, of scripts "
-                "that join words; the task's tokenize: {bleu: char} splits all, zh Chinese, ko-mecab Korean, "
+                f"{', '.join(shown)}: {tokenize.bleu} does not split {percent(share, 0)} of the references' words, of "
+                "scripts that join words; the task's tokenize: {bleu: char} splits all, zh Chinese, ko-mecab Korean, "
                 "ja-mecab Japanese"
             )
     return found

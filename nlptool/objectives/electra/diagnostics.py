@@ -1,5 +1,7 @@
 """Ways in which ELECTRA's pretraining comes to nothing, told from held-out figures."""
 
+from nlptool.formatting import percent
+
 REPLACED = 0.01
 """Below this share of replaced tokens the discriminator has next to nothing to find."""
 BLIND = 0.55
@@ -21,20 +23,23 @@ def diagnostics(figures: dict[str, float]) -> list[str]:
     guesses = figures["mlm_accuracy"] / max(figures["mlm_majority"], 1e-9)
     if figures["replaced"] < REPLACED:
         remarks.append(
-            f"only {figures['replaced']:.2%} of the tokens are replaced, {figures['generator_accuracy']:.0%} of the "
-            "generator's samples being right: there is little left to detect; make the generator smaller "
+            f"only {percent(figures['replaced'], 2)} of the tokens are replaced, "
+            f"{percent(figures['generator_accuracy'], 0)} of the generator's samples being right: there is little "
+            "left to detect; make the generator smaller "
             "(objective.generator_size), or mask more (objective.mask_rate)"
         )
     elif auc is not None and auc < BLIND and guesses > FALLEN:
         remarks.append(
-            f"the discriminator cannot tell replaced tokens (area {auc:.2f}, it finds {figures['rtd_recall']:.0%}) "
-            "though the generator has learnt: it calls everything original; make the generator smaller "
+            f"the discriminator cannot tell replaced tokens (area {auc:.2f}, it finds "
+            f"{percent(figures['rtd_recall'], 0)}) though the generator has learnt: it calls everything original; "
+            "make the generator smaller "
             "(objective.generator_size), warm up longer (train.warmup) or lower train.lr"
         )
     if auc is not None and auc > SEEING and guesses < (1 + FALLEN) / 2:
         remarks.append(
-            f"the generator still knows little more than word frequencies (accuracy {figures['mlm_accuracy']:.1%}, "
-            f"the most frequent token alone {figures['mlm_majority']:.1%}) and is easily found out (area {auc:.2f}): "
-            "make it larger (objective.generator_size), or lower objective.discriminator_weight"
+            f"the generator still knows little more than word frequencies (accuracy "
+            f"{percent(figures['mlm_accuracy'])}, the most frequent token alone {percent(figures['mlm_majority'])}) "
+            f"and is easily found out (area {auc:.2f}): make it larger (objective.generator_size), or lower "
+            "objective.discriminator_weight"
         )
     return remarks

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nlptool.data.batches import Batch
+from nlptool.formatting import percent
 from nlptool.knowledge.graph import Graph
 from nlptool.tasks.kagnet.net import Attention
 from nlptool.tasks.kagnet.schema_batches import ANSWER, PATHS, QUESTION, KagNetDataset
@@ -73,12 +74,12 @@ def data_warnings(rows: KagNetDataset) -> list[str]:
         "none in the answer": int((counts[:, ANSWER] == 0).sum()),
         "no path between the two": len(counts) - len(joined),
     }
-    warnings = [f"{number / size:.1%} {what}" for what, number in without.items() if number]
+    warnings = [f"{percent(number / size)} {what}" for what, number in without.items() if number]
     found = [f"of {len(counts):,} statements have {', '.join(warnings)}"] if warnings else []
     if pruned := len(rows.store.scores) - int((rows.store.scores >= rows.min_score).sum()):
         share = pruned / len(rows.store.scores)
         found.append(
-            f"{share:.1%} of {len(rows.store.scores):,} paths score under {rows.min_score:.3g} and are pruned"
+            f"{percent(share)} of {len(rows.store.scores):,} paths score under {rows.min_score:.3g} and are pruned"
         )
     if rows.unfinished:
         found.append(
