@@ -69,7 +69,7 @@ def test_some_hostile_folders_end_in_one_line(kind: str):
     world = world_of(exported)
     quick = [trial for trial in trials(kind, world, FAMILIES[:1]) if trial.line[0] in QUICK]
     quick = [trial for trial in quick if not trial.what.endswith(DTYPES)]  # which take torch to make
-    campaign(f"model folders: {kind}", world, quick, 2).require_right()
+    campaign(f"model folders: {kind}", world, quick, 1).require_right()
 
 
 @pytest.mark.parametrize("change", [split(PANICS[0]), replacing(*[({"Regex": "."}, "aa")] * 40)])

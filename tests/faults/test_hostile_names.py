@@ -11,7 +11,7 @@ QUICK = ("doctor", "fill-mask", "tokenize", "pretrain-mlm", "help")
 
 def test_some_hostile_names_are_shown_as_what_they_are():
     quick = [trial for trial in trials() if trial.line[0] in QUICK and not trial.then]
-    campaign("names", world_of(exported), quick, 5).require_right()
+    campaign("names", world_of(exported), quick, 3).require_right()
 
 
 @pytest.mark.slow

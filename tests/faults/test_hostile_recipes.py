@@ -28,7 +28,7 @@ def quick(kind: str) -> list[Trial]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_some_hostile_recipes_end_in_one_line(kind: str):
-    campaign(kind, world_of(store), quick(kind), 3).require_right()
+    campaign(kind, world_of(store), quick(kind), 2).require_right()
 
 
 @pytest.mark.slow

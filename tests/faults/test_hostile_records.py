@@ -64,7 +64,7 @@ def setting(name: str, line: int, keys: Keys, value: object) -> Change:
 
 def test_some_members_that_are_something_else_end_in_one_line():
     for kind in KINDS[1:3]:
-        campaign(f"records: {kind.name}", world_of(kind.make), trials(kind), 2).require_right()
+        campaign(f"records: {kind.name}", world_of(kind.make), trials(kind), 1).require_right()
 
 
 @pytest.mark.slow

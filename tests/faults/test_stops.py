@@ -164,7 +164,7 @@ def filled(kind: Kind, most: int) -> Table:
 
 
 def test_a_run_that_is_killed_is_resumed_to_equal_bits_and_figures():
-    killed(TRAINED["pretrain"], 2).require_right()
+    killed(TRAINED["pretrain"], 1).require_right()
 
 
 def test_a_run_that_meets_a_full_disk_is_resumed_to_equal_bits_and_figures():
