@@ -197,6 +197,8 @@ def misfit(value: object, like: Shape, where: str = "") -> str | None:
     fits = isinstance(value, (int, float) if wanted is float else wanted)
     if not fits or (isinstance(value, bool) and wanted in (int, float)):
         return f"{where or 'it'} is {_a(type(value))}, not {_a(wanted)}"
+    if isinstance(value, int) and wanted in (int, float) and abs(value) >= 2**63:
+        return f"{where or 'it'} is a number of more than 63 bits"
     if isinstance(like, list) and isinstance(value, list):
         inner = [(str(number), one, like[0]) for number, one in enumerate(value)]
     elif isinstance(like, dict) and isinstance(value, dict):

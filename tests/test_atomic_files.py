@@ -180,6 +180,7 @@ def test_a_last_line_that_was_cut_is_left_out_and_a_broken_one_is_named(tmp_path
         ({"n": 1, "by": {}, "note": None}, None),
         ({"n": True, "by": {}}, "n is a truth value, not a number"),
         ({"by": {}}, "n is missing"),
+        ({"n": 10**40, "by": {}}, "n is a number of more than 63 bits"),
         ({"n": 1, "by": {"a": "b"}}, "by.a is a string, not a number"),
         ({"n": 1, "by": {"a": None}}, None),
         ({"n": 1, "by": {}, "note": [7]}, "note.0 is a number, not a string"),

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nlptool.atomic_files import of_system, read_json, write_json
+from nlptool.atomic_files import Shape, of_system, read_json, write_json
 from nlptool.errors import DataError, NonFiniteLoss
 from nlptool.manifests import (
     atomic_folder,
@@ -65,6 +65,13 @@ class Facts:
     def begun(self) -> ResumedAt:
         """How far the run has come."""
         return ResumedAt(self.step, self.stages)
+
+
+LIKE: Shape = {
+    "step": int, "tokens": int, "elapsed": float, "recipe": str, "heldout?": float, "flops?": float, "lr?": float,
+    "stages?": [int], "models?": {str: str}, "scheduled?": bool,
+}  # fmt: skip
+"""What state.json must hold."""
 
 
 def save(
@@ -137,7 +144,7 @@ def load(state: State, folder: Path) -> Facts:
 def read(folder: Path) -> Facts:
     """The state.json of a whole checkpoint. Raises DataError where it cannot be read."""
     path = folder / "state.json"
-    written = read_json(path, dict, "resume another checkpoint")
+    written = read_json(path, dict, "resume another checkpoint", LIKE)
     values = {known.name: written[known.name] for known in fields(Facts) if known.name in written}
     try:
         return Facts(**values | {"stages": tuple(values.get("stages", ()))})
