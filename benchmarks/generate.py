@@ -28,7 +28,7 @@ from nlptool.evaluation.generation import generate
 from nlptool.evaluation.generation.prompt_lookup import room
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import GPT2
+from nlptool.models.gpt2.model import GPT2
 from nlptool.text.store import TokenStore
 
 
@@ -50,19 +50,19 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     device = "cuda" if args.gpu else "cpu"
-    net = Config(layers=args.layers, hidden=args.hidden, heads=args.heads).build(args.vocab).eval()
+    model = Config(layers=args.layers, hidden=args.hidden, heads=args.heads).build(args.vocab).eval()
     if args.model:
         pretrained = huggingface.load_pretrained(args.model)
         args.layers, args.hidden = pretrained.config.layers, pretrained.config.hidden
         args.vocab = pretrained.vocab_size
-        net = pretrained.config.build(args.vocab).eval()
-        huggingface.load(nn.ModuleDict({"backbone": net}), pretrained.state)
-    theirs = in_transformers(net).to(device)
-    packed = copy.deepcopy(net.to(device))
+        model = pretrained.config.build(args.vocab).eval()
+        huggingface.load(nn.ModuleDict({"backbone": model}), pretrained.state)
+    theirs = in_transformers(model).to(device)
+    packed = copy.deepcopy(model.to(device))
     packed.pack()
     weights = torch.randn(
-        sum(part.weight.numel() for part in net.modules() if isinstance(part, nn.Linear))
-        + net.word_embeddings.numel(),
+        sum(part.weight.numel() for part in model.modules() if isinstance(part, nn.Linear))
+        + model.word_embeddings.numel(),
         device=device,
     )
     print(f"{args.layers}x{args.hidden}, {weights.numel() * 4 / 1e6:.0f} MB read for each token, ", end="")
@@ -86,10 +86,10 @@ def main() -> None:
             )
             return [row[args.prompt :] for row in out.tolist()]
 
-        def ours(net: GPT2, guesses: bool = True, ids: torch.Tensor = ids) -> list[list[int]]:
+        def ours(model: GPT2, guesses: bool = True, ids: torch.Tensor = ids) -> list[list[int]]:
             generate.room = room if guesses else lambda rows: 0
             made: list[list[int]] = [[] for _ in ids]
-            for number, token in generate.continuations(net, ids.tolist(), args.tokens):
+            for number, token in generate.continuations(model, ids.tolist(), args.tokens):
                 made[number].append(token)
             return made
 
@@ -97,7 +97,7 @@ def main() -> None:
             "transformers": hf,
             "nlptool": lambda: ours(packed),
             "no guesses": lambda: ours(packed, False),
-            "unpacked": lambda: ours(net, False),
+            "unpacked": lambda: ours(model, False),
             "floor": lambda: torch.stack([weights.sum() for _ in range(args.tokens)]).tolist(),
         }
         if args.gpu:
@@ -131,15 +131,15 @@ def held_out(store: Path, rows: int, tokens: int) -> torch.Tensor:
     return torch.stack([torch.from_numpy(split.read(at, at + tokens).astype("int64")) for at in begins])
 
 
-def in_transformers(net: GPT2) -> nn.Module:
+def in_transformers(model: GPT2) -> nn.Module:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        state = nn.ModuleDict({"backbone": net}).state_dict()
-        last = net.word_embeddings.shape[0] - 1
-        huggingface.save_pretrained(Path(folder), net.config, state, {"eos": last, "pad": last})
+        state = nn.ModuleDict({"backbone": model}).state_dict()
+        last = model.word_embeddings.shape[0] - 1
+        huggingface.save_pretrained(Path(folder), model.config, state, {"eos": last, "pad": last})
         model: nn.Module = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
     return model
 

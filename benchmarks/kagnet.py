@@ -20,8 +20,8 @@ from nlptool.cli import main
 
 ARMS = {
     "KagNet": [],
-    "without the GCN": ["task.net.gcn=[]"],
-    "without attention": ["task.net.path_attention=false", "task.net.pair_attention=false"],
+    "without the GCN": ["task.network.gcn=[]"],
+    "without attention": ["task.network.path_attention=false", "task.network.pair_attention=false"],
     "pruned, a fifth": ["task.paths.threshold=null", "task.paths.quantile=0.2"],
     "no path": ["task.paths.threshold=1.0"],
 }

@@ -55,7 +55,7 @@ def ours(graph: Path, negatives: int, epochs: int) -> None:
 
 
 def pykeens(graph: Path, negatives: int, epochs: int) -> None:
-    """The same net, loss, batch and optimiser in PyKEEN's training loop."""
+    """The same model, loss, batch and optimiser in PyKEEN's training loop."""
     import numpy as np
     import torch
     from pykeen.models import TransE

@@ -74,9 +74,9 @@ def training_step(options: argparse.Namespace, dropout: float) -> Step:
         dropout=dropout,
         attention_dropout=dropout,
     )
-    net = config.build(VOCAB)
+    model = config.build(VOCAB)
     head = MaskedLM(config.hidden, config.hidden, VOCAB, config.activation)
-    parameters = [*net.parameters(), *head.parameters()]
+    parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     asked = round(0.15 * options.tokens)
     ids_BT = torch.randint(0, VOCAB, (options.rows, options.tokens))
@@ -84,8 +84,8 @@ def training_step(options: argparse.Namespace, dropout: float) -> Step:
     labels_BK = torch.randint(0, VOCAB, (options.rows, asked))
 
     def step() -> None:
-        hidden_BKD = net(Inputs(ids=ids_BT, output_positions=at_BK))
-        (head.loss(hidden_BKD, net.word_embeddings, labels_BK) / labels_BK.numel()).backward()
+        hidden_BKD = model(Inputs(ids=ids_BT, output_positions=at_BK))
+        (head.loss(hidden_BKD, model.word_embeddings, labels_BK) / labels_BK.numel()).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -4,7 +4,7 @@
 
 A module takes part if one of its functions is executed (sys.setprofile), on any thread; imports are aside, so all
 modules are imported first. A step is what happens inside train.trainer.train from one `yield` to the next, and what
-the thread does that makes its batches; a run is the whole command. The nets are tiny, the rows those in data/.
+the thread does that makes its batches; a run is the whole command. The models are tiny, the rows those in data/.
 
 CHECKOUT: a folder with another commit, such as `git worktree add` makes; recipes are written with that commit's keys.
 """

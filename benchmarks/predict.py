@@ -2,11 +2,11 @@
 
     python benchmarks/predict.py TOKENIZER TEXT [--rows 2000] [--lines 8] [--rounds 5] [--threads 1] [--memory 0]
 
-TOKENIZER: a folder with one. TEXT: a file whose lines, one to --lines of them joined, make rows of mixed lengths. The
-net has 4 layers of 256 and random weights, and both sides compute in float32. The pipeline is given the texts sorted by
-length, at batch 1, 8, 32 and 64, of which the fastest counts; nlptool reads a file of JSON lines in their order and
-makes its lines of output. Rounds are interleaved, medians are told, and labels and scores are compared. --memory N:
-predict N rows and tell how memory grows.
+TOKENIZER: a folder with one. TEXT: a file whose lines, one to --lines of them joined, make rows of mixed lengths.
+The model has 4 layers of 256 and random weights, and both sides compute in float32. The pipeline is given the texts
+sorted by length, at batch 1, 8, 32 and 64, of which the fastest counts; nlptool reads a file of JSON lines in their
+order and makes its lines of output. Rounds are interleaved, medians are told, and labels and scores are compared.
+--memory N: predict N rows and tell how memory grows.
 """
 
 import argparse

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 class Comparison:
-    """One size of net with one rate of dropout."""
+    """One size of model with one rate of dropout."""
 
     def __init__(self, args: argparse.Namespace, size: str, dropout: float, scratch: Path) -> None:
         self.args, self.size, self.dropout, self.scratch = args, size, dropout, scratch

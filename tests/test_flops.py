@@ -14,26 +14,26 @@ LAYER = (
 )  # four products of D x D, two of D x 4D; scores and values
 
 
-def counted(net: Encoder, inputs: Inputs) -> int:
+def counted(model: Encoder, inputs: Inputs) -> int:
     with flops.counting() as count:
-        net(inputs)
+        model(inputs)
     return count.operations
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_layer_is_its_products_whichever_kernel_carries_them_out(dropout: float, recompute: bool) -> None:
-    net = Config(layers=3, hidden=D, heads=2, attention_dropout=dropout, max_positions=T).build(V)
-    net.layers.recompute = recompute
-    assert counted(net, Inputs(ids=torch.zeros(B, T, dtype=torch.long))) == 3 * LAYER
+    model = Config(layers=3, hidden=D, heads=2, attention_dropout=dropout, max_positions=T).build(V)
+    model.layers.recompute = recompute
+    assert counted(model, Inputs(ids=torch.zeros(B, T, dtype=torch.long))) == 3 * LAYER
 
 
 def test_what_the_last_layer_leaves_out_is_not_counted() -> None:
-    net = Config(layers=2, hidden=D, heads=2, max_positions=T).build(V)
+    model = Config(layers=2, hidden=D, heads=2, max_positions=T).build(V)
     ids, at = torch.zeros(B, T, dtype=torch.long), torch.zeros(B, K, dtype=torch.long)
     keys_and_values = 2 * B * T * 2 * D * D
     asked = 2 * B * K * 10 * D * D + 2 * 2 * B * K * T * D
-    assert counted(net, Inputs(ids=ids, output_positions=at)) == LAYER + keys_and_values + asked
+    assert counted(model, Inputs(ids=ids, output_positions=at)) == LAYER + keys_and_values + asked
 
 
 def test_the_head_is_two_products() -> None:

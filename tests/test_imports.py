@@ -249,11 +249,11 @@ def test_every_command_is_on_one_floor() -> None:
     ("module", "source"),
     [
         ("train.trainer", "from nlptool.objectives.base import Objective"),
-        ("train.trainer", "def f():\n    import nlptool.models.bert.net"),
+        ("train.trainer", "def f():\n    import nlptool.models.bert.model"),
         ("text.store", "from nlptool import console"),
         ("models.layers", "from nlptool.objectives.mlm import objective"),
-        ("models.albert.net", "from nlptool.models.bert import net"),
-        ("models.albert.net", "from nlptool.models.bert.net import Net"),
+        ("models.albert.model", "from nlptool.models.bert import model"),
+        ("models.albert.model", "from nlptool.models.bert.model import Model"),
         ("errors", "from nlptool.recipe import Block"),
         ("runs.loop", "from nlptool.commands.pretrain import setup"),
         ("commands.pretrain.run", "from nlptool.commands.finetune import run"),
@@ -266,7 +266,7 @@ def test_an_import_against_the_order_is_seen(module: str, source: str) -> None:
 
 
 def test_shared_layers_lower_floors_and_imports_for_types_alone_are_allowed() -> None:
-    assert offences("models.albert.net", "from nlptool.models.layers import Attention") == []
+    assert offences("models.albert.model", "from nlptool.models.layers import Attention") == []
     assert offences("commands.plan.run", "from nlptool.commands.pretrain import recipe") == []
     assert offences("registry", "if TYPE_CHECKING:\n    from nlptool.recipe import Block") == []
 

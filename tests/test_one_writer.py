@@ -1,6 +1,6 @@
 """Files that a command keeps are written and read by `nlptool.atomic_files` alone, so that none is forgotten.
 
-What is found is every call in the package by which a file would be written in place, or read without a net.
+What is found is every call in the package by which a file would be written in place, or read without a model.
 """
 
 import ast

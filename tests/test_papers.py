@@ -84,7 +84,7 @@ DISTIL: Facts = (
         "objective.temperature": 2.0,
     }
 )
-SMALL_NETS: Facts = {  # no paper's: chosen for nets of minutes on a laptop
+SMALL_MODELS: Facts = {  # no paper's: chosen for models of minutes on a laptop
     "optimizer.name": "adamw",
     "optimizer.weight_decay": 0.01,
     "optimizer.bias_correction": True,
@@ -135,7 +135,7 @@ def albert(layers: int, hidden: int, heads: int) -> Facts:
         "model.embedding_size": 128,
         "model.share": "all",
         "model.activation": "gelu_tanh",
-        "model.dropout": 0.1,  # section 4.8: taken away only from the largest net after a million steps
+        "model.dropout": 0.1,  # section 4.8: taken away only from the largest model after a million steps
         "model.attention_dropout": 0.1,
         "objective.mask_rate": 0.15,
         "objective.ngram": 3,
@@ -370,20 +370,20 @@ PAPERS: dict[str, Facts] = {
     "suites/glue": tuned("finetune.train", epochs=3.0, batch_size=32, lr=2e-5, sequence_length=128),
     "suites/glue-small": tuned("finetune.train", epochs=3.0, batch_size=32, lr=3e-4, sequence_length=64),
     "suites/korean": tuned("finetune.train", epochs=2.0, batch_size=32, lr=5e-5, sequence_length=64),
-    "demo/bert": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
-    "demo/albert": under("train", SMALL_NETS | {"lr": 2e-3, "steps": 3000}),
-    "demo/electra": under("train", SMALL_NETS | {"lr": 1.5e-3, "steps": 2400}),
+    "demo/bert": under("train", SMALL_MODELS | {"lr": 3e-3, "steps": 2400}),
+    "demo/albert": under("train", SMALL_MODELS | {"lr": 2e-3, "steps": 3000}),
+    "demo/electra": under("train", SMALL_MODELS | {"lr": 1.5e-3, "steps": 2400}),
     "demo/transe": under("objective", {"loss": "self_adversarial", "margin": 4.0, "num_negatives": 16}),
     "demo/ernie": under("train", {"lr": 1e-3, "steps": 400}) | {"objective.entity_split": [0.8, 0.15, 0.05]},
     "demo/kagnet": under("train", {"epochs": 6.0, "batch_size": 16, "lr": 3e-3, "schedule": "linear"}),
-    "demo/bert-ko": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 2400}),
+    "demo/bert-ko": under("train", SMALL_MODELS | {"lr": 3e-3, "steps": 2400}),
     "demo/distill-task": under("prediction", {"epochs": 1.0, "lr": 1e-3, "schedule": "linear"}),
     "demo/finetune": under("train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "schedule": "linear"}),
     "demo/finetune-ko": under("train", {"epochs": 1.0, "batch_size": 64, "lr": 1e-3, "schedule": "linear"}),
-    "demo/distill": under("train", SMALL_NETS | {"lr": 3e-3, "steps": 1200}),
+    "demo/distill": under("train", SMALL_MODELS | {"lr": 3e-3, "steps": 1200}),
     "demo/gpt2": under(
         "train",
-        SMALL_NETS
+        SMALL_MODELS
         | {
             "lr": 3e-3,
             "steps": 2400,
@@ -393,7 +393,7 @@ PAPERS: dict[str, Facts] = {
         }
         | {"optimizer.eps": 1e-8, "optimizer.weight_decay": 0.1},
     ),
-    **{name: under("train", SMALL_NETS | {"lr": 2e-3}) for name in TRAINED if name.startswith("compare/")},
+    **{name: under("train", SMALL_MODELS | {"lr": 2e-3}) for name in TRAINED if name.startswith("compare/")},
 }
 
 

@@ -37,7 +37,7 @@ class Toy(RecipeBlock):
     first: Stage = Field(Stage(length=8), description="one block")
     weights: dict[str, float] = Field({}, description="of terms")
     fast: bool = Field(False, description="or slow")
-    model: Annotated[RecipeBlock, DiscriminatedBy("models")] | None = Field(None, description="the net")
+    model: Annotated[RecipeBlock, DiscriminatedBy("models")] | None = Field(None, description="the model")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from nlptool.recipe import load
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.yaml"
-    path.write_text("task: squad/v1\ninit_from: net\nout: run\n")
+    path.write_text("task: squad/v1\ninit_from: model\nout: run\n")
     return path
 
 

@@ -210,7 +210,7 @@ def test_a_suite_finds_its_tasks_and_their_rows(name: str, tmp_path: Path):
     assert f"--suite {name} " in (RECIPES / "suites" / f"{name}.yaml").read_text()
 
 
-# A plan of a net of billions of parameters takes seconds; the others of a family differ in numbers alone.
+# A plan of a model of billions of parameters takes seconds; the others of a family differ in numbers alone.
 ONE_OF_A_KIND = (
     "bert/tiny", "albert/base", "electra/small", "gpt2/small", "compare/mlm", "compare/sop", "compare/electra",
 )  # fmt: skip

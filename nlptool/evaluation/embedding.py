@@ -43,13 +43,13 @@ class Embedder:
     ) -> None:
         pretrained = huggingface.load_pretrained(folder)
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
-        self.net = open_backbone(pretrained, device)
+        self.model = open_backbone(pretrained, device)
         self.pooling, self.device, self.batch_size = pooling, device, batch_size
-        if pooling == "cls" and not isinstance(self.net, Encoder):
+        if pooling == "cls" and not isinstance(self.model, Encoder):
             raise UsageError(
                 f"{folder}: is a decoder, which has no [CLS]", hint="--pooling last, or --pooling mean"
             )
-        if pooling == "last" and isinstance(self.net, Encoder):
+        if pooling == "last" and isinstance(self.model, Encoder):
             raise UsageError(
                 f"{folder}: is an encoder, whose last token is [SEP]", hint="--pooling cls, or --pooling mean"
             )
@@ -57,7 +57,7 @@ class Embedder:
         self.last_layer = self.layers == [pretrained.config.layers]
         self.width = pretrained.config.hidden
         self.positions = pretrained.config.max_positions
-        if isinstance(self.net, Encoder):
+        if isinstance(self.model, Encoder):
             special = self.tokenizer.ids_of("cls", "sep", where=str(folder))
             self._begin, self._end, self._empty = [special["cls"]], [special["sep"]], []
         else:
@@ -109,8 +109,8 @@ class Embedder:
     def _states(self, inputs: Inputs) -> Tensor:
         """The mean of the layers' hidden states, [B, T, D], or [B, K, D] of the output positions."""
         if self.last_layer:
-            return self.net(inputs)
-        states = self.net.trace(inputs).states
+            return self.model(inputs)
+        states = self.model.trace(inputs).states
         mean_BTD = torch.stack([states[layer] for layer in self.layers]).mean(0)
         if inputs.output_positions is None:
             return mean_BTD

@@ -41,7 +41,7 @@ class FillMask:
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         self.special = self.tokenizer.ids_of("cls", "sep", "mask", where=str(folder))
         self.head = heads.MaskedLM.of(pretrained.encoder_config, pretrained.vocab_size)
-        self.net = open_encoder(pretrained, {"mlm": self.head})
+        self.model = open_encoder(pretrained, {"mlm": self.head})
 
     @torch.inference_mode()
     def guesses(self, text: str, number: int = 5) -> list[list[Guess]]:
@@ -55,15 +55,15 @@ class FillMask:
         if self.special["mask"] not in ids:
             raise UsageError(f"no {MASK} in: {text}", hint=f"write {MASK} in place of the word to predict")
         ids = [self.special["cls"], *ids, self.special["sep"]]
-        positions = self.net.config.max_positions
+        positions = self.model.config.max_positions
         if len(ids) > positions:
             raise UsageError(
                 f"the text has {len(ids)} tokens, the model reads {positions}", hint="shorten it"
             )
         ids_1T = torch.tensor([ids])
         at_1M = (ids_1T == self.special["mask"]).nonzero()[:, 1][None]
-        hidden_1MD = self.net(Inputs(ids=ids_1T, output_positions=at_1M))
-        shares_MV = self.head(hidden_1MD, self.net.word_embeddings)[0].softmax(-1)
+        hidden_1MD = self.model(Inputs(ids=ids_1T, output_positions=at_1M))
+        shares_MV = self.head(hidden_1MD, self.model.word_embeddings)[0].softmax(-1)
         best = shares_MV.topk(min(number, shares_MV.shape[1]))
         return [
             [Guess(self.tokenizer.decode([i]).strip(), p) for i, p in zip(row, shares, strict=True)]

@@ -1,9 +1,9 @@
 """What may stand in place of each word of a text: the candidates of TinyBERT's data augmentation.
 
 Jiao et al. 2020, algorithm 1: of a word that is one token, the most probable words under its mask; of any other, the
-nearest words by the cosine of their vectors. There the vectors are GloVe's. Here they are made of a net's own
+nearest words by the cosine of their vectors. There the vectors are GloVe's. Here they are made of a model's own
 embeddings, a word's being the mean of its tokens', and the words are those of the training rows: nothing more is
-needed, in any language. A net without a masked-LM head gives all words their nearest ones.
+needed, in any language. A model without a masked-LM head gives all words their nearest ones.
 """
 
 # N masked words, A requested words, W words, K candidates, T tokens, E width of the embeddings, V vocabulary
@@ -23,7 +23,7 @@ from nlptool.text.word_boundaries import ALWAYS
 
 WORDS = 100_000  # the most frequent ones are compared; TinyBERT's code reads as many of GloVe's
 AT_ONCE = 1 << 23  # similarities in memory
-TOKENS = 1 << 13  # that the net reads together
+TOKENS = 1 << 13  # that the model reads together
 
 Ids = tuple[int, ...]
 
@@ -37,7 +37,7 @@ def frequent(texts: Iterable[str], most: int = WORDS) -> list[str]:
 class NearestNeighbours:
     """The K nearest of some words to each of them.
 
-    Words that are the same tokens, such as upper and lower case to many nets, are one; words with an unknown token
+    Words that are the same tokens, such as upper and lower case to many models, are one; words with an unknown token
     are none. Similarities are computed when they are first asked for, for many words together.
     """
 
@@ -89,19 +89,19 @@ class _Masked(NamedTuple):
 class MaskedLMCandidates:
     """The K most probable words under a mask: tokens that begin a word, and are letters.
 
-    The net reads `[CLS] text with the mask [SEP] text [SEP]`, so that it knows what the word was, as in TinyBERT's
+    The model reads `[CLS] text with the mask [SEP] text [SEP]`, so that it knows what the word was, as in TinyBERT's
     code; a text too long for that only the one time. The word itself may be among its candidates, as there.
     """
 
-    def __init__(self, tokenizer: Tokenizer, net: Encoder, head: nn.Module, number: int) -> None:
-        self.net, self.head, self.special, self.number = net, head, tokenizer.special, number
+    def __init__(self, tokenizer: Tokenizer, model: Encoder, head: nn.Module, number: int) -> None:
+        self.model, self.head, self.special, self.number = model, head, tokenizer.special, number
         first, _ = tokenizer.word_boundaries()
         begins = [token for token in tokenizer.tokens if first[token] == ALWAYS]
         spelt = {token: tokenizer.decode([token]).strip() for token in begins}
         self._words = {token: word for token, word in spelt.items() if WORD.fullmatch(word)}
-        device = net.word_embeddings.device
+        device = model.word_embeddings.device
         self._allowed_A = torch.tensor(
-            [t for t in self._words if t < len(net.word_embeddings)], device=device
+            [t for t in self._words if t < len(model.word_embeddings)], device=device
         )
 
     def of(self, texts: Sequence[list[Ids]]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
@@ -121,7 +121,7 @@ class MaskedLMCandidates:
         cls, sep, mask = (self.special[role] for role in ("cls", "sep", "mask"))
         unknown = self.special.get("unk")
         whole = [token for part in parts for token in part]
-        most, at = self.net.config.max_positions, 1
+        most, at = self.model.config.max_positions, 1
         for place, part in enumerate(parts):
             if place % 2 and len(part) == 1 and part[0] != unknown and len(whole) + 2 <= most:
                 once = [cls, *whole, sep]
@@ -140,8 +140,8 @@ class MaskedLMCandidates:
         first_N1 = torch.tensor([[one.first] for one in some], device=device)
         types_NT = (torch.arange(longest, device=device) >= first_N1).long()
         inputs = Inputs(ids=ids_NT, token_type_ids=types_NT, lengths=lengths_N, output_positions=at_N1)
-        hidden_N1E = self.net(inputs)
-        logits_NA = self.head(hidden_N1E, self.net.word_embeddings)[:, 0][:, self._allowed_A]
+        hidden_N1E = self.model(inputs)
+        logits_NA = self.head(hidden_N1E, self.model.word_embeddings)[:, 0][:, self._allowed_A]
         best_NK = self._allowed_A[logits_NA.topk(min(self.number, logits_NA.shape[1])).indices]
         return [tuple(self._words[token] for token in row) for row in best_NK.tolist()]
 

@@ -106,7 +106,7 @@ class MaskedScorer:
         self.batch_size = batch_size
         self.special = tokenizer.ids_of("cls", "sep", "mask")
         self.head = heads.MaskedLM.of(config, pretrained.vocab_size)
-        self.net = open_encoder(pretrained, {"mlm": self.head}, device)
+        self.model = open_encoder(pretrained, {"mlm": self.head}, device)
         self._classes = tokenizer.word_boundaries() if pll == "within_word_l2r" else None
 
     def scores(self, texts: Sequence[str]) -> list[float]:
@@ -147,9 +147,11 @@ class MaskedScorer:
             place_T = torch.arange(ids_BT.shape[1], device=self.device)
             ids_BT = ids_BT.where((place_T < at_B1) | (place_T > last_B1), self.special["mask"])
             hidden_B1D = self.head.transform(
-                self.net(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_B1))
+                self.model(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_B1))
             )
-            loss_B1, first_B1 = linear_scores(hidden_B1D, self.net.word_embeddings, self.head.bias, labels_B1)
+            loss_B1, first_B1 = linear_scores(
+                hidden_B1D, self.model.word_embeddings, self.head.bias, labels_B1
+            )
             yield from zip(numbers, (-loss_B1[:, 0]).tolist(), first_B1[:, 0].tolist(), strict=True)
 
     def _left_of_word(self, ids: Sequence[int]) -> NDArray[np.int64]:
@@ -185,7 +187,7 @@ class DiscriminatorScorer:
         self.batch_size = batch_size
         self.special = tokenizer.ids_of("cls", "sep")
         self.head = heads.ReplacedTokenHead(config.hidden)
-        self.net = open_encoder(pretrained, {"rtd": self.head}, device)
+        self.model = open_encoder(pretrained, {"rtd": self.head}, device)
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """The sum over a text's tokens of log P(original)."""
@@ -203,7 +205,7 @@ class DiscriminatorScorer:
             numbers = chosen.tolist()
             rows = [framed(pairs[number], self.special) for number in numbers]
             ids_BT, lengths_B = padded(rows, self.special["sep"], self.device)
-            logits_BT = self.head(self.net(Inputs(ids=ids_BT, lengths=lengths_B))).double().cpu()
+            logits_BT = self.head(self.model(Inputs(ids=ids_BT, lengths=lengths_B))).double().cpu()
             for number, row, logits_T in zip(numbers, rows, logits_BT, strict=True):
                 answer_logits_T = logits_T[1 + len(pairs[number].context) : len(row) - 1]
                 found = logsigmoid(-answer_logits_T).tolist(), (answer_logits_T < 0).tolist()
@@ -217,7 +219,7 @@ class CausalScorer:
 
     def __init__(self, pretrained: Pretrained, tokenizer: Tokenizer, device: torch.device = CPU) -> None:
         self.tokenizer, self.positions = tokenizer, pretrained.config.max_positions
-        self.net = open_decoder(pretrained, device)
+        self.model = open_decoder(pretrained, device)
 
     @property
     def start(self) -> int:
@@ -257,7 +259,7 @@ class CausalScorer:
         return _sums(self._tokens, windows)
 
     def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
-        return score_tokens(self.net, pairs)
+        return score_tokens(self.model, pairs)
 
 
 def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: int) -> list[EncodedRequest]:

@@ -45,7 +45,7 @@ class SegmentPairScorer:
         config = pretrained.encoder_config
         self.special, self.positions, self.device = special, config.max_positions, device
         self.pooler, self.pair = heads.Pooler(config.hidden), heads.SegmentPairHead(config.hidden)
-        self.net = open_encoder(pretrained, {"pooler": self.pooler, "pair": self.pair}, device)
+        self.model = open_encoder(pretrained, {"pooler": self.pooler, "pair": self.pair}, device)
 
     @torch.inference_mode()
     def accuracy(
@@ -72,6 +72,6 @@ class SegmentPairScorer:
             ids_BT, types_BT, lengths_B = (torch.from_numpy(array).to(self.device) for array in arrays)
             first_B1 = torch.zeros(len(ids_BT), 1, dtype=torch.long, device=self.device)
             inputs = Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B, output_positions=first_B1)
-            logits_B2 = self.pair(self.pooler(self.net(inputs)))
+            logits_B2 = self.pair(self.pooler(self.model(inputs)))
             right += int((logits_B2.argmax(1).cpu() == torch.from_numpy(batch.labels)).sum())
         return Proportion(right, total)

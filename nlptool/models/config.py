@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Activation = Literal["gelu", "gelu_tanh"]
 Kind = Literal["encoder", "decoder"]
-MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # beyond any net that was ever trained
+MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # beyond any model that was ever trained
 MOST_PARAMETERS = 10**14  # the same
 
 

@@ -30,7 +30,7 @@ class Embeddings(nn.Module):
         tokens = ids_BT.shape[1]
         if positions_BT is None and tokens > self.positions.num_embeddings:
             raise ValueError(
-                f"a row of {tokens} tokens, but the net has {self.positions.num_embeddings} positions"
+                f"a row of {tokens} tokens, but the model has {self.positions.num_embeddings} positions"
             )
         positions = self.positions.weight[:tokens] if positions_BT is None else self.positions(positions_BT)
         x_BTD = self.tokens(ids_BT) + positions

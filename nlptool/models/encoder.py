@@ -73,7 +73,7 @@ class TransformerEncoder(Encoder):
 
 
 def encode(embeddings: Embeddings, layers: Layers, inputs: Inputs) -> Tensor:
-    """`forward` of these embeddings and layers, which need not belong to one net."""
+    """`forward` of these embeddings and layers, which need not belong to one model."""
     ids_BT, types_BT, lengths_B = inputs.ids, inputs.token_type_ids, inputs.lengths
     at_BK, tokens = inputs.output_positions, ids_BT.shape[1]
     if (

@@ -1,4 +1,4 @@
-"""Parts of a pretrained net that training leaves as they are (Devlin et al. 2019, section 5.3)."""
+"""Parts of a pretrained model that training leaves as they are (Devlin et al. 2019, section 5.3)."""
 
 from collections.abc import Collection
 
@@ -26,20 +26,20 @@ def freeze(module: nn.Module, parts: Collection[str | int]) -> None:
     depth = max(stack.depth for stack in stacks)
     if numbers and numbers[-1] >= depth:
         raise UsageError(
-            f"train.freeze: there is no layer {numbers[-1]}; the net has {counted(depth, 'layers')}, from 0",
+            f"train.freeze: there is no layer {numbers[-1]}; the model has {counted(depth, 'layers')}, from 0",
             hint=f"train.freeze=[embeddings, 0] to train.freeze=[embeddings, {depth - 1}], or train.freeze=backbone",
         )
     shared = any(len(stack.attention) < stack.depth or len(stack.mlp) < stack.depth for stack in stacks)
     if numbers and shared:
         raise UsageError(
-            "train.freeze: the layers of this net share their weights, so none can be frozen by itself",
+            "train.freeze: the layers of this model share their weights, so none can be frozen by itself",
             hint="train.freeze=backbone, or train.freeze=embeddings",
         )
     frozen = [name for name, _ in module.named_parameters() if _is_frozen(name, parts)]
     named = dict(module.named_parameters())
     if len(frozen) == len(named):
         raise UsageError(
-            "train.freeze: nothing is left to train, since the net has no head of its own",
+            "train.freeze: nothing is left to train, since the model has no head of its own",
             hint="freeze the embeddings or some layers: train.freeze=[embeddings, 0]",
         )
     for name in frozen:

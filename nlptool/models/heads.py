@@ -226,7 +226,7 @@ class TokenClassificationHead(nn.Module):
 
     @classmethod
     def of(cls, config: EncoderConfig, outputs: int, dropout: float | None) -> "TokenClassificationHead":
-        """The head for an encoder. dropout: None for 0.1, that of Hugging Face's nets."""
+        """The head for an encoder. dropout: None for 0.1, that of Hugging Face's models."""
         return cls(config.hidden, outputs, 0.1 if dropout is None else dropout, config.init)
 
     def forward(self, hidden_ND: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ def save_pretrained(
 
 
 def cut(pretrained: Pretrained, rows: int) -> Pretrained:
-    """The same net with the first `rows` rows of its embeddings, where it has more."""
+    """The same model with the first `rows` rows of its embeddings, where it has more."""
     state = {key: tensor[:rows] if key in ROWS else tensor for key, tensor in pretrained.state.items()}
     return pretrained._replace(vocab_size=min(rows, pretrained.vocab_size), state=state)
 
@@ -275,7 +275,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _require_sizes(config: ModelConfig, vocab_size: int, state: Mapping[str, Tensor]) -> None:
-    """Raise ValueError where config.json and the weights are not of one size, before a net of that size is made."""
+    """Raise ValueError where config.json and the weights are not of one size, before a model of that size is made."""
     width = config.embedding_width
     rows = {"tokens": vocab_size, "positions": config.max_positions, "types": config.segment_types or None}
     for name, count in rows.items():

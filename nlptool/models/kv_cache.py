@@ -1,4 +1,4 @@
-"""What a causal net remembers of the tokens it has read."""
+"""What a causal model remembers of the tokens it has read."""
 
 # L layers, B rows, T new tokens, S columns, H heads, E width of one head, N rows to go on with
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class KVCacheProtocol(Protocol):
-    """What the layers of a causal net ask of a cache."""
+    """What the layers of a causal model ask of a cache."""
 
     @property
     def mask_B1TS(self) -> Tensor | None:  # noqa: N802

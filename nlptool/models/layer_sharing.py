@@ -32,7 +32,7 @@ def unshare_layers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def share_layers(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """The state with as many attentions and MLPs as the net of `config` has; undoes `unshare_layers`.
+    """The state with as many attentions and MLPs as the model of `config` has; undoes `unshare_layers`.
 
     Raises ValueError when layers that should share a sub-layer differ in it.
     """

@@ -231,10 +231,10 @@ class MLP(nn.Module):
 
 
 class HiddenStates(NamedTuple):
-    """What a net makes of a batch on its way, as a student sees its teacher."""
+    """What a model makes of a batch on its way, as a student sees its teacher."""
 
     states: tuple[Tensor, ...]
-    """[B, T, D] each: what the first layer is given, and what each layer makes of it; the last is the net's output."""
+    """[B, T, D] each: what the first layer is given, and what each layer makes of it; the last is the output."""
     scores: dict[int, Tensor]
     """By the number of a layer, from 1: scores before the softmax, [B, H, T, T], of all pairs, whatever the mask."""
 

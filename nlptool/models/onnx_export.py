@@ -116,7 +116,7 @@ def write(model: Exported, path: Path) -> None:
 def quantize(path: Path, out: Path) -> None:
     """Weights as 8-bit integers, each column of a matrix by a scale of its own; activations quantized as they come.
 
-    Embeddings, too, which are most of a small net: onnxruntime's dynamic quantization.
+    Embeddings, too, which are most of a small model: onnxruntime's dynamic quantization.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

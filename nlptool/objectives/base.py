@@ -1,11 +1,10 @@
-"""What an objective is: a net, how its batches are made, and what they cost.
+"""What an objective is: a model, how its batches are made, and what they cost.
 
 A loss is a set of named sums over named counts. `forward` returns the sums; the batch carries the counts,
 known when it is collated; the trainer divides by the totals over all micro-batches and ranks. So the gradient
 of a step does not depend on how its batch was cut.
 
-Its recipe block (objectives/config.py) builds it: the net, `model.build`, once or as often as the objective has nets,
-and the heads.
+Its recipe block (objectives/config.py) builds it: the model by `model.build`, or several of them, and the heads.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,9 +52,9 @@ def inputs_of(batch: Batch, output_positions: Tensor | None = None) -> Inputs:
 
 
 class Objective(nn.Module):
-    """Wraps a net with what tells BERT from ALBERT from ELECTRA: examples, masking, heads and loss terms.
+    """Wraps a model with what tells BERT from ALBERT from ELECTRA: examples, masking, heads and loss terms.
 
-    Its state dict has one name in front per part, `backbone.` for the net; a family's huggingface.py maps
+    Its state dict has one name in front per part, `backbone.` for the model; a family's huggingface.py maps
     these.
     """
 
@@ -66,7 +65,7 @@ class Objective(nn.Module):
     """Weight of each loss term, e.g. {"mlm": 1.0, "rtd": 50.0}."""
 
     sees_mask = True
-    """Whether the exported net has seen [MASK] in its rows, as scoring by pseudo-log-likelihood supposes."""
+    """Whether the exported model has seen [MASK] in its rows, as scoring by pseudo-log-likelihood supposes."""
 
     keeps_teacher = False
     """Whether batches bring along their `teacher_outputs`, computed once for all epochs."""
@@ -115,12 +114,12 @@ class Objective(nn.Module):
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
         """Make one micro-batch of what `examples(...).take` returns; every random choice comes from `draws`.
 
-        counts has every term of `weights`. The net is not touched, so batches can be made in a thread.
+        counts has every term of `weights`. The model is not touched, so batches can be made in a thread.
         """
         raise NotImplementedError
 
     makes_rows = False
-    """Whether a part of the net decides what another part reads: such rows cannot be looked at without weights."""
+    """Whether a part of the model decides what another part reads: such rows cannot be looked at without weights."""
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """What a batch asks, row by row, to be looked at."""
@@ -161,7 +160,7 @@ class Objective(nn.Module):
         return sum(weight * figures[term] for term, weight in self.weights.items())
 
     def remarks(self, figures: dict[str, float]) -> list[str]:
-        """What held-out figures give reason to warn of, such as a net that has collapsed."""
+        """What held-out figures give reason to warn of, such as a model that has collapsed."""
         return []
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
@@ -169,5 +168,5 @@ class Objective(nn.Module):
         return {"": ExportSpec(model, self.state_dict(), self.architecture)}
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The inverse of `folders`: its state, or parts of it, from those of the nets that were exported."""
+        """The inverse of `folders`: its state, or parts of it, from those of the models that were exported."""
         return dict(states[""])

@@ -33,7 +33,7 @@ class ObjectiveConfig(RecipeBlock):
     name: str = Field(description="objective")
 
     def beginning(self, model: ModelConfig, entity_size: int | None) -> ModelConfig:
-        """The net that begins with the weights of `model`. entity_size: width of the vectors of entities."""
+        """The model that begins with the weights of `model`. entity_size: width of the vectors of entities."""
         return model
 
     def check(self, model: ModelConfig) -> list[Problem]:

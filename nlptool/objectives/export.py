@@ -1,4 +1,4 @@
-"""A net with its tokenizer as a Hugging Face folder: what final/ is, and what a student begins from."""
+"""A model with its tokenizer as a Hugging Face folder: what final/ is, and what a student begins from."""
 
 from pathlib import Path
 

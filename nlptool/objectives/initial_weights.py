@@ -21,7 +21,7 @@ SIZES = ("layers", "hidden", "heads", "intermediate", "embedding_size")
 
 
 def read(name: str, tokenizer: Tokenizer, store: str, *, extend: bool = False) -> Pretrained:
-    """A pretrained net. Raises DataError where it reads other tokens than the store has.
+    """A pretrained model. Raises DataError where it reads other tokens than the store has.
 
     Its embeddings may have more rows than there are tokens, as padded ones have, where its own tokenizer lies there
     to say so. extend: the store's tokenizer may be its own with further tokens, whose rows are added.
@@ -48,10 +48,10 @@ def read(name: str, tokenizer: Tokenizer, store: str, *, extend: bool = False) -
     return found
 
 
-def _tokenizer(folder: Path, net: Pretrained) -> Tokenizer | None:
+def _tokenizer(folder: Path, model: Pretrained) -> Tokenizer | None:
     """That of a model folder, where one lies there."""
     there = any((folder / file).exists() for file in FILES)
-    return Tokenizer.of_model(folder, net.vocab_size) if there else None
+    return Tokenizer.of_model(folder, model.vocab_size) if there else None
 
 
 def remarks(start: str | None, tokenizer: Tokenizer) -> list[str]:
@@ -68,8 +68,8 @@ def remarks(start: str | None, tokenizer: Tokenizer) -> list[str]:
     return [note + (f"; {unknown:,} had none and begin as the mean of all" if unknown else "")]
 
 
-def resized(net: Pretrained, tokens: int, pieces: Mapping[int, Sequence[int]]) -> Pretrained:
-    """The net with a row for each further token, the mean of those that it stands for.
+def resized(model: Pretrained, tokens: int, pieces: Mapping[int, Sequence[int]]) -> Pretrained:
+    """The model with a row for each further token, the mean of those that it stands for.
 
     A token that stands for none gets the mean of all (Hewitt 2021): it is about as likely as any other then, and takes
     little from them. tokens: rows that are kept; padding goes. pieces: old ids by new id, which follow `tokens`.
@@ -80,21 +80,23 @@ def resized(net: Pretrained, tokens: int, pieces: Mapping[int, Sequence[int]]) -
         means = [kept[list(pieces[new])].mean(0) if pieces[new] else kept.mean(0) for new in sorted(pieces)]
         return torch.cat([kept, torch.stack(means)])
 
-    state = {key: longer(tensor) if key in huggingface.ROWS else tensor for key, tensor in net.state.items()}
-    return net._replace(vocab_size=tokens + len(pieces), state=state)
+    state = {
+        key: longer(tensor) if key in huggingface.ROWS else tensor for key, tensor in model.state.items()
+    }
+    return model._replace(vocab_size=tokens + len(pieces), state=state)
 
 
-def rows(nets: Sequence[Pretrained | None], tokens: int) -> int:
-    """Rows of the embeddings of all nets of a run: those of the pretrained one, of several the fewest."""
-    return min((net.vocab_size for net in nets if net is not None), default=tokens)
+def rows(models: Sequence[Pretrained | None], tokens: int) -> int:
+    """Rows of the embeddings of all models of a run: those of the pretrained one, of several the fewest."""
+    return min((model.vocab_size for model in models if model is not None), default=tokens)
 
 
 def state(
     pretrained: Pretrained, start: str | None, shape: Objective, model: ModelConfig, tokenizer: Tokenizer
 ) -> dict[str, Tensor]:
-    """The weights under the objective's names, with those of nets that were exported beside, as ELECTRA's generator.
+    """The weights under the objective's names, with those of models that were exported beside, as ELECTRA's generator.
 
-    Raises DataError where such a net has another size than the recipe asks for.
+    Raises DataError where such a model has another size than the recipe asks for.
     """
     states = {"": pretrained.state}
     for name, spec in shape.folders(model).items():

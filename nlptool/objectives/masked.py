@@ -176,9 +176,9 @@ class MaskedLM(Objective):
 def build(config: MaskingConfig, model: ModelConfig, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
     """An encoder with its heads, as `model` says."""
     assert isinstance(model, EncoderConfig)  # as `check` has made sure
-    net = model.build(vocabulary.rows)
+    encoder = model.build(vocabulary.rows)
     mlm = heads.MaskedLM.of(model, vocabulary.rows)
     if pairs not in TERMS:
-        return MaskedLM(config, vocabulary, net, mlm, pairs)
+        return MaskedLM(config, vocabulary, encoder, mlm, pairs)
     pair_heads = heads.Pooler(model.hidden, model.init), heads.SegmentPairHead(model.hidden, model.init)
-    return MaskedLM(config, vocabulary, net, mlm, pairs, *pair_heads)
+    return MaskedLM(config, vocabulary, encoder, mlm, pairs, *pair_heads)

@@ -16,7 +16,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 class PretrainedTeacher(NamedTuple):
-    """A pretrained net to learn from."""
+    """A pretrained model to learn from."""
 
     name: str
     """As the recipe calls it."""

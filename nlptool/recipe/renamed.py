@@ -33,7 +33,7 @@ KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "length": ("sequence_length",),
         "lm": ("lm_loss",),
         "made": ("synthetic",),
-        "net": ("hidden",),
+        "net": ("hidden", "network"),
         "positions": ("max_positions",),
         "prepare": ("preprocess",),
         "recompute": ("activation_checkpointing",),

@@ -31,7 +31,7 @@ def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> MeanAndStd 
 
 
 def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: a line for each figure of each task, a column for what needs no net, and one for each model."""
+    """Columns and rows: a line for each figure of each task, a column for the baseline, and one for each model."""
     lines: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     guesses: dict[tuple[str, str], str] = {}
     for model, found in models.items():
@@ -53,7 +53,7 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
     tasks = [sorted(one["task"] for one in found) for found in models.values()]
     if len(lines) > 1 and all(names == tasks[0] for names in tasks):
         rows += _means(list(models.values()))
-    return ["task", "figure", "without a net", *models], rows
+    return ["task", "figure", "without a model", *models], rows
 
 
 def _means(models: Sequence[Sequence[dict[str, Any]]]) -> Iterator[list[str]]:

@@ -35,7 +35,7 @@ class Probe:
     tokens_per_second: float
     """Real tokens."""
     memory: int
-    """The most bytes that were in use up to then, less those before the net was made. On a CPU what torch's own
+    """The most bytes that were in use up to then, less those before the model was made. On a CPU what torch's own
     code takes when it is first used counts too: tens of MB."""
 
 

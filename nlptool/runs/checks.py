@@ -87,7 +87,7 @@ def _own_files(run: Path) -> Check:
 
 
 def is_vectors(final: Path) -> bool:
-    """Whether a folder holds vectors of a graph's entities, not a net."""
+    """Whether a folder holds vectors of a graph's entities, not a model."""
     try:
         return "graph_fingerprint" in read_json(final / "config.json", dict)
     except (FileNotFoundError, DataError):

@@ -252,7 +252,7 @@ def format_changes(changed: Iterable[Change]) -> str:
 def changed_keys(old: RecipeBlock, new: RecipeBlock) -> list[Change]:
     """What differs between the recipes of two runs besides where they lie.
 
-    The net to begin from may lie in the same place beside them, as that of an earlier stage.
+    The model to begin from may lie in the same place beside them, as that of an earlier stage.
     """
     found = [change for change in difference(old, new) if change.path != "out"]
     outs = [str(getattr(recipe, "out", ".")) for recipe in (old, new)]

@@ -34,7 +34,7 @@ class DeviceInfo:
     memory: int
     """Bytes of the GPU, or of main memory as far as this process may use it."""
     taken: int
-    """Bytes that Python and torch have before there is a net; on a GPU unknown, and 0."""
+    """Bytes that Python and torch have before there is a model; on a GPU unknown, and 0."""
     disk: int
     """Bytes free where the run folder will be."""
 
@@ -77,7 +77,7 @@ def device_info(out: Path) -> DeviceInfo:
 
 
 def require_room(parameters: int, device: torch.device) -> None:
-    """Raise DataError where a net of so many parameters cannot be trained on this machine, whatever its batches are.
+    """Raise DataError where a model of so many parameters cannot be trained on this machine, whatever its batches are.
 
     Weights, gradients and Adam's two moments are 16 bytes for each.
     """
@@ -85,7 +85,7 @@ def require_room(parameters: int, device: torch.device) -> None:
     if 16 * parameters > here.memory:
         where = "the GPU" if device.type == "cuda" else "this machine"
         raise DataError(
-            f"not enough memory: the net has at least {quantity(parameters, 'parameters')}, which take "
+            f"not enough memory: the model has at least {quantity(parameters, 'parameters')}, which take "
             f"{quantity(16 * parameters, 'B')} while they are trained; {where} has {quantity(here.memory, 'B')}",
             hint="nlptool plan RECIPE says what a run takes; a smaller model takes less",
         )

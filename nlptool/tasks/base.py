@@ -3,9 +3,9 @@
 A kind of task is a folder here: `config.py` holds its recipe block `Config`, a TaskConfig that builds the objective.
 A task's file is one such block: recipes/tasks/glue/sst2.yaml.
 
-All that a kind does with a net is to decide: the class of a text, the right one of several texts, the tag of each word,
-the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what the
-model gives for each is logits, one for each alternative. `predict` and `cost` know decisions alone; how they come
+All that a kind does with a model is to decide: the class of a text, the right one of several texts, the tag of each
+word, the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what
+the model gives for each is logits, one for each alternative. `predict` and `cost` know decisions alone; how they come
 from rows and make answers is between `encode`, `dataset`, `score` and `answers`.
 """
 
@@ -52,7 +52,7 @@ class LabelledDataset(IndexedRows, Protocol):
 
 
 class TaskObjective(Objective):
-    """A pretrained net with a head for a task."""
+    """A pretrained model with a head for a task."""
 
     config: TaskConfig
 
@@ -173,18 +173,18 @@ class TaskObjective(Objective):
         return {}
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """The metrics of what needs no net: it knows the labels of `train`, and reads nothing."""
+        """The metrics of what needs no model: it knows the labels of `train`, and reads nothing."""
         raise NotImplementedError
 
     def settle(self, rows: LabelledDataset, logits: Numbers) -> None:
-        """Choose on the first validation split what answers need besides a net, such as a threshold."""
+        """Choose on the first validation split what answers need besides a model, such as a threshold."""
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """A line of the predictions file for each row of the data: `prediction`, `label` if known, and more."""
         raise NotImplementedError
 
     def average(self, logits: Sequence[Numbers]) -> Numbers:
-        """The logits of several nets as one, [N, W]: those of the mean of their probabilities."""
+        """The logits of several models as one, [N, W]: those of the mean of their probabilities."""
         log_probabilities = torch.from_numpy(np.stack(logits)).log_softmax(-1)
         return (log_probabilities.logsumexp(0) - math.log(len(logits))).numpy()
 

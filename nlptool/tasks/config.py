@@ -27,7 +27,7 @@ class Submission(RecipeBlock):
 
 
 class TaskConfig(RecipeBlock):
-    """A task: rows, what of them the net reads, what it should say, and how that is scored.
+    """A task: rows, what of them the model reads, what it should say, and how that is scored.
 
     Columns have the names of the hub's data set, so that a folder with the same rows reads alike: a file for
     each split, named after it (train.jsonl, validation.tsv.gz, test-00000-of-00002.parquet).
@@ -107,7 +107,7 @@ class TaskConfig(RecipeBlock):
         return nested(zip(self.text_columns, texts, strict=True))
 
     def entity_table(self) -> "EntityTable | None":
-        """A graph with vectors of its entities, opened, where the net is to read entities. Raises DataError."""
+        """A graph with vectors of its entities, opened, where the model is to read entities. Raises DataError."""
         return None
 
     def of_model(self) -> Self:

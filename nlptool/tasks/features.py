@@ -54,10 +54,10 @@ def keep(
 
 
 def kept(path: Path, model_digest: str, rows: LabelledDataset) -> NDArray[np.float32]:
-    """What `keep` has written, mapped, [documents, D]. Raises DataError where it is not there or of another net."""
+    """What `keep` has written, mapped, [documents, D]. Raises DataError where it is not there or of another model."""
     width = _known(path, model_digest, len(rows))
     if width is None:
-        raise DataError(f"{path}: is missing, damaged, or was written by another net", hint=AGAIN)
+        raise DataError(f"{path}: is missing, damaged, or was written by another model", hint=AGAIN)
     return np.asarray(np.memmap(path, "<f4", "r")).reshape(-1, width)
 
 

@@ -25,7 +25,7 @@ ROWS = 32
 
 
 class FinetunedModel:
-    """A fine-tuned net for its own task, or for another one of the same head and classes.
+    """A fine-tuned model for its own task, or for another one of the same head and classes.
 
     task: None: that which the folder names. Raises DataError where the folder names none, has no head for the task, or
     knows other classes.
@@ -93,7 +93,7 @@ def open_entities(task: TaskConfig, model: ModelConfig, name: str) -> EntityTabl
 
 
 def require_head(objective: TaskObjective, state: Mapping[str, Tensor], name: str) -> None:
-    """Raise DataError for a net that is pretrained only."""
+    """Raise DataError for a model that is pretrained only."""
     there = {key.partition(".")[0] for key in state}
     missing = sorted({part for part, _ in objective.named_children()} - there)
     if missing:

@@ -29,7 +29,7 @@ Measures = NDArray[np.float64]
 COUNTED = 8  # rows of different lengths that are counted, for four unknown numbers
 SMALL = (
     2**22
-)  # numbers; a net of fewer computes a row sooner than Python works out the shapes of all that it computes
+)  # numbers; a model of fewer computes a row sooner than Python works out the shapes of all that it computes
 SAMPLE = 2000  # rows that a mean is taken of
 
 
@@ -89,7 +89,7 @@ class FlopCount:
 
     @cached_property
     def _zeros(self) -> dict[str, Tensor]:
-        """Weights on the CPU with which a small net of shapes is counted; empty: it is counted as it is."""
+        """Weights on the CPU with which a small model of shapes is counted; empty: it is counted as it is."""
         named = {**dict(self.objective.named_parameters()), **dict(self.objective.named_buffers())}
         if self.device.type != "meta" or sum(tensor.numel() for tensor in named.values()) > SMALL:
             return {}

@@ -1,6 +1,6 @@
 """Rows that have any number of labels: each is a decision of its own, learnt by binary cross-entropy."""
 
-# N rows, C labels, S nets
+# N rows, C labels, S models
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -31,7 +31,7 @@ inside a token; rows whose head and tail the graph knows, and those in which a t
 
 
 class MarkedTextObjective(TaskObjective):
-    """A classifier of marked texts that shows the net the entities of their mentions, where it reads some."""
+    """A classifier of marked texts that shows the model the entities of their mentions, where it reads some."""
 
     architecture = "ForSequenceClassification"
     config: MarkedTextConfig

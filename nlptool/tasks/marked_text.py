@@ -93,7 +93,7 @@ class MarkedTextConfig(TaskConfig):
         return EntityTable(Path(self.graph), Path(self.entity_embeddings))
 
     def marked(self, row: Row) -> MarkedText:
-        """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        """What the model reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
         raise NotImplementedError
 
     def label_of(self, row: Row) -> tuple[float, ...]:

@@ -79,17 +79,17 @@ def choice_views(batch: Batch, names: Sequence[str]) -> list[RowView]:
 def build_parts(
     model: ModelConfig, vocabulary: Vocabulary
 ) -> tuple[EncoderConfig, Encoder, heads.Pooler | None]:
-    """An encoder's Config, net and pooler, where it has one. Raises DataError for a tokenizer that is no encoder's."""
+    """An encoder with its Config and its pooler, if it has one. Raises DataError for a tokenizer of no encoder."""
     pair_inputs.special_ids(vocabulary)
     assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
-    net = model.build(vocabulary.rows)
-    return model, net, heads.Pooler(model.hidden, model.init) if model.pooled else None
+    encoder = model.build(vocabulary.rows)
+    return model, encoder, heads.Pooler(model.hidden, model.init) if model.pooled else None
 
 
 def first_token(backbone: Encoder, pooler: heads.Pooler | None, batch: Batch) -> Tensor:
     """The first token's hidden state, pooled if there is a pooler, [B, D]. The last layer is computed there only.
 
-    Nets with one type of segment do not tell the two texts apart but by [SEP].
+    Models with one type of segment do not tell the two texts apart but by [SEP].
     """
     first_B1 = torch.zeros_like(batch["lengths"])[:, None]
     hidden_B1D = backbone(inputs_of(batch, first_B1))

@@ -46,7 +46,7 @@ class Example(NamedTuple):
 
     place: str
     inputs: tuple[tuple[str, ...], ...]
-    """What the net reads, one after the other: a text or a pair; of several choices, one for each."""
+    """What the model reads, one after the other: a text or a pair; of several choices, one for each."""
     label: tuple[float, ...]
     """As numbers; NaN: hidden."""
 

@@ -1,4 +1,4 @@
-"""Whether the runs of a comparison can spend the same: a run spends whole steps, and those of a large net cost more."""
+"""Whether the runs of a comparison can spend the same: a run spends whole steps, which cost more with a large model."""
 
 import math
 from collections.abc import Mapping, Sequence

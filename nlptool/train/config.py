@@ -191,7 +191,7 @@ def _parts(given: Any) -> Any:
 
 
 class FinetuneConfig(TrainConfigBase):
-    """How a pretrained net is fine-tuned.
+    """How a pretrained model is fine-tuned.
 
     Epochs, rate and warm-up are BERT's by default (Devlin et al. 2019, appendix A.3). Its update rule and schedule are
     not: schedule=linear_bert optimizer.bias_correction=false are, as recipe finetune/bert has them.

@@ -164,16 +164,16 @@ def estimate(
 
 
 def parts(module: nn.Module) -> dict[str, int]:
-    """Parameters by child of an objective, such as its heads; of a net, whose parts have parts, by child of the net."""
+    """Parameters by child of an objective, such as its heads; of a model, whose parts have parts, by its child."""
     found: dict[str, int] = {}
-    nets = {
+    models = {
         name
         for name, child in module.named_children()
         if any(list(part.children()) for part in child.children())
     }
     for name, parameter in module.named_parameters():
         child, _, rest = name.partition(".")
-        part = f"{child}.{rest.partition('.')[0]}" if child in nets else child
+        part = f"{child}.{rest.partition('.')[0]}" if child in models else child
         found[part] = found.get(part, 0) + parameter.numel()
     return found
 

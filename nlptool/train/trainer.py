@@ -110,8 +110,8 @@ def train(
     seconds: a time budget; it replaces steps as the measure of progress, and ends the run.
     Raises Preempted after a signal; the state is then that of the last whole step.
     """
-    net = torch.compile(state.module, dynamic=False) if config.compile else state.module
-    module = world.wrap(net)  # type: ignore[arg-type]
+    model = torch.compile(state.module, dynamic=False) if config.compile else state.module
+    module = world.wrap(model)  # type: ignore[arg-type]
     started = time.monotonic() - state.elapsed
     while state.step < steps:
         number = state.step

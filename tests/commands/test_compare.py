@@ -145,11 +145,11 @@ def test_flops_are_those_of_the_batches_that_were_trained(
     (run,) = json.loads(capsys.readouterr().out)
 
     plan = PretrainSetup(load(path, [], Recipe).recipe)
-    world, net = DistributedContext(0, 1, torch.device("cpu")), plan.objective()
-    batches, spent = plan.batches(net, world), []
+    world, model = DistributedContext(0, 1, torch.device("cpu")), plan.objective()
+    batches, spent = plan.batches(model, world), []
     for step in range(12):
         with torch.no_grad(), flops.counting() as count:
-            net(replace(batches.get(step)[0], compute_padding=True))
+            model(replace(batches.get(step)[0], compute_padding=True))
         spent.append(flops.STEP * count.operations)
     assert [point["flops"] for point in run["points"]] == [sum(spent[:8]), sum(spent)]
     assert plan.steps * plan.flops_per_step == pytest.approx(sum(spent))
@@ -189,7 +189,7 @@ def test_what_is_wrong_with_pairs_is_told_before_anything_is_trained(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_net_that_never_saw_a_mask_is_not_asked_for_minimal_pairs(two: list[str], tmp_path: Path, capsys):
+def test_a_model_that_never_saw_a_mask_is_not_asked_for_minimal_pairs(two: list[str], tmp_path: Path, capsys):
     path = Path(two[0])
     text = path.read_text().replace("name: bert", "name: electra")
     path.write_text(text.replace("{name: mlm}", "{name: electra, loss: replace_mlm}"))

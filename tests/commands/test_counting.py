@@ -14,7 +14,7 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.recipe import load
 from nlptool.text.store import SplitWriter, TokenStore, dtype_for
 
-NET = "{name: bert, layers: 1, hidden: 8, heads: 2, max_positions: 64}"
+MODEL = "{name: bert, layers: 1, hidden: 8, heads: 2, max_positions: 64}"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def short(tiny_store: Path, tmp_path: Path) -> Path:
     (store / "store.json").write_bytes((tiny_store / "store.json").read_bytes())
     path = tmp_path / "short.yaml"
     path.write_text(
-        f"store: {store}\nmodel: {NET}\nobjective: {{name: sop, whole_word: false}}\n"
+        f"store: {store}\nmodel: {MODEL}\nobjective: {{name: sop, whole_word: false}}\n"
         "train: {budget: 1 epochs, batch_size: 16, sequence_length: 64}\nevaluate: {batches: 1}\n"
         f"out: {tmp_path / 'run'}\n"
     )

@@ -1,4 +1,4 @@
-"""A small net learns a task from a fine-tuned one."""
+"""A small model learns a task from a fine-tuned one."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def write(folder: Path, **splits: list[dict]) -> None:
 
 @pytest.fixture(scope="module")
 def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data/, a task, a net of four layers that has been fine-tuned on it, and a recipe."""
+    """A folder with data/, a task, a model of four layers that has been fine-tuned on it, and a recipe."""
     folder = tmp_path_factory.mktemp("taught")
     write(folder / "data", train=rows(200, 0), validation=rows(60, 1))
     (folder / "bell.yaml").write_text(
@@ -50,10 +50,10 @@ def taught(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     tokenizer, model = Tokenizer.load(tiny_store / "tokenizer"), Bert(layers=4, hidden=32, heads=2, init=0.1)
     state = {f"backbone.{name}": t for name, t in model.build(tokenizer.vocab_size).state_dict().items()}
-    tokenizer.save(folder / "net")
-    huggingface.save_pretrained(folder / "net", model, state, tokenizer.special)
+    tokenizer.save(folder / "model")
+    huggingface.save_pretrained(folder / "model", model, state, tokenizer.special)
     (folder / "tune.yaml").write_text(
-        f"task: {folder}/bell.yaml\ndata: {folder}/data\ninit_from: {folder}/net\n"
+        f"task: {folder}/bell.yaml\ndata: {folder}/data\ninit_from: {folder}/model\n"
         f"train: {{epochs: 5, batch_size: 16, sequence_length: 32, lr: 3e-3}}\nout: {folder}/teacher\n"
     )
     assert main(["finetune", str(folder / "tune.yaml")]) == 0
@@ -208,12 +208,12 @@ def test_a_teacher_that_was_another_is_refused_when_a_run_goes_on(work: Path, ta
 
 
 def test_another_teacher_in_the_same_place_is_refused_when_a_run_goes_on(work: Path, taught: Path, capsys):
-    shutil.copytree(taught / "teacher/seed-0/final", work / "net")
-    assert distil(work, *SHORT, f"teacher={work}/net") == 0
-    state = load_file(work / "net/model.safetensors")
-    save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
-    (work / "net/run.json").unlink()  # which has the digest of what was there
-    assert distil(work, *SHORT, f"teacher={work}/net", "--resume", "auto") == 3
+    shutil.copytree(taught / "teacher/seed-0/final", work / "model")
+    assert distil(work, *SHORT, f"teacher={work}/model") == 0
+    state = load_file(work / "model/model.safetensors")
+    save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "model/model.safetensors")
+    (work / "model/run.json").unlink()  # which has the digest of what was there
+    assert distil(work, *SHORT, f"teacher={work}/model", "--resume", "auto") == 3
     assert "is not the teacher that" in capsys.readouterr().err
 
 
@@ -322,7 +322,7 @@ def test_a_masked_language_model_finds_other_words(work: Path, tiny_run: Path):
 def test_a_model_without_a_head_for_words_is_refused_before_anything_is_written(
     work: Path, taught: Path, capsys
 ):
-    assert distil(work, f"augment.model={taught}/net") == 3
+    assert distil(work, f"augment.model={taught}/model") == 3
     assert "has no masked-LM head" in capsys.readouterr().err
     assert distil(work, "augment.model=nowhere") == 2
     assert "augment.model=nowhere: no Hugging Face folder at nowhere" in capsys.readouterr().err
@@ -414,7 +414,7 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused(work: Path, arguments: l
 
 
 def test_a_teacher_without_a_head_does_not_know_the_task(work: Path, taught: Path, capsys):
-    assert distil(work, f"teacher={taught}/net") == 3
+    assert distil(work, f"teacher={taught}/model") == 3
     assert "has no classifier and no pooler, so it is not fine-tuned on the task" in capsys.readouterr().err
     assert not (work / "run").exists()
 
@@ -455,7 +455,7 @@ def test_classes_that_differ_by_case_alone_are_different_ones(work: Path, taught
 
 
 def test_a_student_that_reads_other_tokens_is_refused(work: Path, taught: Path, capsys):
-    shutil.copytree(taught / "net", work / "student")
+    shutil.copytree(taught / "model", work / "student")
     path = work / "student/tokenizer.json"
     content = json.loads(path.read_text())
     vocab = content["model"]["vocab"]
@@ -517,12 +517,12 @@ def test_two_ranks_reach_what_one_reaches(work: Path):
 
 
 @pytest.mark.slow
-def test_a_student_may_be_any_net_with_random_weights(work: Path, taught: Path, capsys):
+def test_a_student_may_be_any_model_with_random_weights(work: Path, taught: Path, capsys):
     other = ["~layers", "model={name: bert, layers: 1, hidden: 16, heads: 2, max_positions: 40}"]
     assert distil(work, *other, "intermediate.steps=60", "prediction.steps=60", "baseline_student=true") == 0
     start = huggingface.load_pretrained(work / "run" / "start")
     assert start.config.model_dump()["hidden"] == 16
-    assert Tokenizer.load(work / "run" / "start").fingerprint == Tokenizer.load(taught / "net").fingerprint
+    assert Tokenizer.load(work / "run" / "start").fingerprint == Tokenizer.load(taught / "model").fingerprint
     scores = json.loads((work / "run" / "scores.json").read_text())
     assert scores["models"]["student"]["parameters"] < scores["models"]["teacher"]["parameters"]
     assert distil(work, *other, "prediction.sequence_length=64", "--overwrite") == 2

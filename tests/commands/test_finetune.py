@@ -239,13 +239,13 @@ def test_a_refused_run_leaves_its_recipe_as_it_was(work: Path, capsys):
     assert (work / "run/recipe.yaml").read_text() == written
 
 
-def test_another_net_in_the_same_place_is_refused_when_seeds_are_added(work: Path, tiny_run: Path, capsys):
-    shutil.copytree(tiny_run / "final", work / "net")
-    assert short(work, f"init_from={work}/net") == 0
-    state = load_file(work / "net/model.safetensors")
-    save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "net/model.safetensors")
-    (work / "net/run.json").unlink()  # which has the digest of what was there
-    assert short(work, f"init_from={work}/net", "seeds=2", "--resume", "auto") == 3
+def test_another_model_in_the_same_place_is_refused_when_seeds_are_added(work: Path, tiny_run: Path, capsys):
+    shutil.copytree(tiny_run / "final", work / "model")
+    assert short(work, f"init_from={work}/model") == 0
+    state = load_file(work / "model/model.safetensors")
+    save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "model/model.safetensors")
+    (work / "model/run.json").unlink()  # which has the digest of what was there
+    assert short(work, f"init_from={work}/model", "seeds=2", "--resume", "auto") == 3
     assert "is not the initial model that" in capsys.readouterr().err
     assert not (work / "run/seed-1").exists()
 
@@ -317,7 +317,7 @@ def test_the_result_is_the_last_step_where_nothing_else_is_asked_for(work: Path,
     assert "scores of the last step" in capsys.readouterr().out
 
 
-def test_patience_that_would_wait_for_a_net_that_is_not_taken_is_refused(work: Path, capsys):
+def test_patience_that_would_wait_for_a_model_that_is_not_taken_is_refused(work: Path, capsys):
     assert tune(work, "evaluate.patience=2") == 2
     assert "patience needs select: best" in capsys.readouterr().err
 
@@ -506,7 +506,7 @@ def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
         (["train.compile=true"], "train.compile"),
         (
             ["train.sequence_length=65"],
-            "65 tokens are more than the net's 64 positions\nhint: train.sequence_length=64",
+            "65 tokens are more than the model's 64 positions\nhint: train.sequence_length=64",
         ),
         (["train.warmup=1.5"], "train.warmup=1.5: warmup is a whole number of steps"),
         (["--resume", "elsewhere"], "its own output folder"),

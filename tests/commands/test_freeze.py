@@ -1,4 +1,4 @@
-"""`train.freeze`: fine-tuning on a net of which parts stay as they were pretrained."""
+"""`train.freeze`: fine-tuning on a model of which parts stay as they were pretrained."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def setup(recipe: str, *changes: str) -> FinetuneSetup:
     return FinetuneSetup(load(Path(recipe), changes, Recipe).recipe)
 
 
-def test_a_frozen_net_says_the_same_of_a_row_each_time(recipe: str):
+def test_a_frozen_model_says_the_same_of_a_row_each_time(recipe: str):
     from nlptool.models.layers import Attention, Dropout
 
     objective = setup(recipe, "train.freeze=[embeddings, 0]").objective()
@@ -85,7 +85,7 @@ def test_what_has_no_backward_pass_costs_a_third(recipe: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (["train.freeze=2"], "there is no layer 2; the net has 2 layers, from 0"),
+        (["train.freeze=2"], "there is no layer 2; the model has 2 layers, from 0"),
         (["train.freeze=encoder"], "train.freeze"),
         (["train.freeze=-1"], "train.freeze"),
     ],

@@ -56,7 +56,7 @@ def test_every_objective_shows_the_rows_of_its_step(
     found = shown(capsys, str(path), "--rows", "5", "--batch", "3")
     assert len(found["rows"]) == 5
     setup = PretrainSetup(load(path, (), Recipe).recipe)
-    if name != "electra":  # whose rows a net makes
+    if name != "electra":  # whose rows a model makes
         batches = setup.batches(setup.shape, distributed.join(ALONE)).get(3)
         ids = torch.cat([batch["ids"] for batch in batches])
         for row, own in zip(found["rows"], ids.tolist(), strict=False):

@@ -240,13 +240,13 @@ def test_a_dry_run_writes_nothing_and_counts_everything(tiny_recipe: Path, tmp_p
     assert train(tiny_recipe, "--dry-run", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert not (tmp_path / "run").exists()
-    state = weights_of_a_new_net(tiny_recipe, tmp_path)
+    state = weights_of_a_new_model(tiny_recipe, tmp_path)
     assert told["parameters"] == sum(tensor.numel() for tensor in state.values())
     assert told["steps"] == 12
     assert told["tokens"] == 12 * 8 * 32
 
 
-def weights_of_a_new_net(recipe: Path, tmp_path: Path) -> dict[str, torch.Tensor]:
+def weights_of_a_new_model(recipe: Path, tmp_path: Path) -> dict[str, torch.Tensor]:
     assert train(recipe, "train.steps=1") == 0
     return load_file(tmp_path / "run" / "checkpoints" / "step-00000001" / "model.safetensors")
 

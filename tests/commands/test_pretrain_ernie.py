@@ -70,7 +70,10 @@ def test_without_an_entity_of_cls_the_bert_that_it_is_lies_beside_it(linked, tmp
     ("changes", "told"),
     [
         ({"entity_embeddings": None}, "entity_embeddings: name vectors of the graph's entities"),
-        ({"model": {"name": "bert", "layers": 2, "hidden": 32, "heads": 2}}, "a net that reads them: ernie"),
+        (
+            {"model": {"name": "bert", "layers": 2, "hidden": 32, "heads": 2}},
+            "a model that reads them: ernie",
+        ),
         ({"objective": {"name": "mlm"}}, "only nlptool pretrain-ernie has them"),
         ({"model": MODEL | {"entity_size": 12}}, "the vectors have width 16, and model.entity_size is 12"),
         ({"objective": {"name": "ernie", "entity_split": [0.8, 0.1, 0.2]}}, "three shares that add up to 1"),

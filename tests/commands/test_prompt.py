@@ -54,9 +54,9 @@ def decoder(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer").bare()
     config = Config(layers=2, hidden=16, heads=2, max_positions=96, init=0.3)
-    net = config.build(tokenizer.vocab_size)
+    model = config.build(tokenizer.vocab_size)
     tokenizer.save(folder)
-    state = nn.ModuleDict({"backbone": net}).state_dict()
+    state = nn.ModuleDict({"backbone": model}).state_dict()
     huggingface.save_pretrained(folder, config, state, tokenizer.special)
     return folder
 

@@ -66,7 +66,7 @@ def test_a_model_is_fine_tuned_on_each_task(tiny_run: Path, suite: Path, tmp_pat
     assert found["suite"][0]["seeds"] == 2
     caption, _, *table = (out / "evaluate.md").read_text().splitlines()
     assert caption == "in per cent; scores of the last step; ± is the deviation between seeds"
-    assert table[0] == f"| task | figure | without a net | {tiny_run.name} |"
+    assert table[0] == f"| task | figure | without a model | {tiny_run.name} |"
     assert [line.split(" | ")[0] for line in table[2:]] == [
         "| bell",
         "| bell",
@@ -96,12 +96,12 @@ def test_the_runs_of_a_comparison_take_the_suite(two: list[str], suite: Path, tm
     out = tmp_path / "out"
     assert main(["compare", *two, "--suite", str(suite), "--out", str(out)]) == 0
     shown = capsys.readouterr().out
-    assert "without a net" in shown
+    assert "without a model" in shown
     runs = json.loads((out / "compare.json").read_text())
     assert [[one["task"] for one in run["suite"]] for run in runs] == [["bell", "towns"]] * 2
     assert (out / "compare-bell.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "compare-mean-of-the-suite.svg").exists()
-    assert "| task | figure | without a net | plain | pairs |" in (out / "compare.md").read_text()
+    assert "| task | figure | without a model | plain | pairs |" in (out / "compare.md").read_text()
 
 
 def taken(task: str, *figures: tuple[float, float], score: int | None = None, excluded: bool = False) -> dict:
@@ -207,7 +207,7 @@ def test_prompted_tasks_stand_beside_those_that_were_learnt(
     assert evaluate(suite, tiny_run / "final", out, "--resume", "auto") == 0
 
 
-def test_a_net_without_a_language_model_head_is_not_prompted(
+def test_a_model_without_a_language_model_head_is_not_prompted(
     tiny_run: Path, suite: Path, tmp_path: Path, capsys
 ):
     suite.write_text(

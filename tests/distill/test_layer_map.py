@@ -51,14 +51,14 @@ def test_any_number_of_layers_rises_without_repeats_from_the_first_to_the_last(t
         assert chosen[-1] == (teacher - 1 if student > 1 else 0)
 
 
-def test_a_thinned_state_is_that_of_the_smaller_net() -> None:
-    net = Config(layers=4, hidden=8, heads=2, max_positions=8).build(20)
-    state = {f"backbone.{key}": tensor for key, tensor in net.state_dict().items()}
+def test_a_thinned_state_is_that_of_the_smaller_model() -> None:
+    model = Config(layers=4, hidden=8, heads=2, max_positions=8).build(20)
+    state = {f"backbone.{key}": tensor for key, tensor in model.state_dict().items()}
     small = select_layers(state, (1, 3))
     assert small["backbone.layers.mlp.1.up.weight"] is state["backbone.layers.mlp.3.up.weight"]
     student = Config(layers=2, hidden=8, heads=2, max_positions=8).build(20)
     student.load_state_dict({key.removeprefix("backbone."): tensor for key, tensor in small.items()})
-    assert torch.equal(student.layers.attention[0].out.weight, net.layers.attention[1].out.weight)
+    assert torch.equal(student.layers.attention[0].out.weight, model.layers.attention[1].out.weight)
 
 
 def test_layers_that_are_not_there_are_refused() -> None:

@@ -27,8 +27,8 @@ def reader(tiny_store: Path) -> CausalScorer:
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     config = Config(layers=2, hidden=16, heads=2, max_positions=POSITIONS, init=0.3)
-    net = config.build(tokenizer.vocab_size)
-    state = {f"backbone.{key}": t for key, t in net.state_dict().items()}
+    model = config.build(tokenizer.vocab_size)
+    state = {f"backbone.{key}": t for key, t in model.state_dict().items()}
     return CausalScorer(Pretrained(config, tokenizer.vocab_size, state), tokenizer)
 
 
@@ -63,7 +63,7 @@ def windows_of_lm_eval(ids: list[int], start: int, positions: int) -> list[tuple
     found = []
     for end in sorted({*range(positions, len(ids), positions), len(ids)}):
         begin = found[-1][2] if found else 0
-        read = [start, *ids][max(0, end - positions) : end]  # what the net is given to predict up to `end`
+        read = [start, *ids][max(0, end - positions) : end]  # what the model is given to predict up to `end`
         found.append((read[: len(read) - (end - begin) + 1], ids[begin:end], end))
     return [(context, predicted) for context, predicted, _ in found]
 
@@ -93,18 +93,18 @@ def test_a_masked_model_reads_a_full_last_window_too(tiny_masked: MaskedScorer):
         seen = torch.tensor([row])
         seen[0, place] = tiny_masked.special["mask"]
         hidden = tiny_masked.head.transform(
-            tiny_masked.net(Inputs(ids=seen, lengths=torch.tensor([len(row)])))
+            tiny_masked.model(Inputs(ids=seen, lengths=torch.tensor([len(row)])))
         )
-        logits = hidden[0, place] @ tiny_masked.net.word_embeddings.T + tiny_masked.head.bias
+        logits = hidden[0, place] @ tiny_masked.model.word_embeddings.T + tiny_masked.head.bias
         expected += logits.log_softmax(-1)[row[place]].item()
     assert alone == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_cost_of_a_text_is_that_of_transformers_in_lm_evals_windows(reader: CausalScorer, tmp_path: Path):
     transformers = pytest.importorskip("transformers")
-    state = {f"backbone.{key}": t for key, t in reader.net.state_dict().items()}
+    state = {f"backbone.{key}": t for key, t in reader.model.state_dict().items()}
     special = reader.tokenizer.special
-    huggingface.save_pretrained(tmp_path, reader.net.config, state, special)
+    huggingface.save_pretrained(tmp_path, reader.model.config, state, special)
     model = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
     text = " the old town reads a bell." * 6
     ids = reader.tokenizer.encode(text)

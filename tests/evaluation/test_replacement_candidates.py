@@ -59,7 +59,7 @@ def test_many_words_have_the_same_nearest_ones_block_by_block(tokenizer, nearest
 
 
 class Guesser:
-    """A net that likes what has a high number in the vocabulary, and remembers what it has read."""
+    """A model that likes what has a high number in the vocabulary, and remembers what it has read."""
 
     def __init__(self, positions: int) -> None:
         self.config = SimpleNamespace(max_positions=positions)
@@ -77,8 +77,8 @@ class Guesser:
 
 
 def test_a_word_of_one_token_is_masked_before_the_text_as_it_is(tokenizer, nearest):
-    net = Guesser(positions=20)
-    found = ReplacementCandidates(tokenizer, nearest, MaskedLMCandidates(tokenizer, net, net.head, 2)).of(
+    model = Guesser(positions=20)
+    found = ReplacementCandidates(tokenizer, nearest, MaskedLMCandidates(tokenizer, model, model.head, 2)).of(
         [TEXT]
     )
     text = ids("old", "mill", "##s", ",", "new", "river", "3")
@@ -87,28 +87,28 @@ def test_a_word_of_one_token_is_masked_before_the_text_as_it_is(tokenizer, neare
         first = ids("[CLS]") + text + ids("[SEP]")
         first[at] = VOCABULARY.index("[MASK]")
         expected.append((first + text + ids("[SEP]"), at, [0] * 9 + [1] * 8))
-    assert sorted(net.read, key=lambda one: one[1]) == expected
+    assert sorted(model.read, key=lambda one: one[1]) == expected
     likely = ("river", "mill")  # neither the comma nor the digit, nor what continues a word
     assert found == {TEXT: [likely, ("old", "new"), likely, likely]}
 
 
 def test_a_text_too_long_to_stand_there_twice_is_read_once_and_a_longer_one_not_at_all(tokenizer, nearest):
     for positions, lengths in ((17, {17}), (16, {9}), (9, {9}), (8, set())):
-        net = Guesser(positions)
-        found = ReplacementCandidates(tokenizer, nearest, MaskedLMCandidates(tokenizer, net, net.head, 2)).of(
-            [TEXT]
-        )
-        assert {len(row) for row, _, _ in net.read} == lengths
+        model = Guesser(positions)
+        found = ReplacementCandidates(
+            tokenizer, nearest, MaskedLMCandidates(tokenizer, model, model.head, 2)
+        ).of([TEXT])
+        assert {len(row) for row, _, _ in model.read} == lengths
         assert found[TEXT][0] == (("river", "mill") if lengths else ("mills", "new"))
 
 
 def test_the_likeliest_words_are_those_of_fill_mask(tiny_run: Path):
     """Of a text that stands there once only; ours are its guesses that begin a word, in the same order."""
     model = FillMask(tiny_run / "final")
-    model.net.config = model.net.config.model_copy(update={"max_positions": 20})
+    model.model.config = model.model.config.model_copy(update={"max_positions": 20})
     text = "the old town reads a small bell by the river and the stone house"
-    likeliest = MaskedLMCandidates(model.tokenizer, model.net, model.head, 4)
-    nearest = NearestNeighbours(model.tokenizer, model.net.word_embeddings, frequent([text]), 4)
+    likeliest = MaskedLMCandidates(model.tokenizer, model.model, model.head, 4)
+    nearest = NearestNeighbours(model.tokenizer, model.model.word_embeddings, frequent([text]), 4)
     found = ReplacementCandidates(model.tokenizer, nearest, likeliest).of([text])[text]
     words = text.split()
     tried = 0
@@ -125,8 +125,8 @@ def test_the_likeliest_words_are_those_of_fill_mask(tiny_run: Path):
 def test_candidates_do_not_depend_on_the_texts_beside(tiny_run: Path, monkeypatch):
     model = FillMask(tiny_run / "final")
     texts = ["the old town reads", "a bell", "winter wood and stone light by the old river", ""]
-    likeliest = MaskedLMCandidates(model.tokenizer, model.net, model.head, 5)
-    nearest = NearestNeighbours(model.tokenizer, model.net.word_embeddings, frequent(texts), 5)
+    likeliest = MaskedLMCandidates(model.tokenizer, model.model, model.head, 5)
+    nearest = NearestNeighbours(model.tokenizer, model.model.word_embeddings, frequent(texts), 5)
     replacements = ReplacementCandidates(model.tokenizer, nearest, likeliest)
     together = replacements.of(texts)
     assert together[""] == []

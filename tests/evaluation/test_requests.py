@@ -221,14 +221,16 @@ def test_a_discriminator_counts_the_answer_only(tiny_store: Path, tmp_path: Path
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     config = ElectraConfig(layers=1, hidden=16, heads=2, max_positions=64)
-    net = config.build(tokenizer.vocab_size)
-    module = nn.ModuleDict({"backbone": net, "rtd": ReplacedTokenHead(16)}).eval()
+    model = config.build(tokenizer.vocab_size)
+    module = nn.ModuleDict({"backbone": model, "rtd": ReplacedTokenHead(16)}).eval()
     model = scoring.scorer(Pretrained(config, tokenizer.vocab_size, module.state_dict()), tokenizer)
     (found,) = scoring.answers(model, REQUESTS[:1])
     (pair,) = encoded(REQUESTS[:1], tokenizer)
     ids = [tokenizer.special["cls"], *pair.context, *pair.answer, tokenizer.special["sep"]]
     with torch.no_grad():
-        logits = module["rtd"](net(Inputs(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]))))[0, :-1]
+        logits = module["rtd"](model(Inputs(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]))))[
+            0, :-1
+        ]
     asked = logits[-found.tokens :]
     assert found.logprob == pytest.approx(logsigmoid(-asked).sum().item(), abs=1e-5)
     assert found.greedy == bool((asked < 0).all())

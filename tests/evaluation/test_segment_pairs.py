@@ -41,7 +41,7 @@ def by_size(inputs: Inputs) -> Tensor:
 def test_who_knows_the_order_is_right_of_every_swap_and_of_half_the_strangers(rising: Split) -> None:
     state = nn.ModuleDict({"backbone": CONFIG.build(10_200), "pooler": Pooler(8), "pair": SegmentPairHead(8)})
     judge = SegmentPairScorer(Pretrained(CONFIG, 10_200, state.state_dict()), SPECIAL)
-    judge.net, judge.pooler = by_size, lambda hidden_B11: hidden_B11[:, 0]  # type: ignore[assignment]
+    judge.model, judge.pooler = by_size, lambda hidden_B11: hidden_B11[:, 0]  # type: ignore[assignment]
     judge.pair = lambda x_B1: torch.cat([x_B1, -x_B1], dim=1)  # type: ignore[assignment]
     order = judge.accuracy(rising, "order", length=23)
     assert order.total == len(SegmentPairs(rising, 23, 0, "order", cls=1, sep=2, pad=0)) > 500

@@ -14,7 +14,7 @@ from nlptool.evaluation.requests import Request
 from nlptool.evaluation.scoring import answers, scorer
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import GPT2
+from nlptool.models.gpt2.model import GPT2
 from nlptool.text.tokenizer import Tokenizer
 
 GPU = torch.device("cuda")
@@ -25,7 +25,7 @@ REQUESTS = [Request(c, f" {a}") for c in CONTEXTS for a in ("stone", "wood and l
 
 
 @pytest.fixture(scope="module")
-def net() -> GPT2:
+def model() -> GPT2:
     torch.manual_seed(0)
     return CONFIG.build(VOCAB).eval()
 
@@ -38,38 +38,42 @@ def prompts() -> list[list[int]]:
 
 
 def made(
-    net: GPT2, prompts: Sequence[list[int]], tokens: int, ends: Collection[int] = (), choose: Choose = greedy
+    model: GPT2,
+    prompts: Sequence[list[int]],
+    tokens: int,
+    ends: Collection[int] = (),
+    choose: Choose = greedy,
 ) -> list[list[int]]:
     texts: list[list[int]] = [[] for _ in prompts]
-    for number, token in continuations(net, prompts, tokens, ends, choose):
+    for number, token in continuations(model, prompts, tokens, ends, choose):
         texts[number].append(token)
     return texts
 
 
 @pytest.mark.parametrize("choose", [greedy, Sampling(top_k=20, seed=3)], ids=["greedy", "drawn"])
-def test_texts_go_on_alike_alone_and_in_a_batch(net: GPT2, prompts, choose: Choose):
+def test_texts_go_on_alike_alone_and_in_a_batch(model: GPT2, prompts, choose: Choose):
     tokens = 60  # more than there are positions, so that each text ends at another step
-    expected = made(net, prompts, tokens, choose=choose)
+    expected = made(model, prompts, tokens, choose=choose)
     assert len({len(text) for text in expected}) == 20
     there = CONFIG.build(VOCAB).eval().to(GPU)
-    there.load_state_dict(net.state_dict())
+    there.load_state_dict(model.state_dict())
     assert made(there, prompts, tokens, choose=choose) == expected
-    assert made(there, prompts[7:8], tokens)[0] == made(net, prompts[7:8], tokens)[0]
+    assert made(there, prompts[7:8], tokens)[0] == made(model, prompts[7:8], tokens)[0]
 
 
-def test_texts_that_end_early_are_dropped(net: GPT2, prompts):
-    ends = {text[step] for step, text in zip((3, 5, 8, 13), made(net, prompts[:4], 20), strict=True)}
-    expected = made(net, prompts, 20, ends)
+def test_texts_that_end_early_are_dropped(model: GPT2, prompts):
+    ends = {text[step] for step, text in zip((3, 5, 8, 13), made(model, prompts[:4], 20), strict=True)}
+    expected = made(model, prompts, 20, ends)
     assert len({len(text) for text in expected}) > 3
     there = CONFIG.build(VOCAB).eval().to(GPU)
-    there.load_state_dict(net.state_dict())
+    there.load_state_dict(model.state_dict())
     assert made(there, prompts, 20, ends) == expected
 
 
-def test_beams_find_the_same(net: GPT2, prompts):
+def test_beams_find_the_same(model: GPT2, prompts):
     there = CONFIG.build(VOCAB).eval().to(GPU)
-    there.load_state_dict(net.state_dict())
-    assert beam_hypotheses(there, prompts, 8) == beam_hypotheses(net, prompts, 8)
+    there.load_state_dict(model.state_dict())
+    assert beam_hypotheses(there, prompts, 8) == beam_hypotheses(model, prompts, 8)
 
 
 @pytest.mark.parametrize("run", ["tiny_decoder", "tiny_run"])

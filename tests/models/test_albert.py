@@ -36,9 +36,9 @@ def count(*modules: nn.Module) -> int:
 def sizes(config: Config) -> tuple[int, int]:
     """Parameters of encoder and pooler, and with both heads, at ALBERT's vocabulary."""
     with torch.device("meta"):
-        net, pooler = config.build(30000), Pooler(config.hidden)
+        model, pooler = config.build(30000), Pooler(config.hidden)
         mlm, pair = MaskedLM.of(config, 30000), SegmentPairHead(config.hidden)
-    return count(net, pooler), count(net, pooler, mlm, pair)
+    return count(model, pooler), count(model, pooler, mlm, pair)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,9 @@ def test_groups_must_divide_layers_and_mean_something() -> None:
 
 
 @pytest.mark.parametrize("settings", SHARES, ids=str)
-def test_a_shared_net_is_an_unshared_one_whose_layers_hold_equal_weights(settings: dict[str, object]) -> None:
+def test_a_shared_model_is_an_unshared_one_whose_layers_hold_equal_weights(
+    settings: dict[str, object],
+) -> None:
     torch.manual_seed(0)
     config = Config.model_validate(SMALL | settings)
     shared = config.build(40).double()
@@ -102,7 +104,7 @@ def test_a_shared_net_is_an_unshared_one_whose_layers_hold_equal_weights(setting
 
     ids_BT, lengths_B = torch.randint(0, 40, (3, 9)), torch.tensor([9, 4, 7])
     slope_BTD = torch.randn(3, 9, 16, dtype=torch.float64)
-    one, other = (net(Inputs(ids=ids_BT, lengths=lengths_B)) for net in (shared, alone))
+    one, other = (model(Inputs(ids=ids_BT, lengths=lengths_B)) for model in (shared, alone))
     assert torch.allclose(one, other, atol=1e-12)
     (one * slope_BTD).sum().backward()
     (other * slope_BTD).sum().backward()
@@ -114,7 +116,7 @@ def test_a_shared_net_is_an_unshared_one_whose_layers_hold_equal_weights(setting
 
 
 def origin_of(name: str, config: Config) -> str:
-    """Which tensor of the shared net a tensor of the unshared one is a copy of."""
+    """Which tensor of the shared model a tensor of the unshared one is a copy of."""
     parts = name.split(".")
     if parts[:2] in (["layers", "attention"], ["layers", "mlp"]):
         shares = {"attention": ("attention", "all"), "mlp": ("ffn", "all")}[parts[1]]

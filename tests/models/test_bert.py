@@ -43,11 +43,11 @@ def test_published_sizes_have_their_parameter_counts(
 ) -> None:
     config = Config(layers=layers, hidden=hidden, heads=heads)
     with torch.device("meta"):
-        net, pooler = config.build(30522), Pooler(hidden)
+        model, pooler = config.build(30522), Pooler(hidden)
         mlm = MaskedLM(hidden, hidden, 30522, config.activation)
         nsp = SegmentPairHead(hidden)
-    assert count(net, pooler) == encoder
-    assert count(net, pooler, mlm, nsp) == with_heads
+    assert count(model, pooler) == encoder
+    assert count(model, pooler, mlm, nsp) == with_heads
 
 
 def test_heads_must_divide_hidden() -> None:
@@ -63,17 +63,17 @@ def test_the_mlp_is_four_times_as_wide_unless_told() -> None:
 
 @pytest.mark.parametrize("lengths", [None, [9, 4, 1]])
 def test_asked_positions_alone_are_those_of_the_full_computation(lengths: list[int] | None) -> None:
-    net = small().eval()
+    model = small().eval()
     ids_BT = torch.randint(0, 50, (3, 9))
     lengths_B = None if lengths is None else torch.tensor(lengths)
     at_BK = torch.tensor([[0, 5, 5], [3, 1, 0], [0, 0, 0]])
-    full_BTD = net(Inputs(ids=ids_BT, lengths=lengths_B))
+    full_BTD = model(Inputs(ids=ids_BT, lengths=lengths_B))
     expected_BKD = full_BTD[torch.arange(3)[:, None], at_BK]
-    asked_BKD = net(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_BK))
+    asked_BKD = model(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=at_BK))
     assert torch.allclose(asked_BKD, expected_BKD, atol=1e-6)
 
     weights_BKD = torch.randn(3, 3, 32)
-    parameters = list(net.parameters())
+    parameters = list(model.parameters())
     ours = torch.autograd.grad((asked_BKD * weights_BKD).sum(), parameters, materialize_grads=True)
     theirs = torch.autograd.grad((expected_BKD * weights_BKD).sum(), parameters, materialize_grads=True)
     for one, other in zip(ours, theirs, strict=True):
@@ -81,34 +81,34 @@ def test_asked_positions_alone_are_those_of_the_full_computation(lengths: list[i
 
 
 def test_padding_changes_no_real_position() -> None:
-    net = small().eval()
+    model = small().eval()
     row = torch.randint(0, 50, (1, 5))
     padded = torch.cat([row, torch.randint(0, 50, (1, 7))], dim=1)
-    alone = net(Inputs(ids=row))
-    assert torch.allclose(net(Inputs(ids=padded, lengths=torch.tensor([5])))[:, :5], alone, atol=1e-6)
-    assert not torch.allclose(net(Inputs(ids=padded))[:, :5], alone, atol=1e-3)
+    alone = model(Inputs(ids=row))
+    assert torch.allclose(model(Inputs(ids=padded, lengths=torch.tensor([5])))[:, :5], alone, atol=1e-6)
+    assert not torch.allclose(model(Inputs(ids=padded))[:, :5], alone, atol=1e-3)
 
 
 def test_segments_matter_and_default_to_the_first() -> None:
-    net = small().eval()
+    model = small().eval()
     ids = torch.randint(0, 50, (1, 6))
-    assert torch.equal(net(Inputs(ids=ids)), net(Inputs(ids=ids, token_type_ids=torch.zeros_like(ids))))
+    assert torch.equal(model(Inputs(ids=ids)), model(Inputs(ids=ids, token_type_ids=torch.zeros_like(ids))))
     assert not torch.allclose(
-        net(Inputs(ids=ids)), net(Inputs(ids=ids, token_type_ids=torch.ones_like(ids))), atol=1e-3
+        model(Inputs(ids=ids)), model(Inputs(ids=ids, token_type_ids=torch.ones_like(ids))), atol=1e-3
     )
 
 
-def test_a_net_with_one_type_of_segment_does_not_look_at_the_types() -> None:
-    net = Config(layers=1, hidden=32, heads=4, max_positions=16, type_vocab_size=1).build(50).eval()
+def test_a_model_with_one_type_of_segment_does_not_look_at_the_types() -> None:
+    model = Config(layers=1, hidden=32, heads=4, max_positions=16, type_vocab_size=1).build(50).eval()
     ids = torch.randint(0, 50, (2, 6))
     for lengths in (None, torch.tensor([6, 4])):
         types = torch.ones_like(ids)
-        typed = net(Inputs(ids=ids, token_type_ids=types, lengths=lengths))
-        assert torch.equal(typed, net(Inputs(ids=ids, lengths=lengths)))
+        typed = model(Inputs(ids=ids, token_type_ids=types, lengths=lengths))
+        assert torch.equal(typed, model(Inputs(ids=ids, lengths=lengths)))
 
 
 def test_a_row_longer_than_the_positions_is_refused() -> None:
-    with pytest.raises(ValueError, match="17 tokens, but the net has 16 positions"):
+    with pytest.raises(ValueError, match="17 tokens, but the model has 16 positions"):
         small()(Inputs(ids=torch.zeros(1, 17, dtype=torch.long)))
 
 
@@ -119,32 +119,32 @@ def test_recomputed_activations_give_the_same_gradients_with_dropout(asked: torc
     slope_D = torch.randn(32)  # the sum alone of a layer norm's output is constant
     gradients = []
     for recompute in (False, True):
-        net = small(dropout=0.2)
-        net.layers.recompute = recompute
+        model = small(dropout=0.2)
+        model.layers.recompute = recompute
         torch.manual_seed(1)
-        (net(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=asked)) * slope_D).sum().backward()
-        gradients.append([p.grad for p in net.parameters() if p.grad is not None])
+        (model(Inputs(ids=ids_BT, lengths=lengths_B, output_positions=asked)) * slope_D).sum().backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
     assert len(gradients[0]) == 5 + 2 * 12
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
 def test_training_is_bitwise_the_same_from_run_to_run() -> None:
     def run() -> list[torch.Tensor]:
-        net = small(dropout=0.1)
-        optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+        model = small(dropout=0.1)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         torch.manual_seed(2)
         for _ in range(3):
-            (net(Inputs(ids=torch.randint(0, 50, (8, 16)))) * torch.randn(32)).sum().backward()
+            (model(Inputs(ids=torch.randint(0, 50, (8, 16)))) * torch.randn(32)).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
-        return [parameter.detach() for parameter in net.parameters()]
+        return [parameter.detach() for parameter in model.parameters()]
 
     assert all(torch.equal(one, other) for one, other in zip(run(), run(), strict=True))
 
 
 def test_initial_weights_are_normal_cut_at_two_deviations() -> None:
-    net = Config(layers=1, hidden=128, heads=2).build(500)
-    for name, parameter in net.named_parameters():
+    model = Config(layers=1, hidden=128, heads=2).build(500)
+    for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             assert parameter.abs().max() <= 0.04, name
             assert parameter.std().item() == pytest.approx(0.0176, abs=0.002), name
@@ -154,22 +154,22 @@ def test_initial_weights_are_normal_cut_at_two_deviations() -> None:
 
 def test_an_untrained_head_knows_nothing() -> None:
     """Cross-entropy near log V: no constant favours a word."""
-    net = small().eval()
+    model = small().eval()
     head = MaskedLM(32, 32, 50, "gelu")
-    hidden_BTD = net(Inputs(ids=torch.randint(0, 50, (4, 16))))
-    total = head.loss(hidden_BTD, net.word_embeddings, torch.randint(0, 50, (4, 16)))
+    hidden_BTD = model(Inputs(ids=torch.randint(0, 50, (4, 16))))
+    total = head.loss(hidden_BTD, model.word_embeddings, torch.randint(0, 50, (4, 16)))
     assert total.item() / 64 == pytest.approx(3.912, abs=0.05)
 
 
 def test_attention_scores_cost_one_product_more() -> None:
-    net, given = small().eval(), Inputs(ids=torch.randint(0, 50, (2, 12)))
+    model, given = small().eval(), Inputs(ids=torch.randint(0, 50, (2, 12)))
     with flops.counting() as plain:
-        net(given)
+        model(given)
     with flops.counting() as traced:
-        net.trace(given)
+        model.trace(given)
     assert traced.operations == plain.operations
     with flops.counting() as scored:
-        net.trace(given, scores=(1, 2))
+        model.trace(given, scores=(1, 2))
     assert scored.operations - plain.operations == 2 * (2 * 2 * 12 * 32 * 12)
 
 
@@ -179,7 +179,7 @@ def test_real_weights_give_the_hidden_states_of_transformers() -> None:
     folder = Path(package.__file__).parent / "model"
     pretrained = huggingface.load_pretrained(folder)
     assert pretrained.heads == {"pooler"}
-    net = open_encoder(pretrained, {})
+    model = open_encoder(pretrained, {})
     reference = transformers.BertModel.from_pretrained(folder).eval()
     torch.manual_seed(4)
     ids_BT, lengths_B = torch.randint(1, pretrained.vocab_size, (8, 32)), torch.randint(3, 33, (8,))
@@ -187,5 +187,5 @@ def test_real_weights_give_the_hidden_states_of_transformers() -> None:
     real_BT = torch.arange(32) < lengths_B[:, None]
     with torch.no_grad():
         expected = reference(ids_BT, attention_mask=real_BT.long(), token_type_ids=types_BT).last_hidden_state
-        hidden_BTD = net(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
+        hidden_BTD = model(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=lengths_B))
     assert (hidden_BTD - expected)[real_BT].abs().max() < 1e-5

@@ -42,12 +42,12 @@ def test_dropout_is_where_transformers_has_it() -> None:
     ids_BT = torch.randint(1, VOCAB, (64, TOKENS))
     spread = []
     with torch.no_grad():
-        for net, run in (
+        for module, run in (
             (model["backbone"], lambda: model["backbone"](Inputs(ids=ids_BT))),
             (reference, lambda: reference.distilbert(ids_BT).last_hidden_state),
         ):
             still = run()
-            net.train()
+            module.train()
             spread.append(torch.stack([(run() - still).pow(2).mean() for _ in range(25)]).mean().item())
     assert spread[0] == pytest.approx(spread[1], rel=0.02)
 

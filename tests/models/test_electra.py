@@ -36,25 +36,25 @@ def test_published_discriminators_have_their_parameter_counts(
     name: str, encoder: int, with_head: int
 ) -> None:
     with torch.device("meta"):
-        net, head = SIZES[name].build(30522), ReplacedTokenHead(SIZES[name].hidden)
-    assert count(net) == encoder
-    assert count(net, head) == with_head
+        model, head = SIZES[name].build(30522), ReplacedTokenHead(SIZES[name].hidden)
+    assert count(model) == encoder
+    assert count(model, head) == with_head
 
 
 def test_embeddings_are_projected_where_they_are_narrower_and_only_there() -> None:
     assert Config(hidden=16, heads=2).embedding_width == 16
     assert Config(layers=1, hidden=16, heads=2).build(20).layers.projection is None
-    net = SMALL.build(20)
-    assert net.word_embeddings.shape == (20, 8)
-    assert net.layers.projection is not None
-    assert net.layers.projection.weight.shape == (16, 8)
-    assert net(Inputs(ids=torch.zeros(1, 5, dtype=torch.long))).shape == (1, 5, 16)
+    model = SMALL.build(20)
+    assert model.word_embeddings.shape == (20, 8)
+    assert model.layers.projection is not None
+    assert model.layers.projection.weight.shape == (16, 8)
+    assert model(Inputs(ids=torch.zeros(1, 5, dtype=torch.long))).shape == (1, 5, 16)
 
 
 def test_an_untrained_discriminator_knows_nothing() -> None:
     torch.manual_seed(0)
-    net, head = SMALL.build(20).eval(), ReplacedTokenHead(16)
-    logits_BT = head(net(Inputs(ids=torch.randint(0, 20, (4, 12)))))
+    model, head = SMALL.build(20).eval(), ReplacedTokenHead(16)
+    logits_BT = head(model(Inputs(ids=torch.randint(0, 20, (4, 12)))))
     assert logits_BT.shape == (4, 12)
     assert logits_BT.abs().max() < 0.05
 

@@ -60,10 +60,10 @@ def test_outputs_losses_and_all_gradients_are_those_of_the_released_class() -> N
     golden, given = load_file(GOLDEN), json.loads(GOLDEN.with_name("ernie_config.json").read_text())
     config = Config.model_validate(Config.hf().read(given))
     config = config.model_copy(update={"dropout": 0.0, "attention_dropout": 0.0})
-    net, family = made(config, 60), Config.hf()
+    model, family = made(config, 60), Config.hf()
     state = {name.removeprefix("state."): t for name, t in golden.items() if name.startswith("state.")}
-    assert huggingface.load(net, family.from_hf(state)) == huggingface.LoadReport((), ())
-    assert all(torch.equal(tensor, state[name]) for name, tensor in family.to_hf(net.state_dict()).items())
+    assert huggingface.load(model, family.from_hf(state)) == huggingface.LoadReport((), ())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in family.to_hf(model.state_dict()).items())
 
     real_BT = golden["in.mask"].bool()
     inputs = Inputs(
@@ -73,9 +73,9 @@ def test_outputs_losses_and_all_gradients_are_those_of_the_released_class() -> N
         entities=linked(golden["in.entities_shown"], golden["in.table"]),
     )
     candidates_CW = golden["in.table"][golden["in.candidates"] + 1]
-    hidden_BTD = net["backbone"](inputs)
-    pooled_BD = net["pooler"](hidden_BTD)
-    scores_BTC, pair_B2 = net["dea"](hidden_BTD, candidates_CW), net["pair"](pooled_BD)
+    hidden_BTD = model["backbone"](inputs)
+    pooled_BD = model["pooler"](hidden_BTD)
+    scores_BTC, pair_B2 = model["dea"](hidden_BTD, candidates_CW), model["pair"](pooled_BD)
     for own, name in ((hidden_BTD, "sequence"), (scores_BTC, "entity_scores")):
         assert torch.allclose(own[real_BT], golden[f"out.{name}"][real_BT], rtol=1e-5, atol=1e-5), name
     for own, name in ((pooled_BD, "pooled"), (pair_B2, "nsp")):
@@ -84,7 +84,7 @@ def test_outputs_losses_and_all_gradients_are_those_of_the_released_class() -> N
     true_BT = golden["in.entities_true"]
     labels_BT = torch.searchsorted(golden["in.candidates"], true_BT).where(true_BT >= 0, -1)
     dea = F.cross_entropy(scores_BTC.flatten(0, 1), labels_BT.flatten(), ignore_index=-1)
-    logits_BTV = net["mlm"](hidden_BTD, net["backbone"].word_embeddings)
+    logits_BTV = model["mlm"](hidden_BTD, model["backbone"].word_embeddings)
     mlm = F.cross_entropy(logits_BTV.flatten(0, 1), golden["in.mlm_labels"].flatten(), ignore_index=-1)
     others = mlm + F.cross_entropy(pair_B2, golden["in.nsp"])
     losses = torch.stack((dea, others, dea + others))
@@ -93,7 +93,7 @@ def test_outputs_losses_and_all_gradients_are_those_of_the_released_class() -> N
     losses[2].backward()
     theirs = {name.removeprefix("grad."): t for name, t in golden.items() if name.startswith("grad.")}
     expected = family.from_hf(theirs)
-    own = {name: parameter.grad for name, parameter in net.named_parameters()}
+    own = {name: parameter.grad for name, parameter in model.named_parameters()}
     assert own.keys() == expected.keys()
     for name, gradient in own.items():
         assert gradient is not None
@@ -104,9 +104,9 @@ def test_the_released_size_has_its_parameter_count() -> None:
     config = Config()
     assert config.layer_types == (*["sim"] * 5, "mix", *["norm"] * 6)
     with torch.device("meta"):
-        net = made(config, 30522)
-    stored = sum(tensor.numel() for tensor in net.state_dict().values())
-    trained = sum(parameter.numel() for parameter in net.parameters())
+        model = made(config, 30522)
+    stored = sum(tensor.numel() for tensor in model.state_dict().values())
+    trained = sum(parameter.numel() for parameter in model.parameters())
     assert stored == 114_751_532
     last = 3072 * 100 + 100 + 2 * 100
     assert stored - trained == last  # what no output depends on is kept, not trained
@@ -114,10 +114,10 @@ def test_the_released_size_has_its_parameter_count() -> None:
 
 def test_without_entities_it_is_exactly_a_bert() -> None:
     config = SMALL.model_copy(update={"cls_entity": False})
-    net = made(config)
-    for parameter in net.parameters():
+    model = made(config)
+    for parameter in model.parameters():
         nn.init.normal_(parameter, parameter.mean().item(), 0.1)
-    bert, state = as_bert(config, net.state_dict())
+    bert, state = as_bert(config, model.state_dict())
     other = nn.ModuleDict({"backbone": bert.build(VOCAB), "pooler": heads.Pooler(bert.hidden)})
     assert huggingface.load(other, state).fresh == ()
     ids_BT, lengths_B = torch.randint(1, VOCAB, (3, 9)), torch.tensor([9, 4, 6])
@@ -125,10 +125,10 @@ def test_without_entities_it_is_exactly_a_bert() -> None:
     with torch.no_grad():
         expected = other["backbone"](Inputs(ids=ids_BT, lengths=lengths_B))
         for entities in (None, none):
-            own = net["backbone"](Inputs(ids=ids_BT, lengths=lengths_B, entities=entities))
+            own = model["backbone"](Inputs(ids=ids_BT, lengths=lengths_B, entities=entities))
             assert (own - expected).abs().max() < 1e-6
     with pytest.raises(ValueError, match="no BERT computes the same"):
-        as_bert(SMALL, net.state_dict())
+        as_bert(SMALL, model.state_dict())
 
 
 def test_it_begins_as_a_bert_with_new_parts() -> None:
@@ -143,13 +143,13 @@ def test_it_begins_as_a_bert_with_new_parts() -> None:
 
 
 def test_an_entity_changes_its_row_and_no_other() -> None:
-    net = made(SMALL)["backbone"]
+    model = made(SMALL)["backbone"]
     ids_BT, at_BL = torch.randint(1, VOCAB, (2, 9)), torch.tensor([[3], [5]])
     vectors = torch.randn(2, 1, 8)
     with torch.no_grad():
-        one = net(Inputs(ids=ids_BT, entities=LinkedEntities(at_BL, vectors)))
+        one = model(Inputs(ids=ids_BT, entities=LinkedEntities(at_BL, vectors)))
         vectors[1] += 1
-        two = net(Inputs(ids=ids_BT, entities=LinkedEntities(at_BL, vectors)))
+        two = model(Inputs(ids=ids_BT, entities=LinkedEntities(at_BL, vectors)))
     assert torch.equal(one[0], two[0])
     assert (one[1] - two[1]).abs().min(-1).values.max() > 0
 
@@ -166,10 +166,10 @@ def test_a_folder_of_the_released_code_is_read(tmp_path: Path) -> None:
     """ernie_config.json without model_type, types of layers cut at the end, norms by their names of 2018."""
     config = SMALL.model_copy(update={"layer_types": ("sim", "mix", "norm", "sim"), "entity_size": 100})
     config = config.model_copy(update={"entity_heads": 4})
-    net = made(config)
+    model = made(config)
     tensors = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
-        for name, t in config.hf().to_hf(net.state_dict()).items()
+        for name, t in config.hf().to_hf(model.state_dict()).items()
     }
     save_file({name: t.contiguous() for name, t in tensors.items()}, tmp_path / "model.safetensors")
     settings = {
@@ -186,7 +186,7 @@ def test_a_folder_of_the_released_code_is_read(tmp_path: Path) -> None:
     (tmp_path / "ernie_config.json").write_text(json.dumps(settings))
     found = huggingface.load_pretrained(tmp_path)
     assert found.config == config
-    assert huggingface.load(net, found.state) == huggingface.LoadReport((), ())
+    assert huggingface.load(model, found.state) == huggingface.LoadReport((), ())
 
 
 def test_baidus_ernie_is_refused_by_name(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from nlptool import flops
 from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import GPT2
+from nlptool.models.gpt2.model import GPT2
 
 SMALL = Config(layers=2, hidden=32, heads=4, max_positions=16)
 
@@ -28,8 +28,8 @@ def small(dropout: float = 0.0) -> GPT2:
 )
 def test_published_sizes_have_their_parameter_counts(layers: int, hidden: int, heads: int, parameters: int):
     with torch.device("meta"):
-        net = Config(layers=layers, hidden=hidden, heads=heads).build(50257)
-    assert sum(p.numel() for p in net.parameters()) == parameters
+        model = Config(layers=layers, hidden=hidden, heads=heads).build(50257)
+    assert sum(p.numel() for p in model.parameters()) == parameters
 
 
 def test_heads_must_divide_hidden():
@@ -39,26 +39,26 @@ def test_heads_must_divide_hidden():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_no_token_sees_a_later_one_and_each_sees_all_before(training: bool):
-    net = small(dropout=0.1).train(training)
+    model = small(dropout=0.1).train(training)
     ids = torch.randint(0, 49, (1, 9))
     for changed in range(9):
         other = ids.clone()
         other[0, changed] = 49
         torch.manual_seed(1)
-        before = net(Inputs(ids=ids))
+        before = model(Inputs(ids=ids))
         torch.manual_seed(1)
-        differs = (net(Inputs(ids=other)) != before).any(-1)[0]
+        differs = (model(Inputs(ids=other)) != before).any(-1)[0]
         assert differs.tolist() == [position >= changed for position in range(9)]
 
 
 def test_a_row_longer_than_the_positions_is_refused():
-    with pytest.raises(ValueError, match="17 tokens, but the net has 16 positions"):
+    with pytest.raises(ValueError, match="17 tokens, but the model has 16 positions"):
         small()(Inputs(ids=torch.zeros(1, 17, dtype=torch.long)))
 
 
 def test_initial_weights_are_normal_with_deviations_by_their_place():
-    net = Config(layers=8, hidden=128, heads=2).build(500)
-    for name, parameter in net.named_parameters():
+    model = Config(layers=8, hidden=128, heads=2).build(500)
+    for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             output = name.endswith(("out.weight", "down.weight"))
             std = 0.005 if output else 0.01 if "positions" in name else 0.02
@@ -73,61 +73,61 @@ def test_recomputed_activations_give_the_same_gradients_with_dropout():
     slope_D = torch.randn(32)
     gradients = []
     for recompute in (False, True):
-        net = small(dropout=0.2)
-        net.layers.recompute = recompute
+        model = small(dropout=0.2)
+        model.layers.recompute = recompute
         torch.manual_seed(1)
-        (net(Inputs(ids=ids_BT)) * slope_D).sum().backward()
-        gradients.append([p.grad for p in net.parameters()])
+        (model(Inputs(ids=ids_BT)) * slope_D).sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("sizes", [[9], [1] * 9, [4, 1, 3, 1], [8, 1]])
 def test_reading_in_parts_with_a_cache_gives_the_states_of_reading_at_once(sizes: list[int]):
-    net = small().eval()
+    model = small().eval()
     ids = torch.randint(0, 50, (3, 9))
-    cache = net.cache(3, 9)
+    cache = model.cache(3, 9)
     with torch.no_grad():
-        parts = [net(Inputs(ids=part), cache) for part in ids.split(sizes, dim=1)]
-        assert torch.allclose(torch.cat(parts, 1), net(Inputs(ids=ids)), atol=1e-6)
+        parts = [model(Inputs(ids=part), cache) for part in ids.split(sizes, dim=1)]
+        assert torch.allclose(torch.cat(parts, 1), model(Inputs(ids=ids)), atol=1e-6)
 
 
 def test_rows_of_different_lengths_go_on_as_if_each_were_alone():
-    net = small().eval()
+    model = small().eval()
     ids, after = torch.randint(0, 50, (3, 6)), torch.randint(0, 50, (3, 2))
     lengths = torch.tensor([6, 1, 4])
-    cache = net.cache(3, 8)
+    cache = model.cache(3, 8)
     with torch.no_grad():
-        net(Inputs(ids=ids), cache)
+        model(Inputs(ids=ids), cache)
         cache.cut(lengths)
-        together = net(Inputs(ids=after), cache)
+        together = model(Inputs(ids=after), cache)
         for row, length in enumerate(lengths.tolist()):
-            alone = net(Inputs(ids=torch.cat((ids[row : row + 1, :length], after[row : row + 1]), 1)))
+            alone = model(Inputs(ids=torch.cat((ids[row : row + 1, :length], after[row : row + 1]), 1)))
             assert torch.allclose(together[row], alone[0, -2:], atol=1e-6)
 
 
 def test_a_prefix_read_once_serves_several_rows():
-    net = small().eval()
+    model = small().eval()
     prefix, ends = torch.randint(0, 50, (2, 5)), torch.randint(0, 50, (3, 4))
     rows = torch.tensor([1, 0, 1])
-    cache = net.cache(2, 9)
+    cache = model.cache(2, 9)
     with torch.no_grad():
-        net(Inputs(ids=prefix), cache)
-        states = net(Inputs(ids=ends), cache.take(rows))
-        expected = net(Inputs(ids=torch.cat((prefix[rows], ends), 1)))[:, 5:]
+        model(Inputs(ids=prefix), cache)
+        states = model(Inputs(ids=ends), cache.take(rows))
+        expected = model(Inputs(ids=torch.cat((prefix[rows], ends), 1)))[:, 5:]
         assert torch.allclose(states, expected, atol=1e-6)
 
 
 def test_a_full_cache_is_an_error():
-    net = small().eval()
-    cache = net.cache(1, 4)
+    model = small().eval()
+    cache = model.cache(1, 4)
     with pytest.raises(ValueError, match="5 tokens in a cache with room for 4"):
-        net(Inputs(ids=torch.zeros(1, 5, dtype=torch.long)), cache)
-    assert net.cache(1, 99).columns == 16
+        model(Inputs(ids=torch.zeros(1, 5, dtype=torch.long)), cache)
+    assert model.cache(1, 99).columns == 16
 
 
 def test_a_layer_costs_its_products():
-    net, (rows, tokens, width) = small(), (3, 10, 32)
+    model, (rows, tokens, width) = small(), (3, 10, 32)
     with flops.counting() as count:
-        net(Inputs(ids=torch.zeros(rows, tokens, dtype=torch.long)))
+        model(Inputs(ids=torch.zeros(rows, tokens, dtype=torch.long)))
     layer = 2 * rows * tokens * 12 * width * width + 2 * 2 * rows * tokens * tokens * width
     assert count.operations == 2 * layer

@@ -249,7 +249,7 @@ def test_classes_without_a_number_each_are_refused(broken: object):
         ({"num_hidden_layers": 9000}, "9,000 layers with weights of their own; there are 2"),
     ],
 )
-def test_settings_that_are_not_those_of_the_weights_are_refused_before_a_net_is_made(
+def test_settings_that_are_not_those_of_the_weights_are_refused_before_a_model_is_made(
     changes: dict[str, object], message: str, folder: Path
 ) -> None:
     change_config(folder, **changes)

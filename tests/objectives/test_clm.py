@@ -153,11 +153,11 @@ def test_what_is_trained_continues_texts_in_transformers(tiny_store: Path, tiny_
     assert last["heldout/bits_per_byte"] > 0
     assert last["heldout/perplexity"] == pytest.approx(math.exp(last["heldout/clm"]), rel=1e-5)
     tokenizer = transformers.AutoTokenizer.from_pretrained(final)
-    net, info = transformers.AutoModelForCausalLM.from_pretrained(final, output_loading_info=True)
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(final, output_loading_info=True)
     assert not any(info.values()), info
-    assert net.config.eos_token_id == tokenizer.eos_token_id == END
+    assert model.config.eos_token_id == tokenizer.eos_token_id == END
     inputs = tokenizer("the old river", return_tensors="pt")
     assert set(inputs) == {"input_ids", "attention_mask"}
     assert tokenizer.decode(inputs["input_ids"][0]) == "the old river"
-    longer = net.generate(**inputs, max_new_tokens=3, do_sample=False)
+    longer = model.generate(**inputs, max_new_tokens=3, do_sample=False)
     assert tokenizer.decode(longer[0]).startswith("the old river")

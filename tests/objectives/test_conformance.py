@@ -1,8 +1,8 @@
 """What holds for every objective. An objective is found by its folder; nothing here names its class.
 
-What must be known of it is in facts/NAME.py: MODEL, the net to try it with (without dropout); VARIANTS, settings
+What must be known of it is in facts/NAME.py: MODEL, the model to try it with (without dropout); VARIANTS, settings
 worth a run of their own; AT_INIT, the loss of each term before anything is learnt, in nats per prediction; HIDES,
-whether tokens are hidden from the net. And, where they are needed: TEACHER, a net to learn from, with weights from
+whether tokens are hidden from the model. And, where they are needed: TEACHER, a model to learn from, with weights from
 TEACHER_SEED; WITHIN, how far AT_INIT may be off; BY_HEART, settings to learn eight examples by heart with.
 An objective that reads a graph has no MODEL; its facts have GRAPH, `build`, `examples` and `recipe`.
 """
@@ -252,7 +252,7 @@ def test_weights_come_back_from_a_file(case, batch: Batch, tmp_path: Path):
 
 def test_the_backbone_is_stored_under_its_name(case, objective: Objective):
     if case[0] not in READS_TEXT:
-        pytest.skip("there is no net, only tables")
+        pytest.skip("there is no model, only tables")
     own = {f"backbone.{name}" for name in objective.backbone.state_dict()}
     assert own == {name for name in objective.state_dict() if name.startswith("backbone.")}
     assert own

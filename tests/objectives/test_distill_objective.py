@@ -52,9 +52,9 @@ def means(objective: DistillationObjective, batch: Batch) -> dict[str, float]:
     return {term: value.item() / batch.counts[term] for term, value in objective(batch).items()}
 
 
-def logits(net: nn.Module, hidden_BTD: Tensor) -> Tensor:
-    words = net.backbone.word_embeddings
-    head = getattr(net, "mlm", None)
+def logits(model: nn.Module, hidden_BTD: Tensor) -> Tensor:
+    words = model.backbone.word_embeddings
+    head = getattr(model, "mlm", None)
     return hidden_BTD @ words.t() if head is None else head(hidden_BTD, words)
 
 
@@ -130,8 +130,8 @@ def test_the_masked_positions_alone_can_be_learnt_from(split: Split) -> None:
     asked = batch["at"][batch["labels"] != IGNORED], torch.arange(8)[:, None].expand_as(batch["at"])
     rows = asked[1][batch["labels"] != IGNORED]
     student, teacher = (
-        logits(net, x)[rows, asked[0]] / 2
-        for net, x in zip((objective, objective.teacher), states, strict=True)
+        logits(model, x)[rows, asked[0]] / 2
+        for model, x in zip((objective, objective.teacher), states, strict=True)
     )
     expected = 4 * F.kl_div(student.log_softmax(-1), teacher.softmax(-1), reduction="sum")
     assert objective(batch)["kl"].item() == pytest.approx(expected.item())
@@ -182,7 +182,7 @@ def test_a_narrow_student_has_one_matrix_to_its_teachers_width_that_is_not_expor
     assert objective.projection.weight.shape == (48, 32)
     batch = first_batch(objective, split)
     own, taught = (
-        net.trace(Inputs(ids=batch["ids"])) for net in (objective.backbone, objective.teacher.backbone)
+        model.trace(Inputs(ids=batch["ids"])) for model in (objective.backbone, objective.teacher.backbone)
     )
     expected = sum(
         F.mse_loss(objective.projection(own.states[m]), taught.states[2 * m]).item() for m in (1, 2)

@@ -104,7 +104,7 @@ def test_no_gradient_goes_from_the_discriminator_to_the_generator(split: Split):
         assert all(g is not None and g.norm() > 0 for g in gradients(term, shared))
 
 
-def test_untied_nets_share_nothing(split: Split):
+def test_untied_models_share_nothing(split: Split):
     objective, batch = one(split, tie="none")
     sums = objective(batch)
     backbone, own = list(objective.backbone.parameters()), list(objective.generator.parameters())
@@ -326,33 +326,33 @@ def test_each_collapse_is_remarked_with_what_to_do(figures: dict[str, float], to
     assert "objective." in remark
 
 
-def test_exported_nets_give_the_losses_of_transformers(split: Split, tmp_path: Path):
+def test_exported_models_give_the_losses_of_transformers(split: Split, tmp_path: Path):
     transformers = pytest.importorskip("transformers")
     objective, batch = one(split)
     objective.eval()
     model = Model.model_validate({"dropout": 0.0, "attention_dropout": 0.0} | tiny.facts("electra").MODEL)
-    nets = {}
+    models = {}
     for name, folder in objective.folders(model).items():
         (tmp_path / name).mkdir(exist_ok=True)
         huggingface.save_pretrained(tmp_path / name, folder.config, folder.state, tiny.SPECIAL)
         kind = "ElectraForMaskedLM" if name else "ElectraForPreTraining"
-        nets[name], info = getattr(transformers, kind).from_pretrained(
+        models[name], info = getattr(transformers, kind).from_pretrained(
             tmp_path / name, output_loading_info=True
         )
         assert not any(info.values()), info
     shared = "electra.embeddings.word_embeddings.weight"
-    assert torch.equal(nets[""].state_dict()[shared], nets["generator"].state_dict()[shared])
+    assert torch.equal(models[""].state_dict()[shared], models["generator"].state_dict()[shared])
     sums = objective(batch)
     labels = torch.full_like(batch["ids"], IGNORED).scatter(1, batch["at"], batch["labels"])
-    mlm = nets["generator"](batch["ids"], labels=labels).loss
+    mlm = models["generator"](batch["ids"], labels=labels).loss
     rows = corrupt(batch, objective.generator(batch, objective.backbone).samples)
-    rtd = nets[""](rows.shown, labels=rows.replaced.float()).loss
+    rtd = models[""](rows.shown, labels=rows.replaced.float()).loss
     assert sums["mlm"].item() / batch.counts["mlm"] == pytest.approx(mlm.item(), rel=1e-5)
     assert sums["rtd"].item() / batch.counts["rtd"] == pytest.approx(rtd.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("learn", ["replace_mlm", "all_tokens"])
-def test_a_net_that_guesses_tokens_is_exported_as_a_masked_lm(learn: str, split: Split):
+def test_a_model_that_guesses_tokens_is_exported_as_a_masked_lm(learn: str, split: Split):
     objective, _ = one(split, loss=learn)
     parts = {
         name: {key.partition(".")[0] for key in folder.state}

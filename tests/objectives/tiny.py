@@ -1,4 +1,4 @@
-"""A store, a vocabulary and nets small enough to try every objective in seconds."""
+"""A store, a vocabulary and models small enough to try every objective in seconds."""
 
 import json
 import tempfile
@@ -85,7 +85,7 @@ def store(folder: Path) -> Split:
 
 
 def build(name: str, settings: dict[str, Any], seed: int = 0) -> Objective:
-    """An objective over a tiny net without dropout, random weights from `seed`; its teacher is always the same."""
+    """An objective over a tiny model without dropout, random weights from `seed`; its teacher is always the same."""
     config = registry.config("objectives", name).model_validate({"name": name, **settings})
     if hasattr(facts(name), "GRAPH"):
         torch.manual_seed(seed)

@@ -1,5 +1,5 @@
-"""On real questions and with the same demonstrations, scores are lm-eval's to the last digit; a random net asks as well
-as a trained one."""
+"""On real questions and with the same demonstrations, scores are lm-eval's to the last digit; a random model asks as
+well as a trained one."""
 
 import gzip
 import json

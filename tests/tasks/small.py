@@ -1,4 +1,4 @@
-"""Rows, a vocabulary and nets small enough to try every kind of task in seconds."""
+"""Rows, a vocabulary and models small enough to try every kind of task in seconds."""
 
 from functools import cache
 from importlib import import_module

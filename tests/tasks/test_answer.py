@@ -21,7 +21,7 @@ from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
-NET = Gpt2(layers=2, hidden=32, heads=2, max_positions=64, dropout=0.0, attention_dropout=0.0, init=0.3)
+MODEL = Gpt2(layers=2, hidden=32, heads=2, max_positions=64, dropout=0.0, attention_dropout=0.0, init=0.3)
 TASK = Config.model_validate(
     {"question": "Which {what}?", "context": "{text}", "metrics": ("exact", "squad_f1"), "max_new_tokens": 6}
 )
@@ -43,7 +43,7 @@ def tokenizer(tiny_store: Path) -> Tokenizer:
 @pytest.fixture
 def objective(tokenizer: Tokenizer) -> TextGeneration:
     torch.manual_seed(0)
-    return TASK.build(NET, Vocabulary.of(tokenizer), 0.0)
+    return TASK.build(MODEL, Vocabulary.of(tokenizer), 0.0)
 
 
 def made(number: int) -> list[Row]:
@@ -68,7 +68,7 @@ def rows(objective: TextGeneration, tokenizer: Tokenizer, tmp_path: Path) -> Pro
 
 
 def text_of(rows: PromptDataset, row: int, tokenizer: Tokenizer) -> tuple[str, str]:
-    """Prompt and answer of a row, as the net reads them."""
+    """Prompt and answer of a row, as the model reads them."""
     some = rows.take(np.array([row]))
     cut = int(some.prompts[0])
     return tokenizer.decode(some.ids[0, :cut].tolist()), tokenizer.decode(some.ids[0, cut:].tolist())
@@ -94,7 +94,7 @@ def test_a_row_is_context_question_answer_and_the_end(objective, tokenizer: Toke
 
 def test_without_a_context_there_is_only_the_question(tokenizer: Tokenizer, tmp_path: Path):
     task = Config.model_validate({"question": "Who?", "metrics": ("exact",)})
-    rows = encoded(task.build(NET, Vocabulary.of(tokenizer), 0.0), row(), tokenizer, tmp_path)
+    rows = encoded(task.build(MODEL, Vocabulary.of(tokenizer), 0.0), row(), tokenizer, tmp_path)
     assert text_of(rows, 0, tokenizer)[0] == "Question: Who? Answer:"
 
 
@@ -124,13 +124,13 @@ def test_a_length_without_room_for_a_question_is_refused(objective, tokenizer: T
 def test_a_tokenizer_without_an_end_of_text_is_refused_before_rows_are_read(tokenizer: Tokenizer):
     endless = dataclasses.replace(Vocabulary.of(tokenizer), special={"pad": 0})
     with pytest.raises(DataError, match="no token that ends a text"):
-        TASK.build(NET, endless, 0.0)
+        TASK.build(MODEL, endless, 0.0)
 
 
 def test_an_encoder_is_refused():
     (problem,) = TASK.check(Bert())
     assert "written by a decoder" in problem.message
-    assert TASK.check(NET) == []
+    assert TASK.check(MODEL) == []
 
 
 def batch_of(objective: TextGeneration, rows: PromptDataset, size: int = 24):

@@ -79,7 +79,7 @@ def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):
 
 
 def test_only_encoders_are_taken():
-    assert [Config.model_validate(COPA).check(net) for net in (Bert(), Electra())] == [[], []]
+    assert [Config.model_validate(COPA).check(model) for model in (Bert(), Electra())] == [[], []]
     assert Config.model_validate(COPA).check(Gpt2())[0].path == "init_from"
 
 

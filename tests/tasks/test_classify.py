@@ -198,10 +198,10 @@ def test_transformers_says_the_same(variant: str, family: str, tiny_store: Path,
 def test_a_head_has_the_dropout_of_its_family_unless_told_otherwise(
     family: str, given: float | None, rate: float
 ):
-    net = registry.config("models", family).model_validate({"layers": 1, "hidden": 8, "heads": 2})
-    assert heads.Classifier.of(net, 2, given).dropout.rate == rate
-    assert heads.Classifier.chooser(net, given).dropout.rate == rate
-    assert heads.TokenClassificationHead.of(net, 2, given).dropout.rate == (0.1 if given is None else given)
+    model = registry.config("models", family).model_validate({"layers": 1, "hidden": 8, "heads": 2})
+    assert heads.Classifier.of(model, 2, given).dropout.rate == rate
+    assert heads.Classifier.chooser(model, given).dropout.rate == rate
+    assert heads.TokenClassificationHead.of(model, 2, given).dropout.rate == (0.1 if given is None else given)
 
 
 def test_balanced_classes_have_the_same_say_in_the_training_loss(tiny_store: Path, tmp_path: Path):

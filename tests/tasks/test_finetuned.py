@@ -1,5 +1,5 @@
-"""A final/ carries all that predicting takes: for every kind of task, copied elsewhere, it answers as the net that made
-it. Kinds are found by their folders."""
+"""A final/ carries all that predicting takes: for every kind of task, copied elsewhere, it answers as the model that
+made it. Kinds are found by their folders."""
 
 import shutil
 from pathlib import Path
@@ -64,7 +64,7 @@ def made(case, number: int = 12) -> list[Row]:
     return [Row(f"row {i}", small.facts(case[0]).row(rng, small.WORDS, case[1])) for i in range(number)]
 
 
-def test_a_copy_of_final_answers_as_the_net_that_was_trained(case, tokenizer: Tokenizer, tmp_path: Path):
+def test_a_copy_of_final_answers_as_the_model_that_was_trained(case, tokenizer: Tokenizer, tmp_path: Path):
     objective = small.build(*case, tokenizer).eval()
     objective.thresholds.update(dict.fromkeys(objective.thresholds, 0.25))
     final = final_of(case, objective, tokenizer, tmp_path / "final")

@@ -56,7 +56,7 @@ def test_a_batch_costs_what_its_rows_cost_alone_without_padding(
 
 
 @pytest.mark.parametrize(("kind", "settings"), CASES, ids=[kind for kind, _ in CASES])
-def test_a_small_net_costs_as_much_with_zeros_on_the_cpu_as_without_data(
+def test_a_small_model_costs_as_much_with_zeros_on_the_cpu_as_without_data(
     kind, settings, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")

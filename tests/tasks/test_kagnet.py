@@ -62,7 +62,7 @@ def tune(world: Path, run: Path, tiny_run: Path, *arguments: str) -> int:
             "entity_embeddings": str(world / "vectors"),
             "grounding": {"language": None},
             "paths": {"threshold": None},
-            "net": {"gcn": [8], "path_size": 16, "pair_size": 16},
+            "network": {"gcn": [8], "path_size": 16, "pair_size": 16},
         },
         "data": str(world / "data"),
         "init_from": f"{tiny_run}/final",

@@ -1,4 +1,4 @@
-"""Marked mentions: marks, the forms of data sets, links to a graph, and what a net reads of them."""
+"""Marked mentions: marks, the forms of data sets, links to a graph, and what a model reads of them."""
 
 import json
 import re
@@ -232,7 +232,7 @@ def rows_of(*ents: list) -> list[Row]:
     ]
 
 
-def test_a_net_that_reads_entities_tells_rows_of_one_text_apart(
+def test_a_model_that_reads_entities_tells_rows_of_one_text_apart(
     linked: dict[str, str], tokenizer: Tokenizer, tmp_path: Path
 ):
     made = objective("relation_classification", RELATIONS | linked, tokenizer, **ERNIE)
@@ -275,7 +275,7 @@ def test_a_row_that_is_cut_loses_links_and_marks_and_this_is_told(
     assert not short.labelled
 
 
-def test_a_graph_needs_a_net_that_reads_entities_and_vectors_of_its_width(linked: dict[str, str]):
+def test_a_graph_needs_a_model_that_reads_entities_and_vectors_of_its_width(linked: dict[str, str]):
     task = small.config("relation_classification", RELATIONS | linked)
     bert = registry.config("models", "bert").model_validate(small.MODEL)
     assert task.check(bert)[0].message.startswith("bert reads no entities")

@@ -17,7 +17,7 @@ from nlptool.text.tabular import Row
 
 def task_of(folder: Path, given: Any, *changes: str) -> TaskConfig:
     recipe = folder / "recipe.yaml"
-    recipe.write_text("task: glue/sst2\ninit_from: net\nout: run\n")
+    recipe.write_text("task: glue/sst2\ninit_from: model\nout: run\n")
     return load(recipe, [f"task={folder / given}", *changes], Recipe).recipe.task
 
 
@@ -60,7 +60,7 @@ def test_what_is_given_stands(reviews: Path):
 
 
 def test_the_written_recipe_has_the_whole_task_and_reads_no_file(reviews: Path):
-    recipe = Recipe(task=str(reviews / "reviews.tsv"), init_from="net", out="run")
+    recipe = Recipe(task=str(reviews / "reviews.tsv"), init_from="model", out="run")
     (reviews / "reviews.tsv").unlink()
     assert loads(dump(recipe), Recipe) == recipe
 
@@ -245,7 +245,7 @@ GLUE = {
 def test_glues_own_files_are_read_as_they_are(name: str, tmp_path: Path):
     lines, file, label = GLUE[name]
     table(tmp_path / file, *lines)
-    task = Recipe(task=f"glue/{name}", init_from="net", out="run").task
+    task = Recipe(task=f"glue/{name}", init_from="model", out="run").task
     split = {"train.tsv": "train", "dev.tsv": "validation", "dev_matched.tsv": "validation_matched"}[file]
     examples = [task.example(row, labelled=True) for row in LabelledSource(task, str(tmp_path)).read(split)]
     assert examples[0].label == (label,)
@@ -254,7 +254,7 @@ def test_glues_own_files_are_read_as_they_are(name: str, tmp_path: Path):
 
 def test_colas_test_rows_have_a_header(tmp_path: Path):
     table(tmp_path / "test.tsv", "index\tsentence", "0\tBill ate.")
-    task = Recipe(task="glue/cola", init_from="net", out="run").task
+    task = Recipe(task="glue/cola", init_from="model", out="run").task
     assert [row.values["sentence"] for row in LabelledSource(task, str(tmp_path)).read("test")] == [
         "Bill ate."
     ]

@@ -41,7 +41,7 @@ CLOSE = 1e-4
 SIZES = {"layers": 2, "hidden": 16, "heads": 2, "max_positions": 192, "init": 0.4}
 FURTHER = {"albert": {"embedding_size": 8}, "electra": {"embedding_size": 8}}
 OBJECTIVES = {"albert": "sop", "electra": "electra", "gpt2": "clm"}  # of others mlm
-EXEMPT = {"kagnet": "transformers has no net over schema graphs; the encoder is exported as it is"}
+EXEMPT = {"kagnet": "transformers has no model over schema graphs; the encoder is exported as it is"}
 """Kinds of task that transformers has no class for, and why."""
 NO_CLASS = {
     "ernie": "transformers has no class for its entities; tests/models/test_ernie.py has the released code's"
@@ -239,10 +239,10 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, store) -> Callable[[str
     return make
 
 
-def randomise(net: nn.Module) -> None:
+def randomise(model: nn.Module) -> None:
     """Biases and norms away from 0 and 1, so that a forgotten one shows."""
     torch.manual_seed(1)
-    for parameter in net.parameters():
+    for parameter in model.parameters():
         if parameter.ndim == 1:
             nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
 
@@ -306,7 +306,7 @@ class Tuned(NamedTuple):
     split: Any
     """The validation rows."""
     numbers: np.ndarray
-    """What the net says of them, [N, W]."""
+    """What the model says of them, [N, W]."""
     said: list[dict[str, Any]]
     """What predictions/validation.jsonl has."""
 

@@ -52,7 +52,7 @@ def total(objective, batches: list[Batch]) -> dict[str, torch.Tensor]:
 def test_the_loss_of_layers_is_that_of_each_row_by_itself_without_padding(teacher, rows, tokenizer):
     """Sums over layers of F.mse_loss, as in TinyBERT's code, where rows of one length have no padding."""
     own = student(tokenizer)
-    intermediate_objective, net, other = (
+    intermediate_objective, model, other = (
         IntermediateDistillation(own, teacher.backbone, (2, 4)),
         own.backbone,
         teacher.backbone.eval(),
@@ -63,7 +63,7 @@ def test_the_loss_of_layers_is_that_of_each_row_by_itself_without_padding(teache
         n = int(batch["lengths"])
         mine, theirs = (
             part.trace(Inputs(ids=batch["ids"], token_type_ids=batch["types"]), scores={1, 2, 4})
-            for part in (net, other)
+            for part in (model, other)
         )
         for i, j in ((0, 0), (1, 2), (2, 4)):
             hidden += n * F.mse_loss(mine.states[i], theirs.states[j])

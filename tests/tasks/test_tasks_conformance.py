@@ -197,7 +197,7 @@ def test_who_says_what_is_right_scores_all_and_costs_nothing(objective: TaskObje
         assert figures[name] == pytest.approx(1.0)
 
 
-def test_a_net_that_has_diverged_scores_nothing(objective: TaskObjective, rows: TextPairDataset):
+def test_a_model_that_has_diverged_scores_nothing(objective: TaskObjective, rows: TextPairDataset):
     said = right(objective, rows)
     said[0] = math.nan
     figures = objective.figures(rows, said)

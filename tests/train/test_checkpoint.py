@@ -83,7 +83,7 @@ def test_what_a_stopped_run_saved_goes_with_the_next_and_takes_the_place_of_no_o
 def test_weights_of_another_model_are_refused(tmp_path: Path):
     saved(tmp_path, 1)
     module = Toy()
-    module.net[0] = torch.nn.Linear(4, 9)
+    module.model[0] = torch.nn.Linear(4, 9)
     other = State(module, Adam(module, Optimizer()))
     with pytest.raises(DataError, match="not those of this recipe's model"):
         checkpoint.load(other, tmp_path / "step-00000001")

@@ -18,7 +18,7 @@ class Guess(nn.Module):
         return {"guess": self.scores(batch["x"]).square().sum()}
 
 
-class Net(nn.Module):
+class Model(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embeddings = nn.Embedding(3, 4)
@@ -28,7 +28,7 @@ class Net(nn.Module):
 class Whole(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.backbone, self.head = Net(), nn.Linear(4, 2)
+        self.backbone, self.head = Model(), nn.Linear(4, 2)
         self.shared = self.backbone.embeddings
 
 
@@ -59,5 +59,5 @@ def test_scores_grow_with_the_rows_and_weights_do_not():
     assert guess(3 * ROWS).rows == 3 * ROWS
 
 
-def test_a_net_is_told_apart_into_its_parts_and_a_head_is_one():
+def test_a_model_is_told_apart_into_its_parts_and_a_head_is_one():
     assert parts(Whole()) == {"backbone.embeddings": 12, "backbone.layers": 40, "head": 10}

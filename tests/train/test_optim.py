@@ -13,7 +13,7 @@ def rule(name: str) -> Optimizer:
     return Optimizer.model_validate({"name": name})
 
 
-def net(seed: int = 0) -> nn.Module:
+def model(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 3))
 
@@ -24,7 +24,7 @@ def backward(module: nn.Module, step: int) -> None:
 
 
 def test_equals_torch_with_decay_on_matrices_only():
-    ours, theirs = net(), net()
+    ours, theirs = model(), model()
     matrices = [p for p in theirs.parameters() if p.ndim > 1]
     vectors = [p for p in theirs.parameters() if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
@@ -42,7 +42,7 @@ def test_equals_torch_with_decay_on_matrices_only():
 
 
 def test_without_bias_correction_is_googles_update():
-    module = net()
+    module = model()
     weight = next(module.parameters())
     optimizer = Adam(module, Optimizer(bias_correction=False, weight_decay=0.01))
     w, m, v = weight.detach().clone(), torch.zeros_like(weight), torch.zeros_like(weight)
@@ -57,7 +57,7 @@ def test_without_bias_correction_is_googles_update():
 
 
 def test_scale_divides_the_gradient_as_clipping_does():
-    clipped, scaled = net(), net()
+    clipped, scaled = model(), model()
     one, other = Adam(clipped, Optimizer()), Adam(scaled, Optimizer())
     backward(clipped, 0)
     backward(scaled, 0)
@@ -120,7 +120,7 @@ def test_clipping_each_tensor_is_bert_adams_update_by_hand():
 
 def test_small_gradients_are_clipped_in_neither_way():
     for scope in ("global", "tensor"):
-        module = net()
+        module = model()
         optimizer = Adam(module, Optimizer())
         backward(module, 0)
         before = [g.clone() for g in optimizer.gradients()]
@@ -144,7 +144,7 @@ def test_lamb_scales_queries_keys_and_values_each_by_itself():
 
 @pytest.mark.parametrize("bias_correction", [False, True])
 def test_lamb_is_the_update_of_its_paper_or_of_alberts_code(bias_correction: bool):
-    module = net()
+    module = model()
     with torch.no_grad():
         module[2].weight.zero_()  # no length: its ratio is 1
     settings = Optimizer(name="lamb", bias_correction=bias_correction, weight_decay=0.01)
@@ -171,7 +171,7 @@ def test_lamb_is_the_update_of_its_paper_or_of_alberts_code(bias_correction: boo
 
 
 def test_a_step_of_lamb_is_a_share_of_each_matrix_whatever_its_gradient():
-    module = net()
+    module = model()
     optimizer = Adam(module, Optimizer(name="lamb", bias_correction=False))
     backward(module, 0)
     module[0].weight.grad *= 1e4
@@ -184,7 +184,7 @@ def test_a_step_of_lamb_is_a_share_of_each_matrix_whatever_its_gradient():
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_skipped_step_changes_nothing(name: str):
-    module = net()
+    module = model()
     optimizer = Adam(module, rule(name))
     backward(module, 0)
     optimizer.step(1e-2, ONE, NEVER)
@@ -198,7 +198,7 @@ def test_a_skipped_step_changes_nothing(name: str):
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_saved_state_goes_on_to_the_same_bits(name: str):
-    straight, resumed = net(), net(1)
+    straight, resumed = model(), model(1)
     first = Adam(straight, rule(name))
     for step in range(2):
         first.zero_grad()
@@ -216,7 +216,7 @@ def test_a_saved_state_goes_on_to_the_same_bits(name: str):
 
 
 def test_a_missing_moment_is_an_error():
-    optimizer = Adam(net(), Optimizer())
+    optimizer = Adam(model(), Optimizer())
     state = optimizer.state_dict()
     del state["first.0.weight"]
     with pytest.raises(KeyError, match=r"first\.0\.weight"):
@@ -224,7 +224,7 @@ def test_a_missing_moment_is_an_error():
 
 
 def test_a_share_of_the_rate_is_a_smaller_rate():
-    whole, shared, slow = net(), net(), net()
+    whole, shared, slow = model(), model(), model()
     decays = Optimizer(weight_decay=0.1)
     steps = (
         (whole, Adam(whole, decays), 1e-2),

@@ -19,10 +19,10 @@ class Toy(nn.Module):
         super().__init__()
         self.weights = {"fit": 1.0, "sign": 0.5}
         torch.manual_seed(1)
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(dropout), nn.Linear(8, 1))
+        self.model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(dropout), nn.Linear(8, 1))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        out = self.net(batch["x"]).squeeze(1)
+        out = self.model(batch["x"]).squeeze(1)
         marked = out[batch["marked"]]
         return {"fit": (out - batch["y"]).square().sum(), "sign": marked.sigmoid().sum()}
 

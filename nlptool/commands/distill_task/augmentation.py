@@ -53,16 +53,20 @@ class AugmentingEncoder:
         number, examples = self.augment.candidates, map(self._example, self._rows())
         words = frequent(text for example in examples for text in _texts(example))
         device = next(self.teacher.objective.parameters()).device
-        net: Encoder | Decoder
+        backbone: Encoder | Decoder
         if self.augment.model is None:
-            tokenizer, net, candidates = self.teacher.setup.tokenizer, self.teacher.objective.backbone, None
+            tokenizer, backbone, candidates = (
+                self.teacher.setup.tokenizer,
+                self.teacher.objective.backbone,
+                None,
+            )
         else:
-            model = FillMask(hub.folder(self.augment.model))
-            encoder = model.net.to(device)
-            tokenizer, net = model.tokenizer, encoder
-            candidates = MaskedLMCandidates(tokenizer, encoder, model.head.to(device), number)
+            filler = FillMask(hub.folder(self.augment.model))
+            encoder = filler.model.to(device)
+            tokenizer, backbone = filler.tokenizer, encoder
+            candidates = MaskedLMCandidates(tokenizer, encoder, filler.head.to(device), number)
         return ReplacementCandidates(
-            tokenizer, NearestNeighbours(tokenizer, net.word_embeddings, words, number), candidates
+            tokenizer, NearestNeighbours(tokenizer, backbone.word_embeddings, words, number), candidates
         )
 
     def _rows(self) -> Iterator[Row]:

@@ -207,7 +207,7 @@ class _Runs:
         prepare(self.recipe, self.teacher, out, self.console)
 
     def _models(self) -> dict[str, Path]:
-        """The nets that the runs begin from or ask."""
+        """The models that the runs begin from or ask."""
         recipe, found = self.recipe, {"teacher": self.teacher.setup.folder}
         if recipe.init_from is not None:
             found["init_from"] = hub.folder(recipe.init_from)

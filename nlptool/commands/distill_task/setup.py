@@ -19,7 +19,7 @@ from nlptool.train.estimate import shapes_only
 
 
 def open_teacher(recipe: Recipe) -> FinetunedTeacher:
-    """The fine-tuned net that the recipe names. Raises DataError where it does not know the task."""
+    """The fine-tuned model that the recipe names. Raises DataError where it does not know the task."""
     tuning = recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out))
     return FinetunedTeacher(FinetuneSetup(tuning, whole=True))
 

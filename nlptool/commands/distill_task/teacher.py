@@ -1,4 +1,4 @@
-"""A net that knows a labelled task: its logits of rows, and a student made of its layers."""
+"""A model that knows a labelled task: its logits of rows, and a student made of its layers."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from nlptool.train.trainer import derive_seed, predictions
 
 
 class FinetunedTeacher:
-    """A fine-tuned net. Raises DataError where it does not know the task, or knows other classes."""
+    """A fine-tuned model. Raises DataError where it does not know the task, or knows other classes."""
 
     def __init__(self, setup: FinetuneSetup) -> None:
         self.setup = setup
@@ -54,12 +54,12 @@ class FinetunedTeacher:
         self._write(spec, path, self.setup.pretrained_positions)
 
     def untrained(self, model: ModelConfig) -> TaskObjective:
-        """Another net for the task, with random weights, that reads the same tokens."""
+        """Another model for the task, with random weights, that reads the same tokens."""
         setup = self.setup
         return setup.task.build(model, setup.vocabulary, setup.dropout.head)
 
     def write_untrained(self, model: ModelConfig, seed: int, path: Path) -> None:
-        """Write such a net as a Hugging Face folder."""
+        """Write such a model as a Hugging Face folder."""
         torch.manual_seed(derive_seed(seed))
         objective = self.untrained(model)
         self._write(objective.folders(model)[""], path, 0)

@@ -106,14 +106,14 @@ class TaskRows:
 
 
 def stand_in(objective: nn.Module, answer: Answer, choices: int) -> None:
-    """Have a graph answer in the place of an objective's net; the heads behind it change nothing."""
+    """Have a graph answer in the place of an objective's model; the heads behind it change nothing."""
     for name, _ in list(objective.named_children()):
         parts: dict[str, nn.Module | None] = {"backbone": GraphNet(answer, choices), "pooler": None}
         setattr(objective, name, parts.get(name, nn.Identity()))
 
 
 class GraphNet(nn.Module):
-    """A net whose hidden states are a graph's answers. choices: documents of a row."""
+    """A model whose hidden states are a graph's answers. choices: documents of a row."""
 
     def __init__(self, answer: Answer, choices: int) -> None:
         super().__init__()

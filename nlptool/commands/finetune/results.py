@@ -1,4 +1,4 @@
-"""What a fine-tuned net says of each row, and what all seeds have reached: files, and a table.
+"""What a fine-tuned model says of each row, and what all seeds have reached: files, and a table.
 
 OUT/seed-N/scores.json               what this seed has reached
 OUT/scores.json                      all seeds, their mean and spread, and the baseline

@@ -1,4 +1,4 @@
-"""A task fitted to a net: a recipe with its net and its rows, all that the runs of its seeds share."""
+"""A task fitted to a model: a recipe with its model and its rows, all that the runs of its seeds share."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -43,15 +43,15 @@ from nlptool.train.interrupts import SignalHandler
 
 PART = 4096  # tokens that a CPU computes at once, which bounds memory; 1,024 are a fifth slower
 OFTEN = 1000  # rows between two looks at the progress
-KEPT = ("backbone", "pooler")  # parts of the pretrained net; heads start fresh
+KEPT = ("backbone", "pooler")  # parts of the pretrained model; heads start fresh
 
 
 class FinetuneSetup:
-    """A recipe with its net and rows: all that the runs share.
+    """A recipe with its model and rows: all that the runs share.
 
-    Raises DataError when net, tokenizer and rows do not go together, UsageError when the recipe asks of them what
+    Raises DataError when model, tokenizer and rows do not go together, UsageError when the recipe asks of them what
     they do not have.
-    whole: the head of the pretrained net is kept, too, in place of one that starts fresh. stage: where `train` stands
+    whole: the head of the pretrained model is kept, too, in place of one that starts fresh. stage: where `train` stands
     in what the user wrote.
     """
 
@@ -76,9 +76,9 @@ class FinetuneSetup:
         self.model = _with_dropout(pretrained.config, recipe.dropout)
         if recipe.train.sequence_length > self.model.max_positions:
             raise UsageError(
-                f"{stage}.sequence_length: {recipe.train.sequence_length} tokens are more than the net's "
+                f"{stage}.sequence_length: {recipe.train.sequence_length} tokens are more than the model's "
                 f"{self.model.max_positions} positions",
-                hint=f"{stage}.sequence_length={self.model.max_positions}, or begin from a net with more positions",
+                hint=f"{stage}.sequence_length={self.model.max_positions}, or begin from a model with more positions",
             )
         self.splits: dict[str, LabelledDataset] = {}
         self.knowledge = open_entities(self.task, self.model, self.start)
@@ -86,7 +86,7 @@ class FinetuneSetup:
             self.shape = self.objective()
         self.state = self._kept(pretrained.state, whole=whole)
         self.pretrained_positions = huggingface.trained_positions(self.folder, pretrained.config)
-        """How many positions the training of the net that is fine-tuned has reached."""
+        """How many positions the training of the model that is fine-tuned has reached."""
         self.rates = self._rates()
 
     def encode(self, rows: Path, console: Console, encode: labelled.Encodes | None = None) -> None:
@@ -119,7 +119,7 @@ class FinetuneSetup:
         self.steps = train.steps or max(1, math.ceil(train.epochs * examples / train.batch_size))
 
     def keep_features(self, rows: Path, device: torch.device, console: Console) -> None:
-        """Find what the frozen part of the net says of all rows, where the task has one; kept in `rows`."""
+        """Find what the frozen part of the model says of all rows, where the task has one; kept in `rows`."""
         if not self.shape.keeps_features:
             return
         objective = self.objective()
@@ -157,7 +157,7 @@ class FinetuneSetup:
         return {"init_from": self.folder} | entities
 
     def objective(self) -> TaskObjective:
-        """A new net with random weights, on the device that torch makes tensors on."""
+        """A new model with random weights, on the device that torch makes tensors on."""
         objective = self.task.build(self.model, self.vocabulary, self.dropout.head)
         if self.splits:
             objective.weigh(self.splits[self.task.train])
@@ -211,11 +211,11 @@ class FinetuneSetup:
         )
 
     def figures(self, split: str, logits: Numbers) -> dict[str, float]:
-        """Mean loss and metrics of what a net says of a split."""
+        """Mean loss and metrics of what a model says of a split."""
         return self._named(split, self.shape.figures(self.splits[split], logits))
 
     def baseline(self) -> dict[str, float]:
-        """What needs no net, on all validation splits."""
+        """What needs no model, on all validation splits."""
         train, found = self.splits[self.task.train], dict[str, float]()
         for split in self.task.validation:
             found |= self._named(split, self.shape.baseline(train, self.splits[split]))
@@ -238,11 +238,11 @@ class FinetuneSetup:
         }
 
     def remark(self, console: Console) -> None:
-        """Tell what of the rows is not read, what in them looks wrong, and where the net has not been pretrained."""
+        """Tell what of the rows is not read, what in them looks wrong, and where the model has not been pretrained."""
         if 0 < self.pretrained_positions < self._longest:
             console.note(
                 f"{self.start} was trained on {self.pretrained_positions:,} positions, and rows have up to "
-                f"{self._longest:,} tokens: what a net knows of those beyond it learns here; "
+                f"{self._longest:,} tokens: what a model knows of those beyond it learns here; "
                 f"{self.stage}.sequence_length={self.pretrained_positions} would cut the rows there"
             )
         for split, cuts in self.cuts.items():
@@ -286,7 +286,7 @@ class FinetuneSetup:
         return sum(costs) / len(costs)
 
     def _kept(self, state: Mapping[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
-        """The parts of the pretrained net that the objective has, without its head or with it."""
+        """The parts of the pretrained model that the objective has, without its head or with it."""
         own = self.shape.from_folders({"": state})
         kept = {name for name, _ in self.shape.named_children()} if whole else KEPT
         return {key: tensor for key, tensor in own.items() if key.partition(".")[0] in kept}
@@ -309,7 +309,7 @@ class FinetuneSetup:
 
 
 def _with_dropout(model: ModelConfig, dropout: Dropout) -> ModelConfig:
-    """The net's block with the dropout that the recipe asks for."""
+    """The model's block with the dropout that the recipe asks for."""
     rates = {"dropout": dropout.hidden, "attention_dropout": dropout.attention}
     return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})
 

@@ -60,7 +60,7 @@ class Continuation:
             text.encode()
         except UnicodeEncodeError as error:  # bytes that are no UTF-8 come in as surrogates
             raise DataError("the text is not UTF-8") from error
-        positions = self.generator.net.config.max_positions
+        positions = self.generator.model.config.max_positions
         read = max(1, len(self.generator.tokenizer.encode(text)))
         if (room := positions + 1 - read) < self.options.max_new_tokens and room > 0:
             reads = f"the model reads {counted(positions, 'tokens')}, {read:,} of them given"
@@ -85,7 +85,7 @@ class Continuation:
 
 def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: Console) -> None:
     """A line of JSON for each row, a batch at a time, in the order of the rows."""
-    positions = continuation.generator.net.config.max_positions
+    positions = continuation.generator.model.config.max_positions
     batch: list[str] = []
     first = skipped = 0
 

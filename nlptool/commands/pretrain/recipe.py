@@ -19,7 +19,7 @@ from nlptool.train.config import Evaluate, PretrainConfig, Save
 
 
 class Student(RecipeBlock):
-    """A net that begins as some of its teacher's layers, the first and the last among them, with all else."""
+    """A model that begins as some of its teacher's layers, the first and the last among them, with all else."""
 
     layers: int = Field(gt=0, description="number of layers, evenly spaced; 6 of 12 are 0, 2, 4, 7, 9, 11")
     name: str | None = Field(
@@ -96,7 +96,7 @@ class Recipe(RecipeBlock):
     out: str = Field(description="run folder", json_schema_extra=RESUMABLE)
 
     @model_validator(mode="after")
-    def _one_net(self) -> Self:
+    def _one_model(self) -> Self:
         given = [name for name in ("model", "init_from", "student") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"give either {' or '.join(given)}, not both")
@@ -202,7 +202,7 @@ def check_model(objective: ObjectiveConfig, train: PretrainConfig, model: ModelC
     """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
     problems = objective.check(model)
     if objective.reads_entities and not model.reads_entities:
-        problems.append(Problem("model.name", "denoising entities needs a net that reads them: ernie"))
+        problems.append(Problem("model.name", "denoising entities needs a model that reads them: ernie"))
     if model.reads_entities and not objective.reads_entities:
         problems.append(Problem("model.name", f"{model.name} reads entities; its command is pretrain-ernie"))
     for index, stage in enumerate(train.plan()):

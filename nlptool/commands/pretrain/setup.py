@@ -1,4 +1,4 @@
-"""A checked recipe with its store: batches, net and objective, and what the run would take."""
+"""A checked recipe with its store: batches, model and objective, and what the run would take."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,7 +66,7 @@ class PretrainSetup:
             model = recipe.objective.beginning(self.pretrained.config, width)
         assert model is not None  # the recipe has one of the two
         self.model = model
-        """The net's block, from the recipe or from the weights it starts from."""
+        """The model's block, from the recipe or from the weights it starts from."""
         self.vocabulary = replace(Vocabulary.of(tokenizer), padding=rows - tokenizer.vocab_size)
         if self.pretrained is not None:
             problems = check_model(recipe.objective, recipe.train, self.model)
@@ -109,7 +109,7 @@ class PretrainSetup:
         if self.trained_positions >= positions:
             return []
         return [
-            f"the net has {positions:,} positions and rows reach {self.trained_positions:,}: those beyond are not "
+            f"the model has {positions:,} positions and rows reach {self.trained_positions:,}: those beyond are not "
             "trained, so longer texts will be read badly; add a stage of longer rows (train.stages), or set "
             f"model.max_positions={self.trained_positions}"
         ]

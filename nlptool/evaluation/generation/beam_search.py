@@ -1,6 +1,6 @@
 """Beam search: the continuation that is most probable as a whole, as far as a few beams can tell."""
 
-# P prompts, B beams of each, V vocabulary, K candidates of a prompt, R = P B rows of the net
+# P prompts, B beams of each, V vocabulary, K candidates of a prompt, R = P B rows of the model
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -72,7 +72,7 @@ class _Search:
 
 @torch.inference_mode()
 def beam_hypotheses(
-    net: Decoder,
+    model: Decoder,
     prompts: Sequence[Sequence[int]],
     tokens: int,
     ends: Collection[int] = (),
@@ -92,15 +92,15 @@ def beam_hypotheses(
     width, candidates = beams.width, beams.width * (1 + max(1, len(ends)))
     if stopped is not None:
         candidates += width * STOPS
-    device, (vocab, _) = net.word_embeddings.device, net.word_embeddings.shape
+    device, (vocab, _) = model.word_embeddings.device, model.word_embeddings.shape
     candidates = min(candidates, width * vocab)
     searches = [_Search(beams, ends, stopped, [[] for _ in range(width)]) for _ in prompts]
-    hidden_RD, cache = _read(net, prompts, tokens, width)
+    hidden_RD, cache = _read(model, prompts, tokens, width)
     scores_PB = torch.full((len(prompts), width), -torch.inf, device=device)
     scores_PB[:, 0] = 0  # all beams of a prompt are alike yet: one stands for them
     unfinished = list(range(len(prompts)))
     for length in range(1, tokens + 1):
-        scores_RV = net.logits(hidden_RD).float().log_softmax(-1)
+        scores_RV = model.logits(hidden_RD).float().log_softmax(-1)
         read = [[*prompts[number], *ids] for number in unfinished for ids in searches[number].running]
         scores_PK, places_PK = _candidates(beams.processors(scores_RV, read), scores_PB, candidates)
         kept, still = [], []
@@ -108,7 +108,7 @@ def beam_hypotheses(
             zip(unfinished, scores_PK.tolist(), places_PK.tolist(), strict=True)
         ):
             found = ((score, *divmod(place, vocab)) for score, place in zip(scores, places, strict=True))
-            last = length == tokens or len(prompts[number]) + length > net.config.max_positions
+            last = length == tokens or len(prompts[number]) + length > model.config.max_positions
             if rows := searches[number].step(found, last=last):
                 kept += [(p * width + beam, token, score) for beam, token, score in rows]
                 still.append(number)
@@ -117,19 +117,21 @@ def beam_hypotheses(
         unfinished = still
         rows_R, ids_R, scores_R = (torch.tensor(column, device=device) for column in zip(*kept, strict=True))
         cache = cache.take(rows_R)
-        hidden_RD = net(Inputs(ids=ids_R[:, None]), cache)[:, 0]
+        hidden_RD = model(Inputs(ids=ids_R[:, None]), cache)[:, 0]
         scores_PB = scores_R.view(len(unfinished), width)
     return [[ids for _, ids in search.found] for search in searches]
 
 
-def _read(net: Decoder, prompts: Sequence[Sequence[int]], tokens: int, width: int) -> tuple[Tensor, KVCache]:
+def _read(
+    model: Decoder, prompts: Sequence[Sequence[int]], tokens: int, width: int
+) -> tuple[Tensor, KVCache]:
     """What each prompt ends with, [R, D], and the cache of all beams; each prompt is read once."""
-    device, longest = net.word_embeddings.device, max(map(len, prompts))
+    device, longest = model.word_embeddings.device, max(map(len, prompts))
     padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
     lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    cache = net.cache(len(prompts), longest + tokens)
+    cache = model.cache(len(prompts), longest + tokens)
     inputs = Inputs(ids=torch.tensor(padded, device=device), output_positions=lengths_P[:, None] - 1)
-    hidden_P1D = net(inputs, cache)
+    hidden_P1D = model(inputs, cache)
     cache.cut(lengths_P)
     every_R = torch.arange(len(prompts), device=device).repeat_interleave(width)
     return hidden_P1D[every_R, 0], cache.take(every_R)

@@ -11,25 +11,25 @@ from nlptool.models.base import Decoder, Inputs
 
 
 class DecodingSession:
-    """What a net has read of each text, and how it reads on.
+    """What a model has read of each text, and how it reads on.
 
     Launching the hundred kernels of a step takes a GPU longer than their execution, so they are recorded once in a CUDA
     graph, and repeats them on the same memory. Then all texts get one token a step; so do those that are done, until
     half of them are, since for fewer rows there has to be another graph.
     """
 
-    def __init__(self, net: Decoder, prompts: Sequence[Sequence[int]], tokens: int) -> None:
+    def __init__(self, model: Decoder, prompts: Sequence[Sequence[int]], tokens: int) -> None:
         """tokens: how many are to be made of each."""
-        self.net = net
-        self.device: torch.device = net.word_embeddings.device
+        self.model = model
+        self.device: torch.device = model.word_embeddings.device
         self.on_gpu = self.device.type == "cuda"
         self._prompts, longest = prompts, max(map(len, prompts))
-        self.cache = net.cache(len(prompts), longest + tokens)
+        self.cache = model.cache(len(prompts), longest + tokens)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     @property
     def room(self) -> int:
-        """Tokens that every text has room for, in the cache and in the net's positions."""
+        """Tokens that every text has room for, in the cache and in the model's positions."""
         return self.cache.columns - self.cache.used
 
     def begin(self) -> Tensor:
@@ -39,9 +39,9 @@ class DecodingSession:
         lengths_N = torch.tensor([len(prompt) for prompt in self._prompts], device=self.device)
         ids_NT = torch.tensor(padded, dtype=torch.long, device=self.device)
         inputs = Inputs(ids=ids_NT, output_positions=lengths_N[:, None] - 1)
-        hidden_N1D = self.net(inputs, self.cache)
+        hidden_N1D = self.model(inputs, self.cache)
         self.cache.cut(lengths_N)  # padding was read, and is forgotten
-        return self.net.logits(hidden_N1D)
+        return self.model.logits(hidden_N1D)
 
     def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Read on, as many tokens of each text; logits [N, T, V] of what follows each, until the next call."""
@@ -69,7 +69,7 @@ class DecodingSession:
         return rows <= now / 2 if self.on_gpu else rows < now
 
     def _step(self, ids_NT: Tensor) -> Tensor:
-        return self.net.logits(self.net(Inputs(ids=ids_NT), self.cache))
+        return self.model.logits(self.model(Inputs(ids=ids_NT), self.cache))
 
     def _capture(self) -> None:
         cache = self.cache

@@ -23,7 +23,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 @torch.inference_mode()
 def continuations(
-    net: Decoder,
+    model: Decoder,
     prompts: Sequence[Sequence[int]],
     tokens: int,
     ends: Collection[int] = (),
@@ -32,17 +32,17 @@ def continuations(
 ) -> Iterator[tuple[int, int]]:
     """Tokens that go on with each prompt, as they are made: (number of the prompt, token).
 
-    Some of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or the net
-    has no further position. net: a decoder with `cache`, in evaluation mode. stopped: numbers of prompts that the
-    caller wants no more of; read after each token. A prompt goes on alike whatever others it is with. ValueError for a
-    prompt without a token or longer than the net's positions.
+    Some of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or
+    the model has no further position. model: a decoder with `cache`, in evaluation mode. stopped: numbers of
+    prompts that the caller wants no more of; read after each token. A prompt goes on alike whatever others it is
+    with. ValueError for a prompt without a token or longer than the model's positions.
     """
     if not all(prompts):
         raise ValueError("a prompt needs a token")
     if not prompts or not tokens:
         return
-    texts = _Texts(prompts, [min(net.config.max_positions, len(prompt) + tokens - 1) for prompt in prompts])
-    steps = DecodingSession(net, prompts, tokens)
+    texts = _Texts(prompts, [min(model.config.max_positions, len(prompt) + tokens - 1) for prompt in prompts])
+    steps = DecodingSession(model, prompts, tokens)
     logits_NTV, drafts = steps.begin(), [list[int]()] * len(prompts)
     while True:
         yield from texts.take(logits_NTV, drafts, choose, ends, stopped)
@@ -68,7 +68,7 @@ class _Texts:
         self.ids = [list(prompt) for prompt in prompts]
         self.guesses = [PromptLookup(ids) for ids in self.ids]
         self.rows = list(range(len(prompts)))
-        """The number of the text in each row that the net reads."""
+        """The number of the text in each row that the model reads."""
         self.unfinished = set(self.rows)
         self._begun, self._full = [len(prompt) for prompt in prompts], full
 
@@ -133,10 +133,10 @@ class Generator:
         pretrained = huggingface.load_pretrained(folder)
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         try:
-            self.net = open_decoder(pretrained, device)
+            self.model = open_decoder(pretrained, device)
         except DataError as error:
             raise DataError(f"{folder}: {error.message}", error.hint) from error
-        self.net.pack()
+        self.model.pack()
         special = self.tokenizer.special
         own = [special[role] for role in ("eos", "sep") if role in special][:1]
         self.ends = list(dict.fromkeys([*own, *huggingface.end_tokens(folder)]))
@@ -146,7 +146,7 @@ class Generator:
     ) -> list[str]:
         """How each text goes on, up to `tokens` tokens; an empty text begins after an end of text.
 
-        A continuation ends before a stop string. Raises UsageError for a text with more tokens than the net has
+        A continuation ends before a stop string. Raises UsageError for a text with more tokens than the model has
         positions; at the last position a continuation ends.
         """
         completions = [""] * len(texts)
@@ -168,7 +168,7 @@ class Generator:
             return
         streams = [DetokenizeStream(self.tokenizer, stop, prompt[-1:]) for prompt in prompts]
         stopped: set[int] = set()
-        for number, token in continuations(self.net, prompts, tokens, self.ends, choose, stopped):
+        for number, token in continuations(self.model, prompts, tokens, self.ends, choose, stopped):
             if piece := streams[number].add(token):
                 yield number, piece
             if streams[number].stopped:
@@ -187,7 +187,7 @@ class Generator:
             return any(one in text for one in stop)
 
         prompts = self._prompts(texts)
-        found = beam_hypotheses(self.net, prompts, tokens, self.ends, beams, stopped if stop else None)
+        found = beam_hypotheses(self.model, prompts, tokens, self.ends, beams, stopped if stop else None)
         return [
             [self._text(ids, stop, prompt) for ids in several[:count]]
             for prompt, several in zip(prompts, found, strict=True)
@@ -197,7 +197,7 @@ class Generator:
         prompts = [self.tokenizer.encode(text) or self.ends[:1] for text in texts]
         if not all(prompts):
             raise UsageError("an empty text, and the tokenizer has no end of text to begin from")
-        positions = self.net.config.max_positions
+        positions = self.model.config.max_positions
         if len(longest := max(prompts, key=len, default=[])) > positions:
             raise UsageError(
                 f"a text has {len(longest)} tokens, the model reads {positions}", hint="shorten the text"

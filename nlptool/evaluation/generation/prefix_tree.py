@@ -80,9 +80,9 @@ def _shared(above: np.ndarray, row: np.ndarray) -> int:
 
 
 class TreeKVCache:
-    """Keys and values of the nodes above those that are being read: what a net needs in the place of a Cache.
+    """Keys and values of the nodes above those that are being read: what a model needs in the place of a Cache.
 
-    The tree stays in main memory, where it is decided what is forgotten; a GPU has only what its net reads.
+    The tree stays in main memory, where it is decided what is forgotten; a GPU has only what its model reads.
     """
 
     def __init__(self, tree: PrefixTree, device: torch.device) -> None:
@@ -127,12 +127,12 @@ class TreeKVCache:
 
 
 def nodes_at_once(device: torch.device) -> int:
-    """How many nodes a net reads together."""
+    """How many nodes a model reads together."""
     return NODES if device.type == "cpu" else ON_GPU
 
 
 @torch.inference_mode()
-def score_tokens(net: Decoder, pairs: Sequence[EncodedRequest]) -> Tokens:
+def score_tokens(model: Decoder, pairs: Sequence[EncodedRequest]) -> Tokens:
     """What a decoder finds of each token of the answers.
 
     A function of the set of pairs and not of their order, to the last bit. Which other pairs there are moves an
@@ -140,12 +140,12 @@ def score_tokens(net: Decoder, pairs: Sequence[EncodedRequest]) -> Tokens:
     """
     if not any(pair.answer for pair in pairs):
         return
-    device, tree = net.word_embeddings.device, build_prefix_tree(pairs)
+    device, tree = model.word_embeddings.device, build_prefix_tree(pairs)
     branches, size = TreeKVCache(tree, device), nodes_at_once(device)
     for begin in range(0, len(tree.ids), size):
-        hidden_TD = net(Inputs(ids=tree.ids[None, begin : begin + size].to(device)), branches)[0]
+        hidden_TD = model(Inputs(ids=tree.ids[None, begin : begin + size].to(device)), branches)[0]
         first, last = torch.searchsorted(tree.nodes, torch.tensor([begin, begin + size])).tolist()
         scored_QD = hidden_TD[(tree.nodes[first:last] - begin).to(device)]
         labels_Q = tree.labels[first:last].to(device)
-        losses_Q, first_Q = linear_scores(scored_QD, net.word_embeddings, None, labels_Q)
+        losses_Q, first_Q = linear_scores(scored_QD, model.word_embeddings, None, labels_Q)
         yield from zip(tree.rows[first:last].tolist(), (-losses_Q).tolist(), first_Q.tolist(), strict=True)

@@ -1,9 +1,9 @@
 """What a text may go on with, guessed from the text itself.
 
 A decoder on a CPU reads all of its weights for one token and hardly more for a few. So the tokens that stood behind an
-earlier occurrence of the last ones are read along with the last one: where the net would have chosen the same, they
+earlier occurrence of the last ones are read along with the last one: where the model would have chosen the same, they
 need not be read again. This changes how many steps are taken, not which tokens are chosen ("prompt lookup decoding",
-Saxena 2023; Leviathan et al. 2023 guess by a smaller net). Texts that repeat themselves, or quote, gain most.
+Saxena 2023; Leviathan et al. 2023 guess by a smaller model). Texts that repeat themselves, or quote, gain most.
 """
 
 from collections.abc import Sequence

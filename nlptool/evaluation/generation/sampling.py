@@ -14,7 +14,7 @@ from nlptool.evaluation.generation.logits_processors import NONE, LogitsProcesso
 
 COLD = 1e-4  # a temperature below which dividing by it tells nothing apart that is nearly alike, or overflows
 STREAM = 7  # of random numbers
-FEW = 1024  # candidates that are looked at before all are sorted, which takes longer than the layers of a small net
+FEW = 1024  # candidates that are looked at before all are sorted, which takes longer than the layers of a small model
 
 
 class DecodingState(NamedTuple):

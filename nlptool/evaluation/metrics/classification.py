@@ -75,7 +75,7 @@ METRICS: "dict[str, Callable[[Numbers, Numbers], float]]" = {
 def scores(names: Sequence[str], predictions: "Numbers", labels: "Numbers") -> dict[str, float]:
     """These metrics of the predictions [N] against the labels [N].
 
-    Predictions that are not finite, of a net that has diverged, score 0.
+    Predictions that are not finite, of a model that has diverged, score 0.
     """
     import numpy as np
 

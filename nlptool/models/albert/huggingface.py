@@ -1,6 +1,6 @@
 """ALBERT's names and settings in Hugging Face's `transformers`.
 
-transformers shares whole layers only. A net that shares attention alone, or MLPs alone, is written with a group of
+transformers shares whole layers only. A model that shares attention alone, or MLPs alone, is written with a group of
 its own for each layer; the key `nlptool_share` in config.json, which transformers ignores, says what to join again.
 """
 

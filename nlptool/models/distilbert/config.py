@@ -28,7 +28,7 @@ OF_TEACHER = (
 class Config(EncoderConfig):
     """DistilBERT's encoder (Sanh et al. 2019, section 3): BERT's, without segment types and without a pooler.
 
-    The published net has half of BERT-base's layers: 6, hidden 768, heads 12. As in Hugging Face's code, which is
+    The published model has half of BERT-base's layers: 6, hidden 768, heads 12. As in Hugging Face's code, which is
     the authors', nothing is dropped out of the attention's output.
     """
 

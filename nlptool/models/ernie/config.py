@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from nlptool.models.config import WIDEST, EncoderConfig, ModelConfig
 
 if TYPE_CHECKING:
-    from nlptool.models.ernie.net import ErnieEncoder
+    from nlptool.models.ernie.model import ErnieEncoder
     from nlptool.models.hf_family import Family
 
 LayerType = Literal["sim", "mix", "norm"]
@@ -41,7 +41,7 @@ class Config(EncoderConfig):
 
     def build(self, vocab_size: int) -> "ErnieEncoder":
         """The encoder with random weights."""
-        from nlptool.models.ernie.net import ErnieEncoder
+        from nlptool.models.ernie.model import ErnieEncoder
 
         return ErnieEncoder(self, vocab_size)
 

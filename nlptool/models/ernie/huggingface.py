@@ -1,6 +1,6 @@
 """ERNIE's names and settings in the released code, github.com/thunlp/ERNIE: BERT's, and `_ent` for entities.
 
-transformers has no class for this net. Its model_type `ernie` is Baidu's ERNIE (Sun et al. 2019), so folders of this
+transformers has no class for this model. Its model_type `ernie` is Baidu's ERNIE (Sun et al. 2019), so folders of this
 one say `ernie_informative`. A folder in the released form has the same settings, without model_type, in
 ernie_config.json; its pytorch_model.bin is a pickle and is to be converted to model.safetensors first.
 """
@@ -39,7 +39,7 @@ ENTITY_MODULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ErnieFamily(EncoderFamily):
-    """What the released code calls the net."""
+    """What the released code calls the model."""
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """With the type of each layer; those that are not named are sim, as in the released code."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from nlptool.models.config import LONGEST, ModelConfig
 
 if TYPE_CHECKING:
-    from nlptool.models.gpt2.net import GPT2
+    from nlptool.models.gpt2.model import GPT2
     from nlptool.models.hf_family import Family
 
 
@@ -36,7 +36,7 @@ class Config(ModelConfig):
 
     def build(self, vocab_size: int) -> "GPT2":
         """The decoder with random weights."""
-        from nlptool.models.gpt2.net import GPT2
+        from nlptool.models.gpt2.model import GPT2
 
         return GPT2(self, vocab_size)
 

@@ -1,4 +1,4 @@
-"""Matrices that lie in memory as a CPU multiplies a few rows by them fastest: for nets that only answer.
+"""Matrices that lie in memory as a CPU multiplies a few rows by them fastest: for models that only answer.
 
 A decoder reads every weight once for each token it makes, so it is as fast as memory lets it be. From rows that
 lie one after the other oneDNN reads at half the speed of memory or less, from its own blocks at nearly all of it.

@@ -69,7 +69,7 @@ class UnpaddedBatch:
 
 
 def usable(x: Tensor, lengths_B: Tensor, tokens: int) -> bool:
-    """Whether rows that are padded to `tokens` are laid end to end by a net with weights like x: on a CPU.
+    """Whether rows that are padded to `tokens` are laid end to end by a model with weights like x: on a CPU.
 
     Also many rows of equal length, where only answers are asked for: their tokens are then as many as oneDNN likes.
     """

@@ -184,9 +184,9 @@ class DistillationObjective(Objective):
         sums = {"kl": linear_sparse_divergence(own, ids, log_p, self.config.temperature, counted)}
         return sums | (self._guesses([at_masked], batch) if self.term in self.weights else {})
 
-    def _trace(self, net: Encoder | Decoder, batch: Batch, layers: Collection[int]) -> HiddenStates:
+    def _trace(self, model: Encoder | Decoder, batch: Batch, layers: Collection[int]) -> HiddenStates:
         scored = layers if "attention" in self.weights else ()
-        return net.trace(inputs_of(batch), scored)
+        return model.trace(inputs_of(batch), scored)
 
     def _on_the_way(self, own: HiddenStates, teacher_states: HiddenStates) -> dict[str, Tensor]:
         """What is learnt from embeddings, layers and their attention."""
@@ -219,12 +219,12 @@ class DistillationObjective(Objective):
             return _scores(self.teacher, state)
 
 
-def _scores(net: "DistillationObjective | Teacher", state: Tensor) -> LazyLogits:
-    """Logits to be, of a net with its language model's head; a decoder's is its word embeddings."""
-    words_VE = net.backbone.word_embeddings
-    if net.mlm is None:
+def _scores(model: "DistillationObjective | Teacher", state: Tensor) -> LazyLogits:
+    """Logits to be, of a model with its language model's head; a decoder's is its word embeddings."""
+    words_VE = model.backbone.word_embeddings
+    if model.mlm is None:
         return LazyLogits(state, words_VE, None)
-    return LazyLogits(net.mlm.transform(state), words_VE, net.mlm.bias)
+    return LazyLogits(model.mlm.transform(state), words_VE, model.mlm.bias)
 
 
 def build(

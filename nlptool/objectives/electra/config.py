@@ -81,7 +81,7 @@ class Config(ObjectiveConfig):
 
         Embeddings of its own are as wide as its layers (embedding_size=None in run_pretraining.py).
 
-        Raises ValueError where there is no such net.
+        Raises ValueError where there is no such model.
         """
         if self.tie == "all":
             return model

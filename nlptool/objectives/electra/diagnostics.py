@@ -15,8 +15,8 @@ SEEING = 0.9
 def diagnostics(figures: dict[str, float]) -> list[str]:
     """What to know and what to do; nothing of a run that merely begins.
 
-    Each net is the other's clock. At the start the generator's samples are nearly all wrong, it guesses the most
-    frequent token, and the discriminator guesses; so what is said of one net asks that the other has learnt.
+    Each model is the other's clock. At the start the generator's samples are nearly all wrong, it guesses the most
+    frequent token, and the discriminator guesses; so what is said of one model asks that the other has learnt.
     """
     remarks = []
     auc = figures.get("rtd_auc")

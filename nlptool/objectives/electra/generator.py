@@ -31,7 +31,7 @@ class Generator(nn.Module):
     """Guesses masked tokens, and fills them in with samples (Clark et al. 2020, section 3.1).
 
     Layers, and a masked LM's head, whose word embeddings are those that the layers begin with. What `tie` says is
-    shared is not here, but taken from the discriminator's net at each call: the embeddings (token, position and
+    shared is not here, but taken from the discriminator's model at each call: the embeddings (token, position and
     type tables and their layer norm, as in Google's code), or embeddings and layers.
     """
 
@@ -71,7 +71,7 @@ class Generator(nn.Module):
         return GeneratorOutput(sums, samples_BK)
 
     def state(self, backbone: TransformerEncoder) -> dict[str, Tensor]:
-        """The generator as a net by itself: `backbone.*` and `mlm.*`, with its copy of what it shares."""
+        """The generator as a model by itself: `backbone.*` and `mlm.*`, with its copy of what it shares."""
         parts: dict[str, nn.Module] = {
             "backbone.embeddings": self.embeddings or backbone.embeddings,
             "backbone.layers": self.layers or backbone.layers,

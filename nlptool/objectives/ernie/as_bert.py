@@ -11,7 +11,7 @@ ENTITIES = "backbone.entities."
 
 
 def as_bert(config: Config, state: Mapping[str, Tensor]) -> tuple[BertConfig, dict[str, Tensor]]:
-    """A BERT's block and state that read any text as this net reads it where nothing is linked.
+    """A BERT's block and state that read any text as this model reads it where nothing is linked.
 
     Each token gets the entities' bias in the MLP, linked or not, so it moves into the MLP's own. Raises ValueError with
     cls_entity: the state of [CLS] then goes through the entities' layers also where nothing is linked.

@@ -183,7 +183,7 @@ class Ernie(masked.MaskedLM):
         return sums
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Means and accuracies; the accuracy on links that the net was not shown, and that of a constant answer."""
+        """Means and accuracies; the accuracy on links that the model was not shown, and that of a constant answer."""
         figures = super().summary(totals, counts)
         if "dea_commonest" in totals:
             figures["dea_majority"] = totals["dea_commonest"].item() / max(counts["dea"], 1)
@@ -193,7 +193,7 @@ class Ernie(masked.MaskedLM):
         return figures
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """The net; and where a text without entities is read as by a BERT, that BERT, for transformers."""
+        """The model; and where a text without entities is read as by a BERT, that BERT, for transformers."""
         assert isinstance(model, ErnieConfig)
         specs = super().folders(model)
         if model.cls_entity:

@@ -45,7 +45,7 @@ class Config(ObjectiveConfig):
     normalize: Literal["entities", "all", "none"] = Field(
         "entities",
         description="vectors of length 1: those of entities (Bordes et al. 2013), of relations too (OpenKE), or none; "
-        "the division is part of the net, not a step after the update",
+        "the division is part of the model, not a step after the update",
     )
 
     def idle(self) -> dict[str, str]:

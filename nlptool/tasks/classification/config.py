@@ -102,7 +102,7 @@ class Config(TaskConfig):
         return self
 
     def example(self, row: Row, *, labelled: bool) -> Example:
-        """What the net reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        """What the model reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
         texts = tuple(self._text(row, column) for column in self.inputs)
         return Example(row.place, (texts,), (self._number(row) if labelled else math.nan,))
 

@@ -139,7 +139,7 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> Classification:
     """An encoder with the head of its family."""
-    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
+    encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
     return Classification(
-        config, vocabulary, net, heads.Classifier.of(encoder, config.width, dropout), pooler
+        config, vocabulary, encoder, heads.Classifier.of(encoder_config, config.width, dropout), pooler
     )

@@ -1,6 +1,6 @@
 """Entity typing (Zhang et al. 2019, section 4.3): the first token of a marked text says which types a mention has."""
 
-# B rows, N rows of a split, C types, S nets
+# B rows, N rows of a split, C types, S models
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,6 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> EntityTyping:
     """An encoder with the head of its family."""
-    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
-    classifier = heads.Classifier.of(encoder, len(config.labels), dropout)
-    return EntityTyping(config, vocabulary, net, classifier, pooler)
+    encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
+    classifier = heads.Classifier.of(encoder_config, len(config.labels), dropout)
+    return EntityTyping(config, vocabulary, encoder, classifier, pooler)

@@ -210,7 +210,11 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> ExtractiveQA:
     """An encoder with a matrix for starts and ends."""
-    encoder, net, _ = sequence_heads.build_parts(model, vocabulary)
+    encoder_config, encoder, _ = sequence_heads.build_parts(model, vocabulary)
     return ExtractiveQA(
-        config, vocabulary, net, heads.TokenClassificationHead.of(encoder, 2, dropout), model.max_positions
+        config,
+        vocabulary,
+        encoder,
+        heads.TokenClassificationHead.of(encoder_config, 2, dropout),
+        model.max_positions,
     )

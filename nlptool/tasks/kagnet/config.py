@@ -52,8 +52,8 @@ class Paths(RecipeBlock):
         return self
 
 
-class Net(RecipeBlock):
-    """The net over schema graphs (section 4); sizes are those of the released code."""
+class Network(RecipeBlock):
+    """The network over schema graphs (section 4); sizes are those of the released code."""
 
     gcn: tuple[int, ...] = Field((50, 25), description="widths of the GCN's layers; []: no GCN")
     path_size: int = Field(128, gt=0, description="width of the LSTM over a path")
@@ -83,7 +83,7 @@ class Config(ChoiceConfig):
     )
     grounding: Grounding = Field(Grounding(), description="how concepts are found in a text")
     paths: Paths = Field(Paths(), description="which paths are read")
-    net: Net = Field(Net(), description="the net over schema graphs")
+    network: Network = Field(Network(), description="the network over schema graphs")
     statement: Literal["frozen", "tuned"] = Field(
         "frozen",
         description="the encoder of question and choice: as it is, its vectors computed once and kept, or learnt, too",
@@ -105,8 +105,8 @@ class Config(ChoiceConfig):
 
     @model_validator(mode="after")
     def _widths(self) -> Self:
-        if min(self.net.gcn, default=1) < 1:
-            raise ValueError(f"net.gcn: {counted(len(self.net.gcn), 'widths')}, each at least 1")
+        if min(self.network.gcn, default=1) < 1:
+            raise ValueError(f"network.gcn: {counted(len(self.network.gcn), 'widths')}, each at least 1")
         return self
 
     def of_model(self) -> Self:
@@ -114,7 +114,7 @@ class Config(ChoiceConfig):
         return self.model_copy(update={"schema_graphs": None})
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "KagNetTask":
-        """A statement encoder with a net over schema graphs. Raises DataError for a graph that is not there."""
+        """A statement encoder with a network over schema graphs. Raises DataError for a graph that is not there."""
         from nlptool.tasks.kagnet.objective import build
 
         return build(self, model, vocabulary, dropout)

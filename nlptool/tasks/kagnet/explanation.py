@@ -10,7 +10,7 @@ import numpy as np
 from nlptool.data.batches import Batch
 from nlptool.formatting import percent
 from nlptool.knowledge.graph import Graph
-from nlptool.tasks.kagnet.net import Attention
+from nlptool.tasks.kagnet.network import Attention
 from nlptool.tasks.kagnet.schema_batches import ANSWER, PATHS, QUESTION, KagNetDataset
 
 SHOWN = 3  # paths of a choice
@@ -54,7 +54,7 @@ def of_rows(
 
 
 def in_words(graph: Graph, entities: list[int], relations: list[int]) -> str:
-    """A path as one reads it: `lantern —atlocation→ house ←usedfor— light`. relations: rows of the net's table."""
+    """A path as one reads it: `lantern —atlocation→ house ←usedfor— light`. relations: rows of the network's table."""
     size = len(graph.relations)
     text = graph.label(entities[0])
     for entity, relation in zip(entities[1:], relations, strict=True):

@@ -40,7 +40,7 @@ from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset
 from nlptool.tasks.choice_objective import ChoiceObjective
 from nlptool.tasks.kagnet import explanation, linear_probe
-from nlptool.tasks.kagnet.net import Attention, KagNet, SchemaGraphs
+from nlptool.tasks.kagnet.network import Attention, KagNet, SchemaGraphs
 from nlptool.tasks.kagnet.schema_batches import KagNetDataset, StatementBatch
 from nlptool.text.store import Split
 from nlptool.text.tabular import Example, Row
@@ -55,14 +55,14 @@ MIN_SCORE = "min_path_score"
 
 
 class KagNetTask(ChoiceObjective):
-    """A statement encoder, frozen or not, under a net over schema graphs; a softmax over the choices says which."""
+    """A statement encoder, frozen or not, under a network over schema graphs; a softmax over the choices says which."""
 
     def __init__(
         self,
         config: "Config",
         vocabulary: Vocabulary,
         backbone: Encoder,
-        net: KagNet,
+        network: KagNet,
         graph: Graph,
         embeddings: EntityEmbeddings,
     ) -> None:
@@ -74,14 +74,14 @@ class KagNetTask(ChoiceObjective):
         self.width = len(config.labels)
         self.guess = "majority"  # until the vectors of statements are there
         self.backbone: Encoder = backbone
-        self.kagnet = net
+        self.kagnet = network
         self.graph, self.embeddings = graph, embeddings
         self.concepts: nn.Embedding | None = None
         with torch.no_grad():
             none = np.zeros((1, embeddings.width), np.float32)
             table = np.concatenate([none, embeddings.relations, embeddings.relations])  # as the released code
-            net.relations.weight.copy_(torch.from_numpy(table))
-            if config.net.concepts == "tuned":
+            network.relations.weight.copy_(torch.from_numpy(table))
+            if config.network.concepts == "tuned":
                 self.concepts = nn.Embedding(*embeddings.entities.shape)
                 self.concepts.weight.copy_(torch.from_numpy(np.array(embeddings.entities)))
         if self.frozen:
@@ -161,7 +161,7 @@ class KagNetTask(ChoiceObjective):
         if not (folder / TEXTS).is_file():
             raise DataError(f"{folder / TEXTS}: is missing", hint=AGAIN)
         texts = Names(folder / TEXTS, is_sorted=False)
-        found = KagNetDataset(rows, store, texts, all_pairs=self.config.net.pairs == "all")
+        found = KagNetDataset(rows, store, texts, all_pairs=self.config.network.pairs == "all")
         found.min_score = self.thresholds.get(MIN_SCORE, self.config.paths.threshold or 0.0)
         found.unfinished = int(facts.get("unfinished", 0))
         return found
@@ -184,10 +184,10 @@ class KagNetTask(ChoiceObjective):
         return explanation.data_warnings(rows)
 
     def collate(self, examples: StatementBatch, draws: RandomStreams) -> Batch:
-        """ids and types [S, T], or in place of reading these features [S, D]; and schema graphs, net.SchemaGraphs.
+        """ids and types [S, T], or in place of reading these features [S, D]; and schema graphs, network.SchemaGraphs.
 
         These have entities [V], what nodes stand for; edges [2, M]; pairs [P, 2]; statements [P]; paths and
-        relations [K, T]; path_lengths and owners [K]; and concepts [V + 1, E], their vectors, where the net has none.
+        relations [K, T]; path_lengths and owners [K]; and concepts [V + 1, E], their vectors, where it has none.
         """
         batch = sequence_heads.batch_of(examples.encoded, self.config.loss)
         graphs = examples.graphs
@@ -200,7 +200,7 @@ class KagNetTask(ChoiceObjective):
             tensors["features"] = torch.from_numpy(examples.vectors)
         return replace(batch, tensors=batch.tensors | tensors)
 
-    # ---- net ----
+    # ---- network ----
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each statement by itself; those of a frozen encoder are not in the batch."""
@@ -270,7 +270,7 @@ class KagNetTask(ChoiceObjective):
         return batch["lengths"] * int("features" not in batch)
 
     def sizes(self, batch: Batch) -> list[int]:
-        """Nodes, pairs and paths, whose number decides what the net costs."""
+        """Nodes, pairs and paths, whose number decides what the network costs."""
         return [len(batch["entities"]), len(batch["pairs"]), len(batch["owners"]) - 1]
 
     # ---- answers ----
@@ -293,25 +293,25 @@ class KagNetTask(ChoiceObjective):
     explains = True
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """The encoder as transformers has it, with the net's tensors besides, under names of its own."""
+        """The encoder as transformers has it, with the network's tensors besides, under names of its own."""
         return {"": ExportSpec(model, self.state_dict(), self.architecture)}
 
 
 def build(config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None) -> KagNetTask:
-    """A statement encoder with a net over schema graphs; dropout: None for 0.0, that of the released code."""
+    """A statement encoder with a network over schema graphs; dropout: None for 0.0, that of the released code."""
     graph = Graph(Path(config.graph))
     embeddings = EntityEmbeddings(Path(config.entity_embeddings), graph)
     assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
     _, encoder, _ = sequence_heads.build_parts(model, vocabulary)
-    net = KagNet(
+    network = KagNet(
         2 * len(graph.relations) + 1,
         embeddings.width,
         model.hidden,
-        gcn=config.net.gcn,
-        path_size=config.net.path_size,
-        pair_size=config.net.pair_size,
+        gcn=config.network.gcn,
+        path_size=config.network.path_size,
+        pair_size=config.network.pair_size,
         dropout=dropout or 0.0,
-        path_attention=config.net.path_attention,
-        pair_attention=config.net.pair_attention,
+        path_attention=config.network.path_attention,
+        pair_attention=config.network.pair_attention,
     )
-    return KagNetTask(config, vocabulary, encoder, net, graph, embeddings)
+    return KagNetTask(config, vocabulary, encoder, network, graph, embeddings)

@@ -27,7 +27,7 @@ class StatementBatch(NamedTuple):
 
 
 class PackedGraphs(NamedTuple):
-    """Schema graphs of S statements end to end, as nlptool.tasks.kagnet.net.SchemaGraphs, and what nodes stand for."""
+    """Schema graphs of S statements end to end, as `network.SchemaGraphs`, and what nodes stand for."""
 
     entities: Ints
     """[V]"""

@@ -89,8 +89,8 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> MultiLabelClassification:
     """An encoder with the head of its family."""
-    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
-    classifier = heads.Classifier.of(encoder, len(config.labels), dropout)
+    encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
+    classifier = heads.Classifier.of(encoder_config, len(config.labels), dropout)
     return MultiLabelClassification(
-        config, vocabulary, net, classifier, pooler, term=TERM, width=len(config.labels)
+        config, vocabulary, encoder, classifier, pooler, term=TERM, width=len(config.labels)
     )

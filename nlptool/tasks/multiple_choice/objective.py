@@ -92,5 +92,7 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> MultipleChoice:
     """An encoder with a head of one output."""
-    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
-    return MultipleChoice(config, vocabulary, net, heads.Classifier.chooser(encoder, dropout), pooler)
+    encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
+    return MultipleChoice(
+        config, vocabulary, encoder, heads.Classifier.chooser(encoder_config, dropout), pooler
+    )

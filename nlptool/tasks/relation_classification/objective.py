@@ -52,6 +52,6 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> RelationClassification:
     """An encoder with the head of its family."""
-    encoder, net, pooler = sequence_heads.build_parts(model, vocabulary)
-    classifier = heads.Classifier.of(encoder, len(config.labels), dropout)
-    return RelationClassification(config, vocabulary, net, classifier, pooler)
+    encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
+    classifier = heads.Classifier.of(encoder_config, len(config.labels), dropout)
+    return RelationClassification(config, vocabulary, encoder, classifier, pooler)

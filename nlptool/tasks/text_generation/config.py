@@ -36,7 +36,7 @@ class SubtaskConfig(TaskConfig):
     """A question about a context gets an answer, written token by token, as in decaNLP (McCann et al. 2018).
 
     In `question` and `context`, {premise} stands for the text of the column `premise`; dots lead into objects and
-    lists: {translation.en}, {options.0}. The net reads `Context: ... Question: ... Answer:` and learns the answer
+    lists: {translation.en}, {options.0}. The model reads `Context: ... Question: ... Answer:` and learns the answer
     and the end of the text.
     """
 
@@ -129,7 +129,7 @@ class SubtaskConfig(TaskConfig):
 
 
 class Config(SubtaskConfig):
-    """One such task, or several that one net learns together, a batch of each in turn.
+    """One such task, or several that one model learns together, a batch of each in turn.
 
     If there are several, each has its rows in a folder of its name: FOLDER/squad/train.jsonl. `sum`, that of the first
     metric of each, chooses the best checkpoint; of decaNLP's ten tasks it is their decaScore, 100 times that.

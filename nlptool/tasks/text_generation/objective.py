@@ -38,7 +38,7 @@ GUESS = "majority"
 class TextGeneration(TaskObjective):
     """Each token of the answer, and the end of the text, is guessed from the prompt and the answer before it.
 
-    The loss is the cross-entropy of these tokens alone. decaNLP's own net points into question and context; here
+    The loss is the cross-entropy of these tokens alone. decaNLP's own model points into question and context; here
     the decoder copies as it can. Answers are written greedily. The outputs of a row, [W], are its loss in nats, the
     number of tokens it is of, and the ids that were written, -1 where there are no more.
     """
@@ -156,7 +156,7 @@ class TextGeneration(TaskObjective):
         return chosen
 
     def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """Mean loss of a token, and the metrics of what is written. A net that has diverged scores 0."""
+        """Mean loss of a token, and the metrics of what is written. A model that has diverged scores 0."""
         scores = self.score(rows, logits)
         if not np.isfinite(logits[:, 0]).all():
             scores = dict.fromkeys(scores, 0.0)
@@ -200,7 +200,7 @@ class TextGeneration(TaskObjective):
         return [decode([int(token) for token in row if token >= 0]).strip() for row in logits[:, 2:]]
 
     def _before(self, batch: Batch) -> Tensor:
-        """What the net has made of all that is before each token of an answer, [M, D]."""
+        """What the model has made of all that is before each token of an answer, [M, D]."""
         hidden_BTD = self.backbone(Inputs(ids=batch["ids"]))
         return hidden_BTD.flatten(0, 1)[batch["at"]]
 

@@ -182,7 +182,10 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> TokenClassification:
     """An encoder with a matrix for tags."""
-    encoder, net, _ = sequence_heads.build_parts(model, vocabulary)
+    encoder_config, encoder, _ = sequence_heads.build_parts(model, vocabulary)
     return TokenClassification(
-        config, vocabulary, net, heads.TokenClassificationHead.of(encoder, len(config.labels), dropout)
+        config,
+        vocabulary,
+        encoder,
+        heads.TokenClassificationHead.of(encoder_config, len(config.labels), dropout),
     )

@@ -14,23 +14,23 @@ from nlptool.evaluation.generation.logits_processors import penalised, without_r
 from nlptool.evaluation.generation.strategies import strategy
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import GPT2
+from nlptool.models.gpt2.model import GPT2
 
 CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=60, init=0.3)
 
 
 @pytest.fixture(scope="module")
-def net() -> GPT2:
+def model() -> GPT2:
     torch.manual_seed(1)
     return CONFIG.build(60).eval()
 
 
 @pytest.fixture(scope="module")
-def theirs(net: GPT2, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def theirs(model: GPT2, tmp_path_factory: pytest.TempPathFactory) -> Any:
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("model")
     huggingface.save_pretrained(
-        folder, CONFIG, nn.ModuleDict({"backbone": net}).state_dict(), {"eos": 7, "pad": 0}
+        folder, CONFIG, nn.ModuleDict({"backbone": model}).state_dict(), {"eos": 7, "pad": 0}
     )
     return transformers.AutoModelForCausalLM.from_pretrained(folder)
 
@@ -66,7 +66,7 @@ def test_an_ngram_is_banned_by_hand_and_where_nothing_would_be_left_nothing_is()
     ],
     ids=str,
 )
-def test_whole_texts_are_those_of_transformers(asked: dict[str, Any], net: GPT2, theirs: Any):
+def test_whole_texts_are_those_of_transformers(asked: dict[str, Any], model: GPT2, theirs: Any):
     keys = {key: value for key, value in asked.items() if key != "num_return_sequences"}
     choose = strategy(GenerationKeys(stop=(), max_new_tokens=25, **keys).generation)
     torch.manual_seed(3)
@@ -84,11 +84,11 @@ def test_whole_texts_are_those_of_transformers(asked: dict[str, Any], net: GPT2,
             texts.append([ids[: ids.index(7)] if 7 in ids else ids for ids in out])
     assert expected != plain
     if isinstance(choose, Beams):
-        found = beam_hypotheses(net, prompts, 25, (7,), choose)
+        found = beam_hypotheses(model, prompts, 25, (7,), choose)
         count = asked.get("num_return_sequences", 1)
         assert [several[:count] for several in found] == expected
         return
     made: list[list[int]] = [[] for _ in prompts]
-    for number, token in continuations(net, prompts, 25, (7,), choose):
+    for number, token in continuations(model, prompts, 25, (7,), choose):
         made[number].append(token)
     assert [[ids] for ids in made] == expected

@@ -10,13 +10,13 @@ from nlptool.evaluation.generation.prefix_tree import build_prefix_tree, score_t
 from nlptool.evaluation.requests import EncodedRequest, Scored, in_order, sum_scores
 from nlptool.models.base import Inputs
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import GPT2
+from nlptool.models.gpt2.model import GPT2
 
 VOCAB, POSITIONS = 50, 64
 
 
 @pytest.fixture(scope="module")
-def net() -> GPT2:
+def model() -> GPT2:
     torch.manual_seed(0)
     return Config(layers=3, hidden=32, heads=4, max_positions=POSITIONS, init=0.3).build(VOCAB).eval()
 
@@ -43,17 +43,17 @@ def pairs() -> list[EncodedRequest]:
     return [*found, found[3]]
 
 
-def alone(net: GPT2, pair: EncodedRequest) -> Scored:
+def alone(model: GPT2, pair: EncodedRequest) -> Scored:
     """Read from the beginning, without a cache."""
     ids, answer = torch.tensor([[*pair.context, *pair.answer]]), torch.tensor(pair.answer)
     with torch.no_grad():
-        logits = net(Inputs(ids=ids[:, :-1]))[0, -len(answer) :] @ net.word_embeddings.t()
+        logits = model(Inputs(ids=ids[:, :-1]))[0, -len(answer) :] @ model.word_embeddings.t()
     total = logits.log_softmax(-1).gather(1, answer[:, None]).sum().item()
     return Scored(total, len(answer), bool((logits.argmax(-1) == answer).all()))
 
 
-def scored(net: GPT2, pairs: list[EncodedRequest]) -> list[Scored]:
-    return in_order(sum_scores(score_tokens(net, pairs), pairs))
+def scored(model: GPT2, pairs: list[EncodedRequest]) -> list[Scored]:
+    return in_order(sum_scores(score_tokens(model, pairs), pairs))
 
 
 def test_a_tree_has_what_rows_share_once_and_is_in_preorder():
@@ -70,31 +70,33 @@ def test_a_tree_has_what_rows_share_once_and_is_in_preorder():
 
 @pytest.mark.parametrize("nodes", [1, 5, 16, 256])
 def test_every_answer_is_scored_as_if_it_were_alone(
-    net: GPT2, pairs: list[EncodedRequest], nodes: int, monkeypatch: pytest.MonkeyPatch
+    model: GPT2, pairs: list[EncodedRequest], nodes: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(prefix_tree, "NODES", nodes)
-    found, expected = scored(net, pairs), [alone(net, pair) for pair in pairs]
+    found, expected = scored(model, pairs), [alone(model, pair) for pair in pairs]
     assert [s.logprob for s in found] == pytest.approx([s.logprob for s in expected], abs=1e-4)
     assert [s[1:] for s in found] == [s[1:] for s in expected]
 
 
-def test_the_order_of_requests_changes_no_bit(net: GPT2, pairs: list[EncodedRequest]):
-    found = scored(net, pairs)
+def test_the_order_of_requests_changes_no_bit(model: GPT2, pairs: list[EncodedRequest]):
+    found = scored(model, pairs)
     order = random.Random(1).sample(range(len(pairs)), len(pairs))
-    assert scored(net, [pairs[number] for number in order]) == [found[number] for number in order]
+    assert scored(model, [pairs[number] for number in order]) == [found[number] for number in order]
 
 
 @pytest.mark.parametrize("size", [1, 4, 32])
-def test_requests_in_batches_are_scored_alike(net: GPT2, pairs: list[EncodedRequest], size: int):
-    found = [s for at in range(0, len(pairs), size) for s in scored(net, pairs[at : at + size])]
-    assert [s.logprob for s in found] == pytest.approx([s.logprob for s in scored(net, pairs)], abs=2e-5)
+def test_requests_in_batches_are_scored_alike(model: GPT2, pairs: list[EncodedRequest], size: int):
+    found = [s for at in range(0, len(pairs), size) for s in scored(model, pairs[at : at + size])]
+    assert [s.logprob for s in found] == pytest.approx([s.logprob for s in scored(model, pairs)], abs=2e-5)
 
 
-def test_a_net_reads_no_node_twice(net: GPT2, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch):
+def test_a_model_reads_no_node_twice(
+    model: GPT2, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(prefix_tree, "NODES", 16)
     read = []
-    handle = net.embeddings.register_forward_hook(lambda module, ids, out: read.append(ids[0].shape[1]))
-    scored(net, pairs)
+    handle = model.embeddings.register_forward_hook(lambda module, ids, out: read.append(ids[0].shape[1]))
+    scored(model, pairs)
     handle.remove()
     distinct = {
         tuple(row[:n]) for c, a, _ in pairs for row in [[*c, *a[:-1]]] for n in range(1, len(row) + 1)
@@ -104,15 +106,15 @@ def test_a_net_reads_no_node_twice(net: GPT2, pairs: list[EncodedRequest], monke
 
 
 def test_answers_are_known_while_others_are_still_to_be_read(
-    net: GPT2, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch
+    model: GPT2, pairs: list[EncodedRequest], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(prefix_tree, "NODES", 16)
-    tokens = iter(score_tokens(net, pairs))
+    tokens = iter(score_tokens(model, pairs))
     number, first = next(sum_scores(tokens, pairs))
-    assert first.logprob == pytest.approx(alone(net, pairs[number]).logprob, abs=1e-4)
+    assert first.logprob == pytest.approx(alone(model, pairs[number]).logprob, abs=1e-4)
     assert len(list(tokens)) > 50
 
 
-def test_nothing_is_foretold_of_nothing(net: GPT2):
-    assert list(score_tokens(net, [])) == []
-    assert scored(net, [EncodedRequest([1], [])]) == [Scored(0.0, 0, True)]
+def test_nothing_is_foretold_of_nothing(model: GPT2):
+    assert list(score_tokens(model, [])) == []
+    assert scored(model, [EncodedRequest([1], [])]) == [Scored(0.0, 0, True)]

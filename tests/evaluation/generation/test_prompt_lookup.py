@@ -9,20 +9,20 @@ from nlptool.evaluation.generation.logits_processors import LogitsProcessors
 from nlptool.evaluation.generation.prompt_lookup import GIVING_UP, MOST, PromptLookup, room
 from nlptool.evaluation.generation.sampling import Sampling, greedy
 from nlptool.models.gpt2.config import Config
-from nlptool.models.gpt2.net import GPT2
+from nlptool.models.gpt2.model import GPT2
 
 CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=120, init=0.2)
 
 
 @pytest.fixture(scope="module")
-def net() -> GPT2:
+def model() -> GPT2:
     torch.manual_seed(0)
     return CONFIG.build(50).eval()
 
 
-def made(net: GPT2, prompts: list[list[int]], tokens: int, **how) -> list[list[int]]:
+def made(model: GPT2, prompts: list[list[int]], tokens: int, **how) -> list[list[int]]:
     texts: list[list[int]] = [[] for _ in prompts]
-    for number, token in continuations(net, prompts, tokens, **how):
+    for number, token in continuations(model, prompts, tokens, **how):
         texts[number].append(token)
     return texts
 
@@ -68,23 +68,23 @@ def test_many_rows_leave_no_room_for_guesses():
     "choose", [greedy, Sampling(0.05, seed=4), Sampling(top_k=3, processors=LogitsProcessors(1.2))]
 )
 @pytest.mark.parametrize("rows", [1, 3])
-def test_the_same_tokens_in_fewer_steps(net: GPT2, choose, rows: int, monkeypatch: pytest.MonkeyPatch):
+def test_the_same_tokens_in_fewer_steps(model: GPT2, choose, rows: int, monkeypatch: pytest.MonkeyPatch):
     prompts = [[1, 2, 3, 4, 1, 2, 3], [7, 8, 9, 7, 8], [5] * 6][:rows]
     read, plain = [], DecodingSession.read
     monkeypatch.setattr(
         DecodingSession, "read", lambda steps, given: read.append(len(given[0])) or plain(steps, given)
     )
-    with_guesses = made(net, prompts, 80, choose=choose, ends=(11,))
+    with_guesses = made(model, prompts, 80, choose=choose, ends=(11,))
     steps = len(read)
     assert max(read) > 1
     monkeypatch.setattr("nlptool.evaluation.generation.generate.room", lambda rows: 0)
     read.clear()
-    assert made(net, prompts, 80, choose=choose, ends=(11,)) == with_guesses
+    assert made(model, prompts, 80, choose=choose, ends=(11,)) == with_guesses
     assert max(read) == 1
     assert steps < len(read)
 
 
-def test_a_text_ends_at_its_last_position_also_while_guessing(net: GPT2):
-    (text,) = made(net, [[5] * 100], 100)
+def test_a_text_ends_at_its_last_position_also_while_guessing(model: GPT2):
+    (text,) = made(model, [[5] * 100], 100)
     assert len(text) == 21, "120 positions are read, and one more token follows"
-    assert [len(text) for text in made(net, [[5] * 100, [5]], 30)] == [21, 30]
+    assert [len(text) for text in made(model, [[5] * 100, [5]], 30)] == [21, 30]

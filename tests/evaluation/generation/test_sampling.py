@@ -83,7 +83,7 @@ def test_no_temperature_is_the_likeliest_token_and_repetition_counts_in_it():
 
 def test_what_is_drawn_does_not_depend_on_batch_mates_nor_on_when_they_end():
     torch.manual_seed(0)
-    net = CONFIG.build(90).eval()
+    model = CONFIG.build(90).eval()
     prompts = [torch.randint(0, 90, (length,)).tolist() for length in (3, 9, 1, 5, 5, 12)]
     choose = Sampling(temperature=1.2, top_p=0.95, seed=3)
 
@@ -93,7 +93,7 @@ def test_what_is_drawn_does_not_depend_on_batch_mates_nor_on_when_they_end():
         def by_number(logits: Tensor, going: DecodingState) -> Tensor:
             return choose(logits, going._replace(numbers=[chosen[n] for n in going.numbers]))
 
-        for number, token in continuations(net, [prompts[n] for n in chosen], 20, ends, by_number):
+        for number, token in continuations(model, [prompts[n] for n in chosen], 20, ends, by_number):
             texts[number].append(token)
         return texts
 
@@ -108,12 +108,12 @@ def test_what_is_drawn_does_not_depend_on_batch_mates_nor_on_when_they_end():
 
 def test_another_seed_or_number_draws_another_text():
     torch.manual_seed(0)
-    net = CONFIG.build(90).eval()
+    model = CONFIG.build(90).eval()
     texts: list[list[int]] = [[], []]
-    for number, token in continuations(net, [[1], [1]], 12, choose=Sampling(seed=1)):
+    for number, token in continuations(model, [[1], [1]], 12, choose=Sampling(seed=1)):
         texts[number].append(token)
-    again = [t for _, t in continuations(net, [[1]], 12, choose=Sampling(seed=1))]
-    other = [t for _, t in continuations(net, [[1]], 12, choose=Sampling(seed=2))]
+    again = [t for _, t in continuations(model, [[1]], 12, choose=Sampling(seed=1))]
+    other = [t for _, t in continuations(model, [[1]], 12, choose=Sampling(seed=2))]
     assert texts[0] == again
     assert texts[0] != texts[1]
     assert texts[0] != other

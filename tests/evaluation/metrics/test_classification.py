@@ -33,7 +33,7 @@ def test_a_constant_prediction_scores_nothing(name: str):
     assert classification.scores((name,), np.zeros(6), LABELS) == {name: 0.0}
 
 
-def test_a_net_that_has_diverged_scores_nothing():
+def test_a_model_that_has_diverged_scores_nothing():
     assert classification.scores(("pearson",), np.full(6, np.nan), LABELS) == {"pearson": 0.0}
 
 

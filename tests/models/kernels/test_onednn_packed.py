@@ -1,4 +1,4 @@
-"""Packed nets: the same logits, whatever the number of rows, and no weights left to train."""
+"""Packed models: the same logits, whatever the number of rows, and no weights left to train."""
 
 import pytest
 import torch
@@ -23,15 +23,15 @@ def test_a_packed_matrix_multiplies_as_before_for_any_number_of_rows():
     assert torch.allclose(PackedLinear(weight, None)(x), x @ weight.t(), atol=1e-5)
 
 
-def test_a_packed_net_gives_the_same_logits_and_keeps_no_other_matrices():
+def test_a_packed_model_gives_the_same_logits_and_keeps_no_other_matrices():
     torch.manual_seed(0)
-    net = Config(layers=2, hidden=48, heads=4, max_positions=40).build(200).eval()
+    model = Config(layers=2, hidden=48, heads=4, max_positions=40).build(200).eval()
     ids = torch.randint(0, 200, (3, 17))
     with torch.inference_mode():
-        before = net.logits(net(Inputs(ids=ids)))
-        net.pack()
-        after = net.logits(net(Inputs(ids=ids)))
+        before = model.logits(model(Inputs(ids=ids)))
+        model.pack()
+        after = model.logits(model(Inputs(ids=ids)))
     assert torch.allclose(before, after, atol=1e-5)
     assert before.abs().max() > 0.1
-    assert not [part for part in net.modules() if isinstance(part, Linear)]
-    assert sum(p.numel() for p in net.parameters()) < 240 * 48 + 6 * 2 * 48
+    assert not [part for part in model.modules() if isinstance(part, Linear)]
+    assert sum(p.numel() for p in model.parameters()) < 240 * 48 + 6 * 2 * 48

@@ -27,7 +27,7 @@ def made(family: str) -> torch.nn.Module:
 def test_states_and_gradients_are_those_of_padded_rows(
     family: str, at: list[list[int]] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net = made(family)
+    model = made(family)
     ids_BT = torch.randint(0, 100, (4, 9))
     types_BT = None if family == "distilbert" else torch.randint(0, 2, (4, 9))
     at_BK = None if at is None else torch.tensor(at)
@@ -35,10 +35,10 @@ def test_states_and_gradients_are_those_of_padded_rows(
 
     def states_and_gradients() -> tuple[Tensor, list[Tensor]]:
         states = (
-            net(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=LENGTHS, output_positions=at_BK)) * real
+            model(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=LENGTHS, output_positions=at_BK)) * real
         )
         torch.manual_seed(1)
-        given = torch.autograd.grad(states, list(net.parameters()), torch.randn(states.shape))
+        given = torch.autograd.grad(states, list(model.parameters()), torch.randn(states.shape))
         return states.detach(), list(given)
 
     rows: list[int] = []
@@ -53,7 +53,8 @@ def test_states_and_gradients_are_those_of_padded_rows(
     monkeypatch.undo()
     with torch.no_grad():
         torch.testing.assert_close(
-            net(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=LENGTHS, output_positions=at_BK)) * real,
+            model(Inputs(ids=ids_BT, token_type_ids=types_BT, lengths=LENGTHS, output_positions=at_BK))
+            * real,
             padded,
             atol=1e-5,
             rtol=1e-5,
@@ -67,10 +68,10 @@ def test_states_and_gradients_are_those_of_padded_rows(
 def test_rows_of_equal_length_are_answered_together(
     family: str, at: list[list[int]] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net = made(family).eval()
+    model = made(family).eval()
     lengths, at_BK = torch.tensor([5, 5, 3, 5, 5, 5]), None if at is None else torch.tensor(at)
     rows = Inputs(ids=torch.randint(0, 100, (6, 5)), lengths=lengths, output_positions=at_BK)
-    expected = net(rows).detach()  # row by row, as for a gradient
+    expected = model(rows).detach()  # row by row, as for a gradient
     calls: list[int] = []
     attend = torch.nn.functional.scaled_dot_product_attention
     monkeypatch.setattr(
@@ -79,7 +80,7 @@ def test_rows_of_equal_length_are_answered_together(
         lambda q, *a, **k: calls.append(len(q)) or attend(q, *a, **k),
     )
     with torch.inference_mode():
-        found = net(rows)
+        found = model(rows)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     runs = [2, 1, 3, 1]  # and what fills up the tokens
     assert calls == runs * (3 if at is None else 2), "of a single position, no keys are made"
@@ -115,23 +116,25 @@ def test_attention_of_rows_is_that_of_each_row_by_itself(rate: float) -> None:
 
 
 def test_a_row_does_not_see_its_neighbours() -> None:
-    net = made("bert")
+    model = made("bert")
     ids_BT = torch.randint(0, 100, (4, 9))
-    alone = net(Inputs(ids=ids_BT[3:, :5], lengths=torch.tensor([5])))
-    torch.testing.assert_close(net(Inputs(ids=ids_BT, lengths=LENGTHS))[3:, :5], alone, atol=1e-5, rtol=1e-5)
-    assert not net(Inputs(ids=ids_BT, lengths=LENGTHS))[3, 5:].any()
+    alone = model(Inputs(ids=ids_BT[3:, :5], lengths=torch.tensor([5])))
+    torch.testing.assert_close(
+        model(Inputs(ids=ids_BT, lengths=LENGTHS))[3:, :5], alone, atol=1e-5, rtol=1e-5
+    )
+    assert not model(Inputs(ids=ids_BT, lengths=LENGTHS))[3, 5:].any()
 
 
 def test_padding_is_computed_where_it_is_asked_for_and_counting_changes_nothing() -> None:
-    net, ids_BT = made("bert"), torch.randint(0, 100, (4, 9))
+    model, ids_BT = made("bert"), torch.randint(0, 100, (4, 9))
     rows = Inputs(ids=ids_BT, lengths=LENGTHS)
-    outside = net(rows)
+    outside = model(rows)
     with flops.counting() as without:
-        assert torch.equal(net(rows), outside)
+        assert torch.equal(model(rows), outside)
     with flops.counting() as padded:
-        net(replace(rows, compute_padding=True))
+        model(replace(rows, compute_padding=True))
     with flops.counting() as full:
-        net(Inputs(ids=ids_BT))
+        model(Inputs(ids=ids_BT))
     assert padded.operations == full.operations > without.operations > 0
 
 

@@ -62,7 +62,7 @@ BASE = {
     "grounding": {"language": None},
     "statement": "tuned",
     "paths": {"hops": 3, "threshold": 0.02},
-    "net": {"gcn": (8, 6), "path_size": 16, "pair_size": 16},
+    "network": {"gcn": (8, 6), "path_size": 16, "pair_size": 16},
 }
 VARIANTS = {
     "two-columns": BASE | {"choices": ["a", "b"], "labels": ["a", "b"]},
@@ -72,7 +72,7 @@ VARIANTS = {
         "labels": ["A", "B", "C"],
         "loss": "margin",
         "pooling": "mean",
-        "net": BASE["net"] | {"concepts": "tuned", "pairs": "all"},
+        "network": BASE["network"] | {"concepts": "tuned", "pairs": "all"},
     },
 }
 AT_INIT = {

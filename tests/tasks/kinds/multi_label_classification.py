@@ -23,5 +23,5 @@ def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dic
 
 
 def right(objective: TaskObjective, rows: LabelledDataset) -> np.ndarray:
-    """Logits of a net that is sure of what is right."""
+    """Logits of a model that is sure of what is right."""
     return 40.0 * rows.labels - 20.0

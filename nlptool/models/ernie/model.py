@@ -47,7 +47,7 @@ class Slots(NamedTuple):
     filled: Tensor
     """[B, S] bool."""
     place: Tensor
-    """[B, S], positions within all tokens that the net computes, end to end."""
+    """[B, S], positions within all tokens that the model computes, end to end."""
 
     @property
     def mask(self) -> Tensor:

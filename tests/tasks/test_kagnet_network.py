@@ -1,4 +1,4 @@
-"""KagNet's net against the released class (INK-USC/KagNet), run on three small schema graphs."""
+"""KagNet's network against the released class (INK-USC/KagNet), run on three small schema graphs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nlptool.tasks.kagnet.net import KagNet, SchemaGraphs, softmax_by_group
+from nlptool.tasks.kagnet.network import KagNet, SchemaGraphs, softmax_by_group
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "kagnet.safetensors"
 NAMES = {
@@ -30,7 +30,7 @@ def golden() -> dict[str, Tensor]:
     return load_file(GOLDEN)
 
 
-def net_of(state: dict[str, Tensor]) -> KagNet:
+def model_of(state: dict[str, Tensor]) -> KagNet:
     made = KagNet(
         5, 10, 12, gcn=(7, 5), path_size=6, pair_size=8, hidden=16, dropout=0.0,
         path_attention=True, pair_attention=True,
@@ -68,7 +68,7 @@ def inputs_of(golden: dict[str, Tensor]) -> tuple[Tensor, SchemaGraphs]:
 def test_scores_and_attentions_are_those_of_the_released_class(golden: dict[str, Tensor]):
     state = {key.removeprefix("state."): value for key, value in golden.items() if key.startswith("state.")}
     concepts, graphs = inputs_of(golden)
-    scores, attention = net_of(state).explained(concepts, graphs, golden["in.statement"])
+    scores, attention = model_of(state).explained(concepts, graphs, golden["in.statement"])
     assert (scores.sigmoid() - golden["out.score_sigmoid"]).abs().max() < 1e-6
     assert (attention.paths - golden["out.path_attention"]).abs().max() < 1e-6
     assert (attention.pairs - golden["out.pair_attention"]).abs().max() < 1e-6
@@ -78,20 +78,20 @@ def test_scores_and_attentions_are_those_of_the_released_class(golden: dict[str,
 def test_each_part_has_a_say(golden: dict[str, Tensor], part: str):
     state = {key.removeprefix("state."): value for key, value in golden.items() if key.startswith("state.")}
     concepts, graphs = inputs_of(golden)
-    net = net_of(state)
+    network = model_of(state)
     with torch.no_grad():
-        for parameter in getattr(net, part).parameters():
+        for parameter in getattr(network, part).parameters():
             parameter.mul_(-2)
-    changed = net(concepts, graphs, golden["in.statement"])
+    changed = network(concepts, graphs, golden["in.statement"])
     assert (changed.sigmoid() - golden["out.score_sigmoid"]).abs().max() > 1e-4
 
 
 def test_without_attention_paths_and_pairs_count_alike(golden: dict[str, Tensor]):
     concepts, graphs = inputs_of(golden)
-    net = KagNet(
+    network = KagNet(
         5, 10, 12, gcn=(), path_size=6, pair_size=8, dropout=0.0, path_attention=False, pair_attention=False
     )
-    _, attention = net.explained(concepts, graphs, golden["in.statement"])
+    _, attention = network.explained(concepts, graphs, golden["in.statement"])
     assert attention.paths.tolist() == [0.5, 0.5, 1, 1]
     assert attention.pairs.tolist() == [0.5, 0.5, 1, 1]
 

@@ -46,7 +46,7 @@ class GPT2(Decoder):
         self.layers = Layers(shape, pre_norm=True, causal=True)
         self.norm = nn.LayerNorm(config.hidden, eps=config.epsilon)
         self.head: PackedLinear | None = None
-        """The word embeddings once more, of a net that is packed."""
+        """The word embeddings once more, of a model that is packed."""
         self._init()
 
     @property
