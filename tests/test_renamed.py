@@ -47,9 +47,9 @@ EARLIER = [  # command, a recipe of an earlier version, and its keys that have b
     ),
     (
         "finetune",
-        "task: {name: kagnet, inputs: [a], choices: [b, c], labels: [x, y], graph: g, embeddings: e}\n"
+        "task: {name: kagnet, inputs: [a], choices: [b, c], labels: [x, y], graph: g, embeddings: e, net: {}}\n"
         "init_from: m\nout: o\n",
-        "task.embeddings>entity_embeddings",
+        "task.embeddings>entity_embeddings task.net>network",
     ),
     (
         "knowledge",

@@ -134,3 +134,21 @@ def test_shares_are_written_as_tables_have_them():
         if path.name != "progress.py" and re.search(r":\.\d%\}", line)
     ]
     assert found == []
+
+
+NET = re.compile(r"(?<![\w-])(?<!daum\.)nets?(?![\w-])", re.IGNORECASE)
+
+
+def test_a_model_is_called_a_model():
+    """`net` is gone from names, keys and prose; Net in KagNet and ProphetNet is no word of its own."""
+    paths = [
+        path for pattern in PROSE for path in ROOT.glob(pattern) if path.suffix in (".py", ".yaml", ".md")
+    ]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted(set(paths))
+        if path != OLD_NAMES and path.name != "CHANGELOG.md"
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if NET.search(line)
+    ]
+    assert found == []

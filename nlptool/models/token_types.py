@@ -20,7 +20,7 @@ def with_types(state: Mapping[str, Tensor], trained: int) -> dict[str, Tensor]:
     return result
 
 
-def without_types(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fold_token_types(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A BERT's state for DistilBERT, which has no segment types: the positions take in type 0.
 
     So a text of one segment is embedded as the teacher does it. DistilBERT's script drops the types.

@@ -83,7 +83,7 @@ class MaskedLM(Objective):
             )
         if not isinstance(examples, SegmentPairs):
             return remarks
-        if number := examples.passed_over():
+        if number := examples.documents_without_pair():
             share = number / len(examples.split)
             remarks.append(
                 f"{counted(number, 'documents')} ({share:.2g}) of one sentence, so without a pair: passed over"

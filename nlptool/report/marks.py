@@ -45,7 +45,7 @@ def _baseline(chart: Chart, runs: Sequence[Run]) -> tuple[float | None, str]:
         levels = {run.last(HELD_OUT + (teacher if has_teacher else majority)) for run in runs}
         name = "teacher" if has_teacher else "majority"
     else:
-        levels, name = {run.baselines.get(key) for run in runs}, next((run.guess for run in runs), "")
+        levels, name = {run.baselines.get(key) for run in runs}, next((run.baseline_name for run in runs), "")
     return (levels.pop(), name) if len(levels) == 1 else (None, "")
 
 

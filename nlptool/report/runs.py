@@ -49,7 +49,7 @@ class Run:
     """Unigram entropy of the training tokens, where the store still lies where the recipe says."""
     baselines: Mapping[str, float] = field(default_factory=dict)
     """What the scores of fine-tuning are compared with, by figure."""
-    guess: str = ""
+    baseline_name: str = ""
     """What these are: majority, chance, mean."""
 
     def last(self, figure: str) -> float | None:
@@ -145,7 +145,10 @@ def _baselines(scores: Path) -> dict[str, Any]:
     found = _object(scores) if scores.exists() else {}
     if not isinstance(found.get("baseline"), dict):
         return {}
-    return {"baselines": found["baseline"], "guess": str(found.get("guess", ""))}
+    return {
+        "baselines": found["baseline"],
+        "baseline_name": str(found.get("baseline_name", found.get("guess", ""))),
+    }
 
 
 def _declared(figures: dict[str, dict[int, float]], objective: str | None) -> dict[str, Series]:

@@ -40,7 +40,8 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
                 key = one["task"], name
                 lines.setdefault(key, {})[model] = figure
                 known = figure["baseline"] is not None
-                guesses[key] = f"{100 * figure['baseline']:.1f} ({one['guess']})" if known else ""
+                baseline = one.get("baseline_name", one.get("guess"))
+                guesses[key] = f"{100 * figure['baseline']:.1f} ({baseline})" if known else ""
     rows = [
         [
             task,

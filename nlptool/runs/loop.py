@@ -35,7 +35,7 @@ def open_run(config: RunConfig, options: Options, context: RunContext) -> Resume
 
     Raises UsageError for a folder that may not be written, DataError for one without a checkpoint that can be used.
     """
-    source = context.world.on_first(
+    source = context.world.on_rank0(
         lambda: folder.prepare_output_folder(config.out, options, recipe=config.recipe)
     )
     point = None if source is None else resume.find(source)
@@ -53,7 +53,7 @@ def train_job(
     run = TrainingRun(config, job, context)
     if point is not None:
         run.resume(point)
-    context.world.on_first(lambda: run.begin(overwrite=overwrite))
+    context.world.on_rank0(lambda: run.begin(overwrite=overwrite))
     return run.train()
 
 
@@ -155,7 +155,7 @@ class TrainingRun:
         if job.best:
             self._take_best()
         with self.signals.shield():
-            self.world.on_first(lambda: self._export(ended))
+            self.world.on_rank0(lambda: self._export(ended))
         final = config.out / "final"
         before = metrics_file.held_out_at(config.out, 0) if job.evaluate_first and self.world.first else {}
         return RunResult(state.step, state.tokens, state.elapsed, self.training, self.heldout, final, before)
@@ -256,7 +256,7 @@ class TrainingRun:
         loss = self.job.objective.loss(self.heldout) if self.heldout else None
         path = checkpoint.path_of(self.folder, self.state.step)
         with self.signals.shield():
-            self.world.on_first(lambda: self._write(path, loss))
+            self.world.on_rank0(lambda: self._write(path, loss))
             self.saved = self.state.step
         self.panel.saved(path)
         self.log = RunningAverages()

@@ -56,16 +56,16 @@ class TaskObjective(Objective):
 
     config: TaskConfig
 
-    width: int
+    num_outputs: int
     """W; where decisions have different numbers of alternatives, the most that one can have."""
 
-    guess: str
+    baseline_name: str
     """Name of the baseline in tables, e.g. majority."""
 
     def __init__(self) -> None:
         super().__init__()
         self.thresholds: dict[str, float] = {}
-        """What `settle` has chosen, by name; final/ carries it."""
+        """What `fit_thresholds` has chosen, by name; final/ carries it."""
 
     knowledge: EntityTable | None = None
     """The entities that mentions are linked to, with their vectors, where the task names some. They are mapped, in no
@@ -105,7 +105,7 @@ class TaskObjective(Objective):
         """The splits of a run by name, as it reads them: several training splits are one, `config.train`."""
         return splits
 
-    def turns(self, rows: LabelledDataset) -> list[LabelledDataset]:
+    def subsets(self, rows: LabelledDataset) -> list[LabelledDataset]:
         """What batches are made of, of each by itself, in turn: mostly all rows."""
         return [rows]
 
@@ -176,7 +176,7 @@ class TaskObjective(Objective):
         """The metrics of what needs no model: it knows the labels of `train`, and reads nothing."""
         raise NotImplementedError
 
-    def settle(self, rows: LabelledDataset, logits: Numbers) -> None:
+    def fit_thresholds(self, rows: LabelledDataset, logits: Numbers) -> None:
         """Choose on the first validation split what answers need besides a model, such as a threshold."""
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:

@@ -52,7 +52,7 @@ class MarkedTextObjective(TaskObjective):
         self.config: MarkedTextConfig = config
         self.vocabulary = vocabulary
         self.weights = {self.term: 1.0}
-        self.width = len(config.labels)
+        self.num_outputs = len(config.labels)
         if config.label_width == 1:
             self.class_names = config.labels
         self.backbone: Encoder = backbone

@@ -42,7 +42,7 @@ def compute_logits(
         rank=world.rank,
         world=world.size,
     )
-    shape = (len(rows.labels), objective.width)
+    shape = (len(rows.labels), objective.num_outputs)
     found = predictions(objective, objective.predict, source, len(source), shape, precision, world, signals)
     return found.numpy()
 

@@ -37,15 +37,15 @@ class TextObjective(TaskObjective):
         pooler: heads.Pooler | None,
         *,
         term: str,
-        width: int,
+        num_outputs: int,
     ) -> None:
-        """term: the loss's name. width: logits of a row."""
+        """term: the loss's name. num_outputs: logits of a row."""
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
         self.term = term
         self.weights = {term: 1.0}
-        self.width = width
+        self.num_outputs = num_outputs
         self.backbone: Encoder = backbone
         self.pooler, self.classifier = pooler, classifier
 

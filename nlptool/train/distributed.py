@@ -42,7 +42,7 @@ class DistributedContext:
     def sum(self, values: list[float]) -> list[float]:
         """Sum of each value over all ranks, in float64; exact for whole numbers below 2^53, and for nothing else.
 
-        So shares of a whole are not summed: what ranks decide together is `from_first`.
+        So shares of a whole are not summed: what ranks decide together is `from_rank0`.
         """
         if self.size == 1:
             return values
@@ -51,7 +51,7 @@ class DistributedContext:
             dist.all_reduce(total)
         return total.tolist()
 
-    def from_first(self, value: float) -> float:
+    def from_rank0(self, value: float) -> float:
         """Rank 0's value on every rank, bit for bit: e.g. the time of its clock."""
         if self.size == 1:
             return value
@@ -75,7 +75,7 @@ class DistributedContext:
                 dist.all_reduce(total[name])
         return total
 
-    def all_of(self, names: Collection[str]) -> list[str]:
+    def gather_union(self, names: Collection[str]) -> list[str]:
         """The names that any rank brings, sorted."""
         return sorted({name for some in self._gathered(list(names)) for name in some})
 
@@ -87,7 +87,7 @@ class DistributedContext:
                 dist.all_gather_object(found, value)
         return found
 
-    def on_first(self, work: Callable[[], T]) -> T:
+    def on_rank0(self, work: Callable[[], T]) -> T:
         """Do something on rank 0 only; every rank gets its result.
 
         The others wait as long as it takes. Where it raises, rank 0 raises that, and they OtherRankFailed, or

@@ -133,7 +133,7 @@ def train(
         norm, excess = state.optimizer.clip(config.max_grad_norm, config.clip_scope)
         progress = number / steps
         if seconds is not None:
-            progress = world.from_first(min(1.0, (time.monotonic() - started) / seconds))
+            progress = world.from_rank0(min(1.0, (time.monotonic() - started) / seconds))
         lr = learning_rate(config, number, steps, progress)
         with interrupts.shield():
             state.optimizer.step(lr, excess, ~norm.isfinite())
@@ -207,7 +207,7 @@ def held_out(
             for name, count in batch.counts.items():
                 counts[name] = counts.get(name, 0) + count
     # A rank that is left without a batch brings nothing.
-    names = world.all_of(counts)
+    names = world.gather_union(counts)
     *summed, stopping = world.sum([*(counts.get(name, 0) for name in names), interrupts.arrived])
     if stopping:
         raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")

@@ -290,7 +290,7 @@ def test_the_mean_of_a_suite_has_an_interval_over_its_seeds():
 
     def run(name: str, value: float, seeds: int) -> dict:
         figures = {"accuracy": {"value": value, "std": 0.02, "baseline": 0.5}}
-        task = {"task": "bell", "seeds": seeds, "guess": "majority", "figures": figures}
+        task = {"task": "bell", "seeds": seeds, "baseline_name": "majority", "figures": figures}
         suite = [task | {"splits": ["validation"], "score": ["accuracy"], "excluded": False}]
         return {"run": name, "suite": suite, "points": [{"heldout": {}, "scores": {}}]}
 

@@ -68,7 +68,7 @@ def test_answers_are_learnt_from_squads_own_files(work: Path, capsys):
     assert tune(work, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["rows"] == {"train": 240, "validation": 60}
-    assert told["guess"] == "no answer"
+    assert told["baseline_name"] == "no answer"
     assert told["baseline"] == {"squad_f1": 0.0, "squad_exact": 0.0}
     assert told["mean"]["squad_f1"] > 0.8
     run = work / "run" / "seed-0"

@@ -43,7 +43,7 @@ def work(tiny_run: Path, tmp_path: Path) -> Path:
 def test_entities_are_learnt_and_told_beside_none(work: Path, capsys):
     assert main(["finetune", str(work / "tune.yaml"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["guess"] == "all O"
+    assert told["baseline_name"] == "all O"
     assert told["baseline"]["entity_f1"] == 0.0
     assert told["mean"]["entity_f1"] > 0.9
     run = work / "run" / "seed-0"

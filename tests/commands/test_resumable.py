@@ -40,7 +40,7 @@ MAY_DIFFER: dict[type[RecipeBlock], set[str]] = {
     Finetune: under("train", TUNE) | RUNS | {"grid"},
     DistillTask: under("intermediate", TUNE) | under("prediction", TUNE) | RUNS | {"baseline_student"},
     Tokenize: {"workers", "out"},
-    Prompt: {"models", "tasks", "data", "num_fewshot", "limit", "seed", "contamination", "out"},
+    Prompt: {"models", "tasks", "data", "num_fewshot", "limit", "batch_size", "seed", "contamination", "out"},
 }
 """Written out, so that a mark on a new key is a decision that is made twice."""
 

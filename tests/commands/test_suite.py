@@ -110,7 +110,7 @@ def taken(task: str, *figures: tuple[float, float], score: int | None = None, ex
     shares = ({"value": value, "std": deviation, "baseline": None} for value, deviation in figures)
     return {
         "task": task,
-        "guess": None,
+        "baseline_name": None,
         "splits": ["validation"],
         "score": names[:score],
         "excluded": excluded,
@@ -260,7 +260,7 @@ def test_a_perplexity_is_shown_as_it_is_and_is_in_no_mean():
     def task(name: str, figure: str, value: float | None, error: float) -> dict:
         return {
             "task": name,
-            "guess": None,
+            "baseline_name": None,
             "splits": ["validation"],
             "score": [] if figure == "perplexity" else [figure],
             "excluded": False,

@@ -34,7 +34,7 @@ def words(folder: Path, factor: str = "7") -> list[str]:
 
 
 def options(folder: Path) -> verify_resume.VerifyOptions:
-    return verify_resume.VerifyOptions("r", (), 2, 0, folder)
+    return verify_resume.VerifyOptions("r", (), 2, 3, folder)  # kills early enough: after lines 2 and 6
 
 
 def test_a_run_is_killed_and_goes_on_to_its_end(tmp_path: Path):

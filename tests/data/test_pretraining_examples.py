@@ -445,8 +445,8 @@ def test_documents_of_one_sentence_are_passed_over_and_counted(tmp_path: Path):
     for epoch in range(5):
         rows = take(examples, list(range(len(examples))), epoch, seed=epoch)
         assert single.isdisjoint(rows.ids.ravel().tolist())
-    assert examples.passed_over() == sum(len(text) == 1 for text in corpus) > 200
-    assert pairs_of(tmp_path, corpus, 24, pairs="next").passed_over() == 0
+    assert examples.documents_without_pair() == sum(len(text) == 1 for text in corpus) > 200
+    assert pairs_of(tmp_path, corpus, 24, pairs="next").documents_without_pair() == 0
 
 
 def test_a_long_run_of_documents_of_one_sentence_is_passed_over_too(tmp_path: Path):

@@ -221,14 +221,14 @@ def test_a_discriminator_counts_the_answer_only(tiny_store: Path, tmp_path: Path
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(tiny_store / "tokenizer")
     config = ElectraConfig(layers=1, hidden=16, heads=2, max_positions=64)
-    model = config.build(tokenizer.vocab_size)
-    module = nn.ModuleDict({"backbone": model, "rtd": ReplacedTokenHead(16)}).eval()
+    encoder = config.build(tokenizer.vocab_size)
+    module = nn.ModuleDict({"backbone": encoder, "rtd": ReplacedTokenHead(16)}).eval()
     model = scoring.scorer(Pretrained(config, tokenizer.vocab_size, module.state_dict()), tokenizer)
     (found,) = scoring.answers(model, REQUESTS[:1])
     (pair,) = encoded(REQUESTS[:1], tokenizer)
     ids = [tokenizer.special["cls"], *pair.context, *pair.answer, tokenizer.special["sep"]]
     with torch.no_grad():
-        logits = module["rtd"](model(Inputs(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]))))[
+        logits = module["rtd"](encoder(Inputs(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]))))[
             0, :-1
         ]
     asked = logits[-found.tokens :]

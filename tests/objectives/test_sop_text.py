@@ -76,7 +76,7 @@ def test_paragraphs_of_one_sentence_are_what_order_passes_over_and_next_calls_ra
     sizes = [[len(sentence) for sentence in split.document(number)] for number in range(len(split))]
     single = [text[0] for text in sizes if len(text) == 1]
     special = {role: vocabulary.special[role] for role in ("cls", "sep", "pad")}
-    assert SegmentPairs(split, 64, 0, "order", **special).passed_over() == len(single)
+    assert SegmentPairs(split, 64, 0, "order", **special).documents_without_pair() == len(single)
     share = sum(single) / split.tokens  # of the anchors that fall into one
     assert 0.1 < share < 0.9
     labels = all_rows(novels, 64, "next")[0].labels

@@ -62,7 +62,9 @@ def test_a_fine_tuned_score_is_marked_with_what_it_is_compared_with(tmp_path: Pa
     seed = write_run(tmp_path / "tuned" / "seed-0", lines)
     (before,) = read_all([seed])
     assert marks("accuracy", before).level is None
-    (tmp_path / "tuned" / "scores.json").write_text('{"baseline": {"accuracy": 0.47}, "guess": "majority"}')
+    (tmp_path / "tuned" / "scores.json").write_text(
+        '{"baseline": {"accuracy": 0.47}, "baseline_name": "majority"}'
+    )
     (run,) = read_all([seed])
     assert marks("accuracy", run)[1:] == (0.47, "majority")
     pytest.importorskip("matplotlib")

@@ -173,7 +173,7 @@ def test_hidden_answers_are_not_labels(objective: TextGeneration, tokenizer: Tok
     hidden = encoded(objective, [Row("row 0", {"what": "a", "text": "b"})], tokenizer, tmp_path)
     assert not hidden.labelled
     assert np.isnan(hidden.labels).all()
-    said = np.full((1, objective.width), -1.0)
+    said = np.full((1, objective.num_outputs), -1.0)
     assert list(objective.answers(hidden, said)) == [{"prediction": ""}]
 
 
@@ -193,7 +193,7 @@ def test_what_does_not_go_together_is_told(settings: dict, told: str):
 
 def test_several_models_answer_what_most_of_them_write(objective: TextGeneration):
     """The first of them decides where each writes another text; losses are those of the model that is followed."""
-    none = [-1] * (objective.width - 4)
+    none = [-1] * (objective.num_outputs - 4)
     one, two = [1.0, 2.0, 7, 8, *none], [3.0, 2.0, 9, 8, *none]
     outputs = [np.array([first, second]) for first, second in ((one, one), (two, two), (two, one))]
     assert objective.average(outputs).tolist() == [two, one]

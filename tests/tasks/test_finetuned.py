@@ -48,7 +48,7 @@ def final_of(case, objective: TaskObjective, tokenizer: Tokenizer, folder: Path)
 
 
 def said_logits(objective: TaskObjective, rows: LabelledDataset) -> np.ndarray:
-    logits = np.zeros((len(rows.labels), objective.width))
+    logits = np.zeros((len(rows.labels), objective.num_outputs))
     with torch.inference_mode():
         for batch in small.all_rows(objective, rows, 8):
             logits[batch["row"]] = objective.predict(batch).double().numpy()

@@ -348,7 +348,7 @@ def test_the_threshold_is_that_with_the_best_f1(tokenizer: Tokenizer, tmp_path: 
     assert figures["squad2_best_f1"] == 1.0
     assert figures["squad2_best_f1_threshold"] == pytest.approx(-4.0)
     assert [one["prediction"] for one in made.answers(rows, said)] != ["river", ""]
-    made.settle(rows, said)
+    made.fit_thresholds(rows, said)
     told = list(made.answers(rows, said))
     assert [one["prediction"] for one in told] == ["river", ""]
     assert [one["null_odds"] for one in told] == [-4.0, -2.0]

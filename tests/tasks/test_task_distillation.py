@@ -121,7 +121,7 @@ def test_other_heads_cannot_be_imitated(teacher, tokenizer):
 def test_answers_cost_least_where_they_are_the_teachers(case, tokenizer, tmp_path: Path):
     own = small.build(*case, tokenizer)
     rows = own.dataset(small.encoded(*case, tokenizer, tmp_path), small.LENGTH)
-    said_NW = torch.zeros(40, own.width)
+    said_NW = torch.zeros(40, own.num_outputs)
     with torch.no_grad():
         for batch in small.all_rows(own, rows, 8):
             said_NW[batch["row"]] = own.predict(batch)
@@ -153,7 +153,7 @@ def test_answers_of_numbers_cost_their_squared_error(tokenizer, tmp_path: Path):
 
 def test_no_label_is_looked_at(rows, teacher, tokenizer):
     own = student(tokenizer)
-    answers = torch.randn(40, own.width, generator=torch.Generator().manual_seed(0))
+    answers = torch.randn(40, own.num_outputs, generator=torch.Generator().manual_seed(0))
     taught = PredictionDistillation(own, answers)
     before = total(taught, small.all_rows(taught, rows, 8))
     rows.labels[:] = np.nan
@@ -162,7 +162,7 @@ def test_no_label_is_looked_at(rows, teacher, tokenizer):
 
 def test_what_is_trained_has_the_names_of_the_task_and_is_judged_as_it_is(tokenizer):
     own = student(tokenizer)
-    taught = PredictionDistillation(own, torch.zeros(40, own.width))
+    taught = PredictionDistillation(own, torch.zeros(40, own.num_outputs))
     assert taught.state_dict().keys() == own.state_dict().keys()
     assert {id(parameter) for parameter in taught.parameters()} == {
         id(parameter) for parameter in own.parameters()

@@ -125,7 +125,7 @@ def test_what_is_said_of_a_row_does_not_depend_on_the_batch(
     objective.double()
     together = small.all_rows(objective, rows, len(rows))
     assert len(together) == 1
-    expected = torch.empty(len(rows.labels), objective.width, dtype=torch.float64)
+    expected = torch.empty(len(rows.labels), objective.num_outputs, dtype=torch.float64)
     expected[together[0]["row"]] = objective.predict(together[0])
     seen = []
     for some in small.all_rows(objective, rows, size):
@@ -182,11 +182,11 @@ def distance(objective: TaskObjective, batch: Batch) -> float:
 
 def right(objective: TaskObjective, rows: TextPairDataset) -> np.ndarray:
     """What a model says that is right, and sure of it."""
-    if objective.width == 1:
+    if objective.num_outputs == 1:
         return rows.labels
     if own := getattr(small.facts(objective.config.name), "right", None):
         return own(objective, rows)
-    return 20.0 * np.eye(objective.width)[rows.labels[:, 0].astype(int)]
+    return 20.0 * np.eye(objective.num_outputs)[rows.labels[:, 0].astype(int)]
 
 
 def test_who_says_what_is_right_scores_all_and_costs_nothing(objective: TaskObjective, rows: TextPairDataset):
@@ -208,12 +208,12 @@ def test_the_baseline_reads_nothing_and_scores_less(objective: TaskObjective, ro
     found = objective.baseline(rows, rows)
     assert set(found) == set(objective.config.metrics)
     assert 0 <= found[objective.metric] < 0.9
-    assert objective.guess
+    assert objective.baseline_name
 
 
 def test_there_is_an_answer_to_each_row(objective: TaskObjective, rows: TextPairDataset):
     said = right(objective, rows)
-    objective.settle(rows, said)
+    objective.fit_thresholds(rows, said)
     answers = list(objective.answers(rows, said))
     assert len(answers) == rows.count == 40
     assert all(answer["prediction"] == answer["label"] for answer in answers)

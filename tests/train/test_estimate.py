@@ -15,7 +15,7 @@ class Guess(nn.Module):
         self.scores = nn.Linear(INPUTS, CLASSES, bias=False)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"guess": self.scores(batch["x"]).square().sum()}
+        return {"baseline_name": self.scores(batch["x"]).square().sum()}
 
 
 class Model(nn.Module):
@@ -33,7 +33,9 @@ class Whole(nn.Module):
 
 
 def guess(rows: int = ROWS, precision: str = "fp32") -> Estimate:
-    return estimate(Guess, Batch({"x": torch.zeros(rows, INPUTS)}, {"guess": rows}, rows), precision, CLASSES)
+    return estimate(
+        Guess, Batch({"x": torch.zeros(rows, INPUTS)}, {"baseline_name": rows}, rows), precision, CLASSES
+    )
 
 
 def test_a_parameter_has_a_gradient_and_two_moments():

@@ -166,7 +166,7 @@ class OneOfSix(DistributedContext):
     def sum(self, values: list[float]) -> list[float]:
         return [value * 6 for value in values]
 
-    def from_first(self, value: float) -> float:
+    def from_rank0(self, value: float) -> float:
         return value
 
     def wrap(self, module: torch.nn.Module) -> torch.nn.Module:

@@ -46,7 +46,7 @@ def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
 def run(comparison: Comparison, options: Options, console: Console) -> None:
     """Train, probe, write; what is done already is not done again. All ranks train, rank 0 does the rest."""
     with launch.ranks(console) as context:
-        context.world.on_first(lambda: folder.prepare_output_folder(comparison.out, options))
+        context.world.on_rank0(lambda: folder.prepare_output_folder(comparison.out, options))
         pairs = _checked(comparison)  # what is wrong is told now, not after hours
         for number, entry in enumerate(comparison.runs, start=1):
             console.note(f"run {number} of {len(comparison.runs)}: {entry.title}")
@@ -120,10 +120,10 @@ def _evaluate(
 def _train(entry: ComparedRun, overwrite: bool, console: Console, world: DistributedContext) -> None:
     """Carry a run out, or as much of it as is missing."""
     out = Path(entry.recipe.out)
-    if not overwrite and world.on_first(lambda: _is_finished(entry, out)):
+    if not overwrite and world.on_rank0(lambda: _is_finished(entry, out)):
         console.note(f"{out}: is finished")
         return
-    there = world.on_first((out / "recipe.yaml").exists)
+    there = world.on_rank0((out / "recipe.yaml").exists)
     resume = "auto" if there and not overwrite else None
     pretraining.pretrain(entry.recipe, Options(out=str(out), resume=resume, overwrite=overwrite), console)
 

@@ -74,7 +74,7 @@ class _Runs:
         for stage, train in (("intermediate", recipe.intermediate), ("prediction", recipe.prediction)):
             if train is not None:
                 launch.require_device(train, self.world, stage)
-        self.source = self.world.on_first(
+        self.source = self.world.on_rank0(
             lambda: folder.prepare_output_folder(self.out, options, recipe=recipe)
         )
         self.options = replace(options, resume="auto" if options.resume else None, overwrite=False)
@@ -82,7 +82,7 @@ class _Runs:
         require(recipe, self.teacher)
         self.teacher.objective.to(self.world.device)
         self.start = initial_student(recipe, self.out)
-        self.world.on_first(lambda: self._begin(overwrite=options.overwrite))
+        self.world.on_rank0(lambda: self._begin(overwrite=options.overwrite))
 
     def all(self) -> dict[str, Any]:
         """Every stage with every seed, and what came of it."""
@@ -95,7 +95,7 @@ class _Runs:
             }
         setups = {seed: self._setup(recipe.prediction, start, "prediction") for seed, start in starts.items()}
         setup = setups[recipe.seeds[0]]
-        self.world.on_first(lambda: setup.remark(self.console))
+        self.world.on_rank0(lambda: setup.remark(self.console))
         logits_NW = self.teacher.training_logits(setup, self.out, self.context)
         found = {"student": [self._predict(setups[seed], seed, logits_NW) for seed in recipe.seeds]}
         if recipe.baseline_student:
@@ -104,14 +104,14 @@ class _Runs:
         for split in setup.task.validation:
             teacher |= setup.figures(split, self.teacher.predict_split(setup, split, self.context))
         subjects = {"teacher": self.teacher.objective, "student": setup.objective().to(self.world.device)}
-        return self.world.on_first(lambda: comparison.measured(setup, subjects, teacher, found, self.out))
+        return self.world.on_rank0(lambda: comparison.measured(setup, subjects, teacher, found, self.out))
 
     def _setup(self, train: FinetuneConfig, start: str, stage: str) -> FinetuneSetup:
         """The student of a stage on its rows; the baseline student has no copies of them, whose labels may be false."""
         setup, rows = student_setup(self.recipe, train, start, self.out / stage), self.out / "rows"
         if stage == "baseline_student" and self.recipe.augment is not None:
             rows = self.out / stage / "rows"
-            self.world.on_first(lambda: setup.encode(rows, self.console))
+            self.world.on_rank0(lambda: setup.encode(rows, self.console))
         setup.open(rows)
         return setup
 
@@ -265,7 +265,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         + f" with {each(facts['seeds'], 'seeds')}{baseline}",
         "FLOPs": " + ".join(map(significant, facts["flops"].values()))
         + ", without the teacher's one reading of the rows",
-        setup.shape.guess: listed(facts["baseline"]),
+        setup.shape.baseline_name: listed(facts["baseline"]),
     }
     console.facts("these runs would take", shown)
 

@@ -80,7 +80,7 @@ class FinetunedTeacher:
             rank=world.rank,
             world=world.size,
         )
-        shape = (len(rows.labels), objective.width)
+        shape = (len(rows.labels), objective.num_outputs)
         with console.progress(f"the teacher reads {split}", len(source), "batches") as bar:
             watched = _Watched(source, bar)
             logits = predictions(
@@ -95,7 +95,7 @@ class FinetunedTeacher:
         if not _is_cached(path, provenance, facts):
             logits = self.predict_split(student, student.task.train, context)
             with context.signals.shield():
-                context.world.on_first(lambda: _write(logits, path, provenance, facts))
+                context.world.on_rank0(lambda: _write(logits, path, provenance, facts))
         return torch.from_numpy(np.load(path))
 
 

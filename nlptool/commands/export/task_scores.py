@@ -51,7 +51,7 @@ class TaskRows:
 
     def __init__(self, model: Path, file: str, console: Console, *, of_choices: bool = False) -> None:
         self.model = FinetunedModel(str(model), model, CPU)
-        self.choices = self.model.objective.width if of_choices else 1
+        self.choices = self.model.objective.num_outputs if of_choices else 1
         self._aside = tempfile.TemporaryDirectory(prefix="nlptool-rows-")
         split = Path(file).name.partition(".")[0]
         source, prefix = LabelledSource(self.model.task, file, (split,)), Path(self._aside.name) / "rows"

@@ -44,7 +44,7 @@ def summary(setup: FinetuneSetup, done: list[dict[str, Any]]) -> dict[str, Any]:
         "runs": done,
         "mean": {name: mean for name, (mean, _) in spreads.items()},
         "std": {name: deviation for name, (_, deviation) in spreads.items()},
-        "guess": setup.shape.guess,
+        "baseline_name": setup.shape.baseline_name,
         "baseline": setup.baseline(),
     }
 
@@ -73,7 +73,7 @@ def report(result: dict[str, Any], console: Console) -> None:
     runs = [(f"seed {run['seed']}", f"{run['step']:,}", run["figures"]) for run in result["runs"]]
     if len(runs) > 1:
         runs += [("mean", "", result["mean"]), ("std", "", result["std"])]
-    runs.append((result["guess"], "", result["baseline"]))
+    runs.append((result["baseline_name"], "", result["baseline"]))
     names = list(result["mean"])
     lines = [["", *(head for head, _, _ in runs)], ["step", *(step for _, step, _ in runs)]]
     lines += [

@@ -70,16 +70,16 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
     with launch.ranks(console) as context:
         world = context.world
         launch.require_device(recipe.train, world)
-        source = world.on_first(lambda: folder.prepare_output_folder(out, options, recipe=recipe))
+        source = world.on_rank0(lambda: folder.prepare_output_folder(out, options, recipe=recipe))
         setup = FinetuneSetup(recipe)
-        world.on_first(lambda: _begin(recipe, setup, source, options, context))
+        world.on_rank0(lambda: _begin(recipe, setup, source, options, context))
         setup.open(out / "rows")
-        world.on_first(lambda: setup.keep_features(out / "rows", world.device, console))
+        world.on_rank0(lambda: setup.keep_features(out / "rows", world.device, console))
         setup.use_features(out / "rows")
-        world.on_first(lambda: setup.remark(console))
+        world.on_rank0(lambda: setup.remark(console))
         done = [one_seed(recipe, setup, seed, options, context) for seed in recipe.seeds]
         result = results.summary(setup, done)
-        world.on_first(lambda: write_json(out / "scores.json", result))
+        world.on_rank0(lambda: write_json(out / "scores.json", result))
     return result
 
 
@@ -89,14 +89,14 @@ def search_grid(recipe: Recipe, options: Options, console: Console) -> dict[str,
     metric, tried = recipe.task.metrics[0], list[dict[str, Any]]()
     with launch.ranks(console) as context:
         world = context.world
-        world.on_first(lambda: _begin_grid(recipe, options, console))
+        world.on_rank0(lambda: _begin_grid(recipe, options, console))
         for number, (name, point) in enumerate(points.items(), start=1):
             console.note(f"combination {number} of {len(points)}: {name}")
-            there = world.on_first((Path(point.out) / "recipe.yaml").exists)
+            there = world.on_rank0((Path(point.out) / "recipe.yaml").exists)
             own = replace(options, out=point.out, resume="auto" if there else None, overwrite=False)
             tried.append({"name": name, **finetune(point, own, console)})
         found = results.best_of(tried, metric)
-        world.on_first(lambda: write_json(out / "scores.json", found))
+        world.on_rank0(lambda: write_json(out / "scores.json", found))
     return found
 
 
@@ -123,7 +123,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "steps": f"{setup.steps:,}, with {each(len(recipe.seeds), 'seeds')}",
         "FLOPs": significant(facts["flops"]),
         "memory": f"{facts['memory'] / 1e9:.2f} GB",
-        setup.shape.guess: listed(facts["baseline"]),
+        setup.shape.baseline_name: listed(facts["baseline"]),
     }
     if recipe.grid:
         shown["grid"] = (
@@ -263,18 +263,18 @@ def _scores(
     for split in (*task.validation, *(name for name in task.test if name in setup.splits)):
         logits = setup.predict_split(objective, split, world, signals)
         if split == task.validation[0]:
-            setup.shape.settle(setup.splits[split], logits)
+            setup.shape.fit_thresholds(setup.splits[split], logits)
             with signals.shield():
-                world.on_first(lambda: setup.record.write(out / "final"))
+                world.on_rank0(lambda: setup.record.write(out / "final"))
         if split in task.validation:
             found |= setup.figures(split, logits)
         write = partial(_write_predictions, setup, objective, split, out, logits, world)
         with signals.shield():
-            world.on_first(write)
+            world.on_rank0(write)
     found = setup.with_total(found)
     scores = {"seed": seed, "step": result.steps, "seconds": result.seconds, "figures": found}
     with signals.shield():
-        world.on_first(lambda: write_json(out / "scores.json", scores))
+        world.on_rank0(lambda: write_json(out / "scores.json", scores))
     return scores
 
 

@@ -177,7 +177,7 @@ class FinetuneSetup:
                 f"with {train.gradient_accumulation} micro-batches each",
                 hint="choose a batch_size that ranks times gradient_accumulation divides",
             )
-        turns = self.shape.turns(rows)
+        turns = self.shape.subsets(rows)
         return RoundRobinBatches(
             [
                 LengthBucketedBatches(
@@ -280,7 +280,7 @@ class FinetuneSetup:
 
     def flops_per_row(self, objective: Objective) -> float:
         """FLOPs of a training step, in the mean over the rows of a run. objective: on the meta device."""
-        turns = self.shape.turns(self.splits[self.task.train])
+        turns = self.shape.subsets(self.splits[self.task.train])
         meta = torch.device("meta")
         costs = [FlopCount(objective, part, self.shape.read, meta, self.shape.sizes).mean() for part in turns]
         return sum(costs) / len(costs)

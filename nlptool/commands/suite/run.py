@@ -73,16 +73,16 @@ def _prompted_scores(recipe: prompt.Recipe, model: Path, out: Path, console: Con
 
 def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
     name, score = next(iter(record["scores"].items()))
-    guess = next((one for one in GUESSES if one in record["baselines"]), None)
+    baseline_name = next((one for one in GUESSES if one in record["baselines"]), None)
     figure = {
         "value": score["value"],
         "std": score["error"] or 0.0,
-        "baseline": record["baselines"][guess] if guess else None,
+        "baseline": record["baselines"][baseline_name] if baseline_name else None,
     }
     task = f"{record['task']}, {shots_text(record['num_fewshot'])}"
     return {
         "task": task,
-        "guess": guess,
+        "baseline_name": baseline_name,
         "splits": [split],
         "score": [] if name == PERPLEXITY else [name],  # which is no share
         "excluded": False,
@@ -107,7 +107,7 @@ def _one(task: SuiteTask, model: Path, weights: str, out: Path, console: Console
     found = {
         "task": task.task,
         "seeds": len(recipe.seeds),
-        "guess": result["guess"],
+        "baseline_name": result["baseline_name"],
         "splits": list(recipe.task.validation),
         "score": list(recipe.task.scored),
         "excluded": task.excluded,

@@ -134,7 +134,7 @@ class SegmentPairs:
             return 0.0
         return float((self._sentences(self.split.document_at(self.chunks.sample())) == 1).mean())
 
-    def passed_over(self) -> int:
+    def documents_without_pair(self) -> int:
         """Documents of one sentence, where these pairs never show them. Reads the store's index once."""
         if self.pairs == "next":
             return 0

@@ -64,6 +64,6 @@ class Config(EncoderConfig):
     @classmethod
     def state_of_teacher(cls, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
         """The positions take in the embedding of segment type 0."""
-        from nlptool.models.token_types import without_types
+        from nlptool.models.token_types import fold_token_types
 
-        return without_types(state)
+        return fold_token_types(state)

@@ -62,7 +62,7 @@ class Config(TaskConfig):
     empty: bool = Field(False, description="whether a text may be empty")
 
     @property
-    def width(self) -> int:
+    def num_outputs(self) -> int:
         """Logits of a row: one a class, or the one number."""
         return len(self.labels) or 1
 

@@ -46,9 +46,11 @@ class Classification(TextObjective):
         pooler: heads.Pooler | None,
     ) -> None:
         term = "cross_entropy" if config.labels else "squared_error"
-        super().__init__(config, vocabulary, backbone, classifier, pooler, term=term, width=config.width)
+        super().__init__(
+            config, vocabulary, backbone, classifier, pooler, term=term, num_outputs=config.num_outputs
+        )
         self.class_names = config.labels
-        self.guess = "majority" if config.labels else "mean of labels"
+        self.baseline_name = "majority" if config.labels else "mean of labels"
         self._factors_W: tuple[float, ...] | None = None
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
@@ -66,8 +68,8 @@ class Classification(TextObjective):
         """The factors of the classes, by their training rows where they are balanced."""
         given = self.config.class_weights
         if given == "balanced":
-            counts_W = np.bincount(train.labels[:, 0].astype(int), minlength=self.width)
-            given = tuple((train.count / (self.width * np.maximum(counts_W, 1))).tolist())
+            counts_W = np.bincount(train.labels[:, 0].astype(int), minlength=self.num_outputs)
+            given = tuple((train.count / (self.num_outputs * np.maximum(counts_W, 1))).tolist())
         self._factors_W = given if isinstance(given, tuple) else None
 
     def row_views(self, batch: Batch) -> list[RowView]:
@@ -141,5 +143,5 @@ def build(
     """An encoder with the head of its family."""
     encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
     return Classification(
-        config, vocabulary, encoder, heads.Classifier.of(encoder_config, config.width, dropout), pooler
+        config, vocabulary, encoder, heads.Classifier.of(encoder_config, config.num_outputs, dropout), pooler
     )

@@ -30,7 +30,7 @@ class EntityTyping(MarkedTextObjective):
     config: "Config"
     term = "binary_cross_entropy"
     problem_type = "multi_label_classification"
-    guess = "most frequent type"
+    baseline_name = "most frequent type"
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Binary cross-entropy in nats, the mean over types, summed over rows. logits, labels: [N, C]."""

@@ -62,7 +62,7 @@ class ExtractiveQA(TaskObjective):
         self.config: Config = config
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
-        self.width, self.guess = positions, "no answer"
+        self.num_outputs, self.baseline_name = positions, "no answer"
         self.thresholds = {NULL_ODDS: 0.0} if config.unanswerable else {}
         self.backbone: Encoder = backbone
         self.span = span
@@ -111,7 +111,7 @@ class ExtractiveQA(TaskObjective):
         tokens = logits_BT2.shape[1]
         padding_BT = torch.arange(tokens, device=logits_BT2.device) >= batch["lengths"][:, None]
         logits_BT2 = logits_BT2.masked_fill(padding_BT[..., None], NOWHERE)
-        return F.pad(logits_BT2.mT.flatten(0, 1), (0, self.width - tokens), value=NOWHERE)
+        return F.pad(logits_BT2.mT.flatten(0, 1), (0, self.num_outputs - tokens), value=NOWHERE)
 
     def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
         """The official scripts' figures; where a question may have no answer, squad2_f1 is that at threshold 0."""
@@ -133,7 +133,7 @@ class ExtractiveQA(TaskObjective):
         figures = qa.squad2(given, right, [0.0] * len(right), threshold=0.0)
         return {name: figures[name.removeprefix("squad2_")] for name in self.config.metrics}
 
-    def settle(self, rows: LabelledDataset, logits: Numbers) -> None:
+    def fit_thresholds(self, rows: LabelledDataset, logits: Numbers) -> None:
         """Choose the threshold with the best F1, as evaluate-v2.0.py does (best_f1_thresh)."""
         if self.config.unanswerable:
             found = list(self._found(rows, logits))

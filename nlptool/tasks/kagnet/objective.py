@@ -71,8 +71,8 @@ class KagNetTask(ChoiceObjective):
         self.vocabulary = vocabulary
         self.weights = {config.loss: 1.0}
         self.frozen = config.statement == "frozen"
-        self.width = len(config.labels)
-        self.guess = "majority"  # until the vectors of statements are there
+        self.num_outputs = len(config.labels)
+        self.baseline_name = "majority"  # until the vectors of statements are there
         self.backbone: Encoder = backbone
         self.kagnet = network
         self.graph, self.embeddings = graph, embeddings
@@ -146,7 +146,7 @@ class KagNetTask(ChoiceObjective):
 
     def dataset(self, split: Split, length: int) -> KagNetDataset:
         """The rows. Raises DataError where they were made with another graph or embeddings."""
-        rows = sequence_heads.open_rows(split, length, self.vocabulary, self.width)
+        rows = sequence_heads.open_rows(split, length, self.vocabulary, self.num_outputs)
         folder = folder_of(split.prefix)
         facts = read_json(folder / FACTS, dict, AGAIN)
         self.graph.require(facts.get("graph"), str(folder))
@@ -156,7 +156,7 @@ class KagNetTask(ChoiceObjective):
                 hint="put these back, or start again with --overwrite",
             )
         store = SchemaGraphStore(split.prefix, self.config.paths.hops)
-        if len(store) != len(rows) * self.width:
+        if len(store) != len(rows) * self.num_outputs:
             raise DataError(f"{folder}: has not a schema graph for each statement", hint=AGAIN)
         if not (folder / TEXTS).is_file():
             raise DataError(f"{folder / TEXTS}: is missing", hint=AGAIN)
@@ -223,7 +223,7 @@ class KagNetTask(ChoiceObjective):
             concepts_VE = F.pad(self.concepts(batch["entities"]), (0, 0, 0, 1))
         graphs = SchemaGraphs(*(batch[name] for name in SchemaGraphs._fields))
         scores_S, attention = self.kagnet.explained(concepts_VE, graphs, statements_SD.to(dtype))
-        return scores_S.view(-1, self.width), attention
+        return scores_S.view(-1, self.num_outputs), attention
 
     def _statements(self, batch: Batch) -> Tensor:
         """Vectors of the statements, [S, D]."""
@@ -248,7 +248,7 @@ class KagNetTask(ChoiceObjective):
     def use_features(self, rows: LabelledDataset, features: NDArray[np.float32]) -> None:
         """The vectors of a split's statements, [S, D]."""
         assert isinstance(rows, KagNetDataset)
-        rows.vectors, self.guess = features, "statement alone"
+        rows.vectors, self.baseline_name = features, "statement alone"
 
     def assume_features(self, rows: LabelledDataset) -> None:
         """Statements are not read: zeros stand in for their vectors."""
@@ -263,7 +263,7 @@ class KagNetTask(ChoiceObjective):
         right_N1 = labels.long()
         ahead_NC = shares_NC.gather(1, right_N1) - shares_NC
         wrong_NC = torch.ones_like(shares_NC).scatter(1, right_N1, 0.0)
-        return ((self.config.margin - ahead_NC).clamp(min=0) * wrong_NC).sum() / (self.width - 1)
+        return ((self.config.margin - ahead_NC).clamp(min=0) * wrong_NC).sum() / (self.num_outputs - 1)
 
     def read(self, batch: Batch) -> Tensor:
         """Tokens of each statement; none where its vector is kept."""
@@ -281,7 +281,7 @@ class KagNetTask(ChoiceObjective):
         assert isinstance(rows, KagNetDataset)
         if train.vectors is None or rows.vectors is None:
             return super().baseline(train, rows)
-        choices = linear_probe.chosen(train.vectors, train.labels[:, 0], rows.vectors, self.width)
+        choices = linear_probe.chosen(train.vectors, train.labels[:, 0], rows.vectors, self.num_outputs)
         return classification.scores(self.config.metrics, choices, rows.labels[:, 0])
 
     def explain(self, batch: Batch, rows: LabelledDataset) -> list[dict[str, Any]]:

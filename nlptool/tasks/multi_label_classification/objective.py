@@ -31,7 +31,7 @@ class MultiLabelClassification(TextObjective):
     """A classifier's head with a logit for each label; the loss is the binary cross-entropy, the mean over labels."""
 
     config: "Config"
-    guess = "most frequent label"
+    baseline_name = "most frequent label"
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
         """Labels that no row has."""
@@ -92,5 +92,5 @@ def build(
     encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
     classifier = heads.Classifier.of(encoder_config, len(config.labels), dropout)
     return MultiLabelClassification(
-        config, vocabulary, encoder, classifier, pooler, term=TERM, width=len(config.labels)
+        config, vocabulary, encoder, classifier, pooler, term=TERM, num_outputs=len(config.labels)
     )

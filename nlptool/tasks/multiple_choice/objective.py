@@ -45,7 +45,7 @@ class MultipleChoice(ChoiceObjective):
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
         self.class_names = config.labels
-        self.width, self.guess = len(config.labels), "majority"
+        self.num_outputs, self.baseline_name = len(config.labels), "majority"
         self.backbone: Encoder = backbone
         self.pooler, self.chooser = pooler, chooser
 
@@ -56,7 +56,7 @@ class MultipleChoice(ChoiceObjective):
 
     def dataset(self, split: Split, length: int) -> TextPairDataset:
         """The rows."""
-        return sequence_heads.open_rows(split, length, self.vocabulary, self.width)
+        return sequence_heads.open_rows(split, length, self.vocabulary, self.num_outputs)
 
     def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B * C, T], lengths [B * C], row [B], labels [B, 1]; nothing is drawn."""
@@ -69,7 +69,7 @@ class MultipleChoice(ChoiceObjective):
     def predict(self, batch: Batch) -> Tensor:
         """Logits, [B, C]."""
         logits: Tensor = self.chooser(sequence_heads.first_token(self.backbone, self.pooler, batch))
-        return logits.view(-1, self.width)
+        return logits.view(-1, self.num_outputs)
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The state, with the head by its own name."""

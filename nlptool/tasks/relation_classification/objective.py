@@ -25,7 +25,7 @@ class RelationClassification(MarkedTextObjective):
     config: "Config"
     term = "cross_entropy"
     problem_type = "single_label_classification"
-    guess = "majority"
+    baseline_name = "majority"
 
     def _scores(self, decided_N: Numbers, labels_N: Numbers) -> dict[str, float]:
         none = self.config.no_relation

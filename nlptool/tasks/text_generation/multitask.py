@@ -29,7 +29,7 @@ class MultiTask(TextGeneration):
             **rest,
         }
 
-    def turns(self, rows: LabelledDataset) -> list[LabelledDataset]:
+    def subsets(self, rows: LabelledDataset) -> list[LabelledDataset]:
         """A batch of each task in turn."""
         return list(rows.parts) if isinstance(rows, ConcatDataset) else [rows]
 

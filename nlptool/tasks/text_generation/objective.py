@@ -50,7 +50,7 @@ class TextGeneration(TaskObjective):
         self.config: Config = config
         self.vocabulary = vocabulary
         self.weights = {"clm": 1.0}
-        self.width, self.guess = 2 + config.max_new_tokens, GUESS
+        self.num_outputs, self.baseline_name = 2 + config.max_new_tokens, GUESS
         self.backbone: Decoder = backbone
         self.end = prompt_completion.end_of_text(vocabulary.special)
 
@@ -126,7 +126,7 @@ class TextGeneration(TaskObjective):
         """Loss, its tokens and the answer that is written, [B, W]."""
         loss_M, _ = linear_scores(self._before(batch), self.backbone.word_embeddings, None, batch["labels"])
         outputs_BW = torch.full(
-            (len(batch["row"]), self.width), -1.0, dtype=torch.float64, device=loss_M.device
+            (len(batch["row"]), self.num_outputs), -1.0, dtype=torch.float64, device=loss_M.device
         )
         outputs_BW[:, :2] = 0
         outputs_BW[:, 0].index_add_(0, batch["owner"], loss_M.double())

@@ -57,8 +57,8 @@ class TokenClassification(TaskObjective):
         self.vocabulary = vocabulary
         self.weights = {"cross_entropy": 1.0}
         self.class_names = config.labels
-        self.width = len(config.labels)
-        self.guess = "majority" if config.scheme == "none" else "all O"
+        self.num_outputs = len(config.labels)
+        self.baseline_name = "majority" if config.scheme == "none" else "all O"
         self.backbone: Encoder = backbone
         self.tagger = tagger
         self._names = np.array([*config.labels, NO_TAG])

@@ -10,7 +10,7 @@ VARIANTS = {
     "classes-of-two-texts": PAIR | {"labels": ["x", "y", "z"], "metrics": ["accuracy"]},
     "numbers-of-two-texts": PAIR | {"metrics": ["pearson", "spearman"]},
 }
-AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width), "squared_error": None}
+AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.num_outputs), "squared_error": None}
 """Loss before anything is learnt; None: it depends on the labels."""
 HEAD = "classifier.out.weight"
 

@@ -76,7 +76,7 @@ VARIANTS = {
     },
 }
 AT_INIT = {
-    "cross_entropy": lambda objective, batch: math.log(objective.width),
+    "cross_entropy": lambda objective, batch: math.log(objective.num_outputs),
     "margin": lambda objective, batch: objective.config.margin,
 }
 HEAD = "kagnet.out.weight"

@@ -9,7 +9,7 @@ VARIANTS = {
     "two-columns": BASE | {"choices": ["a", "b"], "labels": ["a", "b"]},
     "a-list-of-three": BASE | {"choices": ["listed.text"], "labels": ["A", "B", "C"]},
 }
-AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width)}
+AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.num_outputs)}
 HEAD = "chooser.out.weight"
 
 

@@ -11,7 +11,7 @@ VARIANTS = {
         "metrics": ["micro_f1", "micro_precision", "micro_recall", "macro_precision", "macro_recall"],
     },
 }
-AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width)}
+AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.num_outputs)}
 HEAD = "classifier.out.weight"
 
 

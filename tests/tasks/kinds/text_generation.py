@@ -28,7 +28,7 @@ def row(rng: np.random.Generator, words: tuple[str, ...], settings: dict) -> dic
 
 def right(objective: TaskObjective, rows: LabelledDataset) -> np.ndarray:
     """Outputs of a model that writes the tokens of each row's answer and is sure of them."""
-    outputs = np.full((len(rows.labels), objective.width), -1.0)
+    outputs = np.full((len(rows.labels), objective.num_outputs), -1.0)
     for number in range(len(outputs)):
         some = rows.take(np.array([number]))
         answer = some.ids[0, some.prompts[0] : some.lengths[0]]

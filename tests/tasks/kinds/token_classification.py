@@ -13,7 +13,7 @@ VARIANTS = {
         "metrics": ["character_macro_f1", "entity_macro_f1"],
     },
 }
-AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width)}
+AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.num_outputs)}
 HEAD = "tagger.out.weight"
 
 
