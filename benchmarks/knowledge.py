@@ -2,6 +2,7 @@
 
 python -m benchmarks.knowledge speed GRAPH            triples a second beside PyKEEN's, in turns (pip install pykeen)
 python -m benchmarks.knowledge size FOLDER            a graph of 10^7 triples: time and memory
+python -m benchmarks.knowledge beside RECIPE ...       PyKEEN trained by the same settings: its time and figures
 python -m benchmarks.knowledge learn RECIPE OUT ...   filtered figures of several seeds on validation and test
 """
 
@@ -195,6 +196,62 @@ def learn(options: argparse.Namespace) -> None:
             )
 
 
+def beside(options: argparse.Namespace) -> None:
+    """PyKEEN's loop with a recipe's loss, negatives, rate and epochs; figures by nlptool's ranks of its vectors."""
+    import numpy as np
+    import torch
+    from pykeen.losses import MarginRankingLoss, NSSALoss
+    from pykeen.models import TransE
+    from pykeen.training import SLCWATrainingLoop
+    from pykeen.triples import CoreTriplesFactory
+
+    from nlptool.commands.pretrain_transe.recipe import Recipe
+    from nlptool.knowledge.graph import Graph
+    from nlptool.knowledge.ranking import KnownTriples, rank_figures, rank_sums
+    from nlptool.objectives.transe.objective import ranks
+    from nlptool.recipe import load
+
+    recipe = load(options.recipe, options.changes, Recipe).recipe
+    graph, settings, train = Graph(Path(recipe.graph)), recipe.objective, recipe.train
+    triples = torch.from_numpy(np.stack(graph.triples(), 1).astype(np.int64))
+    factory = CoreTriplesFactory(triples, len(graph.entities), len(graph.relations))
+    temperature = settings.adversarial_temperature
+    loss = (
+        NSSALoss(margin=settings.margin, adversarial_temperature=temperature)
+        if settings.loss == "self_adversarial"
+        else MarginRankingLoss(margin=settings.margin)
+    )
+    model = TransE(
+        triples_factory=factory,
+        embedding_dim=settings.embedding_size,
+        scoring_fct_norm=settings.norm,
+        entity_constrainer=None if settings.normalize == "none" else torch.nn.functional.normalize,
+        loss=loss,
+        random_seed=options.seeds[0],
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=train.lr)
+    loop = SLCWATrainingLoop(
+        model=model,
+        triples_factory=factory,
+        optimizer=optimizer,
+        lr_scheduler=torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-3, options.epochs),
+        negative_sampler_kwargs={"num_negs_per_pos": settings.num_negatives},
+    )
+    began = time.process_time()
+    loop.train(factory, num_epochs=options.epochs, batch_size=train.batch_size, use_tqdm=False)
+    print(f"PyKEEN: {time.process_time() - began:.1f} s of processor time")
+    entities, relations = (
+        table[0](None).detach() for table in (model.entity_representations, model.relation_representations)
+    )
+    for split in options.splits:
+        asked = torch.from_numpy(np.stack(graph.triples(split), 1).astype(np.int64))
+        if len(asked):
+            found = rank_figures(
+                rank_sums(ranks(entities, relations, settings.norm, asked, KnownTriples(graph)))
+            )
+            print(split, {name: round(value, 4) for name, value in found.items()})
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -219,5 +276,12 @@ if __name__ == "__main__":
     part.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     part.add_argument("--splits", nargs="+", default=["validation", "test"])
     part.set_defaults(run=learn)
+    part = parts.add_parser("beside")
+    part.add_argument("recipe", type=Path)
+    part.add_argument("changes", nargs="*")
+    part.add_argument("--epochs", type=int, required=True)
+    part.add_argument("--seeds", type=int, nargs=1, default=[0])
+    part.add_argument("--splits", nargs="+", default=["validation", "test"])
+    part.set_defaults(run=beside)
     given = parser.parse_args()
     given.run(given)

@@ -120,10 +120,15 @@ class _Distances(torch.autograd.Function):
         heads_BD, tails_BD = sides_PD[:rows], sides_PD[rows:]
         relations_RD = near_BD.new_zeros(ctx.sizes[1], near_BD.shape[1])
         relations_RD.index_add_(0, ids_B3[:, 1], heads_BD - tails_BD)
-        g_MD = torch.cat([heads_BD, tails_BD - near_BD, far_CD.neg_()])
-        if lengths_M1 is not None:  # what of it is along the vector changes no direction
+        entities_ND = near_BD.new_zeros(ctx.sizes[0], near_BD.shape[1])
+        if lengths_M1 is None:
+            entities_ND.index_add_(0, numbers_M[2 * rows :], far_CD).neg_()
+            entities_ND.index_add_(0, numbers_M[:rows], heads_BD)
+            entities_ND.index_add_(0, numbers_M[rows : 2 * rows], tails_BD - near_BD)
+        else:  # what of a gradient is along the vector changes no direction
+            g_MD = torch.cat([heads_BD, tails_BD - near_BD, far_CD.neg_()])
             g_MD.addcmul_(units_MD, (g_MD * units_MD).sum(1, keepdim=True), value=-1).div_(lengths_M1)
-        entities_ND = near_BD.new_zeros(ctx.sizes[0], near_BD.shape[1]).index_add_(0, numbers_M, g_MD)
+            entities_ND.index_add_(0, numbers_M, g_MD)
         return entities_ND, relations_RD, None, None, None, None, None
 
 
