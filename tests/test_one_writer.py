@@ -26,7 +26,7 @@ MAY = {
     "data/pair_inputs.py write": ASIDE,
     "data/qa_windows.py write": ASIDE,
     "data/linked_texts.py write": ASIDE,
-    "tasks/marked_objective.py write": ASIDE,
+    "tasks/linked_rows.py write": ASIDE,
     "data/token_labels.py write": ASIDE,
     "data/prompt_completion.py write": ASIDE,
     "commands/report.py write": ASIDE,

@@ -1,13 +1,13 @@
 """Texts of a labelled task with the entities that they mention: encoded once into a store, read back with their links.
 
-A row is a document of one text, as in pair_inputs. Beside it lie
+A row is a document of a text or a pair, as in pair_inputs. Beside it lie
 
 PREFIX.labels   float64, as many numbers a row as the kind of task has
 PREFIX.needed   int32 [rows], tokens that must be read for the marks of a row to be whole
 PREFIX.links    the entity that a mention's first token is linked to, as in text/links; only with a graph
 """
 
-# N rows, T tokens, M links of some rows
+# N rows, P texts of a row, T tokens, M links of some rows
 
 from collections.abc import Iterable
 from itertools import chain, islice
@@ -22,17 +22,21 @@ from nlptool.text.links import MOST_TOKENS, LinkFile, Links, LinkWriter
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
 
+Link = tuple[int, int, int]
+"""First character of a mention, the one after its last, and the entity's number in the graph."""
+
 
 class LinkedText(NamedTuple):
-    """A row: its text, what of it must be read, and the entities that it mentions."""
+    """A row: its texts, what of them must be read, and the entities that they mention."""
 
-    text: str
-    needed: int
-    """Characters that must be read: those up to the last mark."""
-    links: tuple[tuple[int, int, int], ...]
-    """First character of a mention, the one after its last, and the entity's number in the graph."""
+    texts: tuple[str, ...]
+    """One or two."""
+    links: tuple[tuple[Link, ...], ...]
+    """Those of each text."""
     label: tuple[float, ...]
     """As numbers; NaN: hidden."""
+    needed: int = 0
+    """Characters of the first text that must be read: those up to the last mark; 0: it has none."""
 
 
 class Written(NamedTuple):
@@ -60,17 +64,18 @@ def write(examples: Iterable[LinkedText], tokenizer: Tokenizer, prefix: Path, gr
             prefix.with_suffix(".needed").open("wb") as needed,
         ):
             while some := list(islice(source, AT_ONCE)):
-                encoded = tokenizer.encode_places([one.text for one in some])
+                encoded = tokenizer.encode_places([text for one in some for text in one.texts])
                 ids = np.fromiter(chain.from_iterable((*of, separator) for of, _ in encoded), np.int64)
                 lengths = np.array([len(of) + 1 for of, _ in encoded], np.int32)
-                writer.add_many(ids, lengths, np.ones(len(some), np.int64))
+                counts = np.array([len(one.texts) for one in some], np.int64)
+                writer.add_many(ids, lengths, counts)
                 labels.write(np.array([one.label for one in some], "<f8").data)
-                read = [
-                    (places[:, 0] < one.needed).sum() for one, (_, places) in zip(some, encoded, strict=True)
-                ]
+                firsts = zip(some, (np.cumsum(counts) - counts).tolist(), strict=True)
+                read = [(encoded[first][1][:, 0] < one.needed).sum() for one, first in firsts]
                 needed.write(np.array(read, "<i4").data)
-                for one, (of, places) in zip(some, encoded, strict=True):
-                    found, lost = _tokens(one, places)
+                mentions = (of for one in some for of in one.links)
+                for links_of, (of, places) in zip(mentions, encoded, strict=True):
+                    found, lost = _tokens(links_of, places)
                     inside += lost
                     linked += len(found.positions)
                     if links is not None:
@@ -87,11 +92,11 @@ def write(examples: Iterable[LinkedText], tokenizer: Tokenizer, prefix: Path, gr
     return Written(rows, linked, inside)
 
 
-def _tokens(one: LinkedText, places_T2: NDArray[np.int32]) -> tuple[Links, int]:
-    """The links of a row by its tokens, from 0, and how many mentions begin inside a token."""
+def _tokens(links: Iterable[Link], places_T2: NDArray[np.int32]) -> tuple[Links, int]:
+    """The links of a text by its tokens, from 0, and how many mentions begin inside a token."""
     begins_T, ends_T = places_T2.T
     found, lost = dict[int, tuple[int, int]](), 0
-    for begin, end, entity in one.links:
+    for begin, end, entity in links:
         first = np.flatnonzero((begins_T == begin) & (ends_T > begin))
         if not len(first):
             lost += 1
@@ -123,34 +128,32 @@ class LinkedTextDataset:
 
     def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int) -> None:
         self.split = split
-        self._texts = TextPairDataset(split, length, cls=cls, sep=sep, pad=pad)
-        self.labels, self.lengths = self._texts.labels, self._texts.lengths
-        self.count, self.labelled = self._texts.count, self._texts.labelled
+        self.texts = TextPairDataset(split, length, cls=cls, sep=sep, pad=pad)
+        self.labels, self.lengths = self.texts.labels, self.texts.lengths
+        self.count, self.labelled = self.texts.count, self.texts.labelled
         needed = np.fromfile(split.prefix.with_suffix(".needed"), "<i4")
         lost = int((needed > self.lengths - 2).sum())
-        part = "text up to its last mark"
-        self.cuts: tuple[Truncation, ...] = (
-            *self._texts.cuts,
-            Truncation(part, "train.sequence_length", length, lost, "loses a mark"),
-        )
+        marks = Truncation("text up to its last mark", "train.sequence_length", length, lost, "loses a mark")
+        self.cuts: tuple[Truncation, ...] = (*self.texts.cuts, *((marks,) if needed.any() else ()))
         has_links = split.prefix.with_suffix(".links").exists()
         self.links = LinkFile(split.prefix) if has_links else None
         """None: the rows were encoded without a graph."""
-        first, _ = split.sentence_range(np.arange(len(split)))
-        self._begins = split.starts(first)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def take(self, indices: Ints) -> LinkedBatch:
         """Rows `indices` [N]."""
-        encoded = self._texts.take(indices)
+        encoded = self.texts.take(indices)
         if self.links is None:
             return LinkedBatch(encoded, *(np.empty(0, np.int64),) * 3)
-        begins = self._begins[indices]
-        first, last = self.links.ranges(begins, begins + encoded.lengths - 2)
-        row = np.repeat(np.arange(len(indices)), last - first)
+        begins_NP, sizes_NP = self.texts.begins[indices], self.texts.sizes[indices]
+        behind_NP = np.cumsum(sizes_NP + 1, 1)
+        moved = (behind_NP - sizes_NP - begins_NP).ravel()  # from the split's tokens to the row's; [CLS] is 0
+        begins = begins_NP.ravel()
+        first, last = self.links.ranges(begins, begins + sizes_NP.ravel())
+        text = np.repeat(np.arange(len(begins)), last - first)
         which = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
         positions, _, entities = self.links.all
-        at = np.asarray(positions[which], np.int64) - begins[row] + 1
-        return LinkedBatch(encoded, row, at, np.asarray(entities[which], np.int64))
+        at = np.asarray(positions[which], np.int64) + moved[text]
+        return LinkedBatch(encoded, text // begins_NP.shape[1], at, np.asarray(entities[which], np.int64))

@@ -114,16 +114,18 @@ class TextPairDataset:
         first, last = split.sentence_range(np.arange(documents))
         parts = int((last - first).max()) if documents else 1
         sentences = (first[:, None] + np.arange(parts)).ravel()
-        self._begins = split.starts(sentences).reshape(documents, parts)
+        self.begins = split.starts(sentences).reshape(documents, parts)
+        """[documents, P], the number in the split of each text's first token."""
         ends = split.starts(sentences + 1).reshape(documents, parts)
-        whole = ends - self._begins - 1
+        whole = ends - self.begins - 1
         self._whole = whole
-        self._sizes = truncated(whole, length - 1 - parts)
-        is_cut = (self._sizes < whole).any(1).reshape(-1, choices).any(1)
+        self.sizes = truncated(whole, length - 1 - parts)
+        """[documents, P], tokens that are kept of each text."""
+        is_cut = (self.sizes < whole).any(1).reshape(-1, choices).any(1)
         self.cuts: tuple[Truncation, ...] = (
             Truncation("text", "train.sequence_length", length, int(is_cut.sum())),
         )
-        self.document_lengths: Ints = self._sizes.sum(1) + 1 + parts
+        self.document_lengths: Ints = self.sizes.sum(1) + 1 + parts
         """[documents], tokens of each, special ones included."""
         self.lengths: Ints = self.document_lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""
@@ -134,7 +136,7 @@ class TextPairDataset:
     def cut_off(self, row: int, choice: int = 0) -> list[list[int]]:
         """The tokens that are cut off each text of a document."""
         document = row * self.choices + choice
-        begins, sizes = self._begins[document], self._sizes[document]
+        begins, sizes = self.begins[document], self.sizes[document]
         found = zip(begins + sizes, begins + self._whole[document], strict=True)
         return [self.split.read(int(first), int(last)).tolist() for first, last in found]
 
@@ -147,8 +149,8 @@ class TextPairDataset:
         ids_NT[:, 0] = self.cls
         for ids_T, types_T, document in zip(ids_NT, types_NT, documents, strict=True):
             at = 1
-            for part, begin in enumerate(self._begins[document]):
-                size = self._sizes[document, part]
+            for part, begin in enumerate(self.begins[document]):
+                size = self.sizes[document, part]
                 ids_T[at : at + size] = self.split.read(begin, begin + size)
                 ids_T[at + size] = self.sep
                 types_T[at : at + size + 1] = part

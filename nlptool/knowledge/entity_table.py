@@ -6,6 +6,7 @@ import numpy as np
 
 from nlptool.knowledge.embeddings import EntityEmbeddings
 from nlptool.knowledge.graph import Graph
+from nlptool.knowledge.linking import LabelLinker
 
 
 class EntityTable:
@@ -18,12 +19,19 @@ class EntityTable:
         self.graph = Graph(graph)
         self.embeddings = EntityEmbeddings(embeddings, self.graph)
         self._known: dict[str, int | None] = {}
+        self._linkers: dict[tuple[str, int], LabelLinker] = {}
 
     def find(self, entity: str) -> int | None:
         """The number of an entity by its name; None where the graph has no training triple of it."""
         if entity not in self._known:
             self._known[entity] = self.graph.entities.find(entity)
         return self._known[entity]
+
+    def label_linker(self, ambiguous: str, shortest: int) -> LabelLinker:
+        """What finds the graph's labels in a text; made once."""
+        if (ambiguous, shortest) not in self._linkers:
+            self._linkers[ambiguous, shortest] = LabelLinker(self.graph.path, ambiguous, shortest)
+        return self._linkers[ambiguous, shortest]
 
     def related(self, one: int, other: int) -> bool:
         """Whether a training triple joins two entities, in either direction."""

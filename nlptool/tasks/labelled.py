@@ -139,12 +139,16 @@ class LabelledSource:
         if (before := _whole(folder, note)) is not None:
             if tokenizer.is_called(str(before.get("fingerprint"))):  # also by its name in an older version
                 before["fingerprint"] = tokenizer.fingerprint
-            if {key: before.get(key) for key in provenance} != provenance:
+            other = {key for key, value in provenance.items() if before.get(key) != value}
+            if not other:
+                return
+            if other != {"task"}:
                 raise DataError(
                     f"{folder}: these rows were made of other files, or with another tokenizer",
                     hint="put these back, or start again with --overwrite",
                 )
-            return
+            # A run that is resumed has the task's keys of before (runs/folder), so only new defaults are besides.
+            note(f"{folder}: these rows were written with other keys of the task; they are made anew")
         counts, loss = {}, Loss()
         with atomic_folder(folder) as aside:
             for split in provenance["splits"]:

@@ -49,21 +49,17 @@ class MarkedText(NamedTuple):
     """The entities whose relation is predicted, where both are known."""
 
 
-class MarkedTextConfig(TaskConfig):
-    """What tasks of marked mentions have in common."""
+class LinkedTaskConfig(TaskConfig):
+    """What tasks have in common whose texts may be linked to a graph."""
 
     folders: ClassVar[tuple[str, ...]] = ("graph", "entity_embeddings")
 
-    labels: tuple[str, ...] = Field(min_length=2, description="names of the classes")
     graph: str | None = Field(
         None, description="knowledge graph whose entities the mentions name; null: no mention is linked"
     )
     entity_embeddings: str | None = Field(
         None,
         description="vectors of the graph's entities: the final/ of a run of pretrain-transe; needs graph",
-    )
-    threshold: float = Field(
-        0.3, description="annotations with a higher score are linked; the marked head and tail always are"
     )
 
     @model_validator(mode="after")
@@ -72,8 +68,6 @@ class MarkedTextConfig(TaskConfig):
             raise ValueError(
                 "graph and entity_embeddings: give both, or neither to read texts without entities"
             )
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels: different names")
         return self
 
     def check(self, model: ModelConfig) -> list[Problem]:
@@ -91,6 +85,21 @@ class MarkedTextConfig(TaskConfig):
         from nlptool.knowledge.entity_table import EntityTable
 
         return EntityTable(Path(self.graph), Path(self.entity_embeddings))
+
+
+class MarkedTextConfig(LinkedTaskConfig):
+    """What tasks of marked mentions have in common."""
+
+    labels: tuple[str, ...] = Field(min_length=2, description="names of the classes")
+    threshold: float = Field(
+        0.3, description="annotations with a higher score are linked; the marked head and tail always are"
+    )
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: different names")
+        return self
 
     def marked(self, row: Row) -> MarkedText:
         """What the model reads of a row. Raises DataError, with the row's place, for what is not as it should be."""

@@ -1,6 +1,7 @@
-"""What classifiers of a text or a pair have in common: their rows, and a head over the first token's hidden state."""
+"""What classifiers of a text or a pair have in common: their rows, with links to a graph where the task names one, and
+a head over the first token's hidden state."""
 
-# B batch, D width, C columns of labels, W logits of a row
+# B batch, D width, C columns of labels, L links of the row that has most, E width of an entity, W logits of a row
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,14 +10,18 @@ from torch import Tensor
 
 from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
+from nlptool.data.linked_texts import LinkedBatch, LinkedText, LinkedTextDataset
 from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
 from nlptool.data.random_streams import RandomStreams
+from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
+from nlptool.knowledge.entity_table import EntityTable
 from nlptool.models import heads
 from nlptool.models.base import Encoder
-from nlptool.tasks import sequence_heads
-from nlptool.tasks.base import TaskObjective
+from nlptool.tasks import linked_rows, sequence_heads
+from nlptool.tasks.base import LabelledDataset, TaskObjective
 from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.linked_inputs import LinkedInputsConfig
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
@@ -50,17 +55,59 @@ class TextObjective(TaskObjective):
         self.pooler, self.classifier = pooler, classifier
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """The texts, each a document of one or two sentences, and the labels."""
-        examples = (self.config.example(row, labelled=labelled) for row in rows)
-        return pair_inputs.write(examples, tokenizer, prefix)
+        """The texts, each a document of one or two sentences, their links to the graph if any, and the labels."""
+        if self.knowledge is None:
+            examples = (self.config.example(row, labelled=labelled) for row in rows)
+            return pair_inputs.write(examples, tokenizer, prefix)
+        tally, knowledge = dict.fromkeys(linked_rows.TALLY, 0), self.knowledge
+        texts = (self._with_links(row, knowledge, tally, labelled=labelled) for row in rows)
+        return linked_rows.write(texts, tally, tokenizer, prefix, knowledge)
 
-    def dataset(self, split: Split, length: int) -> TextPairDataset:
+    def _with_links(
+        self, row: Row, knowledge: EntityTable, tally: dict[str, int], *, labelled: bool
+    ) -> LinkedText:
+        assert isinstance(self.config, LinkedInputsConfig)  # as no other task names a graph
+        example = self.config.example(row, labelled=labelled)
+        (texts,) = example.inputs
+        links = linked_rows.links_of(self.config, row, texts, knowledge, tally)
+        return LinkedText(texts, links, example.label)
+
+    def dataset(self, split: Split, length: int) -> TextPairDataset | LinkedTextDataset:
         """The rows."""
-        return sequence_heads.open_rows(split, length, self.vocabulary)
+        if self.knowledge is None:
+            return sequence_heads.open_rows(split, length, self.vocabulary)
+        return linked_rows.open_rows(split, length, self.vocabulary)
 
-    def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
-        """ids and types [B, T], lengths and row [B], labels [B, C]; nothing is drawn."""
-        return sequence_heads.batch_of(examples, self.term)
+    def data_warnings(self, rows: LabelledDataset) -> list[str]:
+        """Mentions that are not linked."""
+        if self.knowledge is None:
+            return [linked_rows.UNLINKED] if self.backbone.config.reads_entities else []
+        assert isinstance(rows, LinkedTextDataset)
+        return linked_rows.data_warnings(rows)
+
+    def collate(self, examples: EncodedBatch | LinkedBatch, draws: RandomStreams) -> Batch:
+        """ids and types [B, T], lengths and row [B], labels [B, C]; nothing is drawn.
+
+        With a graph also entity_at [B, L] and entity_vectors [B, L, E].
+        """
+        if not isinstance(examples, LinkedBatch):
+            return sequence_heads.batch_of(examples, self.term)
+        batch = sequence_heads.batch_of(examples.encoded, self.term)
+        if self.knowledge is None:
+            return batch
+        return linked_rows.with_entities(batch, examples, self.knowledge)
+
+    def row_views(self, batch: Batch) -> list[RowView]:
+        """Each with its linked tokens."""
+        return linked_rows.with_marks(super().row_views(batch), batch)
+
+    def sizes(self, batch: Batch) -> list[int]:
+        """How many links there are."""
+        return [int((batch["entity_at"] >= 0).sum())] if "entity_at" in batch else []
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses."""
+        return {self.term: self.cost(self.predict(batch), batch["labels"])}
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits, or the number, [B, W]."""

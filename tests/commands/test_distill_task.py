@@ -404,6 +404,10 @@ def test_a_dry_run_reads_every_row_and_writes_nothing(work: Path, capsys):
         (["prediction.precision=bf16"], "prediction.precision: bf16 needs a GPU"),
         (["data=nowhere"], "no folder nowhere"),
         (["seeds=[1, 1]"], "different whole numbers"),
+        (
+            ["task.graph=g", "task.entity_embeddings=v", "augment.copies_per_row=1"],
+            "augment: words are replaced, and links to the graph would be lost",
+        ),
         (["--resume", "elsewhere"], "its own output folder"),
     ],
 )

@@ -479,8 +479,14 @@ def test_a_split_without_rows_is_refused(work: Path, capsys):
     assert "the split validation has no row" in capsys.readouterr().err
 
 
-def test_other_rows_are_refused_when_a_run_goes_on(work: Path, capsys):
+def test_other_rows_are_refused_when_a_run_goes_on_and_other_keys_with_defaults_are_not(work: Path, capsys):
     assert short(work) == 0
+    facts = work / "run" / "rows" / "rows.json"
+    made = json.loads(facts.read_text())
+    facts.write_text(json.dumps(made | {"task": "of a version with fewer keys"}))
+    assert short(work, "--resume", "auto") == 0
+    assert "written with other keys of the task; they are made anew" in capsys.readouterr().err
+    assert json.loads(facts.read_text()) == made
     write(work / "data" / "train.jsonl", rows(100, 0))
     assert short(work, "--resume", "auto") == 3
     assert "these rows were made of other files" in capsys.readouterr().err

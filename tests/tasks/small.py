@@ -17,12 +17,14 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.marked_text import LinkedTaskConfig
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 WORDS = ("the", "river", "old", "town", "a", "bell", "small", "house", "winter", "wood", "stone", "light")
 MODEL = {"name": "bert", "layers": 2, "hidden": 32, "heads": 2, "max_positions": 40, "init": 0.1}
+ERNIE = {"name": "ernie", "layer_types": ("mix", "norm"), "entity_size": 12, "entity_heads": 2}
 LENGTH = 24
 
 
@@ -36,6 +38,11 @@ def model(kind: str, **changes: Any) -> ModelConfig:
     block = {"dropout": 0.0, "attention_dropout": 0.0} | getattr(facts(kind), "MODEL", MODEL) | changes
     made: ModelConfig = registry.config("models", block["name"]).model_validate(block)
     return made
+
+
+def entity_keys(task: TaskConfig) -> dict[str, Any]:
+    """Keys by which the tiny model reads the entities that a task's texts mention, where it names a graph."""
+    return ERNIE if isinstance(task, LinkedTaskConfig) and task.graph is not None else {}
 
 
 def length(kind: str) -> int:
@@ -65,7 +72,20 @@ def build(
 ) -> TaskObjective:
     """A task over a tiny model, random weights from `seed`."""
     torch.manual_seed(seed)
-    return config(kind, settings).build(model(kind, **changes), vocabulary(tokenizer), 0.0)
+    task = config(kind, settings)
+    made = task.build(model(kind, **(entity_keys(task) | changes)), vocabulary(tokenizer), 0.0)
+    made.knowledge = task.entity_table()
+    return made
+
+
+def mentions(text: str, words: tuple[str, ...]) -> list[list[Any]]:
+    """Every word of a text that names an entity, as rows have it; some are not in the graph."""
+    found, at = [], 0
+    for word in text.split(" "):
+        if word in words[1:]:
+            found.append([word, at, at + len(word)])
+        at += len(word) + 1
+    return found
 
 
 @cache

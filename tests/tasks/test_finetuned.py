@@ -37,7 +37,7 @@ def case(request: pytest.FixtureRequest) -> tuple[str, dict]:
 
 def final_of(case, objective: TaskObjective, tokenizer: Tokenizer, folder: Path) -> Path:
     folder.mkdir()
-    model = small.model(objective.config.name)
+    model = small.model(objective.config.name, **small.entity_keys(objective.config))
     export.write_hf_folder(
         folder, objective.folders(model)[""], tokenizer, small.length(objective.config.name)
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small
 import torch
+from kinds import classification
 from safetensors.torch import save_file
 
 from nlptool import registry
@@ -287,16 +288,18 @@ def test_a_graph_needs_a_model_that_reads_entities_and_vectors_of_its_width(link
 # ---- commands ----
 
 
-@pytest.mark.parametrize("kind", ["relation_classification", "entity_typing"])
+@pytest.mark.parametrize("kind", ["relation_classification", "entity_typing", "classification"])
 def test_finetune_predict_and_evaluate_say_the_same_of_linked_rows(
     kind: str, linked: dict[str, str], tokenizer: Tokenizer, tmp_path: Path, capsys
 ):
-    settings = (RELATIONS if kind == "relation_classification" else TYPES) | linked
+    marked = {"relation_classification": RELATIONS, "entity_typing": TYPES}
+    settings = marked[kind] | linked if kind in marked else classification.VARIANTS["linked"]
+    ernie = ERNIE | {"entity_size": 8 if kind in marked else 12}
     start, data = tmp_path / "start", tmp_path / "data"
     for folder in (start, data):
         folder.mkdir()
-    model = registry.config("models", "ernie").model_validate(small.MODEL | ERNIE)
-    made = small.build(kind, settings, tokenizer, **ERNIE)
+    model = registry.config("models", "ernie").model_validate(small.MODEL | ernie)
+    made = small.build(kind, settings, tokenizer, **ernie)
     export.write_hf_folder(start, made.folders(model)[""], tokenizer, 40)
     rng, facts = np.random.default_rng(0), small.facts(kind)
     rows = [facts.row(rng, small.WORDS, settings) for _ in range(12)]

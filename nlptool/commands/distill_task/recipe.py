@@ -13,6 +13,7 @@ from nlptool.models.config import ModelConfig
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
+from nlptool.tasks.marked_text import LinkedTaskConfig
 from nlptool.train.config import FinetuneConfig
 
 
@@ -120,6 +121,9 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             "tasks of this kind are not distilled; one that chooses a class is expected, such as glue/sst2"
         )
         problems[Problem("task", message)] = None
+    if recipe.augment and isinstance(recipe.task, LinkedTaskConfig) and recipe.task.graph is not None:
+        message = "words are replaced, and links to the graph would be lost; leave augment or task.graph out"
+        problems[Problem("augment", message)] = None
     guesser = recipe.augment.model if recipe.augment else None
     if guesser is not None and (wrong := hub.problem(guesser)):
         problems[Problem("augment.model", wrong)] = None

@@ -93,6 +93,11 @@ def export(options: ExportOptions, console: Console) -> Graphs:
     )
     settings = huggingface.read_config(source)
     pretrained = huggingface.load_pretrained(source)
+    if pretrained.config.reads_entities:
+        raise DataError(
+            f"{source}: {pretrained.config.name} reads entities beside tokens, and a graph in ONNX takes tokens alone",
+            hint="fine-tune a model that reads none on the same rows, such as bert, and export that",
+        )
     try:
         model = Exported(pretrained, str((settings.get("architectures") or [""])[0]))
     except DataError as error:

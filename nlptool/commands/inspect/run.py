@@ -20,6 +20,7 @@ from nlptool.commands.pretrain.recipe import Recipe as PretrainRecipe
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.commands.prompt.recipe import Recipe as PromptRecipe
 from nlptool.console import Console, Options
+from nlptool.data.linked_texts import LinkedTextDataset
 from nlptool.data.pair_inputs import TextPairDataset
 from nlptool.data.row_view import (
     ANSWER,
@@ -155,6 +156,7 @@ def _of_task(options: InspectOptions, recipe: FinetuneRecipe, console: Console) 
         views = [view for batch in batches.get(options.batch) for view in setup.shape.row_views(batch)]
         data: Any = setup.splits[setup.task.train]
         data = data.rows if isinstance(data, KagNetDataset) else data
+        data = data.texts if isinstance(data, LinkedTextDataset) else data
         rows, texts = [], TokenTexts(setup.tokenizer)
         choices = data.choices if isinstance(data, TextPairDataset) else 1
         for number, view in enumerate(views[: options.rows * choices]):

@@ -12,7 +12,8 @@ from nlptool.formatting import json_value
 from nlptool.models.config import ModelConfig
 from nlptool.recipe import OneOf
 from nlptool.tasks.column_roles import label_column, text_columns
-from nlptool.tasks.config import TaskConfig, class_of, filled
+from nlptool.tasks.config import class_of, filled
+from nlptool.tasks.linked_inputs import LinkedInputsConfig
 from nlptool.text.column_profile import MOST, Column, Table, label_name
 from nlptool.text.tabular import Example, Row, is_hidden, whole
 
@@ -28,7 +29,7 @@ UNEVEN = 0.8
 """Where a class has a larger share of the rows, accuracy is not what a task is scored by where nothing says so."""
 
 
-class Config(TaskConfig):
+class Config(LinkedInputsConfig):
     """A text or a pair of texts gets one class, or one number (Devlin et al. 2019, section 4.1).
 
     With `labels`, a class of these, learnt by cross-entropy; rows may give its name or its place in the list, from
@@ -38,7 +39,6 @@ class Config(TaskConfig):
     one_decision = True
 
     name: Literal["classification"] = Field("classification", description="kind of task")
-    inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
     label: str = Field("label", description="column of the class or number; dots lead into objects")
     labels: tuple[str, ...] = Field((), description="names of the classes; none: the label is a number")
     label_map: dict[str, str | None] = Field(
@@ -65,11 +65,6 @@ class Config(TaskConfig):
     def num_outputs(self) -> int:
         """Logits of a row: one a class, or the one number."""
         return len(self.labels) or 1
-
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        """The text, or both."""
-        return self.inputs
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -18,7 +18,7 @@ from nlptool.models import heads
 from nlptool.models.base import Encoder
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
-from nlptool.tasks import sequence_heads
+from nlptool.tasks import linked_rows, sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers
 from nlptool.tasks.text_objective import TextObjective
 
@@ -54,14 +54,16 @@ class Classification(TextObjective):
         self._factors_W: tuple[float, ...] | None = None
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows."""
+        """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows; what is not linked."""
+        warnings = super().data_warnings(rows)
         numbers_N = rows.labels[:, 0]
         lost = int((numbers_N == HIDDEN).sum())
         if self.config.labels or not lost or (numbers_N[numbers_N != HIDDEN] < 0).any():
-            return []
+            return warnings
         return [
+            *warnings,
             f"the label of {lost:,} of {rows.count:,} rows is -1, as GLUE writes hidden labels; if these are, remove "
-            "the rows, or name a split with labels"
+            "the rows, or name a split with labels",
         ]
 
     def weigh(self, train: LabelledDataset) -> None:
@@ -74,7 +76,7 @@ class Classification(TextObjective):
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each with its class, or number."""
-        return sequence_heads.row_views(batch, self._spell)
+        return linked_rows.with_marks(sequence_heads.row_views(batch, self._spell), batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses, each times the factor of its class; the mean is over rows, not over factors."""

@@ -12,7 +12,8 @@ from nlptool.formatting import json_value
 from nlptool.models.config import ModelConfig
 from nlptool.recipe import OneOf
 from nlptool.tasks.column_roles import given_column, label_column, text_columns
-from nlptool.tasks.config import TaskConfig, filled, number_of, numbered
+from nlptool.tasks.config import filled, number_of, numbered
+from nlptool.tasks.linked_inputs import LinkedInputsConfig
 from nlptool.text.column_profile import MOST, Column, Table
 from nlptool.text.tabular import Example, Row
 
@@ -25,7 +26,7 @@ SEPARATORS = ("|", ";", ",")
 """What may stand between the labels of a cell where nothing says so: the first that occurs."""
 
 
-class Config(TaskConfig):
+class Config(LinkedInputsConfig):
     """A text or a pair of texts gets any number of labels, or none.
 
     Each label is a decision of its own by the sigmoid of its logit, learnt by binary cross-entropy, as transformers
@@ -36,7 +37,6 @@ class Config(TaskConfig):
     name: Literal["multi_label_classification"] = Field(
         "multi_label_classification", description="kind of task"
     )
-    inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
     label: str = Field(
         "labels", description="column of the labels: a list, or one text; dots lead into objects"
     )
@@ -53,11 +53,6 @@ class Config(TaskConfig):
         description="metrics on the validation rows; the first one selects the best checkpoint",
     )
     empty: bool = Field(False, description="whether a text may be empty")
-
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        """The text, or both."""
-        return self.inputs
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from nlptool.data import row_view
 from nlptool.data.batches import Batch
 from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
@@ -34,22 +33,19 @@ class MultiLabelClassification(TextObjective):
     baseline_name = "most frequent label"
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """Labels that no row has."""
+        """Labels that no row has, besides what is not linked."""
         counts_C = rows.labels.sum(0)
         never = [name for name, count in zip(self.config.labels, counts_C, strict=True) if not count]
-        return [f"no row has the label {', '.join(never)}"] if never and rows.labelled else []
+        warnings = [f"no row has the label {', '.join(never)}"] if never and rows.labelled else []
+        return super().data_warnings(rows) + warnings
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each with its labels."""
-        views = row_view.of_batch(batch)
+        views = super().row_views(batch)
         for view, row, given in zip(views, batch["row"].tolist(), batch["labels"].numpy(), strict=True):
             view.row = row
             view.facts["labels"] = ", ".join(label_sets.names_of(given, self.config.labels)) or "none"
         return views
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses."""
-        return {self.term: self.cost(self.predict(batch), batch["labels"])}
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Binary cross-entropy in nats, the mean over labels, summed over rows. logits, labels: [N, C]."""

@@ -3,12 +3,20 @@
 import math
 
 import numpy as np
+from kinds.kagnet import GRAPH, VECTORS
 
 from nlptool.tasks.base import LabelledDataset, TaskObjective
 
 LABELS = ["comedy", "drama", "war"]
 VARIANTS = {
     "lists": {"inputs": ["a"], "labels": LABELS, "metrics": ["micro_f1", "macro_f1", "subset_accuracy"]},
+    "linked-by-labels": {
+        "inputs": ["a"],
+        "labels": LABELS,
+        "metrics": ["micro_f1"],
+        "graph": GRAPH,
+        "entity_embeddings": VECTORS,
+    },
     "cells": {"inputs": ["a", "b"], "labels": LABELS, "label_separator": "|", "metrics": ["micro_f1"]},
 }
 AT_INIT = {"binary_cross_entropy": lambda objective, batch: math.log(2)}

@@ -1,0 +1,119 @@
+"""Rows of texts that mention entities: written with their links, counted, and collated with the entities' vectors."""
+
+# B rows, L links of the row that has most, M links of all rows, W width of an entity
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nlptool.data import linked_texts
+from nlptool.data.batches import Batch
+from nlptool.data.linked_texts import Link, LinkedBatch, LinkedText, LinkedTextDataset
+from nlptool.data.row_view import ENTITY, Mark, RowView
+from nlptool.data.vocabulary import Vocabulary
+from nlptool.knowledge.entity_table import EntityTable
+from nlptool.tasks.linked_inputs import LinkedInputsConfig
+from nlptool.tasks.marked_text import Mention
+from nlptool.text.store import Split
+from nlptool.text.tabular import Row
+from nlptool.text.tokenizer import Tokenizer
+
+TALLY = ("mentions", "links", "unknown", "inside", "pairs", "related")
+"""What PREFIX.tally counts: mentions of entities; those that are linked, that the graph does not know, that begin
+inside a token; rows whose head and tail the graph knows, and those in which a triple joins the two."""
+UNLINKED = "no mention is linked: the task names no graph and no entity_embeddings"
+
+
+def write(
+    texts: Iterable[LinkedText],
+    tally: dict[str, int],
+    tokenizer: Tokenizer,
+    prefix: Path,
+    knowledge: EntityTable | None,
+) -> int:
+    """Encode rows into a store at `prefix`; returns how many there are. tally: of TALLY, counted as texts are made."""
+    graph = None if knowledge is None else knowledge.graph.fingerprint
+    written = linked_texts.write(texts, tokenizer, prefix, graph)
+    tally |= {"links": written.links, "inside": written.inside}
+    with prefix.with_suffix(".tally").open("wb") as file:
+        file.write(np.array([tally[name] for name in TALLY], "<i8").data)
+    return written.rows
+
+
+def open_rows(split: Split, length: int, vocabulary: Vocabulary) -> LinkedTextDataset:
+    """The rows of a split."""
+    special = vocabulary.special
+    return LinkedTextDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+
+
+def known(mentions: Iterable[Mention], knowledge: EntityTable, tally: dict[str, int]) -> tuple[Link, ...]:
+    """The mentions of a text whose entities the graph knows."""
+    found = list[Link]()
+    for one in mentions:
+        if one.entity is None:
+            continue
+        tally["mentions"] += 1
+        number = knowledge.find(one.entity)
+        if number is None:
+            tally["unknown"] += 1
+        else:
+            found.append((one.begin, one.end, number))
+    return tuple(found)
+
+
+def links_of(
+    config: LinkedInputsConfig,
+    row: Row,
+    texts: Sequence[str],
+    knowledge: EntityTable,
+    tally: dict[str, int],
+) -> tuple[tuple[Link, ...], ...]:
+    """The links of each text of a row: by its columns of mentions, or by the labels of the graph."""
+    if config.links.columns:
+        return tuple(known(found, knowledge, tally) for found in config.mentions(row, texts))
+    linker = knowledge.label_linker(config.links.ambiguous, config.links.shortest)
+    links = tuple(tuple(linker.search(text)) for text in texts)
+    tally["mentions"] += sum(map(len, links))
+    return links
+
+
+def data_warnings(rows: LinkedTextDataset) -> list[str]:
+    """Mentions that are not linked, and rows whose relation the graph tells."""
+    numbers = np.fromfile(rows.split.prefix.with_suffix(".tally"), "<i8").tolist()
+    tally = dict(zip(TALLY, numbers, strict=True))
+    warnings = []
+    if tally["links"] < tally["mentions"] or not tally["mentions"]:
+        warnings.append(
+            f"{tally['links']:,} of {tally['mentions']:,} mentions are linked: {tally['unknown']:,} name an entity "
+            f"without a triple in the graph, {tally['inside']:,} begin inside a token"
+        )
+    if tally["related"]:
+        warnings.append(
+            f"in {tally['related']:,} of {tally['pairs']:,} rows whose head and tail the graph knows one of its "
+            "triples joins the two, so their vectors tell the relation; knowledge's without takes such pairs out"
+        )
+    return warnings
+
+
+def with_marks(views: list[RowView], batch: Batch) -> list[RowView]:
+    """Rows to be looked at, their linked tokens marked."""
+    if "entity_at" in batch:
+        for view, places in zip(views, batch["entity_at"].tolist(), strict=True):
+            view.marks |= {at: Mark(ENTITY) for at in places if at >= 0}
+    return views
+
+
+def with_entities(batch: Batch, examples: LinkedBatch, knowledge: EntityTable) -> Batch:
+    """A batch with entity_at [B, L] and entity_vectors [B, L, W] beside."""
+    vectors = knowledge.embeddings.entities
+    row_M, rows = examples.row, len(examples.encoded.rows)
+    slot_M = np.arange(len(row_M)) - np.searchsorted(row_M, row_M)
+    shape = (rows, int(slot_M.max(initial=0)) + 1)
+    at_BL = np.full(shape, -1)
+    at_BL[row_M, slot_M] = examples.at
+    vectors_BLW = np.zeros((*shape, vectors.shape[1]), np.float32)
+    vectors_BLW[row_M, slot_M] = vectors[examples.entity]
+    entities = {"entity_at": torch.from_numpy(at_BL), "entity_vectors": torch.from_numpy(vectors_BLW)}
+    return Batch(batch.tensors | entities, batch.counts, batch.tokens)
