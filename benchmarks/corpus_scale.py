@@ -25,7 +25,7 @@ import os, re, sys, threading, time
 from pathlib import Path
 from nlptool.cli import main
 
-largest = 0
+largest = anonymous = 0
 
 def peak(process):  # not ru_maxrss, which begins with that of the process that started this one
     try:
@@ -35,18 +35,23 @@ def peak(process):  # not ru_maxrss, which begins with that of the process that 
     except OSError:
         return 0
 
+def own_memory():  # without the pages of mapped files, which the system takes back when it needs them
+    return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+
 def watch():
-    global largest
+    global anonymous, largest
     own = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     while True:
         largest = max([largest, *map(peak, own.read_text().split())])
+        anonymous = max(anonymous, own_memory())
         time.sleep(0.1)
 
 if __name__ == "__main__":
     threading.Thread(target=watch, daemon=True).start()
     code = main(sys.argv[1:])
     used = os.times()
-    print(peak("self"), largest, used.user + used.system + used.children_user + used.children_system, file=sys.stderr)
+    spent = used.user + used.system + used.children_user + used.children_system
+    print(peak("self"), anonymous, largest, spent, file=sys.stderr)
     sys.exit(code)
 """
 
@@ -130,12 +135,13 @@ def run(folder: Path, file: Path, workers: int) -> dict[str, float]:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(result.stderr[-2000:])
-    main_kb, worker_kb, cpu = map(float, result.stderr.splitlines()[-1].split())
+    main_kb, own_kb, worker_kb, cpu = map(float, result.stderr.splitlines()[-1].split())
     report = json.loads(result.stdout)
     return {
         "seconds": time.monotonic() - began,
         "cpu": cpu,
         "main_mb": main_kb / 1000,
+        "own_mb": own_kb / 1000,
         "worker_mb": worker_kb / 1000,
         "dropped_as_near": report["blocks"]["dedup"]["dropped"].get("dedup.minhash", 0),
         "kept": report["kept"]["documents"],
@@ -169,13 +175,18 @@ def main() -> None:
             found[count] = one = run(folder, folder / "web.jsonl", given.workers)
             print(
                 f"{count:,} documents, {size / 1e6:,.0f} MB: {one['seconds']:.0f} s, {one['cpu']:.0f} s of processors "
-                f"({size / 1e6 / one['cpu']:.2f} MB a second of one); main process {one['main_mb']:.0f} MB, a worker "
+                f"({size / 1e6 / one['cpu']:.2f} MB a second of one); main process {one['main_mb']:.0f} MB, "
+                f"{one['own_mb']:.0f} MB without pages of mapped files, a worker "
                 f"{one['worker_mb']:.0f} MB; {one['kept']:,.0f} kept, {one['dropped_as_near']:,.0f} near duplicates",
                 flush=True,
             )
     few, many = sorted(found)
-    growth = (found[many]["main_mb"] - found[few]["main_mb"]) * 1e6 / (many - few)
-    print(f"memory of the main process grows by {growth:.0f} bytes a document")
+    all_of_it, own = (
+        (found[many][name] - found[few][name]) * 1e6 / (many - few) for name in ("main_mb", "own_mb")
+    )
+    print(
+        f"the main process grows by {all_of_it:.0f} bytes a document, {own:.0f} of them not pages of mapped files"
+    )
 
 
 if __name__ == "__main__":
