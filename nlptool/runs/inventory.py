@@ -62,25 +62,28 @@ CARD = "README.md"
 CORPUS = ("corpus.json", "data", "dropped", "stretches", "report.html", "quality", "index")
 CARDS = (b"---\nlibrary_name: transformers\n", b"---\n# nlptool corpus\n")
 REPORT = ("index.html", "*.svg", "*.png")
-NAMES = (
-    *TRAINING,
-    *LABELLED,
-    *DISTILLED,
-    *PROMPTED,
-    *STORE,
-    *GRAPH,
-    *CORPUS,
-    *MODEL,
-    *ONNX,
-    *TOKENIZER,
-    *REPORT,
-    f".*{MARK}",
-    ".nlptool-lock",
+RECIPE = "recipe.yaml"
+BY_MARK = (  # what a folder with a recipe and one of these names holds besides; the first that fits
+    (("corpus.json", "stretches", "dropped"), CORPUS),
+    (("graph.json", "questions"), GRAPH),
+    (("store.json", "train.bin", "heldout.bin"), STORE),
+    (("task.yaml", "rows", "scores.json", "grid", "start", "intermediate"), (*LABELLED, *DISTILLED)),
+    (("answers", "results.json"), PROMPTED),
 )
+WITHOUT_RECIPE = (*MODEL, *ONNX, *TOKENIZER, *REPORT, *STORE, *GRAPH, *CORPUS)
+ALWAYS = (f".*{MARK}", ".nlptool-lock")
 
 
-def _is_ours(path: Path) -> bool:
-    return any(fnmatch(path.name, name) for name in NAMES) or (path.name == CARD and _is_card(path))
+def _names(out: Path) -> tuple[str, ...]:
+    """What nlptool writes into a folder of this kind: what is none of it may be a user's, such as `data` in a run."""
+    if not (out / RECIPE).exists():
+        return (*TRAINING, *LABELLED, *DISTILLED, *PROMPTED, *WITHOUT_RECIPE, *ALWAYS)
+    own = next((names for marks, names in BY_MARK if any((out / mark).exists() for mark in marks)), ())
+    return (*TRAINING, *own, *ALWAYS)
+
+
+def _is_ours(path: Path, names: tuple[str, ...]) -> bool:
+    return any(fnmatch(path.name, name) for name in names) or (path.name == CARD and _is_card(path))
 
 
 def _is_card(path: Path) -> bool:
@@ -92,13 +95,15 @@ def _is_card(path: Path) -> bool:
 
 def foreign(out: Path) -> list[str]:
     """Names in a folder that nlptool does not write there, sorted."""
-    return sorted(path.name for path in out.iterdir() if not _is_ours(path))
+    names = _names(out)
+    return sorted(path.name for path in out.iterdir() if not _is_ours(path, names))
 
 
 def clear(out: Path) -> None:
     """Remove what nlptool has written; the lock stays, and so does whatever else lies there. Links are not followed."""
-    for path in out.iterdir():
-        if path.name == ".nlptool-lock" or not _is_ours(path):
+    names = _names(out)
+    for path in list(out.iterdir()):
+        if path.name == ".nlptool-lock" or not _is_ours(path, names):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

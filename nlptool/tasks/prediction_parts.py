@@ -1,8 +1,8 @@
 """Predictions on their way into one file: kept in whole parts, so that a kill or a full disk costs one part at most.
 
-OUT.parts/part-00000.jsonl   a JSON object for each row
-OUT.parts/progress.json      of which files and model, how many rows are done
-OUT                          appears when all are: .jsonl, .csv, .tsv or .parquet
+.OUT.nlptool-parts/part-00000.jsonl   a JSON object for each row
+.OUT.nlptool-parts/progress.json      of which files and model, how many rows are done
+OUT                                   appears when all are: .jsonl, .csv, .tsv or .parquet
 """
 
 import csv
@@ -91,8 +91,8 @@ class PredictionParts:
 
 
 def parts_folder(out: Path) -> Path:
-    """Where the parts of an output file lie."""
-    return out.with_name(f"{out.name}.parts")
+    """Where the parts of an output file lie: under a name that no user gives to a folder."""
+    return out.with_name(f".{out.name}.nlptool-parts")
 
 
 def flat(line: dict[str, Any]) -> dict[str, Any]:

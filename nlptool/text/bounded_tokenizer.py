@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import chain, takewhile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import tokenizers
 from tokenizers import Regex, normalizers, trainers
@@ -65,9 +65,13 @@ def _memory() -> int:
     """A file that `quiet` writes into; each process has its own."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("stderr")
-    descriptor, name = tempfile.mkstemp()
-    os.unlink(name)
-    return descriptor
+    # It has no name to remove, which Windows refuses of an open file; and it stays open.
+    _kept.append(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
+    return _kept[-1].fileno()
+
+
+_kept: list[IO[bytes]] = []
+"""Files that are open as long as the process is."""
 
 
 if hasattr(os, "register_at_fork"):

@@ -217,3 +217,15 @@ def test_what_a_kill_left_beside_a_folder_that_began_goes_when_the_run_is_resume
     )
     assert (tmp_path / "new" / "rows").is_dir()
     assert not list(tmp_path.glob(".*partial"))
+
+
+@pytest.mark.parametrize("name", ["data", "index", "plot.png", "config.json", "thesis.tsv", "tokenizer"])
+def test_a_users_own_things_in_a_run_keep_it_from_being_replaced(
+    name: str, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Names that other commands write into folders of theirs: a run has none of them."""
+    assert main(["pretrain-mlm", str(tiny_recipe), "train.steps=1"]) == 0
+    (tmp_path / "run" / name).write_text("mine")
+    assert main(["pretrain-mlm", str(tiny_recipe), "train.steps=1", "--overwrite"]) == 2
+    assert f"holds what this command has not written ({name})" in capsys.readouterr().err
+    assert (tmp_path / "run" / name).read_text() == "mine"

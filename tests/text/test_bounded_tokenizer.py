@@ -86,3 +86,15 @@ def test_a_text_on_which_the_segmenter_panics_costs_boundaries_and_says_nothing(
     assert "panicked" in capfd.readouterr().err, "so the words are Rust's"
     assert "".join(segmenter(Sentences())(text)) == text
     assert capfd.readouterr().err == ""
+
+
+def test_where_there_are_no_files_in_memory_a_temporary_one_serves(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    bounded_tokenizer._memory.cache_clear()
+    try:
+        with bounded_tokenizer.quiet():
+            os.write(2, b"")
+        assert bounded_tokenizer._written() == b""
+        assert bounded_tokenizer._memory() == bounded_tokenizer._memory()
+    finally:
+        bounded_tokenizer._memory.cache_clear()
