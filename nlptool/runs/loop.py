@@ -290,7 +290,9 @@ class TrainingRun:
 
     def _take_best(self) -> None:
         """Put the weights of the best checkpoint in place of the last."""
-        path = checkpoint.best(self.folder)
+        path, broken = checkpoint.best(self.folder)
+        for bad in broken:
+            self.console.note(f"skipped {bad.folder}, whose held-out loss is lower: {bad.reason}")
         if path is not None and path != checkpoint.path_of(self.folder, self.state.step):
             checkpoint.load(self.state, path)
             self.console.note(f"the best checkpoint is that of step {self.state.step:,}")

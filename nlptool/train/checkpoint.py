@@ -165,18 +165,22 @@ def steps(folder: Path) -> list[Path]:
 
 def newest(folder: Path) -> tuple[Path | None, list[InvalidCheckpoint]]:
     """The newest whole checkpoint, and the broken ones that are newer."""
+    return _first_whole(steps(folder))
+
+
+def best(folder: Path) -> tuple[Path | None, list[InvalidCheckpoint]]:
+    """The whole checkpoint with the lowest held-out loss, if any has one, and the broken ones with a lower loss."""
+    return _first_whole(_by_loss(folder))
+
+
+def _first_whole(paths: list[Path]) -> tuple[Path | None, list[InvalidCheckpoint]]:
     broken: list[InvalidCheckpoint] = []
-    for path in steps(folder):
+    for path in paths:
         why = verify_manifest(path)
         if why is None:
             return path, broken
         broken.append(InvalidCheckpoint(path, why))
     return None, broken
-
-
-def best(folder: Path) -> Path | None:
-    """The whole checkpoint with the lowest held-out loss, if any has one."""
-    return next((path for path in _by_loss(folder) if verify_manifest(path) is None), None)
 
 
 def _by_loss(folder: Path) -> list[Path]:

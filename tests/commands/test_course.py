@@ -188,7 +188,17 @@ def test_weights_that_are_not_finite_are_not_resumed(run: Path, tiny_recipe: Pat
 def test_a_loss_that_is_no_number_is_not_the_best(run: Path):
     state = run / "checkpoints/step-00000012/state.json"
     state.write_text(json.dumps(json.loads(state.read_text()) | {"heldout": float("nan")}))
-    assert checkpoint.best(run / "checkpoints") == run / "checkpoints/step-00000008"
+    assert checkpoint.best(run / "checkpoints") == (run / "checkpoints/step-00000008", [])
+
+
+def test_a_best_checkpoint_that_is_damaged_is_skipped_and_named(run: Path, tmp_path: Path, capsys):
+    path, _ = checkpoint.best(run / "checkpoints")
+    assert path is not None
+    with (path / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    assert main(["export", str(run), "--checkpoint", "best", "--out", str(tmp_path / "hf")]) == 0
+    told = capsys.readouterr().err
+    assert f"skipped {path}, whose held-out loss is lower: " in told
 
 
 def test_flops_of_a_run_that_goes_on_are_those_that_were_spent(tiny_recipe: Path, tmp_path: Path, capsys):

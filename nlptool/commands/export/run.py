@@ -155,7 +155,11 @@ def _choose(checkpoints: Path, wanted: str, console: Console) -> Path:
         for bad in broken:
             console.note(f"skipped {bad.folder}: {bad.reason}")
         return path
-    named = checkpoint.best(checkpoints) if wanted == "best" else checkpoints / wanted
+    named: Path | None = checkpoints / wanted
+    if wanted == "best":
+        named, broken = checkpoint.best(checkpoints)
+        for bad in broken:
+            console.note(f"skipped {bad.folder}, whose held-out loss is lower: {bad.reason}")
     if named is None or not named.is_dir():
         known = ", ".join(path.name for path in checkpoint.steps(checkpoints)) or "none"
         raise UsageError(f"{checkpoints}: no checkpoint {wanted}", hint=f"there are: {known}")
