@@ -1,6 +1,7 @@
 """The notebook of the documentation: its cells are carried out, and what it shows is what they gave."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,7 @@ def test_the_notebook_keeps_what_its_cells_gave_and_nothing_of_a_machine():
             assert not [one for one in cell["outputs"] if one["output_type"] == "error"]
     kept = json.dumps([cell.get("outputs") for cell in CELLS])
     assert "image/png" in kept
-    assert "/home/" not in kept
-    assert "/tmp/" not in kept
+    assert not re.search(r"/(home|root|tmp|Users)/", kept)
     assert NOTEBOOK.stat().st_size < 100_000
 
 

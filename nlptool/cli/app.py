@@ -43,6 +43,15 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Check everything and report what the run would take; write nothing."),
 ]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        metavar="N",
+        help="Rows that are read together, else as many as have some thousand tokens; no result depends on it.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 SuiteName = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nlptool.cli.app import (
+    BatchSize,
     Changes,
     DryRun,
     Json,
@@ -127,15 +128,7 @@ def evaluate(
             help="Rank a graph's triples by vectors of its entities (pretrain-transe).",
         ),
     ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size",
-            min=1,
-            metavar="N",
-            help="Rows that are read together; of tasks as many as fine-tuning evaluated, else 16,384 tokens.",
-        ),
-    ] = None,
+    batch_size: BatchSize = None,
     suite: SuiteName = None,
     data: SuiteData = None,
     out: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nlptool.cli.app import Json, app, carry_out, console
+from nlptool.cli.app import BatchSize, Json, app, carry_out, console
 from nlptool.commands.specs import INFERENCE
 from nlptool.errors import UsageError
 
@@ -86,15 +86,7 @@ def predict(
             "--explain", help="Also write what each answer rests on: of KagNet, paths by attention."
         ),
     ] = False,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size",
-            min=1,
-            metavar="N",
-            help="Rows that are read together; else as many as have 4,096 tokens, on a GPU 65,536.",
-        ),
-    ] = None,
+    batch_size: BatchSize = None,
     submission: Annotated[
         bool, typer.Option("--submission", help="Write index and prediction, as GLUE's server takes them.")
     ] = False,

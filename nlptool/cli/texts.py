@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nlptool.cli.app import Json, Replace, app, carry_out
+from nlptool.cli.app import BatchSize, Json, Replace, app, carry_out
 from nlptool.commands.specs import INFERENCE
 
 Model = Annotated[
@@ -167,15 +167,7 @@ def embed(
             help="Layers whose mean is taken, as hidden_states of transformers: 0 embeddings, -1 the last.",
         ),
     ] = "-1",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size",
-            min=1,
-            metavar="N",
-            help="Texts that are read together; else as many as have 4,096 tokens, on a GPU 65,536.",
-        ),
-    ] = None,
+    batch_size: BatchSize = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale each vector to length 1.")] = False,
     column: Column = "text",
     format_: Format = None,

@@ -146,14 +146,9 @@ class GraphBuilder:
             "files": files,
         }
         if self.questions is not None:
-            called = dict(reversed(found))
+            called, place = dict(reversed(found)), folder / questions.FOLDER
             facts["questions"] = questions.write(
-                folder / questions.FOLDER,
-                drawn,
-                self.questions,
-                relation_names,
-                names,
-                lambda entity: called.get(entity, names[entity]),
+                place, drawn, self.questions, relation_names, names, lambda one: called.get(one, names[one])
             )
         write_json(folder / FACTS, facts)
         return facts

@@ -54,17 +54,7 @@ def draw_across(plot: "Axes", marks: Marks) -> None:
     left, right = plot.get_xlim()
     if marks.level is not None and left < marks.level < right:
         plot.axvline(marks.level, color=INK, lw=0.8, ls=(0, (5, 2)), zorder=3)
-        plot.annotate(
-            marks.name,
-            (marks.level, 1),
-            (0, 2),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            color=INK,
-            fontsize=7.5,
-            ha="center",
-            va="bottom",
-        )
+        _label(plot, marks.name, (marks.level, 1), (0, 2), ("data", "axes fraction"), ("center", "bottom"))
 
 
 def draw(plot: "Axes", marks: Marks, factor: float) -> None:
@@ -76,14 +66,19 @@ def draw(plot: "Axes", marks: Marks, factor: float) -> None:
     bottom, top = plot.get_ylim()
     if marks.level is not None and bottom < marks.level < top:
         plot.axhline(marks.level, color=INK, lw=0.8, ls=(0, (5, 2)), zorder=1)
-        plot.annotate(
-            marks.name,
-            (1, marks.level),
-            (-2, -2),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            color=INK,
-            fontsize=7.5,
-            ha="right",
-            va="top",
-        )
+        _label(plot, marks.name, (1, marks.level), (-2, -2), ("axes fraction", "data"), ("right", "top"))
+
+
+def _label(
+    plot: "Axes",
+    text: str,
+    at: tuple[float, float],
+    beside: tuple[float, float],
+    of: tuple[str, str],
+    aligned: tuple[str, str],
+) -> None:
+    """Write a text some points beside a place. of: what the coordinates of the place are of."""
+    ha, va = aligned
+    plot.annotate(
+        text, at, beside, xycoords=of, textcoords="offset points", color=INK, fontsize=7.5, ha=ha, va=va
+    )

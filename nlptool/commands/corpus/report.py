@@ -49,25 +49,7 @@ def summary(
     }
     counted = statistics.to_json()
     blocks = counted["blocks"]
-    blocks["dedup"] = {
-        "documents": written.entered,
-        "bytes": written.entered_bytes,
-        "dropped": dict(sorted(written.dropped.items())),
-        "dropped_bytes": dict(sorted(written.dropped_bytes.items())),
-        "changed": 0,
-    }
-    if written.mixed_out:
-        left = (
-            written.entered - written.dropped.total(),
-            written.entered_bytes - written.dropped_bytes.total(),
-        )
-        blocks["mix"] = {
-            "documents": left[0],
-            "bytes": left[1],
-            "dropped": {mix.RULE: written.mixed_out},
-            "dropped_bytes": {mix.RULE: written.mixed_out_bytes},
-            "changed": 0,
-        }
+    blocks |= _last_blocks(written)
     histograms = {
         rule: histogram | {"bins": edges((histogram["at_least"], histogram["at_most"]))}
         for rule, histogram in counted["histograms"].items()
@@ -92,6 +74,30 @@ def summary(
         "rules": _rules(blocks, histograms),
         "compared_pairs": found.compared,
         "histograms": histograms,
+    }
+
+
+def _last_blocks(written: Written) -> dict[str, dict[str, Any]]:
+    """What went into the search for duplicates and the mixture, and what they dropped, by rule."""
+    entered, dropped = (written.entered, written.entered_bytes), (written.dropped, written.dropped_bytes)
+    blocks = {"dedup": _block(entered, *(dict(sorted(found.items())) for found in dropped))}
+    if written.mixed_out:
+        left = (entered[0] - dropped[0].total(), entered[1] - dropped[1].total())
+        blocks["mix"] = _block(left, {mix.RULE: written.mixed_out}, {mix.RULE: written.mixed_out_bytes})
+    return blocks
+
+
+def _block(
+    entered: tuple[int, int], dropped: dict[str, int], dropped_bytes: dict[str, int]
+) -> dict[str, Any]:
+    """entered: documents and bytes."""
+    documents, size = entered
+    return {
+        "documents": documents,
+        "bytes": size,
+        "dropped": dropped,
+        "dropped_bytes": dropped_bytes,
+        "changed": 0,
     }
 
 
