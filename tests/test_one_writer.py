@@ -42,8 +42,6 @@ MAY = {
     "cli/__init__.py write": "a traceback, beside all runs",
     "commands/recipes.py read": "a recipe that is shipped",
     "prompting/synthetic.py read": "words that are shipped",
-    "commands/inspect/page.py read": "a page that is shipped",
-    "report/page.py read": "a page that is shipped",
     "runs/lock.py read": "/proc",
     "runs/machine.py read": "/proc and /sys",
     "cli/threads.py read": "/proc",

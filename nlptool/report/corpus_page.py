@@ -1,16 +1,15 @@
 """What a corpus says of itself as one HTML page that needs nothing else: no network, no other file, no script."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import groupby
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from nlptool.atomic_files import read_text
 from nlptool.formatting import counted, percent, significant
-from nlptool.report import histogram
-from nlptool.terminal import clean
+from nlptool.report import histogram, html_page
+from nlptool.report.html_page import html_text
+
+TEMPLATE = Path(__file__).with_name("corpus_page.html")
 
 EXCERPT = 700  # characters of a sample
 Samples = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -19,22 +18,21 @@ Samples = Mapping[str, Sequence[Mapping[str, Any]]]
 
 def page(name: str, report: Mapping[str, Any], samples: Samples, recipe: str) -> str:
     """The page of a corpus. report: report.json. recipe: its YAML."""
-    template = Template(read_text(Path(__file__).parent / "corpus_page.html"))
     read, kept = report["read"]["documents"], report["kept"]
     lead = (
         f"{counted(kept['documents'], 'documents')} of {read:,} are kept ({_share(kept['documents'], read)}): "
         f"{_bytes(kept['bytes'])} of text, {counted(kept['words'], 'words')}."
     )
-    return template.substitute(
-        title=_text(name),
-        lead=lead,
-        blocks=_blocks(report),
-        sources=_sources(report["read"]["sources"]),
-        rules=_rules(report, samples),
-        counts=_counts("Languages", report["languages"], kept["documents"])
+    parts = {
+        "lead": lead,
+        "blocks": _blocks(report),
+        "sources": _sources(report["read"]["sources"]),
+        "rules": _rules(report, samples),
+        "counts": _counts("Languages", report["languages"], kept["documents"])
         + _counts("Most frequent domains", report["domains"], kept["documents"]),
-        recipe=_text(recipe),
-    )
+        "recipe": html_text(recipe),
+    }
+    return html_page.filled(TEMPLATE, name, parts, width=78)
 
 
 def _blocks(report: Mapping[str, Any]) -> str:
@@ -53,7 +51,7 @@ def _blocks(report: Mapping[str, Any]) -> str:
             _bytes(block["bytes"] - sum(block["dropped_bytes"].values())),
         )
         numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
-        rows += f'<tr><th>{_text(name)}</th>{numbers}<td class="track">{bar}</td></tr>\n'
+        rows += f'<tr><th>{html_text(name)}</th>{numbers}<td class="track">{bar}</td></tr>\n'
     head = ("in", "out", "dropped", "changed", "bytes in", "bytes out")
     names = "".join(f'<th class="n">{one}</th>' for one in head)
     return f"<table><thead><tr><th>block</th>{names}<th>left of what was read</th></tr></thead>{rows}</table>"
@@ -62,10 +60,10 @@ def _blocks(report: Mapping[str, Any]) -> str:
 def _sources(sources: Mapping[str, Any]) -> str:
     rows = ""
     for name, one in sources.items():
-        bad = ", ".join(f"{count:,} {_text(why)}" for why, count in one["dropped"].items())
+        bad = ", ".join(f"{count:,} {html_text(why)}" for why, count in one["dropped"].items())
         numbers = (f"{one['documents']:,}", f"{one['kept_documents']:,}", _bytes(one["kept_bytes"]))
         cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
-        rows += f"<tr><th>{_text(name)}</th>{cells}<td>{bad}</td></tr>\n"
+        rows += f"<tr><th>{html_text(name)}</th>{cells}<td>{bad}</td></tr>\n"
     head = '<th>source</th><th class="n">read</th><th class="n">kept</th><th class="n">bytes kept</th>'
     return f"<table><thead><tr>{head}<th>not read</th></tr></thead>{rows}</table>"
 
@@ -76,7 +74,7 @@ def _rules(report: Mapping[str, Any], samples: Samples) -> str:
     for block, members in groupby(rules, key=lambda pair: pair[0].partition(".")[0]):
         cards = "".join(_rule(name, rule, report, samples.get(name, ())) for name, rule in members)
         note = _note(block, report)
-        found += f'<h3>{_text(block)}</h3>\n{note}<div class="cards">{cards}</div>\n'
+        found += f'<h3>{html_text(block)}</h3>\n{note}<div class="cards">{cards}</div>\n'
     return found or '<p class="note">No rule was asked for.</p>'
 
 
@@ -94,7 +92,7 @@ def _repeated(lines: Sequence[Mapping[str, Any]]) -> str:
     if not lines:
         return '<p class="note">No line repeats so often.</p>\n'
     rows = "".join(
-        f'<tr><td dir="auto">{_text(one["line"][:EXCERPT])}</td><td class="n">{one["documents"]:,}</td></tr>'
+        f'<tr><td dir="auto">{html_text(one["line"][:EXCERPT])}</td><td class="n">{one["documents"]:,}</td></tr>'
         for one in lines
     )
     head = '<tr><th>line</th><th class="n">documents</th></tr>'
@@ -111,7 +109,7 @@ def _mix(sources: Mapping[str, Any]) -> str:
             f"{100 * one['share']:.1f} %",
             f"{100 * one['wanted_share']:.1f} %",
         )
-        rows += f"<tr><th>{_text(name)}</th>{''.join(f'<td class=n>{cell}</td>' for cell in cells)}</tr>"
+        rows += f"<tr><th>{html_text(name)}</th>{''.join(f'<td class=n>{cell}</td>' for cell in cells)}</tr>"
     names = ("characters", "kept", "share", "by weight")
     head = "".join(f'<th class="n">{one}</th>' for one in names)
     return f'<div class="wide"><table><thead><tr><th>source</th>{head}</tr></thead>{rows}</table></div>\n'
@@ -141,12 +139,12 @@ def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples
         shown = f"{rule['documents']:,} in, {rule['dropped']:,} dropped ({_share(rule['dropped'], rule['documents'])})"
     drawn = ""
     if shape := report["histograms"].get(name):
-        label = _text(f"{name}: documents by value")
+        label = html_text(f"{name}: documents by value")
         drawn = histogram.draw(shape["counts"], shape["bins"], rule["at_least"], rule["at_most"], label)
     limit = f'<span class="limit">{" and ".join(words)}</span>' if words else ""
     return (
-        f'<section class="{"quiet" if not rule["dropped"] else "active"}" id="{_text(name)}"><h4>'
-        f"{_text(name.partition('.')[2])} {limit}</h4><p>{shown}</p>{drawn}{_samples(samples)}</section>\n"
+        f'<section class="{"quiet" if not rule["dropped"] else "active"}" id="{html_text(name)}"><h4>'
+        f"{html_text(name.partition('.')[2])} {limit}</h4><p>{shown}</p>{drawn}{_samples(samples)}</section>\n"
     )
 
 
@@ -156,7 +154,7 @@ def _samples(samples: Sequence[Mapping[str, Any]]) -> str:
     shown = ""
     for one in samples:
         value = "" if one.get("value") is None else f" <b>{significant(one['value'])}</b>"
-        of = f" like {_text(one['duplicate_of'])}" if one.get("duplicate_of") else ""
+        of = f" like {html_text(one['duplicate_of'])}" if one.get("duplicate_of") else ""
         text = one["text"]
         more = (
             f' <span class="more">… {len(text) - EXCERPT:,} characters more</span>'
@@ -164,8 +162,8 @@ def _samples(samples: Sequence[Mapping[str, Any]]) -> str:
             else ""
         )
         shown += (
-            f'<li><div class="id">{_text(one["id"])}{value}{of}</div>'
-            f'<div class="sample" dir="auto">{_text(text[:EXCERPT])}{more}</div></li>'
+            f'<li><div class="id">{html_text(one["id"])}{value}{of}</div>'
+            f'<div class="sample" dir="auto">{html_text(text[:EXCERPT])}{more}</div></li>'
         )
     return f"<details><summary>{counted(len(samples), 'documents')} that it dropped</summary><ol>{shown}</ol></details>"
 
@@ -174,7 +172,7 @@ def _counts(title: str, counts: Mapping[str, int], total: int) -> str:
     if not counts:
         return ""
     rows = "".join(
-        f'<tr><th>{_text(name)}</th><td class="n">{count:,}</td><td class="n">{_share(count, total)}</td></tr>'
+        f'<tr><th>{html_text(name)}</th><td class="n">{count:,}</td><td class="n">{_share(count, total)}</td></tr>'
         for name, count in counts.items()
     )
     head = '<tr><th></th><th class="n">documents</th><th class="n">share</th></tr>'
@@ -191,8 +189,3 @@ def _bytes(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} B"
-
-
-def _text(text: str) -> str:
-    """Text from outside as HTML."""
-    return escape(clean(text))

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 
-from nlptool.atomic_files import read_text
 from nlptool.metric_table import Metric
-from nlptool.terminal import clean
+from nlptool.report import html_page
+from nlptool.report.html_page import html_text
+
+TEMPLATE = Path(__file__).with_name("experiment_page.html")
 
 WIDTH, LEFT, RIGHT, ROW, TOP = (
     440,
@@ -48,25 +48,25 @@ def page(
     recipe: str,
 ) -> str:
     """The page. facts: paragraphs. claims: rows of claim, paper, found here, verdict. recipe: the experiment's YAML."""
-    template = Template(read_text(Path(__file__).parent / "experiment_page.html"))
     lead, *notes = facts
-    return template.substitute(
-        title=_text(result["title"]),
-        source=_text(result["source"]),
-        claims="".join(_claim(row) for row in claims),
-        lead=_text(lead),
-        notes="".join(f"<p>{_text(note)}</p>" for note in notes),
-        figures="".join(f"<figure>{_chart(one)}</figure>\n" for one in series),
-        recipe=_text(recipe),
-    )
+    parts = {
+        "source": html_text(result["source"]),
+        "claims": "".join(_claim(row) for row in claims),
+        "lead": html_text(lead),
+        "notes": "".join(f"<p>{html_text(note)}</p>" for note in notes),
+        "figures": "".join(f"<figure>{_chart(one)}</figure>\n" for one in series),
+        "recipe": html_text(recipe),
+    }
+    return html_page.filled(TEMPLATE, result["title"], parts, width=62)
 
 
 def _claim(row: Sequence[str]) -> str:
     claim, paper, here, verdict = row
     kind = verdict.replace(" ", "-")
-    found = "".join(f"<li>{_text(one)}</li>" for one in here.split("; "))
-    there = f'<p class="paper">The paper: {_text(paper)}</p>' if paper else ""
-    return f'<section class="{kind}"><h3>{_text(claim)} <b>{_text(verdict)}</b></h3>{there}<ul>{found}</ul></section>\n'
+    found = "".join(f"<li>{html_text(one)}</li>" for one in here.split("; "))
+    there = f'<p class="paper">The paper: {html_text(paper)}</p>' if paper else ""
+    head = f"<h3>{html_text(claim)} <b>{html_text(verdict)}</b></h3>"
+    return f'<section class="{kind}">{head}{there}<ul>{found}</ul></section>\n'
 
 
 def _chart(series: Series) -> str:
@@ -88,11 +88,11 @@ def _chart(series: Series) -> str:
         at = f"{x(value):.1f}"
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}"/>')
         parts.append(
-            f'<text class="tick" x="{at}" y="{bottom + 16}">{_text(series.metric.number(value))}</text>'
+            f'<text class="tick" x="{at}" y="{bottom + 16}">{html_text(series.metric.number(value))}</text>'
         )
     for row, arm in enumerate(series.arms):
         y = TOP + ROW * (row + 0.5)
-        parts.append(f'<text class="arm" x="{LEFT - 8}" y="{y + 4:.1f}">{_text(_short(arm.name))}</text>')
+        parts.append(f'<text class="arm" x="{LEFT - 8}" y="{y + 4:.1f}">{html_text(_short(arm.name))}</text>')
         parts += [f'<circle class="seed" cx="{x(value):.1f}" cy="{y:.1f}" r="2.5"/>' for value in arm.values]
         if arm.low is not None and arm.high is not None:
             parts.append(
@@ -100,9 +100,9 @@ def _chart(series: Series) -> str:
             )
         parts.append(f'<circle class="mean" cx="{x(arm.value):.1f}" cy="{y:.1f}" r="4"/>')
     unit = {"share": " (%)", "": ""}.get(series.metric.unit, f" ({series.metric.unit})")
-    label = _text(f"{series.title}: means with 95 % intervals over seeds")
+    label = html_text(f"{series.title}: means with 95 % intervals over seeds")
     return (
-        f"<figcaption>{_text(series.title + unit)}</figcaption>"
+        f"<figcaption>{html_text(series.title + unit)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
 
@@ -118,8 +118,3 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _short(name: str) -> str:
     return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
-
-
-def _text(text: str) -> str:
-    """Text from outside as HTML."""
-    return escape(clean(text))

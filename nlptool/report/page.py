@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from itertools import count
 from pathlib import Path
-from string import Template
 from types import MappingProxyType
 
-from nlptool.report import tables
+from nlptool.report import html_page, tables
 from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart, views
 from nlptool.report.drawing import GRID, INK, MUTED, PALETTE
+from nlptool.report.html_page import html_text
 from nlptool.report.runs import Run
-from nlptool.terminal import clean
+
+TEMPLATE = Path(__file__).with_name("page.html")
 
 # The palette on a dark ground, colour by colour: lighter where it would sink into it.
 DARK = ("#4aa8e0", "#f2854b", "#2fc79a", "#e3a1c6", "#f0b93a", "#8fd0f5", "#a6afba")
@@ -59,22 +59,22 @@ def fewshot_page(
 
 def _whole(title: str, chips: str, axes: Sequence[Axis], figures: str, sections: Sequence[str]) -> str:
     """The page. Colours are variables in it, so that it is light or dark as the reader's screen."""
-    template = Template((Path(__file__).parent / "page.html").read_text("utf8"))
-    return template.substitute(
-        title=_text(title),
-        light=_variables(PALETTE),
-        dark=_variables(DARK),
-        shown="\n".join(
-            f'[data-x="{axis.name}"][data-scale="{scale}"] svg[data-x="{axis.name}"][data-scale="{scale}"] '
-            "{ display: block }"
-            for axis in axes
-            for scale in ("linear", "log")
-        ),
-        first=axes[0].name if axes else "",
-        runs=chips,
-        figures=figures,
-        sections="\n".join(sections),
+    shown = "\n".join(
+        f'[data-x="{axis.name}"][data-scale="{scale}"] svg[data-x="{axis.name}"][data-scale="{scale}"] '
+        "{ display: block }"
+        for axis in axes
+        for scale in ("linear", "log")
     )
+    parts = {
+        "light": _variables(PALETTE),
+        "dark": _variables(DARK),
+        "shown": shown,
+        "first": axes[0].name if axes else "",
+        "runs": chips,
+        "figures": figures,
+        "sections": "\n".join(sections),
+    }
+    return html_page.filled(TEMPLATE, title, parts, width=78, script=True)
 
 
 def _switch(axes: Sequence[Axis]) -> str:
@@ -96,7 +96,9 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     ]
     lacking = [run.name for run in runs if run.step and run.last("flops") is None]
     if lacking and any(axis.name == "flops" for axis in axes):
-        notes.append(f"Not shown against FLOPs, which they did not record: {', '.join(map(_text, lacking))}.")
+        notes.append(
+            f"Not shown against FLOPs, which they did not record: {', '.join(map(html_text, lacking))}."
+        )
     numbers = count()
     main = _grid([chart for chart in charts if chart.compared], axes, drawn, numbers)
     course = _grid([chart for chart in charts if not chart.compared], axes, drawn, numbers)
@@ -114,7 +116,7 @@ def _grid(charts: Sequence[Chart], axes: Sequence[Axis], drawn: Drawn, numbers: 
             for axis, log in views(chart, axes)
         )
         kind = "" if chart.compared else ' class="fixed"'
-        figures += f'<figure id="{_text(chart.name)}"{kind}>{inner}</figure>\n'
+        figures += f'<figure id="{html_text(chart.name)}"{kind}>{inner}</figure>\n'
     return f'<div class="figures">{figures}</div>' if figures else ""
 
 
@@ -124,13 +126,13 @@ def inline(svg: str, own: str, chart: Chart, axis: Axis, *, log: bool) -> str:
     own: what its ids begin with; made of letters and digits, since it stands in attributes and in url(#...).
     """
     scale = "log" if log else "linear"
-    label = _text(f"{chart.metric.heading} against {AXIS_NAMES[axis.name]}{', logarithmic' * log}")
+    label = html_text(f"{chart.metric.heading} against {AXIS_NAMES[axis.name]}{', logarithmic' * log}")
     return _embedded(svg, own, f'data-x="{axis.name}" data-scale="{scale}" role="img" aria-label="{label}"')
 
 
 def _answers(name: str, pictures: Sequence[str], several: bool) -> str:
     """What the answers of a run rest on."""
-    title = f"What answers rest on{f': {_text(name)}' * several}"
+    title = f"What answers rest on{f': {html_text(name)}' * several}"
     note = (
         "Validation rows: of each choice its probability, and its paths with most attention, which a bar shows; "
         "the attention of all paths of a choice comes to 1."
@@ -166,8 +168,8 @@ def _chip(number: int, run: Run) -> str:
     variable = f"--run{number % len(PALETTE)}"
     style = ("solid", "dashed", "dotted")[number // len(PALETTE) % 3]
     line = f'<i style="border-color: var({variable}); border-top-style: {style}"></i>'
-    path = f" <small>{_text(str(run.path))}</small>" * (str(run.path) != run.name)
-    return f"<li>{line}{_text(run.name)}{path}</li>"
+    path = f" <small>{html_text(str(run.path))}</small>" * (str(run.path) != run.name)
+    return f"<li>{line}{html_text(run.name)}{path}</li>"
 
 
 def _section(title: str, content: str, kind: str = "") -> str:
@@ -181,17 +183,14 @@ def _table(table: tables.Table) -> str:
         for column in range(len(table.columns))
     ]
     classes = [' class="n"' * number for number in numeric]
-    head = "".join(f"<th{kind}>{_text(name)}</th>" for kind, name in zip(classes, table.columns, strict=True))
+    head = "".join(
+        f"<th{kind}>{html_text(name)}</th>" for kind, name in zip(classes, table.columns, strict=True)
+    )
     rows = ""
     for row in table.rows:
-        cells = [f"<td{kind}>{_text(cell)}</td>" for kind, cell in zip(classes[1:], row[1:], strict=True)]
-        rows += f"<tr><th>{_text(row[0])}</th>{''.join(cells)}</tr>\n"
+        cells = [f"<td{kind}>{html_text(cell)}</td>" for kind, cell in zip(classes[1:], row[1:], strict=True)]
+        rows += f"<tr><th>{html_text(row[0])}</th>{''.join(cells)}</tr>\n"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _text(text: str) -> str:
-    """Text from outside as HTML."""
-    return escape(clean(text))
 
 
 def _variables(colours: Sequence[str]) -> str:
