@@ -70,6 +70,10 @@ BY_MARK = (  # what a folder with a recipe and one of these names holds besides;
     (("task.yaml", "rows", "scores.json", "grid", "start", "intermediate"), (*LABELLED, *DISTILLED)),
     (("answers", "results.json"), PROMPTED),
 )
+OPENKE = ("*2id.txt", "*2vec.vec")
+PYKEEN = ("train", "validation", "test", "entity_vectors.npy", "relation_vectors.npy")
+EXPORTED = (("entity2id.txt", OPENKE), ("train/base.pth", PYKEEN))
+"""Graphs for other programs, by a file that they have."""
 WITHOUT_RECIPE = (*MODEL, *ONNX, *TOKENIZER, *REPORT, *STORE, *GRAPH, *CORPUS)
 ALWAYS = (f".*{MARK}", ".nlptool-lock")
 
@@ -77,6 +81,8 @@ ALWAYS = (f".*{MARK}", ".nlptool-lock")
 def _names(out: Path) -> tuple[str, ...]:
     """What nlptool writes into a folder of this kind: what is none of it may be a user's, such as `data` in a run."""
     if not (out / RECIPE).exists():
+        if names := next((names for mark, names in EXPORTED if (out / mark).exists()), None):
+            return (*names, *ALWAYS)
         return (*TRAINING, *LABELLED, *DISTILLED, *PROMPTED, *WITHOUT_RECIPE, *ALWAYS)
     own = next((names for marks, names in BY_MARK if any((out / mark).exists() for mark in marks)), ())
     return (*TRAINING, *own, *ALWAYS)

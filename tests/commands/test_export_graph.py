@@ -103,3 +103,14 @@ def test_what_cannot_be_exported_is_one_clear_line(
     assert told in error
     assert "Traceback" not in error
     assert Graph(Path("graph")).fingerprint == graph.fingerprint
+
+
+@pytest.mark.parametrize("form", ["openke", "pykeen"])
+def test_an_export_replaces_an_earlier_one_and_nothing_else(graph: Graph, form: str, capsys):
+    again = ("--to", form, "--vectors", "vectors", "--out", "out", "--overwrite")
+    assert export(*again[:-1]) == 0
+    assert export(*again) == 0
+    Path("out/mine.txt").write_text("mine")
+    assert export(*again) == 2
+    assert "holds what this command has not written (mine.txt)" in capsys.readouterr().err
+    assert Path("out/mine.txt").read_text() == "mine"

@@ -1,6 +1,6 @@
 """What the runs of an experiment say of a paper's claims: means, intervals over seeds, verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -68,7 +68,9 @@ def _side(one: Difference, within: float | None) -> str:
     return FAILS if one.low > within or one.high < -within else OPEN
 
 
-def _differences(claim: Claim, values: Mapping[str, Sequence[float]], experiment: Experiment) -> Any:
+def _differences(
+    claim: Claim, values: Mapping[str, Sequence[float]], experiment: Experiment
+) -> Iterator[Difference]:
     sign = experiment.measures[claim.measure].sign
     for first, second in pairwise(claim.order):
         a, b = (values[arm] if isinstance(arm, str) else [arm] * experiment.seeds for arm in (first, second))
