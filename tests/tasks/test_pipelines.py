@@ -28,6 +28,7 @@ from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.models.config import EncoderConfig
 from nlptool.recipe import loads
+from nlptool.runs import model_use
 from nlptool.tasks.text_generation.objective import prompt
 from nlptool.text.store import SplitWriter, dtype_for
 from nlptool.text.tabular import Row
@@ -529,6 +530,13 @@ COMPARE = {
 }
 
 
+def use(final: Path, task: dict) -> None:
+    """The code of a model card, as it stands there."""
+    settings = json.loads((final / "config.json").read_text())
+    code = model_use.of(settings["architectures"][0], task, in_transformers=True).code
+    exec(code.replace("PATH_OR_ID", str(final)), {})
+
+
 @pytest.mark.parametrize(("family", "head", "tokenizer", "settings"), cases())
 def test_transformers_say_what_nlptool_says(
     family: str, head: str, tokenizer: str, settings: dict, pretrained, tmp_path: Path, capsys
@@ -536,11 +544,16 @@ def test_transformers_say_what_nlptool_says(
     start = pretrained(family, tokenizer)
     if head == "fill-mask":
         compare_guesses(start, capsys)
+        use(start, {})
     elif head == "text-generation":
         compare_texts(start, capsys)
+        use(start, {})
     else:
         rows = COMPARE[head].rows(settings)
-        COMPARE[head].check(tuned(head, settings, rows, start, tmp_path), rows)
+        run = tuned(head, settings, rows, start, tmp_path)
+        COMPARE[head].check(run, rows)
+        use(run.final, run.task.model_dump(mode="json"))
+        assert capsys.readouterr().out, "the card's code prints what the model says"
 
 
 def test_every_kind_of_task_is_compared_or_exempt_by_name():

@@ -63,6 +63,7 @@ FAMILY = ErnieFamily(
             ("ernie4_5_moe", "Baidu's ERNIE 4.5"),
         )
     },
+    in_transformers=False,
     class_prefix="ErnieInformative",
     base_model_prefix="bert",
     settings=encoder_settings() | SETTINGS,

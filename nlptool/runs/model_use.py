@@ -1,0 +1,115 @@
+"""How a finished model is used: the code of its card, which runs once the capital letters are replaced.
+
+Classes and pipelines are those of transformers 5, which has no pipeline for questions on a text any more.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PIPELINE = """from transformers import pipeline
+
+pipe = pipeline("{task}", model="PATH_OR_ID"{options})
+print(pipe({call}))"""
+CLASS = """import torch
+from transformers import AutoTokenizer, {name}
+
+tokenizer = AutoTokenizer.from_pretrained("PATH_OR_ID")
+model = {name}.from_pretrained("PATH_OR_ID")
+inputs = tokenizer({call}, return_tensors="pt")
+with torch.inference_mode():
+    {body}"""
+OURS = """import nlptool
+
+model = nlptool.load("PATH_OR_ID")
+print(model.{call})"""
+SPAN = """outputs = model(**inputs)
+start, end = outputs.start_logits.argmax(), outputs.end_logits.argmax()
+print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))"""
+CHOICE = """logits = model(**{name: ids[None] for name, ids in inputs.items()}).logits
+print(logits.softmax(-1))"""
+REPLACED = """probabilities = model(**inputs).logits.sigmoid()  # of each token, that it was replaced
+print(list(zip(inputs.tokens(), probabilities[0].tolist())))"""
+HIDDEN = """hidden = model(**inputs).last_hidden_state
+print(hidden.shape)"""
+DECODER = "LMHeadModel"
+MASKED = 'f"TEXT {pipe.tokenizer.mask_token} TEXT"'
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a model is used."""
+
+    code: str
+    """Python."""
+    command: str
+    """The command of nlptool that does the like."""
+    hub_task: str | None
+    """What the hub calls the task, where it has a word for it."""
+    in_transformers: bool
+    """Whether transformers has a class with the head."""
+
+
+def of(architecture: str, task: Mapping[str, Any], *, in_transformers: bool) -> Use:
+    """The use of a model whose class in config.json is `architecture`, e.g. BertForMaskedLM.
+
+    task: the recipe's block of a labelled task, or nothing. in_transformers: whether transformers has the family. The
+    head of a task whose model is a plain BertModel, such as KagNet, is nlptool's own.
+    """
+    own_head = bool(task) and architecture.endswith("Model") and not architecture.endswith(DECODER)
+    if in_transformers and not own_head:
+        code, hub_task = _code(architecture, task)
+        return Use(code, _command(architecture, task), hub_task, in_transformers=True)
+    call = 'predict([{"COLUMN": "TEXT"}])' if task else 'fill_mask("TEXT [MASK] TEXT")'
+    return Use(OURS.format(call=call), _command(architecture, task), None, in_transformers=False)
+
+
+def _code(architecture: str, task: Mapping[str, Any]) -> tuple[str, str | None]:
+    if architecture.endswith("ForSequenceClassification"):
+        pair = len(task.get("inputs") or ()) == 2
+        call = '{"text": "TEXT", "text_pair": "TEXT"}' if pair else '"TEXT"'
+        return _pipeline("text-classification", f"{call}, top_k=None")
+    if architecture.endswith("ForTokenClassification"):
+        return _pipeline("token-classification", '"TEXT"', _aggregation(task))
+    if architecture.endswith("ForQuestionAnswering"):
+        return _class(architecture, '"QUESTION", "TEXT"', SPAN), "question-answering"
+    if architecture.endswith("ForMultipleChoice"):
+        call = '["QUESTION", "QUESTION"], ["CHOICE", "CHOICE"], padding=True'
+        return _class(architecture, call, CHOICE), "multiple-choice"
+    if architecture.endswith(DECODER):
+        return _pipeline("text-generation", '"TEXT", max_new_tokens=50')
+    if architecture == "ElectraForPreTraining":
+        return _class(architecture, '"TEXT"', REPLACED), None
+    if architecture.endswith(("ForMaskedLM", "ForPreTraining")):
+        return _pipeline("fill-mask", MASKED)
+    name = architecture if architecture.isidentifier() else "AutoModel"
+    return _class(name, '"TEXT"', HIDDEN), "feature-extraction"
+
+
+def _command(architecture: str, task: Mapping[str, Any]) -> str:
+    if task:
+        return "nlptool predict PATH ROWS.jsonl"
+    if architecture.endswith(DECODER):
+        return 'nlptool generate PATH --text "TEXT"'
+    if architecture.endswith("ForMaskedLM") or architecture in (
+        "BertForPreTraining",
+        "AlbertForPreTraining",
+        "ErnieInformativeForPreTraining",
+    ):
+        return 'nlptool fill-mask PATH "TEXT [MASK] TEXT"'
+    return 'nlptool embed PATH --text "TEXT"'
+
+
+def _aggregation(task: Mapping[str, Any]) -> str:
+    """Words have the tag of their first token, characters each their own; parts of speech are no entities."""
+    if task.get("scheme") == "none":
+        return ""
+    return f', aggregation_strategy="{"simple" if task.get("characters") else "first"}"'
+
+
+def _pipeline(task: str, call: str, options: str = "") -> tuple[str, str]:
+    return PIPELINE.format(task=task, options=options, call=call), task
+
+
+def _class(name: str, call: str, body: str) -> str:
+    return CLASS.format(name=name, call=call, body=body.replace("\n", "\n    "))
