@@ -15,7 +15,7 @@ from nlptool.recipe.keys import Key, keys
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made."""
-    pages = {"commands": commands(), "recipes": recipes(), "outputs": outputs()}
+    pages = {"commands": commands(), "recipes": recipes(), "figures": figures()}
     for name, text in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
@@ -97,38 +97,13 @@ def row(name: str, key: Key) -> str:
     )
 
 
-def outputs() -> str:
-    """Folders that are written, and every figure."""
+def figures() -> str:
+    """Every figure."""
     lines = ["| name in JSON | figure | unit | better |", "|---|---|---|---|"]
     lines += [
         f"| `{m.key}` | {cell(m.title)} | {cell(m.unit)} | {cell(m.direction)} |" for m in TABLE.values()
     ]
-    return OUTPUTS + "\n\n## Figures\n\n" + "\n".join(lines) + "\n"
-
-
-OUTPUTS = """# Outputs
-
-## A run folder
-
-| file | |
-|---|---|
-| `recipe.yaml` | every setting, defaults written out |
-| `command.txt` | the command lines |
-| `environment.json` | versions, device, threads |
-| `run.json` | how far the run goes, whether it has ended |
-| `metrics.jsonl` | figures by step, one JSON object a line |
-| `checkpoints/` | to resume from |
-| `final/` | the Hugging Face folder |
-
-Fine-tuning writes a folder for each seed (`seed-0/`), and beside them `scores.json`; `reproduce` a folder for
-each run (`runs/STEP/ARM/seed-0/`), and `result.json`, `result.md`, `result.html`.
-
-## A token store
-
-| file | |
-|---|---|
-| `tokens.bin`, `tokens.idx` | Megatron-LM's indexed data set |
-| `tokenizer/` | a folder that `AutoTokenizer.from_pretrained` opens |
-| `manifest.json` | digests, counts, the tokenizer's fingerprint, what was dropped |
-
-With `--json` every command prints one JSON object on stdout. Figures have these names."""
+    return (
+        "# Figures\n\nWith `--json` every command prints JSON on stdout, in which figures have these names. "
+        "Shares and scores are from 0 to 1, losses in nats.\n\n" + "\n".join(lines) + "\n"
+    )

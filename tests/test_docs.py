@@ -1,17 +1,20 @@
 """Every command and every piece of Python of the documentation is carried out, page by page, in one folder."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pages
 import pytest
 from ruamel.yaml import YAML
 
+from nlptool import registry
 from nlptool.cli import main
+from nlptool.runs import inventory
 
 DOCS = pages.ROOT / "docs"
 NAVIGATION = re.findall(r"[\w/-]+\.md", (pages.ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-MADE = {"reference/commands.md", "reference/recipes.md", "reference/outputs.md"}
+MADE = {"reference/commands.md", "reference/recipes.md", "reference/figures.md"}
 
 
 def test_every_page_is_in_the_navigation_and_there():
@@ -29,6 +32,26 @@ def test_examples_of_recipes_are_yaml(page: str):
     for block in pages.blocks(DOCS / page):
         if block.language == "yaml":
             assert YAML(typ="safe").load(block.text)
+
+
+def listed(heading: str) -> set[str]:
+    """The names in the first column of the table under a heading of files.md."""
+    _, _, section = (DOCS / "files.md").read_text(encoding="utf-8").partition(f"## {heading}\n")
+    rows = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
+    return {name.rstrip("/") for row in rows for name in re.findall("`([^`]+)`", row)}
+
+
+def test_the_files_that_are_named_are_those_that_are_written(tiny_run: Path, tiny_store: Path):
+    for heading, folder in (("A run folder", tiny_run), ("A token store", tiny_store)):
+        there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        assert there <= listed(heading), heading
+    known = (*inventory.RUN, *inventory.STORE, *inventory.LABELLED, *inventory.PROMPTED)
+    for heading in ("A run folder", "A token store", "A fine-tuning run", "A prompt run"):
+        assert all(any(fnmatch(name, one) for one in known) for name in listed(heading)), heading
+
+
+def test_every_kind_of_task_is_in_the_table_of_predictions():
+    assert listed("What `predict` writes") == set(registry.names("tasks"))
 
 
 @pytest.mark.slow

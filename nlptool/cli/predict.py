@@ -36,7 +36,11 @@ def predict(
     ] = None,
     texts: Annotated[
         list[str] | None,
-        typer.Option("--text", metavar="TEXT", help="One row in place of files; twice for a pair of texts."),
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            help="A row in place of files; again for another row, or for the second text of a pair.",
+        ),
     ] = None,
     second: Annotated[
         str | None, typer.Option("--text-pair", metavar="TEXT", help="The second text of a pair.")

@@ -91,7 +91,7 @@ def card(model: Path, run: Path, step: int, publication: Publication, recipe: Ma
     objective = str((recipe.get("objective") or recipe.get("task") or {}).get("name", ""))
     title = run.name if not run.name.startswith("seed-") else f"{run.parent.name}, {run.name}"
     matter: dict[str, Any] = {
-        "library_name": "transformers" if use.in_transformers else None,
+        "library_name": "transformers" if use.in_transformers else "nlptool",
         "pipeline_tag": use.hub_task,
         "license": publication.license,
         "language": list(publication.languages) or data.languages,

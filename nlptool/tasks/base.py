@@ -183,6 +183,10 @@ class TaskObjective(Objective):
         """A line of the predictions file for each row of the data: `prediction`, `label` if known, and more."""
         raise NotImplementedError
 
+    def located(self, row: Row, answer: dict[str, Any]) -> dict[str, Any]:
+        """What of a row an answer means, for who reads predictions without the row beside them."""
+        return {}
+
     def average(self, logits: Sequence[Numbers]) -> Numbers:
         """The logits of several models as one, [N, W]: those of the mean of their probabilities."""
         log_probabilities = torch.from_numpy(np.stack(logits)).log_softmax(-1)

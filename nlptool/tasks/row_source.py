@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
@@ -59,14 +58,20 @@ class InputRows:
 
 
 def of_texts(task: TaskConfig, texts: Sequence[str]) -> Iterator[Row]:
-    """One row, of texts that stand for its columns. Raises UsageError where these are not as many."""
+    """A row of each text; where rows have several texts, one row of them all, in the order of its columns.
+
+    Raises UsageError where these are not as many.
+    """
     columns = text_columns(task)
+    if len(columns) == 1:
+        places = [f"--text {number}" for number, _ in enumerate(texts, 1)] if len(texts) > 1 else ["--text"]
+        return (Row(place, task.row_of([text])) for place, text in zip(places, texts, strict=True))
     if len(texts) != len(columns):
         raise UsageError(
             f"{counted(len(texts), 'texts')}, but a row has {', '.join(columns)}",
-            hint="give a --text for each, in this order",
+            hint="give a --text for each, in this order; several rows come in a file, or by standard input: -",
         )
-    return chain([Row("--text", task.row_of(texts))])
+    return iter([Row("--text", task.row_of(texts))])
 
 
 def text_columns(task: TaskConfig) -> tuple[str, ...]:

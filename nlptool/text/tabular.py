@@ -72,6 +72,10 @@ class Sentence(NamedTuple):
     between: str
     """What stands between two of them in a text."""
 
+    def text(self, start: int, end: int) -> str:
+        """The text of some of its tokens."""
+        return self.between.join(self.tokens[start:end])
+
 
 def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     """The files of a split in a folder, sorted; none where the split is not there. Raises DataError for no folder.

@@ -18,11 +18,13 @@ import pytest
 from nlptool.cli import main
 from nlptool.commands.predict import run as predict_run
 from nlptool.commands.predict.options import PredictOptions
+from nlptool.errors import UsageError
 from nlptool.recipe import Named
 from nlptool.registry import DiscriminatedBy
-from nlptool.tasks import row_chunks
+from nlptool.tasks import row_chunks, row_source
 from nlptool.tasks.prediction_parts import PredictionParts
 from nlptool.tasks.task_record import TaskRecord
+from nlptool.tasks.token_classification.objective import TokenClassification
 from nlptool.text.row import Row
 from nlptool.train.interrupts import SignalHandler
 
@@ -275,12 +277,77 @@ def test_generated_answers_are_predicted(write_teacher, tmp_path: Path):
     assert all(isinstance(line["prediction"], str) for line in lines(out))
 
 
+def test_texts_are_rows_each_or_one_row_of_a_pair(run: Path, capsys):
+    model = run / "seed-0" / "final"
+    assert predict(model, "--text", "the river", "--text", "강 😀", "--json") == 0
+    both = json.loads(capsys.readouterr().out)
+    for text, one in zip(("the river", "강 😀"), both, strict=True):
+        assert predict(model, "--text", text, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["scores"] == pytest.approx(one["scores"], abs=2e-6)
+    assert predict(model, "--text", "the river", "--text", "강 😀") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line in ("the river", "강 😀")] == ["the river", "강 😀"]
+    pair = Named(DiscriminatedBy("tasks"), "tasks", "task").block("glue/mrpc")
+    (row,) = row_source.of_texts(pair, ["a", "b"])
+    assert row.values == {"sentence1": "a", "sentence2": "b"}
+    with pytest.raises(UsageError, match="3 texts, but a row has sentence1, sentence2"):
+        row_source.of_texts(pair, ["a", "b", "c"])
+
+
+def tuned_on(kind_rows: list[dict], start: Path, work: Path, capsys, *keys: str) -> Path:
+    """A model of one step on rows of one's own, whose columns tell the task."""
+    (work / "data").mkdir()
+    for split in ("train", "validation"):
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kind_rows)
+        (work / "data" / f"{split}.jsonl").write_text(text)
+    steps = ["train.steps=1", "train.batch_size=4", "train.sequence_length=32"]
+    task = [f"task={work}/data", f"init_from={start}/final", "--out", f"{work}/run"]
+    assert main(["finetune", "finetune/bert", *task, *steps, *keys]) == 0
+    capsys.readouterr()
+    return work / "run"
+
+
+def test_entities_are_named_with_their_words(tiny_run: Path, tmp_path: Path, capsys, monkeypatch):
+    rows = [{"tokens": ["강은", "the", "old", "town"], "tags": ["B-LOC", "O", "B-LOC", "I-LOC"]}] * 4
+    model = tuned_on(rows, tiny_run, tmp_path, capsys)
+    tags = {"강은": "B-LOC", "town": "I-LOC", "the": "O", "old": "B-LOC"}
+    monkeypatch.setattr(
+        TokenClassification,
+        "answers",
+        lambda self, given, logits: iter([{"prediction": list(tags.values())}]),
+    )
+    assert predict(model, "--text", " ".join(tags), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["entities"] == [
+        {"label": "LOC", "text": "강은 town", "start": 0, "end": 2},
+        {"label": "LOC", "text": "old", "start": 3, "end": 4},
+    ]
+    monkeypatch.undo()
+    assert predict(model, "--text", " ") == 3
+    assert "--text: column 'tokens' is empty: there is no word to tag" in capsys.readouterr().err
+
+
+def test_answers_say_where_they_stand_and_need_no_id(tiny_run: Path, tmp_path: Path, capsys):
+    context = "  한강은 서울을 the river 😀 지난다."
+    answers = {"text": ["서울"], "answer_start": [context.index("서울")]}
+    model = tuned_on(
+        [{"question": "어디?", "context": context, "answers": answers}] * 3, tiny_run, tmp_path, capsys
+    )
+    assert predict(model, tmp_path / "data" / "train.jsonl") == 0
+    given = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(given) == 3
+    for one in given:
+        assert one["prediction"] == context[one["start"] : one["end"]]
+        for best in one["best"]:
+            assert best["text"] == context[best["start"] : best["end"]]
+        assert one["best"][0]["text"] == one["prediction"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ((), "nothing to predict"),
         (("rows.jsonl", "--text", "a"), "two questions"),
-        (("--text", "a", "--text", "b"), "2 texts, but a row has sentence"),
+        (("--text", "a", "-o", "out.jsonl"), "the prediction of a --text is shown"),
         (("none.jsonl",), "none.jsonl: no such file"),
         (("rows.dat",), "does not tell its format"),
         (("rows.jsonl", "-o", "out.xlsx"), ".jsonl, .csv, .tsv, .parquet"),

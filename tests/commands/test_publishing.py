@@ -90,7 +90,9 @@ def test_a_card_says_where_its_data_is_from_and_how_the_model_is_used(tiny_run: 
     ):
         text = card(recipe, **settings)
         assert "from transformers" not in text
-        assert "library_name" not in text
+        assert "library_name: nlptool" in text
+        (tmp_path / "model" / "README.md").write_text(text)
+        assert inventory.foreign(tmp_path / "model") == []
         assert "nlptool.load(" in text
     stores = [{"path": "gone/one"}, {"path": "gone/two"}]
     text = card({"store": stores}, model_type="bert", architectures=["BertForMaskedLM"])

@@ -24,7 +24,7 @@ class PredictOptions(NamedTuple):
     files: tuple[str, ...] = ()
     """- is standard input."""
     texts: tuple[str, ...] = ()
-    """One row, in place of files."""
+    """In place of files: a row each, or one row of several texts."""
     out: Path | None = None
     """None: JSON lines on standard output."""
     format: RowFormat | None = None
@@ -51,12 +51,13 @@ def resolve(options: PredictOptions) -> list[str]:
     if bool(options.files) == bool(options.texts):
         raise UsageError(
             "a text and files are two questions" if options.files else "nothing to predict",
-            hint="name files, - for standard input, or give one row: --text TEXT",
+            hint="name files, - for standard input, or give a row: --text TEXT",
         )
     out = options.out
     if options.texts and (out is not None or options.submission):
         raise UsageError(
-            "--text is one row, whose prediction is shown", hint="leave --out and --submission out"
+            "the prediction of a --text is shown",
+            hint="leave --out and --submission out, or name a file of rows",
         )
     if out is not None and out.suffix.lower() not in WRITERS:
         raise UsageError(f"--out {out}: the name ends in {', '.join(WRITERS)}")

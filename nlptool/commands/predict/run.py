@@ -91,20 +91,32 @@ def run(request: tuple[Sequence[str], PredictOptions], options: Options, console
     with SignalHandler(alone=True) as signals:
         ensemble = Ensemble(names, question, signals)
         if question.texts:
-            rows: Rows = row_source.of_texts(ensemble.task, question.texts)
-            ((_, lines, _),) = predicted(ensemble, rows, question, 0)
-            (answer,) = lines
-            answer.pop("row")
-            if options.json:
-                console.json(answer)
-            else:
-                console.facts(" | ".join(question.texts), _shown(answer))
+            rows = row_source.of_texts(ensemble.task, question.texts)
+            _show(
+                [line for _, lines, _ in predicted(ensemble, rows, question, 0) for line in lines],
+                question,
+                options,
+                console,
+            )
             return
         source = InputRows(ensemble.task, question.files, question.format, question.columns, question.mapped)
         if question.out is None:
             _to_stdout(ensemble, source, question, console)
         else:
             _to_file(question.out, ensemble, source, question, options, console)
+
+
+def _show(
+    answers: list[dict[str, Any]], question: PredictOptions, options: Options, console: Console
+) -> None:
+    """The answers to texts of the command line."""
+    answers = [{name: answer[name] for name in answer if name not in ("row", "id")} for answer in answers]
+    if options.json:
+        console.json(answers[0] if len(answers) == 1 else answers)
+        return
+    titles = question.texts if len(answers) > 1 else [" | ".join(question.texts)]
+    for title, answer in zip(titles, answers, strict=True):
+        console.facts(title, _shown(answer))
 
 
 def _to_stdout(ensemble: Ensemble, source: InputRows, question: PredictOptions, console: Console) -> None:
@@ -193,7 +205,8 @@ def _lines(
             raise UsageError("--keep: a row of this task has several answers", hint="leave --keep out")
         yield from answers
         return
-    for (number, row), answer in zip(chunk.rows, answers, strict=True):
+    for (number, row), given in zip(chunk.rows, answers, strict=True):
+        answer = given | ensemble.objective.located(row, given)
         if question.submission:
             yield {"index": number, "prediction": ensemble.objective.submitted(answer)}
         elif question.keep:

@@ -32,8 +32,9 @@ class Config(TaskConfig):
     """An answer is found in a text (Devlin et al. 2019, sections 4.2 and 4.3).
 
     Rows have the hub's columns, id, question, context and answers (text, answer_start), or are SQuAD's own files
-    (Rajpurkar et al. 2016, 2018). Shares from 0 to 1, as all of nlptool's figures; the papers have per cent. The limits
-    have the names and the values of google-research/bert run_squad.py.
+    (Rajpurkar et al. 2016, 2018). Where there is no column id, a row's file and line stand for it. Shares from 0 to 1,
+    as all of nlptool's figures; the papers have per cent. The limits have the names and the values of
+    google-research/bert run_squad.py.
     """
 
     name: Literal["extractive_qa"] = Field("extractive_qa", description="kind of task")
@@ -93,7 +94,7 @@ class Config(TaskConfig):
 
     def question(self, row: Row, *, labelled: bool) -> Question:
         """A row's question. Raises DataError, with the row's place, for what is not as it should be."""
-        number = row.get("id") if labelled or "id" in row.values else row.place
+        number = row.get("id") if "id" in row.values else row.place
         if not isinstance(number, str | int) or number == "":
             raise DataError(f"{row.place}: column 'id' holds {json_value(number)}; a text is expected")
         question = filled(row, "question", row.text("question"))

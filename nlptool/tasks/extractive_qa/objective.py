@@ -141,13 +141,15 @@ class ExtractiveQA(TaskObjective):
             self.thresholds[NULL_ODDS] = qa.squad2(given, right, odds)["best_f1_threshold"]
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """`id`, `prediction`, `null_odds`, the best answers in `best`, and the first right one."""
+        """`id`, `prediction`, its characters `start` to `end`, `null_odds`, the `best`, and the first right one."""
         for one in self._found(rows, logits):
             line = {"id": one["id"], "prediction": one["text"]}
             if self.config.unanswerable:
                 line["null_odds"] = round(one["null_odds"], 6)
                 if one["null_odds"] > self.thresholds[NULL_ODDS]:
                     line["prediction"] = ""
+            (first, *_) = one["best"]
+            line |= {key: first[key] if line["prediction"] else None for key in ("start", "end")}
             line["best"] = one["best"]
             if rows.labelled:
                 line["label"] = (one["answers"] or [""])[0]
@@ -177,19 +179,26 @@ class ExtractiveQA(TaskObjective):
         assert isinstance(rows, QAWindowDataset)
         for question, of_row, places in rows.texts():
             found = search(rows, logits, of_row, number=self._limits.best, longest=self._limits.answer)
-            texts: dict[str, float] = {}
+            texts: dict[str, tuple[float, int]] = {}
             for one in found:
                 begin, end = int(places[one.first, 0]), int(places[one.last, 1])
-                texts.setdefault(question.context[begin:end].strip(), one.logit)
-            best = np.array(list(texts.values()))
+                text = question.context[begin:end]
+                start = begin + len(text) - len(text.lstrip())
+                texts.setdefault(text.strip(), (one.logit, start))
+            best = np.array([logit for logit, _ in texts.values()])
             shares = np.exp(best - best.max())
-            named = zip(texts, (shares / shares.sum()).tolist(), strict=True)
+            best_texts = [
+                {"text": text, "probability": round(share, 6), "start": start, "end": start + len(text)}
+                for (text, (_, start)), share in zip(
+                    texts.items(), (shares / shares.sum()).tolist(), strict=True
+                )
+            ]
             yield {
                 "id": question.id,
                 "text": next(iter(texts)),
                 "answers": question.answers or [],
                 "null_odds": no_answer(logits, of_row) - found[0].logit,
-                "best": [{"text": text, "probability": round(share, 6)} for text, share in named],
+                "best": best_texts,
             }
 
 

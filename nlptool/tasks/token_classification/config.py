@@ -121,6 +121,11 @@ class Config(TaskConfig):
     def sentence(self, row: Row, *, labelled: bool) -> Sentence:
         """A row's tokens and tags. Raises DataError, with the row's place, for what is not as it should be."""
         tokens = row.get(self.tokens)
+        if tokens == []:
+            raise DataError(
+                f"{row.place}: column '{self.tokens}' is empty: there is no word to tag",
+                hint="remove the row",
+            )
         if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
             raise DataError(
                 f"{row.place}: column '{self.tokens}' holds {json_value(tokens)}; a list of words is expected"

@@ -139,6 +139,19 @@ class TokenClassification(TaskObjective):
         for one, two in zip(given, right, strict=True):
             yield {"prediction": one, "label": two} if rows.labelled else {"prediction": one}
 
+    def located(self, row: Row, answer: dict[str, Any]) -> dict[str, Any]:
+        """`entities`: label, text, start and end, the first of its tokens and the one behind its last."""
+        if self.config.scheme == "none":
+            return {}
+        tokens = self.config.sentence(row, labelled=False)
+        found = ner.entities(answer["prediction"], strict=False)
+        return {
+            "entities": [
+                {"label": name, "text": tokens.text(start, end), "start": start, "end": end}
+                for name, start, end in found
+            ]
+        }
+
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The state, with the head by its own name."""
         return sequence_heads.with_head(states[""], "tagger")
