@@ -16,6 +16,7 @@ from pathlib import Path
 from types import UnionType
 from typing import IO, Any, TypeVar, get_args
 
+from nlptool import notices
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import json_kind
 
@@ -60,16 +61,15 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole. Nothing is touched where it holds just this already. Raises DataError."""
-    data = text.encode("utf8", "backslashreplace")
-    with suppress(OSError, DataError):
-        if path.stat().st_size == len(data) and read_bytes(path) == data:
-            return
-    write_bytes(path, data)
+    """Write a text file whole, as `write_bytes`."""
+    write_bytes(path, text.encode("utf8", "backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole. Raises DataError."""
+    """Write a file whole. Nothing is touched where it holds just this already. Raises DataError."""
+    with suppress(OSError, DataError):
+        if path.stat().st_size == len(data) and read_bytes(path) == data:
+            return
     with replacing(path, "wb") as file:
         file.write(data)
 
@@ -181,6 +181,22 @@ def read_json(
     if like is not None and (fault := misfit(value, like)):
         raise DataError(f"{path}: {fault}", hint=remedy)
     return value
+
+
+def read_or_recompute(path: Path, kind: type[Kind], like: "Shape | None" = None) -> Kind | None:
+    """As `read_json` of what can be computed again: None where it is missing, or damaged, which the user is told."""
+    try:
+        return read_json(path, kind, like=like)
+    except FileNotFoundError:
+        return None
+    except DataError as error:
+        notify_recomputed(error.message)
+        return None
+
+
+def notify_recomputed(why: str, what: str = "it is") -> None:
+    """Tell the user that something is damaged, or no longer what is wanted, and is computed again."""
+    notices.notify(f"{why}; {what} made anew")
 
 
 Shape = type | UnionType | dict[Any, "Shape"] | list["Shape"]

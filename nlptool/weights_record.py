@@ -1,17 +1,22 @@
-"""What a folder of weights says of itself.
+"""What a folder of weights says of itself, and whether the run that it lies in has left it behind.
 
 FOLDER/run.json   the step whose weights these are, the step at which the run ended then, digests of the weights
+RUN/run.json      of the run, see nlptool.runs.run_state: the step at which it has ended, null while it goes on
 """
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlptool import atomic_files
+from nlptool import atomic_files, notices
 from nlptool.errors import DataError
-from nlptool.manifests import recorded, require_recorded
+from nlptool.formatting import counted
+from nlptool.manifests import differs, recorded, require_recorded
 
 FILE = "run.json"
-WEIGHTS = "weights"
+FINAL = "final"
+WEIGHTS, FILES = "weights", "files"
+CARD = "README.md"
+"""The card of a model, which may be written again."""
 
 
 class Stamp(NamedTuple):
@@ -33,8 +38,10 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def stamp(folder: Path, stamped: Stamp) -> None:
-    """Write into a folder of weights which ones they are, with their size and digest."""
-    values = stamped._asdict() | {WEIGHTS: recorded(folder.glob("*.safetensors"))}
+    """Write into a folder of weights which ones they are, with size and digest of them and of what lies beside them."""
+    files = {path for path in folder.iterdir() if path.is_file() and path.name not in (FILE, CARD)}
+    found = set(folder.glob("*.safetensors"))
+    values = stamped._asdict() | {WEIGHTS: recorded(found), FILES: recorded(files - found)}
     atomic_files.write_json(folder / FILE, values)
 
 
@@ -46,7 +53,50 @@ def require_weights(folder: Path) -> None:
 
 def weights(folder: Path) -> dict[str, Any]:
     """Size and digest of each file of weights, as a folder says; empty where it does not."""
-    found = (read(folder) or {}).get(WEIGHTS, {})
+    return _recorded(folder, WEIGHTS)
+
+
+def changed(folder: Path) -> str | None:
+    """Which of the files beside the weights is not what was written, the model card left aside; None where none is."""
+    return differs(folder, _recorded(folder, FILES))
+
+
+def _recorded(folder: Path, key: str) -> dict[str, Any]:
+    found = (read(folder) or {}).get(key, {})
     if not isinstance(found, dict):
-        raise DataError(f"{folder / FILE}: {WEIGHTS} is no object", hint="restore it, or remove it")
+        raise DataError(f"{folder / FILE}: {key} is no object", hint="restore it, or remove it")
     return found
+
+
+def superseded(run: Path) -> str | None:
+    """Why a run's final/ is not what the run has come to; None where it is, or where there is none.
+
+    Raises DataError for a run.json that cannot be read.
+    """
+    final = run / FINAL
+    written, stamped = read(run), read(final)
+    if written is None or not final.is_dir():  # of a version that wrote nothing down, it is the end
+        return None
+    if written["ended"] is not None and written["ended"] == (stamped["ended"] if stamped else None):
+        return None
+    which = f"is the model of step {stamped['step']:,}" if stamped else "is of an earlier end of the run"
+    to = f" to {counted(written['steps'], 'steps')}" if written.get("steps") else ""
+    return f"{which}; the run was resumed{to} and has not ended"
+
+
+def superseded_final(model: Path) -> str | None:
+    """That a model is a final/ which its run has left behind, or lies in one, and what to do; None where it is not."""
+    for final in (model, model.parent):
+        if final.name == FINAL and (why := superseded(final.parent)):
+            run = final.parent
+            return (
+                f"{final} {why}; end the run, or write its newest checkpoint with nlptool export {run}, "
+                "or copy the folder to take it as it is"
+            )
+    return None
+
+
+def notify_if_superseded(model: Path) -> None:
+    """Tell the user where a model that is asked something is one that its run has left behind."""
+    if why := superseded_final(model):
+        notices.notify(why)

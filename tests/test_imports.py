@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "nlptool"
 BASE = {
     "extras",
+    "notices",
     "weights_record",
     "launch",
     "atomic_files",
@@ -27,6 +28,7 @@ BASE = {
 }
 MAY_IMPORT = {
     "errors": set(),
+    "notices": set(),
     "extras": set(),
     "launch": {"errors"},
     "terminal": set(),
@@ -34,8 +36,8 @@ MAY_IMPORT = {
     "metric_table": {"formatting"},
     "flops": set(),
     "manifests": {"errors", "atomic_files"},
-    "atomic_files": {"errors", "formatting"},
-    "weights_record": {"atomic_files", "errors", "manifests"},
+    "atomic_files": {"errors", "formatting", "notices"},
+    "weights_record": {"atomic_files", "errors", "formatting", "manifests", "notices"},
     "folder_kinds": {"atomic_files", "errors"},
     "registry": set(),
     "recipe": {"registry", "errors", "atomic_files", "formatting"},
@@ -87,7 +89,7 @@ MAY_IMPORT = {
         "console",
         "progress",
     },
-    "cli": {"commands", "runs", "console", "recipe", "errors", "launch"},
+    "cli": {"commands", "runs", "console", "recipe", "errors", "launch", "notices"},
     "api": {"cli", "commands", "tasks", "evaluation", "models", "text", "train", "errors"},
     "datatrove_steps": {"cli", "runs", "extras"},
     "__main__": {"cli"},

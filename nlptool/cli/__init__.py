@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from nlptool import __version__, launch
+from nlptool import __version__, launch, notices
 from nlptool.cli import corpora, inference, predict, recipes, runs, shell, signals, texts, threads, training
 from nlptool.cli.app import Manner, app, console, first_word, narrowed, renamed_option
 from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(arguments: Sequence[str]) -> int:
     Manner.quiet, Manner.json, Manner.console = False, "--json" in arguments, None
+    notices.speak_by(_note)
     for argument in arguments:
         if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
             return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
@@ -86,6 +87,11 @@ def _carry_out(arguments: Sequence[str]) -> int:
         return _fail(UsageError("a path with a NUL character in it")) if no_path else _unexpected(error)
     except Exception as error:
         return _fail(_too_large()) if ALLOCATION in str(error) else _unexpected(error)
+
+
+def _note(text: str) -> None:
+    """A message of the core, by what prints for the command that runs."""
+    (Manner.console or console()).note(text)
 
 
 @cache

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nlptool import __version__, folder_kinds
+from nlptool import __version__, folder_kinds, weights_record
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
@@ -98,6 +98,8 @@ def folder(path: Path) -> Iterator[Check]:
         yield from _runs(path)
     elif (path / "config.json").exists():
         yield from (checks.check_vectors if checks.is_vectors(path) else checks.check_model)(path)
+        if why := weights_record.superseded_final(path):
+            yield Check("run", None, why)
     else:
         raise UsageError(
             f"{path}: is no run (no recipe.yaml), token store (store.json) or model (config.json): "
@@ -106,7 +108,8 @@ def folder(path: Path) -> Iterator[Check]:
 
 
 def _runs(run: Path) -> Iterator[Check]:
-    from nlptool.tasks import labelled
+    from nlptool.commands.distill_task import teacher
+    from nlptool.tasks import features, labelled
 
     runs = inside(run)
     if not any((runs[0] / name).exists() for name in LEFT):
@@ -116,6 +119,10 @@ def _runs(run: Path) -> Iterator[Check]:
         )
     for rows in sorted(run.rglob(labelled.FACTS)):
         yield checks.whole(str(rows.parent.relative_to(run)), labelled.fault(rows.parent))
+    for facts in sorted(run.rglob("*.features.json")):
+        yield checks.whole(str(facts.relative_to(run).with_suffix("")), features.fault(facts))
+    for kept in sorted(run.rglob(teacher.PROVENANCE)):
+        yield checks.whole(str(kept.relative_to(run).with_suffix("")), teacher.fault(kept))
     for one in runs:
         for finding in checks.check_run(one):
             name = "" if one == run else f"{one.relative_to(run)}: "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptool import weights_record
 from nlptool.atomic_files import open_regular, read_json
 from nlptool.errors import DataError
 from nlptool.knowledge.graph import Graph
@@ -33,6 +34,7 @@ class EntityEmbeddings:
 
     def __init__(self, path: Path, graph: Graph | None = None) -> None:
         self.path = path
+        weights_record.notify_if_superseded(path)
         try:
             self.config: dict[str, Any] = read_json(path / CONFIG, dict, MAKE)
             found = mapped_tensors(path / WEIGHTS)

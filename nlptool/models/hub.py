@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlptool import folder_kinds
+from nlptool import folder_kinds, weights_record
 from nlptool.errors import DataError, UsageError
 
 SCHEME = "hf://"
@@ -32,8 +32,13 @@ def problem(name: str) -> str | None:
     return f"no Hugging Face folder at {name} (no config.json): {folder_kinds.describe(path)}{hint}"
 
 
+def origin_problem(name: str) -> str | None:
+    """What speaks against making another model of a model: the above, or that its run has left it behind."""
+    return problem(name) or weights_record.superseded_final(_of_run(Path(name)))
+
+
 def folder(name: str) -> Path:
-    """The model's folder; of a run with one model that is its final/.
+    """The model's folder; of a run with one model that is its final/, and the user is told where the run has gone on.
 
     A model of the hub is downloaded once, into the hub's own cache.
     Raises UsageError where the name is neither; DataError where the hub does not have it or cannot be reached.
@@ -42,7 +47,9 @@ def folder(name: str) -> Path:
     if found is None:
         if message := problem(name):
             raise UsageError(message)
-        return _of_run(Path(name))
+        path = _of_run(Path(name))
+        weights_record.notify_if_superseded(path)
+        return path
     path = _downloaded(name, found, FILES)
     if not (path / "config.json").exists():
         raise DataError(f"{name}: has no config.json, so it is no model of transformers")

@@ -63,6 +63,10 @@ def check_run(run: Path) -> Iterator[Check]:
         if why is None:
             yield _finite(load_file(path / "model.safetensors"), path.name)
     yield _metrics(run)
+    if (run / "teacher").is_dir():
+        from nlptool.runs import teacher_cache
+
+        yield whole("teacher", "; ".join(teacher_cache.faults(run / "teacher")) or None)
     if (run / "final").is_dir():
         try:
             why = run_state.outdated(run)
@@ -102,7 +106,7 @@ def check_vectors(final: Path) -> Iterator[Check]:
 
     try:
         if written := weights_record.weights(final):
-            yield whole("final digest", differs(final, written))
+            yield whole("final digest", differs(final, written) or weights_record.changed(final))
         tensors = mapped_tensors(final / "model.safetensors")
         bad = [name for name, table in tensors.items() if table.size and not np.isfinite(table).all()]
         yield Check("final weights", not bad, f"not finite: {', '.join(bad)}" if bad else "all finite")
@@ -135,7 +139,7 @@ def check_model(final: Path) -> Iterator[Check]:
 
     try:
         if written := weights_record.weights(final):
-            yield whole("final digest", differs(final, written))
+            yield whole("final digest", differs(final, written) or weights_record.changed(final))
         tensors = huggingface.read_tensors(final)
         yield _finite(tensors, "final")
         loaded = huggingface.load_pretrained(final)

@@ -161,13 +161,15 @@ def _require_unread(out: Path, read: Any) -> None:
 
 
 def create_run_folder(
-    out: Path, recipe: RecipeBlock, environment: dict[str, Any], *, overwrite: bool
+    out: Path, recipe: RecipeBlock, environment: dict[str, Any], *, overwrite: bool, finished: bool = False
 ) -> None:
-    """Make the folder and write down what is run.
+    """Make the folder and write down what is run; nothing where its run is finished, with this recipe.
 
     Raises DataError where the disk refuses; each file then is what it was before.
     """
     shutil.rmtree(aside_of(out), ignore_errors=True)  # of a run that was killed as it began
+    if finished and not overwrite:
+        return
     _write_down(out, recipe, environment, overwrite=overwrite)
 
 

@@ -9,7 +9,6 @@ import torch
 from nlptool import weights_record
 from nlptool.console import Options
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
-from nlptool.formatting import significant
 from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
 from nlptool.models.malloc import give_back_free_memory
@@ -22,12 +21,10 @@ from nlptool.runs.metrics_file import Metrics, last
 from nlptool.runs.resume import ResumePoint
 from nlptool.train import checkpoint
 from nlptool.train.optim import Adam
-from nlptool.train.schedule import learning_rate
 from nlptool.train.trainer import State, Step, derive_seed, train
 
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors")
 LOG_EVERY = 10  # steps; reading a figure waits for the device
-JUMP = 1.1  # a learning rate that changes by more at a resume is reported
 
 
 def open_run(config: RunConfig, options: Options, context: RunContext) -> ResumePoint | None:
@@ -53,6 +50,8 @@ def train_job(
     run = TrainingRun(config, job, context)
     if point is not None:
         run.resume(point)
+        if (result := run.at_end(point)) is not None:
+            return result
     context.world.on_rank0(lambda: run.begin(overwrite=overwrite))
     return run.train()
 
@@ -65,9 +64,11 @@ class TrainingRun:
         self.console, self.world, self.signals = context
         module = job.objective.to(self.world.device)
         self.state = State(module, Adam(module, config.train.optimizer, job.rates))
+        self.parameters = sum(parameter.numel() for parameter in module.parameters())
         self.folder = config.out / "checkpoints"
         self.digest = digest(config.recipe)
         self.models: dict[str, str] = {}  # digests; the first rank's, which saves
+        self.changed: list[Change] = []  # keys of the recipe, where a run is resumed
         self.first_step = 1
         self.evaluation_due = False  # evaluation was due at the resumed checkpoint, but had not run
         self.saved = self.evaluated = self.logged = 0  # steps at which this was done last
@@ -79,7 +80,7 @@ class TrainingRun:
 
     def resume(self, past: ResumePoint) -> None:
         """Take up what a run had come to."""
-        changed = resume.check_same_run(past, self.config.recipe, self.job.models, self.console)
+        self.changed = resume.check_same_run(past, self.config.recipe, self.job.models, self.console)
         if past.path is None or past.facts is None:
             self.console.note(f"{past.run} holds no checkpoint yet; starting at step 0")
             return
@@ -89,25 +90,28 @@ class TrainingRun:
         self.saved = self.logged = self.state.step
         self.first_step = self.state.step + 1
         if self.job.seconds is None:
-            resume.require_left(past, self.job.steps, changed)
+            resume.require_left(past, self.job.steps, self.changed)
         self.evaluation_due = past.facts.heldout is None and self._is_due(self.state.step)
         if self.job.patience is not None:
             self.losses = self._losses(past.run)
         of = f" of {self.job.steps:,}" if self.job.seconds is None else ""
         self.console.note(f"resuming from {past.path}, step {self.state.step:,}{of}")
-        self._report_lr_jump(changed)
-
-    def _report_lr_jump(self, changed: list[Change]) -> None:
-        """The schedule is that of the recipe of now, all its steps counted: the rate may jump where it changes."""
-        step, steps, before = self.state.step, self.job.steps, self.state.lr
-        if not (changed and before and step < steps):
-            return
-        progress = step / steps if self.job.seconds is None else self.state.elapsed / self.job.seconds
-        now = learning_rate(self.config.train, step, steps, min(1.0, progress))
-        if not 1 / JUMP < now / before < JUMP:
-            self.console.note(
-                f"the learning rate is now {significant(now)}; it was {significant(before)} in the last step"
+        if self.changed:
+            self.console.notes(
+                resume.lr_jump(self.config.train, self.state, self.job.steps, self.job.seconds)
             )
+
+    def at_end(self, past: ResumePoint) -> RunResult | None:
+        """How a run has ended of which nothing is left to be done; its module has the weights of final/."""
+        given = (past, self.config.out, self.changed, self.console, self.job.evaluate is not None)
+        found = self.world.on_rank0(lambda: resume.held_out_at_end(*given))
+        if found is None:
+            return None
+        self.heldout = found
+        self.job.batches.close()
+        if self.job.best:
+            self._take_best()
+        return self._result()
 
     def _is_due(self, step: int) -> bool:
         """Whether a step is followed by an evaluation and a checkpoint."""
@@ -119,8 +123,7 @@ class TrainingRun:
     def begin(self, *, overwrite: bool) -> None:
         """Write down what is run; what a later course left in the folder is set aside."""
         facts = machine.environment(PACKAGES, self.world)
-        size = sum(map(_size, self.state.module.parameters()))
-        about = machine.headline(facts, self.config.train.precision, size)
+        about = machine.headline(facts, self.config.train.precision, self.parameters)
         self.console.note(f"{self.config.out}: {about}")
         self.models = folder.digests(self.job.models)
         facts |= {"models": self.models} if self.models else {}
@@ -156,8 +159,12 @@ class TrainingRun:
             self._take_best()
         with self.signals.shield():
             self.world.on_rank0(lambda: self._export(ended))
-        final = config.out / "final"
-        before = metrics_file.held_out_at(config.out, 0) if job.evaluate_first and self.world.first else {}
+        return self._result()
+
+    def _result(self) -> RunResult:
+        state, out, first = self.state, self.config.out, self.world.first
+        before = metrics_file.held_out_at(out, 0) if self.job.evaluate_first and first else {}
+        final = out / weights_record.FINAL
         return RunResult(state.step, state.tokens, state.elapsed, self.training, self.heldout, final, before)
 
     def _run(self) -> None:
@@ -212,8 +219,7 @@ class TrainingRun:
             return
         figures = self.log.figures(self.state.step, self.world) if self.log.norms else {}
         rate = self.log.flops / self.log.seconds if self.log.flops else None
-        # Once, as they stay the same.
-        parameters = {} if self.training else {"parameters": sum(map(_size, self.state.module.parameters()))}
+        parameters = {} if self.training else {"parameters": self.parameters}  # once, as they stay the same
         self.training = figures
         memory = machine.peak_memory_reserved(self.world.device) or None
         spent = {"tokens": self.state.tokens, "flops": self.state.flops, "seconds": self.state.elapsed}
@@ -340,7 +346,3 @@ class TrainingRun:
             f"{error.message}; last good checkpoint: {whole or 'none yet'}",
             hint="lower train.lr, lengthen train.warmup or lower train.max_grad_norm, then --resume auto",
         )
-
-
-def _size(parameter: torch.Tensor) -> int:
-    return parameter.numel()

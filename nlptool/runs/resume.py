@@ -12,16 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlptool import weights_record
+from nlptool.atomic_files import notify_recomputed
 from nlptool.console import Console
 from nlptool.errors import DataError, UsageError
-from nlptool.formatting import counted
+from nlptool.formatting import counted, significant
 from nlptool.manifests import os_error_text, verify_manifest
 from nlptool.recipe import Change, RecipeBlock
-from nlptool.runs import folder, run_state
+from nlptool.runs import folder, metrics_file, run_state
 from nlptool.train import checkpoint
 from nlptool.train.checkpoint import Facts, InvalidCheckpoint
+from nlptool.train.config import TrainConfigBase
+from nlptool.train.schedule import learning_rate
 from nlptool.train.stages import FRESH, ResumedAt
+from nlptool.train.trainer import State
 
+JUMP = 1.1  # a learning rate that changes by more at a resume is reported
 LEFT = ("recipe.yaml", "environment.json", weights_record.FILE, "metrics.jsonl")
 
 
@@ -93,6 +98,45 @@ def require_left(past: ResumePoint, steps: int, changed: list[Change]) -> None:
             f"{folder.format_changes(others)}",
             hint="put these back, ask for more steps, or choose another --out",
         )
+
+
+def held_out_at_end(
+    past: ResumePoint, out: Path, changed: list[Change], console: Console, evaluated: bool
+) -> dict[str, float] | None:
+    """The held-out figures of a run that has ended with the checkpoint to resume from, and of which nothing is to be
+    written, as is told; None where something is.
+
+    out: the folder of the run from now on. evaluated: whether the run has held-out figures.
+    """
+    run, others = past.run, any(one.path != "track" for one in changed)
+    if past.facts is None or others or run.resolve() != out.resolve():
+        return None
+    if (weights_record.read(run) or {}).get("ended") != past.facts.step:
+        return None
+    final = run / weights_record.FINAL
+    if why := run_state.outdated(run):
+        notify_recomputed(f"{final} {why}")
+    if why or not final.is_dir():
+        return None
+    figures = metrics_file.held_out_at(run, past.facts.step)
+    if evaluated and not figures:
+        return None
+    console.note(f"{run}: is finished, nothing to do")
+    if why := weights_record.changed(final):
+        console.note(f"{final / why}; where that was not meant, remove {final} and resume the run again")
+    return figures
+
+
+def lr_jump(train: TrainConfigBase, state: State, steps: int, seconds: float | None) -> list[str]:
+    """A remark where the learning rate jumps: the schedule is that of the recipe of now, all its steps counted."""
+    step, before = state.step, state.lr
+    if not before or step >= steps:
+        return []
+    progress = step / steps if seconds is None else state.elapsed / seconds
+    now = learning_rate(train, step, steps, min(1.0, progress))
+    if 1 / JUMP < now / before < JUMP:
+        return []
+    return [f"the learning rate is now {significant(now)}; it was {significant(before)} in the last step"]
 
 
 def set_aside(out: Path, step: int, console: Console) -> None:

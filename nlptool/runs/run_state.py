@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlptool import atomic_files
-from nlptool.formatting import counted
 from nlptool.manifests import differs_at_a_glance
-from nlptool.weights_record import FILE, read, weights
+from nlptool.weights_record import FILE, FINAL, read, superseded, weights
 
 ABANDONED = "abandoned"
 
@@ -61,33 +60,17 @@ def goal(run: Path) -> Goal | None:
 
 def has_ended(run: Path) -> bool:
     """Whether a run has reached its end, and final/ is what it ended with."""
-    return (run / "final").is_dir() and outdated(run) is None
+    return (run / FINAL).is_dir() and outdated(run) is None
 
 
 def outdated(run: Path) -> str | None:
     """Why a run's final/ is not what the run has come to; None where it is, or where there is none."""
-    written, stamped = read(run), read(run / "final")
-    if written is None or not (run / "final").is_dir():  # of a version that wrote nothing down, it is the end
+    if why := superseded(run):
+        return why
+    if read(run) is None or not (run / FINAL).is_dir():
         return None
-    now = stamped.get("ended") if stamped else None
-    if written["ended"] is not None and written["ended"] == now:
-        why = differs_at_a_glance(run / "final", weights(run / "final"))
-        return f"is damaged: {why}" if why else None
-    which = f"is the model of step {stamped['step']:,}" if stamped else "is of an earlier end of the run"
-    to = f" to {counted(written['steps'], 'steps')}" if written.get("steps") else ""
-    return f"{which}; the run was resumed{to} and has not ended"
-
-
-def problem(model: str) -> str | None:
-    """What speaks against beginning from a model: that it is a final/ which its run has left behind."""
-    path = Path(model)
-    for final in (path, path.parent):  # the model, or one that lies in it
-        if final.name == "final" and (why := outdated(final.parent)):
-            return (
-                f"{final} {why}; end the run, or write its newest checkpoint with nlptool export "
-                f"{final.parent}, or copy the folder to begin from it as it is"
-            )
-    return None
+    why = differs_at_a_glance(run / FINAL, weights(run / FINAL))
+    return f"is damaged: {why}" if why else None
 
 
 def _write(folder: Path, values: dict[str, Any]) -> None:

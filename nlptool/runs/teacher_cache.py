@@ -8,7 +8,8 @@ What is damaged is computed again.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool.atomic_files import open_regular, refused
+from nlptool.atomic_files import notify_recomputed, open_regular, read_bytes, refused
 from nlptool.data.batches import Batch, PrefetchingLoader, RepeatedEpochs
+from nlptool.errors import DataError
+from nlptool.formatting import counted
 from nlptool.text.store import dtype_for
 from nlptool.train.distributed import DistributedContext
 
 KNOWN = np.dtype(np.uint32)
+NAMES = ("topk_ids", "topk_logprobs")
 
 
 class TeacherCache(PrefetchingLoader):
@@ -42,7 +46,7 @@ class TeacherCache(PrefetchingLoader):
         super().__init__(batches, world.device)
         self.again, self.answers, self.world, self.parts = batches, answers, world, parts
         self.path = folder / f"{world.rank}-of-{world.size}-{parts}"
-        self.types = {"topk_ids": dtype_for(vocab_size), "topk_logprobs": np.dtype(np.float16)}
+        self.types = dict(zip(NAMES, (dtype_for(vocab_size), np.dtype(np.float16)), strict=True))
         self.files: dict[str, FileIO] = {}
         self.shape: tuple[int, ...] = ()  # of the answers to a micro-batch
 
@@ -69,7 +73,12 @@ class TeacherCache(PrefetchingLoader):
         self._write("known", number, np.array(self._sum(number), np.uint32))
 
     def _is_whole(self, number: int) -> bool:
-        return int(self._read("known", number)) == self._sum(number)
+        known = int(self._read("known", number))
+        if known and known != self._sum(number):
+            notify_recomputed(
+                f"{self.path}.*: holds answers of the teacher that are not what was written", "they are"
+            )
+        return known == self._sum(number)
 
     def _sum(self, number: int) -> int:
         """CRC-32 of the answers to a micro-batch, never 0."""
@@ -109,6 +118,10 @@ class TeacherCache(PrefetchingLoader):
                 open_regular(file, "remove it, and the teacher computes it again").close()
         sizes = {name: kind.itemsize * int(np.prod(shapes[name])) for name, kind in kinds.items()}
         whole = all(file.exists() and file.stat().st_size == sizes[name] for name, file in files.items())
+        if not whole and any(file.exists() for file in files.values()):
+            notify_recomputed(
+                f"{self.path}.*: the teacher's answers are cut, or of batches of another size", "they are"
+            )
         for name, file in files.items():
             try:
                 self.files[name] = FileIO(file, "r+" if whole else "w+")
@@ -119,3 +132,30 @@ class TeacherCache(PrefetchingLoader):
     def _tensor(self, name: str, number: int) -> Tensor:
         wide = np.int64 if name == "topk_ids" else np.float32
         return torch.from_numpy(self._read(name, number).astype(wide)).to(self.world.device)
+
+
+def faults(folder: Path) -> Iterator[str]:
+    """What is not as it was written of the answers in a run's teacher/; a file of them at a time is read."""
+    for known in sorted(folder.glob("*.known")):
+        try:
+            sums = np.frombuffer(read_bytes(known), KNOWN)
+            parts = [open_regular(known.with_suffix(f".{name}")) for name in NAMES]
+        except (DataError, FileNotFoundError, ValueError) as error:
+            yield str(error)
+            continue
+        with ExitStack() as stack:
+            for part in parts:
+                stack.enter_context(part)
+            sizes = [os.fstat(part.fileno()).st_size for part in parts]
+            if any(size % len(sums) for size in sizes) if len(sums) else any(sizes):
+                yield f"{known}: is cut, or what lies beside it is"
+                continue
+            bad = 0
+            for written in map(int, sums):
+                found = 0
+                for part, size in zip(parts, sizes, strict=True):
+                    found = crc32(part.read(size // len(sums)), found)
+                bad += written not in (0, found or 1)
+            if bad:
+                what = f"{counted(bad, 'batches')} of answers that are not what was written"
+                yield f"{known.with_suffix('')}.*: holds {what}"

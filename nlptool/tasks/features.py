@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from nlptool import manifests
-from nlptool.atomic_files import read_json, replacing, write_json
+from nlptool.atomic_files import Shape, notify_recomputed, read_json, read_or_recompute, replacing, write_json
 from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
@@ -21,6 +21,7 @@ from nlptool.tasks.base import LabelledDataset, TaskObjective
 
 TOKENS = 8192  # that are read at once
 AGAIN = "remove the file, and it is made anew"
+LIKE: Shape = {"model_digest": str, "rows": int, "width": int, "files?": {str: object}}
 
 
 def keep(
@@ -50,7 +51,8 @@ def keep(
             file.write(np.ascontiguousarray(found).data)
             width, at = found.shape[1], at + size
             watch(at)
-    write_json(_facts(path), {"model_digest": model_digest, "rows": count, "width": width})
+    facts = {"model_digest": model_digest, "rows": count, "width": width, "files": manifests.recorded([path])}
+    write_json(_facts(path), facts)
 
 
 def kept(path: Path, model_digest: str, rows: LabelledDataset) -> NDArray[np.float32]:
@@ -71,18 +73,27 @@ def _facts(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def fault(facts: Path) -> str | None:
+    """Why features are not as they were written; None where they are. facts: the file that says of which they are."""
+    try:
+        found = read_json(facts, dict, AGAIN, LIKE)
+    except (FileNotFoundError, DataError) as error:
+        return str(error)
+    why = manifests.differs(facts.parent, found.get("files", {}))  # none in folders of older versions
+    return None if why is None else str(facts.parent / why)
+
+
 def _known(path: Path, model_digest: str, rows: int) -> int | None:
     """The width of what is there; None where it is not what is wanted."""
-    try:
-        facts = read_json(_facts(path), dict, AGAIN)
-        width = facts["width"]
-        size = path.stat().st_size
-    except (OSError, DataError, KeyError):
+    facts = read_or_recompute(_facts(path), dict, LIKE)
+    if facts is None or (facts["model_digest"], facts["rows"]) != (model_digest, rows):
         return None
-    same = (
-        facts.get("model_digest") == model_digest
-        and facts.get("rows") == rows
-        and type(width) is int
-        and width > 0
-    )
-    return width if same and size and size % (4 * width * rows) == 0 else None
+    why = manifests.differs_at_a_glance(path.parent, facts.get("files", {}))
+    width = int(facts["width"])
+    size = path.stat().st_size if why is None and path.is_file() else 0
+    if why is None and not (width > 0 and size and size % (4 * width * rows) == 0):
+        why = f"{path.name} is cut, or missing"
+    if why is None:
+        return width
+    notify_recomputed(str(path.parent / why))
+    return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlptool import manifests
-from nlptool.atomic_files import read_json, write_json
+from nlptool.atomic_files import notify_recomputed, read_json, write_json
 from nlptool.errors import DataError
 from nlptool.formatting import counted
 from nlptool.manifests import atomic_folder
@@ -131,12 +131,12 @@ class LabelledSource:
         """Encode all splits into `folder`, unless it holds just these rows already.
 
         encode: how the kind of task writes rows. watch: passes the rows of a split on, and shows how far it is.
-        note: tells what was lost, or is made anew.
+        note: tells what was lost.
         Raises DataError for what is wrong with a row, with its file and line; for a split that is missing or empty; and
         where `folder` holds other rows.
         """
         provenance = self._provenance(tokenizer)
-        if (before := _whole(folder, note)) is not None:
+        if (before := _whole(folder)) is not None:
             if tokenizer.is_called(str(before.get("fingerprint"))):  # also by its name in an older version
                 before["fingerprint"] = tokenizer.fingerprint
             other = {key for key, value in provenance.items() if before.get(key) != value}
@@ -148,7 +148,7 @@ class LabelledSource:
                     hint="put these back, or start again with --overwrite",
                 )
             # A run that is resumed has the task's keys of before (runs/folder), so only new defaults are besides.
-            note(f"{folder}: these rows were written with other keys of the task; they are made anew")
+            notify_recomputed(f"{folder}: these rows were written with other keys of the task", "they are")
         counts, loss = {}, Loss()
         with atomic_folder(folder) as aside:
             for split in provenance["splits"]:
@@ -214,12 +214,12 @@ def opened(folder: Path) -> dict[str, Split]:
     return {name: Split(folder / name) for name in facts["rows"]}
 
 
-def _whole(folder: Path, note: Callable[[str], None]) -> dict[str, Any] | None:
+def _whole(folder: Path) -> dict[str, Any] | None:
     """What is known of rows that are as they were written; None where there are none, or they are to be made anew."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
     if why := fault(folder):
-        note(f"{folder / why}; the rows are made anew")
+        notify_recomputed(str(folder / why), "the rows are")
         return None
     return read_json(folder / FACTS, dict, REMEDY)
 

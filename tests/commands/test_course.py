@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from nlptool import weights_record
 from nlptool.cli import main
 from nlptool.manifests import write_manifest
 from nlptool.runs import run_state
@@ -142,7 +143,7 @@ def test_a_final_of_an_earlier_end_is_told_by_everyone(
     assert train(tiny_recipe, "~model", f"init_from={run}/final", "--out", str(tmp_path / "next")) == 2
     assert why in capsys.readouterr().err
     shutil.copytree(run / "final", tmp_path / "copy")
-    assert run_state.problem(str(tmp_path / "copy")) is None
+    assert weights_record.superseded_final(tmp_path / "copy") is None
 
 
 def test_a_report_tells_a_run_that_goes_on_from_one_that_has_ended(run: Path):

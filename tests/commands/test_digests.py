@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nlptool import manifests, weights_record
+from nlptool import manifests, notices, weights_record
 from nlptool.cli import main
 
 MASK = "the [MASK] bell"
@@ -95,7 +95,7 @@ def test_a_teachers_answer_that_is_damaged_is_asked_again(tmp_path: Path):
     import torch
 
     from nlptool.data.batches import Batch
-    from nlptool.runs.teacher_cache import TeacherCache
+    from nlptool.runs.teacher_cache import TeacherCache, faults
     from nlptool.train.distributed import DistributedContext
 
     class Batches:
@@ -107,7 +107,7 @@ def test_a_teachers_answer_that_is_damaged_is_asked_again(tmp_path: Path):
         def get(self, n: int) -> list[Batch]:
             return [Batch({"ids": torch.full((3,), n % 2)}, {}, 3)]
 
-    asked = []
+    asked, told = [], list[str]()
 
     def answers(batch: Batch) -> dict[str, torch.Tensor]:
         number = int(batch.tensors["ids"][0])
@@ -130,6 +130,59 @@ def test_a_teachers_answer_that_is_damaged_is_asked_again(tmp_path: Path):
     path = next(tmp_path.glob("*.topk_ids"))
     data = np.fromfile(path, np.uint16)
     data[-1] = 77
+    assert list(faults(tmp_path)) == []
     data.tofile(path)
+    (fault,) = faults(tmp_path)
+    assert "0-of-1-1.*: holds 1 batch of answers that are not what was written" in fault
+    notices.speak_by(told.append)
     assert read() == [5, 6]
+    assert told == [
+        f"{tmp_path}/0-of-1-1.*: holds answers of the teacher that are not what was written; they are made anew"
+    ]
+    assert list(faults(tmp_path)) == []
     assert asked == [0, 1]  # the first, since nothing tells the shape before; the second, since it is damaged
+
+
+def test_the_logits_of_a_teacher_are_verified_and_made_anew_where_they_are_damaged(tmp_path: Path):
+    import numpy as np
+
+    from nlptool.commands.distill_task import teacher
+
+    path, provenance, told = tmp_path / "teacher.npy", tmp_path / teacher.PROVENANCE, list[str]()
+    teacher._write(np.ones((4, 2)), path, provenance, {"length": 8})
+    assert teacher.fault(provenance) is None
+    assert teacher._is_cached(path, provenance, {"length": 8})
+    flip(path)
+    assert "teacher.npy: is not what was written" in str(teacher.fault(provenance))
+    notices.speak_by(told.append)
+    assert not teacher._is_cached(path, provenance, {"length": 8})
+    assert told == [f"{path}: is not what was written (its digest differs); it is made anew"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"seed": 0, "step": "x", "seconds": 1, "figures": {}}'])
+def test_a_seeds_scores_that_are_damaged_are_made_anew_and_the_user_is_told(text: str, tmp_path: Path):
+    from nlptool.commands.finetune import results
+
+    told = list[str]()
+    notices.speak_by(told.append)
+    assert results.known(tmp_path) is None
+    assert told == []
+    (tmp_path / "scores.json").write_text(text)
+    assert results.known(tmp_path) is None
+    (line,) = told
+    assert line.startswith(f"{tmp_path / 'scores.json'}: ")
+    assert line.endswith("; it is made anew")
+
+
+def test_doctor_and_a_finished_run_name_what_lies_beside_the_weights_and_was_changed(
+    tiny_run: Path, tiny_recipe: Path, tmp_path: Path, capsys
+):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (run / "final" / "tokenizer.json").write_text("{}")
+    assert main(["pretrain-mlm", str(tiny_recipe), "--resume", "auto"]) == 0
+    assert f"{run}/final/tokenizer.json has 2 bytes, not" in capsys.readouterr().err
+    assert main(["doctor", str(run)]) == 3
+    shutil.rmtree(run / "final")
+    assert main(["pretrain-mlm", str(tiny_recipe), "--resume", "auto"]) == 0
+    assert main(["doctor", str(run)]) == 0

@@ -5,6 +5,7 @@ Right is a result as from the whole folder, or a documented exit code with one l
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -46,6 +47,10 @@ INSTEAD = ("folder", "dangling", "loop", "fifo", "deleted")
 """Ways that leave no file to read."""
 TEXT = (".json", ".jsonl", ".yaml", ".txt", ".md", ".tsv", ".svg", ".html")
 """Files that a person may edit: a letter changed in one of them may be meant, and is read as it is."""
+CACHED = re.compile(r"probes\.json$|seed-\d+/scores\.json$|(^|/)teacher(/|\.)|(^|/)rows/")
+"""What a command has computed and takes up again: where it is made anew, the user is told."""
+UNWRITTEN = re.compile(r"\.known$")
+"""Sums of which zeros mean that there is nothing yet."""
 APPENDED = ("command.txt", "metrics.jsonl", "run.json", "recipe.yaml", "environment.json")
 """Files that a resumed run writes before it can find what is wrong."""
 TRIAL = Path(ROOT.name) / "trial"
@@ -63,8 +68,17 @@ def lost(before: dict[str, str], cwd: Path, damaged: str) -> str | None:
     return f"lost {', '.join((missing or changed)[:3])}" if missing or changed else None
 
 
+def digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
 def judged(
-    done: Done, before: dict[str, str], file: str, left: str | None, whole: Callable[[], dict[str, Any]]
+    done: Done,
+    before: dict[str, str],
+    file: str,
+    left: str | None,
+    line: str,
+    whole: Callable[[], dict[str, Any]],
 ) -> str | None:
     """What is wrong with a command's end.
 
@@ -72,6 +86,12 @@ def judged(
     """
     if (why := told_wrong(done)) is not None:
         return why
+    if done.code == 0 and left is not None and left != before[file]:
+        if line.startswith("doctor") and not file.endswith(TEXT) and not UNWRITTEN.search(file):
+            return "doctor finds nothing"
+        now = digest(TRIAL / file)
+        if now not in (None, left) and CACHED.search(file) and "made anew" not in done.err:
+            return f"exit 0, made anew without a word: {done.err[-300:]}"
     if done.code:
         return lost(before, TRIAL, file)
     if "skipped" in done.err:  # an older checkpoint, and the user knows
@@ -113,12 +133,12 @@ def campaign(kind: Kind, most: int | None) -> Table:
     for file, way, name in sample(trials, most, kind.name):
         damaged = copy(world, TRIAL) / file
         WAYS[way](damaged)
-        left = None if way in INSTEAD else hashlib.sha256(damaged.read_bytes()).hexdigest()
+        left = None if way in INSTEAD else digest(damaged)
         done = run(kind.readers[name].split(), TRIAL, pictures=False)
         table.add(
             f"{kind.name} {name}",
             f"{file} {way} {name}",
-            judged(done, before, file, left, partial(whole, kind, name)),
+            judged(done, before, file, left, kind.readers[name], partial(whole, kind, name)),
         )
     return table
 

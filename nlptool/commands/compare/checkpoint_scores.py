@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from safetensors.torch import load_file
 
-from nlptool.atomic_files import read_json, write_json
+from nlptool.atomic_files import notify_recomputed, read_or_recompute, write_json
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
@@ -55,7 +55,7 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
     """A run with its checkpoints, oldest first, and their scores."""
     out, objective = setup.out, setup.objective()
     heldout = _heldout(out, setup.objective_config.name)
-    known = _read(out / "probes.json")
+    known = read_or_recompute(out / "probes.json", dict) or {}
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
         if why := verify_manifest(path):
@@ -65,6 +65,8 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
         flops = last(out, "flops", facts.step) if facts.flops is None else facts.flops
         key = _cache_key(setup, path, pairs)
         if not isinstance(known.get(key), dict):
+            if key in known:
+                notify_recomputed(f"{out / 'probes.json'}: what it holds of {path.name} is no scores")
             known[key] = _scores(setup, path, pairs, console)
             write_json(out / "probes.json", known)
         points.append(
@@ -143,10 +145,3 @@ def _heldout(run: Path, objective: str) -> dict[int, dict[str, float]]:
         if figures:
             found[line["step"]] = figures
     return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path, dict)
-    except (FileNotFoundError, DataError):  # asked again
-        return {}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlptool.atomic_files import write_json, write_text
+from nlptool.atomic_files import Shape, read_or_recompute, write_json, write_text
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
 from nlptool.data.batches import Batch
@@ -21,6 +21,17 @@ from nlptool.evaluation.metrics import classification
 from nlptool.formatting import counted, counted_each, markdown, quantity
 from nlptool.metric_table import describe
 from nlptool.tasks.base import TaskObjective
+
+SCORES = "scores.json"
+LIKE: Shape = {
+    "out": str, "caption": str, "rows": {str: int}, "metrics": [str], "threads": int,
+    "tokens": {"one": int, "many": int, "rows": int},
+    "models": {str: {
+        "parameters": int, "bytes": int, "latency": float, "throughput": float, "runs": [dict],
+        "faster": {"one": float, "many": float}, "mean": {str: float}, "std": {str: float}, "kept": {str: float},
+    }},
+}  # fmt: skip
+"""What is relied on of scores.json."""
 
 
 def measured(
@@ -64,10 +75,25 @@ def measured(
         "threads": torch.get_num_threads(),
         "models": models,
     }
-    columns, rows = table(result)
-    write_json(out / "scores.json", result)
-    write_text(out / "retention.md", markdown(columns, rows, result["caption"]))
+    write_json(out / SCORES, result)
+    _write_table(result, out)
     return result
+
+
+def kept(found: dict[str, list[dict[str, Any]]], out: Path) -> dict[str, Any] | None:
+    """What `measured` has written of these runs, so that a time is not taken again; None where it is not there."""
+    result = read_or_recompute(out / SCORES, dict, LIKE)
+    if result is None or any(
+        result["models"].get(name, {}).get("runs") != runs for name, runs in found.items()
+    ):
+        return None
+    _write_table(result, out)
+    return result
+
+
+def _write_table(result: dict[str, Any], out: Path) -> None:
+    columns, rows = table(result)
+    write_text(out / "retention.md", markdown(columns, rows, result["caption"]))
 
 
 def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -125,7 +125,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         message = "words are replaced, and links to the graph would be lost; leave augment or task.graph out"
         problems[Problem("augment", message)] = None
     guesser = recipe.augment.model if recipe.augment else None
-    if guesser is not None and (wrong := hub.problem(guesser)):
+    if guesser is not None and (wrong := hub.origin_problem(guesser)):
         problems[Problem("augment.model", wrong)] = None
     stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
     models = {"teacher": recipe.teacher, "init_from": recipe.init_from or recipe.teacher}

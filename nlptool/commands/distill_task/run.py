@@ -82,6 +82,7 @@ class _Runs:
         require(recipe, self.teacher)
         self.teacher.objective.to(self.world.device)
         self.start = initial_student(recipe, self.out)
+        self.finished = False
         self.world.on_rank0(lambda: self._begin(overwrite=options.overwrite))
 
     def all(self) -> dict[str, Any]:
@@ -100,6 +101,9 @@ class _Runs:
         found = {"student": [self._predict(setups[seed], seed, logits_NW) for seed in recipe.seeds]}
         if recipe.baseline_student:
             found["baseline_student"] = self._baselines(setup.steps, setup.epoch)
+        kept = self.world.on_rank0(lambda: comparison.kept(found, self.out) if self.finished else None)
+        if kept is not None:
+            return kept
         teacher: dict[str, float] = {}
         for split in setup.task.validation:
             teacher |= setup.figures(split, self.teacher.predict_split(setup, split, self.context))
@@ -196,11 +200,12 @@ class _Runs:
             changed = folder.check_resume(self.out, recipe, models, ahead)
             self._require_finished_alike(changed)
             folder.report_changes(changed, self.console)
+            self.finished = not changed and (self.out / comparison.SCORES).exists()
         facts = machine.environment(finetuning.PACKAGES, self.world) | {"models": folder.digests(models)}
         if self.source is None:
             folder.create_run_folder_with(self.out, recipe, facts, self._prepare, overwrite=overwrite)
         else:
-            folder.create_run_folder(self.out, recipe, facts, overwrite=False)
+            folder.create_run_folder(self.out, recipe, facts, overwrite=False, finished=self.finished)
             self._prepare(self.out)
 
     def _prepare(self, out: Path) -> None:

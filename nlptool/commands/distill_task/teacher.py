@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptool.atomic_files import read_json, replacing, write_json
+from nlptool.atomic_files import notify_recomputed, read_json, read_or_recompute, replacing, write_json
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.data.batches import Batch
 from nlptool.data.length_bucketing import SequentialBatches
@@ -23,6 +23,8 @@ from nlptool.runs.launch import RunContext
 from nlptool.tasks.base import Numbers, TaskObjective
 from nlptool.tasks.finetuned import require_head, require_same_classes
 from nlptool.train.trainer import derive_seed, predictions
+
+PROVENANCE = "teacher.json"
 
 
 class FinetunedTeacher:
@@ -90,7 +92,7 @@ class FinetunedTeacher:
 
     def training_logits(self, student: FinetuneSetup, out: Path, context: RunContext) -> Tensor:
         """Its logits of the training rows, [N, W], float32; out/teacher.npy caches them for a run that is resumed."""
-        path, provenance = out / "teacher.npy", out / "teacher.json"
+        path, provenance = out / "teacher.npy", out / PROVENANCE
         facts = {"length": student.train.sequence_length}  # the teacher and the rows stay
         if not _is_cached(path, provenance, facts):
             logits = self.predict_split(student, student.task.train, context)
@@ -108,10 +110,24 @@ def _write(logits: Numbers, path: Path, provenance: Path, facts: dict[str, Any])
 
 def _is_cached(path: Path, provenance: Path, facts: dict[str, Any]) -> bool:
     """Whether the logits are there as they were written; if not, they are computed again."""
-    try:
-        return path.is_file() and read_json(provenance, dict) == facts | {"sha256": digest(path)}
-    except (FileNotFoundError, DataError):
+    known = read_or_recompute(provenance, dict)
+    if known is None or any(known.get(key) != value for key, value in facts.items()):
         return False
+    if why := fault(provenance):
+        notify_recomputed(why)
+    return why is None
+
+
+def fault(provenance: Path) -> str | None:
+    """Why the logits beside a teacher.json are not as they were written; None where they are."""
+    path = provenance.with_suffix(".npy")
+    try:
+        same = read_json(provenance, dict).get("sha256") == digest(path)
+    except FileNotFoundError as error:
+        return f"{error.filename}: is missing"
+    except DataError as error:
+        return error.message
+    return None if same else f"{path}: is not what was written (its digest differs)"
 
 
 class _Watched:

@@ -11,7 +11,7 @@ from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder, verify_manifest
 from nlptool.metric_table import objective_of
-from nlptool.models import hub_upload
+from nlptool.models import hub, hub_upload
 from nlptool.recipe import kept, kept_source
 from nlptool.runs import folder, model_card, run_state
 from nlptool.runs.model_card import Publication
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def run(options: ExportOptions, output: Options, console: Console) -> None:
     """Write the model of a checkpoint, or take a finished one as it is; then upload it where that is asked."""
     source = Path(options.source)
+    if why := _superseded(options):
+        raise UsageError(why)
     if options.of_graph:
         _finish(graph.export(options, console), options, output, console)
         return
@@ -36,6 +38,16 @@ def run(options: ExportOptions, output: Options, console: Console) -> None:
     else:
         facts = _of_checkpoint(source, options, publication, console)
     _finish(facts, options, output, console)
+
+
+def _superseded(options: ExportOptions) -> str | None:
+    """Why a model is not one to be handed on: its run has gone on."""
+    if options.to == "onnx":
+        return hub.origin_problem(options.source)
+    models = (options.vectors,) if options.of_graph else (Path(options.source),)
+    return next(
+        filter(None, (weights_record.superseded_final(model) for model in models if model is not None)), None
+    )
 
 
 def _finish(

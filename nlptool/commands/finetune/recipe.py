@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from nlptool import weights_record
 from nlptool.errors import UsageError
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock, RecipeSource
 from nlptool.registry import DiscriminatedBy
-from nlptool.runs import run_state
 from nlptool.runs.metrics_file import Tracker
 from nlptool.tasks import inference
 from nlptool.tasks.config import TaskConfig
@@ -200,8 +200,12 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(Problem("data", "the task's source.files names its rows; leave one of the two out"))
     elif recipe.data is not None and not Path(recipe.data).is_dir():
         problems.append(Problem("data", f"no folder {recipe.data}"))
-    if wrong := hub.problem(recipe.init_from) or run_state.problem(recipe.init_from):
+    if wrong := hub.origin_problem(recipe.init_from):
         problems.append(Problem("init_from", wrong))
+    for key in task.folders:
+        name = getattr(task, key)
+        if name is not None and (why := weights_record.superseded_final(Path(name))):
+            problems.append(Problem(f"task.{key}", why))
     if recipe.train.batch_size % recipe.train.gradient_accumulation:
         problems.append(
             Problem(

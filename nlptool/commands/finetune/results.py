@@ -8,26 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptool.atomic_files import read_json
+from nlptool.atomic_files import Shape, read_or_recompute
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.console import Console
-from nlptool.errors import DataError
 from nlptool.evaluation.metrics import classification
 from nlptool.formatting import counted, counted_each, each, percent
 from nlptool.metric_table import describe
 from nlptool.runs import run_state
 
+LIKE: Shape = {"seed": int, "step": int, "seconds": float, "figures": {str: float}}
+"""What a seed's scores.json must hold."""
 ABREAST = 6  # figures side by side; more have a line each
 
 
 def known(out: Path) -> dict[str, Any] | None:
     """What a seed's run has reached, if it is finished; what is damaged is as none, since it can be made again."""
-    try:
-        found = read_json(out / "scores.json", dict)
-    except (FileNotFoundError, DataError):
-        return None
-    whole = isinstance(found.get("figures"), dict) and isinstance(found.get("step"), int)
-    return found if whole and run_state.outdated(out) is None else None
+    found = read_or_recompute(out / "scores.json", dict, LIKE)
+    return found if found is not None and run_state.outdated(out) is None else None
 
 
 def summary(setup: FinetuneSetup, done: list[dict[str, Any]]) -> dict[str, Any]:

@@ -103,9 +103,12 @@ def search_grid(recipe: Recipe, options: Options, console: Console) -> dict[str,
 def _begin_grid(recipe: Recipe, options: Options, console: Console) -> None:
     out = Path(recipe.out)
     folder.prepare_output_folder(out, options, recipe=recipe)
+    finished = False
     if not options.overwrite and (out / "recipe.yaml").exists():
-        folder.report_changes(folder.check_resume(out, recipe), console)
-    folder.create_run_folder(out, recipe, {}, overwrite=options.overwrite)
+        changed = folder.check_resume(out, recipe)
+        folder.report_changes(changed, console)
+        finished = not changed and (out / "scores.json").exists()
+    folder.create_run_folder(out, recipe, {}, overwrite=options.overwrite, finished=finished)
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -300,8 +303,10 @@ def _begin(
     (console, world, _), models = context, setup.models
     if (described := setup.described) is not None and source is None:
         console.note(f"the task, as {setup.out / TASK} keeps it:\n{indent(described.rstrip(), '  ')}")
+    finished = False
     if source is not None and (setup.out / "recipe.yaml").exists():
         changed = folder.check_resume(setup.out, recipe, models)
+        finished = not changed and all(results.known(setup.out / f"seed-{seed}") for seed in recipe.seeds)
         for seed in recipe.seeds:
             _of_seed(recipe, seed)
         folder.report_changes(changed, console)
@@ -315,7 +320,7 @@ def _begin(
             overwrite=options.overwrite,
         )
     else:
-        folder.create_run_folder(setup.out, recipe, facts, overwrite=False)
+        folder.create_run_folder(setup.out, recipe, facts, overwrite=False, finished=finished)
         setup.encode(setup.out / "rows", console)
     if described is not None:
         write_text(setup.out / TASK, described)

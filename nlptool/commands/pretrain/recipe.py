@@ -6,14 +6,13 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nlptool import folder_kinds, registry
+from nlptool import folder_kinds, registry, weights_record
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.config import ObjectiveConfig
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock, only
 from nlptool.registry import DiscriminatedBy
-from nlptool.runs import run_state
 from nlptool.runs.metrics_file import Tracker
 from nlptool.train.config import Evaluate, PretrainConfig, Save
 
@@ -156,11 +155,13 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         problems.append(Problem("entity_embeddings", text))
     if not reads and given is not None:
         problems.append(Problem("entity_embeddings", "only nlptool pretrain-ernie has them"))
+    if given is not None and (why := weights_record.superseded_final(Path(given))):
+        problems.append(Problem("entity_embeddings", why))
     if recipe.model is not None:
         problems += check_model(recipe.objective, recipe.train, recipe.model)
     problems += _check_stores(recipe)
     for key, name in (("init_from", recipe.init_from), ("teacher", recipe.teacher)):
-        if name is not None and (wrong := hub.problem(name) or run_state.problem(name)):
+        if name is not None and (wrong := hub.origin_problem(name)):
             problems.append(Problem(key, wrong))
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."

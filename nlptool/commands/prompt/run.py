@@ -25,6 +25,7 @@ from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
 
 PACKAGES = ("torch", "numpy", "tokenizers", "datasets")
+RESULTS = "results.json"
 UNLIMITED = 10**9  # tokens of a prompt
 
 
@@ -66,7 +67,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
     records = evaluate(recipe, options, console)
     out = Path(recipe.out)
     columns, rows = results.results_table(records)
-    write_json(out / "results.json", records)
+    write_json(out / RESULTS, records)
     write_text(out / "results.md", markdown(columns, rows))
     if options.json:
         console.json(records)
@@ -89,10 +90,13 @@ def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[st
     labels = results.model_labels(recipe.models)
     models = [(name, label, hub.folder(name)) for name, label in zip(recipe.models, labels, strict=True)]
     _require_models(models, runs)
+    finished = False
     if options.resume and (out / "recipe.yaml").exists():
-        folder.report_changes(folder.check_resume(out, recipe), console)
+        changed = folder.check_resume(out, recipe)
+        folder.report_changes(changed, console)
+        finished = not changed and (out / RESULTS).exists()
     environment = machine.environment(PACKAGES, distributed.join(ALONE))
-    folder.create_run_folder(out, recipe, environment, overwrite=options.overwrite)
+    folder.create_run_folder(out, recipe, environment, overwrite=options.overwrite, finished=finished)
     files = plain_names(run.name for run in runs)
     folders = plain_names(label for _, label, _ in models)
     records: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from nlptool import __version__
-from nlptool.atomic_files import read_json, read_text, write_json, write_text
+from nlptool.atomic_files import read_or_recompute, read_text, write_json, write_text
 from nlptool.commands.reproduce import figures, verdicts
 from nlptool.commands.reproduce.experiment import Cost, Plan, PlannedRun
 from nlptool.commands.reproduce.table import claims_table, lines, measures_table, metric_of, runs_table
@@ -67,7 +67,7 @@ def run(plan: Plan, options: Options, console: Console) -> None:
             hint=f"nlptool reproduce {plan.name} --dry-run shows what it would run",
         )
     folder.prepare_output_folder(plan.out, options)
-    known = {} if options.overwrite else _known(plan.out)
+    known = {} if options.overwrite else read_or_recompute(plan.out / KEPT, dict) or {}
     missing = [one for one in plan.runs if one.identity not in known]
     if len(missing) < len(plan.runs):
         console.note(f"{len(plan.runs) - len(missing)} of {counted(len(plan.runs), 'runs')} are finished")
@@ -120,14 +120,6 @@ def _begun(one: PlannedRun) -> bool:
         return read_text(_mark(one)) == one.identity
     except (FileNotFoundError, DataError):
         return False
-
-
-def _known(out: Path) -> dict[str, Any]:
-    """The runs that are finished; none where the file is damaged, so that they are run again."""
-    try:
-        return read_json(out / KEPT, dict)
-    except (FileNotFoundError, DataError):
-        return {}
 
 
 def _result(plan: Plan, known: dict[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from nlptool.atomic_files import read_json, write_json
+from nlptool.atomic_files import read_or_recompute, write_json
 from nlptool.commands.finetune import run
 from nlptool.commands.prompt import recipe as prompt
 from nlptool.commands.prompt import run as prompting
 from nlptool.commands.suite.recipe import ResolvedSuite, SuiteTask
 from nlptool.console import Console, Options
-from nlptool.errors import DataError
 from nlptool.manifests import digest
 from nlptool.metric_table import PERPLEXITY
 from nlptool.models import huggingface
@@ -94,7 +93,7 @@ def _one(task: SuiteTask, model: Path, weights: str, out: Path, console: Console
     """The scores in one task, from an earlier time if nothing has changed since."""
     runs, kept = out / task.task, out / f"{task.task}.json"
     inputs = {"model": weights, "recipe": recipe_digest(task.recipe)}
-    before = _known(kept)
+    before = read_or_recompute(kept, dict) or {}
     same = before.get("inputs") == inputs
     if same and isinstance(found := before.get("scores"), dict):
         return found | {"excluded": task.excluded}
@@ -121,11 +120,3 @@ def _one(task: SuiteTask, model: Path, weights: str, out: Path, console: Console
         for name in WEIGHTS:
             shutil.rmtree(folder / name, ignore_errors=True)
     return found
-
-
-def _known(path: Path) -> dict[str, Any]:
-    """What was found at an earlier time; nothing where the file is damaged, so that it is found anew."""
-    try:
-        return read_json(path, dict)
-    except (FileNotFoundError, DataError):
-        return {}
