@@ -155,7 +155,7 @@ def test_experiments_are_listed_and_an_unknown_one_is_compared_with_them(capsys)
     ("change", "told"),
     [
         ("arms.wide.pretraind={}", "arms: wide: no step pretraind"),
-        ("measures.loss.step=tuned", "measures: loss: no step tuned"),
+        ("measures.loss.step=tuning", "measures: loss: no step tuning"),
         ("claims=[{claim: a, measure: lss, order: [wide, narrow]}]", "claims: no measure lss"),
         ("claims=[{claim: a, measure: loss, order: [wide, wider]}]", "claims: no arm wider"),
         ("claims=[{claim: a, measure: loss, order: [wide, narrow], paper: [1]}]", "as many figures as order"),
@@ -164,18 +164,37 @@ def test_experiments_are_listed_and_an_unknown_one_is_compared_with_them(capsys)
             "step pretrained of wide: set: model.width=16: unknown key",
         ),
         ("steps.pretrained.recipe=tasks/demo/period", "no recipe of a command"),
-        ("measures.loss.figure=mlm_loss", "has no figure mlm_loss"),
+        ("measures.loss.figure=mlm_loss", "measures: loss: pretrain-mlm has no figure mlm_loss"),
+        ("measures.loss.figure=mlm_acuracy", "did you mean mlm_accuracy"),
+        ("measures.loss.step=tokens", "measures: loss: tokenize has no figures"),
+        ("measures.loss={step: tuned, figure: macro_f2}", "finetune has no figure macro_f2"),
+        ("measures.loss={step: tuned, figure: exact}", "finetune has no figure exact"),
         ("--out=runs/a [b]", "it may not hold \\["),
     ],
 )
 def test_what_is_wrong_with_an_experiment_is_one_line(
     small: Path, change: str, told: str, capsys, monkeypatch
 ):
-    monkeypatch.setattr(
-        carrying, "_carry_out", lambda one, *_: {"run": str(one.out), "seconds": 0, "figures": {}}
-    )
+    tuned = '  tuned: {recipe: demo/finetune, set: ["init_from={pretrained}/final"]}\narms:'
+    small.write_text(small.read_text().replace("arms:", tuned))
+    monkeypatch.setattr(carrying, "_carry_out", None)  # nothing is run
     assert main(["reproduce", str(small), change]) == 2
     assert re.search(told, capsys.readouterr().err)
+
+
+def test_a_figure_that_a_run_lacks_is_told_after_the_first_one_that_should_have_it(
+    small: Path, capsys, monkeypatch
+):
+    carried = []
+
+    def carry_out(one, *_):
+        carried.append(one.step)
+        return {"run": str(one.out), "seconds": 0, "figures": {"parameters": 1.0}}
+
+    monkeypatch.setattr(carrying, "_carry_out", carry_out)
+    assert main(["reproduce", str(small), "measures.loss.figure=clm"]) == 2
+    assert "has no figure clm" in capsys.readouterr().err
+    assert carried == ["tokens", "pretrained"]
 
 
 def decided(order: list, values: dict[str, list[float]], **claim) -> str:

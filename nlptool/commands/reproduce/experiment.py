@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from nlptool.commands.recipe_command import command_of
+from nlptool.commands.reproduce import expected_figures
 from nlptool.commands.specs import COMMANDS
 from nlptool.console import Console
 from nlptool.errors import RecipeError, UsageError
@@ -57,6 +58,10 @@ class Measure(RecipeBlock):
     better: Literal["higher", "lower"] | None = Field(
         None, description="which values are better; null: as the figure's own, higher where it has none"
     )
+
+    def figure_of(self, arm: str) -> str:
+        """The figure's name in this arm."""
+        return self.figures.get(arm, self.figure)
 
     @property
     def sign(self) -> int:
@@ -188,8 +193,8 @@ def open_experiment(name: str, changes: Sequence[str]) -> Experiment:
 def plan(experiment: Experiment, name: str, out: Path) -> Plan:
     """The runs that an experiment takes; what several arms have in common is there once.
 
-    Raises RecipeError for a recipe that is wrong, UsageError for one that no command carries out and for a folder
-    whose name cannot stand in a recipe.
+    Raises RecipeError for a recipe that is wrong, UsageError for one that no command carries out, for a figure that a
+    run will not have and for a folder whose name cannot stand in a recipe.
     """
     if sign := re.search(r"[][{},'\"#]|: ", str(out)):
         raise UsageError(
@@ -208,6 +213,11 @@ def plan(experiment: Experiment, name: str, out: Path) -> Plan:
                     known.arms.append(arm)
                 done[step] = known
                 places[arm, seed, step] = known.out
+    planned_runs = {one.out: one for one in runs.values()}
+    for measure_name, measure in experiment.measures.items():
+        for arm in experiment.arms:
+            run = planned_runs[places[arm, 0, measure.step]]
+            expected_figures.require(measure_name, measure.figure_of(arm), run.command, run.loaded.recipe)
     return Plan(experiment, name, out, list(runs.values()), places)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nlptool.atomic_files import read_json
+from nlptool.commands.reproduce.expected_figures import NEXT, ORDER
 from nlptool.commands.reproduce.experiment import PlannedRun
 from nlptool.errors import DataError
 from nlptool.evaluation.segment_pairs import SegmentPairScorer
@@ -46,8 +47,8 @@ def _pretrained(out: Path, recipe: Any) -> Figures:
         special = Tokenizer.of_store(store).special
         scorer = SegmentPairScorer(pretrained, special, machine.device())
         length = max(stage.sequence_length for stage in recipe.train.plan())
-        found["sentence order"] = scorer.accuracy(store.split("heldout"), "order", length).value
-        found["next sentence"] = scorer.accuracy(store.split("heldout"), "next", length).value
+        found[ORDER] = scorer.accuracy(store.split("heldout"), "order", length).value
+        found[NEXT] = scorer.accuracy(store.split("heldout"), "next", length).value
     return found
 
 

@@ -77,6 +77,7 @@ def run(plan: Plan, options: Options, console: Console) -> None:
         console.note(title if one.seed is None else f"{title}, seed {one.seed}")
         known[one.identity] = _carry_out(one, options.overwrite, console)
         write_json(plan.out / KEPT, known)
+        _require_measures(plan, one, known[one.identity])
     result = _result(plan, known)
     write_json(plan.out / "result.json", result)
     _write(plan, result)
@@ -129,9 +130,7 @@ def _result(plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
     for name, measure in experiment.measures.items():
         values[name] = {
             arm: [
-                _figure(
-                    by_place[plan.places[arm, seed, measure.step]], measure.figures.get(arm, measure.figure)
-                )
+                _figure(by_place[plan.places[arm, seed, measure.step]], measure.figure_of(arm))
                 for seed in range(experiment.seeds)
             ]
             for arm in experiment.arms
@@ -160,6 +159,14 @@ def _machine() -> str:
         name = machine.processor()
     threads = counted(torch.get_num_threads(), "threads")
     return f"{name}, {threads} of {counted(os.cpu_count() or 1, 'cores')}"
+
+
+def _require_measures(plan: Plan, one: PlannedRun, found: dict[str, Any]) -> None:
+    """Raise UsageError where a run has not the figures that it was made for, before others like it are made."""
+    for measure in plan.experiment.measures.values():
+        if measure.step == one.step:
+            for arm in one.arms:
+                _figure(found, measure.figure_of(arm))
 
 
 def _figure(run: dict[str, Any], name: str) -> float:
