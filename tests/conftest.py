@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", choices=["check", "write"], default="check", help="losses on record")
+    parser.addoption("--outputs", choices=["check", "write"], default="check", help="what pages print")
 
 
 def pytest_collection_finish() -> None:
@@ -40,6 +41,12 @@ def the_disk_is_not_waited_for() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
+
+
+@pytest.fixture(scope="session")
+def write_outputs(pytestconfig: pytest.Config) -> bool:
+    """Whether the outputs on the documentation's pages are to be those of this run."""
+    return bool(pytestconfig.getoption("--outputs") == "write")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,16 @@
-"""Pages of Markdown whose commands are carried out: their blocks, and how far a command goes in a quick test."""
+"""Pages of Markdown whose commands are carried out, and whose printed outputs are those of the commands.
+
+A `text` block is what the commands of the `sh` block before it print: lines in their order, of which some may be
+left out. Numbers may differ, as they do between machines; names, words and signs may not. With `--outputs=write` the
+slow tests of README and docs/ take the lines of today in place of those on the pages.
+"""
 
 import json
 import re
 import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
@@ -44,15 +50,14 @@ def blocks(page: Path) -> list[Block]:
     return [Block(language, text) for language, text in found]
 
 
+def lines(block: Block) -> list[str]:
+    """The commands of an sh block, without comments."""
+    return [line.partition("  #")[0].strip() for line in block.text.splitlines() if line.strip()]
+
+
 def commands(page: Path) -> list[str]:
-    """The lines of a page's sh blocks, without comments."""
-    return [
-        line.partition("  #")[0].strip()
-        for block in blocks(page)
-        if block.language == "sh"
-        for line in block.text.splitlines()
-        if line.strip()
-    ]
+    """The commands of a page's sh blocks."""
+    return [line for block in blocks(page) if block.language == "sh" for line in lines(block)]
 
 
 def words(line: str, *, cut: bool) -> list[str]:
@@ -66,3 +71,47 @@ def words(line: str, *, cut: bool) -> list[str]:
             kept = [change for change in changes if change.partition("=")[0] not in there]
             given = [*given[:2], *kept, *given[2:]]
     return given
+
+
+def carry_out(
+    page: Path, main: Callable[[list[str]], int], capsys: Any, *, cut: bool, write: bool = False
+) -> str:
+    """Run the page's commands and its Python in their order, and compare what is printed; all of it."""
+    text = page.read_text(encoding="utf-8")
+    everything, said, asked = "", "", list[str]()
+    namespace: dict[str, Any] = {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, page.name, "exec"), namespace)
+        elif block.language == "sh":
+            given = [words(line, cut=cut) for line in lines(block) if line.startswith("nlptool")]
+            for line in given:
+                assert main(line) == 0, (page.name, line, capsys.readouterr().err)
+            said, asked = capsys.readouterr().out, [word for line in given for word in line if " " in word]
+            everything += said
+        elif block.language == "text":
+            found = "".join(f"{line}\n" for line in told(block.text.splitlines(), said, asked))
+            if write:
+                text = text.replace(f"```text\n{block.text}```", f"```text\n{found}```")
+    if write:
+        page.write_text(text, encoding="utf-8")
+    return everything
+
+
+def told(printed: list[str], said: str, asked: list[str]) -> Iterator[str]:
+    """The lines of `said` that have the shapes of those on a page. asked: texts on which a model's words depend."""
+    rest = iter(said.splitlines())
+    for line in printed:
+        wanted = shape(line, asked)
+        found = next((one for one in rest if shape(one, asked) == wanted), None)
+        assert found is not None, f"no such line is printed: {line}\nbut:\n{said}"
+        yield found.rstrip()
+
+
+def shape(line: str, asked: list[str]) -> str:
+    """A line without its numbers and widths; of what a model says to a text that it was asked, the text alone."""
+    for text in asked:
+        if line.startswith(text):
+            return text
+    numbers = re.sub(r"\d+h\d+m|\d+m\d+s|\d+[hms]\b|\d[\d,.]*", "#", line)
+    return " ".join(numbers.split())

@@ -55,20 +55,13 @@ def test_every_kind_of_task_is_in_the_table_of_predictions():
 
 
 @pytest.mark.slow
-def test_commands_and_python_work_in_their_order(tmp_path: Path, monkeypatch, capsys):
+def test_commands_and_python_work_in_their_order(tmp_path: Path, monkeypatch, capsys, write_outputs: bool):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").symlink_to(pages.ROOT / "data")
     for name in [name for name in NAVIGATION if name not in MADE]:
-        cut = name == "index.md"  # the README's quickstart, which tests/test_readme.py carries out as printed
-        namespace: dict = {}
-        for block in pages.blocks(DOCS / name):
-            if block.language == "python":
-                exec(compile(block.text, name, "exec"), namespace)
-            elif block.language == "sh":
-                for printed in block.text.splitlines():
-                    line = printed.partition("  #")[0].strip()
-                    if line.startswith("nlptool"):
-                        assert main(pages.words(line, cut=cut)) == 0, (name, line, capsys.readouterr().err)
+        # tests/test_readme.py carries out the quickstart as printed
+        cut = name == "index.md" and not write_outputs
+        pages.carry_out(DOCS / name, main, capsys, cut=cut, write=write_outputs)
 
 
 @pytest.mark.slow

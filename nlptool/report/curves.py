@@ -21,7 +21,7 @@ SMOOTH_FROM = 20  # points; fewer are shown as they are
 SPAN, BEGIN = 0.02, 0.1  # time constant of the mean: a share of the run; at most a share of the steps so far
 EMA = (
     f"exponential moving average, time constant {percent(SPAN, 0)} of the run, at first {percent(BEGIN, 0)} of the "
-    "steps so far, begun anew with each stage"
+    "steps so far, restarted with each stage"
 )
 
 
@@ -94,6 +94,8 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
     """All charts, kind by kind: losses, then other results, then the course of the runs."""
     names = dict.fromkeys(name for run in runs for name in run.figures)
     metrics = [describe(key) for key in dict.fromkeys(name.removeprefix(HELD_OUT) for name in names)]
+    if len(runs) == 1:  # the chart of the accuracy has it as a line
+        metrics = [metric for metric in metrics if not metric.key.endswith("_majority")]
     shown = sorted((m for m in metrics if m.kind in SHOWN), key=lambda metric: SHOWN.index(metric.kind))
     files = plain_names(metric.key[:LONGEST] for metric in shown)
     return [

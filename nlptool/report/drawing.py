@@ -21,19 +21,21 @@ from nlptool.report.curves import Axis, Chart, Curve, Floats
 from nlptool.report.fonts import fonts_for
 from nlptool.report.marks import Marks
 from nlptool.report.scales import apart, decade, number, scale
+from nlptool.report.text_width import SIZE, short, width
 from nlptool.terminal import clean
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
 # Okabe & Ito 2008, without the yellow, which print does not show.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5c6470")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)))  # for the runs of the second and third round of colours
-WIDTH, HEIGHT = 6.6, 3.5  # inches, about the width of a page's text
+WIDTH, HEIGHT = 5.4, 3.1  # inches: on a page of two columns letters are nearly those of the text
 BAR = 0.34  # inches from one bar to the next: a chart of bars is as high as they are many
 LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
 UNIT = 0.22  # inches from below to the top of the x axis's name
-WIDEST = 1.5  # inches for a name at the right
-SIZE, LINE, DPI = 8.5, 11.5, 200  # points: letters, and from one name to the next; dots per inch of a PNG
+WIDEST = 1.8  # inches for a name at the right
+LINE, DPI = 11.5, 200  # points from one name to the next; dots per inch of a PNG
 FALL = 0.02  # share of a run, its beginning
+WIDER = 2.0  # times the range of a loss that a chart may have so that a baseline is in sight
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Style:
         with styled(look):
             figure = Figure(figsize=(WIDTH, HEIGHT))
             FigureCanvasAgg(figure)
-            return cls([_short(figure, name, WIDEST) for name in names], fonts, missing)
+            return cls([short(figure, name, WIDEST) for name in names], fonts, missing)
 
     @property
     def remark(self) -> str:
@@ -102,11 +104,12 @@ def draw(
         factor, unit = scale(axis, curves)
         for curve in curves:
             _line(plot, curve, factor, log=log)
-        _frame(plot, chart, curves, factor, log=log)
+        _frame(plot, chart, curves, factor, log=log, level=marked.level)
         marks.draw(plot, marked, factor)
         plot.set_xlabel(unit + (", logarithmic" if log else ""), color=MUTED)
         labels = _labels(chart, curves, look)
-        _lay(plot, LEFT, _width(figure, [text for *_, text in labels]) + 0.22)
+        figure.set_figheight(max(HEIGHT, TOP + BOTTOM + LINE / 72 * (len(labels) + 1)))
+        _lay(plot, LEFT, width(figure, [text for *_, text in labels]) + 0.22)
         _title(figure, chart)
         _legend(figure, chart, curves)
         _place(figure, plot, labels)
@@ -228,7 +231,7 @@ def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], loo
     plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     plot.xaxis.set_major_formatter(_ticks(chart))
     _bare(plot, grid="x", named="y")
-    _lay(plot, _width(figure, look.names) + 0.2, _width(figure, ["0,000.000"]) + 0.1)
+    _lay(plot, width(figure, look.names) + 0.2, width(figure, ["0,000.000"]) + 0.1)
     _title(figure, chart)
     kind = "held-out" if any(curve.heldout for curve in last) else "training batches"
     label = (chart.band or kind) if chart.main else ""
@@ -253,12 +256,18 @@ def _settled(curve: Curve, *, log: bool) -> Floats:
     return y if log or curve.smooth is None else y[curve.x >= FALL * curve.x[-1]]
 
 
-def _frame(plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, log: bool) -> None:
-    """Limits, ticks, a horizontal grid and no box."""
+def _frame(
+    plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, log: bool, level: float | None
+) -> None:
+    """Limits, ticks, a horizontal grid and no box. level: a baseline; a score's is always in sight."""
     shown = [_settled(curve, log=log) for curve in curves]
     shown += [end for curve in curves if curve.band is not None for end in curve.band]
     low = min((y.min() for y in shown), default=0.0)
     high = max((y.max() for y in shown), default=1.0)
+    if level is not None:
+        least, most = min(low, level), max(high, level)
+        if (chart.share and 0 <= level <= 1) or most - least <= WIDER * (high - low):
+            low, high = least, most
     margin = (high - low or abs(high) or 1.0) * 0.05
     zero = (chart.share and chart.from_zero) or not chart.main
     bottom = 0.0 if zero and low >= 0 else low - margin
@@ -286,7 +295,7 @@ def _ticks(chart: Chart) -> FuncFormatter:
 
 def _title(figure: Figure, chart: Chart) -> None:
     """What is shown, and in which unit."""
-    text = _short(figure, chart.metric.heading, 0.7 * WIDTH)
+    text = short(figure, chart.metric.heading, 0.7 * WIDTH)
     figure.text(0.06 / WIDTH, 1 - 0.2 / _high(figure), text, fontsize=10, fontweight="bold", va="center")
 
 
@@ -307,7 +316,7 @@ def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
             dot = Line2D([(x + 0.11) / WIDTH], [below], color=MUTED, marker="o", ms=3.4, mew=0)
             figure.add_artist(dot)
         figure.text((x + 0.28) / WIDTH, below, text, color=MUTED, va="center", fontsize=8)
-        x += 0.28 + _width(figure, [text]) + 0.2
+        x += 0.28 + width(figure, [text]) + 0.2
 
 
 def _labels(chart: Chart, curves: Sequence[Curve], look: Style) -> list[tuple[float, int, str]]:
@@ -320,31 +329,14 @@ def _labels(chart: Chart, curves: Sequence[Curve], look: Style) -> list[tuple[fl
     return labels
 
 
-def _short(figure: Figure, name: str, widest: float) -> str:
-    """The name, or as much of both its ends as there is room for in so many inches."""
-    text, kept = name, len(name)
-    while kept > 4 and (wide := _width(figure, [text[:999]])) > widest:  # more letters fit nowhere
-        kept = min(kept - 1, max(4, int(1.1 * min(kept, 999) * widest / wide)))
-        text = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
-    return text
-
-
-def _width(figure: Figure, texts: Sequence[str]) -> float:
-    """Inches that the longest of these takes."""
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    widest = 0.0
-    for text in texts:
-        shown = figure.text(0, 0, text, fontsize=SIZE)
-        widest = max(widest, shown.get_window_extent(renderer).width / figure.dpi)
-        shown.remove()
-    return widest
-
-
 def _place(figure: Figure, plot: Axes, labels: Sequence[tuple[float, int, str]]) -> None:
     """Write the labels at the right, each at its line's height or as near as the others let it."""
     bottom, top = plot.get_ylim()
     height = (_high(figure) - TOP - BOTTOM) * 72 / LINE  # in lines of text
     ordered = sorted(labels)
     wanted = [(y - bottom) / (top - bottom) * height for y, *_ in ordered]
-    for at, (_, run, text) in zip(apart(wanted), ordered, strict=True):
+    for rank, (wish, (_, run, text)) in enumerate(zip(apart(wanted), ordered, strict=True)):
+        at = min(
+            max(wish, rank), height - (len(ordered) - 1 - rank)
+        )  # none below the axis, none above the plot
         plot.text(1.015, at / height, text, transform=plot.transAxes, color=colour(run), va="center")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 LANGUAGE_MODELS = ("mlm", "generator_mlm", "clm")
 """Losses in nats a token, that the entropy of the tokens' frequencies compares with."""
 INK = "#8c959f"
+LOW = 0.1  # of a chart's height: a baseline has its name above it, where the axis is near
 
 
 class Marks(NamedTuple):
@@ -60,13 +61,23 @@ def draw_across(plot: "Axes", marks: Marks) -> None:
 def draw(plot: "Axes", marks: Marks, factor: float) -> None:
     """Draw the marks into a plot whose limits are set. factor: that of the axis. One out of sight is left out."""
     left, right = plot.get_xlim()
-    for stage in marks.stages:
+    for number, stage in enumerate(marks.stages, start=2):
         if left < stage / factor < right:
             plot.axvline(stage / factor, color=INK, lw=0.8, ls=(0, (2, 2)), zorder=1)
+            _label(
+                plot,
+                f"stage {number}",
+                (stage / factor, 1),
+                (0, 2),
+                ("data", "axes fraction"),
+                ("center", "bottom"),
+            )
     bottom, top = plot.get_ylim()
     if marks.level is not None and bottom < marks.level < top:
         plot.axhline(marks.level, color=INK, lw=0.8, ls=(0, (5, 2)), zorder=1)
-        _label(plot, marks.name, (1, marks.level), (-2, -2), ("axes fraction", "data"), ("right", "top"))
+        low = marks.level - bottom < LOW * (top - bottom)
+        beside, va = ((-2, 2), "bottom") if low else ((-2, -2), "top")
+        _label(plot, marks.name, (1, marks.level), beside, ("axes fraction", "data"), ("right", va))
 
 
 def _label(

@@ -20,6 +20,7 @@ AXIS_NAMES = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs", "time": "t
     "shots": "examples",
     "parameters": "model size",
 }
+MOST_COLUMNS = 9  # that a wide screen has room for; a table of few runs is turned then
 ROLE = 'role="img" aria-label="the paths that an answer rests on"'
 NUMBER = re.compile(r"-?[\d,.]*( %)?|[\d.]+e[+-]?\d+|(\d+[smhd]\d*)+[smh]?")
 
@@ -37,7 +38,12 @@ def page(
     """The page of training runs. answers: by run, SVG texts of what its answers rest on."""
     differences = tables.differences(runs)
     sections = [_answers(name, pictures, len(runs) > 1) for name, pictures in answers.items()]
-    sections += [_section("What the runs ended with", _table(tables.final(runs)), "final")]
+    final = tables.final(runs)
+    if len(final.columns) > MOST_COLUMNS > 2 * len(final.rows):
+        final = tables.turned(final)
+    sections += [_section("Final figures", _table(final), "final")]
+    if len(differences.columns) > max(MOST_COLUMNS, len(differences.rows)):
+        differences = tables.turned(differences)
     if differences.rows:
         sections.append(_section("Where the recipes differ", _table(differences)))
     sections.append(_section("Environment", _table(tables.environment(runs))))
@@ -91,9 +97,11 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     if not axes or not charts:
         return '<p class="note">No figures yet.</p>'
     notes = [
-        f"A figure of training is a mean over the steps since the one before. Where there are {SMOOTH_FROM} or more, "
-        f"they are faint, and the strong line is their {EMA}."
+        f"Each point of a training curve is the mean since the point before. From {SMOOTH_FROM} points on, they are "
+        f"faint, and the strong line is their {EMA}."
     ]
+    if any(stage < run.step for run in runs for stage in run.stages):
+        notes.append("A dotted line marks where another stage begins.")
     lacking = [run.name for run in runs if run.step and run.last("flops") is None]
     if lacking and any(axis.name == "flops" for axis in axes):
         notes.append(
@@ -102,7 +110,7 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     numbers = count()
     main = _grid([chart for chart in charts if chart.compared], axes, drawn, numbers)
     course = _grid([chart for chart in charts if not chart.compared], axes, drawn, numbers)
-    heading = f"How the runs went, against {AXIS_NAMES[axes[0].name]}"
+    heading = f"Course of training, against {AXIS_NAMES[axes[0].name]}"
     note = f'<p class="note">{" ".join(notes)}</p>'
     return f"{_switch(axes)}{main}{note}{_section(heading, course) if course else ''}"
 
@@ -177,7 +185,7 @@ def _section(title: str, content: str, kind: str = "") -> str:
 
 
 def _table(table: tables.Table) -> str:
-    """Columns of numbers stand to the right."""
+    """Columns of numbers stand to the right. data-name: the column, for screens on which a row is a list."""
     numeric = [
         column > 0 and all(NUMBER.fullmatch(row[column]) for row in table.rows)
         for column in range(len(table.columns))
@@ -188,7 +196,10 @@ def _table(table: tables.Table) -> str:
     )
     rows = ""
     for row in table.rows:
-        cells = [f"<td{kind}>{html_text(cell)}</td>" for kind, cell in zip(classes[1:], row[1:], strict=True)]
+        cells = [
+            f'<td{kind} data-name="{html_text(name)}">{html_text(cell)}</td>'
+            for kind, name, cell in zip(classes[1:], table.columns[1:], row[1:], strict=True)
+        ]
         rows += f"<tr><th>{html_text(row[0])}</th>{''.join(cells)}</tr>\n"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 

@@ -20,6 +20,12 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
+def turned(table: Table) -> Table:
+    """Its columns as rows."""
+    columns, *rows = zip(table.columns, *table.rows, strict=True)
+    return Table([str(name) for name in columns], [[str(cell) for cell in row] for row in rows])
+
+
 def facts(run: Run) -> dict[str, Any]:
     """The figures that a run ended with, or has come to."""
     speeds = run.figures.get("tokens_per_second")
@@ -50,7 +56,7 @@ def final(runs: Sequence[Run]) -> Table:
     heldout = list(dict.fromkeys(name for fact in found for name in fact["heldout"]))
     columns = ["run", "state", *(f"held-out {describe(name).title}" for name in heldout)]
     entropy = any(fact["unigram_entropy"] is not None for fact in found)
-    columns += ["unigram entropy"] * entropy + ["parameters", "tokens", "FLOP", "time", "tokens/s"]
+    columns += ["unigram entropy"] * entropy + ["parameters", "tokens", "FLOPs", "time", "tokens/s"]
     rows = []
     for fact in found:
         row = [fact["name"], _state(fact)]

@@ -36,13 +36,17 @@ MOST_CLASSES = 200
 
 
 def label_column(table: Table, given: Mapping[str, Any]) -> Column | None:
-    """The column of the label: the one that is given, else by its name, else the only one with few different values."""
+    """The column of the label: the one that is given, else by its name, else the only one with few different values,
+    else the only one with lists of such values.
+    """
     if "label" in given:
         return given_column(table, "label", given["label"])
     if (found := table.first(LABELS)) is not None:
         return found
     few = [column for column in table.columns.values() if _may_be_classes(column, table.count)]
-    return few[0] if len(few) == 1 else None
+    lists = [column for column in table.columns.values() if column.lists and not column.many]
+    candidates = few or lists
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def given_column(table: Table, key: str, name: Any) -> Column:

@@ -12,6 +12,7 @@ import numpy as np
 from nlptool.report.curves import AXES, charts, curves
 from nlptool.report.drawing import HEIGHT, WIDTH, Style, draw, png, svg
 from nlptool.report.fonts import fonts_for
+from nlptool.report.marks import Marks
 from nlptool.report.runs import read_all
 from nlptool.report.scales import apart, decade
 
@@ -46,6 +47,32 @@ def test_a_chart_of_bars_is_as_high_as_they_are_many(tmp_path: Path):
     one, two, three = map(height, (1, 2, 3))
     assert one < 1.6
     assert three - one == pytest.approx(2 * (two - one))
+
+
+def test_the_names_of_many_runs_stand_beside_their_plot(tmp_path: Path):
+    lines = [{"step": step, "lr": 1e-9 * step} for step in (1, 2)]
+    runs = read_all([write_run(tmp_path / f"run-{number:02}", lines) for number in range(30)])
+    figure = draw(charts(runs)[0], curves(charts(runs)[0], runs, AXES[0]), AXES[0], Style.of(["a"] * 30))
+    (plot,) = figure.axes
+    heights = sorted(text.get_position()[1] for text in plot.texts)
+    assert 0 <= heights[0] < heights[-1] <= 1
+    assert figure.get_figheight() > HEIGHT
+
+
+def test_the_baseline_of_a_score_is_in_sight_and_that_of_a_loss_where_it_is_near(tmp_path: Path):
+    lines = [{"step": step, "heldout/mlm": 7 - step / 9, "heldout/mlm_accuracy": 0.2} for step in (1, 9)]
+    runs = read_all([write_run(tmp_path / "a", lines)])
+
+    def shows(name: str, level: float) -> bool:
+        (chart,) = [chart for chart in charts(runs) if chart.metric.key == name]
+        marked = Marks((), level, "baseline")
+        figure = draw(chart, curves(chart, runs, AXES[0]), AXES[0], Style.of(["a"]), marked=marked)
+        low, high = figure.axes[0].get_ylim()
+        return bool(low < level < high)
+
+    assert shows("mlm_accuracy", 0.9)
+    assert shows("mlm", 5.5)
+    assert not shows("mlm", 1.5)
 
 
 def test_a_name_stays_text_in_a_page_and_is_drawn_in_a_file(tmp_path: Path):

@@ -95,7 +95,7 @@ def test_the_final_table_has_what_a_run_came_to(tmp_path: Path):
         "held-out masked LM accuracy": "30.0 %",
         "parameters": "1,234",
         "tokens": "30,000",
-        "FLOP": "6e10",
+        "FLOPs": "6e10",
         "time": "2m30s",
         "tokens/s": "200",
     }
@@ -139,3 +139,10 @@ def test_what_all_runs_ran_on_is_told_once(tmp_path: Path):
     (tmp_path / "b" / "environment.json").write_text('{"nlptool": "0.2"}')
     runs = read_all([tmp_path / "a", tmp_path / "b"])
     assert tables.environment(runs).rows[0] == ["nlptool", "0.1", "0.2"]
+
+
+def test_a_table_is_turned_without_losing_a_cell():
+    assert tables.turned(tables.Table(["run", "loss"], [["a", "1"], ["b", "2"]])) == (
+        ["run", "a", "b"],
+        [["loss", "1", "2"]],
+    )

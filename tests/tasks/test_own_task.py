@@ -65,6 +65,14 @@ def test_the_written_recipe_has_the_whole_task_and_reads_no_file(reviews: Path):
     assert loads(dump(recipe), Recipe) == recipe
 
 
+def test_a_list_of_few_values_is_several_labels_whatever_its_column_is_called(tmp_path: Path):
+    rows = [{"text": f"film {n}", "genres": [["drama"], ["drama", "war"], []][n % 3]} for n in range(30)]
+    (tmp_path / "films.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    task = task_of(tmp_path, "films.jsonl")
+    assert task.name == "multi_label_classification"
+    assert known(task) | {"inputs": ["text"], "label": "genres", "labels": ["drama", "war"]} == known(task)
+
+
 def test_of_each_label_a_share_is_held_out_whatever_the_order(reviews: Path):
     task = task_of(reviews, "reviews.tsv")
     train, held = read(task, "train"), read(task, "validation")
