@@ -335,7 +335,7 @@ def _place(figure: Figure, plot: Axes, labels: Sequence[tuple[float, int, str]])
     height = (_high(figure) - TOP - BOTTOM) * 72 / LINE  # in lines of text
     ordered = sorted(labels)
     wanted = [(y - bottom) / (top - bottom) * height for y, *_ in ordered]
-    for rank, (wish, (_, run, text)) in enumerate(zip(apart(wanted), ordered, strict=True)):
+    for rank, (wanted_at, (_, run, text)) in enumerate(zip(apart(wanted), ordered, strict=True)):
         at = min(
             max(wish, rank), height - (len(ordered) - 1 - rank)
         )  # none below the axis, none above the plot
