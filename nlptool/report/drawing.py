@@ -335,8 +335,8 @@ def _place(figure: Figure, plot: Axes, labels: Sequence[tuple[float, int, str]])
     height = (_high(figure) - TOP - BOTTOM) * 72 / LINE  # in lines of text
     ordered = sorted(labels)
     wanted = [(y - bottom) / (top - bottom) * height for y, *_ in ordered]
-    for rank, (wanted_at, (_, run, text)) in enumerate(zip(apart(wanted), ordered, strict=True)):
-        at = min(
-            max(wish, rank), height - (len(ordered) - 1 - rank)
-        )  # none below the axis, none above the plot
+    places = apart(wanted)
+    for rank, (_, run, text) in enumerate(ordered):
+        # None below the axis, none above the plot.
+        at = min(max(places[rank], rank), height - (len(ordered) - 1 - rank))
         plot.text(1.015, at / height, text, transform=plot.transAxes, color=colour(run), va="center")
