@@ -1,8 +1,12 @@
 """Every command and every piece of Python of the documentation is carried out, page by page, in one folder."""
 
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pages
 import pytest
@@ -10,6 +14,10 @@ from ruamel.yaml import YAML
 
 from nlptool import registry
 from nlptool.cli import main
+from nlptool.commands.specs import COMMANDS
+from nlptool.recipe import Named
+from nlptool.recipe.keys import keys
+from nlptool.registry import DiscriminatedBy
 from nlptool.runs import inventory
 
 DOCS = pages.ROOT / "docs"
@@ -28,10 +36,41 @@ def test_links_between_pages_lead_somewhere():
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
-def test_examples_of_recipes_are_yaml(page: str):
+def test_examples_of_recipes_and_tasks_have_keys_that_there_are(page: str, tmp_path: Path):
     for block in pages.blocks(DOCS / page):
-        if block.language == "yaml":
-            assert YAML(typ="safe").load(block.text)
+        if block.language != "yaml":
+            continue
+        example = YAML(typ="safe").load(block.text)
+        if "name" in example:
+            (tmp_path / "task.yaml").write_text(block.text)
+            kind, folder = ("prompting", "prompted-tasks") if page == "prompting.md" else ("tasks", "tasks")
+            assert Named(DiscriminatedBy(kind), folder, "task").block(str(tmp_path / "task.yaml"))
+            continue
+        example.pop("extends", None)
+        assert all(any(fits(path, key) for key in recipe_keys()) for path in paths(example)), block.text
+
+
+def paths(value: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys of a block that have a value, as the names that lead to them; * in lists."""
+    inner = (
+        value.items() if isinstance(value, dict) else [("*", one) for one in value if isinstance(one, dict)]
+    )
+    for name, one in inner:
+        deeper = isinstance(one, dict) or (
+            isinstance(one, list) and any(isinstance(item, dict) for item in one)
+        )
+        yield from paths(one, (*before, name)) if deeper else [(*before, name)]
+
+
+def fits(path: tuple[str, ...], key: str) -> bool:
+    names = key.split(".")
+    return len(names) == len(path) and all(a in (b, "*") for a, b in zip(names, path, strict=True))
+
+
+@cache
+def recipe_keys() -> frozenset[str]:
+    recipes = [(import_module(f"nlptool.commands.{one.module}.recipe").Recipe, one.name) for one in COMMANDS]
+    return frozenset(key.path for recipe, name in recipes for key in keys(recipe, command=name))
 
 
 def listed(heading: str) -> set[str]:

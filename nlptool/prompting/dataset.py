@@ -69,10 +69,13 @@ class PromptDataset:
         if where is not None:
             found = self._files(part, split)
             if not found:
+                hint = f"put it at {self._place(part, split)}.jsonl (or .csv, .tsv, .parquet; also .gz, .xz)"
+                if self.own is None:
+                    hint += ", or name a folder of this task alone: tasks='[{task: TASK, data: FOLDER}]'"
                 raise DataError(
                     f"{where}: no file for the task {self.name}, split {split}; the folder holds "
                     f"{tabular.listing(where)}",
-                    hint=f"put it at {self._place(part, split)}.jsonl (or .csv, .tsv, .parquet; also .gz, .xz)",
+                    hint=hint,
                 )
             return tabular.read(found)
         if source is None or not source.hub:

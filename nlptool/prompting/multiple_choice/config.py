@@ -101,7 +101,9 @@ class Config(PromptConfig):
         if len(names) < 2 or not all(name.strip() for name in names):
             raise DataError(
                 f"{row.place}: the choices are {json_value(names)}; at least two are expected, none of them empty",
-                hint="mend or remove the row",
+                hint=f"a column is written in braces: choices: '{{{self.choices}}}'"
+                if self.choices in row.values
+                else "mend or remove the row",
             )
         also = [{"choice": name} for name in names]
         return Instance(
