@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from nlptool.formatting import counted
-from nlptool.text.lines import ENCODING, lines
+from nlptool.text.lines import encoding_hint, lines
 from nlptool.text.records import BadRecord
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -89,7 +89,7 @@ def _fields(data: bytes, line: int) -> list[str] | BadRecord | None:
         text = data.decode("utf-8-sig" if line == 1 else "utf8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         found = f"the byte 0x{data[error.start]:02x} at place {error.start + 1:,} of the line is not UTF-8"
-        return BadRecord(line, "invalid UTF-8", found, ENCODING)
+        return BadRecord(line, "invalid UTF-8", found, encoding_hint(data, first=line == 1))
     if not text.strip():
         return None
     fields = text.split("\t")

@@ -23,15 +23,23 @@ KINDS = (
     *("multi_label_classification", "classification", "text_generation"),
 )
 """In this order a kind is looked for; the first that the columns suit is taken."""
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 HELD_OUT = 0.1
 """The share of the training rows that is held out where there are no validation rows."""
 
 
 def is_data(given: str) -> bool:
-    """Whether the text that stands for a task is the path of its rows, rather than the name of a task."""
+    """Whether the text that stands for a task is the path of its rows, rather than the name of a task.
+
+    Raises RecipeError for a spreadsheet.
+    """
     if given.removesuffix(".yaml") in catalog.shipped("tasks"):
         return False
     path = Path(given)
+    if path.suffix.lower() in SPREADSHEETS and path.is_file():
+        raise RecipeError(
+            f"task: {given}: a spreadsheet", hint="save its table as CSV (UTF-8) and name that file"
+        )
     return path.is_dir() or (tabular.has_rows(given, columns=True) and path.suffix != ".yaml")
 
 

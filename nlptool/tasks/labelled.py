@@ -186,7 +186,7 @@ class LabelledSource:
         where = ", ".join(str(file.path) for file in files) if files else str(self.task.source_of(split))
         if self._holds_out:
             return DataError(
-                f"{where}: too few rows to hold any out for validation",
+                f"{where}: too few different rows to hold any out for validation",
                 hint="name a folder with a file of validation rows, or add rows",
             )
         return DataError(f"{where}: the split {split} has no row")

@@ -11,8 +11,36 @@ from nlptool.text.records import BadRecord
 RECORD = 1 << 26  # bytes of one line of JSON or CSV
 LONE = re.compile(rb"\r(?!\n|\Z)")  # ends a line on Macs before 2001, and in some exports of spreadsheets
 
-ENCODING = "convert the file with iconv, e.g. iconv -f WINDOWS-1252 -t UTF-8 (CP949 for Korean)"
-UTF16 = "the file looks like UTF-16: convert it with iconv -f UTF-16 -t UTF-8"
+ENCODING = "convert the file with iconv, e.g. iconv -f WINDOWS-1252 -t UTF-8 (GB18030 for Chinese)"
+ALIKE = "the file looks like {name}: convert it with iconv -f {name} -t UTF-8"
+MARKS = {
+    b"\xff\xfe": ALIKE.format(name="UTF-16"),
+    b"\xfe\xff": ALIKE.format(name="UTF-16"),
+    b"PK\x03\x04": "the file is a spreadsheet, document or ZIP archive: save what it holds as CSV (UTF-8) or plain text",
+    b"\xd0\xcf\x11\xe0": "the file is an old spreadsheet or document: save it as CSV (UTF-8) or plain text",
+    b"%PDF": "the file is a PDF: take the text out first, e.g. with pdftotext",
+    b"PAR1": "the file is Parquet: name it NAME.parquet",
+    b"\x1f\x8b": "the file is compressed with gzip: name it NAME.gz",
+    b"(\xb5/\xfd": "the file is compressed with zstd: name it NAME.zst",
+    b"\xfd7zXZ": "the file is compressed with xz: name it NAME.xz",
+}
+"""What files begin with that are no text in UTF-8, and what to do."""
+HANGUL = 0.8
+"""Share of what is not ASCII that is Hangul if bytes are Korean text."""
+
+
+def encoding_hint(data: bytes, *, first: bool) -> str:
+    """What to do about bytes that are not UTF-8. first: they begin a file."""
+    if first and (known := next((hint for mark, hint in MARKS.items() if data.startswith(mark)), None)):
+        return known
+    text = data[: 1 << 16].decode(
+        "euc_kr", "replace"
+    )  # what CP949 has beyond it is rare, and is in Japanese text, too
+    foreign = [letter for letter in text if letter > "\x7f"]
+    korean = sum("가" <= letter <= "힣" for letter in foreign)
+    if korean > HANGUL * len(foreign):
+        return ALIKE.format(name="CP949")
+    return ENCODING
 
 
 def byte_lines(stream: IO[bytes], size: int) -> Iterator[bytes]:
@@ -50,6 +78,5 @@ def lines(stream: IO[bytes]) -> Iterator[str | BadRecord]:
             found = (
                 f"the byte 0x{data[error.start]:02x} at place {error.start + 1:,} of the line is not UTF-8"
             )
-            marked = first and data[:2] in (b"\xff\xfe", b"\xfe\xff")
-            yield BadRecord(0, "invalid UTF-8", found, UTF16 if marked else ENCODING)
+            yield BadRecord(0, "invalid UTF-8", found, encoding_hint(data, first=first))
         first = False

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import IO, Any, cast
 
 from nlptool.text.json_arrays import read_values
-from nlptool.text.lines import ENCODING, UTF16, byte_lines, lines
+from nlptool.text.lines import byte_lines, encoding_hint, lines
 from nlptool.text.records import BadRecord, Read, Record, at_field, no_field
 from nlptool.text.sources import File
 
@@ -98,8 +98,7 @@ def _document(data: bytes, line: int, offset: int, documents: str, cut: bool) ->
     except UnicodeDecodeError as error:
         at = line + data.count(b"\n", 0, error.start)
         found = f"the byte 0x{data[error.start]:02x} at offset {offset + error.start:,} is not UTF-8"
-        marked = offset == 0 and data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        return BadRecord(at, "invalid UTF-8", found, UTF16 if marked else ENCODING)
+        return BadRecord(at, "invalid UTF-8", found, encoding_hint(data, first=offset == 0))
     if offset == 0:
         text = text.removeprefix("\ufeff")
     if documents != "file" and not cut:

@@ -94,8 +94,8 @@ def tsv(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
 def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
     """Comma-separated values; quoted values may hold commas and line ends.
 
-    Where the first line has semicolons and no comma these are the separators, as spreadsheets write them where a comma
-    stands in numbers.
+    Where the first line has no comma, but semicolons or tabs, these are the separators: spreadsheets write semicolons
+    where a comma stands in numbers.
     columns: names of the columns of a file without a header; a first line that has one of these is a header.
     """
     csv.field_size_limit(RECORD)
@@ -134,7 +134,11 @@ def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
 
 def _separator(line: str, columns: int) -> str:
     """What stands between values, by a file's first line. columns: how many there are; 0: the line names them."""
-    return ";" if ";" in line and "," not in line and columns in (0, line.count(";") + 1) else ","
+    if "," not in line:
+        for other in ("\t", ";"):
+            if other in line and columns in (0, line.count(other) + 1):
+                return other
+    return ","
 
 
 def names_columns(values: Sequence[str], columns: Sequence[str]) -> bool:

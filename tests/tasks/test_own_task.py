@@ -11,6 +11,7 @@ from nlptool.errors import DataError, RecipeError
 from nlptool.evaluation.metrics import ner
 from nlptool.recipe import dump, load, loads
 from nlptool.tasks.config import TaskConfig
+from nlptool.tasks.inference import is_data
 from nlptool.tasks.labelled import LabelledSource
 from nlptool.text.tabular import Row
 
@@ -154,6 +155,13 @@ def test_what_cannot_be_known_is_asked_for(tmp_path: Path, lines: list[str], tol
 def test_a_column_that_is_not_there_is_told_with_those_that_are(reviews: Path):
     with pytest.raises(RecipeError, match=r"task\.label: .*has no column stars; it has 번호, 내용, 평가"):
         task_of(reviews, "reviews.tsv", "task.label=stars")
+
+
+def test_a_spreadsheet_is_told(tmp_path: Path):
+    (tmp_path / "표.xlsx").write_bytes(b"PK\x03\x04\xff")
+    with pytest.raises(RecipeError, match=r"표\.xlsx: a spreadsheet") as told:
+        is_data(str(tmp_path / "표.xlsx"))
+    assert "CSV" in str(told.value.hint)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path):

@@ -104,6 +104,20 @@ FAULTS = [
     Fault("train.jsonl", '{"a": 1}\n{"a": \n', "train.jsonl:2: broken JSON"),
     Fault("train.jsonl", "[1]\n", "train.jsonl:1: expected an object", "jq"),
     Fault("train.jsonl", b'{"a": "one"}\n{"a": "\xe9"}\n', "train.jsonl:2: the byte 0xe9", "iconv"),
+    Fault(
+        "train.csv",
+        "리뷰,감정\n재미있다,긍정\n".encode("cp949"),
+        "train.csv:1: the byte 0xb8",
+        "iconv -f CP949",
+    ),
+    Fault("train.csv", "리뷰,감정\n".encode("utf-16"), "train.csv:1: the byte 0xff", "iconv -f UTF-16"),
+    Fault(
+        "train.csv",
+        "文字,标签\n我们去公园,好\n".encode("gb18030"),
+        "train.csv:1: the byte 0xce",
+        "GB18030 for Chinese",
+    ),
+    Fault("train.csv", b"PK\x03\x04\xff", "train.csv:1: the byte 0xff", "save what it holds as CSV"),
     Fault("train.tsv", "a\tlabel\none\ttwo\t1\n", "train.tsv:2: 3 values, but the header names 2", "tabs"),
     Fault("train.csv", "a,label\none,two,1\n", "train.csv:2: 3 values, but the header names 2"),
     Fault("train.csv", 'a,label\n"one,1\n', "train.csv:2: broken CSV", "quotation"),
@@ -174,6 +188,7 @@ def test_a_header_that_names_a_column_twice_is_told(name: str, header: str, tmp_
     [
         ("review;stars\nfine, but long;4,5\n", (), [{"review": "fine, but long", "stars": "4,5"}]),
         ('review;stars\n"a; b\nc";1\n', (), [{"review": "a; b\nc", "stars": "1"}]),
+        ("review\tstars\nfine; yes\t1\n", (), [{"review": "fine; yes", "stars": "1"}]),
         ("review,stars\na;b,1\n", (), [{"review": "a;b", "stars": "1"}]),
         ("review\na;b\n", (), [{"review": "a;b"}]),
         ("a;b\n", ("review",), [{"review": "a;b"}]),
