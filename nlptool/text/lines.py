@@ -16,7 +16,7 @@ ALIKE = "the file looks like {name}: convert it with iconv -f {name} -t UTF-8"
 MARKS = {
     b"\xff\xfe": ALIKE.format(name="UTF-16"),
     b"\xfe\xff": ALIKE.format(name="UTF-16"),
-    b"PK\x03\x04": "the file is a spreadsheet, document or ZIP archive: save what it holds as CSV (UTF-8) or plain text",
+    b"PK\x03\x04": "the file is a spreadsheet or other ZIP archive: save what it holds as CSV (UTF-8) or plain text",
     b"\xd0\xcf\x11\xe0": "the file is an old spreadsheet or document: save it as CSV (UTF-8) or plain text",
     b"%PDF": "the file is a PDF: take the text out first, e.g. with pdftotext",
     b"PAR1": "the file is Parquet: name it NAME.parquet",
