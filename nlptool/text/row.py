@@ -58,7 +58,7 @@ def _has(values: dict[str, Any]) -> str:
     names = [str(name) if str(name) == str(name).strip() else json_value(name) for name in values]
     held = f"it has {', '.join(names[:SHOWN]) or 'none'}{', ...' if names[SHOWN:] else ''}"
     if len(names) == 1:
-        for separator, suffix in (("\t", ".tsv"), (",", ".csv"), (";", ".csv, with commas")):
+        for separator, suffix in ((",", ".csv"), (";", ".csv"), ("\t", ".tsv")):
             if separator in str(next(iter(values))):
                 return f"{held}; if {json_value(separator)} is the separator, name the file {suffix}"
     return held

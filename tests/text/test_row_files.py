@@ -137,7 +137,7 @@ def test_a_fault_is_told_with_its_file_and_line(fault: Fault, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("name", "content", "suffix"),
-    [("train.csv", "a\tlabel\nx\t1\n", ".tsv"), ("train.tsv", "a,b\nx,1\n", ".csv")],
+    [("train.tsv", "a;b\nx;1\n", ".csv"), ("train.tsv", "a,b\nx,1\n", ".csv")],
 )
 def test_a_wrong_separator_is_named(name: str, content: str, suffix: str, tmp_path: Path):
     (row,) = read(write(tmp_path, name, content))
