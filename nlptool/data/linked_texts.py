@@ -9,17 +9,17 @@ PREFIX.links    the entity that a mention's first token is linked to, as in text
 
 # N rows, P texts of a row, T tokens, M links of some rows
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlptool.data.pair_inputs import AT_ONCE, EncodedBatch, Ints, TextPairDataset, Truncation, special_ids
 from nlptool.text.links import MOST_TOKENS, LinkFile, Links, LinkWriter
 from nlptool.text.store import Split, SplitWriter, dtype_for
+from nlptool.text.token_places import EncodedTexts
 from nlptool.text.tokenizer import Tokenizer
 
 Link = tuple[int, int, int]
@@ -64,23 +64,18 @@ def write(examples: Iterable[LinkedText], tokenizer: Tokenizer, prefix: Path, gr
             prefix.with_suffix(".needed").open("wb") as needed,
         ):
             while some := list(islice(source, AT_ONCE)):
-                encoded = tokenizer.encode_places([text for one in some for text in one.texts])
-                ids = np.fromiter(chain.from_iterable((*of, separator) for of, _ in encoded), np.int64)
-                lengths = np.array([len(of) + 1 for of, _ in encoded], np.int32)
+                encoded = tokenizer.encode_texts([text for one in some for text in one.texts])
                 counts = np.array([len(one.texts) for one in some], np.int64)
-                writer.add_many(ids, lengths, counts)
+                ids = np.insert(encoded.ids, np.cumsum(encoded.sizes), separator)
+                writer.add_many(ids, (encoded.sizes + 1).astype(np.int32), counts)
                 labels.write(np.array([one.label for one in some], "<f8").data)
-                firsts = zip(some, (np.cumsum(counts) - counts).tolist(), strict=True)
-                read = [(encoded[first][1][:, 0] < one.needed).sum() for one, first in firsts]
-                needed.write(np.array(read, "<i4").data)
-                mentions = (of for one in some for of in one.links)
-                for links_of, (of, places) in zip(mentions, encoded, strict=True):
-                    found, lost = _tokens(links_of, places)
-                    inside += lost
-                    linked += len(found.positions)
-                    if links is not None:
-                        links.add(found, start)
-                    start += len(of) + 1
+                needed.write(_needed([one.needed for one in some], counts, encoded).astype("<i4").data)
+                found, lost = _links([of for one in some for of in one.links], encoded)
+                inside += lost
+                linked += len(found.positions)
+                if links is not None:
+                    links.add(found, start)
+                start += len(ids)
                 rows += len(some)
         writer.close()
         if links is not None:
@@ -92,23 +87,38 @@ def write(examples: Iterable[LinkedText], tokenizer: Tokenizer, prefix: Path, gr
     return Written(rows, linked, inside)
 
 
-def _tokens(links: Iterable[Link], places_T2: NDArray[np.int32]) -> tuple[Links, int]:
-    """The links of a text by its tokens, from 0, and how many mentions begin inside a token."""
-    begins_T, ends_T = places_T2.T
-    found, lost = dict[int, tuple[int, int]](), 0
-    for begin, end, entity in links:
-        first = np.flatnonzero((begins_T == begin) & (ends_T > begin))
-        if not len(first):
-            lost += 1
-            continue
-        size = int(((begins_T >= begin) & (begins_T < end) & (ends_T > begins_T)).sum())
-        found[int(first[0])] = (min(size, MOST_TOKENS), entity)
-    ordered = sorted(found.items())
-    return Links(
-        np.array([at for at, _ in ordered], np.int64),
-        np.array([size for _, (size, _) in ordered], np.uint16),
-        np.array([entity for _, (_, entity) in ordered], np.int32),
-    ), lost
+def _needed(characters: Sequence[int], counts: Ints, encoded: EncodedTexts) -> Ints:
+    """Tokens of each row's first text that begin within so many characters of it. counts: texts of each row."""
+    firsts: Ints = np.cumsum(counts) - counts
+    until = encoded.bases[:-1].copy()
+    until[firsts] += np.array(characters, np.int64)
+    owner_T = np.repeat(np.arange(len(until)), encoded.sizes)
+    begun: Ints = np.bincount(owner_T[encoded.starts < until[owner_T]], minlength=len(until))
+    return begun[firsts]
+
+
+def _links(mentions: Sequence[Sequence[Link]], encoded: EncodedTexts) -> tuple[Links, int]:
+    """The links of some texts by their tokens, [SEP] behind each text, and how many mentions begin inside a token."""
+    counts = [len(of) for of in mentions]
+    flat = chain.from_iterable(chain.from_iterable(mentions))
+    flat_M3 = np.fromiter(flat, np.int64).reshape(-1, 3)
+    text_M = np.repeat(np.arange(len(mentions)), counts)
+    begin_M, end_M = (flat_M3[:, column] + encoded.bases[text_M] for column in (0, 1))
+    filled = np.flatnonzero(encoded.starts < encoded.ends)
+    starts = encoded.starts[filled]
+    characters = int(encoded.bases[-1]) + 1
+    first = np.full(characters, -1)  # the first token of those that begin with a character
+    first[starts[::-1]] = filled[::-1]
+    before = np.concatenate([[0], np.cumsum(np.bincount(starts, minlength=characters))])
+    token_M = first[begin_M]
+    kept = np.flatnonzero(token_M >= 0)[::-1]
+    _, chosen = np.unique(token_M[kept], return_index=True)  # of several the last
+    kept = kept[chosen]
+    size_M = np.minimum(before[end_M] - before[begin_M], MOST_TOKENS)
+    links = Links(
+        token_M[kept] + text_M[kept], size_M[kept].astype(np.uint16), flat_M3[kept, 2].astype(np.int32)
+    )
+    return links, int((token_M < 0).sum())
 
 
 class LinkedBatch(NamedTuple):

@@ -3,8 +3,9 @@
 import html
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from nlptool.knowledge.graph import Graph
 from nlptool.text.mentions import Mention
 
 ANCHOR = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
-PREFIX = 8  # characters, at most, by which places are found where a label may begin
+PREFIX = 12  # characters, at most, by which places are found where a label may begin
 BITS = 22
 SCRIPTS = (
     "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # whose words join without space
@@ -68,9 +69,9 @@ class _OnGraph:
             self.numbers[name] = self._opened.entities.find(entity)
         return self.numbers[name]
 
-    def search(self, text: str) -> list[Mention]:
+    def search(self, texts: Sequence[str]) -> list[list[Mention]]:
         """Nothing: what is not said is not found."""
-        return []
+        return [[] for _ in texts]
 
 
 class MentionLinker(_OnGraph):
@@ -199,28 +200,40 @@ class LabelLinker(_OnGraph):
         """The text as it is; it is searched when it is normalised."""
         return text, []
 
-    def search(self, text: str) -> list[Mention]:
-        """Mentions, none within another."""
+    def search(self, texts: Sequence[str]) -> list[list[Mention]]:
+        """Mentions of each text, none within another.
+
+        Texts are searched together, a line end between two of them, which no label has.
+        """
+        joined = self._search("\n".join(texts))
+        bases = np.cumsum([0, *(len(text) + 1 for text in texts)])
+        firsts = np.searchsorted([one.start for one in joined], bases).tolist()
+        each = zip(bases.tolist(), pairwise(firsts), strict=False)  # bases also has the end
+        return [
+            [Mention(start - base, end - base, entity) for start, end, entity in joined[first:last]]
+            for base, (first, last) in each
+        ]
+
+    def _search(self, text: str) -> list[Mention]:
         found: list[Mention] = []
         end = 0
         for place, size in self._candidates(text):
-            if place >= end and (label := self._label_at(text, place, size)) is not None:
-                end = place + len(label)
-                found.append(Mention(place, end, self.entities[label]))
+            if place < end:
+                continue
+            for label in self._by_prefix.get(text[place : place + size], ()):
+                if text.startswith(label, place) and _ends(text, label, place + len(label)):
+                    end = place + len(label)
+                    found.append(Mention(place, end, self.entities[label]))
+                    break
         return found
-
-    def _label_at(self, text: str, place: int, size: int) -> str | None:
-        for label in self._by_prefix.get(text[place : place + size], ()):
-            if text.startswith(label, place) and _ends(text, label, place + len(label)):
-                return label
-        return None
 
     def _candidates(self, text: str) -> list[tuple[int, int]]:
         """Places at which a word begins whose first characters are those of a label, and how many, the most first."""
         codes = _codes(text)
         if not len(codes) or not self._sizes:
             return []
-        letters = _letters_and_digits()[codes]
+        letters_and_digits = _letters_and_digits()
+        letters = letters_and_digits[codes]
         begins = letters.copy()
         begins[1:] &= ~letters[:-1] | UNSPACED[codes[1:]]
         places = np.flatnonzero(begins)
@@ -228,7 +241,11 @@ class LabelLinker(_OnGraph):
         hashes = _hashes(padded[np.arange(PREFIX)[:, None] + places])
         hits = np.stack([self._begins[hashes[size - 1]] for size in self._sizes], 1)
         at, which = np.nonzero(hits)  # by place, and of a place the longest prefix first
-        return list(zip(places[at].tolist(), np.array(self._sizes)[which].tolist(), strict=True))
+        starts, sizes = places[at], np.array(self._sizes)[which]
+        ends = starts + sizes
+        continues = letters_and_digits[padded[ends]] & ~JOINS[padded[ends]] & ~JOINS[padded[ends - 1]]
+        kept = (sizes == PREFIX) | ~continues  # a shorter prefix is all of a label
+        return list(zip(starts[kept].tolist(), sizes[kept].tolist(), strict=True))
 
 
 def _ends(text: str, label: str, end: int) -> bool:
@@ -262,11 +279,17 @@ def _letters_and_digits() -> NDArray[np.bool_]:
     return np.array([chr(code).isalnum() for code in range(0x110000)])
 
 
-UNSPACED = np.zeros(
-    0x110000, bool
-)  # scripts that put no space between words: a label may begin at any character
-for _first, _last in ((0x3040, 0x30FF), (0x3400, 0x9FFF)):
-    UNSPACED[_first : _last + 1] = True
+def _table(*ranges: tuple[int, int]) -> NDArray[np.bool_]:
+    """[0x110000], by code point: whether it is in one of these ranges, both ends included."""
+    table = np.zeros(0x110000, bool)
+    for first, last in ranges:
+        table[first : last + 1] = True
+    return table
+
+
+# Scripts that put no space between words: a label may begin at any character.
+UNSPACED = _table((0x3040, 0x30FF), (0x3400, 0x9FFF))
+JOINS = _table(*((ord(first), ord(last)) for first, last in re.findall("(.)-(.)", SCRIPTS)))
 
 
 class Agreement:

@@ -2,7 +2,8 @@
 
 # B rows, L links of the row that has most, M links of all rows, W width of an entity
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import torch
 from nlptool.data import linked_texts
 from nlptool.data.batches import Batch
 from nlptool.data.linked_texts import Link, LinkedBatch, LinkedText, LinkedTextDataset
+from nlptool.data.pair_inputs import AT_ONCE
 from nlptool.data.row_view import ENTITY, Mark, RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.knowledge.entity_table import EntityTable
 from nlptool.tasks.linked_inputs import LinkedInputsConfig
 from nlptool.tasks.marked_text import Mention
 from nlptool.text.store import Split
-from nlptool.text.tabular import Row
+from nlptool.text.tabular import Example, Row
 from nlptool.text.tokenizer import Tokenizer
 
 TALLY = ("mentions", "links", "unknown", "inside", "pairs", "related")
@@ -63,20 +65,25 @@ def known(mentions: Iterable[Mention], knowledge: EntityTable, tally: dict[str, 
     return tuple(found)
 
 
-def links_of(
+def texts_with_links(
     config: LinkedInputsConfig,
-    row: Row,
-    texts: Sequence[str],
+    rows: Iterator[tuple[Row, Example]],
     knowledge: EntityTable,
     tally: dict[str, int],
-) -> tuple[tuple[Link, ...], ...]:
-    """The links of each text of a row: by its columns of mentions, or by the labels of the graph."""
+) -> Iterator[LinkedText]:
+    """Rows with the links of their texts: by their columns of mentions, or by the labels of the graph."""
     if config.links.columns:
-        return tuple(known(found, knowledge, tally) for found in config.mentions(row, texts))
+        for row, (_, (texts,), label) in rows:
+            mentions = config.mentions(row, texts)
+            yield LinkedText(texts, tuple(known(found, knowledge, tally) for found in mentions), label)
+        return
     linker = knowledge.label_linker(config.links.ambiguous, config.links.shortest)
-    links = tuple(tuple(linker.search(text)) for text in texts)
-    tally["mentions"] += sum(map(len, links))
-    return links
+    while some := list(islice(rows, AT_ONCE)):
+        found = iter(linker.search([text for _, one in some for text in one.inputs[0]]))
+        for _, (_, (texts,), label) in some:
+            links = tuple(tuple(next(found)) for _ in texts)
+            tally["mentions"] += sum(map(len, links))
+            yield LinkedText(texts, links, label)
 
 
 def data_warnings(rows: LinkedTextDataset) -> list[str]:

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from nlptool.data import pair_inputs
 from nlptool.data.batches import Batch
-from nlptool.data.linked_texts import LinkedBatch, LinkedText, LinkedTextDataset
+from nlptool.data.linked_texts import LinkedBatch, LinkedTextDataset
 from nlptool.data.pair_inputs import EncodedBatch, TextPairDataset
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
-from nlptool.knowledge.entity_table import EntityTable
 from nlptool.models import heads
 from nlptool.models.base import Encoder
 from nlptool.tasks import linked_rows, sequence_heads
@@ -59,18 +58,11 @@ class TextObjective(TaskObjective):
         if self.knowledge is None:
             examples = (self.config.example(row, labelled=labelled) for row in rows)
             return pair_inputs.write(examples, tokenizer, prefix)
-        tally, knowledge = dict.fromkeys(linked_rows.TALLY, 0), self.knowledge
-        texts = (self._with_links(row, knowledge, tally, labelled=labelled) for row in rows)
-        return linked_rows.write(texts, tally, tokenizer, prefix, knowledge)
-
-    def _with_links(
-        self, row: Row, knowledge: EntityTable, tally: dict[str, int], *, labelled: bool
-    ) -> LinkedText:
         assert isinstance(self.config, LinkedInputsConfig)  # as no other task names a graph
-        example = self.config.example(row, labelled=labelled)
-        (texts,) = example.inputs
-        links = linked_rows.links_of(self.config, row, texts, knowledge, tally)
-        return LinkedText(texts, links, example.label)
+        tally = dict.fromkeys(linked_rows.TALLY, 0)
+        read = ((row, self.config.example(row, labelled=labelled)) for row in rows)
+        texts = linked_rows.texts_with_links(self.config, read, self.knowledge, tally)
+        return linked_rows.write(texts, tally, tokenizer, prefix, self.knowledge)
 
     def dataset(self, split: Split, length: int) -> TextPairDataset | LinkedTextDataset:
         """The rows."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from nlptool.text import word_boundaries
 from nlptool.text.coverage import Loss
 from nlptool.text.gpt2_pretokenizer import UnknownCharacterError, split
-from nlptool.text.mentions import TokenPlaces
 from nlptool.text.pretoken_cache import PretokenCache
+from nlptool.text.token_places import TokenPlaces
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.text.word_encoder import Encoding, WordEncoder, sentence_of, word_by_word
 

@@ -7,14 +7,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlptool.text.config import Normalise
 from nlptool.text.links import MOST_TOKENS, Links
 from nlptool.text.normalise import normaliser
+from nlptool.text.token_places import TokenPlaces
 
 JOINERS = "\u200d\ufe0f\ufe0e\u20e3"  # an emoji goes on behind them, or is another before them
 SKIN = range(0x1F3FB, 0x1F400)  # modifiers of the emoji before them
@@ -47,32 +47,9 @@ class Linker(Protocol):
         """The text as it is to be encoded, and its mentions by what the document says; before normalising."""
         ...
 
-    def search(self, text: str) -> list[Mention]:
-        """Mentions in a normalised text, by the text alone."""
+    def search(self, texts: Sequence[str]) -> list[list[Mention]]:
+        """Mentions in each of some normalised texts, by the texts alone."""
         ...
-
-
-class TokenPlaces(NamedTuple):
-    """Tokens of texts end to end, by characters: each stands for [starts, ends), white space before it included."""
-
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-
-
-def from_bytes(texts: Sequence[str], sizes: NDArray[np.integer[Any]]) -> TokenPlaces | None:
-    """Places of tokens that stand for so many bytes each; None where they do not add up to the texts."""
-    joined = "".join(texts).encode("utf8")
-    ends = np.cumsum(sizes, dtype=np.int64)
-    if len(ends) and ends[-1] != len(joined):
-        return None
-    starts = ends - sizes
-    if len(joined) != sum(map(len, texts)):
-        begins = (np.frombuffer(joined, np.uint8) & 0xC0) != 0x80
-        number = np.cumsum(begins) - 1  # the character that each byte belongs to
-        real = sizes > 0
-        starts = np.where(real, number[np.minimum(starts, len(number) - 1)], starts)
-        ends = np.where(real, number[np.maximum(ends - 1, 0)] + 1, ends)
-    return TokenPlaces(starts, ends)
 
 
 def carry(

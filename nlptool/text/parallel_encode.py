@@ -25,10 +25,11 @@ from nlptool.text.config import Normalise, Sentences
 from nlptool.text.corpus import repaired
 from nlptool.text.coverage import Loss
 from nlptool.text.links import Links
-from nlptool.text.mentions import Linker, MarkedText, Mention, carry, from_bytes, to_tokens, without_overlaps
+from nlptool.text.mentions import Linker, MarkedText, Mention, carry, to_tokens, without_overlaps
 from nlptool.text.normalise import normaliser
 from nlptool.text.sentences import segmenter
 from nlptool.text.store import dtype_for
+from nlptool.text.token_places import from_bytes
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.text.worker_processes import follow_reader, interrupts_held
 
@@ -136,7 +137,7 @@ class Worker:
         self, texts: Batch, linker: Linker, lost: Counter[str]
     ) -> tuple[list[str], list[list[Mention]]]:
         """Normalised texts that are not blank, and the mentions of each."""
-        normal, mentions = [], []
+        normal, given_in = list[str](), list[list[Mention]]()
         for marked in texts:
             text, given, original = marked if isinstance(marked, MarkedText) else MarkedText(marked, None)
             read, found = linker.read(text if original is None else original, given, lost)
@@ -144,10 +145,10 @@ class Worker:
                 found = carry(read, text, found, RAW, lost, repaired)
                 read = text
             if normalised := self._normalise(read):
-                found = carry(read, normalised, found, self._config, lost) + linker.search(normalised)
                 normal.append(normalised)
-                mentions.append(without_overlaps(normalised, found, lost))
-        return normal, mentions
+                given_in.append(carry(read, normalised, found, self._config, lost))
+        each = zip(normal, given_in, linker.search(normal), strict=True)
+        return normal, [without_overlaps(text, given + found, lost) for text, given, found in each]
 
     def _links(
         self,

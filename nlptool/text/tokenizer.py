@@ -25,6 +25,7 @@ from nlptool.text.classes import template
 from nlptool.text.coverage import Coverage, Loss
 from nlptool.text.imported import FINGERPRINT, KNOWN, MAX_LENGTH
 from nlptool.text.store import TokenStore
+from nlptool.text.token_places import EncodedTexts, TokenPlaces, bases_of, from_bytes, without_space
 
 SPECIAL = {
     "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]", "eos": "<|endoftext|>",
@@ -218,13 +219,31 @@ class Tokenizer:
         return found
 
     def encode_places(self, texts: Sequence[str]) -> list[tuple[list[int], NDArray[np.int32]]]:
-        """Ids of each text, and [ids, 2]: the characters that each stands for, first and one after the last.
+        """Ids of each text, and [ids, 2]: the characters that each stands for, as `encode_texts` has them."""
+        found = self.encode_texts(texts)
+        of_texts = np.split(np.stack([found.ids, found.starts, found.ends], 1), np.cumsum(found.sizes)[:-1])
+        each = zip(of_texts, found.bases[:-1].tolist(), strict=False)  # of no text there is one empty part
+        return [(of[:, 0].tolist(), (of[:, 1:] - base).astype(np.int32)) for of, base in each]
+
+    def encode_texts(self, texts: Sequence[str]) -> EncodedTexts:
+        """Tokens of the texts end to end, and the characters that each stands for.
 
         White space at their ends, as byte-level tokens have it, is left out. The tokens of a character that is several
         all stand for it.
         """
-        found = self.encode_offsets(texts, self._loss)
-        return [(ids, _without_space(text, places)) for text, (ids, places) in zip(texts, found, strict=True)]
+        bases, places = bases_of(texts), None
+        if self._spells_texts is not None:
+            encoded = self.encode_batch(texts)
+            ids = np.fromiter(chain.from_iterable(encoded), np.int64)
+            sizes = np.array([len(of) for of in encoded], np.int64)
+            places = from_bytes(texts, self._spells_texts[ids])
+        if places is None:
+            offsets = self.encode_offsets(texts, self._loss)
+            ids = np.fromiter(chain.from_iterable(of for of, _ in offsets), np.int64)
+            sizes = np.array([len(of) for of, _ in offsets], np.int64)
+            inner = np.concatenate([np.empty((0, 2), np.int32), *(of for _, of in offsets)])
+            places = TokenPlaces(*(inner + np.repeat(bases[:-1], sizes)[:, None]).T)
+        return EncodedTexts(ids, sizes, *without_space(texts, places), bases)
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """The text of ids, special tokens by their names or left out."""
@@ -267,6 +286,11 @@ class Tokenizer:
     def coverage(self) -> Coverage:
         """What of a text this tokenizer cannot spell."""
         return Coverage(self.content, self.tokens, self._normalise, bytewise=self.byte_level)
+
+    @cached_property
+    def _spells_texts(self) -> NDArray[np.int32] | None:
+        """Bytes of each token, where these spell texts as they are; None for other tokenizers."""
+        return self.byte_counts() if self._encoder.normalizer is None else None
 
     def framed(self) -> Self:
         """The same tokenizer for an encoder: [CLS] and [SEP] around a text or a pair, as in its training rows."""
@@ -319,14 +343,3 @@ class Tokenizer:
 
     def _added(self) -> list[dict[str, Any]]:
         return list(self.content.get("added_tokens") or ())
-
-
-def _without_space(text: str, places: NDArray[np.int32]) -> NDArray[np.int32]:
-    """[places, 2], white space taken off both ends; a place with nothing else is empty."""
-    found = places.copy()
-    for number, (begin, end) in enumerate(places.tolist()):
-        inner = text[begin:end]
-        if inner != inner.strip():
-            start = begin + len(inner) - len(inner.lstrip())
-            found[number] = start, start + len(inner.strip())
-    return found

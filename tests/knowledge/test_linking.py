@@ -62,14 +62,18 @@ def spans(text: str, found: list[Mention], graph: Graph) -> list[tuple[str, str]
     ],
 )
 def test_labels_are_found_as_whole_words_the_longest_first(graph, text, expected):
-    assert spans(text, LabelLinker(graph.path, "frequent", 2).search(text), graph) == expected
+    linker = LabelLinker(graph.path, "frequent", 2)
+    alone, *_, first, last = linker.search([text, "", "in New", "York City", "Seoul", text, text])
+    assert alone == first == last == linker.search([text])[0]
+    assert spans(text, alone, graph) == expected
+    assert linker.search([]) == []
 
 
 def test_a_label_of_several_entities_may_be_left_out(graph):
-    assert LabelLinker(graph.path, "none", 2).search("Georgia and Seoul") == [
+    assert LabelLinker(graph.path, "none", 2).search(["Georgia and Seoul"])[0] == [
         Mention(12, 17, entity(graph, "Q1"))
     ]
-    assert LabelLinker(graph.path, "none", 3).search("the UN") == []
+    assert LabelLinker(graph.path, "none", 3).search(["the UN"])[0] == []
 
 
 def test_documents_give_mentions_in_several_forms_and_what_is_none_is_counted(graph):
@@ -283,7 +287,7 @@ def test_the_projects_korean_graph_is_found_in_korean_text(tmp_path: Path):
     linker = LabelLinker(tmp_path / "graph", "frequent", 2)
     names = Graph(tmp_path / "graph").entities
     text = "서울에서 열린 회의에 한국과 일본의 대표, 그리고 남아공의 학자가 왔다. 빈 자리는 없었고, 서울역은 붐볐다."
-    found = [(text[one.start : one.end], names[one.entity]) for one in linker.search(text)]
+    found = [(text[one.start : one.end], names[one.entity]) for one in linker.search([text])[0]]
     assert found == [
         ("서울", "서울"),
         ("한국", "대한민국"),

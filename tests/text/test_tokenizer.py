@@ -58,6 +58,36 @@ def words(tokenizer: Tokenizer, text: str) -> list[list[str]]:
     return groups
 
 
+def places_by_the_library(tokenizer: Tokenizer, texts: list[str]) -> list[list[tuple[int, int]]]:
+    """What each token stands for by the library's offsets, white space off both ends."""
+    found = []
+    for text, (_, offsets) in zip(texts, tokenizer.encode_offsets(texts), strict=True):
+        stripped = []
+        for begin, end in offsets.tolist():
+            inner = text[begin:end]
+            left = len(inner) - len(inner.lstrip())
+            stripped.append((begin + left, begin + left + len(inner.strip())))
+        found.append(stripped)
+    return found
+
+
+@given(texts=st.lists(TEXTS, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_places_of_tokens_are_the_librarys_without_space(trained: Tokenizer, texts: list[str]):
+    expected = places_by_the_library(trained, texts)
+    encoded = trained.encode_places(texts)
+    assert [[tuple(place) for place in places.tolist()] for _, places in encoded] == expected
+    assert [ids for ids, _ in encoded] == trained.encode_batch(texts)
+
+
+def test_places_of_word_pieces_are_the_librarys(tmp_path: Path):
+    tokenizer = Tokenizer.load(word_piece(tmp_path, "un", "##able", "서울", "##에", "e"))
+    texts = ["unable  서울에", "", "[UNK] \u3000é un\n", *HARD]
+    expected = places_by_the_library(tokenizer, texts)
+    assert [list(map(tuple, of.tolist())) for _, of in tokenizer.encode_places(texts)] == expected
+    assert sum(map(len, expected)) > 10
+
+
 def test_special_tokens_come_first_then_bytes_then_merges(trained: Tokenizer):
     assert [trained.tokens[i] for i in range(6)] == list(SPECIAL.values())
     assert trained.special == {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4, "eos": 5}

@@ -46,7 +46,7 @@ def agreement(links: Links, documents: Iterable[Document], field: str) -> dict[s
         if given is None or original is not None:
             continue
         _, mentions = true.read(text, given, Counter())
-        counts.add(found.search(document.text), mentions)
+        counts.add(found.search([document.text])[0], mentions)
         seen += 1
         if seen == COMPARED:
             break
