@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nlptool import atomic_files, notices
 from nlptool.errors import DataError
 from nlptool.formatting import counted
-from nlptool.manifests import differs, recorded, require_recorded
+from nlptool.manifests import differs, differs_at_a_glance, recorded, require_recorded
 
 FILE = "run.json"
 FINAL = "final"
@@ -57,8 +57,8 @@ def weights(folder: Path) -> dict[str, Any]:
 
 
 def changed(folder: Path) -> str | None:
-    """Which of the files beside the weights is not what was written, the model card left aside; None where none is."""
-    return differs(folder, _recorded(folder, FILES))
+    """Which file is not what was written, the model card left aside; None where all are, the weights at a glance."""
+    return differs_at_a_glance(folder, weights(folder)) or differs(folder, _recorded(folder, FILES))
 
 
 def _recorded(folder: Path, key: str) -> dict[str, Any]:

@@ -184,12 +184,14 @@ def refuse_flags(arguments: Sequence[str], command: str = "") -> None:
             )
 
 
-def prepare(out: "Path", options: "Options", recipe: "RecipeBlock | None" = None) -> None:
+def prepare(
+    out: "Path", options: "Options", recipe: "RecipeBlock | None" = None, holds: str | None = None
+) -> None:
     """Prepare the output folder before anything heavy is imported; several ranks do once they have met, as one."""
     if "WORLD_SIZE" not in os.environ:
         from nlptool.runs import folder
 
-        folder.prepare_output_folder(out, options, recipe=recipe)
+        folder.prepare_output_folder(out, options, recipe=recipe, holds=holds)
 
 
 def carry_out(module: str, value: Any, options: "Options") -> None:

@@ -206,7 +206,7 @@ def evaluate(
 def _evaluate(what: Any, out: Path | None, options: "Options") -> None:
     """Hand over what is evaluated, once the folder of its results is prepared."""
     if out is not None:
-        prepare(out, options)
+        prepare(out, options, holds="evaluate.json")
     carry_out("evaluate", what, options)
 
 

@@ -128,7 +128,10 @@ def predict(
         batch_size,
     )
     models = light.resolve(request)
-    if out is not None and not light.prepare_output(out, resume=resume is not None, overwrite=overwrite):
+    reads = (*request.files, *models)
+    if out is not None and not light.prepare_output(
+        out, reads, resume=resume is not None, overwrite=overwrite
+    ):
         console().note(f"{out}: is finished")
         return
     carry_out("predict", (models, request), Options(resume=resume, overwrite=overwrite, json=as_json))

@@ -160,13 +160,12 @@ def inspect(
     refuse_flags(changes or (), "inspect")
     from nlptool.commands.inspect.options import InspectOptions, subject_of
     from nlptool.console import Options
+    from nlptool.runs import output_file
 
     if out is not None and out.suffix not in (".html", ".htm"):
         raise UsageError(f"--out {out}: a page is a file that ends in .html")
-    if out is not None and out.exists() and not overwrite:
-        raise UsageError(
-            f"{out}: is there already", hint="replace it with --overwrite, or choose another --out"
-        )
+    if out is not None:
+        output_file.prepare_output_file(out, overwrite=overwrite, reads=[what])
     subject = subject_of(what, changes or (), console())
     carry_out("inspect", InspectOptions(subject, what, rows, batch, out), Options(json=as_json))
 
@@ -214,8 +213,14 @@ def verify_resume(
     refuse_flags([recipe, *(changes or ())], "verify-resume")
     from nlptool.commands import verify_resume as command
 
-    if out is not None and out.exists():
-        raise UsageError(f"{out}: is there already", hint="choose another --out")
+    if out is not None:
+        from nlptool.console import Options
+        from nlptool.runs import folder, lock
+
+        if out.exists():
+            lock.require_free(out)
+            raise UsageError(f"{out}: is there already", hint="choose another --out")
+        folder.prepare_output_folder(out, Options())
     options = command.VerifyOptions(recipe, tuple(changes or ()), kills, seed, out)
     command.run(options, as_json=as_json, console=console())
 

@@ -178,10 +178,13 @@ def embed(
     """Write vectors of texts: pooled hidden states of an encoder or decoder."""
     from nlptool.commands.embed.options import EmbedOptions, layer_numbers
     from nlptool.console import Options
+    from nlptool.runs import output_file
 
     numbers, skip = layer_numbers(layers), on_error == "skip"
-    options = EmbedOptions(
-        text, file, out, pooling, numbers, normalize, column, format_, skip, overwrite, batch_size
-    )
+    options = EmbedOptions(text, file, out, pooling, numbers, normalize, column, format_, skip, batch_size)
     options.check()
+    if out is not None:
+        output_file.prepare_output_file(
+            out, overwrite=overwrite, reads=[model, *([] if file is None else [file])]
+        )
     carry_out("embed", (model, options), Options(json=as_json))

@@ -148,7 +148,7 @@ def compare(
     recipes = [a for a in arguments if not is_change(a)]
     if dry_run:
         work_alone("--dry-run")
-    from nlptool.commands.compare.options import EvaluationOptions, Sweep, resolve
+    from nlptool.commands.compare.options import RESULT, EvaluationOptions, Sweep, resolve
     from nlptool.console import Options
     from nlptool.runs import folder
 
@@ -158,7 +158,7 @@ def compare(
     changes = [a for a in arguments if is_change(a)]
     varied = Sweep(tuple(vary or ()), seeds)
     comparison = resolve(recipes, changes, evaluation, Path(out or "runs/compare"), console(), varied)
-    prepare(comparison.out, options)
+    prepare(comparison.out, options, holds=RESULT)
     carry_out("compare", comparison, options)
 
 
@@ -207,7 +207,7 @@ def reproduce(
     plan = experiment.plan(
         experiment.open_experiment(name, given), title, Path(out or f"runs/reproduce/{title}")
     )
-    prepare(plan.out, options)
+    prepare(plan.out, options, holds=experiment.KEPT)
     carry_out("reproduce", plan, options)
 
 

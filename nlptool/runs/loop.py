@@ -13,7 +13,7 @@ from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
 from nlptool.models.malloc import give_back_free_memory
 from nlptool.recipe import Change, digest
-from nlptool.runs import folder, machine, metrics_file, model_card, resume, run_state
+from nlptool.runs import folder, inventory, machine, metrics_file, model_card, resume, run_state
 from nlptool.runs.averages import RunningAverages
 from nlptool.runs.job import RunConfig, RunResult, TrainingJob
 from nlptool.runs.launch import RunContext
@@ -313,6 +313,8 @@ class TrainingRun:
                 recipe = self.config.recipe.model_dump(mode="json")
                 if why := model_card.write_at_end(aside, self.config.out, self.state.step, recipe):
                     self.console.note(f"final/ has no model card: {why}")
+            if (self.config.out / "final").is_dir():
+                inventory.keep_foreign(self.config.out / "final", aside)
         run_state.finish(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:

@@ -22,6 +22,7 @@ from torch import Tensor
 from nlptool.atomic_files import Shape, of_system, read_json, write_json
 from nlptool.errors import DataError, NonFiniteLoss
 from nlptool.manifests import (
+    MANIFEST,
     atomic_folder,
     remove_leftovers,
     verify_manifest,
@@ -29,6 +30,8 @@ from nlptool.manifests import (
 )
 from nlptool.train.stages import ResumedAt
 from nlptool.train.trainer import State
+
+FILES = ("model.safetensors", "optimizer.safetensors", "state.json", MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -199,12 +202,13 @@ def heldout(path: Path) -> float | None:
 
 
 def prune(folder: Path, keep: int, written: Path) -> None:
-    """Delete all but the newest `keep` checkpoints, the best one and the one that was `written` just now.
+    """Delete all but the newest `keep` checkpoints, the best one and the one that was `written` just now; none into
+    which a user has put something.
 
     Earlier ones that are not scheduled go, so that a run that was stopped has those that it would have had; and what a
     killed run left behind.
     """
-    found = steps(folder)
+    found = [path for path in steps(folder) if all(one.name in FILES for one in path.iterdir())]
     passing = [path for path in found if path != written and not _is_scheduled(path)]
     lasting = [path for path in found if path not in passing]
     # The best one is unverified, since reading all of it after each step saved would take long.

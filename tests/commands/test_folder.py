@@ -132,6 +132,49 @@ def test_a_folder_with_other_files_beside_ours_is_not_replaced(site: str, tiny_r
     assert (tmp_path / "site" / "img").is_dir()
 
 
+OWN = ("final/notes.txt", "checkpoints/mine/a", "checkpoints/step-00000012/notes", "checkpoints/plot.png")
+"""Where a user may put something of their own within a run."""
+
+
+def put(run: Path, name: str) -> Path:
+    (run / name).parent.mkdir(exist_ok=True, parents=True)
+    (run / name).write_text("dear")
+    return run / name
+
+
+@pytest.mark.parametrize("name", [*OWN, "abandoned-1/mine", "abandoned-1/final/mine"])
+def test_overwrite_refuses_where_a_users_own_things_lie_deeper(
+    name: str, tiny_recipe: Path, run: Path, capsys
+):
+    own = put(run, name)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert main(["pretrain-mlm", str(tiny_recipe), "--out", str(run), "--overwrite"]) == 2
+    assert "holds what this command has not written" in capsys.readouterr().err
+    assert own.read_text() == "dear"
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "name", ["seed-0/mine", "seed-0/final/mine", "grid/a/seed-1/checkpoints/mine", "start/mine"]
+)
+def test_a_users_own_things_are_found_in_every_folder_of_a_run(name: str, run: Path):
+    put(run, "scores.json")
+    assert inventory.foreign(run) == []
+    put(run, name)
+    assert inventory.foreign(run) == [name]
+
+
+def test_a_run_that_goes_on_keeps_what_a_user_has_put_into_final_and_into_a_checkpoint(
+    tiny_recipe: Path, run: Path
+):
+    names = ("final/notes.txt", "final/mine/a", "final/README.md", "checkpoints/step-00000008/notes")
+    own = [put(run, name) for name in names]
+    more = ["train.steps=16", "save.keep_last=1", "--out", str(run), "--resume", "auto"]
+    assert main(["pretrain-mlm", str(tiny_recipe), *more]) == 0
+    assert [path.read_text() for path in own] == ["dear"] * len(own)
+    assert (run / "final/config.json").exists()
+
+
 def test_links_are_followed_never_replaced(tiny_recipe: Path, run: Path, tmp_path: Path):
     (run / "final").rename(tmp_path / "elsewhere")
     (run / "final").symlink_to(tmp_path / "elsewhere")

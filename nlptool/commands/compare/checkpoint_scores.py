@@ -59,7 +59,7 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
     points = []
     for path in reversed(checkpoint.steps(out / "checkpoints")):
         if why := verify_manifest(path):
-            console.note(f"passed over {path}: {why}")
+            console.note(f"skipped {path}: {why}")
             continue
         facts = checkpoint.read(path)
         flops = last(out, "flops", facts.step) if facts.flops is None else facts.flops

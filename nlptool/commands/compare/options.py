@@ -16,6 +16,9 @@ from nlptool.errors import RecipeError, UsageError
 from nlptool.recipe import catalog
 from nlptool.train.config import PretrainConfig
 
+RESULT = "compare.json"
+"""The file in the output folder with all that is shown."""
+
 
 class ComparedRun(NamedTuple):
     """One run of a comparison."""

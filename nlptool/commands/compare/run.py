@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nlptool.atomic_files import write_json, write_text
 from nlptool.commands.compare import checkpoint_scores
-from nlptool.commands.compare.options import ComparedRun, Comparison
+from nlptool.commands.compare.options import RESULT, ComparedRun, Comparison
 from nlptool.commands.pretrain import run as pretraining
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.commands.suite import run as suite_run
@@ -46,7 +46,7 @@ def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
 def run(comparison: Comparison, options: Options, console: Console) -> None:
     """Train, probe, write; what is done already is not done again. All ranks train, rank 0 does the rest."""
     with launch.ranks(console) as context:
-        context.world.on_rank0(lambda: folder.prepare_output_folder(comparison.out, options))
+        context.world.on_rank0(lambda: folder.prepare_output_folder(comparison.out, options, holds=RESULT))
         pairs = _checked(comparison)  # what is wrong is told now, not after hours
         for number, entry in enumerate(comparison.runs, start=1):
             console.note(f"run {number} of {len(comparison.runs)}: {entry.title}")
@@ -95,7 +95,7 @@ def _evaluate(
             run = Path(entry.recipe.out)
             taken = suite_run.take(suite, run / "final", out / "suite" / run.relative_to(out), console)
             one["suite"] = taken
-    write_json(out / "compare.json", found)
+    write_json(out / RESULT, found)
     runs = seed_means.merged(found)
     tables = [(*comparison_table.table(runs), seed_means.caption(runs))]
     if suite is not None:

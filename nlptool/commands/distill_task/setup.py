@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from nlptool import weights_record
+from nlptool.atomic_files import notify_recomputed
 from nlptool.commands.distill_task.augmentation import AugmentingEncoder
 from nlptool.commands.distill_task.recipe import Recipe
 from nlptool.commands.distill_task.teacher import FinetunedTeacher
@@ -50,12 +52,16 @@ def initial_student(recipe: Recipe, out: Path) -> str:
 
 
 def prepare(recipe: Recipe, teacher: FinetunedTeacher, out: Path, console: Console) -> None:
-    """Make the student, unless it is there, and encode the rows."""
-    if not (out / "start").exists():
+    """Make the student, unless it is there as it was made, and encode the rows."""
+    start = out / "start"
+    why = weights_record.changed(start) if start.exists() else None
+    if why:
+        notify_recomputed(str(start / why), "the student is")
+    if why or not start.exists():
         if recipe.layers is not None:
-            teacher.write(recipe.layers, out / "start")
+            teacher.write(recipe.layers, start)
         elif recipe.model is not None:
-            teacher.write_untrained(recipe.model, recipe.seeds[0], out / "start")
+            teacher.write_untrained(recipe.model, recipe.seeds[0], start)
     setup = student_setup(recipe, recipe.prediction, initial_student(recipe, out), out)
     encoder = None if recipe.augment is None else AugmentingEncoder(recipe.augment, setup, teacher)
     setup.encode(out / "rows", console, encoder)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nlptool import weights_record
 from nlptool.atomic_files import notify_recomputed, read_json, read_or_recompute, replacing, write_json
 from nlptool.commands.finetune.setup import FinetuneSetup
 from nlptool.data.batches import Batch
@@ -69,6 +70,7 @@ class FinetunedTeacher:
     def _write(self, spec: ExportSpec, path: Path, trained_positions: int) -> None:
         with atomic_folder(path) as aside:
             export.write_hf_folder(aside, spec, self.setup.tokenizer, trained_positions)
+            weights_record.stamp(aside, weights_record.Stamp(0, 0))
 
     def predict_split(self, student: FinetuneSetup, split: str, context: RunContext) -> Numbers:
         """Its logits of the rows of a split as a student reads them, [N, W]."""

@@ -27,7 +27,6 @@ class EmbedOptions:
     """None: by the file's suffix, else a text a line."""
     skip: bool = False
     """Whether rows that cannot be read are left out."""
-    overwrite: bool = False
     batch_size: int | None = None
     """Texts that are read together; None: as many as have 4,096 tokens, on a GPU 65,536."""
 
@@ -45,8 +44,6 @@ class EmbedOptions:
             raise UsageError("no file for the vectors", hint="--out vectors.parquet, or --out vectors.npy")
         if self.out.suffix not in SUFFIXES:
             raise UsageError(f"--out {self.out}: expected a name that ends in {' or '.join(SUFFIXES)}")
-        if self.out.exists() and not self.overwrite:
-            raise UsageError(f"{self.out}: exists", hint="--overwrite replaces it")
 
 
 def layer_numbers(written: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """`nlptool predict MODEL [FILE ...|-]`: the label, spans, tags or answer of each row, by a fine-tuned model."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from nlptool.errors import UsageError
 from nlptool.models import hub
 from nlptool.recipe import Named
 from nlptool.registry import DiscriminatedBy
+from nlptool.runs.output_file import prepare_output_file
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.prediction_parts import WRITERS, parts_folder
 from nlptool.text.input_rows import SUFFIXES, RowFormat
@@ -77,21 +78,19 @@ def resolve(options: PredictOptions) -> list[str]:
     return models
 
 
-def prepare_output(out: Path, *, resume: bool, overwrite: bool) -> bool:
+def prepare_output(out: Path, reads: Iterable[str], *, resume: bool, overwrite: bool) -> bool:
     """Whether there is something to do: an output that is there is finished. Raises UsageError where one is there."""
     parts = parts_folder(out)
+    if parts.exists() and not (resume or overwrite):
+        raise UsageError(
+            f"{parts}: is there already",
+            hint="--resume auto continues from what is predicted; --overwrite starts again",
+        )
+    prepare_output_file(out, overwrite=overwrite, resume=resume, resumable=True, reads=reads)
     if overwrite:
         shutil.rmtree(parts, ignore_errors=True)
         return True
-    if resume:
-        return parts.exists() or not out.exists()
-    for path in (out, parts):
-        if path.exists():
-            raise UsageError(
-                f"{path}: is there already",
-                hint="--resume auto continues from what is predicted; --overwrite starts again",
-            )
-    return True
+    return parts.exists() or not out.exists()
 
 
 def row_format(name: str | None) -> RowFormat | None:

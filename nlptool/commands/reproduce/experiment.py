@@ -27,6 +27,8 @@ from nlptool.recipe.extends import read
 from nlptool.recipe.types import RecipeBlock
 
 ROOM = "experiments"
+KEPT = "runs.json"
+"""The file in the output folder that says which runs are finished."""
 MODULES = {spec.name: spec.module for spec in COMMANDS}
 
 

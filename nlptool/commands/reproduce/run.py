@@ -17,7 +17,7 @@ import torch
 from nlptool import __version__
 from nlptool.atomic_files import read_or_recompute, read_text, write_json, write_text
 from nlptool.commands.reproduce import figures, verdicts
-from nlptool.commands.reproduce.experiment import Cost, Plan, PlannedRun
+from nlptool.commands.reproduce.experiment import KEPT, Cost, Plan, PlannedRun
 from nlptool.commands.reproduce.table import claims_table, lines, measures_table, metric_of, runs_table
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
@@ -26,8 +26,6 @@ from nlptool.recipe import dump_given
 from nlptool.report import experiment_page, seed_means
 from nlptool.report.experiment_page import Arm, Series
 from nlptool.runs import folder, machine
-
-KEPT = "runs.json"
 
 
 def dry_run(plan: Plan, options: Options, console: Console) -> None:
@@ -66,7 +64,7 @@ def run(plan: Plan, options: Options, console: Console) -> None:
             f"{plan.name} needs a GPU, and there is none here: {cost_text(plan.experiment.cost)}",
             hint=f"nlptool reproduce {plan.name} --dry-run shows what it would run",
         )
-    folder.prepare_output_folder(plan.out, options)
+    folder.prepare_output_folder(plan.out, options, holds=KEPT)
     known = {} if options.overwrite else read_or_recompute(plan.out / KEPT, dict) or {}
     missing = [one for one in plan.runs if one.identity not in known]
     if len(missing) < len(plan.runs):
