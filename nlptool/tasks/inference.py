@@ -16,7 +16,7 @@ from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.row_files import files_of, renamed
 from nlptool.text import tabular
 from nlptool.text.column_profile import Table, profile
-from nlptool.text.row import Row
+from nlptool.text.row import Row, whole
 
 KINDS = (
     *("token_classification", "extractive_qa", "multiple_choice"),
@@ -102,14 +102,18 @@ class _Files:
         """What the columns of the training rows hold."""
         files = files_of(self.task, self.at, self.task.train)
         columns, names = self.given.get("columns", ()), self.given.get("rename_columns", {})
+        noted = (
+            {} if "label_map" in self.given else tabular.class_names(files[0])
+        )  # a map is of what rows hold
+        classes = {names.get(key, key): found for key, found in noted.items()}
 
         def rows() -> Iterator[Row]:
             questions = _config("extractive_qa").model_construct(name="extractive_qa", metrics=())
             read = chain.from_iterable(map(questions.flat, tabular.read(files, columns)))
-            return (renamed(row, names) for row in read)
+            return (_with_names(renamed(row, names), classes) for row in read)
 
         wanted = [self.given.get("label"), *_texts(self.given.get("inputs"))]
-        return profile(str(files[0].path), rows, filter(_is_text, wanted))
+        return profile(str(files[0].path), rows, filter(_is_text, wanted), classes)
 
     def splits(self) -> dict[str, Any]:
         """How validation rows are come by, and which split has no labels."""
@@ -134,6 +138,19 @@ def _require_header(table: Table, given: Mapping[str, Any]) -> None:
             f"{table.name}: the first line seems to be a row, not the names of the columns: {line}",
             hint="name them: task.columns=[text, label], in their order",
         )
+
+
+def _with_names(row: Row, classes: Mapping[str, tuple[str, ...]]) -> Row:
+    """The row with the names of classes in place of their numbers, also in lists."""
+
+    def named(value: Any, names: tuple[str, ...]) -> Any:
+        if isinstance(value, list):
+            return [named(one, names) for one in value]
+        number = whole(value)
+        return names[number] if number is not None and 0 <= number < len(names) else value
+
+    both = {key: named(row.values[key], names) for key, names in classes.items() if key in row.values}
+    return Row(row.place, row.values | both) if both else row
 
 
 def _is_number(name: str) -> bool:

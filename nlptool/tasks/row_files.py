@@ -7,7 +7,7 @@ from nlptool.errors import DataError
 from nlptool.tasks.config import TaskConfig
 from nlptool.text import tabular
 from nlptool.text.columns import SUFFIXES
-from nlptool.text.sources import File
+from nlptool.text.sources import File, saved_tables
 from nlptool.text.tabular import Row
 
 VALIDATION = "validation"
@@ -25,6 +25,8 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
         for name in _names(path.name):
             if found := tabular.files(path.parent, name, columns=task.conll):
                 return found
+        if split == task.train and (saved := saved_tables(Path(at))):  # a data set without splits
+            return [file for path in saved if (file := tabular.of_rows(path)) is not None]
         if optional:
             return []
         raise missing(task, path.parent, path.name)

@@ -1,8 +1,9 @@
 """What the columns of rows hold: by this a task is told from its files, which no one has described."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from nlptool.errors import DataError
@@ -33,6 +34,8 @@ class Column:
     """Rows in which it is a number, or a text that is one."""
     fractions: int = 0
     """Rows in which this number is not whole."""
+    classes: tuple[str, ...] = ()
+    """The names of its classes, in the order of their numbers, where the file notes them."""
 
     def add(self, value: Any) -> None:
         """Count the value of one row."""
@@ -96,8 +99,16 @@ class Table:
         return ", ".join(self.columns)
 
 
-def profile(name: str, rows: Callable[[], Iterator[Row]], nested: Iterable[str] = ()) -> Table:
-    """Read all rows once. nested: also columns by a path with dots. Raises DataError for what cannot be read."""
+def profile(
+    name: str,
+    rows: Callable[[], Iterator[Row]],
+    nested: Iterable[str] = (),
+    classes: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> Table:
+    """Read all rows once. Raises DataError for what cannot be read.
+
+    nested: also columns by a path with dots. classes: the names of a column's classes, which rows may have by number.
+    """
     columns: dict[str, Column] = {}
     paths = [path for path in nested if "." in path]
     count = 0
@@ -105,7 +116,7 @@ def profile(name: str, rows: Callable[[], Iterator[Row]], nested: Iterable[str] 
         count += 1
         for key, value in [*row.values.items(), *((path, row.get(path)) for path in paths)]:
             if (column := columns.get(key)) is None:
-                column = columns[key] = Column(key)
+                column = columns[key] = Column(key, classes=classes.get(key, ()))
             column.add(value)
     if not count:
         raise DataError(f"{name}: no row")

@@ -24,6 +24,7 @@ SUFFIXES: dict[str, RowFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".arrow": "parquet",
     ".txt": "lines",
     ".conll": "conll",
     ".bio": "conll",
@@ -87,7 +88,7 @@ def _rows(name: str, form: RowFormat, columns: Sequence[str], texts: Sequence[st
     file = File(path, "jsonl", compression, path.stat().st_size)
     with tabular.damage_reported(name):
         if form == "parquet":
-            yield from row_formats.parquet(name, path)
+            yield from row_formats.table(name, path)
         elif suffix == ".json" and form == "jsonl":
             yield from tabular.read_all([file])
         else:

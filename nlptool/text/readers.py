@@ -15,6 +15,7 @@ from io import BufferedReader
 from itertools import chain
 from typing import IO, Any, cast
 
+from nlptool.text import arrow_tables
 from nlptool.text.json_arrays import read_values
 from nlptool.text.lines import byte_lines, encoding_hint, lines
 from nlptool.text.records import BadRecord, Read, Record, at_field, no_field
@@ -129,27 +130,17 @@ def read_jsonl(stream: IO[bytes], field: str) -> Read:
 
 
 def read_parquet(file: File, field: str, beside: Sequence[str] = ()) -> Read:
-    """Batch by batch; `line` is the row. Raises OSError when the file is broken.
+    """A Parquet or Arrow file; `line` is the row. Raises OSError when the file is broken.
 
     beside: other columns that are read where the file has them.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(file.path) as table:
-            names = table.schema_arrow.names
-            if field not in names and field.partition(".")[0] not in names:
-                yield no_field(dict.fromkeys(names), field, 1)
-                return
-            row = 0
-            columns = [field, *(name for name in beside if name in names)]
-            for batch in table.iter_batches(batch_size=256, columns=columns):
-                for record in batch.to_pylist():
-                    row += 1
-                    yield at_field(record, field, row)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise OSError(str(error)) from error
+    names = arrow_tables.column_names(file.path)
+    if field not in names and field.partition(".")[0] not in names:
+        yield no_field(dict.fromkeys(names), field, 1)
+        return
+    columns = [field, *(name for name in beside if name in names)]
+    for row, record in enumerate(arrow_tables.read(file.path, columns), start=1):
+        yield at_field(record, field, row)
 
 
 def read_hub(rows: Any, field: str) -> Read:

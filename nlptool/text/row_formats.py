@@ -12,12 +12,12 @@ from typing import IO, Any
 
 from nlptool.errors import DataError
 from nlptool.formatting import counted
+from nlptool.text import arrow_tables
 from nlptool.text.lines import RECORD, lines
 from nlptool.text.records import BadRecord
 from nlptool.text.row import Row
 
 Rows = Iterator[Row | DataError]
-BATCH = 256  # rows of a Parquet file that are held at once
 
 
 def jsonl(name: str, stream: IO[bytes]) -> Rows:
@@ -146,20 +146,9 @@ def names_columns(values: Sequence[str], columns: Sequence[str]) -> bool:
     return any(value in columns for value in values)
 
 
-def parquet(name: str, path: Path) -> Rows:
-    """Rows are numbered from 1. Raises OSError for a file that is no Parquet file."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as table:
-            row = 0
-            for batch in table.iter_batches(batch_size=BATCH):
-                for values in batch.to_pylist():
-                    row += 1
-                    yield Row(f"{name}:{row}", values)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise OSError(str(error)) from error
+def table(name: str, path: Path) -> Rows:
+    """A Parquet or Arrow file; rows are numbered from 1. Raises OSError for a file that is broken."""
+    return (Row(f"{name}:{row}", values) for row, values in enumerate(arrow_tables.read(path), start=1))
 
 
 def text_lines(name: str, stream: IO[bytes], columns: Sequence[str]) -> Rows:

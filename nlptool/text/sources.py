@@ -23,6 +23,7 @@ FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".parquet": "parquet",
+    ".arrow": "parquet",  # as `datasets` saves; one reader has both
 }
 
 # Distribution, path of the text in it, and the words of the recipe that read it.
@@ -121,10 +122,25 @@ def _inside(folder: Path) -> list[Path]:
     if (folder / CORPUS).is_file():  # beside its text there are reports, and what was dropped
         return _inside(folder / "data")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    shown = [path for path in paths if not any(part[0] == "." for part in path.relative_to(folder).parts)]
+    shown = [
+        path
+        for path in paths
+        if not any(part[0] == "." for part in path.relative_to(folder).parts) and not _is_note(path)
+    ]
     if not shown:
         raise DataError(f"{folder}: the folder holds no file", hint="name a folder or files that hold text")
     return shown
+
+
+def saved_tables(folder: Path) -> list[Path]:
+    """The files of a data set that `datasets` has saved in a folder (save_to_disk); none where there is none."""
+    return sorted(folder.glob("data-*.arrow")) if (folder / "state.json").is_file() else []
+
+
+def _is_note(path: Path) -> bool:
+    """Whether a file is what `datasets` keeps beside the text of a data set that it saved."""
+    saved = path.name == "dataset_dict.json" or bool(saved_tables(path.parent))
+    return saved and not path.match("data-*.arrow")
 
 
 def _near(path: Path) -> str:

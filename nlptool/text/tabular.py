@@ -1,6 +1,7 @@
 """Files and hub data sets to rows of named values: what a labelled task is read from.
 
-A split is a file named after it, `train.jsonl`, `validation.tsv.gz`, or several, `train-00000-of-00002.parquet`.
+A split is a file named after it, `train.jsonl`, `validation.tsv.gz`, or several, `train-00000-of-00002.parquet`, or the
+folder in which `datasets` has saved it.
 Every fault is told with its file and line (parquet and hub: row), counted from 1. A file .json may also hold one
 value over many lines, such as SQuAD's.
 """
@@ -13,7 +14,7 @@ from typing import IO, NamedTuple
 
 from nlptool.errors import DataError
 from nlptool.manifests import os_error_text
-from nlptool.text import row_formats
+from nlptool.text import arrow_tables, row_formats
 from nlptool.text.columns import SUFFIXES, sentences
 from nlptool.text.corpus import BROKEN
 from nlptool.text.hub import dataset
@@ -21,7 +22,7 @@ from nlptool.text.lines import RECORD
 from nlptool.text.readers import opened
 from nlptool.text.row import SHOWN, Row, is_hidden, whole
 from nlptool.text.row_formats import Rows
-from nlptool.text.sources import COMPRESSIONS, FORMATS, File, Format
+from nlptool.text.sources import COMPRESSIONS, FORMATS, File, Format, saved_tables
 
 __all__ = [
     "Example",
@@ -92,6 +93,7 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
         if (stem := path.name.partition(".")[0]) == split or stem.startswith(f"{split}-")
     ]
     found = [file for path in paths if (file := of_rows(path)) is not None]
+    found = found or [file for path in saved_tables(folder / split) if (file := of_rows(path)) is not None]
     if columns and not found:
         found = [file for path in paths if (file := of_rows(path, columns=True)) is not None]
     if len(found) > 1 and any(file.path.name.startswith(f"{split}.") for file in found):
@@ -148,7 +150,7 @@ def read_all(found: list[File], columns: Sequence[str] = ()) -> Rows:
         name = str(file.path)
         with damage_reported(name):
             if file.format == "parquet":
-                yield from row_formats.parquet(name, file.path)
+                yield from row_formats.table(name, file.path)
                 continue
             with opened(file) as (_, stream):
                 yield from _stream(name, stream, file, columns)
@@ -161,6 +163,18 @@ def _stream(name: str, stream: IO[bytes], file: File, columns: Sequence[str]) ->
         return (Row(place, dict(values)) for place, values in sentences(name, stream))
     separated = row_formats.tsv if ".tsv" in file.path.suffixes else row_formats.csv_rows
     return separated(name, stream, columns)
+
+
+def class_names(file: File) -> dict[str, tuple[str, ...]]:
+    """The names of classes that a file notes, by column: of Parquet and Arrow, if `datasets` wrote it.
+
+    Names that are numbers are left out: rows may mean them, or their places. Raises DataError for a damaged file.
+    """
+    if file.format != "parquet":
+        return {}
+    with damage_reported(str(file.path)):
+        found = arrow_tables.class_names(file.path)
+    return {key: names for key, names in found.items() if not any(map(str.isdecimal, names))}
 
 
 @contextmanager

@@ -171,6 +171,8 @@ def _classes(table: Table, label: Column, names: Mapping[str, str | None]) -> tu
             f"{table.name}: column '{label.name}' holds {few}, and classes are few",
             hint="task.label=COLUMN names another; task.labels=[NAME, NAME] lists the classes",
         )
+    if label.classes:
+        return label.classes
     meant = {names.get(value, value) for value in label.values} - {None}
     if len(meant) < 2:
         found = f"only {', '.join(map(str, meant))}" if meant else "no label"

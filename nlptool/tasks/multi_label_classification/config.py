@@ -129,7 +129,9 @@ def _parts(text: str, separator: str) -> list[str]:
 
 
 def _names(table: Table, column: Column, separator: str) -> tuple[str, ...]:
-    """The labels that occur. Raises RecipeError for what cannot be labels."""
+    """The labels that the file notes or that occur. Raises RecipeError for what cannot be labels."""
+    if column.classes:
+        return column.classes
     if column.many:
         raise RecipeError(
             f"{table.name}: column '{column.name}' holds more than {MOST:,} different values, or long texts",

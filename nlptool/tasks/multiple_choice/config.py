@@ -76,7 +76,7 @@ def _names(table: Table, choices: Sequence[str], label: Column) -> tuple[str, ..
     places = tuple(str(place) for place in range(width))
     if set(label.values) <= set(places):
         return places
-    named = tuple(sorted(label.values))
+    named = label.classes or tuple(sorted(label.values))
     if len(named) != width:
         raise RecipeError(
             f"{table.name}: column '{label.name}' holds {counted(len(named), 'different labels')} for {width} choices",

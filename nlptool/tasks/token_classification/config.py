@@ -108,8 +108,11 @@ class Config(TaskConfig):
         scheme = _scheme(tags, table)
         found = {"tokens": tokens.name, "tags": tags.name, "scheme": scheme}
         if scheme == "none":
-            return found | {"labels": tuple(sorted(tags.values)), "metrics": ("accuracy", "tag_macro_f1")}
-        return found | {"labels": _labels(tags.values)}
+            return found | {
+                "labels": tags.classes or tuple(sorted(tags.values)),
+                "metrics": ("accuracy", "tag_macro_f1"),
+            }
+        return found | {"labels": tags.classes or _labels(tags.values)}
 
     @staticmethod
     def _columns(table: Table, given: Mapping[str, Any]) -> tuple[Column, Column] | None:
