@@ -90,7 +90,7 @@ def carry_out(
             said, asked = capsys.readouterr().out, [word for line in given for word in line if " " in word]
             everything += said
         elif block.language == "text":
-            found = "".join(f"{line}\n" for line in told(block.text.splitlines(), said, asked))
+            found = "".join(f"{line}\n" for line in told(block.text.splitlines(), said, asked, answers=not cut))
             if write:
                 text = text.replace(f"```text\n{block.text}```", f"```text\n{found}```")
     if write:
@@ -98,10 +98,16 @@ def carry_out(
     return everything
 
 
-def told(printed: list[str], said: str, asked: list[str]) -> Iterator[str]:
-    """The lines of `said` that have the shapes of those on a page. asked: texts on which a model's words depend."""
+def told(printed: list[str], said: str, asked: list[str], *, answers: bool = True) -> Iterator[str]:
+    """The lines of `said` that have the shapes of those on a page.
+
+    asked: texts that a model answers in words of its own. answers: look at what it answers, too, which is told last;
+    one that has hardly been trained says something else.
+    """
     rest = iter(said.splitlines())
     for line in printed:
+        if not answers and line.startswith(tuple(asked)):
+            return
         wanted = shape(line, asked)
         found = next((one for one in rest if shape(one, asked) == wanted), None)
         assert found is not None, f"no such line is printed: {line}\nbut:\n{said}"
@@ -113,5 +119,5 @@ def shape(line: str, asked: list[str]) -> str:
     for text in asked:
         if line.startswith(text):
             return text
-    numbers = re.sub(r"\d+h\d+m|\d+m\d+s|\d+[hms]\b|\d[\d,.]*", "#", line)
+    numbers = re.sub(r"\d+h\d+m|\d+m\d+s|\d+[hms]\b|\d[\d,.]*(?:[kMBT]\b)?", "#", line)
     return " ".join(numbers.split())

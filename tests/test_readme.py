@@ -56,6 +56,15 @@ def test_commands_work_in_their_order_and_print_what_the_page_shows(
         assert scores[0] >= majorities[0] + 10
 
 
+def test_the_error_that_the_page_shows_is_what_is_printed(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["recipes", "cp", "demo/bert", "my.yaml"]) == 0
+    recipe = Path("my.yaml")
+    recipe.write_text(recipe.read_text().replace("  warmup:", "  warmupp:"))
+    assert main(["pretrain-mlm", "my.yaml"]) == 2
+    assert f"```\n{capsys.readouterr().err.splitlines()[-1]}\n```" in README
+
+
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("make")])
 def test_targets_of_the_readme_exist(line: str):
     done = subprocess.run(["make", "-n", line.split()[1]], cwd=ROOT, capture_output=True, check=False)
