@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from nlptool.malloc import keep_freed_memory
 from nlptool.models import heads
 from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config
 from nlptool.models.heads import MaskedLM
 from nlptool.models.kernels import cpu
-from nlptool.models.malloc import keep_freed_memory
 
 VOCAB = 16384
 Step = Callable[[], None]

@@ -25,6 +25,7 @@ BASE = {
     "flops",
     "metric_table",
     "folder_kinds",
+    "malloc",
 }
 MAY_IMPORT = {
     "errors": set(),
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "formatting": {"terminal"},
     "metric_table": {"formatting"},
     "flops": set(),
+    "malloc": set(),
     "manifests": {"errors", "atomic_files"},
     "atomic_files": {"errors", "formatting", "notices"},
     "weights_record": {"atomic_files", "errors", "formatting", "manifests", "notices"},

@@ -69,7 +69,7 @@ def machine() -> Iterator[Check]:
 
     import torch
 
-    from nlptool.models.malloc import keep_freed_memory
+    from nlptool.malloc import keep_freed_memory
 
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
     yield Check("threads", threads <= cores, f"torch uses {threads} on {counted(cores, 'cores')}")

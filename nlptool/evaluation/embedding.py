@@ -19,7 +19,7 @@ from nlptool.models.open_pretrained import open_backbone
 from nlptool.text.tokenizer import Tokenizer
 
 Pooling = Literal["cls", "mean", "last"]
-TOKENS = {"cpu": 4096, "cuda": 65_536}
+TOKENS = {"cpu": 8192, "cuda": 65_536}
 """Most tokens of a batch, padding included, by device."""
 
 

@@ -31,12 +31,12 @@ from nlptool.evaluation.requests import (
     sum_scores,
     truncate_context,
 )
+from nlptool.malloc import give_back_free_memory
 from nlptool.models import heads
 from nlptool.models.base import Inputs
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.kernels.cpu import CPU
 from nlptool.models.kernels.cross_entropy import linear_scores
-from nlptool.models.malloc import give_back_free_memory
 from nlptool.models.open_pretrained import open_decoder, open_encoder
 from nlptool.text.tokenizer import Tokenizer
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from nlptool import launch
 from nlptool.console import Console
 from nlptool.errors import Preempted, UsageError
-from nlptool.models.malloc import keep_freed_memory
 from nlptool.train import distributed
 from nlptool.train.config import TrainConfigBase
 from nlptool.train.distributed import DistributedContext
@@ -34,7 +33,6 @@ def ranks(console: Console) -> Iterator[RunContext]:
     world = distributed.join(launch.read(os.environ), console.note)
     console.mute(not world.first)
     try:
-        keep_freed_memory()
         with SignalHandler(alone=world.size == 1) as signals:
             yield RunContext(console, world, signals)
     except Preempted as stop:

@@ -9,9 +9,9 @@ import torch
 from nlptool import weights_record
 from nlptool.console import Options
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
+from nlptool.malloc import give_back_free_memory
 from nlptool.manifests import atomic_folder
 from nlptool.metric_table import objective_of
-from nlptool.models.malloc import give_back_free_memory
 from nlptool.recipe import Change, digest
 from nlptool.runs import folder, inventory, machine, metrics_file, model_card, resume, run_state
 from nlptool.runs.averages import RunningAverages

@@ -16,6 +16,7 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 
 from nlptool.errors import NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
 from nlptool.launch import Launch
+from nlptool.malloc import keep_freed_memory
 
 T = TypeVar("T")
 STEP = timedelta(minutes=30)  # a rank that is so late in a step will not come
@@ -142,9 +143,11 @@ def connected() -> Iterator[None]:
 def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> DistributedContext:
     """The world of this process; a group of several ranks is joined once, and stays for the life of the process.
 
-    NCCL on GPUs, gloo on CPUs. waiting: called with the ranks that have not come yet.
+    NCCL on GPUs, gloo on CPUs. From now on freed memory is kept: whoever joins is about to compute.
+    waiting: called with the ranks that have not come yet.
     Raises UsageError when there are GPUs, but fewer than ranks, and when not all ranks come.
     """
+    keep_freed_memory()
     gpus = torch.cuda.device_count()
     if gpus and this.local_rank >= gpus:
         raise UsageError(

@@ -259,11 +259,10 @@ def test_the_korean_recipe_keeps_98_percent_of_speeches(tmp_path: Path, capsys):
 
 @pytest.mark.slow
 def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(work: Path):
-    """50 SIGKILLs at moments drawn over the length of a run, each followed by --resume auto."""
+    """50 SIGKILLs at moments drawn over the length of a run, each followed by --resume auto and other workers."""
     (work / "tool.py").write_text(TOOL)
-    steps = ["repeated_lines={max_documents: 30}", "mix={weights: {web: 2, books: 1}}"]
-    line = [sys.executable, "tool.py", "corpus", "r.yaml", *steps]
-    line += ["--resume", "auto", "--workers", "2", "--out"]
+    steps = ["lines={}", "repeated_lines={max_documents: 30}", "mix={weights: {web: 2, books: 1}}"]
+    line = [sys.executable, "tool.py", "corpus", "r.yaml", *steps, "--resume", "auto", "--out"]
     where = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     began = time.monotonic()
     assert subprocess.run([*line, "whole"], env=where, check=False, capture_output=True).returncode == 0
@@ -271,7 +270,10 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(work: Path):
     chance, kills = random.Random(0), 0
     while kills < 50:
         process = subprocess.Popen(
-            [*line, "out"], env=where, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            [*line, "out", "--workers", str(chance.randint(1, 3))],
+            env=where,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         try:
             process.wait(chance.uniform(0.2, 1) * length)

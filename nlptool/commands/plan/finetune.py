@@ -13,7 +13,6 @@ from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.formatting import counted, duration, each, percent, quantity, significant
 from nlptool.launch import ALONE
-from nlptool.models.malloc import keep_freed_memory
 from nlptool.runs.benchmark import STEPS, WARM_UP, timed_steps
 from nlptool.runs.launch import require_device
 from nlptool.runs.machine import DeviceInfo, device_info, memory_used, peak_memory_used
@@ -44,7 +43,6 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     except UsageError as error:  # a recipe for another machine can be planned on this one
         console.note(f"no time estimate: {error.message}")
         return {}
-    keep_freed_memory()
     before = memory_used(world.device)
     torch.manual_seed(0)
     objective = setup.objective().to(world.device)

@@ -7,7 +7,6 @@ import torch
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.launch import ALONE
-from nlptool.models.malloc import keep_freed_memory
 from nlptool.runs.benchmark import StageProbe
 from nlptool.runs.job import TrainingJob
 from nlptool.runs.machine import memory_used
@@ -23,7 +22,6 @@ def stage_probe(
 
     That recipe may be for another machine. build: makes the job on one rank; UsageError where it cannot be.
     """
-    keep_freed_memory()
     world = distributed.join(ALONE)
     before = memory_used(world.device)
     torch.manual_seed(seed)

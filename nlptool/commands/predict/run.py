@@ -11,8 +11,8 @@ from nlptool.console import Console, Options
 from nlptool.errors import DataError, Preempted, UsageError
 from nlptool.formatting import counted
 from nlptool.launch import ALONE
+from nlptool.malloc import give_back_free_memory
 from nlptool.models import hub
-from nlptool.models.malloc import give_back_free_memory
 from nlptool.recipe import digest
 from nlptool.tasks import row_chunks, row_source
 from nlptool.tasks.base import LabelledDataset, Numbers
@@ -28,7 +28,7 @@ from nlptool.train.interrupts import SignalHandler
 
 EXPLAINED = 32
 """Rows that are explained together."""
-ROWS, TOKENS = 512, {"cpu": 4096, "cuda": 65_536}
+ROWS, TOKENS = 512, {"cpu": 8192, "cuda": 65_536}
 """Most rows of a batch, and most tokens by device."""
 
 

@@ -60,12 +60,19 @@ def onednn(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, gelu: str
 
 
 def product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, gelu: str | None = None) -> Tensor:
-    """x W' + b without gradient, by whatever is faster. gelu: of the sum, and how it is approximated."""
+    """x W' + b without gradient, by whatever is faster. gelu: of the sum, and how it is approximated.
+
+    oneDNN is given rows of zeros up to a number that it knows; of very few rows they would be most of the work.
+    """
     rows = x.numel() // x.shape[-1]
-    if prefers_onednn() and rows % step(rows) == 0:
+    filler = -rows % step(rows)
+    if not prefers_onednn() or filler > rows:
+        y = F.linear(x, weight_OI, bias_O)
+        return y if gelu is None else F.gelu(y, approximate=gelu)
+    if not filler:
         return onednn(x, weight_OI, bias_O, gelu)
-    y = F.linear(x, weight_OI, bias_O)
-    return y if gelu is None else F.gelu(y, approximate=gelu)
+    filled = F.pad(x.reshape(rows, -1), (0, 0, 0, filler))
+    return onednn(filled, weight_OI, bias_O, gelu)[:rows].view(*x.shape[:-1], -1)
 
 
 def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:

@@ -10,9 +10,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models.kernels import cpu
 
-MANY = 2048
-"""Tokens of rows of equal length that are worth what it takes to lay them end to end."""
-
 
 @dataclass(frozen=True)
 class UnpaddedBatch:
@@ -71,7 +68,6 @@ class UnpaddedBatch:
 def usable(x: Tensor, lengths_B: Tensor, tokens: int) -> bool:
     """Whether rows that are padded to `tokens` are laid end to end by a model with weights like x: on a CPU.
 
-    Also many rows of equal length, where only answers are asked for: their tokens are then as many as oneDNN likes.
+    Rows of equal length only where no gradient follows: the last layer then makes no keys and values.
     """
-    many = not torch.is_grad_enabled() and len(lengths_B) * tokens >= MANY
-    return cpu.usable(x) and (many or int(lengths_B.min()) < tokens)
+    return cpu.usable(x) and (not torch.is_grad_enabled() or int(lengths_B.min()) < tokens)

@@ -7,7 +7,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Set glibc's malloc to reuse freed blocks; 20-30 % of a CPU training step otherwise goes to page faults.
+    """Set glibc's malloc to reuse freed blocks; 20-30 % of a CPU training step otherwise goes to page faults,
+    and as much of a prediction whose tensors have 32 MB or more.
 
     Returns False, and changes nothing, where the C library has no mallopt (macOS, Windows, musl).
     """
