@@ -136,6 +136,11 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str
     return above + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def markdown_name(text: str) -> str:
+    """A name in Markdown: on one line, without what ends code or begins HTML."""
+    return re.sub(r"[`<>\r\n|\[\]]", " ", text).strip()
+
+
 def bullets(lines: Sequence[str]) -> str:
     """A list in Markdown; lines are text, as cells are."""
     return "".join(f"* {_cell(line)}\n" for line in lines)

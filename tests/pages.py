@@ -90,7 +90,9 @@ def carry_out(
             said, asked = capsys.readouterr().out, [word for line in given for word in line if " " in word]
             everything += said
         elif block.language == "text":
-            found = "".join(f"{line}\n" for line in told(block.text.splitlines(), said, asked, answers=not cut))
+            found = "".join(
+                f"{line}\n" for line in told(block.text.splitlines(), said, asked, answers=not cut)
+            )
             if write:
                 text = text.replace(f"```text\n{block.text}```", f"```text\n{found}```")
     if write:

@@ -61,7 +61,12 @@ ONNX = ("*.onnx", "onnx.json", "task.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.*", "merges.txt")
 CARD = "README.md"
 CORPUS = ("corpus.json", "data", "dropped", "stretches", "report.json", "report.html", "quality", "index")
-CARDS = (b"---\nlibrary_name: transformers\n", b"---\nlibrary_name: nlptool\n", b"---\n# nlptool corpus\n")
+CARDS = (
+    b"---\nlibrary_name: transformers\n",
+    b"---\nlibrary_name: nlptool\n",
+    b"---\nlibrary_name: onnx\n",
+    b"---\n# nlptool corpus\n",
+)
 REPORT = ("index.html", "*.svg", "*.png")
 RECIPE = "recipe.yaml"
 BY_MARK = (  # what a folder with a recipe and one of these names holds besides; the first that fits

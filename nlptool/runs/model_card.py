@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from nlptool.atomic_files import Shape, read_json, read_text, write_text
 from nlptool.errors import DataError
-from nlptool.formatting import counted, markdown
+from nlptool.formatting import counted, markdown, markdown_name
 from nlptool.metric_table import describe, objective_of
 from nlptool.models import huggingface
 from nlptool.recipe import dump_values, kept_source
@@ -101,7 +101,7 @@ def card(model: Path, run: Path, step: int, publication: Publication, recipe: Ma
         "metrics": [name.rpartition("/")[2] for name in figures],
     }
     sections = {
-        _plain(title): _what_it_is(model, settings, architecture, objective, recipe),
+        markdown_name(title): _what_it_is(model, settings, architecture, objective, recipe),
         "Use": _use(use),
         "Data": data.text,
         "Figures": _table(figures, recipe, step),
@@ -139,7 +139,7 @@ def _stores(recipe: Mapping[str, Any]) -> _Data:
 
 def _store(path: Path) -> _Data:
     if not os.path.isfile(path / "store.json"):
-        return _Data(f"The token store `{_plain(path.name)}`.", [], [])
+        return _Data(f"The token store `{markdown_name(path.name)}`.", [], [])
     facts = read_json(path / "store.json", dict, REMEDY, STORE)
     rows = [
         [split, *(f"{one.get(name, 0):,}" for name in ("documents", "tokens", "bytes"))]
@@ -149,7 +149,7 @@ def _store(path: Path) -> _Data:
     kept = kept_source(path).data if (path / KEPT).is_file() else {}
     source = kept.get("source") or {}
     texts = [
-        f"The token store `{_plain(path.name)}`, of {_origin(source) or 'text'}:",
+        f"The token store `{markdown_name(path.name)}`, of {_origin(source) or 'text'}:",
         markdown(["split", "documents", "tokens", "bytes of text"], rows).rstrip() if rows else "",
         markdown(["file", "SHA-256"], digests).rstrip() if digests else "",
     ]
@@ -162,10 +162,10 @@ def _labelled(recipe: Mapping[str, Any], run: Path) -> _Data:
     """Where the rows of a task are from, and how many there are."""
     task = recipe.get("task") or {}
     source = task.get("source") or {}
-    where = f"`{_plain(str(recipe['data']))}`" if recipe.get("data") else _origin(source) or "files"
+    where = f"`{markdown_name(str(recipe['data']))}`" if recipe.get("data") else _origin(source) or "files"
     text = f"Labelled rows of {where}"
     if columns := task.get("inputs"):
-        text += f", of which it reads {_plain(', '.join(columns))}"
+        text += f", of which it reads {markdown_name(', '.join(columns))}"
     kept = next((path for path in (run / ROWS_FILE, run.parent / ROWS_FILE) if path.is_file()), None)
     counts = {} if kept is None else read_json(kept, dict, REMEDY, ROWS)["rows"]
     table = markdown(["split", "rows"], [[split, f"{number:,}"] for split, number in counts.items()])
@@ -179,10 +179,10 @@ def _origin(source: Mapping[str, Any]) -> str:
     listed = (
         files.values() if isinstance(files, Mapping) else [files] if isinstance(files, str) else files or ()
     )
-    parts = [f"`{_plain(str(name))}`" for name in listed]
+    parts = [f"`{markdown_name(str(name))}`" for name in listed]
     for key, what in (("hub", "the hub's data set"), ("package", "the package")):
         if source.get(key):
-            parts.append(f"{what} `{_plain(str(source[key]))}`")
+            parts.append(f"{what} `{markdown_name(str(source[key]))}`")
     return ", ".join(parts)
 
 
@@ -191,9 +191,9 @@ def _what_it_is(
 ) -> str:
     family = str(settings.get("model_type"))
     begun = recipe.get("init_from") or recipe.get("start")
-    source = f"the weights of `{_plain(str(begun))}`" if begun else "random weights"
+    source = f"the weights of `{markdown_name(str(begun))}`" if begun else "random weights"
     if teacher := recipe.get("teacher"):
-        source += f", taught by `{_plain(str(teacher))}`"
+        source += f", taught by `{markdown_name(str(teacher))}`"
     sizes = {
         "layers": ("num_hidden_layers", "n_layer", "n_layers"),
         "hidden width": ("hidden_size", "n_embd", "dim"),
@@ -207,7 +207,7 @@ def _what_it_is(
         if (found := [settings[key] for key in keys if isinstance(settings.get(key), int)])
     ]
     rows.append(["parameters", f"{_parameters(model):,}"])
-    names = [_plain(str(name)) for name in (settings.get("id2label") or {}).values()]
+    names = [markdown_name(str(name)) for name in (settings.get("id2label") or {}).values()]
     if 0 < len(names) <= MOST_LABELS:
         rows.append(["labels", ", ".join(names)])
     return (
@@ -320,11 +320,6 @@ def _fenced(text: str, language: str) -> str:
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
-def _plain(text: str) -> str:
-    """A name as Markdown shows it: on one line, without what ends code or begins HTML."""
-    return re.sub(r"[`<>\r\n|\[\]]", " ", text).strip()
 
 
 def _read(path: Path) -> str:

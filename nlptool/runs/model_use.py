@@ -113,3 +113,64 @@ def _pipeline(task: str, call: str, options: str = "") -> tuple[str, str]:
 
 def _class(name: str, call: str, body: str) -> str:
     return CLASS.format(name=name, call=call, body=body.replace("\n", "\n    "))
+
+
+GRAPH = """{imports}import onnxruntime
+from transformers import {classes}AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("PATH")
+session = onnxruntime.InferenceSession("PATH/model.onnx")
+inputs = tokenizer({call}, return_tensors="np")
+feeds = {{one.name: inputs[one.name]{choices} for one in session.get_inputs()}}
+{body}"""
+LABELS = 'labels = AutoConfig.from_pretrained("PATH").id2label\n'
+OUTPUT = "(logits,) = session.run(None, feeds)\n"
+GRAPHS = {
+    "ForTokenClassification": (
+        '["TEXT"]',
+        OUTPUT
+        + LABELS
+        + "print([(token, labels[n]) for token, n in zip(inputs.tokens(), logits[0].argmax(-1).tolist())])",
+    ),
+    "ForQuestionAnswering": (
+        '["QUESTION"], ["TEXT"]',
+        "starts, ends = session.run(None, feeds)\nstart, end = starts[0].argmax(), ends[0].argmax()\n"
+        'print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))',
+    ),
+    "ForMultipleChoice": (
+        '["QUESTION", "QUESTION"], ["CHOICE", "CHOICE"], padding=True',
+        f"{OUTPUT}print(logits.argmax(-1))",
+    ),
+    "ForMaskedLM": (
+        'f"TEXT {tokenizer.mask_token} TEXT"',
+        OUTPUT
+        + 'place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)\n'
+        + "print(tokenizer.decode(logits[0, place].argmax()))",
+    ),
+    "LMHeadModel": ('"TEXT"', f"{OUTPUT}print(tokenizer.decode(logits[0, -1].argmax()))"),
+    "Model": ('["TEXT"]', "(hidden,) = session.run(None, feeds)\nprint(hidden.shape)"),
+}
+"""How a class ends: what is read, and what the graph's outputs mean."""
+
+
+def of_graph(architecture: str, *, labels: int, multi_label: bool, pair: bool) -> str:
+    """Python that asks a graph with onnxruntime. labels: how many the model's settings name; pair: of texts."""
+    end = next((end for end in GRAPHS if architecture.endswith(end)), None)
+    if end is None:
+        call = '["TEXT", "TEXT"], ["TEXT", "TEXT"]' if pair else '["TEXT", "A LONGER TEXT"]'
+        if multi_label:
+            shown = (
+                f"{LABELS}print([[labels[n] for n in np.flatnonzero(row > 0).tolist()] for row in logits])"
+            )
+        else:
+            shown = f"{LABELS}print([labels[n] for n in logits.argmax(-1).tolist()])"
+        call, body = f"{call}, padding=True", OUTPUT + (shown if labels > 1 else "print(logits[:, 0])")
+    else:
+        call, body = GRAPHS[end]
+    return GRAPH.format(
+        imports="import numpy as np\n" if "np." in body else "",
+        classes="AutoConfig, " if LABELS in body else "",
+        call=call,
+        choices="[None]" if end == "ForMultipleChoice" else "",
+        body=body,
+    )

@@ -1,6 +1,7 @@
 """`nlptool export --to onnx`: the graph answers as the model and as transformers' class, at any batch and length."""
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nlptool import registry
 from nlptool.cli import main
 from nlptool.models import heads, huggingface, onnx_export
 from nlptool.models.onnx_export import OnnxModel
+from nlptool.runs import inventory, model_use
 from nlptool.text.tokenizer import Tokenizer
 
 NEEDED = ("onnxruntime", "onnxscript", "transformers")
@@ -120,6 +122,23 @@ def test_the_graph_answers_as_the_class_of_transformers(
             assert found.shape == expected.shape
             real = mask.astype(bool) if found.shape[:2] == mask.shape else slice(None)
             assert np.abs(found[real] - expected[real]).max() < 1e-4 * max(1, np.abs(expected).max())
+    use(out)
+    assert capsys.readouterr().out.strip(), "the card's code prints what the graph says"
+    assert inventory.foreign(out) == []
+    if architecture == "ForSequenceClassification":
+        for labels, several, pair in ((1, False, True), (3, True, False), (3, False, True)):
+            code = model_use.of_graph(name, labels=labels, multi_label=several, pair=pair)
+            exec(code.replace("PATH", str(out)), {})
+            (shown,) = capsys.readouterr().out.splitlines()
+            assert len(json.loads(shown.replace("'", '"').replace(" ", "," if labels == 1 else " "))) == 2
+
+
+def use(folder: Path) -> None:
+    """Carry out the code of the card that lies beside a graph."""
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    exec(code.replace("PATH", str(folder)), {})
 
 
 def test_labelled_rows_give_accuracy_and_what_is_wrong_with_them_is_said(

@@ -3,6 +3,7 @@
 OUT/model.onnx model_int8.onnx   the graphs
 OUT/onnx.json                    opset, differences, agreement, scores, sizes, rows a second
 OUT/config.json, tokenizer ...   as in the model's folder
+OUT/README.md                    what the graph is of, and code that asks it
 """
 
 import shutil
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from nlptool import __version__
 from nlptool.atomic_files import write_json
-from nlptool.commands.export import task_scores
+from nlptool.commands.export import onnx_card, task_scores
 from nlptool.commands.export.options import ExportOptions
 from nlptool.commands.export.task_scores import TaskRows
 from nlptool.console import Console, Options
@@ -134,13 +135,16 @@ def export(options: ExportOptions, console: Console) -> Graphs:
             )
         for name in answers.keys() - {"model"}:
             measured[name]["bytes"] = (aside / name).stat().st_size
+        metric = "accuracy" if known is None else known.model.objective.metric
+        facts = {"folder": str(out), "opset": OPSET, "compared on": rows.what}
+        graphs = Graphs(facts, measured, metric)
         report = {"nlptool": __version__, "opset": OPSET, "rows": rows.what, "graphs": measured}
         write_json(aside / "onnx.json", report)
         for path in source.iterdir():
             if path.is_file() and not path.name.endswith(LEFT) and not path.name.startswith("."):
                 shutil.copyfile(path, aside / path.name)
-    metric = "accuracy" if known is None else known.model.objective.metric
-    return Graphs({"folder": str(out), "opset": OPSET, "compared on": rows.what}, measured, metric)
+        onnx_card.write(aside, options.source, facts, graphs.table())
+    return graphs
 
 
 def _measure(answers: dict[str, Answer], rows: _Rows) -> dict[str, dict[str, float]]:

@@ -1,0 +1,44 @@
+"""README.md beside an ONNX graph: what it is of, how it compares with the model, and code that asks it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nlptool.atomic_files import read_json, write_text
+from nlptool.formatting import markdown, markdown_name
+from nlptool.models import huggingface
+from nlptool.runs import model_use
+from nlptool.tasks import task_record
+
+MATTER = "---\nlibrary_name: onnx\n"
+REMEDY = "export the model again"
+
+
+def write(
+    folder: Path, name: str, facts: Mapping[str, Any], table: tuple[list[str], list[list[str]]]
+) -> None:
+    """Write it into a folder with the graph, its config.json and, of a task, task.json.
+
+    name: the model's, as the user has it. facts: opset, and the rows on which graphs were compared. table: the graphs.
+    """
+    settings = huggingface.read_config(folder)
+    architecture = str((settings.get("architectures") or ["Model"])[0])
+    record = folder / task_record.FILE
+    task = read_json(record, dict, REMEDY).get("task", {}) if record.is_file() else {}
+    use = model_use.of(architecture, task, in_transformers=True)
+    code = model_use.of_graph(
+        architecture,
+        labels=len(huggingface.class_names(settings)),
+        multi_label=settings.get("problem_type") == "multi_label_classification",
+        pair=len(task.get("inputs") or ()) == 2,
+    )
+    tag = f"pipeline_tag: {use.hub_task}\n" if use.hub_task else ""
+    write_text(
+        folder / "README.md",
+        f"{MATTER}{tag}---\n\n"
+        f"`{architecture}` of `{markdown_name(name)}` as an ONNX graph (opset {facts['opset']}), compared with the "
+        f"model on {facts['compared on']}:\n\n"
+        f"{markdown(*table)}\n"
+        "Inputs are int64 `[batch, tokens]`, of any batch and length; padding stands at the end of rows.\n\n"
+        f"```python\n{code}\n```\n",
+    )
