@@ -58,4 +58,5 @@ def _first_sentence(path: Path) -> str:
     """The first sentence of the comment that a recipe opens with."""
     comment = path.read_text("utf8").partition("\n#\n")[0].partition("\n\n")[0]
     text = " ".join(line.removeprefix("#").strip() for line in comment.splitlines() if line.startswith("#"))
-    return END.split(text, maxsplit=1)[0] + "."
+    sentence = END.split(text, maxsplit=1)[0]
+    return sentence if sentence.endswith(("?", "!")) else f"{sentence}."

@@ -22,9 +22,8 @@ def folder() -> Path:
 def shipped(room: str = "") -> dict[str, Path]:
     """Recipes by name, e.g. `bert/base`; room: those in a folder, by their names in it."""
     inside = folder() / room
-    return {
-        path.relative_to(inside).with_suffix("").as_posix(): path for path in sorted(inside.rglob("*.yaml"))
-    }
+    found = {path.relative_to(inside).with_suffix("").as_posix(): path for path in inside.rglob("*.yaml")}
+    return dict(sorted(found.items()))
 
 
 @cache
