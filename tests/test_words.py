@@ -69,6 +69,11 @@ def test_names_in_the_package_are_standard_terms():
     assert found == []
 
 
+def test_no_message_names_an_extra_that_the_index_gives_to_another_project():
+    found = [str(path) for path in PACKAGE.rglob("*.py") if re.search(r"nlptool\[\w+\]", path.read_text())]
+    assert found == []  # extras.install names the packages
+
+
 def test_names_of_files_are_standard_terms():
     paths = [*PACKAGE.rglob("*"), *(ROOT / "recipes").rglob("*")]
     assert [str(path) for path in paths if is_private(path.stem)] == []

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from nlptool.errors import UsageError
+from nlptool.extras import install
 from nlptool.knowledge.graph import Graph
 from nlptool.knowledge.stop_words import ENGLISH, PRONOUNS, PRUNED, UNSPECIFIC
 
@@ -53,7 +54,7 @@ class Lemmatiser:
         if find_spec("simplemma") is None:
             raise UsageError(
                 "grounding needs the package simplemma for lemmas",
-                hint="pip install 'nlptool[knowledge]'; or take words as they stand: task.grounding.language=null",
+                hint=f"{install('knowledge')}; or take words as they stand: task.grounding.language=null",
             )
         try:
             self._lemma("a")

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nlptool.errors import DataError, UsageError
+from nlptool.extras import install
 from nlptool.models import heads, huggingface
 from nlptool.models.base import Decoder, Inputs
 from nlptool.models.huggingface import Pretrained
 
 OPSET = 18
 FILE, QUANTIZED = "model.onnx", "model_int8.onnx"
-PACKAGES = "pip install 'nlptool[onnx]'"
 Feeds = Mapping[str, NDArray[np.int64]]
 
 
@@ -85,7 +85,9 @@ def require_packages() -> None:
     from importlib.util import find_spec
 
     if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
-        raise UsageError(f"--to onnx needs {', '.join(missing)}, which is not installed", hint=PACKAGES)
+        raise UsageError(
+            f"--to onnx needs {', '.join(missing)}, which is not installed", hint=install("onnx")
+        )
 
 
 def write(model: Exported, path: Path) -> None:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nlptool.atomic_files import write_bytes, write_text
+from nlptool.extras import install
 
 CELL, LETTER, MOST_NUMBERS = 0.55, 0.08, 14  # inches of a class and of a letter; classes whose numbers fit
 
@@ -12,7 +13,7 @@ CELL, LETTER, MOST_NUMBERS = 0.55, 0.08, 14  # inches of a class and of a letter
 def draw(classes: Sequence[str], counts: Sequence[Sequence[int]], out: Path, name: str) -> list[str]:
     """Write OUT/NAME.svg and .png; remarks."""
     if find_spec("matplotlib") is None:
-        return ["no picture: matplotlib is not installed; pip install 'nlptool[report]'"]
+        return [f"no picture: matplotlib is not installed; {install('report')}"]
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

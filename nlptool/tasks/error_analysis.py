@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from rich.cells import cell_len
 
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 
+WIDEST = 48
+"""Letters of all names, that a terminal of 80 has room for beside the labels."""
 EXAMPLES = 10
 """Errors that are shown."""
 PAIRS = 12
@@ -21,15 +24,18 @@ class ConfusionMatrix(NamedTuple):
     """[label][prediction]."""
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Columns and rows: labels downward, predictions to the right; of many classes, the confusions by number."""
+        """Columns and rows: labels downward, predictions to the right, numbered where their names are long.
+
+        With many classes, the confusions by how often they occur.
+        """
         if len(self.classes) <= PAIRS:
-            return (
-                ["label \\ prediction", *self.classes],
-                [
-                    [name, *(f"{count:,}" for count in row)]
-                    for name, row in zip(self.classes, self.counts, strict=True)
-                ],
-            )
+            wide = sum(cell_len(name) + 2 for name in self.classes) > WIDEST
+            numbers = [str(number) for number in range(1, len(self.classes) + 1)]
+            rows = [
+                [f"{number} {name}" if wide else name, *(f"{count:,}" for count in row)]
+                for number, name, row in zip(numbers, self.classes, self.counts, strict=True)
+            ]
+            return ["label \\ prediction", *(numbers if wide else self.classes)], rows
         mixed = [
             (count, label, prediction)
             for label, row in zip(self.classes, self.counts, strict=True)
