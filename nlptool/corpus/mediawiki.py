@@ -1,7 +1,8 @@
 """Articles out of a dump of a wiki, such as Wikipedia's pages-articles.xml.bz2, and their text without markup.
 
-mwparserfromhell takes wikitext apart. Templates are left out, as nothing expands them; so are files, categories,
-references and, on demand, tables. Redirects and pages outside of the articles are counted.
+mwparserfromhell takes wikitext apart. Templates are left out, as nothing expands them, but for those that stand around
+words of a sentence; so are files, categories, references, sections of which nothing is left and, on demand, tables.
+Redirects and pages outside of the articles are counted.
 """
 
 import re
@@ -18,8 +19,18 @@ FILES, CATEGORIES = "6", "14"  # numbers of namespaces
 LEFT_OUT = re.compile(r"\s*(?:file|image|category|media|[a-z]{2,3}(?:-[a-z]+)*)\s*:", re.IGNORECASE)
 """Links to files and categories, and to the same article in other languages."""
 INVISIBLE = ("ref", "references", "gallery", "math", "syntaxhighlight", "timeline", "score", "style")
+AROUND = ("lang", "nobr", "nowrap", "small", "transl", "transliteration")
+"""Templates whose last argument is read in a sentence."""
+QUANTITIES, RANGE = ("convert", "cvt"), ("to", "and", "or", "by", "x", "-", "–", "+/-")  # noqa: RUF001
+NUMBER = re.compile(r"[-+−]?[\d.,/]+")  # noqa: RUF001
+SWITCH = re.compile(r"__[^\W\d_a-z]{3,}__")
+"""What a page tells the software: __NOTOC__, __목차없음__."""
 EMPTY = re.compile(r" ?[(（][\s,;:、，]*[)）]")  # noqa: RUF001
 """Brackets around nothing but a template."""
+LOOSE = re.compile(r"(?<=[(（])[\s,;、，]+|[\s,;、，]+(?=[)）])")  # noqa: RUF001
+"""Signs beside which a template stood within brackets."""
+HEADING = "\x01"
+"""Stands before a heading, once for each level; in XML it does not occur."""
 BLANK = re.compile(r"\n{3,}")
 PER_CENT = {ord(sign): f"%{ord(sign):02X}" for sign in '"%&?+<>\\^`{}|'}
 
@@ -106,6 +117,39 @@ def text_of(wikitext: str, *, tables: bool) -> str:
             code.remove(node)
         except ValueError:  # it went with what was around it
             continue
-    text = str(code.strip_code(normalize=True, collapse=True))
-    lines = (" ".join(line.split()) for line in EMPTY.sub("", text).split("\n"))
+    for template in reversed(code.filter_templates()):
+        if words := _words(template):
+            code.replace(template, words)
+    for heading in code.ifilter_headings():
+        heading.title = HEADING * heading.level + str(heading.title).strip()
+    text = SWITCH.sub("", str(code.strip_code(normalize=True, collapse=True)))
+    text = LOOSE.sub("", EMPTY.sub("", text))
+    lines = _with_content([" ".join(line.split()) for line in text.split("\n")])
     return BLANK.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _words(template: Any) -> str:
+    """What a template that stands around words shows of them; of another nothing."""
+    name = str(template.name).strip().lower()
+    if name not in (*AROUND, *QUANTITIES):
+        return ""
+    given = [str(parameter.value).strip() for parameter in template.params if not parameter.showkey]
+    if name in AROUND:
+        return given[-1] if given else ""
+    unit = next((at for at, one in enumerate(given) if one not in RANGE and not NUMBER.fullmatch(one)), 0)
+    return " ".join(given[: unit + 1])
+
+
+def _with_content(lines: list[str]) -> list[str]:
+    """Lines without marks of headings, and without headings under which there is nothing."""
+    found: list[str] = []
+    following = 1  # level of the heading that comes next, as the end of the article; 0: text comes before it
+    for line in reversed(lines):
+        title = line.lstrip(HEADING)
+        level = len(line) - len(title)
+        if level and level >= following > 0:
+            continue
+        if level or title:
+            following = level
+        found.append(title)
+    return found[::-1]

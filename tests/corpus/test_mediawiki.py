@@ -32,7 +32,8 @@ DUMP = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="
 """
 ENGLISH = """{{Infobox|name=X}}
 '''Seoul''' ({{lang|ko|서울}}) is the [[capital city|capital]].<ref name="a">A note.</ref> It has
-[[File:S.jpg|thumb|A [[view]] of it]] ten million people &amp; more.
+[[File:S.jpg|thumb|A [[view]] of it]]
+{{nowrap|ten [[million]]}} people &amp; more on {{convert|605.2|km2|sqmi|abbr=on}}.
 
 == History ==
 * One [http://example.org link]
@@ -40,6 +41,10 @@ ENGLISH = """{{Infobox|name=X}}
 | cell || other
 |}
 <math>E</math>[[Category:Cities]][[fr:Séoul]]
+== Notes ==
+=== Sources ===
+{{reflist}}
+__NOTOC__
 """
 
 
@@ -74,8 +79,12 @@ def test_what_is_no_dump_or_breaks_off_is_told(damaged: str, tmp_path: Path):
 def test_an_article_loses_its_markup():
     pytest.importorskip("mwparserfromhell")
     text = mediawiki.text_of(ENGLISH, tables=False)
-    assert text == ("Seoul is the capital. It has\nten million people & more.\n\nHistory\nOne link")
+    told = "Seoul (서울) is the capital. It has\n\nten million people & more on 605.2 km2.\n\nHistory\nOne link"
+    assert text == told
     assert "cell other" in mediawiki.text_of(ENGLISH, tables=True)
+    assert mediawiki.text_of("서울(서울特別市, {{llang|en|Seoul}})은", tables=False) == "서울(서울特別市)은"
+    sections = "== A ==\n=== B ===\n== C ==\n=== D ===\nd {{cvt|2|to|3|m}}\n==== E ====\n== F =="
+    assert mediawiki.text_of(sections, tables=False) == "C\nD\nd 2 to 3 m"
 
 
 @pytest.mark.parametrize(
@@ -99,5 +108,5 @@ def test_a_dump_becomes_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     report = json.loads(capsys.readouterr().out)
     assert report["read"]["sources"]["wiki"]["dropped"] == {"page that is no article": 1, "redirect": 1}
     first, second = records_file.read(tmp_path / "out/data/wiki-00000.jsonl.zst")
-    assert first["text"] == "서울은 한국의 수도이다.\n\n역사\n하나"
+    assert first["text"] == "서울(Seoul)은 한국의 수도이다.\n\n역사\n하나"
     assert (second["title"], second["text"]) == ('What? A "day" & night', "Night falls.")
