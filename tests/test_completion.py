@@ -11,8 +11,7 @@ import typer.main
 
 from nlptool.cli import app, main
 from nlptool.cli.completion import SCRIPTS, reply, split
-from nlptool.commands.recipe_command import command_of
-from nlptool.commands.specs import COMMANDS
+from nlptool.commands.specs import COMMANDS, command_of
 from nlptool.recipe import catalog
 from nlptool.recipe.extends import read
 

@@ -1,12 +1,17 @@
 """A missing package is named by the command that installs it."""
 
+import re
 import shlex
 from importlib.metadata import requires
+from pathlib import Path
 
 import pytest
 
 from nlptool import extras
 from nlptool.extras import DISTRIBUTION, install
+
+FOLDER = Path(extras.__file__).parent
+SOURCES = {str(path.relative_to(FOLDER)): path.read_text() for path in FOLDER.rglob("*.py")}
 
 
 def test_the_packages_of_an_extra_are_named():
@@ -18,14 +23,8 @@ def test_the_packages_of_an_extra_are_named():
 
 
 def test_every_extra_that_the_code_names_exists():
-    import re
-    from pathlib import Path
-
-    folder = Path(extras.__file__).parent
     named = {
-        name
-        for path in folder.rglob("*.py")
-        for name in re.findall(r'\binstall\("(\w[\w-]*)"\)', path.read_text())
+        name for text in SOURCES.values() for name in re.findall(r"""\binstall\(["'](\w[\w-]*)["']\)""", text)
     }
     there = {
         found[1]
@@ -34,6 +33,11 @@ def test_every_extra_that_the_code_names_exists():
     }
     assert named
     assert named <= there
+
+
+def test_an_extra_is_named_by_its_packages_alone():
+    """`nlptool[report]` would be an extra of another distribution than ours."""
+    assert [name for name, text in SOURCES.items() if "pip install 'nlptool" in text] == []
 
 
 def test_without_metadata_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):

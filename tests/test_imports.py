@@ -98,7 +98,7 @@ MAY_IMPORT = {
     "__init__": {"api"},
 }
 FLOORS = (
-    ("specs", "loading", "recipe_command"),
+    ("specs", "loading"),
     (
         "corpus",
         "tokenize",

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nlptool.cli.app import is_change
-from nlptool.commands.recipe_command import command_of
-from nlptool.commands.specs import COMMANDS
+from nlptool.commands.specs import COMMANDS, command_of
 from nlptool.errors import RecipeError
 from nlptool.recipe import KEPT, catalog
 from nlptool.recipe.extends import read

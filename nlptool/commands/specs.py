@@ -1,11 +1,12 @@
-"""The one list of commands that carry out a recipe. Nothing heavy is imported: `nlptool --help` reads it.
+"""The one list of commands that carry out a recipe, and which one does. Nothing heavy: `nlptool --help` reads it.
 
 An objective that no command here is named after has the command pretrain-NAME: adding one edits no list.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from nlptool import registry
 
 DATA, TRAIN, INFERENCE = "From text to tokens", "Training", "Inference and evaluation"
 RUNS, LOOK = "Runs and machines", "Recipes and help"
@@ -47,8 +48,7 @@ LISTED = (
 def _further() -> Iterator[CommandSpec]:
     """The commands of objectives that are not listed."""
     listed = {spec.name for spec in LISTED}
-    for path in sorted((Path(__file__).parents[1] / "objectives").glob("*/config.py")):
-        name = path.parent.name
+    for name in registry.names("objectives"):
         if listed.isdisjoint((name, f"pretrain-{name}")):
             yield CommandSpec(f"pretrain-{name}", "pretrain", TRAIN, f"Pretrain with the objective {name}.")
 
@@ -56,3 +56,25 @@ def _further() -> Iterator[CommandSpec]:
 COMMANDS = (*LISTED, *_further())
 RANKED = {"compare", *(spec.name for spec in COMMANDS if spec.group == TRAIN)}
 """Commands that several ranks carry out together; of the others rank 0 works alone."""
+BY_KEY = {
+    "tasks": "prompt",
+    "tokenizer": "tokenize",
+    "sources": "corpus",
+    "graph": "pretrain-transe",
+    "source": "knowledge",
+}
+"""Keys that one command alone has, by which its recipes are known."""
+
+
+def command_of(recipe: Mapping[str, Any]) -> str | None:
+    """The command that carries out a recipe with these keys; None where they do not say."""
+    if "name" in recipe:  # a file of a task
+        return None
+    objective = recipe.get("objective")
+    if isinstance(objective, Mapping) and "graph" not in recipe:
+        name = objective.get("name")
+        known = name in registry.names("objectives")
+        return registry.config("objectives", str(name)).only_command if known else None
+    if "task" in recipe:
+        return "distill-task" if "teacher" in recipe else "finetune"
+    return next((command for key, command in BY_KEY.items() if key in recipe), None)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlptool.atomic_files import read_bytes
-from nlptool.commands.recipe_command import command_of
-from nlptool.commands.specs import RANKED
+from nlptool.commands.specs import RANKED, command_of
 from nlptool.console import Console
 from nlptool.errors import DataError, NlptoolError, UsageError
 from nlptool.formatting import counted, duration

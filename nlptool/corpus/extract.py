@@ -35,7 +35,7 @@ class Block:
         if WIKI in sources.values():
             required("mwparserfromhell", "extract")
         for name in config.extractors if set(sources.values()) != {WIKI} else ():
-            required({"trafilatura": "trafilatura", "resiliparse": "resiliparse"}[name], "extract")
+            required(name, "extract")
         self._process: _Process | None = None
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:

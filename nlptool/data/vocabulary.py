@@ -3,43 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.errors import DataError
 
-
-class TokenizerProtocol(Protocol):
-    """The part of nlptool.text.tokenizer.Tokenizer that a Vocabulary is made of."""
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids."""
-        ...
-
-    @property
-    def special(self) -> Mapping[str, int]:
-        """Ids of the special tokens by role."""
-        ...
-
-    def byte_counts(self) -> NDArray[np.int32] | None:
-        """Bytes of text that each token stands for."""
-        ...
-
-    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
-        """The text of ids."""
-        ...
-
-    @property
-    def knows_word_boundaries(self) -> bool:
-        """Whether its tokens tell where words begin."""
-        ...
-
-    def word_boundaries(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        """Classes of each token's first and last character."""
-        ...
+if TYPE_CHECKING:
+    from nlptool.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +38,7 @@ class Vocabulary:
     """Whether tokens tell where words begin; where not, every token counts as a word."""
 
     @classmethod
-    def of(cls, tokenizer: TokenizerProtocol) -> "Vocabulary":
+    def of(cls, tokenizer: "Tokenizer") -> "Vocabulary":
         """What `tokenizer` knows."""
         first, last = tokenizer.word_boundaries()
         return cls(
@@ -76,6 +48,7 @@ class Vocabulary:
             last,
             tokenizer.byte_counts(),
             partial(tokenizer.decode, skip_special_tokens=True),
+            knows_word_boundaries=tokenizer.knows_word_boundaries,
         )
 
     @property

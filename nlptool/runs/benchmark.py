@@ -31,7 +31,7 @@ class Probe:
     step: float
     """Seconds of a step of the probe."""
     seconds: float
-    """FLOPs of a step of the recipe: those of the probe, in proportion to the sequences."""
+    """Seconds of a step of the recipe: those of the probe, in proportion to the sequences."""
     tokens_per_second: float
     """Real tokens."""
     memory: int

@@ -209,8 +209,20 @@ def test_memory_of_fine_tuning_is_that_of_its_longest_rows(tuning: Path, capsys)
 
 @pytest.mark.parametrize(
     ("recipe", "command"),
-    [("prompt/one", "prompt"), ("demo/tokenize", "tokenize"), ("distill/thin-task", "distill-task")],
+    [
+        ("prompt/one", "prompt"),
+        ("demo/tokenize", "tokenize"),
+        ("demo/corpus", "corpus"),
+        ("demo/knowledge", "knowledge"),
+        ("distill/thin-task", "distill-task"),
+    ],
 )
 def test_a_recipe_that_is_not_planned_names_its_command(recipe: str, command: str, capsys):
     assert main(["plan", recipe]) == 2
     assert f"nlptool {command} {recipe} --dry-run" in capsys.readouterr().err
+
+
+def test_the_kind_of_a_recipe_is_that_of_what_it_extends(tmp_path: Path, capsys):
+    (tmp_path / "mine.yaml").write_text("extends: distill/thin-task\nseeds: 1\n")
+    assert main(["plan", str(tmp_path / "mine.yaml")]) == 2
+    assert "is a recipe for nlptool distill-task" in capsys.readouterr().err

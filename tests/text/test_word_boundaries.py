@@ -7,6 +7,7 @@ import pytest
 from tokenizers import Tokenizer as Encoder
 from tokenizers import models, pre_tokenizers
 
+from nlptool.data.vocabulary import Vocabulary
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.text.word_boundaries import boundaries, knows_word_boundaries
 
@@ -78,4 +79,6 @@ def test_what_the_quick_tour_of_tokenizers_trains_tells_no_words(tmp_path: Path)
     encoder = Encoder(models.BPE({"[UNK]": 0, "[PAD]": 1, "a": 2, "b": 3}, [], unk_token="[UNK]"))
     encoder.pre_tokenizer = pre_tokenizers.Whitespace()
     encoder.save(str(tmp_path / "tokenizer.json"))
-    assert not Tokenizer.load(tmp_path).knows_word_boundaries
+    tokenizer = Tokenizer.load(tmp_path)
+    assert not tokenizer.knows_word_boundaries
+    assert not Vocabulary.of(tokenizer).knows_word_boundaries

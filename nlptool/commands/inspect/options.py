@@ -10,7 +10,7 @@ from nlptool.commands.finetune import recipe as finetune
 from nlptool.commands.loading import load_checked
 from nlptool.commands.pretrain import recipe as pretrain
 from nlptool.commands.prompt import recipe as prompt
-from nlptool.commands.recipe_command import command_of
+from nlptool.commands.specs import command_of
 from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import catalog

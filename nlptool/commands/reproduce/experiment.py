@@ -14,9 +14,8 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from nlptool.commands.recipe_command import command_of
 from nlptool.commands.reproduce import expected_figures
-from nlptool.commands.specs import COMMANDS
+from nlptool.commands.specs import COMMANDS, command_of
 from nlptool.console import Console
 from nlptool.errors import RecipeError, UsageError
 from nlptool.formatting import duration
