@@ -53,7 +53,7 @@ def test_every_shipped_recipe_is_completed_behind_the_command_that_carries_it_ou
         ("nlptool plan demo/gpt2 model.hea", ["model.heads="]),
         ("nlptool finetune demo/finetune task=glue/sst", ["glue/sst2"]),
         ("nlptool export runs/x --to ", ["hf", "onnx", "openke", "pykeen"]),
-        ("nlptool evaluate x --suite gl", ["glue-small", "glue"]),
+        ("nlptool evaluate x --suite gl", ["glue", "glue-small"]),
         ("nlptool help finetune train.layerw", ["train.layerwise_lr_decay"]),
         ("nlptool help exp", ["export"]),
         ("nlptool pretrain-mlm no-such-recipe tr", []),
