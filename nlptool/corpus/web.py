@@ -98,12 +98,15 @@ def _archive(file: File, source: CorpusSource, tally: ReadStats, start: int) -> 
         for record in records:
             number += 1
             tally.read = start + raw.tell()
+            place = f"{file.path}:{number}"
+            if not record.headers.get("Content-Length"):  # its last field, as a rule
+                _broken(source, tally, f"{place}: the record breaks off within its header")
+                continue
             if record.record_type != kind:
                 continue
             found += 1
             expected = record.content_length
             body = record.reader.read(LONGEST + 1)
-            place = f"{file.path}:{number}"
             if len(body) > LONGEST:
                 tally.dropped[TOO_LONG] += 1
             elif len(body) < expected:

@@ -215,6 +215,11 @@ def test_records_that_break_off_are_told_or_counted(tmp_path: Path):
     (tmp_path / "a.warc").write_bytes(whole[:-200])
     with pytest.raises(DataError, match=r"a\.warc:2: the record breaks off"):
         pages_of(tmp_path / "a.warc")
+    header = whole.index(b"\r\n\r\n", len(whole) // 2)
+    for cut in (header - 20, whole.rindex(b"WARC/1.0") + 30):
+        (tmp_path / "c.warc").write_bytes(whole[:cut])
+        with pytest.raises(DataError, match=r"c\.warc:2: the record breaks off within its header"):
+            pages_of(tmp_path / "c.warc")
     pages, tally = pages_of(tmp_path / "a.warc", on_error="drop")
     assert (len(pages), tally.dropped) == (1, {"damaged file": 1})
     (tmp_path / "b.warc").write_bytes(b"no archive at all\n" * 50)
