@@ -116,6 +116,7 @@ def predict(
         model,
         tuple(files or ()),
         (*(texts or ()), *([second] if second is not None else ())),
+        second is not None,
         out,
         light.row_format(form),
         names,

@@ -15,6 +15,7 @@ from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import LabelledDataset, TaskObjective
 from nlptool.tasks.config import TaskConfig, numbered
+from nlptool.tasks.task_of_class import task_of_class
 from nlptool.tasks.task_record import TaskRecord, read_task_record
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
@@ -27,23 +28,24 @@ ROWS = 32
 class FinetunedModel:
     """A fine-tuned model for its own task, or for another one of the same head and classes.
 
-    task: None: that which the folder names. Raises DataError where the folder names none, has no head for the task, or
-    knows other classes.
+    task: None: that which the folder names, or that of its class, for what transformers has written. Raises DataError
+    where there is none, where the folder has no head for the task, or knows other classes.
     """
 
     def __init__(self, name: str, folder: Path, device: torch.device, task: TaskConfig | None = None) -> None:
         self.name, self.folder = name, folder
         own = read_task_record(folder)
-        if own is None and task is None:
-            raise DataError(
-                f"{name}: does not say which task it was fine-tuned on (no task.json)",
-                hint="name it: --task TASK, e.g. glue/sst2; or fine-tune it: nlptool finetune",
-            )
         pretrained = huggingface.load_pretrained(folder)
         model = pretrained.config
+        of_class = own is None and task is None
         if own is None:
-            assert task is not None
-            own = TaskRecord(task, huggingface.trained_positions(folder, model), ROWS)
+            known = task or task_of_class(huggingface.read_config(folder), pretrained.state)
+            if known is None:
+                raise DataError(
+                    f"{name}: does not say which task it was fine-tuned on (no task.json)",
+                    hint="name it: --task TASK, e.g. glue/sst2; or fine-tune it: nlptool finetune",
+                )
+            own = TaskRecord(known, huggingface.trained_positions(folder, model), ROWS)
         if task is None:
             task = own.located(folder, name)
         else:
@@ -60,11 +62,21 @@ class FinetunedModel:
         self.objective.knowledge = knowledge
         state = self.objective.from_folders({"": pretrained.state})
         require_head(self.objective, state, name)
-        require_same_classes(self.objective, model, folder, name)
+        if not of_class:
+            require_same_classes(self.objective, model, folder, name)
+        self.remarks = [self._of_class()] if of_class else []
+        """What the user should know of it."""
         huggingface.load(self.objective, state)
         self.objective.thresholds.update(self.record.thresholds)
         self.objective.eval().to(device)
         self.parameters = sum(map(torch.numel, self.objective.parameters()))
+
+    def _of_class(self) -> str:
+        first, *_ = columns = self.task.text_columns
+        return (
+            f"{self.name}: has no task.json; by its class it is {self.task.name} of {' and '.join(columns)}; "
+            f"--map {first}=COLUMN takes another column"
+        )
 
     def encode(self, rows: Iterable[Row], prefix: Path) -> LabelledDataset:
         """Rows without labels, in the files of `prefix`, as the model reads them. Raises DataError with a place."""

@@ -57,13 +57,13 @@ class InputRows:
                 yield row
 
 
-def of_texts(task: TaskConfig, texts: Sequence[str]) -> Iterator[Row]:
-    """A row of each text; where rows have several texts, one row of them all, in the order of its columns.
+def of_texts(task: TaskConfig, texts: Sequence[str], *, one_row: bool = False) -> Iterator[Row]:
+    """A row of each text; where rows have several texts, or `one_row`, one row of all, in the order of its columns.
 
-    Raises UsageError where these are not as many.
+    Raises UsageError where texts and columns are not as many.
     """
     columns = text_columns(task)
-    if len(columns) == 1:
+    if len(columns) == 1 and not one_row:
         places = [f"--text {number}" for number, _ in enumerate(texts, 1)] if len(texts) > 1 else ["--text"]
         return (Row(place, task.row_of([text])) for place, text in zip(places, texts, strict=True))
     if len(texts) != len(columns):

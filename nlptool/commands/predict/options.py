@@ -26,6 +26,8 @@ class PredictOptions(NamedTuple):
     """- is standard input."""
     texts: tuple[str, ...] = ()
     """In place of files: a row each, or one row of several texts."""
+    one_row: bool = False
+    """Whether the texts are those of one row."""
     out: Path | None = None
     """None: JSON lines on standard output."""
     format: RowFormat | None = None
