@@ -15,6 +15,23 @@ from nlptool.knowledge.readers import Columns
 DATA = "countryinfo/data"
 REMEDY = "install it anew: pip install --force-reinstall countryinfo"
 SHORTEST = 4  # characters of a further spelling; shorter ones are codes
+_LANGUAGES = """
+af Afrikaans, am Amharic, ar Arabic, ay Aymara, az Azerbaijani, be Belarusian, bg Bulgarian, bi Bislama, bn Bengali,
+bs Bosnian, ca Catalan, ch Chamorro, cnr Montenegrin, cs Czech, da Danish, de German, dv Dhivehi, dz Dzongkha, el Greek,
+en English, es Spanish, et Estonian, fa Persian, ff Fula, fi Finnish, fj Fijian, fo Faroese, fr French, ga Irish,
+gn Guarani, gv Manx, he Hebrew, hi Hindi, hr Croatian, ht Haitian Creole, hu Hungarian, hy Armenian, id Indonesian,
+is Icelandic, it Italian, ja Japanese, ka Georgian, kg Kongo, kk Kazakh, kl Greenlandic, km Khmer, ko Korean,
+ku Kurdish, ky Kyrgyz, la Latin, lb Luxembourgish, ln Lingala, lo Lao, lt Lithuanian, lu Luba-Katanga, lv Latvian,
+mg Malagasy, mh Marshallese, mi Maori, mk Macedonian, mn Mongolian, ms Malay, mt Maltese, my Burmese, na Nauruan,
+nb Norwegian Bokmål, nd Northern Ndebele, ne Nepali, nl Dutch, nn Norwegian Nynorsk, no Norwegian, nr Southern Ndebele,
+ny Chichewa, oc Occitan, pa Punjabi, pl Polish, ps Pashto, pt Portuguese, qu Quechua, rn Kirundi, ro Romanian,
+ru Russian, rw Kinyarwanda, sg Sango, si Sinhala, sk Slovak, sl Slovene, sm Samoan, sn Shona, so Somali, sq Albanian,
+sr Serbian, ss Swazi, st Sotho, sv Swedish, sw Swahili, ta Tamil, tg Tajik, th Thai, ti Tigrinya, tk Turkmen, tn Tswana,
+to Tongan, tr Turkish, ts Tsonga, uk Ukrainian, ur Urdu, uz Uzbek, ve Venda, vi Vietnamese, xh Xhosa, zh Chinese,
+zu Zulu
+"""
+LANGUAGES = dict(one.strip().split(" ", 1) for one in _LANGUAGES.split(","))
+"""Languages by their codes in ISO 639: a text that has the words "to", "is" and "my" names none of them."""
 
 
 def facts() -> tuple[Columns, list[tuple[str, str]]]:
@@ -35,13 +52,15 @@ def facts() -> tuple[Columns, list[tuple[str, str]]]:
             labels += _labels(f"country:{code}", country)
     found = Columns(*map(list, zip(*rows, strict=True)))
     ends = dict.fromkeys((*found.heads, *found.tails))
-    named = (entity for entity in ends if not entity.startswith("country:"))
-    return found, labels + [(entity, _name(entity)) for entity in named]
+    named = ((entity, _name(entity)) for entity in ends if not entity.startswith("country:"))
+    return found, labels + [(entity, name) for entity, name in named if name is not None]
 
 
-def _name(entity: str) -> str:
-    """What an entity that is no country is called: `Georgia`, `UTC+01:00`."""
+def _name(entity: str) -> str | None:
+    """What an entity that is no country is called: `Georgia`, `UTC+01:00`; None: it has a code alone."""
     kind, _, name = entity.partition(":")
+    if kind == "language":
+        return LANGUAGES.get(name)
     return name.partition("/")[2] if kind == "province" else name
 
 

@@ -34,6 +34,8 @@ class EntityEmbeddings:
 
     def __init__(self, path: Path, graph: Graph | None = None) -> None:
         self.path = path
+        self.names = graph
+        """The graph, where it is known, for what entities are called."""
         weights_record.notify_if_superseded(path)
         try:
             self.config: dict[str, Any] = read_json(path / CONFIG, dict, MAKE)
@@ -65,6 +67,10 @@ class EntityEmbeddings:
                 )
             if (row := _first_not_finite(table)) is not None:
                 raise DataError(f"{path / WEIGHTS}: {name} has NaN or infinity in row {row:,}", hint=MAKE)
+
+    def label(self, entity: int) -> str:
+        """What an entity is called; its number where the graph is not known."""
+        return f"entity {entity}" if self.names is None else self.names.label(entity)
 
     @property
     def width(self) -> int:

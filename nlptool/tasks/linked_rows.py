@@ -104,23 +104,28 @@ def data_warnings(rows: LinkedTextDataset) -> list[str]:
     return warnings
 
 
-def with_marks(views: list[RowView], batch: Batch) -> list[RowView]:
-    """Rows to be looked at, their linked tokens marked."""
-    if "entity_at" in batch:
-        for view, places in zip(views, batch["entity_at"].tolist(), strict=True):
-            view.marks |= {at: Mark(ENTITY) for at in places if at >= 0}
+def with_marks(views: list[RowView], batch: Batch, knowledge: EntityTable | None) -> list[RowView]:
+    """Rows to be looked at, their linked tokens marked with what the entities are called."""
+    if knowledge is not None and "entity_at" in batch:
+        linked = zip(views, batch["entity_at"].tolist(), batch["entity_ids"].tolist(), strict=True)
+        for view, places, entities in linked:
+            named = zip(places, map(knowledge.embeddings.label, entities), strict=True)
+            view.marks |= {at: Mark(ENTITY, label) for at, label in named if at >= 0}
     return views
 
 
 def with_entities(batch: Batch, examples: LinkedBatch, knowledge: EntityTable) -> Batch:
-    """A batch with entity_at [B, L] and entity_vectors [B, L, W] beside."""
+    """A batch with entity_at and entity_ids [B, L] and entity_vectors [B, L, W] beside."""
     vectors = knowledge.embeddings.entities
     row_M, rows = examples.row, len(examples.encoded.rows)
     slot_M = np.arange(len(row_M)) - np.searchsorted(row_M, row_M)
     shape = (rows, int(slot_M.max(initial=0)) + 1)
     at_BL = np.full(shape, -1)
     at_BL[row_M, slot_M] = examples.at
+    ids_BL = np.zeros(shape, np.int64)
+    ids_BL[row_M, slot_M] = examples.entity
     vectors_BLW = np.zeros((*shape, vectors.shape[1]), np.float32)
     vectors_BLW[row_M, slot_M] = vectors[examples.entity]
-    entities = {"entity_at": torch.from_numpy(at_BL), "entity_vectors": torch.from_numpy(vectors_BLW)}
-    return Batch(batch.tensors | entities, batch.counts, batch.tokens)
+    entities = {"entity_at": at_BL, "entity_ids": ids_BL, "entity_vectors": vectors_BLW}
+    tensors = {name: torch.from_numpy(array) for name, array in entities.items()}
+    return Batch(batch.tensors | tensors, batch.counts, batch.tokens)

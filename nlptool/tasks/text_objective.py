@@ -80,7 +80,7 @@ class TextObjective(TaskObjective):
     def collate(self, examples: EncodedBatch | LinkedBatch, draws: RandomStreams) -> Batch:
         """ids and types [B, T], lengths and row [B], labels [B, C]; nothing is drawn.
 
-        With a graph also entity_at [B, L] and entity_vectors [B, L, E].
+        With a graph also entity_at and entity_ids [B, L] and entity_vectors [B, L, E].
         """
         if not isinstance(examples, LinkedBatch):
             return sequence_heads.batch_of(examples, self.term)
@@ -91,7 +91,7 @@ class TextObjective(TaskObjective):
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each with its linked tokens."""
-        return linked_rows.with_marks(super().row_views(batch), batch)
+        return linked_rows.with_marks(super().row_views(batch), batch, self.knowledge)
 
     def sizes(self, batch: Batch) -> list[int]:
         """How many links there are."""

@@ -135,6 +135,8 @@ def test_countryinfo_is_a_graph_with_labels(recipe):
     korea = graph.entities.find("country:KOR")
     assert {"South Korea", "대한민국", "South Korean"} <= {*graph.labels.of(korea)}
     assert graph.label(graph.entities.find("city:Seoul")) == "Seoul"
+    assert graph.label(graph.entities.find("language:to")) == "Tongan"
+    assert not [text for text in graph.labels.texts if text.islower() and text.isascii()]  # "is", "to", "my"
     assert graph.info["dropped"] == {}
 
 

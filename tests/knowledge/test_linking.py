@@ -248,6 +248,26 @@ def test_the_files_of_megatron_are_the_same_with_links_and_without(tmp_path, gra
     assert "links" not in plain.info
 
 
+def test_a_store_is_shown_with_what_its_linked_words_are_called(tmp_path, graph, capsys):
+    (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, DOCUMENTS)), "utf8")
+    store, report = tokenized(tmp_path, graph, "tokenizer.vocab_size=300")
+
+    def shown() -> list[tuple[str, str]]:
+        capsys.readouterr()
+        assert main(["inspect", str(store.path), "--rows", "2", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["linked_tokens"] == report["links"]["train"]
+        parts = [part for row in found["rows"] for part in row["parts"]]
+        return [(mark["kind"], mark["label"]) for part in parts for mark in part["marks"]]
+
+    names = ["서울", "대한민국", "서울"]  # the first label of each
+    assert shown() == [("entity", name) for name in names * 2]
+    kept = store.path / "recipe.yaml"
+    kept.write_text(kept.read_text("utf8").replace(str(graph.path), "moved away"), "utf8")
+    numbers = [f"entity {entity(graph, name)}" for name in ("Q1", "Q2", "Q1")]
+    assert shown() == [("entity", name) for name in numbers * 2]
+
+
 def test_what_ends_in_no_link_is_counted_by_reason(tmp_path, graph, capsys):
     documents = [
         {"text": "unSeoul is here. New York", "mentions": [[2, 7, "Q1"], [17, 25, "Q3"]]},

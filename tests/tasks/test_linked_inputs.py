@@ -92,8 +92,9 @@ def test_links_of_both_texts_are_at_their_words_and_go_with_what_is_cut(
     assert all(set(one) <= set(other) for one, other in zip(found, expected, strict=True))
     assert int((batch["entity_at"] >= 0).sum()) == made.sizes(batch)[0] == len(taken.at)
     assert [cut.what for cut in data.cuts] == ["text"]
-    marked = [(view.row, at) for view in made.row_views(batch) for at in view.marks]
-    assert sorted(marked) == sorted(zip(taken.row.tolist(), taken.at.tolist(), strict=True))
+    marked = [(view.row, at, mark.label) for view in made.row_views(batch) for at, mark in view.marks.items()]
+    called = [names[entity] for entity in taken.entity]
+    assert sorted(marked) == sorted(zip(taken.row.tolist(), taken.at.tolist(), called, strict=True))
 
 
 def test_labels_of_the_graph_are_found_where_rows_have_no_mentions(tokenizer: Tokenizer, tmp_path: Path):

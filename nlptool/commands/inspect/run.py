@@ -12,6 +12,7 @@ import torch
 from nlptool.atomic_files import write_text
 from nlptool.commands.finetune.recipe import Recipe as FinetuneRecipe
 from nlptool.commands.finetune.setup import FinetuneSetup
+from nlptool.commands.inspect.links import StoreLinks, graph_of
 from nlptool.commands.inspect.options import InspectOptions
 from nlptool.commands.inspect.page import page
 from nlptool.commands.inspect.prompts import prompted_rows
@@ -102,6 +103,8 @@ def _show(title: str, facts: Mapping[str, Fact], rows: list[ShownRow], console: 
 def _of_pretraining(options: InspectOptions, recipe: PretrainRecipe, console: Console) -> Found:
     """The rows of a step of the run, at the seed of the recipe, on one process."""
     setup = PretrainSetup(recipe)
+    if setup.entities is not None:
+        setup.entities.names = graph_of(setup.store)
     console.notes(setup.remarks())
     if setup.seconds is None and options.batch >= setup.steps:
         raise UsageError(f"--batch {options.batch}: the run has {counted(setup.steps, 'steps')}, from 0")
@@ -194,16 +197,19 @@ def _of_store(options: InspectOptions, store: TokenStore) -> Found:
     """Documents of a store's training text, spread over all of it; --batch shifts them."""
     split, tokenizer = store.split("train"), Tokenizer.of_store(store)
     texts, rows, size = TokenTexts(tokenizer), [], len(split)
+    links = StoreLinks(store, "train")
     chosen = (np.arange(options.rows) * size // options.rows + options.batch) % max(size, 1)
     for number in dict.fromkeys(chosen.tolist() if size else []):
         sentences, left = split.document(number), LONGEST
         total = sum(map(len, sentences))
+        first = int(split.sentence_range(np.array([number]))[0][0])
         row = ShownRow(f"document {number:,}", {"sentences": len(sentences), "tokens": total}, ids=[])
         for place, sentence in enumerate(sentences):
             ids = sentence[:left].tolist()
             if not ids:
                 break
-            shown = of_view(RowView(ids), "", texts)
+            begin, _ = split.token_range(first + place)
+            shown = of_view(RowView(ids, marks=links.marks(begin, begin + len(ids))), "", texts)
             row.parts.append(Part(f"{place + 1}", shown.parts[0].pieces))
             row.ids = [*(row.ids or ()), *ids]
             left -= len(ids)
@@ -217,5 +223,5 @@ def _of_store(options: InspectOptions, store: TokenStore) -> Found:
         "tokens": split.tokens,
         "documents_held_out": len(store.split("heldout")),
         "vocab_size": store.vocab_size,
-    }
+    } | ({"linked_tokens": len(links)} if "links" in store.info else {})
     return facts, rows

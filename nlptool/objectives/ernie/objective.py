@@ -133,13 +133,14 @@ class Ernie(masked.MaskedLM):
         return corruption_M, np.where(corruption_M == REPLACED, other_M, links.entity)
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """As of a masked LM; and the links by the numbers of their entities, where these are to be denoised."""
+        """As of a masked LM; and the links by what their entities are called, where these are to be denoised."""
         views = super().row_views(batch)
         if not self.config.dea_weight:
             for view, places in zip(views, batch["entity_at"].tolist(), strict=True):
                 view.facts["linked_tokens"] = sum(place >= 0 for place in places)
             return views
-        numbers = batch.shared["candidate_ids"].tolist()
+        assert self.entities is not None  # as the batch was made with them
+        names = [self.entities.label(number) for number in batch.shared["candidate_ids"].tolist()]
         first = int(self.term is not None) + batch["labels"].shape[1]
         linked = (batch["at"][:, first:], batch["dea_labels"], batch["dea_corruption"])
         for view, *links in zip(views, *(tensor.tolist() for tensor in linked), strict=True):
@@ -150,7 +151,7 @@ class Ernie(masked.MaskedLM):
             ]
             for at, label, corruption in known:
                 before = view.marks.get(at)
-                entity = f"entity {numbers[label - 1]}{CORRUPTIONS[corruption]}"
+                entity = f"{names[label - 1]}{CORRUPTIONS[corruption]}"
                 view.facts[f"linked_at_{at}"] = entity
                 if before is None:
                     view.marks[at] = Mark(ENTITY, entity)

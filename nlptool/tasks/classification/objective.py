@@ -76,7 +76,8 @@ class Classification(TextObjective):
 
     def row_views(self, batch: Batch) -> list[RowView]:
         """Each with its class, or number."""
-        return linked_rows.with_marks(sequence_heads.row_views(batch, self._spell), batch)
+        views = sequence_heads.row_views(batch, self._spell)
+        return linked_rows.with_marks(views, batch, self.knowledge)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses, each times the factor of its class; the mean is over rows, not over factors."""
