@@ -72,11 +72,8 @@ class FinetunedModel:
         self.parameters = sum(map(torch.numel, self.objective.parameters()))
 
     def _of_class(self) -> str:
-        first, *_ = columns = self.task.text_columns
-        return (
-            f"{self.name}: has no task.json; by its class it is {self.task.name} of {' and '.join(columns)}; "
-            f"--map {first}=COLUMN takes another column"
-        )
+        columns = " and ".join(self.task.text_columns)
+        return f"{self.name}: has no task.json; by its class it is {self.task.name} of {columns} (else --task FILE)"
 
     def encode(self, rows: Iterable[Row], prefix: Path) -> LabelledDataset:
         """Rows without labels, in the files of `prefix`, as the model reads them. Raises DataError with a place."""
