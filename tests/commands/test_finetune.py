@@ -444,6 +444,24 @@ def test_what_was_fine_tuned_is_fine_tuned_for_another_task(work: Path, capsys):
     assert after["classifier.weight"].shape == (3, 16)
 
 
+def test_a_head_is_kept_where_that_is_asked_for_and_goes_with_the_classes(work: Path, capsys):
+    assert short(work) == 0
+    tuned = work / "run" / "seed-0"
+    known, begun = weights(tuned), [f"init_from={tuned}/final", "keep_head=true", "train.lr=1e-12"]
+    assert short(work, *begun, "--out", str(work / "more")) == 0
+    for name, tensor in weights(work / "more" / "seed-0").items():
+        assert torch.allclose(tensor, known[name], atol=1e-9), name
+    assert scores(work, "more")["mean"] == pytest.approx(scores(work)["mean"], abs=1e-6)
+    capsys.readouterr()
+    turned = (work / "bell.yaml").read_text().replace("[silent, bell]", "[bell, silent]")
+    (work / "bell.yaml").write_text(turned)
+    assert short(work, *begun, "--out", str(work / "other")) == 3
+    told = capsys.readouterr().err
+    assert "its classes are 0 silent, 1 bell; those of the task are 0 bell, 1 silent" in told
+    assert short(work, "keep_head=true", "--out", str(work / "other")) == 3
+    assert "is not fine-tuned on the task" in capsys.readouterr().err
+
+
 def test_export_says_that_the_result_is_there_already(work: Path, capsys):
     assert tune(work, "train.steps=1") == 0
     assert main(["export", str(work / "run/seed-0")]) == 2

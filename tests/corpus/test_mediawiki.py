@@ -79,7 +79,9 @@ def test_what_is_no_dump_or_breaks_off_is_told(damaged: str, tmp_path: Path):
 def test_an_article_loses_its_markup():
     pytest.importorskip("mwparserfromhell")
     text = mediawiki.text_of(ENGLISH, tables=False)
-    told = "Seoul (서울) is the capital. It has\n\nten million people & more on 605.2 km2.\n\nHistory\nOne link"
+    told = (
+        "Seoul (서울) is the capital. It has\n\nten million people & more on 605.2 km2.\n\nHistory\nOne link"
+    )
     assert text == told
     assert "cell other" in mediawiki.text_of(ENGLISH, tables=True)
     assert mediawiki.text_of("서울(서울特別市, {{llang|en|Seoul}})은", tables=False) == "서울(서울特別市)은"

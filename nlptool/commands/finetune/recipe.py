@@ -130,6 +130,11 @@ class Recipe(RecipeBlock):
     init_from: str = Field(
         description="pretrained model: a Hugging Face folder, e.g. a run's final, or a hub id"
     )
+    keep_head: bool = Field(
+        False,
+        description="whether to begin from the head of init_from, too, so that a fine-tuned model learns more rows of "
+        "the same classes; else the head is new",
+    )
     dropout: Dropout = Field(Dropout(), description="dropout rates")
     train: FinetuneConfig = Field(FinetuneConfig(), description="training")
     evaluate: Evaluate = Field(Evaluate(), description="evaluation during training")

@@ -30,7 +30,7 @@ from nlptool.objectives.base import Objective
 from nlptool.recipe import dump_given
 from nlptool.tasks import features, labelled
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
-from nlptool.tasks.finetuned import open_entities
+from nlptool.tasks.finetuned import open_entities, require_head, require_same_classes
 from nlptool.tasks.flop_count import FlopCount
 from nlptool.tasks.labelled import LabelledSource
 from nlptool.tasks.predictions import compute_logits
@@ -84,7 +84,10 @@ class FinetuneSetup:
         self.knowledge = open_entities(self.task, self.model, self.start)
         with shapes_only():
             self.shape = self.objective()
-        self.state = self._kept(pretrained.state, whole=whole)
+        self.state = self._kept(pretrained.state, whole=whole or recipe.keep_head)
+        if recipe.keep_head:
+            require_head(self.shape, self.state, self.start)
+            require_same_classes(self.shape, self.model, self.folder, self.start)
         self.pretrained_positions = huggingface.trained_positions(self.folder, pretrained.config)
         """How many positions the training of the model that is fine-tuned has reached."""
         self.rates = self._rates()
