@@ -205,6 +205,11 @@ def describe(name: str, objective: str | None = None) -> Metric:
     return found._replace(key=f"{front}/{key}", title=f"{front}: {found.title}")
 
 
+def held_out(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The held-out figures of a line of metrics.jsonl, by their names without `heldout/`."""
+    return {name.removeprefix(HELD_OUT): value for name, value in line.items() if name.startswith(HELD_OUT)}
+
+
 def listed(figures: Mapping[str, float]) -> str:
     """Figures in one line: `accuracy 56.4 %, F1 72.1 %`."""
     return ", ".join(

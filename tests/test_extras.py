@@ -35,11 +35,6 @@ def test_every_extra_that_the_code_names_exists():
     assert named <= there
 
 
-def test_an_extra_is_named_by_its_packages_alone():
-    """`nlptool[report]` would be an extra of another distribution than ours."""
-    assert [name for name, text in SOURCES.items() if "pip install 'nlptool" in text] == []
-
-
 def test_without_metadata_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(extras, "DISTRIBUTION", "no-such-distribution")
     assert install("report") == "pip install 'no-such-distribution[report]'"

@@ -1,7 +1,8 @@
 """A pretrained model's name: a folder on this machine, or an id of the Hugging Face hub.
 
 An id has the form owner/name; hf:// in front of it says so where a folder could be meant, and @ with a branch, tag or
-commit after it names a version: hf://google/electra-small-discriminator@main. The core takes folders only.
+commit after it names a version: hf://google/electra-small-discriminator@main. The core takes folders only. Uploads go
+to the same hub, or to another server that HF_ENDPOINT names.
 """
 
 import re
@@ -16,6 +17,10 @@ ID = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
 FILES = ("*.json", "*.safetensors", "*.txt")
 """What is read of a model: settings, weights that need no unpickling, the tokenizer."""
 OF_TOKENIZER = ("*.json", "*.txt")
+LEFT = (".*", "**/.*")
+"""What is not uploaded: locks, and files that are being written."""
+LOGIN = "log in with: hf auth login; or set HF_TOKEN to a token that may write"
+BUSY = "the folder is as it was; run the same command again later"
 
 
 def problem(name: str) -> str | None:
@@ -73,6 +78,35 @@ def tokenizer(name: str) -> Path:
     return path / "tokenizer" if (path / "store.json").exists() else _of_run(path)
 
 
+def upload(folder: Path, repository: str, *, private: bool) -> str:
+    """Make the repository where there is none, and commit the folder's files to it in one commit; its address.
+
+    Raises UsageError for a name that is none, DataError where the hub refuses or cannot be reached.
+    """
+    from huggingface_hub import HfApi, errors
+
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=private or None, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            commit_message="Upload the model of nlptool",
+            ignore_patterns=list(LEFT),
+        )
+    except errors.HFValidationError as error:
+        raise UsageError(
+            f"--push-to-hub {repository}: {first_line(error)}", hint="expected OWNER/NAME"
+        ) from None
+    except errors.HfHubHTTPError as error:
+        raise _refused(repository, error.response.status_code, first_line(error)) from error
+    except (errors.LocalTokenNotFoundError, errors.OfflineModeIsEnabled) as error:
+        raise DataError(f"{repository}: {first_line(error)}", hint=LOGIN) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{repository}: the hub cannot be reached: {first_line(error)}", hint=BUSY) from error
+    return str(done.commit_url)
+
+
 def _of_run(path: Path) -> Path:
     found = [] if (path / "config.json").exists() else folder_kinds.finals(path)
     return found[0] if len(found) == 1 else path
@@ -121,3 +155,14 @@ def _id(name: str) -> str | None:
 def first_line(error: Exception) -> str:
     """What an error says, in one line."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _refused(repository: str, status: int, message: str) -> DataError:
+    """What an answer of the hub means, and what to do."""
+    if status == 401:
+        return DataError(f"{repository}: the hub does not know who uploads (401)", hint=LOGIN)
+    if status == 403:
+        return DataError(f"{repository}: the token may not write there (403)", hint=LOGIN)
+    if status >= 500:
+        return DataError(f"{repository}: the hub has an error of its own ({status})", hint=BUSY)
+    return DataError(f"{repository}: the hub refuses ({status}): {message}")

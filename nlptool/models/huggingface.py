@@ -94,19 +94,19 @@ def read_model_config(folder: Path) -> ModelConfig:
 
 def _family(folder: Path, settings: Mapping[str, Any]) -> type[ModelConfig]:
     """The family that model_type names. Raises DataError for one that nlptool does not have."""
-    blocks = [registry.config("models", name) for name in registry.names("models")]
     if "model_type" not in settings and "layer_types" in settings:  # thunlp's ERNIE names its layers only
         return registry.config("models", "ernie")
     family = settings.get("model_type")
-    for block in blocks:
-        if block.hf().model_type == family:
+    # The folder named so first: the others are imported only for a family that is called otherwise here.
+    names = sorted(registry.names("models"), key=lambda name: name != family)
+    for name in names:
+        if (block := registry.config("models", name)).hf().model_type == family:
             return block
-    lead = f"{folder / CONFIG}: model_type {json_value(family)}"
-    for block in blocks:
-        if (other := block.hf().namesakes.get(str(family))) is not None:
-            raise DataError(f"{lead} {other}")
-    known = ", ".join(block.hf().model_type for block in blocks)
-    raise DataError(f"{lead} is not a family nlptool has; it has {known}")
+    families = [registry.config("models", name).hf() for name in sorted(names)]
+    known = ", ".join(one.model_type for one in families)
+    other = next((one.namesakes[str(family)] for one in families if str(family) in one.namesakes), None)
+    why = other or f"is not a family nlptool has; it has {known}"
+    raise DataError(f"{folder / CONFIG}: model_type {json_value(family)} {why}")
 
 
 def is_in_transformers(folder: Path, settings: Mapping[str, Any]) -> bool:

@@ -8,10 +8,9 @@ import torch
 
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams
-from nlptool.evaluation.generation.generate import Generator
+from nlptool.evaluation.generation.generate import Generator, strategy
 from nlptool.evaluation.generation.keys import GenerationConfig
 from nlptool.evaluation.generation.sampling import renumbered
-from nlptool.evaluation.generation.strategies import strategy
 from nlptool.evaluation.requests import Request
 from nlptool.evaluation.scoring import Scorer, scorer
 from nlptool.formatting import counted

@@ -10,11 +10,11 @@ from pydantic_core import CoreSchema, core_schema
 from nlptool.errors import RecipeError
 from nlptool.formatting import json_value
 from nlptool.recipe import catalog
+from nlptool.recipe.error_messages import validate
 from nlptool.recipe.extends import read
 from nlptool.recipe.field_types import FieldType, holds
 from nlptool.recipe.source import RecipeSource
 from nlptool.recipe.types import BlockChoice, RecipeBlock
-from nlptool.recipe.validate import validate
 
 
 def short_name(given: str) -> str:

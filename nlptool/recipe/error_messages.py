@@ -1,8 +1,8 @@
-"""What pydantic found wrong, in plain words: what was expected, what was found, what was probably meant."""
+"""A recipe checked, and what pydantic finds wrong in plain words: what was expected, found, and probably meant."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from nlptool.formatting import brief
 from nlptool.recipe import renamed
 from nlptool.recipe.field_types import MENTIONED_WHEN_EXCEEDED, FieldType, blocks, holds, shape_at
-from nlptool.recipe.source import SHOWN, Problem
+from nlptool.recipe.source import SHOWN, Problem, RecipeSource
 from nlptool.recipe.types import RecipeBlock
 
 OTHERS = {  # keys of other tools, and ours for the same
@@ -62,7 +62,19 @@ OTHERS = {  # keys of other tools, and ours for the same
     "save_total_limit": "keep_last",
     "mlm_probability": "mask_rate",
 }
+Schema = TypeVar("Schema", bound=RecipeBlock)
 NEAR = 0.75  # likeness of a key of another block that is suggested
+
+
+def validate(source: RecipeSource, schema: type[Schema]) -> Schema:
+    """The recipe that a source holds. Raises RecipeError with every problem at once."""
+    try:
+        recipe = schema.model_validate(source.data)
+    except ValidationError as error:
+        known = {problem.path for problem in source.problems}
+        source.problems += [p for p in explain(error, schema, source.data) if p.path not in known]
+    source.refuse(source.problems)
+    return recipe
 
 
 def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, Any]) -> list[Problem]:

@@ -12,12 +12,12 @@ from nlptool.atomic_files import read_text
 from nlptool.errors import DataError, RecipeError
 from nlptool.recipe import renamed
 from nlptool.recipe.by_name import spell_out
+from nlptool.recipe.error_messages import validate
 from nlptool.recipe.extends import read
 from nlptool.recipe.field_types import FieldType, mark
 from nlptool.recipe.source import Problem, RecipeSource, override, parse
 from nlptool.recipe.types import RecipeBlock
 from nlptool.recipe.unused_keys import idle, replace
-from nlptool.recipe.validate import validate
 
 Recipe = TypeVar("Recipe", bound=RecipeBlock)
 

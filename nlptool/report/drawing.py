@@ -18,10 +18,9 @@ from matplotlib.transforms import blended_transform_factory
 
 from nlptool.report import marks
 from nlptool.report.curves import Axis, Chart, Curve, Floats
-from nlptool.report.fonts import fonts_for
+from nlptool.report.fonts import SIZE, fonts_for, short, width
 from nlptool.report.marks import Marks
 from nlptool.report.scales import apart, decade, number, scale
-from nlptool.report.text_width import SIZE, short, width
 from nlptool.terminal import clean
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"

@@ -1,11 +1,13 @@
-"""Fonts for names in any script: matplotlib's own, and of this machine's what that one lacks."""
+"""The letters of charts: fonts for names in any script, and how much room a name takes."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 
 from matplotlib import font_manager
+from matplotlib.figure import Figure
 
 FONT = "DejaVu Sans"  # which matplotlib brings
+SIZE = 8.5  # points: a chart's letters
 PLACEHOLDERS = "Last Resort"  # a font of boxes, which has all letters and shows none
 
 
@@ -41,3 +43,23 @@ def _known(path: str, letters: set[str]) -> set[str]:
     """Those of the letters that a font can show; it is asked for each, for it may know tens of thousands."""
     font = font_manager.get_font(path)
     return {letter for letter in letters if font.get_char_index(ord(letter))}
+
+
+def short(figure: Figure, name: str, widest: float) -> str:
+    """The name, or as much of both its ends as there is room for in so many inches."""
+    text, kept = name, len(name)
+    while kept > 4 and (wide := width(figure, [text[:999]])) > widest:  # more letters fit nowhere
+        kept = min(kept - 1, max(4, int(1.1 * min(kept, 999) * widest / wide)))
+        text = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
+    return text
+
+
+def width(figure: Figure, texts: Sequence[str]) -> float:
+    """Inches that the longest of these takes."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    widest = 0.0
+    for text in texts:
+        shown = figure.text(0, 0, text, fontsize=SIZE)
+        widest = max(widest, shown.get_window_extent(renderer).width / figure.dpi)
+        shown.remove()
+    return widest

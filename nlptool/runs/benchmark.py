@@ -1,12 +1,19 @@
 """How long a run's steps are on this machine, and what memory they use, found by taking some of them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
+
+from nlptool.console import Console
 from nlptool.data.batches import Batches, Stage
+from nlptool.errors import UsageError
+from nlptool.launch import ALONE
 from nlptool.objectives.base import Objective
-from nlptool.runs.machine import peak_memory_used
+from nlptool.runs.job import TrainingJob
+from nlptool.runs.machine import memory_used, peak_memory_used
+from nlptool.train import distributed
 from nlptool.train.config import PretrainConfig, TrainConfigBase
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
@@ -108,6 +115,24 @@ class StageProbe:
         taken = timed_steps(self.state, self.objective, batches, self.config, steps, self.seed, self.world)
         times = [seconds for _, seconds in taken]
         return times, self.state.tokens / len(times)
+
+
+def stage_probe(
+    train: PretrainConfig, seed: int, build: Callable[[DistributedContext], TrainingJob], console: Console
+) -> StageProbe | None:
+    """What times the steps of a job's stages; None, with a note, where this machine cannot carry out the recipe.
+
+    That recipe may be for another machine. build: makes the job on one rank; UsageError where it cannot be.
+    """
+    world = distributed.join(ALONE)
+    before = memory_used(world.device)
+    torch.manual_seed(seed)
+    try:
+        job = build(world)
+    except UsageError as error:
+        console.note(f"no time estimate: {error.message}")
+        return None
+    return StageProbe(job.objective, train, seed, world, before)
 
 
 def _cut(rows: int, most: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from nlptool.console import Options
 from nlptool.errors import DataError, NlptoolError, NonFiniteLoss, OtherRankFailed, Preempted
 from nlptool.malloc import give_back_free_memory
 from nlptool.manifests import atomic_folder
-from nlptool.metric_table import objective_of
+from nlptool.metric_table import HELD_OUT, held_out, objective_of
 from nlptool.recipe import Change, digest
 from nlptool.runs import folder, inventory, machine, metrics_file, model_card, resume, run_state
 from nlptool.runs.averages import RunningAverages
@@ -245,7 +245,7 @@ class TrainingRun:
         with self.signals.shield():
             self.heldout, self.evaluated = found, self.state.step
             self.losses.append(self.job.objective.loss(found))
-            self._record(**{f"heldout/{name}": value for name, value in found.items()})
+            self._record(**{f"{HELD_OUT}{name}": value for name, value in found.items()})
         for remark in self.job.objective.remarks(self.heldout):
             self.console.note(f"step {self.state.step:,}: {remark}")
         self.panel.heldout(self.heldout)
@@ -288,8 +288,7 @@ class TrainingRun:
         """What the evaluations of a resumed run have found so far."""
         found = []
         for line in metrics_file.read(run):
-            figures = {k.removeprefix("heldout/"): v for k, v in line.items() if k.startswith("heldout/")}
-            if figures and line["step"] <= self.state.step:
+            if (figures := held_out(line)) and line["step"] <= self.state.step:
                 loss = self.job.objective.loss(figures)
                 found.append(loss if isfinite(loss) else inf)
         return found

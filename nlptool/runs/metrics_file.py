@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from nlptool.atomic_files import append_line, read_bytes, read_records, write_text
 from nlptool.errors import DataError, UsageError
-from nlptool.metric_table import HELD_OUT
+from nlptool.metric_table import held_out
 
 FILE = "metrics.jsonl"
 Tracker = Literal["tensorboard", "wandb"]
@@ -114,13 +114,10 @@ def last(run: Path, name: str, step: int) -> float | None:
 
 def held_out_at(run: Path, step: int) -> dict[str, float]:
     """The held-out figures of a step, by their names without `heldout/`; none where it was not evaluated."""
-    return {
-        name.removeprefix(HELD_OUT): value
-        for line in read(run)
-        if line["step"] == step
-        for name, value in line.items()
-        if name.startswith(HELD_OUT)
-    }
+    found: dict[str, float] = {}
+    for line in read(run):
+        found |= held_out(line) if line["step"] == step else {}
+    return found
 
 
 def _missing(package: str) -> UsageError:

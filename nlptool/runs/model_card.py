@@ -17,7 +17,7 @@ from safetensors import safe_open
 from nlptool.atomic_files import Shape, read_json, read_text, write_text
 from nlptool.errors import DataError
 from nlptool.formatting import counted, markdown, markdown_name
-from nlptool.metric_table import describe, objective_of
+from nlptool.metric_table import describe, held_out, objective_of
 from nlptool.models import huggingface
 from nlptool.recipe import dump_values, kept_source
 from nlptool.runs import metrics_file, model_use
@@ -25,7 +25,6 @@ from nlptool.runs import metrics_file, model_use
 NAME = "README.md"
 KEPT = "recipe.yaml"
 REMEDY = "restore the run folder"
-HELD_OUT = "heldout/"
 STORE: Shape = {"splits?": {str: {str: int}}, "files?": {str: {"sha256": str}}}
 ENVIRONMENT: Shape = {"packages?": {str: object}, "models?": {str: str}}
 ROWS: Shape = {"rows": {str: int}}
@@ -226,8 +225,7 @@ def _figures(run: Path, step: int) -> dict[str, float]:
     """The held-out figures of a step, or of the last one before it that was evaluated."""
     found: dict[str, float] = {}
     for line in metrics_file.read(run):
-        held = {key.removeprefix(HELD_OUT): value for key, value in line.items() if key.startswith(HELD_OUT)}
-        if held and line["step"] <= step:
+        if (held := held_out(line)) and line["step"] <= step:
             found = held
     return found
 

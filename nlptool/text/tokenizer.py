@@ -20,7 +20,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from nlptool.atomic_files import write_text
 from nlptool.errors import DataError
-from nlptool.text import bounded_tokenizer, folders, imported, mask_token, word_boundaries
+from nlptool.text import bounded_tokenizer, imported, tokenizer_json, word_boundaries
 from nlptool.text.classes import template
 from nlptool.text.coverage import Coverage, Loss
 from nlptool.text.imported import FINGERPRINT, KNOWN, MAX_LENGTH
@@ -60,8 +60,10 @@ class Tokenizer:
         }
         self.special: dict[str, int] = {role: ids[token] for role, token in named.items() if token in ids}
         self._loss: Loss | None = None
-        self._digest_as_given = folders.digest(given)
-        self.content = self._with_mask(given, lstrip=True) if mask_token.take_space(given) else given
+        self._digest_as_given = tokenizer_json.digest(given)
+        self.content = (
+            self._with_mask(given, lstrip=True) if tokenizer_json.mask_takes_space(given) else given
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -155,11 +157,11 @@ class Tokenizer:
             for token in whole["added_tokens"]
             if not token["special"] or token["content"] not in vocab
         ]
-        return folders.digest(parts | {"added_tokens": added})
+        return tokenizer_json.digest(parts | {"added_tokens": added})
 
     def is_called(self, fingerprint: str) -> bool:
         """Whether this is the fingerprint, or was when it was that of the whole tokenizer.json."""
-        before = folders.digest(self._with_mask(self.content, lstrip=False))
+        before = tokenizer_json.digest(self._with_mask(self.content, lstrip=False))
         return fingerprint in (self.fingerprint, before, self._digest_as_given)
 
     def ids_of(self, *roles: str, where: str = "the model") -> dict[str, int]:
@@ -313,7 +315,7 @@ class Tokenizer:
         """
         folder.mkdir(parents=True, exist_ok=True)
         special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
-        files = folders.files(self.content, self.tokens, special, max_length or self.max_length)
+        files = tokenizer_json.files(self.content, self.tokens, special, max_length or self.max_length)
         for name, text in files.items():
             write_text(folder / name, text)
 
@@ -336,7 +338,9 @@ class Tokenizer:
 
     def _with_mask(self, content: dict[str, Any], **flags: bool) -> dict[str, Any]:
         mask = self.special.get("mask")
-        return content if mask is None else mask_token.flagged(content, mask, self.tokens[mask], **flags)
+        if mask is None:
+            return content
+        return tokenizer_json.with_mask_flags(content, mask, self.tokens[mask], **flags)
 
     def _special_ids(self) -> set[int]:
         return {*self.special.values(), *(token["id"] for token in self._added() if token["special"])}

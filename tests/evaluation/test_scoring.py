@@ -9,9 +9,10 @@ import torch
 
 from nlptool.cli import main
 from nlptool.errors import DataError
-from nlptool.evaluation import minimal_pairs, scoring
+from nlptool.evaluation import scoring
 from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.models import huggingface
+from nlptool.prompting.multiple_choice import minimal_pairs
 from nlptool.text.tokenizer import Tokenizer
 
 TEXTS = ["the river", "the old town reads a bell.", "stone", ""]

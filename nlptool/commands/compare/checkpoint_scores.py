@@ -12,21 +12,20 @@ from nlptool.atomic_files import notify_recomputed, read_or_recompute, write_jso
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.errors import DataError
-from nlptool.evaluation import minimal_pairs
 from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.evaluation.scoring import scorer
 from nlptool.evaluation.segment_pairs import SegmentPairScorer
 from nlptool.manifests import digest, verify_manifest
-from nlptool.metric_table import HELD_OUT, describe
+from nlptool.metric_table import describe, held_out
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import ExportSpec
-from nlptool.prompting.multiple_choice import minimal_pairs as reading
+from nlptool.prompting.multiple_choice import minimal_pairs
 from nlptool.runs import machine, metrics_file
 from nlptool.runs.metrics_file import last
 from nlptool.train import checkpoint
 
 VERSION = 5  # of what is asked; another one asks again
-Pairs = list[reading.Pair]
+Pairs = list[minimal_pairs.Pair]
 
 PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
@@ -36,7 +35,7 @@ def read_pairs(folder: Path, most: int, setups: Collection[PretrainSetup]) -> Pa
 
     Raises DataError for what cannot be read, or is longer than one of the runs' models reads.
     """
-    files = reading.read(folder, most)
+    files = minimal_pairs.read(folder, most)
     tokenizer = next(iter(setups)).tokenizer  # all read the same store
     positions = min(setup.model.max_positions for setup in setups)
     pairs: Pairs = []
@@ -137,11 +136,6 @@ def _heldout(run: Path, objective: str) -> dict[int, dict[str, float]]:
     """Held-out figures by step and by their keys in the metric table."""
     found: dict[int, dict[str, float]] = {}
     for line in metrics_file.read(run):
-        figures = {
-            describe(name.removeprefix(HELD_OUT), objective).key: value
-            for name, value in line.items()
-            if name.startswith(HELD_OUT)
-        }
-        if figures:
-            found[line["step"]] = figures
+        if figures := held_out(line):
+            found[line["step"]] = {describe(name, objective).key: value for name, value in figures.items()}
     return found

@@ -11,7 +11,7 @@ from nlptool.commands.evaluate.options import Evaluation, EvaluationOptions, Gra
 from nlptool.commands.suite import run as suite_run
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
-from nlptool.evaluation import minimal_pairs, perplexity
+from nlptool.evaluation import perplexity
 from nlptool.evaluation.metrics import confidence
 from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.evaluation.scoring import FRAME, CausalScorer, MaskedScorer, Scorer, scorer
@@ -19,7 +19,7 @@ from nlptool.formatting import counted, finite, markdown, quantity, safe_exp
 from nlptool.manifests import plain_names
 from nlptool.metric_table import PERPLEXITY, format_score
 from nlptool.models import hub, huggingface
-from nlptool.prompting.multiple_choice import minimal_pairs as reading
+from nlptool.prompting.multiple_choice import minimal_pairs
 from nlptool.prompting.multiple_choice.minimal_pairs import Pair
 from nlptool.prompting.results import model_labels, model_name
 from nlptool.report import suite_scores
@@ -45,7 +45,9 @@ def run(
     models, requested, suite, out = evaluation
     texts = _texts(requested) if requested.store is not None else []
     files = (
-        reading.read(requested.minimal_pairs, requested.limit) if requested.minimal_pairs is not None else {}
+        minimal_pairs.read(requested.minimal_pairs, requested.limit)
+        if requested.minimal_pairs is not None
+        else {}
     )
     results: list[dict[str, Any]] = [{"model": name} for name in models]
     tables = []

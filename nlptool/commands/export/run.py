@@ -11,7 +11,7 @@ from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder, verify_manifest
 from nlptool.metric_table import objective_of
-from nlptool.models import hub, hub_upload
+from nlptool.models import hub
 from nlptool.recipe import kept, kept_source
 from nlptool.runs import folder, model_card, run_state
 from nlptool.runs.model_card import Publication
@@ -58,7 +58,7 @@ def _finish(
     folder = Path(facts["folder"])
     if options.repository is not None:
         with console.progress(f"uploading to {options.repository}", None, "files"):
-            facts["uploaded"] = hub_upload.upload(folder, options.repository, private=options.private)
+            facts["uploaded"] = hub.upload(folder, options.repository, private=options.private)
     if output.json:
         console.json(facts | ({"graphs": result.measured} if isinstance(result, Graphs) else {}))
         return

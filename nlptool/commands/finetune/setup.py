@@ -22,9 +22,8 @@ from nlptool.evaluation.metrics import packages
 from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
 from nlptool.models.config import ModelConfig
-from nlptool.models.freezing import freeze
-from nlptool.models.layer_lr_decay import layer_lr_factors
 from nlptool.models.layers import Layers
+from nlptool.models.layerwise import freeze, layer_lr_factors
 from nlptool.objectives import export
 from nlptool.objectives.base import Objective
 from nlptool.recipe import dump_given

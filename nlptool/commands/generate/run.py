@@ -14,9 +14,8 @@ from nlptool.commands.generate.options import GenerationOptions, InputOptions
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, NlptoolError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams
-from nlptool.evaluation.generation.generate import Generator
+from nlptool.evaluation.generation.generate import Generator, strategy
 from nlptool.evaluation.generation.sampling import renumbered
-from nlptool.evaluation.generation.strategies import strategy
 from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.runs import machine

@@ -4,13 +4,12 @@ from dataclasses import asdict
 from math import ceil
 from typing import Any
 
-from nlptool.commands.plan.probing import stage_probe
 from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
 from nlptool.data.batches import Stage
 from nlptool.formatting import agreeing, counted, duration, percent, quantity, significant
-from nlptool.runs.benchmark import STEPS, Probe
+from nlptool.runs.benchmark import STEPS, Probe, stage_probe
 from nlptool.runs.machine import DeviceInfo, device_info
 from nlptool.train.estimate import Estimate, memory_fit
 

@@ -3,13 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from nlptool.commands.plan.probing import stage_probe
 from nlptool.commands.pretrain_transe.run import figures, shown, training_job
 from nlptool.commands.pretrain_transe.setup import TransESetup
 from nlptool.console import Console
 from nlptool.data.batches import Stage
 from nlptool.formatting import duration, quantity
-from nlptool.runs.benchmark import Probe
+from nlptool.runs.benchmark import Probe, stage_probe
 from nlptool.runs.machine import device_info
 
 

@@ -9,7 +9,7 @@ from nlptool.commands.reproduce.expected_figures import NEXT, ORDER
 from nlptool.commands.reproduce.experiment import PlannedRun
 from nlptool.errors import DataError
 from nlptool.evaluation.segment_pairs import SegmentPairScorer
-from nlptool.metric_table import HELD_OUT
+from nlptool.metric_table import held_out
 from nlptool.models import huggingface
 from nlptool.runs import machine, metrics_file
 from nlptool.text.store import TokenStore
@@ -29,11 +29,8 @@ def _trained(out: Path, recipe: Any) -> Figures:
     """The last held-out figures, what they took, and of pairs of segments what the model knows of their order."""
     found: Figures = {}
     for line in metrics_file.read(out):
-        found |= {
-            name.removeprefix(HELD_OUT): value
-            for name, value in line.items()
-            if name.startswith(HELD_OUT) or name in ("tokens", "flops", "parameters")
-        }
+        found |= held_out(line)
+        found |= {name: line[name] for name in ("tokens", "flops", "parameters") if name in line}
     return found
 
 

@@ -11,14 +11,31 @@ from torch import Tensor
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.generation.beam_search import Beams, beam_hypotheses
 from nlptool.evaluation.generation.decoding import DecodingSession
+from nlptool.evaluation.generation.keys import GenerationConfig
+from nlptool.evaluation.generation.logits_processors import LogitsProcessors
 from nlptool.evaluation.generation.prompt_lookup import PromptLookup, room
-from nlptool.evaluation.generation.sampling import Choose, DecodingState, greedy
+from nlptool.evaluation.generation.sampling import Choose, DecodingState, Sampling, greedy
 from nlptool.evaluation.generation.streaming import DetokenizeStream
 from nlptool.models import huggingface
 from nlptool.models.base import Decoder
 from nlptool.models.kernels.cpu import CPU
 from nlptool.models.open_pretrained import open_decoder
 from nlptool.text.tokenizer import Tokenizer
+
+
+def strategy(config: GenerationConfig) -> Choose | Beams:
+    """Beam search, sampling, or the most probable token, each behind the same processors of logits."""
+    processors = LogitsProcessors(config.repetition_penalty, config.no_repeat_ngram_size)
+    alpha = config.length_penalty
+    if config.num_beams is not None:
+        if alpha is None:
+            return Beams(config.num_beams, processors=processors)
+        return Beams(config.num_beams, lambda tokens: tokens**alpha, processors)
+    if not config.sampled and processors == LogitsProcessors():
+        return greedy
+    temperature = (1.0 if config.temperature is None else config.temperature) if config.sampled else 0.0
+    top_p = 1.0 if config.top_p is None else config.top_p
+    return Sampling(temperature, config.top_k or 0, top_p, config.seed, processors)
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nlptool import flops
 from nlptool.data.batches import Batch, Examples
@@ -17,7 +17,7 @@ from nlptool.data.vocabulary import Vocabulary
 from nlptool.distill import losses
 from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
 from nlptool.distill.layer_map import layer_map
-from nlptool.distill.teacher import Teacher
+from nlptool.models import heads
 from nlptool.models.base import Decoder, Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.models.kernels.cross_entropy import IGNORED, linear_cross_entropy, linear_scores
@@ -30,6 +30,26 @@ if TYPE_CHECKING:
     from nlptool.objectives.distill.config import Config
 
 KEPT = ("teacher_topk_ids", "teacher_topk_logprobs")  # of a batch
+
+
+class Teacher(nn.Module):
+    """A language model that never changes: no gradient, and no dropout, as it never trains.
+
+    TinyBERT's scripts leave their teacher's dropout on, without a word in the paper; here it is off.
+    """
+
+    backbone: Encoder | Decoder
+    mlm: heads.MaskedLM | None
+
+    def __init__(self, model: ModelConfig, vocab_size: int, *, guesses: bool) -> None:
+        """guesses: whether its logits of masked tokens are needed, and so its head."""
+        super().__init__()
+        self.config = model
+        self.backbone = model.build(vocab_size)
+        self.mlm = (
+            heads.MaskedLM.of(model, vocab_size) if guesses and isinstance(model, EncoderConfig) else None
+        )
+        self.requires_grad_(False).eval()
 
 
 class DistillationObjective(Objective):

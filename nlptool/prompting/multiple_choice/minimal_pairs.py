@@ -1,13 +1,21 @@
-"""The reader of minimal pairs: rows as the prompted task `blimp` reads them (Warstadt et al. 2020). No torch here."""
+"""Minimal pairs: does a model find the good sentence likelier (BLiMP, Warstadt et al. 2020)? No torch here.
 
-from collections.abc import Iterator
+Rows are read as the prompted task `blimp` reads them.
+"""
+
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nlptool.errors import DataError
+from nlptool.evaluation.metrics.confidence import Proportion
 from nlptool.prompting.multiple_choice.config import Config
 from nlptool.text import tabular
 from nlptool.text.sources import File
+
+if TYPE_CHECKING:
+    from nlptool.evaluation.scoring import Scorer
 
 Pair = tuple[str, str]
 """A good sentence and a bad one, each with the space in front of it that lm-eval 0.4 gives an answer."""
@@ -45,3 +53,10 @@ def _pairs(file: File) -> Iterator[Pair]:
     for row in tabular.read([file]):
         good, bad = BLIMP.instance(row, "").answers
         yield good, bad
+
+
+def accuracy(scorer: "Scorer", pairs: Sequence[Pair]) -> Proportion:
+    """The share of pairs, a good sentence and a bad one, whose good sentence scores higher; chance is one half."""
+    scores = scorer.scores([sentence for pair in pairs for sentence in pair])
+    better = sum(good > bad for good, bad in zip(scores[::2], scores[1::2], strict=True))
+    return Proportion(better, len(pairs))

@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from nlptool.evaluation.generation.beam_search import Beams, beam_hypotheses
-from nlptool.evaluation.generation.generate import continuations
+from nlptool.evaluation.generation.generate import continuations, strategy
 from nlptool.evaluation.generation.keys import GenerationKeys
 from nlptool.evaluation.generation.logits_processors import penalised, without_repeated_ngrams
-from nlptool.evaluation.generation.strategies import strategy
 from nlptool.models import huggingface
 from nlptool.models.gpt2.config import Config
 from nlptool.models.gpt2.model import GPT2

@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from nlptool.evaluation.generation.generate import continuations
+from nlptool.evaluation.generation.generate import continuations, strategy
 from nlptool.evaluation.generation.keys import GenerationKeys
 from nlptool.evaluation.generation.logits_processors import LogitsProcessors
 from nlptool.evaluation.generation.sampling import DecodingState, Sampling, filtered
-from nlptool.evaluation.generation.strategies import strategy
 from nlptool.models.gpt2.config import Config
 
 CONFIG = Config(layers=2, hidden=32, heads=2, max_positions=40, init=0.2)

@@ -1,6 +1,6 @@
 import pytest
 
-from nlptool.models.layer_lr_decay import layer_lr_factors
+from nlptool.models.layerwise import layer_lr_factors
 
 
 def test_each_layer_has_its_share_of_the_rate_above_it():

@@ -1,20 +1,23 @@
-"""Parts of a pretrained model that training leaves as they are (Devlin et al. 2019, section 5.3)."""
+"""Fine-tuning by layers: parts that stay as they are, and learning rates that decay towards the embeddings."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 
 from torch import nn
 
 from nlptool.errors import UsageError
 from nlptool.formatting import counted
-from nlptool.models.layer_lr_decay import LAYER
 from nlptool.models.layers import Attention, Dropout, Layers
 
 BACKBONE, EMBEDDINGS = "backbone", "embeddings"
 OF_EMBEDDINGS = ("backbone.embeddings.", "backbone.layers.projection.")
+LAYER = re.compile(r"backbone\.layers\.(?:attention|mlp)\.(\d+)\.")
 
 
 def freeze(module: nn.Module, parts: Collection[str | int]) -> None:
-    """Let these parts of `module.backbone` have no gradient and no dropout: they say the same of a row each time.
+    """Let these parts of `module.backbone` have no gradient and no dropout (Devlin et al. 2019, section 5.3).
+
+    They say the same of a row each time.
 
     parts: `backbone`, all of it; `embeddings`; numbers of layers from 0. Heads, a pooler among them, are trained.
     Raises UsageError for a layer that there is not, and for one of several that share their weights.
@@ -62,3 +65,19 @@ def _is_frozen(name: str, parts: Collection[str | int]) -> bool:
     if layer := LAYER.match(name):
         return int(layer[1]) in parts
     return EMBEDDINGS in parts and name.startswith(OF_EMBEDDINGS)
+
+
+def layer_lr_factors(names: Iterable[str], layers: int, decay: float) -> dict[str, float]:
+    """Share of the learning rate for each parameter of an encoder with heads, by its name in the state dict.
+
+    1 for heads, `decay` for the last layer, decay^L for the first of L, decay^(L + 1) for the embeddings: each layer
+    has `decay` times the rate of the one above it, as Clark et al. 2020 describe it (appendix B). Google's ELECTRA
+    code gives every layer one power more, so that its last layer has decay^2
+    (github.com/google-research/electra/issues/51).
+    """
+    rates = {}
+    for name in names:
+        layer = LAYER.match(name)
+        depth = int(layer[1]) + 1 if layer else 0 if name.startswith("backbone.") else layers + 1
+        rates[name] = decay ** (layers + 1 - depth)
+    return rates
