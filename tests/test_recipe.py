@@ -1,13 +1,14 @@
 """Recipes as values: read, overridden, written out, compared."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis.strategies import dictionaries, floats, text
 from pydantic import Field
 
+from nlptool.commands.schema import of_command
 from nlptool.errors import RecipeError
 from nlptool.models.bert.config import Config as Bert
 from nlptool.recipe import (
@@ -248,6 +249,26 @@ def test_rules_across_blocks_are_shown_with_their_lines(write) -> None:
         f"  {loaded.source.name}:3: first.length: too long",
         "  command line: steps=3: too few",
     ]
+
+
+def test_a_key_may_have_the_name_of_a_mark_of_the_schema() -> None:
+    class Inner(RecipeBlock):
+        only: str | None = Field(None, description="a key")
+
+    class Marked(RecipeBlock):
+        only_command: ClassVar[str | None] = "other"
+        x: int = 1
+
+    class Outer(RecipeBlock):
+        mine: int = Field(1, json_schema_extra=only("this"))
+        theirs: int = Field(1, json_schema_extra=only("other"))
+        marked: Marked | None = None
+        only: Inner = Field(default_factory=Inner, description="a block")
+
+    found = of_command("this", Outer.model_json_schema())
+    assert list(found["properties"]) == ["mine", "marked", "only"]
+    assert list(found["$defs"]) == ["Inner"]
+    assert list(found["$defs"]["Inner"]["properties"]) == ["only"]
 
 
 def test_the_json_schema_knows_budgets_choices_and_descriptions() -> None:

@@ -68,7 +68,7 @@ def of_task() -> dict[str, Any]:
 def of_command(command: str, schema: dict[str, Any]) -> dict[str, Any]:
     """A schema that several commands share, without the keys and blocks that this command does not have."""
     blocks = schema.pop("$defs", {})
-    others = {DEFS + name for name, block in blocks.items() if block.get("only", command) != command}
+    others = {DEFS + name for name, block in blocks.items() if _is_of_another(block, command)}
     kept = _without(others, command, schema)
     found: dict[str, Any] = {}
     waiting = list(_refs(kept))
@@ -92,10 +92,15 @@ def _without(others: set[str], command: str, value: Any) -> Any:
         return {
             key: _without(others, command, item)
             for key, item in value.items()
-            if not (isinstance(item, str) and item in others)
-            and not (isinstance(item, dict) and item.get("only", command) != command)
+            if not (isinstance(item, str) and item in others) and not _is_of_another(item, command)
         }
     return value
+
+
+def _is_of_another(schema: Any, command: str) -> bool:
+    """Whether a key or block is marked as another command's; the schema of a key that is called `only` is no text."""
+    mark = schema.get("only") if isinstance(schema, dict) else None
+    return isinstance(mark, str) and mark != command
 
 
 def _refs(value: Any) -> Iterator[str]:

@@ -84,6 +84,11 @@ def test_going_back_sets_the_later_course_aside_and_keeps_what_it_saves(
     assert main(["doctor", str(run / "abandoned-1")]) == 0
     assert main(["export", str(run), "--out", str(run.parent / "hf")]) == 0
     assert "step-00000010" in capsys.readouterr().out
+    best, _ = checkpoint.best(run / "checkpoints")
+    assert main(["export", str(run), "--checkpoint", "best", "--out", str(run.parent / "best")]) == 0
+    told = capsys.readouterr()
+    assert str(best) in told.out
+    assert "abandoned" not in told.out + told.err
     assert train(tiny_recipe, "train.lr=5e-4", "save.keep_last=1", "--resume", "auto") == 0
     assert f"resuming from {run}/checkpoints/step-00000010" in capsys.readouterr().err
     new = load_file(run / "final/model.safetensors")
@@ -163,8 +168,24 @@ def test_a_comparison_goes_on_with_a_run_that_was_resumed_and_stopped(
     assert main(["compare", str(tiny_recipe), "--out", str(out)]) == 0
     stopped(tiny_recipe, 13, monkeypatch, "--out", str(out / "tiny"), *more)
     assert main(["compare", str(tiny_recipe), "--out", str(out), *more]) == 0
+    assert points(out)[-1] == 20
+    own, steps = out / "tiny", points(out)
+    earlier = checkpoint.path_of(own / "checkpoints", steps[-2])
+    assert train(tiny_recipe, "--resume", str(earlier), "--out", str(own), *more[:2]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(tiny_recipe), "--out", str(out), *more]) == 0
+    assert "abandoned" not in capsys.readouterr().err
+    assert points(out) == steps
+    (earlier / "state.json").unlink()
+    assert main(["compare", str(tiny_recipe), "--out", str(out), *more]) == 0
+    assert f"skipped {earlier}: state.json is missing" in capsys.readouterr().err
+    assert points(out) == [step for step in steps if step != steps[-2]]
+
+
+def points(out: Path) -> list[int]:
+    """The checkpoints that a comparison of one run has scored."""
     (one,) = json.loads((out / "compare.json").read_text())
-    assert one["points"][-1]["step"] == 20
+    return [point["step"] for point in one["points"]]
 
 
 def test_a_held_out_loss_that_is_no_number_ends_the_run_with_4_and_is_not_saved(
@@ -184,6 +205,10 @@ def test_weights_that_are_not_finite_are_not_resumed(run: Path, tiny_recipe: Pat
     write_manifest(last)
     assert train(tiny_recipe, "train.steps=16", "--resume", "auto") == 3
     assert "its weights are not finite" in capsys.readouterr().err
+    for which in ("newest", last.name):
+        assert main(["export", str(run), "--checkpoint", which, "--out", str(run.parent / "hf")]) == 3
+        assert f"{last}: its weights are not finite" in capsys.readouterr().err
+    assert not (run.parent / "hf").exists()
 
 
 def test_a_loss_that_is_no_number_is_not_the_best(run: Path):
@@ -200,6 +225,10 @@ def test_a_best_checkpoint_that_is_damaged_is_skipped_and_named(run: Path, tmp_p
     assert main(["export", str(run), "--checkpoint", "best", "--out", str(tmp_path / "hf")]) == 0
     told = capsys.readouterr().err
     assert f"skipped {path}, whose held-out loss is lower: " in told
+    newest, *_ = checkpoint.steps(run / "checkpoints")
+    (newest / "state.json").rename(newest / "state")
+    assert main(["export", str(run), "--out", str(tmp_path / "newest")]) == 0
+    assert f"skipped {newest}: " in capsys.readouterr().err
 
 
 def test_flops_of_a_run_that_goes_on_are_those_that_were_spent(tiny_recipe: Path, tmp_path: Path, capsys):
@@ -222,6 +251,22 @@ def test_flops_of_a_run_that_goes_on_are_those_that_were_spent(tiny_recipe: Path
     spent = [line["flops"] for line in lines if "flops" in line]
     assert spent == sorted(spent)
     assert spent[-1] == facts[8].flops
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_run_whose_result_cannot_be_shown_is_complete_and_shows_it_when_it_is_resumed(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        assert train(tiny_recipe, "train.steps=2") == 3
+        full.close = lambda: None  # type: ignore[method-assign]
+    assert "error: standard output: No space left on device" in capsys.readouterr().err
+    assert run_state.has_ended(tmp_path / "run")
+    assert train(tiny_recipe, "train.steps=2", "--resume", "auto") == 0
+    told = capsys.readouterr()
+    assert "is finished, nothing to do" in told.err
+    assert str(tmp_path / "run/final") in told.out
 
 
 def test_speed_leaves_out_the_first_step_of_a_process_and_the_writing_of_checkpoints(

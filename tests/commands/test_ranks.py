@@ -135,7 +135,7 @@ def test_ranks_do_not_outlive_their_launcher(number: int, tiny_recipe: Path, tmp
     assert len(ranks) == 2
     process.send_signal(number)
     process.wait(timeout=60)
-    wait(lambda: not any(map(alive, ranks)), 10)
+    wait(lambda: not any(map(alive, ranks)), 5)
     assert not any(map(alive, ranks))
     (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
     assert saved.name.startswith("step-")

@@ -77,7 +77,7 @@ class Job:
     counts: bool = False
     """Whether its calls are counted."""
     pictures: bool = True
-    """Whether `report` draws."""
+    """Whether `report` and `compare` draw."""
     patience: int = PATIENCE
     memory: int | None = None
     """The bytes by which its memory may grow."""

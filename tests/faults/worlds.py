@@ -5,6 +5,7 @@ trial has a copy of its own.
 """
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Mapping
@@ -48,10 +49,14 @@ class Kind:
 
 
 def nlp(world: Path, line: str) -> None:
-    done = run(line.split(), world)
+    done = run(line.split(), world, pictures=bool(WHOLE))
     assert done.code == 0, f"{line}: {done}"
 
 
+UMASK = os.umask(0)
+os.umask(UMASK)
+WHOLE: list[bool] = []
+"""Not empty where pictures belong to a world."""
 BASES: dict[str, Callable[[Path], None]] = {}
 
 
@@ -73,6 +78,12 @@ def world_of(make: Callable[[Path], None]) -> Path:
         if base := BASES.get(make.__name__):
             copy(world_of(base), aside)
         make(aside)
+        odd = [
+            path
+            for path in aside.rglob("*")
+            if path.is_file() and path.stat().st_mode & 0o777 != 0o666 & ~UMASK
+        ]
+        assert not odd, f"permissions are not those of the umask: {odd}"
         aside.rename(world)
     return world
 

@@ -1,9 +1,12 @@
 import os
 import signal
+import threading
+import time
 
 import pytest
 
 from nlptool.errors import Preempted
+from nlptool.train import interrupts
 from nlptool.train.interrupts import SIGNALS, SignalHandler
 
 
@@ -34,6 +37,29 @@ def test_several_ranks_only_take_note():
     with SignalHandler(alone=False) as interrupts:
         os.kill(os.getpid(), signal.SIGUSR1)
         assert interrupts.arrived
+
+
+def test_ranks_take_note_of_the_end_of_their_launcher(monkeypatch: pytest.MonkeyPatch):
+    """Which tests/commands/test_ranks.py holds under torchrun."""
+    assert interrupts.LOOK <= 1
+    launcher, looked = os.getppid(), threading.Event()
+
+    def parent() -> int:
+        if looked.is_set():
+            return 1
+        looked.set()
+        return launcher
+
+    monkeypatch.setattr(interrupts, "LOOK", 0.001)
+    with monkeypatch.context() as patch, SignalHandler(alone=True) as alone:
+        patch.setattr(os, "getppid", lambda: pytest.fail("a single process has no launcher"))
+        assert not alone.arrived
+    monkeypatch.setattr(os, "getppid", parent)
+    with SignalHandler(alone=False) as rank:
+        assert not rank.arrived
+        while not rank.arrived:
+            time.sleep(0.001)
+        assert rank.name == "the end of its launcher"
 
 
 def test_the_handlers_before_are_put_back():
