@@ -20,6 +20,7 @@ from nlptool.recipe import (
     dump,
     load,
     loads,
+    only,
 )
 from nlptool.registry import DiscriminatedBy
 

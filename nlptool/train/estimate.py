@@ -16,7 +16,10 @@ from nlptool import flops
 from nlptool.data.batches import Batch
 from nlptool.train.config import Stage
 
+SHALLOW = (4, 8, 12)
+"""Depths from which those of deeper models are told."""
 M = TypeVar("M", bound=nn.Module)
+N = TypeVar("N")
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,31 @@ def estimate(
         activations=activations // (2 if precision == "bf16" else 1),
         logits=storages.most(lambda number: number in logits),
     )
+
+
+def by_depth(of: Callable[[int], N], depth: int) -> N:
+    """What a model of `depth` layers needs. of: takes a depth, and a time that grows with it.
+
+    Where what three shallow models need lies on a line, so does the rest: a layer more is as much more.
+    """
+    low, middle, high = SHALLOW
+    if depth > high:
+        near, far = of(low), of(middle)
+        if _on_line(near, far, high) == of(high):
+            found: N = _on_line(near, far, depth)
+            return found
+    return of(depth)
+
+
+def _on_line(near: Any, far: Any, depth: int) -> Any:
+    """What is at a depth, on the line through what is at the first two of SHALLOW."""
+    low, middle, _ = SHALLOW
+    if isinstance(near, Estimate):
+        return Estimate(**_on_line(vars(near), vars(far), depth))
+    if isinstance(near, dict):
+        return {name: _on_line(value, far[name], depth) for name, value in near.items()}
+    more = (far - near) * (depth - low)
+    return near + (more // (middle - low) if isinstance(near, int) else more / (middle - low))
 
 
 def parts(module: nn.Module) -> dict[str, int]:

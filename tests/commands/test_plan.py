@@ -1,16 +1,20 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from nlptool.cli import main
 from nlptool.commands.plan import pretrain
+from nlptool.commands.pretrain import needs
 from nlptool.commands.pretrain.recipe import Recipe
 from nlptool.commands.pretrain.setup import PretrainSetup
+from nlptool.models import layers
 from nlptool.recipe import load
 from nlptool.runs.machine import DeviceInfo
-from nlptool.train.estimate import MemoryFit, memory_fit
+from nlptool.train import estimate
+from nlptool.train.estimate import Estimate, MemoryFit, memory_fit
 
 BIG = DeviceInfo("test", 10**12, 0, 10**12)
 
@@ -226,3 +230,42 @@ def test_the_kind_of_a_recipe_is_that_of_what_it_extends(tmp_path: Path, capsys)
     (tmp_path / "mine.yaml").write_text("extends: distill/thin-task\nseeds: 1\n")
     assert main(["plan", str(tmp_path / "mine.yaml")]) == 2
     assert "is a recipe for nlptool distill-task" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param([], marks=pytest.mark.slow),
+        ["model.name=gpt2", "objective.name=clm"],
+        pytest.param(["model.name=albert", "model.embedding_size=8"], marks=pytest.mark.slow),
+        pytest.param(["model.name=electra", "objective.name=electra"], marks=pytest.mark.slow),
+        pytest.param(["train.precision=bf16", "train.activation_checkpointing=true"], marks=pytest.mark.slow),
+    ],
+    ids=lambda changes: " ".join(changes) or "bert",
+)
+def test_what_deep_models_need_follows_from_shallow_ones(
+    changes: list[str], tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def needed() -> tuple[Estimate, int]:
+        setup = PretrainSetup(load(tiny_recipe, ["model.layers=17", *changes], Recipe).recipe)
+        return setup.estimate, needs.final_bytes(setup)
+
+    foretold = needed()
+    for module in (estimate, needs):
+        monkeypatch.setattr(module, "SHALLOW", (97, 98, 99))
+    assert needed() == foretold
+
+
+def test_ten_thousand_layers_are_planned_without_being_made(
+    tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    depths, build = [], layers.Layers.__init__
+
+    def counted(own: layers.Layers, *given: Any, **named: Any) -> None:
+        build(own, *given, **named)
+        depths.append(own.depth)
+
+    monkeypatch.setattr(layers.Layers, "__init__", counted)
+    assert main(["pretrain-mlm", str(tiny_recipe), "model.layers=10000", "--dry-run", "--json"]) == 0
+    needs.final_bytes(PretrainSetup(load(tiny_recipe, ["model.layers=10000"], Recipe).recipe))
+    assert max(depths) == max(estimate.SHALLOW)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from math import ceil
 from typing import Any
 
+from nlptool.commands.pretrain import needs
 from nlptool.commands.pretrain.run import training_job
 from nlptool.commands.pretrain.setup import PretrainSetup
 from nlptool.console import Console
@@ -86,11 +87,7 @@ def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[st
     save = setup.save
     kept = save.keep_last + 1 if steps is None else min(save.keep_last + 1, ceil(steps / save.every))
     checkpoint = estimate.weights + estimate.optimizer
-    final = sum(
-        tensor.numel() * tensor.element_size()
-        for spec in setup.shape.folders(setup.model).values()
-        for tensor in spec.state.values()
-    )
+    final = needs.final_bytes(setup)
     store = setup.stores.bytes
     return {
         "checkpoint": checkpoint,

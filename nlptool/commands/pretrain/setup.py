@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from nlptool import flops
+from nlptool.commands.pretrain import needs
 from nlptool.commands.pretrain.recipe import Recipe, check_model
 from nlptool.commands.pretrain.stores import Stores, linked_entities, parts_of
 from nlptool.data.batches import Batch, Batches, Examples, PrefetchingLoader, RepeatedEpochs, Stage
@@ -26,7 +27,7 @@ from nlptool.runs.teacher_cache import TeacherCache
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Stage as StageBlock
 from nlptool.train.distributed import DistributedContext
-from nlptool.train.estimate import Estimate, estimate, shapes_only
+from nlptool.train.estimate import Estimate, shapes_only
 from nlptool.train.stages import FRESH, ResumedAt, first_steps, steps_for
 
 HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
@@ -83,7 +84,7 @@ class PretrainSetup:
         # Needed at the very end only, but a long run must not find a newer nlptool there by then.
         self.model.hf()
         with shapes_only():
-            self.shape = self.objective()
+            self.shape = self.objective(None if self.origin else needs.shallow(self.model.layers))
         self.state = (
             {}
             if self.pretrained is None
@@ -143,10 +144,14 @@ class PretrainSetup:
         steps = ", ".join(f"{first:,}" for first in self.first_steps)
         return [f"stages that have begun stay where they began: they begin after step {steps}"]
 
-    def objective(self) -> Objective:
-        """A new objective with random weights, its teacher's too, on the device that torch makes tensors on."""
+    def objective(self, depth: int | None = None) -> Objective:
+        """A new objective with random weights, its teacher's too, on the device that torch makes tensors on.
+
+        depth: its layers, if not as many as the recipe says.
+        """
+        model = self.model if depth is None else self.model.model_copy(update={"layers": depth})
         teacher = None if self.teacher is None else self.teacher.pretrained.config
-        objective = self.objective_config.build(self.model, self.vocabulary, teacher)
+        objective = self.objective_config.build(model, self.vocabulary, teacher)
         objective.entities = self.entities
         for part in objective.modules():
             if isinstance(part, Layers):
@@ -251,17 +256,9 @@ class PretrainSetup:
 
         The first call costs a second or two, since torch's meta device imports the compiler; a shape is taken once.
         """
-        rows = rows or stage.batch_size // self.train.gradient_accumulation
-        shape = (rows, stage.sequence_length)
+        shape = (rows or stage.batch_size // self.train.gradient_accumulation, stage.sequence_length)
         if shape not in self._estimates:
-            examples = next(
-                examples for one, examples in self.stages if one.sequence_length == stage.sequence_length
-            )
-            (batch,) = Batches([Stage(0, rows, examples)], self.shape.collate, seed=0).get(0)
-            precision = self.train.precision
-            self._estimates[shape] = estimate(
-                self.objective, batch, precision, self.vocabulary.rows, lambda objective: objective.teacher
-            )
+            self._estimates[shape] = needs.estimate_of(self, *shape)
         return self._estimates[shape]
 
     def cost(self, objective: Objective, world: DistributedContext) -> Callable[[Batch], float]:
