@@ -4,13 +4,7 @@ from pathlib import Path
 import pytest
 
 from nlptool.errors import DataError
-from nlptool.manifests import (
-    MANIFEST,
-    atomic_folder,
-    plain_names,
-    verify_manifest,
-    write_manifest,
-)
+from nlptool.manifests import MANIFEST, atomic_folder, plain_names, verify_manifest, write_manifest
 
 
 def test_a_folder_appears_whole(tmp_path: Path):

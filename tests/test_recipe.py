@@ -11,17 +11,7 @@ from pydantic import Field
 from nlptool.commands.schema import of_command
 from nlptool.errors import RecipeError
 from nlptool.models.bert.config import Config as Bert
-from nlptool.recipe import (
-    Budget,
-    Problem,
-    RecipeBlock,
-    difference,
-    digest,
-    dump,
-    load,
-    loads,
-    only,
-)
+from nlptool.recipe import Budget, Problem, RecipeBlock, difference, digest, dump, load, loads, only
 from nlptool.registry import DiscriminatedBy
 
 

@@ -66,9 +66,8 @@ def reply(shell: str, line: str, group: Any) -> Iterator[str]:
     words, current = split(line)
     found = candidates(group, words[1:], current)
     key, equals, _ = current.partition("=")
-    whole = (
-        f"{key}=" if shell == "fish" and equals else ""
-    )  # the others replace only what stands behind the =
+    # The others replace only what stands behind the =.
+    whole = f"{key}=" if shell == "fish" and equals else ""
     for word, meaning in found.items():
         yield word if shell == "bash" else f"{whole}{word}\t{meaning.partition(';')[0][:MEANING]}"
 

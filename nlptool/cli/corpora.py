@@ -6,17 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nlptool.cli.app import (
-    Changes,
-    DryRun,
-    Json,
-    OutFolder,
-    Overwrite,
-    app,
-    carry_out,
-    prepare,
-    refuse_flags,
-)
+from nlptool.cli.app import Changes, DryRun, Json, OutFolder, Overwrite, app, carry_out, prepare, refuse_flags
 from nlptool.cli.training import loaded_recipe
 from nlptool.commands.specs import COMMANDS
 from nlptool.errors import UsageError

@@ -7,9 +7,8 @@ from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import catalog
 
-END = re.compile(
-    r"(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\.)\.(?:\s|$)"
-)  # of a sentence: not of "et al." or "..."
+# The end of a sentence, not that of "et al." or "...".
+END = re.compile(r"(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\.)\.(?:\s|$)")
 ROOMS = {
     "tasks": "tasks: finetune ... task=glue/sst2",
     "prompted-tasks": "prompted tasks: prompt ... tasks=blimp",

@@ -119,9 +119,8 @@ class SequentialBatches:
         world: int = 1,
     ) -> None:
         self.examples, self.collate = examples, collate
-        rows = np.argsort(
-            -lengths, kind="stable"
-        )  # the longest first: what does not fit into memory fails at once
+        # The longest first: what does not fit into memory fails at once.
+        rows = np.argsort(-lengths, kind="stable")
         cut, at = [], 0
         while at < len(rows):
             fitting = batch if tokens is None else max(1, min(batch, tokens // int(lengths[rows[at]])))

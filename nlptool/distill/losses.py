@@ -15,19 +15,18 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool.models.layers import HiddenStates
 
 
-def soft_cross_entropy(student_NC: Tensor, teacher_NC: Tensor, temperature: float = 1.0) -> Tensor:
-    """-softmax(teacher / T) . log softmax(student / T), summed over rows (Jiao et al. 2020, eq. 10).
+def soft_cross_entropy(student_NC: Tensor, teacher_NC: Tensor) -> Tensor:
+    """-softmax(teacher) . log softmax(student), summed over rows (Jiao et al. 2020, eq. 10, at temperature 1).
 
     TinyBERT's code takes the mean over classes, too: it has 1/C of this.
     """
     student_NC, teacher_NC = _wide(student_NC), _wide(teacher_NC)
-    return -((teacher_NC / temperature).softmax(-1) * (student_NC / temperature).log_softmax(-1)).sum()
+    return -(teacher_NC.softmax(-1) * student_NC.log_softmax(-1)).sum()
 
 
-def cosine_distance(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:
-    """1 - cos of the two hidden states, summed over real positions (Sanh et al. 2019, section 3: L_cos)."""
-    similarity_BT = F.cosine_similarity(_wide(student_BTD), _wide(teacher_BTD), -1)
-    return _real(1 - similarity_BT, lengths_B).sum()
+def cosine_distance(student_BTD: Tensor, teacher_BTD: Tensor) -> Tensor:
+    """1 - cos of the two hidden states, summed over positions, none of them padding (Sanh et al. 2019, section 3)."""
+    return (1 - F.cosine_similarity(_wide(student_BTD), _wide(teacher_BTD), -1)).sum()
 
 
 def hidden_error(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:

@@ -11,13 +11,7 @@ from nlptool.models.base import Encoder, Inputs
 from nlptool.models.embeddings import Embeddings
 from nlptool.models.kernels import unpadded
 from nlptool.models.kernels.unpadded import UnpaddedBatch
-from nlptool.models.layers import (
-    HiddenStates,
-    LayerConfig,
-    Layers,
-    init_truncated,
-    padding_mask,
-)
+from nlptool.models.layers import HiddenStates, LayerConfig, Layers, init_truncated, padding_mask
 
 if TYPE_CHECKING:
     from nlptool.models.config import EncoderConfig

@@ -11,13 +11,8 @@ from nlptool.report.html_page import html_text
 
 TEMPLATE = Path(__file__).with_name("experiment_page.html")
 
-WIDTH, LEFT, RIGHT, ROW, TOP = (
-    440,
-    146,
-    18,
-    26,
-    8,
-)  # of a chart: its width, where its axis begins and ends, heights
+# A chart: its width, where its axis begins and ends, heights.
+WIDTH, LEFT, RIGHT, ROW, TOP = (440, 146, 18, 26, 8)
 TICKS = 2  # at least so many steps of the axis, up to five
 LETTERS = 22  # of an arm's name that stand beside its interval
 

@@ -23,16 +23,7 @@ from nlptool.atomic_files import MARK, append_line, aside_of, read_json, refused
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import digest, remove_leftovers
-from nlptool.recipe import (
-    KEPT,
-    Change,
-    RecipeBlock,
-    difference,
-    dump,
-    is_resumable,
-    kept,
-    kept_source,
-)
+from nlptool.recipe import KEPT, Change, RecipeBlock, difference, dump, is_resumable, kept, kept_source
 from nlptool.runs import inventory, lock
 
 COMMANDS = "command.txt"

@@ -9,7 +9,7 @@ what a run has cost does not depend on the order of its rows, on how batches are
 
 # K measures of a batch: documents, tokens, pairs of tokens, decisions
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
@@ -23,37 +23,29 @@ from nlptool import flops
 from nlptool.data.batches import Batch
 from nlptool.data.random_streams import RandomStreams
 from nlptool.objectives.base import Objective
-from nlptool.tasks.base import LabelledDataset
+from nlptool.tasks.base import LabelledDataset, TaskObjective
 
 Measures = NDArray[np.float64]
 COUNTED = 8  # rows of different lengths that are counted, for four unknown numbers
-SMALL = (
-    2**22
-)  # numbers; a model of fewer computes a row sooner than Python works out the shapes of all that it computes
+# Numbers; a model of fewer computes a row sooner than Python works out the shapes of all that it computes.
+SMALL = 2**22
 SAMPLE = 2000  # rows that a mean is taken of
-
-
-def _none(batch: Batch) -> list[int]:
-    return []
 
 
 class FlopCount:
     """FLOPs of a training step with a micro-batch.
 
-    read: [documents], the real tokens of each document of a batch. device: where the objective is. sizes: further
-    numbers of a batch.
+    objective: what is minimised. task: knows what of a batch is read. device: where the objective is.
     """
 
     def __init__(
         self,
         objective: Objective,
         rows: LabelledDataset,
-        read: Callable[[Batch], Tensor],
+        task: TaskObjective,
         device: torch.device,
-        sizes: Callable[[Batch], list[int]] = _none,
     ) -> None:
-        self.objective, self.rows, self.read, self.device = objective, rows, read, device
-        self.sizes = sizes
+        self.objective, self.rows, self.task, self.device = objective, rows, task, device
 
     def __call__(self, batch: Batch) -> float:
         """FLOPs with the backward pass, as nlptool.flops counts a step; what a teacher computes counts once."""
@@ -70,15 +62,14 @@ class FlopCount:
         unlike = {tuple(self._measures(batch, padded=True)): batch for batch in self._batches(self._counted)}
         counts = np.array([self._count(batch) for batch in unlike.values()], np.float64)
         padded = np.array(list(unlike))
-        scale_K = np.maximum(
-            padded.max(0), 1
-        )  # the squares of lengths are thousands of times as large as the rest
+        # The squares of lengths are thousands of times as large as the rest.
+        scale_K = np.maximum(padded.max(0), 1)
         return np.asarray(np.linalg.lstsq(padded / scale_K, counts, rcond=None)[0] / scale_K)
 
     @property
     def _counted(self) -> int:
         (some,) = self._batches(1)
-        return COUNTED * (1 + len(self.sizes(some)))
+        return COUNTED * (1 + len(self.task.sizes(some)))
 
     def _count(self, batch: Batch) -> int:
         weights = self._zeros
@@ -102,14 +93,13 @@ class FlopCount:
         order = np.argsort(self.rows.lengths, kind="stable")
         places = np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)
         for row in order[places]:
-            yield self.objective.collate(
-                self.rows.take(np.array([row])),
-                RandomStreams(0, 0),
-            )
+            yield self.objective.collate(self.rows.take(np.array([row])), RandomStreams(0, 0))
 
     def _measures(self, batch: Batch, *, padded: bool = False) -> Measures:
-        lengths = self.read(batch).double()
+        lengths = self.task.read(batch).double()
         if padded:  # documents of one row stand beside each other
             lengths = torch.full_like(lengths, float(lengths.max()))
         tokens, pairs = lengths.sum().item(), lengths.square().sum().item()
-        return np.array([len(lengths), tokens, pairs, len(batch["labels"]), *self.sizes(batch)], np.float64)
+        return np.array(
+            [len(lengths), tokens, pairs, len(batch["labels"]), *self.task.sizes(batch)], np.float64
+        )

@@ -115,9 +115,8 @@ class LabelledSource:
         for stratum, digests in found.items():
             digests.sort()
             limit = digests[max(1, round(share * len(digests))) - 1]
-            limits[stratum] = (
-                limit if limit < digests[-1] else b""
-            )  # where all are equal, all are training rows
+            # Where all are equal, all are training rows.
+            limits[stratum] = limit if limit < digests[-1] else b""
         return limits
 
     def prepare(

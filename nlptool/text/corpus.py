@@ -17,9 +17,8 @@ from nlptool.text.hub import dataset
 from nlptool.text.readers import LONGEST
 from nlptool.text.records import BadRecord, Read, Record
 
-MAX_WHITESPACE_RUN = (
-    1 << 16
-)  # characters; a longer run of white space is shortened: regular expressions of tokenizers fail on it
+# Characters; a longer run of white space is shortened: regular expressions of tokenizers fail on it.
+MAX_WHITESPACE_RUN = 1 << 16
 WASTE = re.compile(rf"(?<!\s)\s{{{MAX_WHITESPACE_RUN + 1},}}")
 SURROGATE = re.compile("[\ud800-\udfff]")
 BROKEN = (OSError, EOFError, zlib.error, LZMAError)  # what the readers of compressed files raise

@@ -49,9 +49,8 @@ class Split:
         try:
             if not index.is_file():  # a pipe would be waited for
                 raise FileNotFoundError
-            raw = np.asarray(
-                np.memmap(index, mode="r")
-            )  # slices of a plain array cost half those of a memmap
+            # Slices of a plain array cost half those of a memmap.
+            raw = np.asarray(np.memmap(index, mode="r"))
             magic, version, code, self.sentences, documents = struct.unpack("<9sQBQQ", raw[:34].tobytes())
         except (OSError, ValueError, struct.error):
             raise _damaged(index, "is missing or empty") from None

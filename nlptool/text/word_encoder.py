@@ -67,21 +67,18 @@ class WordEncoder:
         before = tokenizer.content["pre_tokenizer"]["type"]
         bert = before == "BertPreTokenizer" and normalizer.get("type") in (None, "BertNormalizer")
         chinese = CHINESE if normalizer.get("handle_chinese_chars") else ""
-        self._ends = SPACE + (
-            ENDERS if bert else ""
-        )  # after which a word ends; a full stop is a word of its own
-        self._unlike = re.compile(
-            f"[{UNLIKE}{chinese}]"
-        )  # in a text that str.split does not split into its words
+        # After which a word ends; a full stop is a word of its own.
+        self._ends = SPACE + (ENDERS if bert else "")
+        # In a text that str.split does not split into its words.
+        self._unlike = re.compile(f"[{UNLIKE}{chinese}]")
         self._word = re.compile(f"[{chinese}]|[^{SPACE}{chinese}]+" if chinese else f"[^{SPACE}]+")
         self._forget()
 
     def _forget(self) -> None:
         self._numbers: dict[str | Part, int] = {}
         self._ids = np.empty(0, np.int32)
-        self._table = np.empty(
-            (0, 4), np.int32
-        )  # by number: where its ids are, how many, how many unknown, bytes lost
+        # By number: where its ids are, how many, how many unknown, bytes lost.
+        self._table = np.empty((0, 4), np.int32)
         self._characters: dict[int, Counter[str]] = {}  # lost of a word
 
     def __call__(self, documents: Sequence[Sequence[str]], loss: Loss | None = None) -> Encoding:

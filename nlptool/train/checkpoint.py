@@ -21,13 +21,7 @@ from torch import Tensor
 
 from nlptool.atomic_files import Shape, of_system, read_json, write_json
 from nlptool.errors import DataError, NonFiniteLoss
-from nlptool.manifests import (
-    MANIFEST,
-    atomic_folder,
-    remove_leftovers,
-    verify_manifest,
-    write_manifest,
-)
+from nlptool.manifests import MANIFEST, atomic_folder, remove_leftovers, verify_manifest, write_manifest
 from nlptool.train.stages import ResumedAt
 from nlptool.train.trainer import State
 

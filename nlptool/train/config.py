@@ -7,10 +7,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from nlptool.recipe import RESUMABLE, Budget, RecipeBlock
 
-MOST_ROWS, MOST_STEPS = (
-    2**24,
-    10**12,
-)  # beyond any run; numbers that overflow would not be told apart from defects
+# Beyond any run; numbers that overflow would not be told apart from defects.
+MOST_ROWS, MOST_STEPS = (2**24, 10**12)
 
 
 class Optimizer(RecipeBlock):

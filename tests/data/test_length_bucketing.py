@@ -5,11 +5,7 @@ import pytest
 import torch
 
 from nlptool.data.batches import Batch
-from nlptool.data.length_bucketing import (
-    LengthBucketedBatches,
-    RoundRobinBatches,
-    SequentialBatches,
-)
+from nlptool.data.length_bucketing import LengthBucketedBatches, RoundRobinBatches, SequentialBatches
 
 ROWS = 1000
 LENGTHS = np.random.default_rng(0).integers(5, 200, ROWS)

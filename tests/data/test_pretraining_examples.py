@@ -5,13 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlptool.data.pretraining_examples import (
-    PackedBatch,
-    PackedRows,
-    Pairs,
-    SegmentPairs,
-    fit,
-)
+from nlptool.data.pretraining_examples import PackedBatch, PackedRows, Pairs, SegmentPairs, fit
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.text.store import DTYPES, Split, SplitWriter

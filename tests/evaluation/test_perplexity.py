@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlptool.evaluation.perplexity import (
-    NegativeLogLikelihood,
-    bits_per_byte,
-    cost,
-    nats_per_token,
-)
+from nlptool.evaluation.perplexity import NegativeLogLikelihood, bits_per_byte, cost, nats_per_token
 from nlptool.evaluation.scoring import CausalScorer, MaskedScorer
 from nlptool.models import huggingface
 from nlptool.models.base import Inputs

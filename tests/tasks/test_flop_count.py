@@ -38,7 +38,7 @@ def test_a_batch_costs_what_its_rows_cost_alone_without_padding(
     split = small.encoded(kind, settings, tokenizer, tmp_path)
     objective = small.build(kind, settings, tokenizer)
     rows = objective.dataset(split, small.LENGTH)
-    cost = FlopCount(objective, rows, objective.read, torch.device("cpu"), objective.sizes)
+    cost = FlopCount(objective, rows, objective, torch.device("cpu"))
     alone = []
     for row in range(len(rows)):
         batch = batch_of(objective, rows, [row])
@@ -72,7 +72,7 @@ def test_a_small_model_costs_as_much_with_zeros_on_the_cpu_as_without_data(
         return call(objective, weights, given)
 
     def mean() -> float:
-        return FlopCount(shapes, rows, shapes.read, torch.device("meta"), shapes.sizes).mean()
+        return FlopCount(shapes, rows, shapes, torch.device("meta")).mean()
 
     monkeypatch.setattr(flop_count, "functional_call", noted)
     on_cpu, small_ones = mean(), len(places)

@@ -15,14 +15,7 @@ from nlptool.text import bulk_encoder
 from nlptool.text import parallel_encode as module
 from nlptool.text.bulk_encoder import EngineDiffers
 from nlptool.text.config import Normalise, Sentences
-from nlptool.text.parallel_encode import (
-    FEW,
-    EncodedDocuments,
-    EncodeJob,
-    Worker,
-    batches,
-    encode,
-)
+from nlptool.text.parallel_encode import FEW, EncodedDocuments, EncodeJob, Worker, batches, encode
 from nlptool.text.store import Split
 from nlptool.text.store_writer import write
 from nlptool.text.tokenizer import Tokenizer

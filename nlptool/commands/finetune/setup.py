@@ -11,10 +11,7 @@ from torch import Tensor
 
 from nlptool.commands.finetune.recipe import Dropout, Recipe
 from nlptool.console import Console
-from nlptool.data.length_bucketing import (
-    LengthBucketedBatches,
-    RoundRobinBatches,
-)
+from nlptool.data.length_bucketing import LengthBucketedBatches, RoundRobinBatches
 from nlptool.data.pair_inputs import Truncation
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
@@ -55,12 +52,8 @@ class FinetuneSetup:
     """
 
     def __init__(self, recipe: Recipe, *, whole: bool = False, stage: str = "train") -> None:
-        self.task, self.data, self.start, self.out = (
-            recipe.task,
-            recipe.data,
-            recipe.init_from,
-            Path(recipe.out),
-        )
+        self.task, self.data = recipe.task, recipe.data
+        self.start, self.out = recipe.init_from, Path(recipe.out)
         self.train, self.dropout, self.evaluate = recipe.train, recipe.dropout, recipe.evaluate
         packages.require(self.task.metrics)
         self.folder = hub.folder(recipe.init_from)
@@ -278,13 +271,12 @@ class FinetuneSetup:
 
     def cost(self, objective: Objective, device: torch.device) -> FlopCount:
         """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""
-        return FlopCount(objective, self.splits[self.task.train], self.shape.read, device, self.shape.sizes)
+        return FlopCount(objective, self.splits[self.task.train], self.shape, device)
 
     def flops_per_row(self, objective: Objective) -> float:
         """FLOPs of a training step, in the mean over the rows of a run. objective: on the meta device."""
         turns = self.shape.subsets(self.splits[self.task.train])
-        meta = torch.device("meta")
-        costs = [FlopCount(objective, part, self.shape.read, meta, self.shape.sizes).mean() for part in turns]
+        costs = [FlopCount(objective, part, self.shape, torch.device("meta")).mean() for part in turns]
         return sum(costs) / len(costs)
 
     def _kept(self, state: Mapping[str, Tensor], *, whole: bool) -> dict[str, Tensor]:

@@ -50,15 +50,8 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     steps = min(STEPS, setup.steps)
     console.note(f"timing up to {steps} of {counted(setup.steps, 'steps')}")
     timed, tokens, number, spent = 0.0, 0, 0, 0.0
-    for step, seconds in timed_steps(
-        state,
-        objective,
-        setup.batches(objective, seeds[0], world),
-        setup.train,
-        steps,
-        seeds[0],
-        world,
-    ):
+    batches = setup.batches(objective, seeds[0], world)
+    for step, seconds in timed_steps(state, objective, batches, setup.train, steps, seeds[0], world):
         spent += seconds
         if step.number > min(WARM_UP, steps // 2):
             timed, tokens, number = timed + seconds, tokens + step.tokens, number + 1
@@ -68,9 +61,8 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     mean = {name: float(split.lengths.mean()) for name, split in setup.splits.items() if len(split.labels)}
     task = setup.task
     training = setup.steps * setup.train.batch_size * mean[task.train] / rate
-    times = (
-        max(1, -(-setup.steps // (setup.evaluate.every or setup.epoch))) + 1
-    )  # the result is scored once more
+    # The result is scored once more.
+    times = max(1, -(-setup.steps // (setup.evaluate.every or setup.epoch))) + 1
     read = sum(len(setup.splits[name].lengths) * mean[name] for name in task.validation)
     evaluation = times * read / rate / PASSES
     return {

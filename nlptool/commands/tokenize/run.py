@@ -282,10 +282,8 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _not_spelled(report: dict[str, Any]) -> str:
-    unknown, lost = (
-        report.get("unknown_tokens", 0),
-        report.get("lost_bytes", 0),
-    )  # stores from before have neither
+    # Stores from before have neither.
+    unknown, lost = (report.get("unknown_tokens", 0), report.get("lost_bytes", 0))
     often = " ".join(report.get("lost_characters", {}))
     shares = (
         f"{percent(unknown, 2)} of the tokens are unknown, {percent(lost, 2)} of the bytes are lost: {often}"

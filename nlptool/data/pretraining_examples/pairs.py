@@ -10,14 +10,7 @@ from numpy.typing import NDArray
 
 from nlptool.data.pretraining_examples.chunks import Chunks
 from nlptool.data.pretraining_examples.linked import Pieces
-from nlptool.data.pretraining_examples.rows import (
-    MOVED,
-    PAIR,
-    Ints,
-    PackedBatch,
-    Uniforms,
-    integer_between,
-)
+from nlptool.data.pretraining_examples.rows import MOVED, PAIR, Ints, PackedBatch, Uniforms, integer_between
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.text.store import Split

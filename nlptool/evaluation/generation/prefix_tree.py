@@ -60,9 +60,8 @@ def build_prefix_tree(pairs: Sequence[EncodedRequest]) -> PrefixTree:
         above, count = row, count + len(row) - shared
     ends_N[path] = count
     scored = [np.concatenate(each) for each in (nodes, labels, numbers)]
-    order_Q = np.lexsort(
-        (scored[1], scored[0])
-    )  # by node, then by label: whoever asks, and in whatever order
+    # By node, then by label: whoever asks, and in whatever order.
+    order_Q = np.lexsort((scored[1], scored[0]))
     columns = (
         np.concatenate(ids),
         np.concatenate(depths),

@@ -5,18 +5,8 @@ from typing import NamedTuple
 
 LOPSIDED = 0.1  # how far from its interval's middle a share may be, of half the interval
 Z = 1.959964  # of a normal distribution, for 95 %
-STUDENT = (
-    12.706,
-    4.303,
-    3.182,
-    2.776,
-    2.571,
-    2.447,
-    2.365,
-    2.306,
-    2.262,
-    2.228,
-)  # of t, for 1 degree of freedom, 2, ...
+# Quantiles of t, for 1 degree of freedom, 2, and so on.
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 class Proportion(NamedTuple):

@@ -91,9 +91,8 @@ def bleu(
     right = [texts or [""] for texts in references]
     most = max(map(len, right))
     padded = [[*texts, *[None] * (most - len(texts))] for texts in right]
-    streams: Any = list(
-        zip(*padded, strict=True)
-    )  # None: a text has fewer; only sacrebleu's annotations lack it
+    # None: a text has fewer; only sacrebleu's annotations lack it.
+    streams: Any = list(zip(*padded, strict=True))
     hypotheses = list(predictions)
     return (
         float(sacrebleu.corpus_bleu(hypotheses, streams, lowercase=lower, tokenize=tokenize.bleu).score) / 100

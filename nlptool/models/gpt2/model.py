@@ -12,14 +12,7 @@ from nlptool.models.base import Decoder, Inputs
 from nlptool.models.embeddings import Embeddings
 from nlptool.models.kernels.onednn_packed import PackedLinear, pack, packable
 from nlptool.models.kv_cache import KVCache, KVCacheProtocol
-from nlptool.models.layers import (
-    HiddenStates,
-    LayerConfig,
-    Layers,
-    Linear,
-    gather_rows,
-    linear,
-)
+from nlptool.models.layers import HiddenStates, LayerConfig, Layers, Linear, gather_rows, linear
 
 if TYPE_CHECKING:
     from nlptool.models.gpt2.config import Config

@@ -10,12 +10,7 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
-from nlptool.models.kernels.vocab_chunks import (
-    add_gradients,
-    chunk_rows,
-    logits_of,
-    without_autocast,
-)
+from nlptool.models.kernels.vocab_chunks import add_gradients, chunk_rows, logits_of, without_autocast
 
 IGNORED = -100  # label of a row that takes no part in the loss, as in torch and Hugging Face
 
@@ -183,9 +178,8 @@ class _LinearCrossEntropy(Function):
                 drawn_N[chunk] = _invert(weights_CV, uniform_N[chunk])
             total += ((sum_C1.log() - chosen_C1) * keep_C1).sum()
             p_CV *= keep_C1 / sum_C1
-            d_CV = p_CV.scatter_add_(
-                1, label_C1, -keep_C1
-            )  # the gradient: probabilities less one for the label
+            # The gradient: probabilities less one for the label.
+            d_CV = p_CV.scatter_add_(1, label_C1, -keep_C1)
             add_gradients(d_CV, x_CD, weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
         ctx.save_for_backward(dx_ND, dweight_VD.to(weight_VD.dtype), dbias_V)
         ctx.mark_non_differentiable(drawn_N)

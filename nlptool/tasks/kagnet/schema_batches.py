@@ -104,9 +104,8 @@ class KagNetDataset:
         width = nodes + 2
         keys, at = np.unique(wanted_P2 @ np.array([width, 1]), return_index=True)
         pairs_P2, of_P = wanted_P2[at], of_wanted[at]
-        owners_K = np.searchsorted(
-            keys, ends_K2 @ np.array([width, 1])
-        )  # ascending with the statements, as nodes are
+        # Ascending with the statements, as nodes are.
+        owners_K = np.searchsorted(keys, ends_K2 @ np.array([width, 1]))
         isolated = np.setdiff1d(np.arange(size), of_P)
         none_P2 = np.full((len(isolated), 2), nodes + 1, np.int64)
         order = np.argsort(np.concatenate([of_P, isolated]), kind="stable")

@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from nlptool.evaluation.metrics.ner import (
-    character_macro_f1,
-    entities,
-    entity_f1,
-    entity_macro_f1,
-)
+from nlptool.evaluation.metrics.ner import character_macro_f1, entities, entity_f1, entity_macro_f1
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
