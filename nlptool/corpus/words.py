@@ -6,6 +6,7 @@ what is asked of the others (has it a letter, is it punctuation alone) is kept b
 
 import string
 from functools import cached_property, lru_cache
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 MOST_KEPT = 1 << 17  # words whose facts are kept; then they are forgotten, so that memory stays bounded
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying loses nothing modulo 2^64
 LETTER, WORD = 1, 2  # bits: has a letter; is not punctuation alone
+OPPOSITE = bytes([1]) + bytes(255)
 
 SENTENCE_TERMINALS = (
     "589 61d-61f 6d4 700-702 7f9 837 839 83d-83e 964-965 104a-104b 1362 1367-1368 166e 1735-1736 "
@@ -73,9 +75,10 @@ class Words:
     @cached_property
     def facts(self) -> NDArray[np.uint8]:
         """LETTER and WORD of each word."""
-        found = np.frombuffer(bytes(map(str.isalpha, self.words)), np.uint8) * np.uint8(LETTER | WORD)
-        others = np.flatnonzero(found == 0)
-        found[others] = [_facts[self.words[place]] for place in others.tolist()]
+        letters = bytes(map(str.isalpha, self.words))
+        found = np.frombuffer(letters, np.uint8) * np.uint8(LETTER | WORD)
+        others = map(_facts.__getitem__, compress(self.words, letters.translate(OPPOSITE)))
+        found[found == 0] = np.fromiter(others, np.uint8)
         return found
 
     def hashes(self) -> NDArray[np.uint64]:

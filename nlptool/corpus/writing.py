@@ -41,7 +41,8 @@ class Written:
     """By source."""
     bytes: Counter[str] = field(default_factory=Counter)
     """Size of the text, by source."""
-    words: int = 0
+    left_out_words: int = 0
+    """Words of documents that entered and are not written; as a rule these are few."""
     entered: int = 0
     """Documents that reached deduplication."""
     entered_bytes: int = 0
@@ -125,17 +126,17 @@ def write_data(
             why = duplicates.dropped.get(number)
             if why is not None:
                 _count(written, why, length)
-                continue
-            if not left[number]:
+            elif not left[number]:
                 written.mixed_out += 1
                 written.mixed_out_bytes += length
+            if why is not None or not left[number]:
+                written.left_out_words += len(record["text"].split())
                 continue
             if number in copies:
                 record["copies"] = copies[number]
             files.write(record, length)
             written.documents[record["source"]] += 1
             written.bytes[record["source"]] += length
-            written.words += len(record["text"].split())
             _describe(written, record)
             if number % 1000 == 0:
                 progress(written.entered_bytes)

@@ -101,6 +101,7 @@ def test_a_corpus_holds_what_passed_with_its_provenance(work: Path, capsys):
     report = json.loads(capsys.readouterr().out)
     records = kept(work / "out")
     assert len(records) == report["kept"]["documents"] == 70
+    assert report["kept"]["words"] == sum(len(record["text"].split()) for record in records)
     assert report["read"]["documents"] == 78
     assert report["blocks"]["gopher_quality"]["dropped"] == {"gopher_quality.min_words": 2}
     assert report["blocks"]["dedup"]["dropped"] == {"dedup.exact": 1, "dedup.minhash": 5}

@@ -72,6 +72,7 @@ def test_menus_leave_before_duplicates_are_looked_for_and_shares_are_kept(work: 
     report = json.loads(capsys.readouterr().out)
     records = kept(work / "out")
     assert all("Terms" not in one["text"] and "likes" not in one["text"] for one in records)
+    assert report["kept"]["words"] == sum(len(one["text"].split()) for one in records)
     own = [one for one in records if one["source"] == "web"]
     assert {one["text"].splitlines()[-1] for one in own} >= {
         prose(int(one["id"][10:]) - 1) for one in own[:5]

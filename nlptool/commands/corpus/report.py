@@ -66,7 +66,7 @@ def summary(
         "kept": {
             "documents": sum(written.documents.values()),
             "bytes": sum(written.bytes.values()),
-            "words": written.words,
+            "words": statistics.kept_words - written.left_out_words,
         },
         "languages": dict(sorted(written.languages.items(), key=lambda pair: (-pair[1], pair[0]))),
         "domains": dict(sorted(written.domains.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_DOMAINS]),
