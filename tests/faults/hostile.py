@@ -5,6 +5,8 @@ Whatever it holds, no terminal obeys it, no page runs it, memory and time stay b
 
 import errno
 import html.parser
+import json
+import random
 import re
 import shutil
 import xml.etree.ElementTree
@@ -14,8 +16,10 @@ from typing import NamedTuple
 
 from forks import HANGS
 from trials import MOST, ROOT, Done, Table, copy, run, sample, told_wrong
-from world_recipes import CORPUS, GENERATOR, READER, SMALLER, SUITE
-from worlds import after, knowing, labelled, nlp, world_of
+from world_recipes import CORPUS, GENERATOR, KAGNET, READER, SMALLER, SUITE
+from worlds import WORDS, after, knowing, labelled, nlp, world_of
+
+from nlptool import registry
 
 OBEYED = {chr(code) for code in (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)}
 OBEYED |= {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
@@ -169,7 +173,8 @@ def writing(name: str, content: Content) -> Change:
 
 @after(knowing)
 def strangers(world: Path) -> None:
-    """A small model of each of three families, a fine-tuned one of each encoder, runs, and all that recipes read."""
+    """A small model of each family, fine-tuned ones, one of them a KagNet, runs, and all that recipes read."""
+    nlp(world, "export knowing --out ernie")
     shutil.rmtree(world / "knowing")
     labelled(world)
     for name, text in (("gpt", READER), ("electra", GENERATOR), ("suite", SUITE), ("smaller", SMALLER)):
@@ -182,10 +187,36 @@ def strangers(world: Path) -> None:
         nlp(world, f"{command} train.steps=2 out=aside")
         nlp(world, f"export aside --out {family}")
         shutil.rmtree(world / "aside")
+    for family in sorted(set(registry.names("models")) - {"bert", "gpt2", "electra", "ernie"}):
+        of = "clm gpt" if registry.config("models", family).kind == "decoder" else "mlm bert"
+        nlp(world, f"pretrain-{of}.yaml model.name={family} train.steps=2 out=aside")
+        nlp(world, f"export aside --out {family}")
+        shutil.rmtree(world / "aside")
     nlp(world, "finetune tune.yaml train.steps=2")
     nlp(world, "finetune tune.yaml train.steps=2 init_from=electra out=aside")
     shutil.copytree(world / "tuned/seed-0/final", world / "bert-bell")
     (world / "aside/seed-0/final").rename(world / "electra-bell")
+    shutil.rmtree(world / "aside")
+    _kagnet(world)
+
+
+def _kagnet(world: Path) -> None:
+    """A model that reads the graph of the words, and its vectors."""
+    rng = random.Random(5)
+    (world / "paths").mkdir()
+    for split, count in (("train", 24), ("validation", 8)):
+        rows = [
+            {
+                "question": f"what is near the {rng.choice(WORDS)}",
+                "choices": rng.sample(WORDS, 2),
+                "label": n % 2,
+            }
+            for n in range(count)
+        ]
+        (world / "paths" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (world / "kagnet.yaml").write_text(KAGNET)
+    nlp(world, "finetune kagnet.yaml train.steps=2")
+    (world / "aside/seed-0/final").rename(world / "kagnet")
     shutil.rmtree(world / "aside")
 
 

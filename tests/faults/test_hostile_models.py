@@ -10,8 +10,10 @@ from hostile_models import DTYPES, KINDS, PANICS, Change, replacing, split, stra
 from trials import MOST
 from worlds import exported, world_of
 
-FAMILIES = ("model", "gpt2", "electra", "bert-bell", "electra-bell")
-"""Folders of the world: encoder, decoder, discriminator, and two that are fine-tuned."""
+from nlptool import registry
+
+FAMILIES = ("model", *sorted({*registry.names("models")} - {"bert"}), "bert-bell", "electra-bell", "kagnet")
+"""Folders of the world: each family, BERT first, and three that are fine-tuned."""
 TEXT = f"the river {'x' * 60} [MASK]."
 COMMANDS = (
     ["fill-mask", "stranger", TEXT],

@@ -46,13 +46,12 @@ def whole(command: Command, fresh: bool = False) -> tuple[Done, dict[str, Any]]:
 
 def signalled(most: int, commands: list[Command]) -> Table:
     table, rng = Table("signals"), random.Random(f"{SEED} signals")
+    taken = [command for command in commands if not whole(command)[0].code]  # some refuse such a folder
     for number in range(most):
-        command, sent = rng.choice(commands), SIGNALS[number % len(SIGNALS)]
+        command, sent = rng.choice(taken), SIGNALS[number % len(SIGNALS)]
         fresh = number // len(SIGNALS) % FRESH == FRESH - 1
         by = "seconds" if fresh else WAYS[number // len(SIGNALS) % len(WAYS)]
         done, right = whole(command)
-        if done.code:
-            continue  # a reader that refuses such a folder
         if by == "seconds":
             at = rng.uniform(0, whole(command, fresh)[0].processor if fresh else done.processor)
         else:

@@ -69,7 +69,7 @@ def whole(kind: Kind) -> Whole:
 
 def resumed(kind: Kind, world: Path) -> str | None:
     """Resume a run; what it then has not as an undisturbed one."""
-    done = run([*kind.train.split(), "--resume", "auto"], world)
+    done = run([*kind.train.split(), "--resume", "auto"], world, pictures=False)
     if done.code:
         return f"resume: exit {done.code}: {done.err[-300:]}"
     why = unequal(outcome(done, world), whole(kind).outcome)
@@ -85,6 +85,11 @@ def stops(kind: Kind, most: int, rng: random.Random) -> Iterator[tuple[Stop, boo
             yield Stop(name, by, rng.uniform(0, seconds(kind, fresh))), fresh
         else:
             yield Stop(name, by, rng.randint(1, getattr(whole(kind).done, by))), fresh
+
+
+def draws(number: int) -> bool:
+    """Whether a trial draws, too, which takes longer than all else: one in three does."""
+    return number % 3 == 0
 
 
 @cache
@@ -113,7 +118,7 @@ def limited(kind: Kind, most: int) -> Table:
     table, rng = Table(f"full at a byte: {kind.name}"), random.Random(f"{SEED} bytes {kind.name}")
     for number in range(most):
         limit, dies = int(whole(kind).largest ** rng.uniform(0.3, 1.0)), number % 4 == 3
-        done = run(kind.train.split(), begun(kind, TRIAL), limit=limit, dies=dies)
+        done = run(kind.train.split(), begun(kind, TRIAL), limit=limit, dies=dies, pictures=draws(number))
         wrong = None
         if not dies and len(done.err) < limit:  # no error fits where messages do not
             wrong = told_wrong(done)
@@ -155,7 +160,7 @@ def filled(kind: Kind, most: int) -> Table:
             files = number % 4 == 3
             room = rng.randrange(want.files if files else want.pages)
             leave(None if files else room, room if files else None)
-            done = run(kind.train.split(), world)
+            done = run(kind.train.split(), world, pictures=draws(number))
             wrong = told_wrong(done)
             leave(None, None)
             row = "files" if files else "pages"

@@ -60,4 +60,10 @@ GENERATOR = (
     "train: {steps: 6, batch_size: 8, sequence_length: 32, lr: 1e-3, warmup: 2}\n"
     "evaluate: {every: 2, batches: 2}\nsave: {every: 2, keep_last: 2}\nseed: 7\nout: run\n"
 )
+KAGNET = (
+    "task: {name: kagnet, inputs: [question], choices: [choices], labels: [A, B], graph: graph, "
+    "entity_embeddings: vectors/final, grounding: {language: null}, paths: {threshold: null}, "
+    "network: {gcn: [8], path_size: 8, pair_size: 8}}\n"
+    f"data: paths\ninit_from: model\ntrain: {{steps: 6, {UPDATES}}}\nevaluate: {{every: 2}}\nseeds: 1\nout: aside\n"
+)
 SUITE = "prompt:\n  tasks: [order.yaml]\n  num_fewshot: [0]\n"
