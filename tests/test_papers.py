@@ -369,6 +369,7 @@ PAPERS: dict[str, Facts] = {
     | {"train.optimizer.eps": 1e-8, "train.optimizer.bias_correction": True},
     "suites/glue": tuned("finetune.train", epochs=3.0, batch_size=32, lr=2e-5, sequence_length=128),
     "suites/glue-small": tuned("finetune.train", epochs=3.0, batch_size=32, lr=3e-4, sequence_length=64),
+    "suites/klue": tuned("finetune.train", epochs=3.0, batch_size=32, lr=5e-5, sequence_length=128),
     "suites/korean": tuned("finetune.train", epochs=2.0, batch_size=32, lr=5e-5, sequence_length=64),
     "demo/bert": under("train", SMALL_MODELS | {"lr": 3e-3, "steps": 2400}),
     "demo/albert": under("train", SMALL_MODELS | {"lr": 2e-3, "steps": 3000}),

@@ -12,7 +12,10 @@ from nlptool.metric_table import PROMPTED, describe, metric_title
 from nlptool.prompting.generate_until import config as answer
 from nlptool.prompting.loglikelihood import config as continuation
 from nlptool.prompting.multiple_choice import config as choices
+from nlptool.recipe import Named
+from nlptool.registry import DiscriminatedBy
 from nlptool.report import suite_scores
+from nlptool.tasks.labelled import LabelledSource
 
 WORDS = ("the river", "an old town", "a small house", "winter wood")
 
@@ -76,6 +79,33 @@ def test_a_model_is_fine_tuned_on_each_task(tiny_run: Path, suite: Path, tmp_pat
     left = {path.name for path in out.rglob("*")}
     assert "predictions" in left
     assert not left & {"checkpoints", "final", "rows"}
+
+
+def test_rows_are_cut_to_the_positions_of_a_model_and_it_is_told(
+    tiny_run: Path, suite: Path, tmp_path: Path, capsys
+):
+    suite.write_text(
+        suite.read_text()
+        .replace("sequence_length: 16", "sequence_length: 999")
+        .replace("seeds: 2", "seeds: 1")
+    )
+    assert evaluate(suite, tiny_run / "final", tmp_path / "out") == 0
+    assert "bell: rows are cut to the model's 64 positions; the suite has 999" in capsys.readouterr().err
+
+
+def test_topics_are_read_as_klue_gives_them(tmp_path: Path):
+    row = {
+        "guid": "ynat-v1_dev_0",
+        "title": "강의 소식",
+        "predefined_news_category": "사회",
+        "label": "생활문화",
+        "url": "",
+    }
+    (tmp_path / "validation.json").write_text(json.dumps([row] * 2, ensure_ascii=False, indent=2))
+    task = Named(DiscriminatedBy("tasks"), "tasks", "task").block("klue/ynat")
+    (read, other) = LabelledSource(task, str(tmp_path), ("validation",)).read("validation")
+    assert task.example(read, labelled=True).inputs == (("강의 소식",),)
+    assert task.example(other, labelled=True).label == (3.0,)
 
 
 def test_what_a_model_has_reached_is_not_asked_again(tiny_run: Path, suite: Path, tmp_path: Path, capsys):

@@ -45,7 +45,12 @@ def take(suite: ResolvedSuite, model: Path, out: Path, console: Console) -> list
             console.note(f"{task.task} is skipped: {problems[0].message}")
             continue
         console.note(f"task {number} of {len(suite.tuned)}: {task.task}")
-        found.append(_one(task, model, weights, out, console))
+        if task.recipe.train.sequence_length > (longest := config.max_positions):
+            asked = task.recipe.train.sequence_length
+            console.note(
+                f"{task.task}: rows are cut to the model's {longest} positions; the suite has {asked}"
+            )
+        found.append(_one(task, model, weights, out, console, config.max_positions))
     return found
 
 
@@ -89,8 +94,10 @@ def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
     }
 
 
-def _one(task: SuiteTask, model: Path, weights: str, out: Path, console: Console) -> dict[str, Any]:
-    """The scores in one task, from an earlier time if nothing has changed since."""
+def _one(
+    task: SuiteTask, model: Path, weights: str, out: Path, console: Console, positions: int
+) -> dict[str, Any]:
+    """The scores in one task, from an earlier time if nothing has changed since. positions: those of the model."""
     runs, kept = out / task.task, out / f"{task.task}.json"
     inputs = {"model": weights, "recipe": recipe_digest(task.recipe)}
     before = read_or_recompute(kept, dict) or {}
@@ -98,7 +105,9 @@ def _one(task: SuiteTask, model: Path, weights: str, out: Path, console: Console
     if same and isinstance(found := before.get("scores"), dict):
         return found | {"excluded": task.excluded}
     kept.parent.mkdir(parents=True, exist_ok=True)
-    recipe = task.recipe.model_copy(update={"init_from": str(model), "out": str(runs)})
+    length = min(task.recipe.train.sequence_length, positions)
+    train = task.recipe.train.model_copy(update={"sequence_length": length})
+    recipe = task.recipe.model_copy(update={"init_from": str(model), "out": str(runs), "train": train})
     there = same and (runs / "recipe.yaml").exists()
     options = Options(out=str(runs), resume="auto" if there else None, overwrite=not there and runs.exists())
     write_json(kept, {"inputs": inputs, "scores": None})
