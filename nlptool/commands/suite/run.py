@@ -45,12 +45,12 @@ def take(suite: ResolvedSuite, model: Path, out: Path, console: Console) -> list
             console.note(f"{task.task} is skipped: {problems[0].message}")
             continue
         console.note(f"task {number} of {len(suite.tuned)}: {task.task}")
-        if task.recipe.train.sequence_length > (longest := config.max_positions):
-            asked = task.recipe.train.sequence_length
+        length, positions = task.recipe.train.sequence_length, config.max_positions
+        if length > positions:
             console.note(
-                f"{task.task}: rows are cut to the model's {longest} positions; the suite has {asked}"
+                f"{task.task}: rows are cut to the model's {positions} positions; the suite has {length}"
             )
-        found.append(_one(task, model, weights, out, console, config.max_positions))
+        found.append(_one(task, model, weights, out, console, positions))
     return found
 
 
