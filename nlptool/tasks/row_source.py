@@ -20,7 +20,7 @@ class InputRows:
     files: tuple[str, ...]
     """Paths; - is standard input."""
     format: RowFormat | None = None
-    """None: that of a file's suffix, JSON lines on standard input."""
+    """None: that of a file's suffix; of standard input, what its first line shows."""
     columns: tuple[str, ...] = ()
     """Names of the columns of files of separated values that have no header."""
     mapped: Mapping[str, str] | None = None
@@ -48,9 +48,11 @@ class InputRows:
         return Row(row.place, row.values | nested(values.items()))
 
     def _file(self, name: str) -> Rows:
-        plain = input_rows.format_of(name, self.format) == "lines"
+        named = [(self.mapped or {}).get(column, column) for column in self.task.text_columns]
+        form = input_rows.format_of(name, self.format, texts=named)
+        plain = form == "lines"
         texts = text_columns(self.task) if plain else ()
-        for row in input_rows.read(name, self.format, columns=self.columns, texts=texts):
+        for row in input_rows.read(name, form, columns=self.columns, texts=texts):
             if plain and isinstance(row, Row):
                 yield Row(row.place, self.task.row_of(list(row.values.values())))
             else:

@@ -1,5 +1,6 @@
 """The rows that a model is asked about: a file or standard input, in any format, as a stream."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ STDIN = "-"
 TEXT = "text"
 """The column of a plain line."""
 RowFormat = Literal["jsonl", "csv", "tsv", "parquet", "lines", "conll"]
+OBJECT = re.compile(r'\{\s*["}]')
 SUFFIXES: dict[str, RowFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -33,13 +35,16 @@ SUFFIXES: dict[str, RowFormat] = {
 }
 
 
-def format_of(name: str, given: RowFormat | None = None, default: RowFormat | None = None) -> RowFormat:
-    """The format of a file, or of `-`: as given, else by the suffix, else `default`; stdin by its first character.
+def format_of(
+    name: str, given: RowFormat | None = None, default: RowFormat | None = None, texts: Sequence[str] = ()
+) -> RowFormat:
+    """The format of a file as given, else by its suffix, else `default`; of `-` as given, else by the first line.
 
-    Raises UsageError for no such file, and for a name that does not tell its format where there is no default.
+    texts: columns by which a first line of standard input is known as a header. Raises UsageError for no such file,
+    and for a name that does not tell its format where there is no default.
     """
     if name == STDIN:
-        if (piped := given or default or _piped()) == "parquet":
+        if (piped := given or _piped(texts)) == "parquet":
             raise UsageError("standard input cannot be read as Parquet", hint="name the file")
         return piped
     path = Path(name)
@@ -55,10 +60,21 @@ def format_of(name: str, given: RowFormat | None = None, default: RowFormat | No
     return found
 
 
-def _piped() -> RowFormat:
-    """JSON lines where standard input begins with an object, else a text a line."""
+def _piped(texts: Sequence[str]) -> RowFormat:
+    """JSON lines where standard input begins with an object; separated values below a header; else a text a line."""
     peek = getattr(sys.stdin.buffer, "peek", None)
-    return "lines" if peek is not None and not peek(1).lstrip().startswith(b"{") else "jsonl"
+    if peek is None:
+        return "jsonl"
+    begin = peek(1).decode("utf8", "replace").lstrip()
+    if OBJECT.match(begin):
+        return "jsonl"
+    header = begin.removeprefix("\ufeff").partition("\n")[0].rstrip("\r")
+    separated: Sequence[tuple[RowFormat, str]] = (("tsv", "\t"), ("csv", ","), ("csv", ";"))
+    for form, separator in separated:
+        names = [name.strip('"') for name in header.split(separator)]
+        if len(names) > 1 and texts and set(texts) <= set(names):
+            return form
+    return "lines"
 
 
 def read(
@@ -75,7 +91,7 @@ def read(
     without a header. texts: the columns of a plain line, which tabs separate where there are several; a blank line is
     an empty text, so that rows stay aligned. Raises DataError for a file that breaks off.
     """
-    return _rows(name, format_of(name, given, default), columns, texts)
+    return _rows(name, format_of(name, given, default, texts), columns, texts)
 
 
 def _rows(name: str, form: RowFormat, columns: Sequence[str], texts: Sequence[str]) -> Rows:

@@ -25,7 +25,11 @@ def run(request: tuple[str, EmbedOptions], output: Options, console: Console) ->
     """Write the vectors of a file's rows; or print that of one text. request: the model and the options."""
     model, options = request
     folder = hub.folder(model)
-    rows = None if options.file is None else input_rows.read(options.file, options.format, default="lines")
+    rows = (
+        None
+        if options.file is None
+        else input_rows.read(options.file, options.format, default="lines", texts=(options.column,))
+    )
     pooling = options.pooling or Embedder.natural_pooling(folder)
     embedder = Embedder(folder, pooling, options.layers, machine.device(), options.batch_size)
     if rows is None:

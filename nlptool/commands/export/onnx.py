@@ -220,7 +220,9 @@ def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[
     longest = model.backbone.config.max_positions
     encoded: list[tuple[list[int], list[int]]] = []
     labels: list[int] = []
-    for row in islice(input_rows.read(options.rows, default="lines"), ROWS):
+    for row in islice(
+        input_rows.read(options.rows, default="lines", texts=options.columns[:1] or ("text",)), ROWS
+    ):
         if isinstance(row, DataError):
             raise row
         texts = [tokenizer.encode(row.text(column)) for column in options.columns or ("text",)]

@@ -31,7 +31,9 @@ def run(request: tuple[str, InputOptions, GenerationOptions], output: Options, c
     model, given, options = request
     if given.text is None and given.file is None and (output.json or not sys.stdin.isatty()):
         raise UsageError("no text", hint="--text TEXT, a file with a text a row, or - for standard input")
-    rows = None if given.file is None else input_rows.read(given.file, given.format, default="lines")
+    rows = None
+    if given.file is not None:
+        rows = input_rows.read(given.file, given.format, default="lines", texts=(given.column,))
     text = _stdin() if given.text == input_rows.STDIN else given.text
     continuation = Continuation(Generator(hub.folder(model), machine.device()), options)
     if rows is not None:

@@ -1,0 +1,30 @@
+"""How the rows of a question are read: what the first line of standard input shows."""
+
+import io
+import sys
+
+import pytest
+
+from nlptool.text import input_rows
+
+
+@pytest.mark.parametrize(
+    ("piped", "form", "values"),
+    [
+        (' {"문장": "하나, 둘"}\n', "jsonl", ["하나, 둘"]),
+        ('id,문장\n1,"하나, 둘"\n', "csv", ["하나, 둘"]),
+        ("\ufeffid\t문장\r\n1\t하나, 둘\r\n", "tsv", ["하나, 둘"]),
+        ('"id";"문장"\n1;"하나, 둘"\n', "csv", ["하나, 둘"]),
+        ("하나, 둘\nid,문장은 아니다\n", "lines", ["하나, 둘", "id,문장은 아니다"]),
+        ("{하나}, 둘\n", "lines", ["{하나}, 둘"]),
+        ("문장\n하나\n", "lines", ["문장", "하나"]),  # as well may be a text
+        ("", "lines", []),
+    ],
+)
+def test_a_first_line_shows_how_standard_input_is_written(
+    piped: str, form: str, values: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    buffer = io.BufferedReader(io.BytesIO(piped.encode()))  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(buffer))
+    assert input_rows.format_of("-", texts=("문장",)) == form
+    assert [row.get("문장") for row in input_rows.read("-", texts=("문장",))] == values  # type: ignore[union-attr]
