@@ -1,8 +1,8 @@
 """Pages of Markdown whose commands are carried out, and whose printed outputs are those of the commands.
 
 A `text` block is what the commands of the `sh` block before it print: lines in their order, of which some may be
-left out. Numbers may differ, as they do between machines; names, words and signs may not. With `--outputs=write` the
-slow tests of README and docs/ take the lines of today in place of those on the pages.
+left out, and blank lines between. Numbers may differ, as they do between machines; names, words and signs may not.
+With `--outputs=write` the slow tests of README and docs/ take the lines of today in place of those on the pages.
 """
 
 import json
@@ -110,6 +110,9 @@ def told(printed: list[str], said: str, asked: list[str], *, answers: bool = Tru
     for line in printed:
         if not answers and line.startswith(tuple(asked)):
             return
+        if not line:  # it sets the outputs of commands apart
+            yield line
+            continue
         wanted = shape(line, asked)
         found = next((one for one in rest if shape(one, asked) == wanted), None)
         assert found is not None, f"no such line is printed: {line}\nbut:\n{said}"
