@@ -3,6 +3,7 @@
 An example is a path in backquotes on a line of its own, and the file below it in a fence.
 """
 
+import ast
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from nlptool.tasks.base import TaskObjective
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -33,8 +36,8 @@ import math
 
 LABELS = ["entailment", "neutral", "contradiction"]
 VARIANTS = {"three-classes": {"inputs": ["a", "b"], "labels": LABELS, "metrics": ["accuracy"]}}
-AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.width)}
-HEAD = "classifier"
+AT_INIT = {"cross_entropy": lambda objective, batch: math.log(objective.num_outputs)}
+HEAD = "classifier.out.weight"
 
 
 def row(rng, words, settings):
@@ -98,6 +101,14 @@ def test_as_many_files_are_added_as_the_page_says() -> None:
     )
 
 
+def test_the_added_kind_of_task_has_what_every_task_must_say() -> None:
+    must = [name for name in TaskObjective.__annotations__ if not hasattr(TaskObjective, name)]
+    text = FILES["nlptool/tasks/bi_encoder/objective.py"]
+    nodes = ast.walk(ast.parse(text))
+    stored = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+    assert {"num_outputs", "baseline_name"} <= set(must) <= stored
+
+
 CHECKS = """
 import json, sys
 from nlptool import registry
@@ -142,20 +153,19 @@ def test_what_is_added_is_found_by_its_folder(python: Nlptool, tiny_store: Path)
 
 def test_the_code_map_has_every_room_and_no_other() -> None:
     rows = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
-    named = {name.rstrip("/") for row in rows for name in re.findall(r"`([\w./]+)`", row)}
+    named = [name.rstrip("/") for row in rows for name in re.findall(r"`([\w./]+)`", row)]
     rooms = {path.name for path in (ROOT / "nlptool").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert named == {name for name in rooms if not name.startswith("__")}
+    assert sorted(named) == sorted(name for name in rooms if not name.startswith("__"))
 
 
 def test_what_the_page_names_is_there() -> None:
     """Folders, modules, and what is defined in them: `room/module.Name`, `tests/test_name.py`."""
-    rooms = {path.name for path in (ROOT / "nlptool").iterdir() if path.is_dir()} | {"tests"}
     page, missing = EXAMPLE.sub("", PAGE), []
-    for name in set(re.findall(r"`((?:\w+/)+[\w.]*)`", page)):
-        if name.partition("/")[0] not in rooms or "NAME" in name:
+    for name in set(re.findall(r"`((?:\w+/)+[\w.]+|tests/[\w/]+)`", page)):
+        if name.startswith("OUT/") or "NAME" in name:
             continue
         module, _, inside = name.removesuffix(".py").partition(".")
-        place = ROOT / ("" if module.startswith("tests/") else "nlptool") / module
+        place = ROOT / ("" if module.startswith(("tests/", "recipes/")) else "nlptool") / module
         source = place.with_suffix(".py")
         if source.is_file():
             there = not inside or re.search(

@@ -18,9 +18,8 @@ from torch import nn
 from nlptool.data.batches import Batch
 
 REPEATS = 9  # turns that each model has; the median of them counts
-SHORTEST = (
-    0.02  # seconds that a turn lasts at least, so that the clock's grain and a single hitch do not matter
-)
+# Seconds that a turn lasts at least, so that the clock's grain and a single hitch do not matter.
+SHORTEST = 0.02
 ROWS = 32  # of the batch by which throughput is measured
 
 

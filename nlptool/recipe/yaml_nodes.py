@@ -42,9 +42,8 @@ class BoundedComposer(Composer):
 
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader)
-        self.warn_double_anchors = (
-            False  # an anchor may be set anew; a warning would be shown as Python's own
-        )
+        # An anchor may be set anew; a warning would be shown as Python's own.
+        self.warn_double_anchors = False
         self.nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:

@@ -1,6 +1,5 @@
 """A checked recipe made into what workers do, and what is said of it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from nlptool.corpus.pipeline import Blocks, blocks
 from nlptool.corpus.quality import Classifier, load, save, train
 from nlptool.errors import UsageError
 from nlptool.formatting import counted, percent
+from nlptool.launch import cpus
 from nlptool.prompting.requests import read_task
 from nlptool.recipe import RecipeBlock, digest, dump_given
 from nlptool.text import corpus
@@ -41,9 +41,7 @@ class CorpusSetup:
         self.digest = digest(recipe.model_copy(update={"workers": None, "out": ""}))
         self.replaced = [key for key, how in recipe.pii or () if how == "replace"]
         """What of personal data is replaced."""
-        self.workers = recipe.workers or (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        self.workers = recipe.workers or cpus()
 
     def classifier(self, console: Console, *, keep: bool) -> Classifier | None:
         """The classifier of the block `quality`: the recipe's, or the corpus's own, trained where there is none yet.

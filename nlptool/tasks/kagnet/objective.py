@@ -87,9 +87,8 @@ class KagNetTask(ChoiceObjective):
         if self.frozen:
             backbone.requires_grad_(False)
         self.keeps_features = self.frozen
-        self._builder: SchemaGraphBuilder | None = (
-            None  # of schema graphs; made when the first rows are encoded
-        )
+        # Makes schema graphs; there once the first rows are encoded.
+        self._builder: SchemaGraphBuilder | None = None
 
     def train(self, mode: bool = True) -> "KagNetTask":
         """A frozen encoder has no dropout."""
