@@ -16,6 +16,7 @@ from nlptool.models.base import Inputs, LinkedEntities
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.ernie.config import Config
 from nlptool.objectives.ernie.as_bert import as_bert, of_bert
+from nlptool.text.tokenizer import Tokenizer
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "ernie.safetensors"
 SMALL = Config(
@@ -187,6 +188,24 @@ def test_a_folder_of_the_released_code_is_read(tmp_path: Path) -> None:
     found = huggingface.load_pretrained(tmp_path)
     assert found.config == config
     assert huggingface.load(model, found.state) == huggingface.LoadReport((), ())
+
+
+def test_transformers_opens_the_tokenizer_and_the_bert_in_a_folder_of_it(tiny_store: Path, tmp_path: Path):
+    """Its key layer_types is for other things there, and folders that had it are read as before."""
+    transformers = pytest.importorskip("transformers")
+    tokenizer = Tokenizer.load(tiny_store / "tokenizer")
+    config, vocab = SMALL.model_copy(update={"max_positions": 64}), tokenizer.vocab_size
+    state = {f"backbone.{name}": tensor for name, tensor in config.build(vocab).state_dict().items()}
+    huggingface.save_pretrained(tmp_path, config, state, tokenizer.special, {}, "Model")
+    tokenizer.framed().save(tmp_path)
+    (ids,) = transformers.AutoTokenizer.from_pretrained(tmp_path)(["the river"]).input_ids
+    assert ids[1:-1] == tokenizer.encode("the river")
+    bert = transformers.BertModel.from_pretrained(tmp_path, add_pooling_layer=False)
+    assert torch.equal(bert.embeddings.word_embeddings.weight, state["backbone.embeddings.tokens.weight"])
+    written = json.loads((tmp_path / "config.json").read_text())
+    written["layer_types"] = written.pop("entity_layer_types")
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    assert huggingface.load_pretrained(tmp_path).config == config
 
 
 def test_baidus_ernie_is_refused_by_name(tmp_path: Path) -> None:

@@ -233,6 +233,22 @@ def test_held_out_figures_are_means_of_the_same_losses(objective: Objective, bat
         assert 0 <= figures.get(f"{term}_accuracy", 0.0) <= 1
 
 
+def test_an_accuracy_on_no_link_is_none():
+    made = tiny.build("ernie", {"next_sentence": False})
+    names = ("mlm", "mlm_correct", "dea", "dea_correct", "dea_commonest")
+    parts = ("dea_dropped", "dea_dropped_right", "dea_replaced", "dea_replaced_right")
+    totals = {name: torch.tensor(0.0) for name in (*names, *parts)} | {"mlm": torch.tensor(6.0)}
+    assert made.summary(totals, {"mlm": 2, "dea": 0}) == {"mlm": 3.0, "mlm_accuracy": 0.0, "dea": 0.0}
+    totals |= {"dea_correct": torch.tensor(1.0), "dea_dropped": torch.tensor(4.0)}
+    figures = made.summary(totals | {"dea_dropped_right": torch.tensor(1.0)}, {"mlm": 2, "dea": 5})
+    assert (figures["dea_accuracy"], figures["dea_majority"], figures["dea_dropped_accuracy"]) == (
+        0.2,
+        0.0,
+        0.25,
+    )
+    assert "dea_replaced_accuracy" not in figures
+
+
 def test_as_much_arithmetic_is_counted_with_a_gradient_as_without(objective: Objective, batch: Batch):
     with flops.counting() as trained:
         loss(objective, [batch]).backward()  # the backward pass counts nothing

@@ -16,13 +16,10 @@ OUT = -10_000.0
 
 class ErnieInformativeConfig(BertConfig):
     model_type = "ernie_informative"
-    layer_types: list[str] | None = None
+    entity_layer_types: list[str] | None = None
     entity_size: int = 100
     entity_attention_heads: int = 4
     cls_entity: bool = True
-
-    def validate(self) -> None:
-        """Nothing: transformers has other words for types of layers."""
 
 
 class EntityAttention(nn.Module):
@@ -81,7 +78,7 @@ class Encoder(bert.BertEncoder):
     def __init__(self, config: ErnieInformativeConfig) -> None:
         super().__init__(config)
         self.cls_entity = config.cls_entity
-        for number, kind in enumerate(config.layer_types or ()):
+        for number, kind in enumerate(config.entity_layer_types or ()):
             if kind != "sim":
                 self.layer[number] = AggregatorLayer(config, number, kind)
 

@@ -2,7 +2,9 @@
 
 transformers has no class for this model. Its model_type `ernie` is Baidu's ERNIE (Sun et al. 2019), so folders of this
 one say `ernie_informative`. A folder in the released form has the same settings, without model_type, in
-ernie_config.json; its pytorch_model.bin is a pickle and is to be converted to model.safetensors first.
+ernie_config.json; its pytorch_model.bin is a pickle and is to be converted to model.safetensors first. There
+`layer_types` names the layers; transformers has that key for other things and would not open the folder's tokenizer, so
+it is `entity_layer_types` here.
 """
 
 from collections.abc import Mapping
@@ -23,7 +25,7 @@ from nlptool.models.hf_family import (
 LAYER = "bert.encoder.layer.{i}"
 QKV = ("query", "key", "value")
 SETTINGS = {
-    "layer_types": ("layer_types", ()),
+    "layer_types": ("entity_layer_types", ()),
     "entity_size": ("entity_size", 100),  # hard-wired in the released code, as are the heads
     "entity_heads": ("entity_attention_heads", 4),
     "cls_entity": ("cls_entity", True),
@@ -43,7 +45,7 @@ class ErnieFamily(EncoderFamily):
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """With the type of each layer; those that are not named are sim, as in the released code."""
-        read = super().read(given)
+        read = super().read({"entity_layer_types": given.get("layer_types", ())} | dict(given))
         types, layers = read["layer_types"], read["layers"]
         if isinstance(types, list) and isinstance(layers, int):
             read["layer_types"] = (*types, *(["sim"] * (layers - len(types))))

@@ -184,13 +184,22 @@ class Ernie(masked.MaskedLM):
         return sums
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Means and accuracies; the accuracy on links that the model was not shown, and that of a constant answer."""
+        """Means and accuracies; the accuracy on links that the model was not shown, and that of a constant answer.
+
+        An accuracy on no link at all is none.
+        """
         figures = super().summary(totals, counts)
         if "dea_commonest" in totals:
-            figures["dea_majority"] = totals["dea_commonest"].item() / max(counts["dea"], 1)
+            shares = {
+                "dea_accuracy": ("dea_correct", counts["dea"]),
+                "dea_majority": ("dea_commonest", counts["dea"]),
+            }
             for name in ("dropped", "replaced"):
-                number = max(totals[f"dea_{name}"].item(), 1)
-                figures[f"dea_{name}_accuracy"] = totals[f"dea_{name}_right"].item() / number
+                shares[f"dea_{name}_accuracy"] = f"dea_{name}_right", int(totals[f"dea_{name}"].item())
+            figures.pop("dea_accuracy")
+            figures |= {
+                name: totals[right].item() / count for name, (right, count) in shares.items() if count
+            }
         return figures
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
