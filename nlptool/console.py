@@ -12,6 +12,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import rich.console
+from rich.cells import cell_len
 
 from nlptool.errors import Reported
 from nlptool.formatting import significant
@@ -130,6 +131,18 @@ class Console:
 
         self._out.print(shown(title, "bold"))
         self._grid(pairs([(name, _text(value)) for name, value in facts.items()], self._out.width))
+
+    def inline(self, facts: Mapping[str, str]) -> None:
+        """Named values side by side; a line ends between two of them, and never within one."""
+        lines = [""]
+        for name, value in facts.items():
+            fact = f"{name}: {value}"
+            joined = f"{lines[-1]}   {fact}" if lines[-1] else fact
+            if cell_len(joined) <= self._out.width:
+                lines[-1] = joined
+            else:
+                lines.append(fact)
+        self.result("\n".join(lines))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None

@@ -116,6 +116,14 @@ def test_facts_are_names_and_values(console: Console, streams) -> None:
     assert streams[0].getvalue() == "store\ndocuments  12,345\nwhole      yes\npath       a/b\n"
 
 
+def test_a_line_of_facts_ends_between_two_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    Console(out, io.StringIO()).inline({"단어": "1", "step": "0", "vocab size": "1,500"})
+    assert out.getvalue() == "단어: 1   step: 0\nvocab size: 1,500\n"
+
+
 def test_json_keeps_other_alphabets(console: Console, streams) -> None:
     console.json({"도시": 1})
     assert streams[0].getvalue() == '{\n  "도시": 1\n}\n'

@@ -49,7 +49,7 @@ BatchSize = Annotated[
         "--batch-size",
         min=1,
         metavar="N",
-        help="Rows that are read together, else as many as have some thousand tokens; no result depends on it.",
+        help="Rows per batch, by default as many as have some thousand tokens; it changes no result.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -63,7 +63,7 @@ def corpus(
         ),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the report of a corpus that is made; write nothing.")
+        bool, typer.Option("--show", help="Print the report of a finished corpus; write nothing.")
     ] = False,
     rule: Annotated[
         str | None,
@@ -76,7 +76,7 @@ def corpus(
     urls: Annotated[
         bool,
         typer.Option(
-            "--urls", help="Print the addresses that the block links keeps, for a crawler; write nothing."
+            "--urls", help="Print the URLs that the block links keeps, for a crawler; write nothing."
         ),
     ] = False,
     document: Annotated[

@@ -117,7 +117,7 @@ def evaluate(
         typer.Option(
             "--split",
             metavar="NAME",
-            help="Of --task or --graph: which rows or triples, in place of the validation's.",
+            help="With --task or --graph: the split to score, in place of validation.",
         ),
     ] = None,
     graph: Annotated[

@@ -75,7 +75,7 @@ def predict(
         typer.Option(
             "--on-error",
             metavar="stop|skip",
-            help="What a row does that cannot be read: end the command, or be left out and counted.",
+            help="For a row that cannot be read: stop there, or skip and count it.",
         ),
     ] = STOP,
     task: Annotated[
@@ -87,7 +87,8 @@ def predict(
     explain: Annotated[
         bool,
         typer.Option(
-            "--explain", help="Also write what each answer rests on: of KagNet, paths by attention."
+            "--explain",
+            help="Also write what each answer rests on: for KagNet, the paths with most attention.",
         ),
     ] = False,
     batch_size: BatchSize = None,
@@ -96,7 +97,7 @@ def predict(
     ] = False,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="auto", help="Go on with what is predicted, if anything."),
+        typer.Option("--resume", metavar="auto", help="Resume: keep the predictions that the output holds."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Json = False,

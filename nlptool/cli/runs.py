@@ -61,12 +61,12 @@ def export(
         typer.Option("--push-to-hub", metavar="ID", help="Upload the folder to the hub as OWNER/NAME."),
     ] = None,
     private: Annotated[
-        bool, typer.Option("--private", help="A repository that is made is a private one.")
+        bool, typer.Option("--private", help="Create the repository as a private one.")
     ] = False,
     quantize: Annotated[
         Literal["int8"] | None,
         typer.Option(
-            "--quantize", help="onnx: also a graph with 8-bit weights, its speed and loss measured."
+            "--quantize", help="onnx: also write a graph with 8-bit weights, and measure its speed and loss."
         ),
     ] = None,
     rows: Annotated[
@@ -139,11 +139,11 @@ def inspect(
         str,
         typer.Argument(
             metavar="RECIPE|STORE",
-            help="A recipe that pretrains, distills, finetunes or prompts, or its run; or a token store.",
+            help="A recipe that pretrains, distils, fine-tunes or prompts, or its run; or a token store.",
         ),
     ],
     changes: Changes = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, metavar="N", help="Rows that are shown.")] = 4,
+    rows: Annotated[int, typer.Option("--rows", min=1, metavar="N", help="Number of rows to show.")] = 4,
     batch: Annotated[
         int,
         typer.Option(
@@ -201,11 +201,15 @@ def report(
 def verify_resume(
     recipe: RecipeName,
     changes: Changes = None,
-    kills: Annotated[int, typer.Option("--kills", min=1, metavar="N", help="How often it is killed.")] = 3,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the moments.")] = 0,
+    kills: Annotated[
+        int, typer.Option("--kills", min=1, metavar="N", help="How often the run is killed.")
+    ] = 3,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Seed of the moments at which it is killed.")
+    ] = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="A new folder in which both runs stay."),
+        typer.Option("--out", "-o", metavar="FOLDER", help="A new folder that keeps both runs."),
     ] = None,
     as_json: Json = False,
 ) -> None:

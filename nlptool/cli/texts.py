@@ -27,7 +27,7 @@ Format = Annotated[
 ]
 OnError = Annotated[
     Literal["stop", "skip"],
-    typer.Option("--on-error", help="A row that cannot be read: stop there, or leave it out and count it."),
+    typer.Option("--on-error", help="For a row that cannot be read: stop there, or skip and count it."),
 ]
 
 
@@ -48,10 +48,10 @@ def generate(
     format_: Format = None,
     on_error: OnError = "stop",
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, metavar="N", help="Rows that are continued together.")
+        int, typer.Option("--batch-size", min=1, metavar="N", help="Texts that are generated together.")
     ] = 8,
     max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Tokens of a continuation at most.")
+        int, typer.Option("--max-new-tokens", min=1, metavar="N", help="At most N tokens per continuation.")
     ] = 100,
     temperature: Annotated[
         float | None,
@@ -59,7 +59,7 @@ def generate(
             "--temperature",
             min=0,
             metavar="T",
-            help="What logits are divided by, 0.8 if not given; 0: greedy.",
+            help="Divides the logits, 0.8 if not given; 0: greedy.",
         ),
     ] = None,
     top_k: Annotated[
@@ -73,7 +73,7 @@ def generate(
             min=0,
             max=1,
             metavar="P",
-            help="Sample from the most probable tokens that have P together; 0.95 if not given.",
+            help="Sample from the most probable tokens whose probabilities sum to P; 0.95 if not given.",
         ),
     ] = None,
     num_beams: Annotated[
@@ -96,12 +96,14 @@ def generate(
             "--repetition-penalty",
             min=0.01,
             metavar="P",
-            help="Above 1, tokens that are there already are less likely (CTRL).",
+            help="Above 1, tokens that have occurred become less likely (CTRL).",
         ),
     ] = 1.0,
     no_repeat_ngram_size: Annotated[
         int,
-        typer.Option("--no-repeat-ngram-size", min=0, metavar="N", help="No N tokens in a row occur twice."),
+        typer.Option(
+            "--no-repeat-ngram-size", min=0, metavar="N", help="No n-gram of N tokens occurs twice."
+        ),
     ] = 0,
     stop: Annotated[
         list[str] | None,

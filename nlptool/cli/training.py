@@ -113,13 +113,16 @@ def compare(
         typer.Option(
             "--vary",
             metavar="KEY=V1,V2",
-            help="A run for each value, of one recipe; given again: for each combination.",
+            help="One run per value of a key of one recipe; given again: per combination.",
         ),
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
-            "--seeds", min=1, metavar="N", help="N runs each, seeds 0 to N-1; means with 95 % intervals."
+            "--seeds",
+            min=1,
+            metavar="N",
+            help="N runs each, with the seeds 0 to N-1; means with 95 % intervals.",
         ),
     ] = None,
     out: Annotated[
@@ -175,7 +178,7 @@ def reproduce(
     ],
     changes: Changes = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, metavar="N", help="Runs of each arm, seeds 0 to N-1.")
+        int | None, typer.Option("--seeds", min=1, metavar="N", help="Runs per arm, with the seeds 0 to N-1.")
     ] = None,
     out: Annotated[
         str | None,
@@ -222,7 +225,9 @@ def plan(
         str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
     ],
     changes: Changes = None,
-    no_probe: Annotated[bool, typer.Option("--no-probe", help="Do not time a few steps.")] = False,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Do not run the steps that are timed; no time is estimated.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Estimate memory, disk and time of a run on this machine."""

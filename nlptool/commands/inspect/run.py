@@ -85,7 +85,7 @@ def run(options: InspectOptions, shared: Options, console: Console) -> None:
 def _show(title: str, facts: Mapping[str, Fact], rows: list[ShownRow], console: Console) -> None:
     """The rows on the terminal."""
     console.styled([(title, "bold")])
-    console.styled([("   ".join(f"{name}: {value}" for name, value in format_facts(facts).items()), "")])
+    console.inline(format_facts(facts))
     kinds = set().union(*(row.kinds for row in rows))
     for kind, meaning in MEANING.items():
         if kind in kinds:
