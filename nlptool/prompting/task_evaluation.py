@@ -1,6 +1,6 @@
 """One model on one task with one number of shots: what is cached is read, what is missing is requested."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -69,21 +69,23 @@ class TaskEvaluation:
                 waiting = []
             yield done
 
-    def entries(self, shield: Callable[[], AbstractContextManager[object]]) -> list[dict[str, Any]]:
+    def entries(self, shield: Callable[[], AbstractContextManager[object]]) -> list[Mapping[str, Any]]:
         """The lines of all instances in their order, as the cache then holds them.
 
         Raises DataError for a line with too few or too many responses.
         """
-        entries = []
+        entries: list[Mapping[str, Any]] = []
         for index, (batch, digest) in enumerate(zip(self.batches, self._digests, strict=True)):
-            found = responses(self._cache.entries[digest])
+            kept = self._cache.entries[digest]
+            found = responses(kept)
             if len(found) != len(batch.requests):
                 raise DataError(
                     f"{self._path}: {counted(len(found), 'responses')} to {self.run.instances[index].place}, which "
                     f"has {len(batch.requests)}",
                     hint="remove the file, and only its responses are requested again",
                 )
-            entries.append(self._entry(index, found))
+            line = self._entry(index, found)
+            entries.append(kept if kept == line else line)  # one of both is held
         with shield():
             self._cache.replace(entries)
         return entries

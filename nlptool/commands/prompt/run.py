@@ -1,6 +1,6 @@
 """The heavy half of `prompt`: models and tasks of a recipe, what is shown, and what is written."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[st
 
 def _entries(
     evaluation: TaskEvaluation, shots: int, interrupts: SignalHandler, console: Console
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """The responses of one model to a task, cached or requested now, in the order of the instances."""
     title = f"{evaluation.model.label}: {evaluation.run.name}, {shots_text(shots)}"
     console.notes(f"{title}: {remark}" for remark in evaluation.remarks)
