@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from nlptool import weights_record
 from nlptool.cli import main
+from nlptool.errors import DataError
 from nlptool.manifests import write_manifest
 from nlptool.runs import run_state
 from nlptool.train import checkpoint
@@ -195,6 +196,17 @@ def test_a_held_out_loss_that_is_no_number_ends_the_run_with_4_and_is_not_saved(
     assert "last good checkpoint: none yet" in capsys.readouterr().err
     assert not list((tmp_path / "run/checkpoints").glob("*"))
     assert not (tmp_path / "run/final").exists()
+
+
+def test_a_disk_that_is_full_at_the_first_checkpoint_is_told_with_what_there_is(
+    tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def full(*given: object, **named: object) -> None:
+        raise DataError("checkpoints: could not be written: No space left on device", hint="free some space")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    assert train(tiny_recipe, "train.steps=1") == 3
+    assert "hint: free some space; no checkpoint was saved before" in capsys.readouterr().err
 
 
 def test_weights_that_are_not_finite_are_not_resumed(run: Path, tiny_recipe: Path, capsys):
