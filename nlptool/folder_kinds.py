@@ -10,6 +10,12 @@ RUNS = {"models": "prompt", "task": "finetune or distill-task", "objective": "pr
 TEXT = (".txt", ".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".xz", ".zst", ".bz2")
 
 
+def is_output(path: Path) -> bool:
+    """Whether nlptool keeps a store, a run or a corpus that is not whole in a folder, so that none of it is text."""
+    kept = ("recipe.yaml", "environment.json")
+    return (path / "store.json").exists() or all((path / name).exists() for name in kept)
+
+
 def describe(path: Path) -> str:
     """What a path is and who reads it, as the end of a message that refuses it."""
     if not path.exists():

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nlptool import folder_kinds
 from nlptool.errors import DataError, RecipeError
 from nlptool.manifests import os_error_text
 from nlptool.text.config import Source
@@ -121,6 +122,11 @@ def _inside(folder: Path) -> list[Path]:
     """All files under a folder but hidden ones, sorted; of a corpus its text."""
     if (folder / CORPUS).is_file():  # beside its text there are reports, and what was dropped
         return _inside(folder / "data")
+    if folder_kinds.is_output(folder):
+        raise DataError(
+            f"{folder}: no text; {folder_kinds.describe(folder)}",
+            hint="name a folder or files that hold text",
+        )
     paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     shown = [
         path

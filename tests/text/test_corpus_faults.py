@@ -268,6 +268,20 @@ def test_a_folder_without_files_is_an_error(tmp_path: Path) -> None:
         find(Source(files=str(tmp_path)))
 
 
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"recipe.yaml": "sources: {}\n", "environment.json": "{}"}, "a corpus that is not whole"),
+        ({"store.json": "{}", "report.json": "{}"}, "a token store"),
+    ],
+)
+def test_what_other_commands_keep_is_no_text(files: dict[str, str], told: str, tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=f"no text; that is {told}"):
+        find(Source(files=str(tmp_path)))
+
+
 def test_an_unreadable_file_is_an_error_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
