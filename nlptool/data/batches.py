@@ -75,6 +75,14 @@ class Batch:
         return replace(self, tensors=moved[0], shared=moved[1])
 
 
+class BatchSource(Protocol):
+    """Numbered batches: this rank's micro-batches of step n, a pure function of n."""
+
+    def get(self, n: int) -> list[Batch]:
+        """The micro-batches of step n, n from 0."""
+        ...
+
+
 class Examples(Protocol):
     """A split cut into training examples, by random access."""
 
@@ -141,7 +149,6 @@ class Batches:
         collate: Collate,
         *,
         seed: int,
-        shuffle: bool = True,
         rank: int = 0,
         world: int = 1,
         accumulate: int = 1,
@@ -152,7 +159,7 @@ class Batches:
                     "the store has no example of this length",
                     hint="tokenize more text, or shorten train.sequence_length",
                 )
-        self.stages, self.collate, self.seed, self.shuffle = stages, collate, seed, shuffle
+        self.stages, self.collate, self.seed = stages, collate, seed
         self.rank, self.world, self.accumulate = rank, world, accumulate
         self._orders: dict[tuple[int, int], NDArray[np.int64]] = {}  # of the last epochs, by size and epoch
 
@@ -182,7 +189,7 @@ class Batches:
         positions = (n - stage.first_step) * stage.batch + first + np.arange(rows)
         size = len(stage.examples)
         epochs, indices = positions // size, positions % size
-        if self.shuffle and not isinstance(stage.examples, OrderedExamples):
+        if not isinstance(stage.examples, OrderedExamples):
             for epoch in np.unique(epochs):
                 chosen = epochs == epoch
                 indices[chosen] = self._permuted(indices[chosen], size, int(epoch))
@@ -198,18 +205,10 @@ class Batches:
         return self._orders[size, epoch][indices]
 
 
-class IndexedBatches(Protocol):
-    """Batches by number."""
-
-    def get(self, n: int) -> list[Batch]:
-        """The micro-batches of step n."""
-        ...
-
-
 class RepeatedEpochs:
     """The batches of the first `size` steps, over and over, in another order each time."""
 
-    def __init__(self, batches: IndexedBatches, size: int, seed: int) -> None:
+    def __init__(self, batches: BatchSource, size: int, seed: int) -> None:
         self.batches, self.size, self.seed = batches, size, seed
 
     def number(self, n: int) -> int:
@@ -225,7 +224,7 @@ class RepeatedEpochs:
 class PrefetchingLoader:
     """Makes step n + 1's batches in a thread while step n runs; for a GPU in pinned memory."""
 
-    def __init__(self, batches: IndexedBatches, place: device = CPU) -> None:
+    def __init__(self, batches: BatchSource, place: device = CPU) -> None:
         self.batches, self.pins = batches, place.type == "cuda"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._next: tuple[int, Future[list[Batch]]] | None = None

@@ -15,6 +15,9 @@ from nlptool.formatting import counted
 class IndexedRows(Protocol):
     """Rows by number, each the same in every epoch."""
 
+    lengths: NDArray[np.int64]
+    """[rows], tokens of each."""
+
     def __len__(self) -> int:
         """How many there are."""
         ...
@@ -33,14 +36,13 @@ class LengthBucketedBatches:
     would be padded less, but labels may go with lengths, as on STS-B, whose short pairs are more alike, and would
     sway a step (benchmarks/REPORT-learning.md). Ranks take turns in the rows by length.
 
-    lengths: [len(examples)], tokens of each row. part: tokens of a micro-batch at most, padding included, unless its
-    only row has more; None: as `accumulate` cuts them.
+    part: tokens of a micro-batch at most, padding included, unless its only row has more; None: as `accumulate` cuts
+    them.
     """
 
     def __init__(
         self,
         examples: IndexedRows,
-        lengths: NDArray[np.int64],
         collate: Collate,
         *,
         batch: int,
@@ -53,7 +55,7 @@ class LengthBucketedBatches:
     ) -> None:
         if batch % (world * accumulate):
             raise ValueError(f"{counted(batch, 'rows')} cannot be shared out to {world} x {accumulate}")
-        self.examples, self.lengths, self.collate = examples, lengths, collate
+        self.examples, self.lengths, self.collate = examples, examples.lengths, collate
         self.batch, self.steps, self.seed, self.rank, self.world = batch, steps, seed, rank, world
         self.accumulate, self.part = accumulate, part
 
@@ -70,7 +72,7 @@ class LengthBucketedBatches:
         parts = [few for part in np.array_split(mine, self.accumulate) for few in self._cut(part)]
         firsts = np.cumsum([self.rank * len(mine), *map(len, parts[:-1])])
         return [
-            _collated(self.examples, self.collate, part, RandomStreams(self.seed, n, int(first)))
+            self.collate(self.examples.take(part), RandomStreams(self.seed, n, int(first)))
             for part, first in zip(parts, firsts, strict=True)
         ]
 
@@ -110,7 +112,6 @@ class SequentialBatches:
     def __init__(
         self,
         examples: IndexedRows,
-        lengths: NDArray[np.int64],
         collate: Collate,
         *,
         batch: int,
@@ -118,7 +119,7 @@ class SequentialBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.examples, self.collate = examples, collate
+        self.examples, self.collate, lengths = examples, collate, examples.lengths
         # The longest first: what does not fit into memory fails at once.
         rows = np.argsort(-lengths, kind="stable")
         cut, at = [], 0
@@ -134,10 +135,4 @@ class SequentialBatches:
 
     def get(self, n: int) -> list[Batch]:
         """Batch n of this rank."""
-        return [_collated(self.examples, self.collate, self._batches[n], RandomStreams(0, n))]
-
-
-def _collated(
-    examples: IndexedRows, collate: Collate, rows: NDArray[np.int64], draws: RandomStreams
-) -> Batch:
-    return collate(examples.take(rows), draws)
+        return [self.collate(self.examples.take(self._batches[n]), RandomStreams(0, n))]

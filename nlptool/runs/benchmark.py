@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from nlptool.console import Console
-from nlptool.data.batches import Batches, Stage
+from nlptool.data.batches import Batches, BatchSource, Stage
 from nlptool.errors import UsageError
 from nlptool.launch import ALONE
 from nlptool.objectives.base import Objective
@@ -18,7 +18,7 @@ from nlptool.train.config import PretrainConfig, TrainConfigBase
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.interrupts import SignalHandler
 from nlptool.train.optim import Adam
-from nlptool.train.trainer import BatchSource, State, Step, train
+from nlptool.train.trainer import State, Step, train
 
 STEPS, WARM_UP = 20, 5  # of a probe; the first ones are slower and not counted
 LONGEST = 2.0  # seconds that a step of a probe should take at most; longer ones are cut to fewer sequences

@@ -4,6 +4,7 @@ Front matter: https://huggingface.co/docs/hub/model-cards. What the run does not
 """
 
 import io
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,10 @@ from nlptool.errors import DataError
 from nlptool.formatting import counted, markdown, markdown_name
 from nlptool.metric_table import describe, held_out, objective_of
 from nlptool.models import huggingface
-from nlptool.recipe import dump_values, kept_source
+from nlptool.recipe import KEPT, dump_values, kept_source
 from nlptool.runs import metrics_file, model_use
 
 NAME = "README.md"
-KEPT = "recipe.yaml"
 REMEDY = "restore the run folder"
 STORE: Shape = {"splits?": {str: {str: int}}, "files?": {str: {"sha256": str}}}
 ENVIRONMENT: Shape = {"packages?": {str: object}, "models?": {str: str}}
@@ -278,12 +278,7 @@ def _parameters(model: Path) -> int:
     total = 0
     for path in sorted(model.glob("*.safetensors")):
         with safe_open(path, "np") as file:
-            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
-        for shape in shapes:
-            size = 1
-            for length in shape:
-                size *= length
-            total += size
+            total += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
     return total
 
 

@@ -39,8 +39,6 @@ Numbers = NDArray[np.float64]
 class LabelledDataset(IndexedRows, Protocol):
     """A split, cut into what a model reads at once."""
 
-    lengths: NDArray[np.int64]
-    """Tokens of each example."""
     labels: Numbers
     """[N, 1], what is right in each decision; NaN where that is hidden."""
     count: int

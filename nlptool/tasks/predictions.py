@@ -35,7 +35,6 @@ def compute_logits(
     """
     source = SequentialBatches(
         rows,
-        rows.lengths,
         objective.collate,
         batch=batch_size,
         tokens=tokens,
@@ -53,10 +52,7 @@ def explanations(
     """What the answer to each row rests on, by row; None where the task does not say. device: of the objective."""
     if not objective.explains:
         return None
-    source, found = (
-        SequentialBatches(rows, rows.lengths, objective.collate, batch=batch_size),
-        dict[int, Any](),
-    )
+    source, found = SequentialBatches(rows, objective.collate, batch=batch_size), dict[int, Any]()
     objective.eval()
     with torch.inference_mode():
         for number in range(len(source)):

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlptool.data.batches import Batch
+from nlptool.data.batches import Batch, BatchSource
 from nlptool.errors import Preempted
 from nlptool.train.config import TrainConfigBase
 from nlptool.train.distributed import DistributedContext, connected
@@ -40,14 +40,6 @@ class Objective(Protocol):
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
         """Held-out figures."""
-        ...
-
-
-class BatchSource(Protocol):
-    """Numbered batches: this rank's micro-batches of step n, a pure function of n."""
-
-    def get(self, n: int) -> list[Batch]:
-        """Micro-batches of step n."""
         ...
 
 

@@ -14,6 +14,8 @@ LENGTHS = np.random.default_rng(0).integers(5, 200, ROWS)
 class Rows:
     """Rows whose only token is their number."""
 
+    lengths = LENGTHS
+
     def __len__(self) -> int:
         return ROWS
 
@@ -26,7 +28,7 @@ def collate(examples, draws) -> Batch:
 
 
 def source(batch: int = 8, steps: int = 125, seed: int = 0, **cut: int) -> LengthBucketedBatches:
-    return LengthBucketedBatches(Rows(), LENGTHS, collate, batch=batch, steps=steps, seed=seed, **cut)
+    return LengthBucketedBatches(Rows(), collate, batch=batch, steps=steps, seed=seed, **cut)
 
 
 def rows(source: LengthBucketedBatches, n: int) -> list[int]:
@@ -113,7 +115,7 @@ def test_rows_that_cannot_be_shared_out_are_refused():
 def test_evaluation_reads_every_row_once(world: int, batch: int):
     seen = []
     for rank in range(world):
-        turn = SequentialBatches(Rows(), LENGTHS, collate, batch=batch, rank=rank, world=world)
+        turn = SequentialBatches(Rows(), collate, batch=batch, rank=rank, world=world)
         seen += [row for n in range(len(turn)) for row in rows(turn, n)]
     assert sorted(seen) == list(range(ROWS))
 

@@ -97,11 +97,9 @@ def vocabulary(tokenizer: Tokenizer) -> Vocabulary:
 def batches(
     objective: TaskObjective, rows: TextPairDataset, seed: int = 0, steps: int = 20, **cut: int
 ) -> LengthBucketedBatches:
-    return LengthBucketedBatches(
-        rows, rows.lengths, objective.collate, batch=8, steps=steps, seed=seed, **cut
-    )
+    return LengthBucketedBatches(rows, objective.collate, batch=8, steps=steps, seed=seed, **cut)
 
 
 def all_rows(objective: TaskObjective, rows: TextPairDataset, size: int) -> list[Batch]:
-    source = SequentialBatches(rows, rows.lengths, objective.collate, batch=size)
+    source = SequentialBatches(rows, objective.collate, batch=size)
     return [batch for n in range(len(source)) for batch in source.get(n)]

@@ -134,7 +134,7 @@ def test_an_encoder_is_refused():
 
 
 def batch_of(objective: TextGeneration, rows: PromptDataset, size: int = 24):
-    (batch,) = SequentialBatches(rows, rows.lengths, objective.collate, batch=size).get(0)
+    (batch,) = SequentialBatches(rows, objective.collate, batch=size).get(0)
     return batch
 
 

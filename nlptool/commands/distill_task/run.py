@@ -150,9 +150,7 @@ class _Runs:
         def evaluate(state: State, signals: SignalHandler) -> dict[str, float]:
             rows = setup.splits[setup.task.validation[0]]
             size = train.batch_size // train.gradient_accumulation
-            source = SequentialBatches(
-                rows, rows.lengths, objective.collate, batch=size, rank=world.rank, world=world.size
-            )
+            source = SequentialBatches(rows, objective.collate, batch=size, rank=world.rank, world=world.size)
             return held_out(state, objective, source, len(source), train, world, signals)
 
         return TrainingJob(

@@ -78,7 +78,6 @@ class FinetunedTeacher:
         objective, rows, train = self.objective, student.splits[split], student.train
         source = SequentialBatches(
             rows,
-            rows.lengths,
             objective.collate,
             batch=train.batch_size // train.gradient_accumulation,
             rank=world.rank,

@@ -152,7 +152,7 @@ def needs(setup: FinetuneSetup, seeds: int) -> dict[str, Any]:
     """What the runs would take: of memory what the longest rows do."""
     train, rows = setup.train, setup.splits[setup.task.train]
     size = train.batch_size // train.gradient_accumulation
-    (longest,) = SequentialBatches(rows, rows.lengths, setup.shape.collate, batch=size).get(0)
+    (longest,) = SequentialBatches(rows, setup.shape.collate, batch=size).get(0)
     need = estimate(setup.objective, longest, train.precision, setup.vocabulary.rows)
     per_row = setup.flops_per_row(setup.shape)
     return {

@@ -177,7 +177,6 @@ class FinetuneSetup:
             [
                 LengthBucketedBatches(
                     part,
-                    part.lengths,
                     objective.collate,
                     batch=train.batch_size,
                     steps=len(range(turn, self.steps, len(turns))),

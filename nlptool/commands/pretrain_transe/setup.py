@@ -152,11 +152,4 @@ def ranking_batches(
         chosen = np.sort(np.random.default_rng(0).permutation(count)[:most])
         triples = Triples(*(column[chosen] for column in triples))
     examples = TripleExamples(triples)
-    return SequentialBatches(
-        examples,
-        np.zeros(len(examples), np.int64),
-        objective.collate,
-        batch=RANKED_AT_ONCE,
-        rank=rank,
-        world=world,
-    )
+    return SequentialBatches(examples, objective.collate, batch=RANKED_AT_ONCE, rank=rank, world=world)

@@ -31,6 +31,8 @@ class TripleExamples:
 
     def __init__(self, triples: Triples) -> None:
         self._columns = triples
+        self.lengths = np.ones(len(triples), np.int64)
+        """[triples]; each is one of the tokens that are counted."""
 
     def __len__(self) -> int:
         return len(self._columns)
