@@ -42,21 +42,15 @@ def test_several_ranks_only_take_note():
 def test_ranks_take_note_of_the_end_of_their_launcher(monkeypatch: pytest.MonkeyPatch):
     """Which tests/commands/test_ranks.py holds under torchrun."""
     assert interrupts.LOOK <= 1
-    launcher, looked = os.getppid(), threading.Event()
-
-    def parent() -> int:
-        if looked.is_set():
-            return 1
-        looked.set()
-        return launcher
-
+    launcher, gone = os.getppid(), threading.Event()
     monkeypatch.setattr(interrupts, "LOOK", 0.001)
     with monkeypatch.context() as patch, SignalHandler(alone=True) as alone:
         patch.setattr(os, "getppid", lambda: pytest.fail("a single process has no launcher"))
         assert not alone.arrived
-    monkeypatch.setattr(os, "getppid", parent)
+    monkeypatch.setattr(os, "getppid", lambda: 1 if gone.is_set() else launcher)
     with SignalHandler(alone=False) as rank:
         assert not rank.arrived
+        gone.set()
         while not rank.arrived:
             time.sleep(0.001)
         assert rank.name == "the end of its launcher"
