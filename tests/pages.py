@@ -124,5 +124,5 @@ def shape(line: str, asked: list[str]) -> str:
     for text in asked:
         if line.startswith(text):
             return text
-    numbers = re.sub(r"\d+h\d+m|\d+m\d+s|\d+[hms]\b|\d[\d,.]*(?:[kMBT]\b)?", "#", line)
+    numbers = re.sub(r"(?<![\w@])(?:\d+h\d+m|\d+m\d+s|\d+[hms]\b|\d[\d,.]*(?:[kMBT]\b)?)", "#", line)
     return " ".join(numbers.split())

@@ -21,6 +21,7 @@ def test_lines_are_compared_by_their_words_and_not_by_their_numbers():
     )
     assert (seed, majority, answer) == tuple(said.splitlines()[1:4])
     assert list(pages.told(["59s"], said, [])) == ["12m05s"]
+    assert list(pages.told(["Hits@10  8 %"], "Hits@1  1 %\nHits@10  83 %", [])) == ["Hits@10  83 %"]
     for wrong in (["seeds 0    960   83.7 %"], ["majority   46.7 %", "seed 0  960  83.7 %"]):
         with pytest.raises(AssertionError, match="no such line is printed"):
             list(pages.told(wrong, said, []))

@@ -74,7 +74,10 @@ def _source(
 ) -> Path | None:
     resume, overwrite = options.resume, options.overwrite
     if resume and overwrite:
-        raise UsageError("--resume and --overwrite contradict each other", hint="give one of them")
+        raise UsageError(
+            "--resume and --overwrite contradict each other",
+            hint="to continue the run, leave out --overwrite; to start again, leave out --resume",
+        )
     if used and kind is not None and (overwrite or resume == "auto"):
         _require_own(out, kind, replaced=overwrite)
     if used and overwrite:
