@@ -5,12 +5,16 @@ import random
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from nlptool.cli import main
+from nlptool.commands.corpus.card import card as corpus_card
 from nlptool.corpus import stretches
+from nlptool.corpus.config import Output
 from nlptool.corpus.samples import LEAST, Choice
 from nlptool.report import histogram
 
@@ -129,6 +133,10 @@ def test_the_card_is_what_the_hub_reads(inside: Path):
     (config,) = facts["configs"]
     assert [path.name for path in (inside / "out").glob(config["data_files"])] == ["web-00000.jsonl.zst"]
     assert "| gopher_quality.min_words | 72 | 30 | at least 5 |" in body
+    assert "nlptool tokenize demo/tokenize '~source'" in body
+    setup: Any = SimpleNamespace(name="ko", output=Output(), replaced=[])
+    report = json.loads((inside / "out/report.json").read_text("utf8")) | {"languages": {"ko": 40}}
+    assert "nlptool tokenize demo/tokenize-ko '~source'" in corpus_card(setup, report)
 
 
 def test_a_rule_is_shown_with_its_figures_and_what_it_dropped(inside: Path, capsys):

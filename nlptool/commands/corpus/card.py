@@ -32,6 +32,7 @@ def card(setup: CorpusSetup, report: dict[str, Any]) -> str:
         "- config_name: default",
         f"  data_files: {json.dumps(f'data/*.{ending}')}",
     ]
+    tokenized = "demo/tokenize-ko" if languages[:1] == ["ko"] else "demo/tokenize"
     needs = "  # and the package zstandard, which opens the files" if ending == "jsonl.zst" else ""
     columns = "id (where it stood in its source), text, source; url, title, date, language where they are known; copies"
     parts = [
@@ -53,7 +54,7 @@ def card(setup: CorpusSetup, report: dict[str, Any]) -> str:
         _rules(report),
         "## Use",
         f"```python\nimport datasets{needs}\n\ncorpus = datasets.load_dataset(FOLDER)\n```",
-        "```sh\nnlptool tokenize demo/tokenize '~source' source.files=FOLDER\n```",
+        f"```sh\nnlptool tokenize {tokenized} '~source' source.files=FOLDER\n```",
         "## Limits",
         bullets(
             [
