@@ -9,10 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pydantic_core import core_schema
-
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
+    from pydantic_core import core_schema
 
     from nlptool.models.config import ModelConfig
     from nlptool.objectives.config import ObjectiveConfig
@@ -65,6 +64,8 @@ class DiscriminatedBy:
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: "GetCoreSchemaHandler"
-    ) -> core_schema.CoreSchema:
+    ) -> "core_schema.CoreSchema":
+        from pydantic_core import core_schema  # not at the start: `nlptool --help` reads names alone
+
         choices = {name: handler.generate_schema(self.block(name)) for name in self.names}
         return core_schema.tagged_union_schema(choices, discriminator="name")
