@@ -39,6 +39,7 @@ class Launch:
 
 
 ALONE = Launch()
+LATER = 0.02  # seconds
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
@@ -146,3 +147,12 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     if not value.isdecimal() or (name == "WORLD_SIZE" and not int(value)):
         raise UsageError(f"{name}={value}: expected a whole number", hint="torchrun sets it")
     return int(value)
+
+
+def send_again(number: int) -> None:
+    """Send this process a signal once more, a moment later: Python ignores what is raised as an object is finalised."""
+    import threading
+
+    timer = threading.Timer(LATER, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
 from nlptool.errors import Preempted
-from nlptool.launch import importing
+from nlptool.launch import importing, send_again
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -32,6 +33,15 @@ def heed() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
+    sys.unraisablehook = _ignored
+
+
+def _ignored(what: "sys.UnraisableHookArgs") -> None:
+    """What Python calls where it ignores an error: a signal is not lost, but comes again."""
+    if isinstance(what.exc_value, Ended | KeyboardInterrupt):
+        send_again(what.exc_value.args[0] if isinstance(what.exc_value, Ended) else signal.SIGINT)
+    else:
+        sys.__unraisablehook__(what)
 
 
 def ignore() -> None:

@@ -9,6 +9,7 @@ agree at the next step. A launcher that dies, by whatever signal, counts as one:
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from nlptool.errors import Preempted
-from nlptool.launch import importing
+from nlptool.launch import importing, send_again
 
 NAMES = ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
@@ -36,17 +37,20 @@ class SignalHandler:
         self.name = ""
         self._shields = 0
         self._previous: dict[int, Any] = {}
+        self._hook = sys.unraisablehook
         self._ended = threading.Event()
 
     def __enter__(self) -> "SignalHandler":
         handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         self._previous = {number: signal.signal(number, self._receive) for number in handled}
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._ignored
         if not self.alone:
             threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        sys.unraisablehook = self._hook
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -56,6 +60,14 @@ class SignalHandler:
             if os.getppid() != launcher:
                 self.name, self.arrived = "the end of its launcher", True
                 return
+
+    def _ignored(self, what: "sys.UnraisableHookArgs") -> None:
+        """What Python calls where it ignores an error, as within `__del__`: a signal is not lost, but comes again."""
+        if isinstance(what.exc_value, Preempted):
+            self.alone = True
+            send_again(signal.Signals[self.name])
+        else:
+            self._hook(what)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.name = signal.Signals(number).name

@@ -33,6 +33,21 @@ def test_a_second_signal_does_not_stop_the_saving():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Finalised:
+    """What Python ignores an error in."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+
+def test_a_signal_that_python_ignores_comes_again():
+    with SignalHandler(alone=True), pytest.raises(Preempted, match="SIGTERM"):
+        Finalised()
+        while True:
+            time.sleep(0.001)
+
+
 def test_several_ranks_only_take_note():
     with SignalHandler(alone=False) as interrupts:
         os.kill(os.getpid(), signal.SIGUSR1)
