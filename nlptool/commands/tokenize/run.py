@@ -249,6 +249,7 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
         "vocab_size": "vocabulary",
     }
     entropy, share = report["unigram_entropy"], report["heldout_share"]
+    speed = quantity(report["mb_per_second"] * 1e6, "B")
     shown = {
         **{key: report[key] for key in ("documents", "sentences", "tokens", "words", "bytes")},
         **{name: report[key] for key, name in names.items() if report[key] is not None},
@@ -259,7 +260,7 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
         "not spelled": _not_spelled(report),
         "held out": f"{counted(report['heldout_documents'], 'documents')}, {percent(share, 2)} of the tokens",
         "unigram entropy": f"{entropy:.4f} nats a token; a masked LM that learns comes below this",
-        "speed": f"{report['mb_per_second']:.1f} MB/s, {report['engine']}, {counted(report['workers'], 'workers')}",
+        "speed": f"{speed}/s, {report['engine']}, {counted(report['workers'], 'workers')}",
     }
     if "links" in report:
         links = sum(report["links"].values())
