@@ -1,6 +1,7 @@
 """ERNIE beside BERT: a training step of the model with 11 links in 256 tokens, and tokenizing with links and without.
 
     python -m benchmarks.ernie step [--layers 12 --hidden 512]
+    python -m benchmarks.ernie train STORE VECTORS          steps of whole runs: batches, losses, candidates, updates
     python -m benchmarks.ernie links GRAPH TOKENIZER [--texts FILE]      labels searched, and mentions given
     python -m benchmarks.ernie rows GRAPH TOKENIZER VECTORS --texts FILE    the same of labelled rows
 
@@ -71,6 +72,55 @@ def step(options: argparse.Namespace) -> None:
         model(inputs).square().mean().backward()
 
     in_turns({name: partial(train, name) for name in models}, options.rounds)
+
+
+def train(options: argparse.Namespace) -> None:
+    """A longer run less a shorter one, so that start, evaluation and checkpoint are not in it."""
+    from nlptool.cli import main
+
+    size = {
+        "layers": options.layers,
+        "hidden": options.hidden,
+        "heads": options.hidden // 64,
+        "max_positions": 256,
+    }
+    models = {
+        "mlm": {"model": {"name": "bert", **size}, "objective": {"name": "mlm"}},
+        "ernie": {
+            "model": {"name": "ernie", **size},
+            "objective": {"name": "ernie", "next_sentence": False},
+            "entity_embeddings": str(options.vectors),
+        },
+    }
+    short, steps, ratios = 2, options.steps, []
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "recipe.yaml"
+
+        def seconds(name: str) -> float:
+            times = []
+            for number in (short, short + steps):
+                rows = {
+                    "steps": number,
+                    "batch_size": ROWS,
+                    "sequence_length": TOKENS,
+                    "lr": 1e-4,
+                    "warmup": 0,
+                }
+                rest = {"evaluate": {"every": 10**6, "batches": 1}, "out": f"{folder}/run"}
+                recipe.write_text(
+                    json.dumps({"store": str(options.store), **models[name], "train": rows, **rest})
+                )
+                began = time.process_time()
+                assert not main([f"pretrain-{name}", str(recipe), "--overwrite", "--quiet"])
+                times.append(time.process_time() - began)
+            return (times[1] - times[0]) / steps
+
+        for number in range(options.rounds + 1):
+            mlm, ernie = seconds("mlm"), seconds("ernie")
+            if number:  # the first round warms up
+                ratios.append(ernie / mlm)
+                print(f"BERT {mlm:.3f} s a step, ERNIE {ernie:.3f} s: {ernie / mlm:.3f}", flush=True)
+    print(f"ERNIE / BERT: {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
 def texts_of(path: Path | None) -> list[str]:
@@ -171,6 +221,13 @@ if __name__ == "__main__":
     part.add_argument("--layers", type=int, default=12)
     part.add_argument("--hidden", type=int, default=512)
     part.set_defaults(run=step)
+    part = parts.add_parser("train")
+    part.add_argument("store", type=Path)
+    part.add_argument("vectors", type=Path)
+    part.add_argument("--layers", type=int, default=4)
+    part.add_argument("--hidden", type=int, default=512)
+    part.add_argument("--steps", type=int, default=6)
+    part.set_defaults(run=train)
     part = parts.add_parser("links")
     part.add_argument("graph", type=Path)
     part.add_argument("tokenizer", type=Path)

@@ -346,7 +346,7 @@ PAPERS: dict[str, Facts] = {
         "train", schedule="constant", epochs=10.0, batch_size=32, lr=2e-5, sequence_length=256
     ),
     "finetune/ernie-typing": tuned(
-        "train", schedule="constant", epochs=10.0, batch_size=16, lr=2e-5, sequence_length=256
+        "train", schedule="constant", epochs=10.0, batch_size=16, lr=2e-5, sequence_length=128
     ),
     "finetune/squad": tuned("train", epochs=3.0, batch_size=32, lr=5e-5, sequence_length=384)
     | {"dropout.head": 0.0},

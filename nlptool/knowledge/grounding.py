@@ -13,6 +13,7 @@ from typing import NamedTuple
 from nlptool.errors import UsageError
 from nlptool.extras import install
 from nlptool.knowledge.graph import Graph
+from nlptool.knowledge.particles import stem
 from nlptool.knowledge.stop_words import ENGLISH, PRONOUNS, PRUNED, UNSPECIFIC
 
 LONGEST = 4  # words of a concept
@@ -42,14 +43,14 @@ class Grounded(NamedTuple):
 class Lemmatiser:
     """The words of a text and their lemmas, as simplemma has them; each word is looked up once.
 
-    language: e.g. en; None: a word is its own lemma. Raises UsageError where simplemma is missing, or does not know the
-    language.
+    language: e.g. en; ko: words without their particles, for which simplemma is not asked; None: a word is its own
+    lemma. Raises UsageError where simplemma is missing, or does not know the language.
     """
 
     def __init__(self, language: str | None) -> None:
         self.language = language
         self._known: dict[str, str] = {}
-        if language is None:
+        if language in (None, "ko"):
             return
         if find_spec("simplemma") is None:
             raise UsageError(
@@ -68,6 +69,8 @@ class Lemmatiser:
 
     def _lemma(self, word: str) -> str:
         if (known := self._known.get(word)) is None:
+            if self.language == "ko":
+                return self._known.setdefault(word, stem(word))
             import simplemma
 
             assert self.language is not None  # otherwise no lemma is asked for

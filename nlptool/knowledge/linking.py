@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nlptool.knowledge import sources
 from nlptool.knowledge.graph import Graph
+from nlptool.knowledge.particles import PARTICLE
 from nlptool.text.mentions import Mention
 
 ANCHOR = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
@@ -24,16 +25,6 @@ SCRIPTS = (
     "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # whose words join without space
 )
 JOINED = re.compile(f"[{SCRIPTS}]")
-# What may follow a noun within its eojeol: case and topic particles, the plural, the copula.
-PARTICLES = (
-    "은", "는", "이", "가", "을", "를", "의", "에", "에서", "에게",
-    "에는", "에도", "에서는", "에서도", "으로", "로", "으로는", "로는", "으로서", "로서",
-    "으로써", "로써", "와", "과", "도", "만", "까지", "부터", "처럼", "보다",
-    "마다", "조차", "이나", "나", "이라", "라", "이라는", "라는", "이라고", "라고",
-    "이며", "며", "이고", "이다", "이란", "란", "들", "들이", "들은", "들을",
-    "들의", "께서", "한테", "만의", "만이",
-)  # fmt: skip
-PARTICLE = re.compile(f"(?:{'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?![\uac00-\ud7af])")
 
 
 class _OnGraph:

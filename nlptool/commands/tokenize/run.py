@@ -264,7 +264,7 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
     }
     if "links" in report:
         links = sum(report["links"].values())
-        shown["links"] = f"{links:,}, one to {report['tokens'] / max(links, 1):,.0f} tokens"
+        shown["links"] = f"{links:,}, one to {report['tokens'] / links:,.0f} tokens" if links else "none"
         shown["lost mentions"] = _listed(report["lost_links"]) or "none"
     if "agreement" in report:
         shown["against mentions"] = linking.shown(report["agreement"])

@@ -18,7 +18,9 @@ class Grounding(RecipeBlock):
     """How concepts are found in a text (section 3.1 of the paper)."""
 
     language: str | None = Field(
-        "en", description="of lemmas, as simplemma names it; null: words must stand as the graph has them"
+        "en",
+        description="of lemmas, as simplemma names it; ko: words without their particles; null: words must stand as "
+        "the graph has them",
     )
     stop_words: bool = Field(
         True,
