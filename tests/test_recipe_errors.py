@@ -110,6 +110,12 @@ KEYS = [
         "hiden:",
     ),
     Case(
+        "a key of another model",
+        ("r.yaml:7: model.embedding_size: unknown key of bert; albert and electra have it",),
+        "max_positions",
+        "embedding_size",
+    ),
+    Case(
         "a key of another block",
         ("r.yaml:7: model.lr: unknown key here; it belongs under train:",),
         "max_positions",

@@ -174,6 +174,9 @@ def _unknown(key: str, above: Sequence[str | int], schema: type[RecipeBlock], da
     """Why a key is refused in the block `above`, and which key or block was probably meant."""
     block = _block(above, schema, data)
     own = list(block.model_fields) if block else []
+    if others := _siblings_with(key, above, schema, data):
+        name = block.model_fields["name"].default if block else ""
+        return f"unknown key of {name}; {' and '.join(others)} {'has' if len(others) == 1 else 'have'} it"
     elsewhere: dict[str, list[str]] = {}
     for path, other in blocks(schema, data):
         for name in other.model_fields if other is not block else ():
@@ -191,6 +194,16 @@ def _unknown(key: str, above: Sequence[str | int], schema: type[RecipeBlock], da
     if close := get_close_matches(key, elsewhere, 1, NEAR):
         return f"unknown key; did you mean {close[0]} {_under(elsewhere[close[0]])}?"
     return f"unknown key; expected one of {', '.join(own)}"
+
+
+def _siblings_with(
+    key: str, above: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]
+) -> list[str]:
+    """The names that could stand in place of that of the block `above`, and whose blocks have this key."""
+    shape = shape_at(schema, above, data)
+    if shape is None or shape.chosen is None:
+        return []
+    return [name for name in shape.chosen.names if key in shape.chosen.block(name).model_fields]
 
 
 def _elsewhere_called(key: str) -> list[str]:
