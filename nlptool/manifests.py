@@ -33,8 +33,10 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         aside.mkdir(parents=True)
         yield aside
         for path in aside.rglob("*"):
-            if path.is_file():
-                path.chmod(0o666 & ~UMASK | path.stat().st_mode & 0o111)  # safetensors' own files are 0600
+            if path.is_symlink() or not (path.is_dir() or path.is_file()):
+                continue  # what a user has put there
+            if path.suffix == ".safetensors":  # which are 0600 as that library writes them
+                path.chmod(0o666 & ~UMASK | path.stat().st_mode & 0o111)
             sync(path)
         sync(aside)
         old = aside_of(real.with_name(f"{real.name}.old"))

@@ -3,13 +3,15 @@
 A test runs every command and holds what it leaves against this list.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from nlptool.atomic_files import MARK
+from nlptool.atomic_files import MARK, open_regular
+from nlptool.errors import DataError
 
 RUN = ("recipe.yaml", "command.txt", "environment.json", "run.json", "metrics.jsonl", "checkpoints", "final")
 TRAINING = (*RUN, "abandoned-*", "tensorboard", "wandb", "teacher", "probes.json")
@@ -137,7 +139,7 @@ def _is_ours(path: Path, names: tuple[str, ...]) -> bool:
 
 def _is_card(path: Path) -> bool:
     """Whether a README is the card of a model or corpus that nlptool wrote, and no text of the user's."""
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError, DataError), open_regular(path) as file:
         return file.read(4096).startswith(CARDS)
     return False
 
@@ -167,14 +169,17 @@ def _within(folder: Path) -> tuple[str, ...] | None:
 
 
 def keep_foreign(folder: Path, aside: Path) -> None:
-    """Copy what is not nlptool's from one of its own folders to that which takes its place; links as links."""
+    """Put what is not nlptool's in one of its own folders into that which takes its place, too; links as links."""
     for name in sorted(str(path.relative_to(folder)) for path in _foreign(folder, _within(folder) or ("*",))):
         path, to = folder / name, aside / name
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True)
         elif to.parent.is_dir():
             to.unlink(missing_ok=True)
-            shutil.copy2(path, to, follow_symlinks=False)
+            try:
+                os.link(path, to, follow_symlinks=False)
+            except OSError:  # of a disk without hard links
+                shutil.copy2(path, to, follow_symlinks=False)
 
 
 def clear(out: Path) -> None:

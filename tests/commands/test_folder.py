@@ -1,5 +1,6 @@
 """What --overwrite and --resume may touch."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -169,10 +170,16 @@ def test_a_run_that_goes_on_keeps_what_a_user_has_put_into_final_and_into_a_chec
 ):
     names = ("final/notes.txt", "final/mine/a", "final/README.md", "checkpoints/step-00000008/notes")
     own = [put(run, name) for name in names]
+    own[0].chmod(0o600)
+    (run / "final/link").symlink_to("nowhere")
+    os.mkfifo(run / "final/pipe")
     more = ["train.steps=16", "save.keep_last=1", "--out", str(run), "--resume", "auto"]
     assert main(["pretrain-mlm", str(tiny_recipe), *more]) == 0
     assert [path.read_text() for path in own] == ["dear"] * len(own)
     assert (run / "final/config.json").exists()
+    assert own[0].stat().st_mode & 0o777 == 0o600
+    assert (run / "final/link").is_symlink()
+    assert (run / "final/pipe").is_fifo()
 
 
 def test_links_are_followed_never_replaced(tiny_recipe: Path, run: Path, tmp_path: Path):
