@@ -137,6 +137,11 @@ class TaskObjective(Objective):
         """What the answer to each row of a batch rests on, for a line of the predictions. rows: those it is one of."""
         raise NotImplementedError
 
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The sum of the losses, the one term of `weights`."""
+        (term,) = self.weights
+        return {term: self.cost(self.predict(batch), batch["labels"])}
+
     def predict(self, batch: Batch) -> Tensor:
         """Logits of each decision, [N, W]; the decisions' numbers are batch["row"] [N].
 

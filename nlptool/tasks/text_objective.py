@@ -97,10 +97,6 @@ class TextObjective(TaskObjective):
         """How many links there are."""
         return [int((batch["entity_at"] >= 0).sum())] if "entity_at" in batch else []
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses."""
-        return {self.term: self.cost(self.predict(batch), batch["labels"])}
-
     def predict(self, batch: Batch) -> Tensor:
         """Logits, or the number, [B, W]."""
         pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)

@@ -70,3 +70,10 @@ def _without(
         else:
             classes -= 1
     return total / classes
+
+
+def precision_recall_f1(name: str, precision: float, recall: float) -> dict[str, float]:
+    """`name_precision`, `name_recall` and `name_f1`, their harmonic mean."""
+    both = precision + recall
+    f1 = 2 * precision * recall / both if both else 0.0
+    return {f"{name}_precision": precision, f"{name}_recall": recall, f"{name}_f1": f1}

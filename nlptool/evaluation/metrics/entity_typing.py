@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nlptool.evaluation.metrics.aggregates import precision_recall_f1
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -23,17 +25,11 @@ def scores(names: Sequence[str], predicted: "Sets", labels: "Sets") -> dict[str,
     right_N, guessed_N, there_N = ((predicted & labels).sum(1), predicted.sum(1), labels.sum(1))
     rows = len(labels)
     found = {"strict_accuracy": float((predicted == labels).all(1).mean())}
-    found |= _named(
+    found |= precision_recall_f1(
         "loose_macro",
         float((right_N / guessed_N.clip(min=1)).sum()) / rows,
         float((right_N / there_N.clip(min=1)).sum()) / rows,
     )
     right, guessed, there = (int(n.sum()) for n in (right_N, guessed_N, there_N))
-    found |= _named("loose_micro", right / max(guessed, 1), right / max(there, 1))
+    found |= precision_recall_f1("loose_micro", right / max(guessed, 1), right / max(there, 1))
     return {name: found[name] for name in names}
-
-
-def _named(name: str, precision: float, recall: float) -> dict[str, float]:
-    both = precision + recall
-    f1 = 2 * precision * recall / both if both else 0.0
-    return {f"{name}_precision": precision, f"{name}_recall": recall, f"{name}_f1": f1}

@@ -7,6 +7,8 @@ Micro figures are those of TACRED's score.py (Zhang et al. 2017) and of KLUE-RE 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nlptool.evaluation.metrics.aggregates import precision_recall_f1
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -36,7 +38,9 @@ def scores(
     found = {"accuracy": float((predictions == labels).mean())}
     right = int(((predictions == labels) & (labels != none)).sum())
     guessed, there = int((predictions != none).sum()), int((labels != none).sum())
-    found |= _named("micro", right / guessed if guessed else 1.0, right / there if there else 0.0)
+    found |= precision_recall_f1(
+        "micro", right / guessed if guessed else 1.0, right / there if there else 0.0
+    )
     each = [
         (
             int(((predictions == one) & (labels == one)).sum()),
@@ -49,12 +53,6 @@ def scores(
     found["macro_recall"] = _mean([r / t if t else 0.0 for r, _, t in each])
     found["macro_f1"] = _mean([2 * r / (g + t) for r, g, t in each])
     return {name: found[name] for name in names}
-
-
-def _named(name: str, precision: float, recall: float) -> dict[str, float]:
-    both = precision + recall
-    f1 = 2 * precision * recall / both if both else 0.0
-    return {f"{name}_precision": precision, f"{name}_recall": recall, f"{name}_f1": f1}
 
 
 def _mean(values: Sequence[float]) -> float:

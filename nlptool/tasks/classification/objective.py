@@ -81,12 +81,12 @@ class Classification(TextObjective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses, each times the factor of its class; the mean is over rows, not over factors."""
-        logits_BW, labels_B1 = self.predict(batch), batch["labels"]
         if self._factors_W is None:
-            return {self.term: self.cost(logits_BW, labels_B1)}
+            return super().forward(batch)
+        logits_BW = self.predict(batch)
         wide_BW = logits_BW.to(torch.promote_types(logits_BW.dtype, torch.float32))
         factors_W = torch.tensor(self._factors_W, dtype=wide_BW.dtype, device=wide_BW.device)
-        labels_B = labels_B1[:, 0].long()
+        labels_B = batch["labels"][:, 0].long()
         return {self.term: F.cross_entropy(wide_BW, labels_B, weight=factors_W, reduction="sum")}
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -101,10 +101,6 @@ class ExtractiveQA(TaskObjective):
             view.facts["answer"] = f"tokens {ends[0]} to {ends[1]}" if ends[0] else "none in this window"
         return views
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses."""
-        return {"cross_entropy": self.cost(self.predict(batch), batch["labels"])}
-
     def predict(self, batch: Batch) -> Tensor:
         """Logits of positions, [2B, W]."""
         logits_BT2 = self.span(self.backbone(inputs_of(batch)))

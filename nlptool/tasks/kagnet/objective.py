@@ -205,10 +205,6 @@ class KagNetTask(ChoiceObjective):
         """Each statement by itself; those of a frozen encoder are not in the batch."""
         return [] if "features" in batch else super().row_views(batch)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses."""
-        return {self.config.loss: self.cost(self.predict(batch), batch["labels"])}
-
     def predict(self, batch: Batch) -> Tensor:
         """Logits, [B, C]."""
         return self._explained(batch)[0]

@@ -3,11 +3,9 @@
 # B batch, D width, N rows, C labels
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from nlptool.data.batches import Batch
 from nlptool.data.row_view import RowView
@@ -16,8 +14,9 @@ from nlptool.evaluation.metrics import multi_label
 from nlptool.models import heads
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
-from nlptool.tasks import label_sets, sequence_heads
+from nlptool.tasks import sequence_heads
 from nlptool.tasks.base import LabelledDataset, Numbers
+from nlptool.tasks.label_sets import LabelSetObjective, Sets, names_of
 from nlptool.tasks.text_objective import TextObjective
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 TERM = "binary_cross_entropy"
 
 
-class MultiLabelClassification(TextObjective):
+class MultiLabelClassification(LabelSetObjective, TextObjective):
     """A classifier's head with a logit for each label; the loss is the binary cross-entropy, the mean over labels."""
 
     config: "Config"
@@ -44,34 +43,17 @@ class MultiLabelClassification(TextObjective):
         views = super().row_views(batch)
         for view, row, given in zip(views, batch["row"].tolist(), batch["labels"].numpy(), strict=True):
             view.row = row
-            view.facts["labels"] = ", ".join(label_sets.names_of(given, self.config.labels)) or "none"
+            view.facts["labels"] = ", ".join(names_of(given, self.config.labels)) or "none"
         return views
-
-    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Binary cross-entropy in nats, the mean over labels, summed over rows. logits, labels: [N, C]."""
-        return label_sets.cost(logits, labels)
 
     def decide(self, logits: Numbers) -> Numbers:
         """[N, C]: 1 for each label whose probability reaches the threshold."""
         share = self.config.threshold
         return np.asarray(logits >= math.log(share / (1 - share)), np.float64)
 
-    def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
+    def set_scores(self, given_NC: Sets, right_NC: Sets) -> dict[str, float]:
         """The metrics of the task."""
-        return multi_label.scores(self.config.metrics, self.decide(logits) > 0, rows.labels > 0)
-
-    def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What the most frequent label alone scores."""
-        given_NC = label_sets.most_frequent(train.labels, len(rows.labels))
-        return multi_label.scores(self.config.metrics, given_NC, rows.labels > 0)
-
-    def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """`prediction` and `label`, lists of labels, and `scores`, the probability of each label."""
-        return label_sets.answers(rows, logits, self.decide(logits), self.config.labels)
-
-    def average(self, logits: Sequence[Numbers]) -> Numbers:
-        """The logits of the mean of the probabilities of each label."""
-        return label_sets.average(logits)
+        return multi_label.scores(self.config.metrics, given_NC, right_NC)
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
         """One, with the names of the labels."""

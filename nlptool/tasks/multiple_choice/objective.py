@@ -62,10 +62,6 @@ class MultipleChoice(ChoiceObjective):
         """ids and types [B * C, T], lengths [B * C], row [B], labels [B, 1]; nothing is drawn."""
         return sequence_heads.batch_of(examples, "cross_entropy")
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses."""
-        return {"cross_entropy": self.cost(self.predict(batch), batch["labels"])}
-
     def predict(self, batch: Batch) -> Tensor:
         """Logits, [B, C]."""
         logits: Tensor = self.chooser(sequence_heads.first_token(self.backbone, self.pooler, batch))

@@ -108,10 +108,6 @@ class TokenClassification(TaskObjective):
             views[document].marks[position] = Mark(TAG, self.config.labels[label])
         return views
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses."""
-        return {"cross_entropy": self.cost(self.predict(batch), batch["labels"])}
-
     def predict(self, batch: Batch) -> Tensor:
         """Logits of tags, [N, C]."""
         hidden_BTD = self.backbone(inputs_of(batch))
