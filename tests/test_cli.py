@@ -366,3 +366,10 @@ def test_what_is_built_for_a_command_line_says_what_the_whole_application_says(c
     assert "pretrain-mlm" in capsys.readouterr().err
     assert len(typer.main.get_command(narrowed("doctor")).commands) == 1
     assert len(typer.main.get_command(narrowed("nothing")).commands) == len(whole.commands)
+
+
+def test_a_recipe_of_another_command_is_told_with_that_command(capsys: pytest.CaptureFixture[str]):
+    assert main(["tokenize", "demo/finetune"]) == 2
+    assert "hint: by its keys it is a recipe of nlptool finetune" in capsys.readouterr().err
+    assert main(["finetune", "demo/finetune", "seed=[0]"]) == 2
+    assert "by its keys" not in capsys.readouterr().err

@@ -98,7 +98,8 @@ MAY_IMPORT = {
     "__init__": {"api"},
 }
 FLOORS = (
-    ("specs", "loading"),
+    ("specs",),
+    ("loading",),
     (
         "corpus",
         "tokenize",

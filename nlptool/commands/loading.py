@@ -1,11 +1,15 @@
 """How every command comes to a recipe: read, checked, its problems all told at once."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
+from nlptool.commands.specs import COMMANDS, command_of
 from nlptool.console import Console
+from nlptool.errors import RecipeError
 from nlptool.recipe import Problem, RecipeBlock, load
+from nlptool.recipe.extends import read
 
 Schema = TypeVar("Schema", bound=RecipeBlock)
 
@@ -21,7 +25,23 @@ def load_checked(
 
     Raises RecipeError with every problem at once.
     """
-    loaded = load(path, changes, schema)
+    try:
+        loaded = load(path, changes, schema)
+    except RecipeError as error:
+        error.hint = error.hint or _whose(path, schema)
+        raise
     console.notes(loaded.source.notes)
     loaded.require(check(loaded.recipe))
     return loaded.recipe
+
+
+def _whose(path: Path, schema: type[RecipeBlock]) -> str | None:
+    """Which command a recipe is of, where it is of another than that whose recipes have this schema."""
+    try:
+        name = command_of(read(path).data)
+    except RecipeError:  # its keys cannot be read
+        return None
+    spec = next((spec for spec in COMMANDS if spec.name == name), None)
+    if spec is None or import_module(f"nlptool.commands.{spec.module}.recipe").Recipe is schema:
+        return None
+    return f"by its keys it is a recipe of nlptool {name}"
