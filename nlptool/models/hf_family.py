@@ -281,3 +281,9 @@ def _pattern(module: str) -> tuple[str, str]:
     """A module's name with {i} for the first number in it, and the number."""
     found = NUMBER.search(module)
     return (NUMBER.sub("{i}", module, count=1), found[0]) if found else (module, "")
+
+
+def architecture(settings: Mapping[str, Any], otherwise: str = "") -> str:
+    """The class of transformers that a config.json names first, such as BertForMaskedLM."""
+    named = settings.get("architectures")
+    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else otherwise

@@ -19,7 +19,7 @@ from nlptool.atomic_files import Shape, read_json, read_text, write_text
 from nlptool.errors import DataError
 from nlptool.formatting import counted, markdown, markdown_name
 from nlptool.metric_table import describe, held_out, objective_of
-from nlptool.models import huggingface
+from nlptool.models import hf_family, huggingface
 from nlptool.recipe import KEPT, dump_values, kept_source
 from nlptool.runs import metrics_file, model_use
 
@@ -82,7 +82,7 @@ def _cards(
 def card(model: Path, run: Path, step: int, publication: Publication, recipe: Mapping[str, Any]) -> str:
     """The card of the model in a folder, whose weights are those of `step` of a run of this recipe."""
     settings = huggingface.read_config(model)
-    architecture = str((settings.get("architectures") or ["Model"])[0])
+    architecture = hf_family.architecture(settings, "Model")
     figures = _figures(run, step)
     data = _labelled(recipe, run) if recipe.get("task") else _stores(recipe)
     known = huggingface.is_in_transformers(model, settings)
@@ -206,7 +206,8 @@ def _what_it_is(
         if (found := [settings[key] for key in keys if isinstance(settings.get(key), int)])
     ]
     rows.append(["parameters", f"{_parameters(model):,}"])
-    names = [markdown_name(str(name)) for name in (settings.get("id2label") or {}).values()]
+    named = settings.get("id2label")
+    names = [markdown_name(str(name)) for name in (named.values() if isinstance(named, dict) else ())]
     if 0 < len(names) <= MOST_LABELS:
         rows.append(["labels", ", ".join(names)])
     return (

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from nlptool import registry
-from nlptool.models import huggingface
+from nlptool.models import hf_family, huggingface
 from nlptool.tasks.config import TaskConfig
 
 TEXT = "text"
@@ -23,7 +23,7 @@ def task_of_class(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> T
 
     settings: config.json. state: the weights, whose last matrix has a row for each class where none are named.
     """
-    architecture = str((settings.get("architectures") or [""])[0])
+    architecture = hf_family.architecture(settings)
     if architecture.endswith("ForQuestionAnswering"):
         return _task("extractive_qa")
     outputs = [len(tensor) for key, tensor in state.items() if CLASSIFIER.fullmatch(key)]

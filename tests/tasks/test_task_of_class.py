@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from nlptool.cli import main
+from nlptool.models import hf_family
+from nlptool.tasks.task_of_class import task_of_class
 
 transformers = pytest.importorskip("transformers")
 TEXTS = ["the old town", "겨울의 강 😀", "Ça, a bell!"]
@@ -113,3 +115,9 @@ def test_what_a_class_does_not_tell_is_asked_for(write, capsys):
     assert main(["predict", str(rows.parent / "theirs"), str(rows)]) == 3
     assert "no column 'text'" in capsys.readouterr().err
     assert main(["predict", str(rows.parent / "theirs"), str(rows), "--map", "text=리뷰"]) == 0
+
+
+@pytest.mark.parametrize("named", [-1, "BertModel", [], [7], [["x"]], {"0": "x"}, None])
+def test_what_names_no_class_is_none(named: object):
+    assert hf_family.architecture({"architectures": named}) == ""
+    assert task_of_class({"architectures": named}, {}) is None

@@ -28,7 +28,7 @@ from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted, percent, quantity
 from nlptool.manifests import atomic_folder
 from nlptool.metric_table import describe
-from nlptool.models import hub, huggingface, onnx_export
+from nlptool.models import hf_family, hub, huggingface, onnx_export
 from nlptool.models.onnx_export import FILE, OPSET, QUANTIZED, Exported, Feeds, OnnxModel
 from nlptool.runs import folder
 from nlptool.tasks import task_record
@@ -100,7 +100,7 @@ def export(options: ExportOptions, console: Console) -> Graphs:
             hint="fine-tune a model that reads none on the same rows, such as bert, and export that",
         )
     try:
-        model = Exported(pretrained, str((settings.get("architectures") or [""])[0]))
+        model = Exported(pretrained, hf_family.architecture(settings))
     except DataError as error:
         raise DataError(f"{source}: {error.message}", error.hint) from error
     with ExitStack() as stack, atomic_folder(out) as aside:

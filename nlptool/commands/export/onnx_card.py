@@ -6,7 +6,7 @@ from typing import Any
 
 from nlptool.atomic_files import read_json, write_text
 from nlptool.formatting import markdown, markdown_name
-from nlptool.models import huggingface
+from nlptool.models import hf_family, huggingface
 from nlptool.runs import model_use
 from nlptool.tasks import task_record
 
@@ -22,7 +22,7 @@ def write(
     name: the model's, as the user has it. facts: opset, and the rows on which graphs were compared. table: the graphs.
     """
     settings = huggingface.read_config(folder)
-    architecture = str((settings.get("architectures") or ["Model"])[0])
+    architecture = hf_family.architecture(settings, "Model")
     record = folder / task_record.FILE
     task = read_json(record, dict, REMEDY).get("task", {}) if record.is_file() else {}
     use = model_use.of(architecture, task, in_transformers=True)
