@@ -27,6 +27,21 @@ def test_lines_are_compared_by_their_words_and_not_by_their_numbers():
             list(pages.told(wrong, said, []))
 
 
+def test_the_outputs_of_a_page_are_written_anew(tmp_path: Path, capsys):
+    page = tmp_path / "page.md"
+    text = "```sh\nnlptool count  # all\n```\n\n```text\nsteps  1\n```\n"
+    page.write_text(text)
+
+    def count(words: list[str]) -> int:
+        print(f"{words[0]}\nsteps  12")
+        return 0
+
+    assert pages.carry_out(page, count, capsys, cut=False) == "count\nsteps  12\n"
+    assert page.read_text() == text
+    pages.carry_out(page, count, capsys, cut=False, write=True)
+    assert page.read_text() == text.replace("steps  1\n", "steps  12\n")
+
+
 def test_the_readme_has_commands_and_is_short():
     assert {"make", "nlptool"} == {line.split()[0] for line in LINES}
     assert len(README.splitlines()) < 150
