@@ -142,8 +142,8 @@ def _answers(name: str, pictures: Sequence[str], several: bool) -> str:
     """What the answers of a run rest on."""
     title = f"What answers rest on{f': {html_text(name)}' * several}"
     note = (
-        "Validation rows: of each choice its probability, and its paths with most attention, which a bar shows; "
-        "the attention of all paths of a choice comes to 1."
+        "Validation rows: the probability of each choice, and its paths with most attention, as bars; the attention "
+        "over all paths of a choice sums to 1."
     )
     figures = "".join(
         f'<figure class="answer">{_embedded(svg, f"answer{number}-", ROLE)}</figure>'
