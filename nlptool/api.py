@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nlptool.evaluation.embedding import Pooling
-    from nlptool.evaluation.fill_mask import FillMask, Guess
+    from nlptool.evaluation.fill_mask import FillMask, Prediction
     from nlptool.evaluation.generation.generate import Generator
     from nlptool.evaluation.scoring import Scorer
     from nlptool.text.tokenizer import Tokenizer
@@ -83,9 +83,9 @@ class Model:
 
         return Tokenizer.of_model(self.folder, huggingface.load_pretrained(self.folder).vocab_size)
 
-    def fill_mask(self, text: str, top_k: int = 5) -> "list[list[Guess]]":
+    def fill_mask(self, text: str, top_k: int = 5) -> "list[list[Prediction]]":
         """For each [MASK] in a text the `top_k` most probable tokens, as (text, probability)."""
-        return self._fill_mask.guesses(text, top_k)
+        return self._fill_mask.predictions(text, top_k)
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Log-likelihood of each text in nats; of a masked model the pseudo-log-likelihood (Salazar et al. 2020)."""

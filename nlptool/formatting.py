@@ -151,7 +151,7 @@ def _cell(text: str) -> str:
 
 
 class History:
-    """All values of one figure, thinned as they grow in number."""
+    """The course of one figure in at most 256 values, each the mean of as many steps."""
 
     def __init__(self) -> None:
         self.last = float("nan")

@@ -112,7 +112,7 @@ def require_launcher(environment: Mapping[str, str], arguments: Sequence[str]) -
 def _threads(environment: Mapping[str, str], ranks: int) -> int | None:
     """The CPUs that this process may use, shared among the `ranks` of its host; None: leave torch's number.
 
-    What the user set (OMP_NUM_THREADS) is kept; that torchrun sets it to 1 where nobody did is no wish of anybody's.
+    What the user set (OMP_NUM_THREADS) is kept; that torchrun sets it to 1 where nobody did is nobody's choice.
     """
     if "OMP_NUM_THREADS" in environment and not _set_by_launcher(environment):
         return None

@@ -45,7 +45,7 @@ def _ignored(what: "sys.UnraisableHookArgs") -> None:
 
 
 def ignore() -> None:
-    """Let signals that are heeded change nothing any more: the process is about to end anyway."""
+    """Let signals that are handled change nothing any more: the process is about to end anyway."""
     for name in NAMES:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is _end:

@@ -12,11 +12,12 @@ def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console
     from nlptool.evaluation.fill_mask import FillMask
 
     filler = FillMask(hub.folder(model))
-    found = [(text, guesses) for text in texts for guesses in filler.guesses(text, number)]
+    found = [(text, words) for text in texts for words in filler.predictions(text, number)]
     if as_json:
-        console.json([{"text": text, "guesses": [g._asdict() for g in guesses]} for text, guesses in found])
+        console.json([{"text": text, "predictions": [one._asdict() for one in words]} for text, words in found])
         return
     rows = [
-        (text, "  ".join(f"{g.text} {percent(g.probability, 0)}" for g in guesses)) for text, guesses in found
+        (text, "  ".join(f"{one.text} {percent(one.probability, 0)}" for one in words))
+        for text, words in found
     ]
     console.table(("text", "most probable words"), rows)

@@ -16,7 +16,7 @@ from nlptool.text.tokenizer import Tokenizer
 MASK = "[MASK]"
 
 
-class Guess(NamedTuple):
+class Prediction(NamedTuple):
     """One candidate for a masked token."""
 
     text: str
@@ -44,7 +44,7 @@ class FillMask:
         self.model = open_encoder(pretrained, {"mlm": self.head})
 
     @torch.inference_mode()
-    def guesses(self, text: str, number: int = 5) -> list[list[Guess]]:
+    def predictions(self, text: str, number: int = 5) -> list[list[Prediction]]:
         """The `number` most probable tokens under each mask of a text, as transformers' fill-mask has them.
 
         Probabilities are of all rows of the embeddings, special tokens too. In the text [MASK] stands for the
@@ -66,6 +66,6 @@ class FillMask:
         shares_MV = self.head(hidden_1MD, self.model.word_embeddings)[0].softmax(-1)
         best = shares_MV.topk(min(number, shares_MV.shape[1]))
         return [
-            [Guess(self.tokenizer.decode([i]).strip(), p) for i, p in zip(row, shares, strict=True)]
+            [Prediction(self.tokenizer.decode([i]).strip(), p) for i, p in zip(row, shares, strict=True)]
             for row, shares in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]

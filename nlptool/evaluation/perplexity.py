@@ -1,4 +1,4 @@
-"""How well a model foresees running text: bits per byte and perplexity, with an interval over documents.
+"""How well a model predicts running text: bits per byte and perplexity, with an interval over documents.
 
 A causal LM gives the likelihood of each token by those before it in its window; a masked LM the pseudo-likelihood,
 each token by all others of its window (Salazar et al. 2020, section 2.3). The two are not the same measure. Windows are
@@ -34,7 +34,7 @@ class Reader(Protocol):
 
 
 class NegativeLogLikelihood(NamedTuple):
-    """What a document costs to foresee."""
+    """What a document costs to predict."""
 
     nats: float
     tokens: int

@@ -74,7 +74,7 @@ class CausalLM(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The term, how many tokens are guessed right, and the bytes of text that they stand for."""
+        """The term, how many tokens are predicted right, and the bytes of text that they stand for."""
         loss_BT, correct_BT = linear_scores(
             self.backbone(inputs_of(batch)), self.backbone.word_embeddings, None, batch["labels"]
         )
@@ -84,7 +84,7 @@ class CausalLM(Objective):
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
         """Loss, accuracy, perplexity per token, and of byte-level tokens bits per byte of text.
 
-        Bits per byte compares across tokenizers, as GPT-2's paper does (section 3.1): what it costs to guess
+        Bits per byte compares across tokenizers, as GPT-2's paper does (section 3.1): what it costs to predict
         all tokens, ends of texts included, over the bytes of the text alone.
         """
         figures = super().summary(totals, counts)

@@ -66,7 +66,7 @@ def require_pairs(key: str, model: ModelConfig) -> list[Problem]:
 
 
 class MaskingConfig(ObjectiveConfig):
-    """Which tokens are to be guessed, and what is shown in their place (Devlin et al. 2019, section 3.1)."""
+    """Which tokens are to be predicted, and what is shown in their place (Devlin et al. 2019, section 3.1)."""
 
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens to predict")
     whole_word: bool = Field(

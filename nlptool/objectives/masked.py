@@ -141,7 +141,7 @@ class MaskedLM(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms, and how many of each are guessed right."""
+        """The terms, and how many of each are predicted right."""
         return self.measured(*self._hidden(batch), batch)
 
     def measured(self, masked_BKD: Tensor, first_BD: Tensor, batch: Batch) -> dict[str, Tensor]:

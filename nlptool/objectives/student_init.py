@@ -62,12 +62,12 @@ def require_fit(
 
 
 def require_heads(teacher: PretrainedTeacher, objective: Objective) -> None:
-    """Raise DataError where the teacher lacks what the objective asks it for, such as guesses of tokens."""
+    """Raise DataError where the teacher lacks what the objective asks it for, such as predictions of tokens."""
     assert objective.teacher is not None
     given = {key.partition(".")[0] for key in teacher.pretrained.state}
     missing = [name for name, _ in objective.teacher.named_children() if name not in given]
     if missing:
         raise DataError(
-            f"{teacher.name}: has no {' and no '.join(missing)}, so it cannot say what it would guess",
+            f"{teacher.name}: has no {' and no '.join(missing)}, so it predicts no token",
             hint="name a pretrained language model; or set objective.kl to 0",
         )

@@ -33,7 +33,7 @@ def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> MeanAndStd 
 def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: a line for each figure of each task, a column for the baseline, and one for each model."""
     lines: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
-    guesses: dict[tuple[str, str], str] = {}
+    baselines: dict[tuple[str, str], str] = {}
     for model, found in models.items():
         for one in found:
             for name, figure in one["figures"].items():
@@ -41,12 +41,12 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
                 lines.setdefault(key, {})[model] = figure
                 known = figure["baseline"] is not None
                 baseline = one.get("baseline_name", one.get("guess"))
-                guesses[key] = f"{100 * figure['baseline']:.1f} ({baseline})" if known else ""
+                baselines[key] = f"{100 * figure['baseline']:.1f} ({baseline})" if known else ""
     rows = [
         [
             task,
             metric_title(name),
-            guesses[task, name],
+            baselines[task, name],
             *(_cell(name, figures.get(model)) for model in models),
         ]
         for (task, name), figures in lines.items()

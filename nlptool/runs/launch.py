@@ -16,7 +16,7 @@ from nlptool.train.interrupts import SignalHandler
 
 
 class RunContext(NamedTuple):
-    """One process's part in a run: what it speaks through, the other ranks, and the signals that it heeds."""
+    """One process's part in a run: what it speaks through, the other ranks, and the signals that it handles."""
 
     console: Console
     world: DistributedContext
@@ -25,7 +25,7 @@ class RunContext(NamedTuple):
 
 @contextmanager
 def ranks(console: Console) -> Iterator[RunContext]:
-    """The ranks that a launcher started, or this process alone; signals are heeded, the first rank speaks.
+    """The ranks that a launcher started, or this process alone; signals are handled, the first rank speaks.
 
     What runs within may enter again: the ranks are joined once.
     """

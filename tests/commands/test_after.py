@@ -143,9 +143,9 @@ def test_guesses_are_those_of_transformers(run: Path, capsys):
     best = logits.softmax(-1).topk(3)
     assert len(told) == 2
     for row, found in enumerate(told):
-        shares = [guess["probability"] for guess in found["guesses"]]
+        shares = [guess["probability"] for guess in found["predictions"]]
         assert shares == pytest.approx(best.values[row].tolist(), abs=1e-5)
-        assert found["guesses"][0]["text"] == tokenizer.decode(best.indices[row][:1]).strip()
+        assert found["predictions"][0]["text"] == tokenizer.decode(best.indices[row][:1]).strip()
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_more_guesses_than_tokens_are_all_of_them(run: Path, capsys):
     assert main(["fill-mask", str(run / "final"), "the [MASK]", "--json", "--top", "99999"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     tokenizer = Tokenizer.load(run / "final")
-    assert len(row["guesses"]) == tokenizer.vocab_size
-    assert sum(guess["probability"] for guess in row["guesses"]) == pytest.approx(1, abs=1e-4)
+    assert len(row["predictions"]) == tokenizer.vocab_size
+    assert sum(guess["probability"] for guess in row["predictions"]) == pytest.approx(1, abs=1e-4)
 
 
 def test_a_mask_may_go_by_the_name_that_the_tokenizer_has_for_it(run: Path, capsys):
@@ -175,7 +175,7 @@ def test_a_mask_may_go_by_the_name_that_the_tokenizer_has_for_it(run: Path, caps
         for path in (run / "final").glob("*token*.json"):
             path.write_text(path.read_text().replace("[MASK]", "<mask>"))
         assert main(["fill-mask", str(run / "final"), f"the old {name} reads", "--json"]) == 0
-        found.append(json.loads(capsys.readouterr().out)[0]["guesses"])
+        found.append(json.loads(capsys.readouterr().out)[0]["predictions"])
     assert found[0] == found[1]
 
 

@@ -173,8 +173,8 @@ def test_a_run_that_goes_on_gives_the_same_bits(work: Path, monkeypatch: pytest.
     for stage in ("intermediate", "prediction"):
         for seed in ("seed-0", "seed-1"):
             assert same(work / "run" / stage / seed / "final", work / "whole" / stage / seed / "final")
-    both = (scores(work, name)["models"]["student"]["mean"] for name in ("run", "whole"))
-    assert next(both) == next(both)
+    resumed, whole = (scores(work, name)["models"]["student"]["mean"] for name in ("run", "whole"))
+    assert resumed == whole
 
 
 def test_what_is_finished_is_not_done_again(work: Path, capsys, monkeypatch: pytest.MonkeyPatch):

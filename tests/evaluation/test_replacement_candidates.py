@@ -115,7 +115,7 @@ def test_the_likeliest_words_are_those_of_fill_mask(tiny_run: Path):
     for place, word in enumerate(words):
         if place and len(model.tokenizer.encode(f" {word}")) == 1:
             masked = " ".join([*words[:place], "[MASK]", *words[place + 1 :]])
-            (guesses,) = model.guesses(masked, model.tokenizer.vocab_size)
+            (guesses,) = model.predictions(masked, model.tokenizer.vocab_size)
             known = [guess.text for guess in guesses if guess.text in set(likeliest._words.values())]
             assert list(found[place]) == list(dict.fromkeys(known))[:4]
             tried += 1

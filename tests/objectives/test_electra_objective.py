@@ -408,5 +408,5 @@ def test_a_run_leaves_a_discriminator_and_a_generator_that_fills_masks(tiny_reci
     with pytest.raises(DataError, match="no masked-LM head") as told:
         FillMask(final)
     assert told.value.hint == f"{final / 'generator'} has one"
-    (guesses,) = FillMask(final / "generator").guesses("the old [MASK] reads")
-    assert len(guesses) == 5
+    (found,) = FillMask(final / "generator").predictions("the old [MASK] reads")
+    assert len(found) == 5

@@ -212,8 +212,8 @@ def test_balanced_classes_have_the_same_say_in_the_training_loss(tiny_store: Pat
     made.encode(rows, tokenizer, tmp_path / "train", labelled=True)
     train = made.dataset(Split(tmp_path / "train"), small.LENGTH)
     batches = small.all_rows(made, train, 12)
-    assert sum(float(made(batch)["cross_entropy"]) for batch in batches) == pytest.approx(
-        sum(float(made.cost(made.predict(batch), batch["labels"])) for batch in batches)
+    assert sum(made(batch)["cross_entropy"].item() for batch in batches) == pytest.approx(
+        sum(made.cost(made.predict(batch), batch["labels"]).item() for batch in batches)
     )
     made.weigh(train)
     by_hand = 0.0

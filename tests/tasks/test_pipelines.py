@@ -251,7 +251,7 @@ def randomise(model: nn.Module) -> None:
 # ---- language models ----
 
 
-def compare_guesses(final: Path, capsys) -> None:
+def compare_fill_mask(final: Path, capsys) -> None:
     inside = final / "generator"  # of ELECTRA
     final = inside if inside.is_dir() else final
     texts = [
@@ -270,8 +270,8 @@ def compare_guesses(final: Path, capsys) -> None:
         theirs += found if isinstance(found[0], list) else [found]
     assert len(ours) == len(theirs) == 7
     for one, other in zip(ours, theirs, strict=True):
-        assert [guess["text"] for guess in one["guesses"]] == [g["token_str"].strip() for g in other]
-        scores = [guess["probability"] for guess in one["guesses"]]
+        assert [guess["text"] for guess in one["predictions"]] == [g["token_str"].strip() for g in other]
+        scores = [guess["probability"] for guess in one["predictions"]]
         assert scores == pytest.approx([g["score"] for g in other], abs=CLOSE)
 
 
@@ -543,7 +543,7 @@ def test_transformers_say_what_nlptool_says(
 ):
     start = pretrained(family, tokenizer)
     if head == "fill-mask":
-        compare_guesses(start, capsys)
+        compare_fill_mask(start, capsys)
         use(start, {})
     elif head == "text-generation":
         compare_texts(start, capsys)

@@ -7,7 +7,7 @@ from nlptool.train.estimate import Estimate, estimate, parts
 ROWS, INPUTS, CLASSES = 5, 8, 100
 
 
-class Guess(nn.Module):
+class Scores(nn.Module):
     """Scores of 100 classes from 8 numbers, by a matrix; the loss is the sum of the scores' squares."""
 
     def __init__(self) -> None:
@@ -15,7 +15,7 @@ class Guess(nn.Module):
         self.scores = nn.Linear(INPUTS, CLASSES, bias=False)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"baseline_name": self.scores(batch["x"]).square().sum()}
+        return {"squares": self.scores(batch["x"]).square().sum()}
 
 
 class Model(nn.Module):
@@ -34,7 +34,7 @@ class Whole(nn.Module):
 
 def guess(rows: int = ROWS, precision: str = "fp32") -> Estimate:
     return estimate(
-        Guess, Batch({"x": torch.zeros(rows, INPUTS)}, {"baseline_name": rows}, rows), precision, CLASSES
+        Scores, Batch({"x": torch.zeros(rows, INPUTS)}, {"squares": rows}, rows), precision, CLASSES
     )
 
 

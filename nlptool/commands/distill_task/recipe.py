@@ -124,8 +124,8 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     if recipe.augment and isinstance(recipe.task, LinkedTaskConfig) and recipe.task.graph is not None:
         message = "words are replaced, and links to the graph would be lost; leave augment or task.graph out"
         problems[Problem("augment", message)] = None
-    guesser = recipe.augment.model if recipe.augment else None
-    if guesser is not None and (wrong := hub.origin_problem(guesser)):
+    masked_lm = recipe.augment.model if recipe.augment else None
+    if masked_lm is not None and (wrong := hub.origin_problem(masked_lm)):
         problems[Problem("augment.model", wrong)] = None
     stages = {"intermediate": recipe.intermediate, "prediction": recipe.prediction}
     models = {"teacher": recipe.teacher, "init_from": recipe.init_from or recipe.teacher}

@@ -23,7 +23,7 @@ from nlptool.prompting.results import shots_text
 from nlptool.recipe import digest as recipe_digest
 from nlptool.runs import machine
 
-GUESSES = ("majority", "chance")  # what a score is compared with, the first that is known
+BASELINES = ("majority", "chance")  # what a score is compared with, the first that is known
 WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a task is done
 
 
@@ -77,7 +77,7 @@ def _prompted_scores(recipe: prompt.Recipe, model: Path, out: Path, console: Con
 
 def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
     name, score = next(iter(record["scores"].items()))
-    baseline_name = next((one for one in GUESSES if one in record["baselines"]), None)
+    baseline_name = next((one for one in BASELINES if one in record["baselines"]), None)
     figure = {
         "value": score["value"],
         "std": score["error"] or 0.0,

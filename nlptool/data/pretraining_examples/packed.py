@@ -20,7 +20,7 @@ class PackedRows:
     et al. 2019, section 4.2); other than there, a row may begin and end within a sentence, so none is padded.
 
     overlap: how many tokens of a row are also the first ones of the next. With 1, where a row's tokens are
-    guessed from those before them, an epoch guesses each token of the stream once.
+    predicted from those before them, an epoch predicts each token of the stream once.
 
     BERT: first=[CLS], between=last=[SEP]. GPT-2: between=<|endoftext|>, overlap=1.
 

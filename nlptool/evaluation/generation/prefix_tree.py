@@ -34,7 +34,7 @@ class PrefixTree(NamedTuple):
     ends: Tensor
     """The first node after it that is not below it."""
     nodes: Tensor
-    """Where a token of an answer is to be foretold."""
+    """Where a token of an answer is to be predicted."""
     labels: Tensor
     """This token."""
     rows: Tensor

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Config(ObjectiveConfig):
-    """GPT-2's pretraining (Radford et al. 2019, section 2): guess each token from those before it.
+    """GPT-2's pretraining (Radford et al. 2019, section 2): predict each token from those before it.
 
     Rows are cut from documents that follow each other, <|endoftext|> between them. Tokens see across it, as
     GPT-3's do (Brown et al. 2020, appendix B).

@@ -61,7 +61,7 @@ class Config(MaskingConfig):
         return self
 
     @model_validator(mode="after")
-    def _keeps_guesses_only(self) -> Self:
+    def _keeps_predictions_only(self) -> Self:
         others = [name for name in ("cosine", "hidden", "attention", "embedding") if getattr(self, name)]
         if self.cache_top_k and (others or not self.kl):
             raise ValueError(

@@ -41,13 +41,13 @@ class Teacher(nn.Module):
     backbone: Encoder | Decoder
     mlm: heads.MaskedLM | None
 
-    def __init__(self, model: ModelConfig, vocab_size: int, *, guesses: bool) -> None:
-        """guesses: whether its logits of masked tokens are needed, and so its head."""
+    def __init__(self, model: ModelConfig, vocab_size: int, *, predicts: bool) -> None:
+        """predicts: whether its logits of masked tokens are needed, and so its head."""
         super().__init__()
         self.config = model
         self.backbone = model.build(vocab_size)
         self.mlm = (
-            heads.MaskedLM.of(model, vocab_size) if guesses and isinstance(model, EncoderConfig) else None
+            heads.MaskedLM.of(model, vocab_size) if predicts and isinstance(model, EncoderConfig) else None
         )
         self.requires_grad_(False).eval()
 
@@ -77,10 +77,10 @@ class DistillationObjective(Objective):
         self.weights = {
             self.term if name == "lm_loss" else name: weight for name, weight in config.terms.items()
         }
-        guesses = config.kl > 0 or config.lm_loss > 0
-        self.sees_mask = guesses and not self.causal
-        self.architecture = student.architecture if guesses else "Model"
-        self.mlm = student.mlm if isinstance(student, masked.MaskedLM) and guesses else None
+        predicts = config.kl > 0 or config.lm_loss > 0
+        self.sees_mask = predicts and not self.causal
+        self.architecture = student.architecture if predicts else "Model"
+        self.mlm = student.mlm if isinstance(student, masked.MaskedLM) and predicts else None
         wide = teacher.config.hidden
         self.projection = None
         if model.hidden != wide and (config.hidden or config.embedding):
@@ -121,7 +121,7 @@ class DistillationObjective(Objective):
         return self.student.tokens(examples)
 
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
-        """The language model's batch; without masks and labels where nothing is guessed."""
+        """The language model's batch; without masks and labels where nothing is predicted."""
         if self.causal or self.sees_mask:
             batch = self.student.collate(examples, draws)
         else:
@@ -135,7 +135,7 @@ class DistillationObjective(Objective):
         return Batch(batch.tensors, {name: counts[name] for name in self.weights}, batch.tokens)
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """As the language model's; where nothing is guessed, what teacher and student read."""
+        """As the language model's; where nothing is predicted, what teacher and student read."""
         return self.student.row_views(batch) if self.causal or self.sees_mask else super().row_views(batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -144,7 +144,7 @@ class DistillationObjective(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms; of the language model also how many guesses are right, and where it is asked, the teacher's."""
+        """The terms; of the language model also how many predictions are right, and where needed the teacher's."""
         return self._sums(batch, measured=True)
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
@@ -190,7 +190,7 @@ class DistillationObjective(Objective):
             scores = _scores(self, pair[0]), self._teacher_logits(pair[1])
             sums["kl"] = linear_divergence(*scores, self.config.temperature, counted)
         if self.term in self.weights:
-            sums |= self._guessed(at_masked, batch) if measured else self._guesses(at_masked, batch)
+            sums |= self._lm_measured(at_masked, batch) if measured else self._lm_loss(at_masked, batch)
         return sums
 
     def _sums_without_teacher(self, batch: Batch) -> dict[str, Tensor]:
@@ -202,7 +202,7 @@ class DistillationObjective(Objective):
         counted = None if everywhere else batch["labels"] != IGNORED
         ids, log_p = (batch[name] for name in KEPT)
         sums = {"kl": linear_sparse_divergence(own, ids, log_p, self.config.temperature, counted)}
-        return sums | (self._guesses([at_masked], batch) if self.term in self.weights else {})
+        return sums | (self._lm_loss([at_masked], batch) if self.term in self.weights else {})
 
     def _trace(self, model: Encoder | Decoder, batch: Batch, layers: Collection[int]) -> HiddenStates:
         scored = layers if "attention" in self.weights else ()
@@ -219,12 +219,12 @@ class DistillationObjective(Objective):
             sums["attention"] = losses.attention_errors(own, teacher_states, self.layers, causal=self.causal)
         return sums
 
-    def _guesses(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def _lm_loss(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """The language model's own loss. pair: states that labels belong to, the student's and the teacher's."""
         return {self.term: linear_cross_entropy(*_scores(self, pair[0]), batch["labels"])}
 
-    def _guessed(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """That, and how many guesses are right, of the student and of a teacher with a head."""
+    def _lm_measured(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """That, and how many predictions are right, of the student and of a teacher with a head."""
         scores = {"": _scores(self, pair[0])}
         if "kl" in self.weights:
             scores["teacher_"] = self._teacher_logits(pair[1])
@@ -251,7 +251,7 @@ def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, teacher: ModelConfig
 ) -> DistillationObjective:
     """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
-    outside_teacher = Teacher(teacher, vocabulary.rows, guesses=config.kl > 0)
+    outside_teacher = Teacher(teacher, vocabulary.rows, predicts=config.kl > 0)
     if isinstance(model, EncoderConfig):
         return DistillationObjective(
             config, masked.build(config, model, vocabulary, None), model, outside_teacher

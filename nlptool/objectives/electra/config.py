@@ -29,8 +29,8 @@ class Config(ObjectiveConfig):
     build_pretraining_dataset.py, [CLS] A [SEP] B [SEP], which tasks of two texts begin from; no loss asks about B.
 
     loss: `rtd` is ELECTRA. `rtd_masked`, ELECTRA 15 %, takes the loss at masked positions only. `replace_mlm`
-    guesses the original tokens at the masked positions, which show samples in place of [MASK]. `all_tokens`
-    guesses the original token everywhere, with a gate that may copy the one shown (sections 3.5 and 3.2's end).
+    predicts the original tokens at the masked positions, which show samples in place of [MASK]. `all_tokens`
+    predicts the original token everywhere, with a gate that may copy the one shown (sections 3.5 and 3.2's end).
     """
 
     only_command: ClassVar[str | None] = "pretrain-electra"
@@ -73,7 +73,7 @@ class Config(ObjectiveConfig):
 
     @property
     def detects(self) -> bool:
-        """Whether tokens are told to be replaced or not, in place of being guessed."""
+        """Whether tokens are told to be replaced or not, in place of being predicted."""
         return self.loss in BINARY
 
     def generator_config(self, model: Electra) -> Electra:

@@ -1,4 +1,4 @@
-"""The copy gate of all-tokens MLM: every token is guessed, and the one shown may be copied."""
+"""The copy gate of all-tokens MLM: every token is predicted, and the one shown may be copied."""
 
 # N tokens, C of one chunk, D width, E width of the embeddings, V vocabulary
 
@@ -30,9 +30,9 @@ class CopyGate(nn.Module):
         losses_N: -log softmax(original token); copied_N: bool, True where the original token is the one shown.
         """
         gate_N = self.dense(hidden_ND).squeeze(-1).to(losses_N.dtype)
-        guessed_N = F.logsigmoid(-gate_N) - losses_N
-        either_N = torch.logaddexp(F.logsigmoid(gate_N), guessed_N)
-        return -torch.where(copied_N, either_N, guessed_N)
+        predicted_N = F.logsigmoid(-gate_N) - losses_N
+        either_N = torch.logaddexp(F.logsigmoid(gate_N), predicted_N)
+        return -torch.where(copied_N, either_N, predicted_N)
 
     @torch.no_grad()
     def scores(

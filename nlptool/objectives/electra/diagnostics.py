@@ -5,7 +5,7 @@ from nlptool.formatting import percent
 REPLACED = 0.01
 """Below this share of replaced tokens the discriminator has next to nothing to find."""
 BLIND = 0.55
-"""Up to this area under the ROC curve the discriminator guesses."""
+"""Up to this area under the ROC curve the discriminator tells no better than chance."""
 FALLEN = 2.0
 """A generator that is right so many times as often as the most frequent token has left word frequencies behind."""
 SEEING = 0.9
@@ -15,12 +15,12 @@ SEEING = 0.9
 def diagnostics(figures: dict[str, float]) -> list[str]:
     """What to know and what to do; nothing of a run that merely begins.
 
-    Each model is the other's clock. At the start the generator's samples are nearly all wrong, it guesses the most
-    frequent token, and the discriminator guesses; so what is said of one model asks that the other has learnt.
+    Each model is the other's clock. At the start the generator's samples are nearly all wrong, it predicts the most
+    frequent token, and the discriminator nothing; so what is said of one model asks that the other has learnt.
     """
     remarks = []
     auc = figures.get("rtd_auc")
-    guesses = figures["mlm_accuracy"] / max(figures["mlm_majority"], 1e-9)
+    lead = figures["mlm_accuracy"] / max(figures["mlm_majority"], 1e-9)
     if figures["replaced"] < REPLACED:
         remarks.append(
             f"only {percent(figures['replaced'], 2)} of the tokens are replaced, "
@@ -28,14 +28,14 @@ def diagnostics(figures: dict[str, float]) -> list[str]:
             "left to detect; make the generator smaller "
             "(objective.generator_size), or mask more (objective.mask_rate)"
         )
-    elif auc is not None and auc < BLIND and guesses > FALLEN:
+    elif auc is not None and auc < BLIND and lead > FALLEN:
         remarks.append(
             f"the discriminator cannot tell replaced tokens (area {auc:.2f}, it finds "
             f"{percent(figures['rtd_recall'], 0)}) though the generator has learnt: it calls everything original; "
             "make the generator smaller "
             "(objective.generator_size), warm up longer (train.warmup) or lower train.lr"
         )
-    if auc is not None and auc > SEEING and guesses < (1 + FALLEN) / 2:
+    if auc is not None and auc > SEEING and lead < (1 + FALLEN) / 2:
         remarks.append(
             f"the generator still knows little more than word frequencies (accuracy "
             f"{percent(figures['mlm_accuracy'])}, the most frequent token alone {percent(figures['mlm_majority'])}) "

@@ -59,7 +59,7 @@ class Generator(nn.Module):
     def measure(self, batch: Batch, backbone: TransformerEncoder) -> GeneratorOutput:
         """The same, and how many slots are right by the most probable token (mlm_correct) and by the sample (sampled).
 
-        labels: [V], how often each token was to be guessed.
+        labels: [V], how often each token was to be predicted.
         """
         hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
         labels_BK = batch["labels"]

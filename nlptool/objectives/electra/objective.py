@@ -144,8 +144,8 @@ class Electra(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums of the two losses."""
-        guesses: GeneratorOutput = self.generator(batch, self.backbone)
-        rows = corrupt(batch, guesses.samples)
+        generated: GeneratorOutput = self.generator(batch, self.backbone)
+        rows = corrupt(batch, generated.samples)
         if self.term == "rtd":
             loss = _binary_cross_entropy(*self._detect(batch, rows))
         elif self.term == "replace_mlm":
@@ -156,18 +156,18 @@ class Electra(Objective):
             losses_BT = self.mlm.losses(hidden_BTD, self.backbone.word_embeddings, rows.original)
             losses_BT = self.gate.losses(hidden_BTD, losses_BT, ~rows.replaced)
             loss = (losses_BT * real(batch)).sum()
-        return guesses.sums | {self.term: loss}
+        return generated.sums | {self.term: loss}
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         """The terms, how many of each are right, and what `summary` tells of samples and scores."""
-        guesses = self.generator.measure(batch, self.backbone)
-        rows = corrupt(batch, guesses.samples)
-        sums = guesses.sums | {"replaced": rows.replaced.sum(), "positions": real(batch).sum()}
+        generated = self.generator.measure(batch, self.backbone)
+        rows = corrupt(batch, generated.samples)
+        sums = generated.sums | {"replaced": rows.replaced.sum(), "positions": real(batch).sum()}
         if self.term == "rtd":
             found = self._detect(batch, rows)
             return sums | {"rtd": _binary_cross_entropy(*found), "scores": histograms.histograms(*found)}
-        return sums | self._guess(batch, rows)
+        return sums | self._predicted(batch, rows)
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
         """Loss and accuracy of both; beside an accuracy that of the best constant answer, TERM_majority.
@@ -221,8 +221,8 @@ class Electra(Objective):
         logits_BK = self.rtd(self._states(batch, rows, batch["at"]))
         return logits_BK, rows.replaced.gather(1, batch["at"]), batch["labels"] != IGNORED
 
-    def _guess(self, batch: Batch, rows: Corrupted) -> dict[str, Tensor]:
-        """Loss and number of right guesses of replace_mlm or all_tokens."""
+    def _predicted(self, batch: Batch, rows: Corrupted) -> dict[str, Tensor]:
+        """Loss and number of right predictions of replace_mlm or all_tokens."""
         words_VE = self.backbone.word_embeddings
         if self.term == "replace_mlm":
             hidden_BKD = self._states(batch, rows, batch["at"])

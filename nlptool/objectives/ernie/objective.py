@@ -168,7 +168,7 @@ class Ernie(masked.MaskedLM):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms, and how many of each are guessed right; of dropped and of replaced links by themselves."""
+        """The terms, and how many of each are predicted right; of dropped and of replaced links by themselves."""
         masked_BKD, first_BD, linked_BLD = self._parts(batch)
         sums = self.measured(masked_BKD, first_BD, batch)
         if self.config.dea_weight:

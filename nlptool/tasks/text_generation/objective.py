@@ -36,7 +36,7 @@ GUESS = "majority"
 
 
 class TextGeneration(TaskObjective):
-    """Each token of the answer, and the end of the text, is guessed from the prompt and the answer before it.
+    """Each token of the answer, and the end of the text, is predicted from the prompt and the answer before it.
 
     The loss is the cross-entropy of these tokens alone. decaNLP's own model points into question and context; here
     the decoder copies as it can. Answers are written greedily. The outputs of a row, [W], are its loss in nats, the
