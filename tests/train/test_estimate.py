@@ -32,21 +32,21 @@ class Whole(nn.Module):
         self.shared = self.backbone.embeddings
 
 
-def guess(rows: int = ROWS, precision: str = "fp32") -> Estimate:
+def estimated(rows: int = ROWS, precision: str = "fp32") -> Estimate:
     return estimate(
         Scores, Batch({"x": torch.zeros(rows, INPUTS)}, {"squares": rows}, rows), precision, CLASSES
     )
 
 
 def test_a_parameter_has_a_gradient_and_two_moments():
-    found = guess()
+    found = estimated()
     assert found.parameters == INPUTS * CLASSES
     assert (found.weights, found.gradients, found.optimizer) == (3200, 3200, 6400)
 
 
 def test_scores_of_a_vocabulary_are_told_apart_and_add_up():
     """Scores, their squares' gradient and its two factors: 5 x 100 numbers each, three or four at once."""
-    found = guess()
+    found = estimated()
     assert found.logits % (4 * ROWS * CLASSES) == 0
     assert 2 <= found.logits // (4 * ROWS * CLASSES) <= 4
     assert found.activations < 4 * ROWS * CLASSES, "the rest are sums and the batch is not made here"
@@ -56,9 +56,9 @@ def test_scores_of_a_vocabulary_are_told_apart_and_add_up():
 
 
 def test_scores_grow_with_the_rows_and_weights_do_not():
-    assert guess(3 * ROWS).logits == 3 * guess().logits
-    assert guess(3 * ROWS).weights == guess().weights
-    assert guess(3 * ROWS).rows == 3 * ROWS
+    assert estimated(3 * ROWS).logits == 3 * estimated().logits
+    assert estimated(3 * ROWS).weights == estimated().weights
+    assert estimated(3 * ROWS).rows == 3 * ROWS
 
 
 def test_a_model_is_told_apart_into_its_parts_and_a_head_is_one():
