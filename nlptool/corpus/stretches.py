@@ -11,6 +11,7 @@ from typing import NamedTuple
 from nlptool.corpus import web
 from nlptool.corpus.config import CorpusSource
 from nlptool.corpus.document import Document
+from nlptool.errors import DataError
 from nlptool.text import corpus, sources
 from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import File
@@ -56,9 +57,13 @@ def groups(recipe: Mapping[str, CorpusSource]) -> tuple[list[Group], list[str]]:
     found: list[Group] = []
     notes: list[str] = []
     for name, given in recipe.items():
-        source, remarks = sources.installed(given)
+        try:
+            source, remarks = sources.installed(given)
+            files = [file for file in sources.files(source) if not _is_beside(file, given)]
+        except DataError as error:
+            error.message = f"sources.{name}: {error.message}"
+            raise
         notes += remarks
-        files = [file for file in sources.files(source) if not _is_beside(file, given)]
         if not files:
             found.append(Group(len(found), name, ()))
         held: list[File] = []

@@ -312,7 +312,7 @@ def test_a_dry_run_writes_nothing(work: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["sources.web.files=nowhere.jsonl"], 3, "nowhere.jsonl: no such file"),
+        (["sources.web.files=nowhere.jsonl"], 3, "sources.web: nowhere.jsonl: no such file"),
         (["filters.gopher_quality.min_wrds=3"], 2, "did you mean min_words"),
         (["sources={}"], 2, "sources"),
         (["sources.a/b.files=web.jsonl"], 2, "letters, digits"),
