@@ -95,15 +95,17 @@ class MentionLinker(_OnGraph):
 
     def _mention(self, given: object, size: int) -> Mention | str:
         """One mention, or why it is none."""
-        if isinstance(given, dict):
-            start, end = given.get("start", given.get("begin")), given.get("end")
-            names = [given[key] for key in ("id", "entity", "title") if given.get(key) is not None]
-            score = next((given[key] for key in ("rho", "score", "link_probability") if key in given), None)
-        elif isinstance(given, list) and len(given) in (3, 4):
+        names: tuple[Any, ...]
+        if isinstance(given, list) and len(given) in (3, 4):
             score = given[3] if len(given) == 4 else None
-            turned = isinstance(given[0], str)
-            start, end = given[1:3] if turned else given[:2]
-            names = [given[0] if turned else given[2]]
+            if isinstance(given[0], str):
+                names, start, end = (given[0],), given[1], given[2]
+            else:
+                start, end, names = given[0], given[1], (given[2],)
+        elif isinstance(given, dict):
+            start, end = given.get("start", given.get("begin")), given.get("end")
+            names = tuple(given[key] for key in ("id", "entity", "title") if given.get(key) is not None)
+            score = next((given[key] for key in ("rho", "score", "link_probability") if key in given), None)
         else:
             return "not of a known form"
         if type(start) is not int or type(end) is not int:
@@ -112,10 +114,12 @@ class MentionLinker(_OnGraph):
             return "beyond the text"
         if start >= end:
             return "empty"
-        if isinstance(score, int | float) and score < self.threshold:
+        if score is not None and isinstance(score, int | float) and score < self.threshold:
             return "below the threshold"
-        entity = next((found for name in names if (found := self.number(str(name))) is not None), None)
-        return Mention(start, end, entity) if entity is not None else "of an entity that is not in the graph"
+        for name in names:
+            if (entity := self.number(str(name))) is not None:
+                return Mention(start, end, entity)
+        return "of an entity that is not in the graph"
 
 
 class AnchorLinker(_OnGraph):

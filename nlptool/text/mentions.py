@@ -6,7 +6,7 @@ What is lost on the way is counted by its reason. No graph is needed here: an en
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from nlptool.text.config import Normalise
 from nlptool.text.links import MOST_TOKENS, Links
 from nlptool.text.normalise import normaliser
-from nlptool.text.token_places import TokenPlaces
+from nlptool.text.token_places import TokenPlaces, is_space
 
 JOINERS = "\u200d\ufe0f\ufe0e\u20e3"  # an emoji goes on behind them, or is another before them
 SKIN = range(0x1F3FB, 0x1F400)  # modifiers of the emoji before them
@@ -99,8 +99,8 @@ def _through(
 
 def _collapsed(text: str, normal: str, mentions: list[Mention], dropped: Counter[str]) -> list[Mention]:
     """By the number of visible characters before each, which collapsing white space leaves as they are."""
-    before = np.cumsum([0, *(not character.isspace() for character in text)])
-    places = np.flatnonzero([not character.isspace() for character in normal])
+    before = np.concatenate([[0], np.cumsum(~is_space(text))])
+    places = np.flatnonzero(~is_space(normal))
     if before[-1] != len(places):
         dropped["changed by normalising"] += len(mentions)
         return []
@@ -117,17 +117,23 @@ def _collapsed(text: str, normal: str, mentions: list[Mention], dropped: Counter
 def without_overlaps(text: str, mentions: list[Mention], dropped: Counter[str]) -> list[Mention]:
     """Mentions in the order of the text, none within another; of two that overlap the first, or the longer."""
     kept: list[Mention] = []
-    for mention in sorted(mentions, key=lambda m: (m.start, -m.end)):
-        while_white = text[mention.start : mention.end]
-        if not while_white.strip():
+    starts = [mention[0] for mention in mentions]
+    if starts != sorted({*starts}):
+        mentions = sorted(mentions, key=lambda m: (m.start, -m.end))
+    plain, last = text.isascii(), 0
+    for start, end, entity in mentions:
+        given = text[start:end]
+        inner = given.strip()
+        if not inner:
             dropped["empty"] += 1
-        elif kept and mention.start < kept[-1].end:
+        elif start < last:
             dropped["overlapping"] += 1
-        elif _inside_character(text, mention.start) or _inside_character(text, mention.end):
+        elif not plain and (_inside_character(text, start) or _inside_character(text, end)):
             dropped["inside a character"] += 1
         else:
-            start = mention.start + len(while_white) - len(while_white.lstrip())
-            kept.append(Mention(start, start + len(while_white.strip()), mention.entity))
+            first = start + len(given) - len(given.lstrip())
+            last = first + len(inner)
+            kept.append(Mention(first, last, entity))
     return kept
 
 
@@ -155,7 +161,8 @@ def to_tokens(
     """
     bases = np.cumsum([0, *map(len, texts)])
     counts = [len(found) for found in mentions]
-    flat = np.array([m for found in mentions for m in found], np.int64).reshape(-1, 3)
+    numbers = chain.from_iterable(chain.from_iterable(mentions))
+    flat = np.fromiter(numbers, np.int64).reshape(-1, 3)
     starts, ends = (flat[:, column] + np.repeat(bases[:-1], counts) for column in (0, 1))
     boundaries = np.cumsum([len(sentence) for sentences in documents for sentence in sentences])
     cut = np.searchsorted(boundaries, starts, "right") != np.searchsorted(boundaries, ends - 1, "right")

@@ -57,8 +57,7 @@ def bases_of(texts: Sequence[str]) -> Ints:
 
 def without_space(texts: Sequence[str], places: TokenPlaces) -> TokenPlaces:
     """White space taken off both ends, as str.strip does; where nothing else is there, a place is empty at its end."""
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), "<u4")
-    white = _white_space()[codes]
+    white = is_space("".join(texts))
     starts, ends = places.starts.copy(), places.ends.copy()
     open_ = np.flatnonzero(starts < ends)
     while len(open_ := open_[white[starts[open_]]]):
@@ -68,6 +67,13 @@ def without_space(texts: Sequence[str], places: TokenPlaces) -> TokenPlaces:
     while len(open_ := open_[white[ends[open_] - 1]]):
         ends[open_] -= 1
     return TokenPlaces(starts, ends)
+
+
+def is_space(text: str) -> NDArray[np.bool_]:
+    """What str.isspace says of each character."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    found: NDArray[np.bool_] = _white_space()[codes]
+    return found
 
 
 @cache
