@@ -17,8 +17,8 @@ from nlptool.terminal import clean
 
 EACH = 3
 """Rows that are shown of those that were answered rightly, and of the others."""
-WIDTH, LINE, TOP = 6.6, 0.24, 0.12  # inches: of a picture, of a line of it, above the first
-CELLS = 92  # letters of a line
+WIDTH, LINE, TOP = 5.4, 0.22, 0.12  # inches: of a picture, of a line of it, above the first
+CELLS = 68  # letters of a line
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
