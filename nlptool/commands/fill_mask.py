@@ -14,7 +14,9 @@ def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console
     filler = FillMask(hub.folder(model))
     found = [(text, words) for text in texts for words in filler.predictions(text, number)]
     if as_json:
-        console.json([{"text": text, "predictions": [one._asdict() for one in words]} for text, words in found])
+        console.json(
+            [{"text": text, "predictions": [one._asdict() for one in words]} for text, words in found]
+        )
         return
     rows = [
         (text, "  ".join(f"{one.text} {percent(one.probability, 0)}" for one in words))

@@ -12,7 +12,7 @@ from nlptool.models import hub, huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.models.huggingface import Pretrained
 from nlptool.objectives.base import Objective
-from nlptool.text import extension, fingerprints
+from nlptool.text import extension, tokenizer_json
 from nlptool.text.imported import FINGERPRINT
 from nlptool.text.tokenizer import Tokenizer
 
@@ -42,7 +42,7 @@ def read(name: str, tokenizer: Tokenizer, store: str, *, extend: bool = False) -
         known = huggingface.read_config(folder).get(FINGERPRINT)
         other = None if known is None or tokenizer.is_called(known) else "the fingerprint differs"
     else:
-        other = fingerprints.difference(theirs, tokenizer)
+        other = tokenizer_json.difference(theirs, tokenizer)
     if other is not None:
         raise DataError(f"{name}: its tokenizer is not that of {store}: {other}", hint=remedy)
     return found

@@ -1,9 +1,16 @@
-"""What is in a tokenizer.json: its digest, its mask token, and the Hugging Face folder that it goes into."""
+"""What is in a tokenizer.json: its digest, its mask token, the Hugging Face folder it goes into, how two differ."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from nlptool.formatting import json_value
+
+if TYPE_CHECKING:
+    from nlptool.text.tokenizer import Tokenizer
+
+PARTS = {"normalizer": "normalise", "pre_tokenizer": "split", "model": "merge"}
 
 
 def files(
@@ -58,3 +65,17 @@ def with_mask_flags(content: Mapping[str, Any], mask: int, name: str, **flags: b
         added.append({"id": mask, "content": name, "special": True} | plain)
     changed = [dict(token) | flags if token["id"] == mask else token for token in added]
     return dict(content) | {"added_tokens": changed}
+
+
+def difference(one: "Tokenizer", other: "Tokenizer") -> str | None:
+    """What differs, of the one and of the other; None where both give the same ids."""
+    if one.fingerprint == other.fingerprint:
+        return None
+    if one.vocab_size != other.vocab_size:
+        return f"{one.vocab_size:,} tokens and {other.vocab_size:,}"
+    for number in range(one.vocab_size):
+        mine, theirs = one.tokens.get(number), other.tokens.get(number)
+        if mine != theirs:
+            return f"token {number} is {json_value(mine)} in the one, {json_value(theirs)} in the other"
+    parts = [how for part, how in PARTS.items() if one.content.get(part) != other.content.get(part)]
+    return f"the same tokens, but they {' and '.join(parts or ['split'])} texts differently"

@@ -8,7 +8,7 @@ import pytest
 
 from nlptool.cli import main
 from nlptool.errors import DataError
-from nlptool.text import fingerprints
+from nlptool.text import tokenizer_json
 from nlptool.text.tokenizer import Tokenizer
 
 WORD = "the old river reads a bell."
@@ -34,15 +34,15 @@ def other_store(tiny_store: Path, tmp_path: Path) -> Path:
 
 def test_what_differs_between_two_tokenizers_is_named(tiny_store: Path):
     one = Tokenizer.load(tiny_store / "tokenizer")
-    assert fingerprints.difference(one, one.framed()) is None
-    assert fingerprints.difference(one, one.bare()) is None
-    assert str(fingerprints.difference(one, swapped(one))).startswith("token ")
+    assert tokenizer_json.difference(one, one.framed()) is None
+    assert tokenizer_json.difference(one, one.bare()) is None
+    assert str(tokenizer_json.difference(one, swapped(one))).startswith("token ")
     merges = one.content["model"]["merges"]
     model = one.content["model"] | {"merges": [merges[1], merges[0], *merges[2:]]}
     other = Tokenizer(one.content | {"model": model})
-    assert fingerprints.difference(one, other) == "the same tokens, but they merge texts differently"
+    assert tokenizer_json.difference(one, other) == "the same tokens, but they merge texts differently"
     lower = Tokenizer(one.content | {"normalizer": {"type": "Lowercase"}})
-    assert fingerprints.difference(one, lower) == "the same tokens, but they normalise texts differently"
+    assert tokenizer_json.difference(one, lower) == "the same tokens, but they normalise texts differently"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from nlptool.evaluation.fill_mask import FillMask
 from nlptool.models import hub
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distillation import IntermediateDistillation
-from nlptool.text import fingerprints
+from nlptool.text import tokenizer_json
 from nlptool.train.config import FinetuneConfig
 from nlptool.train.estimate import shapes_only
 
@@ -86,7 +86,7 @@ def intermediate_objective(own: TaskObjective, teacher: TaskObjective) -> Interm
 
 def _require_same_vocabulary(teacher: FinetuneSetup, student: FinetuneSetup) -> None:
     """Raise DataError unless both read a text as the same tokens."""
-    if other := fingerprints.difference(student.tokenizer, teacher.tokenizer):
+    if other := tokenizer_json.difference(student.tokenizer, teacher.tokenizer):
         raise DataError(
             f"{student.start} and {teacher.start} have different tokenizers: {other}",
             hint="student and teacher need one tokenizer; choose a student with the teacher's",
