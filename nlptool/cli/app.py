@@ -6,7 +6,7 @@ from copy import copy
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import getdoc
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -51,6 +51,10 @@ BatchSize = Annotated[
         metavar="N",
         help="Rows per batch, by default as many as have some thousand tokens; it changes no result.",
     ),
+]
+OnError = Annotated[
+    Literal["stop", "skip"],
+    typer.Option("--on-error", help="For a row that cannot be read: stop there, or skip and count it."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

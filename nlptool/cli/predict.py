@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from nlptool.cli.app import BatchSize, Json, app, carry_out, console
+from nlptool.cli.app import BatchSize, Json, OnError, app, carry_out, console
 from nlptool.commands.specs import INFERENCE
 from nlptool.errors import UsageError
-
-STOP, SKIP = "stop", "skip"
 
 
 @app.command(
@@ -70,14 +68,7 @@ def predict(
     keep: Annotated[
         bool, typer.Option("--keep", help="Write the columns of the input before the predictions.")
     ] = False,
-    on_error: Annotated[
-        str,
-        typer.Option(
-            "--on-error",
-            metavar="stop|skip",
-            help="For a row that cannot be read: stop there, or skip and count it.",
-        ),
-    ] = STOP,
+    on_error: OnError = "stop",
     task: Annotated[
         str | None,
         typer.Option(
@@ -108,8 +99,6 @@ def predict(
     from nlptool.runs import folder
 
     folder.require_auto(resume)
-    if on_error not in (STOP, SKIP):
-        raise UsageError(f"--on-error {on_error}: expected {STOP} or {SKIP}")
     if out is None and (resume or overwrite):
         raise UsageError("--resume and --overwrite go with a file: --out FILE")
     names = tuple(name.strip() for name in columns.split(",")) if columns else ()
@@ -123,7 +112,7 @@ def predict(
         names,
         light.column_map(mapped or ()),
         keep,
-        on_error == SKIP,
+        on_error == "skip",
         light.task_of(task),
         submission,
         explain,

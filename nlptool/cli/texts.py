@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nlptool.cli.app import BatchSize, Json, Replace, app, carry_out
+from nlptool.cli.app import BatchSize, Json, OnError, Replace, app, carry_out
 from nlptool.commands.specs import INFERENCE
 
 Model = Annotated[
@@ -24,10 +24,6 @@ Column = Annotated[
 Format = Annotated[
     Literal["lines", "jsonl", "csv", "tsv", "parquet"] | None,
     typer.Option("--format", help="Format of the file; by its suffix if not given, else a text a line."),
-]
-OnError = Annotated[
-    Literal["stop", "skip"],
-    typer.Option("--on-error", help="For a row that cannot be read: stop there, or skip and count it."),
 ]
 
 

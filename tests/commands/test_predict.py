@@ -353,7 +353,7 @@ def test_answers_say_where_they_stand_and_need_no_id(tiny_run: Path, tmp_path: P
         (("rows.jsonl", "-o", "out.xlsx"), ".jsonl, .csv, .tsv, .parquet"),
         (("rows.jsonl", "--format", "xml"), "--format xml"),
         (("rows.jsonl", "--map", "sentence"), "--map sentence"),
-        (("rows.jsonl", "--on-error", "ignore"), "--on-error ignore"),
+        (("rows.jsonl", "--on-error", "ignore"), "'ignore' is not one of 'stop', 'skip'"),
         (("rows.jsonl", "--resume", "auto"), "--out FILE"),
     ],
 )
