@@ -189,15 +189,15 @@ def evaluate(
         _evaluate((models, question, out), out, Options(overwrite=overwrite, json=as_json))
         return
     requested = EvaluationOptions(
-        store,
-        max_chars or 4000,
-        minimal_pairs,
-        limit or 1000,
-        suite,
-        data,
-        stride,
-        pll_metric or "original",
-        batch_size,
+        store=store,
+        max_chars=max_chars or 4000,
+        minimal_pairs=minimal_pairs,
+        limit=limit or 1000,
+        suite=suite,
+        data=data,
+        stride=stride,
+        pll=pll_metric or "original",
+        batch_size=batch_size,
     )
     evaluation = resolve(models, requested, out)
     _evaluate(evaluation, out, Options(resume=resume, overwrite=overwrite, json=as_json))

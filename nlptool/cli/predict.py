@@ -103,20 +103,20 @@ def predict(
         raise UsageError("--resume and --overwrite go with a file: --out FILE")
     names = tuple(name.strip() for name in columns.split(",")) if columns else ()
     request = light.PredictOptions(
-        model,
-        tuple(files or ()),
-        (*(texts or ()), *([second] if second is not None else ())),
-        second is not None,
-        out,
-        light.row_format(form),
-        names,
-        light.column_map(mapped or ()),
-        keep,
-        on_error == "skip",
-        light.task_of(task),
-        submission,
-        explain,
-        batch_size,
+        model=model,
+        files=tuple(files or ()),
+        texts=(*(texts or ()), *([second] if second is not None else ())),
+        one_row=second is not None,
+        out=out,
+        format=light.row_format(form),
+        columns=names,
+        mapped=light.column_map(mapped or ()),
+        keep=keep,
+        skip=on_error == "skip",
+        task=light.task_of(task),
+        submission=submission,
+        explain=explain,
+        batch_size=batch_size,
     )
     models = light.resolve(request)
     reads = (*request.files, *models)

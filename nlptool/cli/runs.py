@@ -108,20 +108,20 @@ def export(
     from nlptool.console import Options
 
     options = ExportOptions(
-        source,
-        out,
-        to,
-        checkpoint,
-        license_,
-        tuple(language or ()),
-        push_to_hub,
-        private,
-        overwrite,
-        quantize,
-        rows,
-        tuple(column or ()),
-        label,
-        vectors,
+        source=source,
+        out=out,
+        to=to,
+        checkpoint=checkpoint,
+        license=license_,
+        languages=tuple(language or ()),
+        repository=push_to_hub,
+        private=private,
+        overwrite=overwrite,
+        quantize=quantize,
+        rows=rows,
+        columns=tuple(column or ()),
+        label=label,
+        vectors=vectors,
     )
     options.check()
     carry_out("export", options, Options(json=as_json))

@@ -117,17 +117,17 @@ def generate(
 
     given = InputOptions(text, file, column, format_, batch_size, on_error)
     options = GenerationOptions(
-        max_new_tokens,
-        temperature,
-        top_k,
-        top_p,
-        num_beams,
-        length_penalty,
-        repetition_penalty,
-        no_repeat_ngram_size,
-        tuple(stop or ()),
-        seed,
-        n,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        num_beams=num_beams,
+        length_penalty=length_penalty,
+        repetition_penalty=repetition_penalty,
+        no_repeat_ngram_size=no_repeat_ngram_size,
+        stop=tuple(stop or ()),
+        seed=seed,
+        n=n,
     )
     given.check()
     options.check()
@@ -179,7 +179,18 @@ def embed(
     from nlptool.runs import output_file
 
     numbers, skip = layer_numbers(layers), on_error == "skip"
-    options = EmbedOptions(text, file, out, pooling, numbers, normalize, column, format_, skip, batch_size)
+    options = EmbedOptions(
+        text=text,
+        file=file,
+        out=out,
+        pooling=pooling,
+        layers=numbers,
+        normalize=normalize,
+        column=column,
+        format=format_,
+        skip=skip,
+        batch_size=batch_size,
+    )
     options.check()
     if out is not None:
         output_file.prepare_output_file(

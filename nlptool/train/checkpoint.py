@@ -92,16 +92,16 @@ def save(
     if bad := not_finite(tensors["model"] | tensors["optimizer"]):
         raise NonFiniteLoss(f"step {state.step:,}: the weights are not finite ({', '.join(bad[:3])})")
     facts = Facts(
-        state.step,
-        state.tokens,
-        state.elapsed,
-        recipe_digest,
-        heldout,
-        state.flops,
-        state.lr,
-        tuple(first for first in stages if first < state.step),
-        dict(models),
-        scheduled,
+        step=state.step,
+        tokens=state.tokens,
+        elapsed=state.elapsed,
+        recipe=recipe_digest,
+        heldout=heldout,
+        flops=state.flops,
+        lr=state.lr,
+        stages=tuple(first for first in stages if first < state.step),
+        models=dict(models),
+        scheduled=scheduled,
     )
     with atomic_folder(folder) as aside:
         try:

@@ -250,15 +250,15 @@ def _planned(
     text = json.dumps([name, recipe_digest(loaded.recipe), above])
     place = out / "runs" / name / _plain(arm) / (f"seed-{seed}" if own or above else "")
     return PlannedRun(
-        name,
-        [arm],
-        seed if own else None,
-        command,
-        step.recipe,
-        (*changes, *own),
-        place,
-        loaded,
-        hashlib.sha256(text.encode()).hexdigest(),
+        step=name,
+        arms=[arm],
+        seed=seed if own else None,
+        command=command,
+        recipe=step.recipe,
+        changes=(*changes, *own),
+        out=place,
+        loaded=loaded,
+        identity=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
