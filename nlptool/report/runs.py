@@ -146,7 +146,9 @@ def _baselines(scores: Path) -> dict[str, Any]:
     if not isinstance(found.get("baseline"), dict):
         return {}
     return {
-        "baselines": found["baseline"],
+        "baselines": {
+            name: value for name, value in found["baseline"].items() if isinstance(value, int | float)
+        },
         "baseline_name": str(found.get("baseline_name", found.get("guess", ""))),
     }
 

@@ -83,6 +83,8 @@ def read(run: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(found, start=1):
         if not isinstance(line.get("step"), int):
             raise DataError(f"{path}:{number}: has no step", hint=remedy)
+        if wrong := [name for name, value in line.items() if not isinstance(value, int | float)]:
+            raise DataError(f"{path}:{number}: {wrong[0]} is no number", hint=remedy)
     return found
 
 

@@ -152,6 +152,17 @@ def test_a_final_of_an_earlier_end_is_told_by_everyone(
     assert weights_record.superseded_final(tmp_path / "copy") is None
 
 
+def test_a_figure_that_is_no_number_is_named(run: Path, tiny_recipe: Path, tmp_path: Path, capsys):
+    from nlptool.report import runs
+
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 12, "heldout/mlm": "08"}\n')
+    assert train(tiny_recipe, "--resume", "auto") == 3
+    assert "heldout/mlm is no number" in capsys.readouterr().err
+    (tmp_path / "scores.json").write_text('{"baseline": {"accuracy": "08", "f1": 0.5}}')
+    assert runs._baselines(tmp_path / "scores.json")["baselines"] == {"f1": 0.5}
+
+
 def test_a_report_tells_a_run_that_goes_on_from_one_that_has_ended(run: Path):
     from nlptool.report import runs
 

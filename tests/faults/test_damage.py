@@ -54,7 +54,7 @@ UNWRITTEN = re.compile(r"\.known$")
 APPENDED = ("command.txt", "metrics.jsonl", "run.json", "recipe.yaml", "environment.json")
 """Files that a resumed run writes before it can find what is wrong."""
 GROUPS = 3  # of kinds, which several workers may try
-TRIAL = Path(ROOT.name) / "trial"
+TRIAL, WHOLE = Path(ROOT.name) / "trial", Path(ROOT.name) / "whole"
 
 
 def lost(before: dict[str, str], cwd: Path, damaged: str) -> str | None:
@@ -87,11 +87,16 @@ def judged(
     """
     if (why := told_wrong(done)) is not None:
         return why
-    if done.code == 0 and left is not None and left != before[file]:
-        if line.startswith("doctor") and not file.endswith(TEXT) and not UNWRITTEN.search(file):
+    blank = (
+        UNWRITTEN.search(file) and left == hashlib.sha256(bytes((TRIAL / file).stat().st_size)).hexdigest()
+    )
+    if done.code == 0 and left not in (None, before[file]) and not blank:
+        if line.startswith("doctor") and not file.endswith(TEXT):
             return "doctor finds nothing"
-        now = digest(TRIAL / file)
-        if now not in (None, left) and CACHED.search(file) and "made anew" not in done.err:
+        anew = (
+            CACHED.search(file) and digest(TRIAL / file) not in (None, left) and "made anew" not in done.err
+        )
+        if anew and whole()["files"].get(file) == before[file]:  # which the command leaves as it is, else
             return f"exit 0, made anew without a word: {done.err[-300:]}"
     if done.code:
         return lost(before, TRIAL, file)
@@ -117,9 +122,10 @@ def judged(
 def whole(kind: Kind, name: str) -> dict[str, Any]:
     """What a command makes of an undamaged folder."""
     line = kind.readers[name]
-    done = run(line.split(), copy(world_of(kind.make), TRIAL), pictures=False)
+    done = run(line.split(), copy(world_of(kind.make), WHOLE), pictures=False)
     assert done.code == 0 or "page" in line, f"{line}: {done}"
-    found = outcome(done, TRIAL)
+    found = outcome(done, WHOLE)
+    found["files"] = contents(WHOLE)
     return found | {"said": None} if name == "report" else found  # which may say that a run has no end
 
 
