@@ -8,7 +8,7 @@ import pytest
 from trials import ROOT, copy, run
 from worlds import WORDS, asked, world_of
 
-FEW, MANY = 16_000, 48_000  # of fewer rows what oneDNN keeps for each shape of a batch, once, shows as much
+FEW, MANY = 16_000, 48_000  # the first rows take more, by what is allocated once
 HELD = 6_000  # bytes of a row: its text, its requests, their digest and responses, and the line that is written of it
 
 
