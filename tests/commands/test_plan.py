@@ -153,6 +153,15 @@ def test_it_is_said_whether_the_run_fits(tiny_recipe: Path, monkeypatch, capsys)
     assert "does not fit, not even one sequence at a time" in capsys.readouterr().out
 
 
+def test_no_step_is_taken_of_a_model_that_is_larger_than_the_machine(tiny_recipe: Path, monkeypatch, capsys):
+    monkeypatch.setattr(pretrain, "device_info", lambda _: DeviceInfo("test", 100_000, 0, 10**12))
+    monkeypatch.setattr(pretrain, "training_job", lambda *_: pytest.fail("a model is made"))
+    assert main(["plan", str(tiny_recipe), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["probes"] is None
+    assert "no time estimate: weights, gradients and moments alone take 212 kB of 100 kB" in shown.err
+
+
 def test_an_error_is_that_of_the_command_that_the_recipe_belongs_to(
     tiny_recipe: Path, tmp_path: Path, capsys
 ):

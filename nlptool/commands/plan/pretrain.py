@@ -20,7 +20,7 @@ PASSES = 3  # a held-out batch is one of a step's three passes
 def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, console: Console) -> None:
     """Show what the run would take. Raises DataError when store and recipe do not go together."""
     machine = device_info(setup.out)
-    probes = _probed(setup, console) if probe else None
+    probes = _probed(setup, machine, console) if probe else None
     facts = figures(setup, command, machine, probes)
     if as_json:
         console.json(facts)
@@ -28,8 +28,13 @@ def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, cons
         console.table(("", "", "in detail"), rows(setup, facts), title=f"{command}: {setup.out}")
 
 
-def _probed(setup: PretrainSetup, console: Console) -> list[Probe] | None:
+def _probed(setup: PretrainSetup, machine: DeviceInfo, console: Console) -> list[Probe] | None:
     """Some steps of each stage; None where this machine cannot carry out the recipe, which may be for another one."""
+    least = setup.estimate.weights + setup.estimate.gradients + setup.estimate.optimizer
+    if least > machine.memory:
+        needed, there = quantity(least, "B"), quantity(machine.memory, "B")
+        console.note(f"no time estimate: weights, gradients and moments alone take {needed} of {there}")
+        return None
     probe = stage_probe(setup.train, setup.seed, lambda world: training_job(setup, world), console)
     if probe is None:
         return None
