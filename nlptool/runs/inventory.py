@@ -95,8 +95,8 @@ ALWAYS = (f".*{MARK}", ".nlptool-lock")
 
 _OF_RUN = (*TRAINING, *LABELLED, *DISTILLED, *ALWAYS)
 _OF_MODEL = (*MODEL, *TOKENIZER, "run.json", "task.json", *ALWAYS)
-GRID, RUNS = "grid", "/runs"
-"""RUNS stands for folders of any name with runs, or with what a model has answered."""
+GRID, PREDICTIONS, RUNS, FOLDERS = "grid", "predictions", "/runs", "/folders"
+"""RUNS stands for folders of any name with runs, or with what a model has answered, FOLDERS for those of tasks."""
 _OF_RESULTS = (*_OF_RUN, "confusion*.svg", "confusion*.png", "*.tsv")
 WITHIN = {
     "final": _OF_MODEL,
@@ -109,7 +109,7 @@ WITHIN = {
         ("seed-*", "intermediate", "prediction", "baseline_student", "twin", "abandoned-*"), _OF_RUN
     ),
     GRID: ("*",),
-    "predictions": ("*.jsonl", *ALWAYS),
+    PREDICTIONS: ("*.jsonl", FOLDERS, *ALWAYS),
 }
 """What nlptool writes into folders of its own, by their names."""
 
@@ -132,6 +132,8 @@ def is_of_kind(out: Path, mark: str) -> bool:
 
 
 def _is_ours(path: Path, names: tuple[str, ...]) -> bool:
+    if FOLDERS in names and path.is_dir() and not path.is_symlink():
+        return True
     if RUNS in names and path.is_dir() and not path.is_symlink() and not list(_foreign(path, _OF_RESULTS)):
         return True
     return any(fnmatch(path.name, name) for name in names) or (path.name == CARD and _is_card(path))
@@ -165,6 +167,8 @@ def _within(folder: Path) -> tuple[str, ...] | None:
     """What nlptool writes into a folder in one of its own; None where names are another program's, or any."""
     if folder.parent.name == GRID:
         return WITHIN["seed-*"]
+    if folder.parent.name == PREDICTIONS:
+        return WITHIN[PREDICTIONS]
     return next((names for name, names in WITHIN.items() if fnmatch(folder.name, name)), None)
 
 
