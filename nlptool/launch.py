@@ -40,6 +40,8 @@ class Launch:
 
 ALONE = Launch()
 LATER = 0.02  # seconds
+raised_signals: list[BaseException] = []
+"""What signals have raised in this command. Code in C, such as torch's, may put an error of its own in its place."""
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from nlptool import __version__, cli
+from nlptool import __version__, cli, launch
 from nlptool.cli import main, signals
 from nlptool.cli.app import app, narrowed
 from nlptool.commands.finetune import recipe as finetune
@@ -339,6 +339,26 @@ def test_what_fails_because_of_a_signal_is_the_signals_not_a_defect(
     said = capsys.readouterr().err
     assert told in said
     assert "defect" not in said
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [(signals.Ended(15), 143), (KeyboardInterrupt(), 130), (Preempted("stopped by SIGTERM"), 75)],
+)
+def test_a_signal_whose_error_code_in_c_has_replaced_is_still_a_signal(
+    stop: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    """As torch.asarray does, which takes any error within it for one of a shape, without its context."""
+
+    def replaced(**given: object) -> None:
+        launch.raised_signals.append(stop)
+        raise ValueError("could not determine the shape of object type 'torch.storage.UntypedStorage'")
+
+    monkeypatch.setattr(cli, "parser", lambda command: replaced)
+    assert cli.main(["schema"]) == code
+    assert "defect" not in capsys.readouterr().err
+    monkeypatch.setattr(cli, "parser", lambda command: lambda **given: 1 / 0)
+    assert cli.main(["schema"]) == 1, "a signal of an earlier command is none of this one"
 
 
 def test_an_error_keeps_its_exit_code_where_stderr_is_full_and_was_written_to(

@@ -30,6 +30,7 @@ ALLOCATION = "can't allocate memory"  # torch's words, in a RuntimeError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code. Without `arguments`, those of the process."""
+    launch.raised_signals.clear()
     try:
         if arguments is None:
             signals.heed()

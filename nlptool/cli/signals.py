@@ -7,7 +7,7 @@ from types import FrameType
 from typing import NoReturn
 
 from nlptool.errors import Preempted
-from nlptool.launch import importing, send_again
+from nlptool.launch import importing, raised_signals, send_again
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -53,10 +53,14 @@ def ignore() -> None:
 
 
 def behind(error: BaseException) -> BaseException | None:
-    """The signal after which something failed that nobody foresaw: what it broke off may fail to clean up."""
+    """The signal after which something failed that nobody foresaw: what it broke off may fail to clean up.
+
+    Where code in C has put its own error in the signal's place, the signal that was raised last.
+    """
     before = error.__context__
     while before is not None and not isinstance(before, Ended | Preempted | KeyboardInterrupt):
         before = before.__context__
+    before = before or (raised_signals[-1] if raised_signals else None)
     return Ended(signal.SIGINT) if isinstance(before, KeyboardInterrupt) else before
 
 
@@ -64,4 +68,5 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
     if importing(frame):
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-    raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
+    raised_signals.append(KeyboardInterrupt() if number == signal.SIGINT else Ended(number))
+    raise raised_signals[-1]

@@ -196,6 +196,10 @@ class TrainingRun:
                 self._save()
         except Preempted as stop:
             raise self._stopped(stop) from None
+        except (RuntimeError, ValueError, TypeError):
+            if self.signals.raised is None:
+                raise
+            raise self._stopped(self.signals.raised) from None
         except OtherRankFailed as lost:
             self._rescue(lost)
             raise

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from nlptool.errors import Preempted
-from nlptool.launch import importing, send_again
+from nlptool.launch import importing, raised_signals, send_again
 
 NAMES = ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
@@ -35,6 +35,8 @@ class SignalHandler:
         self.alone = alone
         self.arrived = False
         self.name = ""
+        self.raised: Preempted | None = None
+        """What a signal has raised, which code in C may have replaced by an error of its own."""
         self._shields = 0
         self._previous: dict[int, Any] = {}
         self._hook = sys.unraisablehook
@@ -78,7 +80,9 @@ class SignalHandler:
     def _check(self) -> None:
         if self.arrived and self.alone and self._shields == 0:
             self.alone = False  # raised once: what follows is the saving, which must not be stopped
-            raise Preempted(f"stopped by {self.name}")
+            self.raised = Preempted(f"stopped by {self.name}")
+            raised_signals.append(self.raised)
+            raise self.raised
 
     @contextmanager
     def shield(self) -> Iterator[None]:

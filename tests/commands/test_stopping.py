@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from nlptool.cli import main
+from nlptool.errors import Preempted
 from nlptool.train.optim import Adam
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -81,6 +82,28 @@ def test_a_signal_while_evaluating_is_honoured(tiny_recipe: Path, tmp_path: Path
     assert main(["pretrain-mlm", str(tiny_recipe), "save.every=1000"]) == 75
     assert "after step 6" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000006"]
+
+
+def test_a_signal_that_code_in_c_takes_for_an_error_of_its_own_stops_the_run_all_the_same(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch, capsys
+):
+    from nlptool.objectives.masked import MaskedLM
+
+    plain, taken = MaskedLM.forward, []  # a step has two micro-batches
+
+    def signalled(self, batch):
+        taken.append(batch)
+        if len(taken) == 3:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except Preempted:
+                raise ValueError("could not determine the shape of object type") from None
+        return plain(self, batch)
+
+    monkeypatch.setattr(MaskedLM, "forward", signalled)
+    assert main(["pretrain-mlm", str(tiny_recipe), "save.every=1000", "evaluate.every=1000"]) == 75
+    assert "stopped by SIGTERM after step 1" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000001"]
 
 
 def test_a_run_that_is_stopped_has_written_down_its_last_step(tiny_recipe: Path, tmp_path: Path, monkeypatch):
