@@ -194,12 +194,8 @@ class TrainingRun:
                 self._evaluate()
             if self.saved < self.state.step:
                 self._save()
-        except Preempted as stop:
-            raise self._stopped(stop) from None
-        except (RuntimeError, ValueError, TypeError):
-            if self.signals.raised is None:
-                raise
-            raise self._stopped(self.signals.raised) from None
+        except (Preempted, RuntimeError, ValueError, TypeError) as error:
+            raise self._stopped(self.signals.behind(error)) from None
         except OtherRankFailed as lost:
             self._rescue(lost)
             raise

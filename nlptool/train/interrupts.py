@@ -71,6 +71,13 @@ class SignalHandler:
         else:
             self._hook(what)
 
+    def behind(self, error: BaseException) -> Preempted:
+        """The signal that an error stands for, also where code in C has replaced it. Raises any other error again."""
+        found = error if isinstance(error, Preempted) else self.raised
+        if found is None:
+            raise error
+        return found
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.name = signal.Signals(number).name
         self.arrived = True
