@@ -3,6 +3,7 @@
 A test runs every command and holds what it leaves against this list.
 """
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from nlptool.atomic_files import MARK, open_regular
+from nlptool.atomic_files import MARK, open_regular, read_json
 from nlptool.errors import DataError
 
 RUN = ("recipe.yaml", "command.txt", "environment.json", "run.json", "metrics.jsonl", "checkpoints", "final")
@@ -95,7 +96,8 @@ ALWAYS = (f".*{MARK}", ".nlptool-lock")
 
 _OF_RUN = (*TRAINING, *LABELLED, *DISTILLED, *ALWAYS)
 _OF_MODEL = (*MODEL, *TOKENIZER, "run.json", "task.json", *ALWAYS)
-GRID, PREDICTIONS, RUNS, FOLDERS = "grid", "predictions", "/runs", "/folders"
+GRID, PREDICTIONS, ANSWERS, ROWS = "grid", "predictions", "answers", "rows"
+RUNS, FOLDERS = "/runs", "/folders"
 """RUNS stands for folders of any name with runs, or with what a model has answered, FOLDERS for those of tasks."""
 _OF_RESULTS = (*_OF_RUN, "confusion*.svg", "confusion*.png", "*.tsv")
 WITHIN = {
@@ -110,6 +112,8 @@ WITHIN = {
     ),
     GRID: ("*",),
     PREDICTIONS: ("*.jsonl", FOLDERS, *ALWAYS),
+    ANSWERS: ("*.jsonl", FOLDERS, *ALWAYS),
+    "teacher": ("*.topk_ids", "*.topk_logprobs", "*.known", *ALWAYS),
 }
 """What nlptool writes into folders of its own, by their names."""
 
@@ -167,9 +171,21 @@ def _within(folder: Path) -> tuple[str, ...] | None:
     """What nlptool writes into a folder in one of its own; None where names are another program's, or any."""
     if folder.parent.name == GRID:
         return WITHIN["seed-*"]
-    if folder.parent.name == PREDICTIONS:
-        return WITHIN[PREDICTIONS]
+    if folder.parent.name in (PREDICTIONS, ANSWERS):
+        return WITHIN[folder.parent.name]
+    if folder.name == ROWS:
+        return _rows(folder)
     return next((names for name, names in WITHIN.items() if fnmatch(folder.name, name)), None)
+
+
+def _rows(folder: Path) -> tuple[str, ...] | None:
+    """What rows.json names, and features, which come later; None where it does not tell."""
+    with suppress(OSError, DataError):
+        files = read_json(folder / "rows.json", dict).get("files")
+        if isinstance(files, dict):
+            own = {glob.escape(str(name).partition("/")[0]) for name in files}
+            return ("rows.json", *own, "*.features", "*.features.json", *ALWAYS)
+    return None
 
 
 def keep_foreign(folder: Path, aside: Path) -> None:

@@ -156,13 +156,34 @@ def test_overwrite_refuses_where_a_users_own_things_lie_deeper(
 
 
 @pytest.mark.parametrize(
-    "name", ["seed-0/mine", "seed-0/final/mine", "grid/a/seed-1/checkpoints/mine", "start/mine"]
+    "name",
+    [
+        "seed-0/mine",
+        "seed-0/final/mine",
+        "grid/a/seed-1/checkpoints/mine",
+        "start/mine",
+        "seed-0/predictions/bell/mine",
+        "teacher/mine",
+        "rows/mine",
+    ],
 )
 def test_a_users_own_things_are_found_in_every_folder_of_a_run(name: str, run: Path):
     put(run, "scores.json")
+    put(run, "rows/rows.json").write_text('{"files": {"train.bin": "", "a[b]/train.idx": ""}}')
+    for ours in ("rows/train.bin", "rows/a[b]/train.idx", "rows/train.features", "teacher/0-of-1-1.known"):
+        put(run, ours)
+    put(run, "seed-0/predictions/bell/validation.jsonl")
     assert inventory.foreign(run) == []
     put(run, name)
     assert inventory.foreign(run) == [name]
+
+
+def test_a_users_own_things_are_found_among_answers(tmp_path: Path):
+    for name in ("recipe.yaml", "results.json", "answers/bert/kobest/copa-0.jsonl"):
+        put(tmp_path, name)
+    assert inventory.foreign(tmp_path) == []
+    put(tmp_path, "answers/bert/mine")
+    assert inventory.foreign(tmp_path) == ["answers/bert/mine"]
 
 
 def test_a_run_that_goes_on_keeps_what_a_user_has_put_into_final_and_into_a_checkpoint(
