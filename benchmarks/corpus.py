@@ -194,7 +194,10 @@ def main() -> None:
                 size_few = save(speeches[: given.peer_documents // 4], folder / "korean-few.jsonl")
                 found = theirs(given.peer, "korean", folder / "korean-few.jsonl", folder / "peer-korean")
                 peer = size_few / found["seconds"]
-                line += f", datatrove {peer:.4f}: {size / seconds / peer:.0f} times; its memory {found['mb']:.0f} MB"
+                line += (
+                    f", datatrove with Kiwi's {found['model']} {peer:.4f}: {size / seconds / peer:.0f} times"
+                )
+                line += f"; its memory {found['mb']:.0f} MB"
             print(line)
         if given.peer:
             judged = [*texts, *spoilt(texts, 700, chance)]

@@ -155,11 +155,11 @@ def prepare(work: Path, novels: Path, characters: int) -> None:
 
 
 def train(work: Path, model: str, arm: str, seed: int, steps: int) -> Path:
-    command, model, objective, batches = TRAINED[model]
     out = work / f"{model}-{arm}-{steps}-{seed}"
+    command, architecture, objective, batches = TRAINED[model]
     recipe = {
         "store": str(work / f"{arm}-tokens"),
-        "model": model,
+        "model": architecture,
         "objective": objective,
         "train": {"steps": steps, "warmup": 0.05, "schedule": "linear", "optimizer": ADAM, **batches},
         "evaluate": {"every": steps, "batches": 2},

@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,22 @@ def speed(file: Path, folder: Path) -> dict[str, Any]:
 
 
 def korean(file: Path, folder: Path) -> dict[str, Any]:
-    """The filters with Kiwi's words, which datatrove takes for Korean."""
-    # Kiwi's models of today have none of the kind that datatrove 0.10 asks for; this is Kiwi's own default
-    word_tokenizers.KiwiTokenizer.__init__.__defaults__ = ("cong",)
+    """The filters with Kiwi's words, which datatrove takes for Korean.
+
+    datatrove 0.10 asks for the model sbg, which kiwipiepy brings up to 0.21; later ones have a faster one, cong.
+    """
+    major, minor = map(int, version("kiwipiepy").split(".")[:2])
+    model = "sbg" if (major, minor) < (0, 22) else "cong"
+    word_tokenizers.KiwiTokenizer.__init__.__defaults__ = (model,)
     reader = JsonlReader(str(file.parent), glob_pattern=file.name)
     blocks = filters(Languages.korean)
     blocks[1].filter(Document(text="분석기를 부른다", id=""))
     seconds = executed([reader, *blocks, JsonlWriter(str(folder / "filtered"))], folder / "logs")
-    return {"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}
+    return {
+        "seconds": seconds,
+        "model": model,
+        "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    }
 
 
 def minhash(file: Path, folder: Path) -> dict[str, Any]:

@@ -87,9 +87,8 @@ def judged(
     """
     if (why := told_wrong(done)) is not None:
         return why
-    blank = (
-        UNWRITTEN.search(file) and left == hashlib.sha256(bytes((TRIAL / file).stat().st_size)).hexdigest()
-    )
+    zeros = bytes((TRIAL / file).stat().st_size) if (TRIAL / file).is_file() else b""  # no link that loops
+    blank = UNWRITTEN.search(file) and left == hashlib.sha256(zeros).hexdigest()
     if done.code == 0 and left not in (None, before[file]) and not blank:
         if line.startswith("doctor") and not file.endswith(TEXT):
             return "doctor finds nothing"
