@@ -22,7 +22,9 @@ from nlptool.text.corpus import ReadStats, documents
 
 PIECE = 1500  # characters
 SITES = 40
-T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # quantiles of Student's distribution, two-sided, by runs
+T95 = dict(
+    enumerate((12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262), start=2)
+)  # quantiles of Student's distribution, two-sided, by runs
 MENU = """
 home about contact subscribe newsletter login register search menu share follow privacy cookies terms policy
 rights reserved account basket checkout delivery returns help support careers press advertise sitemap archive
