@@ -124,6 +124,14 @@ class SchemaGraphBuilder:
         return np.stack([one[there], other[there]], 1) + first
 
 
+class Portion(NamedTuple):
+    """Schema graphs of some statements."""
+
+    arrays: Arrays
+    damaged: str | None = None
+    """Why those that were kept could not be read; None where they could, or there were none."""
+
+
 class SchemaGraphWriter:
     """Makes the schema graphs of statements and writes them to PREFIX.schema, in the order in which they come.
 
@@ -139,7 +147,7 @@ class SchemaGraphWriter:
         self._cache = _PortionCache(cache, builder)
         self._texts: list[Text] = []
         self._pool: ProcessPoolExecutor | None = None
-        self._pending: deque[Future[Arrays]] = deque()
+        self._pending: deque[Future[Portion]] = deque()
         self._done = 0
         folder = folder_of(prefix)
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +187,7 @@ class SchemaGraphWriter:
         if len(self._pending) > 2 * self._workers:
             self._write(self._result())
 
-    def _result(self) -> Arrays:
+    def _result(self) -> Portion:
         try:
             return self._pending.popleft().result()
         except BrokenProcessPool:
@@ -188,10 +196,12 @@ class SchemaGraphWriter:
                 hint="search fewer paths: task.paths.hops, task.paths.max_paths",
             ) from None
 
-    def _write(self, portion: Arrays) -> None:
+    def _write(self, portion: Portion) -> None:
+        if portion.damaged:
+            atomic_files.notify_recomputed(portion.damaged, "they are")
         for name, file in self._files.items():
-            file.write(np.ascontiguousarray(portion[name]).data)
-        self.unfinished += int(portion["unfinished"].sum())
+            file.write(np.ascontiguousarray(portion.arrays[name]).data)
+        self.unfinished += int(portion.arrays["unfinished"].sum())
 
 
 def folder_of(prefix: Path) -> Path:
@@ -207,21 +217,25 @@ class _PortionCache:
         job = builder.job._replace(graph="", embeddings=None)
         self._front = f"{__version__} {builder.fingerprint} {job!r}".encode()
 
-    def get_or_build(self, texts: list[Text]) -> Arrays:
+    def get_or_build(self, texts: list[Text]) -> Portion:
         """A portion as it was kept, if it is whole, or as it is made now."""
         if self.folder is None:
-            return self.builder(texts)
+            return Portion(self.builder(texts))
         named = hashlib.sha256(self._front)
         for text in texts:
             named.update(repr(text).encode("utf8", "surrogatepass"))
         path = self.folder / f"{named.hexdigest()[:32]}.safetensors"
+        damaged = None
         try:
-            found: Arrays = load(atomic_files.read_bytes(path))
-        except (FileNotFoundError, DataError, SafetensorError):
-            found = self.builder(texts)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            atomic_files.write_bytes(path, save(found))
-        return found
+            return Portion(load(atomic_files.read_bytes(path)))
+        except FileNotFoundError:
+            pass
+        except (DataError, SafetensorError):
+            damaged = f"{path}: schema graphs that are not as they were written"
+        found = self.builder(texts)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        atomic_files.write_bytes(path, save(found))
+        return Portion(found, damaged)
 
 
 _ours: list[_PortionCache] = []  # in a worker process, its one cache
@@ -232,7 +246,7 @@ def _start(cache: _PortionCache) -> None:
     _ours.append(cache)
 
 
-def _make(texts: list[Text]) -> Arrays:
+def _make(texts: list[Text]) -> Portion:
     return _ours[0].get_or_build(texts)
 
 

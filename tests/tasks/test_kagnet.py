@@ -198,7 +198,7 @@ def test_a_frozen_encoder_stays_as_it_was_and_is_exported(done: Path, tiny_run: 
     assert any(name.startswith("nlptool.kagnet.") for name in after)
 
 
-def test_portions_on_a_shelf_are_used_again(world: Path, tiny_run: Path, tmp_path: Path, monkeypatch):
+def test_portions_on_a_shelf_are_used_again(world: Path, tiny_run: Path, tmp_path: Path, monkeypatch, capsys):
     from nlptool.knowledge import schema_graphs
 
     monkeypatch.setattr(schema_graphs, "AT_ONCE", 100)
@@ -218,6 +218,8 @@ def test_portions_on_a_shelf_are_used_again(world: Path, tiny_run: Path, tmp_pat
     monkeypatch.setattr(schema_graphs.SchemaGraphBuilder, "__call__", refuse)
     assert tune(world, tmp_path / "two/run", tiny_run, *shelf) == 0
     assert len(made) == 2
+    told = f"{kept[0]}: schema graphs that are not as they were written; they are made anew"
+    assert told in capsys.readouterr().err
     one, two = (tmp_path / name / "run/rows/train.schema/paths" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
     assert SchemaGraphStore(tmp_path / "two/run/rows/train", 2).counts[:, 4].sum() > 0
