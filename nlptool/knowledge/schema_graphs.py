@@ -225,13 +225,11 @@ class _PortionCache:
         for text in texts:
             named.update(repr(text).encode("utf8", "surrogatepass"))
         path = self.folder / f"{named.hexdigest()[:32]}.safetensors"
-        damaged = None
         try:
             return Portion(load(atomic_files.read_bytes(path)))
-        except FileNotFoundError:
-            pass
-        except (DataError, SafetensorError):
-            damaged = f"{path}: schema graphs that are not as they were written"
+        except (FileNotFoundError, DataError, SafetensorError) as error:
+            missing = isinstance(error, FileNotFoundError)
+        damaged = None if missing else f"{path}: schema graphs that are not as they were written"
         found = self.builder(texts)
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic_files.write_bytes(path, save(found))

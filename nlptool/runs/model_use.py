@@ -56,6 +56,8 @@ def of(architecture: str, task: Mapping[str, Any], *, in_transformers: bool) -> 
     task: the recipe's block of a labelled task, or nothing. in_transformers: whether transformers has the family. The
     head of a task whose model is a plain BertModel, such as KagNet, is nlptool's own.
     """
+    if not architecture.isidentifier():  # from a file of somebody else; it becomes code
+        architecture = "AutoModel"
     own_head = bool(task) and architecture.endswith("Model") and not architecture.endswith(DECODER)
     if in_transformers and not own_head:
         code, hub_task = _code(architecture, task)
@@ -82,8 +84,7 @@ def _code(architecture: str, task: Mapping[str, Any]) -> tuple[str, str | None]:
         return _class(architecture, '"TEXT"', REPLACED), None
     if architecture.endswith(("ForMaskedLM", "ForPreTraining")):
         return _pipeline("fill-mask", MASKED)
-    name = architecture if architecture.isidentifier() else "AutoModel"
-    return _class(name, '"TEXT"', HIDDEN), "feature-extraction"
+    return _class(architecture, '"TEXT"', HIDDEN), "feature-extraction"
 
 
 def _command(architecture: str, task: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nlptool import notices
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.knowledge.entity_table import EntityTable
@@ -39,7 +40,13 @@ class FinetunedModel:
         model = pretrained.config
         of_class = own is None and task is None
         if own is None:
-            known = task or task_of_class(huggingface.read_config(folder), pretrained.state)
+            try:
+                known = task or task_of_class(huggingface.read_config(folder), pretrained.state)
+            except ValueError as error:
+                raise DataError(
+                    f"{name}: config.json names no classes of a task: {error}",
+                    hint="name the task: --task TASK",
+                ) from error
             if known is None:
                 raise DataError(
                     f"{name}: does not say which task it was fine-tuned on (no task.json)",
@@ -62,18 +69,16 @@ class FinetunedModel:
         self.objective.knowledge = knowledge
         state = self.objective.from_folders({"": pretrained.state})
         require_head(self.objective, state, name)
-        if not of_class:
+        if of_class:
+            columns = " and ".join(self.task.text_columns)
+            by_class = f"by its class it is {self.task.name} of {columns} (else --task FILE)"
+            notices.notify(f"{name}: has no task.json; {by_class}")
+        else:
             require_same_classes(self.objective, model, folder, name)
-        self.remarks = [self._of_class()] if of_class else []
-        """What the user should know of it."""
         huggingface.load(self.objective, state)
         self.objective.thresholds.update(self.record.thresholds)
         self.objective.eval().to(device)
         self.parameters = sum(map(torch.numel, self.objective.parameters()))
-
-    def _of_class(self) -> str:
-        columns = " and ".join(self.task.text_columns)
-        return f"{self.name}: has no task.json; by its class it is {self.task.name} of {columns} (else --task FILE)"
 
     def encode(self, rows: Iterable[Row], prefix: Path) -> LabelledDataset:
         """Rows without labels, in the files of `prefix`, as the model reads them. Raises DataError with a place."""

@@ -56,7 +56,7 @@ def test_a_run_ends_with_a_card_that_the_hub_reads_and_whose_figures_are_the_run
 
 
 def test_a_card_says_where_its_data_is_from_and_how_the_model_is_used(tiny_run: Path, tmp_path: Path):
-    from nlptool.runs import model_card
+    from nlptool.runs import model_card, model_use
     from nlptool.runs.model_card import Publication
 
     def card(recipe: dict, **settings: object) -> str:
@@ -94,6 +94,8 @@ def test_a_card_says_where_its_data_is_from_and_how_the_model_is_used(tiny_run: 
         (tmp_path / "model" / "README.md").write_text(text)
         assert inventory.foreign(tmp_path / "model") == []
         assert "nlptool.load(" in text
+    hostile = "os.system('x')ForQuestionAnswering"
+    assert "os.system" not in model_use.of(hostile, task, in_transformers=True).code
     stores = [{"path": "gone/one"}, {"path": "gone/two"}]
     text = card({"store": stores}, model_type="bert", architectures=["BertForMaskedLM"])
     assert "The token store `one`.\n\nThe token store `two`." in text

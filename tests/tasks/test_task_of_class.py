@@ -107,6 +107,17 @@ def test_spans_need_a_question_and_a_text(write, capsys):
     assert one["prediction"] == "the old town"[one["start"] : one["end"]]
 
 
+@pytest.mark.parametrize("classes", [{"a": "b"}, {"0": "same", "1": "same"}])
+def test_classes_that_are_none_are_told(classes: dict, write, capsys):
+    model = write("BertForSequenceClassification", num_labels=2)
+    config = json.loads((model / "config.json").read_text()) | {"id2label": classes}
+    (model / "config.json").write_text(json.dumps(config))
+    assert main(["predict", str(model), "--text", "a"]) == 3
+    told = capsys.readouterr().err
+    assert "config.json names no classes of a task" in told
+    assert "--task TASK" in told
+
+
 def test_what_a_class_does_not_tell_is_asked_for(write, capsys):
     assert main(["predict", str(write("BertForMultipleChoice")), "--text", "a"]) == 3
     assert "does not say which task it was fine-tuned on" in capsys.readouterr().err

@@ -78,7 +78,6 @@ def _one(
 ) -> tuple[dict[str, Any], Tables]:
     world = distributed.join(ALONE)
     model = FinetunedModel(name, hub.folder(name), world.device, question.task)
-    console.notes(model.remarks)
     task, objective = model.task, model.objective
     packages.require(task.metrics)
     splits = question.splits or task.validation

@@ -101,8 +101,11 @@ def export(options: ExportOptions, console: Console) -> Graphs:
         )
     try:
         model = Exported(pretrained, hf_family.architecture(settings))
+        huggingface.class_names(settings)  # which the card and labelled rows need
     except DataError as error:
         raise DataError(f"{source}: {error.message}", error.hint) from error
+    except ValueError as error:
+        raise DataError(f"{source}: config.json: {error}") from error
     with ExitStack() as stack, atomic_folder(out) as aside:
         known = None
         if options.rows is not None and task_scores.can_read(source, options):

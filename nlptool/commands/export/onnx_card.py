@@ -32,13 +32,14 @@ def write(
         multi_label=settings.get("problem_type") == "multi_label_classification",
         pair=len(task.get("inputs") or ()) == 2,
     )
+    axes = "batch, choices, tokens" if architecture.endswith("ForMultipleChoice") else "batch, tokens"
     tag = f"pipeline_tag: {use.hub_task}\n" if use.hub_task else ""
     write_text(
         folder / "README.md",
         f"{MATTER}{tag}---\n\n"
-        f"`{architecture}` of `{markdown_name(name)}` as an ONNX graph (opset {facts['opset']}), compared with the "
-        f"model on {facts['compared on']}:\n\n"
+        f"`{markdown_name(architecture)}` of `{markdown_name(name)}` as an ONNX graph (opset {facts['opset']}), compared "
+        f"with the model on {markdown_name(facts['compared on'])}:\n\n"
         f"{markdown(*table)}\n"
-        "Inputs are int64 `[batch, tokens]`, of any batch and length; padding stands at the end of rows.\n\n"
+        f"Inputs are int64 `[{axes}]`, of any size; padding stands at the end of rows.\n\n"
         f"```python\n{code}\n```\n",
     )

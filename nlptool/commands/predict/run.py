@@ -90,7 +90,6 @@ def run(request: tuple[Sequence[str], PredictOptions], options: Options, console
     names, question = request
     with SignalHandler(alone=True) as signals:
         ensemble = Ensemble(names, question, signals)
-        console.notes(remark for model in ensemble.models for remark in model.remarks)
         if question.texts:
             rows = row_source.of_texts(ensemble.task, question.texts, one_row=question.one_row)
             _show(
