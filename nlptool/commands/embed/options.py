@@ -28,7 +28,7 @@ class EmbedOptions:
     skip: bool = False
     """Whether rows that cannot be read are left out."""
     batch_size: int | None = None
-    """Texts that are read together; None: as many as have 4,096 tokens, on a GPU 65,536."""
+    """Texts that are read together; None: as many as have 8,192 tokens, on a GPU 65,536."""
 
     def check(self) -> None:
         """Raise UsageError for what does not go together."""

@@ -37,8 +37,8 @@ def write(
     write_text(
         folder / "README.md",
         f"{MATTER}{tag}---\n\n"
-        f"`{markdown_name(architecture)}` of `{markdown_name(name)}` as an ONNX graph (opset {facts['opset']}), compared "
-        f"with the model on {markdown_name(facts['compared on'])}:\n\n"
+        f"`{markdown_name(architecture)}` of `{markdown_name(name)}` as an ONNX graph (opset {facts['opset']}), "
+        f"compared with the model on {markdown_name(facts['compared on'])}:\n\n"
         f"{markdown(*table)}\n"
         f"Inputs are int64 `[{axes}]`, of any size; padding stands at the end of rows.\n\n"
         f"```python\n{code}\n```\n",
