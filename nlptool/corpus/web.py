@@ -11,9 +11,9 @@ from typing import Any
 
 from nlptool.corpus import mediawiki
 from nlptool.corpus.config import CorpusSource
-from nlptool.corpus.extra import required
 from nlptool.corpus.html import decoded
 from nlptool.errors import DataError
+from nlptool.extras import required
 from nlptool.manifests import os_error_text
 from nlptool.text.corpus import BROKEN, Document, ReadStats
 from nlptool.text.readers import LONGEST, opened
@@ -86,7 +86,7 @@ def _addresses(path: str) -> dict[str, str]:
 
 
 def _archive(file: File, source: CorpusSource, tally: ReadStats, start: int) -> Iterator[Document]:
-    warc = required("fastwarc.warc", f"sources: pages={source.pages}")
+    warc = required("fastwarc.warc", f"sources: pages={source.pages}", "corpus")
     wet = source.pages == "wet"
     kind = warc.WarcRecordType.conversion if wet else warc.WarcRecordType.response
     number = found = 0

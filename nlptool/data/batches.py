@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, device
 
-from nlptool.data.permutation import permuted
-from nlptool.data.random_streams import RandomStreams
+from nlptool.data.random_streams import RandomStreams, permuted
 from nlptool.errors import DataError
 
 CPU = device("cpu")

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.batches import Batch, Collate
-from nlptool.data.permutation import permuted
-from nlptool.data.random_streams import RandomStreams
+from nlptool.data.random_streams import RandomStreams, permuted
 from nlptool.formatting import counted
 
 

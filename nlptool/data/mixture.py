@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.data.batches import Examples
-from nlptool.data.permutation import permuted
 from nlptool.data.pretraining_examples.rows import Ints, PackedBatch
-from nlptool.data.random_streams import RandomStreams
+from nlptool.data.random_streams import RandomStreams, permuted
 from nlptool.errors import UsageError
 
 BLOCK = 1 << 16  # rows in which every store has its exact share

@@ -11,7 +11,7 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
-from nlptool.models.kernels.vocab_chunks import add_gradients, chunk_rows, logits_of, without_autocast
+from nlptool.models.kernels.cross_entropy import add_gradients, chunk_rows, logits_of, without_autocast
 
 
 class LazyLogits(NamedTuple):

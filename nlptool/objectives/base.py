@@ -8,24 +8,30 @@ Its recipe block (objectives/config.py) builds it: the model by `model.build`, o
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from nlptool import flops
 from nlptool.data import row_view
-from nlptool.data.batches import Batch, Examples
+from nlptool.data.batches import Batch, Batches, Examples, Stage
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.row_view import RowView
 from nlptool.knowledge.embeddings import EntityEmbeddings
+from nlptool.models import huggingface
 from nlptool.models.base import Decoder, Encoder, Inputs, LinkedEntities
 from nlptool.models.config import ModelConfig
+from nlptool.text.imported import FINGERPRINT
 from nlptool.text.store import Split
+from nlptool.text.tokenizer import Tokenizer
 
 
 class ExportSpec(NamedTuple):
-    """What a Hugging Face folder is made of, in nlptool's names."""
+    """A model as a Hugging Face folder, under nlptool's names."""
 
     config: ModelConfig
     state: Mapping[str, Tensor]
@@ -35,6 +41,23 @@ class ExportSpec(NamedTuple):
     """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
     settings: Mapping[str, Any] = MappingProxyType({})
     """Further settings in config.json, such as the names of classes."""
+
+    def save(self, path: Path, tokenizer: Tokenizer, trained_positions: int) -> None:
+        """Write config.json, the weights and the tokenizer into a folder, as `final/` has them.
+
+        trained_positions: how many positions training has reached; config.json records it with the tokenizer's
+        fingerprint. An encoder's tokenizer adds [CLS] and [SEP] to a text, as in training; a decoder's adds nothing.
+        """
+        settings = {
+            **self.settings,
+            huggingface.TRAINED: trained_positions,
+            FINGERPRINT: tokenizer.fingerprint,
+        }
+        huggingface.save_pretrained(
+            path, self.config, self.state, tokenizer.special, settings, self.architecture
+        )
+        own = tokenizer.framed() if self.template else tokenizer.bare()
+        own.save(path, max_length=self.config.max_positions)
 
 
 def inputs_of(batch: Batch, output_positions: Tensor | None = None) -> Inputs:
@@ -170,3 +193,28 @@ class Objective(nn.Module):
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The inverse of `folders`: its state, or parts of it, from those of the models that were exported."""
         return dict(states[""])
+
+
+class StepFlops:
+    """FLOPs of a training step with a micro-batch, counted on one row of each length.
+
+    All rows of a length cost the same, since padding is computed and counted, too.
+    examples: rows of each length that batches have.
+    """
+
+    def __init__(self, objective: Objective, examples: Mapping[int, Examples], device: torch.device) -> None:
+        self.objective, self.examples, self.device = objective, examples, device
+        self._by_length: dict[int, int] = {}
+
+    def __call__(self, batch: Batch) -> float:
+        """FLOPs of the forward and backward pass."""
+        rows, length = batch["ids"].shape
+        if length not in self._by_length:
+            self._by_length[length] = self._count(length)
+        return float(rows * self._by_length[length])
+
+    def _count(self, length: int) -> int:
+        (row,) = Batches([Stage(0, 1, self.examples[length])], self.objective.collate, seed=0).get(0)
+        with torch.no_grad(), flops.counting() as count:
+            self.objective(replace(row.to(self.device), compute_padding=True))
+        return count.step

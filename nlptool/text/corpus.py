@@ -13,7 +13,7 @@ from nlptool.manifests import os_error_text
 from nlptool.text import readers, sources
 from nlptool.text.config import Source
 from nlptool.text.delimited import read_csv
-from nlptool.text.hub import dataset
+from nlptool.text.hub import dataset, unreadable
 from nlptool.text.readers import LONGEST
 from nlptool.text.records import BadRecord, Read, Record
 
@@ -148,11 +148,8 @@ def _hub(source: Source) -> Read:
         joined = source.document_boundary in ("blank-line", "file")
         yield from _joined(records, source.document_boundary or "") if joined else records
     except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
-        what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"{source.hub}: the data set could not be read: {what}",
-            hint="check its id, name and split, and the network; or name local files: source.files=PATH",
-        ) from error
+        hint = "check its id, name and split, and the network; or name local files: source.files=PATH"
+        raise unreadable(source.hub or "", error, hint) from error
 
 
 def _python_documentation() -> Read:

@@ -7,6 +7,8 @@ import logging
 from functools import cache
 from typing import Any
 
+from nlptool.errors import DataError
+
 SECONDS = 5.0  # until a hub that is silent counts as out of reach
 
 
@@ -19,6 +21,12 @@ def dataset(name: str, subset: str | None, split: str, *, streaming: bool = Fals
     if not answers():
         datasets.config.HF_HUB_OFFLINE = True
     return datasets.load_dataset(name, subset, split=split, streaming=streaming)
+
+
+def unreadable(name: str, error: Exception, hint: str) -> DataError:
+    """The DataError for a data set whose rows could not be read. error: what a library raised."""
+    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return DataError(f"{name}: the data set could not be read: {what}", hint=hint)
 
 
 @cache

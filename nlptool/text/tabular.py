@@ -17,7 +17,7 @@ from nlptool.manifests import os_error_text
 from nlptool.text import arrow_tables, row_formats
 from nlptool.text.columns import SUFFIXES, sentences
 from nlptool.text.corpus import BROKEN
-from nlptool.text.hub import dataset
+from nlptool.text.hub import dataset, unreadable
 from nlptool.text.lines import RECORD
 from nlptool.text.readers import opened
 from nlptool.text.row import SHOWN, Row, is_hidden, whole
@@ -209,10 +209,7 @@ def hub(name: str, subset: str | None, split: str) -> Iterator[Row]:
     try:
         rows = dataset(name, subset, split)
     except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
-        what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"{name}: the data set could not be read: {what}",
-            hint="check the network; or name a folder with the task's files: data=FOLDER",
-        ) from error
+        hint = "check the network; or name a folder with the task's files: data=FOLDER"
+        raise unreadable(name, error, hint) from error
     for number, values in enumerate(rows, start=1):
         yield Row(f"{name}/{split}:{number}", values)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlptool.corpus import decontaminate, extra, language, pii, repair, urls
+from nlptool import extras
+from nlptool.corpus import decontaminate, language, pii, repair, urls
 from nlptool.corpus.config import DecontaminationRule, Language, Pii, Repair, Urls
 from nlptool.corpus.decontaminate import benchmark
 from nlptool.corpus.document import Block, Document, Dropped, Figures
@@ -105,10 +106,10 @@ def test_what_is_not_installed_or_no_model_is_one_clear_line(tmp_path: Path):
     with pytest.raises(
         UsageError, match="language: needs the package nothing_here, which is not installed"
     ) as told:
-        extra.required("nothing_here", "language")
+        extras.required("nothing_here", "language", "corpus")
     assert (told.value.hint or "").startswith("pip install ")
     with pytest.raises(UsageError, match="needs the package nothing-here"):
-        extra.file_of("nothing-here", "x", "language")
+        extras.package_file("nothing-here", "x", "language", "corpus")
     pytest.importorskip("fasttext")
     (tmp_path / "model").write_bytes(b"no model")
     with pytest.raises(UsageError, match="is no fastText model"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nlptool.data.permutation import permuted
+from nlptool.data.random_streams import permuted
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 65, 1000, 4097])

@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nlptool import flops
 from nlptool.distill.kl import LazyLogits, linear_divergence, linear_sparse_divergence, top_k
-from nlptool.models.kernels import vocab_chunks
+from nlptool.models.kernels import cross_entropy
 
 ROWS, VOCAB = 11, 37
 
@@ -34,7 +34,7 @@ def test_the_loss_and_its_gradients_are_those_of_torch(
     rows: int, bias: bool, temperature: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(vocab_chunks, "CHUNK", 2 * rows * VOCAB)
+    monkeypatch.setattr(cross_entropy, "CHUNK", 2 * rows * VOCAB)
     student, teacher = scores(8, bias=bias), scores(5)
     counted = torch.arange(ROWS) % 3 != 1
     expected = plain(student, teacher, temperature, counted.double())
@@ -108,7 +108,7 @@ def test_of_a_teacher_the_likeliest_classes_may_be_known_only(
     rows: int, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(vocab_chunks, "CHUNK", 2 * rows * VOCAB)
+    monkeypatch.setattr(cross_entropy, "CHUNK", 2 * rows * VOCAB)
     student, teacher, temperature = scores(8), scores(5), 2.0
     counted = torch.arange(ROWS) % 3 != 1
     ids, log_p = top_k(teacher, temperature, number)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nlptool import registry
 from nlptool.cli import main
 from nlptool.data.batches import Batch
-from nlptool.models.kernels import vocab_chunks
+from nlptool.models.kernels import cross_entropy
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy
 from nlptool.objectives.base import Objective
 from nlptool.text.store import Split
@@ -93,7 +93,7 @@ def test_compiled_in_bf16_it_costs_the_same_and_is_compiled_once(name: str, spli
 def test_chunks_change_no_loss(monkeypatch, rows_at_once: int):
     torch.manual_seed(0)
     x, weight, labels = torch.randn(64, 32), torch.randn(500, 32), torch.randint(0, 500, (64,))
-    monkeypatch.setattr(vocab_chunks, "ON_GPU", rows_at_once * 500)
+    monkeypatch.setattr(cross_entropy, "ON_GPU", rows_at_once * 500)
     expected = linear_cross_entropy(x, weight, None, labels)
     found = linear_cross_entropy(x.to(GPU), weight.to(GPU), None, labels.to(GPU))
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)

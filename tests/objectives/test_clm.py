@@ -16,7 +16,7 @@ from nlptool.errors import DataError
 from nlptool.models.base import Inputs
 from nlptool.models.bert.config import Config as BertConfig
 from nlptool.models.gpt2.config import Config as Gpt2Config
-from nlptool.models.kernels import vocab_chunks
+from nlptool.models.kernels import cross_entropy
 from nlptool.objectives.causal import CausalLM
 from nlptool.objectives.clm.config import Config
 from nlptool.text.store import Split
@@ -79,7 +79,7 @@ def test_the_loss_is_the_cross_entropy_of_the_next_token(split: Split):
 def test_held_out_figures_do_not_depend_on_the_chunks(
     split: Split, logits_at_once: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(vocab_chunks, "CHUNK", logits_at_once)
+    monkeypatch.setattr(cross_entropy, "CHUNK", logits_at_once)
     made = objective().double()
     (batch,) = tiny.batches(made, split).get(0)
     figures = made.summary(made.measure(batch), batch.counts)

@@ -11,7 +11,6 @@ import torch
 
 from nlptool import registry
 from nlptool.errors import DataError
-from nlptool.objectives import export
 from nlptool.tasks import row_chunks
 from nlptool.tasks.base import LabelledDataset, TaskObjective
 from nlptool.tasks.finetuned import FinetunedModel
@@ -38,9 +37,7 @@ def case(request: pytest.FixtureRequest) -> tuple[str, dict]:
 def final_of(case, objective: TaskObjective, tokenizer: Tokenizer, folder: Path) -> Path:
     folder.mkdir()
     model = small.model(objective.config.name, **small.entity_keys(objective.config))
-    export.write_hf_folder(
-        folder, objective.folders(model)[""], tokenizer, small.length(objective.config.name)
-    )
+    objective.folders(model)[""].save(folder, tokenizer, small.length(objective.config.name))
     TaskRecord(
         objective.config, small.length(objective.config.name), 8, thresholds=objective.thresholds
     ).write(folder)
@@ -92,9 +89,7 @@ def test_every_family_gives_its_heads_back(kind: str, family: str, tokenizer: To
     model = registry.config("models", family).model_validate(block)
     final = tmp_path / "final"
     final.mkdir()
-    export.write_hf_folder(
-        final, objective.folders(model)[""], tokenizer, small.length(objective.config.name)
-    )
+    objective.folders(model)[""].save(final, tokenizer, small.length(objective.config.name))
     TaskRecord(objective.config, small.length(objective.config.name), 8).write(final)
     opened = FinetunedModel("m", final, CPU).objective.state_dict()
     assert all(torch.equal(value, opened[name]) for name, value in objective.state_dict().items())

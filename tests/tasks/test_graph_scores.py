@@ -19,7 +19,6 @@ from nlptool.launch import ALONE
 from nlptool.metric_table import describe
 from nlptool.models import huggingface, onnx_export
 from nlptool.models.kernels.cpu import CPU
-from nlptool.objectives import export
 from nlptool.tasks.finetuned import FinetunedModel
 from nlptool.tasks.predictions import compute_logits
 from nlptool.tasks.task_record import TaskRecord
@@ -59,7 +58,7 @@ def write(kind: str, settings: dict[str, Any], tokenizer: Tokenizer, work: Path)
     objective = small.build(kind, settings, tokenizer, init=0.3)
     (work / "final").mkdir(parents=True)
     spec = objective.folders(small.model(kind, init=0.3, **small.entity_keys(objective.config)))[""]
-    export.write_hf_folder(work / "final", spec, tokenizer, small.length(kind))
+    spec.save(work / "final", tokenizer, small.length(kind))
     TaskRecord(objective.config, small.length(kind), 16).write(work / "final")
     rng = np.random.default_rng(0)
     return work / "final", [small.facts(kind).row(rng, small.WORDS, settings) for _ in range(40)]

@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 from nlptool import registry
 from nlptool.cli import main
 from nlptool.errors import DataError
-from nlptool.objectives import export
 from nlptool.tasks.marked_text import Mention, mark
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
@@ -300,7 +299,7 @@ def test_finetune_predict_and_evaluate_say_the_same_of_linked_rows(
         folder.mkdir()
     model = registry.config("models", "ernie").model_validate(small.MODEL | ernie)
     made = small.build(kind, settings, tokenizer, **ernie)
-    export.write_hf_folder(start, made.folders(model)[""], tokenizer, 40)
+    made.folders(model)[""].save(start, tokenizer, 40)
     rng, facts = np.random.default_rng(0), small.facts(kind)
     rows = [facts.row(rng, small.WORDS, settings) for _ in range(12)]
     for split in ("train", "validation"):

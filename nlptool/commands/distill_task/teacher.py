@@ -17,7 +17,6 @@ from nlptool.errors import DataError, UsageError
 from nlptool.manifests import atomic_folder, digest
 from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
-from nlptool.objectives import export
 from nlptool.objectives.base import ExportSpec
 from nlptool.progress import Progress
 from nlptool.runs.launch import RunContext
@@ -69,7 +68,7 @@ class FinetunedTeacher:
 
     def _write(self, spec: ExportSpec, path: Path, trained_positions: int) -> None:
         with atomic_folder(path) as aside:
-            export.write_hf_folder(aside, spec, self.setup.tokenizer, trained_positions)
+            spec.save(aside, self.setup.tokenizer, trained_positions)
             weights_record.stamp(aside, weights_record.Stamp(0, 0))
 
     def predict_split(self, student: FinetuneSetup, split: str, context: RunContext) -> Numbers:

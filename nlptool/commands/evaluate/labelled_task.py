@@ -16,7 +16,7 @@ from nlptool.commands.evaluate.options import TaskQuestion
 from nlptool.commands.finetune.setup import watched
 from nlptool.console import Console, Options
 from nlptool.errors import UsageError
-from nlptool.evaluation.metrics import packages
+from nlptool.evaluation.metrics import generated_text
 from nlptool.formatting import counted_each, markdown
 from nlptool.launch import ALONE
 from nlptool.manifests import plain_names
@@ -79,7 +79,7 @@ def _one(
     world = distributed.join(ALONE)
     model = FinetunedModel(name, hub.folder(name), world.device, question.task)
     task, objective = model.task, model.objective
-    packages.require(task.metrics)
+    generated_text.require_packages(task.metrics)
     splits = question.splits or task.validation
     if question.data is None and not all(map(task.source_of, splits)):
         raise UsageError("the task names no source of its own", hint="--data FOLDER names one with its files")

@@ -15,13 +15,12 @@ from nlptool.data.length_bucketing import LengthBucketedBatches, RoundRobinBatch
 from nlptool.data.pair_inputs import Truncation
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
-from nlptool.evaluation.metrics import packages
+from nlptool.evaluation.metrics import generated_text
 from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.models.layers import Layers
 from nlptool.models.layerwise import freeze, layer_lr_factors
-from nlptool.objectives import export
 from nlptool.objectives.base import Objective
 from nlptool.recipe import dump_given
 from nlptool.tasks import features, labelled
@@ -55,7 +54,7 @@ class FinetuneSetup:
         self.task, self.data = recipe.task, recipe.data
         self.start, self.out = recipe.init_from, Path(recipe.out)
         self.train, self.dropout, self.evaluate = recipe.train, recipe.dropout, recipe.evaluate
-        packages.require(self.task.metrics)
+        generated_text.require_packages(self.task.metrics)
         self.folder = hub.folder(recipe.init_from)
         pretrained = huggingface.load_pretrained(self.folder)
         self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)
@@ -253,7 +252,7 @@ class FinetuneSetup:
     def export(self, objective: TaskObjective, path: Path) -> None:
         """Write the model and its tokenizer as a Hugging Face folder."""
         spec = objective.folders(self.model)[""]
-        export.write_hf_folder(path, spec, self.tokenizer, max(self.pretrained_positions, self._longest))
+        spec.save(path, self.tokenizer, max(self.pretrained_positions, self._longest))
         self.record.write(path)
 
     @property

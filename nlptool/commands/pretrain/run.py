@@ -87,7 +87,7 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
         evaluate_first=setup.pretrained is not None,
         steps=setup.steps,
         seconds=setup.seconds,
-        cost=setup.cost(objective, world),
+        cost=setup.cost(objective, world.device),
         export=lambda path: setup.export(objective, path),
         models=setup.stores.read
         | ({} if setup.teacher is None else {"teacher": setup.teacher.folder})

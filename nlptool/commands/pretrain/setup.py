@@ -1,18 +1,16 @@
 """A checked recipe with its store: batches, model and objective, and what the run would take."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nlptool import flops
 from nlptool.commands.pretrain import needs
 from nlptool.commands.pretrain.recipe import Recipe, check_model
 from nlptool.commands.pretrain.stores import Stores, linked_entities, parts_of
-from nlptool.data.batches import Batch, Batches, Examples, PrefetchingLoader, RepeatedEpochs, Stage
+from nlptool.data.batches import Batches, Examples, PrefetchingLoader, RepeatedEpochs, Stage
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
@@ -21,8 +19,8 @@ from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
 from nlptool.models.token_types import has_distinct_types, with_types
-from nlptool.objectives import export, initial_weights, student_init
-from nlptool.objectives.base import Objective
+from nlptool.objectives import initial_weights, student_init
+from nlptool.objectives.base import Objective, StepFlops
 from nlptool.runs.teacher_cache import TeacherCache
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.config import Stage as StageBlock
@@ -244,7 +242,7 @@ class PretrainSetup:
             if self.pretrained is None or not has_distinct_types(self.pretrained.state):
                 parts = [part for _, rows in self.stages for part in parts_of(rows)]
                 state = with_types(state, max(map(objective.segment_types, parts)))
-            export.write_hf_folder(folder, spec._replace(state=state), self.tokenizer, self.trained_positions)
+            spec._replace(state=state).save(folder, self.tokenizer, self.trained_positions)
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -261,26 +259,9 @@ class PretrainSetup:
             self._estimates[shape] = needs.estimate_of(self, *shape)
         return self._estimates[shape]
 
-    def cost(self, objective: Objective, world: DistributedContext) -> Callable[[Batch], float]:
-        """FLOPs of a training step with a micro-batch, counted on one row of each length.
-
-        All rows of a length cost the same, since shapes do not vary: padding counts, too. No second is lost as with
-        `estimate`.
-        """
-
-        @cache
-        def of_row(length: int) -> int:
-            examples = next(examples for stage, examples in self.stages if stage.sequence_length == length)
-            (row,) = Batches([Stage(0, 1, examples)], objective.collate, seed=0).get(0)
-            with torch.no_grad(), flops.counting() as count:
-                objective(replace(row.to(world.device), compute_padding=True))
-            return count.step
-
-        def of_batch(batch: Batch) -> float:
-            rows, length = batch["ids"].shape
-            return float(rows * of_row(length))
-
-        return of_batch
+    def cost(self, objective: Objective, device: torch.device) -> StepFlops:
+        """FLOPs of a training step with a micro-batch."""
+        return StepFlops(objective, {stage.sequence_length: rows for stage, rows in self.stages}, device)
 
     @cached_property
     def flops_per_step(self) -> float:

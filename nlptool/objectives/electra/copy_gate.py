@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nlptool.models.heads import MaskedLM
-from nlptool.models.kernels.vocab_chunks import chunk_rows
+from nlptool.models.kernels.cross_entropy import chunk_rows
 from nlptool.models.layers import Linear
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.evaluation.generation.keys import GenerationKeys
-from nlptool.evaluation.metrics import generated_text, packages, qa, text_overlap
+from nlptool.evaluation.metrics import generated_text, qa, text_overlap
 from nlptool.evaluation.metrics.aggregates import MetricValue, mean
 from nlptool.evaluation.metrics.text_overlap import Tokenize
 from nlptool.prompting.config import Instance, PromptConfig, Response
@@ -105,7 +105,7 @@ class Config(GenerationKeys, PromptConfig):
 
     def require_packages(self) -> None:
         """Raise UsageError where a metric's package is missing."""
-        packages.require(self.metrics, self.tokenize)
+        generated_text.require_packages(self.metrics, self.tokenize)
 
     def remarks(self, instances: Sequence[Instance]) -> list[str]:
         """Metrics whose tokenizer drops the words of the references."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nlptool.errors import UsageError
-from nlptool.evaluation.metrics import classification, packages
+from nlptool.evaluation.metrics import classification, generated_text
 
 LABELS = np.array([1.0, 1, 0, 0, 0, 1])
 DECIDED = np.array([1.0, 0, 0, 0, 1, 1])
@@ -68,9 +68,9 @@ def test_figures_are_those_of_scikit_learn_and_scipy(seed: int):
 
 
 def test_a_missing_package_is_told_before_a_model_runs(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(packages, "find_spec", lambda name: None)
-    packages.require(("accuracy", "macro_f1", "f1", "matthews", "spearman"))
+    monkeypatch.setattr(generated_text, "find_spec", lambda name: None)
+    generated_text.require_packages(("accuracy", "macro_f1", "f1", "matthews", "spearman"))
     with pytest.raises(UsageError, match="bleu: sacrebleu is not installed") as told:
-        packages.require(("accuracy", "bleu"))
+        generated_text.require_packages(("accuracy", "bleu"))
     assert told.value.hint is not None
     assert "sacrebleu" in told.value.hint

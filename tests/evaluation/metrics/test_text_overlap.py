@@ -3,7 +3,7 @@
 import pytest
 
 from nlptool.errors import UsageError
-from nlptool.evaluation.metrics import generated_text, packages, text_overlap
+from nlptool.evaluation.metrics import generated_text, text_overlap
 
 rouge_score = pytest.importorskip("rouge_score")
 sacrebleu = pytest.importorskip("sacrebleu")
@@ -109,11 +109,11 @@ def test_what_a_metric_does_not_see_is_told_with_the_key(names, text, tokenize, 
 
 
 def test_a_tokenizer_that_is_not_installed_is_told_before_anything_is_done(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(packages, "find_spec", lambda module: None if module == "mecab_ko" else module)
+    monkeypatch.setattr(generated_text, "find_spec", lambda module: None if module == "mecab_ko" else module)
     with pytest.raises(UsageError, match="ko-mecab needs mecab_ko, which is not installed") as told:
-        packages.require(("bleu",), text_overlap.Tokenize(bleu="ko-mecab"))
+        generated_text.require_packages(("bleu",), text_overlap.Tokenize(bleu="ko-mecab"))
     assert "sacrebleu[ko]" in told.value.hint
-    packages.require(("bleu",), text_overlap.Tokenize(bleu="zh"))
+    generated_text.require_packages(("bleu",), text_overlap.Tokenize(bleu="zh"))
 
 
 @pytest.mark.parametrize("name", [*generated_text.METRICS])
@@ -180,8 +180,8 @@ def test_the_error_of_bleu_is_what_leaving_out_each_text_does():
 
 @pytest.mark.parametrize(("name", "package"), [("rouge1", "rouge-score"), ("bleu_lower", "sacrebleu")])
 def test_a_missing_package_is_named(name: str, package: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(packages, "find_spec", lambda module: None)
-    packages.require(("squad_f1", "joint_goal"))
+    monkeypatch.setattr(generated_text, "find_spec", lambda module: None)
+    generated_text.require_packages(("squad_f1", "joint_goal"))
     with pytest.raises(UsageError, match=f"{name}: {package} is not installed") as told:
-        packages.require((name,))
+        generated_text.require_packages((name,))
     assert "sacrebleu>=" in told.value.hint

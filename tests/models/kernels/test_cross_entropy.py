@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from nlptool.models.kernels import cross_entropy, vocab_chunks
+from nlptool.models.kernels import cross_entropy
 from nlptool.models.kernels.cross_entropy import linear_cross_entropy
 
 
@@ -37,7 +37,7 @@ def test_two_equal_classes_cost_log_two_each_and_ignored_rows_nothing() -> None:
 def test_value_and_gradient_do_not_depend_on_the_chunks(
     logits_at_once: int, with_bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vocab_chunks, "CHUNK", logits_at_once)
+    monkeypatch.setattr(cross_entropy, "CHUNK", logits_at_once)
     x, weight, bias, labels = problem()
     inputs = (x, weight, bias) if with_bias else (x, weight)
     b = bias if with_bias else None
@@ -117,7 +117,7 @@ def test_loss_and_draws_are_the_same_with_and_without_gradient_in_any_chunks(
     x, weight, bias, labels = problem(torch.float64)
     uniform = torch.rand(10, dtype=torch.float64)
     plain_draws = ((x @ weight.t() + bias).softmax(1).cumsum(1) <= uniform[:, None]).sum(1)
-    monkeypatch.setattr(vocab_chunks, "CHUNK", logits_at_once)
+    monkeypatch.setattr(cross_entropy, "CHUNK", logits_at_once)
     total, drawn = cross_entropy.linear_cross_entropy_and_draw(x, weight, bias, labels, uniform)
     with torch.no_grad():
         again, same = cross_entropy.linear_cross_entropy_and_draw(x, weight, bias, labels, uniform)
@@ -135,7 +135,7 @@ def test_loss_and_draws_are_the_same_with_and_without_gradient_in_any_chunks(
 
 @pytest.mark.parametrize("logits_at_once", [17 * 4, 1 << 22])
 def test_losses_row_by_row_have_a_gradient_each(logits_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vocab_chunks, "CHUNK", logits_at_once)
+    monkeypatch.setattr(cross_entropy, "CHUNK", logits_at_once)
     x, weight, bias, labels = problem(torch.float64)
     labels = labels.clamp(min=0)
     losses = cross_entropy.linear_cross_entropies(x, weight, bias, labels)
