@@ -1,4 +1,4 @@
-"""`nlptool corpus` as steps of a datatrove pipeline, whose executors share the work out: local processes, Slurm, Ray.
+"""`nlptool corpus` as steps of a datatrove pipeline, for its local, Slurm and Ray executors.
 
     from datatrove.executor import LocalPipelineExecutor
     from nlptool.datatrove_steps import FilterShards, WriteCorpus
@@ -7,7 +7,8 @@
     filtered = LocalPipelineExecutor([FilterShards(**given)], tasks=200, workers=16, logging_dir="logs/filter")
     LocalPipelineExecutor([WriteCorpus(**given)], logging_dir="logs/write", depends=filtered).run()
 
-A task does what `--shard I/N` does, so the corpus has the bytes of any other run. This module alone imports datatrove.
+A task does the same work as `--shard I/N`, so the corpus is byte-identical to that of any other run. Only this module
+imports datatrove.
 """
 
 import json
@@ -28,7 +29,7 @@ except ImportError as error:
 
 
 class _CorpusStep(PipelineStep):  # type: ignore[misc]  # datatrove has no types
-    """What both steps are told: they go to other machines, so it is nothing but text.
+    """Base of both steps. Executors pickle steps and send them to other machines, so it holds only text.
 
     recipe: a file, or the name of a shipped one. changes: keys with dots, and their values. out: the folder of the
     corpus, which every task must see under this name.
@@ -38,7 +39,7 @@ class _CorpusStep(PipelineStep):  # type: ignore[misc]  # datatrove has no types
 
     def __init__(self, recipe: str | Path, out: str | Path, changes: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        given = {"workers": 1} | dict(changes or {})  # the executor has its tasks side by side
+        given = {"workers": 1} | dict(changes or {})  # the executor runs tasks side by side
         self._words = ["corpus", str(recipe), "--out", str(out)]
         self._words += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
 
@@ -46,11 +47,11 @@ class _CorpusStep(PipelineStep):  # type: ignore[misc]  # datatrove has no types
         try:
             app(args=[*self._words, *options], prog_name="nlptool", standalone_mode=False)
         finally:
-            lock.release()  # the process may go on with other tasks
+            lock.release()  # the process may run further tasks
 
 
 class FilterShards(_CorpusStep):
-    """The first phase, a task's share of it: every block that looks at single documents."""
+    """The first phase: one task's share of the filters that look at single documents."""
 
     name = "corpus: filter"
 
@@ -61,12 +62,12 @@ class FilterShards(_CorpusStep):
 
 
 class WriteCorpus(_CorpusStep):
-    """What comes after all shards, in one task: repeated lines, duplicates, shares of sources, data/ and the report."""
+    """Everything after the shards, in one task: repeated lines, duplicates, shares of sources, data/ and the report."""
 
     name = "corpus: write"
 
     def run(self, data: Iterable[Any] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        """Write the corpus; the work of the first of the tasks. Raises NlptoolError."""
+        """Write the corpus; only the first task does. Raises NlptoolError."""
         yield from data or ()
         if rank == 0:
             self._carry_out("--resume", "auto")

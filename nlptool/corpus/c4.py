@@ -1,7 +1,7 @@
 """C4's rules (Raffel et al. 2020, section 2.2, and the released c4_utils.py): lines are removed, then documents.
 
 Two departures: the list of bad words is not applied, and sentences are counted by their ends within each line, where
-the released code asks NLTK's punkt.
+the released code uses NLTK's punkt.
 """
 
 import re
@@ -17,7 +17,7 @@ POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "us
 
 
 class Rules:
-    """Removes lines, and drops documents by what they hold or by how few sentences are left."""
+    """Removes lines, and drops documents that match a rule or have too few sentences left."""
 
     name = "c4"
 
@@ -25,7 +25,7 @@ class Rules:
         self._config = config
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document with the lines that are kept, or why it is dropped."""
+        """The document with the remaining lines, or the reason why it is dropped."""
         config, text = self._config, document.text
         lowered = text.lower()
         careful = _Line(config, lowered)
@@ -50,7 +50,7 @@ class Rules:
 
 
 class _Line:
-    """The rules for one line; those that no line of the text can break are left out."""
+    """The rules for one line; rules that no line of the text can break are skipped."""
 
     def __init__(self, config: C4, lowered: str) -> None:
         self._config = config
@@ -60,10 +60,10 @@ class _Line:
         self._curly = config.curly_bracket and "{" in lowered
         self._policy = config.policy and any(phrase in lowered for phrase in POLICY)
         self.dropped: Figure | None = None
-        """Why the whole document is dropped, once a line has been met that says so."""
+        """Reason to drop the whole document, once a line gives one."""
 
     def kept(self, line: str) -> str | None:
-        """What is kept of a line; None: nothing."""
+        """The line as it is kept; None to remove it."""
         config, words = self._config, line.split()
         if self.dropped or (
             len(line) > config.max_word_length and any(len(word) > config.max_word_length for word in words)
@@ -90,5 +90,5 @@ class _Line:
 
 
 def sentences(line: str) -> int:
-    """How many sentences a line has, by their ends; at least one."""
+    """Number of sentences in a line, by their ends; at least one."""
     return 1 + len(SENTENCE.findall(line)) if line else 0

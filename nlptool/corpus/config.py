@@ -1,4 +1,4 @@
-"""Recipe blocks of `corpus`: what is read, which documents are kept, what is written. Light to import."""
+"""Recipe blocks of `corpus`: sources, filters and output. Light to import."""
 
 import math
 from datetime import date
@@ -12,7 +12,7 @@ from nlptool.text.config import Paths, Source
 
 
 class CorpusSource(Source):
-    """Where documents come from: all that `tokenize` reads, and web pages."""
+    """A source of documents: everything that `tokenize` reads, and web pages."""
 
     pages: Literal["warc", "wet", "html", "mediawiki"] | None = Field(
         None,
@@ -25,23 +25,23 @@ class CorpusSource(Source):
     )
 
     def idle(self) -> dict[str, str]:
-        """What concerns files of HTML alone."""
+        """Keys for files of HTML alone."""
         found = super().idle()
         return found if self.pages == "html" else found | {"page_urls": "it concerns pages=html"}
 
     @property
     def is_html(self) -> bool:
-        """Whether its documents are web pages that text is taken out of."""
+        """Whether its documents are web pages from which text is extracted."""
         return self.pages in ("warc", "html")
 
     @property
     def has_markup(self) -> bool:
-        """Whether text is taken out of its documents."""
+        """Whether text is extracted from its documents."""
         return self.is_html or self.pages == "mediawiki"
 
 
 class Extract(RecipeBlock):
-    """How text is taken out of pages, by mwparserfromhell out of wikis'; those beyond a limit are dropped."""
+    """How text is extracted from pages (from wikis by mwparserfromhell); pages beyond a limit are dropped."""
 
     extractors: tuple[Literal["trafilatura", "resiliparse"], ...] = Field(
         ("trafilatura",),
@@ -64,7 +64,7 @@ class Extract(RecipeBlock):
 
 
 class Urls(RecipeBlock):
-    """Which pages are dropped by their address; a document without one passes."""
+    """Pages dropped by their URL; documents without one pass."""
 
     block_domains: tuple[str, ...] = Field(
         (), description="domains whose pages, and those of their subdomains, are dropped, e.g. wikipedia.org"
@@ -76,18 +76,18 @@ class Urls(RecipeBlock):
 
 
 class Links(RecipeBlock):
-    """Which pages are kept for the links that lead to them, as WebText's (Radford et al. 2019, section 2.1)."""
+    """Pages kept because links lead to them, as in WebText (Radford et al. 2019, section 2.1)."""
 
     files: Paths = Field(
         min_length=1,
         description="JSON lines of links with url and score, such as Pushshift's submissions; created_utc, over_18 and "
-        "is_self are heeded",
+        "is_self are used",
     )
     min_karma: float = Field(3, description="least score of a link")
     until: str | None = Field(
-        None, description="last day of a link, e.g. 2017-12-31; links without created_utc count not"
+        None, description="last day of a link, e.g. 2017-12-31; links without created_utc do not count"
     )
-    over_18: bool = Field(False, description="keep what is marked as for adults")
+    over_18: bool = Field(False, description="keep links marked as for adults (over_18)")
 
     @field_validator("until")
     @classmethod
@@ -99,7 +99,7 @@ class Links(RecipeBlock):
 
 
 class Repair(RecipeBlock):
-    """What is put right in a text."""
+    """Repairs of a text."""
 
     unicode: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
     mojibake: bool = Field(
@@ -111,7 +111,7 @@ class Repair(RecipeBlock):
 
 
 class Language(RecipeBlock):
-    """Which languages are kept: by the share of Hangul, else by fastText's lid.176 on the first 1,000 characters."""
+    """Languages to keep: by the share of Hangul, else by fastText's lid.176 on the first 1,000 characters."""
 
     keep: tuple[str, ...] = Field(min_length=1, description="ISO 639 codes, e.g. [en, ko]")
     min_score: float = Field(
@@ -124,7 +124,7 @@ class Language(RecipeBlock):
 
 
 class Lines(RecipeBlock):
-    """Lines that are no prose are removed (RefinedWeb: Penedo et al. 2023, appendix G.2); null turns a rule off."""
+    """Removes lines that are no prose (RefinedWeb: Penedo et al. 2023, appendix G.2); null turns a rule off."""
 
     min_words: int | None = Field(2, ge=1, description="fewest words of a line; blank lines stay")
     max_uppercase: float | None = Field(
@@ -142,9 +142,9 @@ class Lines(RecipeBlock):
 
 
 class RepeatedLines(RecipeBlock):
-    """Lines that many documents share, such as menus, are removed from all of them, before duplicates are looked for.
+    """Removes lines that many documents share, such as menus, from all of them, before deduplication.
 
-    They are compared in small letters, with 0 for each number and without differences of white space.
+    Lines are compared in lower case, with 0 for each number and ignoring white space.
     """
 
     max_documents: int = Field(10, ge=1, description="most documents that a line may stand in")
@@ -163,7 +163,7 @@ class RepeatedLines(RecipeBlock):
 
 
 class Mix(RecipeBlock):
-    """Shares of the sources in what is kept; documents leave by hash of their text, until the shares are right."""
+    """Shares of the sources in the corpus; documents are removed by hash of their text until the shares are right."""
 
     weights: dict[str, float] = Field(
         min_length=1,
@@ -187,7 +187,8 @@ class Mix(RecipeBlock):
 
 
 class Quality(RecipeBlock):
-    """GPT-3's classifier (Brown et al. 2020, appendix A): good texts are told from unfiltered ones by their words."""
+    """GPT-3's quality classifier (Brown et al. 2020, appendix A): separates good from unfiltered texts by their
+    words."""
 
     replaces = MappingProxyType(
         {"model": ("positive", "negative"), "positive": ("model",), "negative": ("model",)}
@@ -226,13 +227,13 @@ class Quality(RecipeBlock):
         return self
 
     def idle(self) -> dict[str, str]:
-        """What concerns training alone."""
+        """Keys for training alone."""
         why = "the classifier is not trained here"
         return {} if self.model is None else {"samples": why, "features": why}
 
 
 class Pii(RecipeBlock):
-    """What is replaced of what names a person: by values that belong to nobody, the same each time."""
+    """Personal data to replace by fixed values that belong to nobody."""
 
     email: Literal["replace", "keep"] = Field("replace", description="addresses of e-mail")
     ip: Literal["replace", "keep"] = Field("replace", description="public addresses of IP version 4")
@@ -257,7 +258,7 @@ class MinHash(RecipeBlock):
     """Near duplicates by MinHash and locality-sensitive hashing.
 
     A pair of Jaccard similarity J shares a band with probability 1 - (1 - J^rows)^bands. A document is dropped where
-    one that is kept shares a band with it and, with `verify`, is as similar as that.
+    a kept one shares a band with it and, with `verify`, is at least that similar.
     """
 
     ngram: int = Field(5, ge=1, le=50, description="words of a shingle")
@@ -288,12 +289,12 @@ class Dedup(RecipeBlock):
     )
 
     def idle(self) -> dict[str, str]:
-        """Nothing is chosen where nothing is dropped."""
+        """`keep` does nothing where nothing is dropped."""
         return {} if self.exact or self.minhash else {"keep": "neither exact nor minhash drops anything"}
 
 
 class Output(RecipeBlock):
-    """What is written."""
+    """Output files."""
 
     format: Literal["jsonl.zst", "parquet"] = Field("jsonl.zst", description="format of the files in data/")
     file_mb: int = Field(
@@ -315,16 +316,16 @@ class Output(RecipeBlock):
 
 
 class Shard(NamedTuple):
-    """One of several processes that share the stretches, counted from 0."""
+    """One of several processes that share the stretches, numbered from 0."""
 
     number: int
     of: int
 
     def has_group(self, group: int, groups: int) -> bool:
-        """Whether any stretch of a group may be its own: whole groups where there are enough of them."""
+        """Whether this shard has any stretch of a group: it has whole groups where there are enough of them."""
         return groups < self.of or group % self.of == self.number
 
     def has(self, group: int, stretch: int, groups: int) -> bool:
-        """Whether a stretch is its own."""
+        """Whether a stretch belongs to this shard."""
         place = group if groups >= self.of else group + stretch
         return place % self.of == self.number

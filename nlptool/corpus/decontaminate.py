@@ -1,8 +1,8 @@
-"""Benchmarks taken out of a text as for GPT-3 (Brown et al. 2020, appendix C).
+"""Removes benchmarks from a text, as for GPT-3 (Brown et al. 2020, appendix C).
 
-Around each N-gram that a text shares with a benchmark some characters are cut on both sides; short pieces of what is
-left are dropped, and whole documents that are cut too often. Two departures: pieces stay one document, with a
-blank line where something was cut, and N-grams that are frequent in the corpus are cut like others.
+Around each N-gram that a text shares with a benchmark some characters are cut on both sides; short remaining pieces
+are dropped, and so are documents with too many cuts. Two departures: the pieces stay one document, with a blank line
+at each cut, and frequent N-grams are cut like others.
 """
 
 from typing import NamedTuple
@@ -16,21 +16,21 @@ from nlptool.text.word_hashes import Hashes
 
 
 class Benchmark(NamedTuple):
-    """The N-grams of a task's instances, sorted."""
+    """Sorted N-grams of a task's instances."""
 
     n: int
     known: Hashes
 
 
 def benchmark(texts: list[str], *, synthetic: bool = False) -> Benchmark:
-    """The N-grams of these instances, with N as `prompt` searches for them in a training text."""
+    """The N-grams of these instances, with the N that `prompt` uses to search a training text."""
     n = ngram_size(texts, synthetic=synthetic)
     grams = [ngrams(hashes(text), n) for text in texts]
     return Benchmark(n, np.unique(np.concatenate([*grams, np.zeros(0, np.uint64)])))
 
 
 class Block:
-    """Cuts what a text shares with benchmarks."""
+    """Cuts N-grams shared with benchmarks."""
 
     name = "decontaminate"
 
@@ -40,7 +40,7 @@ class Block:
         self._known = {n: np.unique(np.concatenate(known)) for n, known in by_n.items()}
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """What is left of the document, or why it is dropped."""
+        """The rest of the document, or the reason why it is dropped."""
         text, found = document.text, hashes(document.text)
         hits = {n: np.flatnonzero(among(ngrams(found, n), known)) for n, known in self._known.items()}
         if not any(map(len, hits.values())):

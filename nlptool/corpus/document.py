@@ -1,4 +1,4 @@
-"""What passes through the blocks of a corpus: documents, and the rules that drop them."""
+"""Documents, and the rules that drop them."""
 
 import hashlib
 from collections import defaultdict
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Document(NamedTuple):
-    """One text with its provenance."""
+    """A text with its provenance."""
 
     id: str
     """Its place in the source: `crawl/a.jsonl.gz:41`."""
@@ -15,11 +15,11 @@ class Document(NamedTuple):
     """Name of the source in the recipe."""
     text: str
     facts: dict[str, Any]
-    """What else is known of it and written beside it: url, date."""
+    """Further fields that are written beside it: url, date."""
 
 
 class Figure(NamedTuple):
-    """What a rule measured of a document, and its limits."""
+    """A figure that a rule measured on a document, and its limits."""
 
     rule: str
     value: float
@@ -28,7 +28,7 @@ class Figure(NamedTuple):
 
     @property
     def passes(self) -> bool:
-        """Whether it lies within the limits; either limit itself is within."""
+        """Whether it is within the limits, which are inclusive."""
         low = self.at_least is None or self.value >= self.at_least
         return low and (self.at_most is None or self.value <= self.at_most)
 
@@ -43,14 +43,14 @@ class Dropped(NamedTuple):
 
 
 class Figures:
-    """The figures of all documents that reached a rule, until they are counted."""
+    """Figures of all documents that reached a rule, until they are counted."""
 
     def __init__(self) -> None:
         self.values: defaultdict[str, list[float]] = defaultdict(list)
         self.limits: dict[str, tuple[float | None, float | None]] = {}
 
     def first_failure(self, figures: Iterator[Figure]) -> Dropped | None:
-        """Record figures up to the first beyond its limits, and return why a document is dropped; None: it is not."""
+        """Record figures up to the first one beyond its limits, and return that as the reason to drop; None: keep."""
         for rule, value, least, most in figures:
             self.values[rule].append(value)
             if rule not in self.limits:
@@ -63,19 +63,19 @@ class Figures:
 
 
 class Block(Protocol):
-    """One step: a pure function of a document. `seen` records the figures."""
+    """A filter or transformation: a pure function of a document. `seen` records the figures."""
 
     name: str
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document, changed or not, or why it is dropped."""
+        """The document, changed or not, or the reason why it is dropped."""
         ...
 
 
 def uniform(seed: int, text: str, purpose: bytes = b"") -> float:
-    """A number from 0 up to 1 that belongs to a text and a seed, whoever draws it and in whatever order.
+    """A number in [0, 1) derived from a text and a seed, independent of process and order.
 
-    purpose: separates draws that must not depend on each other.
+    purpose: separates draws that must be independent.
     """
     salt = seed.to_bytes(8, "little")
     digest = hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=8, salt=salt, person=purpose)

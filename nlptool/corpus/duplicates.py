@@ -1,12 +1,12 @@
-"""The second phase: which documents are duplicates of others that are kept.
+"""The second phase: deduplication.
 
-Documents are looked at in order of preference (the longest first, or as they were read). One is dropped if a document
-that is kept has the same words, or shares a band with it and, where the recipe says so, is at least as similar as
-`verify` by the Jaccard similarity of their shingles. So whatever is dropped, what it resembles stays: chains of pairs,
-each alike, drop nothing that is unlike all that is kept, where datatrove and others drop whole components. Documents of
-other corpora go first, and are kept whatever they are.
+Documents are processed in order of preference (the longest first, or in the order of the input). One is dropped if a
+kept document has the same words, or shares a band with it and, with `verify`, has at least that Jaccard similarity
+of shingles. So every dropped document resembles a kept one; datatrove and others drop whole connected components,
+and with them documents that resemble nothing that stays. Documents of other corpora come first and are always kept.
 
-Memory: one key of all documents at a time, 8 bytes each and as many for sorting; shingles of candidates are on disk.
+Memory: one key of all documents at a time, 8 bytes each plus as many for sorting; shingles of candidates are on
+disk.
 """
 
 from collections import Counter
@@ -25,17 +25,17 @@ from nlptool.corpus.keys_file import open_keys
 from nlptool.corpus.minhash import jaccard, shingles
 from nlptool.text.word_hashes import Hashes
 
-FIRST = np.int64(1) << 62  # the length of documents that are preferred to all others
-HEAD = 3  # rows of keys before the bands: the digest in two, the length
-MOST_COMPARED = 64  # kept documents that a candidate is compared with, those that share most bands first
+FIRST = np.int64(1) << 62  # sort key of documents that precede all others
+HEAD = 3  # rows of keys before the bands: the digest in two parts, the length
+MOST_COMPARED = 64  # kept documents that a candidate is compared with, those sharing most bands first
 BINS = [place / 50 for place in range(51)]
 
 
 class Why(NamedTuple):
-    """Why a document is dropped."""
+    """The reason why a duplicate is dropped."""
 
     of: int
-    """Number of the document that is kept for it; below 0: one of another corpus, counted from the end of those."""
+    """Number of the kept document; below 0: one of another corpus, counted from the end of those."""
     exact: bool
     similarity: float | None
     """Jaccard similarity of their shingles; None where it was not computed."""
@@ -43,14 +43,14 @@ class Why(NamedTuple):
 
 @dataclass
 class Duplicates:
-    """What was found. Documents are numbered through all stretches."""
+    """The duplicates. Documents are numbered through all stretches."""
 
     dropped: dict[int, Why]
     compared: int
     """Pairs whose similarity was computed."""
 
     def copies(self) -> Counter[int]:
-        """How many documents were dropped for each that is kept."""
+        """Number of dropped duplicates of each kept document."""
         return Counter(why.of for why in self.dropped.values() if why.of >= 0)
 
 
@@ -60,7 +60,7 @@ class Part(Protocol):
     keys: Path
 
     def __len__(self) -> int:
-        """How many documents."""
+        """Number of documents."""
         ...
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -69,18 +69,18 @@ class Part(Protocol):
 
 
 class StretchPart:
-    """What is left of a stretch."""
+    """The documents kept from a stretch."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.keys = folder, folder / KEYS
 
     def __len__(self) -> int:
-        """How many documents."""
+        """Number of documents."""
         return int(open_keys(self.keys).shape[1])
 
     @property
     def source(self) -> str:
-        """What its documents come from; empty where it has none."""
+        """The source of its documents; empty if it has none."""
         return str(next((record["source"] for record in self.records()), ""))
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -89,7 +89,7 @@ class StretchPart:
 
 
 class Keys:
-    """What tells duplicates of all documents, a row of it read at a time."""
+    """Duplicate keys of all documents, read one row at a time."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = parts
@@ -114,9 +114,9 @@ def find(
     progress: Callable[[float], None],
     against: Sequence[Part] = (),
 ) -> Duplicates:
-    """The duplicates among the documents of these stretches, and of those of other corpora, `against`.
+    """Find the duplicates among the documents of these stretches and those of other corpora, `against`.
 
-    aside: a folder in which the shingles of candidates are written. progress: called with the number of documents read.
+    aside: a folder for the shingles of candidates. progress: called with the number of documents read.
     """
     keys = Keys([*against, *map(StretchPart, folders)])
     found = Duplicates({}, 0)
@@ -136,7 +136,7 @@ def find(
 
 
 def _exact(keys: Keys, lengths: NDArray[np.int64], others: int, found: Duplicates) -> None:
-    """All but the preferred one of documents with one digest, except those of other corpora."""
+    """All but the preferred document of each digest, except those of other corpora."""
     high = keys.row(0)
     several = _shared(high)
     places = np.flatnonzero(several)
@@ -153,7 +153,7 @@ def _exact(keys: Keys, lengths: NDArray[np.int64], others: int, found: Duplicate
 
 
 def _shared(values: Hashes) -> NDArray[np.bool_]:
-    """Which values are there more than once."""
+    """Which values occur more than once."""
     order = np.argsort(values)
     ranked = values[order]
     same = np.zeros(len(values) + 1, bool)
@@ -172,7 +172,7 @@ def _near(
     found: Duplicates,
     progress: Callable[[float], None],
 ) -> None:
-    """Near duplicates among what is left."""
+    """Near duplicates among the documents that are left."""
     minhash = config.minhash
     assert minhash is not None
     left = np.ones(len(keys), bool)
@@ -188,9 +188,9 @@ def _near(
     for band in range(minhash.bands):
         table[band] = keys.row(HEAD + band)[places]
     sets = None if minhash.verify is None else _Sets(aside, keys, places, minhash.ngram)
-    ties = places if config.keep == "first" else digests  # the order of files decides nothing but for `first`
+    ties = places if config.keep == "first" else digests  # the order of files matters for `first` alone
     order = np.lexsort((places, ties, -lengths[places]))
-    several = np.stack([_shared(values) for values in table])  # of the others nothing is to be remembered
+    several = np.stack([_shared(values) for values in table])  # the others need not be remembered
     kept: list[dict[int, list[int]]] = [{} for _ in range(minhash.bands)]
     for step, one in enumerate(order.tolist()):
         if step % 1000 == 0:
@@ -214,7 +214,7 @@ def _near(
 
 
 class _Sets:
-    """The sets of shingles of candidates, sorted, in a file that the system pages in as it is needed."""
+    """Sorted sets of shingles of candidates, in a memory-mapped file."""
 
     def __init__(self, aside: Path, keys: Keys, places: NDArray[np.int64], ngram: int) -> None:
         path = aside / "shingles.bin"

@@ -1,7 +1,7 @@
-"""The first phase: every stretch of the input through the blocks, in worker processes, each result a folder of its own.
+"""The first phase: worker processes apply the filters to every stretch of the input; each result is a folder.
 
-A result appears whole under its name, so a run that was killed does the others only. Workers load neither torch nor a
-tokenizer. A shard does its part of the stretches; any later run finds all that was done.
+A folder is renamed when complete, so a run that was killed repeats only unfinished stretches. Workers load neither
+torch nor a tokenizer. A shard processes its part of the stretches; any later run finds the results.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from nlptool.text.worker_processes import follow_reader, interrupts_held
 KEPT, DROPPED, KEYS, STATISTICS = "kept.jsonl.zst", "dropped.jsonl.zst", "keys.npy", "statistics.json"
 LINES = "lines.npy"
 Task = Callable[[Path, Pipeline, Any], None]
-"""Writes a folder, which appears whole."""
+"""Writes a folder atomically."""
 
 
 def run(
@@ -40,9 +40,9 @@ def run(
     shard: Shard,
     progress: Callable[[float], None],
 ) -> dict[str, ReadStats]:
-    """Do all stretches of a shard that `folder` does not hold yet; what was read, by source.
+    """Process all stretches of a shard that `folder` does not hold yet; returns what was read, by source.
 
-    progress: called with how many bytes of the sources are read. Raises DataError.
+    progress: called with the bytes read from the sources. Raises DataError.
     """
     work = Work(plan, workers)
     tallies: dict[str, ReadStats] = {name: ReadStats() for name in sources}
@@ -74,7 +74,7 @@ def run(
 
 
 def _known(folder: Path, group: Group) -> ReadStats | None:
-    """What was read of a group, where all its stretches are done."""
+    """What was read of a group whose stretches are all done."""
     path = folder / f"{group.number:06d}.json"
     try:
         value = read_json(path, dict, "remove it and run again with --resume auto")
@@ -104,7 +104,7 @@ def _add(tally: ReadStats, other: ReadStats) -> ReadStats:
 
 
 class Work:
-    """Hands tasks to processes; one worker is this process."""
+    """Distributes tasks over processes; one worker is this process."""
 
     def __init__(self, plan: Blocks, workers: int) -> None:
         self._plan, self._workers = plan, workers
@@ -113,7 +113,7 @@ class Work:
         self._pending: set[Future[None]] = set()
 
     def do(self, task: Task, path: Path, given: Any) -> None:
-        """Have a folder written, unless it is there already; waits while many are under way."""
+        """Write a folder unless it exists already; waits while many tasks are running."""
         if path.is_dir():
             return
         if self._workers == 1:
@@ -130,7 +130,7 @@ class Work:
             raise _died() from None
 
     def finish(self) -> None:
-        """Wait for all that is under way."""
+        """Wait for all running tasks."""
         try:
             self._wait(0)
         except BrokenProcessPool:
@@ -143,7 +143,7 @@ class Work:
                 future.result()
 
     def close(self) -> None:
-        """End the processes; what is under way is given up."""
+        """End the processes and abandon running tasks."""
         if self._own is not None:
             self._own.close()
         if self._pool is not None:
@@ -157,7 +157,7 @@ def _died() -> DataError:
     )
 
 
-_ours: list[Pipeline] = []  # in a worker process, its one pipeline
+_ours: list[Pipeline] = []  # the pipeline of a worker process
 
 
 def _start(plan: Blocks) -> None:
@@ -170,7 +170,7 @@ def _do(task: Task, path: Path, given: Any) -> None:
 
 
 def write_stretch(path: Path, pipeline: Pipeline, documents: list[Document]) -> None:
-    """Do a stretch; its folder appears whole."""
+    """Process a stretch and write its folder atomically."""
     found = pipeline(documents)
     with atomic_folder(path) as aside:
         records_file.write(aside / KEPT, map(record, found.kept))
@@ -182,12 +182,12 @@ def write_stretch(path: Path, pipeline: Pipeline, documents: list[Document]) -> 
 
 
 def parts(folder: Path) -> list[Path]:
-    """The folders of all stretches that are done, in the order of the input."""
+    """The folders of all finished stretches, in the order of the input."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def statistics(folders: list[Path]) -> Statistics:
-    """The sum over stretches. Raises DataError where one is not as it was written."""
+    """The sum over stretches. Raises DataError where one is damaged."""
     found = Statistics()
     for folder in folders:
         path = folder / STATISTICS

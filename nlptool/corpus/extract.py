@@ -1,8 +1,8 @@
-"""Text out of web pages, by trafilatura (Barbaresi 2021) or resiliparse (Bevendorff et al. 2018).
+"""Text extraction from web pages, by trafilatura (Barbaresi 2021) or resiliparse (Bevendorff et al. 2018).
 
-On scrapinghub's 181 articles trafilatura has F1 .96 and resiliparse .90, at a tenth of its speed. GPT-2's extractors
-were Dragnet and Newspaper; Dragnet cannot be installed any more. A page that an extractor does not come to an end with
-costs its process, which is killed and replaced.
+On scrapinghub's 181 articles trafilatura has F1 .96 and resiliparse .90 at ten times its speed. GPT-2 used Dragnet
+and Newspaper; Dragnet can no longer be installed. A page that an extractor does not finish costs its process, which
+is killed and replaced.
 """
 
 import os
@@ -22,7 +22,7 @@ from nlptool.text.worker_processes import interrupts_held
 
 WIKI = "mediawiki"
 PATIENCE = 30  # times `seconds`, by the clock: the process may have to wait for a core
-LOOKS = 0.25  # seconds between two looks at how long a page has taken
+LOOKS = 0.25  # seconds between two checks of how long a page has taken
 
 
 class Block:
@@ -39,7 +39,7 @@ class Block:
         self._process: _Process | None = None
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document with the page's text, or why it is dropped."""
+        """The document with the page's text, or the reason why it is dropped."""
         if document.source not in self._sources:
             return document
         config, html = self._config, document.text
@@ -69,7 +69,7 @@ class Block:
 
 
 class _Process:
-    """A process that takes pages apart."""
+    """A process that extracts text from pages."""
 
     def __init__(self, config: Extract) -> None:
         self._config = config
@@ -83,11 +83,11 @@ class _Process:
         with interrupts_held():
             self._process.start()
         theirs.close()
-        self._connection.send(("<p>ready</p>", 0, False))  # what it imports is no page's time
+        self._connection.send(("<p>ready</p>", 0, False))  # importing does not count as a page's time
         self._answer(60.0)
 
     def text_of(self, html: str, *, wiki: bool) -> str | Dropped:
-        """The text of a page; Dropped where the process had to be killed, or died."""
+        """The text of a page; Dropped where the process was killed or died."""
         self._connection.send((html.encode("utf8", "replace").decode(), self._config.min_chars, wiki))
         return self._answer(self._config.seconds)
 
@@ -106,7 +106,7 @@ class _Process:
             return Dropped("extract.crash", 1, None)
 
     def _spent(self) -> float | None:
-        """Seconds of processor time that the process has used; None where the system does not tell."""
+        """Seconds of processor time that the process has used; None where the system does not report it."""
         try:
             fields = Path(f"/proc/{self._process.pid}/stat").read_text("utf8").rpartition(")")[2].split()
         except OSError:
@@ -114,7 +114,7 @@ class _Process:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.join()
         self._connection.close()

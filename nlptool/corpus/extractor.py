@@ -1,4 +1,4 @@
-"""The process that takes web pages apart: it is sent a page, answers with its text, and may be killed at any moment."""
+"""The process that extracts text: it receives pages, answers with their text, and may be killed at any moment."""
 
 import logging
 from multiprocessing.connection import Connection
@@ -11,7 +11,7 @@ RESET_EVERY = 500  # pages after which trafilatura's caches, which grow, are emp
 
 
 def serve(connection: Connection, extractors: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Answer pages until there are no more. An answer is the text by each extractor, lazily: see `text_of`."""
+    """Answer pages until there are none left. An answer is the text by each extractor, lazily: see `text_of`."""
     follow_reader()
     logging.disable(logging.CRITICAL)
     count = 0
@@ -32,7 +32,7 @@ def serve(connection: Connection, extractors: tuple[str, ...], options: dict[str
 
 
 def text_of(html: str, extractors: tuple[str, ...], options: dict[str, Any], least: int) -> str:
-    """The text of a page by the first extractor that finds at least so many characters, else the longest."""
+    """The text of the first extractor that finds at least `enough` characters, else the longest."""
     best = ""
     for name in extractors:
         found = EXTRACTORS[name](html, options)

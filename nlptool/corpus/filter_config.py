@@ -1,4 +1,4 @@
-"""Recipe blocks of the filters of `corpus`: limits of figures of a text. Light to import."""
+"""Recipe blocks of the filters of `corpus`: limits of a text's statistics. Light to import."""
 
 from typing import Literal
 
@@ -23,18 +23,18 @@ class GopherRepetition(RecipeBlock):
     top_2_gram: float | None = Field(
         0.2, ge=0, le=1, description="share of characters in the most frequent 2-gram"
     )
-    top_3_gram: float | None = Field(0.18, ge=0, le=1, description="the same of 3-grams")
-    top_4_gram: float | None = Field(0.16, ge=0, le=1, description="the same of 4-grams")
+    top_3_gram: float | None = Field(0.18, ge=0, le=1, description="the same for 3-grams")
+    top_4_gram: float | None = Field(0.16, ge=0, le=1, description="the same for 4-grams")
     dup_5_grams: float | None = Field(0.15, ge=0, le=1, description="share of characters in repeated 5-grams")
-    dup_6_grams: float | None = Field(0.14, ge=0, le=1, description="the same of 6-grams")
-    dup_7_grams: float | None = Field(0.13, ge=0, le=1, description="the same of 7-grams")
-    dup_8_grams: float | None = Field(0.12, ge=0, le=1, description="the same of 8-grams")
-    dup_9_grams: float | None = Field(0.11, ge=0, le=1, description="the same of 9-grams")
-    dup_10_grams: float | None = Field(0.1, ge=0, le=1, description="the same of 10-grams")
+    dup_6_grams: float | None = Field(0.14, ge=0, le=1, description="the same for 6-grams")
+    dup_7_grams: float | None = Field(0.13, ge=0, le=1, description="the same for 7-grams")
+    dup_8_grams: float | None = Field(0.12, ge=0, le=1, description="the same for 8-grams")
+    dup_9_grams: float | None = Field(0.11, ge=0, le=1, description="the same for 9-grams")
+    dup_10_grams: float | None = Field(0.1, ge=0, le=1, description="the same for 10-grams")
 
 
 class GopherQuality(RecipeBlock):
-    """Quality (Rae et al. 2021, section A1.1). Words are what stands between white space; null turns a rule off."""
+    """Quality (Rae et al. 2021, section A1.1). Words are separated by white space; null turns a rule off."""
 
     min_words: int | None = Field(50, ge=0, description="fewest words that are not punctuation alone")
     max_words: int | None = Field(100_000, ge=1, description="most such words")

@@ -17,7 +17,7 @@ class Rules:
         self._config = config
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """Drop the document, or leave it as it is."""
+        """Drop the document or return it unchanged."""
         return seen.first_failure(self._figures(document.text)) or document
 
     def _figures(self, text: str) -> Iterator[Figure]:

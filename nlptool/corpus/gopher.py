@@ -16,11 +16,11 @@ from nlptool.corpus.words import FACTOR, LETTER, WORD, Words, words_of
 ELLIPSES = ("...", "…")
 TRAILING = ".,!?\"')”’…"  # noqa: RUF001
 LONGEST_GRAM = 10
-TIES = 4  # runs that are looked at one by one
+TIES = 4  # length of runs checked one by one
 
 
 class Repetition:
-    """Drops documents in which lines, paragraphs or n-grams of words repeat."""
+    """Drops documents whose lines, paragraphs or n-grams of words repeat."""
 
     name = "gopher_repetition"
 
@@ -28,7 +28,7 @@ class Repetition:
         self._limits = {f"{self.name}.{key}": limit for key, limit in config if limit is not None}
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """Drop the document, or leave it as it is."""
+        """Drop the document or return it unchanged."""
         return seen.first_failure(self._figures(document.text)) or document
 
     def _figures(self, text: str) -> Iterator[Figure]:
@@ -46,7 +46,7 @@ class Repetition:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """What blank lines separate. The third of three newlines in a row belongs to no paragraph."""
+    """Paragraphs separated by blank lines. The third of three newlines in a row belongs to no paragraph."""
     if "\n\n" not in text:
         return [text]
     return [piece.lstrip("\n") for piece in text.strip().split("\n\n") if piece.strip("\n")]
@@ -59,7 +59,7 @@ def _lines(text: str) -> list[str]:
 
 
 def duplicates(pieces: list[str]) -> tuple[int, int]:
-    """How many pieces were there before, and their characters."""
+    """Number of pieces that occurred before, and their characters."""
     if len(set(pieces)) == len(pieces):
         return 0, 0
     known: set[str] = set()
@@ -76,7 +76,8 @@ def duplicates(pieces: list[str]) -> tuple[int, int]:
 def _ngrams(words: Words) -> Iterator[tuple[int, int, int]]:
     """For n from 2 to 10: n, characters in the most frequent n-gram, characters in repeated n-grams.
 
-    A longer n-gram can only repeat where both of its parts do, so each n looks at the places that the last one left.
+    A longer n-gram can only repeat where both of its parts do, so each n checks the places that the previous one
+    left.
     """
     hashes, total = words.hashes(), len(words)
     ends = np.zeros(total + 1, np.int64)
@@ -102,7 +103,7 @@ def _ngrams(words: Words) -> Iterator[tuple[int, int, int]]:
 
 
 def _repeated(grams: NDArray[np.uint64], at: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
-    """Places whose n-gram is at several; the first place of the most frequent one, and how often it is there.
+    """Places whose n-gram repeats; the first place of the most frequent one, and its count.
 
     grams: the n-gram at each place of `at`.
     """
@@ -114,7 +115,7 @@ def _repeated(grams: NDArray[np.uint64], at: NDArray[np.int64]) -> tuple[NDArray
     several = np.zeros(len(at), bool)
     several[1:] = same
     several[:-1] |= same
-    ends = np.flatnonzero(~same)  # of runs of equal n-grams, but for the last
+    ends = np.flatnonzero(~same)  # of runs of equal n-grams, all but the last
     bounds = np.concatenate([[-1], ends, [len(at) - 1]])
     counts = bounds[1:] - bounds[:-1]
     often = int(counts.max())
@@ -127,7 +128,7 @@ def _repeated(grams: NDArray[np.uint64], at: NDArray[np.int64]) -> tuple[NDArray
 
 
 def _covered(grams: NDArray[np.uint64], at: NDArray[np.int64], ends: NDArray[np.int64], n: int) -> int:
-    """Characters in n-grams that were there before; none is counted twice: after one the next n words are passed."""
+    """Characters in n-grams that occurred before, each counted once: after a match the next n words are skipped."""
     known: set[int] = set()
     characters = free = 0
     for place, gram in zip(at.tolist(), grams[at].tolist(), strict=True):
@@ -142,7 +143,7 @@ def _covered(grams: NDArray[np.uint64], at: NDArray[np.int64], ends: NDArray[np.
 
 
 class _StopWords:
-    """Which stop words there are among the words of a text, or at the end of its words."""
+    """Finds stop words among the words of a text, or as their endings."""
 
     def __init__(self, stop_words: tuple[str, ...], *, ending: bool) -> None:
         self._words, self._ending = frozenset(stop_words), ending
@@ -150,11 +151,13 @@ class _StopWords:
         self._endings = [
             (f"{word} ", re.compile(re.escape(word) + behind))
             for word in sorted(self._words)
-            if word and word[-1] not in TRAILING  # which ends no word, since signs behind a word do not count
+            if word
+            and word[-1]
+            not in TRAILING  # a character that ends no word, since punctuation behind a word is ignored
         ]
 
     def different(self, words: Words) -> int:
-        """How many different stop words there are in a text."""
+        """Number of distinct stop words in a text."""
         if not self._ending:
             return len(self._words.intersection(words.words))
         text = " ".join(words.words) + " "
@@ -162,7 +165,7 @@ class _StopWords:
 
 
 class Quality:
-    """Drops documents by their length and the look of their words and lines."""
+    """Drops documents by their length and by the form of their words and lines."""
 
     name = "gopher_quality"
 
@@ -171,7 +174,7 @@ class Quality:
         self._stop_words = _StopWords(config.stop_words, ending=config.stop_word_match == "ending")
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """Drop the document, or leave it as it is."""
+        """Drop the document or return it unchanged."""
         return seen.first_failure(self._figures(document.text)) or document
 
     def _figures(self, text: str) -> Iterator[Figure]:

@@ -1,7 +1,7 @@
-"""Web pages before anything takes them apart: their characters, and whether an extractor should see them at all.
+"""Decoding of web pages, and checks that a page is safe to hand to an extractor.
 
-A tag with very many attributes and very deep nesting keep extractors busy for minutes, in C, where no signal reaches
-them; so both are measured first, in time that is linear in the page.
+Tags with very many attributes and very deep nesting keep extractors busy for minutes, in C code that no signal
+interrupts; so both are measured first, in time linear in the page.
 """
 
 import codecs
@@ -10,8 +10,8 @@ import re
 import numpy as np
 
 META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]{2,40})""", re.IGNORECASE)
-HEAD = 4096  # bytes in which a page names its encoding
-# What browsers read in place of a label (WHATWG Encoding Standard, section 4.2).
+HEAD = 4096  # bytes in which a page declares its encoding
+# Encodings that browsers use for these labels (WHATWG Encoding Standard, section 4.2).
 READ_AS = {
     "euc-kr": "cp949",
     "euc_kr": "cp949",
@@ -26,7 +26,7 @@ READ_AS = {
     "iso-8859-9": "cp1254",
 }
 SINGLE_BYTE = "cp125"
-MAX_BROKEN = 0.005  # share of characters of a page in UTF-8 that may be broken
+MAX_BROKEN = 0.005  # largest share of invalid characters in a page of UTF-8
 VOID = frozenset(
     (
         "area",
@@ -44,18 +44,18 @@ VOID = frozenset(
         "track",
         "wbr",
     )
-)  # tags without an end
+)  # tags without an end tag
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 def decoded(body: bytes, charset: str | None = None) -> str:
-    """The characters of a page.
+    """Decode a page.
 
-    In this order: byte order mark, the charset of the HTTP header, that of the page's meta tag, UTF-8, CP949 where that
-    gives Hangul, UTF-8 with a few broken characters, Windows-1252. A declared encoding that the bytes are not in is
-    passed over, as is a one-byte one where the bytes are UTF-8, as which any bytes would pass.
+    In this order: byte order mark, charset of the HTTP header, charset of the page's meta tag, UTF-8, CP949 if the
+    result is Hangul, UTF-8 with a few invalid characters, Windows-1252. A declared encoding that does not decode the
+    bytes is skipped, and so is a single-byte one, which decodes anything, where the bytes are valid UTF-8.
     """
     for mark, name in BOMS:
         if body.startswith(mark):
@@ -79,7 +79,7 @@ def decoded(body: bytes, charset: str | None = None) -> str:
 
 
 def _codec(label: str | None) -> str | None:
-    """The name of Python's codec for a label; None for what is no encoding of text."""
+    """The name of Python's codec for a label; None if it is no text encoding."""
     if not label:
         return None
     name = READ_AS.get(label.strip().strip("\"'").lower(), label.strip())
@@ -98,7 +98,7 @@ def _strict(body: bytes, name: str) -> str | None:
 
 
 def nesting(html: str, enough: int) -> int:
-    """How many tags are open at a time, at most; where the answer is at most `enough`, an upper bound of it."""
+    """Largest number of tags open at a time; an upper bound of it where it is at most `enough`."""
     data = np.frombuffer(html.encode("utf8", "replace") + b"  ", np.uint8)
     starts = np.flatnonzero(data[:-1] == ord("<"))
     behind = data[starts + 1]
@@ -117,7 +117,7 @@ def nesting(html: str, enough: int) -> int:
 
 
 def attributes(html: str, enough: int) -> int:
-    """How many attributes one tag has, at most; where the answer is at most `enough`, 0 may stand for it."""
+    """Largest number of attributes of one tag; may be 0 where it is at most `enough`."""
     data = np.frombuffer(html.encode("utf-32-le", "replace"), np.uint32)
     starts, ends = np.flatnonzero(data == ord("<")), np.flatnonzero(data == ord(">"))
     places = np.searchsorted(ends, starts)

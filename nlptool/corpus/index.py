@@ -1,4 +1,4 @@
-"""What a corpus keeps of its documents, so that those of a later one are compared with them: their keys.
+"""The index of a corpus: keys of its documents, against which later corpora are deduplicated.
 
 CORPUS/index/keys.npy    [3 + bands, documents], in the order of data/: 24 bytes a document and 8 a band
 CORPUS/index/index.json  the bands' settings, and the files of data/ in the order of the keys
@@ -28,7 +28,7 @@ def write(
     minhash: MinHash | None,
     files: Sequence[str],
 ) -> None:
-    """Write the index of a corpus: of the keys of stretches those of documents that are left."""
+    """Write the index of a corpus: the keys of the documents that are kept."""
     with atomic_folder(corpus / INDEX) as aside:
         opened = list(map(open_keys, keys))
         found = np.lib.format.open_memmap(
@@ -50,7 +50,7 @@ def _settings(minhash: MinHash | None) -> list[int] | None:
 
 
 class Indexed:
-    """Another corpus with its index. Raises DataError where it has none, UsageError where its bands are others."""
+    """Another corpus with its index. Raises DataError where it has none, UsageError where its bands differ."""
 
     def __init__(self, corpus: Path, minhash: MinHash | None) -> None:
         self._corpus, self.keys = corpus, corpus / INDEX / KEYS
@@ -69,7 +69,7 @@ class Indexed:
             )
 
     def __len__(self) -> int:
-        """How many documents."""
+        """Number of documents."""
         return int(open_keys(self.keys).shape[1])
 
     def records(self) -> Iterator[dict[str, Any]]:

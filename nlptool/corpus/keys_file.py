@@ -1,4 +1,4 @@
-"""Numbers of 64 bits on the disk: what tells duplicates and lines that repeat."""
+"""Files of 64-bit keys of documents and lines."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from nlptool.text.word_hashes import Hashes
 
 
 def open_keys(path: Path) -> Hashes:
-    """Keys that were written, mapped. Raises DataError where they are not as they were."""
+    """Open a file of keys, memory-mapped. Raises DataError where it is damaged."""
     try:
         found: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

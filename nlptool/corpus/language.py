@@ -1,6 +1,6 @@
-"""Which language a text is in: Korean by its script, others by fastText's lid.176 (Joulin et al. 2017).
+"""Language identification: Korean by its script, others by fastText's lid.176 (Joulin et al. 2017).
 
-On the first 1,000 characters lid.176 is right as often as on whole documents, and faster.
+On the first 1,000 characters lid.176 is as accurate as on whole documents, and faster.
 """
 
 import re
@@ -15,11 +15,11 @@ from nlptool.extras import package_file, required
 LOOKED_AT = 1000  # characters
 HANGUL = re.compile("[\uac00-\ud7a3\u3131-\u318e]")
 LETTER = re.compile(r"[^\W\d_]")
-KOREAN = 0.3  # share of Hangul among letters above which no model is asked
+KOREAN = 0.3  # share of Hangul among letters above which a text is Korean
 
 
 class Block:
-    """Drops documents in other languages, and notes language and score of what passes."""
+    """Drops documents in other languages, and records language and score of the others."""
 
     name = "language"
 
@@ -28,7 +28,7 @@ class Block:
         self._model = _model(config)
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document with its language, or why it is dropped."""
+        """The document with its language, or the reason why it is dropped."""
         language, score = self.of(document.text)
         if language not in self._config.keep:
             return Dropped("language.keep", score, None)
@@ -39,7 +39,7 @@ class Block:
         return dropped or document._replace(facts=facts)
 
     def of(self, text: str) -> tuple[str, float]:
-        """The most probable language of a text and its probability; for Korean the share of Hangul decides."""
+        """The most probable language of a text and its probability; Korean is decided by the share of Hangul."""
         head = " ".join(text[: 2 * LOOKED_AT].split())[:LOOKED_AT]
         letters = len(LETTER.findall(head))
         hangul = 0 if head.isascii() else len(HANGUL.findall(head))

@@ -1,7 +1,7 @@
-"""Lines that are no prose, removed one by one (RefinedWeb: Penedo et al. 2023, appendix G.2).
+"""Removes lines that are no prose (RefinedWeb: Penedo et al. 2023, appendix G.2).
 
-The paper gives its rules in words, and its code is not published; counters are those of DCLM's reading of it (Li et al.
-2024), and what Korean sites write.
+The paper describes its rules in words, and its code is not published; the counters are those of DCLM's
+implementation (Li et al. 2024), and those of Korean sites.
 """
 
 import re
@@ -26,15 +26,15 @@ BLANK = re.compile(r"\n{3,}")
 
 
 class Removed(NamedTuple):
-    """A text without some of its lines."""
+    """A text without the removed lines."""
 
     text: str
     share: float
-    """What of its words was in the lines that are gone."""
+    """Share of its words that the removed lines had."""
 
 
 def without(text: str, gone: list[bool]) -> Removed:
-    """A text without the lines at which `gone` is true; where one stood between blank lines, one of these goes."""
+    """A text without the lines where `gone` is true; of the blank lines around a removed line, one is removed."""
     lines = text.split("\n")
     words = sum(len(line.split()) for line, one in zip(lines, gone, strict=True) if one)
     left = "\n".join([line for line, one in zip(lines, gone, strict=True) if not one])
@@ -42,13 +42,13 @@ def without(text: str, gone: list[bool]) -> Removed:
 
 
 def figures(name: str, found: Removed, max_removed: float | None, min_chars: int) -> Iterator[Figure]:
-    """What decides on a document from which lines were removed."""
+    """Figures that decide whether to keep a document from which lines were removed."""
     yield Figure(f"{name}.max_removed", found.share, None, max_removed)
     yield Figure(f"{name}.min_chars", len(found.text.strip()), min_chars, None)
 
 
 class Block:
-    """Removes lines; drops a document of which too much is gone, or too little left."""
+    """Removes lines; drops a document that loses too much or keeps too little."""
 
     name = "lines"
 
@@ -56,7 +56,7 @@ class Block:
         self._config = config
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document without these lines, or why it is dropped."""
+        """The document without these lines, or the reason why it is dropped."""
         text = document.text
         gone = [self._is_no_prose(line) for line in text.split("\n")]
         found = without(text, gone) if any(gone) else Removed(text, 0.0)
@@ -66,7 +66,7 @@ class Block:
         return dropped or (document._replace(text=found.text) if any(gone) else document)
 
     def _is_no_prose(self, line: str) -> bool:
-        """Whether a line is removed; a blank one is not."""
+        """Whether a line is removed; blank ones are not."""
         config = self._config
         words = len(line.split())
         if not words:
@@ -81,6 +81,6 @@ class Block:
 
 
 def uppercase(line: str) -> float:
-    """The share of capitals among the letters of a line."""
+    """Share of capitals among the letters of a line."""
     capitals = sum(map(str.isupper, line))
     return capitals / max(sum(map(str.isalpha, line)), 1) if capitals else 0.0

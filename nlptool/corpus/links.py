@@ -1,8 +1,8 @@
-"""Pages that others have linked to: WebText's sign of quality (Radford et al. 2019, section 2.1).
+"""Pages that others link to: WebText's signal of quality (Radford et al. 2019, section 2.1).
 
 A list of links holds JSON lines, as Pushshift's dumps of Reddit's submissions do: url, score, created_utc, over_18,
 is_self.
-An address counts by its best link. Addresses are compared without scheme, www, fragment and a slash at the end.
+A URL has the score of its best link. URLs are compared without scheme, www, fragment and trailing slash.
 """
 
 import math
@@ -25,11 +25,11 @@ from nlptool.text.records import BadRecord
 from nlptool.text.word_hashes import Hashes
 
 OWN = frozenset(("reddit.com", "redd.it", "redditmedia.com", "i.redd.it", "v.redd.it"))
-"""Hosts of the site itself, whose pages are no outbound links."""
+"""Hosts of the site itself; links to them are not outbound."""
 
 
 class Block:
-    """Drops pages that no link of the list leads to; documents without an address pass."""
+    """Drops pages that no link of the list leads to; documents without a URL pass."""
 
     name = "links"
 
@@ -37,7 +37,7 @@ class Block:
         self._listed = listed
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """Drop the document, or leave it as it is."""
+        """Drop the document or return it unchanged."""
         url = document.facts.get("url")
         if url is None:
             return document
@@ -49,28 +49,28 @@ class Block:
 
 
 def address_key(url: str) -> int:
-    """A hash of what makes an address the same."""
+    """A hash of the normalised URL."""
     return xxhash.xxh3_64_intdigest(bare(url).encode("utf8", "surrogatepass"))
 
 
 def bare(url: str) -> str:
-    """An address without scheme, www, port, fragment and a slash at the end; its host in small letters."""
+    """A URL without scheme, www, port, fragment and trailing slash; its host in lower case."""
     try:
         parts = urlsplit(url if "//" in url else f"//{url}")
-    except ValueError:  # a bracket that nothing closes
+    except ValueError:  # an unclosed bracket
         return url
     query = f"?{parts.query}" if parts.query else ""
     return f"{host_of(url).removeprefix('www.')}{parts.path.rstrip('/')}{query}"
 
 
 def keys(config: Links) -> Hashes:
-    """The hashes of all addresses that the list leads to, sorted. Raises DataError."""
+    """The sorted hashes of all URLs that the list leads to. Raises DataError."""
     found = np.fromiter((address_key(url) for url in addresses(config)), np.uint64)
     return np.unique(found)
 
 
 def addresses(config: Links) -> Iterator[str]:
-    """The addresses with a link that counts, in the order of the list, each once. Raises DataError."""
+    """The URLs with a link that counts, in the order of the list, each once. Raises DataError."""
     met: set[int] = set()
     for record, place in _records(config):
         url, score = record.get("url"), record.get("score")
@@ -87,7 +87,7 @@ def addresses(config: Links) -> Iterator[str]:
 
 
 def counts(record: dict[str, Any], url: str, score: float, config: Links) -> bool:
-    """Whether a link is outbound and good enough."""
+    """Whether a link is outbound and has a sufficient score."""
     host = host_of(url).removeprefix("www.")
     if record.get("is_self") is True or not host or host in OWN or host.endswith(".reddit.com"):
         return False

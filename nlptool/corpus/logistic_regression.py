@@ -1,4 +1,4 @@
-"""Logistic regression on sparse rows, by L-BFGS; numpy alone, and the same bits each time."""
+"""Logistic regression on sparse rows, by L-BFGS in numpy; bitwise reproducible."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,27 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-MEMORY = 10  # pairs of steps and gradients that stand for the curvature
+MEMORY = 10  # pairs of steps and gradients that approximate the curvature
 ITERATIONS = 200
-TOLERANCE = 1e-6  # of the gradient's largest component, by the number of rows
+TOLERANCE = 1e-6  # tolerance for the gradient's largest component, divided by the number of rows
 DECREASE, SHRINK = 1e-4, 0.5  # of the line search (Armijo)
 
 
 class Rows(NamedTuple):
-    """Rows of a sparse matrix, end to end: every row has a value, and no column twice."""
+    """A sparse matrix by rows, end to end: every row has a value, and no column twice."""
 
     columns: NDArray[np.int64]
     values: Floats
     starts: NDArray[np.int64]
-    """Where each row begins in the other two."""
+    """Offset of each row in the other two."""
 
     def times(self, weights: Floats) -> Floats:
-        """The product with a vector of columns, a number a row."""
+        """Product with a vector of columns: a number for each row."""
         found: Floats = np.add.reduceat(self.values * weights[self.columns], self.starts)
         return found
 
     def transposed_times(self, numbers: Floats, width: int) -> Floats:
-        """The product of the transposed matrix with a vector of rows, a number a column."""
+        """Product of the transposed matrix with a vector of rows: a number for each column."""
         lengths = np.diff(self.starts, append=len(self.columns))
         return np.bincount(self.columns, self.values * np.repeat(numbers, lengths), width).astype(np.float64)
 
@@ -35,7 +35,7 @@ class Rows(NamedTuple):
 def fit(rows: Rows, labels: NDArray[np.bool_], width: int) -> tuple[Floats, float]:
     """Weights [width] and intercept that minimise |weights|^2 / 2 plus the sum of the rows' losses.
 
-    As scikit-learn's LogisticRegression with C=1; but each class weighs the same, however many rows it has.
+    Like scikit-learn's LogisticRegression with C=1, but each class has the same weight, however many rows it has.
     """
     signs = np.where(labels, 1.0, -1.0)
     share = len(labels) / 2 / np.where(labels, labels.sum(), (~labels).sum())
@@ -52,7 +52,7 @@ def fit(rows: Rows, labels: NDArray[np.bool_], width: int) -> tuple[Floats, floa
 
 
 def minimise(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, tolerance: float) -> Floats:
-    """Where a smooth convex function is least, by L-BFGS (Nocedal & Wright 2006, algorithm 7.5)."""
+    """Minimise a smooth convex function by L-BFGS (Nocedal & Wright 2006, algorithm 7.5)."""
     point = start
     value, gradient = loss(point)
     steps: list[tuple[Floats, Floats, float]] = []

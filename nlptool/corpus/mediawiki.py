@@ -1,8 +1,8 @@
-"""Articles out of a dump of a wiki, such as Wikipedia's pages-articles.xml.bz2, and their text without markup.
+"""Articles of a wiki dump, such as Wikipedia's pages-articles.xml.bz2, and their text without markup.
 
-mwparserfromhell takes wikitext apart. Templates are left out, as nothing expands them, but for those that stand around
-words of a sentence; so are files, categories, references, sections of which nothing is left and, on demand, tables.
-Redirects and pages outside of the articles are counted.
+mwparserfromhell parses the wikitext. Templates are removed, since nothing expands them, except those that wrap words
+of a sentence; so are files, categories, references, empty sections and, if requested, tables. Redirects and pages in
+other namespaces are counted.
 """
 
 import re
@@ -15,28 +15,28 @@ from nlptool.text.corpus import Document, ReadStats
 from nlptool.text.readers import LONGEST, opened
 from nlptool.text.sources import File
 
-FILES, CATEGORIES = "6", "14"  # numbers of namespaces
+FILES, CATEGORIES = "6", "14"  # namespaces of articles
 LEFT_OUT = re.compile(r"\s*(?:file|image|category|media|[a-z]{2,3}(?:-[a-z]+)*)\s*:", re.IGNORECASE)
 """Links to files and categories, and to the same article in other languages."""
 INVISIBLE = ("ref", "references", "gallery", "math", "syntaxhighlight", "timeline", "score", "style")
 AROUND = ("lang", "nobr", "nowrap", "small", "transl", "transliteration")
-"""Templates whose last argument is read in a sentence."""
+"""Templates whose last argument is part of a sentence."""
 QUANTITIES, RANGE = ("convert", "cvt"), ("to", "and", "or", "by", "x", "-", "–", "+/-")  # noqa: RUF001
 NUMBER = re.compile(r"[-+−]?[\d.,/]+")  # noqa: RUF001
 SWITCH = re.compile(r"__[^\W\d_a-z]{3,}__")
-"""What a page tells the software: __NOTOC__, __목차없음__."""
+"""Behaviour switches: __NOTOC__, __목차없음__."""
 EMPTY = re.compile(r" ?[(（][\s,;:、，]*[)）]")  # noqa: RUF001
-"""Brackets around nothing but a template."""
+"""Brackets that held nothing but a template."""
 LOOSE = re.compile(r"(?<=[(（])[\s,;、，]+|[\s,;、，]+(?=[)）])")  # noqa: RUF001
-"""Signs beside which a template stood within brackets."""
+"""Punctuation beside a template within brackets."""
 HEADING = "\x01"
-"""Stands before a heading, once for each level; in XML it does not occur."""
+"""Marks a heading, once for each level; it does not occur in XML."""
 BLANK = re.compile(r"\n{3,}")
 PER_CENT = {ord(sign): f"%{ord(sign):02X}" for sign in '"%&?+<>\\^`{}|'}
 
 
 def articles(file: File, tally: ReadStats, start: int) -> Iterator[Document]:
-    """The articles of a dump as wikitext. start: bytes read before. Raises OSError where it is none or is damaged."""
+    """The articles of a dump as wikitext. start: bytes read before. Raises OSError where it is no whole dump."""
     base, names = "", {FILES: "File", CATEGORIES: "Category"}
     local: re.Pattern[str] | None = None
     pages = 0
@@ -71,7 +71,7 @@ def articles(file: File, tally: ReadStats, start: int) -> Iterator[Document]:
 
 
 def _links(names: dict[str, str]) -> re.Pattern[str] | None:
-    """Links to files and categories by what they are called in the wiki's language."""
+    """Prefixes of links to files and categories in the wiki's language."""
     own = [name for name in names if name not in ("file", "category")]
     if not own:
         return None
@@ -83,7 +83,7 @@ def _named(found: re.Match[str], names: dict[str, str]) -> str:
 
 
 def _article(page: ElementTree.Element, tally: ReadStats, base: str, place: str) -> Document | None:
-    """A page; None, and counted, where it is no article."""
+    """A page; None, and counted, if it is no article."""
     parts = {child.tag.rpartition("}")[2]: child for child in page}
     if "redirect" in parts:
         tally.dropped["redirect"] += 1
@@ -115,7 +115,7 @@ def text_of(wikitext: str, *, tables: bool) -> str:
     for node in nodes:
         try:
             code.remove(node)
-        except ValueError:  # it went with what was around it
+        except ValueError:  # removed together with what it was in
             continue
     for template in reversed(code.filter_templates()):
         if words := _words(template):
@@ -129,7 +129,7 @@ def text_of(wikitext: str, *, tables: bool) -> str:
 
 
 def _words(template: Any) -> str:
-    """What a template that stands around words shows of them; of another nothing."""
+    """The words that a template shows in a sentence; empty for other templates."""
     name = str(template.name).strip().lower()
     if name not in (*AROUND, *QUANTITIES):
         return ""
@@ -141,9 +141,9 @@ def _words(template: Any) -> str:
 
 
 def _with_content(lines: list[str]) -> list[str]:
-    """Lines without marks of headings, and without headings under which there is nothing."""
+    """Lines without heading marks, and without headings of empty sections."""
     found: list[str] = []
-    following = 1  # level of the heading that comes next, as the end of the article; 0: text comes before it
+    following = 1  # level of the next heading; 0: text comes before it
     for line in reversed(lines):
         title = line.lstrip(HEADING)
         level = len(line) - len(title)

@@ -1,7 +1,7 @@
 """MinHash signatures (Broder 1997) and their bands, and the sets of shingles behind them.
 
-Words are runs of letters and digits in small letters; a shingle is `ngram` of them in a row. Hashes are xxh3, and
-factors are drawn with a fixed seed, so that signatures of different runs and machines compare.
+Words are runs of letters and digits in lower case; a shingle is `ngram` consecutive words. Hashes are xxh3, and
+coefficients come from a fixed seed, so that signatures of different runs and machines are comparable.
 """
 
 import re
@@ -14,13 +14,13 @@ from nlptool.text.word_hashes import Hashes, word_hashes
 
 WORD = re.compile(r"\w+")
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
-MIX = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64's finaliser
-CHUNK = 1024  # shingles hashed at a time: 112 hashes of each stay in the cache
+MIX = np.uint64(0xBF58476D1CE4E5B9)  # constants of splitmix64's finaliser
+CHUNK = 1024  # shingles hashed at a time: their 112 hashes each stay in the cache
 SEED = 1
 
 
 def shingles(text: str, ngram: int) -> Hashes:
-    """A 64-bit hash for each shingle, in order; a text of fewer words is one shingle, one without words has none."""
+    """A 64-bit hash of each shingle, in order; a shorter text is one shingle, a text without words has none."""
     words = WORD.findall(text.lower())
     hashes = word_hashes(words)
     n = min(ngram, len(words))
@@ -34,7 +34,7 @@ def shingles(text: str, ngram: int) -> Hashes:
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:
-    """Jaccard similarity of two sorted sets without repetition."""
+    """Jaccard similarity of two sorted sets without duplicates."""
     if not len(one) or not len(other):
         return 0.0
     at = np.searchsorted(other, one)
@@ -56,7 +56,7 @@ class Signatures:
         ) + np.uint64(1)
 
     def minima(self, text: str) -> NDArray[np.uint32] | None:
-        """The signature, [bands * rows]: the least of each hash over all shingles; None where there is no word."""
+        """The signature, [bands * rows]: the minimum of each hash over all shingles; None if there is no word."""
         high = (shingles(text, self._ngram) >> np.uint64(32)).astype(np.uint32)
         if not len(high):
             return None
@@ -67,7 +67,7 @@ class Signatures:
         return least
 
     def __call__(self, text: str) -> Hashes | None:
-        """A 64-bit hash for each band, [bands]; None where there is no word. Who shares one is a pair."""
+        """A 64-bit hash of each band, [bands]; None if there is no word. Documents that share one are candidates."""
         least = self.minima(text)
         if least is None:
             return None

@@ -1,7 +1,7 @@
-"""Shares of sources in what is kept: documents leave by hash of their text until each source has its share.
+"""Shares of sources in the corpus: documents are removed by the hash of their text until each source has its share.
 
-A source keeps the documents with the lowest numbers, so neither the order of the input nor the number of workers
-decides, and what a smaller corpus of the same seed holds is in a larger one, too.
+A source keeps the documents with the lowest hashes, so the result depends neither on the order of the input nor on
+the number of workers, and a smaller corpus of the same seed is a subset of a larger one.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ RULE = "mix.weights"
 
 
 class Mixture(NamedTuple):
-    """What mixing leaves."""
+    """The result of mixing."""
 
     left: NDArray[np.bool_]
-    """Documents that stay, of all that were numbered; duplicates do not."""
+    """Documents that stay, among all that were numbered; duplicates do not."""
     sources: dict[str, dict[str, Any]]
-    """For each source its characters before and after, its share, and the share that it was to have."""
+    """For each source its characters before and after, its share, and the requested share."""
 
 
 def mixed(keys: Keys, sources: Sequence[str], left: NDArray[np.bool_], config: Mix, seed: int) -> Mixture:
-    """Choose among the documents of `left`. sources: that of each part of the keys.
+    """Choose among the documents of `left`. sources: the source of each part of the keys.
 
     Raises DataError where a source has none.
     """
@@ -71,7 +71,7 @@ def mixed(keys: Keys, sources: Sequence[str], left: NDArray[np.bool_], config: M
 
 
 def _draws(digests: Hashes, seed: int) -> Hashes:
-    """A number for each text, by its digest and the seed (the finaliser of splitmix64)."""
+    """A number for each text, from its digest and the seed (the finaliser of splitmix64)."""
     found = digests + np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)
     found ^= found >> np.uint64(30)
     found *= np.uint64(0xBF58476D1CE4E5B9)

@@ -1,7 +1,7 @@
-"""What names a person, replaced by values that belong to nobody.
+"""Personal data, replaced by fixed values that belong to nobody.
 
-The values are fixed, so a text that has been through is left alone. Korean resident numbers count only with a date that
-there is and the check digit of their kind; numbers given since October 2020 have none, and are not told from others.
+Replacing twice changes nothing more. Korean resident numbers count only with a valid date and the check digit of
+their kind; numbers issued since October 2020 have no check digit and are not recognised.
 """
 
 import re
@@ -21,18 +21,18 @@ DIGIT = re.compile(r"\d")
 class _Kind(NamedTuple):
     key: str
     sign: str
-    """What a text must have before the expression is tried."""
+    """Text that must occur before the expression is tried."""
     expression: re.Pattern[str]
     value: str
     counts: Callable[[str], bool]
 
     def replaced(self, text: str) -> str:
-        """The text with `value` in the place of whatever counts."""
+        """The text with `value` in place of each match."""
         return self.expression.sub(lambda found: self.value if self.counts(found[0]) else found[0], text)
 
 
 def is_resident_number(number: str) -> bool:
-    """Whether 13 digits are a Korean resident number, or that of a foreigner, with a right check digit."""
+    """Whether 13 digits are a Korean resident number, or a foreigner's, with a valid check digit."""
     digits = [int(digit) for digit in number if digit.isdecimal()]
     if len(digits) != 13:
         return False
@@ -52,7 +52,7 @@ def is_resident_number(number: str) -> bool:
 
 
 def is_card(number: str) -> bool:
-    """Whether digits have Luhn's check digit; of cards there are 13 to 19."""
+    """Whether digits pass Luhn's check; cards have 13 to 19 digits."""
     digits = [int(digit) for digit in number if digit.isdecimal()]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
     return 13 <= len(digits) <= 19 and any(digits) and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
@@ -102,7 +102,7 @@ KINDS = (
 
 
 class Block:
-    """Replaces; drops nothing."""
+    """Replaces personal data; drops nothing."""
 
     name = "pii"
 
@@ -110,7 +110,7 @@ class Block:
         self._kinds = [kind for kind in KINDS if getattr(config, kind.key) == "replace"]
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document with what names nobody."""
+        """The document without personal data."""
         text = document.text
         numbers = DIGIT.search(text) is not None
         for kind in self._kinds:

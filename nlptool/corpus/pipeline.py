@@ -1,4 +1,4 @@
-"""Blocks in their order, and what they do with a stretch of documents."""
+"""The filters of a recipe in their order, applied to a stretch of documents."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ from nlptool.text.word_hashes import Hashes
 
 @dataclass(frozen=True)
 class Blocks:
-    """What is done to each document by itself: all that a worker must know."""
+    """All settings of the filters that process single documents, as workers receive them."""
 
     filters: Filters
     dedup: Dedup
@@ -59,10 +59,10 @@ class Blocks:
     seed: int
     urls: Urls | None = None
     links: Hashes | None = None
-    """The addresses that links lead to, as `links.keys` has them."""
+    """The URLs that links lead to, as `links.keys` returns them."""
     extract: Extract | None = None
     pages: Mapping[str, str] = field(default_factory=dict)
-    """Kinds of markup, by the sources whose documents have it."""
+    """Kinds of markup, by source."""
     repair: Repair | None = None
     language: Language | None = None
     lines: Lines | None = None
@@ -72,17 +72,17 @@ class Blocks:
     decontaminate: DecontaminationRule | None = None
     benchmarks: tuple[Benchmark, ...] = ()
     repeated_lines: RepeatedLines | None = None
-    """Lines are counted, and what tells duplicates is computed when those that repeat are removed."""
+    """Set: lines are counted, and duplicate keys are computed when repeated lines are removed."""
     repeated: Path | None = None
-    """The numbers of these lines, once they are known; then they are all that is done."""
+    """Hashes of repeated lines, once they are known; then removing them is all that is done."""
 
     @property
     def counts_lines(self) -> bool:
-        """Whether documents are passed through for the first of two times."""
+        """Whether this is the first of two passes."""
         return self.repeated_lines is not None and self.repeated is None
 
     def second(self, repeated: Path) -> "Blocks":
-        """What is done when the lines that repeat are known."""
+        """The second pass, when the repeated lines are known."""
         return Blocks(
             Filters(),
             self.dedup,
@@ -94,7 +94,7 @@ class Blocks:
 
 
 def blocks(plan: Blocks) -> Iterator[Block]:
-    """The blocks that the recipe has, in their order. Raises UsageError where one needs what is not installed."""
+    """The filters of the recipe in their order. Raises UsageError where one needs a package that is not installed."""
     filters = plan.filters
     if plan.urls is not None:
         yield urls.Block(plan.urls)
@@ -128,31 +128,31 @@ def blocks(plan: Blocks) -> Iterator[Block]:
 
 @dataclass
 class Stretch:
-    """What is left of a stretch of documents."""
+    """The documents kept from a stretch."""
 
     kept: list[Document] = field(default_factory=list)
     dropped: list[dict[str, Any]] = field(default_factory=list)
-    """What `samples.Choice` has chosen of what was dropped, with the rule and its figure."""
+    """Dropped documents chosen by `samples.Choice`, with the rule and its figure."""
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
-    """[3 + bands, documents]: digest of the words in two parts, characters, and a hash for each band."""
+    """[3 + bands, documents]: digest of the words in two parts, number of characters, and a hash for each band."""
     lines: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
-    """Numbers of the lines of each document, one document after the other, where lines are counted."""
+    """Hashes of the lines of each document, one document after the other, where lines are counted."""
     statistics: Statistics = field(default_factory=Statistics)
 
 
 class Passage(NamedTuple):
-    """What one block made of a document."""
+    """The result of one filter for a document."""
 
     block: str
     figures: list[Figure]
-    """All that its rules measured, up to the one that drops the document."""
+    """All figures that its rules measured, up to the one that drops the document."""
     dropped: Dropped | None
     document: Document
-    """As the block left it."""
+    """The filter's output."""
 
 
 class Pipeline:
-    """Applies the blocks to documents."""
+    """Applies the filters to documents."""
 
     def __init__(self, plan: Blocks) -> None:
         self._plan = plan
@@ -162,7 +162,7 @@ class Pipeline:
         self._signatures = None if minhash is None else Signatures(minhash)
 
     def __call__(self, documents: Iterable[Document]) -> Stretch:
-        """What is left of these documents, in their order."""
+        """The stretch that is left of these documents, in their order."""
         found, seen = Stretch(), Figures()
         statistics = found.statistics
         statistics.blocks = {block.name: BlockCount() for block in self._blocks}
@@ -186,7 +186,7 @@ class Pipeline:
         return found
 
     def trace(self, document: Document) -> Iterator[Passage]:
-        """A document's way through the blocks, up to the one that drops it."""
+        """The steps of a document through the filters, up to the one that drops it."""
         for block in self._blocks:
             seen = Figures()
             result = block(document, seen)
@@ -200,7 +200,7 @@ class Pipeline:
             document = result
 
     def close(self) -> None:
-        """End the processes of blocks."""
+        """End the processes of filters."""
         for block in self._blocks:
             if isinstance(block, extract.Block):
                 block.close()
@@ -212,7 +212,7 @@ class Pipeline:
         statistics: Statistics,
         dropped: list[tuple[float, dict[str, Any]]],
     ) -> Document | None:
-        """The document behind all blocks; None where one drops it, which is then put into `dropped`."""
+        """The document after all filters; None where one drops it, which is then added to `dropped`."""
         length = size(document.text)
         for block in self._blocks:
             count = statistics.blocks[block.name]
@@ -238,7 +238,7 @@ class Pipeline:
         return 3 + (self._signatures.bands if self._signatures else 0)
 
     def _keys(self, document: Document) -> NDArray[np.uint64]:
-        """What tells duplicates: see `Stretch.keys`. A text without words has bands of its own digest."""
+        """Duplicate keys: see `Stretch.keys`. A text without words has bands of its own digest."""
         keys = np.empty(self._height, np.uint64)
         words = " ".join(words_of(document.text).words).encode("utf8", "surrogatepass")
         digest = xxhash.xxh3_128_intdigest(words)
@@ -257,12 +257,12 @@ def _chosen(dropped: list[tuple[float, dict[str, Any]]], share: float) -> list[d
 
 
 def record(document: Document) -> dict[str, Any]:
-    """A document as it is written."""
+    """A document as a record of a file."""
     return {"id": document.id, "text": document.text, "source": document.source, **document.facts}
 
 
 def document_of(written: dict[str, Any]) -> Document:
-    """A document that `record` made a record of."""
+    """The document of a record."""
     facts = {key: value for key, value in written.items() if key not in ("id", "text", "source")}
     return Document(written["id"], written["source"], written["text"], facts)
 

@@ -1,10 +1,10 @@
-"""GPT-3's quality classifier (Brown et al. 2020, appendix A): logistic regression on hashed words, and a random draw.
+"""GPT-3's quality classifier (Brown et al. 2020, appendix A): logistic regression on hashed words, then sampling.
 
-It tells good texts, such as WebText and books, from unfiltered ones. A document of score s is kept with probability
-(2 - s)^-alpha, which is how often numpy's pareto(alpha) exceeds 1 - s: so some of what it finds bad is kept. Words are
-those of Spark's Tokenizer (small letters, between white space), put into bins by their hash as in its HashingTF. Two
-departures: a text's counts have length 1, so that a score does not depend on how long the text is; and both classes
-weigh the same, whatever their numbers.
+It separates good texts, such as WebText and books, from unfiltered ones. A document of score s is kept with
+probability (2 - s)^-alpha, the probability that numpy's pareto(alpha) exceeds 1 - s, so some documents with low
+scores are kept. Words are those of Spark's Tokenizer (lower case, split at white space), hashed into bins as by its
+HashingTF. Two departures: the counts of a text are normalised to length 1, so that a score does not depend on the
+length; and both classes have the same weight, whatever their sizes.
 """
 
 import heapq
@@ -26,9 +26,9 @@ from nlptool.manifests import atomic_folder, verify_manifest, write_manifest
 from nlptool.text.word_hashes import word_hashes
 
 WEIGHTS, FACTS = "weights.npy", "quality.json"
-HELD_OUT = 0.1  # share of the samples that the classifier is tried on
-READ = 10  # documents that are read for each that is drawn
-FEWEST = 20  # documents of a class
+HELD_OUT = 0.1  # share of the samples held out for evaluation
+READ = 10  # documents read for each one sampled
+FEWEST = 20  # smallest number of documents of a class
 
 
 class Classifier(NamedTuple):
@@ -37,24 +37,24 @@ class Classifier(NamedTuple):
     weights: NDArray[np.float32]
     intercept: float
     facts: dict[str, Any]
-    """What it was trained on, and how well it does on what it has not seen."""
+    """What it was trained on, and its accuracy on held-out samples."""
 
     def score(self, text: str) -> float:
-        """From 0, as the negative samples, to 1, as the positive ones."""
+        """From 0, like the negative samples, to 1, like the positive ones."""
         columns, values = features(text, len(self.weights))
         logit = float((self.weights[columns] * values).sum()) + self.intercept
         return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
 
 
 def features(text: str, width: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The bins that a text's words fall into, and how often, as a vector of length 1."""
+    """The bins of a text's words and their counts, normalised to length 1."""
     hashes = word_hashes(text.lower().split()) % np.uint64(width)
     columns, counts = np.unique(hashes.astype(np.int64), return_counts=True)
     return columns, counts / max(math.sqrt(float((counts.astype(np.float64) ** 2).sum())), 1.0)
 
 
 class Block:
-    """Notes each document's score, and drops by it."""
+    """Records each document's score, and drops documents by it."""
 
     name = "quality"
 
@@ -62,10 +62,10 @@ class Block:
         self._config, self._classifier, self._seed = config, classifier, seed
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document with its score, or why it is dropped; as it is where its source is not asked."""
+        """The document with its score, or the reason why it is dropped; unchanged if its source is not scored."""
         if self._config.sources and document.source not in self._config.sources:
             return document
-        assert self._classifier is not None  # a dry run has none, and no documents either
+        assert self._classifier is not None  # a dry run has no classifier, and no documents either
         score = self._classifier.score(document.text)
         least, alpha = self._config.min_score, self._config.alpha
         if least is not None and (
@@ -80,7 +80,7 @@ class Block:
 
 
 def train(positive: Iterable[str], negative: Iterable[str], config: Quality, seed: int) -> Classifier:
-    """A classifier of texts. Raises DataError where there are too few."""
+    """Train a classifier of texts. Raises DataError where there are too few."""
     drawn = [
         _drawn(texts, config.samples, seed, key)
         for texts, key in ((positive, "positive"), (negative, "negative"))
@@ -144,7 +144,8 @@ def _accuracy(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float |
 
 
 def roc_auc(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float | None:
-    """How often a positive text has the higher score of a pair, ties counting half; None where a class is missing."""
+    """Probability that a positive text scores higher than a negative one, ties counting half; None if a class is
+    empty."""
     positive, negative = scores[labels], np.sort(scores[~labels])
     if not len(positive) or not len(negative):
         return None
@@ -153,7 +154,7 @@ def roc_auc(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float | N
 
 
 def save(classifier: Classifier, folder: Path) -> None:
-    """Write a classifier as a folder, which appears whole."""
+    """Write a classifier as a folder, atomically."""
     with atomic_folder(folder) as aside:
         np.save(aside / WEIGHTS, classifier.weights)
         write_json(aside / FACTS, {"intercept": classifier.intercept, **classifier.facts})
@@ -161,7 +162,7 @@ def save(classifier: Classifier, folder: Path) -> None:
 
 
 def load(folder: Path) -> Classifier:
-    """The classifier of a folder. Raises DataError where there is none, or it is not as it was written."""
+    """The classifier of a folder. Raises DataError where there is none, or it is damaged."""
     hint = "name the folder quality/ of a corpus, or train one: quality.positive and quality.negative"
     if not (folder / FACTS).is_file():
         raise DataError(f"{folder}: no quality classifier", hint=hint)

@@ -1,4 +1,4 @@
-"""Files of documents: JSON lines under zstd, or Parquet. Equal documents give equal bytes."""
+"""Files of documents: JSON lines compressed with zstd, or Parquet. Equal documents give equal bytes."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,12 @@ from typing import Any
 from nlptool.errors import DataError
 
 LEVEL = 3
-BLOCK = 1 << 20  # characters handed to the compressor at a time
-ROWS = 1000  # of a row group of Parquet
+BLOCK = 1 << 20  # characters passed to the compressor at a time
+ROWS = 1000  # rows of a row group of Parquet
 
 
 class JsonLines:
-    """Writes records into a new file."""
+    """Writes records into a new file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow
@@ -32,7 +32,7 @@ class JsonLines:
             self._flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         self._flush()
         self._stream.close()
 
@@ -43,7 +43,7 @@ class JsonLines:
 
 
 class Parquet:
-    """Writes records into a new file; the columns are those of `columns`, and what is missing is null."""
+    """Writes records into a new Parquet file with the columns `columns`; missing values are null."""
 
     def __init__(self, path: Path, columns: dict[str, str]) -> None:
         import pyarrow
@@ -63,7 +63,7 @@ class Parquet:
             self._flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         self._flush()
         self._writer.close()
 
@@ -91,7 +91,7 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file of JSON lines. Raises DataError where it is not as it was written."""
+    """The records of a file of JSON lines. Raises DataError where it is damaged."""
     import pyarrow
 
     remedy = "remove the file's folder and run the command again with --resume auto"
@@ -108,7 +108,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_any(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file of either format; of Parquet, null for what one lacks."""
+    """The records of a file of either format; in Parquet, null for missing values."""
     if path.suffix != ".parquet":
         yield from read(path)
         return

@@ -1,4 +1,4 @@
-"""Texts put right: Unicode's normal form, UTF-8 that was read as another encoding, white space at line ends."""
+"""Repairs texts: Unicode normalisation, mojibake, white space at line ends."""
 
 import re
 import unicodedata
@@ -8,11 +8,11 @@ from nlptool.corpus.document import Document, Dropped, Figures
 from nlptool.extras import required
 
 MOJIBAKE = re.compile("[ÃÂâìíëê][\u0080-\u00bf\u0152-\u2122]")
-"""How UTF-8's lead bytes look as Windows-1252, before what its other bytes look like."""
+"""UTF-8's lead bytes read as Windows-1252, followed by continuation bytes read the same way."""
 
 
 class Block:
-    """Changes a text where something is wrong with it; drops nothing."""
+    """Repairs a text; drops nothing."""
 
     name = "repair"
 
@@ -22,7 +22,7 @@ class Block:
         self._ftfy = required("ftfy", "repair.mojibake", "corpus") if config.mojibake else None
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document with a text that is put right."""
+        """The document with its text repaired."""
         text = document.text
         if self._ftfy is not None and MOJIBAKE.search(text):
             text = self._ftfy.fix_encoding(text)
@@ -36,7 +36,7 @@ class Block:
 def stripped(text: str) -> str:
     """The text without white space at the end of its lines; the same object where there is none.
 
-    A line of white space alone is a blank one then; else rules on repeated lines take it for a line that repeats.
+    A line of white space becomes a blank one; otherwise rules on repeated lines would count it.
     """
     lines = text.split("\n")
     if not any(line and line[-1].isspace() for line in lines):

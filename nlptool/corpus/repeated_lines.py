@@ -1,7 +1,7 @@
 """Lines that many documents share: counted over all stretches, then removed.
 
-A stretch keeps a number of 64 bits for each different line of each document; the counting reads them a range of
-numbers at a time, so that memory does not grow with the corpus. A site's lines have numbers of their own.
+A stretch stores a 64-bit hash of each distinct line of each document; counting processes them one range of hashes at
+a time, so that memory does not grow with the corpus. Lines of different sites have different hashes.
 """
 
 import re
@@ -21,12 +21,12 @@ from nlptool.corpus.urls import host_of
 from nlptool.text.word_hashes import Hashes
 
 NUMBER = re.compile(r"\d+")
-AT_A_TIME = 1 << 24  # numbers that are sorted at a time: 128 MB
-SHOWN = 50  # lines that the report names
+AT_A_TIME = 1 << 24  # hashes sorted at a time: 128 MB
+SHOWN = 50  # lines listed in the report
 
 
 def numbers(text: str, site: str) -> list[int]:
-    """A number for each line of a text; 0: a blank one."""
+    """A hash of each line of a text; 0: a blank one."""
     seed = xxhash.xxh3_64_intdigest(site.encode("utf8", "surrogatepass"))
     return [_number(line, seed) for line in text.split("\n")]
 
@@ -40,28 +40,28 @@ def _number(line: str, seed: int) -> int:
 
 
 def site_of(document: Document, config: RepeatedLines) -> str:
-    """Within what the documents of a line are counted."""
+    """The site within which a document's lines are counted."""
     if config.scope == "corpus":
         return ""
     return host_of(document.facts.get("url") or "") or f"source {document.source}"
 
 
 def of_document(document: Document, config: RepeatedLines) -> Hashes:
-    """The numbers of a document's lines, each once."""
+    """Hashes of the distinct lines of a document."""
     return np.array(sorted({*numbers(document.text, site_of(document, config))} - {0}), np.uint64)
 
 
 class Repeated(NamedTuple):
-    """The lines that are removed."""
+    """The lines to remove."""
 
     values: Hashes
-    """Their numbers, sorted."""
+    """Their hashes, sorted."""
     counts: Hashes
-    """Documents that each stands in."""
+    """Number of documents that have each line."""
 
 
 def count(files: Sequence[Path], max_documents: int) -> Repeated:
-    """The lines that stand in more than `max_documents` documents; files: the numbers of each stretch's documents."""
+    """Count the lines of more than `max_documents` documents; files: the line hashes of each stretch."""
     total = sum(len(open_keys(path)) for path in files)
     parts = 1
     while total > parts * AT_A_TIME:
@@ -75,7 +75,7 @@ def count(files: Sequence[Path], max_documents: int) -> Repeated:
 
 
 def _counted(files: Sequence[Path], part: int, parts: int) -> tuple[Hashes, Hashes]:
-    """Numbers of one range, sorted, and how often each is there."""
+    """Sorted hashes of one range, and their counts."""
     bits = np.uint64(64 - (parts.bit_length() - 1))
     found = [np.zeros(0, np.uint64)]
     for path in files:
@@ -86,7 +86,7 @@ def _counted(files: Sequence[Path], part: int, parts: int) -> tuple[Hashes, Hash
 
 
 class Block:
-    """Removes the lines that were found to repeat; drops a document of which too much is gone, or too little left."""
+    """Removes repeated lines; drops a document that loses too much or keeps too little."""
 
     name = "repeated_lines"
 
@@ -94,7 +94,7 @@ class Block:
         self._config, self._values = config, values
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """The document without these lines, or why it is dropped."""
+        """The document without these lines, or the reason why it is dropped."""
         config, values, text = self._config, self._values, document.text
         mine = np.array(numbers(text, site_of(document, config)), np.uint64)
         at = np.searchsorted(values, mine)
@@ -105,13 +105,13 @@ class Block:
 
 
 def most_frequent(repeated: Repeated, most: int = SHOWN) -> dict[int, int]:
-    """The lines in most documents, and how many these are, by their numbers."""
+    """The hashes of the lines of most documents, with the number of these."""
     order = np.lexsort((repeated.values, -repeated.counts.astype(np.int64)))[:most]
     return {int(repeated.values[place]): int(repeated.counts[place]) for place in order.tolist()}
 
 
 def texts_of(documents: Iterable[Document], config: RepeatedLines, wanted: Container[int]) -> dict[int, str]:
-    """Lines of these numbers as they stand where they are met first."""
+    """Texts of the lines with these hashes, as they first occur."""
     found: dict[int, str] = {}
     for document in documents:
         mine = numbers(document.text, site_of(document, config))

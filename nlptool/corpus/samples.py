@@ -1,6 +1,6 @@
-"""Which dropped documents are kept to be looked at: a share of them, and of each rule at least a few, by hash.
+"""Samples of dropped documents for inspection: a share of them, and at least a few for each rule, chosen by hash.
 
-A document's number belongs to its text and the seed, so a sample does not depend on how the input was cut.
+A document's number depends on its text and the seed, so a sample does not depend on how the input was cut.
 """
 
 import heapq
@@ -13,11 +13,11 @@ from nlptool.corpus import records_file
 from nlptool.corpus.document import uniform
 from nlptool.manifests import safe_filename
 
-LEAST = 20  # documents of each rule that are kept where a share of them would be fewer
+LEAST = 20  # smallest number of documents kept for each rule
 
 
 class Choice:
-    """Chooses among what each rule drops: those whose number is below a share, and of each rule the lowest LEAST."""
+    """Chooses dropped documents: those with a number below a share, and the LEAST lowest ones of each rule."""
 
     def __init__(self, share: float) -> None:
         self._share = share
@@ -26,20 +26,20 @@ class Choice:
         self._places: dict[str, frozenset[int]] | None = None
 
     def offer(self, rule: str, number: float, place: int) -> None:
-        """Take in a document. number: from `uniform`. place: tells it from all others of its rule; rising."""
+        """Consider a document. number: from `uniform`. place: identifies it among those of its rule; ascending."""
         if not self._share:
             return
         if number < self._share:
             self._below[rule] += 1
             return
-        heap = self._lowest[rule]  # the largest first, by the signs
+        heap = self._lowest[rule]  # a heap of negated numbers has the largest first
         if len(heap) < LEAST:
             heapq.heappush(heap, (-number, -place))
         elif (-number, -place) > heap[0]:
             heapq.heapreplace(heap, (-number, -place))
 
     def has(self, rule: str, number: float, place: int) -> bool:
-        """Whether a document that was taken in is chosen; asked when all have been taken in."""
+        """Whether a document was chosen; call it after all have been offered."""
         if number < self._share:
             return True
         if self._places is None:
@@ -53,7 +53,7 @@ class Choice:
 
 
 def of_rule(folder: Path, rule: str, seed: int, most: int) -> list[dict[str, Any]]:
-    """Documents that a rule dropped, of those that a corpus keeps in dropped/: the first `most` by their numbers."""
+    """Documents of dropped/ that a rule dropped: the first `most` by their numbers."""
     path = folder / "dropped" / f"{safe_filename(rule)}.jsonl.zst"
     return heapq.nsmallest(most, _read(path), key=lambda one: uniform(seed, one["text"]))
 

@@ -1,7 +1,7 @@
-"""Lines that repeat, removed from all stretches: between the blocks of single documents and the search for duplicates.
+"""The second pass: removes repeated lines from all stretches, after the filters and before deduplication.
 
-The counting is one process's work, the removing is shared out as the first pass is; what is done is found again by a
-run that is resumed. Shards of an array job do the first pass only.
+One process counts, the removal is distributed like the first pass, and a resumed run finds what was finished. Shards
+of an array job do the first pass only.
 """
 
 from collections.abc import Callable
@@ -26,12 +26,12 @@ REMEDY = "remove the folder stretches/ and run again with --resume auto"
 
 
 class SecondPass(NamedTuple):
-    """What the second pass has made."""
+    """Results of the second pass."""
 
     parts: list[Path]
     """Folders of stretches, in the order of the input."""
     lines: list[dict[str, str | int]]
-    """The lines in most documents, with the number of these."""
+    """The lines of most documents, with the number of these."""
 
 
 class _Given(NamedTuple):
@@ -41,9 +41,9 @@ class _Given(NamedTuple):
 
 
 def run(folder: Path, plan: Blocks, workers: int, progress: Callable[[float], None]) -> SecondPass:
-    """Remove repeated lines from all stretches of a folder. plan: what removing them needs to know.
+    """Remove repeated lines from all stretches of a folder. plan: settings of the removal.
 
-    progress: called with the number of stretches that are done.
+    progress: called with the number of finished stretches.
     """
     parts, config = engine.parts(folder), plan.repeated_lines
     assert config is not None
@@ -71,7 +71,7 @@ def run(folder: Path, plan: Blocks, workers: int, progress: Callable[[float], No
 
 
 def _write(path: Path, pipeline: Pipeline, given: _Given) -> None:
-    """A stretch without the lines that repeat; its folder appears whole."""
+    """Write a stretch without its repeated lines, atomically."""
     documents = [document_of(one) for one in records_file.read(given.stretch / KEPT)]
     found = pipeline(documents)
     before = Statistics.from_json(read_json(given.stretch / STATISTICS, dict, REMEDY))

@@ -1,6 +1,6 @@
-"""What a corpus has counted: documents and bytes in and out of each block, by rule, and histograms of the figures.
+"""Statistics of a corpus: documents and bytes in and out of each filter, by rule, and histograms of the figures.
 
-Those of stretches of input are added; the sum does not depend on how the input was cut or in what order it was read.
+Those of stretches are added up; the sum does not depend on how the input was cut or in what order it was read.
 """
 
 import math
@@ -18,9 +18,9 @@ COUNTS = [0.0, *(round(10.0**power * one, 2) for power in range(7) for one in DE
 
 
 def edges(limits: tuple[float | None, float | None]) -> list[float]:
-    """Where the bins of a figure's histogram begin, by the size of its limit; the last takes all that is larger.
+    """Bounds of the bins of a figure's histogram, by the size of its limit; the last bin is open.
 
-    A bin begins at a limit, too, so that each bin is kept as a whole or dropped as a whole.
+    A bin begins at a limit, too, so that its documents are all kept or all dropped.
     """
     usual = SHARES if all(limit is None or limit <= 1 for limit in limits) else COUNTS
     least, most = limits
@@ -30,7 +30,7 @@ def edges(limits: tuple[float | None, float | None]) -> list[float]:
 
 @dataclass
 class Histogram:
-    """How many documents had which figure."""
+    """Histogram of a figure over documents."""
 
     at_least: float | None
     at_most: float | None
@@ -38,13 +38,13 @@ class Histogram:
     """For each bin of `edges`; the last one is open."""
 
     def add(self, other: "Histogram") -> None:
-        """Take in another one of the same figure."""
+        """Add another histogram of the same figure."""
         self.counts = [one + two for one, two in zip(self.counts, other.counts, strict=True)]
 
 
 @dataclass
 class BlockCount:
-    """What went through a block."""
+    """Counts of one filter."""
 
     documents: int = 0
     bytes: int = 0
@@ -53,12 +53,12 @@ class BlockCount:
     """Documents by rule."""
     dropped_bytes: Counter[str] = field(default_factory=Counter)
     changed: int = 0
-    """Documents whose text the block has changed."""
+    """Documents whose text the filter has changed."""
 
 
 @dataclass
 class Statistics:
-    """The blocks in their order, and the figures of their rules."""
+    """The filters in their order, and the figures of their rules."""
 
     blocks: dict[str, BlockCount] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Statistics:
     kept_words: int = 0
 
     def count(self, figures: Figures) -> None:
-        """Put figures into histograms."""
+        """Add figures to the histograms."""
         for rule, values in figures.values.items():
             limits = figures.limits[rule]
             bins = edges(limits)
@@ -80,7 +80,7 @@ class Statistics:
                 self.histograms[rule] = found
 
     def add(self, other: "Statistics") -> None:
-        """Take in those of another stretch."""
+        """Add the statistics of another stretch."""
         for name, more in other.blocks.items():
             mine = self.blocks.setdefault(name, BlockCount())
             mine.documents += more.documents
@@ -98,7 +98,7 @@ class Statistics:
         self.kept_words += other.kept_words
 
     def followed_by(self, later: Self) -> Self:
-        """With the blocks that came after these, for the same documents."""
+        """Statistics with the filters of a later pass over the same documents."""
         kept = (later.kept, later.kept_bytes, later.kept_words)
         return type(self)(self.blocks | later.blocks, self.histograms | later.histograms, *kept)
 
@@ -118,7 +118,7 @@ class Statistics:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
-        """What `to_json` wrote. Raises KeyError, TypeError for anything else."""
+        """Read the result of `to_json`. Raises KeyError or TypeError for anything else."""
         blocks = {}
         for name, block in value["blocks"].items():
             dropped = {key: Counter(block[key]) for key in ("dropped", "dropped_bytes")}

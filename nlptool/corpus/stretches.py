@@ -1,7 +1,7 @@
-"""The input cut into stretches, each one piece of work whose bounds depend on the input alone.
+"""Cuts the input into stretches, units of work whose bounds depend on the input alone.
 
-Files of a source make groups, large ones by themselves and small ones together; the documents of a group make
-stretches of about STRETCH characters. So neither the number of workers nor a restart moves a bound.
+The files of a source form groups, large ones alone and small ones together; the documents of a group form stretches
+of about STRETCH characters. So neither the number of workers nor a restart moves a bound.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,10 +17,10 @@ from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import File
 
 STRETCH = 1 << 22  # characters
-GROUP = 1 << 26  # bytes on the disk
-PAGE_TO_TEXT = 8  # a page is some twenty times as long as its text
+GROUP = 1 << 26  # bytes on disk
+PAGE_TO_TEXT = 8  # a page is about twenty times as long as its text
 FACTS = ("url", "title", "date", "timestamp", "language", "license")
-"""Fields that go with a document."""
+"""Fields that are kept with a document."""
 
 
 class Group(NamedTuple):
@@ -29,28 +29,28 @@ class Group(NamedTuple):
     number: int
     source: str
     files: tuple[File, ...]
-    """None where the source is not of files, and is read whole."""
+    """None where the source has no files and is read as a whole."""
 
     @property
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Bytes on disk."""
         return sum(file.size for file in self.files)
 
 
 class Part(NamedTuple):
-    """Where a stretch stands in the input."""
+    """The place of a stretch in the input."""
 
     group: int
     number: int
 
     @property
     def name(self) -> str:
-        """As that of a folder; sorted by name, stretches are in the order of the input."""
+        """Name of its folder; sorted by name, stretches are in the order of the input."""
         return f"{self.group:06d}-{self.number:06d}"
 
 
 def groups(recipe: Mapping[str, CorpusSource]) -> tuple[list[Group], list[str]]:
-    """All groups of all sources, in the order of the recipe, and what the user should be told.
+    """All groups of all sources, in the order of the recipe, and notes for the user.
 
     Raises DataError for what is missing or not readable.
     """
@@ -78,7 +78,7 @@ def groups(recipe: Mapping[str, CorpusSource]) -> tuple[list[Group], list[str]]:
 
 
 def _is_beside(file: sources.File, source: CorpusSource) -> bool:
-    """Whether a file among HTML files holds their addresses."""
+    """Whether a file among HTML files holds their URLs."""
     return source.page_urls is not None and file.path.resolve() == Path(source.page_urls).resolve()
 
 

@@ -1,4 +1,4 @@
-"""Pages by their address: lists of domains, and words."""
+"""Filters pages by their URL: lists of domains, and words."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from nlptool.errors import DataError
 
 
 class Block:
-    """Drops pages of listed domains and pages whose address has a listed word."""
+    """Drops pages of listed domains and pages whose URL contains a listed word."""
 
     name = "urls"
 
@@ -21,7 +21,7 @@ class Block:
         self._words = tuple(word.lower() for word in config.block_words)
 
     def __call__(self, document: Document, seen: Figures) -> Document | Dropped:
-        """Drop the document, or leave it as it is."""
+        """Drop the document or return it unchanged."""
         url = document.facts.get("url")
         if url is None:
             return document
@@ -36,10 +36,10 @@ class Block:
 
 
 def host_of(url: str) -> str:
-    """The host of an address in small letters, without port; empty where there is none."""
+    """The host of a URL in lower case, without port; empty where there is none."""
     try:
         return (urlsplit(url if "//" in url else f"//{url}").hostname or "").rstrip(".")
-    except ValueError:  # a bracket that nothing closes
+    except ValueError:  # an unclosed bracket
         return ""
 
 

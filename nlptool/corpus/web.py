@@ -1,6 +1,7 @@
-"""Web pages out of archives: WARC and Common Crawl's WET, by fastwarc, folders of HTML files, and dumps of wikis.
+"""Readers of web pages: WARC and Common Crawl's WET (fastwarc), folders of HTML files, and wiki dumps.
 
-What an archive holds besides pages is counted by kind. A record that breaks off is counted too; readers pass over it.
+Other records of an archive are counted by kind. Truncated records are counted, too, since other readers skip them
+silently.
 """
 
 import csv
@@ -71,7 +72,7 @@ def _html(file: File, addresses: dict[str, str], tally: ReadStats) -> Iterator[D
 
 
 def _addresses(path: str) -> dict[str, str]:
-    """Addresses of pages by file name, from a file of NAME<tab>URL."""
+    """URLs of pages by file name, from a file of NAME<tab>URL."""
     try:
         with Path(path).open(encoding="utf8", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -99,7 +100,7 @@ def _archive(file: File, source: CorpusSource, tally: ReadStats, start: int) -> 
             number += 1
             tally.read = start + raw.tell()
             place = f"{file.path}:{number}"
-            if not record.headers.get("Content-Length"):  # its last field, as a rule
+            if not record.headers.get("Content-Length"):  # usually its last field
                 _broken(source, tally, f"{place}: the record breaks off within its header")
                 continue
             if record.record_type != kind:
@@ -136,7 +137,7 @@ def _facts(record: Any) -> dict[str, object]:
 
 
 def _page(record: Any, body: bytes, tally: ReadStats) -> str | None:
-    """A page's HTML; None, and counted, where the answer is none."""
+    """A page's HTML; None, and counted, if the response is no page."""
     headers = record.http_headers
     if headers is None:
         tally.dropped["no HTTP header"] += 1
@@ -161,7 +162,7 @@ def _page(record: Any, body: bytes, tally: ReadStats) -> str | None:
 
 
 def unchunked(body: bytes) -> bytes:
-    """A body without the lengths of its chunks; as it is where it has none, as archives often keep the header alone."""
+    """A body without chunk sizes; unchanged if it has none, since archives often keep only the header."""
     parts: list[bytes] = []
     at = 0
     while True:
@@ -181,7 +182,7 @@ def unchunked(body: bytes) -> bytes:
 
 
 def inflated(body: bytes, window: int) -> bytes:
-    """A body decompressed, up to the longest page; as it is where it is not compressed after all."""
+    """A body decompressed, up to the longest page; unchanged if it is not compressed."""
     for bits in (window, -15):
         try:
             return zlib.decompressobj(bits).decompress(body, LONGEST)

@@ -1,7 +1,7 @@
-"""Words of a text and what filters ask of them, computed once for all filters.
+"""Words of a text and their properties, computed once for all filters.
 
-Words are what stands between white space, as in the papers; in Korean they are eojeol. Most words are letters alone;
-what is asked of the others (has it a letter, is it punctuation alone) is kept by word.
+Words are separated by white space, as in the papers; in Korean they are eojeol. Most words consist of letters alone;
+the properties of the others (has a letter, is punctuation alone) are cached by word.
 """
 
 import string
@@ -11,8 +11,10 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_KEPT = 1 << 17  # words whose facts are kept; then they are forgotten, so that memory stays bounded
-FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying loses nothing modulo 2^64
+MOST_KEPT = (
+    1 << 17
+)  # words whose properties are cached; the cache is emptied when it is full, to bound memory
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplication modulo 2^64 is invertible
 LETTER, WORD = 1, 2  # bits: has a letter; is not punctuation alone
 OPPOSITE = bytes([1]) + bytes(255)
 
@@ -45,7 +47,7 @@ PUNCTUATION = (
 
 
 class _Facts(dict[str, int]):
-    """LETTER and WORD of words that are not letters alone, which are few."""
+    """LETTER and WORD of words that are not letters alone, which are rare."""
 
     def __missing__(self, word: str) -> int:
         if len(self) >= MOST_KEPT:
@@ -59,7 +61,7 @@ _facts = _Facts()
 
 
 class Words:
-    """The words of one text. What is asked of each is computed by loops in C over all of them."""
+    """The words of one text. All properties are computed by loops in C."""
 
     def __init__(self, text: str) -> None:
         self.words = text.split()
@@ -69,7 +71,7 @@ class Words:
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Characters of each word."""
+        """Number of characters of each word."""
         return np.fromiter(map(len, self.words), np.int64, len(self.words))
 
     @cached_property
@@ -82,12 +84,12 @@ class Words:
         return found
 
     def hashes(self) -> NDArray[np.uint64]:
-        """A number of 64 bits for each word; they compare within this process only."""
+        """A 64-bit hash of each word; they are comparable within this process only."""
         found = np.fromiter(map(hash, self.words), np.int64, len(self.words)).view(np.uint64) * FACTOR
         return found ^ (found >> np.uint64(29))
 
 
 @lru_cache(maxsize=1)
 def words_of(text: str) -> Words:
-    """The words of a text; those of the last text are kept, so that filters in a row split it once."""
+    """The words of a text; those of the last text are cached, so that consecutive filters split it once."""
     return Words(text)

@@ -1,4 +1,4 @@
-"""The third phase: what is kept, in files for training; what was dropped, by rule; the report."""
+"""The third phase: writes the kept documents, samples of dropped ones, and the report."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,19 +30,19 @@ COLUMNS = {
     "quality_score": "float64",
     "copies": "int64",
 }
-MAX_HOSTS = 100_000  # counted at a time
+MAX_HOSTS = 100_000  # documents counted at a time
 
 
 @dataclass
 class Written:
-    """What was written, and what deduplication dropped on the way."""
+    """What was written, and what deduplication dropped."""
 
     documents: Counter[str] = field(default_factory=Counter)
     """By source."""
     bytes: Counter[str] = field(default_factory=Counter)
-    """Size of the text, by source."""
+    """Size of the text in bytes, by source."""
     left_out_words: int = 0
-    """Words of documents that entered and are not written; as a rule these are few."""
+    """Words of documents that entered and are not written; usually few."""
     entered: int = 0
     """Documents that reached deduplication."""
     entered_bytes: int = 0
@@ -50,16 +50,16 @@ class Written:
     """By `dedup.exact`, `dedup.minhash` and `dedup.against`."""
     dropped_bytes: Counter[str] = field(default_factory=Counter)
     mixed_out: int = 0
-    """Documents that are left out for the shares of sources."""
+    """Documents left out for the shares of sources."""
     mixed_out_bytes: int = 0
     domains: Counter[str] = field(default_factory=Counter)
-    """Documents by host; hosts of a document or two are forgotten where there are more than MAX_HOSTS."""
+    """Documents by host; hosts with a document or two are dropped where there are more than MAX_HOSTS."""
     languages: Counter[str] = field(default_factory=Counter)
-    """Documents by what the block `language` has said."""
+    """Documents by the result of the filter `language`."""
     files: list[str] = field(default_factory=list)
-    """Names of the files, in the order in which they were written."""
+    """Names of the files, in the order of writing."""
     similarities: list[int] = field(default_factory=lambda: [0] * len(BINS))
-    """Near duplicates by similarity to what is kept for them, for each bin of BINS."""
+    """Near duplicates by similarity to the kept document, for each bin of BINS."""
 
 
 class _Files:
@@ -69,7 +69,7 @@ class _Files:
         self._folder, self._output = folder, output
         self._columns = COLUMNS if output.format == "parquet" else None
         self.names: list[str] = []
-        """Files, in the order in which they were begun."""
+        """Files, in the order in which they were opened."""
         self._source = ""
         self._number = self._size = 0
         self._open: ExitStack | None = None
@@ -92,7 +92,7 @@ class _Files:
             self._number += 1
 
     def close(self) -> None:
-        """End the file that is written."""
+        """Close the current file."""
         if self._open is not None:
             self._open.close()
         self._open = self._writer = None
@@ -100,7 +100,7 @@ class _Files:
 
 
 def rule_of(why: Why) -> str:
-    """The rule that drops a duplicate."""
+    """The rule that dropped a duplicate."""
     return "dedup.against" if why.of < 0 else "dedup.exact" if why.exact else "dedup.minhash"
 
 
@@ -112,9 +112,10 @@ def write_data(
     output: Output,
     progress: Callable[[float], None],
 ) -> Written:
-    """Write what is kept into `folder`, in the order of the input; `copies`: how many were dropped for a document.
+    """Write the kept documents into `folder`, in the order of the input; `copies`: dropped duplicates of each
+    document.
 
-    left: which documents stay; those that are no duplicates either were mixed out.
+    left: which documents stay; the others are duplicates or were removed for the shares of sources.
     """
     written, copies = Written(), duplicates.copies()
     files = _Files(folder, output)
@@ -148,7 +149,7 @@ def write_data(
 
 
 def _describe(written: Written, record: dict[str, Any]) -> None:
-    """Count where a document is from, and its language."""
+    """Count a document's host and language."""
     if (url := record.get("url")) and (host := host_of(url)):
         written.domains[host] += 1
         if len(written.domains) > MAX_HOSTS:
@@ -179,9 +180,10 @@ def write_dropped(
     seed: int,
     against: Sequence[Part] = (),
 ) -> None:
-    """Write what `samples.Choice` chooses of what was dropped: a file for each rule, with the figure and its limit.
+    """Write the samples that `samples.Choice` chooses of dropped documents: a file for each rule, with figure and
+    limit.
 
-    against: the other corpora that duplicates were searched in.
+    against: the other corpora of deduplication.
     """
     if not share:
         return
@@ -210,7 +212,7 @@ def write_dropped(
 
 
 def _name_others(ids: dict[int, str], wanted: set[int], against: Sequence[Part]) -> None:
-    """Put the ids of documents of other corpora into `ids`."""
+    """Add the ids of documents of other corpora to `ids`."""
     first = -sum(len(part) for part in against)
     for part in against:
         for number, record in enumerate(part.records(), start=first):
@@ -222,9 +224,10 @@ def _name_others(ids: dict[int, str], wanted: set[int], against: Sequence[Part])
 def _all_dropped(
     stretches: Sequence[Path], duplicates: Duplicates, left: NDArray[np.bool_]
 ) -> Iterator[dict[str, Any]]:
-    """What stretches have kept of what was dropped, then duplicates and what was mixed out, in the order of the input.
+    """Dropped documents of the stretches, then duplicates and documents removed by mixing, in the order of the
+    input.
 
-    `of`: the number of the document that is kept for a duplicate.
+    `of`: the number of the kept document of a duplicate.
     """
     for stretch in stretches:
         yield from records_file.read(stretch / DROPPED)

@@ -1,4 +1,4 @@
-"""From triples to the simple graph that paths run through, each edge with how likely it is by TransE."""
+"""The simple graph that paths run through, built from triples; each edge is scored by TransE."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ from nlptool.knowledge.stop_words import ENGLISH, UNSPECIFIC_NODES
 
 SYMMETRIC = ("antonym", "relatedto")
 """Relations whose triples count in both directions, as in pathfinder/path_scoring.py of the released code."""
-PIECE = 1 << 16  # triples that are scored at once
+PIECE = 1 << 16  # triples scored at once
 
 Vectors = NDArray[np.float32]
 
@@ -23,12 +23,12 @@ def adjacency_of(
     drop: Collection[str] = (),
     stop_words: bool = True,
 ) -> Adjacency:
-    """The simple graph of the training triples.
+    """Build the simple graph of the training triples.
 
-    If two concepts have several relations, the first along its direction names the edge, else the first against it;
-    the one of highest score gives the edge its score, (1 + cos(r, t - h)) / 2 (path_scoring.py).
-    vectors: of entities [N, E] and relations [R, E]; None: all edges score 1. drop: relations that are left out, in
-    small letters. stop_words: whether concepts with a stop word in them are left out, and unspecific ones.
+    If two concepts have several relations, the edge takes the first one along its direction, else the first one
+    against it; its score is that of the best of them, (1 + cos(r, t - h)) / 2 (path_scoring.py). vectors: of entities
+    [N, E] and relations [R, E]; None: every edge scores 1. drop: names of relations to leave out, in lower case.
+    stop_words: whether to leave out unspecific concepts and those with a stop word.
     """
     heads, kinds, tails = (np.asarray(column, np.int64) for column in graph.triples())
     relations = [name.lower() for name in graph.relations]

@@ -1,4 +1,4 @@
-"""From triples in files to a graph folder, in memory for the names and twelve bytes a triple."""
+"""Builds a graph folder from triples; names and twelve bytes a triple are held in memory."""
 
 import hashlib
 from array import array
@@ -29,12 +29,12 @@ NEVER_TRAINED = "of an entity or relation without a training triple"
 
 @dataclass
 class BuildStats:
-    """What became of what was read."""
+    """Counts of what was read, kept and dropped."""
 
     read: dict[str, int] = field(default_factory=dict)
-    """Triples of each split, as its files have them."""
+    """Triples of each split in its files."""
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
-    """Why triples of each split were left out, and how many."""
+    """Triples left out of each split, by reason."""
     pairs_without: int = 0
     """Pairs of entities that `without` named."""
 
@@ -45,13 +45,14 @@ class BuildStats:
 
 
 class GraphBuilder:
-    """Takes triples by their names and writes the graph folder.
+    """Collects triples by name and writes the graph folder.
 
-    merge: what becomes of each relation, by its name in small letters; one that is not there is dropped. None: all stay
-    as they are. keep_loops: whether triples whose head is their tail stay. letters_only: whether those go that have an
-    entity with other characters than letters, spaces, hyphens and underscores (KagNet, conceptnet/extract_cpnet.py).
-    drop: relations that go, by their names after merging. shares: of the training triples that become validation and
-    test triples, drawn evenly; each entity and relation keeps one. questions: which training triples become questions.
+    merge: the new name of each relation, by its name in lower case; relations that it lacks are dropped. None: all
+    stay as they are. keep_loops: whether triples whose head is their tail stay. letters_only: whether to drop triples
+    with an entity that has other characters than letters, spaces, hyphens and underscores (KagNet,
+    conceptnet/extract_cpnet.py). drop: relations to drop, by their names after merging. shares: of the training
+    triples that become validation and test triples, drawn evenly; each entity and relation keeps one. questions:
+    which training triples become questions.
     """
 
     def __init__(
@@ -68,23 +69,23 @@ class GraphBuilder:
         self.dropped_relations = frozenset(name.casefold() for name in drop)
         self.shares, self.questions = shares, questions
         self.stats = BuildStats()
-        # A missing name takes the next number, all in C: 10^7 fields in a second or two.
+        # defaultdict's own counter numbers missing names in C: 10^7 fields take a second or two
         self._entities: defaultdict[str, int] = defaultdict(count().__next__)
         self._relations: defaultdict[str, int] = defaultdict(count().__next__)
         self._columns = {split: (array("i"), array("i"), array("i")) for split in SPLITS}
         self._without: set[tuple[int, int]] = set()
 
     def add(self, columns: Columns, split: str = "train") -> None:
-        """Take triples of a split."""
+        """Add triples of a split."""
         heads, relations, tails = self._columns[split]
         heads.extend(map(self._entities.__getitem__, columns.heads))
         relations.extend(map(self._relations.__getitem__, columns.relations))
         tails.extend(map(self._entities.__getitem__, columns.tails))
 
     def without(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Take out all triples between two entities, whatever the relation and the direction, in every split.
+        """Remove all triples between two entities from every split, whatever the relation and the direction.
 
-        To be called when all triples have been added. pairs: each once, as `pairs_of` gives them.
+        Call it after all triples have been added. pairs: each once, as `pairs_of` returns them.
         """
         number = self._entities.get
         named = 0
@@ -97,10 +98,10 @@ class GraphBuilder:
     def write(
         self, folder: Path, labels: Iterable[tuple[str, str]] = (), source: Any = None
     ) -> dict[str, Any]:
-        """Write the graph into a folder that appears whole; the contents of graph.json.
+        """Write the graph folder atomically, and return the contents of graph.json.
 
-        labels: entity and what it is called, the first one of an entity before its others; those of other entities are
-        left out and counted. Raises DataError where no training triple is left.
+        labels: (entity, label); an entity's first label is its main one. Labels of unknown entities are dropped and
+        counted. Raises DataError where no training triple is left.
         """
         triples = {split: self._numbers(split) for split in SPLITS}
         if self.letters_only:
@@ -161,7 +162,7 @@ class GraphBuilder:
         entities: NDArray[np.int32],
         relations: NDArray[np.int32],
     ) -> int:
-        """Write a split's triples [3, N] under the numbers of the graph, -1 for what it does not have; how many."""
+        """Write a split's triples [3, N] by the numbers of the graph, -1 for unknown names; returns their number."""
         heads, kinds, tails = entities[columns[0]], relations[columns[1]], entities[columns[2]]
         known = (heads >= 0) & (tails >= 0) & (kinds >= 0)
         self.stats.drop(split, NEVER_TRAINED, int((~known).sum()))
@@ -172,13 +173,14 @@ class GraphBuilder:
         return int(found.shape[1])
 
     def _numbers(self, split: str) -> NDArray[np.int32]:
-        """The triples of a split as they came: [3, N], numbers by first occurrence."""
+        """The triples of a split as they were added: [3, N], numbered by first occurrence."""
         return np.stack([np.frombuffer(column, np.int32) for column in self._columns[split]])
 
     def _merged(
         self, triples: dict[str, NDArray[np.int32]]
     ) -> tuple[list[str], dict[str, NDArray[np.int32]]]:
-        """Names of relations after merging, and triples of these; those whose relation is in no group are left out."""
+        """Names of relations after merging, and the renumbered triples; those whose relation is in no group are
+        dropped."""
         old = list(self._relations)
         if self.merge is None:
             return old, triples
@@ -196,7 +198,7 @@ class GraphBuilder:
         return names, merged
 
     def _of_relations(self, split: str, names: list[str], columns: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Without triples of relations that were to go."""
+        """Triples without the relations to drop."""
         if not self.dropped_relations:
             return columns
         keep = np.array([name.casefold() not in self.dropped_relations for name in names], bool)[columns[1]]
@@ -204,7 +206,7 @@ class GraphBuilder:
         return columns[:, keep]
 
     def _of_letters(self, triples: dict[str, NDArray[np.int32]]) -> dict[str, NDArray[np.int32]]:
-        """Without triples of which an entity has other characters than letters, spaces, hyphens and underscores."""
+        """Triples whose entities have only letters, spaces, hyphens and underscores."""
         good = np.array([name.translate(JOINING).isalpha() for name in self._entities], bool)
         kept = {}
         for split, columns in triples.items():
@@ -216,7 +218,7 @@ class GraphBuilder:
     def _questions(
         self, columns: NDArray[np.int32], relations: list[str]
     ) -> tuple[list[Question], NDArray[np.int32]]:
-        """Questions, by the numbers of the graph, since no entity leaves it; and the training triples that stay."""
+        """Questions, by the numbers of the graph, since no entity leaves it; and the remaining training triples."""
         if self.questions is None:
             return [], columns
         numbered, back = self._by_name(columns, relations)
@@ -225,7 +227,7 @@ class GraphBuilder:
         return found, _restored(left, back)
 
     def _set_aside(self, columns: NDArray[np.int32], relations: list[str]) -> dict[str, NDArray[np.int32]]:
-        """Training triples in three parts, drawn by their names; each entity and relation keeps its first triple."""
+        """Split the training triples into three, sampled by name; each entity and relation keeps its first triple."""
         columns, back = self._by_name(columns, relations)
         place = np.random.default_rng(0).random(columns.shape[1])
         validation, test = self.shares
@@ -240,7 +242,7 @@ class GraphBuilder:
     def _by_name(
         self, columns: NDArray[np.int32], relations: list[str]
     ) -> tuple[NDArray[np.int32], tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Triples numbered and sorted by their names, and the number that each entity and relation had before."""
+        """Triples numbered and sorted by name, and the previous number of each entity and relation."""
         entities = _compact(list(self._entities), columns[[0, 2]])[1]
         kinds = _compact(relations, columns[[1]])[1]
         found = _sorted(entities[columns[0]], kinds[columns[1]], entities[columns[2]])
@@ -248,7 +250,7 @@ class GraphBuilder:
         return found, (back[0], back[1])
 
     def _cleaned(self, split: str, columns: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Without loops, unless they stay, without the pairs that are to be taken out, and each triple once."""
+        """Distinct triples, without the pairs to leave out and, unless they are kept, without loops."""
         heads, _, tails = columns
         keep = np.ones(len(heads), bool)
         if not self.keep_loops:
@@ -269,18 +271,18 @@ class GraphBuilder:
 def _restored(
     columns: NDArray[np.int32], back: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> NDArray[np.int32]:
-    """Triples by the numbers that entities and relations had before."""
+    """Triples with the previous numbers of entities and relations."""
     return np.stack([back[0][columns[0]], back[1][columns[1]], back[0][columns[2]]]).astype(np.int32)
 
 
 def _sorted(
     heads: NDArray[np.int32], relations: NDArray[np.int32], tails: NDArray[np.int32]
 ) -> NDArray[np.int32]:
-    """Triples sorted by head, relation and tail, each once: [3, N]."""
+    """Distinct triples sorted by head, relation and tail: [3, N]."""
     if not len(heads):
         return np.empty((3, 0), "<i4")
     sizes = [int(column.max()) + 1 for column in (heads, relations, tails)]
-    if sizes[0] * sizes[1] * sizes[2] < 2**63:  # one number a triple, whose order is that of the three
+    if sizes[0] * sizes[1] * sizes[2] < 2**63:  # one number a triple, in the same order
         keys = (heads.astype(np.int64) * sizes[1] + relations) * sizes[2] + tails
         keys.sort()
         keys = keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
@@ -296,17 +298,19 @@ def _sorted(
 
 
 def _compact(names: list[str], used: NDArray[np.int32]) -> tuple[list[str], NDArray[np.int32]]:
-    """The names that are used, sorted by their bytes, and the new number of each old one; -1: not used."""
+    """The names in use, sorted by their bytes, and the new number of each old one; -1: not used."""
     seen = np.zeros(len(names), bool)
     seen[used] = True
-    order = sorted(np.flatnonzero(seen).tolist(), key=names.__getitem__)  # by code point, as UTF-8 sorts
+    order = sorted(
+        np.flatnonzero(seen).tolist(), key=names.__getitem__
+    )  # by code point, the order of their UTF-8 bytes
     numbers = np.full(len(names), -1, np.int32)
     numbers[order] = np.arange(len(order), dtype=np.int32)
     return [names[number] for number in order], numbers
 
 
 def _labels_of(labels: Iterable[tuple[str, str]], names: list[str]) -> tuple[list[tuple[int, str]], int]:
-    """Labels sorted by entity, each once; and how many were of entities that there are not."""
+    """Distinct labels sorted by entity, and how many belong to unknown entities."""
     numbers: dict[str, int] = {}
     found: dict[tuple[int, str], None] = {}
     unknown = 0
@@ -316,18 +320,18 @@ def _labels_of(labels: Iterable[tuple[str, str]], names: list[str]) -> tuple[lis
             unknown += 1
         elif label.strip():
             found.setdefault((number, " ".join(label.split())))
-    return sorted(found, key=lambda one: one[0]), unknown  # stable: an entity's first label stays its first
+    return sorted(found, key=lambda one: one[0]), unknown  # stable: an entity's first label stays first
 
 
 def _write_labels(folder: Path, labels: list[tuple[int, str]]) -> None:
-    """Write labels in their order, where there are any."""
+    """Write labels in their order, if there are any."""
     if labels:
         write_names(folder / "labels.txt", (label for _, label in labels))
         np.save(folder / "labels.entities.npy", np.array([number for number, _ in labels], "<i4"))
 
 
 def _fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """One digest for the names and triples; labels are left out, since no number depends on them."""
+    """One digest of the names and triples; labels are left out, since no number depends on them."""
     names = [name for name in sorted(files) if not name.startswith("labels.")]
     parts = (f"{EARLIER.get(name, name)} {files[name]['sha256']}\n" for name in names)
     return hashlib.sha256("".join(parts).encode()).hexdigest()

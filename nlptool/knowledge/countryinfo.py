@@ -1,7 +1,7 @@
-"""The package countryinfo as triples: capitals, neighbours, regions, languages, currencies and provinces of countries.
+"""Triples from the package countryinfo: capitals, neighbours, regions, languages, currencies and provinces.
 
-Its JSON files are read, the package is not imported. Entities are named by their kind, since Georgia is a country and a
-province of another: `country:GEO`, `province:USA/Georgia`; their labels are what a text calls them.
+Reads its JSON files without importing the package. Entity names carry their kind, since Georgia is a country and a
+province of another: `country:GEO`, `province:USA/Georgia`; labels are the names used in text.
 """
 
 from importlib.metadata import PackageNotFoundError, distribution
@@ -14,7 +14,7 @@ from nlptool.knowledge.readers import Columns
 
 DATA = "countryinfo/data"
 REMEDY = "install it anew: pip install --force-reinstall countryinfo"
-SHORTEST = 4  # characters of a further spelling; shorter ones are codes
+SHORTEST = 4  # characters of an alternative spelling; shorter ones are codes
 _LANGUAGES = """
 af Afrikaans, am Amharic, ar Arabic, ay Aymara, az Azerbaijani, be Belarusian, bg Bulgarian, bi Bislama, bn Bengali,
 bs Bosnian, ca Catalan, ch Chamorro, cnr Montenegrin, cs Czech, da Danish, de German, dv Dhivehi, dz Dzongkha, el Greek,
@@ -31,11 +31,11 @@ to Tongan, tr Turkish, ts Tsonga, uk Ukrainian, ur Urdu, uz Uzbek, ve Venda, vi 
 zu Zulu
 """
 LANGUAGES = dict(one.strip().split(" ", 1) for one in _LANGUAGES.split(","))
-"""Languages by their codes in ISO 639: a text that has the words "to", "is" and "my" names none of them."""
+"""Languages by ISO 639 code. A text with the words "to", "is" and "my" mentions no language, so codes are no labels."""
 
 
 def facts() -> tuple[Columns, list[tuple[str, str]]]:
-    """Triples, and labels of their entities. Raises DataError where the package is not installed or damaged."""
+    """Triples, and labels of their entities. Raises DataError where the package is missing or damaged."""
     try:
         folder = Path(str(distribution("countryinfo").locate_file(DATA)))
     except PackageNotFoundError:
@@ -44,7 +44,7 @@ def facts() -> tuple[Columns, list[tuple[str, str]]]:
             hint="pip install countryinfo, in the environment of nlptool; or name files: source.files=PATH",
         ) from None
     countries = [read_json(path, dict, REMEDY) for path in sorted(folder.glob("*.json"))]
-    rows: dict[tuple[str, str, str], None] = {}  # a region lies in another for each of its countries
+    rows: dict[tuple[str, str, str], None] = {}  # a region lies in another one if any of its countries does
     labels: list[tuple[str, str]] = []
     for country in countries:
         if code := country.get("ISO", {}).get("alpha3"):
@@ -57,7 +57,7 @@ def facts() -> tuple[Columns, list[tuple[str, str]]]:
 
 
 def _name(entity: str) -> str | None:
-    """What an entity that is no country is called: `Georgia`, `UTC+01:00`; None: it has a code alone."""
+    """Label of an entity that is no country: `Georgia`, `UTC+01:00`; None: it has only a code."""
     kind, _, name = entity.partition(":")
     if kind == "language":
         return LANGUAGES.get(name)
@@ -65,7 +65,7 @@ def _name(entity: str) -> str | None:
 
 
 def _triples(country: str, known: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The facts of one country; of its neighbours only those that it names itself."""
+    """The triples of one country; neighbours are those that its own file lists."""
     code = country.removeprefix("country:")
     found = [(country, "borders", f"country:{other}") for other in known.get("borders") or ()]
     found += [(country, "has language", f"language:{one}") for one in known.get("languages") or ()]
@@ -85,7 +85,7 @@ def _triples(country: str, known: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _labels(country: str, known: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a country is called, its name first; last its people, `South Korean`."""
+    """Labels of a country, its name first and its people, `South Korean`, last."""
     spellings = [name for name in known.get("altSpellings") or () if len(name) >= SHORTEST]
     names = [known.get("name"), *spellings, known.get("nativeName"), known.get("demonym")]
     return [(country, name) for name in names if isinstance(name, str) and name.strip()]

@@ -1,7 +1,7 @@
-"""Vectors of a graph's entities and relations, memory-mapped: the final/ of `nlptool pretrain-transe`.
+"""Entity and relation embeddings of a graph, memory-mapped: the final/ of `nlptool pretrain-transe`.
 
 FOLDER/model.safetensors   entity.weight float32 [entities, width], relation.weight float32 [relations, width]
-FOLDER/config.json         graph_fingerprint: of the graph whose numbers the rows are
+FOLDER/config.json         graph_fingerprint: of the graph that numbers the rows
 """
 
 import json
@@ -21,21 +21,21 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 ENTITY, RELATION = "entity.weight", "relation.weight"
 PICKLES = ("*.pt", "*.pth", "*.ckpt", "*.pkl", "pytorch_model.bin")
 MAKE = "train them: nlptool pretrain-transe RECIPE graph=GRAPH"
-AT_ONCE = 1 << 24  # numbers that are looked at together for NaN
+AT_ONCE = 1 << 24  # numbers checked for NaN at once
 
 
 class EntityEmbeddings:
-    """Vectors by the numbers of a graph. Nothing is copied: rows are read from the disk when they are indexed.
+    """Embeddings by the numbers of a graph. Nothing is copied: a row is read from disk when it is indexed.
 
-    entities: float32 [entities, width]; relations: float32 [relations, width]; read-only.
-    graph: the fingerprint of the graph. Raises DataError where the folder is not what was written, holds NaN or
-    infinity, or, where a graph is given, belongs to another one or has another number of rows.
+    entities: float32 [entities, width]; relations: float32 [relations, width]; read-only. graph: the fingerprint of
+    the graph. Raises DataError where the folder is damaged, holds NaN or infinity, or, given a graph, belongs to
+    another one or has another number of rows.
     """
 
     def __init__(self, path: Path, graph: Graph | None = None) -> None:
         self.path = path
         self.names = graph
-        """The graph, where it is known, for what entities are called."""
+        """The graph, if it is known; it names the entities."""
         weights_record.notify_if_superseded(path)
         try:
             self.config: dict[str, Any] = read_json(path / CONFIG, dict, MAKE)
@@ -69,12 +69,12 @@ class EntityEmbeddings:
                 raise DataError(f"{path / WEIGHTS}: {name} has NaN or infinity in row {row:,}", hint=MAKE)
 
     def label(self, entity: int) -> str:
-        """What an entity is called; its number where the graph is not known."""
+        """Label of an entity; its number if the graph is not known."""
         return f"entity {entity}" if self.names is None else self.names.label(entity)
 
     @property
     def width(self) -> int:
-        """Numbers in an entity's vector."""
+        """Size of an entity's embedding."""
         return int(self.entities.shape[1])
 
 

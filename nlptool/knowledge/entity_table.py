@@ -1,4 +1,4 @@
-"""A graph's entities with their vectors: what a text's mentions are looked up in."""
+"""Entities of a graph with their embeddings, looked up for the mentions of a text."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from nlptool.knowledge.linking import LabelLinker
 
 
 class EntityTable:
-    """A graph and the vectors that were trained on it.
+    """A graph and the embeddings trained on it.
 
-    Raises DataError where a folder is not what was written, or where the vectors are those of another graph.
+    Raises DataError where a folder is damaged, or the embeddings belong to another graph.
     """
 
     def __init__(self, graph: Path, embeddings: Path) -> None:
@@ -22,19 +22,19 @@ class EntityTable:
         self._linkers: dict[tuple[str, int], LabelLinker] = {}
 
     def find(self, entity: str) -> int | None:
-        """The number of an entity by its name; None where the graph has no training triple of it."""
+        """Number of an entity by its name; None where the graph has no training triple of it."""
         if entity not in self._known:
             self._known[entity] = self.graph.entities.find(entity)
         return self._known[entity]
 
     def label_linker(self, ambiguous: str, shortest: int) -> LabelLinker:
-        """What finds the graph's labels in a text; made once."""
+        """Linker that finds the graph's labels in a text; built once for each pair of arguments."""
         if (ambiguous, shortest) not in self._linkers:
             self._linkers[ambiguous, shortest] = LabelLinker(self.graph.path, ambiguous, shortest)
         return self._linkers[ambiguous, shortest]
 
     def related(self, one: int, other: int) -> bool:
-        """Whether a training triple joins two entities, in either direction."""
+        """Whether a training triple links two entities, in either direction."""
         heads, _, tails = self.graph.triples()
         for head, tail in ((one, other), (other, one)):
             first, last = np.searchsorted(heads, [head, head + 1])

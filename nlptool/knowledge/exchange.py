@@ -1,8 +1,8 @@
-"""A graph and its vectors in the forms of OpenKE and PyKEEN; numbers are those of the graph.
+"""Exports a graph and its embeddings to the file formats of OpenKE and PyKEEN, with the numbers of the graph.
 
 OUT/entity2id.txt relation2id.txt        OpenKE: a count, then name and number
 OUT/train2id.txt valid2id.txt ...        a count, then head, tail and relation
-OUT/entity2vec.vec relation2vec.vec      a row of numbers with tabs between them for each, as ERNIE's code reads them
+OUT/entity2vec.vec relation2vec.vec      a row of tab-separated numbers for each, as ERNIE's code reads them
 
 OUT/train/numeric_triples.tsv.gz ...     PyKEEN: what TriplesFactory.from_path_binary reads, a folder for each split
 OUT/entity_vectors.npy ...               float32 [entities, width], for its PretrainedInitializer
@@ -23,11 +23,11 @@ from nlptool.knowledge.graph import SPLITS, Graph
 from nlptool.knowledge.names import Names
 from nlptool.knowledge.sources import OPENKE
 
-ROWS = 10_000  # of a file, held at a time
+ROWS = 10_000  # rows of a file held at a time
 
 
 def write_openke(folder: Path, graph: Graph, vectors: EntityEmbeddings | None) -> None:
-    """Write OpenKE's files into a folder that appears whole."""
+    """Write OpenKE's files into a folder, atomically."""
     for kind, names in (("entity", graph.entities), ("relation", graph.relations)):
         _write_lines(
             folder / f"{kind}2id.txt", len(names), (f"{name}\t{at}" for at, name in enumerate(names))
@@ -44,7 +44,7 @@ def write_openke(folder: Path, graph: Graph, vectors: EntityEmbeddings | None) -
 
 
 def write_pykeen(folder: Path, graph: Graph, vectors: EntityEmbeddings | None) -> list[Path]:
-    """Write PyKEEN's files into a folder that appears whole; the folders of the splits."""
+    """Write PyKEEN's files into a folder, atomically, and return the folders of the splits."""
     splits = [split for split in SPLITS if len(graph.triples(split))]
     for split in splits:
         inside = folder / split
@@ -78,7 +78,7 @@ def _rows(table: NDArray[Any]) -> Iterator[list[int]]:
 
 
 def unnamed(names: Names) -> list[str]:
-    """Names that pandas, by which PyKEEN reads files, takes for no value."""
+    """Names that pandas, with which PyKEEN reads files, takes for missing values."""
     return [name for name in NO_VALUES if names.find(name) is not None]
 
 

@@ -3,10 +3,10 @@
 GRAPH/graph.json                         counts, what was dropped and why, fingerprint, digests of the files
 GRAPH/entities.txt relations.txt         names, one a line, sorted by their bytes: a number is a line, from 0
 GRAPH/train.npy validation.npy test.npy  int32 [3, N]: heads, relations, tails; sorted by head, relation, tail
-GRAPH/labels.txt labels.entities.npy     what entities are called in text: label i is of entity labels.entities[i]
+GRAPH/labels.txt labels.entities.npy     labels in text: label i belongs to entity labels.entities[i]
 
-Entities are those of the training triples. Numbers follow from the names alone, and the fingerprint from all files:
-what is trained on a graph or linked to it carries the fingerprint and is refused with another graph.
+Entities are those of the training triples. Numbers follow from the names alone, the fingerprint from all files:
+whatever is trained on a graph or linked to it records the fingerprint and is refused with another graph.
 """
 
 from functools import cached_property
@@ -23,7 +23,7 @@ from nlptool.manifests import require_recorded
 
 SPLITS = ("train", "validation", "test")
 EARLIER = {"validation.npy": "valid.npy"}
-"""Files as the first graphs called them, which are read, too; a fingerprint counts them under these names."""
+"""File names of the first version, which can still be read; a fingerprint is computed with these names."""
 FACTS = "graph.json"
 VERSION = 1
 LIKE: Shape = {
@@ -39,24 +39,24 @@ LIKE: Shape = {
     "dropped": {str: {str: int}},
     "questions?": {str: int},
 }
-"""What graph.json holds besides."""
+"""Required shape of graph.json."""
 
 Ids = NDArray[np.int32]
 
 
 class Triples(NamedTuple):
-    """Columns of numbers [N], views into a file; sorted by head, relation, tail, and no triple twice."""
+    """Columns of numbers [N], views into a file; distinct triples sorted by head, relation, tail."""
 
     heads: Ids
     relations: Ids
     tails: Ids
 
-    def __len__(self) -> int:  # of triples, not of columns
+    def __len__(self) -> int:  # number of triples, not of columns
         return len(self.heads)
 
 
 class Graph:
-    """A graph as `nlptool knowledge` writes it. Raises DataError where it is not what was written.
+    """A graph as `nlptool knowledge` writes it. Raises DataError where it is damaged.
 
     entities, relations: their names (`len`, `[number]`, `find(name)`).
     info: the contents of graph.json.
@@ -75,13 +75,13 @@ class Graph:
                 f"{path / FACTS}: is not of version {VERSION}, which this nlptool reads", hint=AGAIN
             )
         self.fingerprint = str(self.info.get("fingerprint"))
-        """Tells this graph from others: 64 hexadecimal digits."""
+        """Identifies this graph: 64 hexadecimal digits."""
         require_recorded(path, self.info["files"], AGAIN)
         self.entities = Names(path / "entities.txt")
         self.relations = Names(path / "relations.txt")
 
     def triples(self, split: str = "train") -> Triples:
-        """The triples of `train`, `validation` or `test`; none where the graph has no such split."""
+        """The triples of `train`, `validation` or `test`; empty where the graph has no such split."""
         path = self.path / f"{split}.npy"
         if path.name not in self.info["files"]:
             path = path.with_name(EARLIER.get(path.name, path.name))
@@ -92,21 +92,21 @@ class Graph:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """How many entities, relations and triples of each split."""
+        """Numbers of entities, relations and triples of each split."""
         sizes = {split: len(self.triples(split)) for split in SPLITS}
         return {"entities": len(self.entities), "relations": len(self.relations)} | sizes
 
     @cached_property
     def labels(self) -> "Labels":
-        """What entities are called; empty where the graph was built without labels."""
+        """Labels of entities; empty where the graph was built without labels."""
         return Labels(self)
 
     def label(self, entity: int) -> str:
-        """What an entity is called first, or its name where it has no label."""
+        """First label of an entity, or its name where it has none."""
         return self.labels.first(entity) or self.entities[entity]
 
     def require(self, fingerprint: object, what: str) -> None:
-        """Raise DataError where something was made with another graph. what: that thing, as the message calls it."""
+        """Raise DataError where something was made with another graph. what: names it in the message."""
         if fingerprint != self.fingerprint:
             raise DataError(
                 f"{what}: was made with another graph than {self.path} (the fingerprints differ)",

@@ -1,8 +1,7 @@
-"""Which concepts of a graph does a question name, and which its answer? (Lin et al. 2019, section 3.1)
+"""Concept grounding: which concepts of a graph a question and its answer mention (Lin et al. 2019, section 3.1).
 
-A concept is found where its lemmas stand side by side in a text. The rules are those of the released code
-(INK-USC/KagNet grounding/), which has spaCy for lemmas and its Matcher for the search; here a table of lemma tuples is
-looked up, which finds the same.
+A concept is found where its lemmas are adjacent in a text. The rules are those of the released code (INK-USC/KagNet
+grounding/), which uses spaCy's lemmas and its Matcher; a lookup table of lemma tuples finds the same concepts.
 """
 
 import re
@@ -17,14 +16,14 @@ from nlptool.knowledge.particles import stem
 from nlptool.knowledge.stop_words import ENGLISH, PRONOUNS, PRUNED, UNSPECIFIC
 
 LONGEST = 4  # words of a concept
-SHORTEST = 3  # concepts of one span that are looked at
+SHORTEST = 3  # concepts considered for one span
 TOKEN = re.compile(r"\w+|'\w+|[^\w\s]")
 SENTENCES = re.compile(r"(?<=[.!?])\s+")
 QUESTION_WORD = re.compile(r"\b(what|where|who|whom|whose|which|when|why|how)\b", re.IGNORECASE)
 
 
 class Words(NamedTuple):
-    """The words of a text in small letters, punctuation marks among them."""
+    """The words of a text in lower case, with punctuation marks."""
 
     words: list[str]
     lemmas: list[str]
@@ -41,10 +40,10 @@ class Grounded(NamedTuple):
 
 
 class Lemmatiser:
-    """The words of a text and their lemmas, as simplemma has them; each word is looked up once.
+    """Splits a text into words and their lemmas (simplemma); each word is looked up once.
 
-    language: e.g. en; ko: words without their particles, for which simplemma is not asked; None: a word is its own
-    lemma. Raises UsageError where simplemma is missing, or does not know the language.
+    language: e.g. en; ko: words without their particles, no simplemma; None: a word is its own lemma. Raises
+    UsageError where simplemma is missing or does not support the language.
     """
 
     def __init__(self, language: str | None) -> None:
@@ -63,7 +62,7 @@ class Lemmatiser:
             raise UsageError(f"task.grounding.language: simplemma has no lemmas of {language!r}") from None
 
     def __call__(self, text: str) -> Words:
-        """Words in small letters, and punctuation marks."""
+        """Words in lower case, and punctuation marks."""
         words = TOKEN.findall(text.lower())
         return Words(words, words if self.language is None else list(map(self._lemma, words)))
 
@@ -73,7 +72,7 @@ class Lemmatiser:
                 return self._known.setdefault(word, stem(word))
             import simplemma
 
-            assert self.language is not None  # otherwise no lemma is asked for
+            assert self.language is not None  # otherwise no lemma is needed
 
             found = simplemma.lemmatize(word, lang=self.language).lower() if word[0].isalpha() else word
             known = self._known[word] = found or word
@@ -81,7 +80,7 @@ class Lemmatiser:
 
 
 def statement(question: str, answer: str) -> str:
-    """A question as a statement: the answer in place of the last question word of its last sentence, else behind it."""
+    """A question as a statement: the answer replaces the last question word of its last sentence, or is appended."""
     *before, last = SENTENCES.split(question.strip())
     places = list(QUESTION_WORD.finditer(last))
     if places:
@@ -95,14 +94,14 @@ def statement(question: str, answer: str) -> str:
 class Grounder:
     """Finds the concepts of a graph.
 
-    stop_words: whether stop words and unspecific concepts are left out, as for English and ConceptNet; otherwise all
-    that is found is kept, as for names.
+    stop_words: whether to drop stop words and unspecific concepts, as for English and ConceptNet; otherwise every
+    match is kept, as for names.
     """
 
     def __init__(self, graph: Graph, analyse: Analyser, *, stop_words: bool = True) -> None:
         self.analyse, self.stop_words = analyse, stop_words
         self.numbers: dict[str, int] = {}
-        """By what a concept is called, in small letters; the first of several that are called alike."""
+        """Concept numbers by label, in lower case; of equal labels the first one counts."""
         self._by_lemmas: dict[tuple[str, ...], list[str]] = {}
         self._lemma_of: dict[str, str] = {}
         for number, name in _called(graph):
@@ -123,7 +122,7 @@ class Grounder:
         self._by_lemmas.setdefault(tuple(lemmas), []).append(text)
 
     def __call__(self, question: str, answer: str) -> Grounded:
-        """The concepts of a question and of one of its answers; either may have none."""
+        """The concepts of a question and of one of its answers; either may be empty."""
         text = statement(question, answer)
         every, of_answer = self._mentioned(text, answer), self._mentioned(answer)
         of_question = (every - of_answer) or self._hard(text) - of_answer
@@ -136,7 +135,7 @@ class Grounder:
         return Grounded(sorted(question_ids - answer_ids), sorted(answer_ids))
 
     def _mentioned(self, text: str, answer: str = "") -> set[str]:
-        """Concepts whose lemmas stand in a text, except where a word of the answer stands, too."""
+        """Concepts whose lemmas occur in a text, except where a word of the answer occurs too."""
         words, lemmas = self.analyse(text)
         taken = set(self.analyse(answer).words)
         spans: dict[str, set[str]] = {}
@@ -156,18 +155,18 @@ class Grounder:
         return found
 
     def _single(self, concept: str) -> str:
-        """The lemma of a single word, where that is a concept, too."""
+        """The lemma of a single word, if it is a concept too."""
         lemma = self._lemma_of[concept]
         return lemma if " " not in concept and lemma in self.numbers else concept
 
     def _hard(self, text: str) -> set[str]:
-        """Every lemma that is a concept, and the whole text, where nothing else was found."""
+        """Fallback: every lemma that is a concept, and the whole text."""
         words, lemmas = self.analyse(text)
         return {concept for concept in (*lemmas, " ".join(words)) if concept in self.numbers}
 
 
 def _called(graph: Graph) -> Iterable[tuple[int, str]]:
-    """Concepts with what they are called: their labels, or their names where the graph has none."""
+    """Concepts with their labels, or their names where the graph has no labels."""
     labels = graph.labels
     if len(labels):
         return zip(labels.entities.tolist(), labels.texts, strict=True)
@@ -175,9 +174,9 @@ def _called(graph: Graph) -> Iterable[tuple[int, str]]:
 
 
 def _pruned(concepts: set[str], refuses: Callable[[Iterable[bool]], bool]) -> Sequence[str]:
-    """Concepts without those of stop words, and without derived forms, whose stem is there as well.
+    """Concepts without those of stop words, and without derived forms whose stem is present as well.
 
-    refuses: any or all, of whether its words are stop words.
+    refuses: `any` or `all`; drops a concept if any, or all, of its words are stop words.
     """
     return [
         concept

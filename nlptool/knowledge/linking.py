@@ -1,4 +1,4 @@
-"""Entities in text: by what a document says of them, by Wikipedia's anchors, or by a dictionary of labels."""
+"""Entity linking: mentions from annotations, from Wikipedia's anchors, or from a dictionary of labels."""
 
 import html
 import re
@@ -19,16 +19,14 @@ from nlptool.knowledge.particles import PARTICLE
 from nlptool.text.mentions import Mention
 
 ANCHOR = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
-PREFIX = 12  # characters, at most, by which places are found where a label may begin
+PREFIX = 12  # longest prefix, in characters, by which a label's start is looked up
 BITS = 22
-SCRIPTS = (
-    "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # whose words join without space
-)
+SCRIPTS = "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # scripts without spaces between words
 JOINED = re.compile(f"[{SCRIPTS}]")
 
 
 class _OnGraph:
-    """What linkers share: a graph, which each process opens for itself."""
+    """Base of linkers: a graph, which each process opens for itself."""
 
     def __init__(self, path: Path, titles: tuple[str, ...] = ()) -> None:
         self.path, self._titles = path, titles
@@ -45,28 +43,28 @@ class _OnGraph:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        """Entities by the titles that documents call them by."""
+        """Entities by the titles that documents use."""
         return dict(sources.labels(sources.files_of(self._titles)))
 
     @cached_property
     def numbers(self) -> dict[str, int | None]:
-        """Numbers of entities that were asked for."""
+        """Cache of entity numbers."""
         return {}
 
     def number(self, name: str) -> int | None:
-        """The number of an entity by its name, or by a title; None where the graph does not have it."""
+        """Number of an entity by its name or a title; None where the graph lacks it."""
         if name not in self.numbers:
             entity = self._names.get(name, name) if self._titles else name
             self.numbers[name] = self._opened.entities.find(entity)
         return self.numbers[name]
 
     def search(self, texts: Sequence[str]) -> list[list[Mention]]:
-        """Nothing: what is not said is not found."""
+        """No further mentions: only annotated ones count."""
         return [[] for _ in texts]
 
 
 class MentionLinker(_OnGraph):
-    """Mentions as documents have them.
+    """Mentions that documents are annotated with.
 
     A list of [start, end, entity] or [start, end, entity, score], of [entity, start, end, score] as ERNIE's data has
     them, or of objects as TAGME gives them: start, end, id or title, and rho or link_probability. Places count
@@ -78,7 +76,7 @@ class MentionLinker(_OnGraph):
         self.threshold = threshold
 
     def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
-        """The text as it is, and its mentions."""
+        """The text unchanged, and its mentions."""
         if given is None:
             return text, []
         if not isinstance(given, list):
@@ -94,7 +92,7 @@ class MentionLinker(_OnGraph):
         return text, found
 
     def _mention(self, given: object, size: int) -> Mention | str:
-        """One mention, or why it is none."""
+        """One mention, or the reason why it is invalid."""
         names: tuple[Any, ...]
         if isinstance(given, list) and len(given) in (3, 4):
             score = given[3] if len(given) == 4 else None
@@ -123,7 +121,7 @@ class MentionLinker(_OnGraph):
 
 
 class AnchorLinker(_OnGraph):
-    """Wikipedia's links, as `WikiExtractor -l` leaves them in the text: <a href="Seoul">서울</a>; the tags go."""
+    """Wikipedia's links as `WikiExtractor -l` leaves them in the text: <a href="Seoul">서울</a>; tags are removed."""
 
     def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
         """The text without tags, and its mentions."""
@@ -147,11 +145,12 @@ class AnchorLinker(_OnGraph):
 
 
 class LabelLinker(_OnGraph):
-    """Labels of the graph in a text: the longest at each place that is a whole word, or a noun before a particle.
+    """Labels of the graph in a text: the longest match at each place that is a whole word, or a noun before a
+    particle.
 
-    If several entities have a label, the one with most triples is taken, or none (ambiguous: frequent, none).
-    Labels shorter than `shortest` characters are left out. Names stand for entities without labels where the graph has
-    none at all.
+    If several entities share a label, the one with most triples is linked, or none (ambiguous: frequent, none).
+    Labels shorter than `shortest` characters are ignored. In a graph without labels the names of entities serve as
+    labels.
     """
 
     def __init__(self, path: Path, ambiguous: str, shortest: int) -> None:
@@ -192,18 +191,18 @@ class LabelLinker(_OnGraph):
         }
 
     def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
-        """The text as it is; it is searched when it is normalised."""
+        """The text unchanged; `search` runs on the normalised text."""
         return text, []
 
     def search(self, texts: Sequence[str]) -> list[list[Mention]]:
-        """Mentions of each text, none within another.
+        """Mentions of each text; they do not overlap.
 
-        Texts are searched together, a line end between two of them, which no label has.
+        Texts are searched together, joined by line ends, which no label contains.
         """
         joined = self._search("\n".join(texts))
         bases = np.cumsum([0, *(len(text) + 1 for text in texts)])
         firsts = np.searchsorted([one.start for one in joined], bases).tolist()
-        each = zip(bases.tolist(), pairwise(firsts), strict=False)  # bases also has the end
+        each = zip(bases.tolist(), pairwise(firsts), strict=False)  # bases has the end, too
         return [
             [Mention(start - base, end - base, entity) for start, end, entity in joined[first:last]]
             for base, (first, last) in each
@@ -223,7 +222,7 @@ class LabelLinker(_OnGraph):
         return found
 
     def _candidates(self, text: str) -> list[tuple[int, int]]:
-        """Places at which a word begins whose first characters are those of a label, and how many, the most first."""
+        """Places where a word begins with a label's first characters, and how many of them, longest first."""
         codes = _codes(text)
         if not len(codes) or not self._sizes:
             return []
@@ -235,16 +234,16 @@ class LabelLinker(_OnGraph):
         padded = np.concatenate([codes, np.zeros(PREFIX, np.uint32)])
         hashes = _hashes(padded[np.arange(PREFIX)[:, None] + places])
         hits = np.stack([self._begins[hashes[size - 1]] for size in self._sizes], 1)
-        at, which = np.nonzero(hits)  # by place, and of a place the longest prefix first
+        at, which = np.nonzero(hits)  # by place; at one place the longest prefix first
         starts, sizes = places[at], np.array(self._sizes)[which]
         ends = starts + sizes
         continues = letters_and_digits[padded[ends]] & ~JOINS[padded[ends]] & ~JOINS[padded[ends - 1]]
-        kept = (sizes == PREFIX) | ~continues  # a shorter prefix is all of a label
+        kept = (sizes == PREFIX) | ~continues  # the shorter prefix is a whole label
         return list(zip(starts[kept].tolist(), sizes[kept].tolist(), strict=True))
 
 
 def _ends(text: str, label: str, end: int) -> bool:
-    """Whether a word ends here, or goes on with a Korean particle; Chinese and Japanese words end anywhere."""
+    """Whether a word ends here or continues with a Korean particle; Chinese and Japanese words may end anywhere."""
     if end >= len(text) or not text[end].isalnum():
         return True
     if not JOINED.match(text[end]):
@@ -259,7 +258,7 @@ def _codes(text: str) -> NDArray[np.uint32]:
 
 
 def _hashes(columns: NDArray[np.uint32]) -> list[NDArray[np.uint32]]:
-    """Numbers below 2^BITS of the first character, the first two, and so on, of N texts: [characters, N]."""
+    """Hashes below 2^BITS of each prefix of N texts: [characters, N]."""
     mixed, found = np.zeros(columns.shape[1], np.uint32), []
     for column in columns:
         mixed = (mixed ^ column) * np.uint32(0x9E3779B1)
@@ -270,25 +269,25 @@ def _hashes(columns: NDArray[np.uint32]) -> list[NDArray[np.uint32]]:
 
 @cache
 def _letters_and_digits() -> NDArray[np.bool_]:
-    """[0x110000], by code point; a third of a second, which commands without labels do not spend."""
+    """[0x110000], by code point. It takes a third of a second, so commands without labels do not compute it."""
     return np.array([chr(code).isalnum() for code in range(0x110000)])
 
 
 def _table(*ranges: tuple[int, int]) -> NDArray[np.bool_]:
-    """[0x110000], by code point: whether it is in one of these ranges, both ends included."""
+    """[0x110000], by code point: whether it is in one of these inclusive ranges."""
     table = np.zeros(0x110000, bool)
     for first, last in ranges:
         table[first : last + 1] = True
     return table
 
 
-# Scripts that put no space between words: a label may begin at any character.
+# Scripts without spaces between words: a label may begin at any character.
 UNSPACED = _table((0x3040, 0x30FF), (0x3400, 0x9FFF))
 JOINS = _table(*((ord(first), ord(last)) for first, last in re.findall("(.)-(.)", SCRIPTS)))
 
 
 class Agreement:
-    """Precision and recall of found mentions against those that documents have: same span and same entity."""
+    """Precision and recall of linked mentions against annotated ones: same span and same entity."""
 
     def __init__(self) -> None:
         self.found = self.true = self.both = 0

@@ -1,7 +1,6 @@
-"""Names by number and numbers by name, on disk: opened in no time, held as bytes that are mapped, not as objects.
+"""Names by number and numbers by name, on disk: memory-mapped bytes, not Python objects, so opening takes no time.
 
 FOLDER/entities.txt            names, one a line, sorted by their bytes: a name's number is its line, from 0
-FOLDER/entities.offsets.npy    int64 [N + 1]: where each line begins
 """
 
 from array import array
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 from nlptool.errors import DataError
 
 AGAIN = "build the graph again: nlptool knowledge RECIPE --overwrite"
-PIECE = 1 << 16  # names that are encoded at once while a file is written
+PIECE = 1 << 16  # names encoded at once while a file is written
 
 
 class Names(Sequence[str]):
     """Names of a file; `names[7]` is the text of line 7, `find` is its inverse.
 
-    Sorted names are found by bisection, 20 looks for a million. Raises DataError where a file is not as written.
+    `find` bisects the sorted names: 20 steps for a million. Raises DataError where a file is damaged.
     """
 
     def __init__(self, path: Path, *, is_sorted: bool = True) -> None:
@@ -40,7 +39,7 @@ class Names(Sequence[str]):
     @overload
     def __getitem__(self, number: slice) -> list[str]: ...
     def __getitem__(self, number: SupportsIndex | slice) -> str | list[str]:
-        """The name with this number; of a slice a list."""
+        """The name with this number; for a slice, a list."""
         if isinstance(number, slice):
             return [self._at(one) for one in range(*number.indices(len(self)))]
         place = int(number)
@@ -54,7 +53,7 @@ class Names(Sequence[str]):
             yield from str(self._bytes[self._offsets[first] : self._offsets[last] - 1], "utf8").split("\n")
 
     def find(self, name: str) -> int | None:
-        """The number of a name; None where it is not there."""
+        """Number of a name; None where it is unknown."""
         if not self._sorted:
             return next((number for number, one in enumerate(self) if one == name), None)
         target, low, high = name.encode("utf8", "surrogatepass"), 0, len(self)
@@ -67,7 +66,7 @@ class Names(Sequence[str]):
         return low if low < len(self) and self._raw(low) == target else None
 
     def numbers(self) -> dict[str, int]:
-        """All names with their numbers, in memory: for whoever looks up more names than there are."""
+        """All names with their numbers, as a dict in memory: for many lookups."""
         return {name: number for number, name in enumerate(self)}
 
     def _at(self, number: int) -> str:
@@ -78,7 +77,7 @@ class Names(Sequence[str]):
 
 
 def write_names(path: Path, names: Iterable[str]) -> None:
-    """Write names, none with a line end in it, and where they begin. In a folder that appears whole."""
+    """Write names, which contain no line end, and their offsets, into a folder that is renamed when complete."""
     sizes = [np.zeros(1, np.int64)]
     with path.open("wb") as file:
         piece: list[str] = []
@@ -93,7 +92,7 @@ def write_names(path: Path, names: Iterable[str]) -> None:
 
 
 class NamesWriter:
-    """Writes names as they come, none with a line end in it, for `Names`. In a folder that appears whole."""
+    """Writes names one by one, which contain no line end, into a folder that is renamed when complete."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._ends = path, array("q", [0])
@@ -104,13 +103,13 @@ class NamesWriter:
         self._ends.append(self._ends[-1] + self._file.write(name.encode("utf8", "surrogatepass") + b"\n"))
 
     def close(self) -> None:
-        """Write where the names begin."""
+        """Write the offsets."""
         self._file.close()
         np.save(self._path.with_suffix(".offsets.npy"), np.array(self._ends, "<i8"))
 
 
 def _append(write: Callable[[bytes], object], piece: list[str]) -> NDArray[np.int64]:
-    """Write some names; bytes of each with its line end."""
+    """Write some names; returns the bytes of each with its line end."""
     data = "\n".join([*piece, ""]).encode("utf8")
     write(data)
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
@@ -118,7 +117,7 @@ def _append(write: Callable[[bytes], object], piece: list[str]) -> NDArray[np.in
 
 
 def open_array(path: Path, dtype: str, dimensions: int) -> NDArray[Any]:
-    """A NumPy file, memory-mapped and read-only; pickles are refused. Raises DataError where it is not as written."""
+    """A NumPy file, memory-mapped and read-only; pickles are refused. Raises DataError where it is damaged."""
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -126,4 +125,4 @@ def open_array(path: Path, dtype: str, dimensions: int) -> NDArray[Any]:
         raise DataError(f"{path}: {why}", hint=AGAIN) from None
     if found.dtype != np.dtype(dtype) or found.ndim != dimensions:
         raise DataError(f"{path}: holds {found.dtype} of {found.ndim} dimensions, not {dtype}", hint=AGAIN)
-    return np.asarray(found)  # slices of a plain array cost half those of a memmap; it stays mapped
+    return np.asarray(found)  # slices of a plain array cost half those of a memmap, and it stays mapped

@@ -1,4 +1,4 @@
-"""What may follow a Korean noun within its eojeol: case and topic particles, the plural, the copula."""
+"""Korean particles: what may follow a noun within its eojeol (case and topic particles, the plural, the copula)."""
 
 import re
 
@@ -12,15 +12,15 @@ PARTICLES = (
 )  # fmt: skip
 _ANY = "|".join(sorted(PARTICLES, key=len, reverse=True))
 PARTICLE = re.compile(f"(?:{_ANY})(?![\uac00-\ud7af])")
-"""One at the end of an eojeol."""
+"""A particle at the end of an eojeol."""
 _TRAILING = re.compile(f"(?:{_ANY})$")
 SHORTEST = 2  # characters of a stem; 인도 and 이란 end like particles
 
 
 def stem(word: str) -> str:
-    """A word without what is, or looks like, a particle at its end, so that 서울에서는 and 서울 are one.
+    """A word without what is, or looks like, a particle at its end: 서울에서는 and 서울 become one.
 
-    Names that end like one lose it alike wherever they stand: 아르헨티나의 and 아르헨티나.
+    Names that end like a particle lose it wherever they occur: 아르헨티나의 and 아르헨티나 still agree.
     """
     while (found := _TRAILING.search(word)) is not None and found.start() >= SHORTEST:
         word = word[: found.start()]

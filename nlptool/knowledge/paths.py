@@ -1,8 +1,7 @@
-"""Paths between concepts: all simple paths of up to k relations, searched from both ends at once.
+"""Paths between concepts: all simple paths of up to k relations, by bidirectional search.
 
-Lin et al. 2019, section 3.2. A path of k relations is half of them from the question's concept, joined with the other
-half from the answer's where they meet: a search costs what its halves cost. Pairs are searched many at a time, in
-arrays.
+Lin et al. 2019, section 3.2. A path of k relations joins a half path from the question's concept with one from the
+answer's, so a search costs as much as its halves. Pairs are searched in batches, as arrays.
 """
 
 # N nodes, E edges of the simple graph in both directions, P pairs, K paths, T nodes of a path, M half paths
@@ -15,32 +14,32 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-AT_ONCE = 1 << 21  # half paths that are searched together
-MOST = 1 << 21  # half paths, or paths, of one pair: beyond, it is searched to fewer hops
+AT_ONCE = 1 << 21  # half paths searched together
+MOST = 1 << 21  # half paths, or paths, of one pair; with more, it is searched to fewer hops
 
 
 class Paths(NamedTuple):
     """Paths, sorted by pair, then by length, then by score, the best first."""
 
     pairs: Ints
-    """[K], the pair that each joins."""
+    """[K], the pair that each path joins."""
     nodes: Ints
-    """[K, T], from the question's concept to the answer's; -1 behind the end."""
+    """[K, T], from the question's concept to the answer's; padded with -1."""
     relations: Ints
-    """[K, T - 1], r along the direction of relation r, r + R against it; -1 behind the end."""
+    """[K, T - 1], r along the direction of relation r, r + R against it; padded with -1."""
     lengths: Ints
-    """[K], relations."""
+    """[K], number of relations."""
     scores: Floats
-    """[K], the product of its edges' scores."""
+    """[K], the product of the edges' scores."""
     unfinished: int
-    """Pairs that were searched to fewer hops than asked for, because they have more half paths than MOST."""
+    """Pairs searched to fewer hops than requested, because they have more than MOST half paths."""
 
 
 class Adjacency:
     """The simple undirected graph that paths run through: each edge once in both directions, sorted by its ends.
 
-    begins [N + 1]: where the edges of a node begin. targets [E]: where they lead. relations [E]: the relation along
-    which, r, or r + R against its direction. scores [E]: how likely the edge is held, 0 to 1.
+    begins [N + 1]: offset of each node's edges. targets [E]: their other ends. relations [E]: r, or r + R against its
+    direction. scores [E]: plausibility of the edge, 0 to 1.
     """
 
     def __init__(self, begins: Ints, targets: Ints, relations: Ints, scores: Floats) -> None:
@@ -60,7 +59,7 @@ class Adjacency:
         return np.where(there & (heads >= 0) & (tails >= 0), found, -1)
 
     def walks(self, steps: int) -> Ints:
-        """How many walks of so many steps begin at each node, [N]."""
+        """Number of walks of `steps` steps that begin at each node, [N]."""
         while len(self._walks) <= steps:
             ahead = np.concatenate(([0], np.cumsum(self._walks[-1][self.targets])))
             self._walks.append(ahead[self.begins[1:]] - ahead[self.begins[:-1]])
@@ -69,8 +68,8 @@ class Adjacency:
     def simple_paths(self, pairs_P2: Ints, hops: int, most: int | None = None) -> Paths:
         """All simple paths of 1 to `hops` relations between the nodes of each pair, [P, 2].
 
-        most: how many are kept of a pair, the shortest first, then those of highest score; once it has so many, no
-        longer ones are searched. The two nodes of a pair differ.
+        most: how many paths of a pair are kept, the shortest first, then those of highest score; longer ones are not
+        searched once there are enough. The two nodes of a pair differ.
         """
         found, counts = [], np.zeros(len(pairs_P2), np.int64)
         unfinished = np.zeros(len(pairs_P2), bool)
@@ -88,7 +87,7 @@ class Adjacency:
     def _portions(
         self, pairs_P2: Ints, wanted: Ints, length: int, unfinished: NDArray[np.bool_]
     ) -> Iterator[Ints]:
-        """Pairs that are searched together; what costs too much by itself is marked."""
+        """Pairs grouped into batches; one that costs too much by itself is marked."""
         starts, ends = pairs_P2[wanted].T
         cost = self._cost(starts, ends, length)
         unfinished[wanted[cost > MOST]] = True
@@ -98,12 +97,12 @@ class Adjacency:
             yield wanted[portion == number]
 
     def _cost(self, starts: Ints, ends: Ints, length: int) -> Ints:
-        """Half paths of each pair, where the longer half begins at the end at which it costs less, [P]."""
+        """Half paths of each pair, where the longer half begins at the cheaper end, [P]."""
         longer, shorter = self.walks((length + 1) // 2), self.walks(length // 2)
         return np.asarray(np.minimum(longer[starts] + shorter[ends], longer[ends] + shorter[starts]))
 
     def _of_length(self, pairs_P2: Ints, length: int) -> tuple[Ints, Ints, Ints]:
-        """Paths of one length: whose each is [K], its nodes [K, length + 1]; and the pairs that have too many."""
+        """Paths of one length: their pairs [K], their nodes [K, length + 1]; and the pairs that have too many."""
         longer, shorter = self.walks((length + 1) // 2), self.walks(length // 2)
         starts, ends = pairs_P2.T
         turned = longer[ends] + shorter[starts] < longer[starts] + shorter[ends]
@@ -111,7 +110,7 @@ class Adjacency:
         near, near_MT = self._half(first, second, (length + 1) // 2, last=length % 2 == 1 and length == 1)
         far, far_MT = self._half(second, first, length // 2, last=False)
 
-        # Halves of one pair meet where they end at the same node.
+        # Halves of one pair join where they end at the same node.
         keys = far * np.int64(self.nodes) + far_MT[:, -1]
         order = np.argsort(keys, kind="stable")
         pairs = near * np.int64(self.nodes) + near_MT[:, -1]
@@ -131,9 +130,9 @@ class Adjacency:
         return owners, nodes_KT, over
 
     def _half(self, starts: Ints, others: Ints, steps: int, *, last: bool) -> tuple[Ints, Ints]:
-        """Paths of so many steps from each start: whose each is [M], its nodes [M, steps + 1].
+        """Paths of `steps` steps from each start: their pairs [M], their nodes [M, steps + 1].
 
-        others: the other end of each pair, which a half does not pass through. last: but may end at.
+        others: the other end of each pair, which a half path does not pass through; with `last` it may end there.
         """
         owners, nodes_MT = np.arange(len(starts)), starts[:, None]
         for step in range(steps):
@@ -148,7 +147,7 @@ class Adjacency:
         return owners, nodes_MT
 
     def _described(self, owners: Ints, nodes_KT: Ints, hops: int) -> Paths:
-        """With relations and scores, filled up to `hops`, in order."""
+        """Add relations and scores, pad to `hops`, and sort."""
         count, steps = len(owners), nodes_KT.shape[1] - 1
         edges = self.edges(nodes_KT[:, :-1], nodes_KT[:, 1:])
         scores = self.scores[edges].prod(1, dtype=np.float32) if count else np.empty(0, np.float32)
@@ -160,20 +159,20 @@ class Adjacency:
 
 
 def ranges(begins: Ints, counts: Ints) -> Ints:
-    """The numbers begins[i] .. begins[i] + counts[i] - 1, for each i in turn."""
+    """The numbers begins[i] .. begins[i] + counts[i] - 1, for all i, concatenated."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) - np.repeat(ends - counts - begins, counts)
 
 
 def _distinct(nodes_KT: Ints) -> NDArray[np.bool_]:
-    """Whether no node stands twice in a path, [K]."""
+    """Whether the nodes of each path are distinct, [K]."""
     sorted_KT = np.sort(nodes_KT, axis=1)
     return np.asarray((sorted_KT[:, 1:] != sorted_KT[:, :-1]).all(1))
 
 
 def _first(paths: Paths, room: Ints) -> Paths:
-    """At most as many paths of each pair as there is room for. paths: sorted by pair; room: [P]."""
+    """Keep at most room[p] paths of pair p. paths: sorted by pair; room: [P]."""
     begins = np.searchsorted(paths.pairs, paths.pairs)
     kept = np.arange(len(paths.pairs)) - begins < room[paths.pairs]
     return Paths(
@@ -187,7 +186,7 @@ def _first(paths: Paths, room: Ints) -> Paths:
 
 
 def _joined(found: list[Paths], hops: int, unfinished: int) -> Paths:
-    """All that was found, in order."""
+    """Concatenate and sort all paths."""
     if not found:
         none = np.empty(0, np.int64)
         empty = np.empty((0, hops + 1), np.int64)

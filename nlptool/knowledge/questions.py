@@ -1,7 +1,7 @@
-"""Multiple-choice questions of a graph's own triples, which leave the graph: only paths round them tell the answer.
+"""Multiple-choice questions from a graph's own triples, which leave the graph: only other paths lead to the answer.
 
-GRAPH/questions/train.jsonl validation.jsonl    question, choices, label (the right one's place, from 0), and the
-                                                triple that is asked: head, relation, tail
+GRAPH/questions/train.jsonl validation.jsonl    question, choices, label (index of the right one), and the triple
+                                                behind it: head, relation, tail
 """
 
 import json
@@ -21,23 +21,23 @@ Columns = NDArray[np.int32]
 SPLITS = ("train", "validation")
 FOLDER = "questions"
 TRIES = 64
-"""Wrong choices are drawn so often before a head is taken to have too few."""
+"""attempts at sampling wrong choices before a head counts as having too few"""
 
 
 class QuestionPlan(NamedTuple):
-    """Which triples are asked, and how."""
+    """Which triples become questions, and how."""
 
     templates: Mapping[str, str]
-    """The question of a relation, by its name; {head} stands for what the head is called. The tail is the answer."""
+    """The question of a relation, by its name; {head} is replaced by the head's label. The tail is the answer."""
     share: float
-    """Pairs of entities that these relations join."""
+    """Share of the pairs of entities linked by these relations."""
     choices: int
     validation: float
-    """Share of the questions that is for validation."""
+    """Share of validation questions."""
 
 
 class Question(NamedTuple):
-    """A triple that is asked, and the tails among which its own is."""
+    """A triple and the tails to choose from, its own among them."""
 
     triple: tuple[int, int, int]
     choices: tuple[int, ...]
@@ -45,12 +45,12 @@ class Question(NamedTuple):
 
 
 def drawn(plan: QuestionPlan, columns: Columns, relations: Sequence[str]) -> tuple[list[Question], Columns]:
-    """Questions, and the triples that stay: none between the two entities of a question, in either direction.
+    """Questions, and the remaining triples: none links the two entities of a question, in either direction.
 
-    Each entity and relation keeps a triple. Wrong choices are tails of the same relation, as frequent as these are, so
-    that how common an answer is tells nothing; none of them is a tail of the head. columns: each triple once, sorted,
-    so that questions follow from the triples alone. Raises DataError where a relation is not there or has too few
-    tails, and where nothing can be asked.
+    Each entity and relation keeps a triple. Wrong choices are tails of the same relation, sampled by frequency, so
+    that how common an answer is gives no hint; none of them is a tail of the head. columns: sorted distinct triples,
+    so that questions depend on the triples alone. Raises DataError where a relation is unknown or has too few tails,
+    and where no question can be made.
     """
     heads, kinds, tails = columns.astype(np.int64)
     of_templates = np.zeros(len(relations), bool)
@@ -70,7 +70,7 @@ def drawn(plan: QuestionPlan, columns: Columns, relations: Sequence[str]) -> tup
     free = of_templates[kinds] & ~np.isin(pairs, pairs[kept])
     rng = np.random.default_rng(0)
     order = rng.permutation(np.flatnonzero(free))
-    order = order[np.unique(pairs[order], return_index=True)[1]]  # one question of a pair
+    order = order[np.unique(pairs[order], return_index=True)[1]]  # one question a pair
     order = rng.permutation(order)[: round(plan.share * len(order))]
     of_relation = {int(kind): tails[kinds == kind] for kind in np.flatnonzero(of_templates)}
     for kind, some in of_relation.items():
@@ -105,7 +105,7 @@ def drawn(plan: QuestionPlan, columns: Columns, relations: Sequence[str]) -> tup
 def _wrong(
     rng: np.random.Generator, tails: NDArray[np.int64], right: set[int], number: int
 ) -> list[int] | None:
-    """Different tails that are not right, drawn by their frequency; None where there seem to be too few."""
+    """Distinct wrong choices, sampled by frequency; None where there seem to be too few."""
     found: dict[int, None] = {}
     for tail in tails[rng.integers(len(tails), size=TRIES * number)].tolist():
         if tail not in right:
@@ -123,7 +123,7 @@ def write(
     names: Sequence[str],
     called: Callable[[int], str],
 ) -> dict[str, int]:
-    """Write the questions into `folder`; how many of each split. called: what a text calls an entity."""
+    """Write the questions into `folder`, and return the number of each split. called: the label of an entity."""
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     for (head, kind, tail), choices, split in questions:
         row = {

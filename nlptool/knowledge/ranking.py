@@ -1,8 +1,8 @@
-"""Filtered ranks of triples: how many other entities a model puts before the right one.
+"""Filtered ranks of triples (link prediction): how many other entities a model scores above the right one.
 
-Bordes et al. 2013, section 4.2: each triple is asked twice, for its tail and for its head; entities that make another
-known triple are left out ("filtered"). A tie counts half, so that a model that gives all the same score has the mean
-rank of chance ("realistic" ranks, as PyKEEN's default: Berrendorf et al. 2020).
+Bordes et al. 2013, section 4.2: each triple is ranked twice, by its tail and by its head; entities that form another
+known triple are left out ("filtered"). A tie counts half, so that a model with equal scores has the mean rank of
+chance ("realistic" ranks, PyKEEN's default: Berrendorf et al. 2020).
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nlptool.knowledge.graph import SPLITS, Graph, Triples
 
-AT_ONCE = 1 << 25  # scores that are held together
+AT_ONCE = 1 << 25  # scores held at once
 HITS = (1, 3, 10)
 
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -22,7 +22,7 @@ Score = Callable[[Tensor, Tensor], Tensor]
 
 
 class KnownTriples:
-    """Which entities make a known triple with an end and a relation; of all splits of a graph."""
+    """Which entities form a known triple with an end and a relation, over all splits of a graph."""
 
     def __init__(self, graph: Graph) -> None:
         parts = [graph.triples(split) for split in SPLITS]
@@ -32,11 +32,11 @@ class KnownTriples:
         self._heads = _grouped(tails * self._kinds + relations, heads)
 
     def tails(self, heads: NDArray[np.int64], relations: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-        """Of N heads and relations all known tails: which of the N [M], and the tail [M]."""
+        """Known tails of N heads and relations: index into the N [M], and the tail [M]."""
         return _found(*self._tails, heads * self._kinds + relations)
 
     def heads(self, tails: NDArray[np.int64], relations: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-        """Of N tails and relations all known heads: which of the N [M], and the head [M]."""
+        """Known heads of N tails and relations: index into the N [M], and the head [M]."""
         return _found(*self._heads, tails * self._kinds + relations)
 
 
@@ -63,7 +63,7 @@ def filtered_ranks(
 ) -> Tensor:
     """Ranks of tails and of heads, float64 [2, B]. triples: [B, 3] head, relation, tail.
 
-    A score that is not finite puts the right entity last.
+    A non-finite score ranks the right entity last.
     """
     step = max(AT_ONCE // max(entities, 1), 1)
     parts = [
@@ -99,23 +99,23 @@ def _ranks(
 
 
 def rank_sums(ranks: Tensor) -> dict[str, Tensor]:
-    """What figures are made of, as sums that add up over batches and ranks of processes."""
+    """Sums behind the figures, which add up over batches and ranks of processes."""
     hits = {f"hits_at_{k}": (ranks <= k).sum().double() for k in HITS}
     count = torch.tensor(float(ranks.numel()), dtype=torch.float64, device=ranks.device)
     return {"mrr": (1 / ranks).sum(), "mean_rank": ranks.sum(), **hits, "ranked": count}
 
 
 def rank_figures(sums: dict[str, Tensor]) -> dict[str, float]:
-    """Filtered MRR, mean rank and Hits@k, of heads and tails together, from the sums of all batches."""
+    """Filtered MRR, mean rank and Hits@k over heads and tails, from the sums of all batches."""
     count = max(sums["ranked"].item(), 1.0)
     return {name: sums[name].item() / count for name in ("mrr", "mean_rank", *(f"hits_at_{k}" for k in HITS))}
 
 
 def tail_shares(triples: Triples, relations: int) -> NDArray[np.float64]:
-    """How often the tail is replaced in triples of each relation, [relations].
+    """How often the tail is replaced in negative samples of each relation, [relations].
 
-    Heads per tail, as a share of that and tails per head: so a corrupted triple is seldom another true one (Wang et al.
-    2014, section 4.1). 1/2 where the relation has no triple.
+    Heads per tail / (heads per tail + tails per head), so that a corrupted triple is seldom another true one (Wang et
+    al. 2014, section 4.1). 1/2 where the relation has no triple.
     """
     heads, kinds, tails = triples
     sizes = np.bincount(kinds, minlength=relations)

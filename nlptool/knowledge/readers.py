@@ -1,7 +1,7 @@
-"""Triples of files, in columns of a few thousand: TSV in any order, ConceptNet's assertions, JSON lines, OpenKE's ids.
+"""Readers of triples, a few thousand at a time: TSV, ConceptNet's assertions, JSON lines, OpenKE's ids.
 
-A file is read in pieces of whole lines. A piece in which each line has its three fields is split by one call; one that
-has not is read line by line, so that what is wrong is reported with its line.
+A file is read in pieces of whole lines. A piece whose lines all have three fields is split at once; another one is
+read line by line, so that a fault is reported with its line.
 """
 
 import json
@@ -22,7 +22,7 @@ COLUMNS = ("head", "relation", "tail")
 
 
 class Columns(NamedTuple):
-    """Triples that were read one after the other, by column."""
+    """Columns of consecutive triples."""
 
     heads: list[str]
     relations: list[str]
@@ -34,7 +34,7 @@ Row = tuple[str, str, str]
 
 
 def read_tsv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
-    """Three fields a line, tabs between them; `columns` names them in the file's order."""
+    """Three tab-separated fields a line; `columns` names them in the file's order."""
     order = [columns.index(name) for name in COLUMNS]
     line = 1
     while piece := stream.read(PIECE):
@@ -54,7 +54,7 @@ def read_tsv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
 
 
 def _split(piece: bytes) -> list[str] | None:
-    """The fields of a piece, end to end; None where not every line has three of them, none empty, in UTF-8."""
+    """The fields of a piece, end to end; None unless every line is UTF-8 with three fields, none of them empty."""
     rows = piece.count(b"\n") + (not piece.endswith(b"\n"))
     if b"\r" in piece or piece.count(b"\t") != 2 * rows:
         return None
@@ -84,7 +84,7 @@ def _by_line(piece: bytes, first: int, order: list[int]) -> Read:
 
 
 def _fields(data: bytes, line: int) -> list[str] | BadRecord | None:
-    """The fields of a line; None of a blank one."""
+    """The fields of a line; None for a blank one."""
     try:
         text = data.decode("utf-8-sig" if line == 1 else "utf8").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -115,7 +115,7 @@ def _named(fields: list[str], line: int) -> list[str] | BadRecord:
 def read_conceptnet(stream: IO[bytes], language: str) -> Read:
     """ConceptNet's assertions, in five columns: `/r/IsA`, `/c/en/hot_dog/n`.
 
-    Lines of other languages are passed over. The class of a word is left out, words are joined by spaces: `hot dog`.
+    Lines of other languages are skipped. The class of a word is dropped, words are joined by spaces: `hot dog`.
     """
 
     def row(text: str, line: int) -> Row | BadRecord | None:
@@ -160,7 +160,7 @@ def read_jsonl(stream: IO[bytes], fields: tuple[str, str, str]) -> Read:
 
 
 def value_at(record: object, path: str) -> object:
-    """What lies at a path within a JSON value, `a.b.0`: names lead into objects, numbers into lists; None: nothing."""
+    """The value at a path of a JSON value, `a.b.0`: names lead into objects, numbers into lists; None if absent."""
     for name in path.split("."):
         if isinstance(record, dict):
             record = record.get(name)
@@ -172,7 +172,7 @@ def value_at(record: object, path: str) -> object:
 
 
 def _rows(stream: IO[bytes], row: Callable[[str, int], Row | BadRecord | None]) -> Read:
-    """Lines to columns by a function of one line."""
+    """Columns of lines, by a function of one line."""
     held: list[Row] = []
     for number, line in enumerate(lines(stream), start=1):
         if isinstance(line, BadRecord):
@@ -191,7 +191,7 @@ def _rows(stream: IO[bytes], row: Callable[[str, int], Row | BadRecord | None]) 
 
 
 def read_openke_names(stream: IO[bytes]) -> tuple[list[str], BadRecord | None]:
-    """OpenKE's entity2id.txt or relation2id.txt: the number of lines, then name and number; names by number."""
+    """OpenKE's entity2id.txt or relation2id.txt (the number of lines, then name and number) as names by number."""
     text = list(lines(stream))
     names: dict[int, str] = {}
     for number, line in enumerate(text, start=1):
@@ -219,7 +219,7 @@ def read_openke_names(stream: IO[bytes]) -> tuple[list[str], BadRecord | None]:
 
 
 def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) -> Read:
-    """OpenKE's train2id.txt: the number of triples, then head, tail and relation as numbers, spaces between them."""
+    """OpenKE's train2id.txt: the number of triples, then head, tail and relation as numbers separated by spaces."""
     stated = seen = 0
     held: list[Row] = []
     for number, line in enumerate(lines(stream), start=1):

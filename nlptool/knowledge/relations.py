@@ -1,4 +1,4 @@
-"""Merging relations: several names become one, some with head and tail exchanged. No numpy here."""
+"""Merging relations: several names become one, some with head and tail swapped. No numpy here."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -27,13 +27,13 @@ CONCEPTNET: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "usedfor": ("usedfor",),
     }
 )  # fmt: skip
-"""ConceptNet's 42 relations as the 17 of KagNet (Lin et al. 2019; conceptnet/merge_relation.txt of its code)."""
+"""ConceptNet's 42 relations merged into KagNet's 17 (Lin et al. 2019; conceptnet/merge_relation.txt of its code)."""
 
 TABLES = MappingProxyType({"conceptnet": CONCEPTNET})
 
 
 class Merged(NamedTuple):
-    """What a relation becomes."""
+    """The new name of a relation."""
 
     name: str
     exchanged: bool
@@ -41,7 +41,7 @@ class Merged(NamedTuple):
 
 
 def merge_table(groups: Mapping[str, Iterable[str]]) -> dict[str, Merged]:
-    """Relations by their names in small letters. groups: new name -> old ones; `*` before one exchanges its ends.
+    """New relations by the old names in lower case. groups: new name -> old ones; `*` before one swaps its ends.
 
     Raises ValueError where an old name stands in two groups.
     """

@@ -1,6 +1,7 @@
-"""Schema graphs: of each statement its concepts, the paths that join them, and the edges among them.
+"""Schema graphs (Lin et al. 2019): the concepts of each statement, the paths that join them, and the edges among
+them.
 
-A split's are files of plain numbers, memory-mapped, the statements of all rows end to end:
+Those of a split are files of plain numbers, memory-mapped, the statements of all rows end to end:
 
 PREFIX.schema/counts      int32 [S, 5]      concepts of the question, of the answer, nodes, edges, paths
 PREFIX.schema/nodes       int32 [V]         entities: of the question, of the answer, then those on paths
@@ -34,8 +35,8 @@ from nlptool.knowledge.graph import Graph
 from nlptool.knowledge.grounding import Grounder, Lemmatiser
 from nlptool.text.worker_processes import follow_reader, interrupts_held
 
-AT_ONCE = 1000  # statements of a portion
-FEW = 4  # portions; fewer statements are done before a second process has started
+AT_ONCE = 1000  # statements of a batch
+FEW = 4  # batches; fewer statements are done before a second process has started
 COUNTS = ("question", "answer", "nodes", "edges", "paths")
 FILES = ("counts", "nodes", "edges", "paths", "relations", "scores")
 AGAIN = "remove the folder, and the rows are made anew"
@@ -46,22 +47,22 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class SchemaJob(NamedTuple):
-    """All that decides a schema graph, besides its texts."""
+    """All settings that decide a schema graph, besides its texts."""
 
     graph: str
     embeddings: str | None
     language: str | None
-    """Language of lemmas; None: words as they stand."""
+    """Language of lemmas; None: words are not lemmatised."""
     stop_words: bool
     drop: tuple[str, ...]
-    """Relations that are left out."""
+    """Relations to leave out."""
     hops: int
     most: int
-    """Paths of a pair."""
+    """Most paths of a pair."""
 
 
 class SchemaGraphBuilder:
-    """Makes the schema graphs of statements. Raises DataError, UsageError for a graph or language that is not there."""
+    """Builds schema graphs of statements. Raises DataError, UsageError for a missing graph or language."""
 
     def __init__(self, job: SchemaJob) -> None:
         graph = Graph(Path(job.graph))
@@ -76,7 +77,7 @@ class SchemaGraphBuilder:
         self.adjacency = adjacency_of(graph, vectors, drop=job.drop, stop_words=job.stop_words)
 
     def __call__(self, texts: list[Text]) -> Arrays:
-        """The arrays of a portion of statements, and how many of their pairs have `unfinished` paths."""
+        """The arrays of a batch of statements, and how many of their pairs have `unfinished` paths."""
         grounded = [self.grounder(*text) for text in texts]
         pairs = [(q, a) for one in grounded for a in one.answer for q in one.question]
         unique, places = np.unique(np.array(pairs, np.int64).reshape(-1, 2), axis=0, return_inverse=True)
@@ -129,20 +130,20 @@ class Portion(NamedTuple):
 
     arrays: Arrays
     damaged: str | None = None
-    """Why those that were kept could not be read; None where they could, or there were none."""
+    """Why cached ones could not be read; None: they could, or there were none."""
 
 
 class SchemaGraphWriter:
-    """Makes the schema graphs of statements and writes them to PREFIX.schema, in the order in which they come.
+    """Builds schema graphs of statements and writes them to PREFIX.schema, in the order of the statements.
 
-    cache: a folder where each portion is kept as soon as it is made, under a digest of all that it is made of, so that
-    work which was stopped resumes, and other runs start from it. workers: processes; the bytes do not depend on them.
-    Raises DataError when a worker dies.
+    cache: a folder that keeps each batch as soon as it is built, under a digest of all its inputs, so that work that
+    was stopped resumes and other runs reuse it. workers: processes; the bytes do not depend on them. Raises DataError
+    when a worker dies.
     """
 
     def __init__(self, builder: SchemaGraphBuilder, prefix: Path, cache: Path | None, workers: int) -> None:
         self.unfinished = 0
-        """Pairs of concepts that were searched to fewer hops."""
+        """Pairs of concepts searched to fewer hops."""
         self._workers = workers
         self._cache = _PortionCache(cache, builder)
         self._texts: list[Text] = []
@@ -154,14 +155,14 @@ class SchemaGraphWriter:
         self._files = {name: (folder / name).open("wb") for name in FILES}
 
     def add(self, texts: Iterable[Text]) -> None:
-        """Take statements."""
+        """Add statements."""
         self._texts += texts
         while len(self._texts) >= AT_ONCE:
             self._hand_out(self._texts[:AT_ONCE])
             self._texts = self._texts[AT_ONCE:]
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what remains."""
         if self._texts:
             self._hand_out(self._texts)
         while self._pending:
@@ -169,7 +170,7 @@ class SchemaGraphWriter:
         self.abandon()
 
     def abandon(self) -> None:
-        """Stop the workers and close the files; after `close` nothing is left to do."""
+        """Stop the workers and close the files; does nothing after `close`."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         for file in self._files.values():
@@ -182,7 +183,7 @@ class SchemaGraphWriter:
             return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start, (self._cache,))
-        with interrupts_held():  # the pool starts its processes one by one, as portions come
+        with interrupts_held():  # the pool starts its processes one by one, as batches come
             self._pending.append(self._pool.submit(_make, texts))
         if len(self._pending) > 2 * self._workers:
             self._write(self._result())
@@ -205,12 +206,12 @@ class SchemaGraphWriter:
 
 
 def folder_of(prefix: Path) -> Path:
-    """Where the schema graphs of a split are."""
+    """The folder of a split's schema graphs."""
     return prefix.with_name(f"{prefix.name}.schema")
 
 
 class _PortionCache:
-    """Portions by what they are made of."""
+    """Batches by a digest of their inputs."""
 
     def __init__(self, folder: Path | None, builder: SchemaGraphBuilder) -> None:
         self.folder, self.builder = folder, builder
@@ -218,7 +219,7 @@ class _PortionCache:
         self._front = f"{__version__} {builder.fingerprint} {job!r}".encode()
 
     def get_or_build(self, texts: list[Text]) -> Portion:
-        """A portion as it was kept, if it is whole, or as it is made now."""
+        """The cached batch if it is whole, else a new one."""
         if self.folder is None:
             return Portion(self.builder(texts))
         named = hashlib.sha256(self._front)
@@ -236,7 +237,7 @@ class _PortionCache:
         return Portion(found, damaged)
 
 
-_ours: list[_PortionCache] = []  # in a worker process, its one cache
+_ours: list[_PortionCache] = []  # the one cache of a worker process
 
 
 def _start(cache: _PortionCache) -> None:
@@ -249,7 +250,7 @@ def _make(texts: list[Text]) -> Portion:
 
 
 class SchemaGraphStore:
-    """The schema graphs of a split. Raises DataError where the files are not as they were written."""
+    """The schema graphs of a split. Raises DataError where the files are damaged."""
 
     def __init__(self, prefix: Path, hops: int) -> None:
         folder = folder_of(prefix)
@@ -257,7 +258,7 @@ class SchemaGraphStore:
         self.counts = _opened(folder / "counts", "<i4", len(COUNTS))
         """[S, 5], as COUNTS has them."""
         self.begins = np.concatenate([np.zeros((1, 5), np.int64), np.cumsum(self.counts, 0, dtype=np.int64)])
-        """[S + 1, 5], where each statement's part of the other arrays begins."""
+        """[S + 1, 5], offsets of each statement's part of the other arrays."""
         self.nodes = _opened(folder / "nodes", "<i4", 0)
         self.edges = _opened(folder / "edges", "<i4", 2)
         self.paths = _opened(folder / "paths", "<i4", hops + 1)
@@ -269,7 +270,7 @@ class SchemaGraphStore:
             raise DataError(f"{folder}: the files do not go together", hint=AGAIN)
 
     def __len__(self) -> int:
-        """Statements."""
+        """Number of statements."""
         return len(self.counts)
 
 

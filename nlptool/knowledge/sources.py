@@ -1,4 +1,4 @@
-"""What a recipe names, as triples by split, labels and pairs; what cannot be read stops the work or is counted."""
+"""The sources of a recipe as triples by split, labels and pairs; a bad line stops the work or is counted."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ JSON = (".jsonl", ".ndjson", ".json")
 
 
 class Layout(NamedTuple):
-    """How triples lie in files, as the recipe says it."""
+    """How triples are laid out in files, as the recipe says."""
 
     format: str | None
     columns: tuple[str, ...]
@@ -36,16 +36,16 @@ class Layout(NamedTuple):
 
 @dataclass
 class ReadTally:
-    """What was read, and what of it was no triple."""
+    """Bytes read, and bad lines."""
 
     stop: bool
-    """Whether the first line that is none stops the work."""
+    """Whether the first bad line stops the work."""
     dropped: Counter[str] = field(default_factory=Counter)
     read: int = 0
-    """Bytes, as they lie on the disk."""
+    """Bytes on disk."""
 
     def bad(self, path: Path, record: BadRecord) -> None:
-        """Stop at a line that cannot be read, or count it. Raises DataError."""
+        """Raise DataError for a bad line, or count it."""
         if self.stop:
             raise DataError(
                 f"{path}:{record.line}: {record.detail}",
@@ -55,12 +55,12 @@ class ReadTally:
 
 
 def files_of(names: tuple[str, ...]) -> list[File]:
-    """The files of paths, folders and patterns. Raises DataError, with near names, for what is missing."""
+    """The files of paths, folders and patterns. Raises DataError, with close names, for what is missing."""
     return sources.files(Source(files=names, format="text")) if names else []
 
 
 def openke_files(names: tuple[str, ...]) -> dict[str, File]:
-    """The files of an OpenKE folder that are read, by their names. Raises DataError where one is missing."""
+    """The files of an OpenKE folder, by name. Raises DataError where one is missing."""
     found = {file.path.name: file for file in files_of(names)}
     wanted = ("entity2id.txt", "relation2id.txt", *OPENKE.values())
     for name in ("entity2id.txt", "relation2id.txt", OPENKE["train"]):
@@ -88,7 +88,7 @@ def triples(file: File, layout: Layout, tally: ReadTally, follow: Follow) -> Ite
 
 
 def openke_triples(names: dict[str, File], split: str, tally: ReadTally, follow: Follow) -> Iterator[Columns]:
-    """The triples of a split of OpenKE's files; none where it has no such file."""
+    """The triples of a split in OpenKE's files; none where the file is missing."""
     if OPENKE[split] not in names:
         return
     known = []
@@ -126,7 +126,7 @@ def _followed(
 
 
 def labels(files: list[File]) -> Iterator[tuple[str, str]]:
-    """Entities and what they are called: two fields a line, a tab between them. Raises DataError with the line."""
+    """Entities and their labels: two tab-separated fields a line. Raises DataError with the line."""
     for file in files:
         with text_readers.opened(file) as (_, stream):
             for number, line in enumerate(lines(stream), start=1):
@@ -143,7 +143,7 @@ def labels(files: list[File]) -> Iterator[tuple[str, str]]:
 
 
 def pairs(files: list[File], head: str, tail: str) -> Iterator[tuple[str, str]]:
-    """Pairs of entities of a task's rows. Raises DataError with the line where a row has none."""
+    """Pairs of entities from a task's rows. Raises DataError with the line where a row has none."""
     for file in files:
         suffixes = [suffix.lower() for suffix in file.path.suffixes]
         separator = {".tsv": "\t", ".csv": ","}.get(suffixes[-1 - bool(file.compression)] if suffixes else "")

@@ -1,4 +1,4 @@
-"""Words that name no concept: the lists of KagNet's code (INK-USC/KagNet grounding/, pathfinder/)."""
+"""Words that are no concepts: the lists of KagNet's code (INK-USC/KagNet grounding/, pathfinder/)."""
 
 _ENGLISH = """
 i me my myself we our ours ourselves you you're you've you'll you'd your yours yourself yourselves he him his himself
@@ -14,10 +14,10 @@ _FURTHER = "like gone did going would could get in up may wanter"
 _PRONOUNS = "my you it its your i he she his her they them their our we myself"
 
 ENGLISH = frozenset(_ENGLISH.split())
-"""NLTK's list, by which nodes of the graph are dropped."""
+"""NLTK's list; nodes of the graph with one of them are dropped."""
 
 PRUNED = ENGLISH | frozenset(_FURTHER.split())
-"""By which concepts that were found in a text are dropped (grounding/prune_qc.py)."""
+"""Grounded concepts with these words are dropped (grounding/prune_qc.py)."""
 
 PRONOUNS = frozenset(_PRONOUNS.split())
 """A concept neither begins nor ends with one of them."""
@@ -28,7 +28,7 @@ UNSPECIFIC = frozenset(
         "want to", "one", "something", "everybody", "somebody", "could", "could be", "-pron-",
     )
 )  # fmt: skip
-"""Concepts that are never found in a text."""
+"""Concepts that are never grounded."""
 
 UNSPECIFIC_NODES = frozenset(("uk", "us", "take", "make", "object", "person", "people"))
 """Concepts that no path goes through."""

@@ -1,7 +1,7 @@
-"""The costly operations of a training step, faster on a CPU than torch has them, to the same rounding.
+"""The costly operations of a training step, faster on a CPU than torch's and equal up to rounding.
 
-For float32 in eager mode; `layers` and `loss` turn to torch for all else (GPU, autocast, compile, float64).
-benchmarks/layers.py measures what each of them gains.
+For float32 in eager mode; `layers` and `cross_entropy` use torch for everything else (GPU, autocast, compile,
+float64). benchmarks/layers.py measures the speed-up of each.
 """
 
 # B batch, T queries, S keys, H heads, E width of one head, I inputs, O outputs
@@ -17,7 +17,7 @@ from torch.autograd.function import Function, FunctionCtx, once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
 CPU = torch.device("cpu")
-QUERIES = 128  # of causal attention at once
+QUERIES = 128  # queries of causal attention computed at once
 
 
 def usable(x: Tensor) -> bool:
@@ -44,25 +44,28 @@ def prefers_onednn() -> bool:
 
 
 def step(rows: int) -> int:
-    """What a number of rows should be a multiple of.
+    """The number of rows is padded to a multiple of this.
 
-    oneDNN makes code for each number and keeps 0.6 MB of it for good, which comes to gigabytes where batches are of all
-    lengths.
+    oneDNN compiles code for each number of rows and keeps 0.6 MB of it for good, which comes to gigabytes where
+    batches have all lengths.
     """
     return 64 if rows > 1024 else 16
 
 
 def onednn(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, gelu: str | None = None) -> Tensor:
-    """x W' + b without gradient. weight_OI may lie in oneDNN's own blocks. gelu: "none" or "tanh", as F.gelu has it."""
+    """x W' + b without gradient. weight_OI may be in oneDNN's own blocked layout. gelu: "none" or "tanh", as for
+    F.gelu."""
     kind, approximate = ("none", "") if gelu is None else ("gelu", gelu)
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, kind, [], approximate)
     return result
 
 
 def product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, gelu: str | None = None) -> Tensor:
-    """x W' + b without gradient, by whatever is faster. gelu: of the sum, and how it is approximated.
+    """x W' + b without gradient, by oneDNN or BLAS, whichever is faster. gelu: approximation of a GELU applied to the
+    sum.
 
-    oneDNN is given rows of zeros up to a number that it knows; of very few rows they would be most of the work.
+    For oneDNN the rows are padded with zeros to a number that it has code for, unless most of the work would be
+    padding.
     """
     rows = x.numel() // x.shape[-1]
     filler = -rows % step(rows)
@@ -98,13 +101,14 @@ def fused_mlp(
     place_M: Tensor,
     tanh: bool,
 ) -> tuple[Tensor, Tensor]:
-    """As `mlp`, with `added_MF` before GELU at places of the tokens end to end; also what GELU gives there, [M, F]."""
+    """As `mlp`, with `added_MF` added before GELU at `place_M` of the flattened tokens; also GELU's output there."""
     given = (x, up_FD, up_F, down_DF, down_D, "tanh" if tanh else "none", added_MF, place_M)
     return _MLP.apply(*given)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:
-    """Each element is 0 with probability `rate`, to within 2^-17, and else divided by its chance to stay.
+    """Zero each element with probability `rate`, to within 2^-17, and divide the others by the probability of keeping
+    them.
 
     One draw of torch's default generator seeds the mask, so torch.manual_seed and activation checkpointing
     work as with F.dropout.
@@ -117,9 +121,9 @@ def attention(
 ) -> Tensor:
     """Scaled dot-product attention with dropout on the probabilities, [B, T, H, E].
 
-    mask: bool, broadcast to [B, H, T, S], True where a query may look at a key. Probabilities are stored for
-    the backward pass: torch's flash kernel, which stores none, cannot drop out. Causal attention without a mask
-    goes in blocks of queries, and leaves out the keys that come after a block.
+    mask: bool, broadcast to [B, H, T, S], True where a query attends to a key. Probabilities are stored for the
+    backward pass: torch's flash kernel, which stores none, supports no dropout. Causal attention without a mask runs
+    in blocks of queries and skips the keys after each block.
     """
     if causal and mask is None:
         blocks = []
@@ -139,7 +143,7 @@ def attention(
 
 
 def keep_mask(shape: tuple[int, ...], rate: float) -> tuple[Tensor, float]:
-    """An int8 mask, 1 to keep, and 1 / the exact chance to keep.
+    """An int8 mask, 1 to keep, and 1 / the exact probability of keeping.
 
     int8 and not bool: multiplying a float by it is four times faster. SFC64 gives 16 random bits per element
     in 0.5 ns; torch's own bernoulli takes 7 ns.
@@ -171,7 +175,7 @@ class _Linear(Function):
 
 
 class _MLP(Function):
-    """added_MF: what comes before GELU at place_M besides; then what GELU gives there is returned, too."""
+    """added_MF: added before GELU at place_M; GELU's output there is then returned, too."""
 
     @staticmethod
     def forward(
@@ -191,7 +195,7 @@ class _MLP(Function):
             h_NF.index_add_(0, place_M, added_MF)
         ctx.save_for_backward(x, h, up_FD, down_DF, place_M)
         ctx.approximate = approximate
-        ctx.set_materialize_grads(False)  # of a last layer nobody asks what GELU gives
+        ctx.set_materialize_grads(False)  # a last layer's GELU output gets no gradient
         inner = F.gelu(h, approximate=approximate)
         y = product(inner, down_DF, down_D)
         return y if place_M is None else (y, inner.view(h_NF.shape)[place_M])
@@ -226,7 +230,7 @@ class _Dropout(Function):
 
 
 class _Attention(Function):
-    """One head after the other: a head's queries, keys and values are read where they lie, without copies."""
+    """One head at a time; its queries, keys and values are read in place, without copies."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:

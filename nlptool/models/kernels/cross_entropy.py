@@ -1,4 +1,4 @@
-"""Cross-entropy over a vocabulary, without ever holding the logits of all rows."""
+"""Cross-entropy over a vocabulary, a chunk of rows at a time: the logits of all rows never exist at once."""
 
 # N rows, C rows of one chunk, D width, V vocabulary
 
@@ -14,10 +14,10 @@ from torch.nn import functional as F  # noqa: N812
 from nlptool import flops
 from nlptool.models.kernels import cpu
 
-IGNORED = -100  # label of a row that takes no part in the loss, as in torch and Hugging Face
+IGNORED = -100  # label of a row that is ignored, as in torch and Hugging Face
 
-# Logits held at once. On a CPU 16 MB, about what stays in its last cache; on a GPU a gigabyte, so that products are
-# large enough to keep it busy.
+# Logits held at once. On a CPU 16 MB, about the size of its last-level cache; on a GPU a gigabyte, so that
+# products are large enough to keep it busy.
 CHUNK, ON_GPU = 1 << 22, 1 << 28
 
 
@@ -40,10 +40,10 @@ def linear_cross_entropy_and_draw(
     uniform_N: Tensor,
     temperature: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """linear_cross_entropy, and from the same logits a class for each row, [...].
+    """linear_cross_entropy, and a class for each row, sampled from the same logits, [...].
 
-    The class is drawn from softmax((x W' + b) / temperature) by inverting its distribution function.
-    uniform_N: [...], a number in [0, 1) per row, all the randomness there is. No gradient goes through the draw.
+    The class is sampled from softmax((x W' + b) / temperature) by inverting its distribution function. uniform_N:
+    [...], a number in [0, 1) per row, the only source of randomness. Sampling has no gradient.
     """
     if not torch.is_grad_enabled():
         scores = linear_scores_and_draw(x_ND, weight_VD, bias_V, labels_N, uniform_N, temperature)
@@ -56,7 +56,7 @@ def linear_cross_entropy_and_draw(
 def linear_scores(
     x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """linear_cross_entropy row by row, and whether the label has the largest logit; both [...], without a gradient."""
+    """linear_cross_entropy of each row, and whether the label has the largest logit; both [...], without gradient."""
     losses_N, correct_N, _ = _scores(x_ND, weight_VD, bias_V, labels_N, None, 1.0)
     return losses_N, correct_N
 
@@ -70,16 +70,16 @@ def linear_scores_and_draw(
     uniform_N: Tensor,
     temperature: float = 1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """linear_scores, and the classes that linear_cross_entropy_and_draw draws."""
+    """linear_scores, and the classes that linear_cross_entropy_and_draw samples."""
     return _scores(x_ND, weight_VD, bias_V, labels_N, uniform_N, temperature)
 
 
 def linear_cross_entropies(
     x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor
 ) -> Tensor:
-    """linear_cross_entropy row by row, [...], with a gradient; every label is a class.
+    """linear_cross_entropy of each row, [...], with a gradient; every label is a class.
 
-    For losses that are no plain sum of these. The logits are computed once more in the backward pass.
+    For losses that are not a plain sum of them. The backward pass computes the logits again.
     """
     shape = labels_N.shape
     x_ND, labels_N = x_ND.flatten(0, -2), labels_N.flatten()
@@ -95,11 +95,11 @@ def linear_cross_entropies(
 
 
 def _invert(weights_NV: Tensor, uniform_N: Tensor) -> Tensor:
-    """The first class up to which more than `uniform` of each row's weight lies."""
+    """The first class whose cumulative weight exceeds `uniform` of the row's total."""
     below_NV = weights_NV.cumsum(1)
     target_N1 = below_NV[:, -1:] * uniform_N[:, None].to(below_NV.dtype)
     found_N: Tensor = torch.searchsorted(below_NV, target_N1, right=True)[:, 0]
-    return found_N.clamp(max=weights_NV.shape[1] - 1)  # uniform may be rounded to 1
+    return found_N.clamp(max=weights_NV.shape[1] - 1)  # rounding may make uniform 1
 
 
 def _scores(
@@ -110,7 +110,7 @@ def _scores(
     uniform_N: Tensor | None,
     temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses, whether right, and classes drawn; labels in place of these where there is nothing to draw by."""
+    """Losses, whether right, and sampled classes; labels in their place where no `uniform_N` is given."""
     shape = labels_N.shape
     x_ND, labels_N = x_ND.flatten(0, -2), labels_N.flatten()
     flops.product(x_ND.shape[0], x_ND.shape[1], weight_VD.shape[0])
@@ -151,7 +151,7 @@ def _loss_and_drawn(
 
 
 class _LinearCrossEntropy(Function):
-    """The gradient is computed in the forward pass, chunk by chunk, since the logits are there only then."""
+    """The gradient is computed in the forward pass, chunk by chunk, while the logits exist."""
 
     @staticmethod
     def forward(
@@ -184,7 +184,7 @@ class _LinearCrossEntropy(Function):
                 drawn_N[chunk] = _invert(weights_CV, uniform_N[chunk])
             total += ((sum_C1.log() - chosen_C1) * keep_C1).sum()
             p_CV *= keep_C1 / sum_C1
-            # The gradient: probabilities less one for the label.
+            # The gradient: probabilities minus one at the label.
             d_CV = p_CV.scatter_add_(1, label_C1, -keep_C1)
             add_gradients(d_CV, x_CD, weight_VD, dx_ND[chunk], dweight_VD, dbias_V)
         ctx.save_for_backward(dx_ND, dweight_VD.to(weight_VD.dtype), dbias_V)
@@ -202,7 +202,7 @@ class _LinearCrossEntropy(Function):
 
 
 class _LinearCrossEntropies(Function):
-    """Only a number per row is kept, and the logits are computed again: their gradient depends on the caller's."""
+    """Stores one number per row and computes the logits again, since their gradient depends on the caller's."""
 
     @staticmethod
     def forward(
@@ -243,15 +243,15 @@ def chunk_rows(weight_VD: Tensor) -> int:
 
 @contextmanager
 def without_autocast(x: Tensor) -> Iterator[torch.dtype]:
-    """Turns autocast off, and says to what type it would have turned x."""
-    device = "cpu" if x.is_meta else x.device.type  # autocast does not know the meta device
+    """Turn autocast off, and yield the type that it would have cast x to."""
+    device = "cpu" if x.is_meta else x.device.type  # autocast does not support the meta device
     low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     with torch.autocast(device, enabled=False):
         yield low
 
 
 def logits_of(x_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, wide: torch.dtype) -> Tensor:
-    """x W' + b, [C, V], in the type `wide`; a tensor of its own."""
+    """x W' + b, [C, V], as a new tensor of type `wide`."""
     logits_CV = _product(x_CD, weight_VD).to(wide)
     return logits_CV if bias_V is None else logits_CV.add_(bias_V)
 
@@ -264,7 +264,7 @@ def add_gradients(
     dweight_VD: Tensor,
     dbias_V: Tensor | None,
 ) -> None:
-    """What a chunk adds to the gradients, given that of its logits; dx is written."""
+    """Add a chunk's gradients, given the gradient of its logits; dx is overwritten."""
     if dbias_V is not None:
         dbias_V += d_CV.sum(0)
     d_CV = d_CV.to(x_CD.dtype)

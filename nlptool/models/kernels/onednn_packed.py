@@ -1,8 +1,8 @@
-"""Matrices that lie in memory as a CPU multiplies a few rows by them fastest: for models that only answer.
+"""Linear layers packed in oneDNN's blocked layout, the fastest one for a few rows on a CPU: for inference only.
 
-A decoder reads every weight once for each token it makes, so it is as fast as memory lets it be. From rows that
-lie one after the other oneDNN reads at half the speed of memory or less, from its own blocks at nearly all of it.
-benchmarks/generate.py measures what this gains.
+A decoder reads every weight once for each generated token, so memory bandwidth limits its speed. oneDNN reads
+row-major weights at half the bandwidth or less, its own blocks at nearly all of it. benchmarks/generate.py measures
+the speed-up.
 """
 
 from functools import cache
@@ -19,8 +19,8 @@ from nlptool.models.layers import Linear, activate
 if TYPE_CHECKING:
     from nlptool.models.config import Activation
 
-MANY = 500  # rows above which oneDNN makes code for each number of them here, too
-ROWS = 8  # that oneDNN is told of: it chooses the same blocks for any number but one, and those serve one as well
+MANY = 500  # above this number of rows oneDNN compiles code for each number here, too
+ROWS = 8  # rows that oneDNN is told to expect: it chooses the same blocks for any number above 1, and they serve 1, too
 
 
 @cache
@@ -58,7 +58,7 @@ def packable(weight_OI: Tensor) -> bool:
 
 
 def pack(module: nn.Module) -> None:
-    """Put Packed in the place of every Linear, whose weights are then gone: only answers can be asked for."""
+    """Replace every Linear by a PackedLinear and free its weights; the model can then only be used for inference."""
     for parent in module.modules():
         for name, child in parent.named_children():
             if isinstance(child, Linear) and packable(child.weight):

@@ -1,4 +1,4 @@
-"""Attention of rows that lie end to end, on a CPU: a row's queries look at its own keys, and nothing is padded."""
+"""Attention over concatenated rows on a CPU: a row's queries attend to its own keys, and nothing is padded."""
 
 # B rows, T queries and S keys of one, N tokens of all rows, R rows of equal length that follow each other
 # H heads, E width of one head, D hidden width
@@ -19,9 +19,9 @@ from nlptool.models.kernels import cpu
 def attention_of_rows(
     q_NHE: Tensor, k_SHE: Tensor, v_SHE: Tensor, queries: Sequence[int], keys: Sequence[int], rate: float
 ) -> Tensor:
-    """Scaled dot-product attention with dropout on the probabilities, [N, H, E]; a query looks at its own row's keys.
+    """Scaled dot-product attention with dropout on the probabilities, [N, H, E], within each row.
 
-    queries, keys: tokens of each row.
+    queries, keys: number of tokens of each row.
     """
     if not torch.is_grad_enabled():
         runs = _equal_runs(queries, keys)
@@ -34,11 +34,11 @@ def attention_of_rows(
 def attention_of_first(
     q_BHE: Tensor, x_ND: Tensor, weight_3DD: Tensor, bias_3D: Tensor, lengths: Sequence[int]
 ) -> Tensor:
-    """Attention of one query a row, [B, H * E], without gradient, and without the keys and values of all tokens.
+    """Attention of one query a row, [B, H * E], without gradient and without computing keys and values of all tokens.
 
-    q (K x + b) is (q K) x but for what is equal for all tokens, and a mean of values is V times that mean of x. weight,
-    bias: of queries, keys and values, of which that of queries has been used. lengths: tokens of each row; the rows lie
-    end to end in x.
+    q (K x + b) equals (q K) x up to a constant over tokens, and a mean of values is V times that mean of x. weight,
+    bias: of queries, keys and values; queries are already projected. lengths: tokens of each row; x has the rows end
+    to end.
     """
     rows, heads, size = q_BHE.shape
     width = x_ND.shape[-1]
@@ -52,9 +52,9 @@ def attention_of_first(
 
 
 def _means_of_rows(q_BHD: Tensor, x_ND: Tensor, lengths: Sequence[int], scale: float) -> Tensor:
-    """softmax(scale q x') x for each query over the tokens of its row, [B, H, D], without gradient.
+    """softmax(scale q x') x of each query over the tokens of its row, [B, H, D], without gradient.
 
-    lengths: tokens of each row; the rows lie end to end.
+    lengths: tokens of each row; the rows are end to end.
     """
     runs, found, row, token = _equal_runs(lengths, lengths), [], 0, 0
     for tokens, _, rows in runs:
@@ -67,7 +67,7 @@ def _means_of_rows(q_BHD: Tensor, x_ND: Tensor, lengths: Sequence[int], scale: f
 
 
 class _RowAttention(Function):
-    """One row after the other, all its heads at once: nothing is padded, so there is no mask."""
+    """One row at a time, all its heads at once: nothing is padded, so there is no mask."""
 
     @staticmethod
     def forward(
@@ -122,7 +122,7 @@ def _by_row(x_NHE: Tensor, tokens: Sequence[int]) -> list[Tensor]:
 
 
 def _equal_runs(queries: Sequence[int], keys: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Rows that follow each other and are of equal length: their queries, their keys, and how many rows they are."""
+    """Runs of consecutive rows of equal length: their queries, their keys, and the number of rows."""
     return [(*sizes, sum(1 for _ in run)) for sizes, run in groupby(zip(queries, keys, strict=True))]
 
 

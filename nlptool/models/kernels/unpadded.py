@@ -1,4 +1,4 @@
-"""Rows of several lengths, one behind the other, as one long row: no product meets padding."""
+"""A padded batch as one long row of its real tokens, so that no product computes padding."""
 
 # B batch, T tokens of the longest row, N tokens of all rows, K asked positions per row, D width
 
@@ -13,16 +13,16 @@ from nlptool.models.kernels import cpu
 
 @dataclass(frozen=True)
 class UnpaddedBatch:
-    """Where the tokens of [1, N, ...] belong. A token looks at those of its own row: this stands for a mask."""
+    """Places of the tokens of [1, N, ...]. It takes the place of a mask: a token attends to those of its own row."""
 
     place: Tensor
-    """[N], where each token stands in [B * T]; behind all rows some that are computed and never asked for."""
+    """[N], each token's place in [B * T]; filler tokens follow the rows, and their outputs are ignored."""
     lengths: tuple[int, ...]
-    """Tokens of each row, and how many are never asked for."""
+    """Tokens of each row, and the number of filler tokens."""
     tokens: int
     """T."""
     query_count: int | None = None
-    """Positions of each row that queries are of; None: all."""
+    """Output positions of each row; None: all tokens."""
 
     @classmethod
     def of(cls, lengths_B: Tensor, tokens: int) -> "UnpaddedBatch":
@@ -61,13 +61,13 @@ class UnpaddedBatch:
         return (at_BK + (lengths_B.cumsum(0) - lengths_B)[:, None]).view(1, -1)
 
     def of_queries(self, count: int) -> "UnpaddedBatch":
-        """The same, when `count` positions are asked for in all, as many of each row."""
+        """The same for `count` output positions in all, equally many of each row."""
         return replace(self, query_count=count // (len(self.lengths) - 1))
 
 
 def usable(x: Tensor, lengths_B: Tensor, tokens: int) -> bool:
-    """Whether rows that are padded to `tokens` are laid end to end by a model with weights like x: on a CPU.
+    """Whether a batch padded to `tokens` should be unpadded by a model with weights like x: on a CPU.
 
-    Rows of equal length only where no gradient follows: the last layer then makes no keys and values.
+    Rows of equal length only without gradient, where the last layer then skips keys and values.
     """
     return cpu.usable(x) and (not torch.is_grad_enabled() or int(lengths_B.min()) < tokens)
