@@ -187,8 +187,7 @@ class Mix(RecipeBlock):
 
 
 class Quality(RecipeBlock):
-    """GPT-3's quality classifier (Brown et al. 2020, appendix A): separates good from unfiltered texts by their
-    words."""
+    """GPT-3's quality classifier (Brown et al. 2020, appendix A): separates good from unfiltered texts by words."""
 
     replaces = MappingProxyType(
         {"model": ("positive", "negative"), "positive": ("model",), "negative": ("model",)}

@@ -144,8 +144,7 @@ def _accuracy(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float |
 
 
 def roc_auc(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float | None:
-    """Probability that a positive text scores higher than a negative one, ties counting half; None if a class is
-    empty."""
+    """Probability that a positive text scores above a negative one, ties counting half; None if a class is empty."""
     positive, negative = scores[labels], np.sort(scores[~labels])
     if not len(positive) or not len(negative):
         return None

@@ -1,9 +1,9 @@
-"""TinyBERT's data augmentation: copies of an example in which likely words stand in place of some others.
+"""TinyBERT's data augmentation: copies of an example in which some words are replaced by likely ones.
 
 Algorithm 1 of Jiao et al. 2020: each word of a text is replaced, with some probability, by one of its candidates,
 chosen by nlptool.evaluation.replacement_candidates.
-A word is found by its place in the text, so that the text around it stays, in any language that writes spaces.
-Copy c of row r is a function of (seed, r, c). No torch here.
+A word is replaced in place, so the text around it stays, in any language that writes spaces. Copy c of row r is a
+function of (seed, r, c). No torch here.
 """
 
 import re
@@ -19,12 +19,14 @@ from nlptool.text.tabular import Example
 WORD = re.compile(r"(?<!\w)[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?!\w)")
 
 Candidates = Sequence[Sequence[str]]
-"""For each word of a text, in its order, what may stand in its place; none: the word stays."""
+"""For each word of a text, in its order, its possible replacements; none: the word stays."""
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Where the words of a text begin and end: letters, also with an apostrophe between them; of Korean, eojeols
-    without their punctuation. What has a digit in it is none."""
+    """Bounds of the words of a text: letters and inner apostrophes; in Korean, eojeols without punctuation.
+
+    A word with a digit is skipped.
+    """
     return [match.span() for match in WORD.finditer(text)]
 
 
@@ -36,12 +38,11 @@ def augmented_copies(
     seed: int,
     row: int,
 ) -> Iterator[Example]:
-    """The example, then up to `number` copies for each of its texts, those that equal no other one.
+    """The example, then up to `number` distinct copies for each of its texts.
 
-    A copy has words of one text replaced; the others are as they were. So it is in TinyBERT's code, but that its
-    second sentences are replaced beside the last copy of the first one, not beside that itself. A text that several
-    choices share is the same for all of them. Whether the label is still true nobody knows: copies are for a teacher
-    to label. candidates: by text.
+    A copy has words of one text replaced; the other texts are unchanged. TinyBERT's code, in contrast, replaces
+    second sentences beside the last copy of the first one. A text shared by several choices stays the same for all
+    of them. Copies have no label: a teacher labels them. candidates: by text.
     """
     seen = {example.inputs}
     yield example
@@ -63,7 +64,7 @@ def _replaced(
     replaced: NDArray[np.bool_],
     chosen: NDArray[np.float64],
 ) -> str:
-    """The text with another word wherever `replaced` says so; `chosen`, in [0, 1), says which candidate."""
+    """The text with other words where `replaced` is true; `chosen`, in [0, 1), selects the candidate."""
     parts, at = [], 0
     for (begin, end), offered, whether, which in zip(found, candidates, replaced, chosen, strict=True):
         word = offered[int(which * len(offered))] if whether and offered else text[begin:end]

@@ -13,12 +13,12 @@ from nlptool.data.random_streams import RandomStreams, permuted
 from nlptool.errors import DataError
 
 CPU = device("cpu")
-SHORT = 1 << 18  # examples; the order of an epoch of so many takes 2 MB and a tenth of a second
+SHORT = 1 << 18  # examples; an epoch's order of this many takes 2 MB and a tenth of a second
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch: named tensors, and over how many predictions each loss term is summed.
+    """One micro-batch: named tensors, and the number of predictions that each loss term is summed over.
 
     B rows, T tokens, K slots, L links, N decisions, W numbers. A key of one objective or kind of task alone is in the
     docstring of its `collate`. What a model reads, by objectives.base.inputs_of:
@@ -49,9 +49,9 @@ class Batch:
     tokens: int
     """Real tokens: padding does not count."""
     shared: dict[str, Tensor] = field(default_factory=dict)
-    """What all rows of a step have in common, in place of a row each."""
+    """Tensors that all rows of a step share, without a row dimension."""
     compute_padding: bool = False
-    """Whether models compute padding, too, where they would leave it out: as its FLOPs are counted."""
+    """Whether models compute padding, too, where they would skip it: FLOPs are counted that way."""
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
@@ -66,7 +66,7 @@ class Batch:
         return self._each(lambda t: t.to(place, non_blocking=place.type == "cuda"))
 
     def pinned(self) -> "Batch":
-        """The same batch in memory that a GPU reads by itself."""
+        """The same batch in pinned memory, for copies to a GPU."""
         return self._each(Tensor.pin_memory)
 
     def _each(self, move: Callable[[Tensor], Tensor]) -> "Batch":
@@ -92,28 +92,28 @@ class Examples(Protocol):
     def take(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: RandomStreams) -> Any:
         """Examples `indices` [N] as cut in `epochs` [N]: consecutive rows, the first is draws.first.
 
-        What they come as is between an objective's examples and its collate.
+        The type of the result is up to an objective's examples and its collate.
         """
         ...
 
 
 @runtime_checkable
 class StepExamples(Examples, Protocol):
-    """Examples that are compared with the others of their step."""
+    """Examples that are compared with all others of their step."""
 
     def take_of_step(
         self, indices: NDArray[np.int64], epochs: NDArray[np.int64], draws: RandomStreams, rows: slice
     ) -> Any:
-        """Some rows of a step. indices, epochs, draws: of all its rows, on whatever rank."""
+        """Some rows of a step. indices, epochs, draws: of all its rows, on any rank."""
         ...
 
 
 @runtime_checkable
 class OrderedExamples(Examples, Protocol):
-    """Examples whose numbers are in an order of their own already, without end."""
+    """Examples that come in an endless order of their own."""
 
     def places(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each number what it belongs to, and its number there."""
+        """For each number, what it belongs to and its number there."""
         ...
 
 
@@ -195,7 +195,7 @@ class Batches:
         return indices, epochs
 
     def _permuted(self, indices: NDArray[np.int64], size: int, epoch: int) -> NDArray[np.int64]:
-        """Where indices lie in an epoch's order; a short epoch's is computed once, which small batches gain from."""
+        """Places of indices in an epoch's order; a short epoch's is cached, which speeds up small batches."""
         if size > SHORT:
             return permuted(indices, size, self.seed, epoch)
         if (size, epoch) not in self._orders:
@@ -205,13 +205,13 @@ class Batches:
 
 
 class RepeatedEpochs:
-    """The batches of the first `size` steps, over and over, in another order each time."""
+    """The batches of the first `size` steps, repeated in another order each time."""
 
     def __init__(self, batches: BatchSource, size: int, seed: int) -> None:
         self.batches, self.size, self.seed = batches, size, seed
 
     def number(self, n: int) -> int:
-        """Which of the first steps step n takes up."""
+        """Which of the first steps step n repeats."""
         epoch, index = divmod(n, self.size)
         return index if not epoch else int(permuted(np.array([index]), self.size, self.seed, epoch)[0])
 
@@ -229,7 +229,7 @@ class PrefetchingLoader:
         self._next: tuple[int, Future[list[Batch]]] | None = None
 
     def get(self, n: int) -> list[Batch]:
-        """The micro-batches of step n; what fails in the thread is raised here."""
+        """The micro-batches of step n; errors of the thread are raised here."""
         number, future = self._next or (n, None)
         batches = future.result() if future is not None and number == n else self._make(n)
         self._next = (n + 1, self._thread.submit(self._make, n + 1))

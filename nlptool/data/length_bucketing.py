@@ -1,4 +1,4 @@
-"""Batches of rows of several lengths, little of which is padding, as a function of (seed, n)."""
+"""Batches of rows of different lengths with little padding, as a function of (seed, n)."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,17 +12,17 @@ from nlptool.formatting import counted
 
 
 class IndexedRows(Protocol):
-    """Rows by number, each the same in every epoch."""
+    """Rows by number, the same in every epoch."""
 
     lengths: NDArray[np.int64]
-    """[rows], tokens of each."""
+    """[rows], number of tokens."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of rows."""
         ...
 
     def take(self, indices: NDArray[np.int64]) -> Any:
-        """Rows `indices` [N], as the objective's `collate` takes them."""
+        """Rows `indices` [N], as the input of the objective's `collate`."""
         ...
 
 
@@ -30,13 +30,13 @@ class LengthBucketedBatches:
     """This rank's micro-batches of steps 0 .. steps - 1.
 
     Row r of the run is position r of an endless stream of epochs, each in its own order, as in Batches; a step takes
-    the next `batch` of them, so a row is read once an epoch, and step n depends on (seed, n) alone. Rows of a step
-    that are of like length make a micro-batch, and each is padded to its own longest row. Whole steps of like length
-    would be padded less, but labels may go with lengths, as on STS-B, whose short pairs are more alike, and would
-    sway a step (benchmarks/REPORT-learning.md). Ranks take turns in the rows by length.
+    the next `batch` rows, so a row is read once an epoch, and step n depends on (seed, n) alone. Rows of a step that
+    are similar in length form a micro-batch, padded to its longest row. Steps of similar rows would be padded less,
+    but lengths may correlate with labels, as on STS-B, whose short pairs are more similar, and would bias a step
+    (benchmarks/REPORT-learning.md). Rows sorted by length are dealt out to the ranks in turn.
 
-    part: tokens of a micro-batch at most, padding included, unless its only row has more; None: as `accumulate` cuts
-    them.
+    part: most tokens of a micro-batch, padding included, unless its only row has more; None: `accumulate` decides
+    the parts.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LengthBucketedBatches:
         ]
 
     def _cut(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Rows, the shortest first, in as few equal parts as are small enough."""
+        """Split rows, sorted by length, into as few equal parts as are small enough."""
         if self.part is None:
             return [rows]
         for parts in range(1, len(rows)):
@@ -87,10 +87,10 @@ class LengthBucketedBatches:
 
 
 class RoundRobinBatches:
-    """Batches of several sets of rows, one of each in turn: step n is of set n modulo their number.
+    """Batches of several data sets in turn: step n takes from set n modulo their number.
 
-    So each is learnt from equally often, however many rows it has, as decaNLP's round-robin (McCann et al. 2018,
-    section 3.2).
+    So each set gets equally many steps, whatever its size, as in decaNLP's round-robin (McCann et al. 2018, section
+    3.2).
     """
 
     def __init__(self, sources: Sequence[LengthBucketedBatches]) -> None:
@@ -103,7 +103,7 @@ class RoundRobinBatches:
 
 
 class SequentialBatches:
-    """All rows once, for evaluation: sorted by length, so that little is padded; ranks take turns.
+    """All rows once, for evaluation: sorted by length to save padding; ranks take turns.
 
     batch: most rows of a batch. tokens: most tokens of one, padding included, unless its only row has more; None: any.
     """
@@ -119,7 +119,7 @@ class SequentialBatches:
         world: int = 1,
     ) -> None:
         self.examples, self.collate, lengths = examples, collate, examples.lengths
-        # The longest first: what does not fit into memory fails at once.
+        # Longest first, so that running out of memory shows at once.
         rows = np.argsort(-lengths, kind="stable")
         cut, at = [], 0
         while at < len(rows):
@@ -129,7 +129,7 @@ class SequentialBatches:
         self._batches = cut[rank::world]
 
     def __len__(self) -> int:
-        """Batches of this rank."""
+        """Number of this rank's batches."""
         return len(self._batches)
 
     def get(self, n: int) -> list[Batch]:

@@ -1,10 +1,10 @@
-"""Texts of a labelled task with the entities that they mention: encoded once into a store, read back with their links.
+"""Texts of a labelled task with linked entities: encoded once into a store, read back with their links.
 
-A row is a document of a text or a pair, as in pair_inputs. Beside it lie
+A row is a document of a text or a pair, as in pair_inputs. Beside the store lie
 
 PREFIX.labels   float64, as many numbers a row as the kind of task has
-PREFIX.needed   int32 [rows], tokens that must be read for the marks of a row to be whole
-PREFIX.links    the entity that a mention's first token is linked to, as in text/links; only with a graph
+PREFIX.needed   int32 [rows], tokens up to the end of a row's last mark
+PREFIX.links    the entity linked to a mention's first token, as in text/links; only with a graph
 """
 
 # N rows, P texts of a row, T tokens, M links of some rows
@@ -23,36 +23,36 @@ from nlptool.text.token_places import EncodedTexts
 from nlptool.text.tokenizer import Tokenizer
 
 Link = tuple[int, int, int]
-"""First character of a mention, the one after its last, and the entity's number in the graph."""
+"""First character of a mention, the one after its last, and the number of the entity in the graph."""
 
 
 class LinkedText(NamedTuple):
-    """A row: its texts, what of them must be read, and the entities that they mention."""
+    """A row: its texts, the part that must be read, and the entities mentioned."""
 
     texts: tuple[str, ...]
     """One or two."""
     links: tuple[tuple[Link, ...], ...]
     """Those of each text."""
     label: tuple[float, ...]
-    """As numbers; NaN: hidden."""
+    """As numbers; NaN: unknown."""
     needed: int = 0
-    """Characters of the first text that must be read: those up to the last mark; 0: it has none."""
+    """Characters of the first text that must be read, up to the last mark; 0: there is none."""
 
 
 class Written(NamedTuple):
-    """What `write` has written."""
+    """The result of `write`."""
 
     rows: int
     links: int
     inside: int
-    """Mentions that begin inside a token, so that they have no link."""
+    """Mentions that begin inside a token and therefore have no link."""
 
 
 def write(examples: Iterable[LinkedText], tokenizer: Tokenizer, prefix: Path, graph: str | None) -> Written:
     """Encode rows into a store at `prefix`, in bounded memory.
 
-    graph: the fingerprint of the graph that links lead to; None: no row is linked. If two mentions begin at one
-    token the last one counts, as in the released code of ERNIE. Raises DataError for a tokenizer without [SEP].
+    graph: the fingerprint of the graph; None: rows have no links. If two mentions begin at one token, the last one
+    counts, as in the released code of ERNIE. Raises DataError for a tokenizer without [SEP].
     """
     separator, source = special_ids(tokenizer)["sep"], iter(examples)
     writer = SplitWriter(prefix, dtype_for(tokenizer.vocab_size))
@@ -98,7 +98,7 @@ def _needed(characters: Sequence[int], counts: Ints, encoded: EncodedTexts) -> I
 
 
 def _links(mentions: Sequence[Sequence[Link]], encoded: EncodedTexts) -> tuple[Links, int]:
-    """The links of some texts by their tokens, [SEP] behind each text, and how many mentions begin inside a token."""
+    """The links of some texts by token, with [SEP] after each text, and how many mentions begin inside a token."""
     counts = [len(of) for of in mentions]
     flat = chain.from_iterable(chain.from_iterable(mentions))
     flat_M3 = np.fromiter(flat, np.int64).reshape(-1, 3)
@@ -107,12 +107,12 @@ def _links(mentions: Sequence[Sequence[Link]], encoded: EncodedTexts) -> tuple[L
     filled = np.flatnonzero(encoded.starts < encoded.ends)
     starts = encoded.starts[filled]
     characters = int(encoded.bases[-1]) + 1
-    first = np.full(characters, -1)  # the first token of those that begin with a character
+    first = np.full(characters, -1)  # the first of the tokens that begin with a character
     first[starts[::-1]] = filled[::-1]
     before = np.concatenate([[0], np.cumsum(np.bincount(starts, minlength=characters))])
     token_M = first[begin_M]
     kept = np.flatnonzero(token_M >= 0)[::-1]
-    _, chosen = np.unique(token_M[kept], return_index=True)  # of several the last
+    _, chosen = np.unique(token_M[kept], return_index=True)  # the last of several
     kept = kept[chosen]
     size_M = np.minimum(before[end_M] - before[begin_M], MOST_TOKENS)
     links = Links(
@@ -122,7 +122,7 @@ def _links(mentions: Sequence[Sequence[Link]], encoded: EncodedTexts) -> tuple[L
 
 
 class LinkedBatch(NamedTuple):
-    """Some rows, and where in them entities are linked."""
+    """Some rows, and where their tokens are linked to entities."""
 
     encoded: EncodedBatch
     row: Ints

@@ -1,7 +1,7 @@
-"""Which tokens a masked language model predicts, and what it sees in their place.
+"""Which tokens a masked language model predicts, and what replaces them in its input.
 
-`mask` does it all. The rest are its parts: pure functions on whole batches, to which all randomness comes in
-as uniform numbers. A row's result depends on that row's ids and numbers alone.
+`mask` does everything. The rest are its parts: pure functions on whole batches, with all randomness passed in as
+uniform numbers. A row's result depends on that row's ids and numbers alone.
 """
 
 # B rows, T tokens, K slots for masked positions, U units (words or tokens), numbered from 0 in each row
@@ -52,7 +52,7 @@ def word_starts(ids_BT: Ids, candidates_BT: Bools, vocabulary: Vocabulary) -> Bo
 
 
 def cut_words(starts_BT: Bools, candidates_BT: Bools, most_B: Ints) -> Bools:
-    """The starts, and one more after every most_B tokens of a word: a longer one could never be masked."""
+    """The starts, and one more after every most_B tokens of a word, since a longer word could never be masked."""
     place_T = np.arange(starts_BT.shape[1])
     begin_BT = np.maximum.accumulate(np.where(starts_BT, place_T, 0), axis=1)
     parts_BT: Bools = candidates_BT & ((place_T - begin_BT) % most_B[:, None] == 0)
@@ -62,8 +62,8 @@ def cut_words(starts_BT: Bools, candidates_BT: Bools, most_B: Ints) -> Bools:
 def pick_words(starts_BT: Bools, candidates_BT: Bools, budget_B: Ints, order_BT: Uniforms) -> Bools:
     """[B, T], True at the tokens of whole units, at most budget_B tokens per row: `pick_spans` with ngram 1.
 
-    Whole runs of the scan at a time: what fits is taken, and everything behind that is longer than what is
-    left is passed over at once.
+    Processes whole runs of the scan at a time: takes what fits, and skips all later units longer than the rest of
+    the budget.
     """
     unit_BT, begin_BU, units_B = _units(starts_BT, candidates_BT, 0)
     tokens = order_BT.shape[1]
@@ -156,7 +156,7 @@ def masked_inputs(
     corrupt: tuple[float, float, float],
     vocabulary: Vocabulary,
 ) -> Ids:
-    """What is shown in place of masked tokens: [MASK], a random token, or the token itself, each by itself.
+    """The input at masked tokens: [MASK], a random token, or the token itself, chosen independently.
 
     corrupt: shares of the three (BERT, appendix A.1: 80 %, 10 %, 10 %).
 
@@ -171,7 +171,7 @@ def masked_inputs(
 
 @dataclass(frozen=True)
 class MaskingScheme:
-    """How much is masked, in what units, and what is shown instead."""
+    """How many tokens are masked, in what units, and what replaces them."""
 
     rate: float
     whole_word: bool
@@ -183,11 +183,11 @@ class MaskedBatch(NamedTuple):
     """Masked rows. K is the budget of a row without padding, so shapes do not vary."""
 
     ids: Ids
-    """[B, T], what the model sees."""
+    """[B, T], the model's input."""
     at: Ints
     """[B, K], masked positions, ascending; 0 in unused slots."""
     originals: Ids
-    """[B, K], what was there."""
+    """[B, K], the original tokens."""
     used: Bools
     """[B, K]."""
 
@@ -195,7 +195,7 @@ class MaskedBatch(NamedTuple):
 def mask(
     ids_BT: Ids, lengths_B: Ints | None, scheme: MaskingScheme, vocabulary: Vocabulary, draws: RandomStreams
 ) -> MaskedBatch:
-    """Mask each row. Special tokens, padding among them, never are.
+    """Mask each row, except special tokens and padding.
 
     lengths_B: real tokens per row, which set its budget; None: no row has padding.
     """
@@ -232,13 +232,13 @@ def mask_with_replacement(
     vocabulary: Vocabulary,
     draws: RandomStreams,
 ) -> MaskedBatch:
-    """Mask rows as ELECTRA's pretrain_helpers.py does: each slot draws a position by itself.
+    """Mask rows as ELECTRA's pretrain_helpers.py does: each slot samples a position independently.
 
     lengths_B: real tokens per row; None: no row has padding.
-    masked: chance that a slot shows [MASK] at its position; else it shows what was there.
+    masked: probability that a slot shows [MASK] at its position; else it shows the original token.
 
-    So positions come in no order, about 7 % of slots at 15 % of 128 tokens repeat one, and less than `rate` of the
-    tokens is predicted. A row of so many tokens uses min(int((rate + 0.005) T), round(rate length)) slots, at least 1.
+    So positions are unordered, about 7 % of slots at 15 % of 128 tokens repeat one, and less than `rate` of the
+    tokens is predicted. A row of T tokens uses min(int((rate + 0.005) T), round(rate length)) slots, at least 1.
     """
     rows, tokens = ids_BT.shape
     most = int((rate + 0.005) * tokens)

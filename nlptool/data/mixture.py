@@ -11,11 +11,11 @@ from nlptool.data.random_streams import RandomStreams, permuted
 from nlptool.errors import UsageError
 
 BLOCK = 1 << 16  # rows in which every store has its exact share
-CHOICE = 1 << 20  # added to a block's number, so that the order of stores is none of an epoch's
+CHOICE = 1 << 20  # added to a block's number, so that the order of stores differs from that of any epoch
 
 
 class Mixture:
-    """Examples of several splits. Rows are numbered on without end; each number belongs to one row of one store.
+    """Examples of several splits in one endless numbering; each number belongs to one row of one store.
 
     A block of BLOCK rows has a fixed number of each store's, in an order of its own (a Feistel permutation), so that
     a row's store and its number among that store's rows follow from the row's number, at the cost of a block. Each
@@ -40,7 +40,7 @@ class Mixture:
         return [quota / BLOCK for quota in self.quotas]
 
     def epochs(self, rows: float) -> list[float]:
-        """How many epochs of each store so many rows take."""
+        """Number of epochs of each store in this many rows."""
         return [rows * share / max(len(part), 1) for share, part in zip(self.shares, self.parts, strict=True)]
 
     def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> PackedBatch:
@@ -58,7 +58,7 @@ class Mixture:
         return _together(taken, len(indices))
 
     def places(self, positions: Ints) -> tuple[Ints, Ints]:
-        """For each row of the stream its store, and its number among the rows of that store."""
+        """For each row of the stream its store, and its number among that store's rows."""
         block, inside = np.divmod(positions, BLOCK)
         store, number = np.empty_like(inside), np.empty_like(inside)
         for one in np.unique(block).tolist():
@@ -99,7 +99,7 @@ def quotas(weights: Sequence[float]) -> list[int]:
 
 
 def _together(taken: Sequence[tuple[Ints, PackedBatch]], rows: int) -> PackedBatch:
-    """The rows of several stores as one batch, in their places."""
+    """Merge the rows of several stores into one batch, in their places."""
     if len(taken) == 1:
         return taken[0][1]
     length = taken[0][1].ids.shape[1]

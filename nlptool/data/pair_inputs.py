@@ -1,8 +1,8 @@
 """Rows of a labelled task: encoded once into a store, read back as a model's input.
 
-What the model reads at once is a document of the store, each of its texts a sentence with [SEP] at its end, uncut; so a
-text may be empty, and another length needs no new encoding. A row is one document, or one for each of its choices.
-Labels lie beside it: PREFIX.labels, float64, as many numbers a row as the kind of task has.
+A model input is a document of the store, each of its texts a sentence with [SEP] at its end, not truncated; so a
+text may be empty, and another maximum length needs no new encoding. A row is one document, or one for each of its
+choices. Labels lie beside the store: PREFIX.labels, float64, as many numbers a row as the kind of task has.
 """
 
 # N rows (documents, where a row has several), P texts of a document, T tokens
@@ -29,7 +29,7 @@ AT_ONCE = 1000  # rows encoded together
 
 
 class Truncation(NamedTuple):
-    """In how many rows of a split a limit is met."""
+    """In how many rows of a split a limit is exceeded."""
 
     what: str
     """Part of a row, e.g. text."""
@@ -41,7 +41,7 @@ class Truncation(NamedTuple):
     effect: str = "is cut"
 
     def message(self, count: int) -> str:
-        """In words. count: rows of the split."""
+        """A sentence for the user. count: rows of the split."""
         return (
             f"in {percent(self.rows / count)} of {count:,} rows the {self.what} has more than {self.limit:,} tokens "
             f"and {self.effect} ({self.key})"
@@ -50,7 +50,7 @@ class Truncation(NamedTuple):
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Some rows, as a model reads them. C documents a row stand one after the other: N is rows times C."""
+    """Some rows, as a model reads them. Each row has C consecutive documents: N is rows times C."""
 
     ids: Ints
     """[N, T], [CLS] A [SEP] or [CLS] A [SEP] B [SEP], padded at the end to the longest of them."""
@@ -65,7 +65,7 @@ class EncodedBatch:
 
 
 def write(examples: Iterable[Example], tokenizer: Tokenizer, prefix: Path) -> int:
-    """Encode examples into a store at `prefix`, in bounded memory; returns how many rows there are.
+    """Encode examples into a store at `prefix`, in bounded memory, and return the number of rows.
 
     Raises DataError for a tokenizer without a separator.
     """
@@ -115,12 +115,12 @@ class TextPairDataset:
         parts = int((last - first).max()) if documents else 1
         sentences = (first[:, None] + np.arange(parts)).ravel()
         self.begins = split.starts(sentences).reshape(documents, parts)
-        """[documents, P], the number in the split of each text's first token."""
+        """[documents, P], index in the split of each text's first token."""
         ends = split.starts(sentences + 1).reshape(documents, parts)
         whole = ends - self.begins - 1
         self._whole = whole
         self.sizes = truncated(whole, length - 1 - parts)
-        """[documents, P], tokens that are kept of each text."""
+        """[documents, P], tokens of each text that are kept."""
         is_cut = (self.sizes < whole).any(1).reshape(-1, choices).any(1)
         self.cuts: tuple[Truncation, ...] = (
             Truncation("text", "train.sequence_length", length, int(is_cut.sum())),
@@ -134,7 +134,7 @@ class TextPairDataset:
         return len(self.lengths)
 
     def cut_off(self, row: int, choice: int = 0) -> list[list[int]]:
-        """The tokens that are cut off each text of a document."""
+        """The tokens cut off each text of a document."""
         document = row * self.choices + choice
         begins, sizes = self.begins[document], self.sizes[document]
         found = zip(begins + sizes, begins + self._whole[document], strict=True)
@@ -159,7 +159,7 @@ class TextPairDataset:
 
 
 def truncated(sizes_NP: Ints, room: int) -> Ints:
-    """Tokens kept of each text so that a row's fit into `room`, [N, P]; P is 1 or 2.
+    """Tokens of each text after truncation to `room` tokens, [N, P]; P is 1 or 2.
 
     Tokens are taken off the end of the longer text, of the second where both are equally long, until both fit
     (_truncate_seq_pair of google-research/bert run_classifier.py, here in one go).

@@ -1,8 +1,8 @@
-"""Rows that a decoder answers: encoded once into a store, read back as prompts with their answers.
+"""Rows for a decoder: encoded once into a store, read back as prompts with their answers.
 
-A row is a document of three sentences: what may be cut at its end (a context), what should be read whole (a
-question), and what is to be written, with the token that ends a text. The answer and what metrics compare with lie
-beside it, a line of JSON for each row: PREFIX.answers.
+A row is a document of three sentences: a context, which may be truncated, a question, which should be read whole,
+and the completion, with the end-of-text token. The answer and the reference for metrics lie beside the store, a line
+of JSON for each row: PREFIX.answers.
 """
 
 # N rows, T tokens
@@ -26,7 +26,7 @@ AT_ONCE = 1000  # rows encoded together
 
 
 class Prompt(NamedTuple):
-    """A row: three texts, the last one the answer, and what would be right besides."""
+    """A row: three texts, the last one the answer, and what metrics compare with."""
 
     context: str
     question: str
@@ -45,13 +45,13 @@ class PromptBatch:
     lengths: Ints
     """[N], tokens of both."""
     most: Ints
-    """[N], tokens that an answer may have."""
+    """[N], most tokens of an answer."""
     rows: Ints
     """[N], their numbers."""
 
 
 def write(prompts: Iterable[Prompt], tokenizer: Tokenizer, prefix: Path) -> int:
-    """Encode rows into a store at `prefix`, in bounded memory; returns how many there are.
+    """Encode rows into a store at `prefix`, in bounded memory, and return their number.
 
     Raises DataError for a tokenizer without a token that ends a text.
     """
@@ -78,7 +78,7 @@ def write(prompts: Iterable[Prompt], tokenizer: Tokenizer, prefix: Path) -> int:
 
 
 def end_of_text(special: Mapping[str, int]) -> int:
-    """The token that ends a text. Raises DataError where there is none."""
+    """Id of the end-of-text token. Raises DataError where there is none."""
     end = special.get("eos", special.get("sep"))
     if end is None:
         raise DataError(
@@ -91,11 +91,11 @@ def end_of_text(special: Mapping[str, int]) -> int:
 class PromptDataset:
     """A split of such rows, by random access.
 
-    Where prompt and answer are longer than `length` tokens, the context is cut at its end, and if that is not enough
-    the question at its beginning.
+    Where prompt and answer are longer than `length` tokens, the context is truncated at its end, then the question
+    at its beginning.
 
-    length: most tokens of prompt and answer. answer: most tokens of an answer; a longer one is cut, and then the
-    end of the text is not learnt. Raises UsageError where an answer leaves no room.
+    length: most tokens of prompt and answer. answer: most tokens of an answer; a longer one is truncated, and then
+    the end of the text is not learnt. Raises UsageError where an answer leaves no room.
     """
 
     def __init__(self, split: Split, length: int, answer: int) -> None:
@@ -134,19 +134,19 @@ class PromptDataset:
         return _padded([self.ids(row) for row in indices.tolist()], indices)
 
     def ids(self, row: int) -> tuple[Ints, int, int]:
-        """A row's tokens [T], those of its prompt, and the most that an answer may have."""
+        """A row's tokens [T], the number of its prompt's, and the most that an answer may have."""
         sizes, begins = self._sizes[row].tolist(), self._begins[row].tolist()
         parts = [self.split.read(begin, begin + size) for begin, size in zip(begins, sizes, strict=True)]
         return np.concatenate(parts).astype(np.int64), sum(sizes[:2]), self.most
 
     @property
     def answers(self) -> list[str]:
-        """What each row should be answered; empty where that is hidden."""
+        """The expected answer of each row; empty where it is hidden."""
         return [answer for answer, _ in self._answers]
 
     @property
     def references(self) -> list[list[str]]:
-        """What a metric compares with, of each row."""
+        """The reference of each row for metrics."""
         return [references for _, references in self._answers]
 
     @property
@@ -160,7 +160,7 @@ class PromptDataset:
 
 
 class ConcatDataset:
-    """Several splits one after the other; `parts` are what they were."""
+    """Several splits, concatenated; `parts` are the originals."""
 
     def __init__(self, parts: Sequence[PromptDataset]) -> None:
         self.parts = parts
@@ -177,7 +177,7 @@ class ConcatDataset:
         return self.count
 
     def take(self, indices: Ints) -> PromptBatch:
-        """Rows `indices` [N], of whatever parts."""
+        """Rows `indices` [N] of any parts."""
         of = np.searchsorted(self._ends, indices, side="right")
         inside = indices - (self._ends - [part.count for part in self.parts])[of]
         return _padded(

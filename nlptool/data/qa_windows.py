@@ -1,4 +1,4 @@
-"""Questions on texts: encoded once into a store, read back as windows of the text with the question before it.
+"""Extractive question answering: questions encoded once into a store, read back as windows of the context.
 
 A question is a document of two sentences, the question and its text, both uncut, with [SEP] at their ends. Beside it
 lie
@@ -7,7 +7,7 @@ PREFIX.labels    float64 [rows, 2], first and last token of the answer in the te
 PREFIX.texts     a JSON object a row: id, context (left out where it is that of the row before), answers
 PREFIX.offsets   int32 [tokens of these contexts, 2], the characters that each token stands for
 
-so that another length needs no new encoding, and windows are never written down.
+so that another length needs no new encoding, and windows are never stored.
 """
 
 # N windows, R rows, T tokens
@@ -30,7 +30,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 class Limits(NamedTuple):
-    """What is read of a row and what is given in answer, in tokens; the values are run_squad.py's."""
+    """Limits of questions, answers and windows, in tokens; the defaults are run_squad.py's."""
 
     question: int = 64
     """max_query_length."""
@@ -39,11 +39,11 @@ class Limits(NamedTuple):
     stride: int = 128
     """doc_stride: from the start of a window to that of the next."""
     best: int = 20
-    """n_best_size: answers that are kept, in number."""
+    """n_best_size: number of answers kept."""
 
 
 def write(questions: Iterable[Question], tokenizer: Tokenizer, prefix: Path) -> int:
-    """Encode questions into a store at `prefix`, in bounded memory; returns how many there are.
+    """Encode questions into a store at `prefix`, in bounded memory, and return their number.
 
     Raises DataError for a text without a token, for an answer that has none, and for a tokenizer without [SEP].
     """
@@ -96,20 +96,20 @@ def _label(one: Question, places: NDArray[np.int32]) -> tuple[float, float]:
 
 
 class QAExample(NamedTuple):
-    """What is known of a row besides its tokens."""
+    """Further data of a row."""
 
     id: str
     context: str
     answers: list[str] | None
-    """The right ones; none: there is no answer; None: hidden."""
+    """The right answers; an empty list: unanswerable; None: hidden."""
 
 
 class QAWindowDataset:
-    """A split of such questions as windows [CLS] question [SEP] stretch of the text [SEP], by random access.
+    """A split of such questions as windows [CLS] question [SEP] stretch of the context [SEP], by random access.
 
-    Windows begin limits.stride tokens after each other, or half a window where that is less, until one reaches the end
-    of the text. Each takes two decisions, 2n where the answer begins and 2n + 1 where it ends; a window that does not
-    hold the whole answer points to [CLS] (google-research/bert run_squad.py).
+    Windows begin limits.stride tokens apart, or half a window if that is less, until one reaches the end of the
+    context. Each has two decisions, 2n where the answer begins and 2n + 1 where it ends; a window without the whole
+    answer points to [CLS] (google-research/bert run_squad.py).
     """
 
     def __init__(self, split: Split, length: int, limits: Limits, special: Mapping[str, int]) -> None:
@@ -134,17 +134,17 @@ class QAWindowDataset:
         room = length - 3 - question
         step = np.minimum(limits.stride, np.maximum(1, room // 2))
         self.stride = int(step.min(initial=limits.stride))
-        """The least tokens from the start of a window to that of the next."""
+        """Smallest distance between the starts of windows, in tokens."""
         self._counts = 1 + np.maximum(0, -(-(sizes - room) // step))
         self.row = np.repeat(np.arange(rows), self._counts)
         """[N], the question of each window."""
         number = np.arange(len(self.row)) - np.repeat(np.cumsum(self._counts) - self._counts, self._counts)
         self.first: Ints = number * step[self.row]
-        """[N], the token of the text with which each window begins."""
+        """[N], first context token of each window."""
         self.size: Ints = np.minimum(room[self.row], sizes[self.row] - self.first)
-        """[N], tokens of the text in each window."""
+        """[N], number of context tokens in each window."""
         self.before: Ints = question[self.row] + 2
-        """[N], tokens in front of these."""
+        """[N], number of tokens before these."""
         self._questions, self._text = question_starts[self.row], text[self.row] + self.first
         self.lengths: Ints = self.before + self.size + 1
         begin, last = labels_R2[self.row].T
@@ -175,7 +175,7 @@ class QAWindowDataset:
         return EncodedBatch(ids_NT, types_NT, lengths, self.labels[decisions], decisions)
 
     def texts(self) -> Iterator[tuple[QAExample, range, NDArray[np.int32]]]:
-        """For each row in turn what is known of it, the numbers of its windows, and its tokens' characters."""
+        """For each row its data, the numbers of its windows, and the characters of its tokens."""
         offsets = np.memmap(self.split.prefix.with_suffix(".offsets"), "<i4", "r").reshape(-1, 2)
         rows = zip(self._sizes.tolist(), accumulate(self._counts.tolist()), strict=True)
         with self.split.prefix.with_suffix(".texts").open("rb") as lines:

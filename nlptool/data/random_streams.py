@@ -19,12 +19,12 @@ class RandomStreams(NamedTuple):
     step: int
     first: int = 0
     picked: tuple[int, ...] | None = None
-    """The rows from `first` on that are meant, in place of consecutive ones."""
+    """Selected rows from `first` on, in place of consecutive ones."""
 
     def uniform(self, stream: int, rows: int, width: int) -> NDArray[np.float64]:
         """Numbers in [0, 1), [rows, width], a function of (seed, stream, step, first + row, column) alone.
 
-        stream: separates the purposes numbers are drawn for, within one step.
+        stream: separates independent uses within one step.
         """
         if self.picked is not None:
             found = self._replace(picked=None).uniform(stream, max(self.picked, default=-1) + 1, width)
@@ -41,7 +41,7 @@ class RandomStreams(NamedTuple):
         return self._replace(first=self.first + row)
 
     def of(self, rows: NDArray[np.int64]) -> "RandomStreams":
-        """The random numbers of some of these rows, which need not follow each other."""
+        """The random numbers of selected rows."""
         assert self.picked is None
         return self._replace(picked=tuple(rows.tolist()))
 

@@ -1,6 +1,6 @@
-"""Rows of a batch as a person looks at them: what is asked of which token, and what was changed.
+"""Rows of a batch for display: what is predicted at each token, and what was changed.
 
-An objective makes them of the very tensors that the trainer gets (`Objective.row_views`); `nlptool inspect` shows them.
+An objective makes them from the tensors that the trainer gets (`Objective.row_views`); `nlptool inspect` shows them.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ MEANING = {
     UNKNOWN: "text that the tokenizer cannot spell: lost",
     CUT: "text beyond the limit of length: cut off, not read",
 }
-"""Kinds of marks, and what each means."""
+"""Kinds of marks and their meanings."""
 
 
 Fact = str | int | float
@@ -34,17 +34,17 @@ Fact = str | int | float
 
 @dataclass(frozen=True)
 class Mark:
-    """What there is to say of a token."""
+    """A mark of a token."""
 
     kind: str
     """A key of MEANING."""
     label: int | str | None = None
-    """The id of the token to predict, or the name of what it is labelled; None: nothing besides the kind."""
+    """Id of the token to predict, or name of the label; None: the kind says it all."""
 
 
 @dataclass
 class RowView:
-    """A row of a batch, or one of the texts of a row that has several."""
+    """A row of a batch, or one of its texts."""
 
     ids: list[int]
     """Tokens, special ones included, without padding."""
@@ -53,16 +53,16 @@ class RowView:
     marks: dict[int, Mark] = field(default_factory=dict)
     """By position in `ids`."""
     facts: dict[str, Fact] = field(default_factory=dict)
-    """What is known of the whole row, such as its label; a float is a share."""
+    """Facts about the row, such as its label; a float is a share."""
     padding: int = 0
     row: int | None = None
-    """Its number in the data, from 0, where it has one."""
+    """Its number in the data, from 0, if it has one."""
     cut: list[list[int]] = field(default_factory=list)
-    """Tokens that the limit of length has cut off each of its texts."""
+    """Tokens truncated off each of its texts."""
 
 
 def of_batch(batch: Batch) -> list[RowView]:
-    """Tokens, segments and padding of each row: ids [B, T]; types [B, T] and lengths [B] where there are such."""
+    """Tokens, segments and padding of each row: ids [B, T]; types [B, T] and lengths [B] if present."""
     ids_BT, rows = batch["ids"].tolist(), len(batch["ids"])
     lengths = batch["lengths"].tolist() if "lengths" in batch else [len(row) for row in ids_BT]
     types = batch["types"].tolist() if "types" in batch else [None] * rows
@@ -73,7 +73,7 @@ def of_batch(batch: Batch) -> list[RowView]:
 
 
 def mark_masked(views: list[RowView], at_BK: Tensor, labels_BK: Tensor, mask: int) -> None:
-    """Mark what a masked language model has to predict. at_BK: positions; labels_BK: IGNORED in unused slots."""
+    """Mark the tokens that a masked language model predicts. at_BK: positions; labels_BK: IGNORED in unused slots."""
     for view, places, labels in zip(views, at_BK.tolist(), labels_BK.tolist(), strict=True):
         for place, label in zip(places, labels, strict=True):
             if label != IGNORED:

@@ -1,6 +1,6 @@
-"""Sentences whose words have tags: encoded once into a store, read back with where each tag is decided.
+"""Token classification: tagged sentences encoded once into a store, read back with the positions of tags.
 
-A sentence is a document of one sentence, uncut, with [SEP] at its end. Beside it lie
+A sentence is a document of one sentence, not truncated, with [SEP] at its end. Beside the store lie
 
 PREFIX.labels    float64 [tokens of all rows], the number of each token's tag; NaN: hidden
 PREFIX.pieces    int32 [tokens of all rows], the first piece that begins in a token, else the piece that goes on in it;
@@ -77,19 +77,19 @@ def pieces_of(sentence: Sentence, places: NDArray[np.int32]) -> Ints:
 
 
 class TokenLabelBatch(NamedTuple):
-    """Some sentences, and where in them tags are decided."""
+    """Some sentences, and where their tags are predicted."""
 
     encoded: EncodedBatch
     documents: Ints
-    """[N], the sentence of each decision, among these."""
+    """[N], index of each decision's sentence."""
     positions: Ints
-    """[N], its place in the sentence."""
+    """[N], its position in the sentence."""
 
 
 class TokenLabelDataset:
     """A split of such sentences, by random access, cut to at most `length` tokens.
 
-    A decision is a token in which a piece begins that is read.
+    Each token in which a kept piece begins has a decision.
     """
 
     def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int) -> None:
@@ -115,11 +115,11 @@ class TokenLabelDataset:
         continues = np.zeros(len(where_A), bool)
         continues[1:] = (where_A[1:] == where_A[:-1]) & (row_A[1:] == row_A[:-1])
         self.begins = read_A & ~continues
-        """[A], whether a token has a decision of its own."""
+        """[A], whether a token has its own decision."""
         self.decision: Ints = np.where(read_A, np.cumsum(self.begins) - 1, -1)
-        """[A], the decision that a token's tag comes from; -1: none."""
+        """[A], the decision that a token takes its tag from; -1: none."""
         self.spaces = where_A == SPACE
-        """[A], which tokens are white space."""
+        """[A], whether a token is white space."""
         self.labels = self.tags[self.begins][:, None]
         """[N, 1], tags by number."""
         self._positions = where_A[self.begins] + 1

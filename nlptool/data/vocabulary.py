@@ -1,4 +1,4 @@
-"""What training must know of a tokenizer: sizes, special ids, where words begin. No torch here."""
+"""The properties of a tokenizer that training needs: sizes, special ids, word boundaries. No torch here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ class Vocabulary:
     bytes: NDArray[np.int32] | None = None
     """[size], bytes of text that each token stands for, special tokens 0; None where they do not add up to it."""
     decode: Callable[[Sequence[int]], str] | None = None
-    """The text of ids, as transformers' pipelines write it: without special tokens."""
+    """Decodes ids as transformers' pipelines do: without special tokens."""
     padding: int = 0
-    """Rows of a model's embeddings that stand for no token, as in pretrained models whose embeddings were padded."""
+    """Rows of a model's embeddings without a token, as in pretrained models with padded embeddings."""
 
     knows_word_boundaries: bool = True
-    """Whether tokens tell where words begin; where not, every token counts as a word."""
+    """Whether tokens show word boundaries; if not, every token counts as a word."""
 
     @classmethod
     def of(cls, tokenizer: "Tokenizer") -> "Vocabulary":
-        """What `tokenizer` knows."""
+        """The vocabulary of a tokenizer."""
         first, last = tokenizer.word_boundaries()
         return cls(
             tokenizer.vocab_size,

@@ -1,4 +1,4 @@
-"""A teacher's distribution over a vocabulary as the label, without ever holding the logits of all rows."""
+"""KL divergence from a teacher's distribution over a vocabulary, a chunk of rows at a time."""
 
 # N rows, C rows of one chunk, D width of the student, E of the teacher, V vocabulary, K most probable classes
 
@@ -15,7 +15,7 @@ from nlptool.models.kernels.cross_entropy import add_gradients, chunk_rows, logi
 
 
 class LazyLogits(NamedTuple):
-    """Logits x W' + b that are not computed yet."""
+    """Logits x W' + b, to be computed later."""
 
     x: Tensor
     """[..., D]."""
@@ -60,7 +60,7 @@ def linear_divergence(
 
 
 Wanted = Callable[[slice, Tensor], tuple[Tensor, Tensor]]
-"""For a chunk, given log q [C, V]: each row's divergence, [C], and the distribution that would have none, [C, V]."""
+"""For a chunk, given log q [C, V]: each row's divergence, [C], and the target distribution, [C, V]."""
 
 
 def _towards(
@@ -72,7 +72,7 @@ def _towards(
 
 
 class _LinearDivergence(Function):
-    """The gradient is computed in the forward pass, chunk by chunk, since the logits are there only then."""
+    """The gradient is computed in the forward pass, chunk by chunk, while the logits exist."""
 
     @staticmethod
     def forward(
@@ -115,7 +115,7 @@ class _LinearDivergence(Function):
 
 @torch.no_grad()
 def top_k(scores: LazyLogits, temperature: float, number: int) -> tuple[Tensor, Tensor]:
-    """The K most probable classes of each row, [..., K], and log softmax(logits / T) of these."""
+    """The K most probable classes of each row, [..., K], and their log softmax(logits / T)."""
     x_ND, vocab_size = scores.x.flatten(0, -2), len(scores.weight)
     with flops.no_backward():
         flops.product(len(x_ND), x_ND.shape[1], vocab_size)
@@ -137,10 +137,10 @@ def linear_sparse_divergence(
     temperature: float,
     counted_N: Tensor | None = None,
 ) -> Tensor:
-    """linear_divergence where of the teacher only its K most probable classes are known, K < V, as `top_k` has them.
+    """linear_divergence given only the teacher's K most probable classes, K < V, from `top_k`.
 
-    All others are one class, whose share is what is left; so it is the divergence of K + 1 classes, never more than
-    that of all.
+    The others form one class with the remaining probability, so it is the divergence of K + 1 classes, never more
+    than that of all.
     """
     x_ND = student.x.flatten(0, -2)
     if counted_N is None:
@@ -162,7 +162,7 @@ def linear_sparse_divergence(
 
 
 def _sparse(log_q_CV: Tensor, ids_CK: Tensor, log_p_CK: Tensor) -> tuple[Tensor, Tensor]:
-    """Wanted, where only the K most probable classes are known: the others have the proportions that q gives them."""
+    """Wanted for the K most probable classes; the others are distributed in proportion to q."""
     p_CK = log_p_CK.exp()
     other_C1 = (1 - p_CK.sum(1, keepdim=True)).clamp(min=0)
     log_others_CV = log_q_CV.scatter(1, ids_CK, -torch.inf)
@@ -181,7 +181,7 @@ def _softened(
 
 
 def _at_once(x_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, temperature: float) -> Tensor:
-    """The same of all rows, [N, V], as a compiler takes it."""
+    """The same for all rows at once, [N, V], for the compiler."""
     logits_NV = F.linear(x_ND, weight_VD, bias_V)
     wide = torch.promote_types(logits_NV.dtype, torch.float32)
     return (logits_NV.to(wide) / temperature).log_softmax(1)

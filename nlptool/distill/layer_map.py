@@ -1,4 +1,4 @@
-"""A student with fewer layers: which of the teacher's layers it looks at, and which it begins from."""
+"""Layer selection: which teacher layers initialise and supervise the student."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -14,9 +14,9 @@ Map = Literal["uniform", "top", "bottom"] | tuple[int, ...]
 def layer_map(teacher: int, student: int, layers: Map = "uniform") -> tuple[int, ...]:
     """The layer g(m) of the teacher, from 1, that layer m of the student learns from (Jiao et al. 2020, section 3).
 
-    teacher, student: how many layers they have, N and M. uniform: m N / M, every N/M-th and the last; top: the
-    last M; bottom: the first M; or a list of M layers. Where M does not divide N, uniform rounds down.
-    Raises ValueError for a student with more layers, or a list that is none.
+    teacher, student: their numbers of layers, N and M. uniform: m N / M, every N/M-th and the last; top: the last M;
+    bottom: the first M; or a list of M layers. Where M does not divide N, uniform rounds down. Raises ValueError for
+    a student with more layers, or an invalid list.
     """
     if isinstance(layers, tuple):
         if len(layers) != student:
@@ -35,7 +35,8 @@ def layer_map(teacher: int, student: int, layers: Map = "uniform") -> tuple[int,
 
 
 def evenly_spaced_layers(teacher: int, student: int) -> tuple[int, ...]:
-    """The teacher's layers, from 0, that a student begins from, first and last among them; at least two of them.
+    """The teacher's layers, from 0, that initialise a student; at least two of them, the first and the last
+    included.
 
     One in two of 12 as in DistilBERT's code: 0, 2, 4, 7, 9, 11. Of N to M layers: i (N - 1) / (M - 1),
     rounded down in the first half of the layers and up in the second. One layer is the first.
@@ -50,9 +51,9 @@ def evenly_spaced_layers(teacher: int, student: int) -> tuple[int, ...]:
 
 
 def select_layers(state: Mapping[str, Tensor], chosen: Sequence[int]) -> dict[str, Tensor]:
-    """A state with these layers only, numbered anew; all else as it was.
+    """A state with these layers only, renumbered; the rest is unchanged.
 
-    Raises ValueError where a layer is not there, as where layers share their weights.
+    Raises ValueError where a layer is missing, e.g. because layers share their weights.
     """
     numbers = {str(layer): place for place, layer in enumerate(chosen)}
     result: dict[str, Tensor] = {}

@@ -1,7 +1,7 @@
-"""How far a student is from its teacher: the losses of distillation, as sums that padding never enters.
+"""The losses of distillation, as sums over rows or real positions.
 
-Each is a sum over rows, or over real positions; whoever calls knows how many these are, and divides. A teacher is
-given as numbers without a gradient. All is computed in single precision at least.
+The caller divides by the number of rows or positions; padding is excluded. A teacher is given as tensors without
+gradient. All is computed in single precision at least.
 """
 
 # B batch, T tokens, D width, H heads, N rows, C classes
@@ -32,8 +32,8 @@ def cosine_distance(student_BTD: Tensor, teacher_BTD: Tensor) -> Tensor:
 def hidden_error(student_BTD: Tensor, teacher_BTD: Tensor, lengths_B: Tensor | None = None) -> Tensor:
     """Squared error of hidden states or embeddings, mean over their width, summed over real positions.
 
-    For a narrower student give what a learned matrix makes of its states (Jiao et al. 2020, eqs. 8 and 9).
-    TinyBERT's code counts the padding, too.
+    For a narrower student pass its states through a learned matrix (Jiao et al. 2020, eqs. 8 and 9). TinyBERT's code
+    counts the padding, too.
     """
     return _real((_wide(student_BTD) - _wide(teacher_BTD)).square().mean(-1), lengths_B).sum()
 
@@ -66,7 +66,7 @@ def hidden_errors(
 ) -> Tensor:
     """hidden_error, summed over layers. layers: the teacher's layer for each of the student's; 0: the embeddings.
 
-    project: makes the student's states as wide as the teacher's.
+    project: maps the student's states to the teacher's width.
     """
     pairs = [(student.states[own], teacher.states[theirs]) for own, theirs in layers.items()]
     errors = [
@@ -89,7 +89,7 @@ def attention_errors(
 
 
 def _real(values_BT: Tensor, lengths_B: Tensor | None) -> Tensor:
-    """[B, T, ...] with 0 in place of padding, whatever that holds."""
+    """[B, T, ...] with padding set to 0."""
     if lengths_B is None:
         return values_BT
     real_BT = torch.arange(values_BT.shape[1], device=lengths_B.device) < lengths_B[:, None]

@@ -179,8 +179,7 @@ class GraphBuilder:
     def _merged(
         self, triples: dict[str, NDArray[np.int32]]
     ) -> tuple[list[str], dict[str, NDArray[np.int32]]]:
-        """Names of relations after merging, and the renumbered triples; those whose relation is in no group are
-        dropped."""
+        """Names of relations after merging, and the renumbered triples; those without a group are dropped."""
         old = list(self._relations)
         if self.merge is None:
             return old, triples

@@ -1,6 +1,7 @@
 """Names by number and numbers by name, on disk: memory-mapped bytes, not Python objects, so opening takes no time.
 
 FOLDER/entities.txt            names, one a line, sorted by their bytes: a name's number is its line, from 0
+FOLDER/entities.offsets.npy    int64 [N + 1]: where each line begins
 """
 
 from array import array

@@ -1,7 +1,7 @@
-"""What objectives, tasks and evaluation may ask of a model without its heads, the same for every family.
+"""The interface of models without heads, which objectives, tasks and evaluation use.
 
-`ModelConfig.build` makes one. These are modules and not protocols of typing, since whoever holds a model also moves it,
-saves it, sets its mode and looks for its layers.
+`ModelConfig.build` builds one. These are modules rather than typing protocols, since their users also move, save and
+traverse them.
 """
 
 # B batch, T tokens, K positions, D hidden width, E width of the embeddings, V vocabulary
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LinkedEntities:
-    """Entities of a knowledge graph that tokens of a batch are linked to. L: links of the row that has most."""
+    """Entities of a knowledge graph linked to tokens of a batch. L: links of the row with most of them."""
 
     at: Tensor
     """[B, L], positions within rows; -1: a row has fewer links."""
@@ -31,24 +31,24 @@ class LinkedEntities:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a model reads: rows of tokens, padded at the end. A further input of a family is a further field."""
+    """Inputs of a model: rows of tokens, padded at the end. A family may add fields."""
 
     ids: Tensor
     """[B, T]."""
     token_type_ids: Tensor | None = None
-    """[B, T], the segment of each token; None: all 0. A model with one type of segment does not look at it."""
+    """[B, T], the segment of each token; None: all 0. A model with one type of segment ignores it."""
     lengths: Tensor | None = None
-    """[B], tokens of each row; the rest is padding, which no token looks at. None: no row has padding."""
+    """[B], tokens of each row; the rest is padding, which no token attends to. None: no row has padding."""
     output_positions: Tensor | None = None
-    """[B, K], places within rows whose hidden states are wanted; None: all. What others do not need is not computed."""
+    """[B, K], positions of the hidden states to return; None: all. Unneeded ones are not computed."""
     entities: LinkedEntities | None = None
     """Entities, for a model that reads them; others ignore them. None: no token is linked."""
     compute_padding: bool = False
-    """Whether padding is computed, too, as FLOPs are counted: they are to be the same on any machine."""
+    """Whether to compute padding, too, so that FLOPs are the same on any machine."""
 
 
 class Encoder(nn.Module):
-    """A model in which each token sees the whole row."""
+    """A model in which each token attends to the whole row."""
 
     config: "EncoderConfig"
     layers: Layers
@@ -68,15 +68,15 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:
-        """What `forward` computes at all positions, layer by layer; with the attention scores of these layers, from 1.
+        """The hidden states of all layers at all positions, and the attention scores of these layers, from 1.
 
-        As output_hidden_states of transformers, and output_attentions before the softmax.
+        Like output_hidden_states of transformers, and output_attentions before the softmax.
         """
         raise NotImplementedError
 
 
 class Decoder(nn.Module):
-    """A model in which each token sees those before it; its head is its word embeddings."""
+    """A model in which each token attends to the tokens before it; its head is its word embeddings."""
 
     config: "ModelConfig"
     layers: Layers
@@ -88,19 +88,20 @@ class Decoder(nn.Module):
 
     @property
     def word_embeddings(self) -> Tensor:
-        """[V, D]: the head's matrix, too; it has no bias."""
+        """[V, D]: the word embeddings, which are the head's matrix, too; it has no bias."""
         raise NotImplementedError
 
     def forward(self, inputs: Inputs, cache: KVCacheProtocol | None = None) -> Tensor:
-        """Hidden states, [B, T, D]: what stands at t has seen tokens 0 to t; or [B, K, D] of the output positions.
+        """Hidden states, [B, T, D], of which position t depends on tokens 0 to t; or [B, K, D] of the output
+        positions.
 
-        cache: what each row has read before; the ids go on from there, and are kept in it. Rows padded at the end need
-        no lengths, since nothing looks at what comes later.
+        cache: keys and values of earlier tokens, which ids continue; it is extended. Rows padded at the end need no
+        lengths, since attention is causal.
         """
         raise NotImplementedError
 
     def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:
-        """As `Encoder.trace`; a score of a later token counts for nothing."""
+        """As `Encoder.trace`; scores of later tokens are meaningless."""
         raise NotImplementedError
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -108,9 +109,9 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
     def cache(self, rows: int, tokens: int) -> KVCache:
-        """An empty cache for `rows` rows of up to `tokens` tokens; more than the positions are not kept."""
+        """An empty cache for `rows` rows of up to `tokens` tokens, or as many as there are positions."""
         raise NotImplementedError
 
     def pack(self) -> None:
-        """Make answers faster and training impossible; state_dict has no matrices any more."""
+        """Repack the weights for faster inference; the model can no longer be trained, nor its matrices saved."""
         raise NotImplementedError

@@ -1,7 +1,8 @@
-"""What the recipe blocks of model families have in common. No torch here: a broken recipe must fail before it.
+"""The base of the recipe blocks of model families. No torch here: a broken recipe must fail before torch is
+imported.
 
-A family is a folder here, named after the `model_type` of transformers: `config.py` has its `Config`, a ModelConfig
-that says what the model is, builds it, and knows its names in transformers (`huggingface.py`).
+A family is a folder here, named after the `model_type` of transformers: `config.py` has its `Config`, a ModelConfig,
+which describes the model, builds it, and knows its names in transformers (`huggingface.py`).
 """
 
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Activation = Literal["gelu", "gelu_tanh"]
 Kind = Literal["encoder", "decoder"]
-MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # beyond any model that was ever trained
+MOST_LAYERS, WIDEST, LONGEST = 10_000, 2**20, 2**24  # larger than any trained model
 MOST_PARAMETERS = 10**14  # the same
 
 
@@ -28,19 +29,19 @@ class ModelConfig(RecipeBlock):
     """A Transformer without heads."""
 
     kind: ClassVar[Kind]
-    """encoder: each token sees the whole text; decoder: what stands before it."""
+    """encoder: each token attends to the whole text; decoder: to the tokens before it."""
 
     epsilon: ClassVar[float]
     """Epsilon of every layer norm."""
 
     reads_entities: ClassVar[bool] = False
-    """Whether it is to be given entities of a knowledge graph besides tokens."""
+    """Whether it reads entities of a knowledge graph besides tokens."""
 
     new_parts: ClassVar[tuple[str, ...]] = ()
-    """What names of its state begin with that the family it may begin from does not have."""
+    """Prefixes of parameters that the family it may be initialised from lacks."""
 
     pooled: ClassVar[bool] = False
-    """Whether a whole text is told by a pooler, as BERT's, on which a classifier is one matrix."""
+    """Whether a text is represented by a pooler, as in BERT, with a classifier of one matrix on it."""
 
     name: str = Field(description="model family")
     layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
@@ -58,12 +59,12 @@ class ModelConfig(RecipeBlock):
     )
 
     def build(self, vocab_size: int) -> "Encoder | Decoder":
-        """The model with random weights, on whatever device torch makes tensors on."""
+        """The model with random weights, on torch's default device."""
         raise NotImplementedError
 
     @classmethod
     def hf(cls) -> "Family":
-        """What transformers calls the family, its settings and its tensors."""
+        """The family's class names, settings and tensor names in transformers."""
         raise NotImplementedError
 
     @property
@@ -93,13 +94,13 @@ class ModelConfig(RecipeBlock):
 
     @property
     def least_parameters(self) -> int:
-        """Parameters of the layers' matrices and of the positions, to which those of the tokens come."""
+        """Parameters of the layers' matrices and the position embeddings; those of the tokens are not counted."""
         layers = self.hidden * (4 * self.hidden * self.attentions + 2 * self.mlp_width * self.mlps)
         return layers + self.max_positions * self.embedding_width
 
     @classmethod
     def of_teacher(cls, teacher: "ModelConfig", layers: int) -> "ModelConfig":
-        """This family's model of `layers` layers that begins as a teacher does. Raises ValueError where it cannot."""
+        """This family's model of `layers` layers, initialised from a teacher. Raises ValueError where it cannot be."""
         if not isinstance(teacher, cls):
             name = cls.model_fields["name"].default
             raise ValueError(f"{name} begins with the layers of one, not with {teacher.name}'s")
@@ -107,7 +108,7 @@ class ModelConfig(RecipeBlock):
 
     @classmethod
     def state_of_teacher(cls, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
-        """A teacher's state, with the layers that are taken, as a state of this family."""
+        """The selected layers of a teacher's state, as a state of this family."""
         return state
 
     @model_validator(mode="after")
@@ -129,7 +130,7 @@ class ModelConfig(RecipeBlock):
 
 
 class EncoderConfig(ModelConfig):
-    """An encoder as BERT's (Devlin et al. 2019): post-LN, learned positions."""
+    """An encoder like BERT (Devlin et al. 2019): post-LN, learned positions."""
 
     kind = "encoder"
     epsilon = 1e-12  # variance_epsilon in Google's code, layer_norm_eps in Hugging Face's
@@ -137,10 +138,10 @@ class EncoderConfig(ModelConfig):
     pooled = True
 
     dense: ClassVar[Literal["gelu", "relu"]] = "gelu"
-    """Where there is no pooler: what follows the classifier's own dense layer."""
+    """Activation after the classifier's dense layer, for models without a pooler."""
 
     classifier_dropout: ClassVar[float] = 0.1
-    """Rate in a head on a whole text, unless a recipe has another: run_classifier.py of BERT and of ALBERT."""
+    """Default dropout of a head on a whole text: run_classifier.py of BERT and ALBERT."""
 
     intermediate: int = Field(
         0,

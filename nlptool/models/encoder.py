@@ -1,6 +1,6 @@
 """The encoder of BERT (Devlin et al. 2019, section 3), of which ALBERT and ELECTRA are variants."""
 
-# B batch, T tokens, K asked positions per row, E width of the embeddings, D hidden width
+# B batch, T tokens, K output positions per row, E width of the embeddings, D hidden width
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def shape(config: "EncoderConfig") -> LayerConfig:
-    """The layers that a recipe block asks for."""
+    """The shape of the layers, from a recipe block."""
     return LayerConfig(
         layers=config.layers,
         hidden=config.hidden,
@@ -33,7 +33,7 @@ def shape(config: "EncoderConfig") -> LayerConfig:
 
 
 class TransformerEncoder(Encoder):
-    """Embeddings and post-LN layers, without heads; all that tells families apart is in the config."""
+    """Embeddings and post-LN layers, without heads; families differ in the config alone."""
 
     def __init__(self, config: "EncoderConfig", vocab_size: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class TransformerEncoder(Encoder):
         return encode(self.embeddings, self.layers, inputs)
 
     def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:
-        """What `forward` computes at all positions, layer by layer."""
+        """The hidden states of all layers at all positions."""
         lengths_B = inputs.lengths
         mask = None if lengths_B is None else padding_mask(lengths_B, inputs.ids.shape[1])
         return self.layers.trace(self.embeddings(inputs.ids, inputs.token_type_ids), mask, scores)

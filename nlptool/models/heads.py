@@ -48,7 +48,7 @@ class MaskedLM(nn.Module):
         return cls(config.hidden, config.embedding_width, vocab_size, config.activation, init=config.init)
 
     def transform(self, hidden_ND: Tensor) -> Tensor:
-        """[..., E]: what is compared with each word embedding."""
+        """[..., E]: multiplied with the word embeddings."""
         return self.norm(activate(self.dense(hidden_ND), self.activation))  # type: ignore[no-any-return]
 
     def forward(self, hidden_ND: Tensor, embeddings_VE: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class MaskedLM(nn.Module):
         uniform_N: Tensor,
         temperature: float,
     ) -> tuple[Tensor, Tensor]:
-        """The loss, and [...]: a token for each row, sampled by a number in [0, 1) each. From the same logits."""
+        """The loss, and a token sampled for each row by a number in [0, 1), [...], from the same logits."""
         x_NE = self.transform(hidden_ND)
         given = (labels_N, uniform_N, temperature)
         return linear_cross_entropy_and_draw(x_NE, embeddings_VE, self.bias, *given)
@@ -89,7 +89,7 @@ class MaskedLM(nn.Module):
         return linear_scores_and_draw(x_NE, embeddings_VE, self.bias, *given)
 
     def scores(self, hidden_ND: Tensor, embeddings_VE: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of each row, and whether its label has the largest logit: both [...], without a gradient."""
+        """Loss of each row, and whether its label has the largest logit: both [...], without gradient."""
         return linear_scores(self.transform(hidden_ND), embeddings_VE, self.bias, labels_N)
 
     def losses(self, hidden_ND: Tensor, embeddings_VE: Tensor, labels_N: Tensor) -> Tensor:
@@ -111,9 +111,9 @@ class Pooler(nn.Module):
 
 
 class SegmentPairHead(nn.Module):
-    """Two classes from the pooled state: is the second segment what the data construction labels 0, or 1?
+    """Two classes from the pooled state: whether the second segment has label 0 or 1.
 
-    BERT's next sentence: 0 is the next, 1 a random one. ALBERT's sentence order: 0 as written, 1 swapped.
+    BERT's next sentence: 0 is the next one, 1 a random one. ALBERT's sentence order: 0 in order, 1 swapped.
     """
 
     def __init__(self, width: int, init: float = 0.02) -> None:
@@ -127,7 +127,7 @@ class SegmentPairHead(nn.Module):
 
 
 class ReplacedTokenHead(nn.Module):
-    """ELECTRA's discriminator head: is a token the original one, or was it replaced? Dense, GELU, dense.
+    """ELECTRA's discriminator head, which predicts whether a token was replaced: dense, GELU, dense.
 
     As in Google's code; the paper has one matrix only (Clark et al. 2020, section 3.1).
     """
@@ -146,7 +146,8 @@ class ReplacedTokenHead(nn.Module):
 class EntityHead(nn.Module):
     """ERNIE's head for denoising entities: dense, GELU, layer norm, product with each candidate's embedding.
 
-    As in the released code; in the paper (Zhang et al. 2019, equation 6) it is one matrix. Nothing scales the products.
+    As in the released code; in the paper (Zhang et al. 2019, equation 6) it is one matrix. The products are not
+    scaled.
     """
 
     def __init__(self, width: int, entity_size: int, init: float = 0.02) -> None:
@@ -156,12 +157,12 @@ class EntityHead(nn.Module):
         init_truncated(self, init)
 
     def forward(self, hidden_ND: Tensor, candidates_CW: Tensor) -> Tensor:
-        """Logits [..., C]. candidates_CW: embeddings of the entities that are asked about."""
+        """Logits [..., C]. candidates_CW: embeddings of the candidate entities."""
         return linear(self.norm(activate(self.dense(hidden_ND), "gelu")), candidates_CW, None)
 
 
 class Classifier(nn.Module):
-    """Classes, or one number, from what the first token says of the whole text, [B, ..., D] -> [B, C].
+    """Class logits, or one number, from a text's pooled state or first token, [B, ..., D] -> [B, C].
 
     BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). Without a pooler, a
     dense layer with its activation comes before, and dropout between the two. As in Hugging Face: GELU for ELECTRA,
@@ -196,7 +197,7 @@ class Classifier(nn.Module):
 
     @classmethod
     def chooser(cls, config: EncoderConfig, dropout: float | None) -> "Classifier":
-        """One number a text, to choose among several, for an encoder. dropout: None for the rate of its family."""
+        """One logit a text for multiple choice. dropout: None for the rate of its family."""
         dropout = config.classifier_dropout if dropout is None else dropout
         dense = None if config.pooled else config.dense
         return cls(config.hidden, 1, dropout, dense=dense, init=config.init)
@@ -211,11 +212,11 @@ class Classifier(nn.Module):
 
 
 class TokenClassificationHead(nn.Module):
-    """Numbers for each token: dropout and a matrix on its last hidden state, [..., D] -> [..., C].
+    """Logits of each token: dropout and a matrix on its last hidden state, [..., D] -> [..., C].
 
-    For tags of words, and for where an answer begins and ends (Devlin et al. 2019, sections 4.2, 5.3), in all families
-    as in Hugging Face. Google's ALBERT and ELECTRA find an answer's end given its start, by layers of their own and
-    a beam search, and say by another head whether there is one; no class of transformers would load these.
+    For tags of words, and for the start and end of an answer (Devlin et al. 2019, sections 4.2, 5.3), in all
+    families as in Hugging Face. Google's ALBERT and ELECTRA predict an answer's end given its start, with further
+    layers and a beam search, and answerability with another head; no class of transformers would load these.
     """
 
     def __init__(self, width: int, outputs: int, dropout: float, init: float = 0.02) -> None:

@@ -1,8 +1,8 @@
-"""A family of models as transformers has it: its classes, the settings in config.json, the names of its tensors.
+"""A family of models in transformers: its classes, the settings in config.json, the names of its tensors.
 
 A family's huggingface.py says what differs. Inside nlptool a state dict has the parts `backbone.*` and heads such as
-`mlm.*`, `pooler.*` and `pair.*`; of a layer queries, keys and values are one matrix. A head that transformers does not
-have goes out under its own name with OWN in front, and comes back.
+`mlm.*`, `pooler.*` and `pair.*`; a layer's queries, keys and values are one matrix. A head that transformers lacks
+is written under its own name with the prefix OWN, and read back.
 """
 
 import re
@@ -28,44 +28,44 @@ GELU = {  # their names of activations -> ours
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new"}
 
 Modules = Mapping[str, str]
-"""Own module -> theirs; {i} is the number of a layer. A tensor's last name (weight, bias) is the same on both sides."""
+"""Our module -> theirs; {i} is the number of a layer. The last part of a tensor's name is the same in both."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What transformers calls a family."""
+    """The names of a model family in transformers."""
 
     title: str
-    """As messages call it."""
+    """Name in messages."""
     model_type: str
     """In config.json."""
     namesakes: Mapping[str, str] = field(default_factory=dict)
-    """Other values of model_type that may be mistaken for it, and what they are."""
+    """Other values of model_type that may be confused with it, and what they are."""
     in_transformers: bool = True
     """Whether transformers has it."""
     class_prefix: str
-    """What the names of its classes begin with."""
+    """Prefix of its class names."""
     base_model_prefix: str
-    """Where a model with heads holds the model without."""
+    """Name of the base model within a model with heads."""
     settings: Mapping[str, tuple[str, Any]]
-    """Our key -> theirs, and what it is where config.json does not say."""
+    """Our key -> theirs, and its default where config.json has none."""
     fixed: Mapping[str, tuple[Any, ...]]
-    """Their settings that nlptool does not vary, and the values that mean the same; the first is the default."""
+    """Their settings that nlptool does not vary, and their equivalent values; the first is the default."""
     written: Mapping[str, Any] = field(default_factory=dict)
-    """Further settings, which are always the same."""
+    """Further settings with constant values."""
     modules: Modules
-    """Where two of our modules have one name there, such as the heads `classifier`, the last one is read."""
+    """If two of our modules have one name there, such as the heads `classifier`, it is read as the last one."""
     split: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Own module -> theirs whose rows it holds one after the other, such as queries, keys and values."""
+    """Our module -> theirs, whose rows it concatenates, such as queries, keys and values."""
     transposed: frozenset[str] = frozenset()
-    """Own modules whose matrix is stored [inputs, outputs] there."""
+    """Our modules whose matrix is stored [inputs, outputs] there."""
     tied: Mapping[str, str] = field(default_factory=dict)
     """Second names of their tensors -> first; only the first is kept, and both must be equal."""
     buffers: re.Pattern[str] = re.compile(r"(position_ids|token_type_ids)$")
     """Their tensors that are no weights."""
 
     def class_name(self, architecture: str) -> str:
-        """The class for what a model is trained for, such as ForMaskedLM; Model is the one without heads."""
+        """The class for an architecture, such as ForMaskedLM; Model is the one without heads."""
         return self.class_prefix + architecture
 
     def write(
@@ -95,7 +95,7 @@ class Family:
         return {own: given.get(theirs, default) for own, (theirs, default) in self.settings.items()}
 
     def allowed(self, given: Mapping[str, Any]) -> Mapping[str, tuple[Any, ...]]:
-        """`fixed`, and what depends on other settings."""
+        """`fixed`, and settings that depend on others."""
         return self.fixed
 
     def to_hf(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -115,7 +115,7 @@ class Family:
         return tensors
 
     def from_hf(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Their tensors under our names; parts that are not there stay away.
+        """Their tensors under our names; missing parts stay missing.
 
         A model without heads, whose names lack the base model's in front, names of before 2019 (LayerNorm.gamma) and
         buffers are understood. Raises ValueError for names that are in no table, for tied tensors that differ and for a
@@ -148,7 +148,7 @@ class Family:
         return state
 
     def _full(self, key: str) -> str:
-        """The name in a model with heads, as it is today."""
+        """The tensor's name in a current model with heads."""
         key = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
         front = f"{self.base_model_prefix}."
         inside = [*self.modules.values(), *(name for parts in self.split.values() for name in parts)]
@@ -182,10 +182,10 @@ class Family:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderFamily(Family):
-    """What transformers calls encoders as BERT's."""
+    """The names of BERT-like encoders in transformers."""
 
     activation: tuple[str, str] = ("hidden_act", "gelu")
-    """Their key of the activation, and what it is where config.json does not say."""
+    """Their key of the activation, and its default where config.json has none."""
 
     def write(
         self, config: ModelConfig, vocab_size: int, special: Mapping[str, int], architecture: str
@@ -220,7 +220,7 @@ BERT_HEADS = {
     "mlm": "cls.predictions",
     "pair.dense": "cls.seq_relationship",
 }
-"""Pooler and pretraining heads as BertForPreTraining has them, and ERNIE's class after it."""
+"""Pooler and pretraining heads of BertForPreTraining, which ERNIE's class has, too."""
 BERT_SUBLAYERS = {
     "attention.out": "attention.output.dense",
     "attention.norm": "attention.output.LayerNorm",
@@ -228,11 +228,11 @@ BERT_SUBLAYERS = {
     "mlp.down": "output.dense",
     "mlp.norm": "output.LayerNorm",
 }
-"""Modules of one layer, of families that name them as BERT's code does."""
+"""Modules of one layer, in families that name them like BERT's code."""
 
 
 def encoder_settings(**defaults: Any) -> dict[str, tuple[str, Any]]:
-    """Settings of encoders as BERT's. defaults: of the family's class in transformers, where other than BERT's."""
+    """Settings of BERT-like encoders. defaults: of the class in transformers, where they differ from BERT's."""
     names = {
         "layers": ("num_hidden_layers", 12),
         "hidden": ("hidden_size", 768),
@@ -248,7 +248,7 @@ def encoder_settings(**defaults: Any) -> dict[str, tuple[str, Any]]:
 
 
 def encoder_modules(base: str, layer: str, sublayers: Modules, heads: Modules) -> dict[str, str]:
-    """Modules of encoders as BERT's. sublayers: those of one layer, within `layer`.
+    """Modules of BERT-like encoders. sublayers: those of one layer, within `layer`.
 
     Three heads are called classifier there, which is read as the last one.
     """
@@ -273,7 +273,7 @@ def encoder_modules(base: str, layer: str, sublayers: Modules, heads: Modules) -
 
 
 def query_key_value(*names: str) -> dict[str, tuple[str, ...]]:
-    """The three matrices there that are one here."""
+    """Their three matrices, which are one here."""
     return {"backbone.layers.attention.{i}.qkv": names}
 
 

@@ -1,8 +1,8 @@
-"""A pretrained model's name: a folder on this machine, or an id of the Hugging Face hub.
+"""Names of pretrained models: a folder on this machine, or an id of the Hugging Face hub.
 
-An id has the form owner/name; hf:// in front of it says so where a folder could be meant, and @ with a branch, tag or
-commit after it names a version: hf://google/electra-small-discriminator@main. The core takes folders only. Uploads go
-to the same hub, or to another server that HF_ENDPOINT names.
+An id has the form owner/name; the prefix hf:// marks it where a folder could be meant, and a suffix @ with a branch,
+tag or commit selects a version: hf://google/electra-small-discriminator@main. The core takes folders only. Uploads
+go to the same hub, or to another server set by HF_ENDPOINT.
 """
 
 import re
@@ -15,16 +15,16 @@ from nlptool.errors import DataError, UsageError
 SCHEME = "hf://"
 ID = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
 FILES = ("*.json", "*.safetensors", "*.txt")
-"""What is read of a model: settings, weights that need no unpickling, the tokenizer."""
+"""Files that are read of a model: settings, safetensors, the tokenizer."""
 OF_TOKENIZER = ("*.json", "*.txt")
 LEFT = (".*", "**/.*")
-"""What is not uploaded: locks, and files that are being written."""
+"""Files that are not uploaded: locks, and files being written."""
 LOGIN = "log in with: hf auth login; or set HF_TOKEN to a token that may write"
 BUSY = "the folder is as it was; run the same command again later"
 
 
 def problem(name: str) -> str | None:
-    """What is wrong with a model's name, as far as this machine knows."""
+    """What is wrong with a model's name, as far as it can be checked on this machine."""
     path = Path(name)
     several = folder_kinds.finals(path)
     if _id(name) is not None or (path / "config.json").exists() or len(several) == 1:
@@ -38,12 +38,12 @@ def problem(name: str) -> str | None:
 
 
 def origin_problem(name: str) -> str | None:
-    """What speaks against making another model of a model: the above, or that its run has left it behind."""
+    """What is wrong with a model as the start of another one: as `problem`, or its run has continued since."""
     return problem(name) or weights_record.superseded_final(_of_run(Path(name)))
 
 
 def folder(name: str) -> Path:
-    """The model's folder; of a run with one model that is its final/, and the user is told where the run has gone on.
+    """The model's folder; for a run with one model its final/, with a note if the run has continued since.
 
     A model of the hub is downloaded once, into the hub's own cache.
     Raises UsageError where the name is neither; DataError where the hub does not have it or cannot be reached.
@@ -79,7 +79,7 @@ def tokenizer(name: str) -> Path:
 
 
 def upload(folder: Path, repository: str, *, private: bool) -> str:
-    """Make the repository where there is none, and commit the folder's files to it in one commit; its address.
+    """Create the repository if it does not exist, commit the folder's files to it in one commit, and return its URL.
 
     Raises UsageError for a name that is none, DataError where the hub refuses or cannot be reached.
     """
@@ -135,14 +135,14 @@ def _downloaded(name: str, found: str, files: Sequence[str]) -> Path:
 
 
 def _id_of_tokenizer(name: str) -> str | None:
-    """As `_id`; a name that ends as a tokenizer's file does was meant as a path."""
+    """As `_id`; a name with a tokenizer file's suffix is a path."""
     return None if Path(name).suffix in (".json", ".txt") else _id(name)
 
 
 def _id(name: str) -> str | None:
-    """The id that a name stands for; None where it is a folder's.
+    """The id behind a name; None where it is a folder.
 
-    A name without hf:// whose first part is a folder here was meant as a path, and has a slip in it.
+    A name without hf:// whose first part is an existing folder is a misspelt path.
     """
     if name.startswith(SCHEME):
         rest = name.removeprefix(SCHEME)
@@ -153,12 +153,12 @@ def _id(name: str) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The first line of an error."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _refused(repository: str, status: int, message: str) -> DataError:
-    """What an answer of the hub means, and what to do."""
+    """The error for a response of the hub, with what to do."""
     if status == 401:
         return DataError(f"{repository}: the hub does not know who uploads (401)", hint=LOGIN)
     if status == 403:

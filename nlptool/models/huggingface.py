@@ -1,6 +1,6 @@
 """Hugging Face model folders: config.json and safetensors, read and written.
 
-The `model_type` in config.json names the family, whose own names and settings `ModelConfig.hf` translates.
+The `model_type` in config.json names the family, whose `ModelConfig.hf` translates names and settings.
 """
 
 import json
@@ -24,12 +24,12 @@ from nlptool.models.layer_sharing import share_layers
 
 CONFIG = "config.json"
 ERNIE_CONFIG = "ernie_config.json"
-"""What thunlp's ERNIE has in place of config.json; it names no model_type."""
+"""The config.json of thunlp's ERNIE; it names no model_type."""
 GENERATION = "generation_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TRAINED = "trained_positions"
-"""A setting of config.json besides those of transformers: how many positions training has reached."""
+"""A further setting in config.json: the number of positions that training has reached."""
 ROWS = ("backbone.embeddings.tokens.weight", "mlm.bias")
 """Tensors with a row for each token; a language model's head is the embeddings."""
 PICKLE = "pytorch_model.bin"
@@ -37,7 +37,7 @@ TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Pretrained(NamedTuple):
-    """A model folder in nlptool's own terms."""
+    """A model folder in nlptool's names."""
 
     config: ModelConfig
     vocab_size: int
@@ -45,18 +45,18 @@ class Pretrained(NamedTuple):
 
     @property
     def heads(self) -> frozenset[str]:
-        """The heads that there are weights of, e.g. mlm."""
+        """The heads whose weights are present, e.g. mlm."""
         return frozenset(key.partition(".")[0] for key in self.state) - {"backbone"}
 
     @property
     def encoder_config(self) -> EncoderConfig:
-        """The Config of what is an encoder."""
+        """The Config of an encoder."""
         assert isinstance(self.config, EncoderConfig)
         return self.config
 
 
 class LoadReport(NamedTuple):
-    """What `load` could not match: heads of the module that start fresh, heads of the state that it lacks."""
+    """What `load` could not match: heads of the module that stay random, heads of the state that are not used."""
 
     fresh: tuple[str, ...]
     unused: tuple[str, ...]
@@ -65,8 +65,8 @@ class LoadReport(NamedTuple):
 def load_pretrained(folder: Path) -> Pretrained:
     """Read a model folder as `transformers` writes it. Weights become float32.
 
-    Raises DataError for a family or setting that nlptool does not have, for missing, unexpected or broken files and
-    tensors, and for weights that are no finite numbers, as a run that diverged leaves them.
+    Raises DataError for a family or setting that nlptool lacks, for missing, unexpected or damaged files and
+    tensors, and for weights that are not finite, as after a run that diverged.
     """
     vocab_size, config = read_config(folder)["vocab_size"], read_model_config(folder)
     tensors = read_tensors(folder)
@@ -80,7 +80,7 @@ def load_pretrained(folder: Path) -> Pretrained:
 
 
 def read_model_config(folder: Path) -> ModelConfig:
-    """The Config behind a config.json; no weights are read. Raises DataError for what nlptool does not have."""
+    """The Config of a config.json, without reading weights. Raises DataError for what nlptool lacks."""
     settings = read_config(folder)
     block = _family(folder, settings)
     try:
@@ -93,11 +93,11 @@ def read_model_config(folder: Path) -> ModelConfig:
 
 
 def _family(folder: Path, settings: Mapping[str, Any]) -> type[ModelConfig]:
-    """The family that model_type names. Raises DataError for one that nlptool does not have."""
+    """The family of a model_type. Raises DataError for one that nlptool lacks."""
     if "model_type" not in settings and "layer_types" in settings:  # thunlp's ERNIE names its layers only
         return registry.config("models", "ernie")
     family = settings.get("model_type")
-    # The folder named so first: the others are imported only for a family that is called otherwise here.
+    # The folder of the same name first: the others are imported only if the family has another name here.
     names = sorted(registry.names("models"), key=lambda name: name != family)
     for name in names:
         if (block := registry.config("models", name)).hf().model_type == family:
@@ -115,13 +115,13 @@ def is_in_transformers(folder: Path, settings: Mapping[str, Any]) -> bool:
 
 
 def trained_positions(folder: Path, config: ModelConfig) -> int:
-    """How many positions the training of a model folder has reached; all, where its config.json does not say."""
+    """Number of positions that training has reached; all, where its config.json has no record."""
     trained = read_config(folder).get(TRAINED)
     return min(trained, config.max_positions) if isinstance(trained, int) else config.max_positions
 
 
 def beyond(folder: Path, config: ModelConfig, longest: int) -> list[str]:
-    """A remark on a text of so many tokens, special ones included, where training has not reached its positions."""
+    """A note on a text of this many tokens, special ones included, if training has not reached its positions."""
     reached = trained_positions(folder, config)
     if min(longest, config.max_positions) <= reached:
         return []
@@ -155,7 +155,7 @@ def save_pretrained(
 
 
 def cut(pretrained: Pretrained, rows: int) -> Pretrained:
-    """The same model with the first `rows` rows of its embeddings, where it has more."""
+    """The same model with the first `rows` rows of its embeddings, if it has more."""
     state = {key: tensor[:rows] if key in ROWS else tensor for key, tensor in pretrained.state.items()}
     return pretrained._replace(vocab_size=min(rows, pretrained.vocab_size), state=state)
 
@@ -178,11 +178,11 @@ def end_tokens(folder: Path) -> list[int]:
 
 
 def load(module: nn.Module, state: Mapping[str, Tensor], new: tuple[str, ...] = ()) -> LoadReport:
-    """Copy a state into a module part by part ("backbone", "mlm", ...).
+    """Load a state into a module part by part ("backbone", "mlm", ...).
 
     The backbone must be there; a head may be missing on either side, and is then reported; a part that both
     have must match in every name and shape. Raises DataError otherwise.
-    new: what names begin with that the state may lack all of, within a part, and that then stay as they are.
+    new: prefixes of parameters within a part that the state may lack altogether; they keep their values.
     """
     own = module.state_dict()
     lacking = tuple(name for name in new if not any(key.startswith(name) for key in state))
@@ -216,7 +216,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def class_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The classes that a config.json names, by number: id2label maps numbers to names in whatever order; () for none.
+    """The class names of a config.json, in order of their numbers: id2label may have any order; () for none.
 
     Raises ValueError unless the numbers are 0, 1, 2 and so on.
     """
@@ -232,7 +232,7 @@ def class_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """All tensors of model.safetensors, or of the shards named in its index.
 
-    Raises DataError where they cannot be read, or are not what nlptool has written there.
+    Raises DataError where they cannot be read, or nlptool's digests do not match.
     """
     weights_record.require_weights(folder)
     if (folder / WEIGHTS).is_file():
@@ -280,7 +280,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _require_sizes(config: ModelConfig, vocab_size: int, state: Mapping[str, Tensor]) -> None:
-    """Raise ValueError where config.json and the weights are not of one size, before a model of that size is made."""
+    """Raise ValueError where config.json and the weights differ in size, before a model of that size is built."""
     width = config.embedding_width
     rows = {"tokens": vocab_size, "positions": config.max_positions, "types": config.segment_types or None}
     for name, count in rows.items():
@@ -327,7 +327,7 @@ def _require_finite(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.exists() and not path.is_file():
-            raise DataError(f"{path}: is not a file")  # a pipe would be waited for
+            raise DataError(f"{path}: is not a file")  # a pipe would block
         return load_file(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: the index names this shard, but it is not there") from error

@@ -1,6 +1,6 @@
-"""What a causal model remembers of the tokens it has read."""
+"""Key-value caches of causal models."""
 
-# L layers, B rows, T new tokens, S columns, H heads, E width of one head, N rows to go on with
+# L layers, B rows, T new tokens, S columns, H heads, E width of one head, N rows to continue with
 
 from typing import Protocol
 
@@ -9,31 +9,31 @@ from torch import Tensor
 
 
 class KVCacheProtocol(Protocol):
-    """What the layers of a causal model ask of a cache."""
+    """The interface of a cache for the layers of a causal model."""
 
     @property
     def mask_B1TS(self) -> Tensor | None:  # noqa: N802
-        """Where the tokens that are being read may look, as `attend` takes it."""
+        """Attention mask of the new tokens, as `attend` takes it."""
         ...
 
     def extend(self, tokens: int) -> Tensor:
-        """Begin to read `tokens` more tokens in each row; their positions, [B, T]."""
+        """Begin to read `tokens` more tokens in each row; returns their positions, [B, T]."""
         ...
 
     def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the new tokens' keys and values of a layer; those of all tokens in view, [B, S, H, E] each."""
+        """Add the new tokens' keys and values of a layer; returns those of all visible tokens, [B, S, H, E] each."""
         ...
 
 
 class KVCache:
     """Keys and values of all tokens so far, so that a further token costs the work of one token.
 
-    Token s of a row lies in column s, so rows may have read different numbers of tokens. What lies behind the
-    end of a row is never looked at, and is overwritten as the row goes on. A head's keys lie side by side, since
-    one token's attention is as fast as they are read.
+    Token s of a row is in column s, so rows may have different lengths. Columns behind the end of a row are never
+    attended to, and are overwritten as the row grows. A head's keys are contiguous, since reading them bounds the
+    speed of one token's attention.
 
-    whole: all columns are read, whatever of them is used, so that a step is the same work on the same memory each
-    time, as CUDA graphs need. Rows that are full write their last column over and over; they are of no use then.
+    whole: all columns are read, used or not, so that every step does the same work on the same memory, as CUDA
+    graphs need. Full rows overwrite their last column and are invalid from then on.
     """
 
     def __init__(self, keys_LBHSE: Tensor, values_LBHSE: Tensor) -> None:
@@ -42,20 +42,20 @@ class KVCache:
         self.used = 0
         """Columns that any row uses."""
         self.even = True
-        """Whether all rows have read as many tokens."""
+        """Whether all rows have the same length."""
         self.positions_BT = self.lengths_B[:, None]
-        """Positions of the tokens that are being read."""
+        """Positions of the new tokens."""
         self.mask_B1TS: Tensor | None = None
-        """Added to scores: 0 where one of these may look, else -inf. None: it may look everywhere."""
+        """Added to scores: 0 where a new token attends, else -inf. None: it attends everywhere."""
         self.whole = False
 
     @property
     def columns(self) -> int:
-        """Tokens that a row has room for."""
+        """Capacity of a row in tokens."""
         return self.keys_LBHSE.shape[3]
 
     def extend(self, tokens: int) -> Tensor:
-        """Begin to read `tokens` more tokens in each row; their positions, [B, T]. ValueError without room."""
+        """Begin to read `tokens` more tokens in each row; returns their positions, [B, T]. ValueError without room."""
         self.used = self.columns if self.whole else self.used + tokens
         if self.used > self.columns:
             raise ValueError(f"{self.used} tokens in a cache with room for {self.columns}")
@@ -75,7 +75,7 @@ class KVCache:
         return self.positions_BT
 
     def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the new tokens' keys and values of a layer; those of all tokens, [B, S, H, E] each."""
+        """Add the new tokens' keys and values of a layer; returns those of all tokens, [B, S, H, E] each."""
         kept = []
         for buffer_LBHSE, new_BTHE in ((self.keys_LBHSE, k_BTHE), (self.values_LBHSE, v_BTHE)):
             buffer_BHSE = buffer_LBHSE[layer]
@@ -85,13 +85,13 @@ class KVCache:
         return kept[0], kept[1]
 
     def cut(self, lengths_B: Tensor) -> None:
-        """Forget what stands behind these lengths, such as the padding of prompts."""
+        """Truncate rows to these lengths, e.g. to drop the padding of prompts."""
         self.lengths_B = lengths_B.to(self.lengths_B, copy=True)
         lengths = lengths_B.tolist()
         self.used, self.even = max(lengths), len(set(lengths)) == 1
 
     def take(self, rows_N: Tensor) -> "KVCache":
-        """A cache of some rows, in any order and any number of times: one prefix for many ends, or beams."""
+        """A cache of selected rows, in any order and with repetitions: one prefix for many completions, or beams."""
         taken = KVCache(self.keys_LBHSE[:, rows_N], self.values_LBHSE[:, rows_N])
         taken.cut(self.lengths_B[rows_N])
         return taken

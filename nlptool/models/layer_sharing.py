@@ -1,4 +1,4 @@
-"""Layers that share attention or MLP, written out one by one and read back, for files that cannot say so.
+"""Converts between shared sub-layers and one set per layer, for file formats without sharing.
 
 Layer i of L has sub-layer i * n // L of the n distinct ones, as in models/layers.py.
 """
@@ -15,7 +15,7 @@ SUBLAYER = re.compile(r"backbone\.layers\.(attention|mlp)\.(\d+)\.(.+)")
 
 
 def unshare_layers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state with as many attentions as MLPs: what there is less of is copied to each layer that uses it."""
+    """The state with as many attentions as MLPs: shared sub-layers are copied for each layer that uses them."""
     counts = _counts(state)
     layers = max(counts.values())
     result: dict[str, Tensor] = {}

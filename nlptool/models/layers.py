@@ -1,9 +1,9 @@
-"""What Transformers are made of: attention, MLP and the stack that joins them.
+"""The layers of Transformers: attention, MLP and the stack that joins them.
 
 One stack serves BERT, ALBERT, ELECTRA and DistilBERT (post-LN) and GPT-2 (pre-LN, causal).
 """
 
-# B batch, T tokens, K asked positions per row, D width, H heads, E width of one head
+# B batch, T tokens, K output positions per row, D width, H heads, E width of one head
 
 from collections.abc import Collection
 from contextlib import nullcontext
@@ -43,7 +43,7 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
     def activated(self, x: Tensor, activation: "Activation") -> Tensor:
-        """`activate` of what `forward` gives; on a CPU, where no gradient follows, in one pass over memory."""
+        """`activate` of `forward`; on a CPU without gradient, in one pass over memory."""
         if torch.is_grad_enabled() or not cpu.usable(x):
             return activate(self(x), activation)
         flops.product(x.numel() // x.shape[-1], x.shape[-1], len(self.weight))
@@ -74,7 +74,7 @@ def attend(
 ) -> Tensor:
     """softmax(QK'/sqrt(E))V for each head, [B, T, H, E], with dropout on the probabilities.
 
-    mask: bool, broadcast to [B, H, T, S], True where a query may look at a key; or the rows that lie end to end.
+    mask: bool, broadcast to [B, H, T, S], True where a query attends to a key; or an UnpaddedBatch.
     """
     batch, queries, heads, width = q_BTHE.shape
     if isinstance(mask, UnpaddedBatch):
@@ -101,7 +101,7 @@ def gather_rows(x_BTD: Tensor, at_BK: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """What the layers of a Transformer have in common."""
+    """The shape that all layers of a Transformer share."""
 
     layers: int
     hidden: int
@@ -146,10 +146,10 @@ class Attention(nn.Module):
         cache: KVCacheProtocol | None = None,
         layer: int = 0,
     ) -> Tensor:
-        """[B, T, D], or [B, K, D] when only the positions at_BK are asked for.
+        """[B, T, D], or [B, K, D] for output positions at_BK.
 
-        mask: bool, broadcast to [B, H, T, T], True where a query may look at a key; or the rows that lie end to end.
-        cache: keys and values of what stands before x, under the number of this layer; its mask is the mask.
+        mask: bool, broadcast to [B, H, T, T], True where a query attends to a key; or an UnpaddedBatch. cache: keys
+        and values of the tokens before x, by layer; its mask is used.
         """
         normed_BTD = self.norm(x_BTD) if self.pre_norm else x_BTD
         if at_BK is None:
@@ -173,9 +173,10 @@ class Attention(nn.Module):
         return self._joined(residual, q, k, v, mask, self.causal and cache is None)
 
     def traced(self, x_BTD: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What `forward` gives, and QK'/sqrt(E) before the softmax, [B, H, T, T], of all pairs, whatever the mask.
+        """The output of `forward`, and QK'/sqrt(E) before the softmax, [B, H, T, T], of all pairs, whatever the
+        mask.
 
-        One more product, since kernels of attention do not give their scores away.
+        Costs one more product, since attention kernels do not return their scores.
         """
         q, k, v = self._heads(self.qkv(self.norm(x_BTD) if self.pre_norm else x_BTD), 3)
         batch, tokens, heads, width = q.shape
@@ -204,7 +205,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two matrices with an activation between them, for each position by itself, as a sub-layer.
+    """Two matrices with an activation between them, at each position independently, as a sub-layer.
 
     Post-LN: LN(x + dropout(mlp(x))). Pre-LN: x + dropout(mlp(LN(x))).
     """
@@ -231,22 +232,21 @@ class MLP(nn.Module):
 
 
 class HiddenStates(NamedTuple):
-    """What a model makes of a batch on its way, as a student sees its teacher."""
+    """Hidden states and attention scores of a model, for distillation."""
 
     states: tuple[Tensor, ...]
-    """[B, T, D] each: what the first layer is given, and what each layer makes of it; the last is the output."""
+    """[B, T, D] each: the input of the first layer, then the output of each layer."""
     scores: dict[int, Tensor]
-    """By the number of a layer, from 1: scores before the softmax, [B, H, T, T], of all pairs, whatever the mask."""
+    """By layer, from 1: scores before the softmax, [B, H, T, T], of all pairs, whatever the mask."""
 
 
 class Layers(nn.Module):
     """`shape.layers` layers of attention and MLP, one after the other.
 
-    inputs: width of what comes in, which a matrix projects to the hidden width; None: it is as wide.
-    attentions, mlps: how many distinct sub-layers there are; None: one a layer. Fewer are shared: layer i of L
-    takes number i * attentions // L, as the groups in ALBERT's code.
-    recompute: activation checkpointing. Each layer keeps only its input and runs again in the backward pass,
-    with the same dropout.
+    inputs: width of the input, which a matrix projects to the hidden width; None: the hidden width. attentions,
+    mlps: numbers of distinct sub-layers; None: one a layer. Fewer are shared: layer i of L uses number i *
+    attentions // L, as the groups in ALBERT's code. recompute: activation checkpointing. Each layer stores only its
+    input and runs again in the backward pass, with the same dropout.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class Layers(nn.Module):
     ) -> None:
         super().__init__()
         self.depth, self.recompute = shape.layers, False
-        self.frozen = 0  # layers, from the first, that no backward pass reaches
+        self.frozen = 0  # number of first layers without a backward pass
         self.projection = None if inputs is None else Linear(inputs, shape.hidden)
         self.attention = nn.ModuleList(
             Attention(shape, pre_norm=pre_norm, causal=causal) for _ in range(attentions or shape.layers)
@@ -275,10 +275,10 @@ class Layers(nn.Module):
         at_BK: Tensor | None = None,
         cache: KVCacheProtocol | None = None,
     ) -> Tensor:
-        """[B, T, D], or [B, K, D] when only the positions at_BK of the last layer's output are asked for.
+        """[B, T, D], or [B, K, D] for positions at_BK of the last layer's output.
 
-        Then keys and values of that layer are still computed for all positions; queries, attention output and
-        MLP are not. cache, of causal layers: x follows what is in it, and `cache.extend` has made room.
+        Then only keys and values of that layer are computed for all positions; queries, attention output and MLP are
+        not. cache, for causal layers: x continues it, and `cache.extend` has made room.
         """
         x = x_BTD if self.projection is None else self.projection(x_BTD)
         for number in range(self.depth):
@@ -291,7 +291,7 @@ class Layers(nn.Module):
         return x
 
     def trace(self, x_BTD: Tensor, mask: Tensor | None = None, scores: Collection[int] = ()) -> HiddenStates:
-        """All that `forward` computes on its way; the same numbers. scores: layers, from 1, whose scores are kept."""
+        """All intermediate states of `forward`, the same numbers. scores: layers, from 1, whose scores are returned."""
         x = x_BTD if self.projection is None else self.projection(x_BTD)
         states, kept = [x], {}
         for number in range(self.depth):

@@ -1,4 +1,4 @@
-"""Fine-tuning by layers: parts that stay as they are, and learning rates that decay towards the embeddings."""
+"""Layer-wise fine-tuning: frozen parts, and learning rates that decay towards the embeddings."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -15,12 +15,12 @@ LAYER = re.compile(r"backbone\.layers\.(?:attention|mlp)\.(\d+)\.")
 
 
 def freeze(module: nn.Module, parts: Collection[str | int]) -> None:
-    """Let these parts of `module.backbone` have no gradient and no dropout (Devlin et al. 2019, section 5.3).
+    """Freeze parts of `module.backbone`: no gradient and no dropout (Devlin et al. 2019, section 5.3).
 
-    They say the same of a row each time.
+    Their outputs for a row are the same each time.
 
-    parts: `backbone`, all of it; `embeddings`; numbers of layers from 0. Heads, a pooler among them, are trained.
-    Raises UsageError for a layer that there is not, and for one of several that share their weights.
+    parts: `backbone`, all of it; `embeddings`; numbers of layers from 0. Heads are trained, a pooler among them.
+    Raises UsageError for a layer number out of range, and for a layer that shares its weights with others.
     """
     if not parts:
         return
@@ -57,7 +57,7 @@ def freeze(module: nn.Module, parts: Collection[str | int]) -> None:
 
 
 def _is_frozen(name: str, parts: Collection[str | int]) -> bool:
-    """Whether a name in the state dict is that of a frozen part."""
+    """Whether a name in the state dict belongs to a frozen part."""
     if not name.startswith("backbone."):
         return False
     if BACKBONE in parts:

@@ -1,4 +1,4 @@
-"""Whether the runs of a comparison can spend the same: a run spends whole steps, which cost more with a large model."""
+"""Whether the runs of a comparison can spend the same budget: steps of a larger model cost more."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,28 +9,28 @@ from nlptool.formatting import counted, quantity, significant
 from nlptool.recipe import Budget
 
 TOLERANCE = 0.01  # how far from the budget a run may end, as a share of it
-SEARCHED = 0.009  # the same where the least budget is looked for, as the steps of stages are rounded, too
+SEARCHED = 0.009  # the same for the search of the smallest budget, since the steps of stages are rounded, too
 UNITS = {"flops": "FLOPs", "tokens": "tokens"}
 
 
 class Spent(NamedTuple):
-    """What a run takes of its budget."""
+    """Budget spent by a run."""
 
     steps: int
     step: float
-    """Spent in one step, in the mean over the run."""
+    """Mean cost of a step."""
 
     @property
     def total(self) -> float:
-        """Spent in the run."""
+        """Cost of the run."""
         return self.steps * self.step
 
 
 def require_met(budget: Budget, spent: Mapping[str, Spent]) -> None:
     """Raise RecipeError, with the least budget that would do, unless every run ends within 1 % of the budget.
 
-    spent: FLOPs or tokens, as the budget counts them, of each run. Steps and epochs are the same for all, and a budget
-    of time is met by the clock.
+    spent: FLOPs or tokens of each run. Budgets in steps or epochs are the same for all runs, and the clock meets a
+    budget of time.
     """
     if all(abs(one.total - budget.amount) <= TOLERANCE * budget.amount for one in spent.values()):
         return
@@ -50,9 +50,9 @@ def require_met(budget: Budget, spent: Mapping[str, Spent]) -> None:
 
 
 def least(steps: Sequence[float], amount: float) -> float:
-    """The least budget of three digits, from `amount` on, that whole steps of all these costs meet.
+    """The smallest budget of three digits, from `amount` on, that whole steps of all these costs meet.
 
-    A run takes the fewest steps that reach its budget, so 112 steps of the dearest are always enough.
+    A run takes the fewest steps that reach its budget, so 112 steps of the most expensive run are always enough.
     """
     power = math.floor(math.log10(amount)) - 2
     number = math.ceil(amount / 10.0**power)

@@ -30,7 +30,7 @@ FILES = ("model.safetensors", "optimizer.safetensors", "state.json", MANIFEST)
 
 @dataclass(frozen=True)
 class InvalidCheckpoint:
-    """A checkpoint that cannot be used, and why."""
+    """A checkpoint that cannot be used. Its message says why."""
 
     folder: Path
     reason: str
@@ -46,21 +46,21 @@ class Facts:
     recipe: str
     """Digest of the recipe that made it."""
     heldout: float | None = None
-    """The held-out loss of just these weights, if it was measured."""
+    """Held-out loss of these weights, if it was measured."""
     flops: float | None = None
     """None: written by a version that did not keep them."""
     lr: float | None = None
     """Learning rate of its last step."""
     stages: tuple[int, ...] = ()
-    """Where the stages began that have begun."""
+    """First step of each stage that has begun."""
     models: Mapping[str, str] = field(default_factory=dict)
-    """Digests of the token store and the models that every step reads, by the recipe's key."""
+    """Digests of the token store and of the models that every step reads, by the recipe's key."""
     scheduled: bool = True
-    """Whether it is one of those that the recipe asks for, not one that a run saved because it was stopped."""
+    """Whether the recipe schedules it; False: it was saved because the run was stopped."""
 
     @property
     def begun(self) -> ResumedAt:
-        """How far the run has come."""
+        """How far the run had come."""
         return ResumedAt(self.step, self.stages)
 
 
@@ -68,7 +68,7 @@ LIKE: Shape = {
     "step": int, "tokens": int, "elapsed": float, "recipe": str, "heldout?": float, "flops?": float, "lr?": float,
     "stages?": [int], "models?": {str: str}, "scheduled?": bool,
 }  # fmt: skip
-"""What state.json must hold."""
+"""Required shape of state.json."""
 
 
 def save(
@@ -83,10 +83,9 @@ def save(
 ) -> None:
     """Write one checkpoint.
 
-    heldout: the held-out loss of just these weights, if it was measured. stages: the first step of each stage.
-    models: digests of what every step reads. scheduled: whether the recipe asks for it.
-    Raises DataError when the disk refuses, and NonFiniteLoss for weights that are not finite; nothing of it is left
-    then.
+    heldout: the held-out loss of these weights, if it was measured. stages: the first step of each stage. models:
+    digests of what every step reads. scheduled: whether the recipe schedules it. Raises DataError when the disk
+    refuses, and NonFiniteLoss for weights that are not finite; then nothing is left of it.
     """
     tensors = {"model": state.module.state_dict(), "optimizer": state.optimizer.state_dict()}
     if bad := not_finite(tensors["model"] | tensors["optimizer"]):
@@ -107,14 +106,14 @@ def save(
         try:
             for name, values in tensors.items():
                 save_file(values, aside / f"{name}.safetensors")
-        except SafetensorError as error:  # its words for a full disk
+        except SafetensorError as error:  # its message for a full disk
             raise of_system(error) from error
         write_json(aside / "state.json", asdict(facts))
         write_manifest(aside)
 
 
 def load(state: State, folder: Path) -> Facts:
-    """Take up a checkpoint that `newest` found whole; returns its state.json.
+    """Load a checkpoint that `newest` found whole, and return its state.json.
 
     Raises DataError when the tensors are not those of this model, or not finite.
     """
@@ -150,23 +149,23 @@ def read(folder: Path) -> Facts:
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The names of tensors that have a NaN or an infinite number."""
+    """The names of tensors with a NaN or an infinite number."""
     return [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
 
 
 def steps(folder: Path) -> list[Path]:
-    """The checkpoints in a run's checkpoint folder, newest first; whole or not."""
+    """The checkpoints in a run's checkpoint folder, newest first, whole or not."""
     found = [path for path in folder.glob("step-*") if path.name[5:].isdigit()]
     return sorted(found, key=step_of, reverse=True)
 
 
 def newest(folder: Path) -> tuple[Path | None, list[InvalidCheckpoint]]:
-    """The newest whole checkpoint, and the broken ones that are newer."""
+    """The newest whole checkpoint, and newer damaged ones."""
     return _first_whole(steps(folder))
 
 
 def best(folder: Path) -> tuple[Path | None, list[InvalidCheckpoint]]:
-    """The whole checkpoint with the lowest held-out loss, if any has one, and the broken ones with a lower loss."""
+    """The whole checkpoint with the lowest held-out loss, if any has one, and damaged ones with a lower loss."""
     return _first_whole(_by_loss(folder))
 
 
@@ -181,14 +180,14 @@ def _first_whole(paths: list[Path]) -> tuple[Path | None, list[InvalidCheckpoint
 
 
 def _by_loss(folder: Path) -> list[Path]:
-    """The checkpoints whose held-out loss is known, lowest first; whole or not."""
+    """The checkpoints with a known held-out loss, lowest first, whole or not."""
     scores = {path: heldout(path) for path in steps(folder)}
     known = {path: score for path, score in scores.items() if score is not None and isfinite(score)}
     return sorted(known, key=lambda path: known[path])
 
 
 def heldout(path: Path) -> float | None:
-    """The held-out loss of a checkpoint, if it was measured, and can be read."""
+    """The held-out loss of a checkpoint, if it was measured and can be read."""
     try:
         return read(path).heldout
     except (DataError, FileNotFoundError):
@@ -196,16 +195,16 @@ def heldout(path: Path) -> float | None:
 
 
 def prune(folder: Path, keep: int, written: Path) -> None:
-    """Delete all but the newest `keep` checkpoints, the best one and the one that was `written` just now; none into
-    which a user has put something.
+    """Delete all but the newest `keep` checkpoints, the best one and the one just `written`; none with a user's
+    files in it.
 
-    Earlier ones that are not scheduled go, so that a run that was stopped has those that it would have had; and what a
-    killed run left behind.
+    Unscheduled earlier checkpoints are deleted, so that a run that was stopped keeps the same ones as one that was
+    not; so are remains of a killed run.
     """
     found = [path for path in steps(folder) if all(one.name in FILES for one in path.iterdir())]
     passing = [path for path in found if path != written and not _is_scheduled(path)]
     lasting = [path for path in found if path not in passing]
-    # The best one is unverified, since reading all of it after each step saved would take long.
+    # The best one is not verified, since reading every checkpoint after each save would take long.
     spared = (*_by_loss(folder)[:1], written)
     for path in (*passing, *lasting[keep:]):
         if path not in spared:
@@ -226,5 +225,5 @@ def step_of(path: Path) -> int:
 
 
 def path_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+    """Folder of a step's checkpoint."""
     return folder / f"step-{step:08d}"

@@ -7,14 +7,14 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from nlptool.recipe import RESUMABLE, Budget, RecipeBlock
 
-# Beyond any run; numbers that overflow would not be told apart from defects.
+# Beyond any run; larger numbers could overflow.
 MOST_ROWS, MOST_STEPS = (2**24, 10**12)
 
 
 class Optimizer(RecipeBlock):
-    """AdamW as Loshchilov & Hutter 2019, or LAMB as You et al. 2020.
+    """AdamW (Loshchilov & Hutter 2019) or LAMB (You et al. 2020).
 
-    BERT, ALBERT and ELECTRA train without bias correction. ALBERT's LAMB is that; the LAMB of its paper corrects.
+    BERT, ALBERT and ELECTRA train without bias correction; the LAMB of the paper has it, ALBERT's code does not.
     """
 
     name: Literal["adamw", "lamb"] = Field(
@@ -50,7 +50,7 @@ class Stage(RecipeBlock):
 
 
 class TrainConfigBase(RecipeBlock):
-    """What a step takes and how it changes the weights; the same in pretraining and fine-tuning."""
+    """Steps and updates, common to pretraining and fine-tuning."""
 
     batch_size: int = Field(
         32, gt=0, le=MOST_ROWS, description="sequences per step, over all ranks and micro-batches"
@@ -118,7 +118,7 @@ class TrainConfigBase(RecipeBlock):
     )
 
     def idle(self) -> dict[str, str]:
-        """The cooldown is wsd's, and a constant rate has no floor."""
+        """Only wsd has a cooldown, and a constant rate has no floor."""
         found = {}
         if self.schedule != "wsd":
             found["cooldown"] = f"schedule is {self.schedule}, and wsd alone has a cooldown"
@@ -135,11 +135,11 @@ class TrainConfigBase(RecipeBlock):
 
 
 class PretrainConfig(TrainConfigBase):
-    """How a pretraining objective is minimised.
+    """The training block of pretraining.
 
-    A run that is resumed with another number of steps follows the schedule of all of them, so the learning rate may
-    jump there, unless the schedule is constant, or wsd before its cooldown. Stages that have begun stay where they
-    began; those to come begin at their shares of the new number of steps.
+    A run resumed with another number of steps follows the schedule of the new number, so the learning rate may jump,
+    unless the schedule is constant, or wsd before its cooldown. Stages that have begun keep their first step; later
+    ones begin at their shares of the new number of steps.
     """
 
     replaces = MappingProxyType(
@@ -177,19 +177,19 @@ class PretrainConfig(TrainConfigBase):
         return super().idle() | own
 
     def plan(self) -> tuple[Stage, ...]:
-        """The stages, also where the recipe gives only one length and batch."""
+        """The stages; a single one where the recipe has one length and batch size."""
         return self.stages or (
             Stage(sequence_length=self.sequence_length, batch_size=self.batch_size, share=1.0),
         )
 
 
 def _parts(given: Any) -> Any:
-    """One part is a list of one."""
+    """A single part counts as a list of one."""
     return (given,) if isinstance(given, int | str) and not isinstance(given, bool) else given
 
 
 class FinetuneConfig(TrainConfigBase):
-    """How a pretrained model is fine-tuned.
+    """The training block of fine-tuning.
 
     Epochs, rate and warm-up are BERT's by default (Devlin et al. 2019, appendix A.3). Its update rule and schedule are
     not: schedule=linear_bert optimizer.bias_correction=false are, as recipe finetune/bert has them.
@@ -225,7 +225,7 @@ class FinetuneConfig(TrainConfigBase):
     )
 
     def idle(self) -> dict[str, str]:
-        """Steps stand in place of epochs."""
+        """`steps` replaces `epochs`."""
         return super().idle() | ({"epochs": "steps are given"} if self.steps is not None else {})
 
 

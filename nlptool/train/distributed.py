@@ -1,4 +1,4 @@
-"""One process or many: the few collectives that a step needs."""
+"""Distributed training: the process group and the few collectives that a step needs."""
 
 import os
 import socket
@@ -19,21 +19,21 @@ from nlptool.launch import Launch
 from nlptool.malloc import keep_freed_memory
 
 T = TypeVar("T")
-STEP = timedelta(minutes=30)  # a rank that is so late in a step will not come
-FOREVER = timedelta(days=365)  # rank 0 may encode rows for hours; that it has died is noticed at once
+STEP = timedelta(minutes=30)  # a rank this late in a step will not come
+FOREVER = timedelta(days=365)  # rank 0 may encode rows for hours; its death is noticed at once
 JOIN, LOOK = timedelta(minutes=10), timedelta(seconds=10)
 REPORTED = "nlptool/reported"
 
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """Who we are among the ranks that a launcher started; rank 0 of 1 without one."""
+    """This process among the ranks that a launcher started; rank 0 of 1 without one."""
 
     rank: int
     size: int
     device: torch.device
     control: dist.ProcessGroup | None = None
-    """The ranks once more, on the CPU and without a time limit: for whatever only rank 0 does."""
+    """A second group of the ranks, on the CPU and without timeout, for work that rank 0 does alone."""
 
     @property
     def first(self) -> bool:
@@ -43,7 +43,7 @@ class DistributedContext:
     def sum(self, values: list[float]) -> list[float]:
         """Sum of each value over all ranks, in float64; exact for whole numbers below 2^53, and for nothing else.
 
-        So shares of a whole are not summed: what ranks decide together is `from_rank0`.
+        So fractions are not summed: for common decisions use `from_rank0`.
         """
         if self.size == 1:
             return values
@@ -53,7 +53,7 @@ class DistributedContext:
         return total.tolist()
 
     def from_rank0(self, value: float) -> float:
-        """Rank 0's value on every rank, bit for bit: e.g. the time of its clock."""
+        """Rank 0's value on every rank, bit for bit, e.g. its clock."""
         if self.size == 1:
             return value
         sent = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -62,7 +62,7 @@ class DistributedContext:
         return float(sent)
 
     def sum_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sum of each tensor over all ranks, float64. A rank that lacks one brings nothing to it."""
+        """Sum of each tensor over all ranks, float64. A rank may lack a tensor."""
         if self.size == 1:
             return tensors
         shapes: dict[str, torch.Size] = {}
@@ -77,11 +77,11 @@ class DistributedContext:
         return total
 
     def gather_union(self, names: Collection[str]) -> list[str]:
-        """The names that any rank brings, sorted."""
+        """The union of the names of all ranks, sorted."""
         return sorted({name for some in self._gathered(list(names)) for name in some})
 
     def _gathered(self, value: T) -> list[T]:
-        """What each rank brings."""
+        """The values of all ranks."""
         found = [value] * self.size
         if self.size > 1:
             with connected():
@@ -89,9 +89,9 @@ class DistributedContext:
         return found
 
     def on_rank0(self, work: Callable[[], T]) -> T:
-        """Do something on rank 0 only; every rank gets its result.
+        """Run something on rank 0 only; every rank gets its result.
 
-        The others wait as long as it takes. Where it raises, rank 0 raises that, and they OtherRankFailed, or
+        The others wait without timeout. If it raises, rank 0 raises that, and the others OtherRankFailed, or
         Preempted if it was that.
         """
         if self.size == 1:
@@ -126,10 +126,10 @@ class DistributedContext:
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Turns what gloo and NCCL raise where another rank is gone into OtherRankFailed."""
+    """Turns the errors that gloo and NCCL raise when another rank is gone into OtherRankFailed."""
     try:
         yield
-    except RuntimeError as error:  # gloo raises nothing more special
+    except RuntimeError as error:  # gloo raises nothing more specific
         words = str(error)
         if not isinstance(error, dist.DistError) and not any(
             w in words for w in ("gloo", "NCCL", "Connection")
@@ -141,11 +141,11 @@ def connected() -> Iterator[None]:
 
 
 def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> DistributedContext:
-    """The world of this process; a group of several ranks is joined once, and stays for the life of the process.
+    """Join the ranks of the launcher, once; the group lasts as long as the process.
 
-    NCCL on GPUs, gloo on CPUs. From now on freed memory is kept: whoever joins is about to compute.
-    waiting: called with the ranks that have not come yet.
-    Raises UsageError when there are GPUs, but fewer than ranks, and when not all ranks come.
+    NCCL on GPUs, gloo on CPUs. Freed memory is kept from now on, since computation follows. waiting: called with the
+    ranks that have not joined yet. Raises UsageError when there are fewer GPUs than ranks, or when not all ranks
+    join.
     """
     keep_freed_memory()
     gpus = torch.cuda.device_count()
@@ -193,7 +193,7 @@ def _world(device: torch.device) -> DistributedContext:
 
 
 def _meet(this: Launch, waiting: Callable[[str], None]) -> Store:
-    """The store where all ranks have reported. Raises UsageError when one of them does not in time."""
+    """Wait until all ranks have registered in a store. Raises UsageError when one of them does not in time."""
     place = f"{this.address}:{this.port}"
     try:
         server = this.rank == 0 and not this.hosted
@@ -218,7 +218,7 @@ def _meet(this: Launch, waiting: Callable[[str], None]) -> Store:
 
 
 def _set(store: Store, keys: list[str], patience: timedelta) -> bool:
-    """Whether keys are set before patience is over; Store.wait would say in C++ that they are not."""
+    """Whether keys are set within `patience`; Store.wait would print a C++ error if they are not."""
     end = time.monotonic() + patience.total_seconds()
     while not store.check(keys):
         if time.monotonic() > end:
@@ -228,12 +228,12 @@ def _set(store: Store, keys: list[str], patience: timedelta) -> bool:
 
 
 def is_joined() -> bool:
-    """Whether this process is one of several ranks that have met."""
+    """Whether this process is one of several joined ranks."""
     return bool(_joined)
 
 
 def reports(error: Reported) -> bool:
-    """Whether this rank shows an error: the first one of all that fail, and none that only lost the others."""
+    """Whether this rank shows an error: the first one of all that fail, unless it only lost the others."""
     if not _joined:
         return True
     this, store = _joined[0].launch, _joined[0].store
@@ -241,7 +241,7 @@ def reports(error: Reported) -> bool:
         return this.rank == 0
     lost = isinstance(error, OtherRankFailed)
     try:
-        # Whoever knows more than that others are lost has the word; most other errors are those of all ranks.
+        # A rank with an error of its own goes first; most other errors are common to all ranks.
         _set(store, [REPORTED], timedelta(seconds=2 if lost else min(this.rank, 1)))
         first: bool = store.add(f"{REPORTED}/count", 1) == 1
         store.set(REPORTED, str(this.rank))
@@ -251,7 +251,7 @@ def reports(error: Reported) -> bool:
 
 
 def missing() -> str:
-    """The ranks of this host that have died, such as `rank 1 (process 4711)`; empty where none is known."""
+    """The dead ranks of this host, such as `rank 1 (process 4711)`; empty where none is known."""
     if not _joined:
         return ""
     this, store = _joined[0].launch, _joined[0].store
@@ -276,7 +276,7 @@ def _alive(pid: int) -> bool:
 
 
 def leave() -> None:
-    """Leave the process group, if there is one; the last thing that a process does with it."""
+    """Leave the process group, if there is one; no collective may follow."""
     if _joined:
         _joined.clear()
         with suppress(RuntimeError):

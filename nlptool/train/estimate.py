@@ -1,4 +1,4 @@
-"""What a run will need, found by taking one step on the meta device: shapes without data."""
+"""Memory and FLOPs of a run, estimated by one step on the meta device: shapes without data."""
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from nlptool.data.batches import Batch
 from nlptool.train.config import Stage
 
 SHALLOW = (4, 8, 12)
-"""Depths from which those of deeper models are told."""
+"""Depths from which deeper models are extrapolated."""
 M = TypeVar("M", bound=nn.Module)
 N = TypeVar("N")
 
@@ -29,58 +29,58 @@ class Estimate:
     rows: int
     """Sequences of the micro-batch."""
     parts: dict[str, int]
-    """Parameters by part of the objective; what parts share counts where it comes first."""
+    """Parameters by part of the objective; shared ones count for the first part."""
     flops_per_row: float
-    """FLOPs of a training step, as nlptool.flops counts them; padding costs what a token costs."""
+    """FLOPs of a training step as nlptool.flops counts them; padding costs as much as a token."""
     weights: int
-    """With a teacher's."""
+    """With the teacher's."""
     gradients: int
     optimizer: int
     activations: int
-    """The most that is there at once besides: what the backward pass needs, and what is on the way."""
+    """Peak activation memory: saved for the backward pass, and temporary."""
     logits: int
-    """The most that scores of a whole vocabulary take at once."""
+    """Peak memory of logits over a whole vocabulary."""
 
     @property
     def parameters(self) -> int:
-        """In all."""
+        """Total number of parameters."""
         return sum(self.parts.values())
 
     @property
     def fixed(self) -> int:
-        """Bytes that do not depend on the micro-batch, or hardly: the loss goes through logits in chunks."""
+        """Bytes that hardly depend on the micro-batch; the loss computes logits in chunks."""
         return self.weights + self.gradients + self.optimizer + self.logits
 
     @property
     def memory(self) -> int:
-        """Bytes in all, as if all kinds were at their most at once."""
+        """Total bytes, as if all kinds peaked at once."""
         return self.fixed + self.activations
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leaves every tensor as it is made: on the meta device the first `normal_` would import the compiler."""
+    """Skips initialisation: on the meta device the first `normal_` would import the compiler."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.startswith("_"):  # works in place, as all initialisation does
+        if name.endswith("_") and not name.startswith("_"):  # in place, as all initialisation
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))
 
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
-    """Modules made here are on the meta device: shapes without data, at no cost."""
+    """Modules built here are on the meta device: shapes without data, at no cost."""
     with torch.device("meta"), _Uninitialised():
         yield
 
 
 class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps account of the memory of tensors that are made in it: when it is taken, when given back."""
+    """Records allocations and releases of tensors created within it."""
 
     def __init__(self, *there: Tensor) -> None:
-        """there: tensors that exist already; views of them, which operations return, are not made."""
+        """there: existing tensors; views of them, which operations return, are no allocations."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._living = {tensor.untyped_storage()._cdata: -1 for tensor in there}
         self._shapes: list[torch.Size] = []
@@ -109,21 +109,21 @@ class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._changes.append((number, -size))
 
     def numbers(self, tensors: Iterable[Tensor]) -> set[int]:
-        """The storages of tensors that are still there."""
+        """The storages of live tensors."""
         return {self._living[tensor.untyped_storage()._cdata] for tensor in tensors}
 
     def with_last(self, size: int) -> set[int]:
-        """The storages of matrices whose rows are this long."""
+        """The storages of matrices whose rows have this length."""
         return {n for n, shape in enumerate(self._shapes) if len(shape) > 1 and shape[-1] == size}
 
     def most(self, counts: Callable[[int], bool]) -> int:
-        """The most bytes that the storages for which `counts` holds had at once."""
+        """Peak bytes of the storages for which `counts` holds."""
         sizes = (size for number, size in self._changes if counts(number))
         return max(accumulate(sizes), default=0)
 
 
 def no_teacher(module: nn.Module) -> None:
-    """The teacher of an objective that learns from no other model: None."""
+    """For objectives without a teacher: None."""
 
 
 def estimate(
@@ -135,8 +135,8 @@ def estimate(
 ) -> Estimate:
     """Build the objective on the meta device and take one step with a batch of the run's shape.
 
-    teacher: the model outside it that it learns from.
-    Tens of milliseconds at any model size, after a second or two in which the meta device imports sympy.
+    teacher: gets the teacher of an objective. Takes tens of milliseconds at any model size, after a second or two in
+    which the meta device imports sympy.
     """
     with shapes_only():
         module = build()
@@ -148,7 +148,7 @@ def estimate(
     storages = _Storages(*module.parameters(), *module.buffers(), *read, *meta.tensors.values())
     rows = len(next(iter(batch.tensors.values())))
     with storages:
-        with flops.counting() as count:  # not of the backward pass, which may compute activations again
+        with flops.counting() as count:  # without the backward pass, which may recompute activations
             sums = module(meta)
         torch.stack([value.float() for value in sums.values()]).sum().backward()  # type: ignore[no-untyped-call]
     gradients = storages.numbers(p.grad for p in module.parameters() if p.grad is not None)
@@ -167,9 +167,9 @@ def estimate(
 
 
 def by_depth(of: Callable[[int], N], depth: int) -> N:
-    """What a model of `depth` layers needs. of: takes a depth, and a time that grows with it.
+    """The estimate for a model of `depth` layers. of: takes a depth, and time proportional to it.
 
-    Where what three shallow models need lies on a line, so does the rest: a layer more is as much more.
+    If the estimates of three shallow models lie on a line, a deeper one is extrapolated.
     """
     low, middle, high = SHALLOW
     if depth > high:
@@ -181,7 +181,7 @@ def by_depth(of: Callable[[int], N], depth: int) -> N:
 
 
 def _on_line(near: Any, far: Any, depth: int) -> Any:
-    """What is at a depth, on the line through what is at the first two of SHALLOW."""
+    """The value at a depth, on the line through the first two of SHALLOW."""
     low, middle, _ = SHALLOW
     if isinstance(near, Estimate):
         return Estimate(**_on_line(vars(near), vars(far), depth))
@@ -192,7 +192,7 @@ def _on_line(near: Any, far: Any, depth: int) -> Any:
 
 
 def parts(module: nn.Module) -> dict[str, int]:
-    """Parameters by child of an objective, such as its heads; of a model, whose parts have parts, by its child."""
+    """Parameters by child of an objective, such as its heads, and by child of the model."""
     found: dict[str, int] = {}
     models = {
         name
@@ -211,17 +211,16 @@ class MemoryFit:
     """Whether a run fits, by the estimate."""
 
     needed: int
-    """Bytes of the stage that takes most, with what is taken."""
+    """Bytes of the largest stage, plus those taken."""
     fits: bool
     micro_batch: int | None
-    """The most sequences of the longest stage that fit at once; None where not one does."""
+    """Most sequences of the longest stage that fit at once; None where none does."""
     accumulate: int | None
-    """The least train.gradient_accumulation that makes all micro-batches fit, if any does."""
+    """Smallest train.gradient_accumulation with which all micro-batches fit, if any does."""
 
 
 def memory_fit(stages: Sequence[Stage], estimates: Sequence[Estimate], memory: int, taken: int) -> MemoryFit:
-    """Compare the estimates, one a stage, with the bytes of memory, of which some are taken; activations grow with the
-    rows."""
+    """Compare the estimates, one a stage, with the memory, part of which is taken; activations grow with the rows."""
     room = [memory - taken - e.fixed for e in estimates]
     limits = [left * e.rows // max(e.activations, 1) for left, e in zip(room, estimates, strict=True)]
     batches = [stage.batch_size for stage in stages]

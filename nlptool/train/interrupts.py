@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop, honoured at any moment.
+"""Signals that stop a run, handled at any moment.
 
 A run's whole state is its weights, its optimiser and a step number; everything else is recomputed from
 them. So a single process may stop between any two Python instructions (while compiling, evaluating, in the
@@ -21,11 +21,11 @@ from nlptool.launch import importing, raised_signals, send_again
 
 NAMES = ("SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT")
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
-LOOK = 1.0  # seconds from one look at the launcher to the next
+LOOK = 1.0  # seconds between checks of the launcher
 
 
 class SignalHandler:
-    """Turns SIGTERM, SIGUSR1, SIGHUP and Ctrl-C into `Preempted`; one that is ignored (nohup) stays so.
+    """Turns SIGTERM, SIGUSR1, SIGHUP and Ctrl-C into `Preempted`; ignored signals (nohup) stay ignored.
 
     alone: raise at once (outside shielded stretches and imports); otherwise only set `arrived`, also when the
     process that started this one has ended.
@@ -36,7 +36,7 @@ class SignalHandler:
         self.arrived = False
         self.name = ""
         self.raised: Preempted | None = None
-        """What a signal has raised, which code in C may have replaced by an error of its own."""
+        """The exception that a signal raised; C code may have replaced it by one of its own."""
         self._shields = 0
         self._previous: dict[int, Any] = {}
         self._hook = sys.unraisablehook
@@ -57,14 +57,14 @@ class SignalHandler:
             signal.signal(number, handler)
 
     def _watch(self, launcher: int) -> None:
-        """Take note when the launcher is gone: this process then has another parent."""
+        """Set `arrived` when the launcher is gone: this process then has another parent."""
         while not self._ended.wait(LOOK):
             if os.getppid() != launcher:
                 self.name, self.arrived = "the end of its launcher", True
                 return
 
     def _ignored(self, what: "sys.UnraisableHookArgs") -> None:
-        """What Python calls where it ignores an error, as within `__del__`: a signal is not lost, but comes again."""
+        """Python's hook for ignored exceptions, as within `__del__`: sends the signal again, so that it is not lost."""
         if isinstance(what.exc_value, Preempted):
             self.alone = True
             send_again(signal.Signals[self.name])
@@ -72,7 +72,7 @@ class SignalHandler:
             self._hook(what)
 
     def behind(self, error: BaseException) -> Preempted:
-        """The signal that an error stands for, also where code in C has replaced it. Raises any other error again."""
+        """The signal behind an error, also where C code has replaced it. Raises any other error again."""
         found = error if isinstance(error, Preempted) else self.raised
         if found is None:
             raise error
@@ -81,19 +81,19 @@ class SignalHandler:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.name = signal.Signals(number).name
         self.arrived = True
-        if not importing(frame):  # what catches all errors of an import would take it for one
+        if not importing(frame):  # code that catches all errors of an import would swallow it
             self._check()
 
     def _check(self) -> None:
         if self.arrived and self.alone and self._shields == 0:
-            self.alone = False  # raised once: what follows is the saving, which must not be stopped
+            self.alone = False  # raised once: a checkpoint is saved next, which must not be stopped
             self.raised = Preempted(f"stopped by {self.name}")
             raised_signals.append(self.raised)
             raise self.raised
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """A stretch that must not be cut in two; a signal that arrives inside is honoured at its end."""
+        """A stretch that must not be interrupted; a signal that arrives inside is handled at its end."""
         self._shields += 1
         try:
             yield

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nlptool.train.config import Optimizer
 
-# 1 - beta^t is exactly 1 from here on: a step counter that starts this high turns bias correction off.
+# 1 - beta^t is exactly 1 from here on: a step counter that starts this high disables bias correction
 NEVER_CORRECTED = 1e9
 
 
@@ -34,7 +34,7 @@ class Adam:
     ) -> None:
         self.config = config
         self.named = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        self.groups: dict[tuple[bool, float], list[str]] = {}  # by whether they decay, and rate
+        self.groups: dict[tuple[bool, float], list[str]] = {}  # by weight decay and rate
         for name, p in self.named.items():
             self.groups.setdefault((p.ndim > 1, rates.get(name, 1.0)), []).append(name)
         self.first = {name: torch.zeros_like(p) for name, p in self.named.items()}
@@ -52,7 +52,7 @@ class Adam:
             decay = self.config.weight_decay if decays else 0.0
             parameters: list[Tensor] = [self.named[name] for name in names]
             if decays and self.config.name == "lamb":
-                # From zero, with rate 1: what the kernel leaves is the step itself, or nothing where it skips.
+                # Starting from zero with rate 1, the kernel leaves the step itself, or nothing where it skips.
                 steps = [torch.zeros_like(p) for p in parameters]
                 self._adamw(names, steps, 1.0, 0.0, scale, skip)
                 torch._foreach_add_(steps, parameters, alpha=-decay)
@@ -90,11 +90,11 @@ class Adam:
 
     @torch.no_grad()
     def clip(self, most: float, scope: Literal["global", "tensor"]) -> tuple[Tensor, Tensor]:
-        """The norm of all gradients, [], and what `step` is to divide them by, [], so that none is above `most`.
+        """The norm of all gradients, [], and the divisor, [], with which `step` bounds it by `most`.
 
-        scope "tensor": each gradient is cut by itself, in place, and nothing is left to divide by. As BertAdam does it
-        (TinyBERT/transformer/optimization.py: clip_grad_norm_ of each parameter), which also divides by the norm plus
-        1e-6.
+        scope "tensor": clips each gradient in place, and the divisor is 1. As in BertAdam
+        (TinyBERT/transformer/optimization.py: clip_grad_norm_ of each parameter), which also divides by the norm
+        plus 1e-6.
         """
         norm = torch.nn.utils.get_total_norm(self.gradients())
         if scope == "global":
@@ -106,29 +106,29 @@ class Adam:
         return norm, torch.ones_like(norm)
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Drop the gradients."""
         for p in self.named.values():
             p.grad = None
 
     def gradients(self) -> list[Tensor]:
-        """All gradients that the last backward pass left."""
+        """All gradients of the last backward pass."""
         return [p.grad for p in self.named.values() if p.grad is not None]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All there is to save, by name."""
+        """The state to save, by name."""
         moments = {"first": self.first, "second": self.second}
         state = {f"{kind}.{name}": t for kind, tensors in moments.items() for name, t in tensors.items()}
         return state | {"count": self.count}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a saved state. Raises KeyError for a missing tensor, RuntimeError for a wrong shape."""
+        """Load a saved state. Raises KeyError for a missing tensor, RuntimeError for a wrong shape."""
         with torch.no_grad():
             for name, tensor in self.state_dict().items():
                 tensor.copy_(state[name])
 
 
 def pieces(names: Iterable[str], tensors: Iterable[Tensor]) -> list[Tensor]:
-    """The tensors that the published codes have: of one that makes queries, keys and values, its thirds, as views."""
+    """The tensors of the published codes: a joint matrix of queries, keys and values as three views."""
     named = zip(names, tensors, strict=True)
     return [piece for name, whole in named for piece in whole.chunk(3 if ".qkv." in name else 1)]
 

@@ -46,7 +46,7 @@ def learning_rate(config: TrainConfigBase, step: int, steps: int, progress: floa
 
 
 def _warmup(config: TrainConfigBase, step: int, steps: int, progress: float) -> tuple[float, float]:
-    """How far warm-up is after this update, 1 at its end and more later; and its share of the run."""
+    """Progress of warm-up after this update, 1 at its end and more later; and its share of the run."""
     if config.warmup >= 1:
         return (step + 1) / config.warmup, config.warmup / steps
     if config.warmup:

@@ -1,8 +1,8 @@
-"""Where the stages of a run begin, also where it was resumed with another number of steps.
+"""Where the stages of a run begin, also after it was resumed with another number of steps.
 
-Each stage has a share of the steps. A stage that has begun stays where it began, and a run never goes back to an
-earlier one: a run that is resumed with more steps stays in the stage that it is in, and those to come begin at their
-shares of the new number of steps, at the earliest now.
+Each stage has a share of the steps. A stage that has begun keeps its first step, and a run never returns to an
+earlier stage: resumed with more steps, it stays in its stage, and later stages begin at their shares of the new
+number of steps, at the earliest now.
 """
 
 from bisect import bisect_left
@@ -18,14 +18,14 @@ class ResumedAt:
     step: int = 0
     """Steps taken."""
     stages: tuple[int, ...] = ()
-    """The step, from 0, at which each stage began that has begun."""
+    """First step, from 0, of each stage that has begun."""
 
 
 FRESH = ResumedAt()
 
 
 def first_steps(shares: Sequence[float], steps: int, begun: ResumedAt) -> list[int]:
-    """The step, from 0, at which each stage begins."""
+    """First step, from 0, of each stage."""
     planned = [round(share * steps) if share else 0 for share in accumulate(shares[:-1], initial=0.0)]
     return [
         begun.stages[at] if at < len(begun.stages) else max(first, begun.step)
@@ -34,7 +34,7 @@ def first_steps(shares: Sequence[float], steps: int, begun: ResumedAt) -> list[i
 
 
 def steps_for(amount: float, costs: Sequence[float], shares: Sequence[float], begun: ResumedAt) -> int:
-    """The fewest steps that come to `amount`, at least 1. costs: of a step of each stage."""
+    """Smallest number of steps with a total cost of `amount`, at least 1. costs: of a step of each stage."""
 
     def total(steps: int) -> float:
         firsts = first_steps(shares, steps, begun)

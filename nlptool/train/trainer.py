@@ -1,4 +1,4 @@
-"""The one training loop: it minimises something it cannot name.
+"""The training loop, independent of what it minimises.
 
 `train` is a generator. It yields after every step; logging, evaluating and saving are the caller's business.
 Step n is a function of (state before it, n): its batch is batches.get(n), its dropout comes from (seed, n).
@@ -26,7 +26,7 @@ from nlptool.train.schedule import learning_rate
 
 
 class Objective(Protocol):
-    """What the trainer needs of an objective; nlptool.objectives.base.Objective has it."""
+    """The trainer's view of an objective; nlptool.objectives.base.Objective implements it."""
 
     weights: dict[str, float]
 
@@ -60,7 +60,7 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did. Tensors stay on their device until somebody reads them."""
+    """The result of one step. Tensors stay on their device until they are read."""
 
     number: int
     """Steps taken so far, this one included."""
@@ -78,7 +78,7 @@ class Step:
 
 
 def free(batch: Batch) -> float:
-    """The cost of a micro-batch where nobody counts."""
+    """The cost of a micro-batch where FLOPs are not counted."""
     return 0.0
 
 
@@ -148,7 +148,7 @@ def _backward(
     config: TrainConfigBase,
     world: DistributedContext,
 ) -> dict[str, Tensor]:
-    """Leave the gradient of the scaled sums over all micro-batches in the parameters; the sums of this rank."""
+    """Accumulate the gradient of the scaled sums over all micro-batches, and return the sums of this rank."""
     sums: dict[str, Tensor] = {}
     for index, (batch, seed) in enumerate(zip(micro_batches, seeds, strict=True)):
         seed_dropout(seed, world.device)
@@ -156,7 +156,7 @@ def _backward(
         with nullcontext() if last or world.size == 1 else module.no_sync():  # type: ignore[operator]
             with torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 losses = module(batch.to(world.device))
-            # DistributedDataParallel averages over ranks; ours is a sum over all of them.
+            # DistributedDataParallel averages over ranks; we need the sum over them
             loss = sum(scale[term] * losses[term] for term in scale).mul(world.size)
             with connected() if world.size > 1 else nullcontext():
                 loss.backward()
@@ -167,9 +167,9 @@ def _backward(
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:
-    """Seed the generators of the CPU and of `device`, to the numbers that torch.manual_seed would give them.
+    """Seed the generators of the CPU and of `device` with the numbers that torch.manual_seed would use.
 
-    torch.manual_seed notes a stack trace for every kind of accelerator that is not in use: milliseconds in each step.
+    torch.manual_seed records a stack trace for every kind of unused accelerator: milliseconds in each step.
     """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
@@ -198,7 +198,7 @@ def held_out(
                 totals[name] = totals.get(name, 0) + value.double()
             for name, count in batch.counts.items():
                 counts[name] = counts.get(name, 0) + count
-    # A rank that is left without a batch brings nothing.
+    # A rank may have no batch.
     names = world.gather_union(counts)
     *summed, stopping = world.sum([*(counts.get(name, 0) for name in names), interrupts.arrived])
     if stopping:
@@ -223,7 +223,7 @@ def predictions(
     """The outputs of `predict` for each row, float64 `shape` [rows, width] on the CPU, all of it on every rank.
 
     Batches 0 .. number - 1 hold every row once, over all ranks, with its number in batch["row"]; `predict` gives
-    `width` numbers a row. Metrics that are no means, such as a rank correlation, are computed from this.
+    `width` numbers a row. It is for metrics that are not means, such as a rank correlation.
     Raises Preempted like `train`.
     """
     module.eval()

@@ -1,7 +1,7 @@
 """Cuts a split of a token store into rows for pretraining, by random access.
 
-Nothing is listed or indexed: where row i of an epoch lies is computed, and found in the split by bisection.
-So the first batch costs the same at any store size, and so does resuming.
+Nothing is listed or indexed: the place of row i of an epoch is computed, and found in the split by bisection. So the
+first batch costs the same at any store size, and so does resuming.
 """
 
 from nlptool.data.pretraining_examples.linked import LinkedRows, LinkedTokens, RowLinks

@@ -1,4 +1,4 @@
-"""Chunks of whole sentences, anywhere in a split, as the scripts of BERT, ALBERT and ELECTRA cut documents."""
+"""Chunks of whole sentences at any position of a split, like those of the scripts of BERT, ALBERT and ELECTRA."""
 
 # N chunks, T target lengths
 
@@ -9,7 +9,7 @@ import numpy as np
 from nlptool.data.pretraining_examples.rows import Ints, Uniforms, epoch_offsets
 from nlptool.text.store import Split
 
-SAMPLE = 1024  # places of the split at which sentences and documents are measured
+SAMPLE = 1024  # sample positions at which sentences and documents are measured
 
 
 class Chunk(NamedTuple):
@@ -21,24 +21,26 @@ class Chunk(NamedTuple):
 
 
 class Chunks:
-    """An epoch of chunks: each begins at a sentence and goes on to its target length or the end of the document.
+    """An epoch of chunks: each begins at a sentence and ends at its target length or with the document.
 
-    The scripts cut a document from its start into chunks that follow each other, until all of it is used up. Chunk i
-    of an epoch is found without the ones before it: it begins with the sentence at token position
-    i * stride + phase(epoch). So an epoch is no partition: chunks may share sentences, and a sentence may be missed.
-    A document of no more tokens than the target is a chunk from its start, as in the scripts.
+    The scripts cut a document from its start into consecutive chunks until all of it is used. Chunk i of an epoch is
+    found without the ones before it: it begins with the sentence at token position i * stride + phase(epoch). So an
+    epoch is no partition: chunks may share sentences, and a sentence may be missed. A document of no more tokens
+    than the target is a chunk from its start, as in the scripts.
 
-    chances_T [T]: chance that a target length is drawn, from 0 on. per "document": it is drawn once for a pass over a
-    document, as BERT and ALBERT do, so a short target makes more rows than its chance says: of rows, t has the share
-    p(t) / advance(t), the tokens that a chunk uses up. per "row": drawn for each chunk, as ELECTRA does.
+    chances_T [T]: probability of each target length, from 0 on. per "document": it is sampled once for a pass over a
+    document, as in BERT and ALBERT, so a short target makes more rows than its probability: target t has the share
+    p(t) / advance(t) of rows, where advance is the tokens that a chunk uses. per "row": sampled for each chunk, as
+    in ELECTRA.
 
-    An epoch has so many chunks that its rows hold about as many tokens as the split, found by measuring a sample.
+    The number of chunks of an epoch makes its rows hold about as many tokens as the split; it is found by measuring
+    a sample.
     """
 
     def __init__(
         self, split: Split, chances_T: Uniforms, seed: int, *, per: Literal["document", "row"], least: int = 1
     ) -> None:
-        """least: sentences of a chunk, where the document has so many."""
+        """least: fewest sentences of a chunk, where the document has that many."""
         self.split, self.seed, self.least = split, seed, least
         self.number = 1 if split.tokens else 0
         """Chunks per epoch; `read_once` sets it."""
@@ -48,16 +50,16 @@ class Chunks:
         self._cumulative = np.cumsum(weights_T)
 
     def sample(self) -> Ints:
-        """Some anchors all over the split, from which rows can be measured."""
+        """Evenly spaced anchors of a split, from which rows can be measured."""
         return _places(self.split.tokens)
 
     def read_once(self, tokens: Ints) -> None:
-        """Let an epoch have so many chunks that it reads the split once, where sampled rows have `tokens`."""
+        """Set the number of chunks so that an epoch reads the split once, where sampled rows have `tokens`."""
         if len(tokens):
             self.number = max(1, round(self.split.tokens / float(tokens.mean())))
 
     def anchors(self, indices: Ints, epochs: Ints) -> Ints:
-        """Token positions that chunks `indices` [N] of `epochs` [N] begin at."""
+        """Token positions at which chunks `indices` [N] of `epochs` [N] begin."""
         size = self.split.tokens
         steps = np.floor(indices * (size / self.number)).astype(np.int64)
         found: Ints = (epoch_offsets(self.seed, epochs, size) + steps) % size
@@ -79,13 +81,13 @@ class Chunks:
         return Chunk(document, first, np.maximum(self.last(first, stop, target), least))
 
     def last(self, first: Ints, stop: Ints, target: Ints) -> Ints:
-        """The sentence, before `stop`, by which `target` tokens from `first` on are read; or the last one."""
+        """The sentence, before `stop`, that reaches `target` tokens from `first` on; or the last one."""
         end = np.minimum(self.split.starts(first) + np.maximum(target, 1), self.split.starts(stop))
         return self.split.sentence_at(end - 1)
 
 
 def _chunks_per_token(split: Split, targets: int) -> Uniforms:
-    """Chunks that a script makes of a token, in the mean, by target length [T].
+    """Mean number of chunks that a script makes of a token, by target length [T].
 
     A chunk of target t has t tokens and what its last sentence has over, (s - 1) / 2 in the mean over tokens in
     sentences of s, of which a row holds no more than the longest target. A document of D tokens makes one chunk, or
@@ -96,7 +98,7 @@ def _chunks_per_token(split: Split, targets: int) -> Uniforms:
     begin, stop = split.sentence_range(split.document_of(sentence))
     sizes = np.sort(split.starts(stop) - split.starts(begin))
     advance_T = np.minimum(np.maximum(np.arange(targets), 1) + over, targets - 1)
-    whole_T = np.searchsorted(sizes, advance_T, side="right")  # documents of one chunk
+    whole_T = np.searchsorted(sizes, advance_T, side="right")  # documents with a single chunk
     inverse = np.concatenate(([0.0], np.cumsum(1 / sizes)))
     cut_T = (SAMPLE - whole_T) / advance_T + (inverse[-1] - inverse[whole_T]) / 2
     rates_T: Uniforms = (inverse[whole_T] + cut_T) / SAMPLE
@@ -104,5 +106,5 @@ def _chunks_per_token(split: Split, targets: int) -> Uniforms:
 
 
 def _places(tokens: int) -> Ints:
-    """Positions at equal distances."""
+    """Evenly spaced positions."""
     return ((np.arange(SAMPLE if tokens else 0) + 0.5) * (tokens / SAMPLE)).astype(np.int64)

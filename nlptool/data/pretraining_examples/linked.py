@@ -1,4 +1,4 @@
-"""Rows of a store whose tokens are linked to a graph, with the links that fall into them."""
+"""Rows of a store whose tokens are linked to a graph, with their links."""
 
 # N rows, P pieces of rows, M links, C distinct entities
 
@@ -36,15 +36,15 @@ class RowLinks:
     entity: Ints
     """[M], numbers in the graph."""
     candidates: Ints
-    """[C], the entities of all rows of the step that these belong to, rising."""
+    """[C], entities of all rows of the step, ascending."""
     commonest: int
-    """Which candidate has most links in the step; 0 where there is none."""
+    """Index of the candidate with most links in the step; 0 where there is none."""
     most: int
-    """Links of the row of the step that has most."""
+    """Links of the row with most of them in the step."""
 
 
 class Cut(Protocol):
-    """A way to cut a split into rows that also says where their tokens come from."""
+    """A way to cut a split into rows that also reports the origin of their tokens."""
 
     split: Split
 
@@ -57,15 +57,15 @@ class Cut(Protocol):
         ...
 
     def pieces(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> Pieces:
-        """Where the tokens of these rows come from; no token is read."""
+        """Origin of the tokens of these rows; reads no token."""
         ...
 
 
 class LinkedRows:
     """Rows of a cut, with their links.
 
-    Denoising compares an entity with all those of its step. Which these are follows from the numbers of the step's
-    rows, so every rank and micro-batch finds them by itself, and reads no token for it.
+    Denoising compares an entity with all others of its step. These follow from the numbers of the step's rows, so
+    every rank and micro-batch computes them on its own, without reading a token.
 
     tokens: `first`, a mention is linked at its first token, as the paper has it; `alternate`, at its first, third,
     fifth and so on, as create_instances.py of the released code does for mentions of three and more tokens, which
@@ -119,7 +119,7 @@ class LinkedRows:
 
 
 def _spread(counts: Ints, first: Ints) -> tuple[Ints, Ints]:
-    """For each of counts[i] things its i, and first[i], first[i] + 1 and so on."""
+    """For each i, counts[i] times i, and first[i], first[i] + 1 and so on."""
     owner = np.repeat(np.arange(len(counts)), counts)
     inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     return owner, first[owner] + inside

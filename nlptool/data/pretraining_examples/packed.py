@@ -1,4 +1,4 @@
-"""Rows that are full of text from end to end."""
+"""Rows filled with text from end to end, without padding."""
 
 # N rows, T tokens
 
@@ -24,8 +24,8 @@ class PackedRows:
 
     BERT: first=[CLS], between=last=[SEP]. GPT-2: between=<|endoftext|>, overlap=1.
 
-    Each epoch starts at another place of the stream, so that the cuts fall elsewhere. Less than a row of an
-    epoch's stream is left over.
+    Each epoch starts at another place of the stream, so that the cuts differ. Less than a row is left over in each
+    epoch.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PackedRows:
         return self.stream // self.stride if self.split.tokens else 0
 
     def take(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> PackedBatch:
-        """Rows `indices` [N] of `epochs` [N]; no draw is needed."""
+        """Rows `indices` [N] of `epochs` [N]; `draws` is not used."""
         ids_NT = np.empty((len(indices), self.length), np.int64)
         if self.first is not None:
             ids_NT[:, 0] = self.first
@@ -61,7 +61,7 @@ class PackedRows:
         return PackedBatch(ids_NT)
 
     def pieces(self, indices: Ints, epochs: Ints, draws: RandomStreams) -> Pieces:
-        """What lies between two documents' ends in these rows."""
+        """The text between the ends of documents in these rows."""
         text, starts = self._layout(self._begins(indices, epochs))
         row, column, size = runs(text)
         before = np.cumsum(text, axis=1)[row, column] - 1
@@ -72,7 +72,7 @@ class PackedRows:
         return (epoch_offsets(self.seed, epochs, self.stream) + indices * self.stride) % self.stream
 
     def _layout(self, begin_N: Ints) -> tuple[NDArray[np.bool_], Ints]:
-        """For stretches of the stream, where text is, [N, T], and the first token of it, [N]."""
+        """For stretches of the stream: where they have text, [N, T], and its first token, [N]."""
         rows, documents = len(begin_N), len(self.split)
         laps, ends = np.divmod(begin_N + self.stretch, self.stream)
         both = self._document_at(np.concatenate((begin_N, ends)))
@@ -88,7 +88,7 @@ class PackedRows:
         return text, begin_N - before_N
 
     def _read(self, text: NDArray[np.bool_], starts: Ints) -> Ints:
-        """These stretches."""
+        """Token ids of these stretches."""
         result = np.full(text.shape, self.between, np.int64)
         stops = starts + text.sum(1)
         result[text] = np.concatenate(
@@ -108,13 +108,13 @@ class PackedRows:
         return [self.split.read(start, size), self.split.read(0, stop - size)]
 
     def _begin(self, documents: Ints) -> Ints:
-        """Where documents begin in the stream; len(split) gives its end."""
+        """Where documents begin in the stream; len(split) is its end."""
         sentences, _ = self.split.sentence_range(np.minimum(documents, len(self.split) - 1))
         sentences = np.where(documents < len(self.split), sentences, self.split.sentences)
         return self.split.starts(sentences) + documents
 
     def _document_at(self, positions: Ints) -> Ints:
-        """The document that holds, or whose `between` is, each position of the stream."""
+        """The document at each position of the stream; its separator belongs to it."""
         low, high = np.zeros(len(positions), np.int64), np.full(len(positions), len(self.split), np.int64)
         for _ in range(len(self.split).bit_length()):
             middle = (low + high) // 2

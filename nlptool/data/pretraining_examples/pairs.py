@@ -1,4 +1,4 @@
-"""Pairs of segments, as BERT and ALBERT are trained on."""
+"""Pairs of segments, the pretraining input of BERT and ALBERT."""
 
 # N rows, T tokens
 
@@ -17,8 +17,8 @@ from nlptool.text.store import Split
 
 Pairs = Literal["next", "order", "none"]
 
-AHEAD = 64  # documents that are looked at together for the next one of two sentences
-CHUNK = 1 << 20  # documents that are counted together
+AHEAD = 64  # documents checked at once for the next one with two sentences
+CHUNK = 1 << 20  # documents counted at once
 SHORT = 0.1  # short_seq_prob of BERT's create_pretraining_data.py
 
 
@@ -99,7 +99,7 @@ class SegmentPairs:
         return Pieces(row, column.ravel(), start.ravel(), (start + length).ravel())
 
     def _spans(self, anchors: Ints, draws: RandomStreams) -> _Spans:
-        """Where the segments of the pairs at these token positions lie."""
+        """The segments of the pairs at these token positions."""
         split = self.split
         if self.pairs != "next":
             anchors = self._moved(anchors, draws)
@@ -122,13 +122,13 @@ class SegmentPairs:
         return _Spans(a_start, a_length, b_start, b_length, wrong)
 
     def share_alone(self) -> float:
-        """Share of the pairs whose second segment is random because their document has one sentence, by a sample."""
+        """Share of pairs whose second segment is random because their document has one sentence, from a sample."""
         if self.pairs != "next" or not self.split.tokens:
             return 0.0
         return float((self._sentences(self.split.document_at(self.chunks.sample())) == 1).mean())
 
     def documents_without_pair(self) -> int:
-        """Documents of one sentence, where these pairs never show them. Reads the store's index once."""
+        """Number of one-sentence documents that no pair shows. Reads the store's index once."""
         if self.pairs == "next":
             return 0
         total = 0
@@ -138,7 +138,7 @@ class SegmentPairs:
         return total
 
     def _moved(self, anchors: Ints, draws: RandomStreams) -> Ints:
-        """The anchors, those in documents of one sentence moved to any token of the next one that has more."""
+        """The anchors; those in documents of one sentence are moved to any token of the next longer document."""
         document = self.split.document_at(anchors)
         found = document.copy()
         left = np.flatnonzero(self._sentences(document) < 2)
@@ -186,7 +186,7 @@ class SegmentPairs:
 
 
 def fit(a: Ints, b: Ints, longest: int) -> tuple[Ints, Ints]:
-    """Lengths of two segments after tokens are taken from the longer one until both fit; on a tie from b.
+    """Lengths of two segments after truncating the longer one until both fit; on a tie, b.
 
     The outcome of BERT's truncate_seq_pair, without its loop.
     """
@@ -195,7 +195,7 @@ def fit(a: Ints, b: Ints, longest: int) -> tuple[Ints, Ints]:
 
 
 def _chances(longest: int) -> Uniforms:
-    """Chance of each target length up to `longest`: short with chance SHORT, then any from 2 on."""
+    """Probability of each target length up to `longest`: short with probability SHORT, then any from 2 on."""
     chances = np.zeros(longest + 1)
     chances[2:] = SHORT / (longest - 1)
     chances[longest] += 1 - SHORT

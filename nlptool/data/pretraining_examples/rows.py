@@ -1,4 +1,4 @@
-"""Rows for pretraining, and the random places at which they are cut."""
+"""Rows for pretraining, and random offsets at which they are cut."""
 
 # N rows, T tokens
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 Uniforms = NDArray[np.float64]
 
-PAIR, MOVED = 16, 17  # streams of draws; data/masking.py has those below 16
+PAIR, MOVED = 16, 17  # streams of random numbers; data/masking.py has those below 16
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PackedBatch:
     """[N], 0 if the second segment follows the first, 1 if not; None: one segment."""
 
     links: "RowLinks | None" = None
-    """Which tokens are linked to which entities; None: the store has no links, or nobody asks."""
+    """Which tokens are linked to which entities; None: the store has no links, or they are not needed."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,4 +1,4 @@
-"""Rows of one or two segments, as ELECTRA is trained on."""
+"""Rows of one or two segments, the pretraining input of ELECTRA."""
 
 # N rows, S sentences of a chunk, T tokens
 
@@ -12,13 +12,13 @@ from nlptool.data.pretraining_examples.rows import PAIR, Ints, PackedBatch
 from nlptool.data.random_streams import RandomStreams
 from nlptool.text.store import Split
 
-SINGLE = 0.1  # chance that a row has one segment, "as in classification tasks"
-SHORT, SHORTEST = 0.05, 5  # chance of a target length below the row's, and the least of them
+SINGLE = 0.1  # probability of a row with one segment, "as in classification tasks"
+SHORT, SHORTEST = 0.05, 5  # probability of a target length below the row's, and the smallest one
 ALL = 100_000  # first_segment_target_length of a row of one segment
 
 
 class _Sentences(NamedTuple):
-    """Of N rows the sentences: first token, tokens that are kept, and 1 where it is in the second segment; [N, S]."""
+    """The sentences of N rows: first token, kept tokens, and 1 where it is in the second segment; [N, S]."""
 
     start: Ints
     kept: Ints
@@ -26,7 +26,7 @@ class _Sentences(NamedTuple):
 
 
 class Segments:
-    """[CLS] A [SEP] B [SEP] or [CLS] A [SEP], padded at the end; no question is asked about B.
+    """[CLS] A [SEP] B [SEP] or [CLS] A [SEP], padded at the end; no objective depends on B.
 
     The construction of google-research/electra, build_pretraining_dataset.py. Sentences of a document are taken until
     they have the target length; the target is the row's length, with chance 0.05 any from 5 on. Each sentence goes to
@@ -51,7 +51,7 @@ class Segments:
         sample = self._sentences(self.chunks.sample(), RandomStreams(seed, 0))
         self.chunks.read_once(sample.kept.sum(1))
         self.types = 2 if (sample.kept * sample.second).any() else 1
-        """Segment types of the rows: 1 where documents have one sentence, or rows no room for a second segment."""
+        """Number of segment types: 1 where documents have one sentence, or rows no room for a second segment."""
 
     def __len__(self) -> int:
         """Rows per epoch."""
@@ -76,7 +76,7 @@ class Segments:
         return PackedBatch(ids_NT, total_N, types_NT.astype(np.int64))
 
     def _sentences(self, anchors: Ints, draws: RandomStreams) -> _Sentences:
-        """What of which sentences goes into the rows at these token positions."""
+        """The sentences of the rows at these token positions."""
         u = draws.uniform(PAIR, len(anchors), 3).T
         target = self.chunks.target(u[0])
         _, first, last = self.chunks.at(anchors, target)
@@ -108,6 +108,6 @@ def in_second(size_NS: Ints, half: Ints, coin: NDArray[np.bool_]) -> Ints:
 
 
 def _first(size_NS: Ints, most: Ints) -> Ints:
-    """For sentences that follow each other the first `most` [N] tokens."""
+    """The first `most` [N] tokens of consecutive sentences: how many of each are kept."""
     before_NS = np.cumsum(size_NS, axis=1) - size_NS
     return np.clip(most[:, None] - before_NS, 0, size_NS)

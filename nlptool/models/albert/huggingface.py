@@ -1,7 +1,7 @@
 """ALBERT's names and settings in Hugging Face's `transformers`.
 
-transformers shares whole layers only. A model that shares attention alone, or MLPs alone, is written with a group of
-its own for each layer; the key `nlptool_share` in config.json, which transformers ignores, says what to join again.
+transformers shares whole layers only. A model that shares only attention, or only MLPs, is written with a group for
+each layer; the key `nlptool_share` in config.json, which transformers ignores, says what to share again.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ LAYER = "albert.encoder.albert_layer_groups.{i}.albert_layers.0"
 
 
 class Albert(EncoderFamily):
-    """What it has besides."""
+    """ALBERT's family, with groups of layers."""
 
     def write(
         self, config: ModelConfig, vocab_size: int, special: Mapping[str, int], architecture: str
     ) -> dict[str, Any]:
-        """With as many groups as there are layers of their own."""
+        """With one group for each distinct layer."""
         return super().write(config, vocab_size, special, architecture) | {
             "num_hidden_groups": max(config.attentions, config.mlps),
             "bos_token_id": special.get("cls"),

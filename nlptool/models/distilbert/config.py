@@ -54,7 +54,7 @@ class Config(EncoderConfig):
 
     @classmethod
     def of_teacher(cls, teacher: ModelConfig, layers: int) -> ModelConfig:
-        """Takes a BERT's layers, too: those of an encoder that neither shares layers nor projects its embeddings."""
+        """Also accepts a BERT whose layers are not shared and whose embeddings are not projected."""
         own = (teacher.layers, teacher.layers) == (teacher.attentions, teacher.mlps)
         if not isinstance(teacher, EncoderConfig) or teacher.projected or not own:
             raise ValueError(f"distilbert begins with a BERT's layers, not {teacher.name}'s")
@@ -63,7 +63,7 @@ class Config(EncoderConfig):
 
     @classmethod
     def state_of_teacher(cls, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
-        """The positions take in the embedding of segment type 0."""
+        """The embedding of segment type 0 is added to the positions."""
         from nlptool.models.token_types import fold_token_types
 
         return fold_token_types(state)

@@ -1,6 +1,6 @@
 """DistilBERT's names and settings in Hugging Face's `transformers`.
 
-sinusoidal_pos_embds says how positions began; what they are is among the weights.
+sinusoidal_pos_embds describes the initialisation of positions, whose values are among the weights.
 """
 
 from nlptool.models.hf_family import ENCODER_FIXED, EncoderFamily, encoder_modules, query_key_value
@@ -41,7 +41,7 @@ FAMILY = EncoderFamily(
             "mlm.norm": "vocab_layer_norm",
             "mlm": "vocab_projector",
             "chooser.dense": "pre_classifier",
-            "classifier.dense": "pre_classifier",  # both are called so there; read, it is this one
+            "classifier.dense": "pre_classifier",  # both have this name there; it is read as this one
         },
     ),
     split=query_key_value(*(f"{LAYER}.attention.{name}" for name in ("q_lin", "k_lin", "v_lin"))),

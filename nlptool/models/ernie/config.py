@@ -16,14 +16,14 @@ LayerType = Literal["sim", "mix", "norm"]
 class Config(EncoderConfig):
     """ERNIE's encoder (Zhang et al. 2019, section 3): BERT's, whose upper layers also read entities.
 
-    Beside the hidden state of each token that a mention of an entity begins with stands the entity's own, which starts
-    as its embedding in a knowledge graph. layer_types, as in the released configuration: `sim`, a layer of BERT (the
+    A token at which a mention of an entity begins has an entity state beside its hidden state, initialised by its
+    embedding in a knowledge graph. layer_types, as in the released configuration: `sim`, a layer of BERT (the
     paper's T-Encoder); `norm`, an aggregator of the K-Encoder, in which entities attend to each other and tokens and
-    entities are fused; `mix`, an aggregator without attention among entities. The released model has 5 sim, 1 mix and
-    6 norm, where the paper has 6 T-Encoder layers and 6 aggregators.
+    entities are fused; `mix`, an aggregator without attention among entities. The released model has 5 sim, 1 mix
+    and 6 norm, where the paper has 6 T-Encoder layers and 6 aggregators.
 
-    With cls_entity, as in the released code, [CLS] takes part among the entities with a vector of zeros, so that it
-    gathers what they say. Without it, a text without entities is read exactly as by a BERT.
+    With cls_entity, as in the released code, [CLS] is among the entities, with a vector of zeros, and attends to
+    them. Without it, a text without entities is read exactly as by a BERT.
     """
 
     reads_entities = True
@@ -54,7 +54,7 @@ class Config(EncoderConfig):
 
     @classmethod
     def of_teacher(cls, teacher: ModelConfig, layers: int) -> "ModelConfig":
-        """Raises ValueError: layers of three kinds cannot be taken at equal distances."""
+        """Raises ValueError: layers of three kinds cannot be selected at equal distances."""
         raise ValueError("the layers of ernie are of three kinds; give model in place of student")
 
     @property

@@ -41,10 +41,10 @@ ENTITY_MODULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ErnieFamily(EncoderFamily):
-    """What the released code calls the model."""
+    """The released code's family."""
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """With the type of each layer; those that are not named are sim, as in the released code."""
+        """With the type of each layer; unnamed ones are sim, as in the released code."""
         read = super().read({"entity_layer_types": given.get("layer_types", ())} | dict(given))
         types, layers = read["layer_types"], read["layers"]
         if isinstance(types, list) and isinstance(layers, int):

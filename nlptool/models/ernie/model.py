@@ -1,11 +1,10 @@
 """ERNIE's encoder (Zhang et al. 2019, section 3), as in the released code, github.com/thunlp/ERNIE.
 
-There each token of a row has an entity beside it, most of them zeros that a mask keeps out: what stands beside a token
-without a link never reaches the output. So here only what takes part is computed, which are the links of a row and
-[CLS]: a few slots of width 100 a row.
+There each token of a row has an entity beside it, mostly zeros that are masked, and what is computed for an unlinked
+token never reaches the output. Here only the links of a row and [CLS] are computed: a few slots of width 100.
 """
 
-# B batch, T tokens, N tokens of all rows, K asked positions per row, D hidden width, F width of the MLP
+# B batch, T tokens, N tokens of all rows, K output positions per row, D hidden width, F width of the MLP
 # S slots for entities per row, W width of an entity
 
 from collections.abc import Callable, Collection
@@ -40,31 +39,31 @@ if TYPE_CHECKING:
 
 
 class Slots(NamedTuple):
-    """Where the entities of a batch belong, and which slots are filled; the same in all layers."""
+    """Slots of the entities of a batch, the same in all layers."""
 
     at: Tensor
-    """[B, S], positions within rows; of what is not filled, 0."""
+    """[B, S], positions within rows; 0 for unused slots."""
     filled: Tensor
     """[B, S] bool."""
     place: Tensor
-    """[B, S], positions within all tokens that the model computes, end to end."""
+    """[B, S], positions within the flattened tokens that the model computes."""
 
     @property
     def mask(self) -> Tensor:
-        """[B, 1, 1, S], True where a slot may be looked at: of a row without any the first, for a softmax's sum."""
+        """[B, 1, 1, S], True where a slot is used; a row without entities attends to its first slot."""
         filled = self.filled.clone()
         filled[:, 0] |= ~filled.any(1)
         return filled[:, None, None, :]
 
     def clear(self, z_BSW: Tensor) -> Tensor:
-        """Zeros in what is not filled; nothing flows back from there."""
+        """Zero the unused slots; no gradient flows back from them."""
         return torch.where(self.filled[..., None], z_BSW, 0.0)
 
 
 class Fixed(nn.Module):
-    """A weight and a bias that a checkpoint has and nothing reads, so nothing trains them.
+    """A weight and bias that a checkpoint has and no computation uses, so they are not trained.
 
-    The last layer's entities are asked by no one; the released files have its tensors for them all the same.
+    The last layer's entities are not used; the released files have tensors for them all the same.
     """
 
     weight: Tensor
@@ -78,9 +77,10 @@ class Fixed(nn.Module):
 
 
 class Aggregator(nn.Module):
-    """What a layer has for entities (the paper's equations 3 to 5): attention among them, in and out of the MLP.
+    """The entity part of a layer (equations 3 to 5): attention among entities, and their way into and out of the
+    MLP.
 
-    As in the released code, entities and tokens go on through residuals and norms, where the paper has activations.
+    As in the released code, entities and tokens have residuals and norms where the paper has activations.
     """
 
     def __init__(self, config: "Config", *, attends: bool, last: bool) -> None:
@@ -93,16 +93,16 @@ class Aggregator(nn.Module):
         self.dropout, self.last = Dropout(config.dropout), last
 
     def attend(self, z_BSW: Tensor, slots: Slots) -> Tensor:
-        """Entities that have looked at each other, or as they were."""
+        """Entities after attention among them, or unchanged."""
         return slots.clear(z_BSW if self.attention is None else self.attention(z_BSW, slots.mask))
 
     def leave(self, z_BSW: Tensor, inner_BSF: Tensor) -> Tensor:
-        """Entities out of what they and their tokens have in common."""
+        """Entities, from the state fused with their tokens."""
         return self.norm(z_BSW + self.dropout(self.down(inner_BSF)))  # type: ignore[no-any-return]
 
 
 class ErnieEncoder(Encoder):
-    """Embeddings and post-LN layers, of which the upper ones read entities; without heads."""
+    """Embeddings and post-LN layers, the upper ones with entities; without heads."""
 
     config: "Config"
 
@@ -151,7 +151,7 @@ class ErnieEncoder(Encoder):
         return mask.pad(x) if isinstance(mask, UnpaddedBatch) else x
 
     def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:
-        """What `forward` computes at all positions, layer by layer."""
+        """The hidden states of all layers at all positions."""
         lengths_B = inputs.lengths
         mask = None if lengths_B is None else padding_mask(lengths_B, inputs.ids.shape[1])
         x = self.embeddings(inputs.ids, inputs.token_type_ids)
@@ -167,7 +167,7 @@ class ErnieEncoder(Encoder):
         return HiddenStates(tuple(states), kept)
 
     def _embed(self, inputs: Inputs) -> tuple[Tensor, Tensor | UnpaddedBatch | None]:
-        """Embeddings, [B, T, D] or [1, N, D], and what tells the rows apart."""
+        """Embeddings, [B, T, D] or [1, N, D], and the mask or UnpaddedBatch."""
         ids_BT, types_BT, lengths_B = inputs.ids, inputs.token_type_ids, inputs.lengths
         tokens = ids_BT.shape[1]
         if lengths_B is None:
@@ -179,7 +179,7 @@ class ErnieEncoder(Encoder):
         return self.embeddings(rows.pack(ids_BT), types_1N, rows.positions), rows
 
     def _entities(self, inputs: Inputs, mask: Tensor | UnpaddedBatch | None) -> tuple[Tensor, Slots]:
-        """The entities before the first layer, [B, S, W], and their places; with cls_entity [CLS] comes first."""
+        """The entities before the first layer, [B, S, W], and their slots; with cls_entity [CLS] comes first."""
         given, rows = inputs.entities, len(inputs.ids)
         weight = self.word_embeddings
         z_BSW = weight.new_zeros(rows, 0, self.config.entity_size)
@@ -213,7 +213,7 @@ class ErnieEncoder(Encoder):
         query_positions: Tensor | None,
         at_BK: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """query_positions: as they count in x; at_BK: the same within rows; None: all."""
+        """query_positions: as indices of x; at_BK: the same within rows; None: all."""
         return self._fused(number, self._attention(number)(x, mask, query_positions), z_BSW, slots, at_BK)
 
     def _traced(
@@ -232,7 +232,7 @@ class ErnieEncoder(Encoder):
     def _fused(
         self, number: int, x: Tensor, z_BSW: Tensor, slots: Slots, at_BK: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """A layer behind its attention: tokens, and entities, fused where it is an aggregator."""
+        """A layer after its attention: tokens and entities, fused in an aggregator."""
         mlp: MLP = self.layers.mlp[number]  # type: ignore[assignment]
         name = str(number)
         if name not in self.entities:
@@ -266,7 +266,7 @@ def _among_entities(config: "Config") -> LayerConfig:
 
 
 def _at_positions(added_BSF: Tensor, slots: Slots, at_BK: Tensor) -> Tensor:
-    """[B, K, F]: what the asked positions get of entities, zeros where none is linked."""
+    """[B, K, F]: entity contributions at the output positions, zeros where none is linked."""
     same_BKS = (at_BK[:, :, None] == slots.at[:, None, :]) & slots.filled[:, None, :]
     slot_BK = same_BKS.int().argmax(-1)
     found = added_BSF.gather(1, slot_BK[..., None].expand(-1, -1, added_BSF.shape[-1]))
@@ -274,9 +274,9 @@ def _at_positions(added_BSF: Tensor, slots: Slots, at_BK: Tensor) -> Tensor:
 
 
 def _mlp(mlp: MLP, x: Tensor, bias_F: Tensor, added_MF: Tensor, place_M: Tensor) -> tuple[Tensor, Tensor]:
-    """The MLP with `added` before its activation at some places; and what stands behind the activation there, [M, F].
+    """The MLP with `added` before its activation at some places; and the activation there, [M, F].
 
-    bias_F: that of entities, which every token gets.
+    bias_F: of the entities' projection, which is added to every token.
     """
     up, down, bias = mlp.up, mlp.down, mlp.up.bias + bias_F
     if cpu.usable(x) and torch.is_grad_enabled():

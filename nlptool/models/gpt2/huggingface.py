@@ -13,14 +13,14 @@ from nlptool.models.hf_family import Family
 
 
 class GPT2(Family):
-    """What it has besides."""
+    """GPT-2's family."""
 
     def class_name(self, architecture: str) -> str:
-        """Its ForCausalLM has a name of its own."""
+        """Its ForCausalLM has another name."""
         return "GPT2LMHeadModel" if architecture == "ForCausalLM" else super().class_name(architecture)
 
     def allowed(self, given: Mapping[str, Any]) -> Mapping[str, tuple[Any, ...]]:
-        """An MLP of four times the width, and one rate of dropout."""
+        """An MLP of four times the width, and one dropout rate."""
         width, rate = given.get("n_embd", 768), given.get("resid_pdrop", 0.1)
         mlp = (None, 4 * width) if type(width) is int else (None,)
         return {**self.fixed, "n_inner": mlp, "embd_pdrop": (rate,)}
@@ -28,7 +28,7 @@ class GPT2(Family):
     def write(
         self, config: ModelConfig, vocab_size: int, special: Mapping[str, int], architecture: str
     ) -> dict[str, Any]:
-        """With the token between texts, which begins and ends one."""
+        """With the token between texts as bos and eos."""
         end = special.get("eos", special.get("sep"))
         return super().write(config, vocab_size, special, architecture) | {
             "embd_pdrop": config.dropout,
@@ -76,5 +76,5 @@ FAMILY = GPT2(
         for matrix in ("attention.{i}.qkv", "attention.{i}.out", "mlp.{i}.up", "mlp.{i}.down")
     ),
     tied={"lm_head.weight": "transformer.wte.weight"},
-    buffers=re.compile(r"\.attn\.(masked_)?bias$"),  # the causal mask, in files of before 2023
+    buffers=re.compile(r"\.attn\.(masked_)?bias$"),  # the causal mask, in files from before 2023
 )

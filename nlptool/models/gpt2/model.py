@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GPT2(Decoder):
-    """Token and position embeddings, pre-LN layers in which no token sees a later one, and a last norm."""
+    """Token and position embeddings, causal pre-LN layers and a last norm."""
 
     def __init__(self, config: "Config", vocab_size: int) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class GPT2(Decoder):
         self.layers = Layers(shape, pre_norm=True, causal=True)
         self.norm = nn.LayerNorm(config.hidden, eps=config.epsilon)
         self.head: PackedLinear | None = None
-        """The word embeddings once more, of a model that is packed."""
+        """A packed copy of the word embeddings, once `pack` was called."""
         self._init()
 
     @property
     def word_embeddings(self) -> Tensor:
-        """[V, D]: the head's matrix, too; it has no bias."""
+        """[V, D]: the word embeddings, which are the head's matrix, too; it has no bias."""
         return self.embeddings.tokens.weight
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -52,13 +52,13 @@ class GPT2(Decoder):
         return linear(hidden, self.word_embeddings, None) if self.head is None else self.head(hidden)
 
     def pack(self) -> None:
-        """Make answers faster and training impossible; state_dict has no matrices any more."""
+        """Repack the weights for faster inference; the model can no longer be trained, nor its matrices saved."""
         pack(self)
         if packable(self.word_embeddings):
             self.head = PackedLinear(self.word_embeddings, None)
 
     def cache(self, rows: int, tokens: int) -> KVCache:
-        """An empty cache for `rows` rows of up to `tokens` tokens; more than the positions are not kept."""
+        """An empty cache for `rows` rows of up to `tokens` tokens, or as many as there are positions."""
         config, words = self.config, self.word_embeddings
         shape = (
             config.layers,
@@ -78,13 +78,13 @@ class GPT2(Decoder):
         return hidden_BTD if at_BK is None else gather_rows(hidden_BTD, at_BK)
 
     def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:
-        """What `forward` computes, layer by layer; only the last state has been through the last norm."""
+        """The hidden states of all layers; only the last one has passed the last norm."""
         trace = self.layers.trace(self.embeddings(inputs.ids), None, scores)
         return HiddenStates((*trace.states[:-1], self.norm(trace.states[-1])), trace.scores)
 
     @torch.no_grad()
     def _init(self) -> None:
-        """Normal weights, not cut; biases 0, norms 1.
+        """Normal weights, not truncated; biases 0, norms 1.
 
         Standard deviations: 0.02 of matrices and word embeddings, 0.01 of positions (openai/gpt-2, model.py;
         Hugging Face takes 0.02 there too). Matrices that write to the residual stream, two a layer, start
