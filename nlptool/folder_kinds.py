@@ -34,6 +34,8 @@ def describe(path: Path) -> str:
     if (path / "compare.json").exists():
         runs = sorted(str(one.parent) for way in ("*", "*/seed-*") for one in path.glob(f"{way}/recipe.yaml"))
         return f"that is a folder of compare, whose runs are {', '.join(runs)}"
+    if (path / "evaluate.json").exists():
+        return f"that is a folder of evaluate, whose scores are in {path / 'evaluate.md'}"
     if (path / "model.safetensors").exists():
         return f"that is a checkpoint; nlptool export RUN --checkpoint {path.name} makes a model of it"
     if (path / "recipe.yaml").exists():

@@ -172,7 +172,12 @@ def inspect(
 
 @app.command("report", rich_help_panel=RUNS)
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders to show side by side.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run folders to show side by side, or one of evaluate --suite."
+        ),
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default report).")
     ] = Path("report"),
@@ -183,7 +188,7 @@ def report(
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Draw the curves of runs side by side: an HTML page, SVG and PNG."""
+    """Draw the curves of runs side by side, or the scores of a suite: an HTML page, SVG and PNG."""
     from nlptool.commands import report as command
 
     if diff:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nlptool.report.drawing import Style
     from nlptool.report.fewshot import FewshotChart
     from nlptool.report.runs import Run
+    from nlptool.report.suite_page import Scores
     from nlptool.report.tables import Table
 
 PAGE = "index.html"
@@ -28,9 +29,12 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
     Raises UsageError for a folder that is no run, and when matplotlib is not installed.
     """
     folder.prepare_output_folder(out, Options(overwrite=overwrite), holds=PAGE, reads=map(str, paths))
-    from nlptool.report import fewshot, tables
+    from nlptool.report import fewshot, suite_page, tables
     from nlptool.report import runs as reading
 
+    if len(paths) == 1 and suite_page.is_suite(paths[0]):
+        _report_suite(paths[0], out, as_json=as_json, console=console)
+        return
     if any(map(fewshot.is_prompted, paths)):
         _report_prompted(paths, out, as_json=as_json, console=console)
         return
@@ -139,6 +143,47 @@ def _report_prompted(paths: Sequence[Path], out: Path, *, as_json: bool, console
     console.table(*scores, title="± is the standard error")
     console.result("")
     _report(out, pictures, console)
+
+
+def _report_suite(path: Path, out: Path, *, as_json: bool, console: Console) -> None:
+    """The page of a suite, and its charts beside it."""
+    from nlptool.prompting.results import model_labels
+    from nlptool.report import suite_page, suite_scores
+    from nlptool.report.tables import Table
+
+    found = suite_page.read(path)
+    scores = dict(zip(model_labels(list(found)), found.values(), strict=True))
+    _require_matplotlib()
+    caption = f"Scores in per cent, {suite_page.DEVIATION}"
+    table = Table(*suite_scores.table(scores))
+    with atomic_folder(out) as aside:
+        pictures = _write_suite(path.name, scores, caption, table, aside, console)
+    if as_json:
+        files = [str(out / name) for name in pictures]
+        console.json({"page": str(out / PAGE), "pictures": files, "suite": scores})
+        return
+    console.table(*table, title=caption)
+    console.result("")
+    _report(out, pictures, console)
+
+
+def _write_suite(
+    title: str, scores: "Scores", caption: str, table: "Table", out: Path, console: Console
+) -> list[str]:
+    from nlptool.report import drawing, suite_page
+    from nlptool.report.page import suite_page as page_of
+
+    charts = suite_page.charts(scores)
+    look = drawing.Style.of(list(scores), [one.chart.metric.title for one in charts])
+    if look.remark:
+        console.note(f"{look.remark}; the page takes the reader's fonts")
+    drawn, pictures = [], list[str]()
+    for one in charts:
+        figure = drawing.draw(one.chart, one.curves, suite_page.AXIS, look, marked=one.marks)
+        drawn.append(drawing.svg(figure, look, letters=True))
+        pictures += _save(drawn[-1], out, one.chart.name) + _save_png(figure, look, out, one.chart.name)
+    (out / PAGE).write_text(page_of(title, caption, drawn, table), encoding="utf8")
+    return pictures
 
 
 def _write_prompted(

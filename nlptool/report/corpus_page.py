@@ -7,7 +7,7 @@ from typing import Any
 
 from nlptool.formatting import counted, percent, significant
 from nlptool.report import histogram, html_page
-from nlptool.report.html_page import html_text
+from nlptool.report.html_page import html_text, unbroken
 
 TEMPLATE = Path(__file__).with_name("corpus_page.html")
 
@@ -24,7 +24,7 @@ def page(name: str, report: Mapping[str, Any], samples: Samples, recipe: str) ->
         f"{_bytes(kept['bytes'])} of text, {counted(kept['words'], 'words')}."
     )
     parts = {
-        "lead": lead,
+        "lead": unbroken(lead),
         "blocks": _blocks(report),
         "sources": _sources(report["read"]["sources"]),
         "rules": _rules(report, samples),
@@ -126,7 +126,7 @@ def _classifier(facts: Mapping[str, Any]) -> str:
             f" On {facts['heldout_samples']:,} that it had not seen, its accuracy is "
             f"{percent(facts['heldout_accuracy'])} and its ROC AUC {facts['heldout_roc_auc']:.3f}."
         )
-    return f'<p class="note">{shown}</p>\n'
+    return f'<p class="note">{unbroken(shown)}</p>\n'
 
 
 def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples: Sequence[Any]) -> str:
@@ -141,6 +141,7 @@ def _rule(name: str, rule: Mapping[str, Any], report: Mapping[str, Any], samples
     if shape := report["histograms"].get(name):
         label = html_text(f"{name}: documents by value")
         drawn = histogram.draw(shape["counts"], shape["bins"], rule["at_least"], rule["at_most"], label)
+    shown = unbroken(shown)
     limit = f'<span class="limit">{" and ".join(words)}</span>' if words else ""
     return (
         f'<section class="{"quiet" if not rule["dropped"] else "active"}" id="{html_text(name)}"><h4>'

@@ -33,6 +33,7 @@ LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
 UNIT = 0.22  # inches from below to the top of the x axis's name
 WIDEST = 1.8  # inches for a name at the right
 LINE, DPI = 11.5, 200  # points from one name to the next; dots per inch of a PNG
+SHADE = 0.12  # how opaque a band is; several lie over each other
 FALL = 0.02  # share of a run, its beginning
 WIDER = 2.0  # times the range of a loss that a chart may have so that a baseline is in sight
 
@@ -101,9 +102,10 @@ def draw(
             marks.draw_across(plot, marked)
             return figure
         factor, unit = scale(axis, curves)
+        bands = sum(curve.band is not None for curve in curves)
         for curve in curves:
-            _line(plot, curve, factor, log=log)
-        _frame(plot, chart, curves, factor, log=log, level=marked.level)
+            _line(plot, curve, factor, log=log, shade=SHADE / max(1.0, bands / 2))
+        _frame(plot, chart, curves, axis, factor, log=log, level=marked.level)
         marks.draw(plot, marked, factor)
         plot.set_xlabel(unit + (", logarithmic" if log else ""), color=MUTED)
         labels = _labels(chart, curves, look)
@@ -188,13 +190,13 @@ def styled(look: Style) -> Iterator[None]:
         yield
 
 
-def _line(plot: Axes, curve: Curve, factor: float, *, log: bool) -> None:
+def _line(plot: Axes, curve: Curve, factor: float, *, log: bool, shade: float) -> None:
     keep = curve.x > 0 if log else np.ones(len(curve.x), bool)
     x, y = curve.x[keep] / factor, curve.y[keep]
     ink, dash = colour(curve.run), DASHES[curve.run // len(PALETTE) % len(DASHES)]
     if curve.band is not None:
         low, high = (end[keep] for end in curve.band)
-        plot.fill_between(x, low, high, color=ink, alpha=0.12, lw=0, zorder=1)
+        plot.fill_between(x, low, high, color=ink, alpha=shade, lw=0, zorder=1)
         if len(x) == 1:
             plot.vlines(x, low, high, color=ink, lw=1, zorder=3)
     if curve.heldout:
@@ -256,7 +258,14 @@ def _settled(curve: Curve, *, log: bool) -> Floats:
 
 
 def _frame(
-    plot: Axes, chart: Chart, curves: Sequence[Curve], factor: float, *, log: bool, level: float | None
+    plot: Axes,
+    chart: Chart,
+    curves: Sequence[Curve],
+    axis: Axis,
+    factor: float,
+    *,
+    log: bool,
+    level: float | None,
 ) -> None:
     """Limits, ticks, a horizontal grid and no box. level: a baseline; a score's is always in sight."""
     shown = [_settled(curve, log=log) for curve in curves]
@@ -281,8 +290,8 @@ def _frame(
         plot.xaxis.set_minor_formatter(NullFormatter())
     else:
         plot.set_xlim(0, 1.01 * max((curve.x.max() / factor for curve in curves), default=1.0))
-        whole = chart.points != "checkpoints"  # numbers of examples
-        plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))
+        counts = factor == 1.0 and axis.unit != "s"
+        plot.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=counts))
     plot.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v)))
     _bare(plot, grid="y")
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nlptool.metric_table import Metric
 from nlptool.report import html_page
-from nlptool.report.html_page import html_text
+from nlptool.report.html_page import html_text, prose
 
 TEMPLATE = Path(__file__).with_name("experiment_page.html")
 
@@ -45,10 +45,10 @@ def page(
     """The page. facts: paragraphs. claims: rows of claim, paper, found here, verdict. recipe: the experiment's YAML."""
     lead, *notes = facts
     parts = {
-        "source": html_text(result["source"]),
+        "source": prose(result["source"]),
         "claims": "".join(_claim(row) for row in claims),
-        "lead": html_text(lead),
-        "notes": "".join(f"<p>{html_text(note)}</p>" for note in notes),
+        "lead": prose(lead),
+        "notes": "".join(f"<p>{prose(note)}</p>" for note in notes),
         "figures": "".join(f"<figure>{_chart(one)}</figure>\n" for one in series),
         "recipe": html_text(recipe),
     }
@@ -58,9 +58,9 @@ def page(
 def _claim(row: Sequence[str]) -> str:
     claim, paper, here, verdict = row
     kind = verdict.replace(" ", "-")
-    found = "".join(f"<li>{html_text(one)}</li>" for one in here.split("; "))
-    there = f'<p class="paper">The paper: {html_text(paper)}</p>' if paper else ""
-    head = f"<h3>{html_text(claim)} <b>{html_text(verdict)}</b></h3>"
+    found = "".join(f"<li>{prose(one)}</li>" for one in here.split("; "))
+    there = f'<p class="paper">The paper: {prose(paper)}</p>' if paper else ""
+    head = f"<h3>{prose(claim)} <b>{html_text(verdict)}</b></h3>"
     return f'<section class="{kind}">{head}{there}<ul>{found}</ul></section>\n'
 
 
@@ -97,7 +97,7 @@ def _chart(series: Series) -> str:
     unit = {"share": " (%)", "": ""}.get(series.metric.unit, f" ({series.metric.unit})")
     label = html_text(f"{series.title}: means with 95 % intervals over seeds")
     return (
-        f"<figcaption>{html_text(series.title + unit)}</figcaption>"
+        f"<figcaption>{prose(series.title + unit)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
 

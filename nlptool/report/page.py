@@ -9,7 +9,7 @@ from types import MappingProxyType
 from nlptool.report import html_page, tables
 from nlptool.report.curves import EMA, SMOOTH_FROM, Axis, Chart, views
 from nlptool.report.drawing import GRID, INK, MUTED, PALETTE
-from nlptool.report.html_page import html_text
+from nlptool.report.html_page import html_text, prose, unbroken
 from nlptool.report.runs import Run
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -20,7 +20,10 @@ AXIS_NAMES = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs", "time": "t
     "shots": "examples",
     "parameters": "model size",
 }
+SCORED = 2  # columns of a table of prompted scores that tell what a row is of: the task, the shots
+WHOLE = 24  # letters of a name that a line has room for
 MOST_COLUMNS = 9  # that a wide screen has room for; a table of few runs is turned then
+IMAGE = 'role="img"'
 ROLE = 'role="img" aria-label="the paths that an answer rests on"'
 NUMBER = re.compile(r"-?[\d,.]*( %)?|[\d.]+e[+-]?\d+|(\d+[smhd]\d*)+[smh]?")
 
@@ -41,7 +44,7 @@ def page(
     final = tables.final(runs)
     if len(final.columns) > MOST_COLUMNS > 2 * len(final.rows):
         final = tables.turned(final)
-    sections += [_section("Final figures", _table(final), "final")]
+    sections += [_section("Final figures", _table(final), "final" if len(final.columns) > 2 else "plain")]
     if len(differences.columns) > max(MOST_COLUMNS, len(differences.rows)):
         differences = tables.turned(differences)
     if differences.rows:
@@ -57,10 +60,19 @@ def fewshot_page(
 ) -> str:
     """The page of prompt runs."""
     figures = _switch(axes) + _grid(charts, axes, drawn, count())
-    note = '<p class="note">Bands are 95 % intervals over the questions.</p>'
-    return _whole(
-        title, "", axes, figures + note, [_section("Scores, ± standard errors", _table(scores), "final")]
+    note = f'<p class="note">{unbroken("Bands are 95 % intervals over the questions.")}</p>'
+    table = _table(scores, of_the_row=SCORED)
+    return _whole(title, "", axes, figures + note, [_section("Scores, ± standard errors", table, "final")])
+
+
+def suite_page(title: str, caption: str, pictures: Sequence[str], scores: tables.Table) -> str:
+    """The page of a suite. pictures: SVG texts, in their order."""
+    figures = "".join(
+        f'<figure class="fixed">{_embedded(svg, f"chart{number}-", IMAGE)}</figure>'
+        for number, svg in enumerate(pictures)
     )
+    shown = _section(prose(caption), _table(scores, of_the_row=1), "final")
+    return _whole(title, "", [], f'<div class="figures">{figures}</div>', [shown])
 
 
 def _whole(title: str, chips: str, axes: Sequence[Axis], figures: str, sections: Sequence[str]) -> str:
@@ -111,7 +123,7 @@ def _figures(runs: Sequence[Run], charts: Sequence[Chart], axes: Sequence[Axis],
     main = _grid([chart for chart in charts if chart.compared], axes, drawn, numbers)
     course = _grid([chart for chart in charts if not chart.compared], axes, drawn, numbers)
     heading = f"Course of training, against {AXIS_NAMES[axes[0].name]}"
-    note = f'<p class="note">{" ".join(notes)}</p>'
+    note = f'<p class="note">{unbroken(" ".join(notes))}</p>'
     return f"{_switch(axes)}{main}{note}{_section(heading, course) if course else ''}"
 
 
@@ -184,24 +196,38 @@ def _section(title: str, content: str, kind: str = "") -> str:
     return f'<h2>{title}</h2>\n<div class="{f"wide {kind}".strip()}">{content}</div>'
 
 
-def _table(table: tables.Table) -> str:
-    """Columns of numbers stand to the right. data-name: the column, for screens on which a row is a list."""
+def _table(table: tables.Table, of_the_row: int = 0) -> str:
+    """Columns of numbers stand to the right. data-name: the column, for screens on which a row is a list.
+
+    of_the_row: how many columns tell what a row is of. Those that are empty are as in the row above, which a list says.
+    """
     numeric = [
         column > 0 and all(NUMBER.fullmatch(row[column]) for row in table.rows)
         for column in range(len(table.columns))
     ]
     classes = [' class="n"' * number for number in numeric]
-    head = "".join(
-        f"<th{kind}>{html_text(name)}</th>" for kind, name in zip(classes, table.columns, strict=True)
-    )
-    rows = ""
+    head = "".join(f"<th{kind}>{_name(name)}</th>" for kind, name in zip(classes, table.columns, strict=True))
+    rows, before = "", [""] * of_the_row
     for row in table.rows:
+        before = [cell or above for cell, above in zip(row, before, strict=False)]
+        shown = [*map(_again, row, before), *map(prose, row[of_the_row:])]
         cells = [
-            f'<td{kind} data-name="{html_text(name)}">{html_text(cell)}</td>'
-            for kind, name, cell in zip(classes[1:], table.columns[1:], row[1:], strict=True)
+            f'<td{kind} data-name="{html_text(name)}">{cell}</td>'
+            for kind, name, cell in zip(classes[1:], table.columns[1:], shown[1:], strict=True)
         ]
-        rows += f"<tr><th>{html_text(row[0])}</th>{''.join(cells)}</tr>\n"
+        rows += f"<tr><th>{shown[0]}</th>{''.join(cells)}</tr>\n"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _again(cell: str, above: str) -> str:
+    """A cell, or what stands above an empty one, which is seen where rows are lists."""
+    return prose(cell) if cell or not above else f'<span class="again">{prose(above)}</span>'
+
+
+def _name(column: str) -> str:
+    """A column's name, which is broken at its spaces, not at a hyphen of a run's name, unless it is long."""
+    name = html_text(column)
+    return name if " " in column or len(column) > WHOLE else f"<nobr>{name}</nobr>"
 
 
 def _variables(colours: Sequence[str]) -> str:

@@ -127,10 +127,11 @@ def read(path: Path, name: str) -> Run:
 
 
 def inside(path: Path) -> list[Path]:
-    """The training runs of a folder: itself, or those in it, such as one a seed or a stage."""
+    """The training runs of a folder: itself, or those in it, such as one a seed, a stage or a point of a grid."""
     if (path / "metrics.jsonl").exists():
         return [path]
-    found = {file.parent for pattern in ("*/", "*/*/") for file in path.glob(f"{pattern}metrics.jsonl")}
+    patterns = ("*/", "*/*/", "grid/*/*/")
+    found = {file.parent for pattern in patterns for file in path.glob(f"{pattern}metrics.jsonl")}
     return sorted(run for run in found if not run_state.is_abandoned(run)) or [path]
 
 

@@ -73,14 +73,34 @@ def final(runs: Sequence[Run]) -> Table:
 def differences(runs: Sequence[Run]) -> Table:
     """A row a key of the recipe that is not the same in all runs."""
     first, *others = [run.recipe for run in runs]
-    paths = dict.fromkeys(change.path for other in others for change in difference(first, other))
+    paths = dict.fromkeys(
+        path
+        for other in others
+        for change in difference(first, other)
+        for path in _leaves(change.path, change.old, change.new)
+    )
     keys = [
         path for path in paths if path not in NOT_COMPARED and not any(map(paths.__contains__, _above(path)))
     ]
+    shown = [[key, *(_show(_at(run.recipe, key)) for run in runs)] for key in keys]
     return Table(
         ["key", *(run.name for run in runs)],
-        [[key, *(_show(_at(run.recipe, key)) for run in runs)] for key in keys],
+        [
+            row for row in shown if set(row[1:]) != {_show(None)}
+        ],  # of a block that one run has, what it leaves open
     )
+
+
+def _leaves(path: str, *values: Any) -> list[str]:
+    """The keys of a block that only some recipes have; else the key itself."""
+    blocks = [value for value in values if isinstance(value, dict)]
+    if not blocks or not all(isinstance(value, dict) or value is None for value in values):
+        return [path]
+    return [
+        leaf
+        for key in dict.fromkeys(key for block in blocks for key in block)
+        for leaf in _leaves(f"{path}.{key}", *(block.get(key) for block in blocks))
+    ]
 
 
 def environment(runs: Sequence[Run]) -> Table:
@@ -155,5 +175,5 @@ def _show(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_show, value))}]"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_show(inner)}" for key, inner in value.items())
+        return f"{{{', '.join(f'{key}: {_show(inner)}' for key, inner in value.items())}}}"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -103,6 +103,16 @@ def test_a_folder_of_several_runs_is_all_of_them_and_each_has_the_figures_of_its
     assert best["heldout"]["mlm"] == losses[6] != losses[max(losses)]
 
 
+def test_the_runs_of_a_grid_are_reported(tmp_path: Path):
+    for point in ("lr=0.1", "lr=0.2"):
+        (tmp_path / "grid" / point / "seed-0").mkdir(parents=True)
+        (tmp_path / "grid" / point / "seed-0" / "metrics.jsonl").touch()
+    assert [str(run.relative_to(tmp_path / "grid")) for run in runs.inside(tmp_path)] == [
+        "lr=0.1/seed-0",
+        "lr=0.2/seed-0",
+    ]
+
+
 def test_diff_prints_what_differs_and_writes_nothing(tiny_run: Path, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     other = Path(shutil.copytree(tiny_run, tmp_path / "other"))

@@ -49,6 +49,15 @@ def test_a_chart_of_bars_is_as_high_as_they_are_many(tmp_path: Path):
     assert three - one == pytest.approx(2 * (two - one))
 
 
+def test_steps_are_whole_numbers_and_seconds_need_not_be(tmp_path: Path):
+    lines = [{"step": step, "mlm": 6.0, "seconds": step} for step in (1, 2)]
+    runs = read_all([write_run(tmp_path / "a", lines)])
+    for axis, expected in ((AXES[0], True), (AXES[3], False)):
+        figure = draw(charts(runs)[0], curves(charts(runs)[0], runs, axis), axis, Style.of("a"))
+        (plot,) = figure.axes
+        assert all(place == int(place) for place in plot.get_xticks()) is expected
+
+
 def test_the_names_of_many_runs_stand_beside_their_plot(tmp_path: Path):
     lines = [{"step": step, "lr": 1e-9 * step} for step in (1, 2)]
     runs = read_all([write_run(tmp_path / f"run-{number:02}", lines) for number in range(30)])

@@ -11,6 +11,9 @@ import pytest
 from folders import falling, write_run
 
 from nlptool.cli import main
+from nlptool.report.html_page import prose
+from nlptool.report.page import fewshot_page
+from nlptool.report.tables import Table
 
 pytest.importorskip("matplotlib")
 
@@ -145,6 +148,20 @@ def test_a_browser_shows_results_against_every_axis_and_the_course_against_steps
         for log in (False, True)
         for axis in ("steps", "tokens", "flops", "time")
     }
+
+
+def test_no_line_of_a_page_ends_within_a_figure():
+    assert prose("15 % of 3 rows, 6.62 ± 0.14 nats & 1.2 GB in 5 s; 0.5 +- 0.1; ± -2 ms") == (
+        "15~% of 3 rows, 6.62~±~0.14~nats &amp; 1.2~GB in 5~s; 0.5~+-~0.1; ±~-2~ms".replace("~", "\u00a0")
+    )
+    assert prose("12 steps, 7 bitter pills, 3 Bs") == "12 steps, 7 bitter pills, 3\u00a0Bs"
+
+
+def test_a_row_that_is_as_the_one_above_says_so_where_it_stands_alone():
+    rows = [["sums", "0", "accuracy", "1.0"], ["", "", "accuracy: 2da", "2.0"], ["", "5", "accuracy", "3.0"]]
+    table = fewshot_page("t", [], [], {}, Table(["task", "shots", "score", "m"], rows))
+    again = re.findall(r'<span class="again">(.*?)</span>', table)
+    assert again == ["sums", "0", "sums"]
 
 
 HOSTILE = (

@@ -126,8 +126,14 @@ def test_a_key_that_differs_as_a_whole_is_not_taken_apart_again(tmp_path: Path):
     runs = read_all(paths)
     assert tables.differences(runs[:2]).rows == [["train.stages.0.sequence_length", "8", "9"]]
     assert tables.differences(runs).rows == [
-        ["train.stages", "[sequence_length 8]", "[sequence_length 9]", "[]"]
+        ["train.stages", "[{sequence_length: 8}]", "[{sequence_length: 9}]", "[]"]
     ]
+
+
+def test_of_a_block_that_one_run_has_the_keys_are_compared(tmp_path: Path):
+    runs = read_all([write_run(tmp_path / name, []) for name in "ab"])
+    runs[1].recipe["teacher"] = {"path": "x", "of": {"layers": 2}}
+    assert tables.differences(runs).rows == [["teacher.path", "-", "x"], ["teacher.of.layers", "-", "2"]]
 
 
 def test_what_all_runs_ran_on_is_told_once(tmp_path: Path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from nlptool.commands.inspect.rows import SPECIAL, Part, Piece, ShownRow, flat, format_facts
 from nlptool.data.row_view import MEANING, Fact
 from nlptool.report import html_page
-from nlptool.report.html_page import html_text
+from nlptool.report.html_page import html_text, prose
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -51,6 +51,6 @@ def _piece(piece: Piece) -> str:
 
 def _facts(facts: Mapping[str, Fact]) -> str:
     return "".join(
-        f"<div><dt>{html_text(name)}</dt><dd>{html_text(value)}</dd></div>"
+        f"<div><dt>{html_text(name)}</dt><dd>{prose(value)}</dd></div>"
         for name, value in format_facts(facts).items()
     )
