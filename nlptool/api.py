@@ -10,22 +10,27 @@ Every function raises what the command line would print, as an nlptool.errors.Nl
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptool.errors import UsageError
+from nlptool.errors import DataError, UsageError
+from nlptool.formatting import brief
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nlptool.evaluation.embedding import Pooling
+    from nlptool.commands.predict.run import Ensemble
+    from nlptool.evaluation.embedding import Embedder, Pooling
     from nlptool.evaluation.fill_mask import FillMask, Prediction
     from nlptool.evaluation.generation.generate import Generator
     from nlptool.evaluation.scoring import Scorer
     from nlptool.text.tokenizer import Tokenizer
+
+SHOWN = 40  # characters of an argument that a message shows
 
 
 def run(
@@ -65,12 +70,18 @@ def load(model: str | Path) -> "Model":
 
 
 class Model:
-    """A pretrained model. What it is asked is loaded when it is first needed, and kept."""
+    """A pretrained model, on the GPU where there is one. What it is asked is loaded when it is first needed, and kept.
+
+    Threads may ask the same model. Every method raises UsageError for arguments that it cannot take.
+    """
 
     def __init__(self, name: str | Path) -> None:
         from nlptool.models import hub
 
+        if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+            raise UsageError(f"a model is a folder or hf://OWNER/NAME; found {name!r}")
         self.folder = hub.folder(str(name))
+        self._embedders: dict[tuple[Any, ...], Embedder] = {}
 
     def __repr__(self) -> str:
         return f"nlptool.load({str(self.folder)!r})"
@@ -85,11 +96,13 @@ class Model:
 
     def fill_mask(self, text: str, top_k: int = 5) -> "list[list[Prediction]]":
         """For each [MASK] in a text the `top_k` most probable tokens, as (text, probability)."""
-        return self._fill_mask.predictions(text, top_k)
+        if not isinstance(text, str):
+            raise UsageError(f"text: a text is expected, one at a time; found {brief(repr(text), SHOWN)}")
+        return self._fill_mask.predictions(text, _count("top_k", top_k))
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Log-likelihood of each text in nats; of a masked model the pseudo-log-likelihood (Salazar et al. 2020)."""
-        return self._scorer.scores(texts)
+        return self._scorer.scores(_texts(texts))
 
     def generate(
         self,
@@ -104,22 +117,38 @@ class Model:
         stop: Sequence[str] = (),
         seed: int = 0,
     ) -> list[str]:
-        """How a decoder continues each text. temperature 0 takes the most probable token each time."""
-        from nlptool.evaluation.generation.logits_processors import LogitsProcessors
-        from nlptool.evaluation.generation.sampling import Sampling
+        """How a decoder continues each text. temperature 0 takes the most probable token each time.
 
-        processors = LogitsProcessors(repetition_penalty, no_repeat_ngram_size)
-        choose = Sampling(temperature, top_k, top_p, seed, processors)
-        return self._generator.complete(texts, max_new_tokens, stop, choose)
+        top_k 0, top_p 1, repetition_penalty 1 and no_repeat_ngram_size 0 change nothing.
+        """
+        from nlptool.evaluation.generation.generate import strategy
+        from nlptool.evaluation.generation.keys import generation_config
+
+        if isinstance(stop, str):
+            raise UsageError(
+                f"stop: a list of texts is expected; found one text, {stop!r}", hint="stop=[TEXT]"
+            )
+        given = {
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_k": top_k or None,
+            "top_p": None if top_p == 1 else top_p,
+            "repetition_penalty": repetition_penalty,
+            "no_repeat_ngram_size": no_repeat_ngram_size,
+            "stop": tuple(stop),
+        }
+        config = generation_config(given)
+        choose = strategy(config._replace(seed=seed))
+        return self._generator.complete(_texts(texts), config.max_new_tokens, config.stop, choose)
 
     def embed(
         self, texts: Sequence[str], *, pooling: "Pooling | None" = None, layers: Sequence[int] = (-1,)
     ) -> "NDArray[np.float32]":
         """A vector for each text, [N, D]; by default an encoder's mean over tokens, a decoder's last token."""
-        from nlptool.evaluation.embedding import Embedder
-
-        embedder = Embedder(self.folder, pooling or Embedder.natural_pooling(self.folder), layers)
-        rows, _ = embedder.encode(texts)
+        if isinstance(layers, int):
+            raise UsageError(f"layers: a list is expected; found {layers}", hint=f"layers=[{layers}]")
+        embedder = self._embedder(pooling, tuple(layers))
+        rows, _ = embedder.encode(_texts(texts))
         return embedder.vectors(rows)
 
     def predict(self, rows: "Sequence[str | Sequence[str] | Mapping[str, Any]]") -> list[dict[str, Any]]:
@@ -129,26 +158,51 @@ class Model:
         columns by name. Raises DataError for a row that cannot be read, or a model that was not fine-tuned.
         """
         from nlptool.commands.predict.options import PredictOptions
-        from nlptool.commands.predict.run import Ensemble, predicted
+        from nlptool.commands.predict.run import predicted
         from nlptool.tasks.row_source import text_columns
         from nlptool.text.row import Row
+
+        if isinstance(rows, str | Mapping):
+            raise UsageError(
+                f"rows: a list of rows is expected; found one, {brief(repr(rows), SHOWN)}",
+                hint="put it into a list: [ROW]",
+            )
+        ensemble = self._ensemble
+
+        def named(number: int, row: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+            if isinstance(row, Mapping):
+                return dict(row)
+            if not isinstance(row, str | Sequence):
+                raise UsageError(
+                    f"row {number}: a text, a list of texts or columns by name are expected; found {row!r}"
+                )
+            texts, columns = [row] if isinstance(row, str) else list(row), text_columns(ensemble.task)
+            if len(texts) != len(columns):
+                raise UsageError(f"row {number}: a row has {', '.join(columns)}; {len(texts)} given")
+            return ensemble.task.row_of(texts)
+
+        given = (Row(f"row {number}", named(number, row)) for number, row in enumerate(rows))
+        chunks = list(predicted(ensemble, given, PredictOptions(str(self.folder)), 0))
+        return [{key: line[key] for key in line if key != "row"} for _, lines, _ in chunks for line in lines]
+
+    def _embedder(self, pooling: "Pooling | None", layers: tuple[int, ...]) -> "Embedder":
+        from nlptool.evaluation.embedding import Embedder
+        from nlptool.runs import machine
+
+        key = (pooling, layers)
+        if key not in self._embedders:
+            natural = pooling or Embedder.natural_pooling(self.folder)
+            self._embedders[key] = Embedder(self.folder, natural, layers, machine.device())
+        return self._embedders[key]
+
+    @cached_property
+    def _ensemble(self) -> "Ensemble":
+        from nlptool.commands.predict.options import PredictOptions
+        from nlptool.commands.predict.run import Ensemble
         from nlptool.train.interrupts import SignalHandler
 
-        question = PredictOptions(str(self.folder))
-        with SignalHandler(alone=True) as signals:
-            ensemble = Ensemble([str(self.folder)], question, signals)
-
-            def named(row: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-                if isinstance(row, Mapping):
-                    return dict(row)
-                texts, columns = [row] if isinstance(row, str) else list(row), text_columns(ensemble.task)
-                if len(texts) != len(columns):
-                    raise UsageError(f"a row has {', '.join(columns)}; {len(texts)} given")
-                return ensemble.task.row_of(texts)
-
-            given = (Row(f"row {number}", named(row)) for number, row in enumerate(rows))
-            chunks = list(predicted(ensemble, given, question, 0))
-        return [{key: line[key] for key in line if key != "row"} for _, lines, _ in chunks for line in lines]
+        # The handler is not entered: Ctrl-C stops a prediction as it stops any other call, in any thread.
+        return Ensemble([str(self.folder)], PredictOptions(str(self.folder)), SignalHandler(alone=True))
 
     @cached_property
     def _fill_mask(self) -> "FillMask":
@@ -159,12 +213,37 @@ class Model:
     @cached_property
     def _generator(self) -> "Generator":
         from nlptool.evaluation.generation.generate import Generator
+        from nlptool.runs import machine
 
-        return Generator(self.folder)
+        return Generator(self.folder, machine.device())
 
     @cached_property
     def _scorer(self) -> "Scorer":
         from nlptool.evaluation.scoring import scorer
         from nlptool.models import huggingface
+        from nlptool.runs import machine
 
-        return scorer(huggingface.load_pretrained(self.folder), self.tokenizer)
+        try:
+            return scorer(huggingface.load_pretrained(self.folder), self.tokenizer, machine.device())
+        except DataError as error:
+            raise DataError(f"{self.folder}: {error.message}", error.hint) from error
+
+
+def _texts(texts: Sequence[str]) -> list[str]:
+    """Texts as a list. Raises UsageError for one text by itself, and for what is no text."""
+    if isinstance(texts, str):
+        found = brief(repr(texts), SHOWN)
+        raise UsageError(
+            f"texts: a list of texts is expected; found one text, {found}", hint="put it into a list: [TEXT]"
+        )
+    found_texts = list(texts)
+    for number, text in enumerate(found_texts):
+        if not isinstance(text, str):
+            raise UsageError(f"texts[{number}]: a text is expected; found {brief(repr(text), SHOWN)}")
+    return found_texts
+
+
+def _count(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise UsageError(f"{name}: a whole number of at least 1 is expected; found {value!r}")
+    return value

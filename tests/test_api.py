@@ -1,6 +1,10 @@
 """nlptool from Python."""
 
+import pydoc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +14,32 @@ from nlptool.errors import DataError, RecipeError, UsageError
 
 ROOT = Path(__file__).parents[1]
 
+WRONG: tuple[tuple[Callable[[Any], object], str], ...] = (
+    (lambda model: model.score("The"), "texts: a list of texts is expected; found one text, 'The'"),
+    (lambda model: model.embed(["The", None]), r"texts\[1\]: a text is expected; found None"),
+    (lambda model: model.embed(["The"], layers=-1), "layers: a list is expected; found -1"),
+    (lambda model: model.embed(["The"], layers=[]), "layers: none is given"),
+    (lambda model: model.embed(["The"], pooling="max"), "pooling max: one of cls, mean, last"),
+    (lambda model: model.fill_mask(["[MASK]"]), "text: a text is expected"),
+    (
+        lambda model: model.fill_mask("[MASK]", top_k=0),
+        "top_k: a whole number of at least 1 is expected; found 0",
+    ),
+    (lambda model: model.generate(["The"], max_new_tokens=0), "max_new_tokens: .*above 0; found 0"),
+    (
+        lambda model: model.generate(["The"], top_p=2, temperature=-1),
+        "temperature: .*; top_p: .*at most 1; found 2",
+    ),
+    (lambda model: model.generate(["The"], top_p=0.9), "top_p would change nothing here"),
+    (lambda model: model.generate(["The"], stop="."), "stop: a list of texts is expected"),
+    (lambda model: nlptool.load(""), "a model is a folder or hf://OWNER/NAME"),
+)
+"""What a model is asked amiss, and what is told."""
+
 
 def test_names_are_there_and_others_are_not():
     assert set(nlptool.__all__) == {"Model", "load", "run"}
+    assert "fill_mask(self, text" in pydoc.render_doc(nlptool, renderer=pydoc.plaintext)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = nlptool.nothing
 
@@ -42,6 +69,9 @@ def test_a_recipe_is_carried_out_and_its_model_is_asked(tmp_path: Path, capsys: 
     assert np.isfinite(vectors).all()
     with pytest.raises(Exception, match="decoder"):
         model.generate(["The"])
+    for wrong, told in WRONG:
+        with pytest.raises(UsageError, match=told):
+            wrong(model)
 
 
 def test_rows_are_predicted(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -59,6 +89,13 @@ def test_rows_are_predicted(tiny_run: Path, tmp_path: Path, capsys: pytest.Captu
     found = model.predict(texts[:2])
     assert [set(line) for line in found] == [{"prediction", "scores"}] * 2
     assert found[0] == model.predict([{"sentence": texts[0]}])[0] == model.predict([(texts[0],)])[0]
+    for one in (texts[0], {"sentence": texts[0]}):
+        with pytest.raises(UsageError, match="a list of rows is expected; found one"):
+            model.predict(one)
+    with pytest.raises(UsageError, match=r"row 1: .* found None"):
+        model.predict([texts[0], None])  # type: ignore[list-item]
+    with ThreadPoolExecutor(4) as threads:  # which may set no signal handlers, and share one model
+        assert list(threads.map(model.predict, [texts[:2]] * 8)) == [found] * 8
     with pytest.raises(UsageError, match="a row has sentence; 2 given"):
         model.predict([("a", "b")])
     with pytest.raises(DataError, match="row 1"):

@@ -92,7 +92,7 @@ MAY_IMPORT = {
         "progress",
     },
     "cli": {"commands", "runs", "console", "recipe", "errors", "launch", "notices"},
-    "api": {"cli", "commands", "tasks", "evaluation", "models", "text", "train", "errors"},
+    "api": {"cli", "commands", "runs", "tasks", "evaluation", "models", "text", "train", "formatting", "errors"},
     "datatrove_steps": {"cli", "runs", "extras"},
     "__main__": {"cli"},
     "__init__": {"api"},

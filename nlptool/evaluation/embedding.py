@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ class Embedder:
         device: torch.device = CPU,
         batch_size: int | None = None,
     ) -> None:
+        if pooling not in get_args(Pooling):
+            raise UsageError(f"pooling {pooling}: one of {', '.join(get_args(Pooling))} is expected")
         pretrained = huggingface.load_pretrained(folder)
         self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
         self.model = open_backbone(pretrained, device)
@@ -119,11 +121,13 @@ class Embedder:
 
 
 def _checked(layers: Sequence[int], count: int) -> list[int]:
-    """Numbers of layers from 0. Raises UsageError for one that the model lacks, and for one given twice."""
+    """Numbers of layers from 0. Raises UsageError for none, for one that the model lacks, and for one given twice."""
+    if not layers:
+        raise UsageError(f"layers: none is given; the model has 1 to {count}, and 0, its embeddings")
     for layer in layers:
         if not -count - 1 <= layer <= count:
-            raise UsageError(f"--layers {layer}: the model has layers 1 to {count}, and 0, its embeddings")
+            raise UsageError(f"layers {layer}: the model has layers 1 to {count}, and 0, its embeddings")
     found = [layer % (count + 1) for layer in layers]
     if len(set(found)) < len(found):
-        raise UsageError(f"--layers {','.join(map(str, layers))}: names a layer twice")
+        raise UsageError(f"layers {','.join(map(str, layers))}: names a layer twice")
     return found

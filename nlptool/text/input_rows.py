@@ -19,6 +19,7 @@ TEXT = "text"
 """The column of a plain line."""
 RowFormat = Literal["jsonl", "csv", "tsv", "parquet", "lines", "conll"]
 OBJECT = re.compile(r'\{\s*["}]')
+ARRAY = re.compile(r"\[\s*\{")
 SUFFIXES: dict[str, RowFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -61,20 +62,32 @@ def format_of(
 
 
 def _piped(texts: Sequence[str]) -> RowFormat:
-    """JSON lines where standard input begins with an object; separated values below a header; else a text a line."""
-    peek = getattr(sys.stdin.buffer, "peek", None)
-    if peek is None:
+    """JSON where standard input begins with an object or an array of them; separated values below a header; else a text
+    a line.
+    """
+    begin = _begin()
+    if begin is None or OBJECT.match(begin) or ARRAY.match(begin):
         return "jsonl"
-    begin = peek(1).decode("utf8", "replace").lstrip()
-    if OBJECT.match(begin):
-        return "jsonl"
-    header = begin.removeprefix("\ufeff").partition("\n")[0].rstrip("\r")
+    header = begin.partition("\n")[0].rstrip("\r")
     separated: Sequence[tuple[RowFormat, str]] = (("tsv", "\t"), ("csv", ","), ("csv", ";"))
     for form, separator in separated:
         names = [name.strip('"') for name in header.split(separator)]
         if len(names) > 1 and texts and set(texts) <= set(names):
             return form
     return "lines"
+
+
+def _begin() -> str | None:
+    """What standard input begins with, which stays there to be read; None where that cannot be seen."""
+    peek = getattr(_stdin(), "peek", None)
+    return None if peek is None else peek(1).decode("utf8", "replace").lstrip("\ufeff \t\r\n")
+
+
+def _stdin() -> IO[bytes]:
+    """Standard input. Raises UsageError where it is closed, as by `<&-`."""
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", hint="pipe rows into the command, or name a file")
+    return sys.stdin.buffer
 
 
 def read(
@@ -97,7 +110,10 @@ def read(
 def _rows(name: str, form: RowFormat, columns: Sequence[str], texts: Sequence[str]) -> Rows:
     if name == STDIN:
         with tabular.damage_reported("stdin"):
-            yield from _stream("stdin", sys.stdin.buffer, form, columns, texts)
+            if form == "jsonl" and ARRAY.match(_begin() or ""):
+                yield from row_formats.json_value("stdin", _stdin())
+            else:
+                yield from _stream("stdin", _stdin(), form, columns, texts)
         return
     path = Path(name)
     suffix, compression = _suffixes(path)

@@ -20,9 +20,9 @@ MARKS = {
     b"\xd0\xcf\x11\xe0": "the file is an old spreadsheet or document: save it as CSV (UTF-8) or plain text",
     b"%PDF": "the file is a PDF: take the text out first, e.g. with pdftotext",
     b"PAR1": "the file is Parquet: name it NAME.parquet",
-    b"\x1f\x8b": "the file is compressed with gzip: name it NAME.gz",
-    b"(\xb5/\xfd": "the file is compressed with zstd: name it NAME.zst",
-    b"\xfd7zXZ": "the file is compressed with xz: name it NAME.xz",
+    b"\x1f\x8b": "the file is compressed with gzip: name it NAME.gz, or pipe it through gzip -dc",
+    b"(\xb5/\xfd": "the file is compressed with zstd: name it NAME.zst, or pipe it through zstd -dc",
+    b"\xfd7zXZ": "the file is compressed with xz: name it NAME.xz, or pipe it through xz -dc",
 }
 """What files begin with that are no text in UTF-8, and what to do."""
 HANGUL = 0.8

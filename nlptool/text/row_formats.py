@@ -34,7 +34,10 @@ def _object(place: str, line: str | BadRecord) -> Row | DataError:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return DataError(f"{place}: broken JSON ({error}); one object a line is expected")
+        return DataError(
+            f"{place}: broken JSON ({error}); one object a line is expected",
+            hint="jq -c . FILE writes objects a line each" if line.strip() == "{" else None,
+        )
     if not isinstance(values, dict):
         return DataError(
             f"{place}: expected an object with the columns as keys",

@@ -27,6 +27,8 @@ LOOK = 1.0  # seconds between checks of the launcher
 class SignalHandler:
     """Turns SIGTERM, SIGUSR1, SIGHUP and Ctrl-C into `Preempted`; ignored signals (nohup) stay ignored.
 
+    In a thread other than the main one signals remain with whoever has them.
+
     alone: raise at once (outside shielded stretches and imports); otherwise only set `arrived`, also when the
     process that started this one has ended.
     """
@@ -43,7 +45,8 @@ class SignalHandler:
         self._ended = threading.Event()
 
     def __enter__(self) -> "SignalHandler":
-        handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        here = threading.current_thread() is threading.main_thread()  # no other may set handlers
+        handled = [number for number in SIGNALS if here and signal.getsignal(number) is not signal.SIG_IGN]
         self._previous = {number: signal.signal(number, self._receive) for number in handled}
         self._hook, sys.unraisablehook = sys.unraisablehook, self._ignored
         if not self.alone:

@@ -226,6 +226,7 @@ def predictions(
     `width` numbers a row. It is for metrics that are not means, such as a rank correlation.
     Raises Preempted like `train`.
     """
+    training = module.training
     module.eval()
     gathered = torch.zeros(shape, dtype=torch.float64, device=world.device)
     for index in range(number):
@@ -236,7 +237,8 @@ def predictions(
     (stopping,) = world.sum([interrupts.arrived])
     if stopping:
         raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")
-    module.train()
+    if training:  # else dropout would set in for another thread that asks the same module
+        module.train()
     return world.sum_tensors({"rows": gathered})["rows"].cpu()
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from nlptool.errors import UsageError
 from nlptool.text import input_rows
 
 
@@ -12,6 +13,8 @@ from nlptool.text import input_rows
     ("piped", "form", "values"),
     [
         (' {"문장": "하나, 둘"}\n', "jsonl", ["하나, 둘"]),
+        ('\ufeff[\n {"문장": "하나"}, {"문장": "둘"}\n]\n', "jsonl", ["하나", "둘"]),
+        ("[하나] 둘\n", "lines", ["[하나] 둘"]),
         ('id,문장\n1,"하나, 둘"\n', "csv", ["하나, 둘"]),
         ("\ufeffid\t문장\r\n1\t하나, 둘\r\n", "tsv", ["하나, 둘"]),
         ('"id";"문장"\n1;"하나, 둘"\n', "csv", ["하나, 둘"]),
@@ -28,3 +31,9 @@ def test_a_first_line_shows_how_standard_input_is_written(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(buffer))
     assert input_rows.format_of("-", texts=("문장",)) == form
     assert [row.get("문장") for row in input_rows.read("-", texts=("문장",))] == values  # type: ignore[union-attr]
+
+
+def test_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="standard input is closed"):
+        input_rows.read("-")

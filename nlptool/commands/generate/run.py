@@ -29,7 +29,11 @@ ESCAPES = {"\\n": "\n", "\\t": "\t"}  # what a shell makes hard to type
 def run(request: tuple[str, InputOptions, GenerationOptions], output: Options, console: Console) -> None:
     """Continue a text, the rows of a file, or hold a session. request: the model, the texts, the options."""
     model, given, options = request
-    if given.text is None and given.file is None and (output.json or not sys.stdin.isatty()):
+    if (
+        given.text is None
+        and given.file is None
+        and (output.json or sys.stdin is None or not sys.stdin.isatty())
+    ):
         raise UsageError("no text", hint="--text TEXT, a file with a text a row, or - for standard input")
     rows = None
     if given.file is not None:
@@ -170,6 +174,10 @@ def _typed(console: Console) -> str | None:
 
 def _stdin() -> str:
     """The text on standard input, without the line break that ends every file."""
+    if sys.stdin is None:
+        raise UsageError(
+            "standard input is closed", hint="pipe a text into the command, or give it: --text TEXT"
+        )
     try:
         return sys.stdin.read().removesuffix("\n")
     except UnicodeDecodeError as error:

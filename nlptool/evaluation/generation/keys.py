@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from nlptool.errors import UsageError
 from nlptool.recipe import RecipeBlock
+from nlptool.recipe.error_messages import explain
 
 SAMPLING = ("temperature", "top_k", "top_p", "seed")
 """What has an effect only where tokens are sampled."""
@@ -83,6 +85,17 @@ class GenerationKeys(RecipeBlock):
         if wrong := conflict(self.generation._asdict() | {"seed": None}):
             raise ValueError(wrong[0])
         return self
+
+
+def generation_config(given: dict[str, Any]) -> GenerationConfig:
+    """What arguments say, as the keys of a recipe do. Raises UsageError with all that is wrong with them."""
+    try:
+        return GenerationKeys.model_validate(given).generation
+    except ValidationError as error:
+        problems = explain(error, GenerationKeys, given)
+        raise UsageError(
+            "; ".join(": ".join(filter(None, (problem.path, problem.message))) for problem in problems)
+        ) from None
 
 
 def conflict(given: Mapping[str, Any], spelled: Callable[[str], str] = str) -> tuple[str, str | None] | None:
