@@ -1,4 +1,4 @@
-"""Vectors of texts: hidden states of a pretrained model, pooled."""
+"""Text embeddings: pooled hidden states of a pretrained model."""
 
 # B rows of a batch, T tokens, K positions, D hidden width
 
@@ -24,13 +24,13 @@ TOKENS = {"cpu": 8192, "cuda": 65_536}
 
 
 class Embedder:
-    """A Hugging Face folder of an encoder or decoder, and how its hidden states become one vector a text.
+    """Embeds texts with an encoder or decoder of a Hugging Face folder.
 
-    pooling: `cls`, the state of the first token, [CLS]; `mean`, of all tokens of the row, [CLS] and [SEP] included, as
-    sentence-transformers takes it; `last`, the state of the last token, which of a decoder has seen all others.
+    pooling: `cls`, the state of the first token, [CLS]; `mean`, of all tokens of the row, [CLS] and [SEP] included,
+    as in sentence-transformers; `last`, the state of the last token, which in a decoder attends to all others.
     layers: those whose states are averaged, numbered as transformers' hidden_states: 0 the embeddings, -1 the last.
-    batch_size: texts that are read together; None: as many as have TOKENS.
-    Raises DataError for a folder without model or tokenizer, UsageError for what its model cannot be asked.
+    batch_size: texts read at once; None: as many as have TOKENS. Raises DataError for a folder without model or
+    tokenizer, UsageError for what its model does not support.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Embedder:
 
     @staticmethod
     def natural_pooling(folder: Path) -> Pooling:
-        """The mean of an encoder, the last token of a decoder, which alone has seen the whole text."""
+        """The mean for an encoder, the last token for a decoder, which alone attends to the whole text."""
         return "mean" if huggingface.read_model_config(folder).kind == "encoder" else "last"
 
     def encode(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
-        """The rows that are read, and how many texts lose their end, since they exceed the model's positions.
+        """The token ids of each text, and how many texts are truncated to the model's positions.
 
-        A decoder reads an empty text as an end of text. Raises DataError where its tokenizer has none.
+        For a decoder an empty text becomes an end-of-text token. Raises DataError where its tokenizer has none.
         """
         room = self.positions - len(self._begin) - len(self._end)
         every = self.tokenizer.encode_batch(texts)
@@ -84,7 +84,7 @@ class Embedder:
 
     @torch.inference_mode()
     def vectors(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """The vector of each row of ids, [N, D]. Rows of like length are read together."""
+        """The embedding of each row of ids, [N, D]. Rows of similar length share a batch."""
         found = np.empty((len(rows), self.width), np.float32)
         order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
         most, begin = TOKENS[self.device.type], 0
@@ -121,7 +121,7 @@ class Embedder:
 
 
 def _checked(layers: Sequence[int], count: int) -> list[int]:
-    """Numbers of layers from 0. Raises UsageError for none, for one that the model lacks, and for one given twice."""
+    """Layer numbers from 0. Raises UsageError for none, for one that the model lacks, and for one given twice."""
     if not layers:
         raise UsageError(f"layers: none is given; the model has 1 to {count}, and 0, its embeddings")
     for layer in layers:

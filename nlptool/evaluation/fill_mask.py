@@ -1,4 +1,4 @@
-"""Ask a masked language model for the words under [MASK]."""
+"""Predictions of a masked language model for [MASK] tokens."""
 
 # T tokens, M masks of all texts, V vocabulary
 
@@ -32,7 +32,7 @@ class FillMask:
     def __init__(self, folder: Path) -> None:
         pretrained = huggingface.load_pretrained(folder)
         if "mlm" not in pretrained.heads:
-            beside = folder / "generator"  # of ELECTRA
+            beside = folder / "generator"  # the masked-LM head of ELECTRA's generator
             there = (beside / huggingface.CONFIG).is_file()
             raise DataError(
                 f"{folder}: the model has no masked-LM head",
@@ -45,10 +45,10 @@ class FillMask:
 
     @torch.inference_mode()
     def predictions(self, text: str, number: int = 5) -> list[list[Prediction]]:
-        """The `number` most probable tokens under each mask of a text, as transformers' fill-mask has them.
+        """The `number` most probable tokens at each mask of a text, as transformers' fill-mask gives them.
 
-        Probabilities are of all rows of the embeddings, special tokens too. In the text [MASK] stands for the
-        tokenizer's mask token, or its own name does. UsageError where there is none.
+        Probabilities are over all rows of the embeddings, special tokens too. The text may contain [MASK] or the
+        tokenizer's own mask token. UsageError where there is none.
         """
         mask = self.tokenizer.tokens[self.special["mask"]]
         ids = self.tokenizer.encode_masked(text.replace(MASK, mask))

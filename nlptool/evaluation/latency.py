@@ -1,7 +1,7 @@
-"""What a trained model costs to keep and to ask: parameters, bytes, latency, throughput.
+"""Costs of a trained model: parameters, bytes, latency, throughput.
 
-Times are compared only within one call of `measure`: the models take turns, so that whatever else the machine
-does falls on all of them alike, and of each the median counts.
+Times are comparable only within one call of `measure`: the models take turns, so that other load on the machine
+affects all of them, and the median of each counts.
 """
 
 # B rows, T tokens
@@ -17,10 +17,10 @@ from torch import nn
 
 from nlptool.data.batches import Batch
 
-REPEATS = 9  # turns that each model has; the median of them counts
-# Seconds that a turn lasts at least, so that the clock's grain and a single hitch do not matter.
+REPEATS = 9  # turns of each model, of which the median counts
+# Shortest turn in seconds, so that the resolution of the clock and a single delay do not matter.
 SHORTEST = 0.02
-ROWS = 32  # of the batch by which throughput is measured
+ROWS = 32  # rows of the batch that measures throughput
 
 
 class TimedModel(NamedTuple):
@@ -28,26 +28,26 @@ class TimedModel(NamedTuple):
 
     module: nn.Module
     answer: Callable[[Batch], object]
-    """Its outputs of a batch, e.g. a TaskObjective's `predict`."""
+    """Its outputs for a batch, e.g. a TaskObjective's `predict`."""
 
 
 class ModelCost(NamedTuple):
-    """What a model costs on this machine."""
+    """Costs of a model on this machine."""
 
     parameters: int
     """Shared ones once."""
     bytes: int
     """Memory of these parameters, in bytes."""
     latency: float
-    """Seconds for one row by itself."""
+    """Seconds for a single row."""
     throughput: float
-    """Rows a second, many at a time."""
+    """Rows a second in batches."""
 
 
 def measure(
     subjects: Mapping[str, TimedModel], single: Batch, several: Batch, repeats: int = REPEATS
 ) -> dict[str, ModelCost]:
-    """The footprint of each model, without dropout and gradients, on the device where the batches lie.
+    """Measure each model, without dropout and gradients, on the device of the batches.
 
     single: a batch of one row, for latency; several: of ROWS rows or so, for throughput. All models read the same.
     """
@@ -67,7 +67,7 @@ def measure(
 
 @torch.inference_mode()
 def _seconds(subjects: Mapping[str, TimedModel], batch: Batch, repeats: int) -> dict[str, float]:
-    """The median time that each model takes for the batch."""
+    """The median time of each model for the batch."""
     modes = {name: module.training for name, (module, _) in subjects.items()}
     turns: dict[str, list[float]] = {name: [] for name in subjects}
     try:
@@ -97,6 +97,6 @@ def _turn(answer: Callable[[Batch], object], batch: Batch, calls: int) -> float:
 
 
 def _finish(device: torch.device) -> None:
-    """Wait for what a GPU has still to do."""
+    """Wait for the GPU to finish."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

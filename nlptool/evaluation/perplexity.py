@@ -1,9 +1,10 @@
-"""How well a model predicts running text: bits per byte and perplexity, with an interval over documents.
+"""Perplexity and bits per byte of running text, with an interval over documents.
 
-A causal LM gives the likelihood of each token by those before it in its window; a masked LM the pseudo-likelihood,
-each token by all others of its window (Salazar et al. 2020, section 2.3). The two are not the same measure. Windows are
-those of lm-eval's rolling log-likelihood, `requests.rolling`, or overlap by a stride, `requests.strided`. Bits per byte
-divide by the bytes of the text, so models with different tokenizers compare (Gao et al. 2020, section 3.1).
+A causal LM gives the likelihood of each token given those before it in its window; a masked LM the
+pseudo-likelihood, each token given all others of its window (Salazar et al. 2020, section 2.3). The two are not
+comparable. Windows are those of lm-eval's rolling log-likelihood, `requests.rolling`, or overlap by a stride,
+`requests.strided`. Bits per byte divide by the bytes of the text, so models with different tokenizers are comparable
+(Gao et al. 2020, section 3.1).
 """
 
 import math
@@ -16,7 +17,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 class Reader(Protocol):
-    """A model that cuts a long text into windows, and scores what each of them predicts."""
+    """A model that cuts a long text into windows, and scores each."""
 
     tokenizer: Tokenizer
     positions: int
@@ -24,17 +25,17 @@ class Reader(Protocol):
     def windows(self, ids: Sequence[int], stride: int | None = None) -> list[EncodedRequest]:
         """Stretches that the model can read, each with its context; together they are the text.
 
-        stride: tokens from one window to the next; None: windows that overlap no more than they must.
+        stride: tokens from one window to the next; None: as little overlap as possible.
         """
         ...
 
     def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
-        """Log-likelihood of what each predicts, or what stands for it, in nats."""
+        """Log-likelihood of each window's predicted tokens, or a substitute for it, in nats."""
         ...
 
 
 class NegativeLogLikelihood(NamedTuple):
-    """What a document costs to predict."""
+    """The negative log-likelihood of a document."""
 
     nats: float
     tokens: int
@@ -49,7 +50,7 @@ class RatioEstimate(NamedTuple):
 
 
 def cost(reader: Reader, text: str, stride: int | None = None) -> NegativeLogLikelihood:
-    """Negative log-likelihood of one document, without any context before it. stride: as `Reader.windows`."""
+    """Negative log-likelihood of one document, without a context before it. stride: as in `Reader.windows`."""
     ids = reader.tokenizer.encode(text)
     nats = -sum(reader.of_windows(reader.windows(ids, stride))) if ids else 0.0
     return NegativeLogLikelihood(nats, len(ids), len(text.encode()))

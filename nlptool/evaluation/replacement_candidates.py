@@ -1,9 +1,9 @@
-"""What may stand in place of each word of a text: the candidates of TinyBERT's data augmentation.
+"""Replacement candidates of TinyBERT's data augmentation for each word of a text.
 
-Jiao et al. 2020, algorithm 1: of a word that is one token, the most probable words under its mask; of any other, the
-nearest words by the cosine of their vectors. There the vectors are GloVe's. Here they are made of a model's own
-embeddings, a word's being the mean of its tokens', and the words are those of the training rows: nothing more is
-needed, in any language. A model without a masked-LM head gives all words their nearest ones.
+Jiao et al. 2020, algorithm 1: for a word of one token, the most probable words at its mask; for any other, the
+nearest words by the cosine of their vectors. The paper uses GloVe's vectors. Here a word's vector is the mean of the
+model's own token embeddings, and the words are those of the training rows, so that any language works without
+further data. Without a masked-LM head all words get their nearest ones.
 """
 
 # N masked words, A requested words, W words, K candidates, T tokens, E width of the embeddings, V vocabulary
@@ -21,24 +21,24 @@ from nlptool.models.base import Encoder, Inputs
 from nlptool.text.tokenizer import Tokenizer
 from nlptool.text.word_boundaries import ALWAYS
 
-WORDS = 100_000  # the most frequent ones are compared; TinyBERT's code reads as many of GloVe's
+WORDS = 100_000  # number of most frequent words compared; TinyBERT's code reads as many of GloVe's
 AT_ONCE = 1 << 23  # similarities in memory
-TOKENS = 1 << 13  # that the model reads together
+TOKENS = 1 << 13  # tokens that the model reads at once
 
 Ids = tuple[int, ...]
 
 
 def frequent(texts: Iterable[str], most: int = WORDS) -> list[str]:
-    """The words of texts, the most frequent first."""
+    """The words of texts, most frequent first."""
     counts = Counter(text[begin:end] for text in texts for begin, end in word_spans(text))
     return [word for word, _ in counts.most_common(most)]
 
 
 class NearestNeighbours:
-    """The K nearest of some words to each of them.
+    """The K nearest neighbours of words.
 
-    Words that are the same tokens, such as upper and lower case to many models, are one; words with an unknown token
-    are none. Similarities are computed when they are first asked for, for many words together.
+    Words with the same tokens, such as upper and lower case in many models, are one; words with an unknown token are
+    excluded. Similarities are computed on first use, for many words together.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class NearestNeighbours:
         self._found: dict[Ids, tuple[str, ...]] = {}
 
     def of(self, words: Sequence[Ids]) -> list[tuple[str, ...]]:
-        """For each word, by its tokens, the others, nearest first; none for a word that is not among them."""
+        """For each word, given by its tokens, the others, nearest first; empty for an unknown word."""
         new = [ids for ids in dict.fromkeys(words) if ids in self._places and ids not in self._found]
         size, names = max(1, AT_ONCE // max(len(self._words), 1)), list(self._words.values())
         for first in range(0, len(new), size):
             block = new[first : first + size]
             places_A = torch.tensor([self._places[ids] for ids in block], device=self._vectors_WE.device)
             cosines_AW = self._vectors_WE[places_A] @ self._vectors_WE.T
-            cosines_AW.scatter_(1, places_A[:, None], -2.0)  # itself is the last
+            cosines_AW.scatter_(1, places_A[:, None], -2.0)  # the word itself is last
             near_AK = cosines_AW.topk(min(self.number, len(names) - 1)).indices
             for ids, near in zip(block, near_AK.tolist(), strict=True):
                 self._found[ids] = tuple(names[place] for place in near)
@@ -75,22 +75,22 @@ class NearestNeighbours:
 
 
 class _Masked(NamedTuple):
-    """A text with a word masked, and once more as it is."""
+    """A text with a word masked, followed by the original text."""
 
     text: int
     word: int
     ids: list[int]
     at: int
-    """Where the mask stands."""
+    """Position of the mask."""
     first: int
-    """Tokens up to where the text begins once more."""
+    """Number of tokens before the second copy of the text."""
 
 
 class MaskedLMCandidates:
-    """The K most probable words under a mask: tokens that begin a word, and are letters.
+    """The K most probable words at a mask: tokens of letters that begin a word.
 
-    The model reads `[CLS] text with the mask [SEP] text [SEP]`, so that it knows what the word was, as in TinyBERT's
-    code; a text too long for that only the one time. The word itself may be among its candidates, as there.
+    The model reads `[CLS] text with the mask [SEP] text [SEP]`, so that it knows the original word, as in TinyBERT's
+    code; a text too long for that is read once. The word itself may be among its candidates, as there.
     """
 
     def __init__(self, tokenizer: Tokenizer, model: Encoder, head: nn.Module, number: int) -> None:
@@ -105,9 +105,9 @@ class MaskedLMCandidates:
         )
 
     def of(self, texts: Sequence[list[Ids]]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-        """Number of a text, number of a word in it, and its candidates, for all words that are one token.
+        """Number of a text, number of a word in it, and its candidates, for all words of one token.
 
-        texts: tokens between the words and of the words in turn, beginning and ending with what is no word.
+        texts: tokens between the words and of the words in turn, beginning and ending with those between.
         """
         masked = [one for number, parts in enumerate(texts) for one in self._masked(number, parts)]
         masked.sort(key=lambda one: len(one.ids))
@@ -165,7 +165,7 @@ class ReplacementCandidates:
         return dict(zip(texts, found, strict=True))
 
     def _parts(self, texts: Sequence[str]) -> list[list[Ids]]:
-        """For each text the tokens between and of its words, in turn; a space belongs to the word after it."""
+        """For each text the tokens between its words and of its words, in turn; a space belongs to the next word."""
         cut: list[list[str]] = []
         for text in texts:
             pieces, at = [], 0
@@ -179,5 +179,5 @@ class ReplacementCandidates:
 
 
 def tokens_of(tokenizer: Tokenizer, words: Sequence[str]) -> list[Ids]:
-    """Tokens of words as they stand in a text, with a space before them."""
+    """Tokens of words within a text, with a space before them."""
     return [tuple(ids) for ids in tokenizer.encode_batch([f" {word}" for word in words])]

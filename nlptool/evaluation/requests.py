@@ -1,4 +1,4 @@
-"""Answers to be scored given their contexts, and their token ids: cut where lm-eval 0.4 cuts them."""
+"""Requests to score answers given their contexts, and their token ids, truncated as in lm-eval 0.4."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,40 +8,40 @@ from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
 from nlptool.text.tokenizer import Tokenizer
 
-AT_ONCE = 4096  # requests that are encoded together
+AT_ONCE = 4096  # requests encoded at once
 
 Tokens = Iterator[tuple[int, float, bool]]
-"""For each token of an answer: the request's number, the log-probability, whether it is the model's first choice."""
+"""For each token of an answer: the request's number, the log-probability, whether it is the most probable one."""
 
 
 class Request(NamedTuple):
-    """How likely is this answer after this context? A space between the two belongs to the answer."""
+    """An answer to score after a context. A space between the two belongs to the answer."""
 
     context: str
     answer: str
     place: str = ""
-    """Where it was read, for what is wrong with it."""
+    """Its place in the input, for error messages."""
 
     def fault(self, wrong: str, hint: str | None = None) -> DataError:
-        """The error that something is wrong with it."""
+        """A DataError about this request."""
         return DataError(f"{self.place}: {wrong}" if self.place else wrong, hint)
 
 
 class Scored(NamedTuple):
-    """What a model finds of an answer."""
+    """Scores of an answer."""
 
     logprob: float
     """Nats, summed over the answer's tokens."""
     tokens: int
     """Tokens of the answer."""
     greedy: bool
-    """Whether each of them is the model's first choice."""
+    """Whether each of them is the most probable one."""
     cut: int = 0
-    """Tokens left out at the beginning of the context, since the model does not read as many."""
+    """Tokens truncated off the beginning of the context to fit the model's positions."""
 
 
 class EncodedRequest(NamedTuple):
-    """A request in token ids."""
+    """A request as token ids."""
 
     context: Sequence[int]
     answer: Sequence[int]
@@ -49,11 +49,11 @@ class EncodedRequest(NamedTuple):
 
 
 def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[EncodedRequest]:
-    """The ids of each request, as lm-eval's `_encode_pair` finds them.
+    """The ids of each request, as in lm-eval's `_encode_pair`.
 
-    White space at the end of a context goes to the answer. Both are encoded together, and the answer's tokens are
-    those behind as many as the context has by itself. A context of white space alone becomes an empty one, which
-    lm-eval refuses. Raises DataError for an answer that adds no token.
+    White space at the end of a context moves to the answer. Both are encoded together, and the answer's tokens
+    follow as many as the context has alone. A context of white space becomes an empty one, which lm-eval refuses.
+    Raises DataError for an answer that adds no token.
     """
     pairs: list[EncodedRequest] = []
     for begin in range(0, len(requests), AT_ONCE):
@@ -62,7 +62,7 @@ def encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[EncodedRe
 
 
 def _encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[EncodedRequest]:
-    """Ids as arrays: lists of numbers take ten times as much."""
+    """Ids as arrays: lists of numbers take ten times as much memory."""
     contexts = [request.context.rstrip() for request in requests]
     wholes = [request.context + request.answer for request in requests]
     distinct = list(dict.fromkeys([*contexts, *wholes]))
@@ -86,9 +86,9 @@ def _encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[EncodedR
 def truncate_context(
     pairs: Sequence[EncodedRequest], requests: Sequence[Request], room: int, least: int = 0
 ) -> list[EncodedRequest]:
-    """The pairs, contexts cut at their beginning so that none has more than `room` tokens.
+    """The pairs, with contexts truncated at their beginning so that none has more than `room` tokens.
 
-    Raises DataError where `least` tokens of context and the whole answer have no room.
+    Raises DataError where `least` tokens of context and the whole answer do not fit.
     """
     found = []
     for pair, request in zip(pairs, requests, strict=True):
@@ -104,11 +104,11 @@ def truncate_context(
 
 
 def strided(ids: Sequence[int], size: int, known: int, stride: int) -> list[EncodedRequest]:
-    """A long text as windows of at most `size` tokens that begin `stride` tokens after each other.
+    """A long text as windows of at most `size` tokens, `stride` tokens apart.
 
-    Each token but the first `known` is predicted once, in the first window that holds it; what the window before has
-    predicted is its context, at least `size - stride` tokens. So the documentation of transformers has it (Perplexity
-    of fixed-length models).
+    Each token but the first `known` is predicted once, in the first window that holds it; its context is at least
+    `size - stride` tokens predicted in the window before. As in transformers' documentation (Perplexity of
+    fixed-length models).
     """
     windows, done = [], known
     for begin in range(0, len(ids), stride):
@@ -120,11 +120,11 @@ def strided(ids: Sequence[int], size: int, known: int, stride: int) -> list[Enco
 
 
 def rolling(ids: Sequence[int], size: int, known: int) -> list[EncodedRequest]:
-    """A long text as windows of at most `size` tokens, each token predicted once, but for the first `known`.
+    """A long text as windows of at most `size` tokens; each token but the first `known` is predicted once.
 
-    A window's context is its first `known` tokens, which the one before has predicted; the last window is full, and
-    its context is as long as that takes. So lm-eval 0.4 has it (utils.get_rolling_token_windows, with a context
-    length of 1, then make_disjoint_window).
+    A window's context is its first `known` tokens, which the window before has predicted; the last window is full,
+    with as long a context as that takes. As in lm-eval 0.4 (utils.get_rolling_token_windows, with a context length
+    of 1, then make_disjoint_window).
     """
     windows = []
     for begin in range(known, len(ids), size - known):
@@ -134,9 +134,9 @@ def rolling(ids: Sequence[int], size: int, known: int) -> list[EncodedRequest]:
 
 
 def sum_scores(tokens: Tokens, pairs: Sequence[EncodedRequest]) -> Iterator[tuple[int, Scored]]:
-    """What was found of each request, with its number, as soon as all tokens of its answer are known.
+    """The scores of each request, with its number, as soon as all tokens of its answer are scored.
 
-    tokens: of all requests, in any order.
+    tokens: those of all requests, in any order.
     """
     sums, greedy, left = [0.0] * len(pairs), [True] * len(pairs), [len(pair.answer) for pair in pairs]
     yield from ((number, Scored(0.0, 0, True)) for number, tokens_left in enumerate(left) if not tokens_left)
@@ -150,7 +150,7 @@ def sum_scores(tokens: Tokens, pairs: Sequence[EncodedRequest]) -> Iterator[tupl
 
 
 def in_order(scored: Iterable[tuple[int, Scored]]) -> list[Scored]:
-    """What was found, by the number of its request. scored: each request once, in any order."""
+    """The scores by the number of the request. scored: each request once, in any order."""
     return [found for _, found in sorted(scored)]
 
 

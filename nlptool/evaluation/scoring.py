@@ -1,9 +1,9 @@
-"""How likely a model finds a text, or an answer after a context: in nats, whatever kind of model it is.
+"""Scores of texts, and of answers after a context, by any kind of model, in nats.
 
-A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right ones
-are added (Salazar et al. 2020, section 2.2), on request with the rest of its word masked, too (Kauf and Ivanova 2023).
-A causal LM gives the log-likelihood. ELECTRA's discriminator gives how original it finds all tokens. Only an answer's
-own tokens count; an encoder sees its context and itself, a decoder what stands before.
+A masked LM gives the pseudo-log-likelihood: each token is masked in turn, and the log-probabilities of the right
+ones are added (Salazar et al. 2020, section 2.2), optionally with the rest of its word masked, too (Kauf and Ivanova
+2023). A causal LM gives the log-likelihood, ELECTRA's discriminator the log-probabilities of "original". Only an
+answer's own tokens are scored; an encoder reads them with their context, a decoder the tokens before.
 """
 
 # B rows, T tokens, V vocabulary
@@ -42,23 +42,23 @@ from nlptool.text.tokenizer import Tokenizer
 
 BATCH = 16384  # tokens at once, padding included
 PllMetric = Literal["original", "within_word_l2r"]
-FRAME = ("cls", "sep")  # special tokens around what an encoder reads
+FRAME = ("cls", "sep")  # special tokens around an encoder's input
 
 
 class Scorer(Protocol):
     """A model that scores texts, and answers given their contexts."""
 
     kind: str
-    """What its scores are."""
+    """Kind of its scores."""
 
     def scores(self, texts: Sequence[str]) -> list[float]:
-        """Log-likelihood of each text, or what stands for it, in nats. Raises DataError for one that is too long."""
+        """Log-likelihood of each text, or a substitute for it, in nats. Raises DataError for too long a text."""
         ...
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
-        """What it finds of each answer, with the request's number, in any order, as soon as it is known.
+        """Scores of each answer, with the request's number, in any order, as soon as they are known.
 
-        Raises DataError for an answer that has no token or is too long by itself.
+        Raises DataError for an answer without tokens, or one that is too long by itself.
         """
         ...
 
@@ -70,9 +70,10 @@ def scorer(
     pll: PllMetric = "original",
     batch_size: int | None = None,
 ) -> Scorer:
-    """The scorer for a model. pll: how a masked LM scores. Raises DataError when it has no head that can score.
+    """The scorer for a model. pll: how a masked LM scores. Raises DataError for a model without a suitable head.
 
-    batch_size: rows that an encoder reads at once; None: as many as have BATCH tokens. A decoder reads a tree.
+    batch_size: rows that an encoder reads at once; None: as many as have BATCH tokens. A decoder reads a prefix
+    tree.
     """
     if pretrained.config.kind == "decoder":
         return CausalScorer(pretrained, tokenizer, device)
@@ -85,10 +86,10 @@ def scorer(
 
 
 class MaskedScorer:
-    """Pseudo-log-likelihood by an encoder and its masked-LM head.
+    """Pseudo-log-likelihood by an encoder with its masked-LM head.
 
-    pll: `within_word_l2r` also masks what follows the token in its word, so that the rest of a word does not give away
-    its beginning (Kauf and Ivanova 2023); named as in minicons.
+    pll: `within_word_l2r` also masks the later tokens of the same word, so that they do not reveal it (Kauf and
+    Ivanova 2023); named as in minicons.
     """
 
     kind = "pseudo-likelihood"
@@ -110,21 +111,21 @@ class MaskedScorer:
         self._classes = tokenizer.word_boundaries() if pll == "within_word_l2r" else None
 
     def scores(self, texts: Sequence[str]) -> list[float]:
-        """Each token masked in turn; the sum of the log-probabilities of the right ones."""
+        """The sum of the log-probabilities of all tokens, each masked in turn."""
         return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, len(FRAME)))
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
-        """The same of the answers' tokens, each with all others in view; the longest first."""
+        """The same for the answers' tokens, each with all others visible; longest first."""
         pairs = framed_pairs(requests, self.tokenizer, self.positions)
         return sum_scores(self._tokens(pairs), pairs)
 
     def windows(self, ids: Sequence[int], stride: int | None = None) -> list[EncodedRequest]:
-        """A long text as stretches that the model can read between [CLS] and [SEP]."""
+        """A long text as windows that the model can read between [CLS] and [SEP]."""
         size = self.positions - len(FRAME)
         return rolling(ids, size, 0) if stride is None else strided(ids, size, 0, stride)
 
     def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
-        """The score of what each predicts."""
+        """The score of each window's predicted tokens."""
         return _sums(self._tokens, windows)
 
     @torch.inference_mode()
@@ -155,7 +156,7 @@ class MaskedScorer:
             yield from zip(numbers, (-loss_B1[:, 0]).tolist(), first_B1[:, 0].tolist(), strict=True)
 
     def _left_of_word(self, ids: Sequence[int]) -> NDArray[np.int64]:
-        """How many tokens of its word follow each token and are masked with it, [ids]; none for the original."""
+        """Number of later tokens of the same word, which are masked with each token, [ids]; zeros: none are."""
         numbers = np.asarray(ids, np.int64)
         if self._classes is None or not len(numbers):
             return np.zeros(len(numbers), np.int64)
@@ -167,10 +168,10 @@ class MaskedScorer:
 
 
 class DiscriminatorScorer:
-    """How original ELECTRA's discriminator finds a text: the log-probabilities that each token is, added.
+    """The sum of the log-probabilities of "original" by ELECTRA's discriminator.
 
-    One pass over the text as it is. Not a likelihood; it ranks texts as one does. Its first choice is a token that
-    it finds rather original than replaced.
+    Takes one pass over the unmasked text. It is not a likelihood, but ranks texts like one. A token counts as its
+    first choice if it is more likely original than replaced.
     """
 
     kind = "originality"
@@ -194,7 +195,7 @@ class DiscriminatorScorer:
         return _sums(self._tokens, whole(texts, self.tokenizer, self.positions, len(FRAME)))
 
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
-        """The same over the answers' tokens, with the context before them; the longest first."""
+        """The same over the answers' tokens, after their contexts; longest first."""
         pairs = framed_pairs(requests, self.tokenizer, self.positions)
         return sum_scores(self._tokens(pairs), pairs)
 
@@ -213,7 +214,7 @@ class DiscriminatorScorer:
 
 
 class CausalScorer:
-    """Log-likelihood by a decoder; a text, or an answer without a context, is the beginning of a document."""
+    """Log-likelihood by a decoder; a text, or an answer without a context, begins a document."""
 
     kind = "likelihood"
 
@@ -223,9 +224,9 @@ class CausalScorer:
 
     @property
     def start(self) -> int:
-        """What stands before a document: the end of another. Raises DataError where the tokenizer has none.
+        """The token before a document: end of text. Raises DataError where the tokenizer has none.
 
-        lm-eval prefers a token of its own for the beginning, where there is one; GPT-2 has none.
+        lm-eval prefers a beginning-of-text token, where there is one; GPT-2 has none.
         """
         special = self.tokenizer.special
         return special["eos"] if "eos" in special else self.tokenizer.ids_of("sep")["sep"]
@@ -239,13 +240,15 @@ class CausalScorer:
         """The same of the answers' tokens."""
         pairs = encoded(requests, self.tokenizer)
         begun = [pair if pair.context else EncodedRequest([self.start], pair.answer) for pair in pairs]
-        pairs = truncate_context(begun, requests, self.positions + 1, least=1)  # the last token is not read
+        pairs = truncate_context(
+            begun, requests, self.positions + 1, least=1
+        )  # the last token is not an input
         return sum_scores(self._tokens(pairs), pairs)
 
     def windows(self, ids: Sequence[int], stride: int | None = None) -> list[EncodedRequest]:
-        """A long text as stretches that the model can read; the last token of each is predicted, not read.
+        """A long text as windows that the model can read; the last token of each is predicted, not read.
 
-        With a stride they are one token shorter, as in transformers, where the last one is read as well.
+        With a stride they are one token shorter, as in transformers, where the last token is an input as well.
         """
         text = [self.start, *ids]
         return (
@@ -255,7 +258,7 @@ class CausalScorer:
         )
 
     def of_windows(self, windows: Sequence[EncodedRequest]) -> list[float]:
-        """The log-likelihood of what each predicts."""
+        """The log-likelihood of each window's predicted tokens."""
         return _sums(self._tokens, windows)
 
     def _tokens(self, pairs: Sequence[EncodedRequest]) -> Tokens:
@@ -265,7 +268,7 @@ class CausalScorer:
 def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: int) -> list[EncodedRequest]:
     """Each text as an answer without a context, for a row with `around` special tokens.
 
-    Raises DataError for one that is longer than the model reads.
+    Raises DataError for one that exceeds the model's positions.
     """
     pairs = [EncodedRequest([], ids) for ids in tokenizer.encode_batch(texts)]
     for pair, text in zip(pairs, texts, strict=True):
@@ -278,12 +281,12 @@ def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: in
 
 
 def answers(scorer: Scorer, requests: Sequence[Request]) -> list[Scored]:
-    """What a scorer finds of each answer, in their order. Raises as Scorer.answered."""
+    """The scores of all answers, in their order. Raises as Scorer.answered."""
     return in_order(scorer.answered(requests))
 
 
 def framed_pairs(requests: Sequence[Request], tokenizer: Tokenizer, positions: int) -> list[EncodedRequest]:
-    """Requests for rows of at most `positions` tokens between [CLS] and [SEP]; contexts are cut at their beginning."""
+    """Requests for rows of at most `positions` tokens between [CLS] and [SEP]; contexts lose their beginning."""
     return truncate_context(encoded(requests, tokenizer), requests, positions - len(FRAME))
 
 
@@ -293,12 +296,12 @@ def framed(pair: EncodedRequest, special: Mapping[str, int]) -> list[int]:
 
 
 def framed_length(pair: EncodedRequest) -> int:
-    """Tokens of `framed`."""
+    """Number of tokens of `framed`."""
     return len(pair.context) + len(pair.answer) + len(FRAME)
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
-    """Ids [B, T] and lengths [B] of rows of several lengths."""
+    """Padded ids [B, T] and lengths [B] of rows of different lengths."""
     lengths = [len(row) for row in rows]
     longest = max(lengths)
     ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
@@ -312,11 +315,11 @@ def _sums(
 
 
 def _batches(lengths: NDArray[np.int32], batch_size: int | None) -> Iterator[NDArray[np.int64]]:
-    """Numbers of rows of like length, the longest first: what is too much fails early.
+    """Batches of rows of similar length, longest first, so that running out of memory shows early.
 
     batch_size: rows at once; None: as many as have BATCH tokens.
 
-    Each batch has shapes of its own, so what it leaves free fits none after it, and is given back.
+    Each batch has other shapes, so its freed memory fits no later one, and is returned to the system.
     """
     order = np.argsort(-lengths, kind="stable")
     begin = 0

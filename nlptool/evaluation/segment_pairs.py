@@ -1,4 +1,4 @@
-"""What a model knows of how two segments of text follow each other, whatever it was trained to tell of them."""
+"""Accuracy on pairs of text segments, whichever task the model was trained on."""
 
 # B rows, T tokens
 
@@ -26,9 +26,9 @@ SEED = 0  # the same pairs for every model, so that models can be compared
 class SegmentPairScorer:
     """An encoder with a two-way head on its pooled state, trained on either task.
 
-    The head says 0 of segments that follow each other as they stand. So one that was trained on sentence order also
-    answers whether B is the next text, and the reverse: "in order" is taken for "next". These are the intrinsic
-    accuracies of Lan et al. 2020, table 5. No token is masked here.
+    Label 0 means that the segments follow each other in order. So a model trained on sentence order can also predict
+    whether B is the next text, and the reverse: "in order" counts as "next". These are the intrinsic accuracies of
+    Lan et al. 2020, table 5. No token is masked here.
 
     Raises DataError when the model has no such head.
     """
@@ -51,7 +51,7 @@ class SegmentPairScorer:
     def accuracy(
         self, split: Split, pairs: Literal["order", "next"], length: int = 128, most: int = 2000
     ) -> Proportion:
-        """How many of at most `most` pairs of a held-out split are classified correctly.
+        """The accuracy on at most `most` pairs of a held-out split.
 
         order: are A and B in order, or swapped? next: does B follow A, or come from another document? Pairs have up
         to `length` tokens. Raises DataError when the split has no such pairs.
@@ -59,7 +59,7 @@ class SegmentPairScorer:
         special = {role: self.special[role] for role in ("cls", "sep", "pad")}
         examples = SegmentPairs(split, min(length, self.positions), SEED, pairs, **special)
         total, right = min(most, len(examples)), 0
-        # Spread over the split: neighbours often share a document.
+        # Evenly spaced over the split: neighbours often share a document.
         chosen = np.linspace(0, len(examples) - 1, total).astype(np.int64) if total else np.empty(0, np.int64)
         rows = max(1, BATCH // length)
         for first in range(0, total, rows):

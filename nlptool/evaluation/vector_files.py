@@ -1,4 +1,4 @@
-"""Vectors of texts on the disk: Parquet, or numpy's .npy; written as they come, whole or not at all."""
+"""Files of text embeddings: Parquet, or numpy's .npy, written row by row and atomically."""
 
 # N rows, D width
 
@@ -14,19 +14,19 @@ from nlptool.atomic_files import replacing
 from nlptool.errors import DataError
 
 FORMATS = (".parquet", ".npy")
-GROUP = 4096  # rows of a Parquet row group at least, but for the last
+GROUP = 4096  # smallest row group of a Parquet file, except the last
 
 
 class VectorWriter(Protocol):
-    """A file of vectors that grows."""
+    """A file of embeddings that grows."""
 
     def add(self, texts: Sequence[str], vectors_ND: NDArray[np.float32]) -> None:
-        """Write further rows."""
+        """Append rows."""
 
 
 @contextmanager
 def writing(path: Path, width: int) -> Iterator[VectorWriter]:
-    """A file that becomes `path` when the block ends well; its format is that of the suffix, one of FORMATS.
+    """A file that is renamed to `path` when the block succeeds; its suffix, one of FORMATS, decides the format.
 
     Parquet has the columns `text` and `embedding`, a list of `width` 32-bit floats; .npy is one array [N, D], which
     numpy.load(path, mmap_mode="r") opens without reading it.

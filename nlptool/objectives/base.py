@@ -1,8 +1,8 @@
-"""What an objective is: a model, how its batches are made, and what they cost.
+"""The base of objectives: a model, how its batches are made, and its loss.
 
-A loss is a set of named sums over named counts. `forward` returns the sums; the batch carries the counts,
-known when it is collated; the trainer divides by the totals over all micro-batches and ranks. So the gradient
-of a step does not depend on how its batch was cut.
+A loss is a set of named sums over named counts. `forward` returns the sums; the batch carries the counts, known when
+it is collated; the trainer divides by the totals over all micro-batches and ranks. So the gradient of a step does
+not depend on how its batch is divided.
 
 Its recipe block (objectives/config.py) builds it: the model by `model.build`, or several of them, and the heads.
 """
@@ -36,7 +36,7 @@ class ExportSpec(NamedTuple):
     config: ModelConfig
     state: Mapping[str, Tensor]
     architecture: str
-    """What it is trained for, as transformers ends the name of its class, e.g. ForMaskedLM; Model has no head."""
+    """The suffix of its class in transformers, e.g. ForMaskedLM; Model has no head."""
     template: bool = True
     """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
     settings: Mapping[str, Any] = MappingProxyType({})
@@ -61,7 +61,7 @@ class ExportSpec(NamedTuple):
 
 
 def inputs_of(batch: Batch, output_positions: Tensor | None = None) -> Inputs:
-    """A batch as a model reads it. output_positions: [B, K]; None: all."""
+    """A batch as the inputs of a model. output_positions: [B, K]; None: all."""
     return Inputs(
         ids=batch["ids"],
         token_type_ids=batch.tensors.get("types"),
@@ -75,77 +75,75 @@ def inputs_of(batch: Batch, output_positions: Tensor | None = None) -> Inputs:
 
 
 class Objective(nn.Module):
-    """Wraps a model with what tells BERT from ALBERT from ELECTRA: examples, masking, heads and loss terms.
+    """A model together with its examples, masking, heads and loss terms.
 
-    Its state dict has one name in front per part, `backbone.` for the model; a family's huggingface.py maps
-    these.
+    Parameter names begin with the name of a part, `backbone.` for the model; a family's huggingface.py maps them.
     """
 
     architecture: str = "Model"
-    """What the exported model is trained for, as transformers ends the name of its class: ForMaskedLM, ..."""
+    """The suffix of the exported model's class in transformers: ForMaskedLM, ..."""
 
     weights: dict[str, float]
     """Weight of each loss term, e.g. {"mlm": 1.0, "rtd": 50.0}."""
 
     sees_mask = True
-    """Whether the exported model has seen [MASK] in its rows, as scoring by pseudo-log-likelihood supposes."""
+    """Whether the exported model has seen [MASK], which scoring by pseudo-log-likelihood requires."""
 
     keeps_teacher = False
-    """Whether batches bring along their `teacher_outputs`, computed once for all epochs."""
+    """Whether batches carry their `teacher_outputs`, computed once for all epochs."""
 
     entities: EntityEmbeddings | None = None
-    """Vectors of the entities that an objective reads, which its batches bring along. They are mapped, in no state
-    dict and on no device."""
+    """Entity embeddings, from which batches get vectors. They are memory-mapped, in no state dict and on no device."""
 
     backbone: Encoder | Decoder
-    """What fine-tuning, prompting, distillation and export load."""
+    """The model that fine-tuning, prompting, distillation and export load."""
 
-    _teacher: tuple[nn.Module, ...] = ()  # in a tuple it is no child of this module
+    _teacher: tuple[nn.Module, ...] = ()  # in a tuple it is not registered as a child
 
     @property
     def teacher(self) -> nn.Module | None:
-        """A trained model that this one learns from; None: it learns from its batches alone."""
+        """A trained model to learn from; None: the objective learns from its batches alone."""
         return self._teacher[0] if self._teacher else None
 
     def learn_from(self, teacher: nn.Module) -> None:
-        """Take a teacher: without gradient and dropout, in no state dict, on whatever device this module moves to."""
+        """Set the teacher: without gradient and dropout, in no state dict, on the device of this module."""
         self._teacher = (teacher.requires_grad_(False).eval(),)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Where torch moves and converts modules: the teacher goes along."""
+        """torch's hook for moving and converting modules: it includes the teacher."""
         if self.teacher is not None:
             self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def teacher_outputs(self, batch: Batch) -> dict[str, Tensor]:
-        """The teacher's outputs of a batch, to be cached: tensors that the batch brings along in later epochs."""
+        """The teacher's outputs for a batch, to be cached: tensors that the batch carries in later epochs."""
         raise NotImplementedError
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
         """Cut `split` into examples of at most `length` tokens, special tokens included.
 
-        Raises DataError when the split has not what the objective needs.
+        Raises DataError when the split lacks what the objective needs.
         """
         raise NotImplementedError
 
     def tokens(self, examples: Any) -> int:
-        """Real tokens of what `examples(...).take` returns, special ones included, as its batch counts them."""
+        """Real tokens in the result of `examples(...).take`, special ones included, as its batch counts them."""
         count: int = examples.tokens
         return count
 
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
-        """Make one micro-batch of what `examples(...).take` returns; every random choice comes from `draws`.
+        """Make one micro-batch from the result of `examples(...).take`; every random choice comes from `draws`.
 
-        counts has every term of `weights`. The model is not touched, so batches can be made in a thread.
+        counts has every term of `weights`. It does not use the model, so that a thread can make batches.
         """
         raise NotImplementedError
 
     makes_rows = False
-    """Whether a part of the model decides what another part reads: such rows cannot be looked at without weights."""
+    """Whether one part of the model generates what another part reads, so that rows cannot be shown without weights."""
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """What a batch asks, row by row, to be looked at."""
+        """The rows of a batch, with what they predict, for display."""
         return row_view.of_batch(batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -154,7 +152,7 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """Held-out sums: the loss terms and whatever `summary` needs besides."""
+        """Held-out sums: the loss terms and whatever else `summary` needs."""
         return self(batch)  # type: ignore[no-any-return]
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
@@ -171,11 +169,11 @@ class Objective(nn.Module):
         return figures
 
     def segment_types(self, examples: Examples) -> int:
-        """Segment types that the rows have; embeddings of others are not trained."""
+        """Number of segment types in the rows; embeddings of other types are not trained."""
         return 1
 
     def left_out(self, examples: Examples) -> list[str]:
-        """What of a split its examples never show, and why; told when a run begins."""
+        """Notes on data of a split that its examples never contain, for the start of a run."""
         return []
 
     def loss(self, figures: dict[str, float]) -> float:
@@ -183,15 +181,15 @@ class Objective(nn.Module):
         return sum(weight * figures[term] for term, weight in self.weights.items())
 
     def remarks(self, figures: dict[str, float]) -> list[str]:
-        """What held-out figures give reason to warn of, such as a model that has collapsed."""
+        """Warnings that held-out figures give rise to, e.g. of a collapsed model."""
         return []
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """What to export, by the name of a folder; "" is the run's `final` itself."""
+        """The models to export, by the name of a folder; "" is the run's `final` itself."""
         return {"": ExportSpec(model, self.state_dict(), self.architecture)}
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The inverse of `folders`: its state, or parts of it, from those of the models that were exported."""
+        """The inverse of `folders`: the objective's state, or parts of it, from the states of exported models."""
         return dict(states[""])
 
 

@@ -22,7 +22,7 @@ from nlptool.text.store import Split
 
 
 class CausalLM(Objective):
-    """Guess each token from those before it. The head is the word embeddings; logits are never held at once."""
+    """Predict each token from those before it, with tied embeddings; logits of all tokens never exist at once."""
 
     architecture = "ForCausalLM"
 
@@ -33,7 +33,7 @@ class CausalLM(Objective):
         self.backbone: Decoder = backbone
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
-        """Packed rows of length + 1 tokens, each the last one of the row before: inputs and labels."""
+        """Packed rows of length + 1 tokens; each begins with the last token of the row before."""
         special = self.vocabulary.special
         between = special.get("eos", special.get("sep"))
         if between is None:
@@ -44,11 +44,11 @@ class CausalLM(Objective):
         return PackedRows(split, length + 1, seed, between=between, overlap=1)
 
     def tokens(self, examples: PackedBatch) -> int:
-        """All but the last one of each row, which is a label alone."""
+        """All tokens of each row but the last one, which is only a label."""
         return examples.tokens - len(examples)
 
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
-        """ids and labels [B, T], labels one token on; of byte-level tokens also bytes [B], those of the labels."""
+        """ids and labels [B, T], shifted by one token; for byte-level tokens also bytes [B] of the labels."""
         ids, labels = examples.ids[:, :-1], examples.ids[:, 1:]
         arrays = {"ids": ids, "labels": labels}
         if self.vocabulary.bytes is not None:
@@ -57,7 +57,7 @@ class CausalLM(Objective):
         return Batch(tensors, {"clm": labels.size}, self.tokens(examples))
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """Each token is predicted from those before it; the last label is not read."""
+        """Each token is predicted from those before it; the last label is not an input."""
         views = row_view.of_batch(batch)
         for view, last in zip(views, batch["labels"][:, -1].tolist(), strict=True):
             view.facts["to_predict"] = len(view.ids)
@@ -74,7 +74,7 @@ class CausalLM(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The term, how many tokens are predicted right, and the bytes of text that they stand for."""
+        """The term, the number of correct predictions, and the bytes of text that they stand for."""
         loss_BT, correct_BT = linear_scores(
             self.backbone(inputs_of(batch)), self.backbone.word_embeddings, None, batch["labels"]
         )
@@ -82,10 +82,10 @@ class CausalLM(Objective):
         return sums | ({"clm_bytes": batch["bytes"].sum()} if "bytes" in batch else {})
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Loss, accuracy, perplexity per token, and of byte-level tokens bits per byte of text.
+        """Loss, accuracy, perplexity per token, and for byte-level tokens bits per byte of text.
 
-        Bits per byte compares across tokenizers, as GPT-2's paper does (section 3.1): what it costs to predict
-        all tokens, ends of texts included, over the bytes of the text alone.
+        Bits per byte are comparable across tokenizers, as in GPT-2's paper (section 3.1): the cost of predicting all
+        tokens, ends of texts included, divided by the bytes of the text alone.
         """
         figures = super().summary(totals, counts)
         figures["perplexity"] = torch.tensor(figures["clm"]).exp().item()
@@ -94,12 +94,12 @@ class CausalLM(Objective):
         return figures
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One folder; a text is continued, so nothing is put around it."""
+        """One folder; the tokenizer adds no special tokens, since texts are continued."""
         return {"": ExportSpec(model, self.state_dict(), self.architecture, template=False)}
 
 
 def build(model: ModelConfig, vocabulary: Vocabulary) -> CausalLM:
     """A decoder, as `model` says."""
     decoder = model.build(vocabulary.rows)
-    assert isinstance(decoder, Decoder)  # as `check` has made sure
+    assert isinstance(decoder, Decoder)  # `check` has made sure
     return CausalLM(vocabulary, decoder)

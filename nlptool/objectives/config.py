@@ -1,7 +1,7 @@
-"""What the recipe blocks of objectives have in common. No torch here.
+"""The base of the recipe blocks of objectives. No torch here.
 
-An objective is a folder here, named as recipes name it: its `config.py` has its `Config`, an ObjectiveConfig that says
-what goes together and builds the Objective.
+An objective is a folder here, named as in recipes: its `config.py` has its `Config`, an ObjectiveConfig that checks
+its settings and builds the Objective.
 """
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -19,40 +19,40 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ObjectiveConfig(RecipeBlock):
-    """What a pretraining run learns."""
+    """A pretraining objective."""
 
     reads: ClassVar[Literal["tokens", "graph"]] = "tokens"
-    """What it learns from: a token store, or a knowledge graph, on which its `build_on` builds it."""
+    """Its input: a token store, or a knowledge graph, for which `build_on` builds it."""
 
     needs_teacher: ClassVar[bool] = False
-    """Whether it learns from another model, which `build` and `check_teacher` are given."""
+    """Whether it learns from another model, which `build` and `check_teacher` receive."""
 
     reads_entities: ClassVar[bool] = False
-    """Whether tokens of its store are linked to a knowledge graph, whose vectors `Objective.entities` then has."""
+    """Whether tokens of its store are linked to a knowledge graph, whose embeddings `Objective.entities` holds."""
 
     name: str = Field(description="objective")
 
     def beginning(self, model: ModelConfig, entity_size: int | None) -> ModelConfig:
-        """The model that begins with the weights of `model`. entity_size: width of the vectors of entities."""
+        """The config of a model initialised from the weights of `model`. entity_size: of the entity embeddings."""
         return model
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the objective and its model does not go together."""
+        """Incompatible settings of the objective and its model."""
         return []
 
     def check_teacher(self, model: ModelConfig, teacher: ModelConfig, vocab_size: int) -> list[Problem]:
-        """What of student and teacher does not go together. vocab_size: tokens that both know."""
+        """Incompatible settings of student and teacher. vocab_size: of both."""
         return []
 
     def build(
         self, model: ModelConfig, vocabulary: "Vocabulary", teacher: ModelConfig | None = None
     ) -> "Objective":
-        """The objective with random weights, on whatever device torch makes tensors on; no file is read."""
+        """The objective with random weights, on torch's default device; no file is read."""
         raise NotImplementedError
 
 
 def require_pairs(key: str, model: ModelConfig) -> list[Problem]:
-    """What a model lacks to tell of pairs of segments how they follow each other. key: that asks for it."""
+    """What a model lacks for predicting the order of pairs of segments. key: the setting that requires it."""
     if model.segment_types < 2:
         text = (
             "a pair has two types of segment, and model.type_vocab_size is "
@@ -66,7 +66,7 @@ def require_pairs(key: str, model: ModelConfig) -> list[Problem]:
 
 
 class MaskingConfig(ObjectiveConfig):
-    """Which tokens are to be predicted, and what is shown in their place (Devlin et al. 2019, section 3.1)."""
+    """Which tokens are predicted, and what replaces them (Devlin et al. 2019, section 3.1)."""
 
     mask_rate: float = Field(0.15, gt=0, lt=1, description="share of each row's tokens to predict")
     whole_word: bool = Field(

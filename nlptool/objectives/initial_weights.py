@@ -1,4 +1,4 @@
-"""The weights that a pretraining run begins with: which tokens they stand for, and under which names."""
+"""Initial weights of a pretraining run: the vocabulary of a pretrained model, and the names of its parameters."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ SIZES = ("layers", "hidden", "heads", "intermediate", "embedding_size")
 
 
 def read(name: str, tokenizer: Tokenizer, store: str, *, extend: bool = False) -> Pretrained:
-    """A pretrained model. Raises DataError where it reads other tokens than the store has.
+    """Read a pretrained model. Raises DataError where its vocabulary differs from the store's.
 
-    Its embeddings may have more rows than there are tokens, as padded ones have, where its own tokenizer lies there
-    to say so. extend: the store's tokenizer may be its own with further tokens, whose rows are added.
+    Its embeddings may have more rows than tokens, as padding, if its tokenizer lies beside them. extend: the store's
+    tokenizer may be an extension of its own, for whose tokens rows are added.
     """
     folder = hub.folder(name)
     found = huggingface.load_pretrained(folder)
@@ -38,7 +38,7 @@ def read(name: str, tokenizer: Tokenizer, store: str, *, extend: bool = False) -
             f"{name}: has a vocabulary of {size:,} tokens, {store} one of {tokenizer.vocab_size:,}",
             hint=remedy,
         )
-    if theirs is None:  # what its tokens are is known by their fingerprint, or not at all
+    if theirs is None:  # its tokens are known by their fingerprint, or not at all
         known = huggingface.read_config(folder).get(FINGERPRINT)
         other = None if known is None or tokenizer.is_called(known) else "the fingerprint differs"
     else:
@@ -49,13 +49,13 @@ def read(name: str, tokenizer: Tokenizer, store: str, *, extend: bool = False) -
 
 
 def _tokenizer(folder: Path, model: Pretrained) -> Tokenizer | None:
-    """That of a model folder, where one lies there."""
+    """The tokenizer of a model folder, if it has one."""
     there = any((folder / file).exists() for file in FILES)
     return Tokenizer.of_model(folder, model.vocab_size) if there else None
 
 
 def remarks(start: str | None, tokenizer: Tokenizer) -> list[str]:
-    """What to know of rows that are added to what a run begins with."""
+    """A note on rows added to the embeddings of a pretrained model."""
     folder = None if start is None else hub.folder(start)
     if folder is None or not any((folder / file).exists() for file in FILES):
         return []
@@ -69,10 +69,11 @@ def remarks(start: str | None, tokenizer: Tokenizer) -> list[str]:
 
 
 def resized(model: Pretrained, tokens: int, pieces: Mapping[int, Sequence[int]]) -> Pretrained:
-    """The model with a row for each further token, the mean of those that it stands for.
+    """The model with a row for each added token, the mean of the rows of its old pieces.
 
-    A token that stands for none gets the mean of all (Hewitt 2021): it is about as likely as any other then, and takes
-    little from them. tokens: rows that are kept; padding goes. pieces: old ids by new id, which follow `tokens`.
+    A token without old pieces gets the mean of all rows (Hewitt 2021), so that it is about as likely as any other,
+    and takes little probability from them. tokens: rows that are kept; padding is removed. pieces: old ids by new
+    id, following `tokens`.
     """
 
     def longer(tensor: Tensor) -> Tensor:
@@ -87,16 +88,16 @@ def resized(model: Pretrained, tokens: int, pieces: Mapping[int, Sequence[int]])
 
 
 def rows(models: Sequence[Pretrained | None], tokens: int) -> int:
-    """Rows of the embeddings of all models of a run: those of the pretrained one, of several the fewest."""
+    """Rows of the embeddings of all models of a run: those of the pretrained one, of several the smallest number."""
     return min((model.vocab_size for model in models if model is not None), default=tokens)
 
 
 def state(
     pretrained: Pretrained, start: str | None, shape: Objective, model: ModelConfig, tokenizer: Tokenizer
 ) -> dict[str, Tensor]:
-    """The weights under the objective's names, with those of models that were exported beside, as ELECTRA's generator.
+    """The weights under the objective's names, with those of further exported models, such as ELECTRA's generator.
 
-    Raises DataError where such a model has another size than the recipe asks for.
+    Raises DataError where such a model differs in size from the recipe's.
     """
     states = {"": pretrained.state}
     for name, spec in shape.folders(model).items():
@@ -120,7 +121,7 @@ def state(
 
 
 def trained_positions(start: str | None, teacher: Path | None, config: ModelConfig) -> int:
-    """How many positions the training of what a run begins with has reached: `start`, or layers of a teacher."""
+    """Number of positions that training has reached in the initial model: `start`, or the teacher."""
     origin = teacher if start is None else hub.folder(start)
     assert origin is not None  # the recipe has one of the two
     return huggingface.trained_positions(origin, config)

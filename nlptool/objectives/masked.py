@@ -1,4 +1,4 @@
-"""Masked language models, with or without a question about pairs of segments: BERT's and ALBERT's pretraining."""
+"""Masked language models, optionally with a task on pairs of segments: BERT's and ALBERT's pretraining."""
 
 # B batch, T tokens, K slots for masked positions, D width, V vocabulary
 
@@ -22,17 +22,17 @@ from nlptool.objectives.base import Objective, inputs_of
 from nlptool.objectives.config import MaskingConfig
 from nlptool.text.store import Split
 
-ALONE = 0.1  # share of pairs in documents of one sentence that is worth a remark
+ALONE = 0.1  # share of pairs in one-sentence documents from which on a note is shown
 TERMS: dict[Pairs, str] = {"next": "nsp", "order": "sop"}
 REPORTED = {
     "nsp": ("next_sentence", ("yes, the second segment follows", "no, the second segment is a random one")),
     "sop": ("sentence_order", ("as in the text", "swapped")),
 }
-"""What the question about a pair is called, and its answers 0 and 1."""
+"""Name of the question about a pair in reports, and its answers 0 and 1."""
 
 
 class MaskedLM(Objective):
-    """Guess the masked tokens; of pairs of segments, also whether B follows A, or which comes first.
+    """Predict the masked tokens; for pairs of segments, also whether B follows A, or which comes first.
 
     The last layer and the head are computed at the masked positions only. Both terms have weight 1, as in BERT
     and ALBERT.
@@ -48,7 +48,7 @@ class MaskedLM(Objective):
         pooler: heads.Pooler | None = None,
         pair: heads.SegmentPairHead | None = None,
     ) -> None:
-        """pairs None: packed rows. pooler and pair are there where `pairs` asks a question."""
+        """pairs None: packed rows. pooler and pair are given if `pairs` has a label."""
         super().__init__()
         self.config, self.vocabulary, self.pairs = config, vocabulary, pairs
         self.scheme = masking.MaskingScheme(
@@ -71,11 +71,11 @@ class MaskedLM(Objective):
         return SegmentPairs(split, length, seed, self.pairs, cls=cls, sep=sep, pad=special["pad"])
 
     def segment_types(self, examples: Examples) -> int:
-        """A pair has two."""
+        """Two for pairs."""
         return 1 if self.pairs is None else 2
 
     def left_out(self, examples: Examples) -> list[str]:
-        """Documents that have no pair, or no next sentence; and words, where tokens do not tell them."""
+        """Notes on documents without pairs or next sentence, and on tokens without word boundaries."""
         remarks = []
         if self.config.whole_word and not self.vocabulary.knows_word_boundaries:
             remarks.append(
@@ -99,8 +99,8 @@ class MaskedLM(Objective):
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
         """Mask the rows: ids [B, T], at and labels [B, K].
 
-        For pairs also types [B, T] and lengths [B], and of those with a question order [B]; at is then [B, 1 + K],
-        position 0 in front.
+        For pairs also types [B, T] and lengths [B], and order [B] if they have a label; then at is [B, 1 + K], with
+        position 0 first.
         """
         masked = masking.mask(examples.ids, examples.lengths, self.scheme, self.vocabulary, draws)
         labels = np.where(masked.used, masked.originals, IGNORED)
@@ -117,7 +117,7 @@ class MaskedLM(Objective):
         )
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """What is masked, and the answer to the question about the pair."""
+        """The masked tokens, and the label of the pair."""
         views, first = row_view.of_batch(batch), int(self.term is not None)
         at_BK = batch["at"][:, first : first + batch["labels"].shape[1]]
         row_view.mark_masked(views, at_BK, batch["labels"], self.vocabulary.special["mask"])
@@ -141,7 +141,7 @@ class MaskedLM(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms, and how many of each are predicted right."""
+        """The terms, and the number of correct predictions of each."""
         return self.measured(*self._hidden(batch), batch)
 
     def measured(self, masked_BKD: Tensor, first_BD: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -159,7 +159,7 @@ class MaskedLM(Objective):
         return sums
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Means and accuracies; beside that of pairs the one of the best constant answer, TERM_majority."""
+        """Means and accuracies; for pairs also that of the best constant answer, TERM_majority."""
         figures = super().summary(totals, counts)
         if self.term is not None and f"{self.term}_ones" in totals:
             share = totals[f"{self.term}_ones"].item() / max(counts[self.term], 1)
@@ -167,15 +167,15 @@ class MaskedLM(Objective):
         return figures
 
     def _hidden(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Last hidden states of the masked positions, [B, K, D], and where pairs are judged of [CLS], [B, 1, D]."""
+        """Last hidden states of the masked positions, [B, K, D], and of [CLS] for labelled pairs, [B, 1, D]."""
         hidden_BKD = self.backbone(inputs_of(batch, batch["at"]))
         first = int(self.term is not None)
         return hidden_BKD[:, first:], hidden_BKD[:, :first]
 
 
 def build(config: MaskingConfig, model: ModelConfig, vocabulary: Vocabulary, pairs: Pairs | None) -> MaskedLM:
-    """An encoder with its heads, as `model` says."""
-    assert isinstance(model, EncoderConfig)  # as `check` has made sure
+    """An encoder with its heads, from the config `model`."""
+    assert isinstance(model, EncoderConfig)  # `check` has made sure
     encoder = model.build(vocabulary.rows)
     mlm = heads.MaskedLM.of(model, vocabulary.rows)
     if pairs not in TERMS:

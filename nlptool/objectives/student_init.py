@@ -1,4 +1,4 @@
-"""What a run of `distill` has besides others: a teacher, and a student that begins as some of its layers."""
+"""Distillation's teacher, and a student initialised from some of its layers."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,20 +19,20 @@ class PretrainedTeacher(NamedTuple):
     """A pretrained model to learn from."""
 
     name: str
-    """As the recipe calls it."""
+    """Its name in the recipe."""
     folder: Path
     pretrained: Pretrained
 
 
 def read(name: str, tokenizer: Tokenizer, store: str) -> PretrainedTeacher:
-    """The teacher. Raises DataError where it reads other tokens than the store has."""
+    """Read the teacher. Raises DataError where its vocabulary differs from the store's."""
     return PretrainedTeacher(name, hub.folder(name), initial_weights.read(name, tokenizer, store))
 
 
 def initial_student(teacher: PretrainedTeacher, layers: int, name: str | None) -> Pretrained:
-    """The student before its first step: so many of the teacher's layers, in the family `name`; None: the teacher's.
+    """The config of a student of so many of the teacher's layers, in the family `name`; None: the teacher's.
 
-    Raises DataError where the teacher has no such layers, or the family does not take them.
+    Raises DataError where the teacher lacks such layers, or the family cannot use them.
     """
     config, vocab_size, state = teacher.pretrained
     try:
@@ -50,7 +50,7 @@ def initial_student(teacher: PretrainedTeacher, layers: int, name: str | None) -
 def require_fit(
     teacher: PretrainedTeacher, objective: ObjectiveConfig, model: ModelConfig, longest: int
 ) -> None:
-    """Raise DataError for what of a teacher does not go with its student, or with the longest rows."""
+    """Raise DataError where the teacher does not fit the student or the longest rows."""
     config = teacher.pretrained.config
     problems = objective.check_teacher(model, config, teacher.pretrained.vocab_size)
     messages = [f"{p.path}: {p.message}" for p in problems if p.path != "teacher"]
@@ -62,7 +62,7 @@ def require_fit(
 
 
 def require_heads(teacher: PretrainedTeacher, objective: Objective) -> None:
-    """Raise DataError where the teacher lacks what the objective asks it for, such as predictions of tokens."""
+    """Raise DataError where the teacher lacks a head that the objective needs, such as the masked LM's."""
     assert objective.teacher is not None
     given = {key.partition(".")[0] for key in teacher.pretrained.state}
     missing = [name for name, _ in objective.teacher.named_children() if name not in given]

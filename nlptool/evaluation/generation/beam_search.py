@@ -1,4 +1,4 @@
-"""Beam search: the continuation that is most probable as a whole, as far as a few beams can tell."""
+"""Beam search: an approximation of the most probable continuation."""
 
 # P prompts, B beams of each, V vocabulary, K candidates of a prompt, R = P B rows of the model
 
@@ -13,21 +13,21 @@ from nlptool.evaluation.generation.logits_processors import NONE, LogitsProcesso
 from nlptool.models.base import Decoder, Inputs
 from nlptool.models.kv_cache import KVCache
 
-STOPS = 6  # candidates of a beam that may end by a stop string, such as line breaks with what is before them
+STOPS = 6  # candidates of a beam that may end by a stop string, such as line breaks with preceding characters
 
 
 @dataclass(frozen=True)
 class Beams:
     """A search by `width` beams, scored by log-probability / penalty(tokens).
 
-    GPT-3 answers with width 4 and alpha 0.6, "as T5" (Brown et al. 2020, section 2.4), whose penalty is Wu et
-    al.'s (2016, eq. 14), ((5 + tokens) / 6)^alpha. transformers has tokens^alpha, which favours long answers more.
+    GPT-3 uses width 4 and alpha 0.6, "as T5" (Brown et al. 2020, section 2.4), whose penalty is Wu et al.'s (2016,
+    eq. 14), ((5 + tokens) / 6)^alpha. transformers has tokens^alpha, which favours long answers more.
     """
 
     width: int = 4
     penalty: Callable[[int], float] = lambda tokens: ((5 + tokens) / 6) ** 0.6
     processors: LogitsProcessors = NONE
-    """What is done to the log-probabilities of each step, as transformers does; a penalty multiplies them all."""
+    """Applied to the log-probabilities of each step, as in transformers; a penalty multiplies them all."""
 
 
 @dataclass
@@ -39,14 +39,14 @@ class _Search:
     stopped: Callable[[list[int]], bool] | None
     running: list[list[int]]
     found: list[tuple[float, list[int]]] = field(default_factory=list)
-    """Whole answers and their scores, the best first."""
+    """Finished hypotheses and their scores, best first."""
 
     def step(
         self, candidates: Iterable[tuple[float, int, int]], *, last: bool
     ) -> list[tuple[int, int, float]]:
-        """Go on with the best candidates: the beam, token and score of each that is kept; none: the search is over.
+        """Extend the beams: the beam, token and score of each that is kept; none: the search is over.
 
-        candidates: score, beam and token, the best first. last: all end here.
+        candidates: score, beam and token, best first. last: all end here.
         """
         before, self.running = self.running, []
         kept: list[tuple[int, int, float]] = []
@@ -61,7 +61,7 @@ class _Search:
             elif len(kept) < width:
                 self.running.append(ids)
                 kept.append((beam, token, score))
-        if kept:  # where nearly all candidates end, beams that count for nothing fill up
+        if kept:  # if nearly all candidates end, beams of score -inf fill up
             lack = width - len(kept)
             self.running += [self.running[0]] * lack
             kept += [(*kept[0][:2], -math.inf)] * lack
@@ -79,12 +79,12 @@ def beam_hypotheses(
     beams: Beams | None = None,
     stopped: Callable[[list[int]], bool] | None = None,
 ) -> list[list[list[int]]]:
-    """The best continuations of each prompt, at most as many as beams, the best first, without the end token.
+    """The best continuations of each prompt, at most as many as beams, best first, without the end token.
 
-    stopped: whether a continuation ends with its last token, which is given, as after a stop string.
-    At each step the best candidates of all beams go on; those that end count if they are among the first `width`.
-    A prompt is done when its best beam, were it to end now, is not better than the worst of `width` whole answers
-    (transformers' early_stopping=False), or at the last position. A prompt goes on alike whatever others it is with.
+    stopped: whether a continuation ends with its last token, as after a stop string. At each step the best
+    candidates of all beams are kept; those that end count if they are among the first `width`. A prompt is done when
+    its best beam, if it ended now, would be no better than the worst of `width` finished hypotheses (transformers'
+    early_stopping=False), or at the last position. A prompt's result does not depend on the others of its batch.
     """
     if not prompts or not tokens:
         return [[[]] for _ in prompts]
@@ -97,7 +97,7 @@ def beam_hypotheses(
     searches = [_Search(beams, ends, stopped, [[] for _ in range(width)]) for _ in prompts]
     hidden_RD, cache = _read(model, prompts, tokens, width)
     scores_PB = torch.full((len(prompts), width), -torch.inf, device=device)
-    scores_PB[:, 0] = 0  # all beams of a prompt are alike yet: one stands for them
+    scores_PB[:, 0] = 0  # all beams of a prompt are still equal: one stands for them
     unfinished = list(range(len(prompts)))
     for length in range(1, tokens + 1):
         scores_RV = model.logits(hidden_RD).float().log_softmax(-1)
@@ -125,7 +125,7 @@ def beam_hypotheses(
 def _read(
     model: Decoder, prompts: Sequence[Sequence[int]], tokens: int, width: int
 ) -> tuple[Tensor, KVCache]:
-    """What each prompt ends with, [R, D], and the cache of all beams; each prompt is read once."""
+    """The last hidden state of each prompt, [R, D], and the cache of all beams; each prompt is read once."""
     device, longest = model.word_embeddings.device, max(map(len, prompts))
     padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
     lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
@@ -138,7 +138,7 @@ def _read(
 
 
 def _candidates(scores_RV: Tensor, scores_PB: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Scores and places (beam * V + token) of the best next tokens of each prompt, [P, K], the best first."""
+    """Scores and places (beam * V + token) of the best next tokens of each prompt, [P, K], best first."""
     prompts, width = scores_PB.shape
     scores_PBV = scores_RV.view(prompts, width, -1) + scores_PB[:, :, None]
     scores_PK, at_PK = scores_PBV.flatten(1).topk(count)

@@ -1,4 +1,4 @@
-"""The steps of a decoder that continues texts: it reads the last tokens of each, and gives logits of the next."""
+"""Decoding steps: the model reads the last tokens of each text and returns logits of the next."""
 
 # N rows, T tokens, V vocabulary
 
@@ -11,15 +11,15 @@ from nlptool.models.base import Decoder, Inputs
 
 
 class DecodingSession:
-    """What a model has read of each text, and how it reads on.
+    """The state of a batch of texts that a decoder continues.
 
-    Launching the hundred kernels of a step takes a GPU longer than their execution, so they are recorded once in a CUDA
-    graph, and repeats them on the same memory. Then all texts get one token a step; so do those that are done, until
-    half of them are, since for fewer rows there has to be another graph.
+    Launching the hundred kernels of a step takes a GPU longer than running them, so they are recorded once in a CUDA
+    graph, which repeats them on the same memory. Then every text gets one token a step, finished ones too, until
+    half of them are finished, since fewer rows need another graph.
     """
 
     def __init__(self, model: Decoder, prompts: Sequence[Sequence[int]], tokens: int) -> None:
-        """tokens: how many are to be made of each."""
+        """tokens: number of tokens to generate for each."""
         self.model = model
         self.device: torch.device = model.word_embeddings.device
         self.on_gpu = self.device.type == "cuda"
@@ -29,22 +29,22 @@ class DecodingSession:
 
     @property
     def room(self) -> int:
-        """Tokens that every text has room for, in the cache and in the model's positions."""
+        """Number of tokens that every text has room for, in the cache and in the model's positions."""
         return self.cache.columns - self.cache.used
 
     def begin(self) -> Tensor:
-        """Read the prompts; logits [N, 1, V] of what follows."""
+        """Read the prompts; returns logits [N, 1, V] of the next token."""
         longest = max(map(len, self._prompts))
         padded = [[*prompt, *[0] * (longest - len(prompt))] for prompt in self._prompts]
         lengths_N = torch.tensor([len(prompt) for prompt in self._prompts], device=self.device)
         ids_NT = torch.tensor(padded, dtype=torch.long, device=self.device)
         inputs = Inputs(ids=ids_NT, output_positions=lengths_N[:, None] - 1)
         hidden_N1D = self.model(inputs, self.cache)
-        self.cache.cut(lengths_N)  # padding was read, and is forgotten
+        self.cache.cut(lengths_N)  # the padding is removed again
         return self.model.logits(hidden_N1D)
 
     def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Read on, as many tokens of each text; logits [N, T, V] of what follows each, until the next call."""
+        """Read equally many tokens of each text; returns logits [N, T, V], which are valid until the next call."""
         ids_NT = torch.tensor(rows, dtype=torch.long, device=self.device)
         if not self.on_gpu:
             return self._step(ids_NT)
@@ -56,15 +56,15 @@ class DecodingSession:
         return self.logits_N1V
 
     def forget(self, lengths: Sequence[int]) -> None:
-        """What stands behind so many tokens of each text."""
+        """Truncate each text to this many tokens."""
         self.cache.cut(torch.tensor(lengths))
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these texts only."""
+        """Keep only these texts."""
         self.cache, self.graph = self.cache.take(torch.tensor(rows, device=self.device)), None
 
     def worth_it(self, rows: int) -> bool:
-        """Whether it pays to keep only so many rows."""
+        """Whether it pays to keep only this many rows."""
         now = len(self.cache.lengths_B)
         return rows <= now / 2 if self.on_gpu else rows < now
 
@@ -78,10 +78,10 @@ class DecodingSession:
         before_B = cache.lengths_B.clone()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # once before, since kernels are chosen and memory is taken then
+        with torch.cuda.stream(stream):  # once before recording, which chooses kernels and allocates memory
             self._step(self.ids_N1)
         torch.cuda.current_stream().wait_stream(stream)
-        cache.lengths_B.copy_(before_B)  # what was written behind the rows' ends is written over
+        cache.lengths_B.copy_(before_B)  # columns behind the rows' ends are overwritten
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.logits_N1V = self._step(self.ids_N1)

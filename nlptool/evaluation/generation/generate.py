@@ -1,4 +1,4 @@
-"""Let a decoder continue texts."""
+"""Text generation with a decoder."""
 
 # N unfinished prompts, T tokens, D width, V vocabulary, C tokens that end a text
 
@@ -24,7 +24,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 def strategy(config: GenerationConfig) -> Choose | Beams:
-    """Beam search, sampling, or the most probable token, each behind the same processors of logits."""
+    """Beam search, sampling, or greedy decoding, each with the same logits processors."""
     processors = LogitsProcessors(config.repetition_penalty, config.no_repeat_ngram_size)
     alpha = config.length_penalty
     if config.num_beams is not None:
@@ -47,12 +47,12 @@ def continuations(
     choose: Choose = greedy,
     stopped: Collection[int] = (),
 ) -> Iterator[tuple[int, int]]:
-    """Tokens that go on with each prompt, as they are made: (number of the prompt, token).
+    """Generate tokens for each prompt and yield (number of the prompt, token).
 
-    Some of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not given), or
-    the model has no further position. model: a decoder with `cache`, in evaluation mode. stopped: numbers of
-    prompts that the caller wants no more of; read after each token. A prompt goes on alike whatever others it is
-    with. ValueError for a prompt without a token or longer than the model's positions.
+    Tokens of each prompt in turn, until it has `tokens` of them, one of `ends` is chosen (which is not yielded), or
+    the model has no further position. model: a decoder with `cache`, in evaluation mode. stopped: numbers of prompts
+    that the caller has finished; checked after each token. A prompt's result does not depend on the others of its
+    batch. ValueError for a prompt without a token or longer than the model's positions.
     """
     if not all(prompts):
         raise ValueError("a prompt needs a token")
@@ -78,14 +78,14 @@ def continuations(
 
 
 class _Texts:
-    """Texts that grow: what each has so far, and which are unfinished."""
+    """Growing texts: their tokens so far, and which are unfinished."""
 
     def __init__(self, prompts: Sequence[Sequence[int]], full: Sequence[int]) -> None:
-        """full: a text that is longer ends."""
+        """full: a longer text is finished."""
         self.ids = [list(prompt) for prompt in prompts]
         self.guesses = [PromptLookup(ids) for ids in self.ids]
         self.rows = list(range(len(prompts)))
-        """The number of the text in each row that the model reads."""
+        """Number of the text in each row of the batch."""
         self.unfinished = set(self.rows)
         self._begun, self._full = [len(prompt) for prompt in prompts], full
 
@@ -102,7 +102,7 @@ class _Texts:
         ends: Collection[int],
         stopped: Collection[int],
     ) -> Iterator[tuple[int, int]]:
-        """The tokens that one step gives: behind the last token, then behind guesses as long as they are right."""
+        """The tokens accepted in one step: after the last token, then after guesses as long as they are right."""
         alive = drafted = self.alive
         right = dict.fromkeys(alive, 0)
         for place in range(logits_NTV.shape[1] if alive else 0):
@@ -135,7 +135,7 @@ class _Texts:
 
 
 def _read_along(last: Sequence[int], drafts: Sequence[list[int]]) -> list[list[int]]:
-    """The last token of each row with its guesses behind it, all as long as the longest."""
+    """The last token of each row followed by its guesses, all padded to the longest."""
     longest = max(map(len, drafts))
     return [[token, *draft, *[0] * (longest - len(draft))] for token, draft in zip(last, drafts, strict=True)]
 
@@ -143,7 +143,7 @@ def _read_along(last: Sequence[int], drafts: Sequence[list[int]]) -> list[list[i
 class Generator:
     """A Hugging Face folder with a decoder and its tokenizer. Raises DataError when one is missing.
 
-    A text ends at every token that the tokenizer, config.json or generation_config.json names as an end.
+    A text ends at every token that the tokenizer, config.json or generation_config.json defines as an end.
     """
 
     def __init__(self, folder: Path, device: torch.device = CPU) -> None:
@@ -161,10 +161,10 @@ class Generator:
     def complete(
         self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy
     ) -> list[str]:
-        """How each text goes on, up to `tokens` tokens; an empty text begins after an end of text.
+        """The continuation of each text, up to `tokens` tokens; an empty text begins with an end-of-text token.
 
         A continuation ends before a stop string. Raises UsageError for a text with more tokens than the model has
-        positions; at the last position a continuation ends.
+        positions; a continuation ends at the last position.
         """
         completions = [""] * len(texts)
         for number, piece in self.stream(texts, tokens, stop, choose):
@@ -174,9 +174,9 @@ class Generator:
     def stream(
         self, texts: Sequence[str], tokens: int, stop: Sequence[str] = (), choose: Choose | Beams = greedy
     ) -> Iterator[tuple[int, str]]:
-        """`complete`, in pieces of whole characters as they are made: (number of the text, piece).
+        """`complete` as a stream of pieces of whole characters: (number of the text, piece).
 
-        Beams have nothing to give before they are done.
+        With beams, the pieces come at the end.
         """
         prompts = self._prompts(texts)
         if isinstance(choose, Beams):
@@ -197,7 +197,7 @@ class Generator:
     def hypotheses(
         self, texts: Sequence[str], tokens: int, stop: Sequence[str], beams: Beams, count: int
     ) -> list[list[str]]:
-        """The `count` best continuations of each text that the beams find, the best first. Raises as `complete`."""
+        """The `count` best continuations of each text by beam search, best first. Raises as `complete`."""
 
         def stopped(ids: list[int]) -> bool:
             text = self.tokenizer.decode(ids)
@@ -222,6 +222,6 @@ class Generator:
         return prompts
 
     def _text(self, ids: Sequence[int], stop: Sequence[str], prompt: Sequence[int]) -> str:
-        """What tokens behind a prompt say, up to a stop string."""
+        """Decode the tokens after a prompt, up to a stop string."""
         stream = DetokenizeStream(self.tokenizer, stop, prompt[-1:])
         return "".join([*map(stream.add, ids), stream.rest()])

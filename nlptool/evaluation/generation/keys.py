@@ -1,4 +1,4 @@
-"""How texts are continued: the keys of transformers, for `generate` and for prompt recipes alike. No torch here."""
+"""Generation settings with transformers' names, for `generate` and prompt recipes. No torch here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
@@ -10,11 +10,11 @@ from nlptool.recipe import RecipeBlock
 from nlptool.recipe.error_messages import explain
 
 SAMPLING = ("temperature", "top_k", "top_p", "seed")
-"""What has an effect only where tokens are sampled."""
+"""Settings that matter only when sampling."""
 
 
 class GenerationConfig(NamedTuple):
-    """How an answer is generated."""
+    """Settings of generation."""
 
     max_new_tokens: int
     stop: tuple[str, ...] = ()
@@ -23,10 +23,10 @@ class GenerationConfig(NamedTuple):
     """Beam search with as many beams."""
     top_k: int | None = None
     seed: int = 0
-    """Seeds sampling."""
+    """Seed of sampling."""
     temperature: float | None = None
     top_p: float | None = None
-    """None, as top_k and temperature, and no beams: greedy."""
+    """None, like top_k and temperature, and no beams: greedy."""
     length_penalty: float | None = None
     """Beams are scored by log-probability / tokens^length_penalty; None: by GPT-3's penalty."""
     repetition_penalty: float = 1.0
@@ -34,20 +34,20 @@ class GenerationConfig(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        """Whether tokens are drawn."""
+        """Whether tokens are sampled."""
         given = (self.temperature, self.top_k, self.top_p)
         return self.temperature != 0 and any(value is not None for value in given)
 
     @property
     def identity(self) -> list[Any]:
-        """What decides an answer; keys that came later appear only where they are given, so that kept answers hold."""
+        """Settings that decide an answer; later additions appear only if set, so that cached answers stay valid."""
         default = self._field_defaults
         later = {key: value for key in self._fields[5:] if (value := getattr(self, key)) != default[key]}
         return [*self[:5], *([later] if later else [])]
 
 
 class GenerationKeys(RecipeBlock):
-    """The keys of a task whose answers are generated. Greedy, unless a key says otherwise."""
+    """Keys of a task with generated answers. Greedy by default."""
 
     stop: tuple[str, ...] = Field(description="stop strings")
     max_new_tokens: int = Field(gt=0, description="maximum number of generated tokens")
@@ -75,7 +75,7 @@ class GenerationKeys(RecipeBlock):
 
     @property
     def generation(self) -> GenerationConfig:
-        """How an answer is generated."""
+        """Settings of generation."""
         return GenerationConfig(
             **{key: getattr(self, key) for key in GenerationConfig._fields if key != "seed"}
         )
@@ -99,9 +99,9 @@ def generation_config(given: dict[str, Any]) -> GenerationConfig:
 
 
 def conflict(given: Mapping[str, Any], spelled: Callable[[str], str] = str) -> tuple[str, str | None] | None:
-    """What is wrong with options that exclude each other or would change nothing, and a hint; None: all is well.
+    """What is wrong with options that exclude each other or have no effect, and a hint; None: nothing.
 
-    given: by the keys of GenerationConfig, None where not given. spelled: a key as the user writes it.
+    given: by the keys of GenerationConfig, None where not given. spelled: the user's spelling of a key.
     """
     named = [key for key in SAMPLING if given.get(key) is not None]
     beams, greedy = spelled("num_beams"), f"{spelled('temperature')} 0 takes the most probable token"

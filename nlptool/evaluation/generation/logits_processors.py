@@ -1,4 +1,4 @@
-"""What changes logits before a token is chosen from them: the same for greedy decoding, sampling and beam search."""
+"""Logits processors, the same for greedy decoding, sampling and beam search."""
 
 # N rows, V vocabulary
 
@@ -12,18 +12,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LogitsProcessors:
-    """Processors in the order of transformers: repetition penalty, then n-grams that may not be repeated.
+    """Processors in the order of transformers: repetition penalty, then no repeated n-grams.
 
-    Both look at all tokens of a row, the prompt's included, as transformers' do for a decoder.
+    Both consider all tokens of a row, the prompt's included, as transformers' do for a decoder.
     """
 
     repetition_penalty: float = 1.0
-    """What makes tokens that are there already less likely (CTRL, Keskar et al. 2019, section 4.1); 1: nothing."""
+    """Makes tokens that occurred before less likely (CTRL, Keskar et al. 2019, section 4.1); 1: off."""
     no_repeat_ngram_size: int = 0
-    """No n-gram of this size occurs twice (Paulus et al. 2018, section 2.5); 0: any may."""
+    """No n-gram of this size occurs twice (Paulus et al. 2018, section 2.5); 0: off."""
 
     def __call__(self, logits_NV: Tensor, ids: Sequence[Sequence[int]]) -> Tensor:
-        """Logits or log-probabilities, [N, V], of what follows each row of ids; a copy where anything changes."""
+        """Logits or log-probabilities, [N, V], of the token after each row of ids; a copy if anything changes."""
         if self.repetition_penalty != 1:
             logits_NV = penalised(logits_NV, ids, self.repetition_penalty)
         if self.no_repeat_ngram_size:
@@ -35,9 +35,9 @@ NONE = LogitsProcessors()
 
 
 def penalised(logits_NV: Tensor, ids: Sequence[Sequence[int]], penalty: float) -> Tensor:
-    """Logits of the tokens that each row has already, divided by `penalty`, or multiplied where negative.
+    """Divide the logits of tokens that the row has already by `penalty`, or multiply them if negative.
 
-    CTRL divides all, which makes tokens with a negative logit likelier; so here as in transformers.
+    CTRL divides all of them, which makes tokens with a negative logit more likely; transformers does as here.
     """
     logits_NV = logits_NV.clone()
     for row_V, seen in zip(logits_NV, ids, strict=True):
@@ -48,9 +48,9 @@ def penalised(logits_NV: Tensor, ids: Sequence[Sequence[int]], penalty: float) -
 
 
 def without_repeated_ngrams(logits_NV: Tensor, ids: Sequence[Sequence[int]], size: int) -> Tensor:
-    """Logits in which each token that would complete an n-gram of the row a second time is -inf.
+    """Set the logits of tokens that would repeat an n-gram of the row to -inf.
 
-    Where that is every token of the vocabulary, none is.
+    If that is every token of the vocabulary, none is changed.
     """
     logits_NV = logits_NV.clone()
     for row_V, seen in zip(logits_NV, ids, strict=True):
@@ -61,7 +61,7 @@ def without_repeated_ngrams(logits_NV: Tensor, ids: Sequence[Sequence[int]], siz
 
 
 def _completions(ids: Sequence[int], size: int) -> list[int]:
-    """The tokens that stood behind an earlier occurrence of the last `size - 1` tokens."""
+    """The tokens that followed earlier occurrences of the last `size - 1` tokens."""
     if size == 1:
         return sorted(set(ids))
     last = list(ids[1 - size :])

@@ -1,12 +1,12 @@
-"""Rows of tokens as one tree, so that a decoder reads what rows have in common once.
+"""A prefix tree of token rows, with which a decoder reads shared prefixes once.
 
-The examples of a few-shot task are the trunk, its questions the branches, their answers the leaves. Sorted rows
-are a tree in preorder already: each adds what it does not share with the one before it. Nodes are read in this order,
-so many at a time whatever they belong to; each looks at those above it. What is still above the next is remembered,
-all else forgotten, so every node is read once and memory is that of one row.
+The few-shot examples of a task are shared by its questions, and a question by its answers. Sorted rows are already a
+tree in preorder: each adds what it does not share with the row before. Nodes are read in this order, a fixed number
+at a time; each attends to its ancestors. Only the ancestors of the next node are kept in the cache, so every node is
+read once and memory is that of one row.
 """
 
-# N nodes, one for each token; Q questions; T nodes that are being read, S those and the ones above them
+# N nodes, one for each token; Q labels; T nodes being read, S those and their ancestors
 # H heads, E width of one head
 
 from collections.abc import Sequence
@@ -20,29 +20,29 @@ from nlptool.evaluation.requests import EncodedRequest, Tokens
 from nlptool.models.base import Decoder, Inputs
 from nlptool.models.kernels.cross_entropy import linear_scores
 
-# Read at once: fewer make small products, more look past each other.
+# Nodes read at once: with fewer, products are small; with more, more attention is masked.
 NODES, ON_GPU = 256, 2048
-BYTES = ">u4"  # which sort as the numbers do
+BYTES = ">u4"  # these sort as the numbers do
 
 
 class PrefixTree(NamedTuple):
-    """Nodes in preorder, [N] each, and what is asked at them in the order of their nodes, [Q] each."""
+    """Nodes in preorder, [N] each, and the labels in the order of their nodes, [Q] each."""
 
     ids: Tensor
     depths: Tensor
-    """The node's place in its row."""
+    """The node's position in its row."""
     ends: Tensor
-    """The first node after it that is not below it."""
+    """The first later node that is not a descendant."""
     nodes: Tensor
-    """Where a token of an answer is to be predicted."""
+    """The node from which an answer's token is predicted."""
     labels: Tensor
-    """This token."""
+    """That token."""
     rows: Tensor
-    """The number of the pair whose it is."""
+    """The number of the pair it belongs to."""
 
 
 def build_prefix_tree(pairs: Sequence[EncodedRequest]) -> PrefixTree:
-    """The tree of pairs that have a context, the same in whatever order they come. The last token is not read."""
+    """The tree of pairs with a context, independent of their order. The last token is not read."""
     rows = [np.array([*pair.context, *pair.answer[:-1]], BYTES) for pair in pairs]
     ends_N = np.empty(sum(map(len, rows)), np.int64)
     ids, depths, nodes, labels, numbers = [], [], [], [], []
@@ -60,7 +60,7 @@ def build_prefix_tree(pairs: Sequence[EncodedRequest]) -> PrefixTree:
         above, count = row, count + len(row) - shared
     ends_N[path] = count
     scored = [np.concatenate(each) for each in (nodes, labels, numbers)]
-    # By node, then by label: whoever asks, and in whatever order.
+    # By node, then by label, so that the order of pairs does not matter.
     order_Q = np.lexsort((scored[1], scored[0]))
     columns = (
         np.concatenate(ids),
@@ -72,16 +72,16 @@ def build_prefix_tree(pairs: Sequence[EncodedRequest]) -> PrefixTree:
 
 
 def _shared(above: np.ndarray, row: np.ndarray) -> int:
-    """How many tokens two rows begin with alike."""
+    """Length of the common prefix of two rows."""
     length = min(len(above), len(row))
     differ = above[:length] != row[:length]
     return int(differ.argmax()) if differ.any() else length
 
 
 class TreeKVCache:
-    """Keys and values of the nodes above those that are being read: what a model needs in the place of a Cache.
+    """Keys and values of the ancestors of the nodes being read, as a model's cache.
 
-    The tree stays in main memory, where it is decided what is forgotten; a GPU has only what its model reads.
+    The tree stays in main memory, where the columns to keep are chosen; a GPU holds only the model's inputs.
     """
 
     def __init__(self, tree: PrefixTree, device: torch.device) -> None:
@@ -89,12 +89,12 @@ class TreeKVCache:
         self.columns = int(tree.depths.max()) + nodes_at_once(device)
         self.ends_S = tree.ends[:0]
         self.above = 0
-        """Columns of nodes that have been read."""
+        """Columns of nodes that were read."""
         self.buffers: dict[tuple[int, int], Tensor] = {}
         """Keys (0) and values (1) of each layer, [1, columns, H, E]."""
 
     def extend(self, tokens: int) -> Tensor:
-        """Begin to read the next nodes; their positions, [1, T]."""
+        """Begin to read the next nodes; returns their positions, [1, T]."""
         begin, stop = self.next, self.next + tokens
         self._forget(begin)
         nodes_T = torch.arange(begin, stop, device=self.device)
@@ -104,7 +104,7 @@ class TreeKVCache:
         return self.tree.depths[None, begin:stop].to(self.device)
 
     def put(self, layer: int, k_BTHE: Tensor, v_BTHE: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the new nodes' keys and values of a layer; those of all in view, [1, S, H, E] each."""
+        """Add the new nodes' keys and values of a layer; returns those of all visible nodes, [1, S, H, E] each."""
         used = len(self.ends_S)
         kept = []
         for part, new_BTHE in enumerate((k_BTHE, v_BTHE)):
@@ -116,7 +116,7 @@ class TreeKVCache:
         return kept[0], kept[1]
 
     def _forget(self, node: int) -> None:
-        """All that is not above this node."""
+        """Drop all columns but the ancestors of this node."""
         kept = (self.ends_S > node).nonzero()[:, 0]
         stay = int((kept == torch.arange(len(kept))).sum())  # the first ones
         moved = kept[stay:].to(self.device)
@@ -126,16 +126,16 @@ class TreeKVCache:
 
 
 def nodes_at_once(device: torch.device) -> int:
-    """How many nodes a model reads together."""
+    """Number of nodes that a model reads at once."""
     return NODES if device.type == "cpu" else ON_GPU
 
 
 @torch.inference_mode()
 def score_tokens(model: Decoder, pairs: Sequence[EncodedRequest]) -> Tokens:
-    """What a decoder finds of each token of the answers.
+    """A decoder's scores for each token of the answers.
 
-    A function of the set of pairs and not of their order, to the last bit. Which other pairs there are moves an
-    answer's log-probability by rounding alone: by 1e-5 of 188 nats at the most, at GPT-2's smallest size.
+    A function of the set of pairs and not of their order, to the last bit. Other pairs change an answer's
+    log-probability by rounding alone: by at most 1e-5 of 188 nats, at GPT-2's smallest size.
     """
     if not any(pair.answer for pair in pairs):
         return

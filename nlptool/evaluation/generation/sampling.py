@@ -1,4 +1,4 @@
-"""Which token comes next: the most probable, or one drawn from what temperature, top-k and top-p leave."""
+"""Choice of the next token: greedy, or sampled with temperature, top-k and top-p."""
 
 # N unfinished prompts, V vocabulary, K candidates, the most probable first
 
@@ -12,20 +12,20 @@ from torch import Tensor
 from nlptool.data.random_streams import RandomStreams
 from nlptool.evaluation.generation.logits_processors import NONE, LogitsProcessors
 
-COLD = 1e-4  # a temperature below which dividing by it tells nothing apart that is nearly alike, or overflows
+COLD = 1e-4  # a temperature below which the division hardly distinguishes similar logits, or overflows
 STREAM = 7  # of random numbers
-FEW = 1024  # candidates that are looked at before all are sorted, which takes longer than the layers of a small model
+FEW = 1024  # candidates sorted first, since sorting all takes longer than the layers of a small model
 
 
 class DecodingState(NamedTuple):
     """The prompts that get a further token."""
 
     numbers: Sequence[int]
-    """Number of each, among all prompts."""
+    """Number of each among all prompts."""
     ids: Sequence[Sequence[int]]
-    """What each has so far: the prompt, and what was made."""
+    """Tokens of each so far: prompt and generated ones."""
     generated: Sequence[int]
-    """How many of these were made."""
+    """Number of generated tokens of each."""
 
 
 Choose = Callable[[Tensor, DecodingState], Tensor]
@@ -39,22 +39,22 @@ def greedy(logits_NV: Tensor, state: DecodingState) -> Tensor:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Draws the next token. A Choose.
+    """Samples the next token. A Choose.
 
-    A prompt's random numbers are a function of (seed, its number, tokens made), so what it becomes depends neither on
-    the size of the batch nor on its other prompts. Filters come in transformers' order: processors,
-    temperature, top-k, top-p. Among tokens exactly as likely as the last that top-k leaves, transformers leaves all.
+    A prompt's random numbers are a function of (seed, its number, generated tokens), so its result depends neither
+    on the batch size nor on other prompts. Filters come in transformers' order: processors, temperature, top-k,
+    top-p. Of tokens tied with the last one of top-k, transformers keeps all.
     """
 
     temperature: float = 1.0
-    """What logits are divided by; 0, or next to it: the most probable token."""
+    """Logits are divided by it; 0, or next to it: greedy."""
     top_k: int = 0
     """Only the k most probable tokens; 0: all."""
     top_p: float = 1.0
-    """Only the most probable tokens that together are this likely (nucleus sampling, Holtzman et al. 2020)."""
+    """Only the most probable tokens with this total probability (nucleus sampling, Holtzman et al. 2020)."""
     seed: int = 0
     processors: LogitsProcessors = NONE
-    """What is done to the logits first."""
+    """Applied to the logits first."""
 
     def __call__(self, logits_NV: Tensor, state: DecodingState) -> Tensor:
         """One token for each prompt, [N]."""
@@ -73,16 +73,16 @@ class Sampling:
 
 
 def renumbered(choose: Choose, numbers: Sequence[int]) -> Choose:
-    """The same for prompts that have these numbers: then what one draws does not depend on whom it is batched with."""
+    """The same for prompts with these numbers, so that samples do not depend on the batch."""
     return lambda logits_NV, state: choose(
         logits_NV, state._replace(numbers=[numbers[n] for n in state.numbers])
     )
 
 
 def filtered(logits_NV: Tensor, temperature: float, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
-    """What may be drawn: probabilities and tokens, both [N, K], the most probable first; float64, as sums are.
+    """The candidates: probabilities and tokens, both [N, K], most probable first; float64, as are the sums.
 
-    Probabilities that top-p leaves out are 0, those of a row need not add up to 1.
+    Candidates excluded by top-p have probability 0; a row need not add up to 1.
     """
     vocab = logits_NV.shape[-1]
     scores_NV = logits_NV.double() / temperature

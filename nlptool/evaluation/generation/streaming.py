@@ -1,21 +1,21 @@
-"""Tokens to text as they come: never a broken character, and nothing of or after a stop string."""
+"""Streaming detokenization: never a partial character, and nothing of a stop string or after it."""
 
 from collections.abc import Sequence
 
 from nlptool.text.tokenizer import Tokenizer
 
-BROKEN = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character decode to
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # bytes that are no whole character decode to this
 
 
 class DetokenizeStream:
-    """The text of one continuation, in pieces, as early as each is certain.
+    """The text of one continuation, in pieces, each as early as it is certain.
 
-    before: the last token of what is continued; where tokens are pieces of words, it says whether a space is between.
+    before: the last token of the prompt; where tokens are pieces of words, it decides whether a space comes between.
 
-    Special tokens show nothing, as in transformers' pipeline; one whose name is a stop string ends the text.
+    Special tokens have no text, as in transformers' pipeline; one whose name is a stop string ends the text.
 
-    Held back: the bytes of a character that may not be whole, such as a Hangul syllable of three bytes in two
-    tokens, and what may be the beginning of a stop string. A stop string is found wherever tokens begin and end.
+    Held back: bytes of a possibly incomplete character, such as a Hangul syllable of three bytes in two tokens, and
+    a possible beginning of a stop string. A stop string is found wherever tokens begin and end.
     """
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = (), before: Sequence[int] = ()) -> None:
@@ -26,12 +26,12 @@ class DetokenizeStream:
         self._ends = {number for number, name in tokenizer.tokens.items() if name in stop}
         self._before = len(self._whole())
         self.text = ""
-        """What was given so far."""
+        """The text returned so far."""
         self.stopped = False
-        """Whether a stop string was found; then nothing more is given."""
+        """Whether a stop string was found; then no more text follows."""
 
     def add(self, token: int) -> str:
-        """A further token; what has become certain, often nothing."""
+        """Add a token; returns the text that has become certain, often empty."""
         if self.stopped:
             return ""
         if token in self._ends:
@@ -48,7 +48,7 @@ class DetokenizeStream:
         return self._give(certain[: len(certain) - self._held(certain)])
 
     def rest(self) -> str:
-        """What was held back, when no token comes any more."""
+        """The text held back, after the last token."""
         return "" if self.stopped else self._give(self._decoded())
 
     def _decoded(self) -> str:
@@ -63,7 +63,7 @@ class DetokenizeStream:
         return piece
 
     def _held(self, text: str) -> int:
-        """Characters at the end of the text with which a stop string begins."""
+        """Number of characters at the end of the text that may begin a stop string."""
         return max(
             (n for stop in self.stop for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0
         )

@@ -1,4 +1,4 @@
-"""Metrics over rows with their standard errors. Plain arithmetic; nothing heavy at import."""
+"""Aggregation of metrics over rows, with standard errors. Nothing heavy at import."""
 
 import math
 from collections import Counter
@@ -13,11 +13,11 @@ class MetricValue(NamedTuple):
 
     value: float
     error: float | None
-    """Standard error; None where it is unknown."""
+    """Standard error; None if unknown."""
 
 
 def mean(values: Sequence[float]) -> MetricValue:
-    """The mean and its standard error, with n - 1 as lm-eval; no error for a single value."""
+    """The mean and its standard error, with n - 1 as in lm-eval; no error for a single value."""
     n = len(values)
     if not n:
         return MetricValue(math.nan, None)
@@ -27,7 +27,7 @@ def mean(values: Sequence[float]) -> MetricValue:
 
 
 def perplexity(logprobs: Sequence[float]) -> MetricValue:
-    """exp of the mean negative log-likelihood of a row, as lm-eval: per answer, not per token.
+    """exp of the mean negative log-likelihood of a row, as in lm-eval: per answer, not per token.
 
     Its standard error is that of the mean, by the delta method.
     """
@@ -37,9 +37,9 @@ def perplexity(logprobs: Sequence[float]) -> MetricValue:
 
 
 def macro_f1(pairs: Iterable[tuple[Hashable, Hashable]]) -> MetricValue:
-    """The mean F1 over the classes, of (label, prediction); a class that occurs in neither does not count.
+    """The mean F1 over the classes, from pairs (label, prediction); classes in neither do not count.
 
-    Its standard error is the jackknife's (Efron and Stein 1981): each row is left out in turn.
+    Its standard error is the jackknife's (Efron and Stein 1981), leaving out each row in turn.
     """
     counts = Counter(pairs)
     right, either = Counter[Hashable](), Counter[Hashable]()  # TP, and 2 TP + FP + FN
@@ -60,7 +60,7 @@ def macro_f1(pairs: Iterable[tuple[Hashable, Hashable]]) -> MetricValue:
 def _without(
     pair: tuple[Hashable, Hashable], right: Counter[Hashable], either: Counter[Hashable], total: float
 ) -> float:
-    """Macro F1 without one row of this label and prediction: only the F1 of these two classes changes."""
+    """Macro F1 without one row of this label and prediction, which changes the F1 of these two classes only."""
     agreed = pair[0] == pair[1]
     classes = len(either)
     for one, count in Counter(pair).items():

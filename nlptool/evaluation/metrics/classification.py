@@ -1,6 +1,6 @@
-"""Metrics of labels, as GLUE and SuperGLUE compute them (Wang et al. 2018, 2019). Nothing heavy at import.
+"""Classification and regression metrics of GLUE and SuperGLUE (Wang et al. 2018, 2019). Nothing heavy at import.
 
-They are computed here: scikit-learn and scipy, whose figures they are, take two seconds to import.
+They equal those of scikit-learn and scipy, which take two seconds to import.
 """
 
 import math
@@ -24,7 +24,7 @@ def accuracy(predictions: "Numbers", labels: "Numbers") -> float:
 
 
 def f1(predictions: "Numbers", labels: "Numbers") -> float:
-    """F1 of the second of two classes, as for MRPC and QQP; 0 where no row is of it nor predicted to be."""
+    """F1 of the second of two classes, as for MRPC and QQP; 0 if it is neither a label nor predicted."""
     either = int((predictions == 1).sum() + (labels == 1).sum())  # 2 TP + FP + FN
     return 2 * int(((predictions == 1) & (labels == 1)).sum()) / either if either else 0.0
 
@@ -58,7 +58,7 @@ def pearson(predictions: "Numbers", labels: "Numbers") -> float:
 
 
 def spearman(predictions: "Numbers", labels: "Numbers") -> float:
-    """Spearman's rank correlation, equal values sharing the mean of their ranks; 0 where either does not vary."""
+    """Spearman's rank correlation, with mean ranks for ties; 0 where either does not vary."""
     return pearson(_ranks(predictions), _ranks(labels))
 
 
@@ -75,7 +75,7 @@ METRICS: "dict[str, Callable[[Numbers, Numbers], float]]" = {
 def scores(names: Sequence[str], predictions: "Numbers", labels: "Numbers") -> dict[str, float]:
     """These metrics of the predictions [N] against the labels [N].
 
-    Predictions that are not finite, of a model that has diverged, score 0.
+    Non-finite predictions, of a model that has diverged, score 0.
     """
     import numpy as np
 
@@ -85,8 +85,7 @@ def scores(names: Sequence[str], predictions: "Numbers", labels: "Numbers") -> d
 
 
 def baseline(labels: "Numbers", *, classes: bool) -> float:
-    """The prediction that knows only the training labels [N]: the most frequent class, the first of equal ones; or
-    their mean."""
+    """The constant prediction from the training labels [N]: the first of the most frequent classes, or their mean."""
     import numpy as np
 
     if not classes:
@@ -108,16 +107,16 @@ def _varies(values: "Numbers") -> bool:
 
 
 def _direction(values: "Numbers") -> "Numbers":
-    """What is left of the values without their mean, of length 1."""
+    """The values minus their mean, normalised to length 1."""
     import numpy as np
 
     around: Numbers = values.astype(np.float64) - values.mean(dtype=np.float64)
-    around = around / np.abs(around).max()  # squares of very small or large values stay numbers
+    around = around / np.abs(around).max()  # scaled so that squares of very small or large values stay finite
     return around / np.sqrt(around @ around)
 
 
 def _ranks(values: "Numbers") -> "Numbers":
-    """The place of each value among all, from 1; the mean of their places for equal ones."""
+    """The rank of each value, from 1; mean ranks for ties."""
     import numpy as np
 
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)

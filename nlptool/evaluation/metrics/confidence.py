@@ -1,28 +1,28 @@
-"""How sure a share is."""
+"""Confidence intervals."""
 
 import math
 from typing import NamedTuple
 
-LOPSIDED = 0.1  # how far from its interval's middle a share may be, of half the interval
-Z = 1.959964  # of a normal distribution, for 95 %
-# Quantiles of t, for 1 degree of freedom, 2, and so on.
+LOPSIDED = 0.1  # largest distance of a share from the middle of its interval, in half intervals, to be written with ±
+Z = 1.959964  # quantile of the normal distribution for 95 %
+# Quantiles of t, for 1, 2, ... degrees of freedom.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 class Proportion(NamedTuple):
-    """`right` of `total`, and the interval that holds the true share with 95 % confidence (Wilson 1927)."""
+    """`right` of `total`, with a 95 % confidence interval (Wilson 1927)."""
 
     right: int
     total: int
 
     @property
     def value(self) -> float:
-        """The share itself; NaN where there is no instance."""
+        """The share; NaN where there is no instance."""
         return self.right / self.total if self.total else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Low and high end."""
+        """Lower and upper bound."""
         if not self.total:
             return 0.0, 1.0
         n, p = self.total, self.value
@@ -36,8 +36,7 @@ class Proportion(NamedTuple):
 
 
 def format_interval(value: float, low: float, high: float) -> str:
-    """E.g. `61.3 % ± 1.2`, half the interval's width behind the sign; `100.0 % (51.0 to 100.0)` where the share is not
-    in its middle."""
+    """E.g. `61.3 % ± 1.2`, half the interval's width, or `100.0 % (51.0 to 100.0)` for an asymmetric interval."""
     value, low, high = 100 * value, 100 * low, 100 * high
     half = (high - low) / 2
     if abs(low + half - value) <= LOPSIDED * half:
@@ -46,5 +45,5 @@ def format_interval(value: float, low: float, high: float) -> str:
 
 
 def quantile(freedom: int | None) -> float:
-    """How many standard errors a 95 % interval reaches to each side: Student's t; None: the errors are known well."""
+    """Half width of a 95 % interval in standard errors: Student's t; None: the errors are known exactly."""
     return Z if freedom is None or freedom > len(STUDENT) else STUDENT[freedom - 1]

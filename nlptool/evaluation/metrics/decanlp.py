@@ -1,4 +1,4 @@
-"""The metrics that decaNLP (McCann et al. 2018) adds to others' for its ten tasks, as its metrics.py computes them.
+"""The metrics that decaNLP (McCann et al. 2018) adds for its ten tasks, as in its metrics.py.
 
 Shares from 0 to 1; decaScore is their sum, times 100.
 """
@@ -36,10 +36,10 @@ def score(figures: Mapping[str, float]) -> float:
 
 
 def corpus_f1(predictions: Sequence[str], references: References) -> float:
-    """F1 of relations found over those there are, for QA-ZRE (Levy et al. 2017).
+    """Corpus-level F1 for QA-ZRE (Levy et al. 2017): correct relations over predicted and true ones.
 
-    An answer is a set of words, right if it is that of all references together; one that says `unanswerable` finds
-    nothing, and a reference that says so holds nothing to be found.
+    An answer is a set of words, right if it equals that of all references together; `unanswerable` predicts no
+    relation, and as a reference it means that there is none.
     """
     right = found = there = 0
     for prediction, texts in zip(predictions, references, strict=True):
@@ -55,11 +55,11 @@ def _words(text: str) -> set[str]:
 
 
 def joint_goal(predictions: Sequence[str], references: References) -> float:
-    """Share of WOZ's turns at which all that the user has requested so far is right.
+    """Share of WOZ's turns at which the whole dialogue state so far is right.
 
-    A reference is a turn's name (language_dialogue_turn, such as en_12_3) and the change of state there; each
-    turn's change, `food: thai, area: north; phone`, overwrites what was known. decaNLP puts turns in the order of
-    their names as texts, turn 10 before turn 2, and so does this.
+    A reference is a turn's name (language_dialogue_turn, such as en_12_3) and the change of state there; each turn's
+    change, `food: thai, area: north; phone`, updates the state. decaNLP sorts turns by name as text, turn 10 before
+    turn 2, and so does this.
     """
     turns = sorted(
         (name, prediction, change) for prediction, (name, change) in zip(predictions, references, strict=True)
@@ -77,14 +77,14 @@ def joint_goal(predictions: Sequence[str], references: References) -> float:
 
 
 def informed(change: str) -> dict[str, str]:
-    """What a change of state sets: `food: thai, area: north; phone` -> food and area. Nothing where it is malformed."""
+    """The slots that a change of state sets: `food: thai, area: north; phone` -> food and area. Empty if malformed."""
     inform, *request = change.split(";")
     pairs = [pair.split(":") for pair in inform.split(",")] if len(request) == 1 else []
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
 
 
 def logical_form(predictions: Sequence[str], references: References) -> float:
-    """Share of WikiSQL's queries that say what they should (Zhong et al. 2017), without regard to case.
+    """Share of WikiSQL's queries with the right logical form (Zhong et al. 2017), ignoring case.
 
     A reference is the table's header and the query, both as JSON: ["Year", "Team"] and
     {"sel": 1, "agg": 0, "conds": [[0, 0, "1999"]]}.
@@ -108,10 +108,10 @@ def spell(header: Sequence[str], query: Mapping[str, Any]) -> str:
 
 
 def parse(query: str, header: Sequence[str]) -> dict[str, Any] | None:
-    """What a query in lower case says, or None for what is none.
+    """Parse a query in lower case; None if it is invalid.
 
-    As decaNLP reads it: names of columns, the longest first, are looked for as they stand, so the first `where` may
-    be part of one, and then the query counts as wrong.
+    As in decaNLP: names of columns, the longest first, are searched as they are, so the first `where` may be part of
+    one, and then the query counts as wrong.
     """
     select, _, where = query.partition("where")
     words = select.split()[1:-2]  # without select, from and table
@@ -129,7 +129,7 @@ def parse(query: str, header: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _conditions(where: str, header: Sequence[str]) -> list[list[Any]] | None:
-    """Column, comparison and value of each condition; in a value, what looks like a name or sign is itself again."""
+    """Column, comparison and value of each condition; within a value, column names and signs are restored."""
     signs = {sign.lower(): f"Cond{number}" for number, sign in enumerate(COMPARISONS)}
     marked = f" {where} "
     for number, name in sorted(enumerate(header), key=lambda column: -len(column[1])):

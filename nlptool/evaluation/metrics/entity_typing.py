@@ -1,4 +1,4 @@
-"""Metrics of entity typing (Ling and Weld 2012, section 4.2): sets of types against sets. Nothing heavy at import."""
+"""Metrics of entity typing on sets of types (Ling and Weld 2012, section 4.2). Nothing heavy at import."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ METRICS = ("strict_accuracy", *LOOSE)
 
 
 def scores(names: Sequence[str], predicted: "Sets", labels: "Sets") -> dict[str, float]:
-    """These metrics of the types predicted [N, C] against those that are right [N, C].
+    """Metrics of the predicted types [N, C] against the true ones [N, C].
 
     strict_accuracy: the share of mentions whose sets are equal. Loose macro precision: the mean over mentions of the
-    share of what is predicted that is right, 0 where nothing is predicted; recall likewise, of what is right. Loose
-    micro: the same of all mentions' types together. F1 is that of the two.
+    share of predicted types that are right, 0 where none is predicted; recall likewise over the true types. Loose
+    micro: the same over the types of all mentions. F1 is their harmonic mean.
     """
     right_N, guessed_N, there_N = ((predicted & labels).sum(1), predicted.sum(1), labels.sum(1))
     rows = len(labels)

@@ -19,7 +19,7 @@ TOKENIZERS = {
     "ja-mecab": ("MeCab", "sacrebleu[ja]"),
     "flores200": ("sentencepiece", "sentencepiece"),
 }
-"""What a tokenizer of sacrebleu needs: its name in Python, and how it is installed."""
+"""What a tokenizer of sacrebleu needs: its module, and how to install it."""
 
 
 def metrics(tokenize: Tokenize = text_overlap.DEFAULT) -> dict[str, qa.Metric]:
@@ -36,7 +36,7 @@ def compute(
     references: qa.References,
     tokenize: Tokenize = text_overlap.DEFAULT,
 ) -> dict[str, float]:
-    """These metrics of generated texts, [N], against the reference texts of each."""
+    """Metrics of generated texts, [N], against the references of each."""
     known = metrics(tokenize)
     return {name: known[name](predictions, references) for name in names}
 

@@ -1,4 +1,4 @@
-"""Metrics of rows with any number of labels, as scikit-learn has them. Nothing heavy at import."""
+"""Metrics of multi-label classification, as in scikit-learn. Nothing heavy at import."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ METRICS = ("micro_f1", "macro_f1", "subset_accuracy")
 
 
 def scores(names: Sequence[str], predicted: "Sets", labels: "Sets") -> dict[str, float]:
-    """These metrics of the labels predicted [N, C] against those that are right [N, C].
+    """Metrics of the predicted labels [N, C] against the true ones [N, C].
 
-    micro_f1: F1 of all decisions together. macro_f1: the mean of the labels' F1; that of a label which no row has, nor
-    is said to have, is 0, as in scikit-learn. subset_accuracy: the share of rows whose labels are all right.
+    micro_f1: F1 over all decisions. macro_f1: the mean F1 over the labels; 0 for a label that is neither true nor
+    predicted in any row, as in scikit-learn. subset_accuracy: the share of rows whose labels are all right.
     """
     right_C = (predicted & labels).sum(0)
     either_C = predicted.sum(0) + labels.sum(0)  # 2 TP + FP + FN

@@ -1,15 +1,15 @@
-"""How well are entities found? From tags, O, B-NAME at an entity's first token and I-NAME at its others.
+"""Metrics of named-entity recognition. Tags are O, B-NAME at an entity's first token and I-NAME at its others.
 
 entity_f1           as CoNLL-2003's conlleval and seqeval by default: an I-NAME that follows no tag of its name begins
                     an entity; F1 over the entities of all names together
 entity_macro_f1     as KLUE: only B-NAME begins one (seqeval's strict mode, IOB2); F1 of each name, averaged
-character_macro_f1  as KLUE: F1 of each tag, averaged, O among them; 1 for a tag that nobody gives (KLUE also counts
+character_macro_f1  as KLUE: F1 of each tag, averaged, O among them; 1 for a tag that never occurs (KLUE also counts
                     the [CLS] and [SEP] of every sentence)
 
 accuracy            the share of tokens whose tag is right
 tag_macro_f1        F1 of each tag that occurs, averaged, as for parts of speech
 
-seqeval itself, whose last release is of 2020 and is not packaged as a wheel, is what the tests compare with.
+The tests compare with seqeval, whose last release is of 2020 and is not packaged as a wheel.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ Entity = tuple[str, int, int]
 
 
 def entities(tags: Sequence[str], *, strict: bool) -> list[Entity]:
-    """The entities of a sentence. strict: I-NAME begins none."""
+    """The entities of a sentence. strict: I-NAME never begins one."""
     found: list[Entity] = []
     name, begin = "", 0
     for place, tag in enumerate([*tags, "O"]):
@@ -42,7 +42,7 @@ def entity_f1(given: Tags, right: Tags, labels: Sequence[str]) -> float:
 
 
 def entity_macro_f1(given: Tags, right: Tags, labels: Sequence[str]) -> float:
-    """The mean over the names that entities have, given or right."""
+    """The mean over the names of true and predicted entities."""
     same, predicted, expected = _counts(given, right, strict=True)
     names = predicted.keys() | expected.keys()
     scores = [_f1(same[name], predicted[name], expected[name], nothing=0.0) for name in names]
@@ -69,13 +69,13 @@ def accuracy(given: Tags, right: Tags, labels: Sequence[str]) -> float:
 
 
 def tag_macro_f1(given: Tags, right: Tags, labels: Sequence[str]) -> float:
-    """F1 of each tag that a token has, given or right, averaged: scikit-learn's macro average."""
+    """Mean F1 over the true and predicted tags: scikit-learn's macro average."""
     seen = {tag for tags in (*given, *right) for tag in tags}
     return character_macro_f1(given, right, [tag for tag in labels if tag in seen]) if seen else 0.0
 
 
 def _counts(given: Tags, right: Tags, *, strict: bool) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """By name, the entities that are given and right, given, and right."""
+    """By name, the entities that are both predicted and true, predicted, and true."""
     same, predicted, expected = Counter[str](), Counter[str](), Counter[str]()
     for one, two in zip(given, right, strict=True):
         found, true = entities(one, strict=strict), entities(two, strict=strict)

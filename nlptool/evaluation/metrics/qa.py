@@ -1,16 +1,16 @@
-"""How well do texts answer questions? As the official scripts of question answering compute it.
+"""Metrics of question answering, as the official scripts compute them.
 
 | metric              | script                                                                                  |
 |---------------------|-----------------------------------------------------------------------------------------|
-| squad_*             | SQuAD's evaluate-v1.1.py (Rajpurkar et al. 2016); Natural Questions' answers are scored so too |
+| squad_*             | SQuAD's evaluate-v1.1.py (Rajpurkar et al. 2016); also used for Natural Questions |
 | squad2_*            | SQuAD's evaluate-v2.0.py (Rajpurkar et al. 2018): a question may have no answer         |
 | korquad_*           | KorQuAD 1.0's evaluate-v1.0.py (Lim et al. 2019): F1 of characters                      |
 | triviaqa_*          | TriviaQA's triviaqa_evaluation.py (Joshi et al. 2017)                                   |
 | coqa_*              | CoQA's evaluate-v1.0.py (Reddy et al. 2019): one reference is left out at a time        |
-| quac_*              | QuAC's scorer.py (Choi et al. 2018): questions that people do not agree on are left out |
+| quac_*              | QuAC's scorer.py (Choi et al. 2018): questions without human agreement are left out |
 
-A metric takes predictions, [N], and for each the texts that would be right, and gives a share from 0 to 1 (the
-scripts say per cent). Where no text would be right, a prediction without a word is: 1, and any other 0.
+A metric takes predictions, [N], with the references of each, and returns a share from 0 to 1 (the scripts use per
+cent). Where no reference has any text, an empty prediction scores 1, any other 0.
 """
 
 import re
@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 References = Sequence[Sequence[str]]
-"""For each prediction the texts that would be right."""
+"""The reference answers of each prediction."""
 Metric = Callable[[Sequence[str], References], float]
 Score = Callable[[str, str], float]
 """Score of a prediction against one reference."""
@@ -34,7 +34,7 @@ AGREED = 0.4
 
 
 def normalise(text: str) -> str:
-    """SQuAD's: lower case, no punctuation, no articles, single spaces."""
+    """SQuAD's normalisation: lower case, no punctuation, no articles, single spaces."""
     return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
 
 
@@ -44,12 +44,12 @@ def normalise_trivia(text: str) -> str:
 
 
 def normalise_korean(text: str) -> str:
-    """KorQuAD's: quotation marks and brackets become spaces, other punctuation goes."""
+    """KorQuAD's: quotation marks and brackets become spaces, other punctuation is removed."""
     return " ".join(text.translate(KOREAN).lower().translate(PUNCTUATION).split())
 
 
 def overlap(predicted: Sequence[str], expected: Sequence[str]) -> float:
-    """F1 of two bags of words or characters; 0 where they have nothing in common, even if both are empty."""
+    """F1 of two bags of words or characters; 0 without overlap, even if both are empty."""
     same = sum((Counter(predicted) & Counter(expected)).values())
     if not same:
         return 0.0
@@ -58,12 +58,12 @@ def overlap(predicted: Sequence[str], expected: Sequence[str]) -> float:
 
 
 def identical(prediction: str, reference: str) -> float:
-    """1 where the texts are the same to the letter."""
+    """1 where the texts are identical."""
     return float(prediction == reference)
 
 
 def squad_exact(prediction: str, reference: str) -> float:
-    """1 where the normalised texts are the same."""
+    """1 where the normalised texts are equal."""
     return float(normalise(prediction) == normalise(reference))
 
 
@@ -73,13 +73,13 @@ def squad_f1(prediction: str, reference: str) -> float:
 
 
 def squad2_f1(prediction: str, reference: str) -> float:
-    """F1 of words; 1 where neither text has any, as for a question without an answer."""
+    """F1 of words; 1 where neither text has any, as for an unanswerable question."""
     predicted, expected = normalise(prediction).split(), normalise(reference).split()
     return overlap(predicted, expected) if predicted or expected else 1.0
 
 
 def triviaqa_exact(prediction: str, reference: str) -> float:
-    """1 where the texts are the same in TriviaQA's normal form."""
+    """1 where the texts are equal in TriviaQA's normal form."""
     return float(normalise_trivia(prediction) == normalise_trivia(reference))
 
 
@@ -89,7 +89,7 @@ def triviaqa_f1(prediction: str, reference: str) -> float:
 
 
 def korquad_exact(prediction: str, reference: str) -> float:
-    """1 where the texts are the same in KorQuAD's normal form."""
+    """1 where the texts are equal in KorQuAD's normal form."""
     return float(normalise_korean(prediction) == normalise_korean(reference))
 
 
@@ -100,24 +100,24 @@ def korquad_f1(prediction: str, reference: str) -> float:
 
 
 def best(score: Score, prediction: str, references: Sequence[str]) -> float:
-    """The score against the reference that it is nearest to."""
+    """The best score over the references."""
     return max(score(prediction, reference) for reference in references)
 
 
 def best_but_one(score: Score, prediction: str, references: Sequence[str]) -> float:
-    """The best score, each reference being left out in turn, on average: so many are left to a person as well."""
+    """The mean over references left out in turn of the best score against the rest, as for human performance."""
     if len(references) == 1:
         return score(prediction, references[0])
     return sum(best(score, prediction, rest) for rest in _without_each(references)) / len(references)
 
 
 def empty_answer(prediction: str) -> float:
-    """1 for a text without a word, which is right where no text is; 0 for any other."""
+    """1 for a text without words, which is right for unanswerable questions; else 0."""
     return float(not normalise(prediction))
 
 
 def mean(choose: Callable[[Score, str, Sequence[str]], float], score: Score) -> Metric:
-    """The metric that averages over questions what `choose` makes of a score against several references."""
+    """The metric that averages `choose`, the score of a prediction against its references, over questions."""
 
     def metric(predictions: Sequence[str], references: References) -> float:
         pairs = zip(predictions, references, strict=True)
@@ -128,7 +128,7 @@ def mean(choose: Callable[[Score, str, Sequence[str]], float], score: Score) -> 
 
 
 def squad2_raw(score: Score, prediction: str, references: Sequence[str]) -> float:
-    """The best score; the empty text is right where no reference says anything."""
+    """The best score; the empty text is right for unanswerable questions."""
     return best(score, prediction, [text for text in references if normalise(text)] or [""])
 
 
@@ -138,11 +138,10 @@ def squad2(
     null_odds: Sequence[float] | None = None,
     threshold: float = 1.0,
 ) -> dict[str, float]:
-    """All figures of evaluate-v2.0.py, as shares; no reference: the question has no answer.
+    """All figures of evaluate-v2.0.py, as shares; an empty list of references: unanswerable.
 
-    null_odds: how sure it is that there is none; a question with more than `threshold` counts as not answered.
-    With them also the best that any threshold reaches, and that threshold. Figures of questions that there are
-    none of are left out.
+    null_odds: score of "unanswerable"; a question above `threshold` counts as not answered. With them also the best
+    score over thresholds, and that threshold. Figures over an empty set of questions are left out.
     """
     answerable = [bool(right) for right in references]
     found: dict[str, float] = {}
@@ -170,10 +169,10 @@ def best_threshold(
     answerable: Sequence[bool],
     null_odds: Sequence[float],
 ) -> tuple[float, float]:
-    """The best mean score, and the null odds above which a question should be left without an answer to reach it.
+    """The best mean score over thresholds of the null odds, and that threshold.
 
-    As evaluate-v2.0.py has it: from no answer at all, questions get theirs in the order of their null odds. So
-    among equal odds it may stop in the middle, and 0 is the threshold where no answer is best.
+    As in evaluate-v2.0.py: starting without answers, questions are answered in the order of their null odds. So it
+    may stop among equal odds, and the threshold is 0 where no answer is best.
     """
     total = highest = float(len(answerable) - sum(answerable))
     at = 0.0
@@ -185,19 +184,19 @@ def best_threshold(
 
 
 def quac_f1(predictions: Sequence[str], references: References) -> float:
-    """F1 of words, over the questions that people agree on."""
+    """F1 of words, over the questions with human agreement."""
     scores = [model for model, people in _quac(predictions, references) if people >= AGREED]
     return sum(scores) / len(scores) if scores else 0.0
 
 
 def quac_heq(predictions: Sequence[str], references: References) -> float:
-    """HEQ-Q, human equivalence: the share of these questions whose F1 is at least that of people."""
+    """HEQ-Q, human equivalence: the share of these questions whose F1 is at least the human F1."""
     equal = [model >= people for model, people in _quac(predictions, references) if people >= AGREED]
     return sum(equal) / len(equal) if equal else 0.0
 
 
 def counts(metric: str, references: Sequence[str]) -> bool:
-    """Whether a question has a part in a metric: all have, but for QuAC's, which people must agree on."""
+    """Whether a question counts in a metric: always, except for QuAC's, which need human agreement."""
     return not metric.startswith("quac") or _quac([""], [references])[0][1] >= AGREED
 
 

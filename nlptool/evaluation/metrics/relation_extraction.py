@@ -1,7 +1,7 @@
-"""Metrics of relations between two entities. Nothing heavy at import.
+"""Metrics of relation extraction. Nothing heavy at import.
 
-Micro figures are those of TACRED's score.py (Zhang et al. 2017) and of KLUE-RE (Park et al. 2021): over all rows, where
-`no_relation` is no relation to be found.
+Micro figures are those of TACRED's score.py (Zhang et al. 2017) and of KLUE-RE (Park et al. 2021): over all rows,
+with `no_relation` as the negative class.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ METRICS = (
 def scores(
     names: Sequence[str], predictions: "Numbers", labels: "Numbers", none: int | None
 ) -> dict[str, float]:
-    """These metrics of the predictions [N] against the labels [N]. none: the class that is no relation, if any.
+    """Metrics of the predictions [N] against the labels [N]. none: the negative class, if any.
 
-    Precision is 1 where no relation is predicted, as in score.py, and recall 0 where none is to be found. Macro figures
+    Precision is 1 where no relation is predicted, as in score.py, and recall 0 where there is none. Macro figures
     are means over the relations that labels or predictions have: macro F1 of the relations' F1, as in scikit-learn.
     accuracy counts every row.
     """

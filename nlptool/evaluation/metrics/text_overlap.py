@@ -1,9 +1,9 @@
-"""ROUGE and BLEU, by the packages whose figures papers report: rouge-score and sacrebleu. Nothing heavy at import.
+"""ROUGE and BLEU by rouge-score and sacrebleu, the packages behind published figures. Nothing heavy at import.
 
-rouge-score is Google's translation of ROUGE-1.5.5 (Lin 2004) to Python, here with Porter's stemmer; sacrebleu
-(Post 2018) has its own tokenisation (13a), so that figures of different papers are of one kind. Both are made for
-English: of other scripts rouge-score sees nothing, and 13a takes a Chinese sentence for one word. `Tokenize` chooses
-another tokenizer.
+rouge-score is Google's translation of ROUGE-1.5.5 (Lin 2004) to Python, here with Porter's stemmer; sacrebleu (Post
+2018) has its own tokenisation (13a), so that figures of different papers are comparable. Both are made for English:
+rouge-score ignores other scripts, and 13a takes a Chinese sentence for one word. `Tokenize` chooses another
+tokenizer.
 """
 
 import re
@@ -23,17 +23,17 @@ ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum", "rouge")
 BLEU = ("bleu", "bleu_lower")
 AVERAGED = ("rouge1", "rouge2", "rougeLsum")
 UNSEEN = 0.01
-"""A share of words above which a remark is due: a foreign name here and there is none."""
+"""Share of unseen words above which a note is shown, so that a few foreign names do not cause one."""
 
 LATIN = re.compile(r"[a-z0-9]+")
-# Scripts that put no space between words: Thai to Myanmar, Khmer, kana, Han.
+# Scripts without spaces between words: Thai to Myanmar, Khmer, kana, Han.
 JOINED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 APART = re.compile(rf"[{JOINED}]|[^{JOINED}]+")
 UNSPLIT = re.compile(rf"[{JOINED}\uac00-\ud7af]")  # and Hangul, whose words carry their particles
 
 
 class Tokenize(RecipeBlock):
-    """What ROUGE and BLEU take for words."""
+    """Tokenizers of ROUGE and BLEU."""
 
     rouge: Literal["default", "unicode", "char"] = Field(
         "default",
@@ -45,8 +45,8 @@ class Tokenize(RecipeBlock):
     )
 
     def without_effect(self, metrics: Sequence[str]) -> str | None:
-        """What is chosen for a metric that is not among these; None where nothing is."""
-        # A recipe that is written out has the defaults, too.
+        """A setting for a metric that is not among these; None: there is none."""
+        # a written-out recipe has the defaults, too
         chosen = {"rouge": (self.rouge != DEFAULT.rouge, ROUGE), "bleu": (self.bleu != DEFAULT.bleu, BLEU)}
         for key, (is_chosen, names) in chosen.items():
             if is_chosen and not set(names) & set(metrics):
@@ -60,7 +60,7 @@ DEFAULT = Tokenize()
 def rouge(
     kinds: Sequence[str], predictions: Sequence[str], references: References, tokenize: Tokenize = DEFAULT
 ) -> float:
-    """Mean F of kinds of ROUGE over texts: the best reference of each counts.
+    """Mean F of kinds of ROUGE over texts, against the best reference of each.
 
     rouge1 words, rouge2 pairs of words, rougeL the longest common subsequence of the whole texts, rougeLsum that of
     sentences, joined (Lin 2004, section 3.2), as See et al. 2017 and Radford et al. 2019 report it.
@@ -85,13 +85,13 @@ def bleu(
     *,
     lower: bool = False,
 ) -> float:
-    """BLEU of the whole corpus (Papineni et al. 2002), sacrebleu's default. lower: without regard to case."""
+    """BLEU of the whole corpus (Papineni et al. 2002), with sacrebleu's defaults. lower: ignore case."""
     import sacrebleu
 
     right = [texts or [""] for texts in references]
     most = max(map(len, right))
     padded = [[*texts, *[None] * (most - len(texts))] for texts in right]
-    # None: a text has fewer; only sacrebleu's annotations lack it.
+    # None: a text has fewer; sacrebleu's annotations miss it
     streams: Any = list(zip(*padded, strict=True))
     hypotheses = list(predictions)
     return (
@@ -102,9 +102,9 @@ def bleu(
 def bleu_and_error(
     predictions: Sequence[str], references: References, tokenize: Tokenize = DEFAULT
 ) -> tuple[float, float | None]:
-    """The same and its standard error, by the jackknife (Efron and Stein 1981): each text is left out in turn.
+    """BLEU and its standard error, by the jackknife (Efron and Stein 1981), leaving out each text in turn.
 
-    BLEU is made of counts that add up over texts, so a text costs no second look at the others.
+    BLEU's counts add up over texts, so leaving one out needs no recount.
     """
     import numpy as np
     from sacrebleu.metrics.bleu import BLEU as Scorer  # noqa: N811
@@ -132,8 +132,8 @@ def bleu_and_error(
 def metrics(tokenize: Tokenize = DEFAULT) -> dict[str, Metric]:
     """All of them by name. `rouge` is R-AVG, the mean of ROUGE-1, ROUGE-2 and ROUGE-L of sentences.
 
-    So GPT-2's table has it (Radford et al. 2019, table 4), and decaNLP's metrics.py, which ends a sentence at every
-    full stop, also in U.S. and 3.14; here `text.sentences` does.
+    As in GPT-2's table (Radford et al. 2019, table 4), and decaNLP's metrics.py, which ends a sentence at every full
+    stop, also in U.S. and 3.14; here `text.sentences` segments.
     """
     found: dict[str, Metric] = {
         name: partial(rouge, AVERAGED if name == "rouge" else (name,), tokenize=tokenize) for name in ROUGE
@@ -148,7 +148,7 @@ METRICS = metrics()
 
 
 def remarks(names: Sequence[str], references: References, tokenize: Tokenize) -> list[str]:
-    """Which of these metrics do not see the words of the references, with the key that changes it."""
+    """Notes on metrics that ignore words of the references, with the setting that changes it."""
     words = [word for texts in references for text in texts for word in _words(text.lower())]
     if not words:
         return []
@@ -172,7 +172,7 @@ def remarks(names: Sequence[str], references: References, tokenize: Tokenize) ->
 
 
 def sentence_lines(text: str) -> str:
-    """A sentence a line, as rouge-score wants them for rougeLsum; a line end is a sentence's end already."""
+    """A sentence a line, as rouge-score expects for rougeLsum; a line end also ends a sentence."""
     from nlptool.text.sentences import segmenter
 
     split = segmenter(Sentences())
@@ -180,7 +180,7 @@ def sentence_lines(text: str) -> str:
 
 
 def unicode_words(text: str) -> list[str]:
-    """Words of every script, in lower case; of scripts without spaces, characters. For a-z what rouge-score sees."""
+    """Words of every script, in lower case; for scripts without spaces, characters. For a-z the same as rouge-score."""
     words = _words(unicodedata.normalize("NFKC", text).lower())
     return [part for word in words for part in APART.findall(word)]
 
@@ -191,13 +191,13 @@ def characters(text: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    """Runs of letters with their marks, as of Hindi, and digits."""
+    """Runs of letters with their marks, as in Hindi, and digits."""
     kept = (sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in text)
     return "".join(kept).split()
 
 
 def _tokenizer(tokenize: Tokenize) -> Any:
-    """For RougeScorer; None: its own."""
+    """The tokenizer for RougeScorer; None: its own."""
     if tokenize.rouge == "default":
         return None
     if tokenize.rouge == "char":
@@ -215,7 +215,7 @@ def _tokenizer(tokenize: Tokenize) -> Any:
 
 
 class _Tokenizer:
-    """What RougeScorer asks for words."""
+    """The tokenizer interface of RougeScorer."""
 
     def __init__(self, tokenize: Callable[[str], list[str]]) -> None:
         self.tokenize = tokenize

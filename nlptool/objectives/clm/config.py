@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 class Config(ObjectiveConfig):
     """GPT-2's pretraining (Radford et al. 2019, section 2): predict each token from those before it.
 
-    Rows are cut from documents that follow each other, <|endoftext|> between them. Tokens see across it, as
-    GPT-3's do (Brown et al. 2020, appendix B).
+    Rows are cut from concatenated documents, with <|endoftext|> between them. Tokens attend across it, as in GPT-3
+    (Brown et al. 2020, appendix B).
     """
 
     only_command: ClassVar[str | None] = "pretrain-clm"
     name: Literal["clm"] = Field("clm", description="objective")
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the objective and its model does not go together."""
+        """Incompatible settings of the objective and its model."""
         if model.kind != "decoder":
             return [Problem("model.name", "a causal language model is a decoder, such as gpt2")]
         return []

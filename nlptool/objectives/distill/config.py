@@ -49,7 +49,7 @@ class Config(MaskingConfig):
     )
 
     def idle(self) -> dict[str, str]:
-        """What concerns the teacher's distribution, where it is not learnt."""
+        """Settings of the teacher's distribution, where it is not learnt."""
         return {} if self.kl else dict.fromkeys(("temperature", "kl_positions"), "objective.kl is 0")
 
     @model_validator(mode="after")
@@ -79,18 +79,18 @@ class Config(MaskingConfig):
 
     @property
     def terms(self) -> dict[str, float]:
-        """The weights that are not 0."""
+        """The weights other than 0."""
         names = ("kl", "lm_loss", "cosine", "hidden", "attention", "embedding")
         return {name: weight for name in names if (weight := getattr(self, name))}
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the objective and its student does not go together."""
+        """Incompatible settings of the objective and its student."""
         if self.kl_positions == "masked" and model.kind == "decoder":
             return [Problem("objective.kl_positions", "a causal language model masks nothing; leave it out")]
         return []
 
     def check_teacher(self, model: ModelConfig, teacher: ModelConfig, vocab_size: int) -> list[Problem]:
-        """What of student and teacher does not go together."""
+        """Incompatible settings of student and teacher."""
         if model.kind != teacher.kind:
             kinds = {"encoder": "an encoder", "decoder": "a decoder"}
             return [Problem("teacher", f"is {kinds[teacher.kind]}, and the student {kinds[model.kind]}")]
@@ -121,5 +121,5 @@ class Config(MaskingConfig):
         """A student and its teacher."""
         from nlptool.objectives.distill import objective
 
-        assert teacher is not None  # as the command makes sure
+        assert teacher is not None  # the command makes sure
         return objective.build(self, model, vocabulary, teacher)

@@ -1,4 +1,4 @@
-"""General distillation: a language model that learns from a larger one (Sanh et al. 2019; Jiao et al. 2020)."""
+"""General distillation: a language model learns from a larger one (Sanh et al. 2019; Jiao et al. 2020)."""
 
 # B batch, T tokens, K slots for masked positions, D width of the student, E of the teacher
 
@@ -29,13 +29,13 @@ from nlptool.text.store import Split
 if TYPE_CHECKING:
     from nlptool.objectives.distill.config import Config
 
-KEPT = ("teacher_topk_ids", "teacher_topk_logprobs")  # of a batch
+KEPT = ("teacher_topk_ids", "teacher_topk_logprobs")  # tensors of a batch
 
 
 class Teacher(nn.Module):
-    """A language model that never changes: no gradient, and no dropout, as it never trains.
+    """A fixed language model: no gradient, and no dropout, as it never trains.
 
-    TinyBERT's scripts leave their teacher's dropout on, without a word in the paper; here it is off.
+    TinyBERT's scripts leave the teacher's dropout on, which the paper does not mention; here it is off.
     """
 
     backbone: Encoder | Decoder
@@ -69,7 +69,7 @@ class DistillationObjective(Objective):
         super().__init__()
         self.config = config
         self.learn_from(teacher)
-        self._student = (student,)  # in a tuple it is no child; its parts are, below
+        self._student = (student,)  # in a tuple it is not registered as a child; its parts are, below
         self.backbone = student.backbone
         self.keeps_teacher = config.cache_top_k > 0
         self.causal = isinstance(student, causal.CausalLM)
@@ -84,8 +84,8 @@ class DistillationObjective(Objective):
         wide = teacher.config.hidden
         self.projection = None
         if model.hidden != wide and (config.hidden or config.embedding):
-            # One for embeddings and all layers, as in TinyBERT's code; the paper has two (eqs. 8 and 9). The code
-            # has it for a student of the teacher's width, too.
+            # One projection for embeddings and all layers, as in TinyBERT's code; the paper has two (eqs. 8 and 9). The
+            # code has it for a student of the teacher's width, too.
             self.projection = Linear(model.hidden, wide)
             init_truncated(self.projection)
         looks = config.hidden or config.attention
@@ -99,21 +99,21 @@ class DistillationObjective(Objective):
 
     @property
     def teacher(self) -> Teacher:
-        """The model that it learns from."""
+        """The teacher."""
         (teacher,) = self._teacher
         assert isinstance(teacher, Teacher)
         return teacher
 
     def examples(self, split: Split, length: int, seed: int) -> Examples:
-        """Packed rows, as the language model has them."""
+        """Packed rows, as the language model uses them."""
         return self.student.examples(split, length, seed)
 
     def segment_types(self, examples: Examples) -> int:
-        """As the language model's rows have them."""
+        """Those of the language model's rows."""
         return self.student.segment_types(examples)
 
     def left_out(self, examples: Examples) -> list[str]:
-        """What the language model's masks leave out, where it has any."""
+        """Notes on the language model's masks, if it has any."""
         return self.student.left_out(examples) if self.sees_mask else []
 
     def tokens(self, examples: PackedBatch) -> int:
@@ -135,7 +135,7 @@ class DistillationObjective(Objective):
         return Batch(batch.tensors, {name: counts[name] for name in self.weights}, batch.tokens)
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """As the language model's; where nothing is predicted, what teacher and student read."""
+        """Those of the language model; if nothing is predicted, the inputs of teacher and student."""
         return self.student.row_views(batch) if self.causal or self.sees_mask else super().row_views(batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -144,11 +144,11 @@ class DistillationObjective(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms; of the language model also how many predictions are right, and where needed the teacher's."""
+        """The terms; for the language model also the number of correct predictions, and the teacher's where needed."""
         return self._sums(batch, measured=True)
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Means of the terms; of the language model what it tells by itself, and the teacher's as teacher_TERM."""
+        """Means of the terms; figures of the language model alone, and the teacher's as teacher_TERM."""
         figures = super().summary(totals, counts)
         if self.term in self.weights:
             figures |= self.student.summary(totals, counts)
@@ -159,13 +159,13 @@ class DistillationObjective(Objective):
         return figures
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """The student by itself; the projection to the teacher's width stays in the checkpoints."""
+        """The student alone; the projection to the teacher's width stays in the checkpoints."""
         own = {k: t for k, t in self.state_dict().items() if not k.startswith("projection.")}
         return {"": ExportSpec(model, own, self.architecture, template=not self.causal)}
 
     @torch.no_grad()
     def teacher_outputs(self, batch: Batch) -> dict[str, Tensor]:
-        """The teacher's top k, which a batch may bring along: ids and log-probabilities, [..., K]."""
+        """The teacher's top k for a batch to carry: ids and log-probabilities, [..., K]."""
         state = self._trace(self.teacher.backbone, batch, ()).states[-1]
         if self.config.kl_positions == "masked":
             state = gather_rows(state, batch["at"])
@@ -194,7 +194,7 @@ class DistillationObjective(Objective):
         return sums
 
     def _sums_without_teacher(self, batch: Batch) -> dict[str, Tensor]:
-        """The sums of a batch that brings the teacher's top k along."""
+        """The sums for a batch that carries the teacher's top k."""
         hidden_BTD = self._trace(self.backbone, batch, ()).states[-1]
         at_masked = gather_rows(hidden_BTD, batch["at"]) if "at" in batch else hidden_BTD
         everywhere = self.config.kl_positions == "all"
@@ -209,7 +209,7 @@ class DistillationObjective(Objective):
         return model.trace(inputs_of(batch), scored)
 
     def _on_the_way(self, own: HiddenStates, teacher_states: HiddenStates) -> dict[str, Tensor]:
-        """What is learnt from embeddings, layers and their attention."""
+        """The losses on embeddings, layers and attention."""
         sums = {}
         if "embedding" in self.weights:
             sums["embedding"] = losses.hidden_errors(own, teacher_states, {0: 0}, self.projection)
@@ -220,11 +220,11 @@ class DistillationObjective(Objective):
         return sums
 
     def _lm_loss(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The language model's own loss. pair: states that labels belong to, the student's and the teacher's."""
+        """The language model's own loss. pair: hidden states at the labels, the student's and the teacher's."""
         return {self.term: linear_cross_entropy(*_scores(self, pair[0]), batch["labels"])}
 
     def _lm_measured(self, pair: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """That, and how many predictions are right, of the student and of a teacher with a head."""
+        """The same and the number of correct predictions, of the student and of a teacher with a head."""
         scores = {"": _scores(self, pair[0])}
         if "kl" in self.weights:
             scores["teacher_"] = self._teacher_logits(pair[1])
@@ -240,7 +240,7 @@ class DistillationObjective(Objective):
 
 
 def _scores(model: "DistillationObjective | Teacher", state: Tensor) -> LazyLogits:
-    """Logits to be, of a model with its language model's head; a decoder's is its word embeddings."""
+    """Lazy logits of a model with its language model's head; a decoder's head is its word embeddings."""
     words_VE = model.backbone.word_embeddings
     if model.mlm is None:
         return LazyLogits(state, words_VE, None)
@@ -250,7 +250,7 @@ def _scores(model: "DistillationObjective | Teacher", state: Tensor) -> LazyLogi
 def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, teacher: ModelConfig
 ) -> DistillationObjective:
-    """A student as `model` says, and a teacher as `teacher` says, both with random weights."""
+    """A student with the config `model` and a teacher with the config `teacher`, both with random weights."""
     outside_teacher = Teacher(teacher, vocabulary.rows, predicts=config.kl > 0)
     if isinstance(model, EncoderConfig):
         return DistillationObjective(

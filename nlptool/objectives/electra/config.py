@@ -21,16 +21,17 @@ class Config(ObjectiveConfig):
     """Replaced-token detection (Clark et al. 2020, section 3.1), with the variants of its sections 3.2 and 3.5.
 
     A small masked LM, the generator, fills masked positions with samples; the model of the recipe, the
-    discriminator, says of every token whether it is the original one. Both are trained at once, and no gradient
-    goes from one to the other through the samples.
+    discriminator, predicts for every token whether it is the original one. Both are trained at once, and no gradient
+    passes from one to the other through the samples.
 
-    input_format: `packed` rows are full of text, as of objective mlm; they have one segment, so the embedding of the
+    input_format: `packed` rows are full of text, as in objective mlm; they have one segment, so the embedding of the
     second is not trained, and final/ has a copy of the first for it. `segments` are the rows of Google's
-    build_pretraining_dataset.py, [CLS] A [SEP] B [SEP], which tasks of two texts begin from; no loss asks about B.
+    build_pretraining_dataset.py, [CLS] A [SEP] B [SEP], as tasks of two texts need; no loss depends on B.
 
     loss: `rtd` is ELECTRA. `rtd_masked`, ELECTRA 15 %, takes the loss at masked positions only. `replace_mlm`
-    predicts the original tokens at the masked positions, which show samples in place of [MASK]. `all_tokens`
-    predicts the original token everywhere, with a gate that may copy the one shown (sections 3.5 and 3.2's end).
+    predicts the original tokens at the masked positions, where the input has samples in place of [MASK].
+    `all_tokens` predicts the original token everywhere, with a gate that may copy the input (sections 3.5 and 3.2's
+    end).
     """
 
     only_command: ClassVar[str | None] = "pretrain-electra"
@@ -73,7 +74,7 @@ class Config(ObjectiveConfig):
 
     @property
     def detects(self) -> bool:
-        """Whether tokens are told to be replaced or not, in place of being predicted."""
+        """Whether replaced tokens are detected rather than predicted."""
         return self.loss in BINARY
 
     def generator_config(self, model: Electra) -> Electra:
@@ -92,7 +93,7 @@ class Config(ObjectiveConfig):
         return Electra.model_validate(model.model_dump() | shape)
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the objective and its model does not go together."""
+        """Incompatible settings of the objective and its model."""
         if not isinstance(model, Electra):
             return [
                 Problem(
@@ -134,5 +135,5 @@ class Config(ObjectiveConfig):
         """Discriminator and generator."""
         from nlptool.objectives.electra import objective
 
-        assert isinstance(model, Electra)  # as `check` has made sure
+        assert isinstance(model, Electra)  # `check` has made sure
         return objective.build(self, model, vocabulary)

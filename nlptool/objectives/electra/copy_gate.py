@@ -1,4 +1,4 @@
-"""The copy gate of all-tokens MLM: every token is predicted, and the one shown may be copied."""
+"""The copy gate of all-tokens MLM: every token is predicted, and the input token may be copied."""
 
 # N tokens, C of one chunk, D width, E width of the embeddings, V vocabulary
 
@@ -12,10 +12,10 @@ from nlptool.models.layers import Linear
 
 
 class CopyGate(nn.Module):
-    """p(token) = D [token is the one shown] + (1 - D) softmax(token), with D = sigmoid(w h).
+    """p(token) = D [token is the input] + (1 - D) softmax(token), with D = sigmoid(w h).
 
-    Clark et al. 2020, section 3.5. With a bias, which the paper does not mention. All weights begin at 0, so D
-    begins at one half everywhere.
+    Clark et al. 2020, section 3.5, with a bias, which the paper does not mention. Weights are initialised to 0, so D
+    is one half at first.
     """
 
     def __init__(self, width: int) -> None:
@@ -27,7 +27,7 @@ class CopyGate(nn.Module):
     def losses(self, hidden_ND: Tensor, losses_N: Tensor, copied_N: Tensor) -> Tensor:
         """-log p(original token) of each.
 
-        losses_N: -log softmax(original token); copied_N: bool, True where the original token is the one shown.
+        losses_N: -log softmax(original token); copied_N: bool, True where the original token is the input.
         """
         gate_N = self.dense(hidden_ND).squeeze(-1).to(losses_N.dtype)
         predicted_N = F.logsigmoid(-gate_N) - losses_N

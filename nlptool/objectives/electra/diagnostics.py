@@ -1,22 +1,22 @@
-"""Ways in which ELECTRA's pretraining comes to nothing, told from held-out figures."""
+"""Diagnostics of failed ELECTRA runs, from held-out figures: generator or discriminator has stopped learning."""
 
 from nlptool.formatting import percent
 
 REPLACED = 0.01
-"""Below this share of replaced tokens the discriminator has next to nothing to find."""
+"""Below this share of replaced tokens the discriminator has almost nothing to detect."""
 BLIND = 0.55
-"""Up to this area under the ROC curve the discriminator tells no better than chance."""
+"""Up to this area under the ROC curve the discriminator is no better than chance."""
 FALLEN = 2.0
-"""A generator that is right so many times as often as the most frequent token has left word frequencies behind."""
+"""A generator more accurate than the most frequent token by this factor has learnt more than word frequencies."""
 SEEING = 0.9
-"""From this area on the discriminator is far in its training."""
+"""From this area on the discriminator is well trained."""
 
 
 def diagnostics(figures: dict[str, float]) -> list[str]:
-    """What to know and what to do; nothing of a run that merely begins.
+    """Warnings with remedies; none for a run that has just begun.
 
-    Each model is the other's clock. At the start the generator's samples are nearly all wrong, it predicts the most
-    frequent token, and the discriminator nothing; so what is said of one model asks that the other has learnt.
+    At the start nearly all of the generator's samples are wrong, it predicts the most frequent token, and the
+    discriminator has learnt nothing. So a warning about one model requires that the other has learnt.
     """
     remarks = []
     auc = figures.get("rtd_auc")

@@ -1,4 +1,4 @@
-"""ELECTRA's generator: a small masked LM whose samples the discriminator has to find."""
+"""ELECTRA's generator: a small masked LM whose samples the discriminator has to detect."""
 
 # B batch, T tokens, K slots for masked positions, D width, E width of the embeddings, V vocabulary
 
@@ -19,20 +19,20 @@ from nlptool.objectives.base import inputs_of
 
 
 class GeneratorOutput(NamedTuple):
-    """What a generator made of a batch."""
+    """Output of the generator for a batch."""
 
     sums: dict[str, Tensor]
-    """The loss in nats as "mlm", and what else was asked for."""
+    """The loss in nats as "mlm", and further sums."""
     samples: Tensor
-    """[B, K], a token for each slot, unused ones too; no gradient goes through them."""
+    """[B, K], a token for each slot, unused ones too; they have no gradient."""
 
 
 class Generator(nn.Module):
-    """Guesses masked tokens, and fills them in with samples (Clark et al. 2020, section 3.1).
+    """Predicts masked tokens, and replaces them with samples (Clark et al. 2020, section 3.1).
 
-    Layers, and a masked LM's head, whose word embeddings are those that the layers begin with. What `tie` says is
-    shared is not here, but taken from the discriminator's model at each call: the embeddings (token, position and
-    type tables and their layer norm, as in Google's code), or embeddings and layers.
+    Layers, and a masked LM's head tied to their word embeddings. What `tie` shares is not stored here, but taken
+    from the discriminator's model at each call: the embeddings (token, position and type tables and their layer
+    norm, as in Google's code), or embeddings and layers.
     """
 
     def __init__(self, config: EncoderConfig, vocab_size: int, tie: str, temperature: float) -> None:
@@ -57,9 +57,10 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def measure(self, batch: Batch, backbone: TransformerEncoder) -> GeneratorOutput:
-        """The same, and how many slots are right by the most probable token (mlm_correct) and by the sample (sampled).
+        """The same, and the number of slots where the most probable token (mlm_correct) or the sample (sampled) is
+        right.
 
-        labels: [V], how often each token was to be predicted.
+        labels: [V], counts of the labels.
         """
         hidden_BKD, embeddings_VE = self._hidden(batch, backbone)
         labels_BK = batch["labels"]
@@ -71,7 +72,7 @@ class Generator(nn.Module):
         return GeneratorOutput(sums, samples_BK)
 
     def state(self, backbone: TransformerEncoder) -> dict[str, Tensor]:
-        """The generator as a model by itself: `backbone.*` and `mlm.*`, with its copy of what it shares."""
+        """The generator as a separate model: `backbone.*` and `mlm.*`, with a copy of what it shares."""
         parts: dict[str, nn.Module] = {
             "backbone.embeddings": self.embeddings or backbone.embeddings,
             "backbone.layers": self.layers or backbone.layers,
@@ -80,7 +81,7 @@ class Generator(nn.Module):
         return {f"{name}.{key}": t for name, part in parts.items() for key, t in part.state_dict().items()}
 
     def own(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The inverse of `state`: what is not shared, under its names here."""
+        """The inverse of `state`: the parameters that are not shared, under their names here."""
         names = {key.removeprefix("backbone."): tensor for key, tensor in state.items()}
         parts = {name for name, _ in self.named_children()}
         return {key: tensor for key, tensor in names.items() if key.partition(".")[0] in parts}

@@ -1,10 +1,10 @@
-"""How well two classes are told apart, from sums that add over batches and ranks."""
+"""Figures of binary classification (ROC AUC, precision, recall) from histograms, which batches and ranks add up."""
 
 # N scores, S bins
 
 from torch import Tensor, bincount, cat
 
-BINS = 4096  # of a hundredth each, around 0; scores beyond count in the outermost
+BINS = 4096  # bins around 0; scores beyond them count in the outermost ones
 WIDTH = 0.01
 
 
@@ -20,9 +20,9 @@ def histograms(logits_N: Tensor, positive_N: Tensor, counted_N: Tensor | None = 
 
 
 def area(scores_2S: Tensor) -> float:
-    """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half.
+    """Area under the ROC curve: probability that a positive scores above a negative, ties counting half.
 
-    Exact but for pairs in the same bin, which count as ties. 0.5 where one of the classes is empty.
+    Exact except that pairs in the same bin count as ties. 0.5 if one of the classes is empty.
     """
     negative_S, positive_S = scores_2S.double()
     pairs = negative_S.sum() * positive_S.sum()
@@ -35,7 +35,7 @@ def area(scores_2S: Tensor) -> float:
 def decisions(scores_2S: Tensor) -> dict[str, float]:
     """Figures of the decision "positive above 0": accuracy, precision and recall of the positives.
 
-    majority is the accuracy of always naming the more frequent class. A share of nothing is 0.
+    majority is the accuracy of always predicting the more frequent class. Undefined shares are 0.
     """
     totals = cat((scores_2S[:, : BINS // 2].sum(1), scores_2S[:, BINS // 2 :].sum(1))).tolist()
     true_negative, false_negative, false_positive, true_positive = totals

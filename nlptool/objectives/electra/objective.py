@@ -32,15 +32,15 @@ from nlptool.text.store import Split
 if TYPE_CHECKING:
     from nlptool.objectives.electra.config import Config
 
-SAMPLE = 8  # stream of draws; data/masking.py has those from 0 on
-MASKED = 0.85  # chance that a slot shows [MASK] in Google's pretrain_helpers.py
+SAMPLE = 8  # stream of random numbers; data/masking.py has those from 0 on
+MASKED = 0.85  # probability that a slot shows [MASK] in Google's pretrain_helpers.py
 
 
 class Corrupted(NamedTuple):
-    """What the discriminator has to do with."""
+    """Input and labels of the discriminator."""
 
     shown: Tensor
-    """[B, T], the generator's samples in place of the masked tokens."""
+    """[B, T], with the generator's samples in place of the masked tokens."""
     original: Tensor
     """[B, T]."""
 
@@ -53,9 +53,9 @@ class Corrupted(NamedTuple):
 class Electra(Objective):
     """Generator and discriminator, trained at once.
 
-    The loss is mlm + weight * rtd; rtd, replaced-token detection, gives way to replace_mlm or all_tokens where
-    that is learnt. The generator sees masked rows, the discriminator, `backbone`, the same rows with samples in
-    the masks' place, each with its own dropout.
+    The loss is mlm + weight * rtd, where rtd (replaced-token detection) may be exchanged for replace_mlm or
+    all_tokens. The generator reads masked rows, the discriminator, `backbone`, the same rows with samples in place
+    of the masks, each with its own dropout.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Electra(Objective):
         self.config, self.vocabulary = config, vocabulary
         self.term = "rtd" if config.detects else str(config.loss)
         self.weights = {"mlm": 1.0, self.term: config.discriminator_weight}
-        self.sees_mask = config.detects  # a discriminator is scored otherwise; the others see samples
+        self.sees_mask = config.detects  # a discriminator is scored in another way; the others read samples
         self.backbone: TransformerEncoder = backbone
         self.generator = generator
         model = backbone.config
@@ -86,11 +86,11 @@ class Electra(Objective):
         return PackedRows(split, length, seed, first=cls, between=sep, last=sep)
 
     def segment_types(self, examples: Examples) -> int:
-        """Two where a row has a second segment."""
+        """Two if any row has a second segment."""
         return examples.types if isinstance(examples, Segments) else 1
 
     def left_out(self, examples: Examples) -> list[str]:
-        """The second segment, where no row has one."""
+        """A note that no row has a second segment."""
         if isinstance(examples, Segments) and examples.types == 1:
             return [
                 "objective.input_format: no row has a second segment, since documents have one sentence or rows no "
@@ -99,7 +99,7 @@ class Electra(Objective):
         return []
 
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
-        """Mask the rows: ids [B, T]; at, labels and uniform, which the samples are drawn by, [B, K].
+        """Mask the rows: ids [B, T]; at, labels and uniform, from which samples are drawn, [B, K].
 
         Labels of unused slots are -100, their position is 0. Rows of segments also have types [B, T] and lengths [B].
         """
@@ -128,7 +128,7 @@ class Electra(Objective):
 
     @torch.no_grad()
     def row_views(self, batch: Batch) -> list[RowView]:
-        """The discriminator's rows: the generator's samples, and what stood in their place."""
+        """The discriminator's rows: the generator's samples, and the original tokens."""
         rows = corrupt(batch, self.generator(batch, self.backbone).samples)
         views = row_view.of_batch(Batch(batch.tensors | {"ids": rows.shown}, batch.counts, batch.tokens))
         slots = zip(batch["at"].tolist(), batch["labels"].tolist(), rows.original.tolist(), strict=True)
@@ -160,7 +160,7 @@ class Electra(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms, how many of each are right, and what `summary` tells of samples and scores."""
+        """The terms, the number of correct predictions of each, and sums for `summary`."""
         generated = self.generator.measure(batch, self.backbone)
         rows = corrupt(batch, generated.samples)
         sums = generated.sums | {"replaced": rows.replaced.sum(), "positions": real(batch).sum()}
@@ -170,10 +170,10 @@ class Electra(Objective):
         return sums | self._predicted(batch, rows)
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Loss and accuracy of both; beside an accuracy that of the best constant answer, TERM_majority.
+        """Loss and accuracy of both; beside each accuracy that of the best constant answer, TERM_majority.
 
-        generator_accuracy: share of the masked positions whose sample was the original token. replaced: share of all
-        positions whose token was not. rtd_auc, rtd_precision and rtd_recall are those of "replaced".
+        generator_accuracy: share of masked positions where the sample is the original token. replaced: share of all
+        positions where it is not. rtd_auc, rtd_precision and rtd_recall are those of "replaced".
         """
         figures = super().summary(totals, counts)
         masked = max(counts["mlm"], 1)
@@ -188,13 +188,13 @@ class Electra(Objective):
         return figures
 
     def remarks(self, figures: dict[str, float]) -> list[str]:
-        """Known ways in which generator or discriminator come to nothing."""
+        """Warnings of known failures of generator or discriminator."""
         return diagnostics(figures)
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """The discriminator, and in `generator` the generator with its copy of what it shares.
+        """The discriminator, and in `generator` the generator with a copy of what it shares.
 
-        The gate of all_tokens has no place in Hugging Face's models and stays in the checkpoints.
+        The gate of all_tokens does not exist in Hugging Face's models and stays in the checkpoints.
         """
         own = {
             k: t for k, t in self.state_dict().items() if k.partition(".")[0] in ("backbone", "rtd", "mlm")
@@ -205,7 +205,7 @@ class Electra(Objective):
         return {"": ExportSpec(model, own, self.architecture), "generator": generator}
 
     def from_folders(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The discriminator's, and of a generator what the two do not share."""
+        """The discriminator's state, and the part of the generator's that is not shared."""
         own = self.generator.own(states["generator"]) if "generator" in states else {}
         return dict(states[""]) | {f"generator.{key}": tensor for key, tensor in own.items()}
 
@@ -214,7 +214,7 @@ class Electra(Objective):
         return self.backbone(replace(inputs_of(batch, at), ids=rows.shown))
 
     def _detect(self, batch: Batch, rows: Corrupted) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Logits of "replaced", what is true, what counts (None: all): [B, T], or [B, K] for ELECTRA 15 %."""
+        """Logits of "replaced", labels, and which positions count (None: all): [B, T], or [B, K] for ELECTRA 15 %."""
         if self.config.loss == "rtd":
             counted = real(batch) if "lengths" in batch else None
             return self.rtd(self._states(batch, rows)), rows.replaced, counted
@@ -222,7 +222,7 @@ class Electra(Objective):
         return logits_BK, rows.replaced.gather(1, batch["at"]), batch["labels"] != IGNORED
 
     def _predicted(self, batch: Batch, rows: Corrupted) -> dict[str, Tensor]:
-        """Loss and number of right predictions of replace_mlm or all_tokens."""
+        """Loss and number of correct predictions of replace_mlm or all_tokens."""
         words_VE = self.backbone.word_embeddings
         if self.term == "replace_mlm":
             hidden_BKD = self._states(batch, rows, batch["at"])
@@ -235,17 +235,17 @@ class Electra(Objective):
 
 
 def real(batch: Batch) -> Tensor:
-    """[B, T] bool, False where a row is padded."""
+    """[B, T] bool, False at padding."""
     if "lengths" not in batch:
         return torch.ones_like(batch["ids"], dtype=torch.bool)
     return torch.arange(batch["ids"].shape[1], device=batch["ids"].device) < batch["lengths"][:, None]
 
 
 def corrupt(batch: Batch, samples_BK: Tensor) -> Corrupted:
-    """The batch's rows with the samples, and with the labels, in the used slots' positions.
+    """The batch's rows with the samples, and with the labels, at the positions of used slots.
 
-    Where several slots have one position, as only Google's drawing makes them, it gets the mean of their samples,
-    rounded down: an arbitrary token. That is what scatter_update in its pretrain_helpers.py does.
+    Slots at the same position, which only Google's sampling produces, give it the mean of their samples, rounded
+    down: an arbitrary token. scatter_update in its pretrain_helpers.py does so.
     """
     ids_BT, at_BK, used_BK = batch["ids"], batch["at"], (batch["labels"] != IGNORED).long()
     slots_BT = torch.zeros_like(ids_BT).scatter_add(1, at_BK, used_BK)
@@ -264,7 +264,7 @@ def _binary_cross_entropy(logits: Tensor, replaced: Tensor, counted: Tensor | No
 
 
 def build(config: "Config", model: Model, vocabulary: Vocabulary) -> Electra:
-    """Discriminator and generator, as `model` and `config` say."""
+    """Discriminator and generator with the configs `model` and `config`."""
     backbone, shape = model.build(vocabulary.rows), config.generator_config(model)
     assert isinstance(backbone, TransformerEncoder)  # whose embeddings the generator may share
     generator = Generator(shape, vocabulary.rows, config.tie, config.temperature)

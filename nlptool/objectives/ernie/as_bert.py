@@ -1,4 +1,4 @@
-"""ERNIE without entities as the BERT that it then is."""
+"""ERNIE without entities as an equivalent BERT."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ ENTITIES = "backbone.entities."
 
 
 def as_bert(config: Config, state: Mapping[str, Tensor]) -> tuple[BertConfig, dict[str, Tensor]]:
-    """A BERT's block and state that read any text as this model reads it where nothing is linked.
+    """The config and state of a BERT that is equivalent to this model on texts without links.
 
-    Each token gets the entities' bias in the MLP, linked or not, so it moves into the MLP's own. Raises ValueError with
-    cls_entity: the state of [CLS] then goes through the entities' layers also where nothing is linked.
+    The entities' bias in the MLP is added to every token, linked or not, so it is folded into the MLP's own. Raises
+    ValueError with cls_entity: the state of [CLS] then passes the entities' layers even in texts without links.
     """
     if config.cls_entity:
         raise ValueError("with cls_entity no BERT computes the same")
@@ -27,6 +27,6 @@ def as_bert(config: Config, state: Mapping[str, Tensor]) -> tuple[BertConfig, di
 
 
 def of_bert(config: BertConfig, entity_size: int) -> Config:
-    """The ERNIE that begins as this BERT, with layers of the released model's types."""
+    """The config of an ERNIE initialised from this BERT, with the layer types of the released model."""
     keys = BertConfig.model_fields.keys() - {"name"}
     return Config.model_validate(config.model_dump(include=keys) | {"entity_size": entity_size})

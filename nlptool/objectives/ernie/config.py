@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 class Config(MaskingConfig):
     """ERNIE's pretraining (Zhang et al. 2019, section 3.4): masked LM, next sentence and denoising entities (dEA).
 
-    Some links of a row are replaced by another entity, some dropped, the rest shown; the hidden state of each
-    token that was linked tells its true entity among candidates, which are the entities of all rows of the step, and
-    none. In the paper they are those of the row; in the released code those of a GPU's rows, so that there the loss
-    depends on how a batch is cut.
+    Some links of a row are replaced by another entity, some dropped, the rest kept; the hidden state of each linked
+    token predicts its true entity among candidates: the entities of all rows of the step, and none. In the paper the
+    candidates are those of the row; in the released code those of a GPU's rows, so that there the loss depends on
+    how a batch is divided.
 
-    A masked token keeps its link, as in the released code. That leaves out rows with fewer than five linked tokens;
-    here every row is read.
+    A masked token keeps its link, as in the released code. That code skips rows with fewer than five linked tokens;
+    here every row is used.
     """
 
     only_command: ClassVar[str | None] = "pretrain-ernie"
@@ -55,11 +55,11 @@ class Config(MaskingConfig):
         return self
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the objective and its model does not go together."""
+        """Incompatible settings of the objective and its model."""
         return require_pairs("objective.next_sentence", model) if self.next_sentence else []
 
     def beginning(self, model: ModelConfig, entity_size: int | None) -> ModelConfig:
-        """An ERNIE from a BERT, with layers of the released model's types."""
+        """The config of an ERNIE initialised from a BERT, with the layer types of the released model."""
         from nlptool.models.bert.config import Config as BertConfig
         from nlptool.objectives.ernie.as_bert import of_bert
 

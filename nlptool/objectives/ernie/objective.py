@@ -1,7 +1,7 @@
-"""ERNIE's pretraining (Zhang et al. 2019): a masked LM that also finds the entities that mentions name."""
+"""ERNIE's pretraining (Zhang et al. 2019): a masked LM that also predicts the entities of mentions."""
 
-# B batch, T tokens, K slots for masked positions, L links of the row of the step that has most, D hidden width
-# W width of an entity, C candidates, of which number 0 is none
+# B batch, T tokens, K slots for masked positions, L links of the row with most of them in the step, D hidden width
+# W width of an entity, C candidates, of which number 0 is "none"
 
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ from nlptool.text.store import Split
 if TYPE_CHECKING:
     from nlptool.objectives.ernie.config import Config
 
-ENTITIES = 24  # stream of draws: what becomes of links
+ENTITIES = 24  # stream of random numbers: which links are replaced or dropped
 SHOWN, DROPPED, REPLACED = range(3)
 CORRUPTIONS = ("", " (not shown)", " (another is shown)")
 
@@ -72,14 +72,14 @@ class Ernie(masked.MaskedLM):
         return LinkedRows(cut, LinkFile(split.prefix), self.config.links)
 
     def left_out(self, examples: Examples) -> list[str]:
-        """As of a masked LM; and tokens without links."""
+        """As for a masked LM; and a note on tokens without links."""
         assert isinstance(examples, LinkedRows)
         cut, links = examples.cut, examples.links
         assert isinstance(cut, PackedRows | SegmentPairs)
         return super().left_out(cut) + ([] if len(links) else [f"{links.path}: no token is linked"])
 
     def collate(self, examples: PackedBatch, draws: RandomStreams) -> Batch:
-        """As of a masked LM, at [B, ..., K + L]; and entity_at [B, L], entity_vectors [B, L, W] of the links shown.
+        """As for a masked LM, at [B, ..., K + L]; and entity_at [B, L], entity_vectors [B, L, W] of the links kept.
 
         For denoising dea_labels and dea_corruption [B, L]; in `shared` candidates [C, W], commonest []
         and candidate_ids [C - 1], their numbers in the graph.
@@ -121,7 +121,7 @@ class Ernie(masked.MaskedLM):
     def _denoised(
         self, links: RowLinks, draws: RandomStreams, shape: tuple[int, int]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """What becomes of each link, [M], and the entity that is shown there; one that replaces may be the true one."""
+        """The corruption of each link, [M], and its input entity; a replacement may be the true entity by chance."""
         rows, tokens = shape
         u = draws.uniform(ENTITIES, rows, 2 * tokens)
         what_M, which_M = u[links.row, links.at], u[links.row, tokens + links.at]
@@ -133,13 +133,13 @@ class Ernie(masked.MaskedLM):
         return corruption_M, np.where(corruption_M == REPLACED, other_M, links.entity)
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """As of a masked LM; and the links by what their entities are called, where these are to be denoised."""
+        """As for a masked LM; and the links with the labels of their entities, where these are denoised."""
         views = super().row_views(batch)
         if not self.config.dea_weight:
             for view, places in zip(views, batch["entity_at"].tolist(), strict=True):
                 view.facts["linked_tokens"] = sum(place >= 0 for place in places)
             return views
-        assert self.entities is not None  # as the batch was made with them
+        assert self.entities is not None  # the batch was made with them
         names = [self.entities.label(number) for number in batch.shared["candidate_ids"].tolist()]
         first = int(self.term is not None) + batch["labels"].shape[1]
         linked = (batch["at"][:, first:], batch["dea_labels"], batch["dea_corruption"])
@@ -168,7 +168,7 @@ class Ernie(masked.MaskedLM):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms, and how many of each are predicted right; of dropped and of replaced links by themselves."""
+        """The terms, and correct predictions of each; dropped and replaced links also separately."""
         masked_BKD, first_BD, linked_BLD = self._parts(batch)
         sums = self.measured(masked_BKD, first_BD, batch)
         if self.config.dea_weight:
@@ -184,9 +184,9 @@ class Ernie(masked.MaskedLM):
         return sums
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-        """Means and accuracies; the accuracy on links that the model was not shown, and that of a constant answer.
+        """Means and accuracies; the accuracy on links that were corrupted, and that of a constant answer.
 
-        An accuracy on no link at all is none.
+        Accuracies without any link are left out.
         """
         figures = super().summary(totals, counts)
         if "dea_commonest" in totals:
@@ -203,7 +203,7 @@ class Ernie(masked.MaskedLM):
         return figures
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """The model; and where a text without entities is read as by a BERT, that BERT, for transformers."""
+        """The model; and if it is equivalent to a BERT on texts without entities, that BERT, for transformers."""
         assert isinstance(model, ErnieConfig)
         specs = super().folders(model)
         if model.cls_entity:
@@ -212,7 +212,7 @@ class Ernie(masked.MaskedLM):
         return specs | {"bert": ExportSpec(bert, state, self.architecture)}
 
     def _parts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Last hidden states of masked positions, [B, K, D], of [CLS] where pairs are judged, and of linked ones."""
+        """Last hidden states of masked positions, [B, K, D], of [CLS] for next sentence, and of linked positions."""
         hidden = self.backbone(inputs_of(batch, batch["at"]))
         first = int(self.term is not None)
         stop = first + batch["labels"].shape[1]
@@ -232,7 +232,7 @@ def _cost(scores_BLC: Tensor, labels_BL: Tensor) -> Tensor:
 
 
 def _slots(links: RowLinks) -> NDArray[np.int64]:
-    """The number of each link within its row, [M]."""
+    """The index of each link within its row, [M]."""
     first_M = np.searchsorted(links.row, links.row)
     slots: NDArray[np.int64] = np.arange(len(links.row)) - first_M
     return slots
@@ -240,5 +240,5 @@ def _slots(links: RowLinks) -> NDArray[np.int64]:
 
 def build(config: "Config", model: ModelConfig, vocabulary: Vocabulary) -> Ernie:
     """An ERNIE with its heads."""
-    assert isinstance(model, ErnieConfig)  # as the recipe's check has made sure
+    assert isinstance(model, ErnieConfig)  # the recipe's check has made sure
     return Ernie(config, model, vocabulary)

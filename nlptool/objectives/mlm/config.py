@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Config(MaskingConfig):
     """BERT's pretraining (Devlin et al. 2019, section 3.1): masked LM, with or without next sentence.
 
-    Without it, rows are packed with text from end to end and hold no padding, as in RoBERTa. Whole words are
-    those of Google's whole-word-masking models; ngram 3 is ALBERT's masking.
+    Without it, rows are packed with text from end to end and hold no padding, as in RoBERTa. Whole words are masked
+    as in Google's whole-word-masking models; ngram 3 is ALBERT's masking.
     """
 
     only_command: ClassVar[str | None] = "pretrain-mlm"
@@ -28,7 +28,7 @@ class Config(MaskingConfig):
     )
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the objective and its model does not go together."""
+        """Incompatible settings of the objective and its model."""
         if model.kind != "encoder":
             return [Problem("model.name", "a masked language model is an encoder, such as bert")]
         return require_pairs("objective.next_sentence", model) if self.next_sentence else []

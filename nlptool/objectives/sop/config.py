@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Config(MaskingConfig):
     """ALBERT's pretraining (Lan et al. 2020, section 3.1): masked LM over n-grams, and sentence order.
 
-    pairs: `order`, which of two consecutive segments comes first, is ALBERT. `next` and `none` are the baselines of
-    the paper's table 5, in the same rows [CLS] A [SEP] B [SEP]: whether B follows A, as BERT asks; or no question,
-    B always following A.
+    pairs: `order`, which of two consecutive segments comes first, is ALBERT's. `next` and `none` are the baselines
+    of the paper's table 5, with the same rows [CLS] A [SEP] B [SEP]: whether B follows A, as in BERT; or no label,
+    with B always following A.
 
     The masked share is the paper's 15 %. Google's script caps it at 20 tokens a row, 4 % of 512.
     """
@@ -34,7 +34,7 @@ class Config(MaskingConfig):
     )
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the objective and its model does not go together."""
+        """Incompatible settings of the objective and its model."""
         if model.kind != "encoder":
             return [Problem("model.name", "sentence order is learnt by an encoder, such as albert")]
         if self.pairs == "none" and model.segment_types > 1:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Config(ObjectiveConfig):
     """TransE (Bordes et al. 2013): a relation is a translation, head + relation ≈ tail.
 
-    Triples of the graph are to be nearer than corrupted ones, whose head or tail is another entity.
+    It trains triples of the graph to have smaller distances than corrupted ones, whose head or tail is another
+    entity.
     """
 
     reads: ClassVar[Literal["tokens", "graph"]] = "graph"
@@ -49,12 +50,12 @@ class Config(ObjectiveConfig):
     )
 
     def idle(self) -> dict[str, str]:
-        """The temperature is self_adversarial's."""
+        """Only self_adversarial has a temperature."""
         why = "objective.loss is margin, in which all corrupted triples weigh alike"
         return {"adversarial_temperature": why} if self.loss == "margin" else {}
 
     def build_on(self, graph: "Graph") -> "TransE":
-        """The objective with random vectors for a graph, on whatever device torch makes tensors on."""
+        """The objective with random embeddings for a graph, on torch's default device."""
         from nlptool.objectives.transe.objective import TransE
 
         return TransE(self, graph)

@@ -1,7 +1,7 @@
-"""TransE (Bordes et al. 2013): vectors for the entities and relations of a graph.
+"""TransE (Bordes et al. 2013): embeddings of the entities and relations of a graph.
 
-Shapes: B triples, K corrupted ones of each, C = B K, P = 2 B ends that these are compared with, M entities of a batch,
-N of the graph, R relations, D numbers in a vector.
+Shapes: B triples, K corrupted ones of each, C = B K, P = 2 B ends that they are compared with, M entities of a
+batch, N of the graph, R relations, D width of the embeddings.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from nlptool.objectives.base import Objective
 if TYPE_CHECKING:
     from nlptool.objectives.transe.config import Config
 
-TINY = 1e-12  # a length below which a vector is divided by this, as torch.nn.functional.normalize does
+TINY = 1e-12  # shorter vectors are divided by this length, as in torch.nn.functional.normalize
 CORRUPT = 40  # stream of the random numbers that choose corrupted triples
 
 
@@ -32,7 +32,7 @@ class TripleExamples:
     def __init__(self, triples: Triples) -> None:
         self._columns = triples
         self.lengths = np.ones(len(triples), np.int64)
-        """[triples]; each is one of the tokens that are counted."""
+        """[triples]; each counts as one token."""
 
     def __len__(self) -> int:
         return len(self._columns)
@@ -48,7 +48,7 @@ class TripleExamples:
 
 
 class Tables(nn.Module):
-    """The vectors: two tables, which are all that is learnt."""
+    """The two embedding tables, which are all the parameters."""
 
     def __init__(self, entities: int, relations: int, config: "Config") -> None:
         super().__init__()
@@ -64,19 +64,19 @@ class Tables(nn.Module):
                 self.entity.copy_(F.normalize(self.entity, dim=-1))
 
     def entities(self) -> Tensor:
-        """Vectors of all entities as they are compared, [N, D]."""
+        """Embeddings of all entities, normalised if configured, [N, D]."""
         return self.entity if self.normalize == "none" else F.normalize(self.entity, dim=-1)
 
     def relations(self) -> Tensor:
-        """Vectors of all relations as they are compared, [R, D]."""
+        """Embeddings of all relations, normalised if configured, [R, D]."""
         return F.normalize(self.relation, dim=-1) if self.normalize == "all" else self.relation
 
 
 class _Distances(torch.autograd.Function):
-    """Distances of triples, [B], and of corrupted ones, [B, K]; one pass each way, without the steps between.
+    """Distances of triples, [B], and of corrupted ones, [B, K], in one pass each way, without intermediate tensors.
 
     entities [N, D], relations [R, D]; ids [B, 3]: head, relation, tail; negatives and tail [B, K]: an entity, and
-    whether it replaces the tail. unit: entities are compared as vectors of length 1.
+    whether it replaces the tail. unit: entities are normalised to length 1.
     """
 
     @staticmethod
@@ -127,7 +127,7 @@ class _Distances(torch.autograd.Function):
             entities_ND.index_add_(0, numbers_M[2 * rows :], far_CD).neg_()
             entities_ND.index_add_(0, numbers_M[:rows], heads_BD)
             entities_ND.index_add_(0, numbers_M[rows : 2 * rows], tails_BD - near_BD)
-        else:  # what of a gradient is along the vector changes no direction
+        else:  # the component of a gradient along the vector does not change its direction
             g_MD = torch.cat([heads_BD, tails_BD - near_BD, far_CD.neg_()])
             g_MD.addcmul_(units_MD, (g_MD * units_MD).sum(1, keepdim=True), value=-1).div_(lengths_M1)
             entities_ND.index_add_(0, numbers_M, g_MD)
@@ -135,7 +135,7 @@ class _Distances(torch.autograd.Function):
 
 
 def _length(vectors: Tensor, norm: int) -> Tensor:
-    # torch.linalg.vector_norm takes nine times as long for L1 on a CPU.
+    # torch.linalg.vector_norm takes nine times as long for L1 on a CPU
     return vectors.abs().sum(-1) if norm == 1 else torch.linalg.vector_norm(vectors, dim=-1)
 
 
@@ -147,9 +147,9 @@ def _length_gradient(vectors: Tensor, lengths: Tensor, gradient: Tensor, norm: i
 
 
 class TransE(Objective):
-    """The vectors of a graph and what they cost: triples are to be nearer than corrupted ones.
+    """The embeddings of a graph and their loss.
 
-    It reads triples, not tokens: examples are `TripleExamples`, and a token of `Batch.tokens` is a triple.
+    Its input is triples: examples are `TripleExamples`, and a token of `Batch.tokens` is a triple.
     """
 
     architecture = "TransE"
@@ -166,7 +166,7 @@ class TransE(Objective):
 
     @property
     def known(self) -> KnownTriples:
-        """Triples of all splits, which ranks leave out; made when it is first asked for."""
+        """Known triples of all splits, which ranks leave out; built on first use."""
         if self._known is None:
             self._known = KnownTriples(self.graph)
         return self._known
@@ -190,7 +190,7 @@ class TransE(Objective):
         ids, negatives, tables = batch["ids"], batch["negatives"], self.tables
         rows, number = negatives.shape
         flops.product(rows * (1 + number), self.config.embedding_size, 1)
-        # A small graph has fewer vectors than a batch: each is scaled once.
+        # A small graph has fewer embeddings than a batch has rows: each is scaled once.
         unit = tables.normalize != "none" and len(tables.entity) > rows * (2 + number)
         with torch.autocast(ids.device.type, enabled=False):
             entities = tables.entity if unit else tables.entities()
@@ -211,7 +211,7 @@ class TransE(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss, and sums of ranks of heads and tails among all entities."""
+        """The loss, and sums of the ranks of heads and tails among all entities."""
         return self.forward(batch) | rank_sums(self.ranks(batch["ids"]))
 
     def ranks(self, triples: Tensor) -> Tensor:
@@ -223,17 +223,17 @@ class TransE(Objective):
         return super().summary(totals, counts) | rank_figures(totals)
 
     def loss(self, figures: dict[str, float]) -> float:
-        """What the best checkpoint has least of: 1 - MRR."""
+        """Score that selects the best checkpoint (lower is better): 1 - MRR."""
         return 1 - figures["mrr"]
 
     def exported(self) -> dict[str, Tensor]:
-        """The vectors as they are compared, under the names that `EntityEmbeddings` reads."""
+        """The embeddings, normalised if configured, under the names that `EntityEmbeddings` reads."""
         with torch.no_grad():
             return {"entity.weight": self.tables.entities(), "relation.weight": self.tables.relations()}
 
 
 def ranks(entities: Tensor, relations: Tensor, norm: int, triples: Tensor, known: KnownTriples) -> Tensor:
-    """Filtered ranks of tails and heads by the distance of translated vectors, float64 [2, B]. triples: [B, 3]."""
+    """Filtered ranks of tails and heads by the distance of translated embeddings, float64 [2, B]. triples: [B, 3]."""
 
     def of_tails(heads: Tensor, kinds: Tensor) -> Tensor:
         return _to_all(entities[heads] + relations[kinds], entities, norm)
@@ -245,5 +245,5 @@ def ranks(entities: Tensor, relations: Tensor, norm: int, triples: Tensor, known
 
 
 def _to_all(points: Tensor, entities: Tensor, norm: int) -> Tensor:
-    # By products an L2 distance is faster and inexact: equal ones would differ, and ties be told apart.
+    # Computed by matrix products, L2 distances would be faster but inexact: equal distances would differ.
     return torch.cdist(points, entities, float(norm), compute_mode="donot_use_mm_for_euclid_dist")
